@@ -1,0 +1,73 @@
+"""Every refusal, as one family of exceptions.
+
+OrderopsError                 refused or failed (exit 1)
+├── UsageError                wrong usage or environment file (exit 2)
+├── AwsError                  AWS said no, said later, or was not heard
+├── ReplacementRequired       an immutable property differs
+├── NotOurs                   the name is taken by a thing without an owner, or with another one
+└── Unfinished                some steps failed; the rest is done
+
+A class exists when someone catches it or it has its own exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class OrderopsError(Exception):
+    """A refusal: what happened, with the name and the value, and what to type next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(OrderopsError):
+    """The command line or an environment file is wrong."""
+
+    exit_code = 2
+
+
+class Meaning(StrEnum):
+    """What an error of AWS says of the call: it cannot work, it may work later, or nobody knows."""
+
+    NO = "no"
+    LATER = "later"
+    LOST = "lost"
+
+
+class AwsError(OrderopsError):
+    """A call to AWS that did not answer what was asked."""
+
+    def __init__(self, call: str, code: str, text: str, meaning: Meaning, *, request_id: str = "", hint: str = "") -> None:
+        super().__init__(f"{call}: {code}: {text}" if text else f"{call}: {code}", hint)
+        self.call = call
+        self.code = code
+        self.text = text
+        self.meaning = meaning
+        self.request_id = request_id
+
+
+class ReplacementRequired(OrderopsError):
+    """A property that AWS cannot change on a living resource differs."""
+
+
+class NotOurs(OrderopsError):
+    """The name or place of a resource is taken by a thing that is not ours."""
+
+
+class Unfinished(OrderopsError):
+    """Some steps failed; what does not need them is done."""
+
+    def __init__(self, failures: Mapping[str, OrderopsError], left: int) -> None:
+        lines = [f"{address}: {error.message}" for address, error in failures.items()]
+        hints = list(dict.fromkeys(error.hint for error in failures.values() if error.hint))
+        waiting = f"; {left} more wait for them" if left else ""
+        super().__init__(f"{len(failures)} of the steps stopped{waiting}\n" + "\n".join(lines), "\n".join(hints))
+        self.failures = dict(failures)
+        self.left = left
