@@ -178,8 +178,8 @@ class PostgresServer:
         for one in (process, *children):
             with suppress(psutil.NoSuchProcess):
                 one.kill()
-        self._gone(process, 10)
-        psutil.wait_procs(children, timeout=10)
+        for one in (process, *children):
+            self._gone(one, 10)
 
     def process(self) -> psutil.Process | None:
         """The postmaster, and never a stranger that got its number later."""
@@ -297,7 +297,10 @@ class PostgresServer:
         while time.monotonic() < deadline:
             if self._started:
                 self._started.poll()
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            try:
+                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                    return True
+            except psutil.NoSuchProcess:
                 return True
             time.sleep(0.02)
         return False
