@@ -1,0 +1,252 @@
+"""The text of an environment file: where each key stands, and all its mistakes at once, in our words.
+
+Knows TOML and how pydantic reports, and nothing of what an environment holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from orderops.errors import UsageError
+
+Key = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+TYPES = {
+    "bool_type": "allowed is true or false, not in quotes",
+    "int_type": "allowed is a whole number, not in quotes",
+    "string_type": "allowed is a text in quotes",
+    "list_type": 'allowed is a list such as ["…", "…"]',
+    "dict_type": "allowed is a table",
+    "model_type": "allowed is a table",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A value that is not allowed; a rule over several keys names the others in `among`."""
+
+    key: Key
+    value: object
+    allowed: str
+    among: tuple[Key, ...] = ()
+
+
+class Mistakes(ValueError):
+    """What a model's rules over several keys found, for pydantic to carry to the reader."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("; ".join(f"{dotted(each.key)}: {each.allowed}" for each in self.mistakes))
+
+
+class Table(BaseModel):
+    """A table of an environment file: nothing unknown in it, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """What the rules over several keys find."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        if found := list(self.mistakes()):
+            raise Mistakes(found)
+        return self
+
+
+def read(path: Path, model: type[Model], name: str) -> Model:
+    """Read one file into the model, or refuse it with every mistake in it and the line of each."""
+    text = _text(path)
+    hint = f"mend it and check again: orderops env check {name}"
+    try:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}:{_syntax(error, text)}", hint) from None
+    mistakes = list(_mistakes(model, told, name))
+    if not mistakes:
+        return model.model_validate({**told, "name": name})
+    lines = key_lines(text)
+    placed = sorted(((_line(lines, each.key), each) for each in mistakes), key=lambda pair: pair[0])
+    raise UsageError("\n".join(f"{path}:{line}: {_sentence(each)}" for line, each in placed), hint)
+
+
+def key_lines(text: str) -> dict[Key, int]:
+    """The line on which each key and each table of a TOML text first stands."""
+    lines: dict[Key, int] = {}
+    table: Key = ()
+    statement, start = "", 1
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        statement += line
+        try:
+            told = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # the value goes on in the next line
+        keys = list(_keys(told))
+        if statement.lstrip().startswith("["):
+            table = keys[-1]
+            keys = [table[:depth] for depth in range(1, len(table) + 1)]
+        else:
+            keys = [table + key for key in keys]
+        for key in keys:
+            lines.setdefault(key, start)
+        statement, start = "", number + 1
+    return lines
+
+
+def dotted(key: Key) -> str:
+    """A key as an operator reads it: `services.orders.paths[1]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is not UTF-8 text (byte {error.start + 1})", "save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
+    what, _, where = str(error).partition(" (at ")
+    line, column = [*re.findall(r"\d+", where), "", ""][:2]
+    if not column:
+        line, column = str(text.count("\n") + 1), str(len(text) - text.rfind("\n"))
+    return f"{line}:{column}: is not TOML: {what[:1].lower()}{what[1:]}"
+
+
+def _keys(table: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
+    for key, value in table.items():
+        yield (*above, key)
+        inner = value[-1] if isinstance(value, list) and value else value
+        if isinstance(inner, dict):
+            yield from _keys(inner, (*above, key))
+
+
+def _line(lines: Mapping[Key, int], key: Key) -> int:
+    return next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), 1)
+
+
+def _mistakes(model: type[BaseModel], told: Mapping[str, Any], name: str) -> Iterator[Mistake]:
+    """Every mistake: rules over several keys are asked again without the keys that are wrong themselves."""
+    if "name" in told:
+        yield Mistake(("name",), told["name"], "is the name of the file; leave it out")
+    given: dict[str, Any] = {**told, "name": name}
+    wrong: set[Key] = set()
+    first = True
+    while True:
+        found = list(_found(model, given))
+        yield from (each for each, is_rule in found if first or (is_rule and not _rests_on(each, wrong)))
+        first = False
+        wrong.update(_stem(key) for each, _ in found for key in (each.key, *each.among))
+        remaining = _without(given, wrong)
+        if not found or remaining == given:
+            return
+        given = remaining
+
+
+def _found(model: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[Mistake, bool]]:
+    """The mistakes of one validation, and whether each comes from a rule over several keys."""
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        for told in error.errors(include_url=False):
+            key = tuple(part for part in told["loc"] if part != "[key]")
+            cause = told.get("ctx", {}).get("error")
+            if isinstance(cause, Mistakes):
+                for each in cause.mistakes:
+                    among = tuple(key + other for other in each.among)
+                    yield replace(each, key=key + each.key, among=among), True
+            else:
+                yield Mistake(key, told["input"], _allowed(model, key, told["type"], told.get("ctx", {}))), False
+
+
+def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, Any]) -> str:
+    match kind:
+        case "extra_forbidden":
+            return _unknown(model, key)
+        case "missing":
+            return "is missing"
+        case "literal_error":
+            return f"allowed are {context['expected'].replace(chr(39), chr(34))}"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            return TYPES.get(kind, "is not allowed")
+
+
+def _unknown(model: type[BaseModel], key: Key) -> str:
+    """What to say of a key that nobody knows: the nearest known one, or the table in which it belongs."""
+    known = sorted(field for field in _table(model, key[:-1]).model_fields if len(key) > 1 or field != "name")
+    near = get_close_matches(str(key[-1]), known, n=1)
+    if near:
+        return f"unknown key, did you mean {near[0]}?"
+    elsewhere = [path for path in _paths(model) if path[-1] == key[-1]]
+    if elsewhere:
+        return f"unknown key here, did you mean {' or '.join(map(dotted, elsewhere))}?"
+    return f"unknown key, known are {', '.join(known)}"
+
+
+def _table(model: type[BaseModel], key: Key) -> type[BaseModel]:
+    """The model that holds the values under a key."""
+    parts = list(key)
+    while parts:
+        annotation = model.model_fields[str(parts.pop(0))].annotation
+        if get_args(annotation):  # a table of tables: the next part is a name of the operator's
+            annotation = get_args(annotation)[-1]
+            parts.pop(0)
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return model
+
+
+def _paths(model: type[BaseModel], above: Key = ()) -> Iterator[Key]:
+    for field, info in model.model_fields.items():
+        yield (*above, field)
+        inner, below = info.annotation, (*above, field)
+        if get_args(inner):
+            inner, below = get_args(inner)[-1], (*below, "NAME")
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _paths(inner, below)
+
+
+def _stem(key: Key) -> Key:
+    """The key without its place in a list: a list is dropped as a whole."""
+    place = next((index for index, part in enumerate(key) if isinstance(part, int)), len(key))
+    return key[:place]
+
+
+def _rests_on(mistake: Mistake, wrong: set[Key]) -> bool:
+    return any(key[: len(each)] == each for each in wrong for key in (mistake.key, *mistake.among))
+
+
+def _without(table: Mapping[str, Any], wrong: set[Key], above: Key = ()) -> dict[str, Any]:
+    return {
+        key: _without(value, wrong, (*above, key)) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if (*above, key) not in wrong
+    }
+
+
+def _sentence(mistake: Mistake) -> str:
+    if mistake.allowed.startswith(("unknown key", "is missing")):
+        return f"{dotted(mistake.key)}: {mistake.allowed}"
+    return f"{dotted(mistake.key)}: {_shown(mistake.value)}: {mistake.allowed}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a table"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,185 @@
+"""What a single value in an environment file may be, and the words that say so when it is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from ipaddress import IPv4Network
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator
+
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+Entries = TypeVar("Entries", bound=Collection[str])
+DAY = 24 * 60
+WEEK = 7 * DAY
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+SHORTEST_WINDOW = 30
+VPC_PREFIXES = range(16, 29)
+RESERVED_USERS = frozenset(
+    {"admin", "all", "any", "none", "public", "rdsadmin", "rdsrepladmin", "rdstopmgr", "table", "user"}
+)
+RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+
+
+def between(low: int, high: int, why: str = "") -> AfterValidator:
+    """Hold a number to a range, both ends included."""
+
+    def check(number: int) -> int:
+        if not low <= number <= high:
+            raise ValueError(f"allowed are {low} to {high}" + (why and f"; {why}"))
+        return number
+
+    return AfterValidator(check)
+
+
+def spelled(pattern: str, allowed: str) -> AfterValidator:
+    """Hold a text to a pattern; `allowed` says in words what the pattern means."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"allowed is {allowed}")
+        return text
+
+    return AfterValidator(check)
+
+
+def counted(low: int, high: int | None = None) -> AfterValidator:
+    """Hold a list or table to a number of entries, none of them twice."""
+
+    def check(entries: Entries) -> Entries:
+        if len(entries) < low or (high is not None and len(entries) > high):
+            raise ValueError(f"allowed are {low} to {high} entries" if high else f"at least {low} is needed")
+        if len(set(entries)) < len(entries):
+            raise ValueError("an entry stands in it twice")
+        return entries
+
+    return AfterValidator(check)
+
+
+def unreserved(words: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
+    """Refuse the names that PostgreSQL or RDS keeps for itself."""
+
+    def check(name: str) -> str:
+        if name in words or name.startswith(prefixes):
+            raise ValueError("is reserved by RDS or PostgreSQL; any other name is allowed")
+        return name
+
+    return AfterValidator(check)
+
+
+def _listed(choices: tuple[int, ...]) -> AfterValidator:
+    def check(number: int) -> int:
+        if number not in choices:
+            raise ValueError(f"allowed are {', '.join(map(str, choices))}")
+        return number
+
+    return AfterValidator(check)
+
+
+def _cidr(prefixes: range, example: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            network = IPv4Network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"allowed is an IPv4 range such as {example}") from None
+        if "/" not in text or network.prefixlen not in prefixes:
+            raise ValueError(f"allowed are ranges from /{prefixes[0]} to /{prefixes[-1]}, such as {example}")
+        if str(network) != text:
+            raise ValueError(f"the address is not the start of its range, which is written {network}")
+        return text
+
+    return check
+
+
+def minutes(clock: str) -> int:
+    """Minutes since midnight for `hh:mm`, since Monday midnight for `ddd:hh:mm`."""
+    *weekday, hours, rest = clock.split(":")
+    return (WEEKDAYS.index(weekday[0]) * DAY if weekday else 0) + int(hours) * 60 + int(rest)
+
+
+def window(text: str, cycle: int) -> tuple[int, int]:
+    """Start and length in minutes of a window that comes back every `cycle` minutes."""
+    start, end = map(minutes, text.split("-"))
+    return start, (end - start) % cycle
+
+
+def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not re.fullmatch(f"{pattern}-{pattern}", text):
+            raise ValueError(f"allowed is {allowed}")
+        if not SHORTEST_WINDOW <= window(text, cycle)[1] <= DAY:
+            raise ValueError(f"allowed are windows of {SHORTEST_WINDOW} minutes to 24 hours")
+        return text
+
+    return check
+
+
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+
+Percent = Annotated[int, between(1, 100)]
+Port = Annotated[int, between(1, 65535)]
+Days = Annotated[int, between(1, 3650)]
+LogDays = Annotated[int, _listed(LOG_DAYS)]
+Cpu = Annotated[int, _listed((256, 512, 1024, 2048, 4096))]
+
+VpcCidr = Annotated[str, AfterValidator(_cidr(VPC_PREFIXES, "10.0.0.0/16"))]
+SubnetCidr = Annotated[str, AfterValidator(_cidr(VPC_PREFIXES, "10.0.1.0/24"))]
+AnyCidr = Annotated[str, AfterValidator(_cidr(range(33), "203.0.113.0/24"))]
+
+DailyWindow = Annotated[str, AfterValidator(_window(_CLOCK, DAY, "hh:mm-hh:mm in UTC, such as 16:00-16:30"))]
+WeeklyWindow = Annotated[
+    str,
+    AfterValidator(
+        _window(f"({'|'.join(WEEKDAYS)}):{_CLOCK}", WEEK, "ddd:hh:mm-ddd:hh:mm in UTC, such as sun:17:00-sun:17:30")
+    ),
+]
+
+EnvironmentName = Annotated[
+    str,
+    spelled(
+        r"(?=.{1,15}$)[a-z](-?[a-z0-9])*",
+        "a file name of 1 to 15 small letters, digits and single hyphens that begins with a letter",
+    ),
+]
+ServiceName = Annotated[
+    str,
+    spelled(r"[a-z](-?[a-z0-9])*", "a name of small letters, digits and single hyphens that begins with a letter"),
+]
+Account = Annotated[str, spelled(r"\d{12}", "an account number of 12 digits, in quotes")]
+Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as ap-southeast-2")]
+TagKey = Annotated[
+    str,
+    spelled(
+        r"(?i:(?!aws:|orderops:))[\w .:/=+@-]{1,128}",
+        "a key of at most 128 letters, digits, spaces and _.:/=+-@ that does not begin with aws: or orderops:",
+    ),
+]
+TagValue = Annotated[str, spelled(r"[\w .:/=+@-]{0,256}", "a text of at most 256 letters, digits, spaces and _.:/=+-@")]
+EngineVersion = Annotated[str, spelled(r"1[3-9](\.\d{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]
+InstanceClass = Annotated[
+    str, spelled(r"db\.[a-z][a-z0-9-]*\.(micro|small|medium|\d*x?large)", "an instance class such as db.t3.micro")
+]
+SqlName = Annotated[
+    str, spelled(r"[a-z][a-z0-9_]{0,62}", "1 to 63 small letters, digits and underscores, a letter first")
+]
+VariableName = Annotated[str, spelled(r"[A-Z][A-Z0-9_]*", "capital letters, digits and underscores, a letter first")]
+Image = Annotated[
+    str,
+    spelled(
+        rf"process://[A-Za-z_]\w*(\.[A-Za-z_]\w*)*|{_REFERENCE}",
+        "an image such as registry.example.com/orders:1.4, or process://MODULE in an emulated environment",
+    ),
+]
+FilePath = Annotated[str, spelled(r"[^\0]+", "the path of a file")]
+UrlPath = Annotated[str, spelled(r"/[!-~]{0,1023}", "a path that begins with /, without spaces")]
+PathPattern = Annotated[
+    str,
+    spelled(
+        r"[/*][A-Za-z0-9_.$/~\"'@:+&*?-]{0,127}",
+        "a pattern of at most 128 letters, digits and _-.$/~\"'@:+&*? that begins with / or *",
+    ),
+]
+Email = Annotated[str, spelled(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an address such as oncall@example.com")]
+HttpsUrl = Annotated[str, spelled(r"https://[^\s/]+(/\S*)?", "an address that begins with https://")]
