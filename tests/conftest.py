@@ -1,0 +1,124 @@
+"""What tests stand on: an emulated AWS checked strictly, the engine on it, and the faults it must survive."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import botocore.handlers
+import pytest
+from moto import mock_aws
+from moto.core.models import botocore_stubber
+
+from orderops.aws import Aws
+from orderops.engine import Limits, Step, reconcile
+from orderops.resource import Resource
+from orderops.survey import Survey
+
+from contract import Up
+from faults import Fault, Faults
+from strict import check_strictly
+
+ENVIRONMENT = "dev"
+QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=8))
+_one_at_a_time = threading.RLock()
+
+
+def _serialised(event_name: str, request: Any, **more: Any) -> Any:
+    with _one_at_a_time:  # the emulator is not made for threads
+        return botocore_stubber(event_name, request, **more)
+
+
+botocore.handlers.BUILTIN_HANDLERS[:] = [
+    (each[0], _serialised, *each[2:]) if each[1] is botocore_stubber else each
+    for each in botocore.handlers.BUILTIN_HANDLERS
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_real_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "ap-southeast-2",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "ORDEROPS_ENV", "ORDEROPS_ENVIRONMENTS", "ORDEROPS_SQL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def the_faults() -> Faults:
+    """What is done to the answers of `session`, and the calls that it made."""
+    return Faults()
+
+
+@pytest.fixture
+def session(the_faults: Faults) -> Iterator[boto3.Session]:
+    """A boto3 session on an empty emulated account; every call's parameters are checked against AWS's own models."""
+    with mock_aws():
+        made = boto3.Session(region_name="ap-southeast-2")
+        check_strictly(made)
+        the_faults.install(made)
+        yield made
+
+
+@pytest.fixture
+def aws(session: boto3.Session) -> Aws:
+    return Aws("ap-southeast-2", session=session)
+
+
+@pytest.fixture
+def survey_of(aws: Aws) -> Callable[..., Survey]:
+    """A fresh survey of the kinds of these resources."""
+
+    def look(*resources: Resource, environment: str = ENVIRONMENT) -> Survey:
+        kinds = dict.fromkeys(type(resource) for resource in with_needs(resources))
+        return Survey(aws, environment, tuple(kinds))
+
+    return look
+
+
+@pytest.fixture
+def up(survey_of: Callable[..., Survey]) -> Up:
+    """Reconcile resources and all they need, and answer the steps by address."""
+
+    def run(
+        *resources: Resource, dry_run: bool = False, adopt: Collection[str] = (), environment: str = ENVIRONMENT
+    ) -> dict[str, Step]:
+        survey = survey_of(*resources, environment=environment)
+        steps = reconcile(with_needs(resources), survey, dry_run=dry_run, adopt=adopt, limits=QUICK)
+        return {step.address: step for step in steps}
+
+    return run
+
+
+@pytest.fixture
+def power_cut(the_faults: Faults) -> Fault:
+    """`with power_cut("sqs", after=n)`: the process dies at every answer after the nth."""
+    return the_faults.power_cut
+
+
+@pytest.fixture
+def lose_answer(the_faults: Faults) -> Fault:
+    """`with lose_answer("sqs", "CreateQueue")`: the next answer to that call is lost after it took effect."""
+    return the_faults.lose_answer
+
+
+def with_needs(resources: Collection[Resource]) -> list[Resource]:
+    """These resources and everything they stand on."""
+    found: dict[str, Resource] = {}
+
+    def add(resource: Resource) -> None:
+        if resource.address not in found:
+            found[resource.address] = resource
+            for need in resource.needs():
+                add(need)
+
+    for resource in resources:
+        add(resource)
+    return list(found.values())

@@ -44,7 +44,9 @@ class Meaning(StrEnum):
 class AwsError(OrderopsError):
     """A call to AWS that did not answer what was asked."""
 
-    def __init__(self, call: str, code: str, text: str, meaning: Meaning, *, request_id: str = "", hint: str = "") -> None:
+    def __init__(
+        self, call: str, code: str, text: str, meaning: Meaning, *, request_id: str = "", hint: str = ""
+    ) -> None:
         super().__init__(f"{call}: {code}: {text}" if text else f"{call}: {code}", hint)
         self.call = call
         self.code = code

@@ -1,0 +1,227 @@
+"""The one door to AWS: clients by name (`aws.sqs`), how often they try, and what their errors mean.
+
+Every failed call leaves here as an `AwsError`; nothing above this module knows botocore.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from orderops.errors import AwsError, Meaning
+
+if TYPE_CHECKING:
+    import boto3
+
+# Throttling has no effect and passes. botocore retries these by itself in reads; a create meets them bare.
+LATER_CODES = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "Throttled",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "EC2ThrottledException",
+        "ConcurrentModification",
+        "ConcurrentUpdateException",
+        "OperationAbortedException",
+        "OperationAborted",
+        "ConcurrentAccess",
+    }
+)
+READ_ATTEMPTS = 5
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+HINTS = {
+    **dict.fromkeys(
+        EXPIRED_CODES, "the credentials ran out: aws sso login (or renew them as you got them), then the same command"
+    ),
+    "NoCredentials": "set AWS_PROFILE, or run: aws configure sso",
+    "InvalidClientTokenId": "these credentials are not known to AWS: orderops doctor",
+    "UnrecognizedClientException": "these credentials are not known to AWS: orderops doctor",
+    "SignatureDoesNotMatch": "the secret key or this machine's clock is wrong: orderops doctor",
+    "Unreachable": "is the network there, and AWS_ENDPOINT_URL right? orderops doctor",
+}
+
+
+class Aws:
+    """AWS in one region: `aws.sqs.create_queue(...)`; services are named as boto3 names them, with underscores."""
+
+    def __init__(self, region: str, *, endpoint_url: str | None = None, session: boto3.Session | None = None) -> None:
+        self.region = region
+        self._clients = _Clients(region, endpoint_url, session)
+        self._attempts = READ_ATTEMPTS
+        self._memory: dict[str, Future[Any]] | None = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, service: str) -> Service:
+        if service.startswith("__"):
+            raise AttributeError(service)
+        return Service(self, service.replace("_", "-"))
+
+    @cached_property
+    def once(self) -> Aws:
+        """The same AWS through clients that never resend: a lost answer must not make a second thing."""
+        view = Aws.__new__(Aws)
+        view.__dict__.update(self.__dict__, _attempts=1, _memory=None)
+        return view
+
+    def remembering(self) -> Aws:
+        """The same AWS, in which the same read is sent once: for the many listings of one survey."""
+        view = Aws.__new__(Aws)
+        view.__dict__.update(self.__dict__, _memory={}, _lock=threading.Lock())
+        return view
+
+    @cached_property
+    def account(self) -> str:
+        """The account that these credentials open."""
+        return str(self.sts.get_caller_identity()["Account"])
+
+    def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
+        """Send one call, or all pages of it, and answer what AWS says; raises AwsError."""
+        if self._memory is None:
+            return self._send(service, operation, params, pages)
+        key = json.dumps([service, operation, pages, params], sort_keys=True, default=str)
+        with self._lock:
+            known = self._memory.get(key)
+            mine = known is None
+            if known is None:
+                known = self._memory[key] = Future()
+        if mine:
+            try:
+                known.set_result(self._send(service, operation, params, pages))
+            except BaseException as error:
+                known.set_exception(error)
+        return known.result()
+
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            client = self._clients.get(service, self._attempts)
+            if pages and client.can_paginate(operation):
+                return list(client.get_paginator(operation).paginate(**params))
+            answer = getattr(client, operation)(**params)
+            return [answer] if pages else answer
+        except ClientError as error:
+            raise _refused(f"{service}.{operation}", error) from None
+        except BotoCoreError as error:
+            raise _unheard(f"{service}.{operation}", error) from None
+
+
+@dataclass(frozen=True)
+class Service:
+    """One AWS service: its operations as attributes."""
+
+    aws: Aws
+    name: str
+
+    def __getattr__(self, operation: str) -> Call:
+        if operation.startswith("__"):
+            raise AttributeError(operation)
+        return Call(self.aws, self.name, operation)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation, to be called with AWS's own parameters."""
+
+    aws: Aws
+    service: str
+    operation: str
+
+    def __call__(self, **params: Any) -> Any:
+        return self.aws.send(self.service, self.operation, params)
+
+
+def every(call: Call, key: str, **params: Any) -> Iterator[Any]:
+    """Everything under `key` on all pages of a listing."""
+    for page in call.aws.send(call.service, call.operation, params, pages=True):
+        yield from page.get(key) or ()
+
+
+def if_found(call: Call, *missing: str, **params: Any) -> Any | None:
+    """The answer, or None when AWS says with one of the codes `missing` that there is none."""
+    try:
+        return call(**params)
+    except AwsError as error:
+        if error.code in missing:
+            return None
+        raise
+
+
+class _Clients:
+    """boto3's clients, each made when first used; making one is not thread-safe in boto3, using it is."""
+
+    def __init__(self, region: str, endpoint_url: str | None, session: boto3.Session | None) -> None:
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._session = session
+        self._made: dict[tuple[str, int], Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, service: str, attempts: int) -> Any:
+        made = self._made.get((service, attempts))
+        return made if made is not None else self._make(service, attempts)
+
+    def _make(self, service: str, attempts: int) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        with self._lock:
+            if (service, attempts) not in self._made:
+                self._session = self._session or boto3.Session()
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=5,
+                    read_timeout=40,
+                    max_pool_connections=32,
+                    user_agent_extra="orderops",
+                )
+                self._made[service, attempts] = self._session.client(
+                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                )
+            return self._made[service, attempts]
+
+
+def _refused(call: str, error: Any) -> AwsError:
+    told = error.response.get("Error", {})
+    meta = error.response.get("ResponseMetadata", {})
+    code = str(told.get("Code", "Unknown"))
+    status = int(meta.get("HTTPStatusCode", 0))
+    meaning = Meaning.LATER if code in LATER_CODES or status == 429 else Meaning.LOST if status >= 500 else Meaning.NO
+    text = str(told.get("Message", "")).strip()
+    return AwsError(call, code, text, meaning, request_id=str(meta.get("RequestId", "")), hint=HINTS.get(code, ""))
+
+
+def _unheard(call: str, error: Exception) -> AwsError:
+    from botocore import exceptions as botocore
+
+    known: list[tuple[type[Exception], str, Meaning]] = [
+        (botocore.NoCredentialsError, "NoCredentials", Meaning.NO),
+        (botocore.PartialCredentialsError, "NoCredentials", Meaning.NO),
+        (botocore.ProfileNotFound, "NoCredentials", Meaning.NO),
+        (botocore.TokenRetrievalError, "ExpiredToken", Meaning.NO),
+        (botocore.UnauthorizedSSOTokenError, "ExpiredToken", Meaning.NO),
+        (botocore.SSOTokenLoadError, "ExpiredToken", Meaning.NO),
+        (botocore.EndpointConnectionError, "Unreachable", Meaning.LATER),
+        (botocore.ConnectTimeoutError, "Unreachable", Meaning.LATER),
+        (botocore.HTTPClientError, "LostAnswer", Meaning.LOST),
+    ]
+    for kind, code, meaning in known:
+        if isinstance(error, kind):
+            return AwsError(call, code, str(error), meaning, hint=HINTS.get(code, ""))
+    return AwsError(call, type(error).__name__, str(error), Meaning.NO)
+
+
+Notice = Callable[[str, str], None]

@@ -1,0 +1,339 @@
+"""Reconcile and destroy: look, decide, act, look again, until what is there is what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cache
+from time import monotonic
+from typing import Any, get_args, get_type_hints
+
+from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing
+from orderops.errors import AwsError, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.schedule import Ended, Job, Watch, carry_out
+from orderops.survey import Owned, Survey
+
+SEEN_WITHIN = timedelta(seconds=30)
+"""A create whose answer was lost is sent again when nothing was seen for this long; AWS's reads may lag."""
+TROUBLE = timedelta(minutes=5)
+"""How long the same trouble may last that another look can explain."""
+TAGS = "Tags"
+
+
+class Action(StrEnum):
+    """What will be or was done to a resource."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    UPDATE = "update"
+    DELETE = "delete"
+    KEEP = "keep"
+    NO_OP = "no-op"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What will be or was done to one resource, and what that does to the running system."""
+
+    address: str
+    action: Action
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    effect: Effect = Effect.SAFE
+    refusal: OrderopsError | None = None
+    note: str = ""
+
+
+Course = Job[Step]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to look again: for a lost create, for trouble, and for a thing to become ready (as its kind says)."""
+
+    seen_within: timedelta = SEEN_WITHIN
+    trouble: timedelta = TROUBLE
+    patience: timedelta | None = None
+
+
+def reconcile(
+    resources: Iterable[Resource],
+    survey: Survey,
+    *,
+    outputs: Outputs | None = None,
+    dry_run: bool = False,
+    adopt: Collection[str] = (),
+    watch: Watch = lambda name, waits_for: None,
+    limits: Limits = Limits(),
+) -> Iterator[Step]:
+    """Create and update what is declared, and yield each step when it is done; raises Unfinished at the end."""
+    outputs = Outputs() if outputs is None else outputs
+    declared = {resource.address: resource for resource in resources}
+    needs = {address: {need.address for need in resource.needs()} for address, resource in declared.items()}
+    courses = {
+        address: keep(resource, survey, outputs, dry_run=dry_run, adopt=address in adopt, limits=limits)
+        for address, resource in declared.items()
+    }
+    yield from _steps(carry_out(courses, needs, watch=watch), len(courses))
+
+
+def keep(
+    resource: Resource, survey: Survey, outputs: Outputs, *, dry_run: bool = False, adopt: bool = False, limits: Limits
+) -> Course:
+    """Look, decide, act and look again, until what is there is what is asked."""
+    taken: Step | None = None
+    absent_until = 0.0
+    look = survey.find
+    watch = _Patience(resource.address, limits.patience or resource.patience, limits.trouble)
+    while True:
+        try:
+            desired = resource.desired(outputs)
+            live = look(resource, desired)
+            look = survey.look_again
+            if live and _unsteady(resource, live) and not dry_run:
+                yield watch.waits(live.status or live.state)
+                continue
+            step = decide(resource, live, desired, survey.claim(resource), adopt=adopt)
+            if step.refusal and not dry_run:
+                raise step.refusal
+            taken = taken or step
+            if step.action is Action.NO_OP or dry_run:
+                if live:
+                    outputs[resource] = live
+                return taken
+            if live:
+                change(resource, survey, live, {key: desired_ for key, (_, desired_) in step.changes.items()})
+            elif monotonic() >= absent_until:
+                absent_until = monotonic() + create(resource, survey, desired, limits)
+            reason = watch.waits(f"{step.action} sent")
+        except AwsError as error:
+            reason = watch.troubled(error, why_look_again(error, resource.passing))
+        yield reason
+
+
+def decide(resource: Resource, live: Live | None, desired: Properties, claim: Claim, *, adopt: bool = False) -> Step:
+    """What has to be done, from what is there and what is asked; asks nobody."""
+    address = resource.address
+    if live is None or live.state is State.GOING:
+        return Step(address, Action.CREATE, {key: (None, value) for key, value in desired.items() if value is not None})
+    there = {key: live.properties.get(key) for key in desired}
+    changes = {key: (there[key], desired[key]) for key in desired if there[key] != desired[key]}
+    told = live.tags or {}
+    untold = {key: value for key, value in claim.tags.items() if told.get(key) != value}
+    if untold:
+        changes[TAGS] = ({key: told.get(key) for key in untold}, untold)
+    standing = claim.standing(told)
+    effect = max(
+        (_effect(resource, key, *pair) for key, pair in changes.items()),
+        key=lambda each: each.weight,
+        default=Effect.SAFE,
+    )
+    refusal = _refusal(resource, live, standing, changes, adopt=adopt)
+    action = Action.ADOPT if standing is Standing.ADOPTABLE else Action.UPDATE if changes else Action.NO_OP
+    return Step(address, action, changes, effect, refusal)
+
+
+def create(resource: Resource, survey: Survey, desired: Properties, limits: Limits) -> float:
+    """Send a create once, and say for how many seconds absence then proves nothing."""
+    try:
+        resource.create(survey.aws.once, desired, survey.claim(resource))
+    except AwsError as error:
+        if error.meaning is Meaning.LOST:
+            return limits.seen_within.total_seconds()
+        raise
+    return float("inf")
+
+
+def change(resource: Resource, survey: Survey, live: Live, changed: Mapping[str, Any]) -> None:
+    """Send what differs: the tags by themselves, the rest as the resource knows how."""
+    properties = {key: value for key, value in changed.items() if key != TAGS}
+    if TAGS in changed:
+        resource.retag(survey.aws, live, changed[TAGS])
+    if properties:
+        resource.update(survey.aws, live, properties)
+
+
+def why_look_again(error: AwsError, passing: frozenset[str]) -> str:
+    """What to wait for after this error; raises it when no look will explain it."""
+    if error.meaning is Meaning.LATER:
+        return f"AWS to be less busy ({error.code})"
+    if error.meaning is Meaning.LOST:
+        return f"the fate of a lost answer ({error.code})"
+    for known in passing:
+        code, _, words = known.partition(": ")
+        if error.code == code and words.lower() in error.text.lower():
+            return f"{error.call}: {error.code}"
+    raise error
+
+
+def unclaimed(survey: Survey, declared: Collection[str]) -> list[Owned]:
+    """What carries our tag and is no longer declared."""
+    return [owned for owned in survey.owned() if owned.address not in declared]
+
+
+def destroy(
+    found: Iterable[Owned],
+    survey: Survey,
+    *,
+    kept: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    watch: Watch = lambda name, waits_for: None,
+    limits: Limits = Limits(),
+) -> Iterator[Step]:
+    """Remove what was found, the users of a thing before the thing; `kept` (address: why) stays."""
+    kept = kept or {}
+    going = [owned for owned in found if owned.address not in kept]
+    yield from (Step(address, Action.KEEP, note=why) for address, why in kept.items())
+    names = [f"{owned.address} {owned.live.id}" for owned in going]  # a thing made twice has one address
+    courses = {
+        name: remove(owned, survey, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
+    }
+    needs = {
+        name: {user for user, using in zip(names, going, strict=True) if _stands_on(using.kind, owned.kind)}
+        for name, owned in zip(names, going, strict=True)
+    }
+    yield from _steps(carry_out(courses, needs, watch=lambda name, why: watch(name.split(" ")[0], why)), len(courses))
+
+
+def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Course:
+    """Delete and look again, until it is gone."""
+    step = Step(owned.address, Action.DELETE, note=owned.live.id)
+    patience = limits.patience or owned.kind.patience
+    watch = _Patience(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
+    while not dry_run:
+        try:
+            live = survey.look_again_at(owned)
+            if live is None:
+                break
+            if live.state in (State.READY, State.FAILED):
+                owned.kind.delete(survey.aws, live)
+            reason = watch.waits(live.status or "delete sent")
+        except AwsError as error:
+            reason = watch.troubled(error, why_look_again(error, owned.kind.passing))
+        yield reason
+    return step
+
+
+def holding(found: Iterable[Owned], survey: Survey) -> dict[str, str]:
+    """What of the found holds data, by address, with what it holds."""
+    told = {owned.address: owned.kind.holds(survey.aws, owned.live) for owned in found}
+    return {address: what for address, what in told.items() if what}
+
+
+def with_what_they_need(
+    addresses: Iterable[str], declared: Mapping[str, Resource], why: Callable[[str], str]
+) -> dict[str, str]:
+    """These addresses and, below them, everything they stand on; each with the reason it is in the way of nothing."""
+    kept: dict[str, str] = {}
+
+    def stay(resource: Resource, reason: str) -> None:
+        if resource.address not in kept:
+            kept[resource.address] = reason
+            for need in resource.needs():
+                stay(need, f"{resource.address} needs it")
+
+    for address in addresses:
+        if address in declared:
+            stay(declared[address], why(address))
+        else:
+            kept[address] = why(address)
+    return kept
+
+
+def _stands_on(user: type[Resource], kind: type[Resource]) -> bool:
+    return user is not kind and kind in needed_kinds(user)
+
+
+@cache
+def needed_kinds(kind: type[Resource]) -> set[type[Resource]]:
+    """The kinds that stand in the fields of this one."""
+    found: set[type[Resource]] = set()
+
+    def walk(hint: Any) -> None:
+        if isinstance(hint, type) and issubclass(hint, Resource):
+            found.add(hint)
+        for each in get_args(hint):
+            walk(each)
+
+    for hint in get_type_hints(kind).values():
+        walk(hint)
+    return found
+
+
+class _Patience:
+    """How long one resource has been waited for, and what to say when that was too long."""
+
+    def __init__(self, address: str, patience: timedelta, trouble: timedelta) -> None:
+        self._address = address
+        self._patience = patience
+        self._trouble = min(trouble, patience)
+        self._since = monotonic()
+        self._troubled_since: float | None = None
+
+    def waits(self, reason: str) -> str:
+        self._troubled_since = None
+        self._check(self._since, self._patience, reason)
+        return reason
+
+    def troubled(self, error: AwsError, reason: str) -> str:
+        self._troubled_since = self._troubled_since or monotonic()
+        if monotonic() - self._troubled_since > self._trouble.total_seconds():
+            raise error
+        return reason
+
+    def _check(self, since: float, limit: timedelta, reason: str) -> None:
+        if monotonic() - since > limit.total_seconds():
+            raise OrderopsError(
+                f"still waiting for: {reason}, after {int(limit.total_seconds())} s",
+                "look at it in the AWS console; the same command goes on from here",
+            )
+
+
+def _unsteady(resource: Resource, live: Live) -> bool:
+    if live.state is State.FAILED:
+        raise OrderopsError(
+            f"{live.id or live.name} is {live.status or 'failed'}",
+            f"when it holds nothing: orderops down --only {resource.address}; then the same command again",
+        )
+    return live.state in (State.PENDING, State.GOING)
+
+
+def _effect(resource: Resource, key: str, live: Any, desired: Any) -> Effect:
+    return Effect.SAFE if key == TAGS else resource.effect(key, live, desired)
+
+
+def _refusal(
+    resource: Resource, live: Live, standing: Standing, changes: Mapping[str, tuple[Any, Any]], *, adopt: bool
+) -> OrderopsError | None:
+    told = live.tags or {}
+    if standing is Standing.FOREIGN:
+        owner = f"{told.get(ENVIRONMENT)} {told.get(ADDRESS, '')}".strip()
+        return NotOurs(f"{live.id} belongs to {owner}", "two environments share a name or a place: change one of them")
+    if standing is Standing.ADOPTABLE and not adopt:
+        return NotOurs(
+            f"{live.id} is there and has no owner", f"take it over, after a look: --adopt {resource.address}"
+        )
+    for key, (there, desired) in changes.items():
+        if key == TAGS:
+            continue
+        effect = resource.effect(key, there, desired)
+        if key in resource.immutable or effect is Effect.LOSES:
+            word = "would lose data" if effect is Effect.LOSES else "cannot change on a living resource"
+            way = resource.way_round or f"set it back to {there!r}, or: orderops down --only {resource.address}"
+            return ReplacementRequired(f"{key} {word} (live {there!r}, desired {desired!r})", way)
+    return None
+
+
+def _steps(ends: Iterator[Ended[Step]], count: int) -> Iterator[Step]:
+    failures: dict[str, OrderopsError] = {}
+    done = 0
+    for ended in ends:
+        if ended.refusal is not None:
+            failures[ended.name.split(" ")[0]] = ended.refusal
+        elif ended.result is not None:
+            done += 1
+            yield ended.result
+    if failures:
+        raise Unfinished(failures, count - done - len(failures))

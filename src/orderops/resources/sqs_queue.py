@@ -1,0 +1,106 @@
+"""SQS queue, with an optional dead-letter queue behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags
+from orderops.resource import Live, Outputs, Properties, Resource
+
+GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+
+
+@dataclass(frozen=True, eq=False)
+class SqsQueue(Resource):
+    """Messages received `max_receives` times without success move to `dead_letter`; times are in seconds."""
+
+    visibility_timeout: int = 30
+    retention: int = 345_600
+    dead_letter: SqsQueue | None = None
+    max_receives: int = 5
+
+    kind: ClassVar[str] = "sqs-queue"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            *GONE,
+            "QueueDeletedRecently",
+            "AWS.SimpleQueueService.QueueDeletedRecently",
+            "QueueNameExists",
+            "QueueAlreadyExists",
+            "InternalFailure",
+        }
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for url in every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=claim.prefix, MaxResults=1000):
+            account, name = url.split("/")[-2:]
+            yield Live(url, name=name, arn=f"arn:aws:sqs:{aws.region}:{account}:{name}")
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        raw = aws.sqs.get_queue_attributes(QueueUrl=live.id, AttributeNames=["All"])["Attributes"]
+        redrive = json.loads(raw["RedrivePolicy"]) if raw.get("RedrivePolicy") else None
+        if redrive:
+            redrive["maxReceiveCount"] = int(redrive["maxReceiveCount"])  # AWS answers it as number or as text
+        return replace(
+            live,
+            properties={
+                "VisibilityTimeout": int(raw["VisibilityTimeout"]),
+                "MessageRetentionPeriod": int(raw["MessageRetentionPeriod"]),
+                "RedrivePolicy": redrive,
+            },
+        )
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return dict(aws.sqs.list_queue_tags(QueueUrl=live.id).get("Tags", {}))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.sqs.tag_queue(QueueUrl=live.id, Tags=dict(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        dead = self.dead_letter
+        redrive = dead and {"deadLetterTargetArn": outputs[dead].arn, "maxReceiveCount": self.max_receives}
+        return {
+            "VisibilityTimeout": self.visibility_timeout,
+            "MessageRetentionPeriod": self.retention,
+            "RedrivePolicy": redrive,
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        given = {key: value for key, value in desired.items() if value is not None}
+        aws.sqs.create_queue(QueueName=self.name, Attributes=_encode(given), tags=claim.tags)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        aws.sqs.set_queue_attributes(QueueUrl=live.id, Attributes=_encode(changed))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.sqs.delete_queue(QueueUrl=live.id)
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        raw = aws.sqs.get_queue_attributes(QueueUrl=live.id, AttributeNames=names)["Attributes"]
+        count = sum(int(raw.get(name, 0)) for name in names)
+        return f"{count} messages" if count else ""
+
+
+def _encode(attributes: Properties) -> dict[str, str]:
+    """SQS takes every attribute as text, and an empty text to remove one."""
+    return {key: _text(value) for key, value in attributes.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)

@@ -1,0 +1,160 @@
+"""What the account holds of one environment: each kind listed once, one thing looked at again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from orderops.aws import Aws, every
+from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs
+from orderops.errors import OrderopsError
+from orderops.resource import Live, Properties, Resource, State, unknown_in
+
+READERS = 16
+# What the tag index may answer for; EC2 and RDS tell their tags in the listing.
+INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "sns", "sqs"]
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """A value made by the first thread that asks, and waited for by the others; a failure is made anew."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._value: list[T] = []
+
+    def __call__(self) -> T:
+        with self._lock:
+            if not self._value:
+                self._value.append(self._make())
+            return self._value[0]
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A thing that carries our environment's tag."""
+
+    kind: type[Resource]
+    live: Live
+    address: str
+
+
+class Survey:
+    """One look at an environment, shared by all that ask; reading starts at once and concurrently."""
+
+    def __init__(self, aws: Aws, environment: str, kinds: Sequence[type[Resource]], tags: Tags | None = None) -> None:
+        self.aws = aws
+        self.environment = environment
+        self._extra = dict(tags or {})
+        self._kinds = tuple(kinds)
+        shared = aws.remembering()
+        whole = Claim(environment)
+        self._listings = {kind: Once(lambda kind=kind: list(kind.listing(shared, whole))) for kind in kinds}  # type: ignore[misc]
+        self._index = Once(lambda: _tag_index(shared, whole))
+        self._shared = shared
+        self._start_reading()
+
+    def claim(self, resource: Resource) -> Claim:
+        """How this environment marks that resource."""
+        return Claim(self.environment, resource.address, resource.name, self._extra)
+
+    def find(self, resource: Resource, desired: Properties) -> Live | None:
+        """The resource as the listing of its kind tells it, with detail and tags."""
+        lives = self._listings[type(resource)]() if type(resource) in self._listings else []
+        return self._complete(self._shared, resource, _pick(resource, lives), desired, self._tags)
+
+    def look_again(self, resource: Resource, desired: Properties) -> Live | None:
+        """The resource as it is now, by a listing of it alone."""
+        found = _pick(resource, list(resource.listing(self.aws, self.claim(resource))))
+        return self._complete(self.aws, resource, found, desired, self._tags_of_thing)
+
+    def owned(self) -> Iterator[Owned]:
+        """Everything that carries our environment's tag, declared or not."""
+        for kind in self._kinds:
+            for live in self._listings[kind]():
+                if live.state is State.GOING:
+                    continue
+                tags = self._tags(kind, live)
+                if tags.get(ENVIRONMENT) == self.environment:
+                    yield Owned(
+                        kind, replace(live, tags=tags), tags.get(ADDRESS) or f"{kind.kind}/{live.name or live.id}"
+                    )
+
+    def look_again_at(self, owned: Owned) -> Live | None:
+        """A thing found before, as it is now; None when it is gone."""
+        claim = Claim(self.environment, owned.address, owned.live.name)
+        again = [live for live in owned.kind.listing(self.aws, claim) if live.id == owned.live.id]
+        return again[0] if again else None
+
+    def _complete(
+        self,
+        aws: Aws,
+        resource: Resource,
+        live: Live | None,
+        desired: Properties,
+        tags: Callable[[type[Resource], Live], Tags],
+    ) -> Live | None:
+        if live is None:
+            if unknown_in(desired):
+                return None
+            live = resource.place(self.aws, desired)
+            return live and resource.detail(self.aws, live)
+        if live.state in (State.GOING, State.FAILED):
+            return live
+        told = tags(type(resource), live)
+        wanted = self.claim(resource).tags
+        if live.tags is None and any(told.get(key) != value for key, value in wanted.items()):
+            told = type(resource).tags(self.aws, live)  # the index lags behind: before a doubt, ask the thing
+        return resource.detail(aws, replace(live, tags=told))
+
+    def _tags(self, kind: type[Resource], live: Live) -> Tags:
+        if live.tags is not None:
+            return live.tags
+        return self._index().get(live.arn) or kind.tags(self._shared, live)
+
+    def _tags_of_thing(self, kind: type[Resource], live: Live) -> Tags:
+        return live.tags if live.tags is not None else kind.tags(self.aws, live)
+
+    def _start_reading(self) -> None:
+        pool = ThreadPoolExecutor(READERS, thread_name_prefix="survey")
+        pool.submit(self._index)
+        for listing in self._listings.values():
+            pool.submit(listing)
+        pool.shutdown(wait=False)
+
+
+def _pick(resource: Resource, lives: Iterable[Live]) -> Live | None:
+    """By our address in the tags, else by name; what is going away stands back behind what is there."""
+    lives = list(lives)
+    for found in (
+        [live for live in lives if live.tags and live.tags.get(ADDRESS) == resource.address],
+        [live for live in lives if live.name and live.name == resource.name],
+    ):
+        there = [live for live in found if live.state is not State.GOING]
+        if len(there) > 1:
+            raise OrderopsError(
+                f"{resource.address}: found {len(there)} times: {', '.join(live.id for live in there)}",
+                "delete the ones that nothing uses, by their id, in the AWS console; then the same command",
+            )
+        if found:
+            return (there or found)[0]
+    return None
+
+
+def _tag_index(aws: Aws, claim: Claim) -> dict[str, dict[str, str]]:
+    wanted = [{"Key": ENVIRONMENT, "Values": [claim.environment]}]
+    call = aws.resourcegroupstaggingapi.get_resources
+    found = every(
+        call,
+        "ResourceTagMappingList",
+        TagFilters=wanted,
+        ResourceTypeFilters=INDEXED,
+        ResourcesPerPage=100,
+        TagsPerPage=500,
+    )
+    return {each["ResourceARN"]: from_pairs(each["Tags"]) for each in found}

@@ -1,0 +1,57 @@
+"""What every resource promises, whatever it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from orderops.aws import Aws
+from orderops.claim import ADDRESS, ENVIRONMENT
+from orderops.engine import Action, Limits, Step, destroy
+from orderops.resource import Resource
+from orderops.survey import Survey
+
+
+class Up(Protocol):
+    """Reconcile resources and all they need, and answer the steps by address."""
+
+    def __call__(
+        self, *resources: Resource, dry_run: bool = False, adopt: Any = (), environment: str = "dev"
+    ) -> dict[str, Step]: ...
+
+
+def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> None:
+    """Absent, created, unchanged, altered, unchanged, deleted, back; plan and apply agree all the way."""
+    address = resource.address
+    assert up(resource, dry_run=True)[address].action is Action.CREATE
+
+    assert up(resource)[address].action is Action.CREATE
+    step = up(resource)[address]
+    assert step.action is Action.NO_OP, step.changes
+
+    if altered:
+        other = replace(resource, **altered)
+        planned = up(other, dry_run=True)[address]
+        assert planned.action is Action.UPDATE
+        assert planned.changes
+        assert up(other)[address].changes == planned.changes
+        assert up(other)[address].action is Action.NO_OP, "a change must be done after one run"
+        assert up(resource)[address].action is Action.UPDATE
+        assert up(resource)[address].action is Action.NO_OP
+
+    remove(resource, aws)
+    assert up(resource, dry_run=True)[address].action is Action.CREATE
+    assert up(resource)[address].action is Action.CREATE
+    assert up(resource)[address].action is Action.NO_OP
+
+
+def remove(resource: Resource, aws: Aws, environment: str = "dev") -> None:
+    """Delete by what the listing told, as `down` does."""
+    survey = Survey(aws, environment, [type(resource)])
+    owned = [each for each in survey.owned() if each.address == resource.address]
+    assert len(owned) == 1, owned
+    assert owned[0].live.tags
+    assert owned[0].live.tags[ENVIRONMENT] == environment
+    assert owned[0].live.tags[ADDRESS] == resource.address
+    assert [step.action for step in destroy(owned, survey, limits=Limits())] == [Action.DELETE]
+    assert not [each for each in Survey(aws, environment, [type(resource)]).owned() if each.address == resource.address]
