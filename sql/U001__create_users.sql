@@ -1,0 +1,3 @@
+-- Takes the users away, and every row with them.
+
+DROP TABLE users;

@@ -1,0 +1,100 @@
+"""Run the service: `python -m orderops.service`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from types import FrameType
+
+import boto3
+import uvicorn
+from botocore.config import Config
+
+from orderops.service import logs
+from orderops.service.address import AddressBook
+from orderops.service.app import create_app
+from orderops.service.database import Database
+from orderops.service.queues import Queue
+from orderops.service.settings import Settings, WrongSettings, read_settings
+
+log = logging.getLogger("orderops.service")
+
+
+def main() -> int:
+    """Serve until told to stop; the number is the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until the server listens there is nothing to finish; afterwards it repeats the signal that ended it.
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        settings = read_settings(os.environ)
+    except WrongSettings as error:
+        problems = "\n".join(f"  {problem}" for problem in error.problems)
+        sys.stderr.write(f"error: the environment of this process does not fit\n{problems}\n")
+        sys.stderr.write(" hint: set these variables in the task definition and start the service again\n")
+        return 2
+    logs.configure(settings.log_level)
+    serve(settings)
+    log.info("stopped")
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Listen, and return when the last request is answered after SIGTERM."""
+    session = boto3.session.Session(region_name=settings.region)
+    # Short, because someone waits for the page: the next request asks again.
+    config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+    database = Database(
+        AddressBook(session.client("secretsmanager", config=config), settings.database_secret),
+        pool_size=settings.database_pool_size,
+        application_name=settings.service,
+        ca=settings.database_ca,
+    )
+    queue = Queue(session.client("sqs", config=config), settings.queue_url, settings.dead_letter_queue_url)
+    app = create_app(settings, database, queue, started_at=datetime.now(UTC))
+    Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Longer than the balancer's idle timeout of 60 s: who closes first loses the request then under way.
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, settings.drain_seconds - 2),
+        ),
+        settings.drain_seconds,
+    ).run()
+
+
+class Server(uvicorn.Server):
+    """Leaves in time, whatever a thread still waits for."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: int) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain, and set the moment when the rest is cut."""
+        if not self.should_exit:
+            limit = threading.Timer(self._drain_seconds, _cut)
+            limit.daemon = True
+            limit.start()
+        super().handle_exit(sig, frame)
+
+
+def _cut() -> None:
+    log.error("not everything was finished in time: leaving it")
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

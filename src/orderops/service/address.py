@@ -1,0 +1,114 @@
+"""Where the database is and how to log in: read from Secrets Manager, again and again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from orderops.service.circuit import Away
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Everything a login needs; the password stays out of every text made of it."""
+
+    host: str
+    port: int
+    dbname: str
+    sslmode: str
+    username: str
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class AddressBook:
+    """Knows the address as one secret tells it, and the login as the secret named there tells it."""
+
+    def __init__(
+        self,
+        secrets: Any,
+        name: str,
+        *,
+        keep_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._secrets = secrets
+        self._name = name
+        self._keep_seconds = keep_seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._known: Address | None = None
+        self._read_at = 0.0
+
+    def address(self) -> Address:
+        """Tell the address as it was at most `keep_seconds` ago, or as last known when it cannot be read."""
+        with self._lock:
+            if self._known and self._clock() - self._read_at < self._keep_seconds:
+                return self._known
+            return self._look_up()
+
+    def after(self, failed: Address) -> Address:
+        """Tell the address once more after a login with `failed` was turned away."""
+        with self._lock:
+            if self._known and self._known != failed:
+                return self._known  # another thread has read it since
+            return self._look_up()
+
+    def _look_up(self) -> Address:
+        try:
+            self._known = self._read()
+        except Away as error:
+            # The database may well be up while Secrets Manager is not: what was right a minute ago is tried.
+            if self._known is None:
+                raise
+            log.warning("%s; using the address read before", error)
+        self._read_at = self._clock()
+        return self._known
+
+    def _read(self) -> Address:
+        place = self._secret(self._name)
+        try:
+            host, port, dbname = str(place["host"]), int(place["port"]), str(place["dbname"])
+            sslmode, credentials = str(place["sslmode"]), str(place["credentials"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Away(
+                f"secret {self._name} must hold host, port, dbname, sslmode, credentials: {_field(error)}"
+            ) from None
+        login = self._secret(credentials)
+        try:
+            return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))
+        except KeyError as error:
+            raise Away(f"secret {credentials} must hold username and password: {_field(error)}") from None
+
+    def _secret(self, name: str) -> dict[str, Any]:
+        try:
+            text = self._secrets.get_secret_value(SecretId=name)["SecretString"]
+        except ClientError as error:
+            raise Away(f"secret {name} cannot be read: {error.response['Error']['Code']}") from None
+        except BotoCoreError as error:
+            raise Away(f"secret {name} cannot be read: {error}") from None
+        except KeyError:
+            raise Away(f"secret {name} holds bytes instead of text") from None
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise Away(f"secret {name} does not hold a JSON object")
+        return value
+
+
+def _field(error: Exception) -> str:
+    # Only a missing field is named: any other message quotes the value, which may be secret.
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else "a field has the wrong type"

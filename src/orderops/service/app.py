@@ -1,0 +1,148 @@
+"""The routes of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from orderops.service.access import Access
+from orderops.service.circuit import Unavailable
+from orderops.service.database import Database
+from orderops.service.logs import request_id
+from orderops.service.pages import Pages, json_answer, wants_page
+from orderops.service.queues import Queue
+from orderops.service.readiness import readiness
+from orderops.service.settings import Settings
+
+Answer = TypeVar("Answer")
+
+USERS_SHOWN = 100
+THREADS = 16
+
+
+def create_app(settings: Settings, database: Database, queue: Queue, *, started_at: datetime) -> ASGIApp:
+    """Put the service together; what it is given it closes at the end."""
+    service = Service(settings, database, queue, started_at)
+    routes = [
+        Route("/", service.index),
+        Route("/users", service.users),
+        Route("/health", service.health),
+        Route("/ready", service.ready),
+        Route("/version", service.version),
+    ]
+    handlers: Mapping[Any, Any] = {HTTPException: service.refused, Exception: service.broken}
+    return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan))
+
+
+class Service:
+    """Answers each route from what the service was given."""
+
+    def __init__(self, settings: Settings, database: Database, queue: Queue, started_at: datetime) -> None:
+        self._database = database
+        self._queue = queue
+        self._about = {
+            "service": settings.service,
+            "version": settings.version,
+            "environment": settings.environment,
+            "started_at": _iso(started_at),
+            "python": platform.python_version(),
+        }
+        self._pages = Pages(self._about)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Give the blocking work threads of its own, and close the database when the last request is answered."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
+        yield
+        await asyncio.to_thread(self._database.close)
+
+    async def health(self, _request: Request) -> Response:
+        """Say that the process lives; asks no dependency, since ending the task would mend none."""
+        return json_answer({"status": "alive"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Say whether the work can be done, and what is in the way."""
+        found = await self._readiness()
+        return json_answer({"ready": found["ready"], "checks": found["checks"]}, 200 if found["ready"] else 503)
+
+    async def version(self, _request: Request) -> Response:
+        """Say what runs here and since when."""
+        return json_answer(self._about)
+
+    async def index(self, request: Request) -> Response:
+        """Show what this is, where to look, and how its dependencies are."""
+        found = await self._readiness()
+        if wants_page(request):
+            return self._pages.page("index.html", found=found)
+        return json_answer({**self._about, **found, "links": ["/users", "/ready", "/health", "/version"]})
+
+    async def users(self, request: Request) -> Response:
+        """Show the depth of the queue and the users in the database, or what of them can be had."""
+        depth, users = await asyncio.gather(
+            _try(self._queue.depth), _try(lambda: self._database.users(USERS_SHOWN + 1))
+        )
+        errors = [
+            {"part": part, "detail": str(answer)}
+            for part, answer in (("queue", depth), ("database", users))
+            if isinstance(answer, Unavailable)
+        ]
+        listed = None if isinstance(users, Unavailable) else users
+        content = {
+            "queue": None if isinstance(depth, Unavailable) else asdict(depth),
+            "users": None
+            if listed is None
+            else [{**asdict(user), "created_at": _iso(user.created_at)} for user in listed[:USERS_SHOWN]],
+            "more_users": listed is not None and len(listed) > USERS_SHOWN,
+            "errors": errors,
+            "read_at": _iso(datetime.now(UTC)),
+        }
+        if wants_page(request):
+            return self._pages.page("users.html", content=content, limit=USERS_SHOWN)
+        return json_answer(content, 503 if listed is None else 200)
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Answer what is not served here."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        said = {404: "there is nothing at this address", 405: "this address does not take that method"}
+        answer = self._error(request, status, said.get(status, "the request cannot be served"))
+        if isinstance(error, HTTPException) and error.headers:
+            answer.headers.update(error.headers)
+        return answer
+
+    async def broken(self, request: Request, _error: Exception) -> Response:
+        """Answer a fault of ours; the log has the rest under the same id."""
+        return self._error(request, 500, "the service made a mistake; its log tells more")
+
+    def _error(self, request: Request, status: int, detail: str) -> Response:
+        content = {"status": status, "error": detail, "path": request.url.path, "request_id": request_id.get()}
+        if wants_page(request):
+            return self._pages.page("error.html", status, content=content)
+        return json_answer(content, status)
+
+    async def _readiness(self) -> dict[str, Any]:
+        found = await readiness({"database": self._database.check, "queue": self._queue.check})
+        return {"ready": found.ready, "checks": asdict(found)["checks"]}
+
+
+async def _try(question: Callable[[], Answer]) -> Answer | Unavailable:
+    try:
+        return await asyncio.to_thread(question)
+    except Unavailable as error:
+        return error
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

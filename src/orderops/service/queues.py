@@ -1,0 +1,74 @@
+"""The service's door to SQS: how many messages wait, and for how long nobody took them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
+
+from orderops.service.circuit import Away, Circuit, Unavailable
+
+_ABSENT = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
+_COUNTS = {
+    "visible": "ApproximateNumberOfMessages",
+    "in_flight": "ApproximateNumberOfMessagesNotVisible",
+    "delayed": "ApproximateNumberOfMessagesDelayed",
+}
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many messages a queue holds; SQS counts them approximately."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+    dead_letters: int | None
+
+
+class Queue:
+    """The queue of orders, with the queue where messages go that keep failing."""
+
+    def __init__(self, sqs: Any, url: str, dead_letter_url: str | None = None) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._dead_letter_url = dead_letter_url
+        self._circuit = Circuit("queue")
+
+    def depth(self) -> Depth:
+        """Count the messages now."""
+        return self._circuit.call(self._count)
+
+    def check(self) -> None:
+        """Return when the queue answers."""
+        self._circuit.call(lambda: self._attributes(self._url))
+
+    def _count(self) -> Depth:
+        counted = self._attributes(self._url)
+        dead = self._attributes(self._dead_letter_url)["visible"] if self._dead_letter_url else None
+        return Depth(**counted, dead_letters=dead)
+
+    def _attributes(self, url: str) -> dict[str, int]:
+        try:
+            answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS.values()))
+        except (BotoCoreError, ClientError) as error:
+            raise _explained(error, url) from error
+        return {name: int(answer["Attributes"].get(attribute, 0)) for name, attribute in _COUNTS.items()}
+
+
+def _explained(error: BotoCoreError | ClientError, url: str) -> Unavailable:
+    name = url.rstrip("/").rsplit("/", 1)[-1]
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        if code in _ABSENT:
+            return Unavailable(f"queue {name} does not exist")
+        if code in _DENIED:
+            return Unavailable(f"the task's role may not read queue {name}: it needs sqs:GetQueueAttributes")
+        return Away(f"queue {name}: {code}")
+    if isinstance(error, NoCredentialsError):
+        return Away("no AWS credentials: the task has no role")
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return Away(f"SQS does not answer for queue {name}")
+    return Away(f"queue {name}: {error}")

@@ -1,0 +1,96 @@
+"""What the service is told by the environment of its process, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+
+class WrongSettings(Exception):
+    """Some variables are missing or wrong; every one of them is named."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class LogLevel(StrEnum):
+    """How much the service tells."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from the variables of a process; an empty variable counts as absent."""
+    given = {name: value for name, value in environment.items() if value.strip()}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise WrongSettings([_problem(detail) for detail in error.errors()]) from None
+
+
+def _queue_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
+        raise ValueError("must be the URL of a queue, like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
+    return value
+
+
+def _existing_file(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError("no such file")
+    return value
+
+
+def _secret_name(value: str) -> str:
+    # The task definition's `secrets` put a secret's value where its name belongs: a common slip, found here.
+    if value.lstrip().startswith("{"):
+        raise ValueError("must be the name or the ARN of a secret, not its value")
+    return value
+
+
+QueueUrl = Annotated[str, AfterValidator(_queue_url)]
+
+
+class Settings(BaseModel):
+    """The settings of one process of the service."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = Field("0.0.0.0", validation_alias="HOST")
+    port: int = Field(8080, ge=1, le=65535, validation_alias="PORT")
+    region: str = Field(validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"))
+
+    environment: str = Field(validation_alias="ORDEROPS_ENVIRONMENT", max_length=40)
+    service: str = Field("order-processor", validation_alias="ORDEROPS_SERVICE", max_length=80)
+    version: str = Field("unknown", validation_alias="ORDEROPS_VERSION", max_length=300)
+
+    queue_url: QueueUrl = Field(validation_alias="QUEUE_URL")
+    dead_letter_queue_url: QueueUrl | None = Field(None, validation_alias="DEAD_LETTER_QUEUE_URL")
+
+    database_secret: Annotated[str, AfterValidator(_secret_name)] = Field(validation_alias="DATABASE_SECRET")
+    database_ca: Annotated[Path, AfterValidator(_existing_file)] | None = Field(None, validation_alias="DATABASE_CA")
+    database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
+
+    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
+    # ECS waits at most 120 s between SIGTERM and SIGKILL on Fargate, 30 s unless told otherwise.
+    drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
+
+
+def _problem(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "missing":
+        return f"{name} is missing"
+    said = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    # What stands in DATABASE_SECRET by mistake may be a password.
+    shown = "" if name == "DATABASE_SECRET" else f" is {detail['input']!r}:"
+    return f"{name}{shown} {said}"
