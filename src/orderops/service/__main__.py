@@ -38,7 +38,6 @@ def main() -> int:
         return 2
     logs.configure(settings.log_level)
     serve(settings)
-    log.info("stopped")
     return 0
 
 

@@ -82,9 +82,8 @@ class AddressBook:
             host, port, dbname = str(place["host"]), int(place["port"]), str(place["dbname"])
             sslmode, credentials = str(place["sslmode"]), str(place["credentials"])
         except (KeyError, TypeError, ValueError) as error:
-            raise Away(
-                f"secret {self._name} must hold host, port, dbname, sslmode, credentials: {_field(error)}"
-            ) from None
+            needed = "host, port, dbname, sslmode and credentials"
+            raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
         login = self._secret(credentials)
         try:
             return Address(host, port, dbname, sslmode, str(login["username"]), str(login["password"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +20,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from orderops.service.access import Access
-from orderops.service.circuit import Unavailable
-from orderops.service.database import Database
+from orderops.service.circuit import Away, Unavailable
+from orderops.service.database import Database, User
 from orderops.service.logs import request_id
 from orderops.service.pages import Pages, json_answer, wants_page
-from orderops.service.queues import Queue
+from orderops.service.queues import Depth, Queue
 from orderops.service.readiness import readiness
 from orderops.service.settings import Settings
 
+log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 USERS_SHOWN = 100
@@ -68,6 +70,7 @@ class Service:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
         yield
         await asyncio.to_thread(self._database.close)
+        log.info("drained: no request is left, and the connections are given back")
 
     async def health(self, _request: Request) -> Response:
         """Say that the process lives; asks no dependency, since ending the task would mend none."""
@@ -94,24 +97,10 @@ class Service:
         depth, users = await asyncio.gather(
             _try(self._queue.depth), _try(lambda: self._database.users(USERS_SHOWN + 1))
         )
-        errors = [
-            {"part": part, "detail": str(answer)}
-            for part, answer in (("queue", depth), ("database", users))
-            if isinstance(answer, Unavailable)
-        ]
-        listed = None if isinstance(users, Unavailable) else users
-        content = {
-            "queue": None if isinstance(depth, Unavailable) else asdict(depth),
-            "users": None
-            if listed is None
-            else [{**asdict(user), "created_at": _iso(user.created_at)} for user in listed[:USERS_SHOWN]],
-            "more_users": listed is not None and len(listed) > USERS_SHOWN,
-            "errors": errors,
-            "read_at": _iso(datetime.now(UTC)),
-        }
+        content = _content(depth, users)
         if wants_page(request):
             return self._pages.page("users.html", content=content, limit=USERS_SHOWN)
-        return json_answer(content, 503 if listed is None else 200)
+        return json_answer(content, 503 if isinstance(users, Unavailable) else 200)
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer what is not served here."""
@@ -142,6 +131,29 @@ async def _try(question: Callable[[], Answer]) -> Answer | Unavailable:
         return await asyncio.to_thread(question)
     except Unavailable as error:
         return error
+
+
+def _content(depth: Depth | Unavailable, users: list[User] | Unavailable) -> dict[str, Any]:
+    """Say what was found, with nothing in the place of what was not."""
+    parts = {"queue": depth, "database": users}
+    errors = [
+        {"part": part, "title": _title(part, found), "detail": str(found)}
+        for part, found in parts.items()
+        if isinstance(found, Unavailable)
+    ]
+    shown = [] if isinstance(users, Unavailable) else users[:USERS_SHOWN]
+    listed = [{**asdict(user), "created_at": _iso(user.created_at)} for user in shown]
+    return {
+        "queue": None if isinstance(depth, Unavailable) else asdict(depth),
+        "users": None if isinstance(users, Unavailable) else listed,
+        "more_users": not isinstance(users, Unavailable) and len(users) > USERS_SHOWN,
+        "errors": errors,
+        "read_at": _iso(datetime.now(UTC)),
+    }
+
+
+def _title(part: str, found: Unavailable) -> str:
+    return f"The {part} is away" if isinstance(found, Away) else f"The {part} cannot be read"
 
 
 def _iso(moment: datetime) -> str:

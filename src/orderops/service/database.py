@@ -90,6 +90,8 @@ class Database:
             raise Away(_why_no_login(error, renewed)) from error
 
     def _connect(self, address: Address) -> Connection:
+        if address.sslmode in ("verify-ca", "verify-full") and not self._ca:
+            raise Away(f"sslmode {address.sslmode} needs a CA bundle: set DATABASE_CA to the path of one")
         return psycopg.connect(
             host=address.host,
             port=address.port,
@@ -118,7 +120,6 @@ _LOGIN_REASONS = (
     ("too many clients", "the server at {address} has no free connection slot"),
     ("remaining connection slots", "the server at {address} has no free connection slot"),
     ("server does not support SSL", "the server at {address} offers no TLS, which sslmode asks for"),
-    ("root certificate file", "sslmode verify-full needs the CA bundle: set DATABASE_CA to its path"),
     ("certificate verify failed", "the certificate of {address} is not signed by the CA bundle in DATABASE_CA"),
 )
 

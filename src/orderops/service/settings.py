@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 
@@ -27,6 +27,10 @@ class LogLevel(StrEnum):
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
+
+    @classmethod
+    def _missing_(cls, value: object) -> LogLevel | None:
+        return next((level for level in cls if level == str(value).upper()), None)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -81,7 +85,7 @@ class Settings(BaseModel):
     database_ca: Annotated[Path, AfterValidator(_existing_file)] | None = Field(None, validation_alias="DATABASE_CA")
     database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
 
-    log_level: Annotated[LogLevel, BeforeValidator(str.upper)] = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
+    log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
     # ECS waits at most 120 s between SIGTERM and SIGKILL on Fargate, 30 s unless told otherwise.
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
 

@@ -1,0 +1,1 @@
+"""What the order processor promises, asked of it as a process."""

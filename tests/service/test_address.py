@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from orderops.service.address import Address, AddressBook
+from orderops.service.circuit import Away
+
+
+class Secrets:
+    """Secrets Manager as far as it is asked here."""
+
+    def __init__(self) -> None:
+        self.place = {"host": "old", "port": 5432, "dbname": "orders", "sslmode": "require", "credentials": "login"}
+        self.login = {"username": "app", "password": "first"}
+        self.reads = 0
+        self.away = False
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:  # noqa: N803 (the client's own word)
+        if self.away:
+            raise ClientError({"Error": {"Code": "InternalServiceError", "Message": "later"}}, "GetSecretValue")
+        self.reads += 1
+        return {"SecretString": json.dumps(self.login if SecretId == "login" else self.place)}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def book(secrets: Secrets, clock: Clock) -> AddressBook:
+    return AddressBook(secrets, "database", keep_seconds=30, clock=clock)
+
+
+def test_both_secrets_make_the_address(book: AddressBook) -> None:
+    assert book.address() == Address("old", 5432, "orders", "require", "app", "first")
+
+
+def test_no_text_of_an_address_holds_the_password(book: AddressBook) -> None:
+    address = book.address()
+
+    assert "first" not in f"{address} {address!r}"
+
+
+def test_a_change_is_seen_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
+    book.address()
+    secrets.place["host"] = "new"
+
+    assert book.address().host == "old"
+    clock.now += 30
+    assert book.address().host == "new"
+
+
+def test_a_refused_login_reads_at_once(book: AddressBook, secrets: Secrets) -> None:
+    failed = book.address()
+    secrets.login["password"] = "second"
+
+    assert book.after(failed).password == "second"
+
+
+def test_of_many_refused_logins_one_reads(book: AddressBook, secrets: Secrets) -> None:
+    failed = book.address()
+    secrets.login["password"] = "second"
+    reads = secrets.reads
+
+    assert {book.after(failed).password for _ in range(5)} == {"second"}
+    assert secrets.reads == reads + 2
+
+
+def test_while_the_secret_cannot_be_read_the_known_address_serves(
+    book: AddressBook, secrets: Secrets, clock: Clock
+) -> None:
+    known = book.address()
+    secrets.away = True
+    clock.now += 60
+
+    assert book.address() == known
+
+
+def test_an_address_never_read_is_a_reason(book: AddressBook, secrets: Secrets) -> None:
+    secrets.away = True
+
+    with pytest.raises(Away, match="secret database cannot be read: InternalServiceError"):
+        book.address()
+
+
+@pytest.mark.parametrize("field", ["port", "host"])
+def test_a_value_of_the_wrong_kind_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
+    secrets.place.pop("credentials")
+    secrets.place[field] = "misplaced-password"
+
+    with pytest.raises(Away) as refusal:
+        book.address()
+
+    assert "misplaced-password" not in str(refusal.value)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.conftest import Start
+from service.world import Running, World, until
+
+
+def database_check(service: Running) -> str:
+    return str(service.get("/ready").json()["checks"]["database"]["detail"])
+
+
+def ready(service: Running) -> bool:
+    return service.get("/ready").status_code == 200
+
+
+def test_without_the_database_the_rest_is_shown_and_it_comes_back_by_itself(world: World, start: Start) -> None:
+    service = start()
+    assert len(service.get("/users").json()["users"]) == 3
+    world.sqs.send_message(QueueUrl=world.queue_url, MessageBody="an order")
+
+    world.server.stop()
+
+    answer = service.get("/users")
+    assert answer.status_code == 503
+    assert answer.json()["users"] is None
+    assert answer.json()["queue"]["visible"] == 1
+    assert [error["part"] for error in answer.json()["errors"]] == ["database"]
+    page = service.page("/users")
+    assert page.status_code == 200
+    assert "The database is away" in page.text
+    assert "Nobody can be shown until the database is back." in page.text
+    assert database_check(service) == f"no server listens at 127.0.0.1:{world.server.port}"
+    assert service.get("/ready").status_code == 503
+    assert service.get("/health").status_code == 200
+    assert "Not ready for orders" in service.page("/").text
+
+    world.server.start()
+
+    until(lambda: ready(service), "the database to be found again")
+    assert len(service.get("/users").json()["users"]) == 3
+    assert any("the database is back" in line["message"] for line in service.lines())
+
+
+def test_it_starts_while_the_database_is_away(world: World, start: Start) -> None:
+    world.server.stop()
+    service = start()
+    assert service.get("/ready").status_code == 503
+
+    world.server.start()
+
+    until(lambda: ready(service), "the database")
+
+
+def test_without_the_queue_the_users_are_shown(world: World, start: Start) -> None:
+    service = start()
+    world.sqs.delete_queue(QueueUrl=world.queue_url)
+
+    answer = service.get("/users")
+
+    assert answer.status_code == 200
+    assert answer.json()["queue"] is None
+    assert len(answer.json()["users"]) == 3
+    assert answer.json()["errors"][0]["detail"] == f"queue {world.name} does not exist"
+    page = service.page("/users").text
+    assert "The queue cannot be read" in page
+    assert "ada@example.com" in page
+    assert service.get("/ready").json()["checks"]["queue"] == {
+        "ok": False,
+        "detail": f"queue {world.name} does not exist",
+    }
+
+
+def test_without_a_dead_letter_queue_its_depth_is_unknown(world: World, start: Start) -> None:
+    service = start(DEAD_LETTER_QUEUE_URL=None)
+
+    assert service.get("/users").json()["queue"]["dead_letters"] is None
+    assert service.page("/users").status_code == 200
+
+
+def test_a_rotated_password_needs_no_restart(world: World, start: Start) -> None:
+    service = start()
+    assert ready(service)
+
+    world.set_password_in_database("a-new-password")
+    world.end_sessions()
+
+    until(lambda: not ready(service), "the old password to be refused")
+    assert database_check(service) == (
+        f"the server at 127.0.0.1:{world.server.port} refuses the password of {world.name}"
+    )
+
+    world.set_password_in_secret("a-new-password")
+
+    until(lambda: ready(service), "the new password to be read")
+    assert len(service.get("/users").json()["users"]) == 3
+
+
+def test_a_password_rotated_in_both_places_is_not_even_noticed(world: World, start: Start) -> None:
+    service = start()
+    assert ready(service)
+
+    world.set_password_in_database("a-new-password")
+    world.set_password_in_secret("a-new-password")
+    world.end_sessions()
+
+    assert service.get("/users").status_code == 200
+
+
+def test_it_follows_the_database_to_another_place(world: World, start: Start) -> None:
+    service = start()
+    assert ready(service)
+    with world.session() as session:
+        session.execute("DELETE FROM users WHERE email <> 'ada@example.com'")
+    promoted = f"{world.name}_promoted"
+    world.copy_database(promoted)
+    try:
+        world.set_place(dbname=promoted)
+        world.refuse_logins()
+
+        assert [user["email"] for user in service.get("/users").json()["users"]] == ["ada@example.com"]
+        assert world.sessions(promoted) > 0
+    finally:
+        world.server.drop_database(promoted)
+
+
+def test_a_missing_migration_is_named(world: World, start: Start) -> None:
+    service = start()
+    world.migrate("U001__create_users.sql")
+
+    answer = service.get("/users")
+
+    assert answer.status_code == 503
+    assert answer.json()["errors"] == [
+        {
+            "part": "database",
+            "title": "The database cannot be read",
+            "detail": 'relation "users" does not exist: a migration is missing',
+        }
+    ]
+    assert ready(service)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("not json", "secret {name} does not hold a JSON object"),
+        ('["a", "list"]', "secret {name} does not hold a JSON object"),
+        ('{"host": "h"}', "secret {name} must hold host, port, dbname, sslmode and credentials: port is missing"),
+    ],
+)
+def test_a_wrong_secret_is_named_and_not_shown(world: World, start: Start, text: str, reason: str) -> None:
+    world.secrets.put_secret_value(SecretId=world.name, SecretString=text)
+
+    service = start()
+
+    assert database_check(service) == reason.format(name=world.name)
+
+
+def test_an_absent_secret_is_named(start: Start) -> None:
+    service = start(DATABASE_SECRET="nowhere")
+
+    assert database_check(service) == "secret nowhere cannot be read: ResourceNotFoundException"
+
+
+def test_tls_that_the_server_lacks_is_named(world: World, start: Start) -> None:
+    world.set_place(sslmode="require")
+
+    service = start()
+
+    assert database_check(service) == (
+        f"the server at 127.0.0.1:{world.server.port} offers no TLS, which sslmode asks for"
+    )
+
+
+def test_verify_full_without_the_bundle_names_the_variable(world: World, start: Start) -> None:
+    world.set_place(sslmode="verify-full")
+
+    service = start()
+
+    assert database_check(service) == "sslmode verify-full needs a CA bundle: set DATABASE_CA to the path of one"
+
+
+def test_the_connections_are_bounded_and_the_rest_goes_on(world: World, start: Start) -> None:
+    service = start(DATABASE_POOL_SIZE="2")
+    with world.session() as session, ThreadPoolExecutor(8) as threads, session.transaction():
+        session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        answers = [threads.submit(service.get, "/users") for _ in range(8)]
+        until(lambda: world.waiting_for_a_lock() == 2, "two requests to wait for the table")
+
+        assert service.get("/health").status_code == 200
+        until(lambda: any(answer.done() for answer in answers), "the third request to be turned away")
+        assert world.sessions(world.name, world.name) == 2
+
+    details = {json.dumps(answer.result().json()["errors"]) for answer in answers}
+    assert any("all 2 connections of this task were in use" in detail for detail in details)

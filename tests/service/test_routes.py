@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from service.world import Running, World
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+DEMO = ["chiara@example.com", "bruno@example.com", "ada@example.com"]
+
+
+@pytest.fixture
+def service(standing: tuple[World, Running]) -> Running:
+    return standing[1]
+
+
+@pytest.fixture
+def its_world(standing: tuple[World, Running]) -> World:
+    return standing[0]
+
+
+def test_health_says_that_the_process_lives(service: Running) -> None:
+    answer = service.get("/health")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+def test_ready_asks_both_dependencies(service: Running) -> None:
+    answer = service.get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "checks": {"database": {"ok": True, "detail": "answers"}, "queue": {"ok": True, "detail": "answers"}},
+    }
+
+
+def test_version_says_what_runs_and_since_when(service: Running) -> None:
+    told = service.get("/version").json()
+
+    assert (told["service"], told["version"], told["environment"]) == ("order-processor", "7-abc1234", "test")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["started_at"])
+    assert re.fullmatch(r"3\.\d+\.\d+", told["python"])
+
+
+def test_users_as_json_tells_depth_and_users(service: Running) -> None:
+    answer = service.get("/users")
+
+    content = answer.json()
+    assert answer.status_code == 200
+    assert content["queue"].keys() == {"visible", "in_flight", "delayed", "dead_letters"}
+    assert [user["email"] for user in content["users"]] == DEMO
+    assert content["users"][0].keys() == {"id", "name", "email", "created_at"}
+    assert content["errors"] == []
+
+
+def test_the_depth_is_counted_at_every_load(service: Running, its_world: World) -> None:
+    before = service.get("/users").json()["queue"]
+    for _ in range(3):
+        its_world.sqs.send_message(QueueUrl=its_world.queue_url, MessageBody="an order")
+    its_world.sqs.receive_message(QueueUrl=its_world.queue_url)
+    its_world.sqs.send_message(QueueUrl=its_world.queue_url, MessageBody="for later", DelaySeconds=600)
+    its_world.sqs.send_message(QueueUrl=its_world.dead_letter_url, MessageBody="a broken one")
+
+    after = service.get("/users").json()["queue"]
+
+    assert {name: after[name] - before[name] for name in after} == {
+        "visible": 2,
+        "in_flight": 1,
+        "delayed": 1,
+        "dead_letters": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (BROWSER, "text/html"),
+        ("text/html", "text/html"),
+        ("application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("application/json, text/html;q=0.5", "application/json"),
+        ("text/html;q=0", "application/json"),
+        ("text/html;q=much", "application/json"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
+def test_a_browser_gets_a_page_and_a_client_json(service: Running, path: str, accept: str, kind: str) -> None:
+    answer = service.get(path, accept=accept)
+
+    assert answer.headers["content-type"].split(";")[0] == kind
+    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
+def test_a_page_needs_nothing_from_elsewhere(service: Running, path: str) -> None:
+    answer = service.page(path)
+
+    assert not re.findall(r"(?:src|href)=[\"'](?!/(?!/)|data:)", answer.text)
+    assert "url(" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_page_shows_environment_version_and_state(service: Running) -> None:
+    page = service.page("/").text
+
+    assert ">test</span>" in page
+    assert "7-abc1234" in page
+    assert "Ready for orders" in page
+
+
+def test_what_a_user_wrote_stays_text(service: Running, its_world: World) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    with its_world.session() as session:
+        session.execute("INSERT INTO users (name, email) VALUES (%s, 'hostile@example.com')", (hostile,))
+        try:
+            page = service.page("/users").text
+        finally:
+            session.execute("DELETE FROM users WHERE email = 'hostile@example.com'")
+
+    assert "alert(1)" in page
+    assert hostile not in page
+    assert "<script>alert" not in page
+
+
+def test_many_users_are_shown_in_part_and_it_says_so(service: Running, its_world: World) -> None:
+    with its_world.session() as session:
+        session.execute(
+            "INSERT INTO users (name, email) SELECT 'many', n || '@many.example.com' FROM generate_series(1, 120) AS n"
+        )
+        try:
+            content = service.get("/users").json()
+            page = service.page("/users").text
+        finally:
+            session.execute("DELETE FROM users WHERE name = 'many'")
+
+    assert len(content["users"]) == 100
+    assert content["more_users"]
+    assert "The newest 100 are shown; there are more." in page
+
+
+def test_an_unknown_address_is_a_small_404(service: Running) -> None:
+    answer = service.get("/nowhere")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "there is nothing at this address"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_a_wrong_method_says_which_are_right(service: Running) -> None:
+    answer = httpx.post(f"{service.url}/users")
+
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["allow"]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from service.conftest import Start
+from service.world import PATIENCE, Running, World, until
+
+
+def refuses(service: Running) -> bool:
+    try:
+        service.get("/health")
+    except httpx.TransportError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_leaves_with_0_and_says_nothing_of_an_error(start: Start, number: int) -> None:
+    service = start()
+    service.get("/users")
+
+    service.process.send_signal(number)
+
+    assert service.process.wait(PATIENCE) == 0
+    assert {line["level"] for line in service.lines()} == {"INFO"}
+
+
+def test_a_request_under_way_is_finished_first(world: World, start: Start) -> None:
+    service = start()
+    with ThreadPoolExecutor(1) as threads:
+        with world.session() as session, session.transaction():
+            session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            answer = threads.submit(service.get, "/users")
+            until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
+            service.process.terminate()
+            until(lambda: refuses(service), "the service to take no new requests")
+            assert service.process.poll() is None
+
+        assert answer.result().status_code == 200
+        assert len(answer.result().json()["users"]) == 3
+    assert service.process.wait(PATIENCE) == 0
+    assert world.sessions(world.name, world.name) == 0
+
+
+def test_what_does_not_end_in_time_is_left(world: World, start: Start) -> None:
+    service = start(DRAIN_SECONDS="1")
+    with ThreadPoolExecutor(1) as threads, world.session() as session, session.transaction():
+        session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        answer = threads.submit(service.get, "/users")
+        until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
+
+        service.process.terminate()
+
+        assert service.process.wait(PATIENCE) == 1
+        assert isinstance(answer.exception(), httpx.TransportError)
+    assert service.lines()[-1]["message"] == "not everything was finished in time: leaving it"
