@@ -112,3 +112,11 @@ def _put_in_place(half: Path, copy: Path) -> None:
         half.rename(copy)
     except OSError:  # Another process was first; its copy is as good as ours.
         shutil.rmtree(half, ignore_errors=True)
+
+
+def find_psql() -> Path:
+    """The psql beside the server's programs, or the one on the PATH."""
+    for place in (find_bindir() / "psql", shutil.which("psql")):
+        if place and os.access(place, os.X_OK):
+            return Path(place)
+    raise OrderopsError("no psql is installed", "install PostgreSQL's client programs")

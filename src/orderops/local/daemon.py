@@ -1,0 +1,143 @@
+"""The background process of the local environment: the emulator, and beside it what makes it real.
+
+Run as `python -m orderops.local.daemon --directory DIR --region REGION`; `orderops.local.start` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from orderops.errors import OrderopsError
+from orderops.local.place import Place
+from orderops.local.postgres import free_port
+from orderops.local.wire import Answer, Call, Environ
+
+TICK = 0.2
+log = logging.getLogger("orderops.local")
+
+
+def main() -> None:
+    """Hold the local environment until told to stop; a refusal is left for the one who asked."""
+    parser = argparse.ArgumentParser(prog="orderops.local.daemon")
+    parser.add_argument("--directory", type=Path, required=True)
+    parser.add_argument("--region", required=True)
+    arguments = parser.parse_args()
+    place = Place(arguments.directory)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    lock = place.try_lock("daemon")
+    if lock is None:
+        return
+    try:
+        Daemon(place, arguments.region).run()
+    except OrderopsError as error:
+        log.error("%s", error.message)
+        place.refuse(error)
+        sys.exit(1)
+
+
+class Daemon:
+    """The emulator, its memory and its data plane, in one process."""
+
+    def __init__(self, place: Place, region: str) -> None:
+        # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
+        _set_up_environment(region)
+        from orderops.local import models
+        from orderops.local.emulator import Emulator
+        from orderops.local.memory import Memory
+        from orderops.local.plane import Plane
+
+        models.install()
+        self.place = place
+        self.region = region
+        self.emulator = Emulator()
+        self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
+        self.plane = Plane(place, self.emulator, self.memory.touch)
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+
+    def run(self) -> None:
+        from orderops.local.memory import recall
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        port = self.place.port or free_port()
+        server = self.emulator.serve(port)
+        self.place.keep_port(port)
+        self.plane.resume(recall(self.place.state))
+        self.emulator.pages["/orderops/status"] = self._status
+        self.emulator.pages["/orderops/credentials"] = self._credentials
+        self.emulator.changed.append(self._changed)
+        self.memory.start()
+        serving = threading.Thread(target=server.serve_forever, name="emulator", daemon=True)
+        serving.start()
+        self.place.announce(
+            {
+                "pid": os.getpid(),
+                "created": psutil.Process().create_time(),
+                "url": f"http://127.0.0.1:{port}",
+                "region": self.region,
+            }
+        )
+        log.info("the local environment answers at http://127.0.0.1:%d", port)
+        try:
+            self._watch()
+        finally:
+            log.info("stopping")
+            self.plane.close()
+            server.shutdown()
+            self.memory.close()
+            log.info("stopped")
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.plane.tick()
+            except Exception:
+                log.exception("the data plane stumbled")
+            self._wake.wait(TICK)
+            self._wake.clear()
+
+    def _changed(self, call: Call) -> None:
+        self.memory.touch()
+        if call.service in ("rds", "ecs", "elasticloadbalancing", "secretsmanager", "application-autoscaling"):
+            self.plane.wake()
+            self._wake.set()
+
+    def _status(self, _environ: Environ) -> Answer:
+        return _json({"directory": str(self.place.directory), "region": self.region, **self.plane.status()})
+
+    def _credentials(self, environ: Environ) -> Answer:
+        return _json(self.plane.credentials(environ.get("QUERY_STRING", "")))
+
+
+def _json(value: object) -> Answer:
+    return Answer(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
+
+
+def _set_up_environment(region: str) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_", "TEST_SERVER"))]:
+        del os.environ[name]
+    os.environ.update(
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_DEFAULT_REGION=region,
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        MOTO_IAM_LOAD_MANAGED_POLICIES="true",
+    )
+    time.tzset()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The folder of the local environment: what lies where in it. Needs neither moto nor boto3."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import platformdirs
+
+from orderops.errors import OrderopsError
+from orderops.local.users import SYSTEM_DIRECTORY, enterable
+
+
+def data_directory() -> Path:
+    """Where the local environment lives; ORDEROPS_LOCAL_DIRECTORY says otherwise."""
+    if chosen := os.environ.get("ORDEROPS_LOCAL_DIRECTORY"):
+        return Path(chosen).expanduser().absolute()
+    if os.geteuid() == 0:
+        return SYSTEM_DIRECTORY / "local"
+    return Path(platformdirs.user_data_dir("orderops")) / "local"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The files of one local environment."""
+
+    directory: Path
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "emulator.state"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "daemon.log"
+
+    @property
+    def tasks(self) -> Path:
+        return self.directory / "tasks"
+
+    @property
+    def databases(self) -> Path:
+        """Where the servers' data stands, which their user must be able to enter."""
+        return enterable(self.directory / "databases")
+
+    @property
+    def port(self) -> int | None:
+        """The port of the emulator, chosen once and kept."""
+        try:
+            return int((self.directory / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def keep_port(self, port: int) -> None:
+        self._write("port", str(port))
+
+    def announce(self, what: dict[str, Any]) -> None:
+        """Say who the daemon is."""
+        self._write("daemon.json", json.dumps(what))
+
+    def announced(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.directory / "daemon.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def refuse(self, error: OrderopsError) -> None:
+        """Leave word for the one who tried to start the daemon."""
+        self._write("refusal.json", json.dumps({"message": error.message, "hint": error.hint}))
+
+    def refusal(self) -> OrderopsError | None:
+        try:
+            found = json.loads((self.directory / "refusal.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return OrderopsError(found["message"], found["hint"])
+
+    def forget_refusal(self) -> None:
+        (self.directory / "refusal.json").unlink(missing_ok=True)
+
+    def try_lock(self, name: str) -> IO[str] | None:
+        """Hold a lock for as long as the answer is open; None when another process holds it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = (self.directory / f"{name}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    @contextmanager
+    def locked(self, name: str, timeout: float) -> Iterator[None]:
+        """Wait for a lock and hold it."""
+        deadline = time.monotonic() + timeout
+        while (file := self.try_lock(name)) is None:
+            if time.monotonic() > deadline:
+                raise OrderopsError(
+                    f"another command has been starting or stopping the local environment for {timeout:.0f} s",
+                    "look at: orderops local logs",
+                )
+            time.sleep(0.05)
+        with file:
+            yield
+
+    def _write(self, name: str, text: str) -> None:
+        half = self.directory / f".{name}"
+        half.write_text(text)
+        half.replace(self.directory / name)
