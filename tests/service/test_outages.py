@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -182,6 +184,19 @@ def test_verify_full_without_the_bundle_names_the_variable(world: World, start: 
     service = start()
 
     assert database_check(service) == "sslmode verify-full needs a CA bundle: set DATABASE_CA to the path of one"
+
+
+def test_a_server_that_never_answers_holds_nobody_up_for_long(world: World, start: Start) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        world.set_place(port=silent.getsockname()[1])
+        service = start()
+        until(lambda: "nothing answers at 127.0.0.1" in database_check(service), "the reason to be known")
+
+        assert service.get("/health").status_code == 200
+        assert "nothing answers at 127.0.0.1" in service.get("/users").json()["errors"][0]["detail"]
+
+        world.set_place()
+        until(lambda: ready(service), "the right address to be read")
 
 
 def test_the_connections_are_bounded_and_the_rest_goes_on(world: World, start: Start) -> None:

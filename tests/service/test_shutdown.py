@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -27,6 +30,23 @@ def test_it_leaves_with_0_and_says_nothing_of_an_error(start: Start, number: int
 
     assert service.process.wait(PATIENCE) == 0
     assert {line["level"] for line in service.lines()} == {"INFO"}
+
+
+def test_a_taken_port_is_named(world: World, start: Start) -> None:
+    port = start().url.rsplit(":", 1)[1]
+
+    second = subprocess.run(
+        [sys.executable, "-m", "orderops.service"],
+        env={**world.environment(), "PORT": port},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+    assert second.returncode == 1
+    assert "address already in use" in second.stdout
+    assert all(json.loads(line) for line in second.stdout.splitlines())
 
 
 def test_a_request_under_way_is_finished_first(world: World, start: Start) -> None:

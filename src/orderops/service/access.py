@@ -62,8 +62,11 @@ def _name(headers: Headers) -> str:
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    # The balancer asks /health every few seconds and says nothing new.
-    level = logging.DEBUG if scope["path"] == "/health" else logging.WARNING if status >= 500 else logging.INFO
+    level = logging.INFO
+    if status >= 500 or not status:
+        level = logging.WARNING
+    elif scope["path"] == "/health":
+        level = logging.DEBUG  # the balancer asks every few seconds and learns nothing new
     fields = {
         "method": scope["method"],
         "path": scope["path"],

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from orderops.service.address import AddressBook
+from orderops.service.app import create_app
+from orderops.service.database import Database, User
+from orderops.service.logs import JsonLines
+from orderops.service.queues import Depth, Queue
+from orderops.service.settings import read_settings
+
+SETTINGS = read_settings(
+    {
+        "AWS_REGION": "ap-southeast-2",
+        "ORDEROPS_ENVIRONMENT": "test",
+        "QUEUE_URL": "https://sqs.ap-southeast-2.amazonaws.com/111122223333/orders",
+        "DATABASE_SECRET": "database",
+    }
+)
+
+
+class FaultyDatabase(Database):
+    """A database whose code has a mistake."""
+
+    def __init__(self) -> None:
+        super().__init__(AddressBook(None, "database"), pool_size=1)
+
+    def users(self, limit: int) -> list[User]:
+        raise ZeroDivisionError("a mistake of ours")
+
+
+class EmptyQueue(Queue):
+    """A queue in which nothing waits."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "https://sqs.example/orders")
+
+    def depth(self) -> Depth:
+        return Depth(0, 0, 0, None)
+
+
+def ask(path: str, **headers: str) -> httpx.Response:
+    app: Any = create_app(SETTINGS, FaultyDatabase(), EmptyQueue(), started_at=datetime.now(UTC))
+
+    async def once() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(once())
+
+
+def test_a_mistake_of_ours_is_a_500_with_the_id_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = ask("/users", **{"X-Request-Id": "abc"})
+
+    assert answer.status_code == 500
+    assert answer.json()["request_id"] == "abc"
+    assert "mistake of ours" not in answer.text
+    assert answer.headers["x-request-id"] == "abc"
+    faults = [json.loads(JsonLines().format(record)) for record in caplog.records if record.levelname == "ERROR"]
+    assert len(faults) == 1
+    assert "ZeroDivisionError: a mistake of ours" in faults[0]["exception"]
+
+
+def test_a_browser_sees_a_page_for_it() -> None:
+    answer = ask("/users", accept="text/html")
+
+    assert answer.status_code == 500
+    assert "The service made a mistake" in answer.text
