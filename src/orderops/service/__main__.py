@@ -37,7 +37,10 @@ def main() -> int:
         sys.stderr.write(" hint: set these variables in the task definition and start the service again\n")
         return 2
     logs.configure(settings.log_level)
-    serve(settings)
+    try:
+        serve(settings)
+    except SystemExit as ending:
+        return 1 if ending.code else 0  # the server has a code of its own, 3, for a port it cannot have
     return 0
 
 
