@@ -36,7 +36,7 @@ THREADS = 16
 
 
 def create_app(settings: Settings, database: Database, queue: Queue, *, started_at: datetime) -> ASGIApp:
-    """Put the service together; what it is given it closes at the end."""
+    """Put the service together; it closes the database when it ends."""
     service = Service(settings, database, queue, started_at)
     routes = [
         Route("/", service.index),
