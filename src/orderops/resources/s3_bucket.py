@@ -1,0 +1,244 @@
+"""S3 bucket for the load balancer's access logs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+from orderops.aws import Aws, every, if_found
+from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.errors import AwsError, Meaning
+from orderops.resource import Live, Outputs, Properties, Resource
+
+# Balancers write their logs as an account of AWS's, one for each region; newer regions have a service for it.
+DELIVERY_ACCOUNTS = {
+    "ap-northeast-1": "582318560864",
+    "ap-northeast-2": "600734575887",
+    "ap-south-1": "718504428378",
+    "ap-southeast-1": "114774131450",
+    "ap-southeast-2": "783225319266",
+    "ca-central-1": "985666609251",
+    "eu-central-1": "054676820928",
+    "eu-north-1": "897822967062",
+    "eu-west-1": "156460612806",
+    "eu-west-2": "652711504416",
+    "eu-west-3": "009996457667",
+    "sa-east-1": "507241528517",
+    "us-east-1": "127311923021",
+    "us-east-2": "033677994240",
+    "us-west-1": "027434742980",
+    "us-west-2": "797873946194",
+}
+DELIVERY_SERVICE = "logdelivery.elasticloadbalancing.amazonaws.com"
+TEST_FILE = "ELBAccessLogTestFile"
+OUR_NAMES = re.compile(r"(access-)?logs-\d{12}")
+BLOCK_ALL = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+PAGES_A_STEP = 20
+
+
+@dataclass(frozen=True, eq=False)
+class S3Bucket(Resource):
+    """Keeps logs for `log_days`; the name is `orderops-<environment>-access-logs-<account>`, unique in the world."""
+
+    log_days: int
+    purpose: Literal["access-logs"] = "access-logs"
+    region: str = "ap-southeast-2"
+
+    kind: ClassVar[str] = "s3-bucket"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {"NoSuchBucket", "BucketAlreadyOwnedByYou", "BucketNotEmpty", "MalformedPolicy: Invalid principal"}
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.s3.list_buckets, "Buckets", Prefix=claim.prefix, MaxBuckets=1000):
+            if raw["Name"].startswith(claim.prefix):
+                owner = {"Environment": claim.environment} if _named_by_us(raw["Name"], claim) else {}
+                yield Live(raw["Name"], owner, name=raw["Name"], arn=f"arn:aws:s3:::{raw['Name']}")
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        return replace(live, properties={key: read(aws, live.id) for key, read in READERS.items()})
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        told = _tags(aws, live.id)
+        # Our account, our name and no tag at all: made by a create whose tags were not kept, as emulators do.
+        return told or ({ENVIRONMENT: live.properties["Environment"]} if "Environment" in live.properties else {})
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        whole = {**_tags(aws, live.id), **(live.tags or {}), **tags}  # this call replaces them all
+        aws.s3.put_bucket_tagging(Bucket=live.id, Tagging={"TagSet": to_pairs(whole)})
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "PublicAccessBlock": BLOCK_ALL,
+            "ObjectOwnership": "BucketOwnerEnforced",
+            "SSEAlgorithm": "AES256",
+            "LifecycleRules": [_rule(self.log_days)],
+            "Policy": _canonical(self._policy()),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        home: dict[str, Any] = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
+        aws.s3.create_bucket(
+            Bucket=self.name,
+            ObjectOwnership=desired["ObjectOwnership"],
+            CreateBucketConfiguration={**home, "Tags": claim.pairs},
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        for key, value in changed.items():
+            WRITERS[key](aws, live.id, value)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        for _ in range(PAGES_A_STEP):
+            if not _emptier_by_a_page(aws, live.id):
+                break
+        _abort_uploads(aws, live.id)
+        aws.s3.delete_bucket(Bucket=live.id)
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        page = aws.s3.list_objects_v2(Bucket=live.id, MaxKeys=1000)
+        count = sum(not each["Key"].endswith(TEST_FILE) for each in page.get("Contents", ()))
+        more = "more than " if page.get("IsTruncated") else ""
+        return f"{more}{count} log files" if count else ""
+
+    def _policy(self) -> dict[str, Any]:
+        account = self.name.rpartition("-")[2]
+        bucket = f"arn:aws:s3:::{self.name}"
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "BalancerLogs",
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:aws:iam::{delivery}:root"}
+                    if delivery
+                    else {"Service": DELIVERY_SERVICE},
+                    "Action": "s3:PutObject",
+                    "Resource": f"{bucket}/AWSLogs/{account}/*",
+                },
+                {
+                    "Sid": "TlsOnly",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:*",
+                    "Resource": [bucket, f"{bucket}/*"],
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                },
+            ],
+        }
+
+
+def _delivery(region: str) -> dict[str, str]:
+    account = DELIVERY_ACCOUNTS.get(region)
+    return {"AWS": f"arn:aws:iam::{account}:root"} if account else {"Service": DELIVERY_SERVICE}
+
+
+def _named_by_us(name: str, claim: Claim) -> bool:
+    """Whether the name is one that only this environment would give; `dev` must not claim what is `dev-eu`'s."""
+    return OUR_NAMES.fullmatch(name.removeprefix(f"orderops-{claim.environment}-")) is not None
+
+
+def _tags(aws: Aws, bucket: str) -> dict[str, str]:
+    told = if_found(aws.s3.get_bucket_tagging, "NoSuchTagSet", Bucket=bucket)
+    return from_pairs(told["TagSet"]) if told else {}
+
+
+def _public_access(aws: Aws, bucket: str) -> Any:
+    told = if_found(aws.s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=bucket)
+    return told and told["PublicAccessBlockConfiguration"]
+
+
+def _ownership(aws: Aws, bucket: str) -> Any:
+    told = if_found(aws.s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError", Bucket=bucket)
+    return told and told["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+
+
+def _encryption(aws: Aws, bucket: str) -> Any:
+    missing = "ServerSideEncryptionConfigurationNotFoundError"
+    told = if_found(aws.s3.get_bucket_encryption, missing, Bucket=bucket)
+    rules = told["ServerSideEncryptionConfiguration"]["Rules"] if told else []
+    return rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] if rules else None
+
+
+def _lifecycle(aws: Aws, bucket: str) -> Any:
+    told = if_found(aws.s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration", Bucket=bucket)
+    return told and [{**rule, "Filter": rule.get("Filter") or {"Prefix": ""}} for rule in told["Rules"]]
+
+
+def _policy_of(aws: Aws, bucket: str) -> Any:
+    told = if_found(aws.s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=bucket)
+    return told and _canonical(json.loads(told["Policy"]))
+
+
+READERS = {
+    "PublicAccessBlock": _public_access,
+    "ObjectOwnership": _ownership,
+    "SSEAlgorithm": _encryption,
+    "LifecycleRules": _lifecycle,
+    "Policy": _policy_of,
+}
+WRITERS = {
+    "PublicAccessBlock": lambda aws, bucket, value: aws.s3.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration=value
+    ),
+    "ObjectOwnership": lambda aws, bucket, value: aws.s3.put_bucket_ownership_controls(
+        Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": value}]}
+    ),
+    "SSEAlgorithm": lambda aws, bucket, value: aws.s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": value}}]},
+    ),
+    "LifecycleRules": lambda aws, bucket, value: aws.s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": value}
+    ),
+    "Policy": lambda aws, bucket, value: aws.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(value)),
+}
+
+
+def _rule(days: int) -> dict[str, Any]:
+    return {
+        "ID": "expire",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "Expiration": {"Days": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
+
+
+def _canonical(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The same policy, with its statements in order and lists of one as the one; AWS gives them back either way."""
+    statements = [{key: _single(value) for key, value in each.items()} for each in policy["Statement"]]
+    return {**policy, "Statement": sorted(statements, key=lambda each: json.dumps(each, sort_keys=True))}
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _single(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else sorted(value)
+    return value
+
+
+def _emptier_by_a_page(aws: Aws, bucket: str) -> bool:
+    page = aws.s3.list_object_versions(Bucket=bucket, MaxKeys=1000)
+    found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+    if not found:
+        return False
+    objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+    answer = aws.s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+    for kept in answer.get("Errors", ()):  # AWS answers 200 all the same
+        raise AwsError("s3.delete_objects", kept["Code"], f"{kept['Key']}: {kept['Message']}", Meaning.NO)
+    return True
+
+
+def _abort_uploads(aws: Aws, bucket: str) -> None:
+    for upload in every(aws.s3.list_multipart_uploads, "Uploads", Bucket=bucket):
+        aws.s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])

@@ -1,0 +1,182 @@
+"""The access-log bucket."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from orderops.aws import Aws
+from orderops.claim import ADDRESS, ENVIRONMENT, from_pairs
+from orderops.engine import Action
+from orderops.errors import AwsError, Unfinished
+from orderops.resource import Live
+from orderops.resources.s3_bucket import S3Bucket
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+NAME = "orderops-dev-access-logs-123456789012"
+LOGS = S3Bucket(NAME, 30)
+OK = SimpleNamespace(status_code=200)
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(LOGS, aws, up, log_days=90)
+
+
+@pytest.mark.parametrize(
+    ("region", "principal"),
+    [
+        ("ap-southeast-2", {"AWS": "arn:aws:iam::783225319266:root"}),
+        ("ap-southeast-4", {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}),
+    ],
+)
+def test_the_balancers_of_the_region_may_write_below_the_account(
+    aws: Aws, up: Up, region: str, principal: dict[str, str]
+) -> None:
+    up(LOGS)
+    up(S3Bucket(NAME, 30, region=region))
+
+    policy = json.loads(aws.s3.get_bucket_policy(Bucket=NAME)["Policy"])
+    allowed = next(each for each in policy["Statement"] if each["Effect"] == "Allow")
+
+    assert allowed["Principal"] == principal
+    assert allowed["Action"] == "s3:PutObject"
+    assert allowed["Resource"] == f"arn:aws:s3:::{NAME}/AWSLogs/123456789012/*"
+
+
+def test_nothing_is_public_and_nothing_goes_unencrypted(aws: Aws, up: Up) -> None:
+    up(LOGS)
+
+    blocked = aws.s3.get_public_access_block(Bucket=NAME)["PublicAccessBlockConfiguration"]
+    rules = aws.s3.get_bucket_encryption(Bucket=NAME)["ServerSideEncryptionConfiguration"]["Rules"]
+    policy = json.loads(aws.s3.get_bucket_policy(Bucket=NAME)["Policy"])
+
+    assert set(blocked.values()) == {True}
+    assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert {"Bool": {"aws:SecureTransport": "false"}} in [each.get("Condition") for each in policy["Statement"]]
+
+
+def test_a_policy_in_another_order_is_the_same_policy(aws: Aws, up: Up) -> None:
+    up(LOGS)
+    policy = json.loads(aws.s3.get_bucket_policy(Bucket=NAME)["Policy"])
+    policy["Statement"].reverse()
+    for statement in policy["Statement"]:
+        statement["Action"] = [statement["Action"]]
+    aws.s3.put_bucket_policy(Bucket=NAME, Policy=json.dumps(policy))
+
+    assert up(LOGS)[LOGS.address].action is Action.NO_OP
+
+
+def test_drift_is_repaired(aws: Aws, up: Up) -> None:
+    up(LOGS)
+    aws.s3.delete_public_access_block(Bucket=NAME)
+    aws.s3.delete_bucket_policy(Bucket=NAME)
+    aws.s3.delete_bucket_lifecycle(Bucket=NAME)
+
+    assert set(up(LOGS)[LOGS.address].changes) == {"PublicAccessBlock", "Policy", "LifecycleRules"}
+    assert up(LOGS)[LOGS.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize("call", range(0, 16, 3))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("s3", after=call), pytest.raises(PowerCut):
+        up(LOGS)
+
+    up(LOGS)
+
+    assert up(LOGS)[LOGS.address].action is Action.NO_OP
+    assert len(aws.s3.list_buckets()["Buckets"]) == 1
+
+
+def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("s3", "CreateBucket"):
+        assert up(LOGS)[LOGS.address].action is Action.CREATE
+
+    assert up(LOGS)[LOGS.address].action is Action.NO_OP
+
+
+def test_the_tags_are_in_the_create_call(up: Up, session: boto3.Session) -> None:
+    sent: list[dict[str, Any]] = []
+    session.events.register("provide-client-params.s3.CreateBucket", lambda params, **_: sent.append(params))
+
+    up(LOGS)
+
+    tags = from_pairs(sent[0]["CreateBucketConfiguration"]["Tags"])
+    assert (tags[ENVIRONMENT], tags[ADDRESS]) == ("dev", LOGS.address)
+
+
+def test_a_bucket_of_our_name_without_any_tag_is_ours(aws: Aws, up: Up) -> None:
+    _make(aws, NAME)
+
+    assert up(LOGS, dry_run=True)[LOGS.address].action is Action.UPDATE
+
+
+def test_a_bucket_of_another_owner_is_left_alone(aws: Aws, up: Up) -> None:
+    _make(aws, NAME)
+    tags = [{"Key": ENVIRONMENT, "Value": "prod"}]
+    aws.s3.put_bucket_tagging(Bucket=NAME, Tagging={"TagSet": tags})
+
+    with pytest.raises(Unfinished, match="belongs to prod"):
+        up(LOGS)
+
+
+def test_a_bucket_of_another_name_and_without_owner_is_not_taken(aws: Aws, up: Up) -> None:
+    bucket = S3Bucket("orderops-dev-eu-logs-123456789012", 30)
+    _make(aws, bucket.name)
+
+    with pytest.raises(Unfinished, match="has no owner"):
+        up(bucket)
+
+
+def test_tags_that_people_set_are_kept(aws: Aws, up: Up) -> None:
+    _make(aws, NAME)
+    ours = [{"Key": ENVIRONMENT, "Value": "dev"}, {"Key": "team", "Value": "shop"}]
+    aws.s3.put_bucket_tagging(Bucket=NAME, Tagging={"TagSet": ours})
+
+    up(LOGS)
+
+    assert {"Key": "team", "Value": "shop"} in aws.s3.get_bucket_tagging(Bucket=NAME)["TagSet"]
+
+
+def test_the_logs_in_it_are_told_and_the_test_file_is_none(aws: Aws) -> None:
+    _make(aws, NAME)
+    live = Live(NAME)
+    aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/ELBAccessLogTestFile", Body=b"")
+    assert S3Bucket.holds(aws, live) == ""
+
+    aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/one.gz", Body=b"")
+
+    assert S3Bucket.holds(aws, live) == "1 log files"
+
+
+def test_deletion_takes_versions_and_unfinished_uploads_along(aws: Aws) -> None:
+    _make(aws, NAME)
+    aws.s3.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"1", b"2"):
+        aws.s3.put_object(Bucket=NAME, Key="log", Body=body)
+    aws.s3.delete_object(Bucket=NAME, Key="log")
+    aws.s3.create_multipart_upload(Bucket=NAME, Key="part")
+
+    S3Bucket.delete(aws, Live(NAME))
+
+    with pytest.raises(AwsError, match="404"):
+        aws.s3.head_bucket(Bucket=NAME)
+
+
+def test_an_object_that_stays_is_named(aws: Aws, session: boto3.Session) -> None:
+    locked = {"Key": "log", "Code": "AccessDenied", "Message": "Object is locked"}
+    session.events.register("before-call.s3.DeleteObjects", lambda **_: (OK, {"Errors": [locked]}))
+    _make(aws, NAME)
+    aws.s3.put_object(Bucket=NAME, Key="log", Body=b"")
+
+    with pytest.raises(AwsError, match="log: Object is locked"):
+        S3Bucket.delete(aws, Live(NAME))
+
+
+def _make(aws: Aws, name: str) -> None:
+    aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
