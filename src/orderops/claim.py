@@ -49,6 +49,10 @@ class Claim:
         """How path-like names begin that we seek, such as those of log groups."""
         return self.name or form.format(self.environment)
 
+    def named(self, kind: str, name: str) -> dict[str, str]:
+        """What the tags of a thing would say, for one that AWS keeps no tags for and whose name is ours."""
+        return {ENVIRONMENT: self.environment, ADDRESS: f"{kind}/{name}"}
+
     @property
     def filters(self) -> list[dict[str, Any]]:
         """EC2 filters for what is tagged as ours."""

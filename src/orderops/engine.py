@@ -84,6 +84,8 @@ def keep(
 ) -> Course:
     """Look, decide, act and look again, until what is there is what is asked."""
     taken: Step | None = None
+    sent: Step | None = None
+    settled_since = False
     absent_until = 0.0
     look = survey.find
     watch = _Patience(resource.address, limits.patience or resource.patience, limits.trouble)
@@ -93,6 +95,7 @@ def keep(
             live = look(resource, desired)
             look = survey.look_again
             if live and _unsteady(resource, live) and not dry_run:
+                settled_since = True
                 yield watch.waits(live.status or live.state)
                 continue
             step = decide(resource, live, desired, survey.claim(resource), adopt=adopt)
@@ -104,7 +107,10 @@ def keep(
                     outputs[resource] = live
                 return taken
             if live:
-                change(resource, survey, live, {key: desired_ for key, (_, desired_) in step.changes.items()})
+                if sent and settled_since and sent.changes == step.changes:
+                    raise _undone(resource, survey, live, step)
+                change(resource, survey, live, {key: asked for key, (_, asked) in step.changes.items()})
+                sent, settled_since = step, False
             elif monotonic() >= absent_until:
                 absent_until = monotonic() + create(resource, survey, desired, limits)
             reason = watch.waits(f"{step.action} sent")
@@ -122,9 +128,9 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     changes = {key: (there[key], desired[key]) for key in desired if there[key] != desired[key]}
     told = live.tags or {}
     untold = {key: value for key, value in claim.tags.items() if told.get(key) != value}
-    if untold:
+    if untold and not resource.untagged:
         changes[TAGS] = ({key: told.get(key) for key in untold}, untold)
-    standing = claim.standing(told)
+    standing = Standing.OURS if resource.untagged else claim.standing(told)
     effect = max(
         (_effect(resource, key, *pair) for key, pair in changes.items()),
         key=lambda each: each.weight,
@@ -298,6 +304,12 @@ def _unsteady(resource: Resource, live: Live) -> bool:
             f"when it holds nothing: orderops down --only {resource.address}; then the same command again",
         )
     return live.state in (State.PENDING, State.GOING)
+
+
+def _undone(resource: Resource, survey: Survey, live: Live, step: Step) -> OrderopsError:
+    why = type(resource).why_undone(survey.aws, live)
+    what = f"{', '.join(step.changes)} was accepted and is back as it was"
+    return OrderopsError(f"{what}: {why}" if why else what, "mend the cause; then the same command again")
 
 
 def _effect(resource: Resource, key: str, live: Any, desired: Any) -> Effect:

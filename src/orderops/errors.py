@@ -5,14 +5,16 @@ OrderopsError                 refused or failed (exit 1)
 ├── AwsError                  AWS said no, said later, or was not heard
 ├── ReplacementRequired       an immutable property differs
 ├── NotOurs                   the name is taken by a thing without an owner, or with another one
-└── Unfinished                some steps failed; the rest is done
+├── Unfinished                some steps failed; the rest is done
+├── Interrupted               Ctrl+C; the calls under way were finished (exit 130)
+└── Differences               a plan or a look found something to do (exit 3, says nothing)
 
 A class exists when someone catches it or it has its own exit code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 
@@ -73,3 +75,23 @@ class Unfinished(OrderopsError):
         super().__init__(f"{len(failures)} of the steps stopped{waiting}\n" + "\n".join(lines), "\n".join(hints))
         self.failures = dict(failures)
         self.left = left
+
+
+class Interrupted(OrderopsError):
+    """Ctrl+C: the calls under way were finished; `left` names what was not."""
+
+    exit_code = 130
+
+    def __init__(self, left: Sequence[str]) -> None:
+        named = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        super().__init__(f"interrupted; left: {named}" if left else "interrupted", "the same command goes on from here")
+        self.left = list(left)
+
+
+class Differences(OrderopsError):
+    """Not a failure: what was asked is not as declared, and the exit code says so."""
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -78,6 +78,21 @@ class Outputs:
         return resource.address in self._lives
 
 
+@dataclass(frozen=True)
+class Output:
+    """One thing that a resource offers: its `id`, its `arn`, or a property, with text around it."""
+
+    resource: Resource
+    key: str
+    form: str = "{}"
+
+    def read(self, outputs: Outputs) -> str:
+        """The value, or *(known after apply)*."""
+        live = outputs[self.resource]
+        value = live.id if self.key == "id" else live.arn if self.key == "arn" else live.properties[self.key]
+        return self.form.format(value)
+
+
 @dataclass(frozen=True, eq=False)
 class Resource(ABC):
     """One declared AWS thing. Its fields are its settings; another resource in a field is a dependency."""
@@ -97,6 +112,8 @@ class Resource(ABC):
     """How long it may take until it is ready."""
     usual: ClassVar[timedelta] = timedelta(seconds=5)
     """How long that usually takes."""
+    untagged: ClassVar[bool] = False
+    """AWS keeps no tags for it, so its deterministic name says whose it is."""
 
     @property
     def address(self) -> str:
@@ -127,9 +144,9 @@ class Resource(ABC):
         return live.tags or {}
 
     @classmethod
-    @abstractmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        """Set these tags, and leave the others."""
+        """Set these tags, and leave the others; never asked of an untagged kind."""
+        raise TypeError(f"{cls.kind} keeps no tags")
 
     @abstractmethod
     def desired(self, outputs: Outputs) -> Properties:
@@ -153,6 +170,11 @@ class Resource(ABC):
         """What data would go with it ("12 messages"); nothing for what can be made again."""
         return ""
 
+    @classmethod
+    def why_undone(cls, aws: Aws, live: Live) -> str:
+        """Why a change that was accepted is not there any more, as far as AWS tells."""
+        return ""
+
     def effect(self, key: str, live: Any, desired: Any) -> Effect:
         """What changing this property does to the running system."""
         if key in self.immutable:
@@ -174,6 +196,9 @@ def unknown_in(value: Any) -> bool:
 def _resources_in(value: Any) -> Iterable[Resource]:
     if isinstance(value, Resource):
         yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from _resources_in(getattr(value, each.name))
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from _resources_in(each)

@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from time import monotonic
 from typing import Generic, TypeVar
 
-from orderops.errors import OrderopsError
+from orderops.errors import Interrupted, OrderopsError
 
 WORKERS = 24
 SHORTEST_PAUSE = 0.1
@@ -33,14 +33,6 @@ class Ended(Generic[T]):
     name: str
     result: T | None = None
     refusal: OrderopsError | None = None
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl+C: the calls under way were finished; `left` names the jobs that were not."""
-
-    def __init__(self, left: list[str]) -> None:
-        super().__init__("interrupted")
-        self.left = left
 
 
 @dataclass

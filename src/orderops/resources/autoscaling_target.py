@@ -1,0 +1,97 @@
+"""How many tasks an ECS service may have, and the CPU use at which their number changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ecs_service import EcsService
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+
+WHERE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+METRIC = "ECSServiceAverageCPUUtilization"
+POLICY = "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class AutoscalingTarget(Resource):
+    """From `least` to `most` tasks, aiming at `cpu_percent` of CPU on average. Bears the name of its service."""
+
+    service: EcsService
+    least: int
+    most: int
+    cpu_percent: int
+    linked_role: IamServiceLinkedRole | None = None
+
+    kind: ClassVar[str] = "autoscaling-target"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ObjectNotFoundException",
+            "ConcurrentUpdateException",
+            "ValidationException: ECS service doesn't exist",
+            "ValidationException: Unable to assume IAM role",
+        }
+    )
+    untagged: ClassVar[bool] = True
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        call = aws.application_autoscaling.describe_scalable_targets
+        for raw in every(call, "ScalableTargets", ServiceNamespace="ecs"):
+            _, cluster, name = raw["ResourceId"].split("/")
+            ours = cluster.startswith(f"orderops-{claim.environment}-") and name.startswith(claim.prefix)
+            if ours and raw["ScalableDimension"] == WHERE["ScalableDimension"]:
+                told = {"MinCapacity": raw["MinCapacity"], "MaxCapacity": raw["MaxCapacity"]}
+                tags = claim.named(cls.kind, name)
+                yield Live(raw["ResourceId"], told, tags=tags, name=name, arn=raw.get("ScalableTargetARN", ""))
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        call = aws.application_autoscaling.describe_scaling_policies
+        policies = [
+            raw for raw in every(call, "ScalingPolicies", ServiceNamespace="ecs") if raw["ResourceId"] == live.id
+        ]
+        return replace(live, properties={**live.properties, "CpuPercent": _cpu_percent(policies)})
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {"MinCapacity": self.least, "MaxCapacity": self.most, "CpuPercent": float(self.cpu_percent)}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        self._register(aws, desired)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if changed.keys() & {"MinCapacity", "MaxCapacity"}:
+            self._register(aws, {**live.properties, **changed})
+        if "CpuPercent" in changed:
+            aws.application_autoscaling.put_scaling_policy(
+                **WHERE,
+                ResourceId=live.id,
+                PolicyName=POLICY,
+                PolicyType="TargetTrackingScaling",
+                TargetTrackingScalingPolicyConfiguration={
+                    "TargetValue": changed["CpuPercent"],
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
+                },
+            )
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=live.id)
+
+    def _register(self, aws: Aws, asked: Properties) -> None:
+        aws.application_autoscaling.register_scalable_target(
+            **WHERE,
+            ResourceId=f"service/{self.service.cluster.name}/{self.service.name}",
+            MinCapacity=asked["MinCapacity"],
+            MaxCapacity=asked["MaxCapacity"],
+        )
+
+
+def _cpu_percent(policies: list[dict[str, Any]]) -> Any:
+    """The CPU aimed at, when the policy is ours and nothing but that."""
+    told = {raw["PolicyName"]: raw.get("TargetTrackingScalingPolicyConfiguration", {}) for raw in policies}
+    metric = told.get(POLICY, {}).get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    return told[POLICY]["TargetValue"] if metric == METRIC else None

@@ -1,0 +1,79 @@
+"""ECS cluster, with or without container insights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+
+CLUSTERS_A_CALL = 100
+STATES = {"PROVISIONING": State.PENDING, "DEPROVISIONING": State.GOING, "FAILED": State.FAILED}
+
+
+@dataclass(frozen=True, eq=False)
+class EcsCluster(Resource):
+    """Where services run; the service-linked role must be there before it."""
+
+    container_insights: bool = True
+    linked_role: IamServiceLinkedRole | None = None
+
+    kind: ClassVar[str] = "ecs-cluster"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ClusterNotFoundException",
+            "ClusterContainsServicesException",
+            "ClusterContainsTasksException",
+            "UpdateInProgressException",
+            "InvalidParameterException: Unable to assume the service linked role",
+        }
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        names = [arn.rpartition("/")[2] for arn in every(aws.ecs.list_clusters, "clusterArns")]
+        ours = [name for name in names if name.startswith(claim.prefix)]
+        for start in range(0, len(ours), CLUSTERS_A_CALL):
+            chunk = ours[start : start + CLUSTERS_A_CALL]
+            for raw in aws.ecs.describe_clusters(clusters=chunk, include=["TAGS", "SETTINGS"])["clusters"]:
+                if raw["status"] != "INACTIVE":
+                    yield _live(raw)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {"containerInsights": "enabled" if self.container_insights else "disabled"}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        pairs = to_pairs(claim.tags, "key", "value")
+        aws.ecs.create_cluster(clusterName=self.name, settings=_settings(desired), tags=pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        aws.ecs.update_cluster_settings(cluster=live.name, settings=_settings(changed))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.ecs.delete_cluster(cluster=live.name)
+
+
+def _live(raw: Mapping[str, Any]) -> Live:
+    settings = {each["name"]: each["value"] for each in raw.get("settings", ())}
+    return Live(
+        raw["clusterArn"],
+        {"containerInsights": settings.get("containerInsights", "disabled")},
+        tags=from_pairs(raw.get("tags"), "key", "value"),
+        name=raw["clusterName"],
+        arn=raw["clusterArn"],
+        state=STATES.get(raw["status"], State.READY),
+        status=raw["status"],
+    )
+
+
+def _settings(properties: Properties) -> list[dict[str, str]]:
+    return to_pairs({key: str(value) for key, value in properties.items()}, "name", "value")

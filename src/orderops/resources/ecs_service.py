@@ -1,0 +1,228 @@
+"""ECS service on Fargate: rolling deployments with circuit breaker and rollback, behind a balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.errors import AwsError
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.ecs_cluster import EcsCluster
+from orderops.resources.ecs_task_definition import EcsTaskDefinition
+from orderops.resources.elbv2_rule import Elbv2Rule
+
+SERVICES_A_CALL = 10
+STATES = {"DRAINING": State.GOING}
+DEPLOYMENT = {
+    "minimumHealthyPercent": 100,
+    "maximumPercent": 200,
+    "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+}
+NETWORK = ("Subnets", "SecurityGroups")
+# Answered by AWS always, by the emulator never.
+ALWAYS_TOLD = {
+    "deploymentConfiguration": DEPLOYMENT,
+    "enableExecuteCommand": True,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class EcsService(Resource):
+    """Starts with `tasks` tasks; from then on autoscaling owns their number. `grace` is in seconds."""
+
+    cluster: EcsCluster
+    task_definition: EcsTaskDefinition
+    subnets: tuple[Ec2Subnet, ...]
+    security_groups: tuple[Ec2SecurityGroup, ...]
+    rule: Elbv2Rule
+    tasks: int = 1
+    grace: int = 60
+
+    kind: ClassVar[str] = "ecs-service"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "ClusterNotFoundException",
+            "ServiceNotFoundException",
+            "ServiceNotActiveException",
+            "InvalidParameterException: does not have an associated load balancer",
+            "InvalidParameterException: Unable to assume the service linked role",
+            "InvalidParameterException: verify that the ECS service role being passed has the proper permissions",
+            "InvalidParameterException: Creation of service was not idempotent",
+            "InvalidParameterException: cannot be stopped while deployments are active",
+            "AccessDeniedException: iam:PassRole",
+        }
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"LaunchType"})
+    effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
+        ("TaskDefinition", "LoadBalancers", "Rollout", *NETWORK), Effect.RESTARTS
+    )
+    patience: ClassVar[timedelta] = timedelta(minutes=20)
+    usual: ClassVar[timedelta] = timedelta(minutes=2)
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for cluster in EcsCluster.listing(aws, Claim(claim.environment)):
+            names = [claim.name] if claim.address else _names(aws, cluster)
+            for start in range(0, len(names), SERVICES_A_CALL):
+                chunk = names[start : start + SERVICES_A_CALL]
+                for raw in _described(aws, cluster, chunk):
+                    if raw["status"] != "INACTIVE":
+                        yield _live(raw)
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        untold = {key: value for key, value in live.properties.items() if value is None and key in ALWAYS_TOLD}
+        told: dict[str, Any] = {key: ALWAYS_TOLD[key] for key in untold}
+        if live.properties.get("healthCheckGracePeriodSeconds") is None:
+            told["healthCheckGracePeriodSeconds"] = self.grace
+        return replace(live, properties={**live.properties, **told})
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        definition = self.task_definition
+        return {
+            "LaunchType": "FARGATE",
+            "TaskDefinition": outputs[definition].arn,
+            "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
+            "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
+            "LoadBalancers": [
+                {
+                    "targetGroupArn": outputs[self.rule.target_group].arn,
+                    "containerName": definition.container,
+                    "containerPort": definition.port,
+                }
+            ],
+            "deploymentConfiguration": DEPLOYMENT,
+            "healthCheckGracePeriodSeconds": self.grace,
+            "enableExecuteCommand": True,
+            "propagateTags": "SERVICE",
+            "Rollout": "COMPLETED",
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.ecs.create_service(
+            cluster=self.cluster.name,
+            serviceName=self.name,
+            desiredCount=self.tasks,
+            launchType=desired["LaunchType"],
+            **_given(desired, desired),
+            tags=to_pairs(claim.tags, "key", "value"),
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        given = _given({**live.properties, **changed}, changed)
+        if set(changed) == {"Rollout"}:
+            given["forceNewDeployment"] = True
+        aws.ecs.update_service(cluster=self.cluster.name, service=live.name, **given)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.ecs.delete_service(cluster=live.properties["Cluster"], service=live.name, force=True)
+
+    @classmethod
+    def why_undone(cls, aws: Aws, live: Live) -> str:
+        tasks = stopped_tasks(aws, live.properties["Cluster"], live.name)
+        return tasks[0] if tasks else str(live.properties.get("RolloutReason", ""))
+
+
+def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
+    """Why the latest tasks of a service stopped, newest first; AWS remembers for about an hour."""
+    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
+    if not arns:
+        return []
+    tasks = aws.ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
+    newest = sorted(tasks, key=lambda task: str(task.get("stoppedAt", "")), reverse=True)
+    return [_why_stopped(task) for task in newest]
+
+
+def _why_stopped(task: Mapping[str, Any]) -> str:
+    said = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped")]
+    for container in task.get("containers", ()):
+        if container.get("reason"):
+            said.append(str(container["reason"]))
+        if container.get("exitCode") is not None:
+            said.append(f"{container['name']} exited with {container['exitCode']}")
+    return "; ".join(said)
+
+
+def _names(aws: Aws, cluster: Live) -> list[str]:
+    try:
+        return [arn.rpartition("/")[2] for arn in every(aws.ecs.list_services, "serviceArns", cluster=cluster.name)]
+    except AwsError as error:
+        if error.code != "ClusterNotFoundException":
+            raise
+        return []
+
+
+def _described(aws: Aws, cluster: Live, names: list[str]) -> list[dict[str, Any]]:
+    try:
+        answer = aws.ecs.describe_services(cluster=cluster.name, services=names, include=["TAGS"])
+    except AwsError as error:
+        if error.code not in ("ClusterNotFoundException", "ServiceNotFoundException"):
+            raise
+        return []
+    return list(answer["services"])
+
+
+def _live(raw: Mapping[str, Any]) -> Live:
+    network = raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
+    primary = next((each for each in raw.get("deployments", ()) if each["status"] == "PRIMARY"), {})
+    rollout = primary.get("rolloutState", "COMPLETED")
+    running = f"{raw['runningCount']} of {raw['desiredCount']} tasks run"
+    failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
+    return Live(
+        raw["serviceArn"],
+        {
+            "LaunchType": raw.get("launchType"),
+            "TaskDefinition": raw["taskDefinition"],
+            "Subnets": sorted(network.get("subnets", ())),
+            "SecurityGroups": sorted(network.get("securityGroups", ())),
+            "LoadBalancers": [
+                {key: each[key] for key in ("targetGroupArn", "containerName", "containerPort") if key in each}
+                for each in raw.get("loadBalancers", ())
+            ],
+            "deploymentConfiguration": _deployment(raw.get("deploymentConfiguration")),
+            "healthCheckGracePeriodSeconds": raw.get("healthCheckGracePeriodSeconds"),
+            "enableExecuteCommand": raw.get("enableExecuteCommand"),
+            "propagateTags": raw.get("propagateTags", "NONE"),
+            "Rollout": "FAILED" if rollout == "FAILED" else "COMPLETED",
+            "RolloutReason": primary.get("rolloutStateReason", ""),
+            "Cluster": raw["clusterArn"].rpartition("/")[2],
+        },
+        tags=from_pairs(raw.get("tags"), "key", "value"),
+        name=raw["serviceName"],
+        arn=raw["serviceArn"],
+        state=STATES.get(raw["status"], State.PENDING if rollout == "IN_PROGRESS" else State.READY),
+        status=raw["status"].lower() if raw["status"] in STATES else f"{running}{failed}",
+    )
+
+
+def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What we declare of it; AWS answers more."""
+    if not raw or "deploymentCircuitBreaker" not in raw:
+        return None
+    breaker = {key: raw["deploymentCircuitBreaker"].get(key) for key in ("enable", "rollback")}
+    return {
+        "minimumHealthyPercent": raw.get("minimumHealthyPercent", 100),
+        "maximumPercent": raw.get("maximumPercent", 200),
+        "deploymentCircuitBreaker": breaker,
+    }
+
+
+def _given(asked: Properties, changed: Properties) -> dict[str, Any]:
+    """The call's words for what changed. Load balancers sent unchanged would start a deployment of their own."""
+    words = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers"}
+    same = ("deploymentConfiguration", "healthCheckGracePeriodSeconds", "enableExecuteCommand", "propagateTags")
+    given = {words.get(key, key): asked[key] for key in (*words, *same) if key in changed}
+    if changed.keys() & set(NETWORK):
+        awsvpc = {"subnets": asked["Subnets"], "securityGroups": asked["SecurityGroups"], "assignPublicIp": "DISABLED"}
+        given["networkConfiguration"] = {"awsvpcConfiguration": awsvpc}
+    return given

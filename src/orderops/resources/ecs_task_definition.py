@@ -1,0 +1,151 @@
+"""ECS task definition for Fargate with one container; every change is a new revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every, if_found
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Effect, Live, Output, Outputs, Properties, Resource
+from orderops.resources.iam_role import IamRole
+from orderops.resources.logs_group import LogsGroup
+
+LINUX = {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"}
+PROPERTIES = (
+    "Cpu",
+    "Memory",
+    "ExecutionRoleArn",
+    "TaskRoleArn",
+    "Container",
+    "Image",
+    "Port",
+    "StopTimeout",
+    "Environment",
+    "Secrets",
+    "Logs",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class EcsTaskDefinition(Resource):
+    """The newest active revision of a family. `cpu` in 1/1024 of a core, `memory` in MiB, `stop_timeout` in seconds."""
+
+    container: str
+    image: str
+    port: int
+    log_group: LogsGroup
+    execution_role: IamRole
+    task_role: IamRole
+    cpu: int = 256
+    memory: int = 512
+    stop_timeout: int = 30
+    environment: Mapping[str, str | Output] = field(default_factory=dict)
+    secrets: Mapping[str, Output] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "ecs-task-definition"
+    passing: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})
+    effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(PROPERTIES, Effect.RESTARTS)
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        families = every(aws.ecs.list_task_definition_families, "families", familyPrefix=claim.prefix, status="ACTIVE")
+        for family in families:
+            # the newest active revision; a family without one answers ClientException
+            told = if_found(
+                aws.ecs.describe_task_definition, "ClientException", taskDefinition=family, include=["TAGS"]
+            )
+            if told and told["taskDefinition"]["status"] == "ACTIVE":
+                yield _live(told["taskDefinition"], from_pairs(told.get("tags"), "key", "value"))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        texts = {
+            key: each.read(outputs) if isinstance(each, Output) else each for key, each in self.environment.items()
+        }
+        return {
+            "Cpu": str(self.cpu),
+            "Memory": str(self.memory),
+            "ExecutionRoleArn": outputs[self.execution_role].arn,
+            "TaskRoleArn": outputs[self.task_role].arn,
+            "Container": self.container,
+            "Image": self.image,
+            "Port": self.port,
+            "StopTimeout": self.stop_timeout,
+            "Environment": texts,
+            "Secrets": {key: each.read(outputs) for key, each in self.secrets.items()},
+            "Logs": outputs[self.log_group].name,
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        _register(aws, self.name, desired, claim.tags)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        _register(aws.once, self.name, {**live.properties, **changed}, live.tags or {})
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.ecs.deregister_task_definition(taskDefinition=live.arn)
+        aws.ecs.delete_task_definitions(taskDefinitions=[live.arn])
+
+
+def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
+    containers = raw["containerDefinitions"]
+    first = containers[0]
+    ports = [each["containerPort"] for each in first.get("portMappings", ())]
+    options = first.get("logConfiguration", {}).get("options", {})
+    return Live(
+        raw["taskDefinitionArn"],
+        {
+            "Cpu": raw.get("cpu"),
+            "Memory": raw.get("memory"),
+            "ExecutionRoleArn": raw.get("executionRoleArn"),
+            "TaskRoleArn": raw.get("taskRoleArn"),
+            "Container": " ".join(each["name"] for each in containers),
+            "Image": first["image"],
+            "Port": ports[0] if len(ports) == 1 else ports,
+            "StopTimeout": first.get("stopTimeout", 30),
+            "Environment": {each["name"]: each["value"] for each in first.get("environment", ())},
+            "Secrets": {each["name"]: each["valueFrom"] for each in first.get("secrets", ())},
+            "Logs": options.get("awslogs-group"),
+            "Revision": raw["revision"],
+        },
+        tags=tags,
+        name=raw["family"],
+        arn=raw["taskDefinitionArn"],
+    )
+
+
+def _register(aws: Aws, family: str, asked: Properties, tags: Tags) -> None:
+    logs = {
+        "awslogs-group": asked["Logs"],
+        "awslogs-region": aws.region,
+        "awslogs-stream-prefix": "task",
+    }
+    container = {
+        "name": asked["Container"],
+        "image": asked["Image"],
+        "essential": True,
+        "portMappings": [{"containerPort": asked["Port"], "protocol": "tcp"}],
+        "environment": to_pairs(asked["Environment"], "name", "value"),
+        "secrets": to_pairs(asked["Secrets"], "name", "valueFrom"),
+        "stopTimeout": asked["StopTimeout"],
+        "linuxParameters": {"initProcessEnabled": True},  # reaps what ECS Exec leaves behind
+        "logConfiguration": {"logDriver": "awslogs", "options": logs},
+    }
+    aws.ecs.register_task_definition(
+        family=family,
+        cpu=asked["Cpu"],
+        memory=asked["Memory"],
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        runtimePlatform=LINUX,
+        executionRoleArn=asked["ExecutionRoleArn"],
+        taskRoleArn=asked["TaskRoleArn"],
+        containerDefinitions=[container],
+        tags=to_pairs(tags, "key", "value"),
+    )

@@ -1,0 +1,85 @@
+"""HTTP listener of a load balancer; what no rule takes gets a 404."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, to_pairs
+from orderops.errors import AwsError
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer, load_balancers, tags_of
+
+NOTHING_HERE = {
+    "Type": "fixed-response",
+    "FixedResponseConfig": {
+        "StatusCode": "404",
+        "ContentType": "text/plain",
+        "MessageBody": "nothing is served here\n",
+    },
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Elbv2Listener(Resource):
+    """Its name is `<load balancer>:<port>`: a balancer has one listener a port."""
+
+    load_balancer: Elbv2LoadBalancer
+    port: int = 80
+
+    kind: ClassVar[str] = "elbv2-listener"
+    passing: ClassVar[frozenset[str]] = frozenset({"ListenerNotFound", "LoadBalancerNotFound", "DuplicateListener"})
+    immutable: ClassVar[frozenset[str]] = frozenset({"LoadBalancerArn"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for balancer in load_balancers(aws, claim):
+            for raw in listeners(aws, balancer):
+                told = {
+                    "LoadBalancerArn": raw["LoadBalancerArn"],
+                    "Port": raw["Port"],
+                    "Protocol": raw["Protocol"],
+                    "DefaultActions": [_action(each) for each in raw["DefaultActions"]],
+                }
+                yield Live(raw["ListenerArn"], told, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"])
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return tags_of(aws, live.arn)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "LoadBalancerArn": outputs[self.load_balancer].arn,
+            "Port": self.port,
+            "Protocol": "HTTP",
+            "DefaultActions": [NOTHING_HERE],
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.elbv2.create_listener(**desired, Tags=claim.pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        aws.elbv2.modify_listener(ListenerArn=live.arn, **changed)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.elbv2.delete_listener(ListenerArn=live.arn)
+
+
+def listeners(aws: Aws, balancer: Live) -> Iterator[dict[str, Any]]:
+    """The listeners of a balancer, none when it is gone meanwhile."""
+    try:
+        yield from every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer.arn)
+    except AwsError as error:
+        if error.code != "LoadBalancerNotFound":
+            raise
+
+
+def _action(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: raw[key] for key in ("Type", "FixedResponseConfig", "TargetGroupArn") if key in raw}

@@ -1,0 +1,149 @@
+"""Application load balancer, with its access logs in a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.s3_bucket import S3Bucket
+
+STATES = {"provisioning": State.PENDING, "failed": State.FAILED}
+IDLE_TIMEOUT = "idle_timeout.timeout_seconds"
+PROTECTION = "deletion_protection.enabled"
+LOGS_ENABLED = "access_logs.s3.enabled"
+LOGS_BUCKET = "access_logs.s3.bucket"
+DROP_INVALID = "routing.http.drop_invalid_header_fields.enabled"
+DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS_BUCKET: "", DROP_INVALID: "false"}
+
+
+@dataclass(frozen=True, eq=False)
+class Elbv2LoadBalancer(Resource):
+    """Faces the internet from public subnets in at least two zones; `idle_timeout` is in seconds."""
+
+    subnets: tuple[Ec2Subnet, ...]
+    security_groups: tuple[Ec2SecurityGroup, ...]
+    access_logs: S3Bucket | None = None
+    idle_timeout: int = 60
+    deletion_protection: bool = False
+
+    kind: ClassVar[str] = "elbv2-load-balancer"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "LoadBalancerNotFound",
+            "DuplicateLoadBalancerName",
+            "SubnetNotFound",
+            "InvalidSubnet",
+            "ResourceInUse",
+            # the bucket's policy was written a moment ago
+            "InvalidConfigurationRequest: Access Denied for bucket",
+        }
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"Scheme", "Type"})
+    effects: ClassVar[Mapping[str, Effect]] = {"SecurityGroups": Effect.INTERRUPTS, "Subnets": Effect.INTERRUPTS}
+    patience: ClassVar[timedelta] = timedelta(minutes=20)
+    usual: ClassVar[timedelta] = timedelta(minutes=3)
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.elbv2.describe_load_balancers, "LoadBalancers"):
+            if raw["LoadBalancerName"].startswith(claim.prefix):
+                yield _live(raw)
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        pairs = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=live.arn)["Attributes"]
+        told = DEFAULTS | {pair["Key"]: pair["Value"] for pair in pairs if pair["Key"] in DEFAULTS}
+        return replace(live, properties={**live.properties, **told})
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return tags_of(aws, live.arn)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        logs = self.access_logs
+        return {
+            "Type": "application",
+            "Scheme": "internet-facing",
+            "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
+            "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
+            IDLE_TIMEOUT: str(self.idle_timeout),
+            PROTECTION: str(self.deletion_protection).lower(),
+            DROP_INVALID: "true",
+            LOGS_ENABLED: "true" if logs else "false",
+            LOGS_BUCKET: outputs[logs].name if logs else "",
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.elbv2.create_load_balancer(
+            Name=self.name,
+            **{key: desired[key] for key in ("Type", "Scheme", "Subnets", "SecurityGroups")},
+            IpAddressType="ipv4",
+            Tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Subnets" in changed:
+            aws.elbv2.set_subnets(LoadBalancerArn=live.arn, Subnets=changed["Subnets"])
+        if "SecurityGroups" in changed:
+            aws.elbv2.set_security_groups(LoadBalancerArn=live.arn, SecurityGroups=changed["SecurityGroups"])
+        attributes = {key: value for key, value in changed.items() if key in DEFAULTS}
+        if LOGS_BUCKET in attributes or LOGS_ENABLED in attributes:  # AWS checks the two together
+            attributes |= {key: self._logs(live, changed, key) for key in (LOGS_ENABLED, LOGS_BUCKET)}
+        if attributes.get(LOGS_ENABLED) == "false":
+            del attributes[LOGS_BUCKET]
+        if attributes:
+            _modify(aws, live, attributes)
+
+    @staticmethod
+    def _logs(live: Live, changed: Properties, key: str) -> str:
+        return str(changed.get(key, live.properties[key]))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        _modify(aws, live, {PROTECTION: "false", LOGS_ENABLED: "false"})
+        aws.elbv2.delete_load_balancer(LoadBalancerArn=live.arn)
+
+
+def load_balancers(aws: Aws, claim: Claim) -> Iterator[Live]:
+    """The environment's load balancers, for kinds that live on one; shares the listing of the survey."""
+    whole = Claim(claim.environment)
+    yield from Elbv2LoadBalancer.listing(aws, whole)
+
+
+def tags_of(aws: Aws, arn: str) -> Tags:
+    """The tags of anything that elbv2 names."""
+    told = aws.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+    return from_pairs(told[0]["Tags"]) if told else {}
+
+
+def _live(raw: Mapping[str, Any]) -> Live:
+    state = raw.get("State", {})
+    return Live(
+        raw["LoadBalancerArn"],
+        {
+            "Type": raw["Type"],
+            "Scheme": raw.get("Scheme", "internet-facing"),
+            "Subnets": sorted(zone["SubnetId"] for zone in raw.get("AvailabilityZones", ())),
+            "SecurityGroups": sorted(raw.get("SecurityGroups", ())),
+            "DNSName": raw["DNSName"],
+            "ArnSuffix": raw["LoadBalancerArn"].partition(":loadbalancer/")[2],
+        },
+        name=raw["LoadBalancerName"],
+        arn=raw["LoadBalancerArn"],
+        state=STATES.get(state.get("Code", "active"), State.READY),
+        status=" ".join(filter(None, (state.get("Code"), state.get("Reason")))),
+    )
+
+
+def _modify(aws: Aws, live: Live, attributes: Mapping[str, str]) -> None:
+    aws.elbv2.modify_load_balancer_attributes(LoadBalancerArn=live.arn, Attributes=to_pairs(attributes))

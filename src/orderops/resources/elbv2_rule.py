@@ -1,0 +1,143 @@
+"""Listener rule: which paths go to which target group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.errors import AwsError
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.elbv2_listener import Elbv2Listener, listeners
+from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+
+TAGS_A_CALL = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Elbv2Rule(Resource):
+    """Requests whose path matches one of `paths` go to `target_group`; the lowest `priority` is asked first."""
+
+    listener: Elbv2Listener
+    target_group: Elbv2TargetGroup
+    priority: int
+    paths: tuple[str, ...] = ("/*",)
+
+    kind: ClassVar[str] = "elbv2-rule"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {"RuleNotFound", "ListenerNotFound", "TargetGroupNotFound", "PriorityInUse"}
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"ListenerArn"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        raws = [raw for raw in _rules(aws, claim) if raw["Priority"] != "default"]
+        tags = _tags_of(aws, [raw["RuleArn"] for raw in raws])
+        for raw in raws:
+            yield _live(raw, tags.get(raw["RuleArn"], {}))
+
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        raws = every(aws.elbv2.describe_rules, "Rules", ListenerArn=desired["ListenerArn"])
+        for raw in raws:
+            if raw["Priority"] == str(self.priority):
+                return _live(raw, tags_of(aws, raw["RuleArn"]))
+        return None
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "ListenerArn": outputs[self.listener].arn,
+            "Priority": self.priority,
+            "PathPatterns": sorted(self.paths),
+            "TargetGroupArn": outputs[self.target_group].arn,
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.elbv2.create_rule(
+            ListenerArn=desired["ListenerArn"],
+            Priority=desired["Priority"],
+            Conditions=_conditions(desired["PathPatterns"]),
+            Actions=_actions(desired["TargetGroupArn"]),
+            Tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Priority" in changed:
+            moved = [{"RuleArn": live.arn, "Priority": changed["Priority"]}]
+            aws.elbv2.set_rule_priorities(RulePriorities=moved)
+        given: dict[str, Any] = {}
+        if "PathPatterns" in changed:
+            given["Conditions"] = _conditions(changed["PathPatterns"])
+        if "TargetGroupArn" in changed:
+            given["Actions"] = _actions(changed["TargetGroupArn"])
+        if given:
+            aws.elbv2.modify_rule(RuleArn=live.arn, **given)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.elbv2.delete_rule(RuleArn=live.arn)
+
+
+def _rules(aws: Aws, claim: Claim) -> Iterator[dict[str, Any]]:
+    for balancer in load_balancers(aws, claim):
+        for listener in listeners(aws, balancer):
+            arn = listener["ListenerArn"]
+            try:
+                found = list(every(aws.elbv2.describe_rules, "Rules", ListenerArn=arn))
+            except AwsError as error:
+                if error.code != "ListenerNotFound":
+                    raise
+                continue
+            yield from ({**raw, "ListenerArn": arn} for raw in found)
+
+
+def _tags_of(aws: Aws, arns: list[str]) -> dict[str, Tags]:
+    chunks = [arns[start : start + TAGS_A_CALL] for start in range(0, len(arns), TAGS_A_CALL)]
+    told = [each for chunk in chunks for each in aws.elbv2.describe_tags(ResourceArns=chunk)["TagDescriptions"]]
+    return {each["ResourceArn"]: from_pairs(each["Tags"]) for each in told}
+
+
+def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
+    arn = raw["RuleArn"]
+    listener = arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+    return Live(
+        arn,
+        {
+            "ListenerArn": raw.get("ListenerArn", listener),
+            "Priority": int(raw["Priority"]) if raw["Priority"].isdigit() else raw["Priority"],
+            "PathPatterns": _patterns(raw["Conditions"]),
+            "TargetGroupArn": _target(raw["Actions"]),
+        },
+        tags=tags,
+        arn=arn,
+    )
+
+
+def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
+    """The paths, when the rule asks for nothing else; else all that it asks for, to be shown as a difference."""
+    if [each["Field"] for each in conditions] == ["path-pattern"]:
+        condition = conditions[0]
+        return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
+    return conditions
+
+
+def _target(actions: list[dict[str, Any]]) -> Any:
+    """The one group forwarded to. AWS also answers a ForwardConfig that says the same."""
+    if [each["Type"] for each in actions] == ["forward"] and "TargetGroupArn" in actions[0]:
+        return actions[0]["TargetGroupArn"]
+    groups = actions[0].get("ForwardConfig", {}).get("TargetGroups", []) if len(actions) == 1 else []
+    return groups[0]["TargetGroupArn"] if len(groups) == 1 else actions
+
+
+def _conditions(paths: list[str]) -> list[dict[str, Any]]:
+    return [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}]
+
+
+def _actions(target_group: str) -> list[dict[str, Any]]:
+    return [{"Type": "forward", "TargetGroupArn": target_group}]

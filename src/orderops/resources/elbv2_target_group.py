@@ -1,0 +1,95 @@
+"""Target group: where a balancer sends requests, and how it learns which targets are healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_vpc import Ec2Vpc
+from orderops.resources.elbv2_load_balancer import tags_of
+
+DELAY = "deregistration_delay.timeout_seconds"
+FIXED = ("Port", "Protocol", "TargetType", "VpcId")
+CHECKS = (
+    "HealthCheckPath",
+    "HealthCheckIntervalSeconds",
+    "HealthCheckTimeoutSeconds",
+    "HealthyThresholdCount",
+    "UnhealthyThresholdCount",
+    "Matcher",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Elbv2TargetGroup(Resource):
+    """Targets by address, as Fargate wants; `deregistration_delay` and `interval` are in seconds."""
+
+    vpc: Ec2Vpc
+    port: int
+    health_path: str = "/health"
+    deregistration_delay: int = 30
+    interval: int = 15
+
+    kind: ClassVar[str] = "elbv2-target-group"
+    passing: ClassVar[frozenset[str]] = frozenset({"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"})
+    immutable: ClassVar[frozenset[str]] = frozenset(FIXED)
+    way_round: ClassVar[str] = "declare the service under another name beside this one, then remove this one"
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.elbv2.describe_target_groups, "TargetGroups"):
+            if raw["TargetGroupName"].startswith(claim.prefix):
+                told = {key: raw.get(key) for key in (*FIXED, *CHECKS)}
+                suffix = "targetgroup/" + raw["TargetGroupArn"].partition(":targetgroup/")[2]
+                extra = {"ArnSuffix": suffix, "LoadBalancerArns": raw.get("LoadBalancerArns", [])}
+                yield Live(
+                    raw["TargetGroupArn"], {**told, **extra}, name=raw["TargetGroupName"], arn=raw["TargetGroupArn"]
+                )
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        pairs = aws.elbv2.describe_target_group_attributes(TargetGroupArn=live.arn)["Attributes"]
+        told = {pair["Key"]: pair["Value"] for pair in pairs}
+        return replace(live, properties={**live.properties, DELAY: told.get(DELAY, "300")})
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return tags_of(aws, live.arn)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "Port": self.port,
+            "Protocol": "HTTP",
+            "TargetType": "ip",
+            "VpcId": outputs[self.vpc].id,
+            "HealthCheckPath": self.health_path,
+            "HealthCheckIntervalSeconds": self.interval,
+            "HealthCheckTimeoutSeconds": 5,
+            "HealthyThresholdCount": 2,
+            "UnhealthyThresholdCount": 3,
+            "Matcher": {"HttpCode": "200"},
+            DELAY: str(self.deregistration_delay),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        given = {key: desired[key] for key in (*FIXED, *CHECKS)}
+        aws.elbv2.create_target_group(Name=self.name, **given, Tags=claim.pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        checks = {key: value for key, value in changed.items() if key in CHECKS}
+        if checks:
+            aws.elbv2.modify_target_group(TargetGroupArn=live.arn, **checks)
+        if DELAY in changed:
+            pairs = to_pairs({DELAY: changed[DELAY]})
+            aws.elbv2.modify_target_group_attributes(TargetGroupArn=live.arn, Attributes=pairs)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.elbv2.delete_target_group(TargetGroupArn=live.arn)

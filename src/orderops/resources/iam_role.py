@@ -1,0 +1,160 @@
+"""IAM role that one AWS service may assume, with what it may do written in one inline policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every, if_found
+from orderops.claim import Claim, Tags, from_pairs
+from orderops.resource import Live, Output, Outputs, Properties, Resource
+
+POLICY = "orderops"
+
+
+@dataclass(frozen=True)
+class Allow:
+    """Actions allowed on some resources, or on ARNs given as text; `suffix` follows each resource's ARN."""
+
+    actions: tuple[str, ...]
+    on: tuple[Resource | Output | str, ...]
+    suffix: str = ""
+
+    def statement(self, outputs: Outputs) -> dict[str, Any]:
+        """The statement in IAM's words."""
+        arns = sorted(self._arn(each, outputs) for each in self.on)
+        return {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
+
+    def _arn(self, each: Resource | Output | str, outputs: Outputs) -> str:
+        if isinstance(each, str):
+            return each
+        return each.read(outputs) if isinstance(each, Output) else outputs[each].arn + self.suffix
+
+
+@dataclass(frozen=True, eq=False)
+class IamRole(Resource):
+    """`principal` may assume it (`ecs-tasks.amazonaws.com`); it may do what `allow` says and nothing else."""
+
+    principal: str
+    allow: tuple[Allow, ...] = ()
+
+    kind: ClassVar[str] = "iam-role"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "NoSuchEntity",
+            "EntityAlreadyExists",
+            "DeleteConflict",
+            "ConcurrentModification",
+            "MalformedPolicyDocument: Invalid principal",
+        }
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        if claim.address:
+            yield from _one(aws, claim.name)
+            return
+        for raw in every(aws.iam.get_account_authorization_details, "RoleDetailList", Filter=["Role"]):
+            if raw["RoleName"].startswith(claim.prefix):
+                inline = {each["PolicyName"]: each["PolicyDocument"] for each in raw.get("RolePolicyList", ())}
+                yield _live(raw, inline, raw.get("AttachedManagedPolicies", ()))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.iam.tag_role(RoleName=live.name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    def desired(self, outputs: Outputs) -> Properties:
+        trust = {"Effect": "Allow", "Principal": {"Service": self.principal}, "Action": "sts:AssumeRole"}
+        policy = [each.statement(outputs) for each in self.allow]
+        return {
+            "AssumeRolePolicyDocument": canonical({"Version": "2012-10-17", "Statement": [trust]}),
+            "InlinePolicies": {POLICY: canonical({"Version": "2012-10-17", "Statement": policy})} if policy else {},
+            "ManagedPolicies": [],
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.iam.create_role(
+            RoleName=self.name,
+            AssumeRolePolicyDocument=json.dumps(desired["AssumeRolePolicyDocument"]),
+            Description="made by orderops",
+            Tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "AssumeRolePolicyDocument" in changed:
+            document = json.dumps(changed["AssumeRolePolicyDocument"])
+            aws.iam.update_assume_role_policy(RoleName=live.name, PolicyDocument=document)
+        if "InlinePolicies" in changed:
+            _set_inline(aws, live, changed["InlinePolicies"])
+        if "ManagedPolicies" in changed:
+            _detach(aws, live)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        _detach(aws, live)
+        _set_inline(aws, live, {})
+        aws.iam.delete_role(RoleName=live.name)
+
+
+def canonical(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy in the one form in which equal policies are equal: lists sorted, single values as lists."""
+    statements = policy.get("Statement", [])
+    statements = [statements] if isinstance(statements, Mapping) else statements
+    written = [{key: _sorted(key, value) for key, value in each.items()} for each in statements]
+    return {**policy, "Statement": sorted(written, key=lambda each: json.dumps(each, sort_keys=True))}
+
+
+def _sorted(key: str, value: Any) -> Any:
+    if key in ("Action", "NotAction", "Resource", "NotResource"):
+        return sorted([value] if isinstance(value, str) else value)
+    if isinstance(value, Mapping):
+        return {
+            inner: _sorted("Action", each) if isinstance(each, (str, list)) else _sorted("", each)
+            for inner, each in value.items()
+        }
+    return value
+
+
+def _live(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> Live:
+    return Live(
+        raw["RoleId"],
+        {
+            "AssumeRolePolicyDocument": canonical(_parsed(raw["AssumeRolePolicyDocument"])),
+            "InlinePolicies": {name: canonical(_parsed(document)) for name, document in inline.items()},
+            "ManagedPolicies": sorted(each["PolicyArn"] for each in attached),
+        },
+        tags=from_pairs(raw.get("Tags")),
+        name=raw["RoleName"],
+        arn=raw["Arn"],
+    )
+
+
+def _one(aws: Aws, name: str) -> Iterator[Live]:
+    found = if_found(aws.iam.get_role, "NoSuchEntity", RoleName=name)
+    if not found:
+        return
+    names = every(aws.iam.list_role_policies, "PolicyNames", RoleName=name)
+    inline = {each: aws.iam.get_role_policy(RoleName=name, PolicyName=each)["PolicyDocument"] for each in names}
+    yield _live(
+        found["Role"], inline, list(every(aws.iam.list_attached_role_policies, "AttachedPolicies", RoleName=name))
+    )
+
+
+def _set_inline(aws: Aws, live: Live, wanted: Mapping[str, Any]) -> None:
+    for name, document in wanted.items():
+        if live.properties["InlinePolicies"].get(name) != document:
+            aws.iam.put_role_policy(RoleName=live.name, PolicyName=name, PolicyDocument=json.dumps(document))
+    for name in live.properties["InlinePolicies"]:
+        if name not in wanted:
+            aws.iam.delete_role_policy(RoleName=live.name, PolicyName=name)
+
+
+def _detach(aws: Aws, live: Live) -> None:
+    for arn in live.properties["ManagedPolicies"]:
+        aws.iam.detach_role_policy(RoleName=live.name, PolicyArn=arn)
+
+
+def _parsed(document: Any) -> dict[str, Any]:
+    return json.loads(document) if isinstance(document, str) else dict(document)

@@ -1,0 +1,217 @@
+"""What the operator sees: steps, plans, tables, refusals, questions. Data goes to stdout, the rest to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from orderops.engine import Action, Step
+from orderops.errors import OrderopsError, Unfinished, UsageError
+from orderops.resource import Effect
+from orderops.survey import Owned
+
+SIGNS = {
+    Action.CREATE: ("+", "green"),
+    Action.ADOPT: ("~", "magenta"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.DELETE: ("-", "red"),
+    Action.KEEP: ("=", "cyan"),
+    Action.NO_OP: (" ", "dim"),
+}
+DONE = {
+    Action.CREATE: "created",
+    Action.ADOPT: "taken over",
+    Action.UPDATE: "updated",
+    Action.DELETE: "deleted",
+    Action.KEEP: "kept",
+    Action.NO_OP: "unchanged",
+}
+STATE_COLOURS = {
+    "ok": "green",
+    "healthy": "green",
+    "degraded": "yellow",
+    "starting": "yellow",
+    "down": "red",
+    "absent": "dim",
+}
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def say(text: str = "") -> None:
+    """A line beside the data."""
+    err.print(escape(text))
+
+
+def tell(text: str) -> None:
+    """A line of data."""
+    out.print(escape(text))
+
+
+def show_refusal(error: OrderopsError) -> None:
+    """What happened, and what to type next."""
+    if not error.message:
+        return
+    for place, line in enumerate(error.message.splitlines()):
+        word = "[bold red]error:[/] " if place == 0 else "       "
+        err.print(word + escape(line))
+    for line in error.hint.splitlines():
+        err.print("[bold] hint:[/] " + escape(line))
+
+
+def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: bool = True) -> None:
+    """Every step that would change something, property by property; `whole` shows what a creation sets too."""
+    for step in sorted(steps, key=lambda step: (step.action is not Action.DELETE, step.address)):
+        if step.action is Action.NO_OP:
+            continue
+        sign, colour = SIGNS[step.action]
+        effect = f"  [{_effect_colour(step.effect)}]{step.effect}[/]" if step.effect is not Effect.SAFE else ""
+        note = f"  [dim]{escape(step.note)}[/]" if step.note else ""
+        out.print(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
+        if step.action is not Action.CREATE:
+            for key, (live, desired) in step.changes.items():
+                _show_change(key, live, desired)
+        elif whole:
+            for key, (_, desired) in step.changes.items():
+                out.print(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]")
+        if step.refusal:
+            out.print(f"    [red]refused:[/] {escape(step.refusal.message)}")
+            out.print(f"    [bold]hint:[/] {escape(step.refusal.hint)}")
+    for owned in unclaimed:
+        out.print(
+            f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.live.id)}, no longer declared[/]"
+        )
+
+
+def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
+    """The counts of a plan in one line."""
+    counts = Counter(step.action for step in steps)
+    said = [f"{counts[action]} to {action}" for action in Action if action is not Action.NO_OP and counts[action]]
+    said.append(f"{counts[Action.NO_OP]} unchanged")
+    if unclaimed:
+        said.append(f"{len(unclaimed)} unclaimed")
+    return ", ".join(said)
+
+
+def plan_json(environment: str, steps: Sequence[Step], unclaimed: Sequence[Owned]) -> dict[str, Any]:
+    """A plan for machines; keys stay as they are."""
+    counts = Counter(str(step.action) for step in steps)
+    return {
+        "environment": environment,
+        "steps": [
+            {
+                "address": step.address,
+                "action": str(step.action),
+                "class": str(step.effect),
+                "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
+                **({"refused": step.refusal.message, "hint": step.refusal.hint} if step.refusal else {}),
+            }
+            for step in sorted(steps, key=lambda step: step.address)
+        ],
+        "unclaimed": sorted(owned.address for owned in unclaimed),
+        "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
+    }
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only after a yes; without a terminal, `--yes` is the only one."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to be asked", "say it beforehand: --yes")
+    err.print(f"[bold]{escape(question)}[/] [y/N] ", end="")
+    if input().strip().lower() not in ("y", "yes"):
+        raise OrderopsError("not confirmed; nothing was changed")
+
+
+def confirm_name(name: str, what: str, *, given: Sequence[str]) -> bool:
+    """Whether this name was given beforehand or is typed now."""
+    if name in given:
+        return True
+    if not sys.stdin.isatty():
+        return False
+    err.print(f"{escape(what)}. Type [bold]{escape(name)}[/] to go on, or nothing to leave it: ", end="")
+    return input().strip() == name
+
+
+def show_status(told: Mapping[str, Any]) -> None:
+    """The health table: verdict, cause, next command."""
+    colour = STATE_COLOURS.get(told["verdict"], "white")
+    out.print(f"[bold]{escape(told['environment'])}[/] is [bold {colour}]{told['verdict']}[/]")
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for component in told["components"]:
+        state = component["state"]
+        table.add_row(
+            component["name"], f"[{STATE_COLOURS.get(state, 'white')}]{state}[/]", escape(component["detail"])
+        )
+    out.print(table, soft_wrap=False, width=min(out.width, 80) if out.is_terminal else 80)
+    if told["cause"]:
+        out.print(f"cause: {escape(told['cause'])}")
+    for name, url in told["urls"].items():
+        out.print(f"{name}: {escape(url)}")
+    if told["next"]:
+        out.print(f"next:  [bold]{escape(told['next'])}[/]")
+
+
+def short(duration: timedelta | float) -> str:
+    """A duration as an operator says it: 4 s, 3 min 10 s, 2 h 5 min."""
+    seconds = int(duration.total_seconds() if isinstance(duration, timedelta) else duration)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def show_unfinished(error: Unfinished) -> None:
+    """Each step that stopped, with why and what to do about it."""
+    for address, refusal in error.failures.items():
+        err.print(f"[red]x {escape(address)}[/]: {escape(refusal.message)}")
+        for line in refusal.hint.splitlines():
+            err.print("    [bold]hint:[/] " + escape(line))
+    left = f"; {error.left} more wait for them" if error.left else ""
+    err.print(f"[bold red]error:[/] {len(error.failures)} steps stopped{left}; the rest is done")
+    err.print("[bold] hint:[/] after that, the same command goes on from here")
+
+
+def _show_change(key: str, live: Any, desired: Any) -> None:
+    if isinstance(live, list) and isinstance(desired, list):
+        for gone in [each for each in live if each not in desired]:
+            out.print(f"    {escape(key)}: [red]- {escape(_shown(gone))}[/]")
+        for new in [each for each in desired if each not in live]:
+            out.print(f"    {escape(key)}: [green]+ {escape(_shown(new))}[/]")
+    elif isinstance(live, dict) and isinstance(desired, dict):
+        for inner in sorted({*live, *desired}):
+            if live.get(inner) != desired.get(inner):
+                _show_change(f"{key}.{inner}", live.get(inner), desired.get(inner))
+    else:
+        out.print(f"    {escape(key)}: [red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _effect_colour(effect: Effect) -> str:
+    return "yellow" if effect is Effect.RESTARTS else "bold red"
