@@ -19,7 +19,7 @@ class Network(Table):
     """The VPC and its subnets: one public, one private and one isolated in every zone.
 
     Tiers that are not given are carved from the VPC in blocks of four subnets: public, private, isolated, and a block
-    to spare. So 10.0.0.0/16 gives 10.0.0.0/24 and 10.0.1.0/24, then 10.0.4.0/24 and 10.0.5.0/24, then 10.0.8.0/24 and on.
+    to spare. So two zones of 10.0.0.0/16 are 10.0.0.0/24 and 10.0.1.0/24, then 10.0.4.0/24 on, then 10.0.8.0/24 on.
     A third zone moves none of them, each tier is one range for a firewall, and a VPC of sixteen subnets is enough.
     """
 

@@ -152,8 +152,8 @@ Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as
 TagKey = Annotated[
     str,
     spelled(
-        r"(?i:(?!aws:|orderops:))[\w .:/=+@-]{1,128}",
-        "a key of at most 128 letters, digits, spaces and _.:/=+-@ that does not begin with aws: or orderops:",
+        r"(?i:(?!aws:|orderops:))[\w .:/=+@-]{1,127}",
+        "a key of at most 127 letters, digits, spaces and _.:/=+-@ that does not begin with aws: or orderops:",
     ),
 ]
 TagValue = Annotated[str, spelled(r"[\w .:/=+@-]{0,256}", "a text of at most 256 letters, digits, spaces and _.:/=+-@")]
