@@ -118,9 +118,7 @@ class S3Bucket(Resource):
                 {
                     "Sid": "BalancerLogs",
                     "Effect": "Allow",
-                    "Principal": {"AWS": f"arn:aws:iam::{delivery}:root"}
-                    if delivery
-                    else {"Service": DELIVERY_SERVICE},
+                    "Principal": _delivery(self.region),
                     "Action": "s3:PutObject",
                     "Resource": f"{bucket}/AWSLogs/{account}/*",
                 },

@@ -1,0 +1,132 @@
+"""SNS topic that tells people and pagers, with the subscriptions that were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource
+
+PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
+THIS_TOPIC = "(this topic)"
+THIS_ACCOUNT = "(this account)"
+PENDING = "PendingConfirmation"
+DELETED = "Deleted"
+
+
+@dataclass(frozen=True, eq=False)
+class SnsTopic(Resource):
+    """Alarms and database events go to `emails` and `https`; each of these confirms by itself.
+
+    A subscription that waits for its confirmation counts as there. Subscriptions that people added stay.
+    """
+
+    emails: tuple[str, ...] = ()
+    https: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "sns-topic"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {"NotFound", "InvalidParameter: already exists", "InvalidParameter: PrincipalNotFound"}
+    )
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.sns.list_topics, "Topics"):
+            name = raw["TopicArn"].rpartition(":")[2]
+            if name.startswith(claim.prefix):
+                yield Live(raw["TopicArn"], name=name, arn=raw["TopicArn"])
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        raw = aws.sns.get_topic_attributes(TopicArn=live.id)["Attributes"]
+        ends = {
+            _shown(each["Protocol"], each["Endpoint"]): each["SubscriptionArn"]
+            for each in every(aws.sns.list_subscriptions, "Subscriptions")
+            if each["TopicArn"] == live.id and each["SubscriptionArn"] != DELETED
+        }
+        return replace(
+            live,
+            properties={
+                "Policy": _in_words(json.loads(raw["Policy"]), live.arn) if raw.get("Policy") else None,
+                "Subscriptions": sorted(ends.keys() & self._ends().keys()),
+                PENDING: sorted(end for end, arn in ends.items() if arn == PENDING),
+            },
+        )
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return from_pairs(aws.sns.list_tags_for_resource(ResourceArn=live.arn).get("Tags"))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.sns.tag_resource(ResourceArn=live.arn, Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {"Policy": POLICY, "Subscriptions": sorted(self._ends())}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.sns.create_topic(Name=self.name, Tags=claim.pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Policy" in changed:
+            policy = json.dumps(_out_of_words(changed["Policy"], live.arn))
+            aws.sns.set_topic_attributes(TopicArn=live.id, AttributeName="Policy", AttributeValue=policy)
+        for end in changed.get("Subscriptions", ()):
+            if end not in live.properties["Subscriptions"]:
+                protocol, endpoint = self._ends()[end]
+                aws.sns.subscribe(TopicArn=live.id, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.sns.delete_topic(TopicArn=live.id)
+
+    def _ends(self) -> dict[str, tuple[str, str]]:
+        ends = [*(("email", email) for email in self.emails), *(("https", url) for url in self.https)]
+        return {_shown(*end): end for end in ends}
+
+
+# The topic's own ARN and account are known to AWS only; in words they can be compared, and read.
+POLICY: Mapping[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "Publish",
+            "Effect": "Allow",
+            "Principal": {"Service": list(PUBLISHERS)},
+            "Action": "sns:Publish",
+            "Resource": THIS_TOPIC,
+            "Condition": {"StringEquals": {"aws:SourceAccount": THIS_ACCOUNT}},
+        }
+    ],
+}
+
+
+def _shown(protocol: str, endpoint: str) -> str:
+    """How plans name an end; the path of a pager's address is its key and stays unsaid."""
+    if protocol == "https":
+        endpoint = f"{urlsplit(endpoint).hostname} ({sha256(endpoint.encode()).hexdigest()[:8]})"
+    return f"{protocol} {endpoint}"
+
+
+def _in_words(policy: Any, arn: str) -> Any:
+    words = {arn: THIS_TOPIC, arn.split(":")[4]: THIS_ACCOUNT}
+    return _translated(policy, words)
+
+
+def _out_of_words(policy: Any, arn: str) -> Any:
+    return _translated(policy, {THIS_TOPIC: arn, THIS_ACCOUNT: arn.split(":")[4]})
+
+
+def _translated(value: Any, words: Mapping[str, str]) -> Any:
+    """The same value with some texts said in other words, and lists without an order in order."""
+    if isinstance(value, Mapping):
+        return {key: _translated(each, words) for key, each in value.items()}
+    if isinstance(value, list):
+        each_of = [_translated(each, words) for each in value]
+        return sorted(each_of) if all(isinstance(each, str) for each in each_of) else each_of
+    return words.get(value, value) if isinstance(value, str) else value
