@@ -1,0 +1,81 @@
+"""Subnet of a VPC, in one availability zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_vpc import Ec2Vpc
+
+PLACE = ("VpcId", "CidrBlock", "AvailabilityZone")
+
+
+@dataclass(frozen=True, eq=False)
+class Ec2Subnet(Resource):
+    """Addresses of `vpc` in `zone`; what starts in a `public` one gets a public address."""
+
+    vpc: Ec2Vpc
+    cidr: str
+    zone: str
+    public: bool = False
+
+    kind: ClassVar[str] = "ec2-subnet"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
+    patience: ClassVar[timedelta] = timedelta(minutes=45)
+    """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.ec2.describe_subnets, "Subnets", Filters=claim.filters):
+            yield _live(raw)
+
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        there = [
+            {"Name": "vpc-id", "Values": [desired["VpcId"]]},
+            {"Name": "cidr-block", "Values": [desired["CidrBlock"]]},
+        ]
+        return next(map(_live, every(aws.ec2.describe_subnets, "Subnets", Filters=there)), None)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "VpcId": outputs[self.vpc].id,
+            "CidrBlock": self.cidr,
+            "AvailabilityZone": self.zone,
+            "MapPublicIpOnLaunch": self.public,
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        given = {key: desired[key] for key in PLACE}
+        aws.ec2.create_subnet(**given, TagSpecifications=claim.specification("subnet"))
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        public = {"Value": changed["MapPublicIpOnLaunch"]}
+        aws.ec2.modify_subnet_attribute(SubnetId=live.id, MapPublicIpOnLaunch=public)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.ec2.delete_subnet(SubnetId=live.id)
+
+
+def _live(raw: dict[str, Any]) -> Live:
+    tags = from_pairs(raw.get("Tags"))
+    told = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch")}
+    return Live(raw["SubnetId"], told, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"])
+
+
+def _state(word: str) -> State:
+    if word.startswith("failed"):
+        return State.FAILED
+    return State.READY if word == "available" else State.PENDING
