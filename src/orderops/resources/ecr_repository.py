@@ -1,0 +1,115 @@
+"""ECR repository of a service's images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every, if_found
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource
+
+UNTAGGED_DAYS = 7
+
+
+@dataclass(frozen=True, eq=False)
+class EcrRepository(Resource):
+    """The newest `keep` images stay, and a tag once pushed means one image for ever."""
+
+    keep: int = 30
+
+    kind: ClassVar[str] = "ecr-repository"
+    passing: ClassVar[frozenset[str]] = frozenset({"RepositoryNotFoundException", "RepositoryAlreadyExistsException"})
+    immutable: ClassVar[frozenset[str]] = frozenset({"EncryptionType"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.ecr.describe_repositories, "repositories", maxResults=1000):
+            if raw["repositoryName"].startswith(claim.prefix):
+                yield Live(
+                    raw["repositoryName"],
+                    {
+                        "ImageTagMutability": raw["imageTagMutability"],
+                        "ScanOnPush": raw.get("imageScanningConfiguration", {}).get("scanOnPush", False),
+                        "EncryptionType": raw.get("encryptionConfiguration", {}).get("encryptionType", "AES256"),
+                        "RepositoryUri": raw["repositoryUri"],
+                    },
+                    name=raw["repositoryName"],
+                    arn=raw["repositoryArn"],
+                )
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        told = if_found(aws.ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=live.id)
+        policy = told and json.loads(told["lifecyclePolicyText"])
+        return replace(live, properties={**live.properties, "LifecyclePolicy": policy})
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return from_pairs(aws.ecr.list_tags_for_resource(resourceArn=live.arn).get("tags"))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ecr.tag_resource(resourceArn=live.arn, tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "ImageTagMutability": "IMMUTABLE",
+            "ScanOnPush": True,
+            "EncryptionType": "AES256",
+            "LifecyclePolicy": _lifecycle(self.keep),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.ecr.create_repository(
+            repositoryName=self.name,
+            imageTagMutability=desired["ImageTagMutability"],
+            imageScanningConfiguration={"scanOnPush": desired["ScanOnPush"]},
+            encryptionConfiguration={"encryptionType": desired["EncryptionType"]},
+            tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "ImageTagMutability" in changed:
+            aws.ecr.put_image_tag_mutability(repositoryName=live.id, imageTagMutability=changed["ImageTagMutability"])
+        if "ScanOnPush" in changed:
+            aws.ecr.put_image_scanning_configuration(
+                repositoryName=live.id, imageScanningConfiguration={"scanOnPush": changed["ScanOnPush"]}
+            )
+        if "LifecyclePolicy" in changed:
+            text = json.dumps(changed["LifecyclePolicy"])
+            aws.ecr.put_lifecycle_policy(repositoryName=live.id, lifecyclePolicyText=text)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.ecr.delete_repository(repositoryName=live.id, force=True)
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        count = sum(1 for _ in every(aws.ecr.describe_images, "imageDetails", repositoryName=live.id, maxResults=1000))
+        return f"{count} images" if count else ""
+
+
+def _lifecycle(keep: int) -> dict[str, Any]:
+    return {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "description": f"untagged images go after {UNTAGGED_DAYS} days",
+                "selection": {
+                    "tagStatus": "untagged",
+                    "countType": "sinceImagePushed",
+                    "countUnit": "days",
+                    "countNumber": UNTAGGED_DAYS,
+                },
+                "action": {"type": "expire"},
+            },
+            {
+                "rulePriority": 2,
+                "description": f"the newest {keep} images stay",
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep},
+                "action": {"type": "expire"},
+            },
+        ]
+    }

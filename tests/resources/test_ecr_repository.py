@@ -1,0 +1,97 @@
+"""ECR repositories."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from orderops.aws import Aws
+from orderops.engine import Action
+from orderops.errors import AwsError, Unfinished
+from orderops.resource import Live
+from orderops.resources.ecr_repository import EcrRepository
+
+from contract import Up, keeps_its_promises, remove
+from faults import Fault, PowerCut
+
+IMAGES = EcrRepository("orderops-dev-order-processor", keep=30)
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(IMAGES, aws, up, keep=50)
+
+
+def test_drift_is_repaired(aws: Aws, up: Up) -> None:
+    up(IMAGES)
+    aws.ecr.put_image_tag_mutability(repositoryName=IMAGES.name, imageTagMutability="MUTABLE")
+    aws.ecr.put_image_scanning_configuration(
+        repositoryName=IMAGES.name, imageScanningConfiguration={"scanOnPush": False}
+    )
+
+    assert up(IMAGES)[IMAGES.address].changes == {
+        "ImageTagMutability": ("MUTABLE", "IMMUTABLE"),
+        "ScanOnPush": (False, True),
+    }
+    assert up(IMAGES)[IMAGES.address].action is Action.NO_OP
+
+
+def test_a_lifecycle_policy_in_other_spaces_is_the_same(aws: Aws, up: Up) -> None:
+    up(IMAGES)
+    text = aws.ecr.get_lifecycle_policy(repositoryName=IMAGES.name)["lifecyclePolicyText"]
+    spaced = json.dumps(json.loads(text), indent=4, sort_keys=True)
+    aws.ecr.put_lifecycle_policy(repositoryName=IMAGES.name, lifecyclePolicyText=spaced)
+
+    assert up(IMAGES)[IMAGES.address].action is Action.NO_OP
+
+
+def test_the_address_to_push_to_is_told(aws: Aws, up: Up) -> None:
+    up(IMAGES)
+
+    assert _live(aws).properties["RepositoryUri"].endswith("amazonaws.com/orderops-dev-order-processor")
+
+
+def test_another_encryption_is_refused(aws: Aws, up: Up) -> None:
+    aws.ecr.create_repository(repositoryName=IMAGES.name, encryptionConfiguration={"encryptionType": "KMS"})
+
+    with pytest.raises(Unfinished, match=r"EncryptionType cannot change on a living resource \(live 'KMS'"):
+        up(IMAGES, adopt=[IMAGES.address])
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("ecr", after=call), pytest.raises(PowerCut):
+        up(IMAGES)
+
+    up(IMAGES)
+
+    assert up(IMAGES)[IMAGES.address].action is Action.NO_OP
+    assert len(aws.ecr.describe_repositories()["repositories"]) == 1
+
+
+def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("ecr", "CreateRepository"):
+        assert up(IMAGES)[IMAGES.address].action is Action.CREATE
+
+
+def test_the_images_in_it_are_told_and_go_with_it(aws: Aws, up: Up) -> None:
+    up(IMAGES)
+    assert EcrRepository.holds(aws, _live(aws)) == ""
+    manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64, "size": 1}, "layers": []}
+    aws.ecr.put_image(
+        repositoryName=IMAGES.name,
+        imageManifest=json.dumps(manifest),
+        imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
+        imageTag="1",
+    )
+    assert EcrRepository.holds(aws, _live(aws)) == "1 images"
+
+    remove(IMAGES, aws)
+
+    with pytest.raises(AwsError, match="RepositoryNotFoundException"):
+        aws.ecr.describe_repositories(repositoryNames=[IMAGES.name])
+
+
+def _live(aws: Aws) -> Live:
+    raw = aws.ecr.describe_repositories(repositoryNames=[IMAGES.name])["repositories"][0]
+    return Live(raw["repositoryName"], {"RepositoryUri": raw["repositoryUri"]})
