@@ -1,0 +1,143 @@
+"""CloudWatch alarm on one metric, told to a topic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
+
+from orderops.aws import Aws, every
+from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Output, Outputs, Properties, Resource
+from orderops.resources.sns_topic import SnsTopic
+
+LONGEST_DESCRIPTION = 1024
+MARK = re.compile(rf" ?\[({ENVIRONMENT}=[^\]]*)\]$")
+# PutMetricAlarm overwrites all of these, so all of them are compared; what is not listed here, AWS computes.
+DEFAULTS: Mapping[str, Any] = {
+    "AlarmDescription": "",
+    "Namespace": None,
+    "MetricName": None,
+    "Dimensions": {},
+    "Statistic": None,
+    "ExtendedStatistic": None,
+    "Unit": None,
+    "Threshold": None,
+    "ComparisonOperator": None,
+    "Period": None,
+    "EvaluationPeriods": None,
+    "DatapointsToAlarm": None,
+    "TreatMissingData": "missing",
+    "ActionsEnabled": True,
+    "AlarmActions": [],
+    "OKActions": [],
+    "InsufficientDataActions": [],
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CloudwatchAlarm(Resource):
+    """Tells the topic when the metric is beyond `threshold` for `periods` times `period` seconds, and when no more.
+
+    Whose it is stands in its tags and, so that one listing tells it of all alarms, behind its description.
+    """
+
+    description: str
+    namespace: str
+    metric: str
+    statistic: str
+    threshold: float
+    comparison: str = "GreaterThanThreshold"
+    period: int = 60
+    periods: int = 5
+    dimensions: Mapping[str, str | Output] = field(default_factory=dict)
+    missing: str = "missing"
+    topic: SnsTopic = field(kw_only=True)
+
+    kind: ClassVar[str] = "cloudwatch-alarm"
+    passing: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        call = aws.cloudwatch.describe_alarms
+        for raw in every(
+            call, "MetricAlarms", AlarmNamePrefix=claim.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
+        ):
+            yield Live(raw["AlarmName"], _told(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        marked: Tags = live.properties["Mark"]
+        if marked.get(ADDRESS) == f"{cls.kind}/{live.name}":  # not that of an alarm it was copied from
+            return {**marked, "Name": live.name}
+        return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=live.arn).get("Tags"))
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.cloudwatch.tag_resource(ResourceARN=live.arn, Tags=to_pairs(tags))
+        _put(aws, live.name, live.properties, {**(live.tags or {}), **tags})
+
+    def desired(self, outputs: Outputs) -> Properties:
+        topic = [outputs[self.topic].arn]
+        statistic = "Statistic" if self.statistic.isalpha() else "ExtendedStatistic"  # such as p99
+        return {
+            **DEFAULTS,
+            "AlarmDescription": self.description,
+            "Namespace": self.namespace,
+            "MetricName": self.metric,
+            "Dimensions": {
+                key: value.read(outputs) if isinstance(value, Output) else value
+                for key, value in self.dimensions.items()
+            },
+            statistic: self.statistic,
+            "Threshold": float(self.threshold),
+            "ComparisonOperator": self.comparison,
+            "Period": self.period,
+            "EvaluationPeriods": self.periods,
+            "TreatMissingData": self.missing,
+            "AlarmActions": topic,
+            "OKActions": topic,
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        _put(aws, self.name, desired, claim.tags, Tags=claim.pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        _put(aws, live.name, {**live.properties, **changed}, live.tags or {})
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.cloudwatch.delete_alarms(AlarmNames=[live.name])
+
+
+def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -> None:
+    given = {key: properties[key] for key in DEFAULTS if properties[key] is not None}
+    given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
+    given["AlarmDescription"] = _marked(given["AlarmDescription"], tags)
+    aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
+
+
+def _told(raw: Mapping[str, Any]) -> dict[str, Any]:
+    told = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
+    told["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
+    mark = MARK.search(told["AlarmDescription"])
+    if mark:
+        told["AlarmDescription"] = told["AlarmDescription"][: mark.start()]
+    return {**told, "Mark": _tags_in(mark[1]) if mark else {}, "StateValue": raw.get("StateValue", "")}
+
+
+def _marked(description: str, tags: Tags) -> str:
+    """The description as the alarm's mail shows it, with its owner behind it where there is room."""
+    if ENVIRONMENT not in tags or ADDRESS not in tags:
+        return description
+    ordered = {ENVIRONMENT: tags[ENVIRONMENT], ADDRESS: tags[ADDRESS], **tags}
+    words = [f"{quote(key, safe=':/@+')}={quote(text, safe=':/@+')}" for key, text in ordered.items() if key != "Name"]
+    marked = f"{description} [{' '.join(words)}]"
+    return marked if len(marked) <= LONGEST_DESCRIPTION else description
+
+
+def _tags_in(mark: str) -> dict[str, str]:
+    pairs = (word.partition("=") for word in mark.split(" "))
+    return {unquote(key): unquote(text) for key, _, text in pairs}
