@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orderops.doctor import Finding
 from orderops.engine import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.resource import Effect
@@ -92,9 +94,7 @@ def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: 
             out.print(f"    [red]refused:[/] {escape(step.refusal.message)}")
             out.print(f"    [bold]hint:[/] {escape(step.refusal.hint)}")
     for owned in unclaimed:
-        out.print(
-            f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.live.id)}, no longer declared[/]"
-        )
+        out.print(f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.live.id)}, no longer declared[/]")
 
 
 def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
@@ -168,6 +168,25 @@ def show_status(told: Mapping[str, Any]) -> None:
         out.print(f"{name}: {escape(url)}")
     if told["next"]:
         out.print(f"next:  [bold]{escape(told['next'])}[/]")
+
+
+def watch_status(look: Callable[[], Mapping[str, Any]], *, every: float = 2.0) -> NoReturn:
+    """The health table again and again, until Ctrl+C."""
+    while True:
+        told = look()
+        if out.is_terminal:
+            out.clear()
+        show_status(told)
+        time.sleep(every)
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """What was looked at, with a hint below what is missing."""
+    for each in findings:
+        word, colour = ("ok", "green") if each.ok else ("missing", "red") if each.needed else ("absent", "yellow")
+        out.print(f"[{colour}]{word:8}[/]{escape(each.name):26}{escape(each.detail)}")
+        if not each.ok:
+            out.print(f"        [bold]hint:[/] {escape(each.hint)}")
 
 
 def short(duration: timedelta | float) -> str:

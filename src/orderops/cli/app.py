@@ -1,0 +1,94 @@
+"""orderops up, down, status, doctor: what concerns the whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orderops.cli.options import Adopt, Confirm, DryRun, Env, Environments, Images, Json, Only, Prune, Sql, Yes
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add the commands that stand by themselves."""
+    for command in (up, down, status, doctor):
+        commands.command()(command)
+
+
+def up(
+    env: Env = "local",
+    environments: Environments = None,
+    sql: Sql = None,
+    image: Images = [],  # noqa: B006
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],  # noqa: B006
+    adopt: Adopt = [],  # noqa: B006
+    prune: Prune = False,
+) -> None:
+    """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
+    from orderops.cli.carrying import apply_site
+    from orderops.cli.opening import images_given, open_environment
+    from orderops.cli.releasing import images_for
+
+    site = open_environment(env, environments)
+    images = images_for(site, images_given(site, image), dry_run=dry_run)
+    apply_site(site, images=images, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune, sql=sql)
+
+
+def down(
+    env: Env = "local",
+    environments: Environments = None,
+    only: Only = [],  # noqa: B006
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],  # noqa: B006
+) -> None:
+    """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
+    from orderops.cli.carrying import take_site_down
+    from orderops.cli.opening import open_environment
+
+    site = open_environment(env, environments)
+    take_site_down(site, only=only, dry_run=dry_run, yes=yes, confirm=confirm, infra_only=False)
+
+
+def status(
+    env: Env = "local",
+    environments: Environments = None,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")] = False,
+) -> None:
+    """Say how it is: one verdict, its cause, the next command. Exit code 3 unless healthy."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+    from orderops.errors import Differences
+    from orderops.health import Verdict, examine
+
+    site = open_environment(env, environments)
+    if watch:
+        terminal.watch_status(lambda: examine(site).told())
+    health = examine(site)
+    if as_json:
+        terminal.show_json(health.told())
+    else:
+        terminal.show_status(health.told())
+    if health.verdict is not Verdict.HEALTHY:
+        raise Differences
+
+
+def doctor(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
+    """Say what this machine and these credentials can and cannot do."""
+    from orderops import terminal
+    from orderops.cli.opening import reach
+    from orderops.doctor import diagnose
+    from orderops.environment import load_environment
+    from orderops.errors import Differences
+
+    environment = load_environment(env, environments)
+    findings = diagnose(environment, lambda: reach(environment))
+    if as_json:
+        terminal.show_json({"environment": env, "findings": [vars(finding) for finding in findings]})
+    else:
+        terminal.show_findings(findings)
+    if any(not finding.ok and finding.needed for finding in findings):
+        raise Differences

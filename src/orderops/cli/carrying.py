@@ -1,0 +1,150 @@
+"""Carrying out a plan before the operator's eyes: shown, agreed to, done, summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orderops import terminal
+from orderops.cli.opening import consent
+from orderops.database import connected, login
+from orderops.engine import Action
+from orderops.errors import OrderopsError
+from orderops.migrations import apply, read_migrations, sql_folder
+from orderops.site import Apply, Site, TakeDown, make_plan, take_down
+from orderops.stack import load_balancer_url
+from orderops.terminal_progress import Progress
+
+if TYPE_CHECKING:
+    from orderops.site import Plan
+
+
+def apply_site(
+    site: Site,
+    *,
+    images: Mapping[str, str] | None,
+    dry_run: bool,
+    yes: bool,
+    confirm: Sequence[str],
+    adopt: Sequence[str],
+    prune: bool,
+    sql: Path | None = None,
+) -> None:
+    """Plan, ask, apply; with images the release and the migrations too. Says what was done and what comes next."""
+    planned = make_plan(site, images=images, adopt=adopt)
+    _show(planned, dry_run=dry_run)
+    if dry_run:
+        return
+    run = Apply(site, images, adopt) if _something_to_do(planned, prune) else None
+    if run:
+        consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
+        _refuse_when_all_is_refused(planned)
+        with Progress(site.declared(images).values()) as progress:
+            run.watch = progress.watch
+            for step in run.infra():
+                progress.done(step)
+            if images is not None:
+                migrate(site, sql)
+                for step in run.release():
+                    progress.done(step)
+            if prune:
+                for step in run.prune():
+                    progress.done(step)
+        terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
+    else:
+        if images is not None:
+            migrate(site, sql)
+        terminal.say(f"0 changes: {site.environment.name} is as declared ({len(planned.steps)} resources)")
+    _leave(site, planned, run, released=images is not None, pruned=prune)
+
+
+def migrate(site: Site, folder: Path | None) -> None:
+    """Apply what is pending, where the environment says that `up` does."""
+    if not site.environment.migrations.on_up:
+        return
+    migrations = read_migrations(sql_folder(folder))
+    with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
+        for migration in apply(connection, migrations):
+            terminal.say(f"+ migration {migration.name} applied")
+
+
+def take_site_down(
+    site: Site, *, only: Sequence[str], dry_run: bool, yes: bool, confirm: Sequence[str], infra_only: bool
+) -> None:
+    """Show what goes and what stays, ask, remove; ends with what was kept and how to remove that too."""
+
+    def named(address: str, what: str) -> bool:
+        name = address.partition("/")[2]
+        if address in confirm or name in confirm:
+            return True
+        return not dry_run and not yes and terminal.confirm_name(name, f"{address} holds {what}", given=())
+
+    decided = take_down(site, only=only, named=named, infra_only=infra_only)
+    going = [owned for owned in decided.going if owned.address not in decided.kept]
+    if dry_run or not yes:
+        terminal.show_plan(list(decided.carry_out(dry_run=True)))
+    if dry_run:
+        terminal.say(f"{len(going)} to delete, {len(decided.kept)} to keep")
+        return
+    if not going:
+        terminal.say(f"nothing to remove in {site.environment.name}")
+    else:
+        consent(site, f"Delete {len(going)} resources of {site.environment.name}?", yes=yes, confirm=confirm)
+        with Progress() as progress:
+            for step in decided.carry_out(watch=progress.watch):
+                if step.action is not Action.KEEP:
+                    progress.done(step)
+        terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
+    _say_kept(site, decided)
+
+
+def _show(planned: Plan, *, dry_run: bool) -> None:
+    creations = all(step.action is Action.CREATE for step in planned.changes)
+    if dry_run or not creations:
+        terminal.show_plan(planned.steps, planned.unclaimed, whole=dry_run)
+    if dry_run or planned.changes:
+        terminal.say(terminal.summary(planned.steps, planned.unclaimed))
+
+
+def _something_to_do(planned: Plan, prune: bool) -> bool:
+    return bool(planned.changes or (prune and planned.unclaimed))
+
+
+def _refuse_when_all_is_refused(planned: Plan) -> None:
+    if planned.changes and len(planned.refused) == len(planned.changes):
+        first = planned.refused[0]
+        assert first.refusal
+        raise OrderopsError(f"{first.address}: {first.refusal.message}", first.refusal.hint)
+
+
+def _done(progress: Progress) -> str:
+    words = {Action.CREATE: "created", Action.ADOPT: "taken over", Action.UPDATE: "updated", Action.DELETE: "deleted"}
+    counts = {word: sum(step.action is action for step in progress.steps) for action, word in words.items()}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "0 changes"
+
+
+def _leave(site: Site, planned: Plan, run: Apply | None, *, released: bool, pruned: bool) -> None:
+    """The URLs and the next step."""
+    name = site.environment.name
+    outputs = run.outputs if run else planned.outputs
+    if planned.unclaimed and not pruned:
+        for owned in planned.unclaimed:
+            terminal.say(f"unclaimed: {owned.address}")
+        terminal.say(f"remove what nobody declares: --prune, or by itself: orderops down --only ADDRESS --env {name}")
+    if released:
+        url = load_balancer_url(site.stack, outputs)
+        terminal.tell(f"{url}/")
+        terminal.tell(f"{url}/users")
+        terminal.say(f"next: orderops status --env {name}")
+    else:
+        terminal.say(f"next: orderops up --env {name}, or orderops infra outputs --env {name}")
+
+
+def _say_kept(site: Site, decided: TakeDown) -> None:
+    for address, why in sorted(decided.kept.items()):
+        terminal.say(f"kept: {address} ({why})")
+    holding = [address for address, why in decided.kept.items() if why.startswith("holds")]
+    if holding:
+        names = " ".join(f"--confirm {address.partition('/')[2]}" for address in sorted(holding))
+        terminal.say(f"remove these too: orderops down --env {site.environment.name} {names}")

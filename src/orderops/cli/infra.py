@@ -1,0 +1,103 @@
+"""orderops infra: everything but what runs a release."""
+
+from __future__ import annotations
+
+import typer
+
+from orderops.cli.options import Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Yes
+
+commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, queues, alarms: plan, apply, destroy.")
+
+
+@commands.command()
+def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:  # noqa: B006
+    """Show every property that differs and what changing it does. Exit code 3 when anything does."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+    from orderops.errors import Differences
+    from orderops.site import make_plan
+
+    site = open_environment(env, environments)
+    planned = make_plan(site, adopt=adopt)
+    if as_json:
+        terminal.show_json(terminal.plan_json(env, planned.steps, planned.unclaimed))
+    else:
+        terminal.show_plan(planned.steps, planned.unclaimed)
+        terminal.say(terminal.summary(planned.steps, planned.unclaimed))
+        if planned.differs:
+            terminal.say(f"make it so: orderops infra apply --env {env}")
+    if planned.differs:
+        raise Differences
+
+
+@commands.command()
+def apply(
+    env: Env = "local",
+    environments: Environments = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],  # noqa: B006
+    adopt: Adopt = [],  # noqa: B006
+    prune: Prune = False,
+) -> None:
+    """Create and update what is declared, until nothing differs."""
+    from orderops.cli.carrying import apply_site
+    from orderops.cli.opening import open_environment
+
+    site = open_environment(env, environments)
+    apply_site(site, images=None, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune)
+
+
+@commands.command()
+def destroy(
+    env: Env = "local",
+    environments: Environments = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],  # noqa: B006
+) -> None:
+    """Remove the infrastructure; what holds data is kept unless it is named."""
+    from orderops.cli.carrying import take_site_down
+    from orderops.cli.opening import open_environment
+
+    site = open_environment(env, environments)
+    take_site_down(site, only=(), dry_run=dry_run, yes=yes, confirm=confirm, infra_only=True)
+
+
+@commands.command()
+def outputs(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
+    """Print what other programs need: URLs, endpoints, names and ARNs."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+    from orderops.site import make_plan
+    from orderops.stack import outputs_of
+
+    site = open_environment(env, environments)
+    told = outputs_of(site.stack, make_plan(site).outputs)
+    if as_json:
+        terminal.show_json(told)
+        return
+    for key, value in told.items():
+        if isinstance(value, str | int):
+            terminal.tell(f"{key:24} {value}")
+
+
+@commands.command()
+def graph(env: Env = "local", environments: Environments = None) -> None:
+    """Print the dependencies as a Graphviz graph: orderops infra graph | dot -Tsvg > stack.svg"""
+    from orderops import terminal
+    from orderops.environment import load_environment
+    from orderops.stack import stack
+
+    environment = load_environment(env, environments)
+    declared = stack(environment, environment.account or "000000000000")
+    terminal.tell("digraph orderops {")
+    terminal.tell("  rankdir=LR; node [shape=box, fontname=sans-serif];")
+    lines = {
+        f'  "{resource.address}" -> "{need.address}";'
+        for resource in [*declared.infra, *declared.release({})]
+        for need in resource.needs()
+    }
+    for line in sorted(lines):
+        terminal.tell(line)
+    terminal.tell("}")

@@ -1,0 +1,82 @@
+"""orderops local: the laptop environment, an emulated AWS with a real database and real services."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orderops.cli.options import Json, Yes
+
+commands = typer.Typer(no_args_is_help=True, help="The laptop environment: start, stop, reset, status, logs, psql.")
+REGION = "ap-southeast-2"
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl+C.")]
+
+
+@commands.command()
+def start() -> None:
+    """Start the emulator in the background; `orderops up` does it by itself."""
+    from orderops import local, terminal
+
+    endpoint = local.start(REGION, waiting=terminal.say)
+    terminal.tell(endpoint.url)
+    terminal.say(
+        f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
+    )
+    terminal.say("next: orderops up")
+
+
+@commands.command()
+def stop() -> None:
+    """Stop emulator, database and services; the data stays."""
+    from orderops import local, terminal
+
+    local.stop()
+    terminal.say("stopped; the data stays. next: orderops local start, or orderops local reset")
+
+
+@commands.command()
+def reset(yes: Yes = False) -> None:
+    """Stop everything and delete its data."""
+    from orderops import local, terminal
+
+    terminal.confirm(f"Delete everything in {local.data_directory()}?", yes=yes)
+    local.reset()
+    terminal.say("everything is gone. next: orderops up")
+
+
+@commands.command()
+def status(as_json: Json = False) -> None:
+    """Say what runs, and where."""
+    from orderops import local, terminal
+
+    told = local.status()
+    if as_json:
+        terminal.show_json(told)
+        return
+    terminal.tell(f"emulator  {'running at ' + told['aws_endpoint'] if told['running'] else 'not running'}")
+    terminal.tell(f"data      {told['data_directory']}")
+    for name, where in told["databases"].items():
+        terminal.tell(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())
+    for name, processes in told["services"].items():
+        for each in processes:
+            terminal.tell(f"service   {name} pid {each['pid']} port {each['port']} {each['state']}")
+    if not told["running"]:
+        terminal.say("next: orderops up")
+
+
+@commands.command()
+def logs(follow: Follow = False) -> None:
+    """Print what emulator, database and services wrote."""
+    from orderops import local, terminal
+
+    for line in local.logs(follow=follow):
+        terminal.tell(line)
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(context: typer.Context) -> None:
+    """Open psql on the local database; arguments go to psql: orderops local psql -c "select * from users" """
+    from orderops import local
+
+    raise typer.Exit(local.psql(arguments=context.args))

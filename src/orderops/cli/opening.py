@@ -1,0 +1,86 @@
+"""From the words of a command line to an open site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orderops.aws import Aws
+    from orderops.environment import Environment
+    from orderops.site import Site
+
+
+def open_environment(name: str, folder: Path | None) -> Site:
+    """Read the environment, reach its AWS, and refuse a wrong account."""
+    from orderops.environment import load_environment
+    from orderops.site import open_site
+
+    environment = load_environment(name, folder)
+    return open_site(environment, reach(environment))
+
+
+def reach(environment: Environment) -> Aws:
+    """The AWS of an environment: boto3's own way to it, or the emulator of this machine."""
+    from orderops.aws import Aws
+
+    if not environment.emulated:
+        return Aws(environment.region)
+    import boto3
+
+    from orderops import local, terminal
+
+    endpoint = local.start(environment.region, waiting=terminal.say)
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
+    return Aws(environment.region, endpoint_url=endpoint.url, session=session)
+
+
+def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> None:
+    """Ask before changing: not on this machine's emulator; by name where the environment is protected."""
+    from orderops import terminal
+    from orderops.errors import UsageError
+
+    environment = site.environment
+    if environment.emulated:
+        return
+    if not environment.protected:
+        terminal.confirm(question, yes=yes)
+    elif not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=confirm):
+        raise UsageError(
+            f"{environment.name} is protected, and its name was not given",
+            f"say it beforehand: --confirm {environment.name}",
+        )
+
+
+def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:
+    """`--image` by service: a bare URI when there is one service, else SERVICE=URI."""
+    from orderops.errors import UsageError
+
+    names = list(site.environment.services)
+    images: dict[str, str] = {}
+    for each in given:
+        service, separator, uri = each.partition("=")
+        if not separator or "/" in service:
+            service, uri = names[0], each
+            if len(names) > 1:
+                raise UsageError(
+                    f"--image {each} names no service", f"one of: {', '.join(f'{name}=URI' for name in names)}"
+                )
+        if service not in names:
+            raise UsageError(f"no service is named {service!r}", f"services here: {', '.join(names)}")
+        images[service] = uri
+    return images
+
+
+def one_service(site: Site, given: str | None) -> str:
+    """The service meant; must be said when there are several."""
+    from orderops.errors import UsageError
+
+    names = list(site.environment.services)
+    if given is None and len(names) == 1:
+        return names[0]
+    if given not in names:
+        said = f"no service is named {given!r}" if given else f"{site.environment.name} has {len(names)} services"
+        raise UsageError(said, f"services here: {', '.join(names)}")
+    return given

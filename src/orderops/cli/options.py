@@ -1,0 +1,44 @@
+"""Options that more than one command takes, each spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Env = Annotated[str, typer.Option("--env", "-e", envvar="ORDEROPS_ENV", help="Environment, as named in environments/.")]
+Environments = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    typer.Option(
+        "--environments", envvar="ORDEROPS_ENVIRONMENTS", help="Folder of the environment files.", metavar="DIR"
+    ),
+]
+Sql = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    typer.Option("--sql", envvar="ORDEROPS_SQL", help="Folder of the migrations.", metavar="DIR"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; a protected environment wants --confirm too.")]
+Confirm = Annotated[
+    list[str],
+    typer.Option("--confirm", help="Name of a protected environment, or of a thing that holds data.", metavar="NAME"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
+Adopt = Annotated[
+    list[str], typer.Option("--adopt", help="Take over what is there and has no owner.", metavar="ADDRESS")
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours, not declared any more, and holds no data.")]
+Only = Annotated[list[str], typer.Option("--only", help="Nothing but this address.", metavar="ADDRESS")]
+Images = Annotated[
+    list[str],
+    typer.Option(
+        "--image",
+        help="Image to run instead of building one; SERVICE=URI when there are several services.",
+        metavar="URI",
+    ),
+]
+ServiceName = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it at run time
+    typer.Argument(help="Service; may be left out when there is one.", show_default=False),
+]

@@ -1,0 +1,224 @@
+"""The health board: what is measured, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from orderops.aws import Aws, every, if_found
+from orderops.errors import AwsError
+from orderops.resources.ecs_service import stopped_tasks
+from orderops.resources.sqs_queue import GONE
+from orderops.site import Site
+from orderops.stack_service import ServiceBase
+
+READERS = 8
+
+
+class Condition(StrEnum):
+    """How a component is."""
+
+    OK = "ok"
+    STARTING = "starting"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    ABSENT = "absent"
+
+
+class Verdict(StrEnum):
+    """How the whole is."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of the system; `mend` is what to type when it is not well."""
+
+    name: str
+    state: Condition
+    detail: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """One verdict with one root cause and one next command."""
+
+    environment: str
+    verdict: Verdict
+    cause: str
+    next: str
+    urls: Mapping[str, str]
+    components: tuple[Component, ...]
+
+    def told(self) -> dict[str, Any]:
+        """For machines; keys stay as they are."""
+        parts = [{"name": each.name, "state": str(each.state), "detail": each.detail} for each in self.components]
+        return {
+            "environment": self.environment,
+            "verdict": str(self.verdict),
+            "cause": self.cause,
+            "next": self.next,
+            "urls": dict(self.urls),
+            "components": parts,
+        }
+
+
+def examine(site: Site) -> Health:
+    """Measure every component beside the others, and say what is wrong first."""
+    looks: list[Callable[[], Component]] = [
+        lambda: _database(site),
+        *(lambda base=base: _queue(site, base) for base in site.stack.services.values()),  # type: ignore[misc]
+        *(lambda base=base: _service(site, base) for base in site.stack.services.values()),  # type: ignore[misc]
+        lambda: _alarms(site),
+    ]
+    with ThreadPoolExecutor(READERS) as pool:
+        balancer = pool.submit(_balancer, site)
+        components = tuple(pool.map(lambda look: look(), looks))
+        entrance, urls = balancer.result()
+    return judge(site.environment.name, (*components[:-1], entrance, components[-1]), urls)
+
+
+def judge(environment: str, components: tuple[Component, ...], urls: Mapping[str, str]) -> Health:
+    """The verdict on components given in the order of their dependence: the first that is not well is the cause."""
+    env = "" if environment == "local" else f" --env {environment}"
+    vital = [each for each in components if each.name != "alarms"]
+    if all(each.state is Condition.ABSENT for each in vital):
+        return Health(environment, Verdict.ABSENT, "nothing of it is there", f"orderops up{env}", {}, components)
+    unwell = [each for each in components if each.state is not Condition.OK]
+    if not unwell:
+        return Health(environment, Verdict.HEALTHY, "", "", urls, components)
+    lost = [each for each in unwell if each.state in (Condition.DOWN, Condition.ABSENT)]
+    first = (lost or unwell)[0]
+    verdict = Verdict.DOWN if lost else Verdict.DEGRADED
+    cause = f"{first.name} is {first.state}: {first.detail}"
+    return Health(environment, verdict, cause, (first.mend or "orderops up") + env, urls, components)
+
+
+def _database(site: Site) -> Component:
+    name = site.stack.database.name
+    told = if_found(site.aws.rds.describe_db_instances, "DBInstanceNotFound", DBInstanceIdentifier=name)
+    if not told:
+        return Component("database", Condition.ABSENT, "no instance")
+    raw = told["DBInstances"][0]
+    status = raw["DBInstanceStatus"]
+    where = f"{raw['Engine']} {raw['EngineVersion']}, {raw['DBInstanceClass']}"
+    if status in ("available", "storage-optimization", "backing-up", "configuring-log-exports"):
+        return Component("database", Condition.OK, where)
+    if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):
+        state = Condition.STARTING if status == "creating" else Condition.DEGRADED
+        return Component("database", state, f"{status}; {where}", "orderops status --watch")
+    return Component("database", Condition.DOWN, f"{status}; {where}", "orderops up")
+
+
+def _queue(site: Site, base: ServiceBase) -> Component:
+    name = f"queue {base.key}"
+    waiting = _depth(site.aws, base.queue.name)
+    dead = _depth(site.aws, base.dead_letters.name)
+    if waiting is None or dead is None:
+        return Component(name, Condition.ABSENT, "no queue" if waiting is None else "no dead-letter queue")
+    limits = base.declared.alarms
+    detail = f"{waiting} waiting, {dead} dead letters"
+    if dead > limits.dead_letters or waiting > limits.queue_depth:
+        return Component(name, Condition.DEGRADED, detail, "orderops infra outputs")
+    return Component(name, Condition.OK, detail)
+
+
+def _depth(aws: Aws, name: str) -> int | None:
+    found = if_found(aws.sqs.get_queue_url, *GONE, QueueName=name)
+    if not found:
+        return None
+    key = "ApproximateNumberOfMessages"
+    told = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=found["QueueUrl"], AttributeNames=[key])
+    return int(told["Attributes"][key]) if told else None
+
+
+def _service(site: Site, base: ServiceBase) -> Component:
+    name, cluster = site.environment.service_name(base.key), site.stack.cluster.name
+    label = f"service {base.key}"
+    told = if_found(site.aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[name])
+    found = [raw for raw in (told or {}).get("services", ()) if raw["status"] == "ACTIVE"]
+    if not found:
+        return Component(label, Condition.ABSENT, "not released")
+    raw = found[0]
+    running, wanted = raw["runningCount"], raw["desiredCount"]
+    rollout = next((each for each in raw["deployments"] if each["status"] == "PRIMARY"), {})
+    revision = raw["taskDefinition"].rpartition(":")[2]
+    detail = f"{running} of {wanted} tasks, revision {revision}"
+    if rollout.get("rolloutState") == "FAILED" or running < wanted:
+        stopped = stopped_tasks(site.aws, cluster, name)
+        detail += f"; last stop: {stopped[0]}" if stopped else ""
+    if rollout.get("rolloutState") == "FAILED":
+        return Component(label, Condition.DOWN if not running else Condition.DEGRADED, f"release failed; {detail}")
+    if running >= wanted:
+        return Component(label, Condition.OK, detail)
+    if rollout.get("rolloutState") == "IN_PROGRESS" and not running:
+        return Component(label, Condition.STARTING, detail, "orderops status --watch")
+    return Component(label, Condition.DEGRADED if running else Condition.DOWN, detail, "orderops status --watch")
+
+
+def _balancer(site: Site) -> tuple[Component, dict[str, str]]:
+    name = site.stack.balancer.name
+    told = if_found(site.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=[name])
+    if not told:
+        return Component("balancer", Condition.ABSENT, "no load balancer"), {}
+    raw = told["LoadBalancers"][0]
+    port = site.environment.balancer.port
+    url = f"http://{raw['DNSName']}" + ("" if port == 80 else f":{port}")
+    state = raw.get("State", {}).get("Code", "active")
+    urls = {"url": url, "users": f"{url}/users"}
+    if state not in ("active", "active_impaired"):
+        starting = Condition.STARTING if state == "provisioning" else Condition.DOWN
+        return Component(
+            "balancer", starting, " ".join(filter(None, (state, raw["State"].get("Reason")))), "orderops up"
+        ), urls
+    return _targets(site, url), urls
+
+
+def _targets(site: Site, url: str) -> Component:
+    counts = [_healthy(site.aws, base.target_group.name) for base in site.stack.services.values()]
+    healthy, known = sum(each[0] for each in counts), sum(each[1] for each in counts)
+    reasons = [each[2] for each in counts if each[2]]
+    detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")
+    if any(not each[0] for each in counts):
+        return Component("balancer", Condition.DOWN, detail, "orderops status --watch")
+    return Component(
+        "balancer", Condition.OK if healthy == known else Condition.DEGRADED, detail, "orderops status --watch"
+    )
+
+
+def _healthy(aws: Aws, name: str) -> tuple[int, int, str]:
+    """Healthy targets, all that are not leaving, and why the first is not healthy."""
+    found = if_found(aws.elbv2.describe_target_groups, "TargetGroupNotFound", Names=[name])
+    if not found:
+        return 0, 0, f"no target group {name}"
+    arn = found["TargetGroups"][0]["TargetGroupArn"]
+    told = if_found(aws.elbv2.describe_target_health, "TargetGroupNotFound", TargetGroupArn=arn)
+    health = [each["TargetHealth"] for each in (told or {}).get("TargetHealthDescriptions", ())]
+    staying = [each for each in health if each["State"] != "draining"]
+    unwell = [each.get("Description") or each["State"] for each in staying if each["State"] != "healthy"]
+    return len(staying) - len(unwell), len(staying), unwell[0] if unwell else ""
+
+
+def _alarms(site: Site) -> Component:
+    prefix = f"{site.environment.prefix}-"
+    try:
+        found = every(site.aws.cloudwatch.describe_alarms, "MetricAlarms", AlarmNamePrefix=prefix)
+        alarms = [(raw["AlarmName"].removeprefix(prefix), raw["StateValue"]) for raw in found]
+    except AwsError as error:
+        return Component("alarms", Condition.DEGRADED, f"cannot be read: {error.code}", "orderops doctor")
+    raised = [name for name, state in alarms if state == "ALARM"]
+    if raised:
+        return Component(
+            "alarms", Condition.DEGRADED, f"{len(raised)} raised: {', '.join(raised)}", "orderops status --watch"
+        )
+    if not alarms:
+        return Component("alarms", Condition.ABSENT, "no alarm")
+    return Component("alarms", Condition.OK, f"{len(alarms)} quiet")

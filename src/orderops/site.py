@@ -1,0 +1,150 @@
+"""An environment in its account: planned, applied, and taken down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orderops.aws import Aws
+from orderops.engine import Action, Step, destroy, holding, reconcile, unclaimed, with_what_they_need
+from orderops.environment import Environment
+from orderops.errors import OrderopsError
+from orderops.resource import Outputs, Resource
+from orderops.resources.ecs_service import EcsService
+from orderops.schedule import Watch
+from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
+from orderops.survey import Owned, Survey
+
+
+@dataclass(frozen=True)
+class Site:
+    """An environment, the AWS it lives in, and its resources."""
+
+    environment: Environment
+    aws: Aws
+    stack: Stack
+
+    def survey(self, *, infra_only: bool = False) -> Survey:
+        """A fresh look; without the kinds that run a release when only infrastructure is asked about."""
+        return survey(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS)
+
+    def declared(self, images: Mapping[str, str] | None = None) -> dict[str, Resource]:
+        """All resources by address."""
+        return {each.address: each for each in [*self.stack.infra, *self.stack.release(images or {})]}
+
+
+def open_site(environment: Environment, aws: Aws) -> Site:
+    """Find out which account these credentials open, and refuse any but the one pinned."""
+    account = aws.account
+    if environment.account and environment.account != account:
+        raise OrderopsError(
+            f"these credentials open account {account}, and {environment.name} lives in {environment.account}",
+            f"choose the profile of that account: AWS_PROFILE=NAME orderops … --env {environment.name}",
+        )
+    return Site(environment, aws, stack(environment, account))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be done, and what there is that nobody declares."""
+
+    steps: list[Step]
+    unclaimed: list[Owned]
+    outputs: Outputs
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that would change something."""
+        return [step for step in self.steps if step.action is not Action.NO_OP]
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to do or to decide."""
+        return bool(self.changes or self.unclaimed)
+
+    @property
+    def refused(self) -> list[Step]:
+        """The steps that will not be taken as things are."""
+        return [step for step in self.steps if step.refusal]
+
+
+def make_plan(
+    site: Site, *, images: Mapping[str, str] | None = None, adopt: Collection[str] = (), watch: Watch = lambda *_: None
+) -> Plan:
+    """What apply would do; with `images` for the release too, else for the infrastructure alone."""
+    looked = site.survey(infra_only=images is None)
+    outputs = Outputs()
+    resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
+    steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
+    return Plan(steps, unclaimed(looked, site.declared()), outputs)
+
+
+@dataclass
+class Apply:
+    """One run that makes things so: infrastructure first, then what runs on it, with one look and its outputs."""
+
+    site: Site
+    images: Mapping[str, str] | None = None
+    adopt: Collection[str] = ()
+    watch: Watch = lambda *_: None
+    outputs: Outputs = field(default_factory=Outputs)
+
+    def __post_init__(self) -> None:
+        self._survey = self.site.survey(infra_only=self.images is None)
+
+    def infra(self) -> Iterator[Step]:
+        """Everything but the release."""
+        yield from self._reconcile(self.site.stack.infra)
+
+    def release(self) -> Iterator[Step]:
+        """What runs the services; the infrastructure must be there."""
+        yield from self._reconcile(self.site.stack.release(self.images or {}))
+
+    def prune(self, dry_run: bool = False) -> Iterator[Step]:
+        """Remove what is ours, no longer declared, and holds no data."""
+        found = unclaimed(self._survey, self.site.declared())
+        kept = {address: f"holds {what}" for address, what in holding(found, self._survey).items()}
+        yield from destroy(found, self._survey, kept=kept, dry_run=dry_run, watch=self.watch)
+
+    def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
+        yield from reconcile(resources, self._survey, outputs=self.outputs, adopt=self.adopt, watch=self.watch)
+
+
+Named = Callable[[str, str], bool]
+"""Whether the operator named an address that holds something, given what it holds."""
+
+
+@dataclass(frozen=True)
+class TakeDown:
+    """What would go and what stays, decided before anything is touched."""
+
+    survey: Survey
+    going: list[Owned]
+    kept: dict[str, str]
+
+    def carry_out(self, *, dry_run: bool = False, watch: Watch = lambda *_: None) -> Iterator[Step]:
+        """Remove what goes, users of a thing before the thing."""
+        yield from destroy(self.going, self.survey, kept=self.kept, dry_run=dry_run, watch=watch)
+
+
+def take_down(site: Site, *, only: Collection[str] = (), named: Named, infra_only: bool = False) -> TakeDown:
+    """Decide what goes; what holds data stays unless it is named, and with it what it stands on."""
+    looked = site.survey()
+    found = list(looked.owned())
+    running = sorted(owned.address for owned in found if owned.kind is EcsService)
+    if infra_only and running:
+        raise OrderopsError(
+            f"{', '.join(running)} still runs on it",
+            f"take everything down: orderops down --env {site.environment.name}",
+        )
+    if only:
+        missing = sorted(set(only) - {owned.address for owned in found})
+        if missing:
+            raise OrderopsError(f"nothing of ours has the address {missing[0]}", "the addresses: orderops infra plan")
+        found = [owned for owned in found if owned.address in only]
+    holds = holding(found, looked)
+    unnamed = [address for address, what in holds.items() if not named(address, what)]
+    declared = site.declared()
+    kept = with_what_they_need(unnamed, declared, lambda address: f"holds {holds[address]}")
+    there = {owned.address for owned in found}
+    return TakeDown(looked, found, {address: why for address, why in kept.items() if address in there})
