@@ -1,0 +1,187 @@
+"""Route table: which way traffic leaves some subnets of a VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import ADDRESS, Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
+from orderops.resources.ec2_nat_gateway import Ec2NatGateway
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.ec2_vpc import Ec2Vpc
+
+ANYWHERE = "0.0.0.0/0"
+DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+TARGETS = (
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "VpcPeeringConnectionId",
+    "EgressOnlyInternetGatewayId",
+    "LocalGatewayId",
+    "CarrierGatewayId",
+    "NetworkInterfaceId",
+    "CoreNetworkArn",
+)
+BLACKHOLE = " (blackhole)"
+
+
+@dataclass(frozen=True, eq=False)
+class Ec2RouteTable(Resource):
+    """Sends what leaves `subnets` through `gateway` or through `nat`; with neither it stays in the VPC."""
+
+    vpc: Ec2Vpc
+    subnets: tuple[Ec2Subnet, ...]
+    gateway: Ec2InternetGateway | None = None
+    nat: Ec2NatGateway | None = None
+
+    kind: ClassVar[str] = "ec2-route-table"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "InvalidVpcID.NotFound",
+            "InvalidRouteTableID.NotFound",
+            "InvalidRouteTableId.NotFound",
+            "InvalidSubnetID.NotFound",
+            "InvalidSubnetId.NotFound",
+            "InvalidGatewayID.NotFound",
+            "InvalidInternetGatewayID.NotFound",
+            "NatGatewayNotFound",
+            "InvalidNatGatewayID.NotFound",
+            "RouteAlreadyExists",
+            "InvalidRoute.NotFound",
+            "InvalidParameterValue: no route defined",
+            "Resource.AlreadyAssociated",
+            "InvalidAssociationID.NotFound",
+            "DependencyViolation",
+        }
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"VpcId"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.ec2.describe_route_tables, "RouteTables", Filters=claim.filters):
+            yield _live(raw)
+
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        for live in map(_live, _tables_of(aws, desired["Associations"])):
+            # a table with another address is no stray of ours: its subnet is about to move here
+            if (live.tags or {}).get(ADDRESS) in (None, self.address):
+                return live
+        return None
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        way = self.gateway or self.nat
+        return {
+            "VpcId": outputs[self.vpc].id,
+            "Routes": {ANYWHERE: outputs[way].id} if way else {},
+            "Associations": sorted(outputs[subnet].id for subnet in self.subnets),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.ec2.create_route_table(VpcId=desired["VpcId"], TagSpecifications=claim.specification("route-table"))
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Routes" in changed:
+            _set_routes(aws, live, changed["Routes"])
+        if "Associations" in changed:
+            _associate(aws, live, changed["Associations"])
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        for association in live.properties["AssociationIds"].values():
+            aws.ec2.disassociate_route_table(AssociationId=association)
+        aws.ec2.delete_route_table(RouteTableId=live.id)
+
+    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+        if key == "Routes":
+            working = {to: target for to, target in (live or {}).items() if not target.endswith(BLACKHOLE)}
+            return Effect.SAFE if working.items() <= desired.items() else Effect.INTERRUPTS
+        if key == "Associations":
+            return Effect.SAFE if set(live or ()) <= set(desired) else Effect.INTERRUPTS
+        return super().effect(key, live, desired)
+
+
+def _set_routes(aws: Aws, live: Live, routes: Mapping[str, str]) -> None:
+    there = live.properties["Routes"]
+    for to, target in routes.items():
+        if there.get(to) != target:
+            send = aws.ec2.replace_route if to in there else aws.ec2.create_route
+            send(RouteTableId=live.id, **_destination(to), **_target(target))
+    for to in there.keys() - routes.keys():
+        aws.ec2.delete_route(RouteTableId=live.id, **_destination(to))
+
+
+def _associate(aws: Aws, live: Live, subnets: list[str]) -> None:
+    there = live.properties["AssociationIds"]
+    missing = [subnet for subnet in subnets if subnet not in there]
+    elsewhere = {
+        subnet: association
+        for raw in _tables_of(aws, missing)
+        for subnet, association in _associations(raw).items()
+        if raw["RouteTableId"] != live.id
+    }
+    for subnet in missing:
+        if subnet in elsewhere:  # moved in one call: between two the subnet would fall to the main table
+            aws.ec2.replace_route_table_association(AssociationId=elsewhere[subnet], RouteTableId=live.id)
+        else:
+            aws.ec2.associate_route_table(RouteTableId=live.id, SubnetId=subnet)
+    for subnet in there.keys() - set(subnets):
+        aws.ec2.disassociate_route_table(AssociationId=there[subnet])
+
+
+def _tables_of(aws: Aws, subnets: list[str]) -> list[dict[str, Any]]:
+    if not subnets:
+        return []
+    filters = [{"Name": "association.subnet-id", "Values": subnets}]
+    return list(every(aws.ec2.describe_route_tables, "RouteTables", Filters=filters))
+
+
+def _live(raw: dict[str, Any]) -> Live:
+    tags = from_pairs(raw.get("Tags"))
+    associations = _associations(raw)
+    told = {
+        "VpcId": raw["VpcId"],
+        "Routes": dict(_route(each) for each in raw.get("Routes") or () if _by_hand(each)),
+        "Associations": sorted(associations),
+        "AssociationIds": associations,
+    }
+    return Live(raw["RouteTableId"], told, tags, name=tags.get("Name", ""))
+
+
+def _associations(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The subnets that use the table, each with its association; being the main table is none."""
+    return {
+        each["SubnetId"]: each["RouteTableAssociationId"]
+        for each in raw.get("Associations") or ()
+        if each.get("SubnetId") and each.get("AssociationState", {}).get("State") in (None, "associating", "associated")
+    }
+
+
+def _by_hand(route: Mapping[str, Any]) -> bool:
+    """Whether a call made the route; the local one, propagated ones and those of endpoints come by themselves."""
+    gateway = route.get("GatewayId", "")
+    return route.get("Origin") == "CreateRoute" and gateway != "local" and not gateway.startswith("vpce-")
+
+
+def _route(raw: Mapping[str, Any]) -> tuple[str, str]:
+    to = next(raw[key] for key in DESTINATIONS if raw.get(key))
+    target = next((raw[key] for key in TARGETS if raw.get(key)), "?")
+    return to, target + (BLACKHOLE if raw.get("State") == "blackhole" else "")
+
+
+def _destination(to: str) -> dict[str, str]:
+    if to.startswith("pl-"):
+        return {"DestinationPrefixListId": to}
+    return {"DestinationIpv6CidrBlock" if ":" in to else "DestinationCidrBlock": to}
+
+
+def _target(target: str) -> dict[str, str]:
+    return {"NatGatewayId" if target.startswith("nat-") else "GatewayId": target}
