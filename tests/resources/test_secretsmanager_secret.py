@@ -1,0 +1,149 @@
+"""Secrets of services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from orderops.aws import Aws
+from orderops.engine import Action
+from orderops.errors import Unfinished
+from orderops.resource import Live
+from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
+
+from contract import Up, keeps_its_promises, remove
+from faults import Fault, PowerCut
+
+KEY = SecretsmanagerSecret("orderops/dev/order-processor/API_KEY", "API_KEY of order-processor")
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(KEY, aws, up, description="the key to the partner's API")
+
+
+def test_each_secret_has_a_value_of_its_own(aws: Aws, up: Up) -> None:
+    other = SecretsmanagerSecret("orderops/dev/order-processor/OTHER", "OTHER of order-processor")
+
+    up(KEY, other)
+
+    assert len(_value(aws)) >= 40
+    assert _value(aws) != _value(aws, other.name)
+
+
+def test_a_value_that_people_set_is_left_alone(aws: Aws, up: Up) -> None:
+    up(KEY)
+    aws.secretsmanager.put_secret_value(SecretId=KEY.name, SecretString="from the partner")
+
+    assert up(KEY)[KEY.address].action is Action.NO_OP
+    up(SecretsmanagerSecret(KEY.name, "another description"))
+
+    assert _value(aws) == "from the partner"
+
+
+def test_a_secret_made_again_in_its_recovery_window_comes_back_with_its_value(aws: Aws, up: Up) -> None:
+    up(KEY)
+    value = _value(aws)
+    remove(KEY, aws)
+
+    assert up(KEY)[KEY.address].action is Action.CREATE
+
+    assert _value(aws) == value
+    assert up(KEY)[KEY.address].action is Action.NO_OP
+
+
+def test_a_restored_secret_gets_what_has_changed_since(aws: Aws, up: Up) -> None:
+    up(KEY)
+    remove(KEY, aws)
+    later = SecretsmanagerSecret(KEY.name, "another description")
+
+    up(later)
+
+    assert aws.secretsmanager.describe_secret(SecretId=KEY.name)["Description"] == "another description"
+
+
+def test_awss_own_word_for_a_name_in_its_recovery_window_is_understood(
+    aws: Aws, up: Up, session: boto3.Session
+) -> None:
+    session.events.register("after-call.secrets-manager.CreateSecret", _as_aws_says_it)
+    up(KEY)
+    remove(KEY, aws)
+
+    up(KEY)
+
+    assert "DeletedDate" not in aws.secretsmanager.describe_secret(SecretId=KEY.name)
+
+
+def test_a_deleted_secret_of_somebody_else_is_not_called_back(aws: Aws, up: Up) -> None:
+    aws.secretsmanager.create_secret(Name=KEY.name, SecretString="x")
+    aws.secretsmanager.delete_secret(SecretId=KEY.name, RecoveryWindowInDays=7)
+
+    with pytest.raises(Unfinished, match="is scheduled for deletion and is not ours"):
+        up(KEY)
+
+    assert "DeletedDate" in aws.secretsmanager.describe_secret(SecretId=KEY.name)
+
+
+def test_a_listing_that_lags_makes_no_second_secret(aws: Aws, up: Up, session: boto3.Session) -> None:
+    session.events.register("after-call.secrets-manager.ListSecrets", _empties)
+    up(KEY)
+    value = _value(aws)
+
+    up(KEY)
+
+    assert _value(aws) == value
+    assert len(aws.secretsmanager.list_secret_version_ids(SecretId=KEY.name)["Versions"]) == 1
+
+
+def test_the_value_is_recoverable_for_a_week(aws: Aws, up: Up) -> None:
+    up(KEY)
+    remove(KEY, aws)
+
+    deleted = aws.secretsmanager.describe_secret(SecretId=KEY.name)
+    assert 6 <= (deleted["DeletedDate"] - deleted["CreatedDate"]).days <= 7
+    assert SecretsmanagerSecret.holds(aws, Live("")) == "a secret value (recoverable for 7 days)"
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    other = SecretsmanagerSecret("orderops/dev/order-processor/OTHER", "OTHER of order-processor")
+    with power_cut("secretsmanager", after=call), pytest.raises(PowerCut):
+        up(KEY, other)
+
+    up(KEY, other)
+
+    assert {step.action for step in up(KEY, other).values()} == {Action.NO_OP}
+
+
+def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("secretsmanager", "CreateSecret"):
+        assert up(KEY)[KEY.address].action is Action.CREATE
+
+
+def test_a_secret_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+    aws.secretsmanager.create_secret(Name=KEY.name, SecretString="x")
+
+    with pytest.raises(Unfinished, match="has no owner"):
+        up(KEY)
+    up(KEY, adopt=[KEY.address])
+
+    assert up(KEY)[KEY.address].action is Action.NO_OP
+    assert _value(aws) == "x"
+
+
+def _value(aws: Aws, name: str = KEY.name) -> str:
+    return str(aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
+
+
+def _as_aws_says_it(parsed: dict[str, Any], **_: Any) -> None:
+    if parsed.get("Error", {}).get("Code") == "ResourceExistsException":
+        words = "a secret with this name is already scheduled for deletion"
+        parsed["Error"] = {
+            "Code": "InvalidRequestException",
+            "Message": f"You can't create this secret because {words}.",
+        }
+
+
+def _empties(parsed: dict[str, Any], **_: Any) -> None:
+    parsed["SecretList"] = []
