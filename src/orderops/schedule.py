@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import queue
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Generic, TypeVar
 from orderops.errors import Interrupted, OrderopsError
 
 WORKERS = 24
-SHORTEST_PAUSE = 0.1
+FIRST_PAUSE = 0.02
+STEADY_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 PAUSE_SHARE = 0.04
-"""A pause is this share of the time waited so far: the end is seen late by no more than that."""
+"""Pauses double from the first to the steady one; then they are this share of the time waited so far, so that the end
+is seen late by no more than that."""
 
 T = TypeVar("T")
 Job = Generator[str, None, T]
@@ -73,6 +76,7 @@ class _Run(Generic[T]):
         self._turns: queue.SimpleQueue[_Turn[T]] = queue.SimpleQueue()
         self._due: list[tuple[float, str]] = []
         self._waiting_since: dict[str, float] = {}
+        self._pauses: Counter[str] = Counter()
         self._started: set[str] = set()
         self.over: set[str] = set()
 
@@ -105,7 +109,9 @@ class _Run(Generic[T]):
     def _pause(self, turn: _Turn[T]) -> None:
         now = monotonic()
         waited = now - self._waiting_since.setdefault(turn.name, now)
-        pause = min(max(SHORTEST_PAUSE, PAUSE_SHARE * waited), LONGEST_PAUSE)
+        growing = min(FIRST_PAUSE * 2 ** min(self._pauses[turn.name], 10), STEADY_PAUSE)
+        self._pauses[turn.name] += 1
+        pause = min(max(growing, PAUSE_SHARE * waited), LONGEST_PAUSE)
         self._watch(turn.name, turn.waits_for)
         heapq.heappush(self._due, (now + pause, turn.name))
 
