@@ -1,0 +1,60 @@
+"""How near a cold `orderops infra apply` comes to the critical path of what AWS needs.
+
+    python benchmarks/critical_path.py
+
+Every call takes 40 ms; the database is ready after 20 s, the NAT gateway after 4 s, the balancer after 3 s. The
+critical path is the longest chain of dependencies, where each resource costs two calls (create it, see it) and its readiness.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from functools import cache
+
+from orderops.environment import load_environment
+from orderops.resource import Resource
+from orderops.stack import stack
+from slow_aws import SlowAws, served
+
+LATENCY = 0.04
+READY_AFTER = {"rds-instance": 20.0, "ec2-nat-gateway": 4.0, "elbv2-load-balancer": 3.0}
+CALLS = 2
+
+
+def critical_path(resources: list[Resource]) -> float:
+    """Seconds that no order of work can save."""
+
+    by_address = {resource.address: resource for resource in resources}
+
+    @cache
+    def until_ready(address: str) -> float:
+        resource = by_address[address]
+        own = CALLS * LATENCY + READY_AFTER.get(resource.kind, 0.0)
+        return own + max((until_ready(need.address) for need in resource.needs()), default=0.0)
+
+    return max(until_ready(address) for address in by_address)
+
+
+def main() -> None:
+    """Apply dev to a slow AWS, and print both times and their ratio."""
+    least = critical_path(stack(load_environment("dev"), "123456789012").infra)
+    slow = SlowAws(LATENCY, READY_AFTER)
+    with served(slow) as url:
+        env = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "orderops", "infra", "apply", "--env", "dev", "--yes"]
+        subprocess.run(command, env=env, check=True)
+        took = time.monotonic() - begun
+    print(f"critical path {least:.1f} s, cold apply {took:.1f} s, ratio {took / least:.2f}, {slow.calls} calls")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""An emulated AWS that is slow like the real one: every call takes a while, and big things take longer to be ready."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# What says "ready" in an answer, what a thing that is not says instead, and what names the thing.
+READY = {
+    "rds-instance": (b"<DBInstanceStatus>available<", b"<DBInstanceStatus>creating<", rb"<DBInstanceIdentifier>(.+?)<"),
+    "ec2-nat-gateway": (b"<state>available<", b"<state>pending<", rb"<natGatewayId>(nat-.+?)<"),
+    "elbv2-load-balancer": (b"<Code>active<", b"<Code>provisioning<", rb"<LoadBalancerName>(.+?)<"),
+}
+
+
+@dataclass
+class SlowAws:
+    """`latency` seconds for every call, and seconds until a thing of a kind is ready, from when it was first seen."""
+
+    latency: float
+    ready_after: Mapping[str, float]
+    calls: int = 0
+    _seen: dict[tuple[str, bytes], float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def around(self, emulator: Application) -> Application:
+        """The same emulator, slower; one request at a time goes through it, all of them wait beside one another."""
+
+        def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            time.sleep(self.latency)
+            begun: list[Any] = []
+            with self._lock:
+                self.calls += 1
+                body = b"".join(emulator(environ, lambda *head: begun.append(head)))
+            status, headers, *_ = begun[0]
+            body = self._not_ready_yet(body)
+            kept = [(key, value) for key, value in headers if key.lower() != "content-length"]
+            start_response(status, [*kept, ("Content-Length", str(len(body)))])
+            return [body]
+
+        return answer
+
+    def _not_ready_yet(self, body: bytes) -> bytes:
+        for kind, (ready, pending, name) in READY.items():
+            if ready not in body:
+                continue
+            found = re.search(name, body)
+            first = self._seen.setdefault((kind, found[1] if found else b""), time.monotonic())
+            if time.monotonic() - first < self.ready_after.get(kind, 0.0):
+                body = body.replace(ready, pending)
+        return body
+
+
+@contextmanager
+def served(slow: SlowAws) -> Iterator[str]:
+    """Serve it on a free port of this machine; answers the endpoint's URL."""
+    application = slow.around(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
