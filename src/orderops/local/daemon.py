@@ -74,7 +74,7 @@ class Daemon:
         port = self.place.port or free_port()
         server = self.emulator.serve(port)
         self.place.keep_port(port)
-        self.plane.resume(recall(self.place.state))
+        self.plane.resume(recall(self.place.state), f"http://127.0.0.1:{port}")
         self.emulator.pages["/orderops/status"] = self._status
         self.emulator.pages["/orderops/credentials"] = self._credentials
         self.emulator.changed.append(self._changed)

@@ -60,6 +60,9 @@ class Emulator:
                 answer = self._decide(call)
         except Refusal as refusal:
             return refused(call, refusal)
+        except Exception as error:
+            log.exception("%s %s", call.service, call.action)
+            return refused(call, Refusal("InternalFailure", f"{type(error).__name__}: {error}", 500))
         if not call.reads:
             self._tell(call)
         return answer

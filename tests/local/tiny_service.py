@@ -1,0 +1,56 @@
+"""A service of a few lines: says who it is, and behaves as MODE asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MODE = os.environ.get("MODE", "good")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._say(500 if MODE == "sick" else 200, {})
+        elif self.path.startswith("/slow"):
+            time.sleep(1)
+            self._say(200, {"pid": os.getpid()})
+        else:
+            named = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "SECRET", "NAME"))}
+            self._say(200, {"pid": os.getpid(), "headers": dict(self.headers), "environment": named, "path": self.path})
+
+    def do_POST(self) -> None:
+        self._say(201, {"got": self.rfile.read(int(self.headers["Content-Length"])).decode()})
+
+    def _say(self, status: int, what: dict[str, Any]) -> None:
+        body = json.dumps(what).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def main() -> None:
+    if MODE == "crash":
+        sys.exit("cannot go on")
+    if MODE == "job":
+        sys.stdout.write(f"worked on {' '.join(sys.argv[1:])}\n")
+        sys.exit(7)
+    server = ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.stdout.write(f"tiny service {os.environ.get('NAME', '')} is up\n")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
