@@ -1,0 +1,217 @@
+"""Security group of a VPC, with its rules: who may open connections to its members, and where to these may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_vpc import Ec2Vpc
+
+DIRECTIONS = ("Ingress", "Egress")
+EVERYTHING = "everything"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One `port` open for `source` (where to, in egress): a CIDR, a prefix list or a group.
+
+    Protocol "-1" with port 0 is everything.
+    """
+
+    port: int
+    source: str | Ec2SecurityGroup
+    description: str
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, eq=False)
+class Ec2SecurityGroup(Resource):
+    """Nothing but what `ingress` and `egress` say passes."""
+
+    vpc: Ec2Vpc
+    description: str
+    ingress: tuple[Rule, ...] = ()
+    egress: tuple[Rule, ...] = ()
+
+    kind: ClassVar[str] = "ec2-security-group"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "InvalidVpcID.NotFound",
+            "InvalidGroup.NotFound",
+            "InvalidGroup.Duplicate",
+            "InvalidGroup.InUse",
+            "InvalidPermission.Duplicate",
+            "InvalidPermission.NotFound",
+            "DependencyViolation",
+        }
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"VpcId", "Description"})
+    patience: ClassVar[timedelta] = timedelta(minutes=45)
+    """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=claim.filters):
+            yield _live(raw)
+
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        there = [
+            {"Name": "vpc-id", "Values": [desired["VpcId"]]},
+            {"Name": "group-name", "Values": [self.name]},
+        ]
+        return next(map(_live, every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=there)), None)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "VpcId": outputs[self.vpc].id,
+            "Description": self.description,
+            "Ingress": sorted(_asked(rule, "from", outputs) for rule in self.ingress),
+            "Egress": sorted(_asked(rule, "to", outputs) for rule in self.egress),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.ec2.create_security_group(
+            GroupName=self.name,
+            Description=desired["Description"],
+            VpcId=desired["VpcId"],
+            TagSpecifications=claim.specification("security-group"),
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        for direction in DIRECTIONS:
+            if direction in changed:
+                _settle(aws, live, direction, changed[direction])
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        _forget(aws, live)
+        aws.ec2.delete_security_group(GroupId=live.id)
+
+    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+        if key in DIRECTIONS:
+            return Effect.SAFE if _by_traffic(live or ()).keys() <= _by_traffic(desired).keys() else Effect.INTERRUPTS
+        return super().effect(key, live, desired)
+
+
+def _settle(aws: Aws, live: Live, direction: str, lines: list[str]) -> None:
+    """Open what is missing before closing what is too much: a rule that is replaced leaves no gap."""
+    there, asked = _by_traffic(live.properties[direction]), _by_traffic(lines)
+    word = direction.lower()
+    _send(aws, f"authorize_security_group_{word}", live, [asked[rule] for rule in asked if rule not in there])
+    # the same rule with other words is a duplicate to AWS, so its words are changed where it stands
+    renamed = [asked[rule] for rule in asked if rule in there and asked[rule] != there[rule]]
+    _send(aws, f"update_security_group_rule_descriptions_{word}", live, renamed)
+    _send(aws, f"revoke_security_group_{word}", live, [there[rule] for rule in there if rule not in asked])
+
+
+def _forget(aws: Aws, live: Live) -> None:
+    """Take the group out of the rules of our other groups: AWS deletes none that is named somewhere."""
+    environment = (live.tags or {}).get(ENVIRONMENT)
+    others = Ec2SecurityGroup.listing(aws, Claim(environment)) if environment else ()
+    for other in others:
+        for direction in DIRECTIONS:
+            naming = [line for line in other.properties[direction] if _peer(line) == live.id]
+            if other.id != live.id:
+                _send(aws, f"revoke_security_group_{direction.lower()}", other, naming)
+
+
+def _send(aws: Aws, operation: str, live: Live, lines: list[str]) -> None:
+    if lines:
+        getattr(aws.ec2, operation)(GroupId=live.id, IpPermissions=[_permission(line) for line in lines])
+
+
+def _live(raw: Mapping[str, Any]) -> Live:
+    owner = raw.get("OwnerId", "")
+    told = {
+        "VpcId": raw["VpcId"],
+        "Description": raw["Description"],
+        "Ingress": sorted(_lines(raw.get("IpPermissions") or (), "from", owner)),
+        "Egress": sorted(_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
+    }
+    arn = raw.get("SecurityGroupArn", "")
+    return Live(raw["GroupId"], told, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
+
+
+def _asked(rule: Rule, word: str, outputs: Outputs) -> str:
+    traffic = EVERYTHING if rule.protocol == "-1" else f"{rule.protocol} {rule.port}"
+    if isinstance(rule.source, Ec2SecurityGroup):
+        return _line(traffic, word, outputs[rule.source].id, rule.description)
+    peer = rule.source if rule.source.startswith("pl-") else str(ip_network(rule.source, strict=False))
+    return _line(traffic, word, peer, rule.description)
+
+
+def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
+    """One line for each rule: AWS tells them heaped up by protocol and port."""
+    for raw in permissions:
+        for peer, description in _peers(raw, owner):
+            yield _line(_traffic(raw), word, peer, description)
+
+
+def _peers(raw: Mapping[str, Any], owner: str) -> Iterator[tuple[str, str]]:
+    for key, member in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId")):
+        for each in raw.get(key) or ():
+            yield each[member], each.get("Description", "")
+    for each in raw.get("UserIdGroupPairs") or ():
+        account = each.get("UserId", owner)
+        group = each["GroupId"] if account == owner else f"{account}/{each['GroupId']}"
+        yield group, each.get("Description", "")
+
+
+def _traffic(raw: Mapping[str, Any]) -> str:
+    protocol, first, last = raw["IpProtocol"], raw.get("FromPort", -1), raw.get("ToPort", -1)
+    if protocol == "-1":
+        return EVERYTHING
+    if first == -1:
+        return str(protocol)
+    return f"{protocol} {first}" if first == last else f"{protocol} {first}-{last}"
+
+
+def _line(traffic: str, word: str, peer: str, description: str) -> str:
+    return f"{traffic} {word} {peer}" + (f" ({description})" if description else "")
+
+
+def _by_traffic(lines: Iterable[str]) -> dict[str, str]:
+    """The lines by what they let through, without their description."""
+    return {line.partition(" (")[0]: line for line in lines}
+
+
+def _peer(line: str) -> str:
+    return line.partition(" (")[0].rpartition(" ")[2]
+
+
+def _permission(line: str) -> dict[str, Any]:
+    """The rule of a line as the calls take it."""
+    rule, _, words = line.partition(" (")
+    protocol, *ports = rule.split(" ")[:-2]
+    described = {"Description": words[:-1]} if words else {}
+    return {**_traffic_of(protocol, ports), **_peer_of(_peer(line), described)}
+
+
+def _traffic_of(protocol: str, ports: list[str]) -> dict[str, Any]:
+    if protocol == EVERYTHING:
+        return {"IpProtocol": "-1"}
+    if not ports:
+        return {"IpProtocol": protocol, "FromPort": -1, "ToPort": -1}
+    first, _, last = ports[0].partition("-")
+    return {"IpProtocol": protocol, "FromPort": int(first), "ToPort": int(last or first)}
+
+
+def _peer_of(peer: str, described: Mapping[str, str]) -> dict[str, Any]:
+    if "sg-" in peer:
+        account, _, group = peer.rpartition("/")
+        return {"UserIdGroupPairs": [{"GroupId": group, **({"UserId": account} if account else {}), **described}]}
+    if peer.startswith("pl-"):
+        return {"PrefixListIds": [{"PrefixListId": peer, **described}]}
+    if ":" in peer:
+        return {"Ipv6Ranges": [{"CidrIpv6": peer, **described}]}
+    return {"IpRanges": [{"CidrIp": peer, **described}]}

@@ -1,0 +1,247 @@
+"""Security groups and their rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action, Limits, destroy
+from orderops.errors import Unfinished
+from orderops.resource import Effect, Live
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_vpc import Ec2Vpc
+from orderops.survey import Survey
+
+from contract import Up, keeps_its_promises, remove
+from faults import Fault, Faults, PowerCut
+
+VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
+EVERYTHING = Rule(0, "0.0.0.0/0", "everywhere", protocol="-1")
+BALANCER = Ec2SecurityGroup(
+    "orderops-dev-balancer",
+    VPC,
+    "the balancer",
+    ingress=(Rule(80, "0.0.0.0/0", "the world"), Rule(80, "::/0", "the world")),
+    egress=(Rule(8080, "10.0.0.0/16", "the tasks"),),
+)
+TASKS = Ec2SecurityGroup(
+    "orderops-dev-tasks", VPC, "the tasks", ingress=(Rule(8080, BALANCER, "the balancer"),), egress=(EVERYTHING,)
+)
+DATABASE = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", ingress=(Rule(5432, TASKS, "the tasks"),))
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(DATABASE, aws, up, ingress=(*DATABASE.ingress, Rule(5432, "10.9.0.0/16", "the office (VPN)")))
+
+
+def test_every_rule_is_one_line_that_can_be_read(aws: Aws, up: Up) -> None:
+    up(BALANCER, TASKS, DATABASE)
+
+    assert _rules(aws, BALANCER) == (
+        ["tcp 80 from 0.0.0.0/0 (the world)", "tcp 80 from ::/0 (the world)"],
+        ["tcp 8080 to 10.0.0.0/16 (the tasks)"],
+    )
+    assert _rules(aws, TASKS) == (
+        [f"tcp 8080 from {_live(aws, BALANCER).id} (the balancer)"],
+        ["everything to 0.0.0.0/0 (everywhere)"],
+    )
+    assert _rules(aws, DATABASE) == ([f"tcp 5432 from {_live(aws, TASKS).id} (the tasks)"], [])
+
+
+def test_a_plan_names_rules_to_groups_that_are_not_made_yet(up: Up) -> None:
+    changes = up(DATABASE, dry_run=True)[DATABASE.address].changes
+
+    assert changes["Ingress"] == (None, ["tcp 5432 from (known after apply) (the tasks)"])
+
+
+def test_a_group_comes_after_those_its_rules_name() -> None:
+    assert {need.address for need in DATABASE.needs()} == {VPC.address, TASKS.address}
+
+
+def test_a_new_group_lets_nothing_out_that_is_not_asked_for(aws: Aws, up: Up) -> None:
+    up(DATABASE)
+
+    assert (
+        aws.ec2.describe_security_groups(GroupNames=[DATABASE.name])["SecurityGroups"][0]["IpPermissionsEgress"] == []
+    )
+
+
+OPENED: dict[str, tuple[dict[str, Any], str]] = {
+    "the world": ({"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}, "tcp 5432 from 0.0.0.0/0"),
+    "the world, IPv6": ({"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}, "tcp 5432 from ::/0"),
+    "a prefix list": ({"PrefixListIds": [{"PrefixListId": "pl-1"}]}, "tcp 5432 from pl-1"),
+    "an address": (
+        {"IpRanges": [{"CidrIp": "1.2.3.4/32", "Description": "a (new) friend"}]},
+        "tcp 5432 from 1.2.3.4/32 (a (new) friend)",
+    ),
+    "a range of ports": (
+        {"FromPort": 1024, "ToPort": 2048, "IpRanges": [{"CidrIp": "1.2.3.4/32"}]},
+        "tcp 1024-2048 from 1.2.3.4/32",
+    ),
+    "everything": ({"IpProtocol": "-1", "IpRanges": [{"CidrIp": "1.2.3.4/32"}]}, "everything from 1.2.3.4/32"),
+    "pings": (
+        {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, "IpRanges": [{"CidrIp": "1.2.3.4/32"}]},
+        "icmp 8--1 from 1.2.3.4/32",
+    ),
+}
+
+
+@pytest.mark.parametrize("who", OPENED)
+def test_what_somebody_opened_is_shown_and_closed(aws: Aws, up: Up, who: str) -> None:
+    given, line = OPENED[who]
+    up(DATABASE)
+    before = _rules(aws, DATABASE)
+    permission = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, **given}
+    if permission["IpProtocol"] == "-1":
+        del permission["FromPort"], permission["ToPort"]
+    aws.ec2.authorize_security_group_ingress(GroupId=_live(aws, DATABASE).id, IpPermissions=[permission])
+
+    step = up(DATABASE)[DATABASE.address]
+
+    assert step.changes == {"Ingress": (sorted([*before[0], line]), before[0])}
+    assert step.effect is Effect.INTERRUPTS
+    assert _rules(aws, DATABASE) == before
+
+
+def test_one_source_taken_out_of_many_on_a_port_is_the_one_line_that_is_missing(aws: Aws, up: Up) -> None:
+    up(BALANCER)
+    world = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    aws.ec2.revoke_security_group_ingress(GroupId=_live(aws, BALANCER).id, IpPermissions=[world])
+
+    step = up(BALANCER)[BALANCER.address]
+
+    there, asked = step.changes["Ingress"]
+    assert set(asked) - set(there) == {"tcp 80 from 0.0.0.0/0 (the world)"}
+    assert step.effect is Effect.SAFE
+    assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
+
+
+def test_other_words_for_a_rule_leave_it_open_all_the_time(aws: Aws, up: Up, the_faults: Faults) -> None:
+    up(BALANCER)
+    renamed = replace(BALANCER, egress=(Rule(8080, "10.0.0.0/16", "orders"),))
+    the_faults.calls.clear()
+
+    step = up(renamed)[renamed.address]
+
+    assert step.effect is Effect.SAFE
+    assert "ec2.RevokeSecurityGroupEgress" not in the_faults.calls
+    assert _rules(aws, BALANCER)[1] == ["tcp 8080 to 10.0.0.0/16 (orders)"]
+
+
+def test_a_source_is_compared_as_aws_writes_it(up: Up) -> None:
+    group = replace(
+        DATABASE, ingress=(Rule(5432, "10.9.8.7/16", "the office"), Rule(5432, "2001:DB8:0::/48", "it too"))
+    )
+    up(group)
+
+    assert up(group)[group.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("Description", replace(BALANCER, description="another")),
+        ("VpcId", replace(BALANCER, vpc=Ec2Vpc("orderops-dev-other", "10.1.0.0/16"))),
+    ],
+    ids=["description", "vpc"],
+)
+def test_what_a_group_is_cannot_change(up: Up, key: str, other: Ec2SecurityGroup) -> None:
+    up(BALANCER)
+
+    with pytest.raises(Unfinished, match=f"{key} cannot change"):
+        up(other)
+
+
+@pytest.mark.parametrize("call", range(0, 16, 2))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("ec2", after=call), pytest.raises(PowerCut):
+        up(TASKS)
+
+    up(TASKS)
+
+    assert {step.action for step in up(TASKS).values()} == {Action.NO_OP}
+
+
+@pytest.mark.parametrize("call", ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupEgress"])
+def test_a_lost_answer_makes_nothing_twice(aws: Aws, up: Up, lose_answer: Fault, call: str) -> None:
+    with lose_answer("ec2", call):
+        assert up(BALANCER)[BALANCER.address].action is Action.CREATE
+
+    assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
+
+
+def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+    up(BALANCER)
+    mine = _live(aws, BALANCER).id
+    aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
+
+    with pytest.raises(Unfinished, match=f"{mine} is there and has no owner"):
+        up(BALANCER)
+    up(BALANCER, adopt=[BALANCER.address])
+
+    assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
+
+
+def test_a_group_that_our_others_name_can_be_deleted(session: boto3.Session, aws: Aws, up: Up) -> None:
+    _refuse_deleting_what_is_named(session)
+    up(DATABASE)
+
+    remove(TASKS, Aws("ap-southeast-2", session=session))
+
+    assert _rules(aws, DATABASE) == ([], [])
+
+
+def test_a_group_that_a_strangers_rule_names_is_refused_in_the_end(session: boto3.Session, aws: Aws, up: Up) -> None:
+    _refuse_deleting_what_is_named(session)
+    up(BALANCER)
+    live = _live(aws, BALANCER)
+    other = aws.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=live.properties["VpcId"])
+    rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": live.id}]}
+    aws.ec2.authorize_security_group_ingress(GroupId=other["GroupId"], IpPermissions=[rule])
+
+    survey = Survey(aws, "dev", [Ec2SecurityGroup])
+    with pytest.raises(Unfinished, match=f"DependencyViolation: resource {live.id} has a dependent object"):
+        list(destroy(survey.owned(), survey, limits=Limits(patience=timedelta(seconds=0.5))))
+
+    assert aws.ec2.describe_security_groups(GroupIds=[other["GroupId"]])["SecurityGroups"][0]["IpPermissions"]
+
+
+def test_any_number_of_unchanged_groups_cost_one_call(up: Up, the_faults: Faults) -> None:
+    up(BALANCER, TASKS, DATABASE)
+    the_faults.calls.clear()
+
+    assert {step.action for step in up(BALANCER, TASKS, DATABASE).values()} == {Action.NO_OP}
+    assert the_faults.calls.count("ec2.DescribeSecurityGroups") == 1
+    assert not [call for call in the_faults.calls if "SecurityGroupRule" in call]
+
+
+def _refuse_deleting_what_is_named(session: boto3.Session) -> None:
+    """As AWS does, and the emulator does not."""
+
+    def refuse(params: Any, **_: Any) -> tuple[Any, Any] | None:
+        group = params["body"]["GroupId"]
+        groups = boto3.client("ec2", region_name="ap-southeast-2").describe_security_groups()["SecurityGroups"]
+        pairs = [pair for raw in groups for each in raw["IpPermissions"] for pair in each["UserIdGroupPairs"]]
+        if group not in [pair["GroupId"] for pair in pairs]:
+            return None
+        refusal = {"Code": "DependencyViolation", "Message": f"resource {group} has a dependent object"}
+        return AWSResponse("", 400, {}, None), {"Error": refusal}
+
+    session.events.register("before-call.ec2.DeleteSecurityGroup", refuse)
+
+
+def _rules(aws: Aws, group: Ec2SecurityGroup) -> tuple[list[str], list[str]]:
+    told = _live(aws, group).properties
+    return told["Ingress"], told["Egress"]
+
+
+def _live(aws: Aws, group: Ec2SecurityGroup) -> Live:
+    (live,) = Ec2SecurityGroup.listing(aws, Claim("dev", group.address, group.name))
+    return live
