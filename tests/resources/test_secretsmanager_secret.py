@@ -138,10 +138,10 @@ def _value(aws: Aws, name: str = KEY.name) -> str:
 
 def _as_aws_says_it(parsed: dict[str, Any], **_: Any) -> None:
     if parsed.get("Error", {}).get("Code") == "ResourceExistsException":
-        words = "a secret with this name is already scheduled for deletion"
+        words = "You can't create this secret because a secret with this name is already scheduled for deletion."
         parsed["Error"] = {
             "Code": "InvalidRequestException",
-            "Message": f"You can't create this secret because {words}.",
+            "Message": words,
         }
 
 

@@ -1,0 +1,96 @@
+"""RDS parameter group: PostgreSQL settings of a database instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource
+
+DESCRIPTION = "PostgreSQL settings of the database"
+MOST_A_CALL = 20
+
+
+@dataclass(frozen=True, eq=False)
+class RdsParameterGroup(Resource):
+    """Settings that differ from those of `family`, such as postgres16; static ones wait for the next reboot."""
+
+    family: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "rds-parameter-group"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {"DBParameterGroupNotFound", "DBParameterGroupAlreadyExists", "InvalidDBParameterGroupState"}
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset({"DBParameterGroupFamily"})
+    way_round: ClassVar[str] = "give the group of the new family another name, and its instance the new group"
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.rds.describe_db_parameter_groups, "DBParameterGroups"):
+            if raw["DBParameterGroupName"].startswith(claim.prefix):
+                yield Live(
+                    raw["DBParameterGroupName"],
+                    {"DBParameterGroupFamily": raw["DBParameterGroupFamily"]},
+                    name=raw["DBParameterGroupName"],
+                    arn=raw["DBParameterGroupArn"],
+                )
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        call = aws.rds.describe_db_parameters
+        found = every(call, "Parameters", DBParameterGroupName=live.id, Source="user")
+        told = {each["ParameterName"]: each["ParameterValue"] for each in found if "ParameterValue" in each}
+        return replace(live, properties={**live.properties, "Parameters": told})
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return from_pairs(aws.rds.list_tags_for_resource(ResourceName=live.arn)["TagList"])
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.rds.add_tags_to_resource(ResourceName=live.arn, Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {"DBParameterGroupFamily": self.family, "Parameters": dict(self.parameters)}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.rds.create_db_parameter_group(
+            DBParameterGroupName=self.name,
+            DBParameterGroupFamily=desired["DBParameterGroupFamily"],
+            Description=DESCRIPTION,
+            Tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        there, wanted = live.properties["Parameters"], changed["Parameters"]
+        dynamic = _dynamic(aws, live.id)
+        differing = [name for name, value in wanted.items() if there.get(name) != value]
+        surplus = [name for name in there if name not in wanted]
+        for some in _batches(_parameter(name, dynamic) | {"ParameterValue": wanted[name]} for name in differing):
+            aws.rds.modify_db_parameter_group(DBParameterGroupName=live.id, Parameters=some)
+        for some in _batches(_parameter(name, dynamic) for name in surplus):
+            aws.rds.reset_db_parameter_group(DBParameterGroupName=live.id, Parameters=some, ResetAllParameters=False)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.rds.delete_db_parameter_group(DBParameterGroupName=live.id)
+
+
+def _dynamic(aws: Aws, group: str) -> set[str]:
+    """The parameters that take effect without a reboot; AWS refuses that word for the others."""
+    found = every(aws.rds.describe_db_parameters, "Parameters", DBParameterGroupName=group)
+    return {each["ParameterName"] for each in found if each.get("ApplyType") == "dynamic"}
+
+
+def _parameter(name: str, dynamic: set[str]) -> dict[str, str]:
+    return {"ParameterName": name, "ApplyMethod": "immediate" if name in dynamic else "pending-reboot"}
+
+
+def _batches(parameters: Iterable[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    left = iter(parameters)
+    while some := list(islice(left, MOST_A_CALL)):
+        yield some
