@@ -3,7 +3,8 @@
     python benchmarks/critical_path.py
 
 Every call takes 40 ms; the database is ready after 20 s, the NAT gateway after 4 s, the balancer after 3 s. The
-critical path is the longest chain of dependencies, where each resource costs two calls (create it, see it) and its readiness.
+critical path is the longest chain of dependencies, where each resource costs two calls (create it, see it) and its
+readiness.
 """
 
 from __future__ import annotations

@@ -1,0 +1,78 @@
+"""The verdict: one root cause, by dependency."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderops.health import Component, Condition, Verdict, judge
+
+DATABASE = Component("database", Condition.OK, "postgres 16.4")
+QUEUE = Component("queue order-processor", Condition.OK, "0 waiting, 0 dead letters")
+SERVICE = Component("service order-processor", Condition.OK, "2 of 2 tasks")
+BALANCER = Component("balancer", Condition.OK, "2 of 2 targets healthy")
+ALARMS = Component("alarms", Condition.OK, "4 quiet")
+WELL = (DATABASE, QUEUE, SERVICE, BALANCER, ALARMS)
+URLS = {"url": "http://example"}
+
+
+def with_(*changed: Component) -> tuple[Component, ...]:
+    named = {each.name: each for each in changed}
+    return tuple(named.get(each.name, each) for each in WELL)
+
+
+def test_all_well_is_healthy_and_has_no_cause() -> None:
+    health = judge("dev", WELL, URLS)
+
+    assert (health.verdict, health.cause, health.next) == (Verdict.HEALTHY, "", "")
+
+
+def test_nothing_there_is_absent_and_says_how_to_make_it() -> None:
+    gone = tuple(Component(each.name, Condition.ABSENT, "none") for each in WELL)
+
+    health = judge("dev", gone, {})
+
+    assert (health.verdict, health.next) == (Verdict.ABSENT, "orderops up --env dev")
+
+
+@pytest.mark.parametrize(
+    ("components", "verdict", "cause"),
+    [
+        pytest.param(
+            with_(
+                Component("database", Condition.DOWN, "stopped", "orderops up"),
+                Component("service order-processor", Condition.DOWN, "0 of 2 tasks"),
+                Component("balancer", Condition.DOWN, "0 of 2 targets healthy"),
+            ),
+            Verdict.DOWN,
+            "database is down: stopped",
+            id="what others need is the cause",
+        ),
+        pytest.param(
+            with_(
+                Component("queue order-processor", Condition.DEGRADED, "1200 waiting"),
+                Component("service order-processor", Condition.DOWN, "0 of 2 tasks"),
+            ),
+            Verdict.DOWN,
+            "service order-processor is down: 0 of 2 tasks",
+            id="what is down comes before what is only degraded",
+        ),
+        pytest.param(
+            with_(Component("alarms", Condition.DEGRADED, "1 raised: order-processor-cpu")),
+            Verdict.DEGRADED,
+            "alarms is degraded: 1 raised: order-processor-cpu",
+            id="an alarm alone degrades",
+        ),
+    ],
+)
+def test_the_cause_is(components: tuple[Component, ...], verdict: Verdict, cause: str) -> None:
+    health = judge("dev", components, URLS)
+
+    assert (health.verdict, health.cause) == (verdict, cause)
+    assert health.next.endswith(" --env dev")
+
+
+def test_machines_read_the_same() -> None:
+    told = judge("dev", WELL, URLS).told()
+
+    assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components"}
+    assert told["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}

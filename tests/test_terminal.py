@@ -1,0 +1,78 @@
+"""What the operator sees."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from orderops import terminal
+from orderops.engine import Action, Step
+from orderops.errors import OrderopsError, ReplacementRequired
+from orderops.resource import Effect
+from orderops.terminal_progress import Progress
+
+
+def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_refusal(OrderopsError("no environment is named 'qa'", "environments here: dev, prod"))
+
+    assert capsys.readouterr().err == "error: no environment is named 'qa'\n hint: environments here: dev, prod\n"
+
+
+def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:
+    queue = Step("sqs-queue/orders", Action.UPDATE, {"VisibilityTimeout": (30, 45)})
+    rules = {"Ingress": (["tcp 5432 from 0.0.0.0/0", "tcp 80 from sg-1"], ["tcp 80 from sg-1"])}
+    group = Step("ec2-security-group/database", Action.UPDATE, rules, Effect.INTERRUPTS)
+
+    terminal.show_plan([queue, group, Step("ec2-vpc/vpc", Action.NO_OP)])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "~ update ec2-security-group/database  interrupts",
+        "    Ingress: - tcp 5432 from 0.0.0.0/0",
+        "~ update sqs-queue/orders",
+        "    VisibilityTimeout: 30 -> 45",
+    ]
+
+
+def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = ReplacementRequired("StorageEncrypted cannot change on a living resource", "keep it as it is")
+    step = Step("rds-instance/db", Action.UPDATE, {"StorageEncrypted": (True, False)}, Effect.REPLACES, refusal)
+
+    terminal.show_plan([step])
+
+    assert (
+        "    refused: StorageEncrypted cannot change on a living resource\n    hint: keep it as it is"
+        in capsys.readouterr().out
+    )
+
+
+def test_square_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_refusal(OrderopsError("key [bold]x[/] is unknown"))
+
+    assert "[bold]x[/]" in capsys.readouterr().err
+
+
+def test_a_long_line_stays_whole_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.tell("x" * 300)
+
+    assert capsys.readouterr().out == "x" * 300 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [(4, "4 s"), (190, "3 min 10 s"), (180, "3 min"), (7500, "2 h 5 min"), (timedelta(minutes=8), "8 min")],
+)
+def test_a_duration_is_said_as_an_operator_says_it(duration: float | timedelta, said: str) -> None:
+    assert terminal.short(duration) == said
+
+
+def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
+    written = io.StringIO()
+    with Progress(console=Console(file=written)) as progress:
+        progress.watch("sqs-queue/orders", "")
+        progress.done(Step("sqs-queue/orders", Action.CREATE))
+        progress.done(Step("ec2-vpc/vpc", Action.NO_OP))
+
+    assert written.getvalue() == "+ sqs-queue/orders created\n"
