@@ -128,7 +128,7 @@ class Database(Table):
     """Port on which PostgreSQL listens."""
     name: Annotated[values.SqlName, unreserved(values.RESERVED_DATABASES)] = "orders"
     """Database inside the instance."""
-    username: Annotated[values.SqlName, unreserved(values.RESERVED_USERS, ("pg_", "rds_"))] = "orderops"
+    username: Annotated[values.UserName, unreserved(values.RESERVED_USERS, ("pg_", "rds_"))] = "orderops"
     """Master user; its password is in Secrets Manager."""
     access: Literal["direct", "task", "tunnel"] = "direct"
     """How this machine reaches it: by itself, through a one-off task in the VPC, or through a tunnel."""
@@ -212,8 +212,8 @@ class Environment(Table):
     """Who hears of alarms."""
     migrations: Migrations = Migrations()
     """How the database's changes are applied."""
-    services: dict[values.ServiceName, Service]
-    """The services by name."""
+    services: Annotated[dict[values.ServiceName, Service], counted(1)]
+    """At least one service, each a table [services.NAME]."""
 
     @property
     def prefix(self) -> str:
@@ -262,18 +262,18 @@ class Environment(Table):
                     yield Mistake(key, protected, "allowed is true, the environment is protected", (("protected",),))
 
     def _rivals(self) -> Iterator[Mistake]:
-        """Services that want the same rule, and those whose requests an earlier rule takes."""
+        """Services that want the same place or path on the balancer, and those whose requests another one takes."""
         order = sorted(self.services, key=self.rule_priority)
-        for place, service in enumerate(order):
-            mine = self.services[service]
-            for other in order[:place]:
-                if self.rule_priority(other) == self.rule_priority(service):
-                    told = f"is the priority of {other} too; allowed are 1 to 50000, each once"
-                    key, among = (("services", each, "priority") for each in (service, other))
-                    yield Mistake(key, self.rule_priority(service), told, (among,))
-                elif takes_all(self.services[other].paths, mine.paths):
-                    told = (
-                        f"{other} takes it all, its priority is {self.rule_priority(other)}; the wider rule comes last"
-                    )
-                    key, among = (("services", each, "paths") for each in (service, other))
-                    yield Mistake(key, mine.paths, told, (among, (*key[:2], "priority"), (*among[:2], "priority")))
+        for service, earlier in ((service, other) for place, service in enumerate(order) for other in order[:place]):
+            mine, theirs = self.services[service].paths, self.services[earlier].paths
+            key, other = ("services", service), ("services", earlier)
+            if self.rule_priority(earlier) == self.rule_priority(service):
+                told = f"is the priority of {earlier} too; allowed are 1 to 50000, each once"
+                yield Mistake((*key, "priority"), self.rule_priority(service), told, ((*other, "priority"),))
+            if shared := [pattern for pattern in mine if pattern in theirs]:
+                told = f"is a path of {earlier} too; allowed once"
+                yield Mistake((*key, "paths", mine.index(shared[0])), shared[0], told, ((*other, "paths"),))
+            elif takes_all(theirs, mine):
+                told = f"{earlier} takes it all at priority {self.rule_priority(earlier)}; the wider paths come last"
+                among = ((*other, "paths"), (*other, "priority"), (*key, "priority"))
+                yield Mistake((*key, "paths"), mine, told, among)

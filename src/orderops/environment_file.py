@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
@@ -86,7 +87,7 @@ def key_lines(text: str) -> dict[Key, int]:
     lines: dict[Key, int] = {}
     table: Key = ()
     statement, start = "", 1
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+    for number, line in enumerate(StringIO(text), start=1):
         statement += line
         try:
             told = tomllib.loads(statement)
@@ -120,6 +121,7 @@ def _text(path: Path) -> str:
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
     what, _, where = str(error).partition(" (at ")
+    what = re.sub(r"\('.*',?\)", lambda key: ".".join(re.findall(r"'(.*?)'", key[0])), what)
     line, column = [*re.findall(r"\d+", where), "", ""][:2]
     if not column:
         line, column = str(text.count("\n") + 1), str(len(text) - text.rfind("\n"))
@@ -177,7 +179,8 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
         case "extra_forbidden":
             return _unknown(model, key)
         case "missing":
-            return "is missing"
+            description = model.model_fields[str(key[0])].description or ""
+            return f"is missing: {description[:1].lower()}{description[1:].rstrip('.')}"
         case "literal_error":
             return f"allowed are {context['expected'].replace(chr(39), chr(34))}"
         case "value_error":

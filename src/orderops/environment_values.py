@@ -164,6 +164,9 @@ InstanceClass = Annotated[
 SqlName = Annotated[
     str, spelled(r"[a-z][a-z0-9_]{0,62}", "1 to 63 small letters, digits and underscores, a letter first")
 ]
+UserName = Annotated[
+    str, spelled(r"[a-z][a-z0-9_]{0,15}", "1 to 16 small letters, digits and underscores, a letter first")
+]
 VariableName = Annotated[str, spelled(r"[A-Z][A-Z0-9_]*", "capital letters, digits and underscores, a letter first")]
 Image = Annotated[
     str,
