@@ -55,10 +55,13 @@ def test_every_rule_is_one_line_that_can_be_read(aws: Aws, up: Up) -> None:
     assert _rules(aws, DATABASE) == ([f"tcp 5432 from {_live(aws, TASKS).id} (the tasks)"], [])
 
 
-def test_a_plan_names_rules_to_groups_that_are_not_made_yet(up: Up) -> None:
-    changes = up(DATABASE, dry_run=True)[DATABASE.address].changes
+def test_a_plan_names_every_rule_to_groups_that_are_not_made_yet(up: Up) -> None:
+    shared = replace(DATABASE, ingress=(Rule(5432, TASKS, "the tasks"), Rule(5432, BALANCER, "a check")))
 
-    assert changes["Ingress"] == (None, ["tcp 5432 from (known after apply) (the tasks)"])
+    changes = up(shared, dry_run=True)[DATABASE.address].changes
+
+    lines = ["tcp 5432 from (known after apply) (a check)", "tcp 5432 from (known after apply) (the tasks)"]
+    assert changes["Ingress"] == (None, lines)
 
 
 def test_a_group_comes_after_those_its_rules_name() -> None:
@@ -142,6 +145,14 @@ def test_a_source_is_compared_as_aws_writes_it(up: Up) -> None:
     up(group)
 
     assert up(group)[group.address].action is Action.NO_OP
+
+
+def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
+    group = replace(DATABASE, ingress=(Rule(5432, "10.9.0.0/16", "one"), Rule(5432, "10.9.1.1/16", "another")))
+    up(group)
+
+    assert up(group)[group.address].action is Action.NO_OP
+    assert _rules(aws, group)[0] == ["tcp 5432 from 10.9.0.0/16 (another)"]
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ class Ec2SecurityGroup(Resource):
         return {
             "VpcId": outputs[self.vpc].id,
             "Description": self.description,
-            "Ingress": sorted(_asked(rule, "from", outputs) for rule in self.ingress),
-            "Egress": sorted(_asked(rule, "to", outputs) for rule in self.egress),
+            "Ingress": _asked(self.ingress, "from", outputs),
+            "Egress": _asked(self.egress, "to", outputs),
         }
 
     def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
@@ -142,12 +142,17 @@ def _live(raw: Mapping[str, Any]) -> Live:
     return Live(raw["GroupId"], told, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
 
 
-def _asked(rule: Rule, word: str, outputs: Outputs) -> str:
-    traffic = EVERYTHING if rule.protocol == "-1" else f"{rule.protocol} {rule.port}"
-    if isinstance(rule.source, Ec2SecurityGroup):
-        return _line(traffic, word, outputs[rule.source].id, rule.description)
-    peer = rule.source if rule.source.startswith("pl-") else str(ip_network(rule.source, strict=False))
-    return _line(traffic, word, peer, rule.description)
+def _asked(rules: Iterable[Rule], word: str, outputs: Outputs) -> list[str]:
+    """One line for each rule, and one for what is asked twice, as AWS keeps it."""
+    lines = {}
+    for rule in rules:
+        traffic = EVERYTHING if rule.protocol == "-1" else f"{rule.protocol} {rule.port}"
+        if isinstance(rule.source, Ec2SecurityGroup):
+            source, peer = rule.source.address, outputs[rule.source].id
+        else:
+            source = peer = rule.source if rule.source.startswith("pl-") else str(ip_network(rule.source, strict=False))
+        lines[traffic, source] = _line(traffic, word, peer, rule.description)
+    return sorted(lines.values())
 
 
 def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
