@@ -179,7 +179,7 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
         case "extra_forbidden":
             return _unknown(model, key)
         case "missing":
-            description = model.model_fields[str(key[0])].description or ""
+            description = _table(model, key[:-1]).model_fields[str(key[-1])].description or ""
             return f"is missing: {description[:1].lower()}{description[1:].rstrip('.')}"
         case "literal_error":
             return f"allowed are {context['expected'].replace(chr(39), chr(34))}"

@@ -13,6 +13,7 @@ from orderops.environment_values import between
 Tier = Literal["public", "private", "isolated"]
 TIERS: tuple[Tier, ...] = ("public", "private", "isolated")
 SUBNETS_PER_TIER = 4
+CARVING_BITS = 4  # sixteen subnets: three tiers of four, and four to spare
 
 
 class Network(Table):
@@ -55,14 +56,11 @@ class Network(Table):
             yield Mistake(
                 ("nat_gateways",), self.nat_gateways, f"allowed are 1 or {self.zones}, the zones", (("zones",),)
             )
-        carved = any(self._given(tier) is None for tier in TIERS)
-        longest = IPv4Network(self.cidr).prefixlen + SUBNETS_PER_TIER
-        if carved and self.subnet_prefix < longest:
-            allowed = f"allowed are {longest} to 28 in {self.cidr}"
-            if longest > 28:
-                allowed = (
-                    f"{self.cidr} is too small to carve; give all three lists of subnets, or a cidr of /24 or larger"
-                )
+        least = IPv4Network(self.cidr).prefixlen + CARVING_BITS
+        if self.subnet_prefix < least and any(self._given(tier) is None for tier in TIERS):
+            allowed = f"allowed are {least} to 28 in {self.cidr}"
+            if least > 28:
+                allowed = f"{self.cidr} is too small to carve; give all three lists of subnets, or a /24 or larger"
             yield Mistake(("subnet_prefix",), self.subnet_prefix, allowed, (("cidr",),))
         else:
             yield from self._misplaced()
@@ -72,18 +70,19 @@ class Network(Table):
 
     def _misplaced(self) -> Iterator[Mistake]:
         vpc = IPv4Network(self.cidr)
-        taken: dict[IPv4Network, str] = {}
+        taken: dict[IPv4Network, tuple[str, int]] = {}
         # given ones come last: an overlap is then a mistake in a line that the file holds
         for tier in sorted(TIERS, key=lambda tier: self._given(tier) is not None):
-            key = f"{tier}_subnets"
-            cidrs = self.subnets(tier)
+            key, cidrs = f"{tier}_subnets", self.subnets(tier)
             if len(cidrs) != self.zones:
                 yield Mistake((key,), cidrs, f"allowed are {self.zones} subnets, one a zone", (("zones",),))
             for place, cidr in enumerate(cidrs):
                 subnet = IPv4Network(cidr)
-                over = next((f"{other}, {name}" for other, name in taken.items() if subnet.overlaps(other)), "")
+                other = next((other for other in taken if subnet.overlaps(other)), None)
                 if not subnet.subnet_of(vpc):
                     yield Mistake((key, place), cidr, f"lies outside the VPC, {self.cidr}", (("cidr",),))
-                elif over:
-                    yield Mistake((key, place), cidr, f"overlaps {over}")
-                taken[subnet] = f"{key}[{place}]"
+                elif other:
+                    theirs, at = taken[other]
+                    among = ((theirs,), ("cidr",), ("zones",), ("subnet_prefix",)) if theirs != key else ()
+                    yield Mistake((key, place), cidr, f"overlaps {other}, {theirs}[{at}]", among)
+                taken[subnet] = (key, place)

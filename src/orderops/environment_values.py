@@ -115,7 +115,7 @@ def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
     return check
 
 
-_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 
 Percent = Annotated[int, between(1, 100)]
@@ -147,8 +147,8 @@ ServiceName = Annotated[
     str,
     spelled(r"[a-z](-?[a-z0-9])*", "a name of small letters, digits and single hyphens that begins with a letter"),
 ]
-Account = Annotated[str, spelled(r"\d{12}", "an account number of 12 digits, in quotes")]
-Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as ap-southeast-2")]
+Account = Annotated[str, spelled(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
+Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as ap-southeast-2")]
 TagKey = Annotated[
     str,
     spelled(
@@ -157,7 +157,7 @@ TagKey = Annotated[
     ),
 ]
 TagValue = Annotated[str, spelled(r"[\w .:/=+@-]{0,256}", "a text of at most 256 letters, digits, spaces and _.:/=+-@")]
-EngineVersion = Annotated[str, spelled(r"1[3-9](\.\d{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]
+EngineVersion = Annotated[str, spelled(r"1[3-9](\.[0-9]{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]
 InstanceClass = Annotated[
     str, spelled(r"db\.[a-z][a-z0-9-]*\.(micro|small|medium|\d*x?large)", "an instance class such as db.t3.micro")
 ]
