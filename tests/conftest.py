@@ -45,6 +45,7 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "ap-southeast-2",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "ORDEROPS_ENV", "ORDEROPS_ENVIRONMENTS", "ORDEROPS_SQL"):

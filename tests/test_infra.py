@@ -175,7 +175,7 @@ def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, clien
     assert second.code == 0, second.err
     assert "kept:" not in second.err
     assert not client("rds").describe_db_instances()["DBInstances"]
-    assert len(client("rds").describe_db_snapshots()["DBSnapshots"]) == 1
+    assert len(client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]) == 1
     assert len(client("ec2").describe_vpcs()["Vpcs"]) == vpcs - 1
     tagged = [{"Key": "orderops:environment", "Values": [env]}]
     left = client("resourcegroupstaggingapi").get_resources(TagFilters=tagged)["ResourceTagMappingList"]

@@ -75,8 +75,8 @@ def examine(site: Site) -> Health:
     """Measure every component beside the others, and say what is wrong first."""
     looks: list[Callable[[], Component]] = [
         lambda: _database(site),
-        *(lambda base=base: _queue(site, base) for base in site.stack.services.values()),  # type: ignore[misc]
-        *(lambda base=base: _service(site, base) for base in site.stack.services.values()),  # type: ignore[misc]
+        *(lambda base=base: _queue(site, base) for base in site.stack.services.values()),
+        *(lambda base=base: _service(site, base) for base in site.stack.services.values()),
         lambda: _alarms(site),
     ]
     with ThreadPoolExecutor(READERS) as pool:
@@ -149,7 +149,7 @@ def _service(site: Site, base: ServiceBase) -> Component:
         return Component(label, Condition.ABSENT, "not released")
     raw = found[0]
     running, wanted = raw["runningCount"], raw["desiredCount"]
-    rollout = next((each for each in raw["deployments"] if each["status"] == "PRIMARY"), {})
+    rollout: dict[str, Any] = next((each for each in raw["deployments"] if each["status"] == "PRIMARY"), {})
     revision = raw["taskDefinition"].rpartition(":")[2]
     detail = f"{running} of {wanted} tasks, revision {revision}"
     if rollout.get("rolloutState") == "FAILED" or running < wanted:

@@ -43,6 +43,9 @@ UNKNOWN = "(known after apply)"
 """A value that AWS will choose when the resource is made."""
 
 
+PARTITIONS = {"cn": "aws-cn"}
+
+
 class _UnknownProperties(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return UNKNOWN
@@ -62,20 +65,34 @@ class Live:
 
 
 class Outputs:
-    """What living resources offer to others; a resource not made yet answers *(known after apply)*."""
+    """What living resources offer to others.
 
-    def __init__(self) -> None:
+    A resource not made yet answers *(known after apply)*, but for its ARN where AWS builds that from the name: so a
+    plan does not announce changes that making the resource again will not cause.
+    """
+
+    def __init__(self, region: str = "", account: str = "") -> None:
         self._lives: dict[str, Live] = {}
+        self._region = region
+        self._account = account
 
     def __getitem__(self, resource: Resource) -> Live:
-        unmade = Live(UNKNOWN, _UnknownProperties(), arn=UNKNOWN, name=resource.name)
-        return self._lives.get(resource.address, unmade)
+        return self._lives.get(resource.address) or self._unmade(resource)
 
     def __setitem__(self, resource: Resource, live: Live) -> None:
         self._lives[resource.address] = live
 
     def __contains__(self, resource: Resource) -> bool:
         return resource.address in self._lives
+
+    def _unmade(self, resource: Resource) -> Live:
+        arn = UNKNOWN
+        if resource.arn_form and self._account:
+            partition = PARTITIONS.get(self._region.partition("-")[0], "aws")
+            arn = resource.arn_form.format(
+                partition=partition, region=self._region, account=self._account, name=resource.name
+            )
+        return Live(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,8 @@ class Resource(ABC):
     """How long it may take until it is ready."""
     usual: ClassVar[timedelta] = timedelta(seconds=5)
     """How long that usually takes."""
+    arn_form: ClassVar[str] = ""
+    """How AWS builds its ARN from partition, region, account and name, where it does."""
     untagged: ClassVar[bool] = False
     """AWS keeps no tags for it, so its deterministic name says whose it is."""
 

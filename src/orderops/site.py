@@ -73,7 +73,7 @@ def make_plan(
 ) -> Plan:
     """What apply would do; with `images` for the release too, else for the infrastructure alone."""
     looked = site.survey(infra_only=images is None)
-    outputs = Outputs()
+    outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
     return Plan(steps, unclaimed(looked, site.declared()), outputs)

@@ -87,7 +87,8 @@ class Survey:
 
     def look_again_at(self, owned: Owned) -> Live | None:
         """A thing found before, as it is now; None when it is gone."""
-        claim = Claim(self.environment, owned.address, owned.live.name)
+        tagged = ADDRESS in (owned.live.tags or {})
+        claim = Claim(self.environment, owned.address, owned.live.name) if tagged else Claim(self.environment)
         again = [live for live in owned.kind.listing(self.aws, claim) if live.id == owned.live.id]
         return again[0] if again else None
 

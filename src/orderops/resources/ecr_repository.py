@@ -21,6 +21,7 @@ class EcrRepository(Resource):
     keep: int = 30
 
     kind: ClassVar[str] = "ecr-repository"
+    arn_form: ClassVar[str] = "arn:{partition}:ecr:{region}:{account}:repository/{name}"
     passing: ClassVar[frozenset[str]] = frozenset({"RepositoryNotFoundException", "RepositoryAlreadyExistsException"})
     immutable: ClassVar[frozenset[str]] = frozenset({"EncryptionType"})
 

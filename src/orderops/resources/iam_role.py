@@ -41,6 +41,7 @@ class IamRole(Resource):
     allow: tuple[Allow, ...] = ()
 
     kind: ClassVar[str] = "iam-role"
+    arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"
     passing: ClassVar[frozenset[str]] = frozenset(
         {
             "NoSuchEntity",

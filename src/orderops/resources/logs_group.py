@@ -18,6 +18,7 @@ class LogsGroup(Resource):
     retention_days: int
 
     kind: ClassVar[str] = "logs-group"
+    arn_form: ClassVar[str] = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     passing: ClassVar[frozenset[str]] = frozenset({"ResourceAlreadyExistsException", "ResourceNotFoundException"})
 
     @classmethod

@@ -48,6 +48,7 @@ class S3Bucket(Resource):
     region: str = "ap-southeast-2"
 
     kind: ClassVar[str] = "s3-bucket"
+    arn_form: ClassVar[str] = "arn:{partition}:s3:::{name}"
     passing: ClassVar[frozenset[str]] = frozenset(
         {"NoSuchBucket", "BucketAlreadyOwnedByYou", "BucketNotEmpty", "MalformedPolicy: Invalid principal"}
     )

@@ -31,6 +31,7 @@ class SnsTopic(Resource):
     https: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "sns-topic"
+    arn_form: ClassVar[str] = "arn:{partition}:sns:{region}:{account}:{name}"
     passing: ClassVar[frozenset[str]] = frozenset(
         {"NotFound", "InvalidParameter: already exists", "InvalidParameter: PrincipalNotFound"}
     )

@@ -24,6 +24,7 @@ class SqsQueue(Resource):
     max_receives: int = 5
 
     kind: ClassVar[str] = "sqs-queue"
+    arn_form: ClassVar[str] = "arn:{partition}:sqs:{region}:{account}:{name}"
     passing: ClassVar[frozenset[str]] = frozenset(
         {
             *GONE,
