@@ -5,9 +5,10 @@ Every failed call leaves here as an `AwsError`; nothing above this module knows 
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,17 +41,25 @@ LATER_CODES = frozenset(
         "ConcurrentAccess",
     }
 )
+# AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
+LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READ_ATTEMPTS = 5
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+EXPIRED_CODES = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "LoginRefreshRequired"}
+)
+DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 HINTS = {
     **dict.fromkeys(
         EXPIRED_CODES, "the credentials ran out: aws sso login (or renew them as you got them), then the same command"
     ),
+    **dict.fromkeys(DENIED_CODES, "these credentials may not do that: orderops doctor"),
     "NoCredentials": "set AWS_PROFILE, or run: aws configure sso",
     "InvalidClientTokenId": "these credentials are not known to AWS: orderops doctor",
     "UnrecognizedClientException": "these credentials are not known to AWS: orderops doctor",
     "SignatureDoesNotMatch": "the secret key or this machine's clock is wrong: orderops doctor",
+    "CredentialRetrievalError": "the source of these credentials gives none: orderops doctor",
     "Unreachable": "is the network there, and AWS_ENDPOINT_URL right? orderops doctor",
+    "SSLError": "is there a proxy with a certificate of its own? AWS_CA_BUNDLE names it",
 }
 
 
@@ -72,14 +81,14 @@ class Aws:
     @cached_property
     def once(self) -> Aws:
         """The same AWS through clients that never resend: a lost answer must not make a second thing."""
-        view = Aws.__new__(Aws)
-        view.__dict__.update(self.__dict__, _attempts=1, _memory=None)
+        view = copy.copy(self)
+        view._attempts, view._memory = 1, None
         return view
 
     def remembering(self) -> Aws:
-        """The same AWS, in which the same read is sent once: for the many listings of one survey."""
-        view = Aws.__new__(Aws)
-        view.__dict__.update(self.__dict__, _memory={}, _lock=threading.Lock())
+        """The same AWS, in which the same read is sent once: for the many listings of one survey. Forgets failures."""
+        view = copy.copy(self)
+        view._memory, view._lock = {}, threading.Lock()
         return view
 
     @cached_property
@@ -101,11 +110,13 @@ class Aws:
             try:
                 known.set_result(self._send(service, operation, params, pages))
             except BaseException as error:
+                del self._memory[key]
                 known.set_exception(error)
         return known.result()
 
     def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             client = self._clients.get(service, self._attempts)
@@ -117,6 +128,8 @@ class Aws:
             raise _refused(f"{service}.{operation}", error) from None
         except BotoCoreError as error:
             raise _unheard(f"{service}.{operation}", error) from None
+        except ResponseParserError as error:  # a proxy's page, or half an answer
+            raise AwsError(f"{service}.{operation}", "LostAnswer", str(error), Meaning.LOST) from None
 
 
 @dataclass(frozen=True)
@@ -177,6 +190,7 @@ class _Clients:
     def _make(self, service: str, attempts: int) -> Any:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         with self._lock:
             if (service, attempts) not in self._made:
@@ -188,9 +202,15 @@ class _Clients:
                     max_pool_connections=32,
                     user_agent_extra="orderops",
                 )
-                self._made[service, attempts] = self._session.client(
-                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
-                )
+                try:
+                    self._made[service, attempts] = self._session.client(
+                        service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                    )
+                except ValueError as error:
+                    if isinstance(error, BotoCoreError):
+                        raise
+                    hint = "an endpoint is a URL such as http://127.0.0.1:5000; is AWS_ENDPOINT_URL one?"
+                    raise AwsError(service, "InvalidEndpoint", str(error), Meaning.NO, hint=hint) from None
             return self._made[service, attempts]
 
 
@@ -199,7 +219,11 @@ def _refused(call: str, error: Any) -> AwsError:
     meta = error.response.get("ResponseMetadata", {})
     code = str(told.get("Code", "Unknown"))
     status = int(meta.get("HTTPStatusCode", 0))
-    meaning = Meaning.LATER if code in LATER_CODES or status == 429 else Meaning.LOST if status >= 500 else Meaning.NO
+    meaning = Meaning.NO
+    if code in LATER_CODES or status == 429:
+        meaning = Meaning.LATER
+    elif code in LOST_CODES or status >= 500:
+        meaning = Meaning.LOST
     text = str(told.get("Message", "")).strip()
     return AwsError(call, code, text, meaning, request_id=str(meta.get("RequestId", "")), hint=HINTS.get(code, ""))
 
@@ -215,13 +239,12 @@ def _unheard(call: str, error: Exception) -> AwsError:
         (botocore.UnauthorizedSSOTokenError, "ExpiredToken", Meaning.NO),
         (botocore.SSOTokenLoadError, "ExpiredToken", Meaning.NO),
         (botocore.EndpointConnectionError, "Unreachable", Meaning.LATER),
+        (botocore.ProxyConnectionError, "Unreachable", Meaning.LATER),
         (botocore.ConnectTimeoutError, "Unreachable", Meaning.LATER),
         (botocore.HTTPClientError, "LostAnswer", Meaning.LOST),
     ]
     for kind, code, meaning in known:
         if isinstance(error, kind):
             return AwsError(call, code, str(error), meaning, hint=HINTS.get(code, ""))
-    return AwsError(call, type(error).__name__, str(error), Meaning.NO)
-
-
-Notice = Callable[[str, str], None]
+    name = type(error).__name__
+    return AwsError(call, name, str(error), Meaning.NO, hint=HINTS.get(name, ""))
