@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from orderops import local
 from orderops.local.postgres import free_port
 
 T = TypeVar("T")
+Headers = Mapping[str, str] | None
 
 
 def until(found: Callable[[], T], timeout: float = 60, what: str = "") -> T:
@@ -63,9 +64,10 @@ class Laptop:
 
     def remembered(self) -> None:
         """Wait until what was done is in the file."""
-        done = time.time()
+        marker = self.name("marker")
+        self.client("sqs").create_queue(QueueName=marker)
         state = self.directory / "emulator.state"
-        until(lambda: state.exists() and state.stat().st_mtime > done + 0.5, what="the state is written")
+        until(lambda: state.exists() and marker.encode() in state.read_bytes(), what="the state is written")
 
     def database_port(self) -> int:
         return free_port()
@@ -218,16 +220,16 @@ class Stack:
         told = self.laptop.client("elbv2").describe_target_health(TargetGroupArn=self.group)
         return sorted(one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"])
 
-    def get(self, path: str = "/", body: bytes | None = None, **headers: str) -> tuple[int, Any]:
-        return get(self.port, path, body, **headers)
+    def get(self, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
+        return get(self.port, path, body, headers)
 
     def pids(self) -> set[int]:
         return {one["pid"] for one in self.laptop.status()["services"].get(self.name, [])}
 
 
-def get(port: int, path: str = "/", body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+def get(port: int, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
     """Status and JSON (or text) of an answer."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, dict(headers or {}))
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             status, text = answer.status, answer.read().decode()

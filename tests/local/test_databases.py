@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.laptop import Laptop, until
+from orderops.local.databases import ADMINISTRATOR
 from orderops.local.postgres import PostgresServer
 from orderops.local.users import enterable
 
@@ -21,7 +22,9 @@ def instance(laptop: Laptop) -> dict[str, Any]:
 
 
 def server_of(laptop: Laptop, instance: dict[str, Any]) -> PostgresServer:
-    return PostgresServer(enterable(laptop.directory / "databases") / instance["DbiResourceId"] / "server")
+    return PostgresServer(
+        enterable(laptop.directory / "databases") / instance["DbiResourceId"] / "server", administrator=ADMINISTRATOR
+    )
 
 
 def test_an_instance_is_a_postgresql_that_its_secret_opens(laptop: Laptop, instance: dict[str, Any]) -> None:

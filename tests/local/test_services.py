@@ -28,14 +28,14 @@ def test_a_service_runs_as_many_processes_as_desired_behind_its_balancer(stack: 
 
 
 def test_a_request_reaches_the_service_as_a_balancer_passes_it_on(stack: Stack) -> None:
-    _, answer = stack.get("/a%20b?x=1&y=%2F", **{"X-Forwarded-For": "203.0.113.9"})
+    _, answer = stack.get("/a%20b?x=1&y=%2F", headers={"X-Forwarded-For": "203.0.113.9"})
 
     assert answer["path"] == "/a%20b?x=1&y=%2F"
     headers = {name.lower(): value for name, value in answer["headers"].items()}
     assert headers["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
     assert headers["x-amzn-trace-id"].startswith("Root=1-")
-    assert stack.get("/orders", b"an order", **{"Content-Type": "text/plain"}) == (201, {"got": "an order"})
+    assert stack.get("/orders", b"an order", {"Content-Type": "text/plain"}) == (201, {"got": "an order"})
 
 
 def test_a_killed_task_is_replaced(stack: Stack) -> None:

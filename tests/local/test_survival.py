@@ -31,9 +31,8 @@ def test_a_killed_environment_comes_back_with_its_data_its_tasks_and_its_address
         Bucket="orderops-records", CreateBucketConfiguration={"LocationConstraint": Laptop.region}
     )
     laptop.client("s3").put_object(Bucket="orderops-records", Key="lease", Body=b"mine")
-    laptop.client("iam").create_role(
-        RoleName="tasks", AssumeRolePolicyDocument='{"Version":"2012-10-17","Statement":[]}'
-    )
+    trust = '{"Version":"2012-10-17","Statement":[]}'
+    laptop.client("iam").create_role(RoleName="tasks", AssumeRolePolicyDocument=trust)
     managed = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
     laptop.client("iam").attach_role_policy(RoleName="tasks", PolicyArn=managed)
     key = laptop.client("kms").create_key()["KeyMetadata"]["KeyId"]
@@ -160,9 +159,8 @@ def test_without_an_environment_status_says_so_and_psql_says_what_to_type(tmp_pa
 
 
 def test_importing_the_client_loads_neither_moto_nor_boto3() -> None:
-    code = (
-        "import sys, orderops.local; print([m for m in ('moto', 'boto3', 'botocore', 'psycopg') if m in sys.modules])"
-    )
+    heavy = ("moto", "boto3", "botocore", "psycopg", "uvicorn")
+    code = f"import sys, orderops.local; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

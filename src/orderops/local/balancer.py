@@ -130,6 +130,7 @@ class _Port:
     async def _serve(self) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
         async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False) as self._client:
+            self._client.headers.clear()  # What the client did not say, the service must not hear.
             await self._server.serve(self._sockets)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -182,6 +182,9 @@ def _end(place: Place, waiting: Callable[[str], None]) -> None:
 def _end_what_is_left(place: Place) -> None:
     """Servers and tasks that a killed daemon left behind."""
     from orderops.local.postgres import PostgresServer
+    from orderops.local.processes import kill_orphans
+
+    kill_orphans(place.tasks)
 
     for folder in place.databases.iterdir() if place.databases.exists() else ():
         PostgresServer(folder / "server").kill()

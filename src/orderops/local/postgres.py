@@ -149,8 +149,7 @@ class PostgresServer:
         deadline = time.monotonic() + timeout
         while True:
             chosen = self.port or free_port()
-            if not self._port:
-                self._write("port", str(chosen))
+            self._write("port", str(chosen))
             self._write("server.conf", self._conf(chosen))
             self._forget_reused_pid()
             self._spawn()

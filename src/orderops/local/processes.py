@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from orderops.local.ecs_records import Run
+if TYPE_CHECKING:
+    from orderops.local.ecs_records import Run
 
 LONGEST_READ = 256_000
 LONGEST_LINE = 64_000
@@ -39,6 +42,8 @@ class Processes:
             )
         run.pid = child.pid
         run.created = psutil.Process(child.pid).create_time()
+        # Beside the log, too: the memory is written a moment later, and a kill in between must not lose the process.
+        _note(path).write_text(json.dumps({"pid": run.pid, "created": run.created}))
         self._children[child.pid] = child
 
     def ended(self, run: Run) -> bool:
@@ -53,7 +58,7 @@ class Processes:
             del self._children[run.pid]
             # As a container runtime tells it: 128 and the signal's number.
             run.exit_code = code if code >= 0 else 128 - code
-        elif _find(run):
+        elif find(run.pid, run.created):
             return False
         else:
             run.reason = run.reason or "the process ended while nobody watched, its exit code is not known"
@@ -76,12 +81,20 @@ class Processes:
                 os.kill(run.pid, number)
 
 
-def kill_orphan(run: Run) -> None:
-    """End what an earlier daemon started, and nobody else's."""
-    process = _find(run)
-    if process:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def kill_orphans(tasks_folder: Path, known: Collection[int] = ()) -> None:
+    """End what an earlier daemon started and nobody remembers; and nobody else's."""
+    for note in tasks_folder.glob("*/*.process"):
+        try:
+            told = json.loads(note.read_text())
+        except (OSError, ValueError):
+            continue
+        if told["pid"] not in known and find(told["pid"], told["created"]):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(told["pid"], signal.SIGKILL)
+
+
+def _note(log: Path) -> Path:
+    return log.with_suffix(".process")
 
 
 def new_lines(run: Run, *, to_the_end: bool) -> list[str]:
@@ -98,13 +111,11 @@ def new_lines(run: Run, *, to_the_end: bool) -> list[str]:
     return [line[:LONGEST_LINE] for line in lines if line.strip()]
 
 
-def _find(run: Run) -> psutil.Process | None:
+def find(pid: int, created: float) -> psutil.Process | None:
     """The process with this number, if it is still the one that was started: numbers are used again."""
-    if run.pid is None:
-        return None
     try:
-        process = psutil.Process(run.pid)
-        same = abs(process.create_time() - run.created) < 0.05
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - created) < 0.05
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None

@@ -11,7 +11,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs_records import STOPPED_TASKS_KEPT, Run, Task
-from orderops.local.processes import Processes, new_lines
+from orderops.local.processes import Processes, kill_orphans, new_lines
 from orderops.local.targets import Targets
 from orderops.local.task_start import CannotStart, definition, launch, prepare
 
@@ -52,6 +52,7 @@ class Tasks:
 
     def resume(self) -> None:
         """After a break: registrations live only in memory, and who died meanwhile did not fail."""
+        kill_orphans(self._folder, {run.pid for task in self.all.values() for run in task.runs if run.pid})
         for task in self.all.values():
             if task.over or task.last_status == "PROVISIONING":
                 continue
