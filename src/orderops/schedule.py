@@ -7,6 +7,7 @@ import queue
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from time import monotonic
@@ -56,17 +57,25 @@ def carry_out(
     graph = TopologicalSorter({name: needs.get(name, set()) & jobs.keys() for name in jobs})
     graph.prepare()
     run = _Run(jobs, watch)
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="course")
     try:
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="course") as pool:
+        run.submit(pool, graph.get_ready())
+        while run.busy:
+            ended = run.next_end(pool)
+            if ended.refusal is None:
+                graph.done(ended.name)
+            yield ended
             run.submit(pool, graph.get_ready())
-            while run.busy:
-                ended = run.next_end(pool)
-                if ended.refusal is None:
-                    graph.done(ended.name)
-                yield ended
-                run.submit(pool, graph.get_ready())
     except KeyboardInterrupt:
-        raise Interrupted(sorted(jobs.keys() - run.over)) from None
+        _finish_calls_under_way(pool)
+        raise Interrupted(sorted(jobs.keys() - run.all_over())) from None
+    finally:
+        _finish_calls_under_way(pool)
+
+
+def _finish_calls_under_way(pool: ThreadPoolExecutor) -> None:
+    """Wait for the turns that have begun, and begin no other."""
+    pool.shutdown(cancel_futures=True)
 
 
 class _Run(Generic[T]):
@@ -83,6 +92,15 @@ class _Run(Generic[T]):
     @property
     def busy(self) -> bool:
         return self._started != self.over
+
+    def all_over(self) -> set[str]:
+        """The jobs that have ended, with those whose end nobody has asked for yet."""
+        with suppress(queue.Empty):
+            while True:
+                turn = self._turns.get_nowait()
+                if turn.ended is not None:
+                    self.over.add(turn.name)
+        return self.over
 
     def submit(self, pool: ThreadPoolExecutor, names: tuple[str, ...]) -> None:
         for name in names:
