@@ -12,6 +12,7 @@ import uuid
 from typing import Any
 
 import moto.elbv2.models as elbv2
+import moto.iam.models as iam
 import moto.rds.models as rds
 import moto.sns.models as sns
 
@@ -98,6 +99,9 @@ def install() -> None:
     rds.MasterUserSecret = MasterUserSecret
     rds.DBInstance = DBInstance
     elbv2.FakeLoadBalancer = LoadBalancer
+    every_partition = iam.IAMBackend._init_aws_policies
+    # moto makes the thousand policies of AWS anew for China, the government and others.
+    iam.IAMBackend._init_aws_policies = lambda backend: every_partition(backend) if backend.region_name == "aws" else []
     # moto posts to a subscriber within the call that publishes: a silent one would hold the whole emulator.
     sns.requests = Background()
 
