@@ -1,0 +1,312 @@
+"""RDS instance with PostgreSQL on it; its master password is made, kept and rotated by AWS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_subnet_group import RdsSubnetGroup
+
+STOPPED = "stopped"
+USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initialization", "storage-optimization"})
+DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
+DEAD_PREFIXES = ("incompatible-", "inaccessible-encryption-credentials")
+GOING = frozenset({"deleting", "delete-precheck"})
+LIFECYCLE = "open-source-rds-extended-support-disabled"
+TOLD_AS_ASKED = (
+    "AllocatedStorage",
+    "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod",
+    "CopyTagsToSnapshot",
+    "DBInstanceClass",
+    "DBName",
+    "DeletionProtection",
+    "Engine",
+    "EngineLifecycleSupport",
+    "EngineVersion",
+    "MasterUsername",
+    "MultiAZ",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+    "PubliclyAccessible",
+    "StorageEncrypted",
+    "StorageType",
+)
+TROUBLE = re.compile(r"insufficient|unable|fail|cannot|could not", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class RdsInstance(Resource):
+    """Encrypted, out of reach from the internet, and gone only with a final snapshot behind it.
+
+    What AWS grows or upgrades by itself is no drift. Storage is in gigabytes, windows are in UTC.
+    """
+
+    subnet_group: RdsSubnetGroup
+    parameter_group: RdsParameterGroup
+    security_groups: tuple[Ec2SecurityGroup, ...]
+    engine_version: str = "16"
+    instance_class: str = "db.t3.micro"
+    storage_gb: int = 20
+    max_storage_gb: int | None = None
+    multi_az: bool = False
+    backup_days: int = 7
+    deletion_protection: bool = False
+    performance_insights: bool = True
+    log_exports: tuple[str, ...] = ("postgresql",)
+    port: int = 5432
+    database: str = "orders"
+    username: str = "orderops"
+    backup_window: str = "16:00-16:30"
+    maintenance_window: str = "sun:17:00-sun:17:30"
+
+    kind: ClassVar[str] = "rds-instance"
+    passing: ClassVar[frozenset[str]] = frozenset(
+        {
+            "DBInstanceNotFound",
+            "DBInstanceAlreadyExists",
+            "InvalidDBInstanceState",
+            "DBSubnetGroupNotFoundFault",
+            "DBParameterGroupNotFound",
+            "InvalidParameterCombination: No modifications were requested",
+            # the emulator names the first automated snapshot by the minute, and one of an instance before may be there
+            "DBSnapshotAlreadyExists: identifier rds:",
+        }
+    )
+    immutable: ClassVar[frozenset[str]] = frozenset(
+        {"Engine", "DBName", "MasterUsername", "StorageEncrypted", "DBSubnetGroupName"}
+    )
+    effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
+        ("DBInstanceClass", "EngineVersion", "MultiAZ", "Port"), Effect.INTERRUPTS
+    )
+    way_round: ClassVar[str] = (
+        "set it back; only a new instance can have it: dump the database, remove the instance with "
+        "orderops down --only, run orderops up and load the dump"
+    )
+    patience: ClassVar[timedelta] = timedelta(minutes=90)
+    usual: ClassVar[timedelta] = timedelta(minutes=8)
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw in every(aws.rds.describe_db_instances, "DBInstances"):
+            tags = from_pairs(raw.get("TagList"))
+            if _sought(raw["DBInstanceIdentifier"], tags, claim):
+                yield _live(raw, tags)
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        told = dict(live.properties)
+        if _is_or_follows(told["EngineVersion"], self.engine_version):
+            told["EngineVersion"] = self.engine_version
+        if self.storage_gb <= told["AllocatedStorage"] <= self._most_storage():
+            told["AllocatedStorage"] = self.storage_gb
+        if told["Port"] is None:
+            told["Port"] = self.port  # no endpoint until it is made
+        if told["EnablePerformanceInsights"] is None:
+            told["EnablePerformanceInsights"] = self.performance_insights  # AWS always tells; the emulator never does
+        return replace(live, properties=told)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.rds.add_tags_to_resource(ResourceName=live.arn, Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {
+            "Running": True,
+            "Engine": "postgres",
+            "EngineVersion": self.engine_version,
+            "EngineLifecycleSupport": LIFECYCLE,
+            "AutoMinorVersionUpgrade": True,
+            "DBInstanceClass": self.instance_class,
+            "MultiAZ": self.multi_az,
+            "StorageType": "gp3",
+            "StorageEncrypted": True,
+            "AllocatedStorage": self.storage_gb,
+            "MaxAllocatedStorage": self.max_storage_gb,
+            "DBName": self.database,
+            "MasterUsername": self.username,
+            "ManageMasterUserPassword": True,
+            "EnableIAMDatabaseAuthentication": True,
+            "DBSubnetGroupName": outputs[self.subnet_group].name,
+            "DBParameterGroupName": outputs[self.parameter_group].name,
+            "VpcSecurityGroupIds": sorted(outputs[group].id for group in self.security_groups),
+            "PubliclyAccessible": False,
+            "Port": self.port,
+            "BackupRetentionPeriod": self.backup_days,
+            "PreferredBackupWindow": self.backup_window.lower(),
+            "PreferredMaintenanceWindow": self.maintenance_window.lower(),
+            "CopyTagsToSnapshot": True,
+            "DeletionProtection": self.deletion_protection,
+            "EnablePerformanceInsights": self.performance_insights,
+            "EnableCloudwatchLogsExports": sorted(self.log_exports),
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        given = {key: value for key, value in desired.items() if value is not None and key != "Running"}
+        aws.rds.create_db_instance(DBInstanceIdentifier=self.name, **given, Tags=claim.pairs)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Running" in changed:
+            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # nothing else can change before
+        else:
+            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **_modification(live, changed))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        told = live.properties
+        if not told["Running"]:
+            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # stopped, it takes no final snapshot
+        elif told["DeletionProtection"]:
+            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, DeletionProtection=False, ApplyImmediately=True)
+        elif live.state is State.FAILED:  # AWS takes no snapshot of a dead instance; its backups stay
+            aws.rds.delete_db_instance(
+                DBInstanceIdentifier=live.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
+            )
+        else:
+            aws.rds.delete_db_instance(
+                DBInstanceIdentifier=live.id,
+                SkipFinalSnapshot=False,
+                FinalDBSnapshotIdentifier=final_snapshot(live),
+                DeleteAutomatedBackups=False,
+            )
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        told = live.properties
+        return f"{told['AllocatedStorage']} GB PostgreSQL {told['EngineVersion'].partition('.')[0]} database"
+
+    @classmethod
+    def why_undone(cls, aws: Aws, live: Live) -> str:
+        call = aws.rds.describe_events
+        events = every(call, "Events", SourceIdentifier=live.id, SourceType="db-instance", Duration=120)
+        return next((each["Message"] for each in reversed(list(events)) if TROUBLE.search(each["Message"])), "")
+
+    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+        if key == "AllocatedStorage" and desired < live:
+            return Effect.LOSES
+        if key == "EngineVersion" and _numbers(desired) < _numbers(live):
+            return Effect.LOSES
+        if key == "BackupRetentionPeriod" and 0 in (live, desired):
+            return Effect.INTERRUPTS if desired else Effect.LOSES  # AWS drops the backups with the setting
+        return super().effect(key, live, desired)
+
+    def _most_storage(self) -> float:
+        """To how much the storage may have come without a change of ours: AWS grows it by a tenth at least."""
+        return float("inf") if self.max_storage_gb else -(-self.storage_gb * 11 // 10)
+
+
+def final_snapshot(live: Live) -> str:
+    """The one name of an instance's final snapshot, different for an instance made again under its name."""
+    return f"{live.id}-final-{live.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
+
+
+def _sought(name: str, tags: Tags, claim: Claim) -> bool:
+    """By tag as well as by name: a restored instance that took over has a name of its own."""
+    if claim.name:
+        return name == claim.name or tags.get(ADDRESS) == claim.address
+    return name.startswith(claim.prefix) or tags.get(ENVIRONMENT) == claim.environment
+
+
+def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
+    state, status = _condition(raw)
+    endpoint = raw.get("Endpoint", {})
+    return Live(
+        raw["DBInstanceIdentifier"],
+        {
+            **_settings(raw),
+            "Running": raw["DBInstanceStatus"] != STOPPED,
+            "EndpointAddress": endpoint.get("Address"),
+            "EndpointPort": endpoint.get("Port"),
+            "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
+            "DbiResourceId": raw["DbiResourceId"],
+            "AllocatedStorageNow": raw["AllocatedStorage"],
+            "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
+            "ParameterApplyStatus": next(
+                (each["ParameterApplyStatus"] for each in raw.get("DBParameterGroups", ())), ""
+            ),
+        },
+        tags,
+        name=raw["DBInstanceIdentifier"],
+        arn=raw["DBInstanceArn"],
+        state=state,
+        status=status,
+    )
+
+
+def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set, with what AWS has accepted and not applied yet: asked for again, it would be sent again."""
+    pending = raw.get("PendingModifiedValues", {})
+    now = {"EngineLifecycleSupport": LIFECYCLE, **raw, **pending}  # the emulator does not tell the lifecycle
+    room = raw.get("MaxAllocatedStorage")
+    return {
+        **{key: now.get(key) for key in TOLD_AS_ASKED},
+        "MaxAllocatedStorage": room if room and room > raw["AllocatedStorage"] else None,
+        "ManageMasterUserPassword": bool(raw.get("MasterUserSecret")),
+        "EnableIAMDatabaseAuthentication": now.get("IAMDatabaseAuthenticationEnabled", False),
+        "EnablePerformanceInsights": raw.get("PerformanceInsightsEnabled"),
+        "EnableCloudwatchLogsExports": _log_exports(raw, pending.get("PendingCloudwatchLogsExports", {})),
+        "DBSubnetGroupName": pending.get("DBSubnetGroupName") or raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
+        "DBParameterGroupName": next((each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())), None),
+        "VpcSecurityGroupIds": sorted(
+            each["VpcSecurityGroupId"] for each in raw.get("VpcSecurityGroups", ()) if each["Status"] != "removing"
+        ),
+        "Port": pending.get("Port") or raw.get("Endpoint", {}).get("Port"),
+    }
+
+
+def _log_exports(raw: Mapping[str, Any], pending: Mapping[str, Any]) -> list[str]:
+    there = {*raw.get("EnabledCloudwatchLogsExports", ()), *pending.get("LogTypesToEnable", ())}
+    return sorted(there - {*pending.get("LogTypesToDisable", ())})
+
+
+def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
+    """AWS's status, and what it calls available though it is still at work on it."""
+    status = raw["DBInstanceStatus"]
+    if status in GOING:
+        return State.GOING, status
+    if status in DEAD or status.startswith(DEAD_PREFIXES):
+        return State.FAILED, status
+    if status not in USABLE:
+        return State.PENDING, status
+    if raw.get("MasterUserSecret", {}).get("SecretStatus") == "creating":
+        return State.PENDING, "creating the master secret"
+    if any(each["Status"] in ("adding", "removing") for each in raw.get("VpcSecurityGroups", ())):
+        return State.PENDING, "changing the security groups"
+    if any(each["ParameterApplyStatus"] == "applying" for each in raw.get("DBParameterGroups", ())):
+        return State.PENDING, "applying the parameter group"
+    return State.READY, status
+
+
+def _modification(live: Live, changed: Properties) -> dict[str, Any]:
+    """What ModifyDBInstance is given; it has other words than CreateDBInstance for some settings."""
+    told = live.properties
+    given = {**changed, "ApplyImmediately": True}
+    if "Port" in given:
+        given["DBPortNumber"] = given.pop("Port")
+    if "MaxAllocatedStorage" in given and given["MaxAllocatedStorage"] is None:  # no room to grow turns it off
+        given["MaxAllocatedStorage"] = changed.get("AllocatedStorage", told["AllocatedStorageNow"])
+    if "EngineVersion" in given:
+        given["AllowMajorVersionUpgrade"] = _numbers(given["EngineVersion"])[0] > _numbers(told["EngineVersion"])[0]
+    if "EnableCloudwatchLogsExports" in given:
+        wanted, there = set(given.pop("EnableCloudwatchLogsExports")), set(told["EnableCloudwatchLogsExports"])
+        given["CloudwatchLogsExportConfiguration"] = {
+            "EnableLogTypes": sorted(wanted - there),
+            "DisableLogTypes": sorted(there - wanted),
+        }
+    return given
+
+
+def _is_or_follows(there: str, asked: str) -> bool:
+    """Whether `there` is of the major version asked, and no minor version before it."""
+    return _numbers(there)[0] == _numbers(asked)[0] and _numbers(there) >= _numbers(asked)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
