@@ -61,25 +61,25 @@ class Builder:
         _private_config(folder, repository.host)
         private = ["--config", str(folder)]
         self._run(["tag", image, there], say)
-        self._run([*private, *_login(repository)], _silent, secret=repository.password)
-        self._run([*private, "push", there], say, secret=repository.password)
+        self._run([*private, *_login(repository)], _silent, given=repository.password)
+        self._run([*private, "push", there], say)
 
     def _push_by_itself(self, image: str, there: str, repository: Repository, folder: Path, say: Say) -> None:
         private = ["--authfile", str(folder / "auth.json"), f"--tls-verify={str(not repository.plain).lower()}"]
         verb, *rest = _login(repository)
-        self._run([verb, *private, *rest], _silent, secret=repository.password)
-        self._run(["push", *private, image, f"docker://{there}"], say, secret=repository.password)
+        self._run([verb, *private, *rest], _silent, given=repository.password)
+        self._run(["push", *private, image, f"docker://{there}"], say)
 
-    def _run(self, arguments: Sequence[str], say: Say, *, secret: str = "") -> None:
-        """Run the builder, line by line into `say`; the secret is its standard input and never in what is said."""
+    def _run(self, arguments: Sequence[str], say: Say, *, given: str = "") -> None:
+        """Run the builder, line by line into `say`; what it is given to read is a secret, and never in what is said."""
         last: deque[str] = deque(maxlen=LAST_LINES)
         with _process([self.program, *arguments]) as process:
             assert process.stdin is not None and process.stdout is not None
-            with suppress(BrokenPipeError), process.stdin as given:
-                given.write(secret)
+            with suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(given)
             for line in process.stdout:
                 text = line.rstrip()
-                text = text.replace(secret, "(secret)") if secret else text
+                text = text.replace(given, "(secret)") if given else text
                 if text:
                     last.append(text)
                     say(text)
