@@ -1,0 +1,79 @@
+"""Secret that says where the database is; the password stays in the secret that RDS keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, if_found
+from orderops.claim import Claim, Tags, to_pairs
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
+
+DESCRIPTION = "Where the database is, and which secret opens it"
+FIELDS = ("host", "port", "dbname", "sslmode", "credentials")
+HIDDEN = "(not shown)"
+
+
+@dataclass(frozen=True, eq=False)
+class DatabasePointer(Resource):
+    """Services read it again when a login fails: they follow a promoted instance without a deployment."""
+
+    instance: RdsInstance
+    dbname: str = "orders"
+    sslmode: str = "verify-full"
+
+    kind: ClassVar[str] = "secretsmanager-pointer"
+    passing: ClassVar[frozenset[str]] = SecretsmanagerSecret.passing
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        yield from secrets_of(cls.kind, aws, claim)
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=live.arn)
+        return replace(live, properties={**live.properties, "SecretString": _told(told and told["SecretString"])})
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.secretsmanager.tag_resource(SecretId=live.arn, Tags=to_pairs(tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        told = outputs[self.instance].properties
+        return {
+            "Description": DESCRIPTION,
+            "SecretString": {
+                "host": told["EndpointAddress"],
+                "port": told["EndpointPort"],
+                "dbname": self.dbname,
+                "sslmode": self.sslmode,
+                "credentials": told["MasterUserSecretArn"],
+            },
+        }
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        create_or_restore(aws, claim, desired["Description"], json.dumps(desired["SecretString"]))
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if "Description" in changed:
+            aws.secretsmanager.update_secret(SecretId=live.arn, Description=changed["Description"])
+        if "SecretString" in changed:
+            aws.secretsmanager.put_secret_value(SecretId=live.arn, SecretString=json.dumps(changed["SecretString"]))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.secretsmanager.delete_secret(SecretId=live.arn, ForceDeleteWithoutRecovery=True)
+
+
+def _told(text: str | None) -> Any:
+    """The value without what does not belong in it: that may be a password, and plans are read aloud."""
+    try:
+        value = json.loads(text or "null")
+    except json.JSONDecodeError:
+        return HIDDEN
+    if not isinstance(value, dict):
+        return value and HIDDEN
+    return {key: each if key in FIELDS else HIDDEN for key, each in value.items()}

@@ -1,0 +1,136 @@
+"""The secret that says where the database is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.ec2_vpc import Ec2Vpc
+from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.secretsmanager_pointer import DatabasePointer
+from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
+
+from contract import Up, keeps_its_promises, remove
+from faults import Fault, Faults, PowerCut
+
+VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
+SUBNETS = tuple(
+    Ec2Subnet(f"orderops-dev-isolated-{zone}", VPC, f"10.0.{number}.0/24", f"ap-southeast-2{zone}")
+    for number, zone in enumerate("ab")
+)
+DB = RdsInstance(
+    "orderops-dev-db",
+    RdsSubnetGroup("orderops-dev-db", SUBNETS),
+    RdsParameterGroup("orderops-dev-postgres16", "postgres16"),
+    (),
+)
+POINTER = DatabasePointer("orderops/dev/database", DB, "orders", "verify-full")
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    up(DB)  # so that the plan knows where it is
+    keeps_its_promises(POINTER, aws, up, sslmode="require")
+
+
+def test_it_says_where_the_database_is_and_holds_no_password(aws: Aws, up: Up) -> None:
+    up(POINTER)
+
+    raw = aws.rds.describe_db_instances()["DBInstances"][0]
+    password = json.loads(_value(aws, raw["MasterUserSecret"]["SecretArn"]))["password"]
+    assert json.loads(_value(aws)) == {
+        "host": raw["Endpoint"]["Address"],
+        "port": 5432,
+        "dbname": "orders",
+        "sslmode": "verify-full",
+        "credentials": raw["MasterUserSecret"]["SecretArn"],
+    }
+    assert password not in _value(aws)
+
+
+def test_it_follows_the_instance_that_it_names(aws: Aws, up: Up) -> None:
+    up(POINTER)
+    other = replace(DB, name="orderops-dev-db-restored")
+
+    step = up(replace(POINTER, instance=other))[POINTER.address]
+
+    assert list(step.changes) == ["SecretString"]
+    assert json.loads(_value(aws))["host"].startswith("orderops-dev-db-restored.")
+
+
+@pytest.mark.parametrize("written", ['{"host": "elsewhere"}', "no JSON", '{"password": "hunter2"}', "[]"])
+def test_what_was_written_over_it_is_repaired_and_not_shown(aws: Aws, up: Up, written: str) -> None:
+    up(POINTER)
+    aws.secretsmanager.put_secret_value(SecretId=POINTER.name, SecretString=written)
+
+    step = up(POINTER)[POINTER.address]
+
+    assert list(step.changes) == ["SecretString"]
+    assert "hunter2" not in str(step.changes)
+    assert up(POINTER)[POINTER.address].action is Action.NO_OP
+
+
+def test_the_same_in_other_spaces_is_no_drift(aws: Aws, up: Up) -> None:
+    up(POINTER)
+    spaced = json.dumps(json.loads(_value(aws)), indent=4, sort_keys=True)
+    aws.secretsmanager.put_secret_value(SecretId=POINTER.name, SecretString=spaced)
+
+    assert up(POINTER)[POINTER.address].action is Action.NO_OP
+
+
+def test_it_and_the_secrets_of_services_share_one_listing_and_leave_each_other_alone(
+    aws: Aws, up: Up, the_faults: Faults
+) -> None:
+    secret = SecretsmanagerSecret("orderops/dev/order-processor/API_KEY", "API_KEY of order-processor")
+    up(POINTER, secret)
+    the_faults.calls.clear()
+
+    up(POINTER, secret)
+
+    assert [call for call in the_faults.calls if call.startswith("secretsmanager.")] == [
+        "secretsmanager.ListSecrets",
+        "secretsmanager.GetSecretValue",
+    ]
+    remove(POINTER, aws)
+    assert [each["Name"] for each in _all(aws)] == [secret.name]
+
+
+def test_it_is_gone_at_once_and_can_be_made_again(aws: Aws, up: Up) -> None:
+    up(POINTER)
+    assert DatabasePointer.holds(aws, next(DatabasePointer.listing(aws, Claim("dev")))) == ""
+
+    remove(POINTER, aws)
+
+    assert up(POINTER)[POINTER.address].action is Action.CREATE
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("secretsmanager", after=call), pytest.raises(PowerCut):
+        up(POINTER)
+
+    up(POINTER)
+
+    assert up(POINTER)[POINTER.address].action is Action.NO_OP
+
+
+def test_a_lost_answer_is_looked_after(up: Up, lose_answer: Fault) -> None:
+    with lose_answer("secretsmanager", "CreateSecret"):
+        assert up(POINTER)[POINTER.address].action is Action.CREATE
+
+
+def _value(aws: Aws, name: str = POINTER.name) -> str:
+    return str(aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
+
+
+def _all(aws: Aws) -> Any:
+    names = [{"Key": "name", "Values": ["orderops/dev/"]}]
+    return aws.secretsmanager.list_secrets(Filters=names)["SecretList"]
