@@ -20,7 +20,7 @@ import psycopg
 from botocore.config import Config
 
 from orderops import local
-from orderops.local.postgres import free_port
+from orderops.local.ports import free_port
 
 T = TypeVar("T")
 Headers = Mapping[str, str] | None

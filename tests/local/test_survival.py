@@ -117,7 +117,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
     with scratch() as directory, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (directory / "port").write_text(str(port))
-        with pytest.raises(OrderopsError, match=f"port {port}, the local environment's, is taken") as refused:
+        with pytest.raises(OrderopsError, match=f"port {port} is taken by another program") as refused:
             local.start(Laptop.region, directory)
 
         assert "orderops local reset" in refused.value.hint

@@ -18,9 +18,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from orderops.local.emulator import listen
+from orderops.local.ports import HOST, listen, taken_text
 from orderops.local.routing import Listener, Request, pick_group, redirect_to
-from orderops.local.targets import HOST, Target, Targets
+from orderops.local.targets import Target, Targets
 
 HOP_BY_HOP = frozenset(
     {
@@ -86,7 +86,7 @@ class Balancers:
         except PermissionError:
             return f"port {listener.port} needs root: choose one above 1023"
         except OSError:
-            return f"port {listener.port} is taken by another program"
+            return taken_text(listener.port)
         with suppress(OSError):  # `localhost` may be ::1 first; without IPv6 it is not.
             sockets.append(socket.create_server(("::1", listener.port), family=socket.AF_INET6, backlog=128))
         self._ports[listener.port] = _Port(listener, sockets, self._targets, self._loop)

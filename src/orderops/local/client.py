@@ -39,7 +39,7 @@ def start(
     """Come back when the local environment answers; one that runs already is that one."""
     place = Place(directory or data_directory())
     try:
-        place.directory.mkdir(parents=True, exist_ok=True)
+        place.create()
     except OSError as error:
         raise OrderopsError(
             f"the local environment cannot use {place.directory}: {error.strerror}",

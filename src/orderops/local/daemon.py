@@ -19,7 +19,7 @@ import psutil
 
 from orderops.errors import OrderopsError
 from orderops.local.place import Place
-from orderops.local.postgres import free_port
+from orderops.local.ports import free_port
 from orderops.local.wire import Answer, Call, Environ
 
 TICK = 0.2
@@ -135,6 +135,7 @@ def _set_up_environment(region: str) -> None:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
+        MOTO_EC2_LOAD_DEFAULT_AMIS="false",
     )
     time.tzset()
 

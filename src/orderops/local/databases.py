@@ -21,13 +21,14 @@ from psycopg import sql
 
 from orderops.errors import OrderopsError
 from orderops.local.models import DBInstance
-from orderops.local.postgres import PostgresServer, free_port, port_is_free
+from orderops.local.ports import PortTaken, free_port, port_is_free, taken_text
+from orderops.local.postgres import PostgresServer
 from orderops.local.users import server_account
 
 ADMINISTRATOR = "rdsadmin"
 GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
 EVERY = 0.25
-CRASH_LOOP = 5.0
+FAILED_AFTER = 3
 STOPPED_BY_HAND_AFTER = 1.0
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Database(threading.Thread):
         self._lock = lock
         self._told = told
         self._taken = taken
+        self._failures = 0
         self._closing = False
         self._seen_running = False
         self._applied: tuple[str, str] | None = None
@@ -73,10 +75,10 @@ class Database(threading.Thread):
         while not self._closing and not self.gone:
             try:
                 self._step()
-                self.trouble = ""
+                self.trouble, self._failures = "", 0
                 pause = EVERY
             except OrderopsError as error:
-                self._in_trouble(error.message)
+                self._in_trouble(error)
                 pause = 8 * EVERY
             except psycopg.OperationalError as error:
                 log.warning("%s: %s", self.instance.db_instance_identifier, error)
@@ -89,11 +91,9 @@ class Database(threading.Thread):
 
     def _step(self) -> None:
         match self.instance.status:
-            case "creating":
-                self._make()
             case "available":
                 self._keep()
-            case "starting" | "incompatible-network":
+            case "creating" | "starting" | "incompatible-network" | "failed":
                 self._start()
                 self._settle("available")
             case "stopping":
@@ -109,21 +109,13 @@ class Database(threading.Thread):
                 self.gone = True
                 self._told()
 
-    def _make(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        for folder in (self.archive, self.backups, self.server.directory):
-            folder.mkdir(exist_ok=True)
-            if account := server_account():
-                account.owns(folder)
-        self._start()
-        self._settle("available")
-
     def _start(self) -> None:
         """Start the server on the port the instance declares, or on any free one where another instance has that."""
+        self._lay_out()
         if self.instance.declared_port != self.instance.port or not self.instance.endpoint_port:
             self.server.stop()
             port = int(self.instance.port)
-            port = free_port() if port in self._taken() else port
+            port = free_port(but=self._taken()) if port in self._taken() else port
         else:
             port = self.instance.endpoint_port
         self.server.move_to(port)
@@ -133,6 +125,13 @@ class Database(threading.Thread):
         with self._lock:
             self.instance.endpoint_port = port
             self.instance.declared_port = self.instance.port
+
+    def _lay_out(self) -> None:
+        for folder in (self.archive, self.backups, self.server.directory):
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                if account := server_account():
+                    account.owns(folder)
 
     def _keep(self) -> None:
         if self.instance.declared_port != self.instance.port:
@@ -194,11 +193,16 @@ class Database(threading.Thread):
                 self.instance.settle(status)
         self._told()
 
-    def _in_trouble(self, why: str) -> None:
-        if why != self.trouble:
-            log.error("%s: %s", self.instance.db_instance_identifier, why)
-        self.trouble = why
-        self._settle("incompatible-network")
+    def _in_trouble(self, error: OrderopsError) -> None:
+        """Say so; what a second try may mend is no failure yet."""
+        self._failures += 1
+        if error.message != self.trouble:
+            log.error("%s: %s", self.instance.db_instance_identifier, error.message)
+        self.trouble = error.message
+        if isinstance(error, PortTaken):
+            self._settle("incompatible-network")
+        elif self._failures >= FAILED_AFTER:
+            self._settle("failed")
 
     def _settings(self) -> dict[str, str]:
         folder = shlex.quote(str(self.archive))
@@ -286,7 +290,7 @@ class Databases:
         """Why an instance cannot have this port; nothing when it can."""
         if port in self._ports() or port_is_free(port):
             return ""
-        return f"port {port} is taken by another program"
+        return taken_text(port)
 
     def _begin(self, instance: DBInstance) -> Database:
         home = self.directory / instance.dbi_resource_id

@@ -9,7 +9,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator import Emulator
-from orderops.local.postgres import port_is_free
+from orderops.local.ports import port_is_free, taken_text
 from orderops.local.routing import Listener, Rule
 from orderops.local.targets import LONGEST_DRAIN, Check, Targets
 from orderops.local.wire import Answer, Call, Refusal, element, xml_answer
@@ -27,7 +27,7 @@ def take_part(emulator: Emulator, targets: Targets, listens_on: Callable[[int], 
     def port(call: Call) -> None:
         wanted = int(call.form.get("Port", 0))
         if wanted and not listens_on(wanted) and not port_is_free(wanted):
-            raise Refusal("InvalidConfigurationRequest", f"port {wanted} is taken by another program")
+            raise Refusal("InvalidConfigurationRequest", taken_text(wanted))
 
     emulator.instead[SERVICE, "DescribeTargetHealth"] = health
     emulator.before[SERVICE, "CreateListener"] = [port]

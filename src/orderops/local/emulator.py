@@ -14,10 +14,9 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from orderops.errors import OrderopsError
+from orderops.local.ports import HOST, PortTaken, listen
 from orderops.local.wire import Answer, Call, Environ, Refusal, refused
 
-HOST = "127.0.0.1"
 LONGEST_POLL = 20.0
 POLL_EVERY = 0.25
 log = logging.getLogger(__name__)
@@ -102,11 +101,9 @@ class Emulator:
         """A server on this port of the loopback interface, not yet running."""
         try:
             listening = listen(port)
-        except OSError as error:
-            raise OrderopsError(
-                f"port {port}, the local environment's, is taken by another program ({error.strerror})",
-                f"end what listens on port {port}, or give up the local environment: orderops local reset",
-            ) from None
+        except OSError:
+            what = f"end what listens on port {port}, or give up the local environment: orderops local reset"
+            raise PortTaken(port, "the local environment", what) from None
         with listening:
             return make_server(HOST, port, self, threaded=True, request_handler=_RequestHandler, fd=listening.detach())
 
@@ -160,26 +157,14 @@ class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read
         pass
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on the loopback interface, or OSError when another program has the port."""
-    listening = socket.socket()
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen(128)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
 def _hung_up(environ: Environ) -> bool:
     """The client is gone: what it would get now, nobody would work on."""
     connection = environ.get("werkzeug.socket")
     if connection is None:
         return False
     try:
-        readable, _, _ = select.select([connection], [], [], 0)
-        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
     except (OSError, ValueError):
         return True

@@ -71,7 +71,7 @@ class Memory:
         with self._lock:
             content = dump(self._own())
         half = self._path.with_suffix(".half")
-        with half.open("wb") as file:
+        with open(half, "wb", opener=_for_us_only) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -87,12 +87,16 @@ class Memory:
                 self._due = None
             began = time.monotonic()
             self.write()
-            # A large state takes long to write: rest nine times as long, so that calls are never held up for long.
-            self._rest(9 * (time.monotonic() - began))
+            # A large state takes long to write: rest four times as long, so that calls are never held up for long.
+            self._rest(4 * (time.monotonic() - began))
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed, seconds)
+
+
+def _for_us_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def dump(own: Any) -> bytes:

@@ -33,6 +33,10 @@ class Place:
 
     directory: Path
 
+    def create(self) -> None:
+        """Make the folder, for nobody else's eyes: passwords are in it. Only root's servers need a way in."""
+        self.directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
     @property
     def state(self) -> Path:
         return self.directory / "emulator.state"
@@ -88,14 +92,17 @@ class Place:
 
     def try_lock(self, name: str) -> IO[str] | None:
         """Hold a lock for as long as the answer is open; None when another process holds it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        file = (self.directory / f"{name}.lock").open("w")
+        self.create()
+        path = self.directory / f"{name}.lock"
+        file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
         except OSError:
-            file.close()
-            return None
-        return file
+            pass  # Held by another, or deleted by a reset just now.
+        file.close()
+        return None
 
     @contextmanager
     def locked(self, name: str, timeout: float) -> Iterator[None]:

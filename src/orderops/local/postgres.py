@@ -13,11 +13,10 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -27,10 +26,11 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from orderops.errors import OrderopsError
-from orderops.local.binaries import find_bindir, server_version
+from orderops.local.binaries import find_bindir, run_program, server_version
+from orderops.local.ports import HOST, PortTaken
+from orderops.local.ports import free_port as free_port
 from orderops.local.users import server_account
 
-HOST = "127.0.0.1"
 KEPT_LOG_BYTES = 20_000_000
 UNDURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 """Settings for tests: the data survives a killed server, though not a power cut."""
@@ -276,10 +276,8 @@ class PostgresServer:
 
     def _refusal(self, ended: _Ended, port: int) -> OrderopsError:
         if _port_taken(ended):
-            return OrderopsError(
-                f"port {port} is taken by another program, PostgreSQL in {self.directory} cannot start",
-                f"find out who listens on port {port} and end it, or choose another port",
-            )
+            what = f"find out who listens on port {port} and end it, or choose another port"
+            return PortTaken(port, f"PostgreSQL in {self.directory}", what)
         return OrderopsError(
             f"PostgreSQL in {self.directory} ended at once: {_last_line(ended.log)}", f"read {self.log}"
         )
@@ -324,18 +322,7 @@ class PostgresServer:
         shutil.rmtree(self.data, ignore_errors=True)
 
     def _program(self, name: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LC_ALL": "C", "PGPASSWORD": secret}
-        return subprocess.run(
-            [self.bindir / name, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.directory,
-            env=environment,
-            user=self.account.uid if self.account else None,
-            group=self.account.gid if self.account else None,
-            extra_groups=[] if self.account else None,
-        )
+        return run_program(self.bindir / name, *arguments, folder=self.directory, account=self.account, secret=secret)
 
     def _read(self, name: str) -> str:
         try:
@@ -359,24 +346,6 @@ class _Ended(Exception):
 
 def _port_taken(ended: _Ended) -> bool:
     return "could not bind" in ended.log or "could not create any TCP/IP sockets" in ended.log
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_free(port: int) -> bool:
-    """Nobody listens on this port of the loopback interface."""
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _last_line(text: str) -> str:

@@ -8,7 +8,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-HOST = "127.0.0.1"
+from orderops.local.ports import HOST
+
 EVERY = 1.0
 EVERY_AT_FIRST = 0.2
 STARTING_TAKES = 10.0

@@ -13,7 +13,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs_records import Json, Run, Task
-from orderops.local.postgres import free_port
+from orderops.local.ports import free_port
 from orderops.local.processes import Processes
 
 SCHEME = "process://"
@@ -50,7 +50,7 @@ def prepare(task: Task, found: Any, tasks_folder: Path) -> None:
         task.runs.append(run)
 
 
-def launch(task: Task, found: Any, processes: Processes, url: str) -> None:
+def launch(task: Task, found: Any, processes: Processes, url: str, taken: set[int]) -> None:
     """Start the task's processes, or say why not."""
     containers = {container["name"]: container for container in found.container_definitions}
     for run in task.runs:
@@ -60,7 +60,8 @@ def launch(task: Task, found: Any, processes: Processes, url: str) -> None:
                 f"CannotPullContainerError: the laptop runs modules and not images: {run.image} is not {SCHEME}MODULE"
             )
         _check_log_group(task, run, container)
-        run.port = free_port()
+        run.port = free_port(but=taken)
+        taken.add(run.port)
         environment = _environment(task, run, container, url)
         processes.start(run, _arguments(task, run, container), environment)
 

@@ -53,6 +53,7 @@ class Tasks:
     def resume(self) -> None:
         """After a break: registrations live only in memory, and who died meanwhile did not fail."""
         kill_orphans(self._folder, {run.pid for task in self.all.values() for run in task.runs if run.pid})
+        self._sweep()
         for task in self.all.values():
             if task.over or task.last_status == "PROVISIONING":
                 continue
@@ -108,7 +109,8 @@ class Tasks:
 
     def _launch(self, task: Task) -> None:
         try:
-            launch(task, definition(task.definition, task.region), self._processes, self.url)
+            taken = {run.port for other in self.all.values() if not other.over for run in other.runs}
+            launch(task, definition(task.definition, task.region), self._processes, self.url, taken)
         except (CannotStart, OSError) as error:
             task.stop("TaskFailedToStart", str(error))
             self._terminate(task)
@@ -178,6 +180,13 @@ class Tasks:
 
     def _task_of(self, run: Run) -> Task | None:
         return next((task for task in self.all.values() if run in task.runs), None)
+
+    def _sweep(self) -> None:
+        """Folders of tasks that nobody remembers; their processes have just been ended."""
+        known = {task.id for task in self.all.values()}
+        for folder in self._folder.iterdir() if self._folder.exists() else ():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _forget_old(self) -> None:
         for arn, task in list(self.all.items()):
