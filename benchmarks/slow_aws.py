@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# What says "ready" in an answer, what a thing that is not says instead, and what names the thing.
+# What names a thing of a kind in an answer, what says there that it is ready, and what is said while it is not.
 READY = {
-    "rds-instance": (b"<DBInstanceStatus>available<", b"<DBInstanceStatus>creating<", rb"<DBInstanceIdentifier>(.+?)<"),
-    "ec2-nat-gateway": (b"<state>available<", b"<state>pending<", rb"<natGatewayId>(nat-.+?)<"),
-    "elbv2-load-balancer": (b"<Code>active<", b"<Code>provisioning<", rb"<LoadBalancerName>(.+?)<"),
+    "rds-instance": (rb"<DBInstanceIdentifier>(.+?)<", b"<DBInstanceStatus>available<", b"<DBInstanceStatus>creating<"),
+    "ec2-nat-gateway": (rb"<natGatewayId>(nat-.+?)<", b"<state>available<", b"<state>pending<"),
+    "elbv2-load-balancer": (rb"<LoadBalancerName>(.+?)<", b"<Code>active<", b"<Code>provisioning<"),
 }
 
 
@@ -51,21 +51,26 @@ class SlowAws:
         return answer
 
     def _not_ready_yet(self, body: bytes) -> bytes:
-        for kind, (ready, pending, name) in READY.items():
-            if ready not in body:
-                continue
+        for kind, (name, ready, pending) in READY.items():
             found = re.search(name, body)
-            first = self._seen.setdefault((kind, found[1] if found else b""), time.monotonic())
+            if not found or ready not in body:
+                continue
+            first = self._seen.setdefault((kind, found[1]), time.monotonic())
             if time.monotonic() - first < self.ready_after.get(kind, 0.0):
                 body = body.replace(ready, pending)
         return body
+
+
+class _Silent(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
 
 
 @contextmanager
 def served(slow: SlowAws) -> Iterator[str]:
     """Serve it on a free port of this machine; answers the endpoint's URL."""
     application = slow.around(DomainDispatcherApplication(create_backend_app))
-    server = make_server("127.0.0.1", 0, application, threaded=True)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Silent)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -76,7 +76,8 @@ def reconcile(
         address: keep(resource, survey, outputs, dry_run=dry_run, adopt=address in adopt, limits=limits)
         for address, resource in declared.items()
     }
-    yield from _steps(carry_out(courses, needs, watch=watch), len(courses))
+    ends = carry_out(courses, needs, urgency=_urgency(declared, needs), watch=watch)
+    yield from _steps(ends, len(courses))
 
 
 def keep(
@@ -266,6 +267,21 @@ def needed_kinds(kind: type[Resource]) -> set[type[Resource]]:
     for hint in get_type_hints(kind).values():
         walk(hint)
     return found
+
+
+def _urgency(declared: Mapping[str, Resource], needs: Mapping[str, set[str]]) -> dict[str, float]:
+    """How long the longest chain that begins with each resource usually takes, in seconds."""
+    users: dict[str, list[str]] = {address: [] for address in declared}
+    for address, needed in needs.items():
+        for need in needed & declared.keys():
+            users[need].append(address)
+
+    @cache
+    def chain(address: str) -> float:
+        own = declared[address].usual.total_seconds()
+        return own + max((chain(user) for user in users[address]), default=0.0)
+
+    return {address: chain(address) for address in declared}
 
 
 class _Patience:

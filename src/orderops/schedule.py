@@ -15,11 +15,11 @@ from typing import Generic, TypeVar
 
 from orderops.errors import Interrupted, OrderopsError
 
-WORKERS = 24
+WORKERS = 12
 FIRST_PAUSE = 0.02
 STEADY_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
-PAUSE_SHARE = 0.04
+PAUSE_SHARE = 0.02
 """Pauses double from the first to the steady one; then they are this share of the time waited so far, so that the end
 is seen late by no more than that."""
 
@@ -48,15 +48,20 @@ class _Turn(Generic[T]):
 
 
 def carry_out(
-    jobs: Mapping[str, Job[T]], needs: Mapping[str, set[str]], *, watch: Watch = lambda name, waits_for: None
+    jobs: Mapping[str, Job[T]],
+    needs: Mapping[str, set[str]],
+    *,
+    urgency: Mapping[str, float] | None = None,
+    watch: Watch = lambda name, waits_for: None,
 ) -> Iterator[Ended[T]]:
     """Run each job once what it needs has ended well, and yield the ends as they come.
 
-    What needs a refused job is never started. An error that is no refusal stops everything and is raised.
+    Where more could run than there are threads, the greatest `urgency` goes first. What needs a refused job is never
+    started. An error that is no refusal stops everything and is raised.
     """
     graph = TopologicalSorter({name: needs.get(name, set()) & jobs.keys() for name in jobs})
     graph.prepare()
-    run = _Run(jobs, watch)
+    run = _Run(jobs, urgency or {}, watch)
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="course")
     try:
         run.submit(pool, graph.get_ready())
@@ -67,55 +72,49 @@ def carry_out(
             yield ended
             run.submit(pool, graph.get_ready())
     except KeyboardInterrupt:
-        _finish_calls_under_way(pool)
-        raise Interrupted(sorted(jobs.keys() - run.all_over())) from None
+        run.finish_turns(pool)
+        raise Interrupted(sorted(jobs.keys() - run.over)) from None
     finally:
-        _finish_calls_under_way(pool)
-
-
-def _finish_calls_under_way(pool: ThreadPoolExecutor) -> None:
-    """Wait for the turns that have begun, and begin no other."""
-    pool.shutdown(cancel_futures=True)
+        run.finish_turns(pool)
 
 
 class _Run(Generic[T]):
-    def __init__(self, jobs: Mapping[str, Job[T]], watch: Watch) -> None:
+    def __init__(self, jobs: Mapping[str, Job[T]], urgency: Mapping[str, float], watch: Watch) -> None:
         self._jobs = jobs
+        self._urgency = urgency
         self._watch = watch
         self._turns: queue.SimpleQueue[_Turn[T]] = queue.SimpleQueue()
+        self._ready: list[tuple[float, int, str]] = []
+        self._order = 0
+        self._in_pool = 0
         self._due: list[tuple[float, str]] = []
         self._waiting_since: dict[str, float] = {}
         self._pauses: Counter[str] = Counter()
         self._started: set[str] = set()
+        self._under_way: set[str] = set()
         self.over: set[str] = set()
 
     @property
     def busy(self) -> bool:
         return self._started != self.over
 
-    def all_over(self) -> set[str]:
-        """The jobs that have ended, with those whose end nobody has asked for yet."""
-        with suppress(queue.Empty):
-            while True:
-                turn = self._turns.get_nowait()
-                if turn.ended is not None:
-                    self.over.add(turn.name)
-        return self.over
-
     def submit(self, pool: ThreadPoolExecutor, names: tuple[str, ...]) -> None:
         for name in names:
             self._started.add(name)
             self._watch(name, "")
-            pool.submit(self._advance, name)
+            self._queue(name)
+        self._fill(pool)
 
     def next_end(self, pool: ThreadPoolExecutor) -> Ended[T]:
         while True:
             while self._due and self._due[0][0] <= monotonic():
-                pool.submit(self._advance, heapq.heappop(self._due)[1])
+                self._queue(heapq.heappop(self._due)[1])
+            self._fill(pool)
             try:
                 turn = self._turns.get(timeout=max(0.0, self._due[0][0] - monotonic()) if self._due else 1.0)
             except queue.Empty:
                 continue
+            self._in_pool -= 1
             if turn.error is not None:
                 raise turn.error
             if turn.ended is not None:
@@ -123,6 +122,25 @@ class _Run(Generic[T]):
                 self._watch(turn.name, "")
                 return turn.ended
             self._pause(turn)
+
+    def finish_turns(self, pool: ThreadPoolExecutor) -> None:
+        """Wait for the turns that have begun, and begin no other."""
+        pool.shutdown(cancel_futures=True)
+        # a thread that was being started when Ctrl+C came is not known to the pool
+        while self._under_way or not self._turns.empty():
+            with suppress(queue.Empty):
+                turn = self._turns.get(timeout=0.1)
+                if turn.ended is not None:
+                    self.over.add(turn.name)
+
+    def _queue(self, name: str) -> None:
+        self._order += 1
+        heapq.heappush(self._ready, (-self._urgency.get(name, 0.0), self._order, name))
+
+    def _fill(self, pool: ThreadPoolExecutor) -> None:
+        while self._ready and self._in_pool < WORKERS:
+            self._in_pool += 1
+            pool.submit(self._advance, heapq.heappop(self._ready)[2])
 
     def _pause(self, turn: _Turn[T]) -> None:
         now = monotonic()
@@ -134,6 +152,7 @@ class _Run(Generic[T]):
         heapq.heappush(self._due, (now + pause, turn.name))
 
     def _advance(self, name: str) -> None:
+        self._under_way.add(name)
         try:
             turn: _Turn[T] = _Turn(name, waits_for=next(self._jobs[name]))
         except StopIteration as end:
@@ -143,3 +162,4 @@ class _Run(Generic[T]):
         except BaseException as error:
             turn = _Turn(name, error=error)
         self._turns.put(turn)
+        self._under_way.discard(name)
