@@ -100,6 +100,18 @@ def test_a_failed_one_takes_along_only_what_needs_it() -> None:
     assert {name for name, ended in ends.items() if ended.result} == {"apart", "after apart"}
 
 
+def test_the_most_urgent_goes_first_where_threads_are_few() -> None:
+    begun: list[str] = []
+    many = {f"job {number:02}": job(does=partial(begun.append, f"job {number:02}")) for number in range(60)}
+    all_busy = threading.Barrier(schedule.WORKERS, timeout=PATIENCE)
+    busy = {f"busy {number}": job(does=all_busy.wait) for number in range(schedule.WORKERS)}
+    urgency = {**dict.fromkeys(busy, 100.0), "job 59": 10.0}
+
+    list(carry_out({**many, **busy}, {}, urgency=urgency))
+
+    assert "job 59" in begun[: schedule.WORKERS]
+
+
 def test_every_failure_is_told() -> None:
     ends = run({"a": refused("one"), "b": refused("two"), "c": job()})
 
@@ -148,7 +160,7 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
 
     def interrupts() -> None:
         _interrupt()
-        _until(_main_waits_for_the_threads)
+        _until(_main_waits_for_the_calls)
         finished.append("call")
 
     jobs = {"done": job(), "calling": job(does=interrupts), "asked again": endless(), "never begun": job()}
@@ -168,7 +180,7 @@ def test_after_an_interruption_nothing_new_begins() -> None:
         begun.append(name)
         if all_busy.wait() == 0:
             _interrupt()
-        _until(_main_waits_for_the_threads)
+        _until(_main_waits_for_the_calls)
         yield "another turn"
         return "done"
 
@@ -193,10 +205,10 @@ def _interrupt() -> None:
     signal.pthread_kill(main, signal.SIGINT)
 
 
-def _main_waits_for_the_threads() -> bool:
+def _main_waits_for_the_calls() -> bool:
     main = threading.main_thread().ident
     frame = sys._current_frames()[main] if main else None
-    while frame is not None and frame.f_code.co_name != "join":
+    while frame is not None and frame.f_code.co_name != "finish_turns":
         frame = frame.f_back
     return frame is not None
 
