@@ -51,6 +51,7 @@ class Plan:
     steps: list[Step]
     unclaimed: list[Owned]
     outputs: Outputs
+    survey: Survey
 
     @property
     def changes(self) -> list[Step]:
@@ -76,21 +77,25 @@ def make_plan(
     outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
-    return Plan(steps, unclaimed(looked, site.declared()), outputs)
+    return Plan(steps, unclaimed(looked, site.declared()), outputs, looked)
 
 
 @dataclass
 class Apply:
-    """One run that makes things so: infrastructure first, then what runs on it, with one look and its outputs."""
+    """One run that makes things so: infrastructure first, then what runs on it, with one look and its outputs.
+
+    `survey` is the look that was planned by, when nothing but the plan happened since.
+    """
 
     site: Site
     images: Mapping[str, str] | None = None
     adopt: Collection[str] = ()
+    survey: Survey | None = None
     watch: Watch = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
-        self._survey = self.site.survey(infra_only=self.images is None)
+        self._survey = self.survey or self.site.survey(infra_only=self.images is None)
 
     def infra(self) -> Iterator[Step]:
         """Everything but the release."""

@@ -106,7 +106,9 @@ def balancer_of(
 ) -> tuple[Elbv2LoadBalancer, S3Bucket]:
     """The load balancer, and the bucket of its access logs."""
     declared = environment.balancer
-    bucket = S3Bucket(f"{environment.prefix}-access-logs-{account}", declared.access_log_days, "access-logs")
+    bucket = S3Bucket(
+        f"{environment.prefix}-access-logs-{account}", declared.access_log_days, "access-logs", environment.region
+    )
     balancer = Elbv2LoadBalancer(
         f"{environment.prefix}-balancer",
         subnets=network.public,

@@ -14,8 +14,8 @@ from orderops.errors import OrderopsError
 from orderops.resource import Live, Properties, Resource, State, unknown_in
 
 READERS = 16
-# What the tag index may answer for; EC2 and RDS tell their tags in the listing.
-INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "sns", "sqs"]
+# What the tag index may answer for; EC2 tells its tags in the listing.
+INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "sns", "sqs"]
 
 T = TypeVar("T")
 

@@ -8,17 +8,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from orderops.doctor import Finding
 from orderops.engine import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.resource import Effect
 from orderops.survey import Owned
+
+if TYPE_CHECKING:
+    from orderops.doctor import Finding
 
 SIGNS = {
     Action.CREATE: ("+", "green"),

@@ -36,10 +36,11 @@ def apply_site(
     _show(planned, dry_run=dry_run)
     if dry_run:
         return
-    run = Apply(site, images, adopt) if _something_to_do(planned, prune) else None
-    if run:
-        consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
+    run: Apply | None = None
+    if _something_to_do(planned, prune):
         _refuse_when_all_is_refused(planned)
+        asked = consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
+        run = Apply(site, images, adopt, None if asked else planned.survey)
         with Progress(site.declared(images).values()) as progress:
             run.watch = progress.watch
             for step in run.infra():

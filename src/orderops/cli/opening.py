@@ -36,21 +36,26 @@ def reach(environment: Environment) -> Aws:
     return Aws(environment.region, endpoint_url=endpoint.url, session=session)
 
 
-def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> None:
-    """Ask before changing: not on this machine's emulator; by name where the environment is protected."""
+def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> bool:
+    """Ask before changing: not on this machine's emulator; by name where the environment is protected.
+
+    Answers whether somebody was asked, so that time has passed.
+    """
     from orderops import terminal
     from orderops.errors import UsageError
 
     environment = site.environment
     if environment.emulated:
-        return
+        return False
     if not environment.protected:
         terminal.confirm(question, yes=yes)
-    elif not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=confirm):
+        return not yes
+    if not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=confirm):
         raise UsageError(
             f"{environment.name} is protected, and its name was not given",
             f"say it beforehand: --confirm {environment.name}",
         )
+    return environment.name not in confirm
 
 
 def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:
