@@ -19,6 +19,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             self._say(500 if MODE == "sick" else 200, {})
+        elif MODE == "rude":
+            self.close_connection = True
         elif self.path.startswith("/slow"):
             time.sleep(1)
             self._say(200, {"pid": os.getpid()})

@@ -88,7 +88,7 @@ class Balancers:
         except OSError:
             return taken_text(listener.port)
         with suppress(OSError):  # `localhost` may be ::1 first; without IPv6 it is not.
-            sockets.append(socket.create_server(("::1", listener.port), family=socket.AF_INET6, backlog=128))
+            sockets.append(listen(listener.port, "::1"))
         self._ports[listener.port] = _Port(listener, sockets, self._targets, self._loop)
         return ""
 
