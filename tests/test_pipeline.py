@@ -1,0 +1,123 @@
+"""What the pipeline may do: nothing to AWS but by orderops, no migration, and prod only by hand and approved."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderops.environment import environment_names
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = ROOT / "azure-pipelines.yml"
+BRANCHES = {"dev": "develop", "staging": "master", "prod": "master"}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> dict[str, Any]:
+    told = import_module("yaml").safe_load(PIPELINE.read_text(encoding="utf-8"))
+    assert isinstance(told, dict)
+    return told
+
+
+@pytest.fixture(scope="module")
+def stages(pipeline: dict[str, Any]) -> dict[str, Any]:
+    return {stage["stage"]: stage for stage in pipeline["stages"]}
+
+
+def deployment(stage: dict[str, Any]) -> dict[str, Any]:
+    (job,) = stage["jobs"]
+    assert isinstance(job, dict)
+    return job
+
+
+def steps(stage: dict[str, Any]) -> list[dict[str, Any]]:
+    job = deployment(stage)
+    found = job["steps"] if "steps" in job else job["strategy"]["runOnce"]["deploy"]["steps"]
+    assert isinstance(found, list)
+    return found
+
+
+def aws_step(stage: dict[str, Any]) -> dict[str, Any]:
+    """The one step that has credentials of AWS."""
+    (step,) = (each for each in steps(stage) if "awsCredentials" in each.get("inputs", {}))
+    assert isinstance(step, dict)
+    return step
+
+
+def commands(stage: dict[str, Any]) -> list[str]:
+    """What is run with credentials of AWS, line by line."""
+    return str(aws_step(stage)["inputs"]["inlineScript"]).splitlines()
+
+
+def test_every_push_is_checked(pipeline: dict[str, Any], stages: dict[str, Any]) -> None:
+    scripts = " ".join(step.get("script", "") for step in steps(stages["checks"]))
+
+    assert pipeline["trigger"]["branches"]["include"] == ["*"]
+    assert "condition" not in stages["checks"]
+    for check in ("ruff check .", "ruff format --check .", "mypy", "pytest"):
+        assert check in scripts
+
+
+@pytest.mark.parametrize(("environment", "branch"), BRANCHES.items())
+def test_each_environment_follows_its_branch(stages: dict[str, Any], environment: str, branch: str) -> None:
+    assert environment in environment_names(ROOT / "environments")
+    assert f"eq(variables['Build.SourceBranch'], 'refs/heads/{branch}')" in stages[environment]["condition"]
+    assert "succeeded()" in stages[environment]["condition"]
+    assert any(line.startswith(f"orderops up --env {environment} --yes") for line in commands(stages[environment]))
+
+
+@pytest.mark.parametrize("environment", BRANCHES)
+def test_only_orderops_touches_aws_and_only_its_own_environment(stages: dict[str, Any], environment: str) -> None:
+    stage = stages[environment]
+
+    assert aws_step(stage)["inputs"]["awsCredentials"] == f"orderops-{environment}"
+    for line in commands(stage):
+        command = re.sub(r"^\w+=\$\((.*)\)$", r"\1", line)
+        words = shlex.split(command)
+        assert words[0] in ("orderops", "set", "echo"), line
+        if words[0] == "orderops":
+            assert words[words.index("--env") + 1] == environment
+
+
+def test_no_pipeline_touches_the_databases_schema(stages: dict[str, Any]) -> None:
+    scripts = [str(step) for stage in stages.values() for step in steps(stage)]
+
+    for word in ("migrate", "psql", "sql/"):
+        assert not any(word in script for script in scripts)
+
+
+def test_credentials_are_only_where_something_is_deployed(stages: dict[str, Any]) -> None:
+    assert not any("awsCredentials" in step.get("inputs", {}) for step in steps(stages["checks"]))
+    assert "AWS_SECRET_ACCESS_KEY" not in PIPELINE.read_text(encoding="utf-8")
+
+
+def test_credentials_outlast_the_creation_of_a_database(pipeline: dict[str, Any]) -> None:
+    assert pipeline["variables"]["aws.rolecredential.maxduration"] >= 3600
+
+
+def test_each_deployment_stands_in_an_environment_that_can_ask_for_approval(stages: dict[str, Any]) -> None:
+    assert {name: deployment(stages[name])["environment"] for name in BRANCHES} == {name: name for name in BRANCHES}
+    assert all("deployment" in deployment(stages[name]) for name in BRANCHES)
+
+
+def test_prod_is_started_by_hand_after_staging_and_named(stages: dict[str, Any]) -> None:
+    prod = stages["prod"]
+
+    assert prod["trigger"] == "manual"
+    assert prod["dependsOn"] == "staging"
+    assert "--confirm prod" in commands(prod)[-1]
+
+
+def test_prod_runs_the_image_that_staging_ran(stages: dict[str, Any]) -> None:
+    release, job = aws_step(stages["staging"])["name"], deployment(stages["staging"])["deployment"]
+
+    assert stages["prod"]["variables"]["image"] == (
+        f"$[ stageDependencies.staging.{job}.outputs['{job}.{release}.image'] ]"
+    )
+    assert any("variable=image;isOutput=true" in line for line in commands(stages["staging"]))
+    assert '--image "$(image)"' in commands(stages["prod"])[-1]
