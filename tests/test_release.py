@@ -16,7 +16,7 @@ import pytest
 from orderops.aws import Aws
 from orderops.environment import Environment, load_environment
 from orderops.errors import OrderopsError, UsageError
-from orderops.release import Build, Copy, build_and_push, given_images, images, pinned, ready
+from orderops.release import Build, Copy, build_and_push, image_of, images, pinned, ready
 from orderops.release_builder import builder
 from orderops.release_content import content_tag
 
@@ -211,18 +211,10 @@ def test_an_emulated_environment_without_a_registry_says_how_to_run_the_service(
     assert "process://" in refusal.value.hint
 
 
-def test_given_images_name_their_service_where_there_are_several(tmp_path: Path) -> None:
-    one = environment(tmp_path)
-    two = environment(tmp_path, name="staging", service='paths = ["/orders*"]\n[services.mails]')
-
-    assert given_images(one, ["example.com/a:1"]) == {"orders": "example.com/a:1"}
-    assert given_images(two, ["mails=example.com/a:1"]) == {"mails": "example.com/a:1"}
-    with pytest.raises(UsageError, match="of which service"):
-        given_images(two, ["example.com/a:1"])
-    with pytest.raises(UsageError, match="no service is named 'mail'"):
-        given_images(two, ["mail=example.com/a:1"])
+@pytest.mark.parametrize("given", ["Example Com", "", "orders:1@latest", "https://example.com/orders"])
+def test_what_is_no_image_is_refused(aws: Aws, tmp_path: Path, given: str) -> None:
     with pytest.raises(UsageError, match="is no image"):
-        given_images(one, ["Example Com"])
+        image_of(aws, environment(tmp_path), "orders", given)
 
 
 def test_sources_that_were_pushed_before_are_not_built_again(aws: Aws, tmp_path: Path, sources: Path) -> None:

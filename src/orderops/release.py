@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,36 +72,26 @@ class Choice:
 def images(
     aws: Aws, environment: Environment, given: Mapping[str, str], *, context: Path | None = None
 ) -> dict[str, Choice]:
-    """The image of each service: as given, else as the environment says, else built from its sources."""
+    """The image of each service; `given` are those that the operator named."""
     return {
-        service: _declared(aws, environment, service, uri)
-        if (uri := given.get(service) or declared.image)
-        else _from_sources(aws, environment, service, context)
-        for service, declared in environment.services.items()
+        service: image_of(aws, environment, service, given.get(service), context=context)
+        for service in environment.services
     }
+
+
+def image_of(
+    aws: Aws, environment: Environment, service: str, given: str | None = None, *, context: Path | None = None
+) -> Choice:
+    """The image of a service: as given, else as the environment says, else built from its sources."""
+    if given is not None:
+        _check(given)
+    uri = given or environment.services[service].image
+    return _declared(aws, environment, service, uri) if uri else _from_sources(aws, environment, service, context)
 
 
 def ready(aws: Aws, choices: Mapping[str, Choice], say: Say) -> dict[str, str]:
     """The URI of each service's image, once everything pending is built or copied."""
     return {service: _ready(aws, choice, say) for service, choice in choices.items()}
-
-
-def given_images(environment: Environment, texts: Iterable[str]) -> dict[str, str]:
-    """What `--image` says: a URI when there is one service, SERVICE=URI otherwise."""
-    given: dict[str, str] = {}
-    known = list(environment.services)
-    for text in texts:
-        service, _, uri = text.rpartition("=")
-        if not service and len(known) > 1:
-            raise UsageError(f"--image {text}: of which service", f"say --image {known[0]}={text}")
-        service = service or known[0]
-        if service not in known:
-            raise UsageError(f"--image {text}: no service is named {service!r}", f"services here: {', '.join(known)}")
-        try:
-            given[service] = TypeAdapter(values.Image).validate_python(uri)
-        except ValidationError:
-            raise UsageError(f"--image {text}: {uri!r} is no image", "write it as HOST/NAME:TAG") from None
-    return given
 
 
 def build_and_push(aws: Aws, build: Build, say: Say) -> str:
@@ -132,6 +122,13 @@ def pinned(aws: Aws, repository: str, reference: str) -> str | None:
     found = _repository(aws, repository)
     digest = found and _digest(aws, found["registryId"], found["repositoryUri"], reference)
     return f"{found['repositoryUri']}@{digest}" if found and digest else None
+
+
+def _check(given: str) -> None:
+    try:
+        TypeAdapter(values.Image).validate_python(given)
+    except ValidationError:
+        raise UsageError(f"--image {given}: is no image", "write it as HOST/NAME:TAG or HOST/NAME@sha256:…") from None
 
 
 def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Choice:
