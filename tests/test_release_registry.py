@@ -234,6 +234,14 @@ def test_a_promotion_of_an_image_for_several_platforms_takes_all_of_them(
     assert target.digest(digest) == digest
 
 
+def test_a_registry_on_this_machine_is_not_sought_through_a_proxy(
+    registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    assert opened(registry).digest("absent") is None
+
+
 def test_a_registry_that_is_away_is_refused_by_name(
     aws: Aws, dev: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

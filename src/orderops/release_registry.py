@@ -93,6 +93,11 @@ class Repository:
                 raise OrderopsError(f"{self.host} does not know {self.name}/{path}")
             return urljoin(answer.url, str(answer.headers["Location"]))
 
+    @property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """The way there: past any proxy on this machine, as builders go."""
+        return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if self.plain else []))
+
     @contextmanager
     def _ask(
         self,
@@ -112,7 +117,7 @@ class Repository:
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {login}")
         try:
-            with urllib.request.urlopen(request, timeout=SILENCE) as answer:
+            with self._opener.open(request, timeout=SILENCE) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             if error.code == 404 and method in ("GET", "HEAD"):
