@@ -26,15 +26,17 @@ class Said:
 
 
 class Orderops:
-    """`orderops("infra", "plan")` runs a command and answers what it said."""
+    """`orderops("infra", "plan")` runs a command and answers what it said; `always` goes behind most of them."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *always: str) -> None:
         self._capsys = capsys
+        self._always = always
 
     def __call__(self, *words: str) -> Said:
         self._capsys.readouterr()
+        always = () if words[0] == "local" else self._always
         try:
-            main(list(words))
+            main([*words, *always])
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))

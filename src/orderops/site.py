@@ -115,6 +115,35 @@ class Apply:
         yield from reconcile(resources, self._survey, outputs=self.outputs, adopt=self.adopt, watch=self.watch)
 
 
+class Release:
+    """What runs some services, on the infrastructure as it is; refuses where that is not there."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.outputs = Outputs(site.aws.region, site.aws.account)
+        looked = site.survey()
+        steps = list(reconcile(site.stack.infra, looked, outputs=self.outputs, dry_run=True))
+        running = [each.address for each in site.stack.release({})]
+        needed = with_what_they_need(running, site.declared(), lambda address: address)
+        missing = sorted(step.address for step in steps if step.action is Action.CREATE and step.address in needed)
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            name = site.environment.name
+            raise OrderopsError(f"{missing[0]}{more} must be made first", f"orderops up --env {name}")
+        self._looked = looked
+
+    def plan(self, images: Mapping[str, str]) -> Iterator[Step]:
+        """What rolling out these images would change."""
+        yield from reconcile(self._resources(images), self._looked, outputs=self.outputs, dry_run=True)
+
+    def roll_out(self, images: Mapping[str, str], *, watch: Watch = lambda *_: None) -> Iterator[Step]:
+        """Roll out these images, and end when they serve."""
+        yield from reconcile(self._resources(images), self._site.survey(), outputs=self.outputs, watch=watch)
+
+    def _resources(self, images: Mapping[str, str]) -> list[Resource]:
+        return self._site.stack.release(images, only=images)
+
+
 Named = Callable[[str, str], bool]
 """Whether the operator named an address that holds something, given what it holds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -99,11 +99,12 @@ class Stack:
         services = chain.from_iterable(service.resources() for service in self.services.values())
         return [*tiers, *base, *self.shared, *services]
 
-    def release(self, images: Mapping[str, str]) -> list[Resource]:
-        """What runs the services, with an image for each."""
+    def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
+        """What runs the services, or `only` some of them, with an image for each."""
         return [
             each
             for key in self.services
+            if only is None or key in only
             for each in running(
                 self.environment,
                 self.network,

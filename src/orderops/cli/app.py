@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Adopt, Confirm, DryRun, Env, Environments, Images, Json, Only, Prune, Sql, Yes
+from orderops.cli.options import Adopt, Confirm, Context, DryRun, Env, Environments, Images, Json, Only, Prune, Sql, Yes
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -20,6 +20,7 @@ def up(
     environments: Environments = None,
     sql: Sql = None,
     image: Images = [],  # noqa: B006
+    context: Context = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],  # noqa: B006
@@ -29,11 +30,11 @@ def up(
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.cli.carrying import apply_site
     from orderops.cli.opening import images_given, open_environment
-    from orderops.cli.releasing import images_for
+    from orderops.release import images
 
     site = open_environment(env, environments)
-    images = images_for(site, images_given(site, image), dry_run=dry_run)
-    apply_site(site, images=images, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune, sql=sql)
+    choices = images(site.aws, site.environment, images_given(site, image), context=context)
+    apply_site(site, choices=choices, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune, sql=sql)
 
 
 def down(

@@ -12,6 +12,7 @@ from orderops.database import connected, login
 from orderops.engine import Action
 from orderops.errors import OrderopsError
 from orderops.migrations import apply, read_migrations, sql_folder
+from orderops.release import Choice, ready
 from orderops.site import Apply, Site, TakeDown, make_plan, take_down
 from orderops.stack import load_balancer_url
 from orderops.terminal_progress import Progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def apply_site(
     site: Site,
     *,
-    images: Mapping[str, str] | None,
+    choices: Mapping[str, Choice] | None,
     dry_run: bool,
     yes: bool,
     confirm: Sequence[str],
@@ -32,6 +33,8 @@ def apply_site(
     sql: Path | None = None,
 ) -> None:
     """Plan, ask, apply; with images the release and the migrations too. Says what was done and what comes next."""
+    images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
+    say_choices(choices or {})
     planned = make_plan(site, images=images, adopt=adopt)
     _show(planned, dry_run=dry_run)
     if dry_run:
@@ -41,11 +44,12 @@ def apply_site(
         _refuse_when_all_is_refused(planned)
         asked = consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
         run = Apply(site, images, adopt, None if asked else planned.survey)
-        with Progress(site.declared(images).values()) as progress:
+        with Progress(site.declared().values()) as progress:
             run.watch = progress.watch
             for step in run.infra():
                 progress.done(step)
-            if images is not None:
+            if choices is not None:
+                run.images = ready(site.aws, choices, terminal.say)
                 migrate(site, sql)
                 for step in run.release():
                     progress.done(step)
@@ -58,6 +62,13 @@ def apply_site(
             migrate(site, sql)
         terminal.say(f"0 changes: {site.environment.name} is as declared ({len(planned.steps)} resources)")
     _leave(site, planned, run, released=images is not None, pruned=prune)
+
+
+def say_choices(choices: Mapping[str, Choice]) -> None:
+    """What is still to be built or copied, and what else is worth knowing of an image."""
+    for service, choice in choices.items():
+        if choice.note:
+            terminal.say(f"{service}: {choice.note}")
 
 
 def migrate(site: Site, folder: Path | None) -> None:

@@ -45,7 +45,7 @@ def apply(
     from orderops.cli.opening import open_environment
 
     site = open_environment(env, environments)
-    apply_site(site, images=None, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune)
+    apply_site(site, choices=None, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune)
 
 
 @commands.command()

@@ -42,3 +42,9 @@ ServiceName = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it at run time
     typer.Argument(help="Service; may be left out when there is one.", show_default=False),
 ]
+Context = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    typer.Option(
+        "--context", help="Folder of the sources that images are built from; here when left out.", metavar="DIR"
+    ),
+]
