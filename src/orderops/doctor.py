@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orderops.aws import Aws
 from orderops.environment import Environment
 from orderops.errors import AwsError, OrderopsError
+from orderops.release_builder import builder
 
 # One harmless read for each service that a run needs, with the parameters that keep it small.
 READS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -44,7 +45,7 @@ class Finding:
 
 def diagnose(environment: Environment, reach: Callable[[], Aws]) -> list[Finding]:
     """Look at the machine, then at the credentials, then at what they may read."""
-    findings = [_python(), *_builders(environment), _session_plugin(environment)]
+    findings = [_python(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
         findings.append(_postgres())
     try:
@@ -60,13 +61,12 @@ def _python() -> Finding:
     return Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
 
 
-def _builders(environment: Environment) -> Iterator[Finding]:
-    found = [name for name in ("docker", "podman", "buildah") if shutil.which(name)]
+def _builder(environment: Environment) -> Finding:
     needed = any(service.image is None for service in environment.services.values())
-    detail = ", ".join(found) or "neither docker, podman nor buildah"
-    yield Finding(
-        "image builder", bool(found), detail, "install podman, or give images that exist: --image URI", needed
-    )
+    try:
+        return Finding("image builder", True, builder().name)
+    except OrderopsError as error:
+        return Finding("image builder", False, error.message, error.hint, needed)
 
 
 def _session_plugin(environment: Environment) -> Finding:

@@ -123,6 +123,7 @@ def plan_json(environment: str, steps: Sequence[Step], unclaimed: Sequence[Owned
                 **({"refused": step.refusal.message, "hint": step.refusal.hint} if step.refusal else {}),
             }
             for step in sorted(steps, key=lambda step: step.address)
+            if step.action is not Action.NO_OP
         ],
         "unclaimed": sorted(owned.address for owned in unclaimed),
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
