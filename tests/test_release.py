@@ -1,84 +1,27 @@
-"""Which image runs, and how a builder is asked; the builder here is a script that writes down what it hears."""
+"""Which image each service runs: as named, as declared, or as its sources say."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orderops.aws import Aws
 from orderops.environment import Environment, load_environment
 from orderops.errors import OrderopsError, UsageError
-from orderops.release import Build, Copy, build_and_push, image_of, images, pinned, ready
-from orderops.release_builder import builder
+from orderops.release import Build, Copy, image_of, images, pinned, ready
 from orderops.release_content import content_tag
-
-REPOSITORY = "orderops-dev-orders"
-HOST = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
-PASSWORD = "123456789012-auth-token"  # what the emulator's token holds
-SCRIPT = f"""#!{sys.executable}
-import json, os, sys
-from pathlib import Path
-name, arguments = Path(sys.argv[0]).name, sys.argv[1:]
-folder = Path(sys.argv[0]).parent
-given = sys.stdin.read()
-with (folder / "heard").open("a") as log:
-    log.write(json.dumps([name, arguments, given]) + "\\n")
-verb = next(each for each in arguments if each in ("version", "info", "build", "tag", "login", "push"))
-if "--config" in arguments:
-    (folder / f"config-at-{{verb}}").write_text((Path(arguments[1]) / "config.json").read_text())
-print({{"version": "28.2.2"}}.get(verb, f"{{verb}} done"))
-print(f"the password is {{given}}" if given else "", file=sys.stderr)
-broken = folder / f"{{name}}-{{verb}}-fails"
-if broken.exists():
-    print(broken.read_text(), file=sys.stderr)
-    sys.exit(125)
-"""
-
-
-class Bench:
-    """A folder that is the whole PATH, with builders that only write down what they hear."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def add(self, name: str) -> None:
-        (self.folder / name).write_text(SCRIPT)
-        (self.folder / name).chmod(0o755)
-
-    def breaks(self, name: str, verb: str, saying: str) -> None:
-        (self.folder / f"{name}-{verb}-fails").write_text(saying)
-
-    @property
-    def heard(self) -> list[tuple[str, list[str], str]]:
-        log = self.folder / "heard"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-    @property
-    def verbs(self) -> list[str]:
-        known = ("build", "tag", "login", "push")
-        return [each for _, arguments, _ in self.heard for each in arguments if each in known]
+from release_parts import HOST, REPOSITORY, put, silent
 
 
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ORDEROPS_BUILDER", "ORDEROPS_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return Bench(folder)
 
 
 @pytest.fixture
@@ -95,24 +38,6 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def environment(tmp_path: Path, service: str = "", name: str = "dev", more: str = "") -> Environment:
     (tmp_path / f"{name}.toml").write_text(f"{more}\n[services.orders]\n{service}\n")
     return load_environment(name, tmp_path)
-
-
-def put(aws: Aws, repository: str, *tags: str, content: str = "1") -> str:
-    """An image in the emulator's repository, which is made when it is not there; answers its digest."""
-    config = {"mediaType": "application/json", "size": 1, "digest": f"sha256:{content * 64}"}
-    kind = "application/vnd.oci.image.manifest.v1+json"
-    manifest = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}
-    known = [each["repositoryName"] for each in aws.ecr.describe_repositories()["repositories"]]
-    if repository not in known:
-        aws.ecr.create_repository(repositoryName=repository, imageTagMutability="IMMUTABLE")
-    for tag in tags:
-        aws.ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
-    told = aws.ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tags[0]}]) if tags else None
-    return str(told["imageDetails"][0]["imageDigest"]) if told else ""
-
-
-def silent(_line: str) -> None:
-    pass
 
 
 def test_an_image_is_pinned_to_its_digest(aws: Aws) -> None:
@@ -265,170 +190,3 @@ def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path)
     assert "there are no sources here" in told
     assert "--context DIR" in told
     assert str(installed / "orderops/service/Dockerfile") in told
-
-
-def test_a_docker_client_without_an_engine_is_passed_over(bench: Bench) -> None:
-    for name in ("docker", "buildah"):
-        bench.add(name)
-    bench.breaks("docker", "version", "Cannot connect to the Docker daemon")
-
-    assert builder().name == "buildah"
-
-
-def test_when_no_builder_works_each_says_why(bench: Bench) -> None:
-    bench.add("docker")
-    bench.breaks("docker", "version", "Cannot connect to the Docker daemon")
-
-    with pytest.raises(OrderopsError) as refusal:
-        builder()
-
-    assert "docker: Cannot connect to the Docker daemon" in refusal.value.message
-    assert "podman: is not installed" in refusal.value.message
-    assert "--image URI" in refusal.value.hint
-
-
-def test_a_builder_can_be_chosen_by_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("docker", "podman"):
-        bench.add(name)
-
-    assert builder().name == "docker"
-    monkeypatch.setenv("ORDEROPS_BUILDER", "podman")
-    assert builder().name == "podman"
-    monkeypatch.setenv("ORDEROPS_BUILDER", "buildah")
-    with pytest.raises(OrderopsError, match="buildah: is not installed"):
-        builder()
-    monkeypatch.setenv("ORDEROPS_BUILDER", "kaniko")
-    with pytest.raises(UsageError, match="'kaniko' is no image builder"):
-        builder()
-
-
-@pytest.fixture
-def build(aws: Aws, tmp_path: Path, sources: Path) -> Build:
-    """What is to be built, with the repository there."""
-    put(aws, REPOSITORY)
-    pending = images(aws, environment(tmp_path, 'dockerfile = "Dockerfile"'), {})["orders"].pending
-    assert isinstance(pending, Build)
-    return pending
-
-
-class Registry:
-    """Listens to what is said, and has the image from a certain line on."""
-
-    def __init__(self, aws: Aws, build: Build, arrives: str) -> None:
-        self.lines: list[str] = []
-        self._aws, self._build, self._arrives = aws, build, arrives
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-        if line.startswith(self._arrives):
-            put(self._aws, REPOSITORY, self._build.tag)
-
-
-@pytest.mark.parametrize("name", ["docker", "podman", "buildah"])
-def test_an_image_is_built_for_the_platform_of_the_tasks_and_pushed(
-    aws: Aws, build: Build, bench: Bench, name: str
-) -> None:
-    bench.add(name)
-    say = Registry(aws, build, "push done")
-
-    uri = build_and_push(aws, build, say)
-
-    assert uri == pinned(aws, REPOSITORY, build.tag)
-    assert "build done" in say.lines
-    (asked,) = (arguments for _, arguments, _ in bench.heard if "build" in arguments)
-    assert asked[asked.index("--platform") + 1] == "linux/amd64"
-    assert bench.verbs == ["build", *(["tag"] if name == "docker" else []), "login", "push"]
-    assert f"{HOST}/{REPOSITORY}:{build.tag}" in bench.heard[-1][1][-1]
-
-
-@pytest.mark.parametrize("name", ["docker", "podman", "buildah"])
-def test_the_registrys_password_goes_through_standard_input_and_nowhere_else(
-    aws: Aws, build: Build, bench: Bench, name: str
-) -> None:
-    bench.add(name)
-    bench.breaks(name, "login", f"denied: {PASSWORD}")
-    lines: list[str] = []
-
-    with pytest.raises(OrderopsError) as refusal:
-        build_and_push(aws, build, lines.append)
-
-    assert [given for _, _, given in bench.heard if given] == [PASSWORD]
-    assert "denied" in refusal.value.message
-    said = json.dumps([lines, refusal.value.message, refusal.value.hint, [each for _, each, _ in bench.heard]])
-    assert PASSWORD not in said
-    assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode() not in said
-
-
-def test_docker_pushes_with_the_operators_engine_and_none_of_their_logins(
-    aws: Aws, build: Build, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = tmp_path / "docker-config"
-    (own / "contexts").mkdir(parents=True)
-    (own / "config.json").write_text(json.dumps({"currentContext": "colima", "credsStore": "keychain"}))
-    monkeypatch.setenv("DOCKER_CONFIG", str(own))
-    bench.add("docker")
-
-    build_and_push(aws, build, Registry(aws, build, "push done"))
-
-    private: dict[str, Any] = json.loads((bench.folder / "config-at-push").read_text())
-    assert private == {"currentContext": "colima", "auths": {HOST: {}}}
-    folders = {each[each.index("--config") + 1] for _, each, _ in bench.heard if "--config" in each}
-    assert not any(Path(folder).exists() for folder in folders)
-
-
-def test_an_image_that_is_there_is_neither_built_nor_pushed(aws: Aws, build: Build, bench: Bench) -> None:
-    digest = put(aws, REPOSITORY, build.tag)
-
-    assert build_and_push(aws, build, silent) == f"{HOST}/{REPOSITORY}@{digest}"
-    assert bench.heard == []
-
-
-def test_a_push_that_somebody_else_won_is_as_good(aws: Aws, build: Build, bench: Bench) -> None:
-    bench.add("podman")
-    bench.breaks("podman", "push", "tag invalid: the image tag already exists and is immutable")
-
-    assert build_and_push(aws, build, Registry(aws, build, "pushing to")) == pinned(aws, REPOSITORY, build.tag)
-
-
-def test_a_failed_build_shows_the_last_lines_and_the_command(aws: Aws, build: Build, bench: Bench) -> None:
-    bench.add("buildah")
-    bench.breaks("buildah", "build", "no such file: orders")
-
-    with pytest.raises(OrderopsError, match="buildah ended with 125") as refusal:
-        build_and_push(aws, build, silent)
-
-    assert "no such file: orders" in refusal.value.message
-    assert refusal.value.hint.startswith("it was asked: buildah build")
-
-
-def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: Build, bench: Bench) -> None:
-    bench.add("podman")
-
-    def edit(line: str) -> None:
-        if line == "build done":
-            (build.context / "orders").write_text("2")
-
-    with pytest.raises(OrderopsError, match="the sources changed"):
-        build_and_push(aws, build, edit)
-
-    assert "push" not in bench.verbs
-
-
-def test_a_push_that_nobody_sees_is_not_taken_for_done(aws: Aws, build: Build, bench: Bench) -> None:
-    bench.add("podman")
-
-    with pytest.raises(OrderopsError, match="is not seen yet"):
-        build_and_push(aws, build, silent)
-
-
-def test_without_its_repository_an_image_is_not_even_built(
-    aws: Aws, tmp_path: Path, sources: Path, bench: Bench
-) -> None:
-    bench.add("podman")
-    choices = images(aws, environment(tmp_path, 'dockerfile = "Dockerfile"'), {})
-
-    with pytest.raises(OrderopsError, match=f"ecr-repository/{REPOSITORY} is not there") as refusal:
-        ready(aws, choices, silent)
-
-    assert refusal.value.hint == "create it first: orderops infra apply --env dev"
-    assert bench.heard == []
