@@ -81,4 +81,4 @@ def to_pairs(tags: Tags, key: str = "Key", value: str = "Value") -> list[dict[st
 
 def from_pairs(pairs: Iterable[Mapping[str, str]] | None, key: str = "Key", value: str = "Value") -> dict[str, str]:
     """Tags from AWS's list of key and value, without AWS's own."""
-    return {pair[key]: pair[value] for pair in pairs or () if not pair[key].startswith("aws:")}
+    return {pair[key]: pair.get(value, "") for pair in pairs or () if not pair[key].startswith("aws:")}

@@ -11,8 +11,8 @@ from time import monotonic
 from typing import Any, get_args, get_type_hints
 
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing
-from orderops.errors import AwsError, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
-from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.errors import AwsError, Interrupted, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State, unknown_in
 from orderops.schedule import Ended, Job, Watch, carry_out
 from orderops.survey import Owned, Survey
 
@@ -88,14 +88,15 @@ def keep(
     sent: Step | None = None
     settled_since = False
     absent_until = 0.0
-    look = survey.find
+    reason = ""
+    look = survey.look_again if resource in outputs else survey.find
     watch = _Patience(resource.address, limits.patience or resource.patience, limits.trouble)
     while True:
         try:
             desired = resource.desired(outputs)
             live = look(resource, desired)
             look = survey.look_again
-            if live and _unsteady(resource, live) and not dry_run:
+            if live and live.state in (State.PENDING, State.GOING) and not dry_run:
                 settled_since = True
                 yield watch.waits(live.status or live.state)
                 continue
@@ -107,14 +108,19 @@ def keep(
                 if live:
                     outputs[resource] = live
                 return taken
+            if unknown_in(desired):
+                raise _without_needs(resource, outputs)
             if live:
-                if sent and settled_since and sent.changes == step.changes:
-                    raise _undone(resource, survey, live, step)
+                if sent and settled_since and (bad := _came_back(resource, sent, step)):
+                    raise _undone(resource, survey, live, bad)
                 change(resource, survey, live, {key: asked for key, (_, asked) in step.changes.items()})
                 sent, settled_since = step, False
+                reason = f"{step.action} of {', '.join(step.changes)} sent"
             elif monotonic() >= absent_until:
-                absent_until = monotonic() + create(resource, survey, desired, limits)
-            reason = watch.waits(f"{step.action} sent")
+                seconds, reason = create(resource, survey, desired, limits)
+                absent_until = monotonic() + seconds
+                sent, settled_since = step, False
+            watch.waits(reason)
         except AwsError as error:
             reason = watch.troubled(error, why_look_again(error, resource.passing))
         yield reason
@@ -125,6 +131,8 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     address = resource.address
     if live is None or live.state is State.GOING:
         return Step(address, Action.CREATE, {key: (None, value) for key, value in desired.items() if value is not None})
+    if live.state is State.FAILED:
+        return Step(address, Action.UPDATE, refusal=_failed(resource, live))
     there = {key: live.properties.get(key) for key in desired}
     changes = {key: (there[key], desired[key]) for key in desired if there[key] != desired[key]}
     told = live.tags or {}
@@ -142,15 +150,15 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     return Step(address, action, changes, effect, refusal)
 
 
-def create(resource: Resource, survey: Survey, desired: Properties, limits: Limits) -> float:
-    """Send a create once, and say for how many seconds absence then proves nothing."""
+def create(resource: Resource, survey: Survey, desired: Properties, limits: Limits) -> tuple[float, str]:
+    """Send a create once, and say for how many seconds absence then proves nothing, and why."""
     try:
         resource.create(survey.aws.once, desired, survey.claim(resource))
     except AwsError as error:
         if error.meaning is Meaning.LOST:
-            return limits.seen_within.total_seconds()
+            return limits.seen_within.total_seconds(), why_look_again(error, frozenset())
         raise
-    return float("inf")
+    return float("inf"), "create sent"
 
 
 def change(resource: Resource, survey: Survey, live: Live, changed: Mapping[str, Any]) -> None:
@@ -164,6 +172,8 @@ def change(resource: Resource, survey: Survey, live: Live, changed: Mapping[str,
 
 def why_look_again(error: AwsError, passing: frozenset[str]) -> str:
     """What to wait for after this error; raises it when no look will explain it."""
+    if error.code == "Unreachable":
+        return "AWS to be reachable"
     if error.meaning is Meaning.LATER:
         return f"AWS to be less busy ({error.code})"
     if error.meaning is Meaning.LOST:
@@ -214,7 +224,7 @@ def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Co
             live = survey.look_again_at(owned)
             if live is None:
                 break
-            if live.state in (State.READY, State.FAILED):
+            if live.state in owned.kind.removable:
                 owned.kind.delete(survey.aws, live)
             reason = watch.waits(live.status or "delete sent")
         except AwsError as error:
@@ -313,18 +323,33 @@ class _Patience:
             )
 
 
-def _unsteady(resource: Resource, live: Live) -> bool:
-    if live.state is State.FAILED:
-        raise OrderopsError(
-            f"{live.id or live.name} is {live.status or 'failed'}",
-            f"when it holds nothing: orderops down --only {resource.address}; then the same command again",
-        )
-    return live.state in (State.PENDING, State.GOING)
+def _failed(resource: Resource, live: Live) -> OrderopsError:
+    return OrderopsError(
+        f"{live.id or live.name} is {live.status or 'failed'}",
+        f"when it holds nothing: orderops down --only {resource.address}; then the same command again",
+    )
 
 
-def _undone(resource: Resource, survey: Survey, live: Live, step: Step) -> OrderopsError:
-    why = type(resource).why_undone(survey.aws, live)
-    what = f"{', '.join(step.changes)} was accepted and is back as it was"
+def _without_needs(resource: Resource, outputs: Outputs) -> OrderopsError:
+    missing = sorted(need.address for need in resource.needs() if need not in outputs)
+    named = ", ".join(missing) or "something it is told of"
+    return OrderopsError(f"needs {named}, which is not there", "orderops up makes everything that is declared")
+
+
+def _came_back(resource: Resource, sent: Step, step: Step) -> str:
+    """What is wrong with a change that AWS took, worked on, and did not keep."""
+    ended = [f"{key} ended {step.changes[key][0]}" for key in resource.outcomes if key in step.changes]
+    undone = sent.action is not Action.CREATE and all(
+        sent.changes.get(key) == pair for key, pair in step.changes.items()
+    )
+    return ", ".join(ended) or (f"{', '.join(step.changes)} was accepted and is back as it was" if undone else "")
+
+
+def _undone(resource: Resource, survey: Survey, live: Live, what: str) -> OrderopsError:
+    try:
+        why = type(resource).why_undone(survey.aws, live)
+    except AwsError as error:
+        why = f"(why is not known: {error.message})"
     return OrderopsError(f"{what}: {why}" if why else what, "mend the cause; then the same command again")
 
 
@@ -338,7 +363,7 @@ def _refusal(
     told = live.tags or {}
     if standing is Standing.FOREIGN:
         owner = f"{told.get(ENVIRONMENT)} {told.get(ADDRESS, '')}".strip()
-        return NotOurs(f"{live.id} belongs to {owner}", "two environments share a name or a place: change one of them")
+        return NotOurs(f"{live.id} belongs to {owner}", "two of them share a name or a place: change one of them")
     if standing is Standing.ADOPTABLE and not adopt:
         return NotOurs(
             f"{live.id} is there and has no owner", f"take it over, after a look: --adopt {resource.address}"
@@ -356,12 +381,16 @@ def _refusal(
 
 def _steps(ends: Iterator[Ended[Step]], count: int) -> Iterator[Step]:
     failures: dict[str, OrderopsError] = {}
-    done = 0
-    for ended in ends:
-        if ended.refusal is not None:
-            failures[ended.name.split(" ")[0]] = ended.refusal
-        elif ended.result is not None:
-            done += 1
-            yield ended.result
+    left = count
+    try:
+        for ended in ends:
+            left -= 1
+            if ended.refusal is not None:
+                failures[ended.name.split(" ")[0]] = ended.refusal
+            elif ended.result is not None:
+                yield ended.result
+    except Interrupted as stop:
+        stop.message = "\n".join([stop.message, *(f"{address}: {each.message}" for address, each in failures.items())])
+        raise
     if failures:
-        raise Unfinished(failures, count - done - len(failures))
+        raise Unfinished(failures, left)

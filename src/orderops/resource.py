@@ -106,8 +106,8 @@ class Output:
     def read(self, outputs: Outputs) -> str:
         """The value, or *(known after apply)*."""
         live = outputs[self.resource]
-        value = live.id if self.key == "id" else live.arn if self.key == "arn" else live.properties[self.key]
-        return self.form.format(value)
+        value = live.id if self.key == "id" else live.arn if self.key == "arn" else live.properties.get(self.key)
+        return self.form.format(UNKNOWN if value is None else value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +121,10 @@ class Resource(ABC):
     """Error codes after which the next look decides: `Code`, or `Code: words of the message`."""
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Properties that AWS cannot change on a living resource."""
+    outcomes: ClassVar[frozenset[str]] = frozenset()
+    """Properties that tell how a change ended; a run whose change ended badly says so and stops."""
+    removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.FAILED})
+    """The states in which AWS takes a delete."""
     effects: ClassVar[Mapping[str, Effect]] = {}
     """What a change of a property does, where it is not safe."""
     way_round: ClassVar[str] = ""

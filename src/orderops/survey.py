@@ -65,8 +65,10 @@ class Survey:
 
     def find(self, resource: Resource, desired: Properties) -> Live | None:
         """The resource as the listing of its kind tells it, with detail and tags."""
-        lives = self._listings[type(resource)]() if type(resource) in self._listings else []
-        return self._complete(self._shared, resource, _pick(resource, lives), desired, self._tags)
+        listing = self._listings.get(type(resource))
+        if listing is None:
+            return self.look_again(resource, desired)
+        return self._complete(self._shared, resource, _pick(resource, listing()), desired, self._tags)
 
     def look_again(self, resource: Resource, desired: Properties) -> Live | None:
         """The resource as it is now, by a listing of it alone."""

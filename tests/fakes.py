@@ -1,0 +1,277 @@
+"""A small AWS in a dictionary, with every trouble that the real one makes, and kinds that live in it."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from typing import Any, ClassVar
+
+from orderops.aws import Aws, every
+from orderops.claim import ENVIRONMENT, Claim, Tags
+from orderops.engine import Limits, Step, reconcile
+from orderops.errors import AwsError, Meaning
+from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.survey import Survey
+
+QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), patience=timedelta(seconds=4))
+READS = ("list", "place", "tags_of", "why", "get_resources")
+
+
+@dataclass
+class Record:
+    """One thing that is there; the numbers count down by one at each look."""
+
+    id: str
+    kind: str
+    name: str
+    settings: dict[str, Any]
+    tags: dict[str, str]
+    unseen: int = 0
+    pending: int = 0
+    going: int | None = None
+    state: State = State.READY
+    comes_back: dict[str, Any] | None = None
+
+    def look(self) -> State | None:
+        """What a listing sees of it now; nothing when it is not seen yet, or gone."""
+        if self.going is not None:
+            self.going -= 1
+            return State.GOING if self.going >= 0 else None
+        if self.unseen > 0:
+            self.unseen -= 1
+            return None
+        if self.pending > 0:
+            self.pending -= 1
+            return State.PENDING
+        if self.comes_back is not None:
+            self.settings, self.comes_back = self.comes_back, None
+        return self.state
+
+
+@dataclass
+class Manners:
+    """How the world behaves."""
+
+    unseen_after_create: int = 0
+    pending_after_create: int = 0
+    pending_after_update: int = 0
+    going_after_delete: int = 0
+    rolls_back: bool = False
+    made_instead: dict[str, Any] = field(default_factory=dict)
+    """Whatever a create asks for, this is what it makes."""
+
+
+class World(Aws):
+    """An AWS whose things live here; `trouble` is met by the next calls of an operation, one each."""
+
+    def __init__(self) -> None:
+        super().__init__("nowhere")
+        self.things: dict[str, Record] = {}
+        self.index: dict[str, dict[str, str]] = {}
+        self.manners = Manners()
+        self.calls: list[str] = []
+        self.trouble: dict[str, list[tuple[AwsError, bool]]] = defaultdict(list)
+        self.at: dict[str, Callable[[str], object]] = {}
+        self.lock = threading.RLock()
+        self.ids = count(1)
+
+    @property
+    def changes(self) -> list[str]:
+        """The calls that were made to change something, in their order."""
+        return [call for call in self.calls if not call.startswith(READS)]
+
+    def add(self, name: str, kind: str = "thing", *, tags: Mapping[str, str] | None = None, **settings: Any) -> Record:
+        """Something that stands there from the beginning."""
+        made = Record(
+            f"{name}#{next(self.ids)}", kind, name, {"Size": 1, "Shape": "round", **settings}, {**(tags or {})}
+        )
+        self.things[made.id] = made
+        return made
+
+    def called(self, name: str) -> list[Record]:
+        """What bears this name and is not gone."""
+        return [each for each in self.things.values() if each.name == name and each.going is None]
+
+    def meets(
+        self, operation: str, code: str, *, meaning: Meaning = Meaning.NO, took: bool = False, text: str = ""
+    ) -> None:
+        """The next call of that operation ends with this error, whether or not it took effect."""
+        self.trouble[operation].append((AwsError(f"fake.{operation}", code, text, meaning), took))
+
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+        if operation in self.at:
+            self.at[operation](params.get("name", ""))
+        with self.lock:
+            self.calls.append(f"{operation} {params.get('name', '')}".strip())
+            error, took = self.trouble[operation].pop(0) if self.trouble[operation] else (None, True)
+            answer = getattr(self, f"_{operation}")(**params) if took else None
+            if error:
+                raise error
+            return [answer] if pages else answer
+
+    def _list(self, kind: str, name: str = "") -> Any:
+        found = [(each, each.look()) for each in self.things.values() if each.kind == kind]
+        return {"Things": [(each, state) for each, state in found if state and each.name.startswith(name)]}
+
+    def _place(self, name: str) -> Any:
+        return {"Things": [(each, each.state) for each in self.called(name)]}
+
+    def _tags_of(self, id: str) -> Any:
+        return dict(self.things[id].tags)
+
+    def _create(self, kind: str, name: str, settings: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        made = self.add(name, kind, tags=tags, **settings)
+        made.unseen, made.pending = self.manners.unseen_after_create, self.manners.pending_after_create
+        made.settings |= self.manners.made_instead
+
+    def _update(self, id: str, name: str, settings: Mapping[str, Any]) -> None:
+        there = self.things[id]
+        there.comes_back = dict(there.settings) if self.manners.rolls_back else None
+        there.settings |= settings
+        there.pending = self.manners.pending_after_update
+
+    def _tag(self, id: str, name: str, tags: Mapping[str, str]) -> None:
+        self.things[id].tags |= tags
+
+    def _delete(self, id: str, name: str) -> None:
+        self.things[id].going = self.manners.going_after_delete
+
+    def _why(self, id: str, name: str) -> Any:
+        return "exited with 1"
+
+    def _get_resources(self, **_: Any) -> Any:
+        told = [
+            {"ResourceARN": arn, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            for arn, tags in self.index.items()
+        ]
+        return {"ResourceTagMappingList": told}
+
+
+@dataclass(frozen=True, eq=False)
+class Thing(Resource):
+    """Found by its name, with its tags; cannot change its shape, and loses data when it shrinks."""
+
+    size: int = 1
+    shape: str = "round"
+    on: tuple[Resource, ...] = ()
+
+    kind: ClassVar[str] = "thing"
+    passing: ClassVar[frozenset[str]] = frozenset({"Busy", "NotYet: the role"})
+    immutable: ClassVar[frozenset[str]] = frozenset({"Shape"})
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=claim.name):
+            yield live(raw, state, dict(raw.tags))
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {"Size": self.size, "Shape": self.shape, "On": [outputs[each].id for each in self.on]}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        aws.fake.create(kind=self.kind, name=self.name, settings=desired, tags=claim.tags)
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        aws.fake.update(id=live.id, name=self.name, settings=changed)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        aws.fake.tag(id=live.id, name=live.name, tags=tags)
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        aws.fake.delete(id=live.id, name=live.name)
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        return f"{live.properties['Size']} GB" if live.properties["Size"] > 10 else ""
+
+    @classmethod
+    def why_undone(cls, aws: Aws, live: Live) -> str:
+        return str(aws.fake.why(id=live.id, name=live.name))
+
+    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+        return Effect.LOSES if key == "Size" and desired < live else super().effect(key, live, desired)
+
+
+@dataclass(frozen=True, eq=False)
+class Untold(Thing):
+    """Its listing tells no tags: the index does, late, and the thing itself."""
+
+    kind: ClassVar[str] = "untold"
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=claim.name):
+            yield live(raw, state, None)
+
+    @classmethod
+    def tags(cls, aws: Aws, live: Live) -> Tags:
+        return dict(aws.fake.tags_of(id=live.id))
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(Thing):
+    """Has no name in AWS: it is found by its tags, and by where it would stand."""
+
+    base: Thing | None = None
+
+    kind: ClassVar[str] = "placed"
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        for raw, state in every(aws.fake.list, "Things", kind=cls.kind):
+            if raw.tags.get(ENVIRONMENT) == claim.environment:
+                yield live(raw, state, dict(raw.tags), name="")
+
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        found = aws.fake.place(name=self.name)["Things"]
+        return next((live(raw, state, dict(raw.tags)) for raw, state in found), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Ended(Thing):
+    """Tells how its last change ended."""
+
+    kind: ClassVar[str] = "ended"
+    outcomes: ClassVar[frozenset[str]] = frozenset({"Ending"})
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {**super().desired(outputs), "Ending": "well"}
+
+
+KINDS: tuple[type[Resource], ...] = (Thing, Untold, Placed, Ended)
+
+
+def live(raw: Record, state: State, tags: Tags | None, name: str | None = None) -> Live:
+    """A record as its kind's listing tells it."""
+    named = raw.name if name is None else name
+    return Live(raw.id, {"On": [], **raw.settings}, tags, named, f"arn:{raw.id}", state, f"it is {state}")
+
+
+def ours(name: str, kind: str = "thing") -> dict[str, str]:
+    """The tags of a thing that this environment made."""
+    return Claim("dev", f"{kind}/{name}", name).tags
+
+
+@dataclass
+class Operator:
+    """Plans and applies in one world."""
+
+    world: World
+    limits: Limits = field(default=QUICK)
+    outputs: Outputs | None = None
+
+    def up(self, *resources: Resource, dry_run: bool = False, adopt: Collection[str] = ()) -> dict[str, Step]:
+        """The steps by name."""
+        steps = reconcile(
+            resources, self.survey(), dry_run=dry_run, adopt=adopt, limits=self.limits, outputs=self.outputs
+        )
+        return {step.address.partition("/")[2]: step for step in steps}
+
+    def survey(self) -> Survey:
+        """A fresh look."""
+        return Survey(self.world, "dev", KINDS)
