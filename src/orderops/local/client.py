@@ -108,7 +108,7 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
 
 def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
     place.forget_refusal()
-    waiting("starting the local environment")
+    waiting("local environment")
     with place.log.open("ab") as log:
         begun = place.log.stat().st_size
         process = subprocess.Popen(
@@ -167,7 +167,7 @@ def _end(place: Place, waiting: Callable[[str], None]) -> None:
     told = place.announced()
     if not told or not _alive(told):
         return
-    waiting("stopping the local environment")
+    waiting("local environment to stop")
     process = psutil.Process(told["pid"])
     process.terminate()
     deadline = time.monotonic() + STOP_WITHIN

@@ -63,10 +63,14 @@ class Database(threading.Thread):
             home / "server", administrator=ADMINISTRATOR, segment_megabytes=1, settings=self._settings()
         )
 
-    def close(self) -> None:
-        """Shut the server down; the instance stays what it is."""
+    def let_go(self) -> None:
+        """Begin no further step."""
         self._closing = True
         self.wake.set()
+
+    def close(self) -> None:
+        """Shut the server down; the instance stays what it is."""
+        self.let_go()
         self.join()
         if not self.gone:
             self.server.stop()
@@ -93,7 +97,7 @@ class Database(threading.Thread):
         match self.instance.status:
             case "available":
                 self._keep()
-            case "creating" | "starting" | "incompatible-network" | "failed":
+            case "creating" | "starting" | "modifying" | "incompatible-network" | "failed":
                 self._start()
                 self._settle("available")
             case "stopping":
@@ -273,6 +277,8 @@ class Databases:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
+        for database in list(self._known.values()):
+            database.let_go()
         for database in list(self._known.values()):
             database.close()
 

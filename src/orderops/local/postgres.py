@@ -49,12 +49,12 @@ class PostgresServer:
         segment_megabytes: int = 16,
         bindir: Path | None = None,
     ) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()
         self.settings = dict(settings or {})
         self.administrator = administrator
         self.segment_megabytes = segment_megabytes
-        self.data = directory / "data"
-        self.log = directory / "postgres.log"
+        self.data = self.directory / "data"
+        self.log = self.directory / "postgres.log"
         self.account = server_account()
         self._bindir = bindir
         self._port = port
@@ -113,7 +113,7 @@ class PostgresServer:
         if self.created:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._remove_data()
+        shutil.rmtree(self.data, ignore_errors=True)
         password = secrets.token_urlsafe(24)
         self._write("password", password)
         with suppress(FileNotFoundError):
@@ -226,12 +226,6 @@ class PostgresServer:
             raise OrderopsError(f"pg_basebackup of {self.directory}: {_last_line(done.stderr)}", f"read {self.log}")
         half.replace(target)
 
-    def reload(self) -> None:
-        """Take up changed settings, as far as that goes without a restart."""
-        self._write("server.conf", self._conf(self.port))
-        if process := self.process():
-            process.send_signal(signal.SIGHUP)
-
     def _conf(self, port: int) -> str:
         # No socket file: its path may be at most 107 characters long, and a data folder's is often longer.
         settings = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": "", **self.settings}
@@ -317,9 +311,6 @@ class PostgresServer:
                 return True
             time.sleep(0.02)
         return False
-
-    def _remove_data(self) -> None:
-        shutil.rmtree(self.data, ignore_errors=True)
 
     def _program(self, name: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
         return run_program(self.bindir / name, *arguments, folder=self.directory, account=self.account, secret=secret)

@@ -15,7 +15,8 @@ from orderops.local.processes import Processes, kill_orphans, new_lines
 from orderops.local.targets import Targets
 from orderops.local.task_start import CannotStart, definition, launch, prepare
 
-KEPT_EVENTS_OF_A_STREAM = 5000
+KEPT_EVENTS_OF_A_STREAM = 2000
+KEPT_STREAMS_OF_A_GROUP = 30
 log = logging.getLogger(__name__)
 
 
@@ -175,7 +176,11 @@ class Tasks:
         events = [{"timestamp": now, "message": line} for line in lines]
         backend.put_log_events(run.log_group, run.log_stream, events)
         stream = backend.groups[run.log_group].streams[run.log_stream]
+        # All of it is written to the memory again and again; the files beside it keep the rest.
         del stream.events[:-KEPT_EVENTS_OF_A_STREAM]
+        streams = backend.groups[run.log_group].streams
+        for name in list(streams)[:-KEPT_STREAMS_OF_A_GROUP]:
+            del streams[name]
         return True
 
     def _task_of(self, run: Run) -> Task | None:
