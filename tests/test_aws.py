@@ -238,6 +238,19 @@ def test_an_answer_that_did_not_come_whole_is_lost(answer: bytes) -> None:
     assert told.value.meaning is Meaning.LOST
 
 
+@pytest.mark.parametrize("status", [200, 403, 502])
+@pytest.mark.parametrize("call", ["ec2.describe_vpcs", "sqs.list_queues", "iam.list_roles", "s3.list_buckets"])
+def test_a_page_of_someone_else_is_no_answer_that_says_there_is_nothing(status: int, call: str) -> None:
+    answers = Answers((status, '<?xml version="1.0"?>\n<!DOCTYPE html>\n<html><body>Log in first</body></html>'))
+    service, operation = call.split(".")
+
+    with pytest.raises(AwsError, match=f"{call}: .*HTTP {status}") as told:
+        getattr(getattr(answers.aws.once, service), operation)()
+
+    assert told.value.meaning is Meaning.LOST
+    assert told.value.hint == "is the network there, and AWS_ENDPOINT_URL right? orderops doctor"
+
+
 def test_pages_are_read_to_the_end() -> None:
     first = "<Roles><member><RoleName>a</RoleName></member></Roles><IsTruncated>true</IsTruncated><Marker>next</Marker>"
     second = "<Roles><member><RoleName>b</RoleName></member></Roles>"

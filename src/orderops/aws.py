@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -44,6 +45,7 @@ LATER_CODES = frozenset(
 # AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
 LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READ_ATTEMPTS = 5
+PAGE = re.compile(rb"\s*<(\?xml[^>]*>\s*<)?(!doctype html|html)", re.IGNORECASE)
 EXPIRED_CODES = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "LoginRefreshRequired"}
 )
@@ -58,7 +60,7 @@ HINTS = {
     "UnrecognizedClientException": "these credentials are not known to AWS: orderops doctor",
     "SignatureDoesNotMatch": "the secret key or this machine's clock is wrong: orderops doctor",
     "CredentialRetrievalError": "the source of these credentials gives none: orderops doctor",
-    "Unreachable": "is the network there, and AWS_ENDPOINT_URL right? orderops doctor",
+    **dict.fromkeys(("Unreachable", "LostAnswer"), "is the network there, and AWS_ENDPOINT_URL right? orderops doctor"),
     "SSLError": "is there a proxy with a certificate of its own? AWS_CA_BUNDLE names it",
 }
 
@@ -129,7 +131,8 @@ class Aws:
         except BotoCoreError as error:
             raise _unheard(f"{service}.{operation}", error) from None
         except ResponseParserError as error:  # a proxy's page, or half an answer
-            raise AwsError(f"{service}.{operation}", "LostAnswer", str(error), Meaning.LOST) from None
+            call, text = f"{service}.{operation}", str(error).partition("\n")[0]
+            raise AwsError(call, "LostAnswer", text, Meaning.LOST, hint=HINTS["LostAnswer"]) from None
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,17 @@ class _Clients:
                         raise
                     hint = "an endpoint is a URL such as http://127.0.0.1:5000; is AWS_ENDPOINT_URL one?"
                     raise AwsError(service, "InvalidEndpoint", str(error), Meaning.NO, hint=hint) from None
+                self._made[service, attempts].meta.events.register("before-parse", _refuse_pages)
             return self._made[service, attempts]
+
+
+def _refuse_pages(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """A page with HTTP 200, such as a proxy's login, would be read as an answer that says: there is nothing."""
+    from botocore.parsers import ResponseParserError
+
+    body, status = response_dict["body"], response_dict["status_code"]
+    if status < 500 and isinstance(body, bytes) and PAGE.match(body[:1000]):
+        raise ResponseParserError(f"HTTP {status} with a page that is not an answer of AWS")
 
 
 def _refused(call: str, error: Any) -> AwsError:
@@ -224,8 +237,10 @@ def _refused(call: str, error: Any) -> AwsError:
         meaning = Meaning.LATER
     elif code in LOST_CODES or status >= 500:
         meaning = Meaning.LOST
-    text = str(told.get("Message", "")).strip()
-    return AwsError(call, code, text, meaning, request_id=str(meta.get("RequestId", "")), hint=HINTS.get(code, ""))
+    text, hint = str(told.get("Message", "")).strip(), HINTS.get(code, "")
+    if status >= 500 and (code in ("", "Unknown") or PAGE.match(text.encode())):
+        code, text, hint = f"HTTP {status}", "what answered does not speak as AWS does", HINTS["Unreachable"]
+    return AwsError(call, code, text, meaning, request_id=str(meta.get("RequestId", "")), hint=hint)
 
 
 def _unheard(call: str, error: Exception) -> AwsError:
