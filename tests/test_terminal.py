@@ -10,7 +10,7 @@ from rich.console import Console
 
 from orderops import terminal
 from orderops.engine import Action, Step
-from orderops.errors import OrderopsError, ReplacementRequired
+from orderops.errors import OrderopsError, ReplacementRequired, Unfinished
 from orderops.resource import Effect
 from orderops.terminal_progress import Progress
 
@@ -19,6 +19,37 @@ def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFix
     terminal.show_refusal(OrderopsError("no environment is named 'qa'", "environments here: dev, prod"))
 
     assert capsys.readouterr().err == "error: no environment is named 'qa'\n hint: environments here: dev, prod\n"
+
+
+def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    arn = "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:orderops/dev/database"
+
+    terminal.tell(arn)
+    terminal.say(arn)
+
+    assert capsys.readouterr() == (f"{arn}\n", f"{arn}\n")
+
+
+def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    expired = {address: OrderopsError("the token expired", "renew it") for address in ("thing/b", "thing/a")}
+
+    terminal.show_unfinished(Unfinished({**expired, "thing/c": OrderopsError("is there", "--adopt thing/c")}, 4))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "x thing/a: the token expired",
+        "x thing/b: the token expired",
+        "    hint: renew it",
+        "x thing/c: is there",
+        "    hint: --adopt thing/c",
+        "error: 3 steps stopped; 4 more wait for them; the rest is done",
+        " hint: after that, the same command goes on from here",
+    ]
+
+
+def test_a_plan_that_could_not_look_does_not_claim_to_have_done_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_unfinished(Unfinished({"thing/a": OrderopsError("may not be read")}, 2, dry_run=True))
+
+    assert "error: 1 step stopped; 2 more wait for them; nothing was changed" in capsys.readouterr().err
 
 
 def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def reconcile(
         for address, resource in declared.items()
     }
     ends = carry_out(courses, needs, urgency=_urgency(declared, needs), watch=watch)
-    yield from _steps(ends, len(courses))
+    yield from _steps(ends, len(courses), dry_run=dry_run)
 
 
 def keep(
@@ -211,7 +211,8 @@ def destroy(
         name: {user for user, using in zip(names, going, strict=True) if _stands_on(using.kind, owned.kind)}
         for name, owned in zip(names, going, strict=True)
     }
-    yield from _steps(carry_out(courses, needs, watch=lambda name, why: watch(name.split(" ")[0], why)), len(courses))
+    ends = carry_out(courses, needs, watch=lambda name, why: watch(name.split(" ")[0], why))
+    yield from _steps(ends, len(courses), dry_run=dry_run)
 
 
 def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Course:
@@ -379,7 +380,7 @@ def _refusal(
     return None
 
 
-def _steps(ends: Iterator[Ended[Step]], count: int) -> Iterator[Step]:
+def _steps(ends: Iterator[Ended[Step]], count: int, *, dry_run: bool) -> Iterator[Step]:
     failures: dict[str, OrderopsError] = {}
     left = count
     try:
@@ -393,4 +394,4 @@ def _steps(ends: Iterator[Ended[Step]], count: int) -> Iterator[Step]:
         stop.message = "\n".join([stop.message, *(f"{address}: {each.message}" for address, each in failures.items())])
         raise
     if failures:
-        raise Unfinished(failures, left)
+        raise Unfinished(failures, left, dry_run=dry_run)

@@ -66,15 +66,16 @@ class NotOurs(OrderopsError):
 
 
 class Unfinished(OrderopsError):
-    """Some steps failed; what does not need them is done."""
+    """Some steps failed; what does not need them is done, or in a dry run only looked at."""
 
-    def __init__(self, failures: Mapping[str, OrderopsError], left: int) -> None:
+    def __init__(self, failures: Mapping[str, OrderopsError], left: int, *, dry_run: bool = False) -> None:
         lines = [f"{address}: {error.message}" for address, error in failures.items()]
         hints = list(dict.fromkeys(error.hint for error in failures.values() if error.hint))
         waiting = f"; {left} more wait for them" if left else ""
         super().__init__(f"{len(failures)} of the steps stopped{waiting}\n" + "\n".join(lines), "\n".join(hints))
         self.failures = dict(failures)
         self.left = left
+        self.dry_run = dry_run
 
 
 class Interrupted(OrderopsError):

@@ -47,8 +47,8 @@ STATE_COLOURS = {
     "absent": "dim",
 }
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, emoji=False)  # an ARN may hold what else becomes one, as :secret:
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def show_json(value: Any) -> None:
@@ -205,13 +205,19 @@ def short(duration: timedelta | float) -> str:
 
 
 def show_unfinished(error: Unfinished) -> None:
-    """Each step that stopped, with why and what to do about it."""
+    """Each step that stopped, with why, and what to do about it; a hint that several share is said once."""
+    by_hint: dict[str, list[str]] = {}
     for address, refusal in error.failures.items():
-        err.print(f"[red]x {escape(address)}[/]: {escape(refusal.message)}")
-        for line in refusal.hint.splitlines():
+        by_hint.setdefault(refusal.hint, []).append(address)
+    for hint, addresses in by_hint.items():
+        for address in sorted(addresses):
+            err.print(f"[red]x {escape(address)}[/]: {escape(error.failures[address].message)}")
+        for line in hint.splitlines():
             err.print("    [bold]hint:[/] " + escape(line))
     left = f"; {error.left} more wait for them" if error.left else ""
-    err.print(f"[bold red]error:[/] {len(error.failures)} steps stopped{left}; the rest is done")
+    steps = "1 step" if len(error.failures) == 1 else f"{len(error.failures)} steps"
+    rest = "nothing was changed" if error.dry_run else "the rest is done"
+    err.print(f"[bold red]error:[/] {steps} stopped{left}; {rest}")
     err.print("[bold] hint:[/] after that, the same command goes on from here")
 
 
