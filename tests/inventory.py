@@ -1,0 +1,96 @@
+"""Everything an account holds, tagged or not, by name: what one run leaves can be compared with what another does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+Client = Callable[[str], Any]
+Inventory = Mapping[str, list[str]]
+Thing = dict[str, Any]
+CHOSEN_BY_AWS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# kind: the client, the call with what it answers and its parameters, and what a thing goes by (tag:Name for EC2).
+LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
+    "address": ("ec2", "describe_addresses", "Addresses", {}, ""),
+    "flow log": ("ec2", "describe_flow_logs", "FlowLogs", {}, ""),
+    "internet gateway": ("ec2", "describe_internet_gateways", "InternetGateways", {}, ""),
+    "nat gateway": ("ec2", "describe_nat_gateways", "NatGateways", {}, ""),
+    "route table": ("ec2", "describe_route_tables", "RouteTables", {}, ""),
+    "security group": ("ec2", "describe_security_groups", "SecurityGroups", {}, "GroupName"),
+    "subnet": ("ec2", "describe_subnets", "Subnets", {}, ""),
+    "vpc": ("ec2", "describe_vpcs", "Vpcs", {}, ""),
+    "balancer": ("elbv2", "describe_load_balancers", "LoadBalancers", {}, "LoadBalancerName"),
+    "target group": ("elbv2", "describe_target_groups", "TargetGroups", {}, "TargetGroupName"),
+    "database": ("rds", "describe_db_instances", "DBInstances", {}, "DBInstanceIdentifier"),
+    "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", {}, "DBSubnetGroupName"),
+    "parameters": ("rds", "describe_db_parameter_groups", "DBParameterGroups", {}, "DBParameterGroupName"),
+    "queue": ("sqs", "list_queues", "QueueUrls", {}, ""),
+    "topic": ("sns", "list_topics", "Topics", {}, "TopicArn"),
+    "subscription": ("sns", "list_subscriptions", "Subscriptions", {}, "Endpoint"),
+    "bucket": ("s3", "list_buckets", "Buckets", {}, "Name"),
+    "role": ("iam", "list_roles", "Roles", {}, "RoleName"),
+    "log group": ("logs", "describe_log_groups", "logGroups", {}, "logGroupName"),
+    "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", {}, "AlarmName"),
+    "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
+    "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
+    "cluster": ("ecs", "list_clusters", "clusterArns", {}, ""),
+    "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),
+    "scaling": (
+        "application-autoscaling",
+        "describe_scalable_targets",
+        "ScalableTargets",
+        {"ServiceNamespace": "ecs"},
+        "ResourceId",
+    ),
+}
+
+
+def take_inventory(client: Client) -> Inventory:
+    """What is there, by kind; ids are left out, so that equal runs leave equal inventories."""
+    there = {kind: list(_names(client, kind)) for kind in LISTINGS}
+    there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
+    there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
+    there["service"] = list(_services(client))
+    return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
+
+
+def _names(client: Client, kind: str) -> Iterator[str]:
+    service, call, key, params, name = LISTINGS[kind]
+    for thing in _every(client(service), call, key, **params):
+        if isinstance(thing, str):
+            yield thing.rpartition("/")[2]
+        elif thing.get("State") not in ("deleted", "deleting"):
+            yield str(thing[name] if name else _tagged_name(thing))
+
+
+def _tagged_name(thing: Thing) -> str:
+    """What its tags call it, address and all: a thing without tags goes by nothing."""
+    tags = {tag["Key"]: tag["Value"] for tag in thing.get("Tags", ())}
+    return f"{tags.get('Name', '')} {tags.get('orderops:address', '')}".strip()
+
+
+def _listeners(client: Client) -> Iterator[Thing]:
+    for balancer in _every(client("elbv2"), "describe_load_balancers", "LoadBalancers"):
+        arn = balancer["LoadBalancerArn"]
+        yield from _every(client("elbv2"), "describe_listeners", "Listeners", LoadBalancerArn=arn)
+
+
+def _rules(client: Client, listener: Thing) -> Iterator[str]:
+    for rule in client("elbv2").describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+        yield str(rule["Priority"])
+
+
+def _services(client: Client) -> Iterator[str]:
+    for cluster in _every(client("ecs"), "list_clusters", "clusterArns"):
+        for arn in _every(client("ecs"), "list_services", "serviceArns", cluster=cluster):
+            yield arn.rpartition("/")[2]
+
+
+def _every(client: Any, call: str, key: str, **params: Any) -> Iterable[Any]:
+    if client.can_paginate(call):
+        for page in client.get_paginator(call).paginate(**params):
+            yield from page.get(key, ())
+    else:
+        yield from getattr(client, call)(**params).get(key, ())
