@@ -25,7 +25,7 @@ commands.add_typer(local.commands, name="local")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a refusal ends with its message, its hint and its exit code."""
-    from orderops.errors import OrderopsError, Unfinished
+    from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     try:
         commands(arguments)
@@ -37,6 +37,12 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             terminal.show_refusal(error)
         raise SystemExit(error.exit_code) from None
+    except SystemExit as end:
+        if end.code == Interrupted.exit_code:  # Ctrl+C while nothing was being changed
+            from orderops import terminal
+
+            terminal.show_refusal(Interrupted(()))
+        raise
     except BrokenPipeError:  # the reader of a pipe went away
         sys.stderr.close()
         raise SystemExit(1) from None

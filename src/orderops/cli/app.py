@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -67,7 +68,9 @@ def status(
 
     site = open_environment(env, environments)
     if watch:
-        terminal.watch_status(lambda: examine(site).told())
+        with suppress(KeyboardInterrupt):
+            terminal.watch_status(lambda: examine(site).told())
+        return
     health = examine(site)
     if as_json:
         terminal.show_json(health.told())
