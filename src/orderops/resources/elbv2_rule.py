@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.errors import AwsError
+from orderops.claim import ADDRESS, Claim, Tags, from_pairs, to_pairs
+from orderops.errors import AwsError, NotOurs
 from orderops.resource import Live, Outputs, Properties, Resource
 from orderops.resources.elbv2_listener import Elbv2Listener, listeners
 from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 
 TAGS_A_CALL = 20
+LAST_PRIORITY = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +42,9 @@ class Elbv2Rule(Resource):
             yield _live(raw, tags.get(raw["RuleArn"], {}))
 
     def place(self, aws: Aws, desired: Properties) -> Live | None:
-        raws = every(aws.elbv2.describe_rules, "Rules", ListenerArn=desired["ListenerArn"])
-        for raw in raws:
-            if raw["Priority"] == str(self.priority):
-                return _live(raw, tags_of(aws, raw["RuleArn"]))
-        return None
+        raw = _at(aws, desired["ListenerArn"], desired["Priority"])
+        tags = tags_of(aws, raw["RuleArn"]) if raw else {}
+        return _live(raw, tags) if raw and ADDRESS not in tags else None  # another of ours makes way
 
     @classmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
@@ -61,7 +61,7 @@ class Elbv2Rule(Resource):
     def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
         aws.elbv2.create_rule(
             ListenerArn=desired["ListenerArn"],
-            Priority=desired["Priority"],
+            Priority=_free(aws, desired["ListenerArn"], desired["Priority"]),
             Conditions=_conditions(desired["PathPatterns"]),
             Actions=_actions(desired["TargetGroupArn"]),
             Tags=claim.pairs,
@@ -69,8 +69,7 @@ class Elbv2Rule(Resource):
 
     def update(self, aws: Aws, live: Live, changed: Properties) -> None:
         if "Priority" in changed:
-            moved = [{"RuleArn": live.arn, "Priority": changed["Priority"]}]
-            aws.elbv2.set_rule_priorities(RulePriorities=moved)
+            _move(aws, live, changed["Priority"])
         given: dict[str, Any] = {}
         if "PathPatterns" in changed:
             given["Conditions"] = _conditions(changed["PathPatterns"])
@@ -82,6 +81,31 @@ class Elbv2Rule(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.elbv2.delete_rule(RuleArn=live.arn)
+
+
+def _at(aws: Aws, listener: str, priority: int) -> dict[str, Any] | None:
+    found = every(aws.elbv2.describe_rules, "Rules", ListenerArn=listener)
+    return next((raw for raw in found if raw["Priority"] == str(priority)), None)
+
+
+def _free(aws: Aws, listener: str, wanted: int) -> int:
+    """The place wanted, or the last free one while another rule stands there; `update` then moves it."""
+    taken = {raw["Priority"] for raw in every(aws.elbv2.describe_rules, "Rules", ListenerArn=listener)}
+    return next(place for place in chain([wanted], range(LAST_PRIORITY, 0, -1)) if str(place) not in taken)
+
+
+def _move(aws: Aws, live: Live, priority: int) -> None:
+    """Change places with the rule that stands there: AWS takes that in one call only, and no request goes astray."""
+    moves = {live.arn: priority}
+    other = _at(aws, live.properties["ListenerArn"], priority)
+    if other and ADDRESS not in tags_of(aws, other["RuleArn"]):
+        raise NotOurs(
+            f"priority {priority} is taken by a rule without an owner: {other['RuleArn']}",
+            "delete that rule in the AWS console, or give the service another priority",
+        )
+    if other:
+        moves[other["RuleArn"]] = live.properties["Priority"]
+    aws.elbv2.set_rule_priorities(RulePriorities=[{"RuleArn": arn, "Priority": to} for arn, to in moves.items()])
 
 
 def _rules(aws: Aws, claim: Claim) -> Iterator[dict[str, Any]]:

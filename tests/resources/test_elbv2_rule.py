@@ -1,0 +1,220 @@
+"""Listener rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from declared import LISTENER, RULE, TARGETS
+from orderops.aws import Aws
+from orderops.claim import to_pairs
+from orderops.engine import Action
+from orderops.errors import Unfinished
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+SECOND = replace(RULE, name="orderops-dev-second", priority=200, paths=("/second/*",))
+THIRD = replace(RULE, name="orderops-dev-third", priority=300, paths=("/third/*",))
+
+
+@pytest.fixture(autouse=True)
+def _priorities_change_as_aws_does_it(session: boto3.Session) -> None:
+    """All that one call names at once; the emulator refuses two that change places."""
+
+    def set_all(params: dict[str, Any], **_: Any) -> Any:
+        asked = [(key, value) for key, value in params["body"].items() if key.startswith("RulePriorities")]
+        arns = [value for key, value in asked if key.endswith("RuleArn")]
+        priorities = [int(value) for key, value in asked if key.endswith("Priority")]
+        rules = list(_emulated_rules())
+        others = {rule.priority for rule in rules if rule.arn not in arns}
+        if others & set(priorities):
+            error = {"Error": {"Code": "PriorityInUse", "Message": "in use"}}
+            return SimpleNamespace(status_code=400), error
+        for rule in rules:
+            if rule.arn in arns:
+                rule.priority = priorities[arns.index(rule.arn)]
+        return SimpleNamespace(status_code=200), {}
+
+    session.events.register("before-call.elastic-load-balancing-v2.SetRulePriorities", set_all)
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(RULE, aws, up, priority=7, paths=("/shop/*", "/shop"))
+
+
+def test_a_condition_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
+    up(RULE)
+    by_hand = [{"Field": "path-pattern", "Values": ["/elsewhere"]}]
+    aws.elbv2.modify_rule(RuleArn=_arn(aws), Conditions=by_hand)
+
+    assert up(RULE)[RULE.address].changes == {"PathPatterns": (["/elsewhere"], ["/*"])}
+    assert up(RULE)[RULE.address].action is Action.NO_OP
+
+
+def test_a_condition_added_by_hand_is_taken_away(aws: Aws, up: Up) -> None:
+    up(RULE)
+    path = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
+    host = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
+    aws.elbv2.modify_rule(RuleArn=_arn(aws), Conditions=[path, host])
+
+    assert list(up(RULE)[RULE.address].changes) == ["PathPatterns"]
+    assert [each["Field"] for each in _rules(aws)[0]["Conditions"]] == ["path-pattern"]
+
+
+def test_an_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
+    up(RULE)
+    away = [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Host": "elsewhere"}}]
+    aws.elbv2.modify_rule(RuleArn=_arn(aws), Actions=away)
+
+    assert list(up(RULE)[RULE.address].changes) == ["TargetGroupArn"]
+    assert _rules(aws)[0]["Actions"][0]["Type"] == "forward"
+
+
+def test_the_order_of_paths_is_no_difference(up: Up) -> None:
+    up(replace(RULE, paths=("/a", "/b")))
+
+    assert up(replace(RULE, paths=("/b", "/a")))[RULE.address].action is Action.NO_OP
+
+
+def test_what_aws_adds_to_an_action_is_no_difference(session: boto3.Session, up: Up) -> None:
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        for raw in parsed.get("Rules", ()):
+            for action in raw["Actions"]:
+                if action["Type"] == "forward":
+                    groups = [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}]
+                    action |= {"Order": 1, "ForwardConfig": {"TargetGroups": groups}}
+
+    session.events.register("after-call.elastic-load-balancing-v2.DescribeRules", told)
+
+    up(RULE)
+
+    assert up(RULE)[RULE.address].action is Action.NO_OP
+
+
+def test_two_change_places(aws: Aws, up: Up) -> None:
+    up(RULE, SECOND)
+
+    up(replace(RULE, priority=200), replace(SECOND, priority=100))
+
+    assert _priorities(aws) == {RULE.name: 200, SECOND.name: 100}
+
+
+def test_three_move_round(aws: Aws, up: Up) -> None:
+    up(RULE, SECOND, THIRD)
+
+    up(replace(RULE, priority=200), replace(SECOND, priority=300), replace(THIRD, priority=100))
+
+    assert _priorities(aws) == {RULE.name: 200, SECOND.name: 300, THIRD.name: 100}
+
+
+def test_a_new_one_may_take_the_place_of_one_that_moves(aws: Aws, up: Up) -> None:
+    up(RULE)
+    moved, new = replace(RULE, priority=200), replace(SECOND, priority=100)
+
+    assert up(moved, new, dry_run=True)[new.address].action is Action.CREATE
+    up(moved, new)
+
+    assert _priorities(aws) == {RULE.name: 200, new.name: 100}
+    assert {step.action for step in up(moved, new).values()} == {Action.NO_OP}
+
+
+def test_a_new_one_may_take_the_place_of_one_no_longer_declared(aws: Aws, up: Up) -> None:
+    up(RULE)
+    new = replace(RULE, name="orderops-dev-renamed")
+
+    up(new)
+
+    assert _priorities(aws)[new.name] == RULE.priority
+
+
+def test_a_place_taken_by_a_rule_without_an_owner_is_shown_as_adoptable(aws: Aws, up: Up) -> None:
+    up(LISTENER, TARGETS)
+    _by_hand(aws, 100)
+
+    assert up(RULE, dry_run=True)[RULE.address].action is Action.ADOPT
+    with pytest.raises(Unfinished, match="has no owner"):
+        up(RULE)
+    up(RULE, adopt=[RULE.address])
+
+    assert _priorities(aws) == {RULE.name: 100}
+
+
+def test_a_rule_without_an_owner_is_not_pushed_aside(aws: Aws, up: Up) -> None:
+    up(RULE)
+    _by_hand(aws, 50)
+
+    with pytest.raises(Unfinished, match="priority 50 is taken by a rule without an owner"):
+        up(replace(RULE, priority=50))
+
+    assert sorted(raw["Priority"] for raw in _rules(aws)) == ["100", "50"]
+
+
+def test_the_default_rule_is_never_ours(aws: Aws, up: Up) -> None:
+    up(LISTENER)
+
+    assert _rules(aws, default=True)
+    assert up(RULE, dry_run=True)[RULE.address].action is Action.CREATE
+
+
+@pytest.mark.parametrize("call", [2, 14, 16, 18])
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("elbv2", after=call), pytest.raises(PowerCut):
+        up(RULE)
+
+    up(RULE)
+
+    assert up(RULE)[RULE.address].action is Action.NO_OP
+    assert len(_rules(aws)) == 1
+
+
+def test_a_lost_answer_makes_no_second_one(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("elbv2", "CreateRule"):
+        assert up(RULE)[RULE.address].action is Action.CREATE
+
+    assert len(_rules(aws)) == 1
+
+
+def _emulated_rules() -> Iterator[Any]:
+    for balancer in get_backend("elbv2")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"].load_balancers.values():
+        for listener in balancer.listeners.values():
+            yield from listener.rules.values()
+
+
+def _listener(aws: Aws) -> str:
+    balancer = aws.elbv2.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+    return str(aws.elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]["ListenerArn"])
+
+
+def _rules(aws: Aws, *, default: bool = False) -> list[dict[str, Any]]:
+    found = aws.elbv2.describe_rules(ListenerArn=_listener(aws))["Rules"]
+    return [raw for raw in found if (raw["Priority"] == "default") is default]
+
+
+def _arn(aws: Aws) -> str:
+    return str(_rules(aws)[0]["RuleArn"])
+
+
+def _priorities(aws: Aws) -> dict[str, int]:
+    rules = {raw["RuleArn"]: int(raw["Priority"]) for raw in _rules(aws)}
+    told = aws.elbv2.describe_tags(ResourceArns=list(rules))["TagDescriptions"]
+    names = {each["ResourceArn"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]}["Name"] for each in told}
+    return {names[arn]: priority for arn, priority in rules.items()}
+
+
+def _by_hand(aws: Aws, priority: int) -> None:
+    group = aws.elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    aws.elbv2.create_rule(
+        ListenerArn=_listener(aws),
+        Priority=priority,
+        Conditions=[{"Field": "path-pattern", "Values": ["/hand"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": group}],
+        Tags=to_pairs({"owner": "a person"}),
+    )
