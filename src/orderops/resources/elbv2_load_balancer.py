@@ -59,6 +59,8 @@ class Elbv2LoadBalancer(Resource):
     def detail(self, aws: Aws, live: Live) -> Live:
         pairs = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=live.arn)["Attributes"]
         told = DEFAULTS | {pair["Key"]: pair["Value"] for pair in pairs if pair["Key"] in DEFAULTS}
+        if told[LOGS_ENABLED] == "false":  # AWS keeps the bucket of logs that were switched off
+            told[LOGS_BUCKET] = ""
         return replace(live, properties={**live.properties, **told})
 
     @classmethod

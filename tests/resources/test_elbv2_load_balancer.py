@@ -1,0 +1,168 @@
+"""Application load balancers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+
+from declared import BALANCER, BUCKET, SUBNETS, VPC
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action
+from orderops.errors import Unfinished
+from orderops.resource import Effect, State
+from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.ec2_subnet import Ec2Subnet
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+LOGGED = replace(BALANCER, access_logs=BUCKET)
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(BALANCER, aws, up, idle_timeout=120)
+
+
+def test_its_attributes_are_as_asked(aws: Aws, up: Up) -> None:
+    up(replace(LOGGED, deletion_protection=True))
+
+    assert _attributes(aws) >= {
+        ("deletion_protection.enabled", "true"),
+        ("routing.http.drop_invalid_header_fields.enabled", "true"),
+        ("access_logs.s3.enabled", "true"),
+        ("access_logs.s3.bucket", BUCKET.name),
+    }
+
+
+def test_drift_is_repaired(aws: Aws, up: Up) -> None:
+    up(BALANCER)
+    _modify(aws, "idle_timeout.timeout_seconds", "5")
+
+    assert up(BALANCER)[BALANCER.address].changes == {"idle_timeout.timeout_seconds": ("5", "60")}
+
+
+def test_logs_switched_off_by_hand_are_switched_on_again(aws: Aws, up: Up) -> None:
+    up(LOGGED)
+    _modify(aws, "access_logs.s3.enabled", "false")
+
+    up(LOGGED)
+
+    assert ("access_logs.s3.enabled", "true") in _attributes(aws)
+    assert up(LOGGED)[BALANCER.address].action is Action.NO_OP
+
+
+def test_logs_no_longer_asked_for_are_switched_off_and_the_bucket_that_aws_keeps_is_no_drift(aws: Aws, up: Up) -> None:
+    up(LOGGED)
+
+    assert up(BALANCER)[BALANCER.address].action is Action.UPDATE
+
+    assert {("access_logs.s3.enabled", "false"), ("access_logs.s3.bucket", BUCKET.name)} <= _attributes(aws)
+    assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
+
+
+def test_other_subnets_and_groups_interrupt(aws: Aws, up: Up) -> None:
+    up(BALANCER)
+    third = Ec2Subnet("orderops-dev-public-c", VPC, "10.0.2.0/24", "ap-southeast-2c")
+    group = Ec2SecurityGroup("orderops-dev-other", VPC, "another")
+    other = replace(BALANCER, subnets=(*SUBNETS[:1], third), security_groups=(group,))
+
+    step = up(other)[BALANCER.address]
+
+    assert set(step.changes) == {"Subnets", "SecurityGroups"}
+    assert step.effect is Effect.INTERRUPTS
+    assert up(other)[BALANCER.address].action is Action.NO_OP
+
+
+def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, up: Up) -> None:
+    up(*SUBNETS)
+    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Claim("dev").filters)["Subnets"]]
+    tags = [{"Key": "orderops:environment", "Value": "dev"}]
+    aws.elbv2.create_load_balancer(Name=BALANCER.name, Subnets=subnets, Scheme="internal", Tags=tags)
+
+    with pytest.raises(Unfinished, match="Scheme cannot change"):
+        up(BALANCER)
+
+
+def test_a_protected_one_goes_when_it_is_deleted(aws: Aws, up: Up) -> None:
+    keeps_its_promises(replace(BALANCER, deletion_protection=True), aws, up)
+
+
+def test_one_that_aws_is_still_making_is_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
+    states = ["provisioning"] * 2
+
+    def slow(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed.get("LoadBalancers") and states:
+            parsed["LoadBalancers"][0]["State"] = {"Code": states.pop()}
+
+    session.events.register("after-call.elastic-load-balancing-v2.DescribeLoadBalancers", slow)
+
+    up(BALANCER)
+
+    assert states == []
+    assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("provisioning", State.PENDING),
+        ("active", State.READY),
+        ("active_impaired", State.READY),
+        ("failed", State.FAILED),
+    ],
+)
+def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: str, state: State) -> None:
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        for raw in parsed.get("LoadBalancers", ()):
+            raw["State"] = {"Code": word, "Reason": "a reason"}
+
+    up(BALANCER)
+    session.events.register("after-call.elastic-load-balancing-v2.DescribeLoadBalancers", told)
+    again = Aws("ap-southeast-2", session=session)
+
+    (live,) = type(BALANCER).listing(again, Claim("dev"))
+
+    assert (live.state, live.status) == (state, f"{word} a reason")
+
+
+def test_others_of_the_account_are_not_listed(aws: Aws, up: Up) -> None:
+    up(BALANCER)
+    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Claim("dev").filters)["Subnets"]]
+    aws.elbv2.create_load_balancer(Name="somebody", Subnets=subnets)
+
+    assert [live.name for live in type(BALANCER).listing(aws, Claim("dev"))] == [BALANCER.name]
+
+
+@pytest.mark.parametrize("call", range(0, 10, 2))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("elbv2", after=call), pytest.raises(PowerCut):
+        up(LOGGED)
+
+    up(LOGGED)
+
+    assert up(LOGGED)[BALANCER.address].action is Action.NO_OP
+    assert len(aws.elbv2.describe_load_balancers()["LoadBalancers"]) == 1
+
+
+def test_a_lost_answer_makes_no_second_one(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("elbv2", "CreateLoadBalancer"):
+        assert up(BALANCER)[BALANCER.address].action is Action.CREATE
+
+    assert len(aws.elbv2.describe_load_balancers()["LoadBalancers"]) == 1
+
+
+def _arn(aws: Aws) -> str:
+    return str(aws.elbv2.describe_load_balancers(Names=[BALANCER.name])["LoadBalancers"][0]["LoadBalancerArn"])
+
+
+def _attributes(aws: Aws) -> set[tuple[str, str]]:
+    told = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=_arn(aws))["Attributes"]
+    return {(pair["Key"], pair["Value"]) for pair in told}
+
+
+def _modify(aws: Aws, key: str, value: str) -> None:
+    aws.elbv2.modify_load_balancer_attributes(LoadBalancerArn=_arn(aws), Attributes=[{"Key": key, "Value": value}])
