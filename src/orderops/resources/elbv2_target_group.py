@@ -15,6 +15,8 @@ from orderops.resources.elbv2_load_balancer import tags_of
 DELAY = "deregistration_delay.timeout_seconds"
 FIXED = ("Port", "Protocol", "TargetType", "VpcId")
 CHECKS = (
+    "HealthCheckProtocol",
+    "HealthCheckPort",
     "HealthCheckPath",
     "HealthCheckIntervalSeconds",
     "HealthCheckTimeoutSeconds",
@@ -69,6 +71,8 @@ class Elbv2TargetGroup(Resource):
             "Protocol": "HTTP",
             "TargetType": "ip",
             "VpcId": outputs[self.vpc].id,
+            "HealthCheckProtocol": "HTTP",
+            "HealthCheckPort": "traffic-port",
             "HealthCheckPath": self.health_path,
             "HealthCheckIntervalSeconds": self.interval,
             "HealthCheckTimeoutSeconds": 5,

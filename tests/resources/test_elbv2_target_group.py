@@ -1,0 +1,76 @@
+"""Target groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from declared import RULE, TARGETS
+from orderops.aws import Aws
+from orderops.engine import Action
+from orderops.errors import Unfinished
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(TARGETS, aws, up, health_path="/alive", deregistration_delay=60)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "key"),
+    [
+        ({"HealthCheckPath": "/"}, "HealthCheckPath"),
+        ({"HealthCheckPort": "9999"}, "HealthCheckPort"),
+        ({"HealthyThresholdCount": 9}, "HealthyThresholdCount"),
+        ({"Matcher": {"HttpCode": "200-499"}}, "Matcher"),
+    ],
+)
+def test_a_health_check_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: dict[str, object], key: str) -> None:
+    up(TARGETS)
+    aws.elbv2.modify_target_group(TargetGroupArn=_arn(aws), **by_hand)
+
+    step = up(TARGETS)[TARGETS.address]
+
+    assert list(step.changes) == [key]
+    assert step.changes[key][0] == by_hand[key]
+    assert up(TARGETS)[TARGETS.address].action is Action.NO_OP
+
+
+def test_its_port_cannot_change(up: Up) -> None:
+    up(TARGETS)
+
+    with pytest.raises(Unfinished, match=r"Port cannot change .*live 8080, desired 9090") as told:
+        up(replace(TARGETS, port=9090))
+
+    assert "under another name" in told.value.hint
+
+
+def test_it_is_found_again_while_a_rule_uses_it(up: Up) -> None:
+    up(RULE)
+
+    assert up(RULE)[TARGETS.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("elbv2", after=call), pytest.raises(PowerCut):
+        up(TARGETS)
+
+    up(TARGETS)
+
+    assert up(TARGETS)[TARGETS.address].action is Action.NO_OP
+    assert len(aws.elbv2.describe_target_groups()["TargetGroups"]) == 1
+
+
+def test_a_lost_answer_makes_no_second_one(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("elbv2", "CreateTargetGroup"):
+        assert up(TARGETS)[TARGETS.address].action is Action.CREATE
+
+    assert len(aws.elbv2.describe_target_groups()["TargetGroups"]) == 1
+
+
+def _arn(aws: Aws) -> str:
+    return str(aws.elbv2.describe_target_groups(Names=[TARGETS.name])["TargetGroups"][0]["TargetGroupArn"])
