@@ -1,0 +1,101 @@
+"""Listeners."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from declared import BALANCER, LISTENER, TARGETS
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action
+from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(LISTENER, aws, up)
+
+
+def test_what_no_rule_takes_gets_a_404(aws: Aws, up: Up) -> None:
+    up(LISTENER)
+
+    (action,) = _listeners(aws)[0]["DefaultActions"]
+
+    assert (action["Type"], action["FixedResponseConfig"]["StatusCode"]) == ("fixed-response", "404")
+
+
+def test_a_default_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
+    up(LISTENER, TARGETS)
+    group = aws.elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    aws.elbv2.modify_listener(ListenerArn=_listeners(aws)[0]["ListenerArn"], DefaultActions=forward)
+
+    step = up(LISTENER)[LISTENER.address]
+
+    assert step.changes == {"DefaultActions": (forward, [NOTHING_HERE])}
+    assert up(LISTENER)[LISTENER.address].action is Action.NO_OP
+
+
+def test_what_aws_adds_to_an_action_is_no_drift(session: boto3.Session, aws: Aws, up: Up) -> None:
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        for raw in parsed.get("Listeners", ()):
+            raw["DefaultActions"][0]["Order"] = 1
+
+    session.events.register("after-call.elastic-load-balancing-v2.DescribeListeners", told)
+
+    up(LISTENER)
+
+    assert up(LISTENER)[LISTENER.address].action is Action.NO_OP
+
+
+def test_each_port_has_one_of_its_own(aws: Aws, up: Up) -> None:
+    other = Elbv2Listener(f"{BALANCER.name}:8081", BALANCER, 8081)
+
+    up(LISTENER, other)
+
+    assert {raw["Port"] for raw in _listeners(aws)} == {80, 8081}
+    assert {step.action for step in up(LISTENER, other).values()} == {Action.NO_OP}
+
+
+def test_a_balancer_that_goes_meanwhile_has_none(aws: Aws, up: Up, session: boto3.Session) -> None:
+    up(LISTENER)
+    elbv2 = boto3.client("elbv2", region_name="ap-southeast-2")
+
+    def goes(**_: Any) -> None:
+        elbv2.delete_load_balancer(LoadBalancerArn=_balancer(elbv2))
+
+    session.events.register_first("before-call.elastic-load-balancing-v2.DescribeListeners", goes)
+    again = Aws("ap-southeast-2", session=session)
+
+    assert list(Elbv2Listener.listing(again, Claim("dev"))) == []
+
+
+@pytest.mark.parametrize("call", range(3, 12, 2))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("elbv2", after=call), pytest.raises(PowerCut):
+        up(LISTENER)
+
+    up(LISTENER)
+
+    assert up(LISTENER)[LISTENER.address].action is Action.NO_OP
+    assert len(_listeners(aws)) == 1
+
+
+def test_a_lost_answer_makes_no_second_one(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("elbv2", "CreateListener"):
+        assert up(LISTENER)[LISTENER.address].action is Action.CREATE
+
+    assert len(_listeners(aws)) == 1
+
+
+def _balancer(elbv2: Any) -> str:
+    return str(elbv2.describe_load_balancers(Names=[BALANCER.name])["LoadBalancers"][0]["LoadBalancerArn"])
+
+
+def _listeners(aws: Aws) -> list[dict[str, Any]]:
+    return list(aws.elbv2.describe_listeners(LoadBalancerArn=_balancer(aws.elbv2))["Listeners"])
