@@ -133,8 +133,7 @@ def test_a_state_of_another_version_is_refused_with_the_way_out() -> None:
         local.reset(directory)
 
 
-def test_status_tells_what_runs_with_stable_keys(own_laptop: Laptop, capfd: pytest.CaptureFixture[str]) -> None:
-    laptop = own_laptop
+def test_status_tells_what_runs_with_stable_keys(laptop: Laptop, capfd: pytest.CaptureFixture[str]) -> None:
     name = laptop.create_database()["DBInstanceIdentifier"]
 
     status = laptop.status()

@@ -79,7 +79,7 @@ class Daemon:
         self.emulator.pages["/orderops/credentials"] = self._credentials
         self.emulator.changed.append(self._changed)
         self.memory.start()
-        serving = threading.Thread(target=server.serve_forever, name="emulator", daemon=True)
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,), name="emulator", daemon=True)
         serving.start()
         self.place.announce(
             {

@@ -145,7 +145,7 @@ class Database(threading.Thread):
         elif self.server.running:
             self._seen_running = True
             self._give_password()
-            if not any(self.backups.iterdir()):
+            if self.instance.restorable is None:
                 self._back_up()
         elif self._seen_running and self._stopped_by_hand():
             log.info("%s was stopped by hand", self.instance.db_instance_identifier)
@@ -184,8 +184,11 @@ class Database(threading.Thread):
         self._applied = (user, password)
 
     def _back_up(self) -> None:
-        began = datetime.now(UTC)
-        self.server.base_backup(self.backups / began.strftime("%Y%m%dT%H%M%SZ"))
+        """Take a base backup, unless one is there: the kill may have come between it and the word of it."""
+        for half in self.backups.glob(".*"):
+            shutil.rmtree(half, ignore_errors=True)
+        if not any(self.backups.iterdir()):
+            self.server.base_backup(self.backups / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
         with self._lock:
             self.instance.restorable = datetime.now(UTC).replace(tzinfo=None)
         self._told()

@@ -13,6 +13,7 @@ from orderops.local.models import DBInstance, change_password
 from orderops.local.wire import Answer, Call, Refusal, json_answer
 
 NEEDS_AVAILABLE = ("RebootDBInstance", "StopDBInstance", "CreateDBSnapshot", "ModifyDBInstance")
+NOT_YET = ("RestoreDBInstanceToPointInTime", "RestoreDBInstanceFromDBSnapshot", "CreateDBInstanceReadReplica")
 USABLE = {"ModifyDBInstance": ("available", "stopped")}
 
 
@@ -40,7 +41,7 @@ def take_part(emulator: Emulator, refuse_port: Callable[[int], str]) -> None:
     emulator.before["rds", "DeleteDBInstance"] = [_remember]
     emulator.after["rds", "DeleteDBInstance"] = [_deleting]
     emulator.after["rds", "RebootDBInstance"] = [_rebooting]
-    for action in ("RestoreDBInstanceToPointInTime", "RestoreDBInstanceFromDBSnapshot"):
+    for action in NOT_YET:
         emulator.instead["rds", action] = _not_yet
     emulator.instead["secretsmanager", "RotateSecret"] = _rotate
 
