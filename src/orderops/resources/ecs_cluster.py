@@ -55,7 +55,7 @@ class EcsCluster(Resource):
         aws.ecs.create_cluster(clusterName=self.name, settings=_settings(desired), tags=pairs)
 
     def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.ecs.update_cluster_settings(cluster=live.name, settings=_settings(changed))
+        aws.ecs.update_cluster(cluster=live.name, settings=_settings(changed))
 
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
