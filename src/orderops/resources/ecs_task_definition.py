@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every, if_found
@@ -13,6 +14,8 @@ from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 
 LINUX = {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"}
+REVISIONS_A_DELETE = 10
+REVISIONS_A_STEP = 50
 PROPERTIES = (
     "Cpu",
     "Memory",
@@ -89,8 +92,12 @@ class EcsTaskDefinition(Resource):
 
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ecs.deregister_task_definition(taskDefinition=live.arn)
-        aws.ecs.delete_task_definitions(taskDefinitions=[live.arn])
+        call = aws.ecs.list_task_definitions
+        arns = list(islice(every(call, "taskDefinitionArns", familyPrefix=live.name), REVISIONS_A_STEP))
+        for arn in arns:
+            aws.ecs.deregister_task_definition(taskDefinition=arn)
+        for start in range(0, len(arns), REVISIONS_A_DELETE):
+            aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + REVISIONS_A_DELETE])
 
 
 def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
@@ -99,7 +106,7 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
     ports = [each["containerPort"] for each in first.get("portMappings", ())]
     options = first.get("logConfiguration", {}).get("options", {})
     return Live(
-        raw["taskDefinitionArn"],
+        raw["family"],
         {
             "Cpu": raw.get("cpu"),
             "Memory": raw.get("memory"),

@@ -1,0 +1,167 @@
+"""ECS task definitions: no revision without a change, one for each change, and none left behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+
+from declared import DEFINITION, LOGS
+from orderops.aws import Aws
+from orderops.engine import Action
+from orderops.resource import Effect, Output
+from orderops.resources.sqs_queue import SqsQueue
+
+from contract import Up, keeps_its_promises, remove
+from faults import Fault, PowerCut
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "image": {"image": "shop:2"},
+    "size": {"cpu": 512, "memory": 1024},
+    "port": {"port": 9090},
+    "environment": {"environment": {"A": "2"}},
+    "a variable less": {"environment": {}},
+    "time to stop": {"stop_timeout": 90},
+}
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(DEFINITION, aws, up, image="shop:2")
+
+
+def test_there_is_no_new_revision_when_nothing_changed(aws: Aws, up: Up) -> None:
+    for _ in range(3):
+        up(DEFINITION)
+
+    assert _revisions(aws) == [1]
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=CHANGES.keys())
+def test_every_change_is_one_new_revision_that_restarts_tasks(aws: Aws, up: Up, changed: dict[str, Any]) -> None:
+    up(DEFINITION)
+    other = replace(DEFINITION, **changed)
+
+    assert up(other)[DEFINITION.address].effect is Effect.RESTARTS
+
+    assert up(other)[DEFINITION.address].action is Action.NO_OP
+    assert _revisions(aws) == [1, 2]
+
+
+def test_the_order_of_variables_is_no_change(aws: Aws, up: Up) -> None:
+    up(replace(DEFINITION, environment={"A": "1", "B": "2"}))
+
+    assert up(replace(DEFINITION, environment={"B": "2", "A": "1"}))[DEFINITION.address].action is Action.NO_OP
+
+
+def test_variables_and_secrets_may_be_what_others_offer(aws: Aws, up: Up) -> None:
+    queue = SqsQueue("orderops-dev-queue")
+    fed = replace(DEFINITION, environment={"QUEUE_URL": Output(queue, "id")}, secrets={"KEY": Output(queue, "arn")})
+
+    up(fed)
+
+    container = _newest(aws)["containerDefinitions"][0]
+    assert container["environment"] == [{"name": "QUEUE_URL", "value": _url(aws, queue)}]
+    assert container["secrets"][0]["valueFrom"].endswith(f":{queue.name}")
+
+
+def test_it_runs_on_fargate_and_logs_to_its_group(aws: Aws, up: Up) -> None:
+    up(DEFINITION)
+
+    told = _newest(aws)
+    assert (told["networkMode"], told["requiresCompatibilities"]) == ("awsvpc", ["FARGATE"])
+    assert told["containerDefinitions"][0]["logConfiguration"]["options"]["awslogs-group"] == LOGS.name
+
+
+def test_what_aws_adds_is_no_difference(session: boto3.Session, aws: Aws, up: Up) -> None:
+    def told(parsed: dict[str, Any], **_: Any) -> None:
+        for container in parsed.get("taskDefinition", {}).get("containerDefinitions", ()):
+            container |= {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": []}
+            container["portMappings"][0]["hostPort"] = container["portMappings"][0]["containerPort"]
+
+    session.events.register("after-call.ecs.DescribeTaskDefinition", told)
+
+    up(DEFINITION)
+
+    assert up(DEFINITION)[DEFINITION.address].action is Action.NO_OP
+    assert _revisions(aws) == [1]
+
+
+def test_a_container_added_by_hand_is_left_behind(aws: Aws, up: Up) -> None:
+    up(DEFINITION)
+    told = _newest(aws)
+    more = {"name": "more", "image": "more:1", "memory": 128}
+    given = ("cpu", "memory", "networkMode", "requiresCompatibilities", "executionRoleArn", "taskRoleArn")
+    aws.ecs.register_task_definition(
+        family=DEFINITION.name,
+        **{key: told[key] for key in given},
+        containerDefinitions=[*told["containerDefinitions"], more],
+        tags=_tags(aws),
+    )
+
+    assert up(DEFINITION)[DEFINITION.address].changes == {"Container": ("shop more", "shop")}
+    assert [each["name"] for each in _newest(aws)["containerDefinitions"]] == ["shop"]
+
+
+def test_each_revision_carries_our_tags(aws: Aws, up: Up) -> None:
+    up(DEFINITION)
+    up(replace(DEFINITION, image="shop:2"))
+
+    tags = {tag["key"]: tag["value"] for tag in _tags(aws)}
+    assert (tags["orderops:environment"], tags["orderops:address"]) == ("dev", DEFINITION.address)
+
+
+def test_all_revisions_go(aws: Aws, up: Up) -> None:
+    for number in range(1, 13):
+        up(replace(DEFINITION, image=f"shop:{number}"))
+
+    remove(DEFINITION, aws)
+
+    assert _revisions(aws) == []
+
+
+def test_another_family_whose_name_begins_alike_stays(aws: Aws, up: Up) -> None:
+    other = replace(DEFINITION, name=f"{DEFINITION.name}-more")
+    up(DEFINITION, other)
+
+    remove(DEFINITION, aws)
+
+    assert up(other)[other.address].action is Action.NO_OP
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("ecs", after=call), pytest.raises(PowerCut):
+        up(DEFINITION)
+
+    up(DEFINITION)
+
+    assert up(DEFINITION)[DEFINITION.address].action is Action.NO_OP
+    assert _revisions(aws) == [1]
+
+
+def test_a_lost_answer_makes_no_second_one(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("ecs", "RegisterTaskDefinition"):
+        up(DEFINITION)
+    with lose_answer("ecs", "RegisterTaskDefinition"):
+        up(replace(DEFINITION, image="shop:2"))
+
+    assert _revisions(aws) == [1, 2]
+
+
+def _revisions(aws: Aws) -> list[int]:
+    arns = aws.ecs.list_task_definitions(familyPrefix=DEFINITION.name)["taskDefinitionArns"]
+    return sorted(int(arn.rpartition(":")[2]) for arn in arns)
+
+
+def _newest(aws: Aws) -> dict[str, Any]:
+    return dict(aws.ecs.describe_task_definition(taskDefinition=DEFINITION.name)["taskDefinition"])
+
+
+def _tags(aws: Aws) -> list[dict[str, str]]:
+    return list(aws.ecs.describe_task_definition(taskDefinition=DEFINITION.name, include=["TAGS"])["tags"])
+
+
+def _url(aws: Aws, queue: SqsQueue) -> str:
+    return str(aws.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"])
