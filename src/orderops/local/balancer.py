@@ -36,6 +36,7 @@ HOP_BY_HOP = frozenset(
 )
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 WORDS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+IDLE = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -102,7 +103,6 @@ class _Port:
         self.listener = listener
         self._targets = targets
         self._turn = 0
-        self._loop = loop
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
@@ -128,7 +128,8 @@ class _Port:
             listening.close()
 
     async def _serve(self) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        # Shorter than any service keeps an idle connection: one that it closes just now would be a 502.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE)
         async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False) as self._client:
             self._client.headers.clear()  # What the client did not say, the service must not hear.
             await self._server.serve(self._sockets)

@@ -22,6 +22,7 @@ from orderops.local.place import Place, data_directory
 
 START_WITHIN = 120.0
 STOP_WITHIN = 90.0
+KEPT_LOG_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
 def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
     place.forget_refusal()
     waiting("local environment")
+    if place.log.exists() and place.log.stat().st_size > KEPT_LOG_BYTES:
+        place.log.replace(place.log.with_suffix(".log.old"))
     with place.log.open("ab") as log:
         begun = place.log.stat().st_size
         process = subprocess.Popen(
@@ -185,7 +188,6 @@ def _end_what_is_left(place: Place) -> None:
     from orderops.local.processes import kill_orphans
 
     kill_orphans(place.tasks)
-
     for folder in place.databases.iterdir() if place.databases.exists() else ():
         PostgresServer(folder / "server").kill()
 

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -137,7 +136,6 @@ def _set_up_environment(region: str) -> None:
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
     )
-    time.tzset()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import pickle
 import threading
@@ -31,6 +32,8 @@ from orderops.errors import OrderopsError
 
 FORMAT = 1
 DEBOUNCE = 0.2
+AFTER_TROUBLE = 5.0
+log = logging.getLogger(__name__)
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 _OF_EVERY_BACKEND = frozenset({"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"})
 
@@ -86,7 +89,11 @@ class Memory:
                     return
                 self._due = None
             began = time.monotonic()
-            self.write()
+            try:
+                self.write()
+            except Exception:
+                log.exception("the state was not written; trying again")
+                self.touch(AFTER_TROUBLE)
             # A large state takes long to write: rest four times as long, so that calls are never held up for long.
             self._rest(4 * (time.monotonic() - began))
 

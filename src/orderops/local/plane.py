@@ -82,9 +82,9 @@ class Plane:
         """End everything in the order in which it is used: who asks before who answers."""
         self._balancers.close()
         self._targets.close()
+        self._tasks.end_processes()  # Without the lock: they still finish their work, with the emulator's help.
         with self._emulator.lock:
-            tasks = self._tasks
-        tasks.close()
+            self._tasks.pass_on_logs()
         self._databases.close()
 
     def status(self) -> dict[str, Any]:

@@ -46,8 +46,10 @@ class Tasks:
             if not task.over:
                 try:
                     self._step(task)
-                except Exception:
+                except Exception as error:
                     log.exception("%s", task.arn)
+                    task.stop("TaskFailedToStart", f"{type(error).__name__}: {error}")
+                    task.last_status = "STOPPING"
         self._forget_old()
         return before != [(task.last_status, task.health) for task in self.all.values()]
 
@@ -63,7 +65,7 @@ class Tasks:
             elif task.last_status == "RUNNING":
                 self._register(task)
 
-    def close(self) -> None:
+    def end_processes(self) -> None:
         """End every process, as a machine that goes down does: all at once, each with its time."""
         alive = [run for task in self.all.values() if not task.over for run in task.runs]
         for run in alive:
@@ -73,7 +75,6 @@ class Tasks:
             time.sleep(0.05)
         for run in alive:
             self._processes.kill(run)
-            self._pass_on_log(self._task_of(run), run)
 
     def pass_on_logs(self) -> bool:
         """Bring what the processes printed to their log groups; true when there was something."""
@@ -164,9 +165,9 @@ class Tasks:
         for group, port in self._registrations(task):
             self._targets.register(group, port)
 
-    def _pass_on_log(self, task: Task | None, run: Run) -> bool:
+    def _pass_on_log(self, task: Task, run: Run) -> bool:
         lines = new_lines(run, to_the_end=run.ended)
-        if not lines or not run.log_group or task is None:
+        if not lines or not run.log_group:
             return bool(lines)
         backend = get_backend("logs")[DEFAULT_ACCOUNT_ID][task.region]
         if run.log_group not in backend.groups:
@@ -182,9 +183,6 @@ class Tasks:
         for name in list(streams)[:-KEPT_STREAMS_OF_A_GROUP]:
             del streams[name]
         return True
-
-    def _task_of(self, run: Run) -> Task | None:
-        return next((task for task in self.all.values() if run in task.runs), None)
 
     def _sweep(self) -> None:
         """Folders of tasks that nobody remembers; their processes have just been ended."""
