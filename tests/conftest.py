@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
@@ -23,6 +24,9 @@ from faults import Fault, Faults
 from strict import check_strictly
 
 ENVIRONMENT = "dev"
+logging.getLogger("werkzeug").setLevel(
+    logging.WARNING
+)  # a line for every call of every test is a slow way to say nothing
 QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=8))
 _one_at_a_time = threading.RLock()
 
