@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from orderops.aws import Aws
 from orderops.claim import ADDRESS, ENVIRONMENT
-from orderops.engine import Action, Limits, Step, destroy
+from orderops.engine import Action, Limits, Step
 from orderops.resource import Resource
 from orderops.survey import Survey
+from orderops.teardown import destroy
 
 
 class Up(Protocol):

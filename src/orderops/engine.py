@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from time import monotonic
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing
 from orderops.errors import AwsError, Interrupted, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
 from orderops.resource import Effect, Live, Outputs, Properties, Resource, State, unknown_in
 from orderops.schedule import Ended, Job, Watch, carry_out
-from orderops.survey import Owned, Survey
+from orderops.survey import Survey
 
 SEEN_WITHIN = timedelta(seconds=30)
 """A create whose answer was lost is sent again when nothing was seen for this long; AWS's reads may lag."""
@@ -77,7 +77,7 @@ def reconcile(
         for address, resource in declared.items()
     }
     ends = carry_out(courses, needs, urgency=_urgency(declared, needs), watch=watch)
-    yield from _steps(ends, len(courses), dry_run=dry_run)
+    yield from steps_of(ends, len(courses), dry_run=dry_run)
 
 
 def keep(
@@ -90,7 +90,7 @@ def keep(
     absent_until = 0.0
     reason = ""
     look = survey.look_again if resource in outputs else survey.find
-    watch = _Patience(resource.address, limits.patience or resource.patience, limits.trouble)
+    watch = Patience(resource.address, limits.patience or resource.patience, limits.trouble)
     while True:
         try:
             desired = resource.desired(outputs)
@@ -185,101 +185,6 @@ def why_look_again(error: AwsError, passing: frozenset[str]) -> str:
     raise error
 
 
-def unclaimed(survey: Survey, declared: Collection[str]) -> list[Owned]:
-    """What carries our tag and is no longer declared."""
-    return [owned for owned in survey.owned() if owned.address not in declared]
-
-
-def destroy(
-    found: Iterable[Owned],
-    survey: Survey,
-    *,
-    kept: Mapping[str, str] | None = None,
-    dry_run: bool = False,
-    watch: Watch = lambda name, waits_for: None,
-    limits: Limits = Limits(),
-) -> Iterator[Step]:
-    """Remove what was found, the users of a thing before the thing; `kept` (address: why) stays."""
-    kept = kept or {}
-    going = [owned for owned in found if owned.address not in kept]
-    yield from (Step(address, Action.KEEP, note=why) for address, why in kept.items())
-    names = [f"{owned.address} {owned.live.id}" for owned in going]  # a thing made twice has one address
-    courses = {
-        name: remove(owned, survey, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
-    }
-    needs = {
-        name: {user for user, using in zip(names, going, strict=True) if _stands_on(using.kind, owned.kind)}
-        for name, owned in zip(names, going, strict=True)
-    }
-    ends = carry_out(courses, needs, watch=lambda name, why: watch(name.split(" ")[0], why))
-    yield from _steps(ends, len(courses), dry_run=dry_run)
-
-
-def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Course:
-    """Delete and look again, until it is gone."""
-    step = Step(owned.address, Action.DELETE, note=owned.live.id)
-    patience = limits.patience or owned.kind.patience
-    watch = _Patience(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
-    while not dry_run:
-        try:
-            live = survey.look_again_at(owned)
-            if live is None:
-                break
-            if live.state in owned.kind.removable:
-                owned.kind.delete(survey.aws, live)
-            reason = watch.waits(live.status or "delete sent")
-        except AwsError as error:
-            reason = watch.troubled(error, why_look_again(error, owned.kind.passing))
-        yield reason
-    return step
-
-
-def holding(found: Iterable[Owned], survey: Survey) -> dict[str, str]:
-    """What of the found holds data, by address, with what it holds."""
-    told = {owned.address: owned.kind.holds(survey.aws, owned.live) for owned in found}
-    return {address: what for address, what in told.items() if what}
-
-
-def with_what_they_need(
-    addresses: Iterable[str], declared: Mapping[str, Resource], why: Callable[[str], str]
-) -> dict[str, str]:
-    """These addresses and, below them, everything they stand on; each with the reason it is in the way of nothing."""
-    kept: dict[str, str] = {}
-
-    def stay(resource: Resource, reason: str) -> None:
-        if resource.address not in kept:
-            kept[resource.address] = reason
-            for need in resource.needs():
-                stay(need, f"{resource.address} needs it")
-
-    for address in addresses:
-        if address in declared:
-            stay(declared[address], why(address))
-        else:
-            kept[address] = why(address)
-    return kept
-
-
-def _stands_on(user: type[Resource], kind: type[Resource]) -> bool:
-    return user is not kind and kind in needed_kinds(user)
-
-
-@cache
-def needed_kinds(kind: type[Resource]) -> set[type[Resource]]:
-    """The kinds that stand in the fields of this one."""
-    found: set[type[Resource]] = set()
-
-    def walk(hint: Any) -> None:
-        if isinstance(hint, type) and issubclass(hint, Resource):
-            found.add(hint)
-        for each in get_args(hint):
-            walk(each)
-
-    for hint in get_type_hints(kind).values():
-        walk(hint)
-    return found
-
-
 def _urgency(declared: Mapping[str, Resource], needs: Mapping[str, set[str]]) -> dict[str, float]:
     """How long the longest chain that begins with each resource usually takes, in seconds."""
     users: dict[str, list[str]] = {address: [] for address in declared}
@@ -295,7 +200,7 @@ def _urgency(declared: Mapping[str, Resource], needs: Mapping[str, set[str]]) ->
     return {address: chain(address) for address in declared}
 
 
-class _Patience:
+class Patience:
     """How long one resource has been waited for, and what to say when that was too long."""
 
     def __init__(self, address: str, patience: timedelta, trouble: timedelta) -> None:
@@ -380,7 +285,8 @@ def _refusal(
     return None
 
 
-def _steps(ends: Iterator[Ended[Step]], count: int, *, dry_run: bool) -> Iterator[Step]:
+def steps_of(ends: Iterator[Ended[Step]], count: int, *, dry_run: bool) -> Iterator[Step]:
+    """The results as they come; raises Unfinished when some jobs were refused."""
     failures: dict[str, OrderopsError] = {}
     left = count
     try:

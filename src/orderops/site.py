@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from orderops.aws import Aws
-from orderops.engine import Action, Step, destroy, holding, reconcile, unclaimed, with_what_they_need
+from orderops.engine import Action, Step, reconcile
 from orderops.environment import Environment
-from orderops.errors import OrderopsError
+from orderops.errors import OrderopsError, UsageError
 from orderops.resource import Outputs, Resource
 from orderops.resources.ecs_service import EcsService
 from orderops.schedule import Watch
 from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
 from orderops.survey import Owned, Survey
+from orderops.teardown import destroy, holding, unclaimed, with_what_they_need
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ def open_site(environment: Environment, aws: Aws) -> Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done, and what there is that nobody declares."""
+    """What would be done, what of the undeclared would go or stay, and what of it nobody asked about."""
 
     steps: list[Step]
+    pruned: list[Step]
     unclaimed: list[Owned]
     outputs: Outputs
     survey: Survey
@@ -61,7 +64,7 @@ class Plan:
     @property
     def differs(self) -> bool:
         """Whether there is anything to do or to decide."""
-        return bool(self.changes or self.unclaimed)
+        return bool(self.changes or self.pruned or self.unclaimed)
 
     @property
     def refused(self) -> list[Step]:
@@ -70,14 +73,22 @@ class Plan:
 
 
 def make_plan(
-    site: Site, *, images: Mapping[str, str] | None = None, adopt: Collection[str] = (), watch: Watch = lambda *_: None
+    site: Site,
+    *,
+    images: Mapping[str, str] | None = None,
+    adopt: Collection[str] = (),
+    prune: bool = False,
+    watch: Watch = lambda *_: None,
 ) -> Plan:
     """What apply would do; with `images` for the release too, else for the infrastructure alone."""
-    looked = site.survey(infra_only=images is None)
+    _check_addresses(adopt, site.declared(), "--adopt {}: nothing declared has this address")
+    looked = site.survey(infra_only=images is None and not prune)
     outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
-    return Plan(steps, unclaimed(looked, site.declared()), outputs, looked)
+    found = unclaimed(looked, site.declared())
+    pruned = list(_prune(found, looked, dry_run=True)) if prune else []
+    return Plan(steps, pruned, [] if prune else found, outputs, looked)
 
 
 @dataclass
@@ -105,11 +116,10 @@ class Apply:
         """What runs the services; the infrastructure must be there."""
         yield from self._reconcile(self.site.stack.release(self.images or {}))
 
-    def prune(self, dry_run: bool = False) -> Iterator[Step]:
-        """Remove what is ours, no longer declared, and holds no data."""
-        found = unclaimed(self._survey, self.site.declared())
-        kept = {address: f"holds {what}" for address, what in holding(found, self._survey).items()}
-        yield from destroy(found, self._survey, kept=kept, dry_run=dry_run, watch=self.watch)
+    def prune(self) -> Iterator[Step]:
+        """Remove what is ours, no longer declared, and holds no data; releases too, which stand on the rest."""
+        looked = self.site.survey()
+        yield from _prune(unclaimed(looked, self.site.declared()), looked, watch=self.watch)
 
     def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
         yield from reconcile(resources, self._survey, outputs=self.outputs, adopt=self.adopt, watch=self.watch)
@@ -144,6 +154,22 @@ class Release:
         return self._site.stack.release(images, only=images)
 
 
+def _prune(
+    found: list[Owned], looked: Survey, *, dry_run: bool = False, watch: Watch = lambda *_: None
+) -> Iterator[Step]:
+    holds = holding(found, looked)
+    kept = with_what_they_need(holds, {}, lambda address: f"holds {holds[address]}", found)
+    yield from destroy(found, looked, kept=kept, dry_run=dry_run, watch=watch)
+
+
+def _check_addresses(given: Collection[str], known: Collection[str], refusal: str) -> None:
+    for address in given:
+        if address not in known:
+            alike = get_close_matches(address, known, n=1)
+            hint = f"did you mean {alike[0]}?" if alike else "the addresses: orderops infra graph"
+            raise UsageError(refusal.format(address), hint)
+
+
 Named = Callable[[str, str], bool]
 """Whether the operator named an address that holds something, given what it holds."""
 
@@ -172,13 +198,11 @@ def take_down(site: Site, *, only: Collection[str] = (), named: Named, infra_onl
             f"take everything down: orderops down --env {site.environment.name}",
         )
     if only:
-        missing = sorted(set(only) - {owned.address for owned in found})
-        if missing:
-            raise OrderopsError(f"nothing of ours has the address {missing[0]}", "the addresses: orderops infra plan")
+        _check_addresses(only, {owned.address for owned in found}, "--only {}: nothing of ours has this address")
         found = [owned for owned in found if owned.address in only]
     holds = holding(found, looked)
     unnamed = [address for address, what in holds.items() if not named(address, what)]
     declared = site.declared()
-    kept = with_what_they_need(unnamed, declared, lambda address: f"holds {holds[address]}")
+    kept = with_what_they_need(unnamed, declared, lambda address: f"holds {holds[address]}", found)
     there = {owned.address for owned in found}
     return TakeDown(looked, found, {address: why for address, why in kept.items() if address in there})

@@ -12,12 +12,13 @@ from botocore.awsrequest import AWSResponse
 
 from orderops.aws import Aws
 from orderops.claim import Claim
-from orderops.engine import Action, Limits, destroy
+from orderops.engine import Action, Limits
 from orderops.errors import Unfinished
 from orderops.resource import Effect, Live
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.survey import Survey
+from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises, remove
 from faults import Fault, Faults, PowerCut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orderops.aws import Aws
 from orderops.claim import Claim
-from orderops.engine import Action, Limits, destroy
+from orderops.engine import Action, Limits
 from orderops.resource import Resource
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
@@ -17,6 +17,7 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
 from orderops.survey import Survey
+from orderops.teardown import destroy
 
 from contract import Up
 from faults import Faults

@@ -31,7 +31,8 @@ def reach(environment: Environment) -> Aws:
 
     from orderops import local, terminal
 
-    endpoint = local.start(environment.region, waiting=lambda what: terminal.say(f"starting the {what} on this machine"))
+    say = terminal.say
+    endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
     return Aws(environment.region, endpoint_url=endpoint.url, session=session)
 
