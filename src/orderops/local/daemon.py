@@ -43,6 +43,8 @@ def main() -> None:
         log.error("%s", error.message)
         place.refuse(error)
         sys.exit(1)
+    logging.shutdown()
+    os._exit(0)  # All is written and ended; taking the emulator's memory apart would take another second.
 
 
 class Daemon:
