@@ -85,7 +85,9 @@ def _rules(client: Client, listener: Thing) -> Iterator[str]:
 def _services(client: Client) -> Iterator[str]:
     for cluster in _every(client("ecs"), "list_clusters", "clusterArns"):
         for arn in _every(client("ecs"), "list_services", "serviceArns", cluster=cluster):
-            yield arn.rpartition("/")[2]
+            for service in client("ecs").describe_services(cluster=cluster, services=[arn])["services"]:
+                if service["status"] != "INACTIVE":  # a deleted one is remembered for a while
+                    yield str(service["serviceName"])
 
 
 def _every(client: Any, call: str, key: str, **params: Any) -> Iterable[Any]:

@@ -35,12 +35,12 @@ def apply_site(
     """Plan, ask, apply; with images the release and the migrations too. Says what was done and what comes next."""
     images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
     say_choices(choices or {})
-    planned = make_plan(site, images=images, adopt=adopt)
+    planned = make_plan(site, images=images, adopt=adopt, prune=prune)
     _show(planned, dry_run=dry_run)
     if dry_run:
         return
     run: Apply | None = None
-    if _something_to_do(planned, prune):
+    if _something_to_do(planned):
         _refuse_when_all_is_refused(planned)
         asked = consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
         run = Apply(site, images, adopt, None if asked else planned.survey)
@@ -55,13 +55,14 @@ def apply_site(
                     progress.done(step)
             if prune:
                 for step in run.prune():
-                    progress.done(step)
+                    if step.action is not Action.KEEP:
+                        progress.done(step)
         terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
     else:
         if images is not None:
             migrate(site, sql)
         terminal.say(f"0 changes: {site.environment.name} is as declared ({len(planned.steps)} resources)")
-    _leave(site, planned, run, released=images is not None, pruned=prune)
+    _leave(site, planned, run, released=images is not None)
 
 
 def say_choices(choices: Mapping[str, Choice]) -> None:
@@ -112,15 +113,16 @@ def take_site_down(
 
 
 def _show(planned: Plan, *, dry_run: bool) -> None:
-    creations = all(step.action is Action.CREATE for step in planned.changes)
+    steps = [*planned.steps, *planned.pruned]
+    creations = all(step.action is Action.CREATE for step in [*planned.changes, *planned.pruned])
     if dry_run or not creations:
-        terminal.show_plan(planned.steps, planned.unclaimed, whole=dry_run)
-    if dry_run or planned.changes:
-        terminal.say(terminal.summary(planned.steps, planned.unclaimed))
+        terminal.show_plan(steps, planned.unclaimed, whole=dry_run)
+    if dry_run or planned.changes or planned.pruned:
+        terminal.say(terminal.summary(steps, planned.unclaimed))
 
 
-def _something_to_do(planned: Plan, prune: bool) -> bool:
-    return bool(planned.changes or (prune and planned.unclaimed))
+def _something_to_do(planned: Plan) -> bool:
+    return bool(planned.changes) or any(step.action is Action.DELETE for step in planned.pruned)
 
 
 def _refuse_when_all_is_refused(planned: Plan) -> None:
@@ -136,11 +138,16 @@ def _done(progress: Progress) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "0 changes"
 
 
-def _leave(site: Site, planned: Plan, run: Apply | None, *, released: bool, pruned: bool) -> None:
+def _leave(site: Site, planned: Plan, run: Apply | None, *, released: bool) -> None:
     """The URLs and the next step."""
     name = site.environment.name
     outputs = run.outputs if run else planned.outputs
-    if planned.unclaimed and not pruned:
+    kept = [step for step in planned.pruned if step.action is Action.KEEP]
+    for step in kept:
+        terminal.say(f"kept: {step.address} ({step.note})")
+    if kept:
+        terminal.say(f"remove it by itself: orderops down --env {name} --only ADDRESS --confirm NAME")
+    if planned.unclaimed:
         for owned in planned.unclaimed:
             terminal.say(f"unclaimed: {owned.address}")
         terminal.say(f"remove what nobody declares: --prune, or by itself: orderops down --only ADDRESS --env {name}")

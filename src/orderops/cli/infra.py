@@ -24,8 +24,10 @@ def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [
     else:
         terminal.show_plan(planned.steps, planned.unclaimed)
         terminal.say(terminal.summary(planned.steps, planned.unclaimed))
-        if planned.differs:
+        if len(planned.changes) > len(planned.refused):
             terminal.say(f"make it so: orderops infra apply --env {env}")
+        if planned.unclaimed:
+            terminal.say(f"remove what nobody declares: orderops infra apply --env {env} --prune")
     if planned.differs:
         raise Differences
 
