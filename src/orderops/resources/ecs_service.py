@@ -59,6 +59,9 @@ class EcsService(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"LaunchType"})
+    outcomes: ClassVar[frozenset[str]] = frozenset({"Rollout"})
+    removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING, State.FAILED})
+    """A deployment that cannot succeed need not end before the service goes."""
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
         ("TaskDefinition", "LoadBalancers", "Rollout", *NETWORK), Effect.RESTARTS
     )
@@ -174,7 +177,7 @@ def _described(aws: Aws, cluster: Live, names: list[str]) -> list[dict[str, Any]
 
 def _live(raw: Mapping[str, Any]) -> Live:
     network = raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
-    primary = next((each for each in raw.get("deployments", ()) if each["status"] == "PRIMARY"), {})
+    primary: Mapping[str, Any] = next((each for each in raw.get("deployments", ()) if each["status"] == "PRIMARY"), {})
     rollout = primary.get("rolloutState", "COMPLETED")
     running = f"{raw['runningCount']} of {raw['desiredCount']} tasks run"
     failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
