@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import Claim
+from orderops.claim import ENVIRONMENT, Claim
 from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
-WHERE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+DIMENSION = "ecs:service:DesiredCount"
+WHERE = {"ServiceNamespace": "ecs", "ScalableDimension": DIMENSION}
 METRIC = "ECSServiceAverageCPUUtilization"
 POLICY = "cpu"
 
@@ -40,11 +42,12 @@ class AutoscalingTarget(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        clusters = EcsCluster.listing(aws, Claim(claim.environment))  # targets have no tags: their cluster has
+        ours = {live.name for live in clusters if (live.tags or {}).get(ENVIRONMENT) == claim.environment}
         call = aws.application_autoscaling.describe_scalable_targets
         for raw in every(call, "ScalableTargets", ServiceNamespace="ecs"):
             _, cluster, name = raw["ResourceId"].split("/")
-            ours = cluster.startswith(f"orderops-{claim.environment}-") and name.startswith(claim.prefix)
-            if ours and raw["ScalableDimension"] == WHERE["ScalableDimension"]:
+            if cluster in ours and name.startswith(claim.prefix) and raw["ScalableDimension"] == DIMENSION:
                 told = {"MinCapacity": raw["MinCapacity"], "MaxCapacity": raw["MaxCapacity"]}
                 tags = claim.named(cls.kind, name)
                 yield Live(raw["ResourceId"], told, tags=tags, name=name, arn=raw.get("ScalableTargetARN", ""))

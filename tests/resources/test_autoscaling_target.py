@@ -1,0 +1,129 @@
+"""Scaling of ECS services."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from declared import CLUSTER, SCALING, SERVICE
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action
+from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
+from orderops.resources.ecs_cluster import EcsCluster
+from orderops.survey import Survey
+from orderops.teardown import destroy
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+AT = f"service/{CLUSTER.name}/{SERVICE.name}"
+
+
+@pytest.fixture(autouse=True)
+def _tasks_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "5")  # without it no deployment of the emulator ever ends
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(SCALING, aws, up, most=9, cpu_percent=80)
+
+
+def test_limits_changed_by_hand_are_repaired(aws: Aws, up: Up) -> None:
+    up(SCALING)
+    aws.application_autoscaling.register_scalable_target(**WHERE, ResourceId=AT, MinCapacity=0, MaxCapacity=50)
+
+    assert up(SCALING)[SCALING.address].changes == {"MinCapacity": (0, 1), "MaxCapacity": (50, 5)}
+    assert up(SCALING)[SCALING.address].action is Action.NO_OP
+
+
+def test_a_policy_removed_by_hand_is_set_again(aws: Aws, up: Up) -> None:
+    up(SCALING)
+    aws.application_autoscaling.delete_scaling_policy(**WHERE, ResourceId=AT, PolicyName=POLICY)
+
+    assert up(SCALING)[SCALING.address].changes == {"CpuPercent": (None, 60.0)}
+    assert _policies(aws) == {POLICY: 60.0}
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [(95.0, "ECSServiceAverageCPUUtilization"), (60.0, "ECSServiceAverageMemoryUtilization")],
+    ids=["another value", "another metric"],
+)
+def test_a_policy_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: tuple[float, str]) -> None:
+    up(SCALING)
+    value, metric = by_hand
+    aws.application_autoscaling.put_scaling_policy(
+        **WHERE,
+        ResourceId=AT,
+        PolicyName=POLICY,
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": value,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
+        },
+    )
+
+    assert list(up(SCALING)[SCALING.address].changes) == ["CpuPercent"]
+    assert up(SCALING)[SCALING.address].action is Action.NO_OP
+
+
+def test_it_goes_before_its_service(aws: Aws, up: Up) -> None:
+    up(SCALING)
+    survey = Survey(aws, "dev", (type(SERVICE), AutoscalingTarget))
+
+    gone = [step.address for step in destroy(survey.owned(), survey)]
+
+    assert gone == [SCALING.address, SERVICE.address]
+
+
+def test_one_of_an_environment_whose_name_begins_alike_is_not_ours(aws: Aws, up: Up) -> None:
+    blue = EcsCluster("orderops-dev-blue-cluster")
+    up(blue, environment="dev-blue")
+    place = f"service/{blue.name}/orderops-dev-blue-shop"
+    aws.ecs.create_service(
+        cluster=blue.name, serviceName="orderops-dev-blue-shop", desiredCount=1, taskDefinition=_definition(aws)
+    )
+    aws.application_autoscaling.register_scalable_target(**WHERE, ResourceId=place, MinCapacity=1, MaxCapacity=2)
+
+    assert list(AutoscalingTarget.listing(aws, Claim("dev"))) == []
+    assert [live.id for live in AutoscalingTarget.listing(aws, Claim("dev-blue"))] == [place]
+
+
+def test_its_owner_is_known_by_its_name_without_tags(aws: Aws, up: Up) -> None:
+    up(replace(SCALING, least=2))
+
+    (owned,) = Survey(aws, "dev", (AutoscalingTarget,)).owned()
+
+    assert owned.address == SCALING.address
+
+
+@pytest.mark.parametrize("call", [2, 4])
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("application-autoscaling", after=call - 2), pytest.raises(PowerCut):
+        up(SCALING)
+
+    up(SCALING)
+
+    assert up(SCALING)[SCALING.address].action is Action.NO_OP
+    assert _policies(aws) == {POLICY: 60.0}
+
+
+def test_a_lost_answer_does_no_harm(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("application-autoscaling", "RegisterScalableTarget"):
+        assert up(SCALING)[SCALING.address].action is Action.CREATE
+
+    assert _policies(aws) == {POLICY: 60.0}
+
+
+def _policies(aws: Aws) -> dict[str, float]:
+    told = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    return {raw["PolicyName"]: raw["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] for raw in told}
+
+
+def _definition(aws: Aws) -> str:
+    told = aws.ecs.register_task_definition(
+        family="blue", containerDefinitions=[{"name": "blue", "image": "blue", "memory": 128}]
+    )
+    return str(told["taskDefinition"]["taskDefinitionArn"])
