@@ -1,0 +1,166 @@
+"""IAM roles: what they may do is compared by what it means, and nothing more is left to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orderops.aws import Aws
+from orderops.engine import Action
+from orderops.errors import Unfinished
+from orderops.resource import Output
+from orderops.resources.iam_role import POLICY, Allow, IamRole, canonical
+from orderops.resources.sqs_queue import SqsQueue
+
+from contract import Up, keeps_its_promises
+from faults import Fault, PowerCut
+
+QUEUE = SqsQueue("orderops-dev-queue")
+READS = Allow(("sqs:ReceiveMessage", "sqs:DeleteMessage"), (QUEUE,))
+ROLE = IamRole("orderops-dev-task", "ecs-tasks.amazonaws.com", (READS, Allow(("ecr:GetAuthorizationToken",), ("*",))))
+ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+A = {"Effect": "Allow", "Action": ["a:One", "a:Two"], "Resource": ["*"]}
+B = {"Effect": "Allow", "Action": ["b:One"], "Resource": ["arn:b"], "Condition": {"StringEquals": {"aws:x": ["1"]}}}
+SAME: dict[str, list[dict[str, Any]]] = {
+    "the same": [A, B],
+    "statements in another order": [B, A],
+    "actions in another order": [{**A, "Action": ["a:Two", "a:One"]}, B],
+    "one-element lists as text": [{**A, "Resource": "*"}, {**B, "Action": "b:One", "Resource": "arn:b"}],
+    "a condition's value as text": [A, {**B, "Condition": {"StringEquals": {"aws:x": "1"}}}],
+}
+OTHER: dict[str, list[dict[str, Any]]] = {
+    "an action more": [{**A, "Action": ["a:One", "a:Two", "a:Three"]}, B],
+    "another resource": [A, {**B, "Resource": ["arn:c"]}],
+    "another condition": [A, {**B, "Condition": {"StringEquals": {"aws:x": ["2"]}}}],
+    "a statement less": [A],
+    "a denial": [{**A, "Effect": "Deny"}, B],
+}
+
+
+def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+    keeps_its_promises(ROLE, aws, up, allow=(READS,))
+
+
+@pytest.mark.parametrize("statements", SAME.values(), ids=SAME.keys())
+def test_policies_that_mean_the_same_are_equal(statements: list[dict[str, Any]]) -> None:
+    assert canonical({"Statement": statements}) == canonical({"Statement": [A, B]})
+
+
+@pytest.mark.parametrize("statements", OTHER.values(), ids=OTHER.keys())
+def test_policies_that_mean_another_thing_differ(statements: list[dict[str, Any]]) -> None:
+    assert canonical({"Statement": statements}) != canonical({"Statement": [A, B]})
+
+
+def test_a_policy_with_one_statement_need_not_be_a_list() -> None:
+    assert canonical({"Statement": A}) == canonical({"Statement": [A]})
+
+
+def test_it_may_do_what_is_declared_and_is_assumed_by_its_service(aws: Aws, up: Up) -> None:
+    up(ROLE)
+
+    (queue,) = _statements(aws, "sqs:ReceiveMessage")
+    assert queue["Resource"][0].endswith(f":{QUEUE.name}")
+    trust = aws.iam.get_role(RoleName=ROLE.name)["Role"]["AssumeRolePolicyDocument"]
+    assert trust["Statement"][0]["Principal"]["Service"] in ("ecs-tasks.amazonaws.com", ["ecs-tasks.amazonaws.com"])
+
+
+def test_it_may_be_given_what_another_resource_offers(aws: Aws, up: Up) -> None:
+    up(replace(ROLE, allow=(Allow(("sqs:SendMessage",), (Output(QUEUE, "arn", "{}-more"),)),)))
+
+    assert _statements(aws, "sqs:SendMessage")[0]["Resource"][0].endswith(f":{QUEUE.name}-more")
+
+
+def test_a_policy_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    aws.iam.put_role_policy(RoleName=ROLE.name, PolicyName=POLICY, PolicyDocument=json.dumps(ANYTHING))
+
+    assert list(up(ROLE)[ROLE.address].changes) == ["InlinePolicies"]
+    assert _statements(aws, "*") == []
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def test_a_policy_written_otherwise_by_hand_is_no_drift(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    told = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
+    otherwise = {**told, "Statement": list(reversed(told["Statement"]))}
+    aws.iam.put_role_policy(RoleName=ROLE.name, PolicyName=POLICY, PolicyDocument=json.dumps(otherwise))
+
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def test_policies_added_by_hand_are_taken_away(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    aws.iam.put_role_policy(RoleName=ROLE.name, PolicyName="more", PolicyDocument=json.dumps(ANYTHING))
+    arn = aws.iam.create_policy(PolicyName="managed", PolicyDocument=json.dumps(ANYTHING))["Policy"]["Arn"]
+    aws.iam.attach_role_policy(RoleName=ROLE.name, PolicyArn=arn)
+
+    step = up(ROLE)[ROLE.address]
+
+    assert set(step.changes) == {"InlinePolicies", "ManagedPolicies"}
+    assert step.changes["ManagedPolicies"] == ([arn], [])
+    assert aws.iam.list_role_policies(RoleName=ROLE.name)["PolicyNames"] == [POLICY]
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def test_what_it_may_no_longer_do_is_taken_away(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    nothing = replace(ROLE, allow=())
+
+    up(nothing)
+
+    assert aws.iam.list_role_policies(RoleName=ROLE.name)["PolicyNames"] == []
+    assert up(nothing)[ROLE.address].action is Action.NO_OP
+
+
+def test_who_may_assume_it_is_repaired(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    stranger = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [stranger]})
+    aws.iam.update_assume_role_policy(RoleName=ROLE.name, PolicyDocument=trust)
+
+    assert list(up(ROLE)[ROLE.address].changes) == ["AssumeRolePolicyDocument"]
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def test_one_with_policies_of_all_sorts_can_be_removed(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    arn = aws.iam.create_policy(PolicyName="managed", PolicyDocument=json.dumps(ANYTHING))["Policy"]["Arn"]
+    aws.iam.attach_role_policy(RoleName=ROLE.name, PolicyArn=arn)
+
+    keeps_its_promises(replace(ROLE, name="orderops-dev-other"), aws, up)
+
+
+def test_one_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
+    up(ROLE)
+    aws.iam.tag_role(RoleName=ROLE.name, Tags=[{"Key": "orderops:environment", "Value": "prod"}])
+
+    with pytest.raises(Unfinished, match="belongs to prod"):
+        up(replace(ROLE, allow=()))
+
+    assert _statements(aws, "sqs:ReceiveMessage")
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("iam", after=call), pytest.raises(PowerCut):
+        up(ROLE)
+
+    up(ROLE)
+
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def test_a_lost_answer_does_no_harm(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("iam", "CreateRole"):
+        assert up(ROLE)[ROLE.address].action is Action.CREATE
+
+    assert up(ROLE)[ROLE.address].action is Action.NO_OP
+
+
+def _statements(aws: Aws, action: str) -> list[dict[str, Any]]:
+    document = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
+    return [each for each in document["Statement"] if action in each["Action"]]

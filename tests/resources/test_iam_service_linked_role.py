@@ -1,0 +1,76 @@
+"""Service-linked roles: the account's, not an environment's."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderops.aws import Aws
+from orderops.claim import Claim
+from orderops.engine import Action
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+from orderops.survey import Survey
+
+from contract import Up
+from faults import Fault, PowerCut
+
+ECS = IamServiceLinkedRole("ecs.amazonaws.com")
+SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")
+
+
+def test_one_that_is_missing_is_made(aws: Aws, up: Up) -> None:
+    assert up(ECS, dry_run=True)[ECS.address].action is Action.CREATE
+    assert up(ECS)[ECS.address].action is Action.CREATE
+    assert up(ECS)[ECS.address].action is Action.NO_OP
+    assert _paths(aws) == ["/aws-service-role/ecs.amazonaws.com/"]
+
+
+def test_one_that_aws_made_is_used_without_being_taken_over(aws: Aws, up: Up) -> None:
+    aws.iam.create_service_linked_role(AWSServiceName=ECS.name)
+
+    assert up(ECS)[ECS.address].action is Action.NO_OP
+
+
+def test_all_environments_share_it(aws: Aws, up: Up) -> None:
+    up(ECS)
+
+    assert up(ECS, environment="prod")[ECS.address].action is Action.NO_OP
+    assert len(_paths(aws)) == 1
+
+
+def test_it_belongs_to_nobody_so_nobody_removes_it(aws: Aws, up: Up) -> None:
+    up(ECS)
+    (live,) = IamServiceLinkedRole.listing(aws, Claim("dev"))
+
+    IamServiceLinkedRole.delete(aws, live)
+
+    assert list(Survey(aws, "dev", (IamServiceLinkedRole,)).owned()) == []
+    assert len(_paths(aws)) == 1
+
+
+def test_a_service_whose_name_begins_alike_has_its_own(aws: Aws, up: Up) -> None:
+    up(SCALING)
+
+    assert up(ECS)[ECS.address].action is Action.CREATE
+    assert up(SCALING, ECS)[SCALING.address].action is Action.NO_OP
+
+
+def test_one_made_by_aws_in_between_is_no_error(aws: Aws, up: Up, lose_answer: Fault) -> None:
+    with lose_answer("iam", "CreateServiceLinkedRole"):
+        assert up(ECS)[ECS.address].action is Action.CREATE
+
+    assert len(_paths(aws)) == 1
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+    with power_cut("iam", after=call), pytest.raises(PowerCut):
+        up(ECS)
+
+    up(ECS)
+
+    assert up(ECS)[ECS.address].action is Action.NO_OP
+    assert len(_paths(aws)) == 1
+
+
+def _paths(aws: Aws) -> list[str]:
+    return [raw["Path"] for raw in aws.iam.list_roles(PathPrefix="/aws-service-role/")["Roles"]]
