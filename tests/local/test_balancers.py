@@ -77,7 +77,7 @@ def stack(laptop: Laptop) -> Iterator[Stack]:
 def test_a_listener_without_healthy_targets_says_503(stack: Stack) -> None:
     until(lambda: not _refused(stack), what="it listens")
 
-    assert stack.get()[0] == 503
+    assert stack.get("/nothing")[0] == 503
     assert stack.balancer["DNSName"] == "localhost"
 
 
@@ -96,14 +96,18 @@ def test_rules_are_tried_in_the_order_of_their_priority(stack: Stack) -> None:
     assert stack.get("/")[0] == 503
 
 
-def test_a_service_that_hangs_up_is_502(stack: Stack) -> None:
+def test_a_service_that_hangs_up_is_502(laptop: Laptop) -> None:
+    stack = Stack(laptop, desired=1)
     stack.create(stack.register(MODE="rude"))
     until(lambda: stack.health() == ["healthy"], what="its target is healthy")
 
     assert stack.get("/")[0] == 502
 
 
-def test_a_deleted_listener_frees_its_port(stack: Stack) -> None:
+def test_a_deleted_listener_frees_its_port(laptop: Laptop) -> None:
+    stack = Stack(laptop, desired=1)
+    until(lambda: not _refused(stack), what="it listens")
+
     stack.laptop.client("elbv2").delete_listener(ListenerArn=stack.listener)
 
     until(lambda: _refused(stack), what="the port is free")

@@ -18,7 +18,11 @@ from orderops.local.users import enterable
 
 @pytest.fixture(scope="module")
 def instance(laptop: Laptop) -> dict[str, Any]:
-    return laptop.create_database()
+    """A database with one order in it."""
+    made = laptop.create_database()
+    with laptop.connect(made) as session:
+        session.execute("CREATE TABLE orders AS SELECT 7 AS id")
+    return made
 
 
 def server_of(laptop: Laptop, instance: dict[str, Any]) -> PostgresServer:
@@ -32,7 +36,6 @@ def test_an_instance_is_a_postgresql_that_its_secret_opens(laptop: Laptop, insta
         key: value for key, value in instance["Endpoint"].items() if key == "HostedZoneId"
     }
     with laptop.connect(instance) as session:
-        session.execute("CREATE TABLE orders AS SELECT 7 AS id")
         told = session.execute("SELECT current_user, current_database(), current_setting('is_superuser')").fetchone()
         session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 

@@ -128,7 +128,8 @@ def test_what_a_task_prints_arrives_in_its_log_group(stack: Stack) -> None:
         events = logs.get_log_events(logGroupName=f"/ecs/{stack.name}", logStreamName=stream)["events"]
         return [event["message"] for event in events]
 
-    assert until(lines, what="a line") == ["tiny service second is up"]
+    name = stack.get()[1]["environment"].get("NAME", "")
+    assert until(lines, what="a line") == [f"tiny service {name} is up"]
 
 
 def test_a_task_gets_its_secrets_and_the_emulator(stack: Stack) -> None:
@@ -168,8 +169,10 @@ def test_a_task_run_once_tells_its_exit_code(stack: Stack) -> None:
     assert [event["message"] for event in events["events"]] == ["worked on order 7"]
 
 
-def test_a_deleted_service_leaves_no_process_and_then_no_cluster(stack: Stack) -> None:
-    ecs = stack.laptop.client("ecs")
+def test_a_deleted_service_leaves_no_process_and_then_no_cluster(laptop: Laptop) -> None:
+    ecs, stack = laptop.client("ecs"), Stack(laptop, desired=1)
+    stack.create(stack.register())
+    stack.completed()
     with pytest.raises(ecs.exceptions.ClusterContainsServicesException):
         ecs.delete_cluster(cluster=stack.name)
     with pytest.raises(ecs.exceptions.InvalidParameterException, match="scaled above 0"):
