@@ -18,7 +18,7 @@ def start() -> None:
     """Start the emulator in the background; `orderops up` does it by itself."""
     from orderops import local, terminal
 
-    endpoint = local.start(REGION, waiting=terminal.say)
+    endpoint = local.start(REGION, waiting=lambda what: terminal.say(f"starting the {what} on this machine"))
     terminal.tell(endpoint.url)
     terminal.say(
         f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
