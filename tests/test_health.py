@@ -71,6 +71,14 @@ def test_the_cause_is(components: tuple[Component, ...], verdict: Verdict, cause
     assert health.next.endswith(" --env dev")
 
 
+def test_the_next_command_is_for_this_environment_whatever_the_default_is() -> None:
+    gone = with_(Component("queue order-processor", Condition.ABSENT, "no queue"))
+    taken = with_(Component("database", Condition.DOWN, "incompatible-network", "orderops local status"))
+
+    assert judge("local", gone, URLS).next == "orderops up --env local"
+    assert judge("local", taken, URLS).next == "orderops local status"
+
+
 def test_machines_read_the_same() -> None:
     told = judge("dev", WELL, URLS).told()
 

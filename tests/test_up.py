@@ -139,7 +139,7 @@ def test_a_database_stopped_by_hand_is_named_and_started_by_up(orderops: Orderop
 
     assert told["verdict"] == "down"
     assert told["cause"].startswith("database is down: stopped")
-    assert told["next"] == "orderops up"
+    assert told["next"] == "orderops up --env local"
     assert orderops("up").code == 0
     until(lambda: fetch(f"{running['load_balancer_url']}/ready")[0] == 200, "the service ready again")
 

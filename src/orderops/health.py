@@ -88,10 +88,11 @@ def examine(site: Site) -> Health:
 
 def judge(environment: str, components: tuple[Component, ...], urls: Mapping[str, str]) -> Health:
     """The verdict on components given in the order of their dependence: the first that is not well is the cause."""
-    env = "" if environment == "local" else f" --env {environment}"
     vital = [each for each in components if each.name != "alarms"]
     if all(each.state is Condition.ABSENT for each in vital):
-        return Health(environment, Verdict.ABSENT, "nothing of it is there", f"orderops up{env}", {}, components)
+        return Health(
+            environment, Verdict.ABSENT, "nothing of it is there", _for("orderops up", environment), {}, components
+        )
     unwell = [each for each in components if each.state is not Condition.OK]
     if not unwell:
         return Health(environment, Verdict.HEALTHY, "", "", urls, components)
@@ -99,7 +100,12 @@ def judge(environment: str, components: tuple[Component, ...], urls: Mapping[str
     first = (lost or unwell)[0]
     verdict = Verdict.DOWN if lost else Verdict.DEGRADED
     cause = f"{first.name} is {first.state}: {first.detail}"
-    return Health(environment, verdict, cause, (first.mend or "orderops up") + env, urls, components)
+    return Health(environment, verdict, cause, _for(first.mend or "orderops up", environment), urls, components)
+
+
+def _for(command: str, environment: str) -> str:
+    """The command with its environment, which is named even where it is the default: ORDEROPS_ENV may say another."""
+    return command if command.startswith("orderops local ") else f"{command} --env {environment}"
 
 
 def _database(site: Site) -> Component:
@@ -115,7 +121,9 @@ def _database(site: Site) -> Component:
     if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):
         state = Condition.STARTING if status == "creating" else Condition.DEGRADED
         return Component("database", state, f"{status}; {where}", "orderops status --watch")
-    return Component("database", Condition.DOWN, f"{status}; {where}", "orderops up")
+    known_there = site.environment.emulated and not status.startswith("stop")
+    mend = "orderops local status" if known_there else "orderops up"
+    return Component("database", Condition.DOWN, f"{status}; {where}", mend)
 
 
 def _queue(site: Site, base: ServiceBase) -> Component:
@@ -176,9 +184,8 @@ def _balancer(site: Site) -> tuple[Component, dict[str, str]]:
     urls = {"url": url, "users": f"{url}/users"}
     if state not in ("active", "active_impaired"):
         starting = Condition.STARTING if state == "provisioning" else Condition.DOWN
-        return Component(
-            "balancer", starting, " ".join(filter(None, (state, raw["State"].get("Reason")))), "orderops up"
-        ), urls
+        detail = ": ".join(filter(None, (state, raw["State"].get("Reason"))))
+        return Component("balancer", starting, detail, "orderops up"), urls
     return _targets(site, url), urls
 
 
