@@ -1,0 +1,226 @@
+"""Who may import whom, and the habits of the source that a test can keep."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import orderops
+
+SOURCE = Path(orderops.__file__).parent
+TESTS = Path(__file__).parent
+
+# A module imports from its own family and from lines below its own. `environment_file` is of the family environment.
+LAYERS = """
+cli
+terminal
+doctor
+migrations release health
+site
+restore local
+teardown
+stack engine database
+survey schedule
+resources
+resource
+claim
+environment aws alerts
+errors
+"""
+APART = "service"
+
+# What is not Python's own, and the families that may import it. The service, an application by itself, is not asked.
+PACKAGES = {
+    "boto3": {"aws"},
+    "botocore": {"aws"},
+    "cryptography": {"local"},
+    "httpx": {"local"},
+    "moto": {"local"},
+    "platformdirs": {"local", "environment"},
+    "psutil": {"local"},
+    "psycopg": {"database", "migrations", "local", "restore"},
+    "pydantic": {"environment", "release", "alerts"},
+    "rich": {"terminal"},
+    "starlette": {"local"},
+    "tenacity": {"database", "site"},
+    "typer": {"cli"},
+    "uvicorn": {"local"},
+    "werkzeug": {"local"},
+}
+EXCEPTIONS = {
+    ("cli.opening", "boto3"): "the emulator is opened with keys of its own",
+}
+KNOWS_LOCAL = {
+    "cli.opening": "the one line that picks the endpoint, and no question before what can harm nothing",
+    "doctor": "what this machine must have to be the laptop environment",
+    "environment": "a service that runs as a process of this machine is a mistake elsewhere",
+    "health": "the next command need not name the environment that is used without a name",
+    "release": "the laptop has no registry to push to",
+}
+HEAVY = ("boto3", "botocore", "moto", "psycopg", "pydantic", "tenacity", "psutil", "httpx", "orderops.stack")
+LONGEST = 400
+
+FILES = sorted(SOURCE.rglob("*.py"))
+MODULES = {".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
+OURS = {name: file for name, file in MODULES.items() if name.partition(".")[0] != APART}
+HEIGHTS = {family: height for height, line in enumerate(reversed(LAYERS.split("\n"))) for family in line.split()}
+
+
+def test_every_module_has_a_layer() -> None:
+    homeless = {name for name in OURS if name not in ("__init__", "__main__") and family(name) not in HEIGHTS}
+
+    assert homeless == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_module_imports_from_lines_below_its_own(name: str) -> None:
+    above = {
+        other
+        for other in imported(name)
+        if other in OURS and family(other) != family(name) and height(other) >= height(name)
+    }
+
+    assert above == set(), f"{name} imports what stands above or beside it"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    TopologicalSorter({name: imported(name) & MODULES.keys() for name in MODULES}).prepare()
+
+
+def test_the_service_stands_apart() -> None:
+    of_service = {name for name in MODULES if name.partition(".")[0] == APART}
+
+    assert {name for name in of_service for other in imported(name) if other in OURS and other != "__init__"} == set()
+    assert {name for name in OURS for other in imported(name) if other in of_service} == set()
+
+
+def test_only_the_layers_named_know_a_package() -> None:
+    strangers = {
+        (name, package)
+        for name in OURS
+        for package in packages(name)
+        if family(name) not in PACKAGES.get(package, set()) and (name, package) not in EXCEPTIONS
+    }
+
+    assert strangers == set()
+
+
+def test_only_resources_and_what_calls_aws_ask_it_anything() -> None:
+    may_call = {"resources", "survey", "database", "release", "restore", "health", "doctor", "local", "aws"}
+    calling = {family(name) for name, file in OURS.items() if any(calls_aws(ast.parse(file.read_text())))}
+
+    assert calling - may_call == set()
+
+
+def test_no_branch_asks_whether_it_is_the_laptop() -> None:
+    asking = {name for name, file in OURS.items() if family(name) != "local" and asks_for_local(file)}
+
+    assert asking <= KNOWS_LOCAL.keys()
+
+
+def test_only_the_terminal_prints() -> None:
+    printing = {name for name, file in OURS.items() if names_called(file) & {"print"}}
+
+    assert printing == set()
+
+
+def test_every_module_says_what_belongs_there() -> None:
+    silent = {name for name, file in MODULES.items() if file.stat().st_size and not docstring(file)}
+
+    assert silent == set()
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {name: len(file.read_text().splitlines()) for name, file in MODULES.items()}
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_every_resource_has_its_test() -> None:
+    resources = {file.stem for file in (SOURCE / "resources").glob("*.py")} - {"__init__"}
+    tested = {file.stem.removeprefix("test_") for file in (TESTS / "resources").glob("test_*.py")}
+
+    assert resources - tested == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "orderops", "--help"], capture_output=True, text=True
+    )
+
+    assert told.returncode == 0, told.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    assert "orderops.cli" in loaded
+    assert loaded & set(HEAVY) == set()
+
+
+def family(name: str) -> str:
+    """The module's place in the list: a folder, or the noun before its first underscore."""
+    first = name.partition(".")[0]
+    return first if first.startswith("_") else first.partition("_")[0]
+
+
+def height(name: str) -> int:
+    return HEIGHTS.get(family(name), -1 if name == "__init__" else len(HEIGHTS))
+
+
+def imported(name: str) -> set[str]:
+    """The modules of ours that a module imports anywhere in its text, lazily or for its types too."""
+    return {found for text in _imports(name) for found in _ours(text)} - {name}
+
+
+def packages(name: str) -> set[str]:
+    """The packages that are neither Python's own nor ours."""
+    tops = {text.partition(".")[0] for text in _imports(name)}
+    return {top for top in tops if top not in sys.stdlib_module_names and top != "orderops"}
+
+
+def calls_aws(tree: ast.AST) -> Iterator[ast.AST]:
+    """Places such as `aws.sqs.list_queues`: an attribute of a client of something called aws."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="aws"), attr=service)) if service != "once":
+                yield node
+            case ast.Attribute(value=ast.Attribute(value=ast.Attribute(attr="aws"), attr=service)) if service != "once":
+                yield node
+
+
+def asks_for_local(file: Path) -> bool:
+    """Whether an environment is asked for its name, or whether it is emulated, before anything is done."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.If | ast.IfExp):
+            asked = ast.unparse(node.test)
+            if ".emulated" in asked or "environment == 'local'" in asked or "name == 'local'" in asked:
+                return True
+    return False
+
+
+def names_called(file: Path) -> set[str]:
+    calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    return {call.id for call in calls if isinstance(call, ast.Name)}
+
+
+def docstring(file: Path) -> str | None:
+    return ast.get_docstring(ast.parse(file.read_text()))
+
+
+def _imports(name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively"
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def _ours(text: str) -> Iterator[str]:
+    """The module that an import names: `orderops.aws.every` is aws."""
+    top, _, rest = text.partition(".")
+    if top == "orderops":
+        yield rest if rest in MODULES else rest.rpartition(".")[0] or "__init__"
