@@ -107,3 +107,39 @@ def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
         progress.done(Step("ec2-vpc/vpc", Action.NO_OP))
 
     assert written.getvalue() == "+ sqs-queue/orders created\n"
+
+
+def test_an_id_that_says_only_the_name_again_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    listener = "arn:aws:elasticloadbalancing:ap-southeast-2:123456789012:listener/app/orders/fe05/35e1"
+
+    terminal.show_plan(
+        [
+            Step("elbv2-listener/orders:80", Action.DELETE, note=listener),
+            Step("ec2-vpc/orders", Action.DELETE, note="vpc-1"),
+            Step("ec2-subnet/orders", Action.KEEP, note="rds-instance/orders needs it"),
+        ]
+    )
+
+    assert capsys.readouterr().out.splitlines() == [
+        "- delete ec2-vpc/orders  vpc-1",
+        "- delete elbv2-listener/orders:80",
+        "= keep ec2-subnet/orders  rds-instance/orders needs it",
+    ]
+
+
+def test_a_component_is_one_whole_line_where_nobody_reads_along(capsys: pytest.CaptureFixture[str]) -> None:
+    detail = "0 of 2 tasks, revision 7; last stop: Essential container in task exited (exit code 1, after 12 s)"
+    components = [
+        {"name": "database", "state": "ok", "detail": "postgres 16"},
+        {"name": "service orders", "state": "down", "detail": detail},
+    ]
+
+    terminal.show_status(
+        {"environment": "dev", "verdict": "down", "components": components, "cause": "", "urls": {}, "next": ""}
+    )
+
+    assert capsys.readouterr().out.splitlines() == [
+        "dev is down",
+        "database        ok    postgres 16",
+        f"service orders  down  {detail}",
+    ]

@@ -84,7 +84,7 @@ def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: 
             continue
         sign, colour = SIGNS[step.action]
         effect = f"  [{_effect_colour(step.effect)}]{step.effect}[/]" if step.effect is not Effect.SAFE else ""
-        note = f"  [dim]{escape(step.note)}[/]" if step.note else ""
+        note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
         out.print(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
         if step.action is not Action.CREATE:
             for key, (live, desired) in step.changes.items():
@@ -97,6 +97,12 @@ def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: 
             out.print(f"    [bold]hint:[/] {escape(step.refusal.hint)}")
     for owned in unclaimed:
         out.print(f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.live.id)}, no longer declared[/]")
+
+
+def noteworthy(step: Step) -> str:
+    """A step's note; nothing where it is an id that only says the name again, as most ARNs do."""
+    name = step.address.partition("/")[2].partition(":")[0]
+    return "" if step.action is Action.DELETE and name in step.note else step.note
 
 
 def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
@@ -141,13 +147,13 @@ def confirm(question: str, *, yes: bool) -> None:
         raise OrderopsError("not confirmed; nothing was changed")
 
 
-def confirm_name(name: str, what: str, *, given: Sequence[str]) -> bool:
+def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "go on", no: str = "stop") -> bool:
     """Whether this name was given beforehand or is typed now."""
     if name in given:
         return True
     if not sys.stdin.isatty():
         return False
-    err.print(f"{escape(what)}. Type [bold]{escape(name)}[/] to go on, or nothing to leave it: ", end="")
+    err.print(f"{escape(what)}. Type [bold]{escape(name)}[/] to {yes}, or nothing to {no}: ", end="")
     return input().strip() == name
 
 
@@ -155,22 +161,31 @@ def show_status(told: Mapping[str, Any]) -> None:
     """The health table: verdict, cause, next command."""
     colour = STATE_COLOURS.get(told["verdict"], "white")
     out.print(f"[bold]{escape(told['environment'])}[/] is [bold {colour}]{told['verdict']}[/]")
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for component in told["components"]:
-        state = component["state"]
-        table.add_row(
-            component["name"], f"[{STATE_COLOURS.get(state, 'white')}]{state}[/]", escape(component["detail"])
-        )
-    out.print(table, soft_wrap=False, width=min(out.width, 80) if out.is_terminal else 80)
+    _show_components(told["components"])
     if told["cause"]:
         out.print(f"cause: {escape(told['cause'])}")
     for name, url in told["urls"].items():
         out.print(f"{name}: {escape(url)}")
     if told["next"]:
         out.print(f"next:  [bold]{escape(told['next'])}[/]")
+
+
+def _show_components(components: Sequence[Mapping[str, str]]) -> None:
+    """A table that fits the terminal; where there is none, a line for each, whole."""
+    if not out.is_terminal:
+        names = max(len(each["name"]) for each in components)
+        states = max(len(each["state"]) for each in components)
+        for each in components:
+            out.print(escape(f"{each['name']:{names}}  {each['state']:{states}}  {each['detail']}".rstrip()))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in components:
+        colour = STATE_COLOURS.get(each["state"], "white")
+        table.add_row(escape(each["name"]), f"[{colour}]{each['state']}[/]", escape(each["detail"]))
+    out.print(table, soft_wrap=False, width=min(out.width, 80))
 
 
 def watch_status(look: Callable[[], Mapping[str, Any]], *, every: float = 2.0) -> NoReturn:

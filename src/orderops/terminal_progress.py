@@ -14,7 +14,7 @@ from rich.text import Text
 
 from orderops.engine import Action, Step
 from orderops.resource import Resource
-from orderops.terminal import DONE, SIGNS, err, short
+from orderops.terminal import DONE, SIGNS, err, noteworthy, short
 
 EVERY = 5.0
 """Seconds between plain lines about what is waited for."""
@@ -68,7 +68,7 @@ class Progress:
         self.steps.append(step)
         if step.action is not Action.NO_OP:
             sign, colour = SIGNS[step.action]
-            note = f"  [dim]{escape(step.note)}[/]" if step.note else ""
+            note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
             self._console.print(f"[{colour}]{sign} {escape(step.address)} {DONE[step.action]}[/]{note}")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
