@@ -61,7 +61,7 @@ class SlowAws:
         return body
 
 
-class _Silent(WSGIRequestHandler):
+class _Silent(WSGIRequestHandler):  # type: ignore[misc]  # werkzeug is read without types
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
 

@@ -16,11 +16,11 @@ from typing import Generic, TypeVar
 from orderops.errors import Interrupted, OrderopsError
 
 WORKERS = 12
-FIRST_PAUSE = 0.02
+FIRST_PAUSE = 0.01
 STEADY_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 PAUSE_SHARE = 0.02
-"""Pauses double from the first to the steady one; then they are this share of the time waited so far, so that the end
+"""The first look again comes at once; pauses double from the first to the steady one; then they are this share of the time waited so far, so that the end
 is seen late by no more than that."""
 
 T = TypeVar("T")
@@ -145,7 +145,8 @@ class _Run(Generic[T]):
     def _pause(self, turn: _Turn[T]) -> None:
         now = monotonic()
         waited = now - self._waiting_since.setdefault(turn.name, now)
-        growing = min(FIRST_PAUSE * 2 ** min(self._pauses[turn.name], 10), STEADY_PAUSE)
+        turns = self._pauses[turn.name]
+        growing = min(FIRST_PAUSE * 2 ** min(turns, 10), STEADY_PAUSE) if turns else 0.0
         self._pauses[turn.name] += 1
         pause = min(max(growing, PAUSE_SHARE * waited), LONGEST_PAUSE)
         self._watch(turn.name, turn.waits_for)
