@@ -39,8 +39,13 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
 def test_its_addresses_cannot_change(up: Up) -> None:
     up(VPC)
 
-    with pytest.raises(Unfinished, match=r"CidrBlock cannot change .*live '10\.0\.0\.0/16', desired '10\.1\.0\.0/16'"):
+    with pytest.raises(
+        Unfinished, match=r"CidrBlock cannot change .*live '10\.0\.0\.0/16', desired '10\.1\.0\.0/16'"
+    ) as told:
         up(Ec2Vpc(VPC.name, "10.1.0.0/16"))
+
+    assert "another environment" in told.value.hint
+    assert "down --only" not in told.value.hint, "everything stands on it"
 
 
 @pytest.mark.parametrize("call", range(6))

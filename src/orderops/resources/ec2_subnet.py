@@ -29,6 +29,7 @@ class Ec2Subnet(Resource):
         {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
+    way_round: ClassVar[str] = Ec2Vpc.way_round
     patience: ClassVar[timedelta] = timedelta(minutes=45)
     """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
 

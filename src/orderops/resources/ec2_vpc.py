@@ -23,6 +23,9 @@ class Ec2Vpc(Resource):
     kind: ClassVar[str] = "ec2-vpc"
     passing: ClassVar[frozenset[str]] = frozenset({"InvalidVpcID.NotFound", "DependencyViolation"})
     immutable: ClassVar[frozenset[str]] = frozenset({"CidrBlock"})
+    way_round: ClassVar[str] = (
+        "set it back; other addresses need another environment: copy the file under a new name, orderops up --env NAME"
+    )
 
     @classmethod
     def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
