@@ -52,6 +52,17 @@ def test_what_a_create_cannot_take_is_set_once_it_is_seen(world: World, operator
     assert world.called("a")[0].settings["Size"] == 4
 
 
+def test_what_goes_between_the_look_and_the_change_is_told_as_created(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.meets("update", "Busy")
+    world.at["update"] = lambda name: world.things.pop(there.id, None)
+
+    step = operator.up(replace(A, size=4))["a"]
+
+    assert step.action is Action.CREATE
+    assert world.called("a")[0].settings["Size"] == 4
+
+
 def test_what_is_going_away_is_waited_for_and_made_again(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 4
 

@@ -103,7 +103,8 @@ def keep(
             step = decide(resource, live, desired, survey.claim(resource), adopt=adopt)
             if step.refusal and not dry_run:
                 raise step.refusal
-            taken = taken or step
+            if taken is None or step.action is Action.CREATE:  # gone since the first look: that is what to tell
+                taken = step
             if step.action is Action.NO_OP or dry_run:
                 if live:
                     outputs[resource] = live

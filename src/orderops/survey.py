@@ -141,7 +141,7 @@ def _pick(resource: Resource, lives: Iterable[Live]) -> Live | None:
         there = [live for live in found if live.state is not State.GOING]
         if len(there) > 1:
             raise OrderopsError(
-                f"{resource.address}: found {len(there)} times: {', '.join(live.id for live in there)}",
+                f"found {len(there)} times: {', '.join(live.id for live in there)}",
                 "delete the ones that nothing uses, by their id, in the AWS console; then the same command",
             )
         if found:
