@@ -35,7 +35,6 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", {}, "AlarmName"),
     "secret": ("secretsmanager", "list_secrets", "SecretList", {}, "Name"),
     "repository": ("ecr", "describe_repositories", "repositories", {}, "repositoryName"),
-    "cluster": ("ecs", "list_clusters", "clusterArns", {}, ""),
     "task definition": ("ecs", "list_task_definitions", "taskDefinitionArns", {}, ""),
     "scaling": (
         "application-autoscaling",
@@ -52,6 +51,7 @@ def take_inventory(client: Client) -> Inventory:
     there = {kind: list(_names(client, kind)) for kind in LISTINGS}
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
+    there["cluster"] = [cluster["clusterName"] for cluster in _clusters(client)]
     there["service"] = list(_services(client))
     return {kind: sorted(CHOSEN_BY_AWS.sub("…", name) for name in names) for kind, names in there.items() if names}
 
@@ -82,11 +82,20 @@ def _rules(client: Client, listener: Thing) -> Iterator[str]:
         yield str(rule["Priority"])
 
 
+def _clusters(client: Client) -> Iterator[Thing]:
+    """Those that are there: ECS remembers what was deleted as INACTIVE, services too."""
+    for arn in _every(client("ecs"), "list_clusters", "clusterArns"):
+        for cluster in client("ecs").describe_clusters(clusters=[arn])["clusters"]:
+            if cluster["status"] != "INACTIVE":
+                yield cluster
+
+
 def _services(client: Client) -> Iterator[str]:
-    for cluster in _every(client("ecs"), "list_clusters", "clusterArns"):
-        for arn in _every(client("ecs"), "list_services", "serviceArns", cluster=cluster):
-            for service in client("ecs").describe_services(cluster=cluster, services=[arn])["services"]:
-                if service["status"] != "INACTIVE":  # a deleted one is remembered for a while
+    for cluster in _clusters(client):
+        name = cluster["clusterName"]
+        for arn in _every(client("ecs"), "list_services", "serviceArns", cluster=name):
+            for service in client("ecs").describe_services(cluster=name, services=[arn])["services"]:
+                if service["status"] != "INACTIVE":
                     yield str(service["serviceName"])
 
 

@@ -19,6 +19,7 @@ from inventory import Inventory, take_inventory
 from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.environment import load_environment
+from orderops.local.wire import Refusal
 from orderops.site import Apply, open_site
 from proxy import Fate, Proxy, Request, Rule, from_change, served, trouble
 
@@ -67,6 +68,11 @@ class Victim:
     def interrupt(self) -> None:
         """Ctrl+C."""
         os.killpg(self._process.pid, signal.SIGINT)
+
+    def says(self, words: str) -> bool:
+        """Whether these words are among those it says before it ends."""
+        assert self._process.stderr
+        return any(words in line for line in self._process.stderr)
 
     def ended(self) -> tuple[int, str]:
         """Its exit code, and what it said."""
@@ -261,3 +267,17 @@ def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) 
     assert {step.action for step in [*again.infra(), *again.release()]} == {Action.NO_OP}
     assert proxy.changing == []
     assert len(proxy.requests) < 80
+
+
+def test_a_plan_that_waits_says_what_for(proxy: Proxy) -> None:
+    planning = Victim(*APPLY)
+    aborted = Refusal("OperationAborted", "someone else is at it", 409)
+    proxy.rule = lambda request: aborted if request.service == "monitoring" else None
+
+    assert planning.says("AWS to be less busy (OperationAborted)")
+
+    planning.interrupt()
+    code, said = planning.ended()
+    assert code == 130
+    assert "Traceback" not in said
+    assert proxy.changing == []

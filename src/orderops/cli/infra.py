@@ -16,9 +16,11 @@ def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [
     from orderops.cli.opening import open_environment
     from orderops.errors import Differences
     from orderops.site import make_plan
+    from orderops.terminal_progress import Progress
 
     site = open_environment(env, environments)
-    planned = make_plan(site, adopt=adopt)
+    with Progress() as looking:
+        planned = make_plan(site, adopt=adopt, watch=looking.watch)
     if as_json:
         terminal.show_json(terminal.plan_json(env, planned.steps, planned.unclaimed))
     else:
