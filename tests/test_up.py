@@ -158,6 +158,47 @@ def stop_postgres(port: int) -> None:
     pytest.fail(f"nothing listens on port {port}")
 
 
+def test_a_dry_run_names_the_migrations_that_up_applies(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
+    (sql / "V003__name_orders.sql").write_text("alter table orders add column name text;\n")
+    words = ("up", "--sql", str(sql))
+
+    assert orderops(*words, "--dry-run").out == "+ apply migration V003__name_orders.sql\n"
+    assert "1 migration applied: local is as declared" in orderops(*words).err
+    assert orderops(*words, "--dry-run").out == ""
+
+
+def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command(
+    orderops: Orderops, running: dict[str, Any], sql: Path
+) -> None:
+    broken = sql / "V004__add_carts.sql"
+    broken.write_text("create table carts (id bigint);\ninsert into nowhere values (1);\n")
+    words = ("up", "--sql", str(sql))
+
+    refused = orderops(*words)
+
+    assert refused.code == 1
+    assert 'V004__add_carts.sql:2: relation "nowhere" does not exist; nothing of this file was applied' in refused.err
+    assert f"hint: mend {broken}, then the same command again" in refused.err
+    assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"
+
+    broken.write_text("create table carts (id bigint);\n")
+
+    assert orderops(*words).code == 0
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of the migrations, to be added to."""
+    return Path(shutil.copytree(ROOT / "sql", tmp_path / "sql"))
+
+
+def test_migrations_that_cannot_be_read_are_refused_before_anything_happens(orderops: Orderops, tmp_path: Path) -> None:
+    refused = orderops("up", "--sql", str(tmp_path))
+
+    assert refused.code == 2
+    assert refused.err == f"error: no V*.sql in {tmp_path}\n hint: name the folder of the migrations: --sql DIR\n"
+
+
 def test_status_fits_a_narrow_terminal(orderops: Orderops, running: dict[str, Any]) -> None:
     said = orderops("status")
 
@@ -168,7 +209,9 @@ def test_down_keeps_the_data_until_it_is_named(orderops: Orderops, running: dict
     down = orderops("down", "--yes")
 
     assert down.code == 0, down.err
-    assert "kept: rds-instance/orderops-local-database" in down.err
+    assert "kept: rds-instance/orderops-local-database (holds 20 GB PostgreSQL 16 database)" in down.err
+    assert re.search(r"^kept: \d+ more, needed by what holds data$", down.err, re.MULTILINE)
+    assert re.search(r"orderops down --env local .*--confirm orderops-local-database", down.err)
     assert orderops("local", "psql", "-At", "-c", "select count(*) from users").out == "3\n"
     assert orderops("status", "--json").json["verdict"] == "down"
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops import terminal
-from orderops.cli.opening import consent
-from orderops.database import connected, login
+from orderops.cli.migrating import migrate, migrations_of, show_pending
+from orderops.cli.opening import consent, with_usual_durations
 from orderops.engine import Action
 from orderops.errors import OrderopsError
-from orderops.migrations import apply, read_migrations, sql_folder
 from orderops.release import Choice, ready
 from orderops.site import Apply, Site, TakeDown, make_plan, take_down
 from orderops.stack import load_balancer_url
@@ -34,23 +33,26 @@ def apply_site(
 ) -> None:
     """Plan, ask, apply; with images the release and the migrations too. Says what was done and what comes next."""
     images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
+    migrations = [] if choices is None else migrations_of(site, sql)
     say_choices(choices or {})
-    planned = make_plan(site, images=images, adopt=adopt, prune=prune)
+    with Progress() as looking:
+        planned = make_plan(site, images=images, adopt=adopt, prune=prune, watch=looking.watch)
     _show(planned, dry_run=dry_run)
     if dry_run:
+        show_pending(site, planned, migrations)
         return
     run: Apply | None = None
     if _something_to_do(planned):
         _refuse_when_all_is_refused(planned)
         asked = consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
         run = Apply(site, images, adopt, None if asked else planned.survey)
-        with Progress(site.declared().values()) as progress:
+        with Progress(with_usual_durations(site)) as progress:
             run.watch = progress.watch
             for step in run.infra():
                 progress.done(step)
             if choices is not None:
                 run.images = ready(site.aws, choices, terminal.say)
-                migrate(site, sql)
+                migrate(site, migrations)
                 for step in run.release():
                     progress.done(step)
             if prune:
@@ -59,9 +61,9 @@ def apply_site(
                         progress.done(step)
         terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
     else:
-        if images is not None:
-            migrate(site, sql)
-        terminal.say(f"0 changes: {site.environment.name} is as declared ({len(planned.steps)} resources)")
+        applied = migrate(site, migrations)
+        changes = f"{applied} migration{'s' * (applied > 1)} applied" if applied else "0 changes"
+        terminal.say(f"{changes}: {site.environment.name} is as declared ({len(planned.steps)} resources)")
     _leave(site, planned, run, released=images is not None)
 
 
@@ -70,16 +72,6 @@ def say_choices(choices: Mapping[str, Choice]) -> None:
     for service, choice in choices.items():
         if choice.note:
             terminal.say(f"{service}: {choice.note}")
-
-
-def migrate(site: Site, folder: Path | None) -> None:
-    """Apply what is pending, where the environment says that `up` does."""
-    if not site.environment.migrations.on_up:
-        return
-    migrations = read_migrations(sql_folder(folder))
-    with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
-        for migration in apply(connection, migrations):
-            terminal.say(f"+ migration {migration.name} applied")
 
 
 def take_site_down(
@@ -91,7 +83,9 @@ def take_site_down(
         name = address.partition("/")[2]
         if address in confirm or name in confirm:
             return True
-        return not dry_run and not yes and terminal.confirm_name(name, f"{address} holds {what}", given=())
+        if dry_run or yes:
+            return False
+        return terminal.confirm_name(name, f"{address} holds {what}", given=(), yes="delete that too", no="keep it")
 
     decided = take_down(site, only=only, named=named, infra_only=infra_only)
     going = [owned for owned in decided.going if owned.address not in decided.kept]
@@ -109,7 +103,7 @@ def take_site_down(
                 if step.action is not Action.KEEP:
                     progress.done(step)
         terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
-    _say_kept(site, decided)
+    _say_kept(site, decided, only)
 
 
 def _show(planned: Plan, *, dry_run: bool) -> None:
@@ -160,10 +154,13 @@ def _leave(site: Site, planned: Plan, run: Apply | None, *, released: bool) -> N
         terminal.say(f"next: orderops up --env {name}, or orderops infra outputs --env {name}")
 
 
-def _say_kept(site: Site, decided: TakeDown) -> None:
-    for address, why in sorted(decided.kept.items()):
+def _say_kept(site: Site, decided: TakeDown, only: Sequence[str]) -> None:
+    holding = {address: why for address, why in decided.kept.items() if why.startswith("holds")}
+    for address, why in sorted((holding or decided.kept).items()):
         terminal.say(f"kept: {address} ({why})")
-    holding = [address for address, why in decided.kept.items() if why.startswith("holds")]
+    if holding and len(decided.kept) > len(holding):
+        terminal.say(f"kept: {len(decided.kept) - len(holding)} more, needed by what holds data")
     if holding:
-        names = " ".join(f"--confirm {address.partition('/')[2]}" for address in sorted(holding))
-        terminal.say(f"remove these too: orderops down --env {site.environment.name} {names}")
+        words = [f"--only {address}" for address in only]
+        words += [f"--confirm {address.partition('/')[2]}" for address in sorted(holding)]
+        terminal.say(f"remove these too: orderops down --env {site.environment.name} {' '.join(words)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orderops.aws import Aws
     from orderops.environment import Environment
+    from orderops.resource import Resource
     from orderops.site import Site
 
 
@@ -57,6 +58,11 @@ def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> 
             f"say it beforehand: --confirm {environment.name}",
         )
     return environment.name not in confirm
+
+
+def with_usual_durations(site: Site) -> Collection[Resource]:
+    """The resources for which it helps to know how long they take on AWS: not those of this machine's emulator."""
+    return () if site.environment.emulated else site.declared().values()
 
 
 def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:

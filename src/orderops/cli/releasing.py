@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orderops import terminal
 from orderops.cli.carrying import say_choices
-from orderops.cli.opening import consent
+from orderops.cli.opening import consent, with_usual_durations
 from orderops.engine import Action
 from orderops.release import Choice, ready
 from orderops.site import Release, Site
@@ -30,7 +30,7 @@ def deploy_services(
     if changes:
         consent(site, f"Release to {site.environment.name}?", yes=yes, confirm=confirm)
         images = ready(site.aws, choices, terminal.say)
-        with Progress(site.declared().values()) as progress:
+        with Progress(with_usual_durations(site)) as progress:
             for step in release.roll_out(images, watch=progress.watch):
                 progress.done(step)
         terminal.say(f"released in {terminal.short(progress.elapsed)}")
