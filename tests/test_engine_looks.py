@@ -63,6 +63,16 @@ def test_what_goes_between_the_look_and_the_change_is_told_as_created(world: Wor
     assert world.called("a")[0].settings["Size"] == 4
 
 
+def test_what_an_update_makes_anew_is_told_as_updated(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.at["update"] = lambda name: setattr(there, "going", 1)
+
+    step = operator.up(replace(A, size=4))["a"]
+
+    assert step.changes == {"Size": (1, 4)}
+    assert world.called("a")[0].settings["Size"] == 4
+
+
 def test_what_is_going_away_is_waited_for_and_made_again(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 4
 

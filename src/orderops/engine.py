@@ -103,7 +103,7 @@ def keep(
             step = decide(resource, live, desired, survey.claim(resource), adopt=adopt)
             if step.refusal and not dry_run:
                 raise step.refusal
-            if taken is None or step.action is Action.CREATE:  # gone since the first look: that is what to tell
+            if taken is None or (step.action is Action.CREATE and sent is None):  # gone since the first look: tell that
                 taken = step
             if step.action is Action.NO_OP or dry_run:
                 if live:
