@@ -92,7 +92,15 @@ def damage(client: Client, prefix: str) -> dict[str, set[str]]:
         GroupId=groups["SecurityGroups"][0]["GroupId"], IpProtocol="tcp", FromPort=5432, ToPort=5432, CidrIp="0.0.0.0/0"
     )
     alarm = client("cloudwatch").describe_alarms(AlarmNames=[f"{service}-cpu"])["MetricAlarms"][0]
-    kept = ("AlarmName", "AlarmDescription", "Namespace", "MetricName", "Statistic", "Dimensions", "Period")
+    kept: tuple[str, ...] = (
+        "AlarmName",
+        "AlarmDescription",
+        "Namespace",
+        "MetricName",
+        "Statistic",
+        "Dimensions",
+        "Period",
+    )
     kept += ("EvaluationPeriods", "ComparisonOperator", "AlarmActions", "OKActions", "TreatMissingData")
     client("cloudwatch").put_metric_alarm(**{key: alarm[key] for key in kept if key in alarm}, Threshold=12.0)
     subnets = ec2.describe_subnets(Filters=[{"Name": "tag:Name", "Values": [f"{prefix}-private-a"]}])["Subnets"]
@@ -184,3 +192,18 @@ def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, clien
     assert [arn for each in left if not any(word in (arn := each["ResourceARN"]) for word in remembered)] == []
     assert {gateway["State"] for gateway in client("ec2").describe_nat_gateways()["NatGateways"]} == {"deleted"}
     assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to remove in {env}\n"
+
+
+def test_outputs_are_values_or_a_refusal(orderops: Orderops) -> None:
+    words = ("infra", "outputs", "--env", "dev", "--environments", str(ENVIRONMENTS), "--json")
+
+    before = orderops(*words)
+    assert (before.code, before.out) == (1, "")
+    assert "resources are not made yet" in before.err
+    assert "hint: orderops infra apply --env dev" in before.err
+
+    made = orderops("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
+    assert made.code == 0, made.err
+    told = orderops(*words).json
+    assert told["queue_url"].endswith("/orderops-dev-order-processor-queue")
+    assert told["load_balancer_url"].startswith("http://")

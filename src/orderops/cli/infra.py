@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from orderops.cli.options import Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Yes
+
+if TYPE_CHECKING:
+    from orderops.site import Site
 
 commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, queues, alarms: plan, apply, destroy.")
 
@@ -73,11 +78,8 @@ def outputs(env: Env = "local", environments: Environments = None, as_json: Json
     """Print what other programs need: URLs, endpoints, names and ARNs."""
     from orderops import terminal
     from orderops.cli.opening import open_environment
-    from orderops.site import make_plan
-    from orderops.stack import outputs_of
 
-    site = open_environment(env, environments)
-    told = outputs_of(site.stack, make_plan(site).outputs)
+    told = _outputs(open_environment(env, environments))
     if as_json:
         terminal.show_json(told)
         return
@@ -105,3 +107,22 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
     for line in sorted(lines):
         terminal.tell(line)
     terminal.tell("}")
+
+
+def _outputs(site: Site) -> dict[str, object]:
+    """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
+    from orderops.engine import Action
+    from orderops.errors import OrderopsError
+    from orderops.resource import UNKNOWN
+    from orderops.site import make_plan
+    from orderops.stack import outputs_of
+
+    planned = make_plan(site)
+    told = outputs_of(site.stack, planned.outputs)
+    if UNKNOWN in str(told):
+        missing = sorted(step.address for step in planned.changes if step.action is Action.CREATE)
+        raise OrderopsError(
+            f"{len(missing)} of {len(planned.steps)} resources are not made yet, {missing[0]} for one",
+            f"orderops infra apply --env {site.environment.name}",
+        )
+    return told
