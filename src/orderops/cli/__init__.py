@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -23,12 +24,29 @@ commands.add_typer(env.commands, name="env")
 commands.add_typer(local.commands, name="local")
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from orderops import __version__
+
+        typer.echo(f"orderops {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; a refusal ends with its message, its hint and its exit code."""
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     try:
-        commands(arguments)
+        commands(arguments, prog_name="orderops")
     except OrderopsError as error:
         from orderops import terminal
 
@@ -45,4 +63,13 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     except BrokenPipeError:  # the reader of a pipe went away
         sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:  # a folder that may not be written, a full disk: the operator's, not ours
+        if not error.filename:
+            raise
+        from orderops import terminal
+
+        why = (error.strerror or str(error)).lower()
+        hint = "is there room, and may this user write there?"
+        terminal.show_refusal(OrderopsError(f"{error.filename} cannot be used: {why}", hint))
         raise SystemExit(1) from None
