@@ -60,7 +60,7 @@ KNOWS_LOCAL = {
     "cli.opening": "the one line that picks the endpoint, and no question before what can harm nothing",
     "doctor": "what this machine must have to be the laptop environment",
     "environment": "a service that runs as a process of this machine is a mistake elsewhere",
-    "health": "the next command need not name the environment that is used without a name",
+    "health": "why a database of the laptop does not run stands in `orderops local status`",
     "release": "the laptop has no registry to push to",
 }
 HEAVY = ("boto3", "botocore", "moto", "psycopg", "pydantic", "tenacity", "psutil", "httpx", "orderops.stack")
