@@ -22,7 +22,7 @@ import boto3
 
 from orderops.aws import Aws
 from orderops.environment import load_environment
-from orderops.site import make_plan, open_site
+from orderops.site import Site, make_plan
 
 SERVICES = (1, 5, 20)
 SERVICE = """
@@ -72,7 +72,7 @@ def calls_of_a_plan(folder: Path, url: str) -> int:
     session = boto3.Session(region_name="ap-southeast-2")
     calls: list[str] = []
     session.events.register("after-call", lambda model, **_: calls.append(model.name))
-    site = open_site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=url, session=session))
+    site = Site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=url, session=session))
     plan = make_plan(site)
     assert not plan.differs, [step.address for step in plan.changes]
     return len(calls)

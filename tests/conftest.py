@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import botocore.handlers
 import pytest
+from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
@@ -27,7 +28,8 @@ ENVIRONMENT = "dev"
 logging.getLogger("werkzeug").setLevel(
     logging.WARNING
 )  # a line for every call of every test is a slow way to say nothing
-QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=8))
+QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=60))
+MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
 _one_at_a_time = threading.RLock()
 
 
@@ -67,6 +69,7 @@ def session(the_faults: Faults) -> Iterator[boto3.Session]:
     """A boto3 session on an empty emulated account; every call's parameters are checked against AWS's own models."""
     with mock_aws():
         made = boto3.Session(region_name="ap-southeast-2")
+        made._session.register_component("data_loader", MODELS)
         check_strictly(made)
         the_faults.install(made)
         yield made

@@ -20,7 +20,7 @@ from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.environment import load_environment
 from orderops.local.wire import Refusal
-from orderops.site import Apply, open_site
+from orderops.site import Apply, Site
 from proxy import Fate, Proxy, Request, Rule, from_change, served, trouble
 
 from command import Orderops
@@ -257,7 +257,7 @@ def test_trouble_on_the_way_changes_nothing_about_the_end(
 
 
 def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) -> None:
-    site = open_site(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    site = Site(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
     first = Apply(site, {"order-processor": IMAGE})
     assert {step.action for step in [*first.infra(), *first.release()]} == {Action.CREATE}
     proxy.forget()

@@ -12,7 +12,7 @@ import pytest
 from inventory import take_inventory
 from orderops.aws import Aws
 from orderops.environment import load_environment
-from orderops.site import Apply, open_site
+from orderops.site import Apply, Site
 from proxy import Proxy, served
 
 from command import Orderops
@@ -59,7 +59,7 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> 
 def released(folder: Path, proxy: Proxy) -> None:
     """Two services that run; then the second is taken out of the file."""
     (folder / "dev.toml").write_text(FIRST + SECOND)
-    site = open_site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    site = Site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
     run = Apply(site, IMAGES)
     assert len([*run.infra(), *run.release()]) > 60
     (folder / "dev.toml").write_text(FIRST)
@@ -102,7 +102,8 @@ def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orde
     assert left == ["orderops-dev-billing-dlq", "orderops-dev-billing-queue"]
 
     only = ("down", "--only", "sqs-queue/orderops-dev-billing-queue", "--yes")
-    assert "kept: sqs-queue/orderops-dev-billing-queue" in orderops(*only).err
+    words = "--only sqs-queue/orderops-dev-billing-queue --confirm orderops-dev-billing-queue"
+    assert f"remove these too: orderops down --env dev {words}" in orderops(*only).err
     assert orderops(*only, "--confirm", "orderops-dev-billing-queue").code == 0
     assert "orderops-dev-billing-queue" not in take_inventory(client)["queue"]
 

@@ -25,7 +25,7 @@ from orderops.cli.carrying import apply_site
 from orderops.environment import load_environment
 from orderops.local.ports import free_port
 from orderops.release import images
-from orderops.site import open_site
+from orderops.site import Site
 
 from command import Orderops
 
@@ -112,7 +112,7 @@ def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, run
     choices = images(aws, environment, {})
 
     apply_site(
-        open_site(environment, aws), choices=choices, dry_run=False, yes=False, confirm=(), adopt=(), prune=False
+        Site(environment, aws), choices=choices, dry_run=False, yes=False, confirm=(), adopt=(), prune=False
     )
 
     assert calls

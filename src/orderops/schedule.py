@@ -20,8 +20,8 @@ FIRST_PAUSE = 0.01
 STEADY_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 PAUSE_SHARE = 0.02
-"""The first look again comes at once; pauses double from the first to the steady one; then they are this share of the time waited so far, so that the end
-is seen late by no more than that."""
+"""The first look again comes at once. Then pauses double from the first to the steady one, and from there on they are
+this share of the time waited so far, so that the end is seen late by no more than that."""
 
 T = TypeVar("T")
 Job = Generator[str, None, T]

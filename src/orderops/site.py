@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 
 from orderops.aws import Aws
 from orderops.engine import Action, Step, reconcile
@@ -24,7 +25,17 @@ class Site:
 
     environment: Environment
     aws: Aws
-    stack: Stack
+
+    @cached_property
+    def stack(self) -> Stack:
+        """Its resources in the account that these credentials open; refuses any account but the one pinned."""
+        account, pinned = self.aws.account, self.environment.account
+        if pinned and pinned != account:
+            raise OrderopsError(
+                f"these credentials open account {account}, and {self.environment.name} lives in {pinned}",
+                f"choose the profile of that account: AWS_PROFILE=NAME orderops … --env {self.environment.name}",
+            )
+        return stack(self.environment, account)
 
     def survey(self, *, infra_only: bool = False) -> Survey:
         """A fresh look; without the kinds that run a release when only infrastructure is asked about."""
@@ -33,17 +44,6 @@ class Site:
     def declared(self, images: Mapping[str, str] | None = None) -> dict[str, Resource]:
         """All resources by address."""
         return {each.address: each for each in [*self.stack.infra, *self.stack.release(images or {})]}
-
-
-def open_site(environment: Environment, aws: Aws) -> Site:
-    """Find out which account these credentials open, and refuse any but the one pinned."""
-    account = aws.account
-    if environment.account and environment.account != account:
-        raise OrderopsError(
-            f"these credentials open account {account}, and {environment.name} lives in {environment.account}",
-            f"choose the profile of that account: AWS_PROFILE=NAME orderops … --env {environment.name}",
-        )
-    return Site(environment, aws, stack(environment, account))
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def make_plan(
     watch: Watch = lambda *_: None,
 ) -> Plan:
     """What apply would do; with `images` for the release too, else for the infrastructure alone."""
+    looked = site.survey(infra_only=images is None and not prune)  # reads while AWS says which account this is
     _check_addresses(adopt, site.declared(), "--adopt {}: nothing declared has this address")
-    looked = site.survey(infra_only=images is None and not prune)
     outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))

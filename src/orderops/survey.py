@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from orderops.aws import Aws, every
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs
-from orderops.errors import OrderopsError
+from orderops.errors import NotOurs, OrderopsError
 from orderops.resource import Live, Properties, Resource, State, unknown_in
 
 READERS = 16
@@ -93,6 +93,13 @@ class Survey:
         claim = Claim(self.environment, owned.address, owned.live.name) if tagged else Claim(self.environment)
         again = [live for live in owned.kind.listing(self.aws, claim) if live.id == owned.live.id]
         return again[0] if again else None
+
+    def check_ours(self, owned: Owned, live: Live) -> None:
+        """Refuse to go on with a thing that says itself, and not only the index, that it is no longer ours."""
+        environment = self._tags_of_thing(owned.kind, live).get(ENVIRONMENT)
+        if environment != self.environment:
+            whose = f"belongs to {environment}" if environment else "has no owner any more"
+            raise NotOurs(f"{live.id} {whose}, and was left alone", "look whose it is; the same command goes on")
 
     def _complete(
         self,

@@ -54,6 +54,7 @@ def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Co
             if live is None:
                 break
             if live.state in owned.kind.removable:
+                survey.check_ours(owned, live)
                 owned.kind.delete(survey.aws, live)
             reason = watch.waits(live.status or "delete sent")
         except AwsError as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.errors import Unfinished
 from orderops.resources.sqs_queue import SqsQueue
+from orderops.survey import Survey
+from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises
 from faults import Fault, PowerCut
@@ -78,3 +82,18 @@ def test_a_queue_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up)
     up(queue, adopt=[queue.address])
 
     assert up(queue)[queue.address].action is Action.NO_OP
+
+
+def test_a_queue_given_away_after_it_was_found_is_not_deleted(
+    aws: Aws, up: Up, survey_of: Callable[..., Survey]
+) -> None:
+    queue = SqsQueue("orderops-dev-orders")
+    up(queue)
+    survey = survey_of(queue)
+    found = list(survey.owned())
+    aws.sqs.tag_queue(QueueUrl=found[0].live.id, Tags={"orderops:environment": "prod"})
+
+    with pytest.raises(Unfinished, match="belongs to prod, and was left alone"):
+        list(destroy(found, survey))
+
+    assert aws.sqs.get_queue_url(QueueName=queue.name)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def open_environment(name: str, folder: Path | None) -> Site:
     """Read the environment, reach its AWS, and refuse a wrong account."""
     from orderops.environment import load_environment
-    from orderops.site import open_site
+    from orderops.site import Site
 
     environment = load_environment(name, folder)
-    return open_site(environment, reach(environment))
+    return Site(environment, reach(environment))
 
 
 def reach(environment: Environment) -> Aws:
