@@ -111,9 +111,7 @@ def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, run
     aws = Aws(environment.region, endpoint_url=local.start(environment.region).url, session=session)
     choices = images(aws, environment, {})
 
-    apply_site(
-        Site(environment, aws), choices=choices, dry_run=False, yes=False, confirm=(), adopt=(), prune=False
-    )
+    apply_site(Site(environment, aws), choices=choices, dry_run=False, yes=False, confirm=(), adopt=(), prune=False)
 
     assert calls
     assert [call for call in calls if not READS.match(call)] == []
