@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,24 @@ def test_a_place_that_cannot_be_used_is_a_refusal_and_no_traceback(
     assert refused.code == 1
     assert refused.err.startswith(f"error: {file}")
     assert " hint: " in refused.err
+
+
+def test_a_question_shows_its_answers_and_takes_nothing_for_no(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    os.write(ours, b"\n")
+    asked = subprocess.run(
+        [sys.executable, "-m", "orderops", "local", "reset"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ORDEROPS_LOCAL_DIRECTORY": str(tmp_path)},
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert asked.returncode == 1
+    assert asked.stderr.startswith(f"Delete everything in {tmp_path}? [y/N] error: not confirmed; nothing was changed")
 
 
 def test_it_says_its_version(orderops: Orderops) -> None:

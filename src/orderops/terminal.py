@@ -142,7 +142,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to be asked", "say it beforehand: --yes")
-    err.print(f"[bold]{escape(question)}[/] [y/N] ", end="")
+    err.print(f"[bold]{escape(question)}[/] {escape('[y/N]')} ", end="")
     if input().strip().lower() not in ("y", "yes"):
         raise OrderopsError("not confirmed; nothing was changed")
 
