@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,22 @@ def test_started_by_many_at_once_it_is_one() -> None:
             assert len(daemons) == 1
         finally:
             local.reset(directory)
+
+
+@pytest.mark.parametrize("head_start", [0.2, 0.5, 0.8])
+def test_what_an_interrupted_command_began_is_waited_for(head_start: float) -> None:
+    with scratch("orderops-local-") as directory:
+        code = "import sys, pathlib; from orderops import local; local.start(sys.argv[1], pathlib.Path(sys.argv[2]))"
+        first = subprocess.Popen([sys.executable, "-c", code, Laptop.region, directory], stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            first.wait(head_start)
+        first.kill()
+        first.wait()
+
+        local.start(Laptop.region, directory)
+
+        assert local.status(directory)["running"]
+        local.reset(directory)
 
 
 def test_a_taken_port_is_refused_with_its_number() -> None:

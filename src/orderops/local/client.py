@@ -112,21 +112,16 @@ def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
     waiting("local environment")
     if place.log.exists() and place.log.stat().st_size > KEPT_LOG_BYTES:
         place.log.replace(place.log.with_suffix(".log.old"))
-    with place.log.open("ab") as log:
-        begun = place.log.stat().st_size
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orderops.local.daemon", "--directory", place.directory, "--region", region],
-            cwd=place.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    begun = place.log.stat().st_size if place.log.exists() else 0
+    process = _spawn(place, region)
     deadline = time.monotonic() + START_WITHIN
     while not _answers(place):
-        if process.poll() is not None and not _answers(place):
+        ended = process.poll()
+        if ended == 0:  # another one, of a command that was interrupted, has the place: it answers soon, or ends
+            process = _spawn(place, region)
+        elif ended is not None and not _answers(place):
             raise place.refusal() or OrderopsError(
-                f"the local environment ended at once (exit {process.returncode})\n{_tail(place.log, begun)}",
+                f"the local environment ended at once (exit {ended})\n{_tail(place.log, begun)}",
                 f"read {place.log}, or begin anew: orderops local reset",
             )
         if time.monotonic() > deadline:
@@ -134,6 +129,18 @@ def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
                 f"the local environment does not answer after {START_WITHIN:.0f} s", f"read {place.log}"
             )
         time.sleep(0.05)
+
+
+def _spawn(place: Place, region: str) -> subprocess.Popen[bytes]:
+    with place.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "orderops.local.daemon", "--directory", place.directory, "--region", region],
+            cwd=place.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _answers(place: Place) -> bool:
