@@ -114,6 +114,16 @@ def test_started_by_many_at_once_it_is_one() -> None:
             local.reset(directory)
 
 
+def test_a_folder_with_other_things_in_it_is_neither_used_nor_deleted(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    for use in (lambda: local.start(Laptop.region, tmp_path), lambda: local.reset(tmp_path)):
+        with pytest.raises(OrderopsError, match="holds other things"):
+            use()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 @pytest.mark.parametrize("head_start", [0.2, 0.5, 0.8])
 def test_what_an_interrupted_command_began_is_waited_for(head_start: float) -> None:
     with scratch("orderops-local-") as directory:
@@ -133,6 +143,8 @@ def test_what_an_interrupted_command_began_is_waited_for(head_start: float) -> N
 def test_a_taken_port_is_refused_with_its_number() -> None:
     with scratch() as directory, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        local.start(Laptop.region, directory)
+        local.stop(directory)
         (directory / "port").write_text(str(port))
         with pytest.raises(OrderopsError, match=f"port {port} is taken by another program") as refused:
             local.start(Laptop.region, directory)
@@ -142,6 +154,8 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
 
 def test_a_state_of_another_version_is_refused_with_the_way_out() -> None:
     with scratch() as directory:
+        local.start(Laptop.region, directory)
+        local.stop(directory)
         (directory / "emulator.state").write_bytes(b'{"format": 1, "moto": "4.0.0"}\nwhatever')
         with pytest.raises(OrderopsError, match=r"written by moto 4\.0\.0") as refused:
             local.start(Laptop.region, directory)

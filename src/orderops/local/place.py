@@ -34,8 +34,16 @@ class Place:
     directory: Path
 
     def create(self) -> None:
-        """Make the folder, for nobody else's eyes: passwords are in it. Only root's servers need a way in."""
+        """Make the folder, for nobody else's eyes: passwords are in it. Only root's servers need a way in.
+
+        Raises OrderopsError for a folder that holds other things: a reset would delete them.
+        """
         self.directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        if any(self.directory.iterdir()) and not (self.directory / "start.lock").exists():
+            raise OrderopsError(
+                f"{self.directory} holds other things, which a reset would delete",
+                "name a new or an empty folder: ORDEROPS_LOCAL_DIRECTORY=DIR",
+            )
 
     @property
     def state(self) -> Path:
