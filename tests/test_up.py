@@ -207,7 +207,7 @@ def test_down_keeps_the_data_until_it_is_named(orderops: Orderops, running: dict
     down = orderops("down", "--yes")
 
     assert down.code == 0, down.err
-    assert "kept: rds-instance/orderops-local-database (holds 20 GB PostgreSQL 16 database)" in down.err
+    assert "kept: rds-instance/orderops-local-database (holds a PostgreSQL 16 database of 20 GB" in down.err
     assert re.search(r"^kept: \d+ more, needed by what holds data$", down.err, re.MULTILINE)
     assert re.search(r"orderops down --env local .*--confirm orderops-local-database", down.err)
     assert orderops("local", "psql", "-At", "-c", "select count(*) from users").out == "3\n"

@@ -133,7 +133,7 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     if live is None or live.state is State.GOING:
         return Step(address, Action.CREATE, {key: (None, value) for key, value in desired.items() if value is not None})
     if live.state is State.FAILED:
-        return Step(address, Action.UPDATE, refusal=_failed(resource, live))
+        return Step(address, Action.UPDATE, refusal=_failed(resource, live, claim.environment))
     there = {key: live.properties.get(key) for key in desired}
     changes = {key: (there[key], desired[key]) for key in desired if there[key] != desired[key]}
     told = live.tags or {}
@@ -230,10 +230,11 @@ class Patience:
             )
 
 
-def _failed(resource: Resource, live: Live) -> OrderopsError:
+def _failed(resource: Resource, live: Live, environment: str) -> OrderopsError:
     return OrderopsError(
         f"{live.id or live.name} is {live.status or 'failed'}",
-        f"when it holds nothing: orderops down --only {resource.address}; then the same command again",
+        f"mend the cause, then the same command again; only when it holds nothing, to make it anew: "
+        f"orderops down --env {environment} --only {resource.address}",
     )
 
 

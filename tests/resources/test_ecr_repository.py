@@ -84,7 +84,7 @@ def test_the_images_in_it_are_told_and_go_with_it(aws: Aws, up: Up) -> None:
         imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
         imageTag="1",
     )
-    assert EcrRepository.holds(aws, _live(aws)) == "1 images"
+    assert EcrRepository.holds(aws, _live(aws)) == "1 image"
 
     remove(IMAGES, aws)
 

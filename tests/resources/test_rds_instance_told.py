@@ -339,7 +339,10 @@ def test_a_dead_instance_goes_without_a_snapshot_and_its_backups_stay(look: Look
 
 
 def test_what_would_be_lost_is_told(aws: Aws, look: Look) -> None:
-    assert RdsInstance.holds(aws, look()) == "20 GB PostgreSQL 16 database"
+    assert (
+        RdsInstance.holds(aws, look())
+        == "a PostgreSQL 16 database of 20 GB (a final snapshot and its backups would stay)"
+    )
 
 
 def test_why_a_change_came_back_is_read_from_the_events(aws: Aws, look: Look, session: boto3.Session) -> None:

@@ -89,7 +89,7 @@ class EcrRepository(Resource):
     @classmethod
     def holds(cls, aws: Aws, live: Live) -> str:
         count = sum(1 for _ in every(aws.ecr.describe_images, "imageDetails", repositoryName=live.id, maxResults=1000))
-        return f"{count} images" if count else ""
+        return f"{count} image{'s' * (count > 1)}" if count else ""
 
 
 def _lifecycle(keep: int) -> dict[str, Any]:

@@ -180,7 +180,9 @@ class RdsInstance(Resource):
     @classmethod
     def holds(cls, aws: Aws, live: Live) -> str:
         told = live.properties
-        return f"{told['AllocatedStorage']} GB PostgreSQL {told['EngineVersion'].partition('.')[0]} database"
+        major = told["EngineVersion"].partition(".")[0]
+        size = f"{told['AllocatedStorage']} GB"
+        return f"a PostgreSQL {major} database of {size} (a final snapshot and its backups would stay)"
 
     @classmethod
     def why_undone(cls, aws: Aws, live: Live) -> str:

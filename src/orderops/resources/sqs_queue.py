@@ -93,7 +93,7 @@ class SqsQueue(Resource):
         ]
         raw = aws.sqs.get_queue_attributes(QueueUrl=live.id, AttributeNames=names)["Attributes"]
         count = sum(int(raw.get(name, 0)) for name in names)
-        return f"{count} messages" if count else ""
+        return f"{count} message{'s' * (count > 1)}" if count else ""
 
 
 def _encode(attributes: Properties) -> dict[str, str]:
