@@ -24,6 +24,7 @@ from orderops.site import Apply, Site
 from proxy import Fate, Proxy, Request, Rule, from_change, served, trouble
 
 from command import Orderops
+from conftest import MODELS
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 WORDS = ("--env", "dev", "--environments", str(ENVIRONMENTS))
@@ -91,6 +92,8 @@ def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """An empty account, which every command of the test reaches."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
     monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "1")
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff._BASE", 0.1)  # as often as ever, less pause
     account.reset()
     return account
 

@@ -16,6 +16,7 @@ from orderops.site import Apply, Site
 from proxy import Proxy, served
 
 from command import Orderops
+from conftest import MODELS
 
 DEV = (Path(__file__).parents[1] / "environments" / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
@@ -34,6 +35,7 @@ def account() -> Iterator[Proxy]:
 def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
     monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "1")
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
     account.reset()
     return account
 
