@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from fakes import QUICK, Operator, Placed, Thing, World, ours
 from orderops.engine import Action, Limits, Step, reconcile
 from orderops.errors import Interrupted, NotOurs, ReplacementRequired, Unfinished
 from orderops.resource import UNKNOWN, Effect, Output, Outputs, State
+
+from fakes import QUICK, Operator, Placed, Thing, World, ours
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))
 NO_PATIENCE = Limits(seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), patience=timedelta(seconds=0.2))

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import QUICK, Ended, Operator, Thing, World, ours
 from orderops.engine import Action, Limits, reconcile
 from orderops.errors import Meaning, Unfinished
 
+from fakes import QUICK, Ended, Operator, Thing, World, ours
 from faults import PowerCut
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))

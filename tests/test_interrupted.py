@@ -15,16 +15,16 @@ from typing import Any
 import boto3
 import pytest
 
-from inventory import Inventory, take_inventory
 from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.environment import load_environment
 from orderops.local.wire import Refusal
 from orderops.site import Apply, Site
-from proxy import Fate, Proxy, Request, Rule, from_change, served, trouble
 
 from command import Orderops
 from conftest import MODELS
+from inventory import Inventory, take_inventory
+from proxy import Fate, Proxy, Request, Rule, from_change, served, trouble
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 WORDS = ("--env", "dev", "--environments", str(ENVIRONMENTS))

@@ -9,14 +9,14 @@ from typing import Any
 import boto3
 import pytest
 
-from inventory import take_inventory
 from orderops.aws import Aws
 from orderops.environment import load_environment
 from orderops.site import Apply, Site
-from proxy import Proxy, served
 
 from command import Orderops
 from conftest import MODELS
+from inventory import take_inventory
+from proxy import Proxy, served
 
 DEV = (Path(__file__).parents[1] / "environments" / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")

@@ -8,11 +8,12 @@ from itertools import count
 
 import pytest
 
-from fakes import KINDS, Operator, Placed, Thing, Untold, World, ours
 from orderops.engine import Action
 from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.resource import UNKNOWN, State
 from orderops.survey import Once, Survey
+
+from fakes import KINDS, Operator, Placed, Thing, Untold, World, ours
 
 ASKED = {"Size": 1, "Shape": "round", "On": []}
 A = Thing("a")

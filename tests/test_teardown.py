@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import pytest
 
-from fakes import QUICK, Operator, Placed, Thing, World, ours
 from orderops.engine import Action, Step
 from orderops.errors import Meaning, Unfinished
 from orderops.resource import Resource, State
 from orderops.survey import Survey
 from orderops.teardown import destroy, holding, needed_kinds, unclaimed, with_what_they_need
+
+from fakes import QUICK, Operator, Placed, Thing, World, ours
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from declared import CLUSTER, SCALING, SERVICE
 from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
@@ -16,6 +15,7 @@ from orderops.survey import Survey
 from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises
+from declared import CLUSTER, SCALING, SERVICE
 from faults import Fault, PowerCut
 
 AT = f"service/{CLUSTER.name}/{SERVICE.name}"

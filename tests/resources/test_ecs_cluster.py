@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 
-from declared import CLUSTER
 from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
@@ -18,6 +17,7 @@ from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
 from contract import Up, keeps_its_promises
+from declared import CLUSTER
 from faults import Fault, PowerCut
 
 

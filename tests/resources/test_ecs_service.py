@@ -12,7 +12,6 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from declared import CLUSTER, DEFINITION, RULE, SERVICE, SUBNETS, TARGETS, VPC
 from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
@@ -22,6 +21,7 @@ from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_service import EcsService, stopped_tasks
 
 from contract import Up, keeps_its_promises, remove
+from declared import CLUSTER, DEFINITION, RULE, SERVICE, SUBNETS, TARGETS, VPC
 from faults import Fault, PowerCut
 
 OTHER = Ec2SecurityGroup("orderops-dev-other", VPC, "another")

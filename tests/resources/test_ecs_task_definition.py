@@ -8,13 +8,13 @@ from typing import Any
 import boto3
 import pytest
 
-from declared import DEFINITION, LOGS
 from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.resource import Effect, Output
 from orderops.resources.sqs_queue import SqsQueue
 
 from contract import Up, keeps_its_promises, remove
+from declared import DEFINITION, LOGS
 from faults import Fault, PowerCut
 
 CHANGES: dict[str, dict[str, Any]] = {

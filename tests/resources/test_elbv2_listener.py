@@ -7,13 +7,13 @@ from typing import Any
 import boto3
 import pytest
 
-from declared import BALANCER, LISTENER, TARGETS
 from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
 
 from contract import Up, keeps_its_promises
+from declared import BALANCER, LISTENER, TARGETS
 from faults import Fault, PowerCut
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 
-from declared import BALANCER, BUCKET, SUBNETS, VPC
 from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
@@ -18,6 +17,7 @@ from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 
 from contract import Up, keeps_its_promises
+from declared import BALANCER, BUCKET, SUBNETS, VPC
 from faults import Fault, PowerCut
 
 LOGGED = replace(BALANCER, access_logs=BUCKET)

@@ -12,13 +12,13 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from declared import LISTENER, RULE, TARGETS
 from orderops.aws import Aws
 from orderops.claim import to_pairs
 from orderops.engine import Action
 from orderops.errors import Unfinished
 
 from contract import Up, keeps_its_promises
+from declared import LISTENER, RULE, TARGETS
 from faults import Fault, PowerCut
 
 SECOND = replace(RULE, name="orderops-dev-second", priority=200, paths=("/second/*",))

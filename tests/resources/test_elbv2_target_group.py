@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from declared import RULE, TARGETS
 from orderops.aws import Aws
 from orderops.engine import Action
 from orderops.errors import Unfinished
 
 from contract import Up, keeps_its_promises
+from declared import RULE, TARGETS
 from faults import Fault, PowerCut
 
 

@@ -20,12 +20,12 @@ def up(
     env: Env = "local",
     environments: Environments = None,
     sql: Sql = None,
-    image: Images = [],  # noqa: B006
+    image: Images = [],
     context: Context = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    confirm: Confirm = [],  # noqa: B006
-    adopt: Adopt = [],  # noqa: B006
+    confirm: Confirm = [],
+    adopt: Adopt = [],
     prune: Prune = False,
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
@@ -41,10 +41,10 @@ def up(
 def down(
     env: Env = "local",
     environments: Environments = None,
-    only: Only = [],  # noqa: B006
+    only: Only = [],
     dry_run: DryRun = False,
     yes: Yes = False,
-    confirm: Confirm = [],  # noqa: B006
+    confirm: Confirm = [],
 ) -> None:
     """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
     from orderops.cli.carrying import take_site_down

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,7 @@ def show(name: Name = "local", environments: Environments = None, as_json: Json 
 
 @commands.command()
 def check(
-    name: Annotated[Optional[str], typer.Argument(help="Environment; all when left out.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="Environment; all when left out.")] = None,
     environments: Environments = None,
 ) -> None:
     """Check environment files, and show every mistake at once."""

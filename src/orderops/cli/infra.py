@@ -15,7 +15,7 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 
 
 @commands.command()
-def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:  # noqa: B006
+def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:
     """Show every property that differs and what changing it does. Exit code 3 when anything does."""
     from orderops import terminal
     from orderops.cli.opening import open_environment
@@ -45,8 +45,8 @@ def apply(
     environments: Environments = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    confirm: Confirm = [],  # noqa: B006
-    adopt: Adopt = [],  # noqa: B006
+    confirm: Confirm = [],
+    adopt: Adopt = [],
     prune: Prune = False,
 ) -> None:
     """Create and update what is declared, until nothing differs."""
@@ -63,7 +63,7 @@ def destroy(
     environments: Environments = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    confirm: Confirm = [],  # noqa: B006
+    confirm: Confirm = [],
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
     from orderops.cli.carrying import take_site_down

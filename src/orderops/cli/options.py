@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 Env = Annotated[str, typer.Option("--env", "-e", envvar="ORDEROPS_ENV", help="Environment, as named in environments/.")]
 Environments = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    Path | None,
     typer.Option(
         "--environments", envvar="ORDEROPS_ENVIRONMENTS", help="Folder of the environment files.", metavar="DIR"
     ),
 ]
 Sql = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    Path | None,
     typer.Option("--sql", envvar="ORDEROPS_SQL", help="Folder of the migrations.", metavar="DIR"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
@@ -39,11 +39,11 @@ Images = Annotated[
     ),
 ]
 ServiceName = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads it at run time
+    str | None,
     typer.Argument(help="Service; may be left out when there is one.", show_default=False),
 ]
 Context = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    Path | None,
     typer.Option(
         "--context", help="Folder of the sources that images are built from; here when left out.", metavar="DIR"
     ),

@@ -32,11 +32,11 @@ def deploy(
     service: ServiceName = None,
     env: Env = "local",
     environments: Environments = None,
-    image: Images = [],  # noqa: B006
+    image: Images = [],
     context: Context = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    confirm: Confirm = [],  # noqa: B006
+    confirm: Confirm = [],
 ) -> None:
     """Roll out an image, and wait until it serves; a release that fails is rolled back by ECS, and says why."""
     from orderops.cli.opening import images_given, one_service, open_environment
