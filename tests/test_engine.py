@@ -155,7 +155,7 @@ def test_what_failed_to_be_made_is_refused_with_the_way_out(world: World, operat
     with pytest.raises(Unfinished, match="it is failed") as told:
         operator.up(A)
 
-    assert "down --env dev --only thing/a" in told.value.hint
+    assert "down --only thing/a --env dev" in told.value.hint
     assert world.changes == []
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from time import monotonic
 from typing import Any
 
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing
+from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing, Tags
 from orderops.errors import AwsError, Interrupted, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
 from orderops.resource import Effect, Live, Outputs, Properties, Resource, State, unknown_in
 from orderops.schedule import Ended, Job, Watch, carry_out
@@ -140,13 +140,13 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     untold = {key: value for key, value in claim.tags.items() if told.get(key) != value}
     if untold and not resource.untagged:
         changes[TAGS] = ({key: told.get(key) for key in untold}, untold)
-    standing = Standing.OURS if resource.untagged else claim.standing(told)
+    standing = _standing(resource, claim, told)
     effect = max(
         (_effect(resource, key, *pair) for key, pair in changes.items()),
         key=lambda each: each.weight,
         default=Effect.SAFE,
     )
-    refusal = _refusal(resource, live, standing, changes, adopt=adopt)
+    refusal = _refusal(resource, live, claim, changes, adopt=adopt)
     action = Action.ADOPT if standing is Standing.ADOPTABLE else Action.UPDATE if changes else Action.NO_OP
     return Step(address, action, changes, effect, refusal)
 
@@ -234,7 +234,7 @@ def _failed(resource: Resource, live: Live, environment: str) -> OrderopsError:
     return OrderopsError(
         f"{live.id or live.name} is {live.status or 'failed'}",
         f"mend the cause, then the same command again; only when it holds nothing, to make it anew: "
-        f"orderops down --env {environment} --only {resource.address}",
+        f"orderops down --only {resource.address} --env {environment}",
     )
 
 
@@ -261,14 +261,19 @@ def _undone(resource: Resource, survey: Survey, live: Live, what: str) -> Ordero
     return OrderopsError(f"{what}: {why}" if why else what, "mend the cause; then the same command again")
 
 
+def _standing(resource: Resource, claim: Claim, told: Tags) -> Standing:
+    return Standing.OURS if resource.untagged else claim.standing(told)
+
+
 def _effect(resource: Resource, key: str, live: Any, desired: Any) -> Effect:
     return Effect.SAFE if key == TAGS else resource.effect(key, live, desired)
 
 
 def _refusal(
-    resource: Resource, live: Live, standing: Standing, changes: Mapping[str, tuple[Any, Any]], *, adopt: bool
+    resource: Resource, live: Live, claim: Claim, changes: Mapping[str, tuple[Any, Any]], *, adopt: bool
 ) -> OrderopsError | None:
     told = live.tags or {}
+    standing = _standing(resource, claim, told)
     if standing is Standing.FOREIGN:
         owner = f"{told.get(ENVIRONMENT)} {told.get(ADDRESS, '')}".strip()
         return NotOurs(f"{live.id} belongs to {owner}", "two of them share a name or a place: change one of them")
@@ -282,7 +287,8 @@ def _refusal(
         effect = resource.effect(key, there, desired)
         if key in resource.immutable or effect is Effect.LOSES:
             word = "would lose data" if effect is Effect.LOSES else "cannot change on a living resource"
-            way = resource.way_round or f"set it back to {there!r}, or: orderops down --only {resource.address}"
+            remove = f"orderops down --only {resource.address} --env {claim.environment}"
+            way = resource.way_round.format(remove=remove) or f"set it back to {there!r}, or: {remove}"
             return ReplacementRequired(f"{key} {word} (live {there!r}, desired {desired!r})", way)
     return None
 

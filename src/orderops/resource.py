@@ -128,7 +128,7 @@ class Resource(ABC):
     effects: ClassVar[Mapping[str, Effect]] = {}
     """What a change of a property does, where it is not safe."""
     way_round: ClassVar[str] = ""
-    """What to type when an immutable property must change all the same."""
+    """What to type when an immutable property must change all the same; `{remove}` is the command that removes it."""
     patience: ClassVar[timedelta] = timedelta(minutes=15)
     """How long it may take until it is ready."""
     usual: ClassVar[timedelta] = timedelta(seconds=5)

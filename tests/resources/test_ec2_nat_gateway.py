@@ -120,7 +120,7 @@ def test_one_that_failed_says_why(session: boto3.Session, up: Up) -> None:
     with pytest.raises(Unfinished, match=f"is failed: {why}") as refusal:
         up(NAT)
 
-    assert f"orderops down --only {NAT.address}" in refusal.value.hint
+    assert f"orderops down --only {NAT.address} --env dev" in refusal.value.hint
 
 
 def test_one_that_failed_is_forgotten_when_another_stands_in_its_place(session: boto3.Session, up: Up) -> None:

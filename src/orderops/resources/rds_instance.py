@@ -88,8 +88,8 @@ class RdsInstance(Resource):
         ("DBInstanceClass", "EngineVersion", "MultiAZ", "Port"), Effect.INTERRUPTS
     )
     way_round: ClassVar[str] = (
-        "set it back; only a new instance can have it: dump the database, remove the instance with "
-        "orderops down --only, run orderops up and load the dump"
+        "set it back; only a new instance can have it: dump the database, remove the instance with {remove}, "
+        "run orderops up and load the dump"
     )
     patience: ClassVar[timedelta] = timedelta(minutes=90)
     usual: ClassVar[timedelta] = timedelta(minutes=8)
