@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from orderops.aws import Aws, every
@@ -54,7 +55,7 @@ class Survey:
         self._kinds = tuple(kinds)
         shared = aws.remembering()
         whole = Claim(environment)
-        self._listings = {kind: Once(lambda kind=kind: list(kind.listing(shared, whole))) for kind in kinds}  # type: ignore[misc]
+        self._listings = {kind: Once(partial(_list, kind, shared, whole)) for kind in kinds}
         self._index = Once(lambda: _tag_index(shared, whole))
         self._shared = shared
         self._start_reading()
@@ -136,6 +137,10 @@ class Survey:
         for listing in self._listings.values():
             pool.submit(listing)
         pool.shutdown(wait=False)
+
+
+def _list(kind: type[Resource], aws: Aws, claim: Claim) -> list[Live]:
+    return list(kind.listing(aws, claim))
 
 
 def _pick(resource: Resource, lives: Iterable[Live]) -> Live | None:
