@@ -106,7 +106,7 @@ def keep(
             if taken is None or (step.action is Action.CREATE and sent is None):  # gone since the first look: tell that
                 taken = step
             if step.action is Action.NO_OP or dry_run:
-                if live:
+                if live and not (resource.renewed and step.changes.keys() - {TAGS}):
                     outputs[resource] = live
                 return taken
             if unknown_in(desired):

@@ -133,6 +133,8 @@ class Resource(ABC):
     """How long it may take until it is ready."""
     usual: ClassVar[timedelta] = timedelta(seconds=5)
     """How long that usually takes."""
+    renewed: ClassVar[bool] = False
+    """An update makes a new one, so that what others are told of it is known only after apply."""
     arn_form: ClassVar[str] = ""
     """How AWS builds its ARN from partition, region, account and name, where it does."""
     untagged: ClassVar[bool] = False

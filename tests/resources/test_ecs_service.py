@@ -16,7 +16,7 @@ from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Action
 from orderops.errors import Unfinished
-from orderops.resource import Effect, State
+from orderops.resource import UNKNOWN, Effect, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_service import EcsService, stopped_tasks
 
@@ -82,6 +82,9 @@ def test_a_new_image_is_announced_by_the_plan(up: Up) -> None:
     planned = up(NEXT, dry_run=True)
 
     assert planned[DEFINITION.address].action is Action.UPDATE
+    live, desired = planned[SERVICE.address].changes["TaskDefinition"]
+    assert (live.rpartition(":")[2], desired) == ("1", UNKNOWN)
+    assert planned[SERVICE.address].effect is Effect.RESTARTS
 
 
 def test_the_number_of_tasks_is_left_to_autoscaling(aws: Aws, up: Up, sent: list[dict[str, Any]]) -> None:

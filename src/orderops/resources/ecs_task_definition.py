@@ -48,6 +48,7 @@ class EcsTaskDefinition(Resource):
     secrets: Mapping[str, Output] = field(default_factory=dict)
 
     kind: ClassVar[str] = "ecs-task-definition"
+    renewed: ClassVar[bool] = True
     passing: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(PROPERTIES, Effect.RESTARTS)
 
