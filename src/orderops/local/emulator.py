@@ -39,6 +39,14 @@ class Emulator:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._queues_changed = threading.Condition()
 
+    def on_before(self, service: str, action: str, hook: Before) -> None:
+        """Look at such calls before they reach moto, behind those that look already; a Refusal ends the call."""
+        self.before.setdefault((service, action), []).append(hook)
+
+    def on_after(self, service: str, action: str, hook: After) -> None:
+        """Look at what moto answered to such calls, and perhaps answer something else."""
+        self.after.setdefault((service, action), []).append(hook)
+
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self._answer(environ)
         if environ["REQUEST_METHOD"] == "HEAD":  # Its length is that of what is not sent.

@@ -1,0 +1,22 @@
+"""What AWS refuses and delays and moto does not: each module makes one service of the emulator as strict as AWS is.
+
+A module looks at calls before or after moto does, and never keeps what a backend of moto can keep: then the memory of
+the emulator has it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict import logs
+from orderops.local.strict.pace import Pace
+
+AS_USUAL = Pace()
+PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (logs.take_part,)
+
+
+def make_strict(emulator: Emulator, pace: Pace = AS_USUAL) -> None:
+    """Let every service refuse and delay what AWS does."""
+    for take_part in PARTS:
+        take_part(emulator, pace)

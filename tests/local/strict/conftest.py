@@ -1,0 +1,82 @@
+"""moto as it is, and moto made as strict as AWS: two emulators over one account, and a client for each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto.moto_api._internal import moto_api_backend
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict import make_strict
+from orderops.local.strict.pace import Pace
+
+from conftest import MODELS
+
+Client = Callable[[str], Any]
+Refused = Callable[[str], AbstractContextManager[None]]
+
+
+@contextmanager
+def served(emulator: Emulator) -> Iterator[Client]:
+    server = emulator.serve(0)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
+    session._session.register_component("data_loader", MODELS)
+    url = f"http://127.0.0.1:{server.port}"
+    try:
+        yield lambda service: session.client(service, endpoint_url=url)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="package")
+def plain_server() -> Iterator[Client]:
+    with served(Emulator()) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def strict_server() -> Iterator[Client]:
+    emulator = Emulator()
+    make_strict(emulator, Pace())
+    with served(emulator) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _empty_account() -> None:
+    moto_api_backend.reset()
+
+
+@pytest.fixture
+def moto(plain_server: Client) -> Client:
+    """`moto("ec2")`: a client of moto as it is."""
+    return plain_server
+
+
+@pytest.fixture
+def strict(strict_server: Client) -> Client:
+    """`strict("ec2")`: a client of the same account, as strict as AWS."""
+    return strict_server
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """`with refused("DependencyViolation"):` what is done there must be refused with that code."""
+
+    @contextmanager
+    def expect(code: str) -> Iterator[None]:
+        with pytest.raises(ClientError) as caught:
+            yield
+        assert caught.value.response["Error"]["Code"] == code
+
+    return expect

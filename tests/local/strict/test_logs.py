@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from local.strict.conftest import Client, Refused
+
+
+def test_a_retention_that_is_not_offered_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+    moto("logs").create_log_group(logGroupName="/orderops/a")
+    moto("logs").put_retention_policy(logGroupName="/orderops/a", retentionInDays=10)
+
+    with refused("InvalidParameterException"):
+        strict("logs").put_retention_policy(logGroupName="/orderops/a", retentionInDays=10)
+    strict("logs").put_retention_policy(logGroupName="/orderops/a", retentionInDays=7)
