@@ -15,7 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from orderops.aws import READ_ATTEMPTS, Aws, every, if_found
-from orderops.errors import AwsError, Meaning
+from orderops.errors import AwsError, Meaning, OrderopsError
 
 REGION = "ap-southeast-2"
 REFUSALS = {
@@ -287,3 +287,21 @@ def raw_server(answer: bytes) -> Iterator[str]:
         serving.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         serving.join(timeout=10)
+
+
+def test_a_guard_is_asked_before_every_call_that_is_more_than_a_read(aws: Aws) -> None:
+    asked: list[str] = []
+    _ = aws.once  # made before, and still not the one of the guarded view
+
+    def keep_out() -> None:
+        asked.append("asked")
+        raise OrderopsError("not now")
+
+    guarded = aws.guarded(keep_out)
+    assert guarded.sqs.list_queues() is not None
+    for view in (guarded, guarded.once, guarded.remembering()):
+        with pytest.raises(OrderopsError, match="not now"):
+            view.sqs.create_queue(QueueName="orders")
+
+    assert asked == ["asked"] * 3
+    aws.sqs.create_queue(QueueName="orders")

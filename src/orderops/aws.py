@@ -9,7 +9,7 @@ import copy
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +45,7 @@ LATER_CODES = frozenset(
 # AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
 LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READ_ATTEMPTS = 5
+READING = ("describe_", "list_", "get_", "head_", "batch_get_", "batch_check_", "lookup_", "filter_", "decode_")
 PAGE = re.compile(rb"\s*<(\?xml[^>]*>\s*<)?(!doctype html|html)", re.IGNORECASE)
 EXPIRED_CODES = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "LoginRefreshRequired"}
@@ -73,6 +74,7 @@ class Aws:
         self._clients = _Clients(region, endpoint_url, session)
         self._attempts = READ_ATTEMPTS
         self._memory: dict[str, Future[Any]] | None = None
+        self._guard: Callable[[], None] = _unguarded
         self._lock = threading.Lock()
 
     def __getattr__(self, service: str) -> Service:
@@ -83,14 +85,20 @@ class Aws:
     @cached_property
     def once(self) -> Aws:
         """The same AWS through clients that never resend: a lost answer must not make a second thing."""
-        view = copy.copy(self)
+        view = self._view()
         view._attempts, view._memory = 1, None
         return view
 
     def remembering(self) -> Aws:
         """The same AWS, in which the same read is sent once: for the many listings of one survey. Forgets failures."""
-        view = copy.copy(self)
+        view = self._view()
         view._memory, view._lock = {}, threading.Lock()
+        return view
+
+    def guarded(self, guard: Callable[[], None]) -> Aws:
+        """The same AWS, in which `guard` is asked before every call that is more than a read; it raises to refuse."""
+        view = self._view()
+        view._guard = guard
         return view
 
     @cached_property
@@ -100,6 +108,8 @@ class Aws:
 
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
         """Send one call, or all pages of it, and answer what AWS says; raises AwsError."""
+        if not operation.startswith(READING):
+            self._guard()
         if self._memory is None:
             return self._send(service, operation, params, pages)
         key = json.dumps([service, operation, pages, params], sort_keys=True, default=str)
@@ -115,6 +125,11 @@ class Aws:
                 del self._memory[key]
                 known.set_exception(error)
         return known.result()
+
+    def _view(self) -> Aws:
+        view = copy.copy(self)
+        view.__dict__.pop("once", None)  # it is a view of this one, not of the copy
+        return view
 
     def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -174,6 +189,10 @@ def if_found(call: Call, *missing: str, **params: Any) -> Any | None:
         if error.code in missing:
             return None
         raise
+
+
+def _unguarded() -> None:
+    """Nothing keeps a call back."""
 
 
 class _Clients:
