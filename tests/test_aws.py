@@ -298,10 +298,22 @@ def test_a_guard_is_asked_before_every_call_that_is_more_than_a_read(aws: Aws) -
         raise OrderopsError("not now")
 
     guarded = aws.guarded(keep_out)
-    assert guarded.sqs.list_queues() is not None
+    assert guarded.sqs.list_queues()["ResponseMetadata"]["HTTPStatusCode"] == 200
     for view in (guarded, guarded.once, guarded.remembering()):
         with pytest.raises(OrderopsError, match="not now"):
             view.sqs.create_queue(QueueName="orders")
 
     assert asked == ["asked"] * 3
+    assert aws.sqs.list_queues().get("QueueUrls") is None
     aws.sqs.create_queue(QueueName="orders")
+
+
+def test_a_guard_is_asked_again_before_a_call_is_sent_again() -> None:
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    nobody = Aws(REGION, endpoint_url=f"http://127.0.0.1:{port}")
+    with pytest.raises(AwsError):
+        nobody.guarded(lambda: asked.append("asked")).sqs.create_queue(QueueName="orders")
+
+    assert len(asked) == READ_ATTEMPTS

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -96,20 +97,31 @@ class Aws:
         return view
 
     def guarded(self, guard: Callable[[], None]) -> Aws:
-        """The same AWS, in which `guard` is asked before every call that is more than a read; it raises to refuse."""
+        """The same AWS, in which `guard` is asked before every call that is more than a read is sent or sent again.
+
+        It raises to keep the call back.
+        """
         view = self._view()
         view._guard = guard
         return view
 
-    @cached_property
+    @property
     def account(self) -> str:
         """The account that these credentials open."""
-        return str(self.sts.get_caller_identity()["Account"])
+        return str(self._identity["Account"])
+
+    @property
+    def caller(self) -> str:
+        """The ARN of the user or role that these credentials are."""
+        return str(self._identity["Arn"])
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.sts.get_caller_identity()
+        return answer
 
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
         """Send one call, or all pages of it, and answer what AWS says; raises AwsError."""
-        if not operation.startswith(READING):
-            self._guard()
         if self._memory is None:
             return self._send(service, operation, params, pages)
         key = json.dumps([service, operation, pages, params], sort_keys=True, default=str)
@@ -132,6 +144,10 @@ class Aws:
         return view
 
     def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+        with self._clients.guarded(_unguarded if operation.startswith(READING) else self._guard):
+            return self._heard(service, operation, params, pages)
+
+    def _heard(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
@@ -204,6 +220,17 @@ class _Clients:
         self._session = session
         self._made: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
+        self._thread = threading.local()
+
+    @contextmanager
+    def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
+        """Ask it before everything that this thread sends meanwhile."""
+        before = getattr(self._thread, "guard", _unguarded)
+        self._thread.guard = guard
+        try:
+            yield
+        finally:
+            self._thread.guard = before
 
     def get(self, service: str, attempts: int) -> Any:
         made = self._made.get((service, attempts))
@@ -233,8 +260,13 @@ class _Clients:
                         raise
                     hint = "an endpoint is a URL such as http://127.0.0.1:5000; is AWS_ENDPOINT_URL one?"
                     raise AwsError(service, "InvalidEndpoint", str(error), Meaning.NO, hint=hint) from None
-                self._made[service, attempts].meta.events.register("before-parse", _refuse_pages)
+                events = self._made[service, attempts].meta.events
+                events.register_first("before-send", self._ask_guard)
+                events.register("before-parse", _refuse_pages)
             return self._made[service, attempts]
+
+    def _ask_guard(self, **_: Any) -> None:
+        getattr(self._thread, "guard", _unguarded)()
 
 
 def _refuse_pages(response_dict: Mapping[str, Any], **_: Any) -> None:
