@@ -45,7 +45,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """One call: the service as signatures name it, the action (method and path where S3 has no name for it)."""
+    """One call: the service as signatures name it, and the action."""
 
     service: str
     action: str
@@ -101,7 +101,7 @@ class Proxy:
             return self._meet_fate(call, start_response)
 
     def _meet_fate(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(call.service, _action(call), not call.reads)
+        request = Request(call.service, call.action, not call.reads)
         self.requests.append(request)
         fate = self.rule(request)
         if fate is None:
@@ -189,13 +189,6 @@ THROTTLING = {
     "s3": ("SlowDown", 503),
     **dict.fromkeys(("elasticloadbalancing", "iam", "rds", "sns", "sts"), ("Throttling", 400)),
 }
-
-
-def _action(call: Call) -> str:
-    if call.service != "s3":
-        return call.action
-    asked = str(call.environ.get("QUERY_STRING", "")).partition("=")[0].partition("&")[0]
-    return f"{call.action}?{asked}" if asked else call.action
 
 
 class _Connections:

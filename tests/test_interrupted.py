@@ -31,7 +31,7 @@ WORDS = ("--env", "dev", "--environments", str(ENVIRONMENTS))
 APPLY = ("infra", "apply", *WORDS, "--yes")
 DESTROY = ("infra", "destroy", *WORDS, "--yes")
 IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
-CREATING = ("Allocate", "Create", "Put", "PUT", "Register", "Associate", "Authorize", "Attach")
+CREATING = ("Allocate", "Create", "Put", "Register", "Associate", "Authorize", "Attach")
 MOMENTS = 10
 pytestmark = pytest.mark.slow
 

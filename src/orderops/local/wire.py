@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+from orderops.local.operations import name_of
+
 Environ = dict[str, Any]
 READING = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Search", "Filter", "Simulate", "Test", "Decode")
 XML_NAMESPACES = {
@@ -56,10 +58,12 @@ class Call:
 
     @cached_property
     def action(self) -> str:
-        """The action's name; for what is spoken in paths, method and path."""
+        """The operation's name; method and path where no model of AWS has a name for it."""
         if self.target:
             return self.target.rpartition(".")[2]
-        return str(self.form.get("Action") or f"{self.method} {self.path}")
+        query = self.environ.get("QUERY_STRING", "")
+        told = self.form.get("Action") or name_of(self.service, self.method, self.path, query, self.environ)
+        return str(told or f"{self.method} {self.path}")
 
     @property
     def reads(self) -> bool:

@@ -1,0 +1,95 @@
+"""The names of what is asked in paths."""
+
+from __future__ import annotations
+
+import io
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSRequest
+
+from orderops.local.wire import Call
+
+RECORDS = [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "a", "Type": "A"}}]
+CALLS: dict[str, dict[str, object]] = {
+    "s3.list_buckets": {},
+    "s3.create_bucket": {"Bucket": "b"},
+    "s3.head_bucket": {"Bucket": "b"},
+    "s3.put_bucket_policy": {"Bucket": "b", "Policy": "{}"},
+    "s3.get_bucket_lifecycle_configuration": {"Bucket": "b"},
+    "s3.put_public_access_block": {"Bucket": "b", "PublicAccessBlockConfiguration": {}},
+    "s3.list_objects_v2": {"Bucket": "b", "Prefix": "policy"},
+    "s3.list_object_versions": {"Bucket": "b", "MaxKeys": 10},
+    "s3.list_multipart_uploads": {"Bucket": "b"},
+    "s3.delete_objects": {"Bucket": "b", "Delete": {"Objects": [{"Key": "a"}]}},
+    "s3.put_object": {"Bucket": "b", "Key": "a/b c/policy", "Body": b"x"},
+    "s3.copy_object": {"Bucket": "b", "Key": "a", "CopySource": "b/c"},
+    "s3.get_object": {"Bucket": "b", "Key": "a", "VersionId": "1"},
+    "s3.put_object_tagging": {"Bucket": "b", "Key": "a", "Tagging": {"TagSet": []}},
+    "s3.upload_part": {"Bucket": "b", "Key": "a", "UploadId": "u", "PartNumber": 1, "Body": b"x"},
+    "s3.abort_multipart_upload": {"Bucket": "b", "Key": "a", "UploadId": "u"},
+    "route53.create_hosted_zone": {"Name": "example.org", "CallerReference": "once"},
+    "route53.change_resource_record_sets": {
+        "HostedZoneId": "Z1",
+        "ChangeBatch": {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "a", "Type": "A"}}]},
+    },
+    "route53.get_change": {"Id": "C1"},
+    "apigatewayv2.get_apis": {},
+    "apigateway.create_rest_api": {"name": "a"},
+    "lambda.list_functions": {},
+    "sqs.list_queues": {},
+    "ec2.describe_vpcs": {},
+}
+READING = ("Get", "List", "Head", "Describe")
+
+
+def asked(service: str, method: str, params: dict[str, object]) -> Call:
+    """The call as it arrives, without sending it anywhere."""
+    client = boto3.Session("id", "key", region_name="ap-southeast-2").client(service, endpoint_url="http://127.0.0.1:1")
+    sent: list[AWSRequest] = []
+
+    def catch(request: AWSRequest, **_: object) -> None:
+        sent.append(request)
+        raise ConnectionAbortedError
+
+    client.meta.events.register_last("before-send", catch)
+    with pytest.raises(ConnectionAbortedError):
+        getattr(client, method)(**params)
+    request = sent[0]
+    path, _, query = request.url.removeprefix("http://127.0.0.1:1").partition("?")
+    headers = {name.upper().replace("-", "_"): _text(value) for name, value in request.headers.items()}
+    body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+    return Call(
+        {
+            "REQUEST_METHOD": request.method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "wsgi.input": io.BytesIO(body),
+            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
+            **{f"HTTP_{name}": value for name, value in headers.items()},
+        }
+    )
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_has_the_name_of_its_operation(name: str) -> None:
+    service, _, method = name.partition(".")
+
+    call = asked(service, method, CALLS[name])
+
+    assert call.action.lower() == method.replace("_", "")
+    assert call.reads == call.action.startswith(READING)
+
+
+def test_what_no_model_names_has_method_and_path() -> None:
+    call = asked("s3", "create_bucket", {"Bucket": "b"})
+    call.environ["PATH_INFO"] = call.path = "/moto-api/reset"
+    call.method = "PATCH"
+
+    assert call.action == "PATCH /moto-api/reset"
+    assert not call.reads
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
