@@ -11,14 +11,24 @@ from orderops.cli.options import Json, Yes
 commands = typer.Typer(no_args_is_help=True, help="The laptop environment: start, stop, reset, status, logs, psql.")
 REGION = "ap-southeast-2"
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl+C.")]
+Plain = Annotated[
+    bool | None,
+    typer.Option(
+        "--plain/--strict",
+        help="Take at once what AWS refuses or takes minutes for, or be as strict as AWS. "
+        "Kept for later starts; strict at first.",
+        show_default=False,
+    ),
+]
 
 
 @commands.command()
-def start() -> None:
+def start(plain: Plain = None) -> None:
     """Start the emulator in the background; `orderops up` does it by itself."""
     from orderops import local, terminal
 
-    endpoint = local.start(REGION, waiting=lambda what: terminal.say(f"starting the {what} on this machine"))
+    say = terminal.say
+    endpoint = local.start(REGION, plain=plain, waiting=lambda what: say(f"starting the {what} on this machine"))
     terminal.tell(endpoint.url)
     terminal.say(
         f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
@@ -55,6 +65,7 @@ def status(as_json: Json = False) -> None:
         terminal.show_json(told)
         return
     terminal.tell(f"emulator  {'running at ' + told['aws_endpoint'] if told['running'] else 'not running'}")
+    terminal.tell(f"manner    {'strict: refuses what AWS does' if told['strict'] else 'plain: takes what AWS refuses'}")
     terminal.tell(f"data      {told['data_directory']}")
     for name, where in told["databases"].items():
         terminal.tell(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())

@@ -35,9 +35,16 @@ class Endpoint:
 
 
 def start(
-    region: str, directory: Path | None = None, *, waiting: Callable[[str], None] = lambda _what: None
+    region: str,
+    directory: Path | None = None,
+    *,
+    plain: bool | None = None,
+    waiting: Callable[[str], None] = lambda _what: None,
 ) -> Endpoint:
-    """Come back when the local environment answers; one that runs already is that one."""
+    """Come back when the local environment answers; one that runs already is that one.
+
+    A `plain` one takes what AWS refuses; where it is not said, the last word holds, and at first it is strict.
+    """
     place = Place(directory or data_directory())
     try:
         place.create()
@@ -47,7 +54,10 @@ def start(
             "name another folder: ORDEROPS_LOCAL_DIRECTORY=DIR",
         ) from None
     with place.locked("start", START_WITHIN):
-        if not _answers(place):
+        if _answers(place):
+            _refuse_another(place, plain)
+        else:
+            place.keep_plain(place.plain if plain is None else plain)
             _launch(place, region, waiting)
         told = place.announced()
     return Endpoint(told["url"], told["region"], place.directory)
@@ -84,6 +94,7 @@ def status(directory: Path | None = None) -> dict[str, Any]:
     return {
         "running": bool(told),
         "aws_endpoint": place.announced().get("url") if told else None,
+        "strict": bool(place.announced().get("strict")) if told else not place.plain,
         "data_directory": str(place.directory),
         "databases": told.get("databases", {}),
         "services": told.get("services", {}),
@@ -105,6 +116,13 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
     environment = {**os.environ, "PGPASSWORD": told["password"]}
     place_to_go = ["-h", told["host"], "-p", str(told["port"]), "-U", told["user"], "-d", told["database"]]
     return subprocess.run([find_psql(), *place_to_go, *arguments], env=environment, check=False).returncode
+
+
+def _refuse_another(place: Place, plain: bool | None) -> None:
+    strict = bool(place.announced().get("strict"))
+    if plain is not None and plain == strict:
+        how = "as strict as AWS" if strict else "plain"
+        raise OrderopsError(f"the local environment runs already, {how}", "end it first: orderops local stop")
 
 
 def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:

@@ -57,6 +57,7 @@ class Daemon:
         from orderops.local.emulator import Emulator
         from orderops.local.memory import Memory
         from orderops.local.plane import Plane
+        from orderops.local.strict import make_strict
 
         models.install()
         self.place = place
@@ -64,6 +65,9 @@ class Daemon:
         self.emulator = Emulator()
         self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
         self.plane = Plane(place, self.emulator, self.memory.touch)
+        self.strict = not place.plain
+        if self.strict:
+            make_strict(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()
 
@@ -88,6 +92,7 @@ class Daemon:
                 "created": psutil.Process().create_time(),
                 "url": f"http://127.0.0.1:{port}",
                 "region": self.region,
+                "strict": self.strict,
             }
         )
         log.info("the local environment answers at http://127.0.0.1:%d", port)

@@ -73,6 +73,18 @@ class Place:
     def keep_port(self, port: int) -> None:
         self._write("port", str(port))
 
+    @property
+    def plain(self) -> bool:
+        """The emulator takes what AWS refuses, as moto does."""
+        return (self.directory / "plain").exists()
+
+    def keep_plain(self, plain: bool) -> None:
+        """Remember it for every later start."""
+        if plain:
+            self._write("plain", "")
+        else:
+            (self.directory / "plain").unlink(missing_ok=True)
+
     def announce(self, what: dict[str, Any]) -> None:
         """Say who the daemon is."""
         self._write("daemon.json", json.dumps(what))

@@ -1,0 +1,64 @@
+"""How strict the local environment is: said once, kept until it is said anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orderops import local
+from orderops.local.users import scratch
+
+from command import Orderops
+
+
+@pytest.fixture
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with scratch("orderops-local-") as folder:
+        monkeypatch.setenv("ORDEROPS_LOCAL_DIRECTORY", str(folder))
+        yield folder
+        local.reset(folder)
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str]) -> Orderops:
+    return Orderops(capsys)
+
+
+def strict(orderops: Orderops) -> bool:
+    return bool(json.loads(orderops("local", "status", "--json").out)["strict"])
+
+
+def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderops: Orderops, directory: Path) -> None:
+    assert strict(orderops)
+    assert orderops("local", "start").code == 0
+    assert strict(orderops)
+    assert "manner    strict: " in orderops("local", "status").out
+
+    assert orderops("local", "stop").code == 0
+    assert orderops("local", "start", "--plain").code == 0
+    assert not strict(orderops)
+    assert "manner    plain: " in orderops("local", "status").out
+
+    assert orderops("local", "stop").code == 0
+    local.start("ap-southeast-2", directory)  # as `orderops up` does, which says neither
+    assert not strict(orderops)
+
+    assert orderops("local", "stop").code == 0
+    assert orderops("local", "start", "--strict").code == 0
+    assert strict(orderops)
+
+
+def test_one_that_runs_does_not_change_its_manner(orderops: Orderops, directory: Path) -> None:
+    assert orderops("local", "start").code == 0
+
+    refused = orderops("local", "start", "--plain")
+
+    assert refused.code == 1
+    assert refused.err == (
+        "error: the local environment runs already, as strict as AWS\n hint: end it first: orderops local stop\n"
+    )
+    assert orderops("local", "start", "--strict").code == 0
+    assert orderops("local", "start").code == 0
