@@ -9,10 +9,10 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs_deployments import ServiceDeployments
+from orderops.local.ecs_fleet import Fleet
 from orderops.local.ecs_records import Json, Service, Task
 from orderops.local.emulator import Emulator
 from orderops.local.scheduler import Scheduler
-from orderops.local.tasks import Tasks
 from orderops.local.wire import Answer, Call, Refusal, json_answer
 
 KEPT = (
@@ -48,7 +48,7 @@ PAGE = 100
 class EcsCalls:
     """Services and tasks over the wire."""
 
-    def __init__(self, emulator: Emulator, scheduler: Scheduler, tasks: Tasks) -> None:
+    def __init__(self, emulator: Emulator, scheduler: Scheduler, tasks: Fleet) -> None:
         self._emulator = emulator
         self._scheduler = scheduler
         self._tasks = tasks
@@ -66,8 +66,8 @@ class EcsCalls:
         }
         for action, answer in answers.items():
             emulator.instead["ecs", action] = _as_json(answer)
-        emulator.before["ecs", "DeleteCluster"] = [self._cluster_is_empty]
-        emulator.after["application-autoscaling", "RegisterScalableTarget"] = [self._into_range]
+        emulator.on_before("ecs", "DeleteCluster", self._cluster_is_empty)
+        emulator.on_after("application-autoscaling", "RegisterScalableTarget", self._into_range)
 
     def _create_service(self, call: Call) -> Json:
         asked = call.json
@@ -170,6 +170,8 @@ class EcsCalls:
         token = asked.get("clientToken", "")
         same = [task for task in self._tasks.all.values() if token and task.client_token == token]
         if same:
+            if any(task.asked not in (None, asked) for task in same):
+                raise Refusal("ConflictException", "The client token was used with other parameters.")
             return {"tasks": [task.told() for task in same], "failures": []}
         definition = _definition(call, asked["taskDefinition"])
         if definition.network_mode == "awsvpc" and not asked.get("networkConfiguration"):
@@ -189,6 +191,7 @@ class EcsCalls:
                     overrides=asked.get("overrides") or {},
                     tags=asked.get("tags") or [],
                     client_token=token,
+                    asked=asked,
                 )
             )
             for _ in range(asked.get("count") or 1)

@@ -35,6 +35,7 @@ class Run:
     exit_code: int | None = None
     ended: bool = False
     reason: str = ""
+    address: str = "127.0.0.1"
 
     def told(self, task: Task) -> Json:
         found: Json = {
@@ -46,7 +47,7 @@ class Run:
             "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
             "healthStatus": "UNKNOWN",
             "networkBindings": [],
-            "networkInterfaces": [{"attachmentId": task.id, "privateIpv4Address": "127.0.0.1"}],
+            "networkInterfaces": [{"attachmentId": task.id, "privateIpv4Address": self.address}],
         }
         if self.exit_code is not None:
             found["exitCode"] = self.exit_code
@@ -68,6 +69,7 @@ class Task:
     overrides: Json = field(default_factory=dict)
     tags: list[Json] = field(default_factory=list)
     client_token: str = ""
+    asked: Json | None = None
     cpu: str = ""
     memory: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -5,23 +5,31 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 
+from orderops.local.ecs_fleet import Fleet
 from orderops.local.ecs_records import Deployment, Service, Task
-from orderops.local.tasks import Tasks
 
 LONGEST_BACKOFF = 15.0
 LIVED_WELL = 10.0
 LONGEST_GRACE = 5.0
 KEPT_PAST = 20
+Services = dict[tuple[str, str, str], Service]
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
     """All services of the account. The caller holds the emulator's lock."""
 
-    def __init__(self, tasks: Tasks) -> None:
-        self.services: dict[tuple[str, str, str], Service] = {}
+    def __init__(self, tasks: Fleet, services: Callable[[], Services] | None = None) -> None:
+        own: Services = {}
+        self._services = services or (lambda: own)
         self._tasks = tasks
+
+    @property
+    def services(self) -> Services:
+        """By region, cluster and name."""
+        return self._services()
 
     def tick(self) -> None:
         """Bring each service one step nearer to what is asked of it."""

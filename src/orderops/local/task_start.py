@@ -50,6 +50,14 @@ def prepare(task: Task, found: Any, tasks_folder: Path) -> None:
         task.runs.append(run)
 
 
+def check(task: Task, found: Any) -> None:
+    """Say why the task could not start, as far as the account tells; nothing is started."""
+    containers = {container["name"]: container for container in found.container_definitions}
+    for run in task.runs:
+        _secrets(containers[run.name].get("secrets") or (), task.region)
+        _check_log_group(task, run, containers[run.name])
+
+
 def launch(task: Task, found: Any, processes: Processes, url: str, taken: set[int]) -> None:
     """Start the task's processes, or say why not."""
     containers = {container["name"]: container for container in found.container_definitions}

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import logs
+from orderops.local.strict import ecs, logs
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
-PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (logs.take_part,)
+PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
+    ecs.take_part,
+    logs.take_part,
+)
 
 
 def make_strict(emulator: Emulator, pace: Pace = AS_USUAL) -> None:

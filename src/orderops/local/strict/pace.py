@@ -11,3 +11,21 @@ class Pace:
 
     network: float = 0.2
     """Until a VPC or a NAT gateway is available, or gone."""
+
+    task: float = 0.2
+    """Until a task on paper runs, until it is healthy, and until it is drained."""
+
+    queue_name: float = 1.0
+    """For which the name of a deleted queue cannot be used again."""
+
+    database: float = 0.6
+    """Until a database instance is made, changed, or gone."""
+
+    backup_lag: float = 1.0
+    """By how much the latest time to which a database can be restored lies behind the clock."""
+
+    role: float = 0.5
+    """Until the services that assume a new role know it."""
+
+    secret: float = 0.3
+    """Until the name of a secret that was deleted without recovery is free."""

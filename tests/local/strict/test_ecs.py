@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from local.laptop import until
+from local.strict.conftest import Client, Refused
+
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+
+
+@dataclass
+class System:
+    """A cluster, a balanced target group and a task definition, made with this client."""
+
+    client: Client
+
+    def __post_init__(self) -> None:
+        ec2, elb, ecs = self.client("ec2"), self.client("elbv2"), self.client("ecs")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")["Subnet"]
+            for n, zone in enumerate("ab")
+        ]
+        ids = [subnet["SubnetId"] for subnet in self.subnets]
+        self.network = {"awsvpcConfiguration": {"subnets": ids, "securityGroups": []}}
+        self.group = elb.create_target_group(Name="app", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+        self.arn = self.group["TargetGroups"][0]["TargetGroupArn"]
+        self.balancer = elb.create_load_balancer(Name="app", Subnets=ids)["LoadBalancers"][0]["LoadBalancerArn"]
+        ecs.create_cluster(clusterName="dev")
+
+    def listen(self) -> None:
+        actions = [{"Type": "forward", "TargetGroupArn": self.arn}]
+        self.client("elbv2").create_listener(
+            LoadBalancerArn=self.balancer, Protocol="HTTP", Port=80, DefaultActions=actions
+        )
+
+    def define(self, cpu: str = "256", memory: str = "512", **container: Any) -> str:
+        base = {"name": "app", "image": "app", "portMappings": [{"containerPort": 80}]}
+        told = self.client("ecs").register_task_definition(
+            family="app",
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            cpu=cpu,
+            memory=memory,
+            containerDefinitions=[{**base, **container}],
+        )
+        return str(told["taskDefinition"]["taskDefinitionArn"])
+
+    def create(self, definition: str, **more: Any) -> Any:
+        balanced = {"targetGroupArn": self.arn, "containerName": "app", "containerPort": 80}
+        settings: dict[str, Any] = {
+            "cluster": "dev",
+            "serviceName": "app",
+            "taskDefinition": definition,
+            "desiredCount": 2,
+            "launchType": "FARGATE",
+            "networkConfiguration": self.network,
+            "loadBalancers": [balanced],
+            "deploymentConfiguration": BREAKER,
+            **more,
+        }
+        return self.client("ecs").create_service(**settings)["service"]
+
+    def service(self) -> Any:
+        return self.client("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
+
+    def steady(self) -> bool:
+        told = self.service()["deployments"]
+        return len(told) == 1 and told[0]["rolloutState"] == "COMPLETED"
+
+    def health(self) -> list[str]:
+        told = self.client("elbv2").describe_target_health(TargetGroupArn=self.arn)
+        return [one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"]]
+
+
+@pytest.fixture
+def system(strict: Client) -> System:
+    found = System(strict)
+    found.listen()
+    return found
+
+
+@pytest.mark.parametrize(("cpu", "memory"), [("256", "4096"), ("512", "512"), ("1024", "2000"), ("300", "512")])
+def test_a_size_that_fargate_does_not_have_is_refused(
+    moto: Client, system: System, refused: Refused, cpu: str, memory: str
+) -> None:
+    moto("ecs").register_task_definition(
+        family="app", requiresCompatibilities=["FARGATE"], cpu=cpu, memory=memory, containerDefinitions=[]
+    )
+
+    with refused("ClientException"):
+        system.define(cpu, memory)
+    system.define("1024", "3072")
+
+
+def test_a_service_becomes_steady_by_itself(moto: Client, system: System) -> None:
+    begun = system.create(system.define())
+
+    until(system.steady)
+
+    assert (begun["runningCount"], begun["deployments"][0]["rolloutState"]) == (0, "IN_PROGRESS")
+    service = system.service()
+    assert (service["runningCount"], service["pendingCount"]) == (2, 0)
+    assert "has reached a steady state." in service["events"][0]["message"]
+    assert system.health() == ["healthy", "healthy"]
+    cluster = system.client("ecs").describe_clusters(clusters=["dev"])["clusters"][0]
+    assert (cluster["runningTasksCount"], cluster["activeServicesCount"]) == (2, 1)
+    assert moto("ecs").describe_services(cluster="dev", services=["app"])["services"][0]["runningCount"] == 0
+
+
+def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None:
+    system.create(system.define())
+    ecs = system.client("ecs")
+    arns = ecs.list_tasks(cluster="dev", serviceName="app")["taskArns"]
+    seen = []
+
+    def runs() -> bool:
+        told = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
+        seen.append(told[0]["lastStatus"])
+        return all(task["lastStatus"] == "RUNNING" for task in told)
+
+    until(runs)
+
+    assert seen[0] in ("PROVISIONING", "PENDING")
+    assert len(arns) == 2
+    assert moto("ecs").list_tasks(cluster="dev", serviceName="app")["taskArns"] == []
+
+
+def test_the_old_deployment_stays_beside_the_new_one_for_a_while(system: System) -> None:
+    system.create(system.define())
+    until(system.steady)
+
+    system.client("ecs").update_service(cluster="dev", service="app", taskDefinition=system.define())
+
+    assert [one["status"] for one in system.service()["deployments"]] == ["PRIMARY", "ACTIVE"]
+    until(system.steady)
+    assert system.service()["taskDefinition"].endswith("app:2")
+
+
+def test_what_was_asked_of_a_service_reads_back(moto: Client, system: System) -> None:
+    asked = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
+    system.create(system.define(), **asked)
+
+    told = system.service()
+
+    assert {key: told[key] for key in asked} == asked
+    assert told["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    plain = moto("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
+    assert "healthCheckGracePeriodSeconds" not in plain
+    assert "deploymentConfiguration" not in plain
+
+
+def test_a_deployment_that_cannot_start_is_rolled_back(system: System) -> None:
+    system.create(system.define())
+    until(system.steady)
+    log = {"logDriver": "awslogs", "options": {"awslogs-group": "/nowhere", "awslogs-region": "ap-southeast-2"}}
+    bad = system.define(logConfiguration=log)
+
+    system.client("ecs").update_service(cluster="dev", service="app", taskDefinition=bad)
+    until(lambda: system.service()["taskDefinition"] != bad)
+    until(system.steady)
+
+    ecs = system.client("ecs")
+    newest = ecs.list_service_deployments(cluster="dev", service="app")["serviceDeployments"][0]
+    told = ecs.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"]])
+    assert told["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
+    stopped = ecs.list_tasks(cluster="dev", serviceName="app", desiredStatus="STOPPED")["taskArns"]
+    reasons = {task["stoppedReason"] for task in ecs.describe_tasks(cluster="dev", tasks=stopped)["tasks"]}
+    assert any("The specified log group does not exist: /nowhere" in reason for reason in reasons)
+
+
+def test_a_deleted_service_drains_before_it_is_inactive(moto: Client, system: System) -> None:
+    system.create(system.define())
+    until(system.steady)
+
+    gone = system.client("ecs").delete_service(cluster="dev", service="app", force=True)["service"]
+
+    assert gone["status"] == "DRAINING"
+    assert system.service()["status"] == "DRAINING"
+    until(lambda: system.service()["status"] == "INACTIVE")
+    moto("ecs").create_service(cluster="dev", serviceName="b", taskDefinition="app", desiredCount=1)
+    moto("ecs").delete_service(cluster="dev", service="b", force=True)
+    assert moto("ecs").describe_services(cluster="dev", services=["b"])["services"][0]["status"] == "INACTIVE"
+
+
+def test_a_service_is_not_created_twice(moto: Client, system: System, refused: Refused) -> None:
+    definition = system.define()
+    for _ in range(2):
+        moto("ecs").create_service(cluster="dev", serviceName="other", taskDefinition=definition, desiredCount=1)
+
+    system.create(definition)
+
+    with refused("InvalidParameterException"):
+        system.create(definition)
+
+
+def test_the_name_of_a_service_is_taken_while_it_drains(system: System, refused: Refused) -> None:
+    definition = system.define()
+    system.create(definition)
+    until(system.steady)
+    system.client("ecs").delete_service(cluster="dev", service="app", force=True)
+
+    with refused("InvalidParameterException"):
+        system.create(definition)
+    until(lambda: system.service()["status"] == "INACTIVE")
+    system.create(definition)
+
+
+def test_a_target_group_needs_a_balancer_first(moto: Client, strict: Client, refused: Refused) -> None:
+    system = System(strict)
+    definition = system.define()
+    balanced = {"targetGroupArn": system.arn, "containerName": "app", "containerPort": 80}
+    moto("ecs").create_service(
+        cluster="dev", serviceName="other", taskDefinition=definition, desiredCount=1, loadBalancers=[balanced]
+    )
+
+    with refused("InvalidParameterException"):
+        system.create(definition)
+    system.listen()
+    system.create(definition)
+
+
+def test_a_cluster_with_services_is_not_deleted(moto: Client, system: System, refused: Refused) -> None:
+    system.create(system.define())
+
+    with refused("ClusterContainsServicesException"):
+        system.client("ecs").delete_cluster(cluster="dev")
+    system.client("ecs").delete_service(cluster="dev", service="app", force=True)
+    until(lambda: system.service()["status"] == "INACTIVE")
+    assert system.client("ecs").delete_cluster(cluster="dev")["cluster"]["status"] == "INACTIVE"
+
+    moto("ecs").create_cluster(clusterName="other")
+    moto("ecs").create_service(cluster="other", serviceName="b", taskDefinition="app", desiredCount=1)
+    assert moto("ecs").delete_cluster(cluster="other")["cluster"]["status"] == "INACTIVE"
+
+
+def test_a_task_run_again_with_its_token_is_the_same_task(system: System, refused: Refused) -> None:
+    definition = system.define()
+    asked = {"cluster": "dev", "launchType": "FARGATE", "networkConfiguration": system.network, "clientToken": "one"}
+    ecs = system.client("ecs")
+
+    first = ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"]
+
+    assert ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"] == first
+    with refused("ConflictException"):
+        ecs.run_task(**asked, taskDefinition=definition, count=2)
+
+
+def test_a_task_of_its_own_ends_well(system: System) -> None:
+    ecs = system.client("ecs")
+    asked = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
+    arn = ecs.run_task(**asked, launchType="FARGATE")["tasks"][0]["taskArn"]
+
+    def task() -> Any:
+        return ecs.describe_tasks(cluster="dev", tasks=[arn])["tasks"][0]
+
+    until(lambda: task()["lastStatus"] == "STOPPED")
+
+    assert task()["containers"][0]["exitCode"] == 0
+    assert task()["stopCode"] == "EssentialContainerExited"
