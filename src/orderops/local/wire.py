@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import escape
 
 from orderops.local.operations import name_of
@@ -36,10 +36,11 @@ class Answer:
 
 
 class Refusal(Exception):
-    """A call that AWS would refuse, in AWS's words."""
+    """A call that AWS would refuse, in AWS's words; `shape` where a service names the error in two ways."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, shape: str = "") -> None:
         super().__init__(f"{code}: {message}")
+        self.shape = shape
         self.code = code
         self.message = message
         self.status = status
@@ -94,6 +95,22 @@ class Call:
                 found.setdefault(int(parts[2]), {})[parts[3]] = value
         return [found[index] for index in sorted(found)]
 
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the query protocols unfolded: `Targets.member.1.Id=…` becomes {"Targets": [{"Id": …}]}."""
+        found: dict[str, Any] = {}
+        for key, value in self.form.items():
+            inner = found
+            *above, last = (part for part in key.split(".") if part != "member")
+            for part in above:
+                inner = inner.setdefault(part, {})
+            inner[last] = value
+        return {name: _unfolded(value) for name, value in found.items()}
+
+    def with_form(self, parameters: Mapping[str, str]) -> Environ:
+        """Another request in the query protocol, sent by the same caller."""
+        return self._with_body(urlencode(parameters).encode())
+
     def with_json(self, parameters: Mapping[str, Any]) -> Environ:
         """The same request with other parameters."""
         return self._with_body(json.dumps(parameters).encode())
@@ -134,8 +151,12 @@ def element(name: str, content: object) -> str:
 def refused(call: Call, refusal: Refusal) -> Answer:
     """A refusal in the protocol of the call."""
     if call.target:
-        answer = json_answer({"__type": refusal.code, "message": refusal.message}, refusal.status)
-        return Answer(answer.status, answer.body, [*answer.headers, ("x-amzn-errortype", refusal.code)])
+        name = refusal.shape or refusal.code
+        answer = json_answer({"__type": name, "message": refusal.message}, refusal.status)
+        headers = [*answer.headers, ("x-amzn-errortype", name)]
+        if refusal.shape:
+            headers.append(("x-amzn-query-error", f"{refusal.code};Sender"))
+        return Answer(answer.status, answer.body, headers)
     error = f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
     request = element("RequestId", uuid.uuid4())
     if call.service == "ec2":
@@ -147,6 +168,15 @@ def refused(call: Call, refusal: Refusal) -> Answer:
     else:
         return json_answer({"__type": refusal.code, "message": refusal.message}, refusal.status)
     return Answer(refusal.status, text.encode(), [("Content-Type", "text/xml")])
+
+
+def _unfolded(value: Any) -> Any:
+    """Structures whose names are numbers are lists."""
+    if not isinstance(value, dict):
+        return value
+    if all(name.isdigit() for name in value):
+        return [_unfolded(value[name]) for name in sorted(value, key=int)]
+    return {name: _unfolded(inner) for name, inner in value.items()}
 
 
 def _body(environ: Environ) -> bytes:

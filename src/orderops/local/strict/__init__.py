@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import ecs, logs
+from orderops.local.strict import autoscaling, ecs, logs, sns, sqs
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
+    autoscaling.take_part,
     ecs.take_part,
     logs.take_part,
+    sns.take_part,
+    sqs.take_part,
 )
 
 

@@ -1,0 +1,67 @@
+"""Application Auto Scaling: a policy needs its target, a target its service, and both go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict.pace import Pace
+from orderops.local.wire import Answer, Call, Refusal
+
+SERVICE = "application-autoscaling"
+
+
+def take_part(emulator: Emulator, pace: Pace) -> None:
+    """Refuse what AWS refuses. That registering moves the desired count is for who answers about services."""
+    emulator.on_before(SERVICE, "RegisterScalableTarget", _can_be_registered)
+    emulator.on_before(SERVICE, "PutScalingPolicy", _has_target)
+    emulator.on_before(SERVICE, "DeregisterScalableTarget", _has_target)
+    emulator.on_after(SERVICE, "DeregisterScalableTarget", _policies_go_too)
+
+
+def _can_be_registered(call: Call) -> None:
+    asked, target = call.json, _target(call)
+    least = asked.get("MinCapacity", target and target.min_capacity)
+    most = asked.get("MaxCapacity", target and target.max_capacity)
+    if least is None or most is None:
+        raise Refusal("ValidationException", "Both MinCapacity and MaxCapacity must be specified for a new target.")
+    if least > most:
+        raise Refusal("ValidationException", "Maximum capacity cannot be less than minimum capacity")
+    if asked["ServiceNamespace"] == "ecs" and not _is_active(call.region, asked["ResourceId"]):
+        raise Refusal("ValidationException", f"ECS service doesn't exist: {asked['ResourceId']}")
+
+
+def _is_active(region: str, resource: str) -> bool:
+    _, cluster, name = resource.split("/")
+    service = get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].services.get(f"{cluster}:{name}")
+    return service is not None and service.status == "ACTIVE"
+
+
+def _has_target(call: Call) -> None:
+    if _target(call) is None:
+        asked = call.json
+        raise Refusal(
+            "ObjectNotFoundException",
+            f"No scalable target registered for service namespace: {asked['ServiceNamespace']}, "
+            f"resource ID: {asked['ResourceId']}, scalable dimension: {asked['ScalableDimension']}",
+        )
+
+
+def _policies_go_too(call: Call, _answer: Answer) -> None:
+    asked, backend = call.json, _backend(call)
+    place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
+    for policy in list(backend.policies.values()):
+        if (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == place:
+            backend.delete_scaling_policy(policy.policy_name, *place)
+
+
+def _target(call: Call) -> Any:
+    asked = call.json
+    return _backend(call).targets.get(asked["ScalableDimension"], {}).get(asked["ResourceId"])
+
+
+def _backend(call: Call) -> Any:
+    return get_backend("applicationautoscaling")[DEFAULT_ACCOUNT_ID][call.region]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.laptop import until
+from local.strict.conftest import Client, Refused
+from local.strict.ecs_system import System
+
+WHERE = {"ServiceNamespace": "ecs", "ResourceId": "service/dev/app", "ScalableDimension": "ecs:service:DesiredCount"}
+TRACKING = {
+    "TargetValue": 50.0,
+    "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
+}
+POLICY: dict[str, Any] = {
+    **WHERE,
+    "PolicyName": "cpu",
+    "PolicyType": "TargetTrackingScaling",
+    "TargetTrackingScalingPolicyConfiguration": TRACKING,
+}
+
+
+@pytest.fixture
+def system(strict: Client) -> System:
+    found = System(strict)
+    found.listen()
+    found.create(found.define())
+    return found
+
+
+def test_a_policy_needs_its_target(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+    moto("application-autoscaling").put_scaling_policy(**POLICY)
+
+    with refused("ObjectNotFoundException"):
+        strict("application-autoscaling").put_scaling_policy(**POLICY)
+    strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+    strict("application-autoscaling").put_scaling_policy(**POLICY)
+
+
+def test_a_higher_least_raises_the_desired_count_at_once(strict: Client, system: System) -> None:
+    strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=3, MaxCapacity=5)
+
+    assert system.service()["desiredCount"] == 3
+    until(lambda: system.service()["runningCount"] == 3)
+
+
+def test_a_lower_most_lowers_the_desired_count_at_once(strict: Client, system: System) -> None:
+    strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=1)
+
+    assert system.service()["desiredCount"] == 1
+
+
+def test_plain_moto_leaves_the_desired_count(moto: Client) -> None:
+    plain = System(moto)
+    moto("ecs").create_service(cluster="dev", serviceName="app", taskDefinition=plain.define(), desiredCount=2)
+
+    moto("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=3, MaxCapacity=5)
+
+    assert plain.service()["desiredCount"] == 2
+
+
+def test_a_target_needs_a_living_service(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+    strict("ecs").delete_service(cluster="dev", service="app", force=True)
+    moto("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+
+    with refused("ValidationException"):
+        strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+
+
+def test_a_range_needs_both_ends_in_order(strict: Client, system: System, refused: Refused) -> None:
+    with refused("ValidationException"):
+        strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1)
+    with refused("ValidationException"):
+        strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=5, MaxCapacity=1)
+
+
+def test_the_policies_of_a_target_go_with_it(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+    for client in (moto, strict):
+        strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+        strict("application-autoscaling").put_scaling_policy(**POLICY)
+        client("application-autoscaling").deregister_scalable_target(**WHERE)
+        left = moto("application-autoscaling").describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+        assert bool(left) == (client is moto)
+
+    with refused("ObjectNotFoundException"):
+        strict("application-autoscaling").deregister_scalable_target(**WHERE)
