@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import autoscaling, ecs, logs, sns, sqs
+from orderops.local.strict import autoscaling, ec2, ec2_descriptions, ecs, logs, rds, sns, sqs
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
+MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend,)
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
     autoscaling.take_part,
+    ec2.take_part,
     ecs.take_part,
     logs.take_part,
+    rds.take_part,
     sns.take_part,
     sqs.take_part,
 )
@@ -24,5 +27,12 @@ PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
 
 def make_strict(emulator: Emulator, pace: Pace = AS_USUAL) -> None:
     """Let every service refuse and delay what AWS does."""
+    mend(emulator)
     for take_part in PARTS:
         take_part(emulator, pace)
+
+
+def mend(emulator: Emulator) -> None:
+    """Let the emulator take what AWS takes and moto refuses, or what moto could never be rid of."""
+    for each in MENDS:
+        each(emulator)

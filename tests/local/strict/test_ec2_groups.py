@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from local.strict.conftest import Client, Refused
+from local.strict.network import Network, rule
+
+
+def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+
+    def pair() -> tuple[str, str]:
+        named, naming = network.group("named"), network.group("naming")
+        moto("ec2").authorize_security_group_ingress(GroupId=naming, IpPermissions=[rule(named)])
+        return named, naming
+
+    for each in pair():
+        moto("ec2").delete_security_group(GroupId=each)
+
+    named, naming = pair()
+    moto("ec2").authorize_security_group_ingress(GroupId=named, IpPermissions=[rule(named)])  # itself does not count
+    with refused("DependencyViolation"):
+        strict("ec2").delete_security_group(GroupId=named)
+    strict("ec2").delete_security_group(GroupId=naming)
+    strict("ec2").delete_security_group(GroupId=named)
+
+
+def test_the_default_group_stays(moto: Client, strict: Client, refused: Refused) -> None:
+    default = [{"Name": "vpc-id", "Values": [Network(moto).vpc]}]
+    group = moto("ec2").describe_security_groups(Filters=default)["SecurityGroups"][0]["GroupId"]
+
+    with refused("CannotDelete"):
+        strict("ec2").delete_security_group(GroupId=group)
+    moto("ec2").delete_security_group(GroupId=group)
+
+
+def test_groups_come_in_pages(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    for number in range(6):
+        network.group(f"group-{number}")
+    ours = [{"Name": "vpc-id", "Values": [network.vpc]}]
+    assert "NextToken" not in moto("ec2").describe_security_groups(Filters=ours, MaxResults=5)
+
+    first = strict("ec2").describe_security_groups(Filters=ours, MaxResults=5)
+    rest = strict("ec2").describe_security_groups(Filters=ours, MaxResults=5, NextToken=first["NextToken"])
+
+    assert len(first["SecurityGroups"]) == 5
+    assert len(rest["SecurityGroups"]) == 2
+    assert "NextToken" not in rest
+    with refused("InvalidParameterValue"):
+        strict("ec2").describe_security_groups(MaxResults=1001)
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_that_names_a_group_is_the_same_with_other_words(
+    moto: Client, strict: Client, refused: Refused, direction: str
+) -> None:
+    network = Network(moto)
+    peer, group = network.group("peer"), network.group("group")
+
+    def ask(client: Client, verb: str, words: str) -> None:
+        getattr(client("ec2"), f"{verb}_{direction}")(GroupId=group, IpPermissions=[rule(peer, words)])
+
+    def words() -> list[str]:
+        told = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+        permissions = told["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
+        return [pair.get("Description", "") for each in permissions for pair in each["UserIdGroupPairs"]]
+
+    update = "update_security_group_rule_descriptions"
+    ask(moto, "authorize_security_group", "one")
+    ask(moto, update, "two")
+    assert words() == ["one"]
+    with refused("InvalidPermission.NotFound"):
+        ask(moto, "revoke_security_group", "")
+
+    with refused("InvalidPermission.Duplicate"):
+        ask(strict, "authorize_security_group", "two")
+    ask(strict, update, "two")
+    assert words() == ["two"]
+    ask(strict, "revoke_security_group", "")
+    assert words() == []
+    with refused("InvalidPermission.NotFound"):
+        ask(strict, update, "three")
+    with refused("InvalidPermission.NotFound"):
+        ask(strict, "revoke_security_group", "")
