@@ -18,10 +18,10 @@ class Pace:
     queue_name: float = 1.0
     """For which the name of a deleted queue cannot be used again."""
 
-    database: float = 0.6
+    database: float = 0.4
     """Until a database instance is made, changed, or gone."""
 
-    backup_lag: float = 1.0
+    backup_lag: float = 0.5
     """By how much the latest time to which a database can be restored lies behind the clock."""
 
     role: float = 0.5

@@ -1,0 +1,18 @@
+"""RDS: instances that take their time, changes that wait, restores that forget, and groups that are in use."""
+
+from __future__ import annotations
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict import rds_groups
+from orderops.local.strict.pace import Pace
+from orderops.local.strict.rds_changes import Changes
+from orderops.local.strict.rds_instances import Instances
+from orderops.local.strict.rds_restores import Restores
+
+
+def take_part(emulator: Emulator, pace: Pace) -> None:
+    """Refuse and delay what AWS does."""
+    instances = Instances(emulator, pace)
+    Changes(emulator, pace, instances)
+    Restores(emulator, pace, instances)
+    rds_groups.take_part(emulator)

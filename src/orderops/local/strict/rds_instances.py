@@ -1,0 +1,171 @@
+"""RDS: an instance takes its time to be made, rebooted, stopped, started and deleted, and refuses much meanwhile."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict.pace import Pace
+from orderops.local.strict.rds_rules import POSTGRES, refuse_new, version_of
+from orderops.local.strict.rds_states import (
+    AVAILABLE,
+    GONE,
+    Seen,
+    become,
+    identify,
+    is_real,
+    make_room,
+    settle,
+)
+from orderops.local.strict.rds_words import answer_with, backend_of, given, told_true
+from orderops.local.wire import Answer, Call, Refusal
+
+NAMED = "DBInstanceIdentifier"
+SETTLED = ("RebootDBInstance", "StopDBInstance")
+ANSWERED = ("CreateDBInstance", "ModifyDBInstance", "DeleteDBInstance", "RebootDBInstance")
+LOOKING = ("DescribeDBInstances", "DescribeDBSnapshots", "StartDBInstance", "CreateDBInstanceReadReplica")
+GROUPS = ("DeleteDBSubnetGroup", "DeleteDBParameterGroup", "ModifyDBParameterGroup", "DeleteDBSnapshot")
+
+
+class Instances:
+    """The life of instances, at a pace."""
+
+    def __init__(self, emulator: Emulator, pace: Pace) -> None:
+        self._pace = pace
+        for action in {*SETTLED, *ANSWERED, *LOOKING, *GROUPS, "CreateDBSnapshot", "StopDBInstance"}:
+            emulator.on_before("rds", action, lambda call: settle(backend_of(call)))
+        for action in SETTLED:
+            emulator.on_before("rds", action, _needs_available)
+        emulator.on_before("rds", "CreateDBInstance", refuse_new)
+        emulator.on_before("rds", "CreateDBInstance", lambda call: make_room(backend_of(call), call.form[NAMED]))
+        emulator.on_after("rds", "CreateDBInstance", self._created)
+        emulator.on_before("rds", "DeleteDBInstance", _refuse_deletion)
+        emulator.on_after("rds", "DeleteDBInstance", self._deleted)
+        emulator.on_after("rds", "RebootDBInstance", self._rebooted)
+        emulator.on_after("rds", "StopDBInstance", self._stopped)
+        emulator.on_after("rds", "StartDBInstance", self._started)
+        emulator.on_before("rds", "CreateDBSnapshot", _refuse_snapshot)
+        emulator.on_after("rds", "CreateDBSnapshot", self._snapshot_taken)
+        emulator.on_after("rds", "DescribeDBInstances", self._told)
+
+    def one(self, call: Call, instance: Any) -> Answer:
+        """The instance, as the answer of a call that does something with it."""
+        return answer_with(call, {"DBInstance": Seen(instance, self._pace)})
+
+    def is_made(self, instance: Any) -> None:
+        """A new instance is being created, then backed up for the first time."""
+        wait = self._pace.database
+        backing_up = [(wait, "backing-up")] if instance.backup_retention_period else []
+        become(instance, "creating", *backing_up, (wait * 1.2, AVAILABLE))
+
+    def _created(self, call: Call, answer: Answer) -> Answer:
+        instance = backend_of(call).databases[call.form[NAMED]]
+        instance.performance_insights_enabled = told_true(call, "EnablePerformanceInsights")
+        instance.engine_lifecycle_support = call.form.get("EngineLifecycleSupport", "open-source-rds-extended-support")
+        if instance.engine == POSTGRES:
+            instance.engine_version = version_of(call)
+        if not is_real(instance):
+            identify(backend_of(call), instance)
+            self.is_made(instance)
+        return self.one(call, instance)
+
+    def _deleted(self, call: Call, answer: Answer) -> Answer | None:
+        instance = call.environ["orderops.leaving"]
+        backend = backend_of(call)
+        for snapshot in backend.database_snapshots.values():
+            if snapshot.dbi_resource_id != instance.dbi_resource_id:
+                continue
+            if snapshot.snapshot_type == "automated":
+                snapshot.database.backed_up_since = instance.__dict__.get("backed_up_since", 0.0)
+                snapshot.database.retained_at = time.time()
+            elif snapshot.db_snapshot_identifier == call.form.get("FinalDBSnapshotIdentifier", "").lower():
+                self._is_being_taken(snapshot)
+        if is_real(instance):
+            return None
+        backend.databases[instance.db_instance_identifier] = instance
+        become(instance, "deleting", (self._pace.database, GONE))
+        return self.one(call, instance)
+
+    def _rebooted(self, call: Call, answer: Answer) -> Answer:
+        instance = backend_of(call).databases[call.form[NAMED]]
+        instance.parameter_apply_status = "in-sync"
+        if not is_real(instance):
+            become(instance, "rebooting", (self._pace.database, AVAILABLE))
+        return self.one(call, instance)
+
+    def _stopped(self, call: Call, answer: Answer) -> Answer | None:
+        return self._moved(call, "stopping", "stopped")
+
+    def _started(self, call: Call, answer: Answer) -> Answer | None:
+        return self._moved(call, "starting", AVAILABLE)
+
+    def _moved(self, call: Call, through: str, into: str) -> Answer | None:
+        instance = backend_of(call).databases[call.form[NAMED]]
+        if is_real(instance):
+            return None
+        become(instance, through, (self._pace.database, into))
+        return self.one(call, instance)
+
+    def _snapshot_taken(self, call: Call, answer: Answer) -> Answer:
+        backend = backend_of(call)
+        snapshot = backend.database_snapshots[call.form["DBSnapshotIdentifier"]]
+        self._is_being_taken(snapshot)
+        return answer_with(call, {"DBSnapshot": snapshot})
+
+    def _is_being_taken(self, snapshot: Any) -> None:
+        snapshot.status = "creating"
+        snapshot.available_from = time.time() + self._pace.database
+
+    def _told(self, call: Call, answer: Answer) -> Answer:
+        """The same instances that moto tells, as AWS would tell them now."""
+        text = answer.body.decode()
+        names = re.findall(f"<{NAMED}>([^<]+)</{NAMED}>", text)
+        marker = re.search("<Marker>([^<]+)</Marker>", text)
+        databases = backend_of(call).databases
+        seen = [Seen(databases[name], self._pace) for name in dict.fromkeys(names) if name in databases]
+        return answer_with(call, {"DBInstances": seen, "Marker": marker[1] if marker else None})
+
+
+def _needs_available(call: Call) -> None:
+    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+    if instance and instance.status != AVAILABLE:
+        raise Refusal("InvalidDBInstanceState", "Database instance is not in available state.")
+
+
+def _refuse_deletion(call: Call) -> None:
+    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+    call.environ["orderops.leaving"] = instance
+    if instance is None:
+        return
+    final = given(call, "FinalDBSnapshotIdentifier")
+    if told_true(call, "SkipFinalSnapshot") and final:
+        raise Refusal(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier cannot be specified when SkipFinalSnapshot is specified.",
+        )
+    if not told_true(call, "SkipFinalSnapshot") and not final and not instance.is_replica:
+        raise Refusal(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
+        )
+    if instance.status == "deleting":
+        name = instance.db_instance_identifier
+        raise Refusal("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
+    if final and instance.status not in (AVAILABLE, "storage-optimization"):
+        _no_snapshot_of(instance)
+
+
+def _refuse_snapshot(call: Call) -> None:
+    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+    if instance and instance.status not in (AVAILABLE, "storage-optimization"):
+        _no_snapshot_of(instance)
+
+
+def _no_snapshot_of(instance: Any) -> None:
+    name = instance.db_instance_identifier
+    raise Refusal(
+        "InvalidDBInstanceState",
+        f"Cannot create a snapshot because the database instance {name} is not currently in the available state.",
+    )

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.laptop import until
+from local.strict.conftest import Client, Refused
+from local.strict.rds_things import SMALL, available, told, wait_for
+
+
+def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Client, strict: Client) -> None:
+    rds = strict("rds")
+    available(strict, "db", MultiAZ=False)
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
+    moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBInstanceClass="db.t3.small")
+    assert told(moto, "plain")["DBInstanceClass"] == "db.t3.small"
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", CopyTagsToSnapshot=True)
+    found = told(strict, "db")
+    assert found["DBInstanceClass"] == "db.t3.micro"
+    assert found["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small"}
+    assert found["DBInstanceStatus"] == "available"
+    assert found["CopyTagsToSnapshot"]
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True, ApplyImmediately=True)
+    assert told(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
+    wait_for(strict, "db", "modifying")
+    found = wait_for(strict, "db")
+    assert (found["DBInstanceClass"], found["MultiAZ"]) == ("db.t3.small", True)
+    assert not found.get("PendingModifiedValues")
+
+
+def test_a_pending_change_is_taken_back_with_the_old_value(strict: Client) -> None:
+    rds = strict("rds")
+    available(strict, "db")
+    rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.6", EnableIAMDatabaseAuthentication=True)
+    assert told(strict, "db")["PendingModifiedValues"]["EngineVersion"] == "16.6"
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.4")
+
+    assert told(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
+
+
+def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> None:
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
+    moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBPortNumber=6543)
+    assert told(moto, "plain")["Endpoint"]["Port"] == 5432
+
+    available(strict, "db")
+    strict("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543)
+    wait_for(strict, "db", "modifying")
+
+    assert wait_for(strict, "db")["Endpoint"]["Port"] == 6543
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"MasterUserPassword": "another-password"}, "resetting-master-credentials"),
+        ({"CloudwatchLogsExportConfiguration": {"EnableLogTypes": ["postgresql"]}}, "configuring-log-exports"),
+        ({"BackupRetentionPeriod": 14}, "modifying"),
+    ],
+)
+def test_a_change_without_a_window_is_seen_under_way(strict: Client, change: dict[str, Any], state: str) -> None:
+    available(strict, "db")
+
+    answer = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
+
+    assert answer["DBInstance"]["DBInstanceStatus"] == state
+    wait_for(strict, "db")
+
+
+def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
+    rds = strict("rds")
+    available(strict, "db")
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", BackupRetentionPeriod=0)
+    assert told(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
+    rds.modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True)
+
+    until(lambda: told(strict, "db")["BackupRetentionPeriod"] == 0, what="no backups")
+    assert "LatestRestorableTime" not in told(strict, "db")
+
+
+def test_nothing_changes_while_something_changes(moto: Client, strict: Client, refused: Refused) -> None:
+    rds = strict("rds")
+    rds.create_db_instance(DBInstanceIdentifier="db", **SMALL)
+
+    with refused("InvalidDBInstanceState"):
+        rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True)
+    moto("rds").modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True)
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "less storage": ("InvalidParameterCombination", {"AllocatedStorage": 25}),
+    "an unknown version": ("InvalidParameterCombination", {"EngineVersion": "16.99"}),
+    "an older version": ("InvalidParameterCombination", {"EngineVersion": "16.1"}),
+    "a major version nobody allowed": ("InvalidParameterCombination", {"EngineVersion": "17.2"}),
+    "an unknown class": ("InvalidParameterValue", {"DBInstanceClass": "db.t3.mikro"}),
+    "an unknown security group": ("InvalidParameterValue", {"VpcSecurityGroupIds": ["sg-0123456789abcdef0"]}),
+    "a managed and a given password": (
+        "InvalidParameterCombination",
+        {"ManageMasterUserPassword": True, "MasterUserPassword": "chosen-by-hand"},
+    ),
+    "the end of a managed password without another": (
+        "InvalidParameterCombination",
+        {"ManageMasterUserPassword": False},
+    ),
+    "the name of another instance": ("DBInstanceAlreadyExists", {"NewDBInstanceIdentifier": "other"}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+    code, change = REFUSED[case]
+    available(strict, "db", AllocatedStorage=30)
+    moto("rds").create_db_instance(DBInstanceIdentifier="other", **SMALL)
+
+    with refused(code):
+        strict("rds").modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True, **change)
+
+    moto("rds").modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True, **change)
+
+
+def test_moto_replaces_the_instance_whose_name_is_taken(moto: Client, strict: Client, refused: Refused) -> None:
+    available(strict, "db")
+    available(strict, "other")
+
+    with refused("DBInstanceAlreadyExists"):
+        strict("rds").modify_db_instance(
+            DBInstanceIdentifier="db", NewDBInstanceIdentifier="other", ApplyImmediately=True
+        )
+    assert len(strict("rds").describe_db_instances()["DBInstances"]) == 2
+
+    moto("rds").modify_db_instance(DBInstanceIdentifier="db", NewDBInstanceIdentifier="other")
+    assert len(moto("rds").describe_db_instances()["DBInstances"]) == 1
+
+
+def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: Client, refused: Refused) -> None:
+    rds = strict("rds")
+    available(strict, "db", AllocatedStorage=100)
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101, ApplyImmediately=True)
+    assert wait_for(strict, "db", "storage-optimization")["AllocatedStorage"] == 110
+    with refused("InvalidParameterCombination"):
+        rds.modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=200, ApplyImmediately=True)
+    wait_for(strict, "db")
+
+    moto("rds").modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101)
+    assert told(moto, "db")["AllocatedStorage"] == 101
+
+
+def test_a_renamed_instance_is_gone_under_its_old_name_and_reboots(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    before = available(strict, "old")
+
+    strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="New", ApplyImmediately=True)
+
+    with refused("DBInstanceNotFound"):
+        told(strict, "old")
+    assert told(strict, "new")["DBInstanceStatus"] in ("renaming", "rebooting")
+    wait_for(strict, "new", "rebooting")
+    after = wait_for(strict, "new")
+    assert after["DbiResourceId"] == before["DbiResourceId"]
+    assert after["Endpoint"]["Address"].startswith("new.")
+    moto("rds").modify_db_instance(DBInstanceIdentifier="new", NewDBInstanceIdentifier="old")
+    assert told(moto, "old")["DBInstanceStatus"] == "available"
+
+
+def test_a_rename_waits_for_its_window(strict: Client) -> None:
+    available(strict, "old")
+
+    strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="new")
+
+    assert told(strict, "old")["PendingModifiedValues"] == {"DBInstanceIdentifier": "new"}
+
+
+def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client) -> None:
+    rds = strict("rds")
+    available(strict, "db")
+    rds.create_db_parameter_group(DBParameterGroupName="own", DBParameterGroupFamily="postgres16", Description="-")
+
+    def status(client: Client) -> str:
+        return str(told(client, "db")["DBParameterGroups"][0]["ParameterApplyStatus"])
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", DBParameterGroupName="own")
+    assert (status(moto), status(strict)) == ("in-sync", "applying")
+    wait_for(strict, "db")
+    assert status(strict) == "pending-reboot"
+    rds.reboot_db_instance(DBInstanceIdentifier="db")
+    wait_for(strict, "db")
+
+    assert status(strict) == "in-sync"
+    assert told(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
+
+
+def test_a_major_version_needs_a_parameter_group_of_its_family(strict: Client, refused: Refused) -> None:
+    rds = strict("rds")
+    for version in ("16", "17"):
+        rds.create_db_parameter_group(
+            DBParameterGroupName=f"own{version}", DBParameterGroupFamily=f"postgres{version}", Description="-"
+        )
+    available(strict, "db", DBParameterGroupName="own16")
+    upgrade = {"EngineVersion": "17.2", "AllowMajorVersionUpgrade": True, "ApplyImmediately": True}
+
+    with refused("InvalidParameterCombination"):
+        rds.modify_db_instance(DBInstanceIdentifier="db", **upgrade)
+    rds.modify_db_instance(DBInstanceIdentifier="db", **upgrade, DBParameterGroupName="own17")
+
+    until(lambda: told(strict, "db")["EngineVersion"] == "17.2", what="the upgrade")

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.laptop import until
+from local.strict.conftest import Client, Refused
+from local.strict.rds_things import SMALL, available, subnet_group, told, wait_for
+
+
+def test_an_instance_is_created_and_backed_up_before_it_is_available(moto: Client, strict: Client) -> None:
+    plain = moto("rds").create_db_instance(DBInstanceIdentifier="at-once", **SMALL)["DBInstance"]
+    assert plain["DBInstanceStatus"] == "available"
+
+    first = strict("rds").create_db_instance(DBInstanceIdentifier="later", **SMALL)["DBInstance"]
+    assert first["DBInstanceStatus"] == "creating"
+    assert "Endpoint" not in first
+    assert "LatestRestorableTime" not in first
+    wait_for(strict, "later", "backing-up")
+
+    assert wait_for(strict, "later")["Endpoint"]["Port"] == 5432
+
+
+def test_every_instance_has_an_identity_of_its_own(moto: Client, strict: Client) -> None:
+    for name in ("first", "second"):
+        moto("rds").create_db_instance(DBInstanceIdentifier=f"plain-{name}", **SMALL)
+        strict("rds").create_db_instance(DBInstanceIdentifier=f"strict-{name}", **SMALL)
+
+    assert told(moto, "plain-first")["DbiResourceId"] == told(moto, "plain-second")["DbiResourceId"]
+    assert told(strict, "strict-first")["DbiResourceId"] != told(strict, "strict-second")["DbiResourceId"]
+    snapshots = strict("rds").describe_db_snapshots(DBInstanceIdentifier="strict-first")["DBSnapshots"]
+    assert [each["DbiResourceId"] for each in snapshots] == [told(strict, "strict-first")["DbiResourceId"]]
+
+
+def test_a_version_without_its_minor_number_is_the_newest(moto: Client, strict: Client) -> None:
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **{**SMALL, "EngineVersion": "16"})
+    assert told(moto, "plain")["EngineVersion"] == "16"
+
+    assert available(strict, "whole", EngineVersion="16")["EngineVersion"].startswith("16.")
+
+
+def test_what_moto_forgets_is_told(moto: Client, strict: Client) -> None:
+    asked: dict[str, Any] = {
+        "EnablePerformanceInsights": True,
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+    }
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **asked)
+    assert "PerformanceInsightsEnabled" not in told(moto, "plain")
+
+    found = available(strict, "whole", **asked)
+
+    assert found["PerformanceInsightsEnabled"]
+    assert found["EngineLifecycleSupport"] == asked["EngineLifecycleSupport"]
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "an unknown version": ("InvalidParameterCombination", {"EngineVersion": "16.99"}),
+    "an unknown major version": ("InvalidParameterCombination", {"EngineVersion": "61"}),
+    "an unknown class": ("InvalidParameterValue", {"DBInstanceClass": "db.t3.mikro"}),
+    "too little storage": ("InvalidParameterValue", {"AllocatedStorage": 10}),
+    "no room to grow in": ("InvalidParameterCombination", {"MaxAllocatedStorage": 21}),
+    "speed of a volume that is not striped": ("InvalidParameterCombination", {"Iops": 12000}),
+    "a password that is too short": ("InvalidParameterValue", {"MasterUserPassword": "short"}),
+    "a password with a space": ("InvalidParameterValue", {"MasterUserPassword": "white space"}),
+    "a managed and a given password": ("InvalidParameterCombination", {"ManageMasterUserPassword": True}),
+    "an unknown security group": ("InvalidParameterValue", {"VpcSecurityGroupIds": ["sg-0123456789abcdef0"]}),
+    "more backups than 35 days": ("InvalidParameterValue", {"BackupRetentionPeriod": 36}),
+    "the parameter group of another version": (
+        "InvalidParameterCombination",
+        {"DBParameterGroupName": "default.postgres15"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+    code, settings = REFUSED[case]
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **{**SMALL, **settings})
+
+    with refused(code):
+        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **{**SMALL, **settings})
+
+
+def test_no_password_at_all_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+    given = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **given)
+
+    with refused("InvalidParameterValue"):
+        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **given)
+
+
+def test_groups_that_are_not_there_are_refused(strict: Client, refused: Refused) -> None:
+    with refused("DBSubnetGroupNotFoundFault"):
+        strict("rds").create_db_instance(DBInstanceIdentifier="a", **SMALL, DBSubnetGroupName="absent")
+    with refused("DBParameterGroupNotFound"):
+        strict("rds").create_db_instance(DBInstanceIdentifier="a", **SMALL, DBParameterGroupName="absent")
+
+
+def test_a_security_group_of_another_vpc_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+    subnet_group(moto, "elsewhere")
+    default = moto("ec2").describe_security_groups(GroupNames=["default"])["SecurityGroups"][0]["GroupId"]
+    place = {"DBSubnetGroupName": "elsewhere", "VpcSecurityGroupIds": [default]}
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **place)
+
+    with refused("InvalidParameterCombination"):
+        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **place)
+
+
+def test_a_deletion_says_what_becomes_of_the_data(moto: Client, strict: Client, refused: Refused) -> None:
+    available(strict, "kept")
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
+    moto("rds").delete_db_instance(DBInstanceIdentifier="plain")
+
+    with refused("InvalidParameterCombination"):
+        strict("rds").delete_db_instance(DBInstanceIdentifier="kept")
+    with refused("InvalidParameterCombination"):
+        strict("rds").delete_db_instance(
+            DBInstanceIdentifier="kept", SkipFinalSnapshot=True, FinalDBSnapshotIdentifier="last"
+        )
+
+
+def test_a_deleted_instance_keeps_its_name_until_it_is_gone(moto: Client, strict: Client, refused: Refused) -> None:
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
+    moto("rds").delete_db_instance(DBInstanceIdentifier="plain", SkipFinalSnapshot=True)
+    with refused("DBInstanceNotFound"):
+        told(moto, "plain")
+
+    available(strict, "going")
+    answer = strict("rds").delete_db_instance(DBInstanceIdentifier="going", FinalDBSnapshotIdentifier="last")
+    assert answer["DBInstance"]["DBInstanceStatus"] == "deleting"
+    assert told(strict, "going")["DBInstanceStatus"] == "deleting"
+    with refused("DBInstanceAlreadyExists"):
+        strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
+    with refused("InvalidDBInstanceState"):
+        strict("rds").delete_db_instance(DBInstanceIdentifier="going", SkipFinalSnapshot=True)
+
+    until(lambda: not strict("rds").describe_db_instances()["DBInstances"], what="it is gone")
+    strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
+
+
+def test_an_instance_in_the_making_leaves_no_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
+    moto("rds").delete_db_instance(DBInstanceIdentifier="plain", FinalDBSnapshotIdentifier="plain-last")
+    strict("rds").create_db_instance(DBInstanceIdentifier="young", **SMALL)
+
+    with refused("InvalidDBInstanceState"):
+        strict("rds").delete_db_instance(DBInstanceIdentifier="young", FinalDBSnapshotIdentifier="last")
+    strict("rds").delete_db_instance(DBInstanceIdentifier="young", SkipFinalSnapshot=True)
+
+
+def test_a_reboot_and_a_stop_take_their_time_and_forbid_others(moto: Client, strict: Client, refused: Refused) -> None:
+    rds = strict("rds")
+    available(strict, "busy")
+    assert moto("rds").reboot_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "available"
+
+    rds.reboot_db_instance(DBInstanceIdentifier="busy")
+    assert told(strict, "busy")["DBInstanceStatus"] == "rebooting"
+    for call in (rds.reboot_db_instance, rds.stop_db_instance):
+        with refused("InvalidDBInstanceState"):
+            call(DBInstanceIdentifier="busy")
+    with refused("InvalidDBInstanceState"):
+        rds.create_db_snapshot(DBInstanceIdentifier="busy", DBSnapshotIdentifier="now")
+    wait_for(strict, "busy")
+
+    assert rds.stop_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "stopping"
+    wait_for(strict, "busy", "stopped")
+    assert rds.start_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "starting"
+    wait_for(strict, "busy")
+
+
+def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refused) -> None:
+    rds = strict("rds")
+    available(strict, "source")
+    plain = moto("rds").create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="plain")
+    assert plain["DBSnapshot"]["Status"] == "available"
+
+    taken = rds.create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="taken")["DBSnapshot"]
+    assert taken["Status"] == "creating"
+    with refused("InvalidDBSnapshotState"):
+        rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="copy", DBSnapshotIdentifier="taken")
+
+    def status() -> str:
+        return str(rds.describe_db_snapshots(DBSnapshotIdentifier="taken")["DBSnapshots"][0]["Status"])
+
+    until(lambda: status() == "available", what="the snapshot")
+
+
+def test_many_instances_come_in_pages(strict: Client) -> None:
+    for n in range(23):
+        strict("rds").create_db_instance(DBInstanceIdentifier=f"one-{n:02}", **SMALL)
+
+    pages = strict("rds").get_paginator("describe_db_instances").paginate(PaginationConfig={"PageSize": 20})
+    found = [[each["DBInstanceIdentifier"] for each in page["DBInstances"]] for page in pages]
+
+    assert [len(page) for page in found] == [20, 3]
+    assert sorted(sum(found, [])) == [f"one-{n:02}" for n in range(23)]
