@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.strict.conftest import Client
+
+TAGS = [{"Key": "orderops:environment", "Value": "dev"}]
+OURS: dict[str, Any] = {"TagFilters": [{"Key": "orderops:environment", "Values": ["dev"]}]}
+
+
+@pytest.fixture
+def made(strict: Client) -> None:
+    ec2, rds = strict("ec2"), strict("rds")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")["Subnet"]
+        for n, zone in enumerate("ab")
+    ]
+    strict("ecr").create_repository(repositoryName="orders", tags=TAGS)
+    rds.create_db_subnet_group(
+        DBSubnetGroupName="orders",
+        DBSubnetGroupDescription="orders",
+        SubnetIds=[subnet["SubnetId"] for subnet in subnets],
+        Tags=TAGS,
+    )
+    rds.create_db_parameter_group(
+        DBParameterGroupName="orders", DBParameterGroupFamily="postgres16", Description="orders", Tags=TAGS
+    )
+    strict("sqs").create_queue(QueueName="orders", tags={"orderops:environment": "dev"})
+    strict("ecr").create_repository(repositoryName="others", tags=[{"Key": "orderops:environment", "Value": "prod"}])
+
+
+@pytest.mark.usefixtures("made")
+def test_the_tag_index_knows_repositories_and_the_groups_of_rds(moto: Client, strict: Client) -> None:
+    assert _kinds(strict) == {"repository/orders", "subgrp:orders", "pg:orders", "orders"}
+    assert _kinds(moto) == {"orders"}
+
+
+@pytest.mark.usefixtures("made")
+def test_the_tag_index_answers_for_the_types_asked(strict: Client) -> None:
+    assert _kinds(strict, ResourceTypeFilters=["rds", "sqs"]) == {"subgrp:orders", "pg:orders", "orders"}
+    assert _kinds(strict, ResourceTypeFilters=["rds:pg"]) == {"pg:orders"}
+
+
+def _kinds(client: Client, **asked: Any) -> set[str]:
+    told = client("resourcegroupstaggingapi").get_resources(**OURS, **asked)["ResourceTagMappingList"]
+    return {one["ResourceARN"].split(":", 5)[5] for one in told}
