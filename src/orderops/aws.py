@@ -1,4 +1,4 @@
-"""The one door to AWS: clients by name (`aws.sqs`), how often they try, and what their errors mean.
+"""The one door to AWS: clients by name (`aws.sqs`), how often they try; each call is logged, each error explained.
 
 Every failed call leaves here as an `AwsError`; nothing above this module knows botocore.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -16,62 +15,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orderops.errors import AwsError, Meaning
+from orderops.aws_errors import Sent, metadata_of, refusal, refuse_broken, understood
+from orderops.call_log import Calls
+from orderops.errors import AwsError
+from orderops.failures_denied import decoded, encoded
 
 if TYPE_CHECKING:
     import boto3
 
-# Throttling has no effect and passes. botocore retries these by itself in reads; a create meets them bare.
-LATER_CODES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "Throttled",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "EC2ThrottledException",
-        "ConcurrentModification",
-        "ConcurrentUpdateException",
-        "OperationAbortedException",
-        "OperationAborted",
-        "ConcurrentAccess",
-    }
-)
-# AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
-LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READ_ATTEMPTS = 5
 READING = ("describe_", "list_", "get_", "head_", "batch_get_", "batch_check_", "lookup_", "filter_", "decode_")
-PAGE = re.compile(rb"\s*<(\?xml[^>]*>\s*<)?(!doctype html|html)", re.IGNORECASE)
-EXPIRED_CODES = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "LoginRefreshRequired"}
-)
-DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
-HINTS = {
-    **dict.fromkeys(
-        EXPIRED_CODES, "the credentials ran out: aws sso login (or renew them as you got them), then the same command"
-    ),
-    **dict.fromkeys(DENIED_CODES, "these credentials may not do that: orderops doctor"),
-    "NoCredentials": "set AWS_PROFILE, or run: aws configure sso",
-    "InvalidClientTokenId": "these credentials are not known to AWS: orderops doctor",
-    "UnrecognizedClientException": "these credentials are not known to AWS: orderops doctor",
-    "SignatureDoesNotMatch": "the secret key or this machine's clock is wrong: orderops doctor",
-    "CredentialRetrievalError": "the source of these credentials gives none: orderops doctor",
-    **dict.fromkeys(("Unreachable", "LostAnswer"), "is the network there, and AWS_ENDPOINT_URL right? orderops doctor"),
-    "SSLError": "is there a proxy with a certificate of its own? AWS_CA_BUNDLE names it",
-}
 
 
 class Aws:
     """AWS in one region: `aws.sqs.create_queue(...)`; services are named as boto3 names them, with underscores."""
 
-    def __init__(self, region: str, *, endpoint_url: str | None = None, session: boto3.Session | None = None) -> None:
+    def __init__(
+        self,
+        region: str,
+        *,
+        endpoint_url: str | None = None,
+        session: boto3.Session | None = None,
+        environment: str = "",
+    ) -> None:
         self.region = region
+        self.environment = environment
+        """Only named where a hint says what to type."""
         self._clients = _Clients(region, endpoint_url, session)
         self._attempts = READ_ATTEMPTS
         self._memory: dict[str, Future[Any]] | None = None
@@ -148,22 +117,28 @@ class Aws:
             return self._heard(service, operation, params, pages)
 
     def _heard(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
+        sent = Sent(service, operation, params, self.region, self.environment)
+        log = Calls(sent.call, params)
         try:
             client = self._clients.get(service, self._attempts)
-            if pages and client.can_paginate(operation):
-                return list(client.get_paginator(operation).paginate(**params))
-            answer = getattr(client, operation)(**params)
-            return [answer] if pages else answer
-        except ClientError as error:
-            raise _refused(f"{service}.{operation}", error) from None
-        except BotoCoreError as error:
-            raise _unheard(f"{service}.{operation}", error) from None
-        except ResponseParserError as error:  # a proxy's page, or half an answer
-            call, text = f"{service}.{operation}", str(error).partition("\n")[0]
-            raise AwsError(call, "LostAnswer", text, Meaning.LOST, hint=HINTS["LostAnswer"]) from None
+            answers = [log.answered(answer) for answer in _answers(client, operation, params, pages)]
+        except Exception as error:
+            refused = understood(sent, error)
+            log.refused(refused or error, metadata_of(error))
+            if refused is None:
+                raise
+            raise self._decoded(sent, refused, error) from None
+        return answers if pages else answers[0]
+
+    def _decoded(self, sent: Sent, refused: AwsError, error: Exception) -> AwsError:
+        """The same refusal with what EC2 encoded in it, where these credentials may have that decoded."""
+        if not (blob := encoded(str(error))):
+            return refused
+        try:
+            told = self.sts.decode_authorization_message(EncodedMessage=blob)["DecodedMessage"]
+            return refusal(sent, refused.code, decoded(told), refused.meaning, request_id=refused.request_id)
+        except (AwsError, KeyError, ValueError):
+            return refused
 
 
 @dataclass(frozen=True)
@@ -207,6 +182,13 @@ def if_found(call: Call, *missing: str, **params: Any) -> Any | None:
         raise
 
 
+def _answers(client: Any, operation: str, params: Mapping[str, Any], pages: bool) -> Iterator[Any]:
+    if pages and client.can_paginate(operation):
+        yield from client.get_paginator(operation).paginate(**params)
+    else:
+        yield getattr(client, operation)(**params)
+
+
 def _unguarded() -> None:
     """Nothing keeps a call back."""
 
@@ -239,7 +221,6 @@ class _Clients:
     def _make(self, service: str, attempts: int) -> Any:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
 
         with self._lock:
             if (service, attempts) not in self._made:
@@ -251,66 +232,13 @@ class _Clients:
                     max_pool_connections=32,
                     user_agent_extra="orderops",
                 )
-                try:
-                    self._made[service, attempts] = self._session.client(
-                        service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
-                    )
-                except ValueError as error:
-                    if isinstance(error, BotoCoreError):
-                        raise
-                    hint = "an endpoint is a URL such as http://127.0.0.1:5000; is AWS_ENDPOINT_URL one?"
-                    raise AwsError(service, "InvalidEndpoint", str(error), Meaning.NO, hint=hint) from None
+                self._made[service, attempts] = self._session.client(
+                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                )
                 events = self._made[service, attempts].meta.events
                 events.register_first("before-send", self._ask_guard)
-                events.register("before-parse", _refuse_pages)
+                events.register("before-parse", refuse_broken)
             return self._made[service, attempts]
 
     def _ask_guard(self, **_: Any) -> None:
         getattr(self._thread, "guard", _unguarded)()
-
-
-def _refuse_pages(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """A page with HTTP 200, such as a proxy's login, would be read as an answer that says: there is nothing."""
-    from botocore.parsers import ResponseParserError
-
-    body, status = response_dict["body"], response_dict["status_code"]
-    if status < 500 and isinstance(body, bytes) and PAGE.match(body[:1000]):
-        raise ResponseParserError(f"HTTP {status} with a page that is not an answer of AWS")
-
-
-def _refused(call: str, error: Any) -> AwsError:
-    told = error.response.get("Error", {})
-    meta = error.response.get("ResponseMetadata", {})
-    code = str(told.get("Code", "Unknown"))
-    status = int(meta.get("HTTPStatusCode", 0))
-    meaning = Meaning.NO
-    if code in LATER_CODES or status == 429:
-        meaning = Meaning.LATER
-    elif code in LOST_CODES or status >= 500:
-        meaning = Meaning.LOST
-    text, hint = str(told.get("Message", "")).strip(), HINTS.get(code, "")
-    if status >= 500 and (code in ("", "Unknown") or PAGE.match(text.encode())):
-        code, text, hint = f"HTTP {status}", "what answered does not speak as AWS does", HINTS["Unreachable"]
-    return AwsError(call, code, text, meaning, request_id=str(meta.get("RequestId", "")), hint=hint)
-
-
-def _unheard(call: str, error: Exception) -> AwsError:
-    from botocore import exceptions as botocore
-
-    known: list[tuple[type[Exception], str, Meaning]] = [
-        (botocore.NoCredentialsError, "NoCredentials", Meaning.NO),
-        (botocore.PartialCredentialsError, "NoCredentials", Meaning.NO),
-        (botocore.ProfileNotFound, "NoCredentials", Meaning.NO),
-        (botocore.TokenRetrievalError, "ExpiredToken", Meaning.NO),
-        (botocore.UnauthorizedSSOTokenError, "ExpiredToken", Meaning.NO),
-        (botocore.SSOTokenLoadError, "ExpiredToken", Meaning.NO),
-        (botocore.EndpointConnectionError, "Unreachable", Meaning.LATER),
-        (botocore.ProxyConnectionError, "Unreachable", Meaning.LATER),
-        (botocore.ConnectTimeoutError, "Unreachable", Meaning.LATER),
-        (botocore.HTTPClientError, "LostAnswer", Meaning.LOST),
-    ]
-    for kind, code, meaning in known:
-        if isinstance(error, kind):
-            return AwsError(call, code, str(error), meaning, hint=HINTS.get(code, ""))
-    name = type(error).__name__
-    return AwsError(call, name, str(error), Meaning.NO, hint=HINTS.get(name, ""))

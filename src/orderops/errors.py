@@ -22,11 +22,18 @@ class OrderopsError(Exception):
     """A refusal: what happened, with the name and the value, and what to type next."""
 
     exit_code = 1
+    stops_everything = False
+    """Whether it ends a whole run, and not only the step that met it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def told(self) -> list[str]:
+        """What happened, line by line, the most important first."""
+        return self.message.splitlines()
 
 
 class UsageError(OrderopsError):
@@ -47,14 +54,28 @@ class AwsError(OrderopsError):
     """A call to AWS that did not answer what was asked."""
 
     def __init__(
-        self, call: str, code: str, text: str, meaning: Meaning, *, request_id: str = "", hint: str = ""
+        self,
+        call: str,
+        code: str,
+        text: str,
+        meaning: Meaning,
+        *,
+        request_id: str = "",
+        means: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(f"{call}: {code}: {text}" if text else f"{call}: {code}", hint)
+        self.means = means
         self.call = call
         self.code = code
         self.text = text
         self.meaning = meaning
         self.request_id = request_id
+
+    @property
+    def told(self) -> list[str]:
+        """What it means where that is known, then AWS's own words."""
+        return [self.means, *super().told] if self.means else super().told
 
 
 class ReplacementRequired(OrderopsError):

@@ -1,0 +1,35 @@
+"""The catalogue of known failures: what an error means, its likely cause, and what to type next.
+
+The entries stand in the modules `failures_*`, by what they are about; the first that fits is the one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orderops.failures_denied import FAILURES as DENIED
+from orderops.failures_entry import Failure, Said
+from orderops.failures_identity import FAILURES as IDENTITY
+from orderops.failures_limits import FAILURES as LIMITS
+from orderops.failures_network import FAILURES as NETWORK
+from orderops.failures_things import FAILURES as THINGS
+
+CATALOGUE: tuple[Failure, ...] = (*IDENTITY, *NETWORK, *DENIED, *LIMITS, *THINGS)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a failure means, and the one thing to type; `name` is its entry's."""
+
+    name: str
+    means: str
+    hint: str
+
+
+def explain(said: Said) -> Explanation | None:
+    """What is known of a failure; None when nobody has met it yet."""
+    for failure in CATALOGUE:
+        values = failure.told(said)
+        if values is not None:
+            return Explanation(failure.name, failure.means.format_map(values), failure.hint.format_map(values))
+    return None
