@@ -88,7 +88,7 @@ FAILURES = (
         GENERIC | codes("TooManyRules", "TooManyTargets", "OverLimit", "TooManyTagsException"),
         "the account has reached one of its quotas{limit} ({service})",
         LIST,
-        words=r"(?:quota for (?P<named>\w+))?",
+        words=r"^(?:.*?quota for (?P<named>\w+))?",
         fill=_listed,
     ),
     Failure(
@@ -114,8 +114,7 @@ FAILURES = (
     ),
     Failure(
         "zone-without-capacity",
-        codes("InsufficientInstanceCapacity", "InsufficientCapacity", "CapacityNotAvailableError", "ServerException")
-        | codes("ClientException", "InsufficientHostCapacity"),
+        codes("InsufficientInstanceCapacity", "InsufficientCapacity", "CapacityNotAvailableError", "ClientException"),
         "AWS has no capacity free in this zone of {region} at present",
         "the same command later; it goes on from there",
         words=r"capacity",

@@ -172,7 +172,7 @@ FAILURES = (
         KEY_AWAY,
         "the KMS key {key} cannot be used: disabled, deleted, of another account, or not allowed to these credentials",
         "how it is: aws kms describe-key --key-id {key} --region {region} --query 'KeyMetadata.[KeyState,Arn]'",
-        words=r"(?P<key>arn:[\w-]+:kms:[^\s'\",\]]+)?",
+        words=r"^(?:.*?(?P<key>arn:[\w-]+:kms:[^\s'\",\]]+))?",
         fill=_key,
     ),
     Failure(
