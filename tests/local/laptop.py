@@ -129,7 +129,9 @@ class Stack:
             for n, zone in enumerate(zones)
         ]
         self.port = free_port()
-        self.balancer = elb.create_load_balancer(Name=self.name, Subnets=self.subnets)["LoadBalancers"][0]
+        self.balancer = elb.create_load_balancer(Name=self.name, Subnets=self.subnets, Scheme="internal")[
+            "LoadBalancers"
+        ][0]
         self.group = elb.create_target_group(
             Name=self.name,
             Protocol="HTTP",

@@ -9,19 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import autoscaling, ec2, ec2_descriptions, ecs, logs, rds, sns, sqs
+from orderops.local.strict import (
+    autoscaling,
+    cloudwatch,
+    ec2,
+    ec2_descriptions,
+    ecs,
+    elbv2,
+    elbv2_listeners,
+    logs,
+    rds,
+    sns,
+    sqs,
+    tagging,
+)
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
-MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend,)
+MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend, elbv2_listeners.mend)
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
     autoscaling.take_part,
+    cloudwatch.take_part,
     ec2.take_part,
     ecs.take_part,
+    elbv2.take_part,
     logs.take_part,
     rds.take_part,
     sns.take_part,
     sqs.take_part,
+    tagging.take_part,
 )
 
 

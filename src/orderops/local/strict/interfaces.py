@@ -42,7 +42,7 @@ def interfaces(region: str) -> Iterator[Interface]:
 
 def of_balancer(balancer: Any, until: float = 0.0) -> Iterator[Interface]:
     """One interface in every subnet of a balancer."""
-    groups, public = frozenset(balancer.security_groups or ()), balancer.scheme == "internet-facing"
+    groups, public = frozenset(balancer.security_groups or ()), balancer.scheme != "internal"
     for subnet in balancer.subnets:
         yield Interface(subnet.id, subnet.vpc_id, groups, public, until)
 

@@ -29,3 +29,12 @@ class Pace:
 
     secret: float = 0.3
     """Until the name of a secret that was deleted without recovery is free."""
+
+    balancer: float = 0.3
+    """Until a load balancer is active."""
+
+    interfaces: float = 0.3
+    """Until the network interfaces of a load balancer that is gone are given back."""
+
+    alarm: float = 0.5
+    """For which an alarm stays as it was put or set, before its data count."""

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.strict.conftest import Client, Refused
+from local.strict.network import Network, until
+
+ACCOUNT = "123456789012"
+SYDNEY = "arn:aws:iam::783225319266:root"
+LOGS = {"access_logs.s3.enabled": "true", "access_logs.s3.bucket": "our-logs"}
+NOTHING = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+
+
+def create(client: Client, network: Network, name: str = "front", **settings: Any) -> dict[str, Any]:
+    made = client("elbv2").create_load_balancer(**{"Name": name, "Subnets": network.subnets, **settings})
+    return dict(made["LoadBalancers"][0])
+
+
+def state(client: Client, balancer: dict[str, Any]) -> str:
+    told = client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer["LoadBalancerArn"]])
+    return str(told["LoadBalancers"][0]["State"]["Code"])
+
+
+def listen(client: Client, balancer: dict[str, Any], **settings: Any) -> str:
+    asked = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
+    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **asked)
+    return str(made["Listeners"][0]["ListenerArn"])
+
+
+def set_attributes(client: Client, balancer: dict[str, Any], attributes: dict[str, str]) -> None:
+    pairs = [{"Key": key, "Value": value} for key, value in attributes.items()]
+    client("elbv2").modify_load_balancer_attributes(LoadBalancerArn=balancer["LoadBalancerArn"], Attributes=pairs)
+
+
+def bucket(client: Client, statement: dict[str, Any] | None = None, name: str = "our-logs") -> None:
+    region = {"LocationConstraint": "ap-southeast-2"}
+    client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=region)
+    if statement:
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        client("s3").put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+
+
+def test_a_balancer_is_provisioned_for_a_while(moto: Client, strict: Client) -> None:
+    network = Network(moto)
+    assert state(moto, create(moto, network, "plain")) == "active"
+
+    made = create(strict, network)
+
+    assert made["State"]["Code"] == "provisioning"
+    assert state(strict, made) == "provisioning"
+    until(lambda: state(strict, made) == "active")
+
+
+def test_the_same_balancer_again_is_that_balancer_and_another_of_its_name_is_refused(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    network = Network(moto)
+    arns = {create(moto, network, "plain")["LoadBalancerArn"] for _ in range(2)}
+    assert len(arns) == 2
+
+    made = create(strict, network)
+    again = create(strict, network)
+
+    assert again["LoadBalancerArn"] == made["LoadBalancerArn"]
+    with refused("DuplicateLoadBalancerName"):
+        create(strict, network, Scheme="internal")
+
+
+@pytest.mark.parametrize("name", ["a" * 33, "under_score", "-first", "last-", "internal-orders"])
+def test_a_name_that_aws_does_not_take_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
+    network = Network(moto)
+    create(moto, network, name)
+
+    with refused("ValidationError"):
+        create(strict, network, f"{name}")
+
+
+def test_a_balancer_needs_subnets_of_two_zones(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    one = network.subnets[:1]
+    third = moto("ec2").create_subnet(VpcId=network.vpc, CidrBlock="10.0.9.0/24", AvailabilityZone="ap-southeast-2a")
+    same_zone = [*one, third["Subnet"]["SubnetId"]]
+    create(moto, network, "plain-a", Subnets=one)
+    create(moto, network, "plain-b", Subnets=same_zone)
+
+    with refused("ValidationError"):
+        create(strict, network, Subnets=one)
+    with refused("InvalidConfigurationRequest"):
+        create(strict, network, Subnets=same_zone)
+    with refused("SubnetNotFound"):
+        create(strict, network, Subnets=[*one, "subnet-0123456789abcdef0"])
+    made = create(strict, network)
+    with refused("ValidationError"):
+        strict("elbv2").set_subnets(LoadBalancerArn=made["LoadBalancerArn"], Subnets=one)
+
+
+def test_a_balancer_needs_a_way_to_the_internet_and_groups_of_its_network(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    island, network = Network(moto, attached=False), Network(moto)
+    stranger = island.group("stranger")
+    create(moto, island, "plain-a")
+    create(moto, network, "plain-b", SecurityGroups=[stranger])
+
+    with refused("InvalidSubnet"):
+        create(strict, island)
+    create(strict, island, Scheme="internal")
+    with refused("InvalidConfigurationRequest"):
+        create(strict, network, "other", SecurityGroups=[stranger])
+    create(strict, network, "other", SecurityGroups=[network.group("front")])
+
+
+def test_a_protected_balancer_stays(moto: Client, strict: Client, refused: Refused) -> None:
+    network, protection = Network(moto), {"deletion_protection.enabled": "true"}
+    first, second = create(moto, network, "plain"), create(strict, network)
+    for made in (first, second):
+        set_attributes(moto, made, protection)
+    moto("elbv2").delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
+
+    with refused("OperationNotPermitted"):
+        strict("elbv2").delete_load_balancer(LoadBalancerArn=second["LoadBalancerArn"])
+    set_attributes(strict, second, {"deletion_protection.enabled": "false"})
+    strict("elbv2").delete_load_balancer(LoadBalancerArn=second["LoadBalancerArn"])
+
+
+def test_a_balancer_holds_its_network_for_a_while_longer_than_it_lives(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    other = Network(moto)
+    group = other.group("front")
+    create(moto, other, "plain", SecurityGroups=[group])
+    moto("ec2").delete_security_group(GroupId=group)
+    moto("ec2").delete_subnet(SubnetId=other.subnets[0])
+
+    network, ec2 = Network(moto), strict("ec2")
+    group = network.group("front")
+    made = create(strict, network, SecurityGroups=[group])
+    taking: dict[str, Callable[[], object]] = {
+        "the group": lambda: ec2.delete_security_group(GroupId=group),
+        "the subnet": lambda: ec2.delete_subnet(SubnetId=network.subnets[0]),
+        "the gateway": lambda: ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc),
+    }
+    for take in taking.values():
+        with refused("DependencyViolation"):
+            take()
+    strict("elbv2").delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    with refused("DependencyViolation"):
+        taking["the group"]()
+
+    def taken() -> bool:
+        try:
+            taking["the group"]()
+        except ec2.exceptions.ClientError:
+            return False
+        return True
+
+    until(taken)
+    taking["the subnet"]()
+    taking["the gateway"]()
+
+
+def test_logs_go_only_to_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    set_attributes(moto, create(moto, network, "plain"), LOGS)
+    made = create(strict, network)
+    write = {"Effect": "Allow", "Principal": {"AWS": SYDNEY}, "Action": "s3:PutObject"}
+
+    with refused("InvalidConfigurationRequest"):
+        set_attributes(strict, made, LOGS)
+    bucket(moto)
+    with refused("InvalidConfigurationRequest"):
+        set_attributes(strict, made, LOGS)
+    bucket(moto, {**write, "Resource": f"arn:aws:s3:::narrow-logs/other/AWSLogs/{ACCOUNT}/*"}, "narrow-logs")
+    with refused("InvalidConfigurationRequest"):
+        set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs"})
+    set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs", "access_logs.s3.prefix": "other"})
+    found = moto("s3").list_objects_v2(Bucket="narrow-logs")["Contents"]
+    assert [each["Key"] for each in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
+    set_attributes(strict, made, {"idle_timeout.timeout_seconds": "30"})
+    set_attributes(strict, made, {"access_logs.s3.enabled": "false"})
+
+
+def test_a_port_has_one_listener(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    first, second = create(moto, network, "plain"), create(strict, network)
+    assert listen(moto, first) != listen(moto, first)
+
+    there = listen(strict, second)
+
+    assert listen(strict, second) == there
+    with refused("DuplicateListener"):
+        listen(
+            strict, second, DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]
+        )
+    other = listen(strict, second, Port=81)
+    with refused("DuplicateListener"):
+        strict("elbv2").modify_listener(ListenerArn=other, Port=80)
+
+
+def test_https_needs_a_certificate_that_is_issued(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    first, second = create(moto, network, "plain"), create(strict, network)
+    arn = moto("acm").request_certificate(DomainName="orders.example.org")["CertificateArn"]
+    https = {"Port": 443, "Protocol": "HTTPS"}
+    listen(moto, first, **https)
+
+    with refused("ValidationError"):
+        listen(strict, second, **https)
+    with refused("CertificateNotFound"):
+        listen(strict, second, **https, Certificates=[{"CertificateArn": arn[:-12] + "0" * 12}])
+    with refused("UnsupportedCertificate"):
+        listen(strict, second, **https, Certificates=[{"CertificateArn": arn}])
+
+
+def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: Refused) -> None:
+    network = Network(moto)
+    listener = listen(moto, create(moto, network))
+    path = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a"]}}]
+    rules = [
+        moto("elbv2").create_rule(ListenerArn=listener, Priority=n, Conditions=path, Actions=[NOTHING])["Rules"][0]
+        for n in (1, 2, 3)
+    ]
+    one, two, _ = (each["RuleArn"] for each in rules)
+    swap = [{"RuleArn": one, "Priority": 2}, {"RuleArn": two, "Priority": 1}]
+    with refused("PriorityInUse"):
+        moto("elbv2").set_rule_priorities(RulePriorities=swap)
+
+    strict("elbv2").set_rule_priorities(RulePriorities=swap)
+
+    def places() -> list[str]:
+        told = strict("elbv2").describe_rules(RuleArns=[one, two])["Rules"]
+        return [each["Priority"] for each in sorted(told, key=lambda each: [one, two].index(each["RuleArn"]))]
+
+    assert places() == ["2", "1"]
+    with refused("PriorityInUse"):
+        strict("elbv2").set_rule_priorities(RulePriorities=[{"RuleArn": one, "Priority": 3}])
+    assert places() == ["2", "1"]
+
+
+def test_a_target_that_nobody_serves_is_not_healthy(moto: Client, strict: Client) -> None:
+    network = Network(moto)
+    instance = moto("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=network.subnets[0])[
+        "Instances"
+    ][0]["InstanceId"]
+    group = moto("elbv2").create_target_group(Name="group", Protocol="HTTP", Port=80, VpcId=network.vpc)
+    arn = group["TargetGroups"][0]["TargetGroupArn"]
+    moto("elbv2").register_targets(TargetGroupArn=arn, Targets=[{"Id": instance}])
+
+    def health(client: Client) -> dict[str, str]:
+        told = client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return dict(told[0]["TargetHealth"])
+
+    assert health(moto)["State"] == "healthy"
+    assert (health(strict)["State"], health(strict)["Reason"]) == ("unused", "Target.NotInUse")
+    listen(moto, create(moto, network), DefaultActions=[{"Type": "forward", "TargetGroupArn": arn}])
+    assert (health(strict)["State"], health(strict)["Reason"]) == ("unhealthy", "Target.Timeout")
