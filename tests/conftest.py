@@ -45,16 +45,24 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
 
 
 @pytest.fixture(autouse=True)
-def _no_real_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "ap-southeast-2",
         "AWS_EC2_METADATA_DISABLED": "true",
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+        "ORDEROPS_LOG_DIRECTORY": str(tmp_path_factory.getbasetemp() / "log"),
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "ORDEROPS_ENV", "ORDEROPS_ENVIRONMENTS", "ORDEROPS_SQL"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "ORDEROPS_ENV",
+        "ORDEROPS_ENVIRONMENTS",
+        "ORDEROPS_SQL",
+        "ORDEROPS_VERBOSE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

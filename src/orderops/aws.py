@@ -124,7 +124,7 @@ class Aws:
             answers = [log.answered(answer) for answer in _answers(client, operation, params, pages)]
         except Exception as error:
             refused = understood(sent, error)
-            log.refused(refused or error, metadata_of(error))
+            log.refused(refused.code if refused else type(error).__name__, str(error), metadata_of(error))
             if refused is None:
                 raise
             raise self._decoded(sent, refused, error) from None
@@ -132,7 +132,7 @@ class Aws:
 
     def _decoded(self, sent: Sent, refused: AwsError, error: Exception) -> AwsError:
         """The same refusal with what EC2 encoded in it, where these credentials may have that decoded."""
-        if not (blob := encoded(str(error))):
+        if sent.service == "sts" or not (blob := encoded(str(error))):
             return refused
         try:
             told = self.sts.decode_authorization_message(EncodedMessage=blob)["DecodedMessage"]

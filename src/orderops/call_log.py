@@ -21,7 +21,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from orderops.call_log_secrets import masked, without_secrets
-from orderops.errors import AwsError
 
 LARGEST = 5_000_000
 """Bytes after which the next process begins a new file."""
@@ -88,10 +87,8 @@ class Calls:
         self._note("ok", answer.get("ResponseMetadata", {}))
         return answer
 
-    def refused(self, error: Exception, metadata: Mapping[str, Any]) -> None:
+    def refused(self, code: str, text: str, metadata: Mapping[str, Any]) -> None:
         """No answer came, or a refusal; `metadata` is AWS's, as far as it was heard."""
-        code = error.code if isinstance(error, AwsError) else type(error).__name__
-        text = error.text if isinstance(error, AwsError) else str(error)
         self._note(code, metadata, without_secrets(text))
 
     def _note(self, outcome: str, metadata: Mapping[str, Any], text: str = "") -> None:

@@ -18,9 +18,9 @@ NAMES_ONLY = frozenset({"SecretId", "secretArn", "SecretArn", "SecretIdList", "M
 NAMING = ("name", "Name", "key", "Key", "ParameterName")
 VALUES = ("value", "Value", "ParameterValue", "values", "Values")
 SIGNED = r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=)[^&\s]+"
-JSON_SECRET = r'("[^"]*(?:password|secret|token|authorization)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"'
+JSON_SECRET = r'("[^"]{0,80}?(?:password|secret|token|authorization)[^"]{0,80}"\s*:\s*)"(?:[^"\\]|\\.)*"'
 IN_TEXT = (
-    (re.compile(r"([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@", re.I), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*):[^\s@/]+@", re.I), rf"\1:{HIDDEN}@"),
     (re.compile(SIGNED, re.I), rf"\1{HIDDEN}"),
     (re.compile(JSON_SECRET, re.I), rf'\1"{HIDDEN}"'),
     (re.compile(r"(\b(?:password|passwd|pwd|token|secret)\s*=\s*)[^\s&;,]+", re.I), rf"\1{HIDDEN}"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from orderops.engine import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
@@ -46,6 +48,7 @@ STATE_COLOURS = {
     "down": "red",
     "absent": "dim",
 }
+OUTCOME_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "killed": "bold red"}
 
 out = Console(soft_wrap=True, highlight=False, emoji=False)  # an ARN may hold what else becomes one, as :secret:
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
@@ -68,11 +71,8 @@ def tell(text: str) -> None:
 
 def show_refusal(error: OrderopsError) -> None:
     """What happened, and what to type next."""
-    if not error.message:
-        return
-    for place, line in enumerate(error.message.splitlines()):
-        word = "[bold red]error:[/] " if place == 0 else "       "
-        err.print(word + escape(line))
+    for place, line in enumerate(error.told):
+        _explain("[bold red]error:[/] " if place == 0 else "", line, indent=7)
     for line in error.hint.splitlines():
         err.print("[bold] hint:[/] " + escape(line))
 
@@ -198,6 +198,28 @@ def watch_status(look: Callable[[], Mapping[str, Any]], *, every: float = 2.0) -
         time.sleep(every)
 
 
+def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
+    """A run a line, and below it who, from where, what was done, and what went wrong."""
+    for run in runs:
+        outcome = run["outcome"]
+        took = _took(run)
+        colour = OUTCOME_COLOURS.get(outcome, "white")
+        out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
+        counts = Counter(step["action"] for step in run["steps"])
+        done = ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing done"
+        out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
+        if error := run.get("error"):
+            out.print(f"    [red]{escape(error.splitlines()[0])}[/]")
+
+
+def _took(run: Mapping[str, Any]) -> str:
+    until = run.get("ended") or run.get("last_seen")
+    if not until:
+        return ""
+    seconds = (datetime.fromisoformat(until) - datetime.fromisoformat(run["started"])).total_seconds()
+    return short(max(0.0, seconds))
+
+
 def show_findings(findings: Iterable[Finding]) -> None:
     """What was looked at, with a hint below what is missing."""
     for each in findings:
@@ -220,13 +242,16 @@ def short(duration: timedelta | float) -> str:
 
 
 def show_unfinished(error: Unfinished) -> None:
-    """Each step that stopped, with why, and what to do about it; a hint that several share is said once."""
+    """Each step that stopped, with why, and what to do about it; what several have in common is said once."""
     by_hint: dict[str, list[str]] = {}
     for address, refusal in error.failures.items():
         by_hint.setdefault(refusal.hint, []).append(address)
     for hint, addresses in by_hint.items():
         for address in sorted(addresses):
-            err.print(f"[red]x {escape(address)}[/]: {escape(error.failures[address].message)}")
+            first = error.failures[address].told[:1]
+            _explain(f"[red]x {escape(address)}[/]: ", "".join(first), indent=4)
+        for line in dict.fromkeys(line for address in sorted(addresses) for line in error.failures[address].told[1:]):
+            _explain("", line, indent=4)
         for line in hint.splitlines():
             err.print("    [bold]hint:[/] " + escape(line))
     left = f"; {error.left} more wait for them" if error.left else ""
@@ -234,6 +259,18 @@ def show_unfinished(error: Unfinished) -> None:
     rest = "nothing was changed" if error.dry_run else "the rest is done"
     err.print(f"[bold red]error:[/] {steps} stopped{left}; {rest}")
     err.print("[bold] hint:[/] after that, the same command goes on from here")
+
+
+def _explain(lead: str, text: str, *, indent: int) -> None:
+    """A sentence after a lead, folded at words where somebody reads along; whole where it is piped."""
+    space = " " * indent
+    if not err.is_terminal:
+        err.print((lead or space) + escape(text))
+        return
+    width = Text.from_markup(lead).cell_len if lead else indent
+    lines = textwrap.wrap(text, err.width, initial_indent="x" * width, subsequent_indent=space, break_long_words=False)
+    for place, line in enumerate(lines):
+        err.print(((lead or space) if place == 0 else space) + escape(line[width:] if place == 0 else line[indent:]))
 
 
 def _show_change(key: str, live: Any, desired: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -13,6 +14,11 @@ HELP = """Carry an order-processing system on AWS through its whole life.
 
 Without --env it is the laptop environment, which needs no account and can harm nothing: orderops up
 """
+
+VERBOSE = ("--verbose", "-v")
+PASSING_ON = ("--", "psql")
+"""From here on, words are for another program."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 commands = typer.Typer(
     no_args_is_help=True, help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -34,11 +40,25 @@ def _say_version(asked: bool) -> None:
 
 @commands.callback()
 def _about(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option(*VERBOSE, envvar="ORDEROPS_VERBOSE", help="Show every call to AWS as it ends.")
+    ] = False,
 ) -> None:
-    pass
+    from orderops import call_log
+
+    context.with_resource(call_log.kept(_say))
+    if verbose:
+        call_log.show(_say)
+
+
+def _say(text: str) -> None:
+    from orderops import terminal
+
+    terminal.say(text)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     try:
-        commands(arguments, prog_name="orderops")
+        commands(verbose_first(sys.argv[1:] if arguments is None else arguments), prog_name="orderops")
     except OrderopsError as error:
         from orderops import terminal
 
@@ -65,11 +85,19 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as error:  # a folder that may not be written, a full disk: the operator's, not ours
-        if not error.filename:
+        if not error.filename and error.errno not in FULL:
             raise
         from orderops import terminal
 
-        why = (error.strerror or str(error)).lower()
+        what, why = error.filename or "what is written to", (error.strerror or str(error)).lower()
         hint = "is there room, and may this user write there?"
-        terminal.show_refusal(OrderopsError(f"{error.filename} cannot be used: {why}", hint))
+        terminal.show_refusal(OrderopsError(f"{what} cannot be used: {why}", hint))
         raise SystemExit(1) from None
+
+
+def verbose_first(words: list[str]) -> list[str]:
+    """The words with --verbose before the command, wherever it was said; what is passed on to others is left alone."""
+    ends = [place for place, word in enumerate(words) if word in PASSING_ON]
+    ours, theirs = words[: ends[0]] if ends else words, words[ends[0] :] if ends else []
+    said = [word for word in ours if word in VERBOSE]
+    return [*said[:1], *(word for word in ours if word not in VERBOSE), *theirs]
