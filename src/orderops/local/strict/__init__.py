@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from orderops.local.emulator import Emulator
 from orderops.local.strict import (
+    acm,
     autoscaling,
     cloudwatch,
     ec2,
@@ -17,27 +18,43 @@ from orderops.local.strict import (
     ecs,
     elbv2,
     elbv2_listeners,
+    iam,
+    kms,
     logs,
     rds,
+    rds_groups,
+    route53,
+    s3,
+    secretsmanager,
     sns,
     sqs,
+    sts,
     tagging,
+    wafv2,
 )
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
-MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend, elbv2_listeners.mend)
+MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend, elbv2_listeners.mend, rds_groups.mend)
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
+    acm.take_part,
     autoscaling.take_part,
     cloudwatch.take_part,
     ec2.take_part,
     ecs.take_part,
     elbv2.take_part,
+    iam.take_part,  # last: it looks at the calls of the others ahead of them
+    kms.take_part,
     logs.take_part,
     rds.take_part,
+    route53.take_part,
+    s3.take_part,
+    secretsmanager.take_part,
     sns.take_part,
     sqs.take_part,
+    sts.take_part,
     tagging.take_part,
+    wafv2.take_part,
 )
 
 

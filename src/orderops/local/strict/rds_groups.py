@@ -25,16 +25,20 @@ STATIC_OF_RDS = frozenset({"rds.logical_replication", "rds.custom_dns_resolution
 LEAST_PAGE, MOST_PAGE = 20, 100
 
 
+def mend(emulator: Emulator) -> None:
+    """Keep the subnet group that moto loses, and do what it does not know."""
+    emulator.instead["rds", "ModifyDBSubnetGroup"] = _modify_subnet_group
+    emulator.instead["rds", "ResetDBParameterGroup"] = _reset
+
+
 def take_part(emulator: Emulator) -> None:
-    """Refuse what AWS refuses, and mend what moto does wrong or not at all."""
+    """Refuse what AWS refuses."""
     emulator.on_before("rds", "CreateDBSubnetGroup", _new_subnet_group)
     emulator.on_before("rds", "DeleteDBSubnetGroup", _subnet_group_is_free)
-    emulator.instead["rds", "ModifyDBSubnetGroup"] = _modify_subnet_group
     emulator.on_before("rds", "CreateDBParameterGroup", _new_parameter_group)
     emulator.on_before("rds", "DeleteDBParameterGroup", _parameter_group_is_free)
     emulator.on_before("rds", "ModifyDBParameterGroup", _parameters_exist)
     emulator.on_after("rds", "ModifyDBParameterGroup", _wait_for_reboot)
-    emulator.instead["rds", "ResetDBParameterGroup"] = _reset
     emulator.instead["rds", "DescribeDBParameters"] = _describe_parameters
 
 

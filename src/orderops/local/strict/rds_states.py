@@ -103,7 +103,7 @@ def identify(backend: Any, instance: Any) -> None:
 
 
 def make_room(backend: Any, name: str) -> None:
-    """Let the first snapshot of a new instance have its name; moto names it by the minute, and an old one may be kept."""
+    """Let the first snapshot of a new instance have its name: moto makes it of the minute, and one may have it."""
     for taken, snapshot in list(backend.database_snapshots.items()):
         if snapshot.snapshot_type == "automated" and taken.startswith(f"rds:{name.lower()}-"):
             backend.database_snapshots.pop(taken)

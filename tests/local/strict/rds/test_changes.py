@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.laptop import until
 from local.strict.conftest import Client, Refused
-from local.strict.rds_things import SMALL, available, told, wait_for
+from local.strict.rds.things import SMALL, available, proceed, settled, told
 
 
 def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Client, strict: Client) -> None:
@@ -25,8 +24,8 @@ def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Clie
 
     rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True, ApplyImmediately=True)
     assert told(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
-    wait_for(strict, "db", "modifying")
-    found = wait_for(strict, "db")
+    assert proceed(strict, "db")["DBInstanceStatus"] == "modifying"
+    found = settled(strict, "db")
     assert (found["DBInstanceClass"], found["MultiAZ"]) == ("db.t3.small", True)
     assert not found.get("PendingModifiedValues")
 
@@ -49,9 +48,9 @@ def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> 
 
     available(strict, "db")
     strict("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543)
-    wait_for(strict, "db", "modifying")
+    assert proceed(strict, "db")["DBInstanceStatus"] == "modifying"
 
-    assert wait_for(strict, "db")["Endpoint"]["Port"] == 6543
+    assert settled(strict, "db")["Endpoint"]["Port"] == 6543
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_a_change_without_a_window_is_seen_under_way(strict: Client, change: dic
     answer = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
 
     assert answer["DBInstance"]["DBInstanceStatus"] == state
-    wait_for(strict, "db")
+    settled(strict, "db")
 
 
 def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
@@ -79,7 +78,7 @@ def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
     assert told(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
     rds.modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True)
 
-    until(lambda: told(strict, "db")["BackupRetentionPeriod"] == 0, what="no backups")
+    assert settled(strict, "db")["BackupRetentionPeriod"] == 0
     assert "LatestRestorableTime" not in told(strict, "db")
 
 
@@ -142,10 +141,12 @@ def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: 
     available(strict, "db", AllocatedStorage=100)
 
     rds.modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101, ApplyImmediately=True)
-    assert wait_for(strict, "db", "storage-optimization")["AllocatedStorage"] == 110
+    assert proceed(strict, "db")["DBInstanceStatus"] == "modifying"
+    found = proceed(strict, "db")
+    assert (found["DBInstanceStatus"], found["AllocatedStorage"]) == ("storage-optimization", 110)
     with refused("InvalidParameterCombination"):
         rds.modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=200, ApplyImmediately=True)
-    wait_for(strict, "db")
+    settled(strict, "db")
 
     moto("rds").modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101)
     assert told(moto, "db")["AllocatedStorage"] == 101
@@ -160,9 +161,9 @@ def test_a_renamed_instance_is_gone_under_its_old_name_and_reboots(
 
     with refused("DBInstanceNotFound"):
         told(strict, "old")
-    assert told(strict, "new")["DBInstanceStatus"] in ("renaming", "rebooting")
-    wait_for(strict, "new", "rebooting")
-    after = wait_for(strict, "new")
+    assert told(strict, "new")["DBInstanceStatus"] == "renaming"
+    assert proceed(strict, "new")["DBInstanceStatus"] == "rebooting"
+    after = settled(strict, "new")
     assert after["DbiResourceId"] == before["DbiResourceId"]
     assert after["Endpoint"]["Address"].startswith("new.")
     moto("rds").modify_db_instance(DBInstanceIdentifier="new", NewDBInstanceIdentifier="old")
@@ -187,10 +188,10 @@ def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client
 
     rds.modify_db_instance(DBInstanceIdentifier="db", DBParameterGroupName="own")
     assert (status(moto), status(strict)) == ("in-sync", "applying")
-    wait_for(strict, "db")
+    settled(strict, "db")
     assert status(strict) == "pending-reboot"
     rds.reboot_db_instance(DBInstanceIdentifier="db")
-    wait_for(strict, "db")
+    settled(strict, "db")
 
     assert status(strict) == "in-sync"
     assert told(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
@@ -209,4 +210,4 @@ def test_a_major_version_needs_a_parameter_group_of_its_family(strict: Client, r
         rds.modify_db_instance(DBInstanceIdentifier="db", **upgrade)
     rds.modify_db_instance(DBInstanceIdentifier="db", **upgrade, DBParameterGroupName="own17")
 
-    until(lambda: told(strict, "db")["EngineVersion"] == "17.2", what="the upgrade")
+    assert settled(strict, "db")["EngineVersion"] == "17.2"

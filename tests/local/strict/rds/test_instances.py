@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import pytest
 
-from local.laptop import until
 from local.strict.conftest import Client, Refused
-from local.strict.rds_things import SMALL, available, subnet_group, told, wait_for
+from local.strict.rds.things import SMALL, available, gone, proceed, settled, subnet_group, taken, told
 
 
 def test_an_instance_is_created_and_backed_up_before_it_is_available(moto: Client, strict: Client) -> None:
@@ -17,9 +17,9 @@ def test_an_instance_is_created_and_backed_up_before_it_is_available(moto: Clien
     assert first["DBInstanceStatus"] == "creating"
     assert "Endpoint" not in first
     assert "LatestRestorableTime" not in first
-    wait_for(strict, "later", "backing-up")
+    assert proceed(strict, "later")["DBInstanceStatus"] == "backing-up"
 
-    assert wait_for(strict, "later")["Endpoint"]["Port"] == 5432
+    assert settled(strict, "later")["Endpoint"]["Port"] == 5432
 
 
 def test_every_instance_has_an_identity_of_its_own(moto: Client, strict: Client) -> None:
@@ -135,7 +135,7 @@ def test_a_deleted_instance_keeps_its_name_until_it_is_gone(moto: Client, strict
     with refused("InvalidDBInstanceState"):
         strict("rds").delete_db_instance(DBInstanceIdentifier="going", SkipFinalSnapshot=True)
 
-    until(lambda: not strict("rds").describe_db_instances()["DBInstances"], what="it is gone")
+    gone(strict, "going")
     strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
 
 
@@ -161,12 +161,12 @@ def test_a_reboot_and_a_stop_take_their_time_and_forbid_others(moto: Client, str
             call(DBInstanceIdentifier="busy")
     with refused("InvalidDBInstanceState"):
         rds.create_db_snapshot(DBInstanceIdentifier="busy", DBSnapshotIdentifier="now")
-    wait_for(strict, "busy")
+    settled(strict, "busy")
 
     assert rds.stop_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "stopping"
-    wait_for(strict, "busy", "stopped")
+    settled(strict, "busy", "stopped")
     assert rds.start_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "starting"
-    wait_for(strict, "busy")
+    settled(strict, "busy")
 
 
 def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refused) -> None:
@@ -175,15 +175,12 @@ def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refuse
     plain = moto("rds").create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="plain")
     assert plain["DBSnapshot"]["Status"] == "available"
 
-    taken = rds.create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="taken")["DBSnapshot"]
-    assert taken["Status"] == "creating"
+    first = rds.create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="taken")["DBSnapshot"]
+    assert first["Status"] == "creating"
     with refused("InvalidDBSnapshotState"):
         rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="copy", DBSnapshotIdentifier="taken")
 
-    def status() -> str:
-        return str(rds.describe_db_snapshots(DBSnapshotIdentifier="taken")["DBSnapshots"][0]["Status"])
-
-    until(lambda: status() == "available", what="the snapshot")
+    taken(strict, "taken")
 
 
 def test_many_instances_come_in_pages(strict: Client) -> None:
@@ -194,4 +191,4 @@ def test_many_instances_come_in_pages(strict: Client) -> None:
     found = [[each["DBInstanceIdentifier"] for each in page["DBInstances"]] for page in pages]
 
     assert [len(page) for page in found] == [20, 3]
-    assert sorted(sum(found, [])) == [f"one-{n:02}" for n in range(23)]
+    assert sorted(chain.from_iterable(found)) == [f"one-{n:02}" for n in range(23)]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.strict.conftest import Client, Refused
-from local.strict.rds_things import SMALL, available, subnet_group, subnets, told, wait_for
+from local.strict.rds.things import SMALL, available, settled, subnet_group, subnets, told
 
 WORDS = {"DBSubnetGroupDescription": "of a test"}
 
@@ -162,12 +162,12 @@ def test_a_static_parameter_waits_for_a_reboot(moto: Client, strict: Client) -> 
     assert told(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
     assert told(moto, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
     rds.reboot_db_instance(DBInstanceIdentifier="db")
-    assert wait_for(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
+    assert settled(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
 
 
 def test_the_default_group_is_no_ones_to_delete(moto: Client, strict: Client, refused: Refused) -> None:
     strict("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
-    wait_for(strict, "db")
+    settled(strict, "db")
     told(strict, "db")
 
     with refused("InvalidDBParameterGroupState"):

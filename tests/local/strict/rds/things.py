@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from local.laptop import until
 from local.strict.conftest import Client
@@ -25,15 +29,44 @@ def told(client: Client, name: str) -> dict[str, Any]:
     return found
 
 
-def wait_for(client: Client, name: str, status: str = "available") -> dict[str, Any]:
-    until(lambda: told(client, name)["DBInstanceStatus"] == status, what=f"{name} is {status}")
+def proceed(client: Client, name: str) -> dict[str, Any]:
+    """Let the time of the instance's next state have come, and look at it."""
+    instance = backend().databases[name]
+    instance.stages[0] = (time.time(), instance.stages[0][1])
     return told(client, name)
+
+
+def settled(client: Client, name: str, status: str = "available") -> dict[str, Any]:
+    """Let all of the instance's states come, of which the last must be this."""
+    while backend().databases[name].stages:
+        proceed(client, name)
+    found = told(client, name)
+    assert found["DBInstanceStatus"] == status
+    return found
+
+
+def gone(client: Client, name: str) -> None:
+    """Let a deletion end."""
+    instance = backend().databases[name]
+    instance.stages[0] = (time.time(), instance.stages[0][1])
+    assert not client("rds").describe_db_instances()["DBInstances"]
+
+
+def taken(client: Client, name: str) -> None:
+    """Let a snapshot be ready."""
+    backend().database_snapshots[name].available_from = time.time()
+    assert client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]["Status"] == "available"
 
 
 def available(client: Client, name: str, **settings: Any) -> dict[str, Any]:
     """An instance that is made."""
     client("rds").create_db_instance(DBInstanceIdentifier=name, **{**SMALL, **settings})
-    return wait_for(client, name)
+    return settled(client, name)
+
+
+def backend() -> Any:
+    """What moto keeps."""
+    return get_backend("rds")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
 
 
 def restorable(client: Client, name: str) -> dict[str, Any]:

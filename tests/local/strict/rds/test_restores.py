@@ -7,7 +7,7 @@ import pytest
 
 from local.laptop import until
 from local.strict.conftest import Client, Refused
-from local.strict.rds_things import SMALL, available, restorable, subnet_group, told, wait_for
+from local.strict.rds.things import SMALL, available, gone, restorable, settled, subnet_group, taken, told
 
 
 def restore(client: Client, name: str = "copy", **settings: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def test_the_latest_restorable_time_lies_behind_the_clock(moto: Client, strict: 
 
     latest = restorable(strict, "source")["LatestRestorableTime"]
 
-    assert latest < datetime.now(UTC) - timedelta(seconds=0.4)
+    assert latest < datetime.now(UTC) - timedelta(seconds=0.1)
     until(lambda: told(strict, "source")["LatestRestorableTime"] > latest, what="it goes on")
 
 
@@ -140,7 +140,7 @@ def test_a_restored_instance_has_aws_defaults_for_what_is_not_given(moto: Client
     assert plain["DBInstanceStatus"] == "available"
 
     assert restore(strict)["DBInstanceStatus"] == "creating"
-    copy = wait_for(strict, "copy")
+    copy = settled(strict, "copy")
 
     assert not any(copy[key] for key in KEPT_BY_MOTO)
     assert copy["DbiResourceId"] != source["DbiResourceId"]
@@ -174,7 +174,7 @@ def test_a_restored_instance_has_what_is_given(strict: Client) -> None:
         EnableCloudwatchLogsExports=["postgresql"],
         Tags=[{"Key": "only", "Value": "this"}],
     )
-    copy = wait_for(strict, "copy")
+    copy = settled(strict, "copy")
 
     same = ("VpcSecurityGroups", "DBParameterGroups", "MultiAZ", "MaxAllocatedStorage", "EnabledCloudwatchLogsExports")
     assert {key: copy[key] for key in same} == {key: source[key] for key in same}
@@ -186,7 +186,7 @@ def test_a_restored_instance_has_what_is_given(strict: Client) -> None:
 def test_a_managed_password_does_not_come_along(moto: Client, strict: Client) -> None:
     managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
     strict("rds").create_db_instance(DBInstanceIdentifier="source", **managed, ManageMasterUserPassword=True)
-    wait_for(strict, "source")
+    settled(strict, "source")
     restorable(strict, "source")
 
     assert "MasterUserSecret" not in restore(strict)
@@ -198,7 +198,7 @@ def test_a_deleted_instance_is_restored_from_the_backups_it_left(strict: Client,
     available(strict, "source")
     resource = restorable(strict, "source")["DbiResourceId"]
     rds.delete_db_instance(DBInstanceIdentifier="source", SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
-    until(lambda: not rds.describe_db_instances()["DBInstances"], what="it is gone")
+    gone(strict, "source")
 
     (kept,) = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
     assert kept["Status"] == "retained"
@@ -210,7 +210,7 @@ def test_a_deleted_instance_is_restored_from_the_backups_it_left(strict: Client,
         RestoreTime=kept["RestoreWindow"]["LatestTime"],
     )
 
-    assert wait_for(strict, "source")["DbiResourceId"] != resource
+    assert settled(strict, "source")["DbiResourceId"] != resource
 
 
 def test_backups_go_with_the_instance_unless_they_are_kept(strict: Client) -> None:
@@ -218,7 +218,7 @@ def test_backups_go_with_the_instance_unless_they_are_kept(strict: Client) -> No
     available(strict, "source")
     rds.delete_db_instance(DBInstanceIdentifier="source", SkipFinalSnapshot=True)
 
-    until(lambda: not rds.describe_db_instances()["DBInstances"], what="it is gone")
+    gone(strict, "source")
 
     assert rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"] == []
 
@@ -227,16 +227,13 @@ def test_an_instance_from_a_snapshot_has_defaults_too(moto: Client, strict: Clie
     rds = strict("rds")
     source = source_with_everything(strict)
     rds.create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="taken")
-    until(
-        lambda: rds.describe_db_snapshots(DBSnapshotIdentifier="taken")["DBSnapshots"][0]["Status"] == "available",
-        what="the snapshot",
-    )
+    taken(strict, "taken")
     plain = moto("rds").restore_db_instance_from_db_snapshot(DBInstanceIdentifier="plain", DBSnapshotIdentifier="taken")
     assert plain["DBInstance"]["MultiAZ"]
 
     rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="copy", DBSnapshotIdentifier="taken")
 
-    copy = wait_for(strict, "copy")
+    copy = settled(strict, "copy")
     assert not any(copy[key] for key in KEPT_BY_MOTO)
     assert copy["DBName"] == source["DBName"]
     assert copy["DbiResourceId"] != source["DbiResourceId"]

@@ -1,0 +1,20 @@
+"""A strict RDS in which nothing happens by itself: a test says when the next state of an instance has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.strict.conftest import Client, served
+from orderops.local.emulator import Emulator
+from orderops.local.strict import make_strict
+from orderops.local.strict.pace import Pace
+
+
+@pytest.fixture(scope="package")
+def strict_server() -> Iterator[Client]:
+    emulator = Emulator()
+    make_strict(emulator, Pace(database=3600, backup_lag=0.2))
+    with served(emulator) as client:
+        yield client

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from local.strict.conftest import Client, Refused
+
+
+def secret(client: Client, name: str = "orders") -> None:
+    client("secretsmanager").create_secret(Name=name, SecretString="value")
+
+
+def names_going() -> dict[str, float]:
+    backend: Any = get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
+    found: dict[str, float] = backend.names_going
+    return found
+
+
+def test_a_name_in_its_deletion_window_is_scheduled_and_not_just_taken(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    secret(strict)
+    with refused("ResourceExistsException"):
+        secret(strict)
+    strict("secretsmanager").delete_secret(SecretId="orders", RecoveryWindowInDays=7)
+
+    with refused("ResourceExistsException"):
+        secret(moto)
+    with refused("InvalidRequestException"):
+        secret(strict)
+
+
+def test_a_deletion_without_recovery_gives_the_name_up_a_while_later(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    for client in (moto, strict):
+        secret(client)
+        client("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
+    names_going()["orders"] = time.time() + 3600
+
+    with refused("InvalidRequestException"):
+        secret(strict)
+    secret(moto)
+    moto("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
+    names_going()["orders"] = time.time()
+    secret(strict)
+
+
+def test_a_secret_that_waits_for_its_deletion_takes_no_value(moto: Client, strict: Client, refused: Refused) -> None:
+    secret(strict)
+    strict("secretsmanager").delete_secret(SecretId="orders")
+
+    with refused("InvalidRequestException"):
+        strict("secretsmanager").put_secret_value(SecretId="orders", SecretString="another")
+    with refused("InvalidRequestException"):
+        strict("secretsmanager").tag_resource(SecretId="orders", Tags=[{"Key": "a", "Value": "b"}])
+    moto("secretsmanager").tag_resource(SecretId="orders", Tags=[{"Key": "a", "Value": "b"}])
+
+
+def test_nothing_rotates_without_a_function(moto: Client, strict: Client, refused: Refused) -> None:
+    secret(strict)
+
+    with refused("InvalidRequestException"):
+        strict("secretsmanager").rotate_secret(SecretId="orders")
+    with refused("AccessDeniedException"):
+        strict("secretsmanager").rotate_secret(
+            SecretId="orders",
+            RotationLambdaARN="arn:aws:lambda:ap-southeast-2:123456789012:function:absent",
+            RotationRules={"AutomaticallyAfterDays": 30},
+        )
+    moto("secretsmanager").rotate_secret(SecretId="orders")
+
+
+def test_a_secret_of_rds_rotates_by_itself(strict: Client) -> None:
+    found = strict("rds").create_db_instance(
+        DBInstanceIdentifier="db",
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        MasterUsername="boss",
+        ManageMasterUserPassword=True,
+        AllocatedStorage=20,
+    )["DBInstance"]
+
+    assert strict("secretsmanager").rotate_secret(SecretId=found["MasterUserSecret"]["SecretArn"])["VersionId"]
