@@ -20,9 +20,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
+from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
@@ -84,6 +86,13 @@ class Proxy:
         """An empty account."""
         self.forget()
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset", method="POST"))
+
+    def later(self, seconds: float) -> None:
+        """Let time pass for what lies in S3, which tells by its own clock how old a lease is."""
+        for _, _, backend in get_backend("s3").iter_backends():
+            for bucket in backend.buckets.values():
+                for key in bucket.keys.values():
+                    key.last_modified -= timedelta(seconds=seconds)
 
     def settle(self) -> None:
         """Wait until every call sent so far has met its fate, those of dead clients included."""

@@ -175,6 +175,7 @@ def test_an_apply_that_is_killed_is_finished_by_the_next(
     proxy.rule = from_change(moment(place, MOMENTS, undisturbed.making), fate, then=victim.kill)
     assert victim.ended()[0] == -signal.SIGKILL
     proxy.settle()
+    proxy.later(60)
     proxy.forget()
 
     ends_as(APPLY, undisturbed.made)
@@ -191,6 +192,7 @@ def test_a_destroy_that_is_killed_is_finished_by_the_next(
     proxy.rule = from_change(moment(place, MOMENTS, undisturbed.removing), fate, then=victim.kill)
     assert victim.ended()[0] == -signal.SIGKILL
     proxy.settle()
+    proxy.later(60)
     proxy.forget()
 
     assert "orderops-dev-database" in undisturbed.left["database"]

@@ -49,6 +49,14 @@ class Step:
 Course = Job[Step]
 
 
+@dataclass
+class Sightings:
+    """What was made and not seen yet: by this run, and by the one before with the seconds that reads may still lag."""
+
+    unseen: set[str] = field(default_factory=set)
+    doubtful: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Limits:
     """How long to look again: for a lost create, for trouble, and for a thing to become ready (as its kind says)."""
@@ -67,13 +75,17 @@ def reconcile(
     adopt: Collection[str] = (),
     watch: Watch = lambda name, waits_for: None,
     limits: Limits = Limits(),
+    sightings: Sightings | None = None,
 ) -> Iterator[Step]:
     """Create and update what is declared, and yield each step when it is done; raises Unfinished at the end."""
     outputs = Outputs() if outputs is None else outputs
+    sightings = sightings or Sightings()
     declared = {resource.address: resource for resource in resources}
     needs = {address: {need.address for need in resource.needs()} for address, resource in declared.items()}
     courses = {
-        address: keep(resource, survey, outputs, dry_run=dry_run, adopt=address in adopt, limits=limits)
+        address: keep(
+            resource, survey, outputs, dry_run=dry_run, adopt=address in adopt, limits=limits, sightings=sightings
+        )
         for address, resource in declared.items()
     }
     ends = carry_out(courses, needs, urgency=_urgency(declared, needs), watch=watch)
@@ -81,14 +93,21 @@ def reconcile(
 
 
 def keep(
-    resource: Resource, survey: Survey, outputs: Outputs, *, dry_run: bool = False, adopt: bool = False, limits: Limits
+    resource: Resource,
+    survey: Survey,
+    outputs: Outputs,
+    *,
+    dry_run: bool = False,
+    adopt: bool = False,
+    limits: Limits,
+    sightings: Sightings,
 ) -> Course:
     """Look, decide, act and look again, until what is there is what is asked."""
     taken: Step | None = None
     sent: Step | None = None
     settled_since = False
-    absent_until = 0.0
-    reason = ""
+    absent_until = monotonic() + sightings.doubtful.get(resource.address, 0.0)
+    reason = "AWS's reads to show what the last run may have made"
     look = survey.look_again if resource in outputs else survey.find
     watch = Patience(resource.address, limits.patience or resource.patience, limits.trouble)
     while True:
@@ -96,6 +115,8 @@ def keep(
             desired = resource.desired(outputs)
             live = look(resource, desired)
             look = survey.look_again
+            if live:
+                sightings.unseen.discard(resource.address)
             if live and live.state in (State.PENDING, State.GOING) and not dry_run:
                 settled_since = True
                 yield watch.waits(live.status or live.state)
@@ -118,7 +139,7 @@ def keep(
                 sent, settled_since = step, False
                 reason = f"{step.action} of {', '.join(step.changes)} sent"
             elif monotonic() >= absent_until:
-                seconds, reason = create(resource, survey, desired, limits)
+                seconds, reason = create(resource, survey, desired, limits, sightings)
                 absent_until = monotonic() + seconds
                 sent, settled_since = step, False
             watch.waits(reason)
@@ -151,13 +172,17 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     return Step(address, action, changes, effect, refusal)
 
 
-def create(resource: Resource, survey: Survey, desired: Properties, limits: Limits) -> tuple[float, str]:
+def create(
+    resource: Resource, survey: Survey, desired: Properties, limits: Limits, sightings: Sightings
+) -> tuple[float, str]:
     """Send a create once, and say for how many seconds absence then proves nothing, and why."""
+    sightings.unseen.add(resource.address)
     try:
         resource.create(survey.aws.once, desired, survey.claim(resource))
     except AwsError as error:
         if error.meaning is Meaning.LOST:
             return limits.seen_within.total_seconds(), why_look_again(error, frozenset())
+        sightings.unseen.discard(resource.address)
         raise
     return float("inf"), "create sent"
 

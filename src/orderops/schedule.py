@@ -57,7 +57,8 @@ def carry_out(
     """Run each job once what it needs has ended well, and yield the ends as they come.
 
     Where more could run than there are threads, the greatest `urgency` goes first. What needs a refused job is never
-    started. An error that is no refusal stops everything and is raised.
+    started. An error that is no refusal stops everything and is raised, and so is a refusal that
+    says so.
     """
     graph = TopologicalSorter({name: needs.get(name, set()) & jobs.keys() for name in jobs})
     graph.prepare()
@@ -159,7 +160,8 @@ class _Run(Generic[T]):
         except StopIteration as end:
             turn = _Turn(name, ended=Ended(name, end.value))
         except OrderopsError as refusal:
-            turn = _Turn(name, ended=Ended(name, refusal=refusal))
+            stop = refusal if refusal.stops_everything else None
+            turn = _Turn(name, ended=Ended(name, refusal=refusal), error=stop)
         except BaseException as error:
             turn = _Turn(name, error=error)
         self._turns.put(turn)

@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from orderops.aws import Aws
-from orderops.engine import Action, Step, reconcile
+from orderops.engine import Action, Sightings, Step, reconcile
 from orderops.environment import Environment
 from orderops.errors import OrderopsError, UsageError
 from orderops.resource import Outputs, Resource
 from orderops.resources.ecs_service import EcsService
+from orderops.run import Gate, Runs
 from orderops.schedule import Watch
 from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
 from orderops.survey import Owned, Survey
@@ -25,6 +26,13 @@ class Site:
 
     environment: Environment
     aws: Aws
+    gate: Gate = field(default_factory=Gate)
+    """What `aws` asks before every change."""
+
+    @cached_property
+    def runs(self) -> Runs:
+        """How it is changed: one run at a time, and on record."""
+        return Runs(self.aws, self.environment.name, self.gate)
 
     @cached_property
     def stack(self) -> Stack:
@@ -102,6 +110,7 @@ class Apply:
     images: Mapping[str, str] | None = None
     adopt: Collection[str] = ()
     survey: Survey | None = None
+    sightings: Sightings | None = None
     watch: Watch = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
@@ -122,7 +131,14 @@ class Apply:
         yield from _prune(unclaimed(looked, self.site.declared()), looked, watch=self.watch)
 
     def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
-        yield from reconcile(resources, self._survey, outputs=self.outputs, adopt=self.adopt, watch=self.watch)
+        yield from reconcile(
+            resources,
+            self._survey,
+            outputs=self.outputs,
+            adopt=self.adopt,
+            watch=self.watch,
+            sightings=self.sightings,
+        )
 
 
 class Release:
@@ -146,9 +162,12 @@ class Release:
         """What rolling out these images would change."""
         yield from reconcile(self._resources(images), self._looked, outputs=self.outputs, dry_run=True)
 
-    def roll_out(self, images: Mapping[str, str], *, watch: Watch = lambda *_: None) -> Iterator[Step]:
+    def roll_out(
+        self, images: Mapping[str, str], *, sightings: Sightings | None = None, watch: Watch = lambda *_: None
+    ) -> Iterator[Step]:
         """Roll out these images, and end when they serve."""
-        yield from reconcile(self._resources(images), self._site.survey(), outputs=self.outputs, watch=watch)
+        looked = self._site.survey()
+        yield from reconcile(self._resources(images), looked, outputs=self.outputs, sightings=sightings, watch=watch)
 
     def _resources(self, images: Mapping[str, str]) -> list[Resource]:
         return self._site.stack.release(images, only=images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
@@ -24,7 +24,14 @@ ROWS = 12
 class Progress:
     """Told what each resource waits for, and each step when it is done."""
 
-    def __init__(self, resources: Iterable[Resource] = (), *, console: Console = err) -> None:
+    def __init__(
+        self,
+        resources: Iterable[Resource] = (),
+        *,
+        noted: Callable[[Step], None] = lambda _: None,
+        console: Console = err,
+    ) -> None:
+        self._noted = noted
         self._usual: Mapping[str, timedelta] = {each.address: each.usual for each in resources}
         self._console = console
         self._since: dict[str, float] = {}
@@ -64,8 +71,11 @@ class Progress:
             self._say_sometimes()
 
     def done(self, step: Step) -> None:
-        """Show a step that changed something, and count it."""
+        """Show a step that changed something, count it, and pass it on; what is kept is not shown here."""
+        if step.action is Action.KEEP:
+            return
         self.steps.append(step)
+        self._noted(step)
         if step.action is not Action.NO_OP:
             sign, colour = SIGNS[step.action]
             note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""

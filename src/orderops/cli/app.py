@@ -7,12 +7,27 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Adopt, Confirm, Context, DryRun, Env, Environments, Images, Json, Only, Prune, Sql, Yes
+from orderops.cli.options import (
+    LONGEST_WAIT,
+    Adopt,
+    Confirm,
+    Context,
+    DryRun,
+    Env,
+    Environments,
+    Images,
+    Json,
+    Only,
+    Prune,
+    Sql,
+    Wait,
+    Yes,
+)
 
 
 def add_to(commands: typer.Typer) -> None:
     """Add the commands that stand by themselves."""
-    for command in (up, down, status, doctor):
+    for command in (up, down, status, history, doctor):
         commands.command()(command)
 
 
@@ -25,17 +40,19 @@ def up(
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
     adopt: Adopt = [],
     prune: Prune = False,
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.cli.carrying import apply_site
-    from orderops.cli.opening import images_given, open_environment
+    from orderops.cli.opening import Manner, images_given, open_environment
     from orderops.release import images
 
     site = open_environment(env, environments)
     choices = images(site.aws, site.environment, images_given(site, image), context=context)
-    apply_site(site, choices=choices, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune, sql=sql)
+    manner = Manner("up", dry_run, yes, confirm, wait)
+    apply_site(site, manner, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 
 def down(
@@ -45,13 +62,15 @@ def down(
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
     from orderops.cli.carrying import take_site_down
-    from orderops.cli.opening import open_environment
+    from orderops.cli.opening import Manner, open_environment
 
     site = open_environment(env, environments)
-    take_site_down(site, only=only, dry_run=dry_run, yes=yes, confirm=confirm, infra_only=False)
+    command = " ".join(["down", *(f"--only {address}" for address in only)])
+    take_site_down(site, Manner(command, dry_run, yes, confirm, wait), only=only)
 
 
 def status(
@@ -78,6 +97,25 @@ def status(
         terminal.show_status(health.told())
     if health.verdict is not Verdict.HEALTHY:
         raise Differences
+
+
+def history(
+    env: Env = "local",
+    environments: Environments = None,
+    last: Annotated[int, typer.Option("--last", "-n", help="How many runs.", min=1)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Say who changed what, when, from where and how it ended, newest first; a killed run shows as such."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+
+    told = list(open_environment(env, environments).runs.told(last=last))
+    if as_json:
+        terminal.show_json(told)
+    elif told:
+        terminal.show_history(told)
+    else:
+        terminal.say(f"nothing has changed {env} yet")
 
 
 def doctor(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops import terminal
-from orderops.cli.migrating import migrate, migrations_of, show_pending
-from orderops.cli.opening import consent, with_usual_durations
+from orderops.cli.changing import changing, check_as_agreed, look_at_lease
+from orderops.cli.migrating import migrate, migrations_of, show_pending, to_migrate
+from orderops.cli.opening import Manner, consent, with_usual_durations
 from orderops.engine import Action
 from orderops.errors import OrderopsError
 from orderops.release import Choice, ready
@@ -17,16 +19,15 @@ from orderops.stack import load_balancer_url
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
+    from orderops.run import Run
     from orderops.site import Plan
 
 
 def apply_site(
     site: Site,
+    manner: Manner,
     *,
     choices: Mapping[str, Choice] | None,
-    dry_run: bool,
-    yes: bool,
-    confirm: Sequence[str],
     adopt: Sequence[str],
     prune: bool,
     sql: Path | None = None,
@@ -35,36 +36,44 @@ def apply_site(
     images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
     migrations = [] if choices is None else migrations_of(site, sql)
     say_choices(choices or {})
-    with Progress() as looking:
-        planned = make_plan(site, images=images, adopt=adopt, prune=prune, watch=looking.watch)
-    _show(planned, dry_run=dry_run)
-    if dry_run:
+    lease = look_at_lease(site)
+
+    def plan() -> Plan:
+        with Progress() as looking:
+            return make_plan(site, images=images, adopt=adopt, prune=prune, watch=looking.watch)
+
+    planned = plan()
+    _show(planned, dry_run=manner.dry_run)
+    if manner.dry_run:
         show_pending(site, planned, migrations)
         return
-    run: Apply | None = None
-    if _something_to_do(planned):
+    work: Apply | None = None
+    differs = _something_to_do(planned)
+    if differs or to_migrate(site, planned, migrations):
         _refuse_when_all_is_refused(planned)
-        asked = consent(site, f"Change {site.environment.name}?", yes=yes, confirm=confirm)
-        run = Apply(site, images, adopt, None if asked else planned.survey)
-        with Progress(with_usual_durations(site)) as progress:
-            run.watch = progress.watch
-            for step in run.infra():
-                progress.done(step)
-            if choices is not None:
-                run.images = ready(site.aws, choices, terminal.say)
-                migrate(site, migrations)
-                for step in run.release():
+        asked = differs and consent(site, f"Change {site.environment.name}?", manner)
+        with changing(site, manner, lease) as run:
+            if asked or not run.undisturbed:
+                agreed, planned = planned, plan()
+                if asked:
+                    check_as_agreed([*agreed.steps, *agreed.pruned], [*planned.steps, *planned.pruned])
+            work = Apply(site, images, adopt, planned.survey, run.sightings)
+            with Progress(with_usual_durations(site), noted=run.done) as progress:
+                work.watch = progress.watch
+                for step in work.infra():
                     progress.done(step)
-            if prune:
-                for step in run.prune():
-                    if step.action is not Action.KEEP:
+                if choices is not None:
+                    work.images = ready(site.aws, choices, terminal.say)
+                    migrate(site, migrations, run)
+                    for step in work.release():
                         progress.done(step)
-        terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
+                if prune:
+                    for step in work.prune():
+                        progress.done(step)
+        terminal.say(f"{_done(progress, run)} in {terminal.short(progress.elapsed)}")
     else:
-        applied = migrate(site, migrations)
-        changes = f"{applied} migration{'s' * (applied > 1)} applied" if applied else "0 changes"
-        terminal.say(f"{changes}: {site.environment.name} is as declared ({len(planned.steps)} resources)")
-    _leave(site, planned, run, released=images is not None)
+        terminal.say(f"0 changes: {site.environment.name} is as declared ({len(planned.steps)} resources)")
+    _leave(site, planned, work, released=images is not None)
 
 
 def say_choices(choices: Mapping[str, Choice]) -> None:
@@ -74,35 +83,40 @@ def say_choices(choices: Mapping[str, Choice]) -> None:
             terminal.say(f"{service}: {choice.note}")
 
 
-def take_site_down(
-    site: Site, *, only: Sequence[str], dry_run: bool, yes: bool, confirm: Sequence[str], infra_only: bool
-) -> None:
+def take_site_down(site: Site, manner: Manner, *, only: Sequence[str] = (), infra_only: bool = False) -> None:
     """Show what goes and what stays, ask, remove; ends with what was kept and how to remove that too."""
 
+    @cache
     def named(address: str, what: str) -> bool:
         name = address.partition("/")[2]
-        if address in confirm or name in confirm:
+        if address in manner.confirm or name in manner.confirm:
             return True
-        if dry_run or yes:
+        if manner.dry_run or manner.yes:
             return False
         return terminal.confirm_name(name, f"{address} holds {what}", given=(), yes="delete that too", no="keep it")
 
+    lease = look_at_lease(site)
     decided = take_down(site, only=only, named=named, infra_only=infra_only)
     going = [owned for owned in decided.going if owned.address not in decided.kept]
-    if dry_run or not yes:
+    if manner.dry_run or not manner.yes:
         terminal.show_plan(list(decided.carry_out(dry_run=True)))
-    if dry_run:
+    if manner.dry_run:
         terminal.say(f"{len(going)} to delete, {len(decided.kept)} to keep")
         return
     if not going:
         terminal.say(f"nothing to remove in {site.environment.name}")
     else:
-        consent(site, f"Delete {len(going)} resources of {site.environment.name}?", yes=yes, confirm=confirm)
-        with Progress() as progress:
-            for step in decided.carry_out(watch=progress.watch):
-                if step.action is not Action.KEEP:
+        question = f"Delete {len(going)} resources of {site.environment.name}?"
+        asked = consent(site, question, manner)
+        with changing(site, manner, lease) as run:
+            if asked or not run.undisturbed:
+                agreed, decided = decided, take_down(site, only=only, named=named, infra_only=infra_only)
+                if asked:
+                    check_as_agreed(agreed.carry_out(dry_run=True), decided.carry_out(dry_run=True))
+            with Progress(noted=run.done) as progress:
+                for step in decided.carry_out(watch=progress.watch):
                     progress.done(step)
-        terminal.say(f"{_done(progress)} in {terminal.short(progress.elapsed)}")
+        terminal.say(f"{_done(progress, run)} in {terminal.short(progress.elapsed)}")
     _say_kept(site, decided, only)
 
 
@@ -126,16 +140,18 @@ def _refuse_when_all_is_refused(planned: Plan) -> None:
         raise OrderopsError(f"{first.address}: {first.refusal.message}", first.refusal.hint)
 
 
-def _done(progress: Progress) -> str:
+def _done(progress: Progress, run: Run) -> str:
     words = {Action.CREATE: "created", Action.ADOPT: "taken over", Action.UPDATE: "updated", Action.DELETE: "deleted"}
     counts = {word: sum(step.action is action for step in progress.steps) for action, word in words.items()}
+    migrations = sum("migration" in noted for noted in run.record.steps)
+    counts[f"migration{'s' * (migrations > 1)} applied"] = migrations
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "0 changes"
 
 
-def _leave(site: Site, planned: Plan, run: Apply | None, *, released: bool) -> None:
+def _leave(site: Site, planned: Plan, work: Apply | None, *, released: bool) -> None:
     """The URLs and the next step."""
     name = site.environment.name
-    outputs = run.outputs if run else planned.outputs
+    outputs = work.outputs if work else planned.outputs
     kept = [step for step in planned.pruned if step.action is Action.KEEP]
     for step in kept:
         terminal.say(f"kept: {step.address} ({step.note})")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orderops.cli.options import Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Yes
+from orderops.cli.options import LONGEST_WAIT, Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Wait, Yes
 
 if TYPE_CHECKING:
     from orderops.site import Site
@@ -46,15 +46,17 @@ def apply(
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
     adopt: Adopt = [],
     prune: Prune = False,
 ) -> None:
     """Create and update what is declared, until nothing differs."""
     from orderops.cli.carrying import apply_site
-    from orderops.cli.opening import open_environment
+    from orderops.cli.opening import Manner, open_environment
 
     site = open_environment(env, environments)
-    apply_site(site, choices=None, dry_run=dry_run, yes=yes, confirm=confirm, adopt=adopt, prune=prune)
+    manner = Manner("infra apply", dry_run, yes, confirm, wait)
+    apply_site(site, manner, choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()
@@ -64,13 +66,14 @@ def destroy(
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
     from orderops.cli.carrying import take_site_down
-    from orderops.cli.opening import open_environment
+    from orderops.cli.opening import Manner, open_environment
 
     site = open_environment(env, environments)
-    take_site_down(site, only=(), dry_run=dry_run, yes=yes, confirm=confirm, infra_only=True)
+    take_site_down(site, Manner("infra destroy", dry_run, yes, confirm, wait), infra_only=True)
 
 
 @commands.command()

@@ -13,6 +13,7 @@ from orderops.errors import OrderopsError
 from orderops.migrations import Migration, apply, pending, read_migrations, sql_folder
 
 if TYPE_CHECKING:
+    from orderops.run import Run
     from orderops.site import Plan, Site
 
 
@@ -21,29 +22,29 @@ def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
     return read_migrations(sql_folder(folder)) if site.environment.migrations.on_up else []
 
 
-def migrate(site: Site, migrations: Sequence[Migration]) -> int:
-    """Apply what is pending, say so, and answer how many that were."""
+def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:
+    """Apply what is pending, and say so."""
     if not migrations:
-        return 0
+        return
     with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
-        applied = 0
         for migration in apply(connection, migrations):
             terminal.say(f"+ migration {migration.name} applied")
-            applied += 1
-        return applied
+            run.record.note(migration=migration.name, action="apply")
+
+
+def to_migrate(site: Site, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
+    """What is pending: all, where the database is still to be made."""
+    to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
+    if not migrations or site.stack.pointer.address in to_create:
+        return list(migrations)
+    with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
+        return pending(connection, migrations)
 
 
 def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> None:
-    """Name what would be applied: all, where the database is still to be made."""
-    if not migrations:
-        return
-    to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
+    """Name what would be applied."""
     try:
-        if site.stack.pointer.address not in to_create:
-            with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
-                migrations = pending(connection, migrations)
+        for migration in to_migrate(site, planned, migrations):
+            terminal.tell(f"+ apply migration {migration.name}")
     except OrderopsError as error:
         terminal.say(f"migrations: {error.message}")
-        return
-    for migration in migrations:
-        terminal.tell(f"+ apply migration {migration.name}")

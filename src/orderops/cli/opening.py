@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,26 @@ if TYPE_CHECKING:
     from orderops.site import Site
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a command is to change things: its words, what was agreed beforehand, how long to wait for others."""
+
+    command: str
+    dry_run: bool
+    yes: bool
+    confirm: Sequence[str]
+    wait: timedelta
+
+
 def open_environment(name: str, folder: Path | None) -> Site:
-    """Read the environment, reach its AWS, and refuse a wrong account."""
+    """Read the environment and reach its AWS, where nothing can be changed outside of a run."""
     from orderops.environment import load_environment
+    from orderops.run import Gate
     from orderops.site import Site
 
     environment = load_environment(name, folder)
-    return Site(environment, reach(environment))
+    gate = Gate()
+    return Site(environment, reach(environment).guarded(gate), gate)
 
 
 def reach(environment: Environment) -> Aws:
@@ -27,7 +42,7 @@ def reach(environment: Environment) -> Aws:
     from orderops.aws import Aws
 
     if not environment.emulated:
-        return Aws(environment.region)
+        return Aws(environment.region, environment=environment.name)
     import boto3
 
     from orderops import local, terminal
@@ -35,10 +50,10 @@ def reach(environment: Environment) -> Aws:
     say = terminal.say
     endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
-    return Aws(environment.region, endpoint_url=endpoint.url, session=session)
+    return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
 
 
-def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> bool:
+def consent(site: Site, question: str, manner: Manner) -> bool:
     """Ask before changing: not on this machine's emulator; by name where the environment is protected.
 
     Answers whether somebody was asked, so that time has passed.
@@ -50,14 +65,14 @@ def consent(site: Site, question: str, *, yes: bool, confirm: Sequence[str]) -> 
     if environment.emulated:
         return False
     if not environment.protected:
-        terminal.confirm(question, yes=yes)
-        return not yes
-    if not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=confirm):
+        terminal.confirm(question, yes=manner.yes)
+        return not manner.yes
+    if not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=manner.confirm):
         raise UsageError(
             f"{environment.name} is protected, and its name was not given",
             f"say it beforehand: --confirm {environment.name}",
         )
-    return environment.name not in confirm
+    return environment.name not in manner.confirm
 
 
 def with_usual_durations(site: Site) -> Collection[Resource]:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+LONGEST_WAIT = timedelta(minutes=10)
+DURATION = re.compile(r"(\d+)\s*(s|m|min|h)?")
+SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def duration(text: str | timedelta) -> timedelta:
+    """A duration as an operator types it: 90s, 5m, 1h; a bare number is seconds."""
+    if isinstance(text, timedelta):  # the default
+        return text
+    told = DURATION.fullmatch(text.strip())
+    if told is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write 30s, 5m or 1h")
+    return timedelta(seconds=int(told[1]) * SECONDS[told[2]])
+
 
 Env = Annotated[str, typer.Option("--env", "-e", envvar="ORDEROPS_ENV", help="Environment, as named in environments/.")]
 Environments = Annotated[
@@ -29,6 +46,15 @@ Adopt = Annotated[
     list[str], typer.Option("--adopt", help="Take over what is there and has no owner.", metavar="ADDRESS")
 ]
 Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours, not declared any more, and holds no data.")]
+Wait = Annotated[
+    timedelta,
+    typer.Option(
+        "--wait",
+        help="How long to wait while somebody else changes the environment: 30s, 5m, 0.",
+        metavar="DURATION",
+        parser=duration,
+    ),
+]
 Only = Annotated[list[str], typer.Option("--only", help="Nothing but this address.", metavar="ADDRESS")]
 Images = Annotated[
     list[str],

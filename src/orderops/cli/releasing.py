@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from orderops import terminal
 from orderops.cli.carrying import say_choices
-from orderops.cli.opening import consent, with_usual_durations
+from orderops.cli.changing import changing, check_as_agreed, look_at_lease
+from orderops.cli.opening import Manner, consent, with_usual_durations
 from orderops.engine import Action
 from orderops.release import Choice, ready
 from orderops.site import Release, Site
@@ -14,25 +15,30 @@ from orderops.stack import load_balancer_url
 from orderops.terminal_progress import Progress
 
 
-def deploy_services(
-    site: Site, choices: Mapping[str, Choice], *, dry_run: bool, yes: bool, confirm: Sequence[str]
-) -> None:
+def deploy_services(site: Site, manner: Manner, choices: Mapping[str, Choice]) -> None:
     """Show what a release changes, ask, roll it out, and wait until it serves."""
     say_choices(choices)
+    uris = {service: choice.uri for service, choice in choices.items()}
+    lease = look_at_lease(site)
     release = Release(site)
-    planned = list(release.plan({service: choice.uri for service, choice in choices.items()}))
+    planned = list(release.plan(uris))
     changes = [step for step in planned if step.action is not Action.NO_OP]
-    if dry_run or changes:
+    if manner.dry_run or changes:
         terminal.show_plan(planned)
         terminal.say(terminal.summary(planned))
-    if dry_run:
+    if manner.dry_run:
         return
     if changes:
-        consent(site, f"Release to {site.environment.name}?", yes=yes, confirm=confirm)
-        images = ready(site.aws, choices, terminal.say)
-        with Progress(with_usual_durations(site)) as progress:
-            for step in release.roll_out(images, watch=progress.watch):
-                progress.done(step)
+        asked = consent(site, f"Release to {site.environment.name}?", manner)
+        with changing(site, manner, lease) as run:
+            if asked or not run.undisturbed:
+                release = Release(site)
+                if asked:
+                    check_as_agreed(planned, release.plan(uris))
+            images = ready(site.aws, choices, terminal.say)
+            with Progress(with_usual_durations(site), noted=run.done) as progress:
+                for step in release.roll_out(images, sightings=run.sightings, watch=progress.watch):
+                    progress.done(step)
         terminal.say(f"released in {terminal.short(progress.elapsed)}")
     else:
         terminal.say("0 changes: every service runs what was asked")

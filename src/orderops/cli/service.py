@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from orderops.cli.options import Confirm, Context, DryRun, Env, Environments, Images, ServiceName, Yes
+from orderops.cli.options import (
+    LONGEST_WAIT,
+    Confirm,
+    Context,
+    DryRun,
+    Env,
+    Environments,
+    Images,
+    ServiceName,
+    Wait,
+    Yes,
+)
 
 commands = typer.Typer(no_args_is_help=True, help="Services: build an image, deploy a release.")
 
@@ -37,9 +48,10 @@ def deploy(
     dry_run: DryRun = False,
     yes: Yes = False,
     confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Roll out an image, and wait until it serves; a release that fails is rolled back by ECS, and says why."""
-    from orderops.cli.opening import images_given, one_service, open_environment
+    from orderops.cli.opening import Manner, images_given, one_service, open_environment
     from orderops.cli.releasing import deploy_services
     from orderops.release import image_of
 
@@ -47,4 +59,4 @@ def deploy(
     names = [one_service(site, service)] if service else list(site.environment.services)
     given = images_given(site, [f"{service}={each}" if service and "=" not in each else each for each in image])
     choices = {name: image_of(site.aws, site.environment, name, given.get(name), context=context) for name in names}
-    deploy_services(site, choices, dry_run=dry_run, yes=yes, confirm=confirm)
+    deploy_services(site, Manner(" ".join(["service deploy", *names]), dry_run, yes, confirm, wait), choices)

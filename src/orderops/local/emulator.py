@@ -161,6 +161,12 @@ class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come: what is buffered, a client would wait a second for."""
+        said = bool(super().handle_expect_100())
+        self.wfile.flush()
+        return said
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
