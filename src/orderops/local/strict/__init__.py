@@ -19,6 +19,7 @@ from orderops.local.strict import (
     elbv2,
     elbv2_listeners,
     iam,
+    iam_consumers,
     kms,
     logs,
     rds,
@@ -35,7 +36,12 @@ from orderops.local.strict import (
 from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
-MENDS: tuple[Callable[[Emulator], None], ...] = (ec2_descriptions.mend, elbv2_listeners.mend, rds_groups.mend)
+MENDS: tuple[Callable[[Emulator], None], ...] = (
+    ec2_descriptions.mend,
+    elbv2_listeners.mend,
+    rds_groups.mend,
+    s3.mend,
+)
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
     acm.take_part,
     autoscaling.take_part,
@@ -43,7 +49,6 @@ PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
     ec2.take_part,
     ecs.take_part,
     elbv2.take_part,
-    iam.take_part,  # last: it looks at the calls of the others ahead of them
     kms.take_part,
     logs.take_part,
     rds.take_part,
@@ -55,6 +60,7 @@ PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
     sts.take_part,
     tagging.take_part,
     wafv2.take_part,
+    iam.take_part,
 )
 
 
@@ -63,6 +69,7 @@ def make_strict(emulator: Emulator, pace: Pace = AS_USUAL) -> None:
     mend(emulator)
     for take_part in PARTS:
         take_part(emulator, pace)
+    iam_consumers.take_part(emulator)  # last: it looks at the calls of the others ahead of them
 
 
 def mend(emulator: Emulator) -> None:

@@ -16,7 +16,6 @@ from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import iam_consumers
 from orderops.local.strict.iam_roles import role_by_arn, role_by_name, unknown_yet
 from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, Refusal
@@ -47,7 +46,6 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
 
     emulator.on_after("iam", "CreateRole", made)
     emulator.on_after("iam", "CreateServiceLinkedRole", made)
-    iam_consumers.take_part(emulator)
 
 
 def _named(call: Call) -> Iterator[Any]:
