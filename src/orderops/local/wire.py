@@ -161,7 +161,7 @@ def refused(call: Call, refusal: Refusal) -> Answer:
     request = element("RequestId", uuid.uuid4())
     if call.service == "ec2":
         text = f"<Response><Errors><Error>{error}</Error></Errors>{request}</Response>"
-    elif call.form:
+    elif call.form or call.service == "route53":
         text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{request}</ErrorResponse>"
     elif call.service == "s3":
         text = f"<Error>{error}{request}</Error>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orderops.local.emulator import Emulator
+from orderops.local.strict.acm import look
 from orderops.local.strict.interfaces import backend
 from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, Refusal
@@ -72,6 +73,7 @@ def _certified(call: Call) -> None:
     certificates = [one["CertificateArn"] for one in call.parameters.get("Certificates", ())]
     if call.form.get("Protocol") == "HTTPS" and not certificates and call.action == "CreateListener":
         raise Refusal("ValidationError", "A certificate must be specified for HTTPS listeners")
+    look(call.region)
     for arn in certificates:
         if ":acm:" not in arn:
             continue

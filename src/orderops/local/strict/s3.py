@@ -1,0 +1,153 @@
+"""S3: names and policies that a bucket can have, the tags it is made with, and policies read as AWS reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict.pace import Pace
+from orderops.local.strict.xml import NAMESPACE
+from orderops.local.wire import Answer, Call, Refusal
+
+NAME = re.compile(
+    r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|--x-s3|\.mrap)$)"
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+)
+PERSON = re.compile(r"arn:aws:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
+ON_OBJECTS = (
+    "AbortMultipartUpload",
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "DeleteObject",
+    "DeleteObjects",
+    "GetObject",
+    "HeadObject",
+    "ListParts",
+    "PutObject",
+    "UploadPart",
+)
+REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
+
+
+def take_part(emulator: Emulator, _pace: Pace) -> None:
+    """Refuse names and policies that AWS refuses, and keep the tags of the call that makes a bucket."""
+    emulator.on_before("s3", "CreateBucket", _name)
+    emulator.on_after("s3", "CreateBucket", _tag)
+    emulator.on_before("s3", "PutBucketPolicy", _for_this_bucket)
+
+
+def mend(emulator: Emulator) -> None:
+    """Refuse a policy that moto could not read again, and ask no policy what moto does not understand of it."""
+
+    def unconditional(call: Call) -> Answer | None:
+        bucket = _buckets().get(_bucket(call))
+        if bucket is None or not bucket.policy:
+            return None
+        whole, bucket.policy = bucket.policy, _denials(bucket.policy)
+        try:
+            return emulator.ask_moto(call, call.again())
+        finally:
+            bucket.policy = whole
+
+    emulator.on_before("s3", "PutBucketPolicy", lambda call: [*_statements(call)] and None)
+    for action in ON_OBJECTS:
+        emulator.instead["s3", action] = unconditional
+
+
+def _name(call: Call) -> None:
+    if not NAME.fullmatch(_bucket(call)):
+        raise Refusal("InvalidBucketName", "The specified bucket is not valid.")
+
+
+def _tag(call: Call, _answer: Answer) -> None:
+    asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body)) if call.body else None
+    tags = (
+        {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}
+        if asked is not None
+        else {}
+    )
+    if tags:
+        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(call), tags)
+
+
+def _statements(call: Call) -> Iterator[Mapping[str, Any]]:
+    """Those of the policy in a call, each with what it must have."""
+    try:
+        policy = json.loads(call.body)
+    except ValueError:
+        policy = None
+    if not isinstance(policy, dict):
+        raise _malformed("Policies must be valid JSON and the first byte must be '{'")
+    if not policy.get("Statement"):
+        raise _malformed("Missing required field Statement")
+    for statement in _listed(policy["Statement"]):
+        if not isinstance(statement, dict):
+            raise _malformed("Statement is not a valid JSON object")
+        for names in REQUIRED:
+            if not any(statement.get(name) for name in names):
+                raise _malformed(f"Missing required field {names[0]}")
+        if statement["Effect"] not in ("Allow", "Deny"):
+            raise _malformed(f"Invalid effect: {statement['Effect']}")
+        yield statement
+
+
+def _for_this_bucket(call: Call) -> None:
+    name = re.escape(_bucket(call))
+    for statement in _statements(call):
+        if not all(re.fullmatch(r"\*|s3:.+", one) for one in _listed(statement.get("Action"))):
+            raise _malformed("Policy has invalid action")
+        if not all(re.fullmatch(rf"arn:aws:s3:::{name}(/.*)?", one) for one in _listed(statement.get("Resource"))):
+            raise _malformed("Policy has invalid resource")
+        principal = statement.get("Principal")
+        people = _listed(principal.get("AWS")) if isinstance(principal, dict) else [principal] if principal else []
+        if not all(_known(one) for one in people):
+            raise _malformed("Invalid principal in policy")
+
+
+def _known(person: str) -> bool:
+    """Somebody that can be named: of this account, only who is there."""
+    if person == "*" or re.fullmatch(r"\d{12}", person):
+        return True
+    told = PERSON.fullmatch(person)
+    if not told:
+        return False
+    if told[2] != DEFAULT_ACCOUNT_ID or told[1] == "sts" or told[3] == "root":
+        return True
+    iam = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"]
+    return person in {one.arn for one in (*iam.roles.values(), *iam.users.values())}
+
+
+def _denials(policy: bytes) -> bytes:
+    """What forbids everybody something at any time; moto takes every other statement for a ban, too."""
+    whole = json.loads(policy)
+    kept = [
+        one
+        for one in _listed(whole["Statement"])
+        if one["Effect"] == "Deny" and not one.get("Condition") and one.get("Principal") in ("*", {"AWS": "*"})
+    ]
+    return json.dumps({**whole, "Statement": kept}).encode()
+
+
+def _malformed(words: str) -> Refusal:
+    return Refusal("MalformedPolicy", words)
+
+
+def _bucket(call: Call) -> str:
+    return call.path.lstrip("/").partition("/")[0]
+
+
+def _buckets() -> Mapping[str, Any]:
+    buckets: Mapping[str, Any] = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets
+    return buckets
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,0 +1,61 @@
+"""Web ACLs: not on a balancer that is not ready, and none goes while something is behind it."""
+
+from __future__ import annotations
+
+from orderops.local.emulator import Emulator
+from orderops.local.strict.elbv2_balancers import provisioning
+from orderops.local.strict.interfaces import backend
+from orderops.local.strict.pace import Pace
+from orderops.local.wire import Call, Refusal
+
+BALANCER = ":loadbalancer/app/"
+
+
+def take_part(emulator: Emulator, _pace: Pace) -> None:
+    """Refuse what AWS refuses."""
+    emulator.on_before("wafv2", "CreateWebACL", _name_is_free)
+    emulator.on_before("wafv2", "AssociateWebACL", _ready)
+    emulator.on_before("wafv2", "DeleteWebACL", _unused)
+    emulator.on_before("wafv2", "PutLoggingConfiguration", _named_for_logs)
+
+
+def _name_is_free(call: Call) -> None:
+    if any(one.name == call.json.get("Name") for one in backend("wafv2", call.region).wacls.values()):
+        raise Refusal(
+            "WAFDuplicateItemException",
+            "AWS WAF couldn’t perform the operation because some resource in your request is a duplicate "
+            "of an existing one.",
+        )
+
+
+def _ready(call: Call) -> None:
+    arn = str(call.json.get("ResourceArn"))
+    balancer = backend("elbv2", call.region).load_balancers.get(arn)
+    if BALANCER in arn and (balancer is None or provisioning(balancer)):
+        raise Refusal(
+            "WAFUnavailableEntityException",
+            "AWS WAF couldn’t retrieve a resource that you specified in your request. Retry your request.",
+        )
+    for one in backend("wafv2", call.region).wacls.values():  # a resource has one ACL: the new one takes its place
+        if arn in one.associated_resources:
+            one.associated_resources.remove(arn)
+
+
+def _unused(call: Call) -> None:
+    for one in backend("wafv2", call.region).wacls.values():
+        if one.id == call.json.get("Id") and one.associated_resources:
+            raise Refusal(
+                "WAFAssociatedItemException",
+                "AWS WAF couldn’t perform the operation because your resource is being used by another resource "
+                "or it’s associated with another resource.",
+            )
+
+
+def _named_for_logs(call: Call) -> None:
+    for arn in call.json.get("LoggingConfiguration", {}).get("LogDestinationConfigs", ()):
+        if not str(arn).rpartition("/")[2].rpartition(":")[2].startswith("aws-waf-logs-"):
+            raise Refusal(
+                "WAFInvalidParameterException",
+                "Error reason: The ARN isn't valid. A valid ARN begins with arn: and includes other information "
+                f"separated by colons or slashes., field: LOG_DESTINATION, parameter: {arn}",
+            )

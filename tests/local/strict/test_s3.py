@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.strict.conftest import Client, Refused
+
+HOME = {"LocationConstraint": "ap-southeast-2"}
+EVERYTHING = ["arn:aws:s3:::our-bucket", "arn:aws:s3:::our-bucket/*"]
+TLS_ONLY = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": EVERYTHING,
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
+
+def put_policy(client: Client, *statements: Mapping[str, Any]) -> None:
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    client("s3").put_bucket_policy(Bucket="our-bucket", Policy=json.dumps(policy))
+
+
+def bucket(client: Client) -> None:
+    client("s3").create_bucket(Bucket="our-bucket", CreateBucketConfiguration=HOME)
+
+
+@pytest.mark.parametrize(
+    "name", ["Capitals", "under_score", "two..dots", "-first", "10.0.0.1", "xn--name", "a-s3alias"]
+)
+def test_a_name_that_no_bucket_can_have_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
+    moto("s3").create_bucket(Bucket=name, CreateBucketConfiguration=HOME)
+
+    with refused("InvalidBucketName"):
+        strict("s3").create_bucket(Bucket=name, CreateBucketConfiguration=HOME)
+
+
+def test_a_bucket_keeps_the_tags_of_the_call_that_makes_it(moto: Client, strict: Client, refused: Refused) -> None:
+    tags = [{"Key": "orderops:environment", "Value": "dev"}]
+    configuration = {**HOME, "Tags": tags}
+    moto("s3").create_bucket(Bucket="plain-bucket", CreateBucketConfiguration=configuration)
+    with refused("NoSuchTagSet"):
+        moto("s3").get_bucket_tagging(Bucket="plain-bucket")
+
+    strict("s3").create_bucket(Bucket="our-bucket", CreateBucketConfiguration=configuration)
+
+    assert strict("s3").get_bucket_tagging(Bucket="our-bucket")["TagSet"] == tags
+
+
+def test_a_policy_that_nobody_can_read_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+    bucket(moto)
+
+    with refused("MalformedPolicy"):
+        strict("s3").put_bucket_policy(Bucket="our-bucket", Policy="{")
+    strict("s3").put_object(Bucket="our-bucket", Key="a")
+
+    moto("s3").put_bucket_policy(Bucket="our-bucket", Policy="{")
+    with pytest.raises(ClientError):
+        moto("s3").get_object(Bucket="our-bucket", Key="a")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Effect": "allow"},
+        {"Principal": None},
+        {"Principal": {"AWS": "arn:aws:iam::123456789012:role/nobody"}},
+        {"Principal": {"AWS": "somebody"}},
+        {"Action": None},
+        {"Action": "sqs:SendMessage"},
+        {"Resource": None},
+        {"Resource": "arn:aws:s3:::another-bucket/*"},
+    ],
+    ids=str,
+)
+def test_a_statement_that_aws_does_not_take_is_refused(
+    moto: Client, strict: Client, refused: Refused, change: Mapping[str, Any]
+) -> None:
+    bucket(moto)
+    whole = {**TLS_ONLY, **change}
+    statement = {key: value for key, value in whole.items() if value is not None}
+    put_policy(moto, statement)
+
+    with refused("MalformedPolicy"):
+        put_policy(strict, statement)
+
+
+def test_what_a_policy_says_under_a_condition_forbids_nothing_else(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    bucket(moto)
+    put_policy(strict, TLS_ONLY, {**TLS_ONLY, "Effect": "Allow", "Principal": {"AWS": "123456789012"}})
+    put = {"Bucket": "our-bucket", "Key": "a"}
+    with pytest.raises(ClientError, match="403"):
+        moto("s3").put_object(**put)
+
+    strict("s3").put_object(**put)
+    assert strict("s3").get_object(**put)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert len(json.loads(strict("s3").get_bucket_policy(Bucket="our-bucket")["Policy"])["Statement"]) == 2
+
+    put_policy(strict, {key: value for key, value in TLS_ONLY.items() if key != "Condition"})
+    with pytest.raises(ClientError, match="403"):
+        strict("s3").put_object(**put)
