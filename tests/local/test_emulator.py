@@ -11,9 +11,9 @@ from local.laptop import Laptop, until
 
 def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop) -> None:
     with pytest.raises(ClientError) as refused:
-        laptop.client("cloudwatch").put_composite_alarm(AlarmName="any", AlarmRule="ALARM(a)")
+        laptop.client("cloudwatch").describe_alarm_history()
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
-    assert "PutCompositeAlarm" in refused.value.response["Error"]["Message"]
+    assert "DescribeAlarmHistory" in refused.value.response["Error"]["Message"]
 
     with pytest.raises(ClientError, match="DescribeVpcs is not emulated"):
         laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])

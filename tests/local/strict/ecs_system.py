@@ -19,6 +19,8 @@ class System:
     def __post_init__(self) -> None:
         ec2, elb, ecs = self.client("ec2"), self.client("elbv2"), self.client("ecs")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
         self.subnets = [
             ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")["Subnet"]
             for n, zone in enumerate("ab")

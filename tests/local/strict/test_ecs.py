@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.moto_api._internal import moto_api_backend
 
 from local.laptop import until
 from local.strict.conftest import Client, Refused
 from local.strict.ecs_system import System
+from orderops.local.memory import dump, recall
 
 
 @pytest.fixture
@@ -194,3 +197,17 @@ def test_a_task_of_its_own_ends_well(system: System) -> None:
 
     assert task()["containers"][0]["exitCode"] == 0
     assert task()["stopCode"] == "EssentialContainerExited"
+
+
+def test_services_on_paper_are_remembered(system: System, tmp_path: Path) -> None:
+    system.create(system.define())
+    until(system.steady)
+    state = tmp_path / "state"
+    state.write_bytes(dump(None))
+
+    moto_api_backend.reset()
+    assert system.client("ecs").list_clusters()["clusterArns"] == []
+    recall(state)
+
+    assert system.steady()
+    assert system.health() == ["healthy", "healthy"]
