@@ -57,7 +57,7 @@ def mend(emulator: Emulator) -> None:
         finally:
             bucket.policy = whole
 
-    emulator.on_before("s3", "PutBucketPolicy", lambda call: [*_statements(call)] and None)
+    emulator.on_before("s3", "PutBucketPolicy", _is_read)
     for action in ON_OBJECTS:
         emulator.instead["s3", action] = unconditional
 
@@ -68,14 +68,13 @@ def _name(call: Call) -> None:
 
 
 def _tag(call: Call, _answer: Answer) -> None:
-    asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body)) if call.body else None
-    tags = (
-        {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}
-        if asked is not None
-        else {}
-    )
-    if tags:
+    asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body or b"<Nothing/>"))
+    if tags := {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}:
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(call), tags)
+
+
+def _is_read(call: Call) -> None:
+    list(_statements(call))
 
 
 def _statements(call: Call) -> Iterator[Mapping[str, Any]]:

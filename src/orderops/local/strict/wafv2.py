@@ -23,7 +23,7 @@ def _name_is_free(call: Call) -> None:
     if any(one.name == call.json.get("Name") for one in backend("wafv2", call.region).wacls.values()):
         raise Refusal(
             "WAFDuplicateItemException",
-            "AWS WAF couldn’t perform the operation because some resource in your request is a duplicate "
+            "AWS WAF couldn't perform the operation because some resource in your request is a duplicate "
             "of an existing one.",
         )
 
@@ -34,7 +34,7 @@ def _ready(call: Call) -> None:
     if BALANCER in arn and (balancer is None or provisioning(balancer)):
         raise Refusal(
             "WAFUnavailableEntityException",
-            "AWS WAF couldn’t retrieve a resource that you specified in your request. Retry your request.",
+            "AWS WAF couldn't retrieve a resource that you specified in your request. Retry your request.",
         )
     for one in backend("wafv2", call.region).wacls.values():  # a resource has one ACL: the new one takes its place
         if arn in one.associated_resources:
@@ -46,8 +46,8 @@ def _unused(call: Call) -> None:
         if one.id == call.json.get("Id") and one.associated_resources:
             raise Refusal(
                 "WAFAssociatedItemException",
-                "AWS WAF couldn’t perform the operation because your resource is being used by another resource "
-                "or it’s associated with another resource.",
+                "AWS WAF couldn't perform the operation because your resource is being used by another resource "
+                "or it's associated with another resource.",
             )
 
 
