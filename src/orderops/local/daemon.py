@@ -57,7 +57,7 @@ class Daemon:
         from orderops.local.emulator import Emulator
         from orderops.local.memory import Memory
         from orderops.local.plane import Plane
-        from orderops.local.strict import make_strict
+        from orderops.local.strict import make_strict, mend
 
         models.install()
         self.place = place
@@ -66,8 +66,7 @@ class Daemon:
         self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
         self.plane = Plane(place, self.emulator, self.memory.touch)
         self.strict = not place.plain
-        if self.strict:
-            make_strict(self.emulator)
+        (make_strict if self.strict else mend)(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()
 
@@ -142,6 +141,7 @@ def _set_up_environment(region: str) -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
+        MOTO_ACM_VALIDATION_WAIT=str(2**31),  # certificates wait for their record
     )
 
 

@@ -34,6 +34,24 @@ ON_OBJECTS = (
     "PutObject",
     "UploadPart",
 )
+SETTINGS = ("Analytics", "IntelligentTiering", "Metrics")
+NOT_IN_MOTO = (
+    *(f"{verb}Bucket{what}Configuration" for what in SETTINGS for verb in ("Delete", "Get", "Put")),
+    *(f"ListBucket{what}Configurations" for what in SETTINGS),
+    *(f"{verb}BucketMetadata{what}Configuration" for what in ("", "Table") for verb in ("Create", "Delete", "Get")),
+    *(f"UpdateBucketMetadata{what}TableConfiguration" for what in ("Annotation", "Inventory", "Journal")),
+    *(f"{verb}Bucket{what}" for what in ("Abac", "RequestPayment") for verb in ("Get", "Put")),
+    *(f"{verb}ObjectAnnotation" for verb in ("Delete", "Get", "Put")),
+    "CreateSession",
+    "DeleteBucketInventoryConfiguration",
+    "GetObjectRetention",
+    "GetObjectTorrent",
+    "ListObjectAnnotations",
+    "RenameObject",
+    "UpdateObjectEncryption",
+    "WriteGetObjectResponse",
+)
+"""moto takes them for what the same path means without its query: a listing, an object, the making of a bucket."""
 REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
 
 
@@ -45,7 +63,7 @@ def take_part(emulator: Emulator, _pace: Pace) -> None:
 
 
 def mend(emulator: Emulator) -> None:
-    """Refuse a policy that moto could not read again, and ask no policy what moto does not understand of it."""
+    """Refuse what moto would take for something else, and read of a policy what moto understands."""
 
     def unconditional(call: Call) -> Answer | None:
         bucket = _buckets().get(_bucket(call))
@@ -58,6 +76,8 @@ def mend(emulator: Emulator) -> None:
             bucket.policy = whole
 
     emulator.on_before("s3", "PutBucketPolicy", _is_read)
+    for action in NOT_IN_MOTO:
+        emulator.on_before("s3", action, _unknown)
     for action in ON_OBJECTS:
         emulator.instead["s3", action] = unconditional
 
@@ -71,6 +91,10 @@ def _tag(call: Call, _answer: Answer) -> None:
     asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body or b"<Nothing/>"))
     if tags := {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}:
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(call), tags)
+
+
+def _unknown(call: Call) -> None:
+    raise Refusal("NotEmulated", f"{call.service} {call.action} is not emulated on the laptop")
 
 
 def _is_read(call: Call) -> None:
