@@ -48,7 +48,7 @@ class Emulator:
         self.after.setdefault((service, action), []).append(hook)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self._answer(environ)
+        answer = self.answer(environ)
         if environ["REQUEST_METHOD"] == "HEAD":  # Its length is that of what is not sent.
             start_response(f"{answer.status} .", answer.headers)
             return []
@@ -56,7 +56,8 @@ class Emulator:
         start_response(f"{answer.status} .", [*headers, ("Content-Length", str(len(answer.body)))])
         return [answer.body]
 
-    def _answer(self, environ: Environ) -> Answer:
+    def answer(self, environ: Environ) -> Answer:
+        """What AWS says to a request, refusals in the words of its protocol included."""
         if page := self.pages.get(environ.get("PATH_INFO", "")):
             return page(environ)
         call = Call(environ)
@@ -64,7 +65,7 @@ class Emulator:
             if (call.service, call.action) == ("sqs", "ReceiveMessage"):
                 return self._receive(call)
             with self.lock:
-                answer = self._decide(call)
+                answer = self.decide(call)
         except Refusal as refusal:
             return refused(call, refusal)
         except Exception as error:
@@ -74,7 +75,8 @@ class Emulator:
             self._tell(call)
         return answer
 
-    def _decide(self, call: Call) -> Answer:
+    def decide(self, call: Call) -> Answer:
+        """What is answered to a call, by whoever answers it; who asks holds the lock."""
         key = (call.service, call.action)
         if (instead := self.instead.get(key)) and (answer := instead(call)):
             return answer

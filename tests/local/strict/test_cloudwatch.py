@@ -8,6 +8,7 @@ import pytest
 
 from local.laptop import until
 from local.strict.conftest import Client, Refused
+from local.strict.ecs_system import System
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",
@@ -102,8 +103,9 @@ def test_the_tags_of_an_alarm_go_with_it(moto: Client, strict: Client) -> None:
 
 def test_a_composite_follows_its_rule(strict: Client) -> None:
     cloudwatch = strict("cloudwatch")
-    for name in ("errors", "latency"):
-        cloudwatch.put_metric_alarm(**{**ALARM, "AlarmName": name, "TreatMissingData": "notBreaching"})
+    for name, metric in {"errors": "Errors", "latency": "Latency"}.items():
+        settings = {"AlarmName": name, "MetricName": metric, "TreatMissingData": "notBreaching"}
+        cloudwatch.put_metric_alarm(**{**ALARM, **settings})
     cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule='ALARM("errors") AND NOT ALARM(latency)')
 
     told = cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])
@@ -112,7 +114,7 @@ def test_a_composite_follows_its_rule(strict: Client) -> None:
     assert told["MetricAlarms"] == cloudwatch.describe_alarms()["CompositeAlarms"] == []
     until(lambda: _composite(strict) == "OK")
     _measure(strict, 5)
-    until(lambda: _composite(strict) == "OK")
+    until(lambda: _composite(strict) == "ALARM")
 
 
 def test_the_child_of_a_composite_cannot_be_deleted(moto: Client, strict: Client, refused: Refused) -> None:
@@ -170,3 +172,28 @@ def _state(client: Client, name: str = "errors") -> str:
 def _composite(client: Client) -> str:
     told = client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
     return str(told[0]["StateValue"])
+
+
+def test_the_health_of_targets_and_the_tasks_of_services_appear_by_themselves(moto: Client, strict: Client) -> None:
+    system = System(strict)
+    system.listen()
+    system.create(system.define())
+    until(system.steady)
+    group = [
+        {"Name": "TargetGroup", "Value": system.arn.rpartition(":")[2]},
+        {"Name": "LoadBalancer", "Value": system.balancer.rpartition(":loadbalancer/")[2]},
+    ]
+    service = [{"Name": "ClusterName", "Value": "dev"}, {"Name": "ServiceName", "Value": "app"}]
+
+    def latest(client: Client, namespace: str, metric: str, dimensions: Any) -> list[float]:
+        window = {"StartTime": time.time() - 600, "EndTime": time.time() + 60, "Period": 3600}
+        told = client("cloudwatch").get_metric_statistics(
+            Namespace=namespace, MetricName=metric, Dimensions=dimensions, Statistics=["Maximum"], **window
+        )
+        return [point["Maximum"] for point in told["Datapoints"]]
+
+    assert latest(moto, "AWS/ApplicationELB", "HealthyHostCount", group) == []
+    assert latest(strict, "AWS/ApplicationELB", "HealthyHostCount", group) == [2.0]
+    assert latest(strict, "AWS/ApplicationELB", "UnHealthyHostCount", group) == [0.0]
+    assert latest(strict, "ECS/ContainerInsights", "RunningTaskCount", service) == [2.0]
+    assert latest(strict, "ECS/ContainerInsights", "DesiredTaskCount", service) == [2.0]

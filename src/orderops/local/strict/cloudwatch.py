@@ -10,8 +10,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator import Emulator
 from orderops.local.strict import cloudwatch_alarms as alarms
-from orderops.local.strict.cloudwatch_metrics import sample
+from orderops.local.strict.cloudwatch_metrics import queues, record
 from orderops.local.strict.cloudwatch_rules import BadRule, children
+from orderops.local.strict.cloudwatch_services import Asking
 from orderops.local.strict.logs import count_lines
 from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, Refusal, json_answer
@@ -31,7 +32,8 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
 
     def look(call: Call, _answer: Answer | None = None) -> None:
         count_lines(call.region)
-        sample(call.region)
+        asking = Asking(emulator, call)
+        record(call.region, [*queues(call.region), *asking.hosts(), *asking.tasks()])
         alarms.evaluate(call.region, pace.alarm)
 
     def put(call: Call) -> Answer:
