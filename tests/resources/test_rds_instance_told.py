@@ -308,6 +308,7 @@ def test_awss_word_says_whether_it_can_be_used(look: Look, status: str, state: S
             {"DBParameterGroups": [{"DBParameterGroupName": "x", "ParameterApplyStatus": "applying"}]},
             "applying the parameter group",
         ),
+        ({"PendingModifiedValues": {"Port": 5433}}, "changing the port"),
     ],
 )
 def test_what_aws_calls_available_and_is_not_is_waited_for(look: Look, told: dict[str, Any], status: str) -> None:

@@ -283,6 +283,8 @@ def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
         return State.PENDING, "changing the security groups"
     if any(each["ParameterApplyStatus"] == "applying" for each in raw.get("DBParameterGroups", ())):
         return State.PENDING, "applying the parameter group"
+    if "Port" in raw.get("PendingModifiedValues", {}):  # it waits for no window, and others are told the port
+        return State.PENDING, "changing the port"
     return State.READY, status
 
 

@@ -150,13 +150,13 @@ class Restores:
 
     def _backup(self, call: Call, instance: Any) -> dict[str, Any]:
         window = window_of(instance, self._pace)
-        state = "active" if _lives(instance) else "retained"
+        state = "retained" if not _lives(instance) else "active" if window else "creating"
         return {
             "DBInstanceArn": instance.db_instance_arn,
             "DBInstanceIdentifier": instance.db_instance_identifier,
             "DbiResourceId": instance.dbi_resource_id,
             "Region": call.region,
-            "Status": state if window else "creating",
+            "Status": state,
             "RestoreWindow": {"EarliestTime": window[0], "LatestTime": window[1]} if window else None,
             "AllocatedStorage": instance.allocated_storage,
             "BackupRetentionPeriod": instance.backup_retention_period,
