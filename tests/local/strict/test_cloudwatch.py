@@ -124,8 +124,9 @@ def test_the_child_of_a_composite_cannot_be_deleted(moto: Client, strict: Client
 
     with refused("ValidationError"):
         cloudwatch.delete_alarms(AlarmNames=["errors"])
+    cloudwatch.put_composite_alarm(AlarmName="never", AlarmRule="FALSE")
     with refused("ValidationError"):
-        cloudwatch.delete_alarms(AlarmNames=["errors", "both"])
+        cloudwatch.delete_alarms(AlarmNames=["never", "both"])
     cloudwatch.delete_alarms(AlarmNames=["both"])
     cloudwatch.delete_alarms(AlarmNames=["errors"])
 

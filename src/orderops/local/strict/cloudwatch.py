@@ -109,8 +109,8 @@ def _nobody_needs_them(call: Call) -> None:
     every = _backend(call).alarms
     going = set(call.json["AlarmNames"])
     composites = [name for name in going if name in every and every[name].rule is not None]
-    if len(composites) > 1 or (composites and len(going) > 1):
-        raise Refusal("ValidationError", "Only one composite alarm can be deleted in a call, and nothing beside it.")
+    if len(composites) > 1:
+        raise Refusal("ValidationError", "Only one composite alarm can be deleted in a call.")
     for other in every.values():
         if other.rule is not None and other.name not in going and (needed := going & children(other.rule)):
             raise Refusal(
