@@ -1,4 +1,4 @@
-"""AWS over HTTP that goes wrong on command: an emulator behind a counter that can cut, refuse, throttle and kill.
+"""AWS over HTTP that goes wrong on command: the strict emulator behind a counter that cuts, refuses, lags and kills.
 
 The client is whatever obeys AWS_ENDPOINT_URL, a process of its own included; every call is seen here before the
 emulator sees it, and a rule decides what becomes of it:
@@ -8,13 +8,18 @@ emulator sees it, and a rule decides what becomes of it:
         ...
         proxy.settle()
         assert proxy.changing[-1] == "ec2.CreateSubnet"
+
+What AWS is slow with is told by `pace` (databases, roles, names of queues …), what its reads have not heard of yet by
+`lag`, and how long every answer takes by `latency`, all in seconds.
 """
 
 from __future__ import annotations
 
 import random
 import socket
+import tempfile
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,12 +27,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 from moto.backends import get_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_api._internal import moto_api_backend
+from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
+from lagging import Lagging
+from orderops.local.emulator import Emulator
+from orderops.local.memory import dump, recall
+from orderops.local.strict import make_strict
+from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, Environ, Refusal, refused
 
 PING = "/is-anybody-there"
@@ -64,13 +76,25 @@ Rule = Callable[[Request], Fate | Refusal | Answer | None]
 class Proxy:
     """Keeps count; one call at a time goes through, since the emulator is not made for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.rule: Rule = passes
         self.requests: list[Request] = []
         self.url = ""
+        self.latency = 0.0
         self.connections = _Connections()
-        self._emulator = DomainDispatcherApplication(create_backend_app)
+        self._emulator = Emulator()
+        make_strict(self._emulator, pace)
+        self._lagging = Lagging()
         self._lock = threading.Lock()
+
+    @property
+    def lag(self) -> float:
+        """By how many seconds reads may lag behind what is there."""
+        return self._lagging.seconds
+
+    @lag.setter
+    def lag(self, seconds: float) -> None:
+        self._lagging = Lagging(seconds)
 
     @property
     def changing(self) -> list[str]:
@@ -83,12 +107,27 @@ class Proxy:
         self.requests.clear()
 
     def reset(self) -> None:
-        """An empty account."""
+        """An empty account, and nothing that goes wrong."""
         self.forget()
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset", method="POST"))
+        self.lag, self.latency = 0.0, 0.0
+        with self._lock:
+            moto_api_backend.reset()
+
+    def keep(self) -> bytes:
+        """The account as it is, to be brought back."""
+        with self._lock:
+            return dump(None)
+
+    def bring_back(self, kept: bytes) -> None:
+        """The account as it was, and nothing that goes wrong."""
+        self.reset()
+        with self._lock, tempfile.NamedTemporaryFile() as file:
+            Path(file.name).write_bytes(kept)
+            recall(Path(file.name))
 
     def later(self, seconds: float) -> None:
-        """Let time pass for what lies in S3, which tells by its own clock how old a lease is."""
+        """Let time pass: S3, which tells by its own clock how old a lease is, and reads that lag."""
+        self._lagging = Lagging(self.lag)
         for _, _, backend in get_backend("s3").iter_backends():
             for bucket in backend.buckets.values():
                 for key in bucket.keys.values():
@@ -103,35 +142,36 @@ class Proxy:
         if environ["PATH_INFO"] == PING:
             start_response("204 .", [])
             return []
-        call = Call(environ)
-        if not call.service:
-            return [b"".join(self._emulator(call.again(), start_response))]
+        time.sleep(self.latency)
         with self._lock:
-            return self._meet_fate(call, start_response)
+            return self._meet_fate(Call(environ), start_response)
 
     def _meet_fate(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(call.service, call.action, not call.reads)
         self.requests.append(request)
         fate = self.rule(request)
-        if fate is None:
-            return [b"".join(self._emulator(call.again(), start_response))]
-        if fate in (Fate.UNANSWERED, Fate.BROKEN):
-            b"".join(self._emulator(call.again(), lambda *_: None))
-            fate = INTERNAL_FAILURE if fate is Fate.BROKEN else fate
+        if fate in (None, Fate.UNANSWERED, Fate.BROKEN):
+            answer = self._lagging.answer(call, lambda: self._emulator.answer(call.again()))
+            fate = INTERNAL_FAILURE if fate is Fate.BROKEN else fate or answer
         if isinstance(fate, Refusal):
             fate = refused(call, fate)
         if isinstance(fate, Answer):
-            start_response(f"{fate.status} .", [*fate.headers, ("Content-Length", str(len(fate.body)))])
+            headers = [(name, value) for name, value in fate.headers if name.lower() != "content-length"]
+            length = dict(fate.headers).get("Content-Length") if call.method == "HEAD" else None
+            start_response(f"{fate.status} .", [*headers, ("Content-Length", length or str(len(fate.body)))])
             return [] if call.method == "HEAD" else [fate.body]
         with suppress(OSError):
             call.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError  # which the server takes for a client that went away
 
 
+QUICK = Pace()
+
+
 @contextmanager
-def served() -> Iterator[Proxy]:
+def served(pace: Pace = QUICK) -> Iterator[Proxy]:
     """A proxy on a free port of this machine, before an empty account."""
-    proxy = Proxy()
+    proxy = Proxy(pace)
     server = _Server("127.0.0.1", 0, proxy, handler=_Handler)
     server.connections = proxy.connections
     proxy.url = f"http://127.0.0.1:{server.port}"
