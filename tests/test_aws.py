@@ -230,6 +230,15 @@ def test_nobody_at_the_other_end_may_pass() -> None:
     assert (told.value.code, told.value.meaning) == ("Unreachable", Meaning.LATER)
 
 
+def test_a_name_without_an_address_is_named() -> None:
+    with pytest.raises(AwsError) as told:
+        Aws(REGION, endpoint_url="http://nowhere.invalid").once.sts.get_caller_identity()
+
+    assert (told.value.code, told.value.meaning) == ("Unreachable", Meaning.LATER)
+    assert told.value.means.startswith("nowhere.invalid has no address")
+    assert told.value.hint == "getent hosts nowhere.invalid"
+
+
 @pytest.mark.parametrize("answer", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS.keys())
 def test_an_answer_that_did_not_come_whole_is_lost(answer: bytes) -> None:
     with raw_server(answer) as url, pytest.raises(AwsError) as told:

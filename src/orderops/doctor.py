@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from orderops import call_log
 from orderops.aws import Aws
 from orderops.environment import Environment
 from orderops.errors import AwsError, OrderopsError
@@ -45,20 +47,29 @@ class Finding:
 
 def diagnose(environment: Environment, reach: Callable[[], Aws]) -> list[Finding]:
     """Look at the machine, then at the credentials, then at what they may read."""
-    findings = [_python(), _builder(environment), _session_plugin(environment)]
+    findings = [_python(), _log(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
         findings.append(_postgres())
     try:
         aws = reach()
         account = aws.account
     except OrderopsError as error:
-        return [*findings, Finding("credentials", False, error.message, error.hint)]
+        return [*findings, Finding("credentials", False, "; ".join(error.told), error.hint)]
     findings.append(_account(environment, aws, account))
     return [*findings, *_reads(aws)]
 
 
 def _python() -> Finding:
     return Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
+
+
+def _log() -> Finding:
+    """Whether the log of calls can be written; a run can do without."""
+    path = call_log.directory()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    good = there.is_dir() and os.access(there, os.W_OK)
+    hint = "name a folder that this user may write to: export ORDEROPS_LOG_DIRECTORY=DIR"
+    return Finding("log", good, str(path / "calls.log"), hint, needed=False)
 
 
 def _builder(environment: Environment) -> Finding:
@@ -99,6 +110,6 @@ def _reads(aws: Aws) -> Iterator[Finding]:
         try:
             getattr(getattr(aws, service), operation)(**params)
         except AwsError as error:
-            yield Finding(service, False, f"{error.code}: {error.text}", error.hint or f"allow {service}:{operation}")
+            yield Finding(service, False, "; ".join(error.told), error.hint)
         else:
             yield Finding(service, True, "readable")
