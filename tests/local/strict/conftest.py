@@ -18,6 +18,8 @@ from orderops.local.strict.pace import Pace
 
 from conftest import MODELS
 
+UNHURRIED = Pace(network=0.6, balancer=0.6, interfaces=0.6, changes=0.6)
+"""Long enough that a busy machine, too, sees what is pending."""
 Client = Callable[[str], Any]
 Refused = Callable[[str], AbstractContextManager[None]]
 
@@ -47,7 +49,7 @@ def plain_server() -> Iterator[Client]:
 @pytest.fixture(scope="package")
 def strict_server() -> Iterator[Client]:
     emulator = Emulator()
-    make_strict(emulator, Pace())
+    make_strict(emulator, UNHURRIED)
     with served(emulator) as client:
         yield client
 

@@ -30,10 +30,10 @@ class Pace:
     secret: float = 0.3
     """Until the name of a secret that was deleted without recovery is free."""
 
-    balancer: float = 0.3
+    balancer: float = 0.2
     """Until a load balancer is active."""
 
-    interfaces: float = 0.3
+    interfaces: float = 0.15
     """Until the network interfaces of a load balancer that is gone are given back."""
 
     alarm: float = 0.5
