@@ -126,6 +126,19 @@ def test_a_database_cannot_be_monitored_by_a_role_that_is_not_there(moto: Client
         )
 
 
+@pytest.mark.parametrize("case", [name for name in CONSUMERS if name.startswith("the policy")])
+def test_a_role_that_is_not_there_is_unknown_to(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+    code, _, use = CONSUMERS[case]
+    moto("sqs").create_queue(QueueName="orders")
+    moto("sns").create_topic(Name="orders")
+    moto("secretsmanager").create_secret(Name="orders", SecretString="-")
+    absent = "arn:aws:iam::123456789012:role/absent"
+    use(moto, absent)
+
+    with refused(code):
+        use(strict, absent)
+
+
 def test_a_cluster_waits_for_the_role_of_its_service(moto: Client, strict: Client) -> None:
     strict("iam").create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
     linked_role("ecs.amazonaws.com").known_from = time.time() + 3600

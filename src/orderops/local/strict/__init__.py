@@ -23,7 +23,6 @@ from orderops.local.strict import (
     kms,
     logs,
     rds,
-    rds_groups,
     route53,
     s3,
     secretsmanager,
@@ -39,7 +38,7 @@ AS_USUAL = Pace()
 MENDS: tuple[Callable[[Emulator], None], ...] = (
     ec2_descriptions.mend,
     elbv2_listeners.mend,
-    rds_groups.mend,
+    rds.mend,
     s3.mend,
 )
 PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.serialize import EC2Serializer, XFormedAttributePicker
 from moto.core.utils import get_service_model
 
@@ -101,13 +102,14 @@ def _scalable(call: Call) -> None:
 
 
 def _policy(call: Call) -> None:
-    if any(_unknown(arn) for arn in _roles_in(call)):
+    if any(role_by_arn(arn) is None or _unknown(arn) for arn in _roles_in(call)):
         raise POLICIES[call.service, call.action]
 
 
 def _roles_in(call: Call) -> Iterator[str]:
-    """The roles that are named anywhere in the call."""
-    yield from ROLE.findall(" ".join(call.form.values()) or call.body.decode())
+    """The roles of this account that are named anywhere in the call."""
+    found = ROLE.findall(" ".join(call.form.values()) or call.body.decode())
+    yield from (arn for arn in found if f"::{DEFAULT_ACCOUNT_ID}:" in arn)
 
 
 def _unknown(arn: str | None) -> bool:

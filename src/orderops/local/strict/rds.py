@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orderops.local.emulator import Emulator
-from orderops.local.strict import rds_groups
+from orderops.local.strict import rds_groups, rds_instances
 from orderops.local.strict.pace import Pace
 from orderops.local.strict.rds_changes import Changes
 from orderops.local.strict.rds_instances import Instances
@@ -16,3 +16,9 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     Changes(emulator, pace, instances)
     Restores(emulator, pace, instances)
     rds_groups.take_part(emulator)
+
+
+def mend(emulator: Emulator) -> None:
+    """Do what moto does wrong or not at all."""
+    rds_groups.mend(emulator)
+    rds_instances.mend(emulator)

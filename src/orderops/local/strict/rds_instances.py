@@ -17,6 +17,7 @@ from orderops.local.strict.rds_states import (
     identify,
     is_real,
     make_room,
+    new_resource_id,
     settle,
 )
 from orderops.local.strict.rds_words import answer_with, backend_of, given, told_true
@@ -29,6 +30,12 @@ LOOKING = ("DescribeDBInstances", "DescribeDBSnapshots", "StartDBInstance", "Cre
 GROUPS = ("DeleteDBSubnetGroup", "DeleteDBParameterGroup", "ModifyDBParameterGroup", "DeleteDBSnapshot")
 
 
+def mend(emulator: Emulator) -> None:
+    """Make an instance again within the minute, and give one the port that it is to have."""
+    emulator.on_before("rds", "CreateDBInstance", lambda call: make_room(backend_of(call), call.form[NAMED]))
+    emulator.on_after("rds", "ModifyDBInstance", _set_port)
+
+
 class Instances:
     """The life of instances, at a pace."""
 
@@ -39,7 +46,6 @@ class Instances:
         for action in SETTLED:
             emulator.on_before("rds", action, _needs_available)
         emulator.on_before("rds", "CreateDBInstance", refuse_new)
-        emulator.on_before("rds", "CreateDBInstance", lambda call: make_room(backend_of(call), call.form[NAMED]))
         emulator.on_after("rds", "CreateDBInstance", self._created)
         emulator.on_before("rds", "DeleteDBInstance", _refuse_deletion)
         emulator.on_after("rds", "DeleteDBInstance", self._deleted)
@@ -48,6 +54,8 @@ class Instances:
         emulator.on_after("rds", "StartDBInstance", self._started)
         emulator.on_before("rds", "CreateDBSnapshot", _refuse_snapshot)
         emulator.on_after("rds", "CreateDBSnapshot", self._snapshot_taken)
+        emulator.on_before("rds", "CreateDBInstanceReadReplica", _refuse_replica)
+        emulator.on_after("rds", "CreateDBInstanceReadReplica", self._copied)
         emulator.on_after("rds", "DescribeDBInstances", self._told)
 
     def one(self, call: Call, instance: Any) -> Answer:
@@ -70,6 +78,16 @@ class Instances:
             identify(backend_of(call), instance)
             self.is_made(instance)
         return self.one(call, instance)
+
+    def _copied(self, call: Call, answer: Answer) -> Answer:
+        """A replica; moto makes it of all that its source has, identity and states included."""
+        replica = backend_of(call).databases[call.form[NAMED]]
+        replica.dbi_resource_id = new_resource_id()
+        replica.db_instance_identifier = call.form[NAMED]
+        replica.pending_modified_values = {}
+        replica.backup_retention_period = 0
+        self.is_made(replica)
+        return self.one(call, replica)
 
     def _deleted(self, call: Call, answer: Answer) -> Answer | None:
         instance = call.environ["orderops.leaving"]
@@ -128,6 +146,13 @@ class Instances:
         return answer_with(call, {"DBInstances": seen, "Marker": marker[1] if marker else None})
 
 
+def _set_port(call: Call, answer: Answer) -> None:
+    if "DBPortNumber" in call.form:
+        backend_of(call).databases[call.form.get("NewDBInstanceIdentifier") or call.form[NAMED]].port = int(
+            call.form["DBPortNumber"]
+        )
+
+
 def _needs_available(call: Call) -> None:
     instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
     if instance and instance.status != AVAILABLE:
@@ -155,6 +180,22 @@ def _refuse_deletion(call: Call) -> None:
         raise Refusal("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     if final and instance.status not in (AVAILABLE, "storage-optimization"):
         _no_snapshot_of(instance)
+
+
+def _refuse_replica(call: Call) -> None:
+    backend = backend_of(call)
+    source = backend.databases.get(call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2])
+    if call.form[NAMED] in backend.databases:
+        raise Refusal("DBInstanceAlreadyExists", "DB instance already exists")
+    if source and not source.backup_retention_period:
+        raise Refusal("InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
+    if source and source.status != AVAILABLE:
+        raise Refusal("InvalidDBInstanceState", "Database instance is not in available state.")
+    if source and source.manage_master_user_password:
+        raise Refusal(
+            "InvalidDBInstanceState",
+            "A read replica can't be created of a DB instance whose master user password is in Secrets Manager.",
+        )
 
 
 def _refuse_snapshot(call: Call) -> None:

@@ -183,6 +183,28 @@ def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refuse
     taken(strict, "taken")
 
 
+def test_a_replica_wants_a_source_with_backups_and_its_own_password(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
+    managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
+    available(strict, "bare", BackupRetentionPeriod=0)
+    strict("rds").create_db_instance(DBInstanceIdentifier="managed", **managed, ManageMasterUserPassword=True)
+    settled(strict, "managed")
+    source = available(strict, "source")
+
+    for name in ("bare", "managed"):
+        with refused("InvalidDBInstanceState"):
+            strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier=name)
+    strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier="source")
+    assert told(strict, "copy")["DBInstanceStatus"] == "creating"
+    copy = settled(strict, "copy")
+
+    assert copy["DbiResourceId"] != source["DbiResourceId"]
+    assert copy["ReadReplicaSourceDBInstanceIdentifier"] == "source"
+    assert told(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
+    moto("rds").create_db_instance_read_replica(DBInstanceIdentifier="plain", SourceDBInstanceIdentifier="bare")
+
+
 def test_many_instances_come_in_pages(strict: Client) -> None:
     for n in range(23):
         strict("rds").create_db_instance(DBInstanceIdentifier=f"one-{n:02}", **SMALL)

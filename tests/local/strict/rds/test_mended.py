@@ -1,0 +1,58 @@
+"""What moto does wrong, mended also where nothing is strict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.strict.conftest import Client, served
+from local.strict.rds.things import SMALL, subnets, told
+from orderops.local.emulator import Emulator
+from orderops.local.strict import mend
+
+
+@pytest.fixture(scope="module")
+def mended() -> Iterator[Client]:
+    emulator = Emulator()
+    mend(emulator)
+    with served(emulator) as client:
+        yield client
+
+
+def test_a_changed_subnet_group_is_still_there(mended: Client) -> None:
+    _, ids = subnets(mended, "abc")
+    rds = mended("rds")
+    rds.create_db_subnet_group(DBSubnetGroupName="own", DBSubnetGroupDescription="-", SubnetIds=ids[:2])
+
+    rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids)
+
+    (group,) = rds.describe_db_subnet_groups(DBSubnetGroupName="own")["DBSubnetGroups"]
+    assert {each["SubnetIdentifier"] for each in group["Subnets"]} == set(ids)
+
+
+def test_parameters_can_be_reset(mended: Client) -> None:
+    rds = mended("rds")
+    rds.create_db_parameter_group(DBParameterGroupName="own", DBParameterGroupFamily="postgres16", Description="-")
+    one = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[{**one, "ParameterValue": "1"}])
+
+    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+
+    assert rds.describe_db_parameters(DBParameterGroupName="own", Source="user")["Parameters"] == []
+
+
+def test_an_instance_gets_another_port(mended: Client) -> None:
+    mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
+
+    mended("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543, ApplyImmediately=True)
+
+    assert told(mended, "db")["Endpoint"]["Port"] == 6543
+
+
+def test_an_instance_is_made_again_within_the_minute(mended: Client) -> None:
+    for _ in range(2):
+        mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
+        mended("rds").delete_db_instance(
+            DBInstanceIdentifier="db", SkipFinalSnapshot=True, DeleteAutomatedBackups=False
+        )
