@@ -82,6 +82,18 @@ def test_what_is_said_keeps_to_the_house_style(failure: Any) -> None:
     assert failure.means.startswith(("AWS", "EC2", "RDS")) or not failure.means[0].isupper()
 
 
+@pytest.mark.parametrize(
+    "text", ["", "words", "User: arn:aws:x is not authorized to perform: " * 400, "arn:aws:acm:" * 99]
+)
+def test_no_words_however_odd_keep_a_failure_from_being_told(text: str) -> None:
+    codes = {code for failure in CATALOGUE for code in failure.codes}
+
+    for code in sorted(codes):
+        for call in ("rds.create_db_instance", "s3.head_bucket", "ecs.run_task", "unknown.call"):
+            told = explain(Said(call, code, text))
+            assert told is None or (told.means and told.hint)
+
+
 def test_an_unknown_failure_is_not_explained() -> None:
     assert explain(Said("rds.create_db_instance", "NeverSeen", "a new thing")) is None
 

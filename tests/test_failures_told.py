@@ -222,7 +222,8 @@ MACHINE = {
         variables={"AWS_CONFIG_FILE": "broken-config"},
     ),
     "a program for credentials that is not there": Told(
-        ("hint:",), variables={"AWS_CONFIG_FILE": "absent-program", "AWS_PROFILE": "p"}
+        ("come from cannot be used: /nowhere/program", "grep -n credential_process"),
+        variables={"AWS_CONFIG_FILE": "absent-program", "AWS_PROFILE": "p"},
     ),
     "a program for credentials that fails": Told(
         ("the source of these credentials gives none", "aws sts get-caller-identity"),
@@ -235,8 +236,8 @@ MACHINE = {
     "an endpoint that is no URL": Told(
         ("AWS_ENDPOINT_URL is no URL", "unset AWS_ENDPOINT_URL"), variables={"AWS_ENDPOINT_URL": "localhost:5000"}
     ),
-    "an endpoint with half an address": Told(("hint:",), variables={"AWS_ENDPOINT_URL": "http://[::1"}),
-    "an endpoint with no host": Told(("hint:",), variables={"AWS_ENDPOINT_URL": "http://..x/"}),
+    "an endpoint with half an address": Told(("AWS_ENDPOINT_URL is no URL",), variables={"AWS_ENDPOINT_URL": "http://[::1"}),
+    "an endpoint with no host": Told(("AWS_ENDPOINT_URL is no URL",), variables={"AWS_ENDPOINT_URL": "http://..x/"}),
     "an endpoint where nobody listens": Told(
         ("nothing listens at http://127.0.0.1:1/", "orderops local status"),
         variables={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
@@ -249,7 +250,10 @@ MACHINE = {
     "a proxy that is not there": Told(
         ("the proxy cannot be used", "env | grep -i _proxy"), variables={"HTTP_PROXY": "http://127.0.0.1:1"}
     ),
-    "a region that is none": Told(("hint:",), ("infra", "plan", "--env", "odd", "--environments", "odd-region")),
+    "a region that is none": Told(
+        ("sydney!", "an AWS region such as ap-southeast-2"),
+        ("infra", "plan", "--env", "odd", "--environments", "odd-region"),
+    ),
     "an account that is another one's": Told(
         ("these credentials open account 123456789012", "AWS_PROFILE=NAME"),
         ("infra", "plan", "--env", "odd", "--environments", "odd-account"),

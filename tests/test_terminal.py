@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from orderops import terminal
 from orderops.engine import Action, Step
-from orderops.errors import OrderopsError, ReplacementRequired, Unfinished
+from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
 from orderops.resource import Effect
 from orderops.terminal_progress import Progress
 
@@ -44,6 +45,53 @@ def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]
         "error: 3 steps stopped; 4 more wait for them; the rest is done",
         " hint: after that, the same command goes on from here",
     ]
+
+
+EXPIRED = "The security token included in the request is expired"
+
+
+def expired(call: str) -> AwsError:
+    return AwsError(call, "ExpiredToken", EXPIRED, Meaning.NO, means="the credentials ran out", hint="aws sso login")
+
+
+def test_what_a_failure_means_comes_first_and_the_words_of_aws_below(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_refusal(expired("sts.get_caller_identity"))
+
+    assert capsys.readouterr().err.splitlines() == [
+        "error: the credentials ran out",
+        f"       sts.get_caller_identity: ExpiredToken: {EXPIRED}",
+        " hint: aws sso login",
+    ]
+
+
+def test_what_aws_said_alike_to_several_steps_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {address: expired("sqs.create_queue") for address in ("thing/b", "thing/a")}
+
+    terminal.show_unfinished(Unfinished(steps, 0))
+
+    assert capsys.readouterr().err.splitlines()[:4] == [
+        "x thing/a: the credentials ran out",
+        "x thing/b: the credentials ran out",
+        f"    sqs.create_queue: ExpiredToken: {EXPIRED}",
+        "    hint: aws sso login",
+    ]
+
+
+def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_stays_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(
+        terminal, "err", Console(file=written, force_terminal=True, no_color=True, soft_wrap=True, width=40)
+    )
+    refused = AwsError("sqs.create_queue", "OverLimit", "so many that it is too many", Meaning.NO, means="it " * 20)
+
+    terminal.show_refusal(refused)
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", written.getvalue()).splitlines()
+    assert lines[0] == "error: it it it it it it it it it it it"
+    assert all(line.startswith("       ") and len(line) <= 40 for line in lines[1:])
+    assert "sqs.create_queue:" in lines[2]
 
 
 def test_a_plan_that_could_not_look_does_not_claim_to_have_done_the_rest(capsys: pytest.CaptureFixture[str]) -> None:

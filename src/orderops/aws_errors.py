@@ -71,7 +71,7 @@ def understood(sent: Sent, error: Exception) -> AwsError | None:
             return refusal(sent, "LostAnswer", str(error).partition("\n")[0], Meaning.LOST)
         case RuntimeError() if "still expired" in str(error):
             return refusal(sent, "ExpiredToken", str(error), Meaning.NO)
-        case ValueError() if "endpoint" in str(error).lower():
+        case ValueError() if re.search(r"endpoint|\bURL\b", str(error)):
             return refusal(sent, "InvalidEndpoint", str(error), Meaning.NO)
         case KeyError() | IndexError():  # what botocore's parsers stumble over
             text = f"not an answer of AWS ({type(error).__name__}: {error})"

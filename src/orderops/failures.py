@@ -5,6 +5,7 @@ The entries stand in the modules `failures_*`, by what they are about; the first
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from orderops.failures_denied import FAILURES as DENIED
@@ -31,5 +32,6 @@ def explain(said: Said) -> Explanation | None:
     for failure in CATALOGUE:
         values = failure.told(said)
         if values is not None:
-            return Explanation(failure.name, failure.means.format_map(values), failure.hint.format_map(values))
+            words = defaultdict(lambda: "…", values)
+            return Explanation(failure.name, failure.means.format_map(words), failure.hint.format_map(words))
     return None

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 Values = dict[str, str]
+LONGEST = 4000
+"""Characters of a text that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Failure:
             return None
         if (self.given and self.given not in said.params) or not re.match(self.calls, said.call):
             return None
-        found = self._pattern.search(said.text)
+        found = self._pattern.search(said.text[:LONGEST])
         if found is None:
             return None
         groups = {key: value for key, value in found.groupdict().items() if value}

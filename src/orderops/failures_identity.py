@@ -81,6 +81,13 @@ FAILURES = (
         "what it says by itself: aws sts get-caller-identity --debug 2>&1 | tail -n 20",
     ),
     Failure(
+        "credentials-program",
+        codes("FileNotFoundError", "PermissionError", "NotADirectoryError"),
+        "a file that these credentials come from cannot be used: {path}",
+        "which program and files are meant: grep -n credential_process ${{AWS_CONFIG_FILE:-~/.aws/config}}",
+        words=r"^(?!.*(CA certificate bundle|\.(?:pem|crt)\b)).*?'(?P<path>[^']+)'",
+    ),
+    Failure(
         "second-factor",
         codes("RefreshWithMFAUnsupportedError"),
         "this profile asks for a second factor, which nobody can type here",

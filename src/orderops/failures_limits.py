@@ -97,7 +97,7 @@ FAILURES = (
         "the subnet {subnet} has no free addresses left",
         "how many each has: aws ec2 describe-subnets --region {region} --filters Name=subnet-id,Values={subnet} "
         "--query 'Subnets[].[SubnetId,CidrBlock,AvailableIpAddressCount]' --output text; then end what holds them",
-        words=r"(?=.*(not enough|insufficient|free)).*?(?P<subnet>subnet-\w+)",
+        words=r"^(?=.*(not enough|insufficient|free))(?:.*?(?P<subnet>subnet-\w+))?",
     ),
     Failure(
         "addresses-gone",

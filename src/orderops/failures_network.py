@@ -9,6 +9,7 @@ NO_NAME = r"name or service not known|nodename nor servname|name resolution|geta
 REFUSED = r"connection refused|actively refused"
 SLOW = r"timed? ?out"
 PROXY = r"proxy"
+BUNDLE = r"no such file or directory$|CA certificate bundle|\.(pem|crt)\b"
 NOT_AWS = r"not an answer of AWS|does not speak as AWS"
 INSIDE = codes(
     "InternalFailure",
@@ -86,14 +87,14 @@ FAILURES = (
         codes("SSLError"),
         "the certificate of what answered is not one of AWS's",
         "behind a proxy with a certificate of its own, name that: export AWS_CA_BUNDLE=/path/to/ca.pem",
-        words=r"^(?!.*(no such file|CA certificate bundle|could not find))",
+        words=rf"^(?!.*({BUNDLE}))",
     ),
     Failure(
         "ca-bundle-missing",
         codes("SSLError", "OSError", "FileNotFoundError"),
         "the file of certificates that is named cannot be read",
         "is it there? ls -l $AWS_CA_BUNDLE $REQUESTS_CA_BUNDLE; or do without: unset AWS_CA_BUNDLE REQUESTS_CA_BUNDLE",
-        words=r"no such file|CA certificate bundle|could not find",
+        words=rf"{BUNDLE}",
     ),
     Failure(
         "endpoint-malformed",

@@ -268,8 +268,8 @@ def _explain(lead: str, text: str, *, indent: int) -> None:
         err.print((lead or space) + escape(text))
         return
     width = Text.from_markup(lead).cell_len if lead else indent
-    lines = textwrap.wrap(text, err.width, initial_indent="x" * width, subsequent_indent=space, break_long_words=False)
-    for place, line in enumerate(lines):
+    fold = textwrap.TextWrapper(err.width, "x" * width, space, break_long_words=False, break_on_hyphens=False)
+    for place, line in enumerate(fold.wrap(text)):
         err.print(((lead or space) if place == 0 else space) + escape(line[width:] if place == 0 else line[indent:]))
 
 
