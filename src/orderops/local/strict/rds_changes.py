@@ -103,9 +103,10 @@ class Changes:
         if instance.db_parameter_group_name != call.environ["orderops.parameter_group"]:
             instance.parameter_apply_status = "applying"
         now = told_true(call, "ApplyImmediately")
-        instance.applying = [key for key in pending if now or key in AT_ONCE]
-        if (instance.applying or call.environ["orderops.passing"]) and instance.status != "stopped":
-            self._set_out(backend, instance, call.environ["orderops.passing"])
+        before, passing = instance.__dict__.get("applying", []), call.environ["orderops.passing"]
+        instance.applying = [key for key in pending if now or key in AT_ONCE or key in before]
+        if (set(instance.applying) - set(before) or passing) and instance.status != "stopped":
+            self._set_out(backend, instance, passing)
         return self._instances.one(call, instance)
 
     def _set_out(self, backend: Any, instance: Any, passing: list[str]) -> None:

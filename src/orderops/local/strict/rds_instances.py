@@ -24,10 +24,24 @@ from orderops.local.strict.rds_words import answer_with, backend_of, given, told
 from orderops.local.wire import Answer, Call, Refusal
 
 NAMED = "DBInstanceIdentifier"
-SETTLED = ("RebootDBInstance", "StopDBInstance")
-ANSWERED = ("CreateDBInstance", "ModifyDBInstance", "DeleteDBInstance", "RebootDBInstance")
-LOOKING = ("DescribeDBInstances", "DescribeDBSnapshots", "StartDBInstance", "CreateDBInstanceReadReplica")
-GROUPS = ("DeleteDBSubnetGroup", "DeleteDBParameterGroup", "ModifyDBParameterGroup", "DeleteDBSnapshot")
+NEED_AVAILABLE = ("RebootDBInstance", "StopDBInstance")
+LOOKING = (
+    "CreateDBInstance",
+    "CreateDBInstanceReadReplica",
+    "CreateDBSnapshot",
+    "DeleteDBInstance",
+    "DeleteDBParameterGroup",
+    "DeleteDBSnapshot",
+    "DeleteDBSubnetGroup",
+    "DescribeDBInstances",
+    "DescribeDBSnapshots",
+    "ModifyDBInstance",
+    "ModifyDBParameterGroup",
+    "RebootDBInstance",
+    "StartDBInstance",
+    "StopDBInstance",
+)
+"""The calls before which everything becomes what it has become meanwhile."""
 
 
 def mend(emulator: Emulator) -> None:
@@ -41,9 +55,9 @@ class Instances:
 
     def __init__(self, emulator: Emulator, pace: Pace) -> None:
         self._pace = pace
-        for action in {*SETTLED, *ANSWERED, *LOOKING, *GROUPS, "CreateDBSnapshot", "StopDBInstance"}:
+        for action in LOOKING:
             emulator.on_before("rds", action, lambda call: settle(backend_of(call)))
-        for action in SETTLED:
+        for action in NEED_AVAILABLE:
             emulator.on_before("rds", action, _needs_available)
         emulator.on_before("rds", "CreateDBInstance", refuse_new)
         emulator.on_after("rds", "CreateDBInstance", self._created)

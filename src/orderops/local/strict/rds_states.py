@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore import xform_name
 from moto.rds.models import DBParameterGroup
 
 from orderops.local.strict.pace import Pace
@@ -22,7 +21,22 @@ AVAILABLE = "available"
 OPTIMIZING = "storage-optimization"
 USABLE = (AVAILABLE, OPTIMIZING)
 GONE = "gone"
-ATTRIBUTES = {"IAMDatabaseAuthenticationEnabled": "enable_iam_database_authentication"}
+ATTRIBUTES = {
+    "AllocatedStorage": "allocated_storage",
+    "BackupRetentionPeriod": "backup_retention_period",
+    "CACertificateIdentifier": "ca_certificate_identifier",
+    "DBInstanceClass": "db_instance_class",
+    "DBInstanceIdentifier": "db_instance_identifier",
+    "DBSubnetGroupName": "db_subnet_group_name",
+    "EngineVersion": "engine_version",
+    "IAMDatabaseAuthenticationEnabled": "enable_iam_database_authentication",
+    "Iops": "iops",
+    "MultiAZ": "multi_az",
+    "Port": "port",
+    "StorageThroughput": "storage_throughput",
+    "StorageType": "storage_type",
+}
+"""PendingModifiedValues, and where moto keeps them."""
 
 Stages = list[tuple[float, str]]
 
@@ -74,7 +88,7 @@ def current(instance: Any, key: str) -> Any:
     if key == "DBSubnetGroupName":
         group = getattr(instance, "db_subnet_group", None)
         return group.name if group else None
-    return getattr(instance, ATTRIBUTES.get(key) or xform_name(key), None)
+    return getattr(instance, ATTRIBUTES[key], None)
 
 
 def apply_pending(backend: Any, instance: Any) -> None:
@@ -84,7 +98,7 @@ def apply_pending(backend: Any, instance: Any) -> None:
         if key == "DBInstanceIdentifier":
             _rename(backend, instance, value)
         else:
-            setattr(instance, ATTRIBUTES.get(key) or xform_name(key), value)
+            setattr(instance, ATTRIBUTES[key], value)
     if instance.__dict__.get("parameter_apply_status") == "applying":
         instance.parameter_apply_status = "pending-reboot"
 
@@ -96,14 +110,17 @@ def new_resource_id() -> str:
 
 def identify(backend: Any, instance: Any) -> None:
     """Give a new instance, and the first snapshot that moto took of it, an identity of its own."""
+    before = (instance.db_instance_identifier, instance.dbi_resource_id)
     instance.dbi_resource_id = new_resource_id()
     for snapshot in backend.database_snapshots.values():
-        if snapshot.db_instance_identifier == instance.db_instance_identifier and snapshot.snapshot_type == "automated":
+        if (snapshot.db_instance_identifier, snapshot.dbi_resource_id) == before:
             snapshot.dbi_resource_id = snapshot.database.dbi_resource_id = instance.dbi_resource_id
 
 
 def make_room(backend: Any, name: str) -> None:
     """Let the first snapshot of a new instance have its name: moto makes it of the minute, and one may have it."""
+    if name in backend.databases:
+        return
     for taken, snapshot in list(backend.database_snapshots.items()):
         if snapshot.snapshot_type == "automated" and taken.startswith(f"rds:{name.lower()}-"):
             backend.database_snapshots.pop(taken)

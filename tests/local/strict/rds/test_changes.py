@@ -41,6 +41,18 @@ def test_a_pending_change_is_taken_back_with_the_old_value(strict: Client) -> No
     assert told(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
 
 
+def test_another_change_does_not_stop_one_under_way(strict: Client) -> None:
+    rds = strict("rds")
+    available(strict, "db")
+    rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", ApplyImmediately=True)
+
+    rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True)
+
+    found = settled(strict, "db")
+    assert (found["DBInstanceClass"], found["MultiAZ"]) == ("db.t3.small", False)
+    assert found["PendingModifiedValues"] == {"MultiAZ": True}
+
+
 def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBPortNumber=6543)

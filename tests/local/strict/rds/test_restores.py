@@ -211,6 +211,8 @@ def test_a_deleted_instance_is_restored_from_the_backups_it_left(strict: Client,
     )
 
     assert settled(strict, "source")["DbiResourceId"] != resource
+    kept = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
+    assert [each["Status"] for each in kept] == ["retained"]
 
 
 def test_backups_go_with_the_instance_unless_they_are_kept(strict: Client) -> None:
