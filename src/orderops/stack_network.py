@@ -34,6 +34,7 @@ class Network:
     public: tuple[Ec2Subnet, ...]
     private: tuple[Ec2Subnet, ...]
     isolated: tuple[Ec2Subnet, ...]
+    gateway: Ec2InternetGateway
     rest: tuple[Resource, ...]
 
 
@@ -73,9 +74,8 @@ def network_of(environment: Environment) -> Network:
         ),
         Ec2RouteTable(f"{prefix}-isolated", vpc, isolated),
     ]
-    return Network(
-        vpc, public, private, isolated, (gateway, *addresses, *nats, *tables, *flow_log_of(environment, vpc))
-    )
+    rest = (gateway, *addresses, *nats, *tables, *flow_log_of(environment, vpc))
+    return Network(vpc, public, private, isolated, gateway, rest)
 
 
 def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
@@ -113,6 +113,7 @@ def balancer_of(
         f"{environment.prefix}-balancer",
         subnets=network.public,
         security_groups=(entrance,),
+        gateway=network.gateway,
         access_logs=bucket,
         idle_timeout=declared.idle_timeout_seconds,
         deletion_protection=declared.deletion_protection,

@@ -13,8 +13,11 @@ from orderops.claim import Claim
 from orderops.engine import Action
 from orderops.errors import Unfinished
 from orderops.resource import Effect, State
+from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.teardown import needed_kinds
 
 from contract import Up, keeps_its_promises
 from declared import BALANCER, BUCKET, SUBNETS, VPC
@@ -25,6 +28,13 @@ LOGGED = replace(BALANCER, access_logs=BUCKET)
 
 def test_keeps_its_promises(aws: Aws, up: Up) -> None:
     keeps_its_promises(BALANCER, aws, up, idle_timeout=120)
+
+
+def test_a_balancer_comes_after_the_way_to_the_internet_and_goes_before_it() -> None:
+    gateway = Ec2InternetGateway("orderops-dev-internet", VPC)
+
+    assert gateway in replace(BALANCER, gateway=gateway).needs()
+    assert Ec2InternetGateway in needed_kinds(Elbv2LoadBalancer)
 
 
 def test_its_attributes_are_as_asked(aws: Aws, up: Up) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.s3_bucket import S3Bucket
@@ -25,10 +26,14 @@ DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS
 
 @dataclass(frozen=True, eq=False)
 class Elbv2LoadBalancer(Resource):
-    """Faces the internet from public subnets in at least two zones; `idle_timeout` is in seconds."""
+    """Faces the internet from public subnets in at least two zones; `idle_timeout` is in seconds.
+
+    AWS makes none before `gateway` is attached to the VPC, and detaches no gateway before its addresses are gone.
+    """
 
     subnets: tuple[Ec2Subnet, ...]
     security_groups: tuple[Ec2SecurityGroup, ...]
+    gateway: Ec2InternetGateway | None = None
     access_logs: S3Bucket | None = None
     idle_timeout: int = 60
     deletion_protection: bool = False

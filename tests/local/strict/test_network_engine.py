@@ -1,0 +1,86 @@
+"""The engine makes the network of an environment and takes it down, in an order that AWS takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.strict.conftest import Client
+from orderops.aws import Aws
+from orderops.engine import Action, reconcile
+from orderops.environment import load_environment
+from orderops.resource import Resource
+from orderops.stack_network import balancer_of, entrance_group_of, network_of
+from orderops.survey import Survey
+from orderops.teardown import destroy
+
+from conftest import MODELS, with_needs
+
+ENVIRONMENTS = Path(__file__).parents[3] / "environments"
+
+
+@pytest.fixture
+def refusals() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def aws(strict: Client, refusals: Counter[str]) -> Aws:
+    session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
+    session._session.register_component("data_loader", MODELS)
+
+    def note(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        for error in [parsed["Error"]] if "Error" in parsed else []:
+            refusals[f"{model.name} {error['Code']}"] += 1
+
+    session.events.register("after-call", note)
+    return Aws("ap-southeast-2", endpoint_url=strict("sts").meta.endpoint_url, session=session)
+
+
+@pytest.fixture
+def declared() -> list[Resource]:
+    environment = load_environment("dev", ENVIRONMENTS)
+    network = network_of(environment)
+    balancer, bucket = balancer_of(environment, network, entrance_group_of(environment, network), "123456789012")
+    return with_needs([balancer, bucket, *network.rest])
+
+
+def survey(aws: Aws, declared: list[Resource]) -> Survey:
+    return Survey(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+
+
+def test_a_network_with_a_balancer_comes_stays_and_goes(
+    aws: Aws, declared: list[Resource], refusals: Counter[str]
+) -> None:
+    assert {step.action for step in reconcile(declared, survey(aws, declared))} == {Action.CREATE}
+    assert {step.action for step in reconcile(declared, survey(aws, declared))} == {Action.NO_OP}
+    assert refusals.keys() <= MADE
+
+    refusals.clear()
+    look = survey(aws, declared)
+    assert {step.action for step in destroy(look.owned(), look)} == {Action.DELETE}
+
+    look = survey(aws, declared)
+    assert list(look.owned()) == []
+    assert refusals.keys() <= GONE
+
+
+MADE = {
+    "GetBucketTagging NoSuchTagSet",
+    "GetPublicAccessBlock NoSuchPublicAccessBlockConfiguration",
+    "GetBucketEncryption ServerSideEncryptionConfigurationNotFoundError",
+    "GetBucketLifecycleConfiguration NoSuchLifecycleConfiguration",
+    "GetBucketPolicy NoSuchBucketPolicy",
+}
+"""What is said of a bucket before its settings are there; nothing that the order of things could have spared."""
+GONE = {
+    "DeleteSecurityGroup DependencyViolation",
+    "DeleteSubnet DependencyViolation",
+    "DetachInternetGateway DependencyViolation",
+    "GetRole NoSuchEntity",
+}
+"""What no order spares: the interfaces of a balancer outlive it."""
