@@ -20,9 +20,12 @@ def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop)
 
 
 def test_restoring_is_refused_rather_than_an_empty_database(laptop: Laptop) -> None:
+    source = laptop.create_database(BackupRetentionPeriod=1)["DBInstanceIdentifier"]
+    until(lambda: "LatestRestorableTime" in laptop.database(source), what="a backup")
+
     with pytest.raises(ClientError) as refused:
         laptop.client("rds").restore_db_instance_to_point_in_time(
-            SourceDBInstanceIdentifier="a", TargetDBInstanceIdentifier="b", UseLatestRestorableTime=True
+            SourceDBInstanceIdentifier=source, TargetDBInstanceIdentifier="b", UseLatestRestorableTime=True
         )
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -32,8 +33,10 @@ def test_a_killed_environment_comes_back_with_its_data_its_tasks_and_its_address
         Bucket="orderops-records", CreateBucketConfiguration={"LocationConstraint": Laptop.region}
     )
     laptop.client("s3").put_object(Bucket="orderops-records", Key="lease", Body=b"mine")
-    trust = '{"Version":"2012-10-17","Statement":[]}'
-    laptop.client("iam").create_role(RoleName="tasks", AssumeRolePolicyDocument=trust)
+    trust = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    laptop.client("iam").create_role(
+        RoleName="tasks", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
     managed = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
     laptop.client("iam").attach_role_policy(RoleName="tasks", PolicyArn=managed)
     key = laptop.client("kms").create_key()["KeyMetadata"]["KeyId"]
@@ -169,7 +172,7 @@ def test_status_tells_what_runs_with_stable_keys(laptop: Laptop, capfd: pytest.C
 
     status = laptop.status()
 
-    assert set(status) == {"running", "aws_endpoint", "data_directory", "databases", "services"}
+    assert set(status) == {"running", "aws_endpoint", "strict", "data_directory", "databases", "services"}
     assert (status["running"], status["aws_endpoint"]) == (True, laptop.endpoint.url)
     assert set(status["databases"][name]) == {"host", "port", "state"}
     assert local.psql(name, ["-Atc", "SELECT 40 + 2"], laptop.directory) == 0
