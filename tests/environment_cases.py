@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,17 @@ SERVICE = "[services.orders]\n"
 
 
 def declare(folder: Path, text: str, name: str = "dev") -> Environment:
-    """Write an environment file and load it."""
-    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    """Write an environment file, with the table it must have, and load it."""
+    (folder / f"{name}.toml").write_text(with_database(text), encoding="utf-8")
     return load_environment(name, folder)
+
+
+def with_database(text: str) -> str:
+    """The text with [database] behind it, where that can be said and is not."""
+    try:
+        return text if "database" in tomllib.loads(text) else f"{text}\n[database]\n"
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def refusal(folder: Path, text: str, name: str = "dev") -> list[str]:
@@ -168,7 +177,7 @@ MISTAKES = {
         [
             "1: protected: false: allowed is true, the environment is named prod",
             "1: balancer.deletion_protection: false: allowed is true, the environment is protected",
-            "1: database.deletion_protection: false: allowed is true, the environment is protected",
+            "3: database.deletion_protection: false: allowed is true, the environment is protected",
         ],
     ),
 }

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from environment_cases import MISTAKES, SERVICE, SERVICE_MISTAKES, declare, refusal
-from orderops.environment import Environment, Network, Service, environment_names, load_environment
+from orderops.environment import Database, Environment, Network, Service, environment_names, load_environment
 from orderops.errors import UsageError
 
 SHIPPED = Path(__file__).parents[1] / "environments"
@@ -83,11 +83,11 @@ def test_no_two_shipped_networks_overlap() -> None:
 
 
 def test_a_file_says_only_what_is_different(folder: Path) -> None:
-    assert declare(folder, SERVICE) == Environment(name="dev", services={"orders": Service()})
+    assert declare(folder, SERVICE) == Environment(name="dev", database=Database(), services={"orders": Service()})
 
 
 def test_every_default_may_also_be_said() -> None:
-    told = Environment(name="dev", services={"orders": Service()})
+    told = Environment(name="dev", database=Database(), services={"orders": Service()})
 
     assert Environment.model_validate(told.model_dump()) == told
 
@@ -176,6 +176,22 @@ def test_a_mistake_in_a_service_is_told_with_its_line_value_and_what_is_allowed(
     folder: Path, text: str, expected: list[str]
 ) -> None:
     check(folder, SERVICE + text, expected, "dev")
+
+
+def test_a_file_without_its_database_is_refused_and_says_what_that_means(folder: Path) -> None:
+    (folder / "dev.toml").write_text(SERVICE)
+
+    with pytest.raises(UsageError) as refused:
+        load_environment("dev", folder)
+
+    assert refused.value.message == (
+        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance, a table [database], empty for the "
+        "defaults; one that is there stays as it is"
+    )
+    assert refused.value.hint.splitlines()[1:] == [
+        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        "orderops down --env dev --only rds-instance/orderops-dev-database --confirm orderops-dev-database"
+    ]
 
 
 def test_a_file_without_a_service_is_refused(folder: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:
 
 def test_a_file_of_another_system_is_read(folder: Path) -> None:
     declare(folder, SERVICE)
-    (folder / "dev.toml").write_bytes(b"\xef\xbb\xbf[services.orders]\r\ncpu = 512\r\nmemory = 1024\r\n")
+    (folder / "dev.toml").write_bytes(b"\xef\xbb\xbf[database]\r\n[services.orders]\r\ncpu = 512\r\nmemory = 1024\r\n")
 
     assert load_environment("dev").services["orders"].cpu == 512
 
@@ -66,7 +66,18 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
         load_environment("qa")
 
 
-@pytest.mark.parametrize("name", ["qa", "", "../environments/dev", "dev.toml"])
+def test_the_file_of_an_environment_that_is_not_there_may_be_in_git() -> None:
+    with pytest.raises(UsageError) as refused:
+        load_environment("qa", SHIPPED)
+
+    file = SHIPPED / "qa.toml"
+    assert refused.value.hint.splitlines() == [
+        "environments here: dev, local, prod, staging",
+        f"if its file was deleted or renamed: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
+    ]
+
+
+@pytest.mark.parametrize("name", ["stagin", "", "../environments/dev", "dev.toml"])
 def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         load_environment(name, SHIPPED)

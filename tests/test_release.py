@@ -36,7 +36,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def environment(tmp_path: Path, service: str = "", name: str = "dev", more: str = "") -> Environment:
-    (tmp_path / f"{name}.toml").write_text(f"{more}\n[services.orders]\n{service}\n")
+    (tmp_path / f"{name}.toml").write_text(f"{more}\n[database]\n[services.orders]\n{service}\n")
     return load_environment(name, tmp_path)
 
 

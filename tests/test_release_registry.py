@@ -90,7 +90,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def dev(aws: Aws, tmp_path: Path, sources: Path) -> Environment:
     """An environment whose service is built from the working directory, and its repository."""
-    (tmp_path / "dev.toml").write_text('[services.orders]\ndockerfile = "Dockerfile"\n')
+    (tmp_path / "dev.toml").write_text('[database]\n[services.orders]\ndockerfile = "Dockerfile"\n')
     environment = load_environment("dev", tmp_path)
     aws.ecr.create_repository(repositoryName=environment.service_name("orders"))
     return environment
@@ -267,7 +267,7 @@ def test_two_builds_of_the_same_sources_end_with_the_same_image(aws: Aws, dev: E
 
 
 def _staging(aws: Aws, folder: Path) -> Environment:
-    (folder / "staging.toml").write_text('[services.orders]\ndockerfile = "Dockerfile"\n')
+    (folder / "staging.toml").write_text('[database]\n[services.orders]\ndockerfile = "Dockerfile"\n')
     aws.ecr.create_repository(repositoryName="orderops-staging-orders")
     return load_environment("staging", folder)
 

@@ -6,6 +6,7 @@ What is alike everywhere is a default here, so that a file says only what is dif
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,8 +46,29 @@ def load_environment(name: str, folder: Path | None = None) -> Environment:
     place = environments_folder(folder)
     names = environment_names(place)
     if name not in names:
-        raise UsageError(f"no environment is named {name!r}", f"environments here: {', '.join(names)}")
-    return read(place / f"{name}.toml", Environment, name)
+        raise UsageError(f"no environment is named {name!r}", "\n".join(_known(name, names, place)))
+    return read(place / f"{name}.toml", Environment, name, missing={("database",): _without_database(name)})
+
+
+def _known(name: str, names: list[str], place: Path) -> Iterator[str]:
+    """The names there are; and how to get a file back, where there may have been one."""
+    yield f"environments here: {', '.join(names)}"
+    under_git = any((folder / ".git").exists() for folder in (place.resolve(), *place.resolve().parents))
+    if under_git and values.is_environment_name(name) and not get_close_matches(name, names):
+        yield f"if its file was deleted or renamed: {way_back(place / f'{name}.toml')}"
+
+
+def way_back(file: Path) -> str:
+    """How to get a file back from git."""
+    return f"git log --oneline -- {file}; git checkout COMMIT~ -- {file}"
+
+
+def _without_database(name: str) -> str:
+    database = f"orderops-{name}-database"
+    return (
+        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        f"orderops down --env {name} --only rds-instance/{database} --confirm {database}"
+    )
 
 
 def environment_names(folder: Path | None = None) -> list[str]:
@@ -204,8 +226,8 @@ class Environment(Table):
     """The ECS cluster."""
     balancer: Balancer = Balancer()
     """The load balancer."""
-    database: Database = Database()
-    """The PostgreSQL instance."""
+    database: Database
+    """The PostgreSQL instance, a table [database], empty for the defaults; one that is there stays as it is."""
     images: Images = Images()
     """The image repository."""
     alerts: Alerts = Alerts()

@@ -30,6 +30,7 @@ TYPES = {
     "dict_type": "allowed is a table",
     "model_type": "allowed is a table",
 }
+MISSING = "is missing"
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ class Table(BaseModel):
         return self
 
 
-def read(path: Path, model: type[Model], name: str) -> Model:
-    """Read one file into the model, or refuse it with every mistake in it and the line of each."""
+def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str] | None = None) -> Model:
+    """Read one file into the model, or refuse it with every mistake in it and the line of each.
+
+    `missing` says what to type, beside the usual, where one of these keys is not there.
+    """
     text = _text(path)
     hint = f"mend it and check again: orderops env check {name}"
     try:
@@ -79,7 +83,9 @@ def read(path: Path, model: type[Model], name: str) -> Model:
         return model.model_validate({**told, "name": name})
     lines = key_lines(text)
     placed = sorted(((_line(lines, each.key), each) for each in mistakes), key=lambda pair: pair[0])
-    raise UsageError("\n".join(f"{path}:{line}: {_sentence(each)}" for line, each in placed), hint)
+    hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
+    told_lines = (f"{path}:{line}: {_sentence(each)}" for line, each in placed)
+    raise UsageError("\n".join(told_lines), "\n".join(hints))
 
 
 def key_lines(text: str) -> dict[Key, int]:
@@ -136,6 +142,10 @@ def _keys(table: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
             yield from _keys(inner, (*above, key))
 
 
+def _is_missing(key: Key, mistakes: Iterable[Mistake]) -> bool:
+    return any(each.key == key and each.allowed.startswith(MISSING) for each in mistakes)
+
+
 def _line(lines: Mapping[Key, int], key: Key) -> int:
     return next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), 1)
 
@@ -180,7 +190,7 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
             return _unknown(model, key)
         case "missing":
             description = _table(model, key[:-1]).model_fields[str(key[-1])].description or ""
-            return f"is missing: {description[:1].lower()}{description[1:].rstrip('.')}"
+            return f"{MISSING}: {description[:1].lower()}{description[1:].rstrip('.')}"
         case "literal_error":
             return f"allowed are {context['expected'].replace(chr(39), chr(34))}"
         case "value_error":
@@ -243,7 +253,7 @@ def _without(table: Mapping[str, Any], wrong: set[Key], above: Key = ()) -> dict
 
 
 def _sentence(mistake: Mistake) -> str:
-    if mistake.allowed.startswith(("unknown key", "is missing")):
+    if mistake.allowed.startswith(("unknown key", MISSING)):
         return f"{dotted(mistake.key)}: {mistake.allowed}"
     return f"{dotted(mistake.key)}: {_shown(mistake.value)}: {mistake.allowed}"
 

@@ -104,6 +104,11 @@ def window(text: str, cycle: int) -> tuple[int, int]:
     return start, (end - start) % cycle
 
 
+def is_environment_name(text: str) -> bool:
+    """Whether an environment may be named so."""
+    return re.fullmatch(_ENVIRONMENT, text) is not None
+
+
 def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not re.fullmatch(f"{pattern}-{pattern}", text):
@@ -115,6 +120,7 @@ def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
     return check
 
 
+_ENVIRONMENT = r"(?=.{1,15}$)[a-z](-?[a-z0-9])*"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 
@@ -139,7 +145,7 @@ WeeklyWindow = Annotated[
 EnvironmentName = Annotated[
     str,
     spelled(
-        r"(?=.{1,15}$)[a-z](-?[a-z0-9])*",
+        _ENVIRONMENT,
         "a file name of 1 to 15 small letters, digits and single hyphens that begins with a letter",
     ),
 ]

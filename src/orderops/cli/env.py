@@ -63,7 +63,8 @@ def check(
         except UsageError as error:
             wrong.append(error)
     if wrong:
-        raise UsageError("\n".join(error.message for error in wrong), "mend the lines named, then check again")
+        hints = dict.fromkeys(line for error in wrong for line in error.hint.splitlines())
+        raise UsageError("\n".join(error.message for error in wrong), "\n".join(hints))
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, str]]:
