@@ -203,7 +203,7 @@ ANSWERS = {
     ),
     "throttling that does not end": Told(
         ("too many calls in this account", "aws cloudtrail lookup-events"),
-        outcome=refused("Throttling", "Rate exceeded"),
+        outcome=refused("Throttled", "Rate exceeded"),  # which botocore does not send again
     ),
 }
 MACHINE = {
@@ -274,10 +274,6 @@ CREATES = {
         refused("AddressLimitExceeded", "The maximum number of addresses has been reached."),
         ("its quota 'EC2-VPC Elastic IPs'", "L-0263D0A3"),
     ),
-    "ec2 CreateInternetGateway": (
-        refused("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached."),
-        ("its quota 'Internet gateways per Region'", "L-A4707A72"),
-    ),
     "ecs CreateCluster": (
         refused("AccessDeniedException", f"{USER} iam:CreateServiceLinkedRole on resource: "
                 "arn:aws:iam::123456789012:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"),
@@ -287,9 +283,9 @@ CREATES = {
         refused("ServiceQuotaExceededException", "The repository limit has been exceeded"),
         ("its quota 'Registered repositories'", "L-CFEB8E8D"),
     ),
-    "elasticloadbalancing CreateLoadBalancer": (
-        refused("TooManyLoadBalancers", "The maximum number of load balancers has been reached."),
-        ("its quota 'Application Load Balancers per Region'", "L-53DA6B97"),
+    "elasticloadbalancing CreateTargetGroup": (
+        refused("TooManyTargetGroups", "The maximum number of target groups has been reached."),
+        ("its quota 'Target Groups per Region'", "L-B22855CB"),
     ),
     "rds CreateDBSubnetGroup": (
         refused("NeverSeenBefore", "something new"),
