@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.strict.conftest import Client, Refused
+from local.strict.network import until
 
 HOME = {"LocationConstraint": "ap-southeast-2"}
 EVERYTHING = ["arn:aws:s3:::our-bucket", "arn:aws:s3:::our-bucket/*"]
@@ -105,3 +106,23 @@ def test_what_a_policy_says_under_a_condition_forbids_nothing_else(
     put_policy(strict, {key: value for key, value in TLS_ONLY.items() if key != "Condition"})
     with pytest.raises(ClientError, match="403"):
         strict("s3").put_object(**put)
+
+
+def test_a_role_can_be_named_when_it_is_known(strict: Client, refused: Refused) -> None:
+    bucket(strict)
+    trust = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = strict("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    statement = {**TLS_ONLY, "Principal": {"AWS": role}}
+
+    def put() -> bool:
+        try:
+            put_policy(strict, statement)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "MalformedPolicy"
+            return False
+        return True
+
+    until(put)
+    with refused("MalformedPolicy"):
+        put_policy(strict, {**TLS_ONLY, "Principal": {"AWS": f"{role}-2"}})

@@ -7,10 +7,8 @@ import uuid
 from typing import Any
 from urllib.parse import unquote
 
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
-
 from orderops.local.emulator import Emulator
+from orderops.local.strict.iam_roles import role_by_arn
 from orderops.local.strict.interfaces import backend
 from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, element
@@ -46,8 +44,7 @@ def _place(log: Any) -> tuple[str, str | None, str | None]:
 
 def _assumable(arn: str) -> bool:
     """Whether there is such a role, and flow logs may take it."""
-    roles = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values()
-    role = next((one for one in roles if one.arn == arn), None)
+    role = role_by_arn(arn)
     return role is not None and SERVICE in json.dumps(_document(role.assume_role_policy_document))
 
 

@@ -12,6 +12,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator import Emulator
+from orderops.local.strict.iam_roles import role_by_arn, unknown_yet
 from orderops.local.strict.pace import Pace
 from orderops.local.strict.xml import NAMESPACE
 from orderops.local.wire import Answer, Call, Refusal
@@ -144,8 +145,9 @@ def _known(person: str) -> bool:
         return False
     if told[2] != DEFAULT_ACCOUNT_ID or told[1] == "sts" or told[3] == "root":
         return True
-    iam = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"]
-    return person in {one.arn for one in (*iam.roles.values(), *iam.users.values())}
+    if role := role_by_arn(person):
+        return not unknown_yet(role)
+    return person in {one.arn for one in get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()}
 
 
 def _denials(policy: bytes) -> bytes:
