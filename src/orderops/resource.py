@@ -196,6 +196,14 @@ class Resource(ABC):
         return ""
 
     @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        """Who keeps AWS from deleting it, where that is not ours ("eni-12 (…, owner 999)"); asked after a refusal.
+
+        A kind that answers is one that AWS deletes from under nobody.
+        """
+        return ""
+
+    @classmethod
     def why_undone(cls, aws: Aws, live: Live) -> str:
         """Why a change that was accepted is not there any more, as far as AWS tells."""
         return ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -17,7 +17,10 @@ from orderops.run import Gate, Runs
 from orderops.schedule import Watch
 from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
 from orderops.survey import Owned, Survey
-from orderops.teardown import destroy, holding, unclaimed, with_what_they_need
+from orderops.teardown import destroy, holding, in_use, unclaimed, with_what_they_need
+
+FEW = 3
+"""Names that are said one by one."""
 
 
 @dataclass(frozen=True)
@@ -189,24 +192,51 @@ def _check_addresses(given: Collection[str], known: Collection[str], refusal: st
             raise UsageError(refusal.format(address), hint)
 
 
-Named = Callable[[str, str], bool]
-"""Whether the operator named an address that holds something, given what it holds."""
-
-
 @dataclass(frozen=True)
 class TakeDown:
-    """What would go and what stays, decided before anything is touched."""
+    """What would go and what stays, decided before anything is touched; what holds data goes when it is `named`."""
 
     survey: Survey
-    going: list[Owned]
-    kept: dict[str, str]
+    found: list[Owned]
+    holds: Mapping[str, str]
+    declared: Mapping[str, Resource]
+    named: frozenset[str]
+
+    @property
+    def unnamed(self) -> dict[str, str]:
+        """What holds data and stays for that, with what it holds."""
+        return {
+            address: what
+            for address, what in self.holds.items()
+            if not {address, address.partition("/")[2]} & self.named
+        }
+
+    @cached_property
+    def kept(self) -> dict[str, str]:
+        """What stays, each with the reason: it holds data, or something that does stands on it."""
+        kept = with_what_they_need(
+            self.unnamed, self.declared, lambda address: f"holds {self.holds[address]}", self.found
+        )
+        there = {owned.address for owned in self.found}
+        return {address: why for address, why in kept.items() if address in there}
+
+    @property
+    def going(self) -> list[Owned]:
+        """What goes."""
+        return [owned for owned in self.found if owned.address not in self.kept]
+
+    def naming(self, addresses: Collection[str]) -> TakeDown:
+        """The same with these named too."""
+        return replace(self, named=self.named | {*addresses})
 
     def carry_out(self, *, dry_run: bool = False, watch: Watch = lambda *_: None) -> Iterator[Step]:
         """Remove what goes, users of a thing before the thing."""
-        yield from destroy(self.going, self.survey, kept=self.kept, dry_run=dry_run, watch=watch)
+        yield from destroy(self.found, self.survey, kept=self.kept, dry_run=dry_run, watch=watch)
 
 
-def take_down(site: Site, *, only: Collection[str] = (), named: Named, infra_only: bool = False) -> TakeDown:
+def take_down(
+    site: Site, *, only: Collection[str] = (), named: Collection[str] = (), infra_only: bool = False
+) -> TakeDown:
     """Decide what goes; what holds data stays unless it is named, and with it what it stands on."""
     looked = site.survey()
     found = list(looked.owned())
@@ -216,12 +246,24 @@ def take_down(site: Site, *, only: Collection[str] = (), named: Named, infra_onl
             f"{', '.join(running)} still runs on it",
             f"take everything down: orderops down --env {site.environment.name}",
         )
+    declared = site.declared()
     if only:
         _check_addresses(only, {owned.address for owned in found}, "--only {}: nothing of ours has this address")
+        _refuse_what_is_in_use(only, in_use(only, found, declared))
         found = [owned for owned in found if owned.address in only]
-    holds = holding(found, looked)
-    unnamed = [address for address, what in holds.items() if not named(address, what)]
-    declared = site.declared()
-    kept = with_what_they_need(unnamed, declared, lambda address: f"holds {holds[address]}", found)
-    there = {owned.address for owned in found}
-    return TakeDown(looked, found, {address: why for address, why in kept.items() if address in there})
+    return TakeDown(looked, found, holding(found, looked), declared, frozenset(named))
+
+
+def _refuse_what_is_in_use(only: Collection[str], users: Mapping[str, list[str]]) -> None:
+    if users:
+        more = sorted({user for names in users.values() for user in names} - set(only))
+        raise OrderopsError(
+            "\n".join(f"{address} is used by {_listed(names)}" for address, names in users.items()),
+            f"nothing was removed; with what uses it: {' '.join(f'--only {each}' for each in [*only, *more])}"
+            if len(more) <= FEW
+            else "nothing was removed; everything goes with: orderops down, without --only",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

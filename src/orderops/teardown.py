@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from orderops.engine import Action, Course, Limits, Patience, Step, steps_of, why_look_again
-from orderops.errors import AwsError
-from orderops.resource import Resource
+from orderops.errors import AwsError, Meaning, OrderopsError
+from orderops.resource import Live, Resource
 from orderops.schedule import Watch, carry_out
 from orderops.survey import Owned, Survey
+
+HELD = "it is not ours: look whose it is, and have it ended; the same command then takes what is left"
 
 
 def unclaimed(survey: Survey, declared: Collection[str]) -> list[Owned]:
@@ -49,6 +53,7 @@ def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Co
     patience = limits.patience or owned.kind.patience
     watch = Patience(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
     while not dry_run:
+        live: Live | None = owned.live
         try:
             live = survey.look_again_at(owned)
             if live is None:
@@ -58,7 +63,10 @@ def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Co
                 owned.kind.delete(survey.aws, live)
             reason = watch.waits(live.status or "delete sent")
         except AwsError as error:
-            reason = watch.troubled(error, why_look_again(error, owned.kind.passing))
+            reason = why_look_again(error, owned.kind.passing)
+            if error.meaning is Meaning.NO and (holder := _holder(owned, live or owned.live, survey)):
+                raise OrderopsError(f"is held by {holder}", HELD) from None
+            watch.troubled(error, reason)
         yield reason
     return step
 
@@ -97,6 +105,28 @@ def with_what_they_need(
                 if each.kind in kinds:
                     kept.setdefault(each.address, f"{address} may need it")
     return kept
+
+
+def in_use(only: Collection[str], found: Iterable[Owned], declared: Mapping[str, Resource]) -> dict[str, list[str]]:
+    """What of `only` AWS would not delete, since others of ours stand on it, with those others."""
+    there = {owned.address: owned.kind for owned in found}
+    users = {
+        address: [other for other in there.keys() - set(only) if other in declared and _needs(declared[other], address)]
+        for address in only
+        if address in there and "held_by" in vars(there[address])
+    }
+    return {address: sorted(names) for address, names in users.items() if names}
+
+
+def _needs(resource: Resource, address: str) -> bool:
+    return any(need.address == address for need in resource.needs())
+
+
+def _holder(owned: Owned, live: Live, survey: Survey) -> str:
+    """Who of others holds a thing; nobody where that cannot be told."""
+    with suppress(AwsError):
+        return owned.kind.held_by(survey.aws, replace(live, tags=owned.live.tags))
+    return ""
 
 
 def _stands_on(user: type[Resource], kind: type[Resource]) -> bool:

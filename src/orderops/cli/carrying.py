@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops import terminal
-from orderops.cli.changing import changing, check_as_agreed, look_at_lease
+from orderops.cli.changing import Lease, changing, check_as_agreed, look_at_lease
 from orderops.cli.migrating import migrate, migrations_of, show_pending, to_migrate
 from orderops.cli.opening import Manner, consent, with_usual_durations
 from orderops.engine import Action
-from orderops.errors import OrderopsError
+from orderops.errors import OrderopsError, Unfinished
 from orderops.release import Choice, ready
 from orderops.site import Apply, Site, TakeDown, make_plan, take_down
 from orderops.stack import load_balancer_url
@@ -85,38 +84,56 @@ def say_choices(choices: Mapping[str, Choice]) -> None:
 
 def take_site_down(site: Site, manner: Manner, *, only: Sequence[str] = (), infra_only: bool = False) -> None:
     """Show what goes and what stays, ask, remove; ends with what was kept and how to remove that too."""
-
-    @cache
-    def named(address: str, what: str) -> bool:
-        name = address.partition("/")[2]
-        if address in manner.confirm or name in manner.confirm:
-            return True
-        if manner.dry_run or manner.yes:
-            return False
-        return terminal.confirm_name(name, f"{address} holds {what}", given=(), yes="delete that too", no="keep it")
-
     lease = look_at_lease(site)
-    decided = take_down(site, only=only, named=named, infra_only=infra_only)
-    going = [owned for owned in decided.going if owned.address not in decided.kept]
+    decided = take_down(site, only=only, named=manner.confirm, infra_only=infra_only)
     if manner.dry_run or not manner.yes:
         terminal.show_plan(list(decided.carry_out(dry_run=True)))
     if manner.dry_run:
-        terminal.say(f"{len(going)} to delete, {len(decided.kept)} to keep")
+        terminal.say(f"{len(decided.going)} to delete, {len(decided.kept)} to keep")
         return
-    if not going:
-        terminal.say(f"nothing to remove in {site.environment.name}")
+    if not manner.yes:
+        decided = _ask_for_names(decided)
+    if decided.going:
+        _remove(site, manner, lease, decided, only=only, infra_only=infra_only)
     else:
-        question = f"Delete {len(going)} resources of {site.environment.name}?"
-        asked = consent(site, question, manner)
-        with changing(site, manner, lease) as run:
-            if asked or not run.undisturbed:
-                agreed, decided = decided, take_down(site, only=only, named=named, infra_only=infra_only)
-                if asked:
-                    check_as_agreed(agreed.carry_out(dry_run=True), decided.carry_out(dry_run=True))
-            with Progress(noted=run.done) as progress:
+        terminal.say(f"nothing to remove in {site.environment.name}")
+        _say_kept(site, decided, only)
+
+
+def _ask_for_names(decided: TakeDown) -> TakeDown:
+    """After the plan was shown: what holds data goes along when its name is typed now."""
+    typed = [
+        address
+        for address, what in decided.unnamed.items()
+        if terminal.confirm_name(
+            address.partition("/")[2], f"{address} holds {what}", given=(), yes="delete that too", no="keep it"
+        )
+    ]
+    more = decided.naming(typed)
+    if typed:
+        steps = more.carry_out(dry_run=True)
+        terminal.show_plan([step for step in steps if step.action is Action.DELETE and step.address in decided.kept])
+    return more
+
+
+def _remove(
+    site: Site, manner: Manner, lease: Lease, decided: TakeDown, *, only: Sequence[str], infra_only: bool
+) -> None:
+    asked = consent(site, f"Delete {len(decided.going)} resources of {site.environment.name}?", manner)
+    with changing(site, manner, lease) as run:
+        if asked or not run.undisturbed:
+            agreed = decided
+            decided = take_down(site, only=only, named=agreed.named, infra_only=infra_only)
+            if asked:
+                check_as_agreed(agreed.carry_out(dry_run=True), decided.carry_out(dry_run=True))
+        with Progress(noted=run.done) as progress:
+            try:
                 for step in decided.carry_out(watch=progress.watch):
                     progress.done(step)
-        terminal.say(f"{_done(progress, run)} in {terminal.short(progress.elapsed)}")
+            except Unfinished:
+                _say_kept(site, decided, only)
+                raise
+    terminal.say(f"{_done(progress, run)} in {terminal.short(progress.elapsed)}")
     _say_kept(site, decided, only)
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import address_holder
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,3 +50,7 @@ class Ec2Address(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.ec2.release_address(AllocationId=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return address_holder(aws, live)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import named, public_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 
@@ -63,6 +64,10 @@ class Ec2InternetGateway(Resource):
             _detach(aws, live)
         else:
             aws.ec2.delete_internet_gateway(InternetGatewayId=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return named(public_interfaces(aws, live, live.properties["VpcId"] or ""))
 
     def effect(self, key: str, live: Any, desired: Any) -> Effect:
         return Effect.INTERRUPTS if live else Effect.SAFE

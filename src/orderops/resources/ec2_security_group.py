@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import first, foreign_groups, foreign_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 DIRECTIONS = ("Ingress", "Egress")
@@ -96,6 +97,10 @@ class Ec2SecurityGroup(Resource):
     def delete(cls, aws: Aws, live: Live) -> None:
         _forget(aws, live)
         aws.ec2.delete_security_group(GroupId=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return first(foreign_interfaces(aws, live, "group-id"), foreign_groups(aws, live))
 
     def effect(self, key: str, live: Any, desired: Any) -> Effect:
         if key in DIRECTIONS:

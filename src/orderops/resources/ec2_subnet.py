@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_holders import foreign_interfaces, named
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 PLACE = ("VpcId", "CidrBlock", "AvailabilityZone")
@@ -68,6 +69,10 @@ class Ec2Subnet(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.ec2.delete_subnet(SubnetId=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return named(foreign_interfaces(aws, live, "subnet-id"))
 
 
 def _live(raw: dict[str, Any]) -> Live:

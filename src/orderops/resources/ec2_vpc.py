@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_holders import first, foreign_interfaces, foreign_parts
 
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
 """In this order: host names cannot be switched on without DNS support."""
@@ -64,6 +65,10 @@ class Ec2Vpc(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.ec2.delete_vpc(VpcId=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return first(foreign_interfaces(aws, live, "vpc-id"), foreign_parts(aws, live))
 
 
 def _live(raw: dict[str, Any]) -> Live:

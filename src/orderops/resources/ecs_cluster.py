@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_holders import named
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
 CLUSTERS_A_CALL = 100
+SERVICES_A_CALL = 10
 STATES = {"PROVISIONING": State.PENDING, "DEPROVISIONING": State.GOING, "FAILED": State.FAILED}
 
 
@@ -61,6 +63,11 @@ class EcsCluster(Resource):
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.ecs.delete_cluster(cluster=live.name)
 
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        environment = (live.tags or {}).get(ENVIRONMENT, "")
+        return named([*_foreign_services(aws, live, environment), *_foreign_tasks(aws, live, environment)])
+
 
 def _live(raw: Mapping[str, Any]) -> Live:
     settings = {each["name"]: each["value"] for each in raw.get("settings", ())}
@@ -73,6 +80,28 @@ def _live(raw: Mapping[str, Any]) -> Live:
         state=STATES.get(raw["status"], State.READY),
         status=raw["status"],
     )
+
+
+def _foreign_services(aws: Aws, live: Live, environment: str) -> Iterator[str]:
+    arns = list(every(aws.ecs.list_services, "serviceArns", cluster=live.name))
+    for start in range(0, len(arns), SERVICES_A_CALL):
+        chunk = arns[start : start + SERVICES_A_CALL]
+        for raw in aws.ecs.describe_services(cluster=live.name, services=chunk, include=["TAGS"])["services"]:
+            owner = from_pairs(raw.get("tags"), "key", "value").get(ENVIRONMENT)
+            if raw["status"] != "INACTIVE" and owner != environment:
+                whose = f"of the environment {owner}" if owner else "without owner"
+                yield f"service {raw['serviceName']} ({whose}, {raw['runningCount']} tasks run)"
+
+
+def _foreign_tasks(aws: Aws, live: Live, environment: str) -> Iterator[str]:
+    """Tasks that somebody started by hand; those of services go with them, and ours end by themselves."""
+    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=live.name))
+    for start in range(0, len(arns), CLUSTERS_A_CALL):
+        for raw in aws.ecs.describe_tasks(cluster=live.name, tasks=arns[start : start + CLUSTERS_A_CALL])["tasks"]:
+            group = raw.get("group", "")
+            if not group.startswith(("service:", f"family:orderops-{environment}-")):
+                starter = f", started by {raw['startedBy']}" if raw.get("startedBy") else ""
+                yield f"task {raw['taskArn'].rpartition('/')[2]} ({group or 'no group'}{starter})"
 
 
 def _settings(properties: Properties) -> list[dict[str, str]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, to_pairs
+from orderops.claim import ENVIRONMENT, Claim, Tags, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import named
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import tags_of
 
@@ -97,3 +98,18 @@ class Elbv2TargetGroup(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.elbv2.delete_target_group(TargetGroupArn=live.arn)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        prefix = f"orderops-{(live.tags or {}).get(ENVIRONMENT, '')}-"
+        arns = [arn for arn in live.properties["LoadBalancerArns"] if not arn.split("/")[-2].startswith(prefix)]
+        return named(user for arn in arns for user in _users(aws, arn, live.arn))
+
+
+def _users(aws: Aws, balancer: str, target_group: str) -> Iterator[str]:
+    """The listeners of a balancer that send something to a target group, by themselves or by a rule."""
+    for listener in every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer):
+        rules = every(aws.elbv2.describe_rules, "Rules", ListenerArn=listener["ListenerArn"])
+        actions = [*listener["DefaultActions"], *(action for rule in rules for action in rule["Actions"])]
+        if any(target_group in str(action) for action in actions):
+            yield f"the listener {balancer.split('/')[-2]}:{listener['Port']}"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every, if_found
 from orderops.claim import Claim, Tags, from_pairs
 from orderops.resource import Live, Output, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import named
 
 POLICY = "orderops"
 
@@ -97,6 +98,11 @@ class IamRole(Resource):
         _detach(aws, live)
         _set_inline(aws, live, {})
         aws.iam.delete_role(RoleName=live.name)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        profiles = every(aws.iam.list_instance_profiles_for_role, "InstanceProfiles", RoleName=live.name)
+        return named(f"instance profile {raw['InstanceProfileName']}" for raw in profiles)
 
 
 def canonical(policy: Mapping[str, Any]) -> dict[str, Any]:

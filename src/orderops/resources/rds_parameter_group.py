@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
 from orderops.claim import Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import named
+from orderops.resources.rds_subnet_group import foreign_instances
 
 DESCRIPTION = "PostgreSQL settings of the database"
 MOST_A_CALL = 20
@@ -78,6 +80,14 @@ class RdsParameterGroup(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.rds.delete_db_parameter_group(DBParameterGroupName=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return named(foreign_instances(aws, live, _groups))
+
+
+def _groups(raw: Mapping[str, Any]) -> list[str | None]:
+    return [each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())]
 
 
 def _dynamic(aws: Aws, group: str) -> set[str]:

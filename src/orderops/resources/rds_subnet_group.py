@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_holders import named
 from orderops.resources.ec2_subnet import Ec2Subnet
 
 DESCRIPTION = "Isolated subnets of the database"
@@ -61,3 +62,16 @@ class RdsSubnetGroup(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         aws.rds.delete_db_subnet_group(DBSubnetGroupName=live.id)
+
+    @classmethod
+    def held_by(cls, aws: Aws, live: Live) -> str:
+        return named(foreign_instances(aws, live, lambda raw: [raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName")]))
+
+
+def foreign_instances(aws: Aws, live: Live, groups: Callable[[Mapping[str, Any]], list[str | None]]) -> Iterator[str]:
+    """The database instances of others that stand on one of our groups; `groups` tells those of an instance."""
+    for raw in every(aws.rds.describe_db_instances, "DBInstances"):
+        owner = from_pairs(raw.get("TagList")).get(ENVIRONMENT)
+        if live.id in groups(raw) and owner != (live.tags or {}).get(ENVIRONMENT):
+            whose = f"of the environment {owner}" if owner else "without owner"
+            yield f"database instance {raw['DBInstanceIdentifier']} ({whose}, {raw['DBInstanceStatus']})"
