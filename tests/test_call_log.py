@@ -129,9 +129,10 @@ SECRETS: dict[str, tuple[Any, Any]] = {
         {"Url": f"https://b.s3/x?X-Amz-Signature={HIDDEN}&X-Amz-Date=1&X-Amz-Security-Token={HIDDEN}"},
     ),
     "JSON in a text": (
-        {"MessageBody": '{"user": "ann", "db_password": "hun\\"ter2"}'},
-        {"MessageBody": f'{{"user": "ann", "db_password": "{HIDDEN}"}}'},
+        {"Policy": '{"user": "ann", "db_password": "hun\\"ter2"}'},
+        {"Policy": f'{{"user": "ann", "db_password": "{HIDDEN}"}}'},
     ),
+    "what a customer wrote": ({"MessageBody": "my secret wish"}, {"MessageBody": "(14 characters)"}),
     "a header": ({"Headers": "Accept: */*, Bearer abcdefgh.ijk"}, {"Headers": f"Accept: */*, Bearer {HIDDEN}"}),
     "a libpq text": ({"Conninfo": "host=db password=hunter2"}, {"Conninfo": f"host=db password={HIDDEN}"}),
     "a time": ({"StartTime": datetime(2026, 11, 12, tzinfo=UTC)}, {"StartTime": "2026-11-12 00:00:00+00:00"}),

@@ -15,6 +15,8 @@ SECRET = re.compile(
 )
 NAMES_ONLY = frozenset({"SecretId", "secretArn", "SecretArn", "SecretIdList", "MasterUserSecretKmsKeyId"})
 """Named like secrets, and only names of them."""
+CONTENTS = frozenset({"MessageBody", "Message", "Body"})
+"""What customers wrote, and what is stored: only how much of it there is."""
 NAMING = ("name", "Name", "key", "Key", "ParameterName")
 VALUES = ("value", "Value", "ParameterValue", "values", "Values")
 SIGNED = r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=)[^&\s]+"
@@ -32,6 +34,8 @@ def masked(value: Any, *, name: str = "") -> Any:
     """The same parameters with every secret hidden, short enough for a line, and in types that JSON knows."""
     if SECRET.search(name) and name not in NAMES_ONLY and not isinstance(value, bool):
         return HIDDEN
+    if name in CONTENTS and isinstance(value, str):
+        return f"({len(value)} characters)"
     match value:
         case Mapping():
             return _fields(value)

@@ -66,7 +66,7 @@ def _python() -> Finding:
 def _log() -> Finding:
     """Whether the log of calls can be written; a run can do without."""
     path = call_log.directory()
-    there = next(each for each in (path, *path.parents) if each.exists())
+    there = next((each for each in (path, *path.parents) if os.access(each, os.F_OK)), path)
     good = there.is_dir() and os.access(there, os.W_OK)
     hint = "name a folder that this user may write to: export ORDEROPS_LOG_DIRECTORY=DIR"
     return Finding("log", good, str(path / "calls.log"), hint, needed=False)
