@@ -52,7 +52,8 @@ class Daemon:
 
     def __init__(self, place: Place, region: str) -> None:
         # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
-        _set_up_environment(region)
+        self.strict = not place.plain
+        _set_up_environment(region, strict=self.strict)
         from orderops.local import models
         from orderops.local.emulator import Emulator
         from orderops.local.memory import Memory
@@ -65,7 +66,6 @@ class Daemon:
         self.emulator = Emulator()
         self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
         self.plane = Plane(place, self.emulator, self.memory.touch)
-        self.strict = not place.plain
         (make_strict if self.strict else mend)(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -130,7 +130,7 @@ def _json(value: object) -> Answer:
     return Answer(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
 
 
-def _set_up_environment(region: str) -> None:
+def _set_up_environment(region: str, *, strict: bool) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_", "TEST_SERVER"))]:
         del os.environ[name]
     os.environ.update(
@@ -141,7 +141,7 @@ def _set_up_environment(region: str) -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
-        MOTO_ACM_VALIDATION_WAIT=str(2**31),  # certificates wait for their record
+        MOTO_ACM_VALIDATION_WAIT=str(2**31 if strict else 60),  # by themselves, not by their record
     )
 
 

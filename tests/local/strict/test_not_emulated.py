@@ -12,7 +12,7 @@ from moto.s3.responses import S3Response
 
 from local.strict.conftest import Client
 from orderops.local.operations import operations
-from orderops.local.strict.s3 import NOT_IN_MOTO
+from orderops.local.strict.s3 import NOT_IN_MOTO, ON_OBJECTS
 
 UNKNOWN: dict[str, dict[str, Any]] = {
     "ec2.describe_vpc_block_public_access_options": {},
@@ -53,6 +53,8 @@ def test_no_call_of_s3_is_taken_for_another(strict: Client, moto: Client) -> Non
         "ObjectCORSPreflightCheck",
         "PostObject",
     }
+    with_a_key = {one.name for one in operations("s3") if one.path.pattern.endswith(".+")}
+    assert with_a_key - {*NOT_IN_MOTO, "ObjectCORSPreflightCheck"} == set(ON_OBJECTS) - {"DeleteObjects"}
     region = {"LocationConstraint": "ap-southeast-2"}
     moto("s3").create_bucket(Bucket="our-bucket", CreateBucketConfiguration=region)
     with pytest.raises(ClientError, match="NotEmulated"):

@@ -118,5 +118,5 @@ def _groups(call: Call, vpc: str = "") -> None:
     vpc = vpc or (balancer.vpc_id if balancer else "")
     for name in call.parameters.get("SecurityGroups", ()):
         group = backend("ec2", call.region).get_security_group_from_id(name)
-        if group is None or group.vpc_id != vpc:
+        if vpc and (group is None or group.vpc_id != vpc):
             raise Refusal("InvalidConfigurationRequest", "One or more security groups are invalid")

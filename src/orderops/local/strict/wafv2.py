@@ -36,8 +36,9 @@ def _ready(call: Call) -> None:
             "WAFUnavailableEntityException",
             "AWS WAF couldn't retrieve a resource that you specified in your request. Retry your request.",
         )
-    for one in backend("wafv2", call.region).wacls.values():  # a resource has one ACL: the new one takes its place
-        if arn in one.associated_resources:
+    acls = backend("wafv2", call.region).wacls
+    for one in acls.values() if call.json.get("WebACLArn") in acls else ():
+        if arn in one.associated_resources:  # a resource has one ACL: the new one takes its place
             one.associated_resources.remove(arn)
 
 
