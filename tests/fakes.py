@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
 from orderops.claim import ENVIRONMENT, Claim, Tags
-from orderops.engine import Limits, Step, reconcile
+from orderops.engine import Limits, Sightings, Step, reconcile
 from orderops.errors import AwsError, Meaning
 from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
 from orderops.survey import Survey
@@ -35,9 +35,21 @@ class Record:
     going: int | None = None
     state: State = State.READY
     comes_back: dict[str, Any] | None = None
+    stale: int = 0
+    unsettled: int = 0
+    seen: dict[str, Any] = field(default_factory=dict)
+    """The settings as the last look saw them."""
 
     def look(self) -> State | None:
         """What a listing sees of it now; nothing when it is not seen yet, or gone."""
+        if self.stale > 0:
+            self.stale -= 1
+        else:
+            self.seen = dict(self.settings)
+            self.unsettled = max(0, self.unsettled - 1)
+        return self._state()
+
+    def _state(self) -> State | None:
         if self.going is not None:
             self.going -= 1
             return State.GOING if self.going >= 0 else None
@@ -49,6 +61,7 @@ class Record:
             return State.PENDING
         if self.comes_back is not None:
             self.settings, self.comes_back = self.comes_back, None
+            self.seen = dict(self.settings)
         return self.state
 
 
@@ -59,6 +72,8 @@ class Manners:
     unseen_after_create: int = 0
     pending_after_create: int = 0
     pending_after_update: int = 0
+    stale_after_update: int = 0
+    unsettled_after_update: int = 0
     going_after_delete: int = 0
     rolls_back: bool = False
     made_instead: dict[str, Any] = field(default_factory=dict)
@@ -133,6 +148,7 @@ class World(Aws):
         there.comes_back = dict(there.settings) if self.manners.rolls_back else None
         there.settings |= settings
         there.pending = self.manners.pending_after_update
+        there.stale, there.unsettled = self.manners.stale_after_update, self.manners.unsettled_after_update
 
     def _tag(self, id: str, name: str, tags: Mapping[str, str]) -> None:
         self.things[id].tags |= tags
@@ -243,13 +259,23 @@ class Ended(Thing):
         return {**super().desired(outputs), "Ending": "well"}
 
 
-KINDS: tuple[type[Resource], ...] = (Thing, Untold, Placed, Ended)
+@dataclass(frozen=True, eq=False)
+class Edition(Thing):
+    """An update of it makes a new one, as of a task definition."""
+
+    kind: ClassVar[str] = "edition"
+    renewed: ClassVar[bool] = True
+
+
+KINDS: tuple[type[Resource], ...] = (Thing, Untold, Placed, Ended, Edition)
 
 
 def live(raw: Record, state: State, tags: Tags | None, name: str | None = None) -> Live:
     """A record as its kind's listing tells it."""
     named = raw.name if name is None else name
-    return Live(raw.id, {"On": [], **raw.settings}, tags, named, f"arn:{raw.id}", state, f"it is {state}")
+    unsettled = "the rest of it" if raw.unsettled else ""
+    seen = {"On": [], **(raw.seen or raw.settings)}
+    return Live(raw.id, seen, tags, named, f"arn:{raw.id}", state, f"it is {state}", unsettled)
 
 
 def ours(name: str, kind: str = "thing") -> dict[str, str]:
@@ -264,11 +290,18 @@ class Operator:
     world: World
     limits: Limits = field(default=QUICK)
     outputs: Outputs | None = None
+    sightings: Sightings = field(default_factory=Sightings)
 
     def up(self, *resources: Resource, dry_run: bool = False, adopt: Collection[str] = ()) -> dict[str, Step]:
         """The steps by name."""
         steps = reconcile(
-            resources, self.survey(), dry_run=dry_run, adopt=adopt, limits=self.limits, outputs=self.outputs
+            resources,
+            self.survey(),
+            dry_run=dry_run,
+            adopt=adopt,
+            limits=self.limits,
+            outputs=self.outputs,
+            sightings=self.sightings,
         )
         return {step.address.partition("/")[2]: step for step in steps}
 

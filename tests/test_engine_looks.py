@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine import Action, Limits, reconcile
+from orderops.engine import Action, Limits, Sightings, reconcile
 from orderops.errors import Meaning, Unfinished
 
-from fakes import QUICK, Ended, Operator, Thing, World, ours
+from fakes import QUICK, Edition, Ended, Operator, Thing, World, ours
 from faults import PowerCut
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))
@@ -263,3 +263,69 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(world: World, operator: O
 
     assert {step.action for step in operator.up(replace(B, on=(A,)), A).values()} == {Action.NO_OP}
     assert (len(world.called("a")), len(world.called("b"))) == (1, 1)
+
+
+def test_what_an_update_makes_anew_is_made_once_however_late_it_is_seen(world: World, operator: Operator) -> None:
+    world.add("e", "edition", tags=ours("e", "edition"))
+    world.manners.stale_after_update = 5
+
+    operator.up(Edition("e", size=4))
+
+    assert world.changes == ["update e"]
+
+
+def test_an_update_that_harms_nobody_is_sent_until_it_is_seen(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.stale_after_update = 2
+
+    operator.up(replace(A, size=4))
+
+    assert set(world.changes) == {"update a"}
+
+
+def test_who_sent_a_change_waits_until_aws_is_done_with_it(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.manners.unsettled_after_update = 5
+
+    operator.up(replace(A, size=4))
+
+    assert there.unsettled == 0
+    assert world.changes == ["update a"]
+
+
+def test_who_sent_nothing_waits_for_no_change_of_somebody_else(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    there.unsettled = 1_000_000
+
+    assert operator.up(A)["a"].action is Action.NO_OP
+
+
+def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_must_show_it(
+    world: World, operator: Operator
+) -> None:
+    made = world.add("a", tags=ours("a"))
+    made.unseen = 3
+    operator.sightings = Sightings(doubtful={"thing/a": 60.0})
+
+    operator.up(A, B)
+
+    assert world.changes == ["create b"]
+
+
+def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(world: World, operator: Operator) -> None:
+    operator.sightings = Sightings(doubtful={"thing/a": 0.2})
+
+    operator.up(A)
+
+    assert world.changes == ["create a"]
+
+
+def test_what_was_made_and_not_seen_is_told_at_the_end_of_a_run(world: World, operator: Operator) -> None:
+    world.manners.unseen_after_create = 1_000_000
+    operator.limits = NO_PATIENCE
+    world.add("b", tags=ours("b"))
+
+    with pytest.raises(Unfinished):
+        operator.up(A, B)
+
+    assert operator.sightings.unseen == {"thing/a"}

@@ -106,7 +106,7 @@ def keep(
     taken: Step | None = None
     sent: Step | None = None
     settled_since = False
-    absent_until = monotonic() + sightings.doubtful.get(resource.address, 0.0)
+    unseen_until = monotonic() + sightings.doubtful.get(resource.address, 0.0)
     reason = "AWS's reads to show what the last run may have made"
     look = survey.look_again if resource in outputs else survey.find
     watch = Patience(resource.address, limits.patience or resource.patience, limits.trouble)
@@ -115,7 +115,7 @@ def keep(
             desired = resource.desired(outputs)
             live = look(resource, desired)
             look = survey.look_again
-            if live:
+            if live and not resource.renewed:
                 sightings.unseen.discard(resource.address)
             if live and live.state in (State.PENDING, State.GOING) and not dry_run:
                 settled_since = True
@@ -126,21 +126,24 @@ def keep(
                 raise step.refusal
             if taken is None or (step.action is Action.CREATE and sent is None):  # gone since the first look: tell that
                 taken = step
+            if sent and step.action is Action.NO_OP and live and live.unsettled:
+                yield watch.waits(live.unsettled)
+                continue
             if step.action is Action.NO_OP or dry_run:
-                if live and not (resource.renewed and step.changes.keys() - {TAGS}):
+                sightings.unseen.discard(resource.address)
+                if live and not _renews(resource, step):
                     outputs[resource] = live
                 return taken
             if unknown_in(desired):
                 raise _without_needs(resource, outputs)
-            if live:
-                if sent and settled_since and (bad := _came_back(resource, sent, step)):
-                    raise _undone(resource, survey, live, bad)
-                change(resource, survey, live, {key: asked for key, (_, asked) in step.changes.items()})
-                sent, settled_since = step, False
-                reason = f"{step.action} of {', '.join(step.changes)} sent"
-            elif monotonic() >= absent_until:
-                seconds, reason = create(resource, survey, desired, limits, sightings)
-                absent_until = monotonic() + seconds
+            if live and sent and settled_since and (bad := _came_back(resource, sent, step)):
+                raise _undone(resource, survey, live, bad)
+            if _is_news(step, live, sent) or monotonic() >= unseen_until:
+                if live and not _renews(resource, step):
+                    seconds, reason = change(resource, survey, live, step, limits)
+                else:
+                    seconds, reason = make(resource, survey, live, desired, limits, sightings)
+                unseen_until = monotonic() + seconds
                 sent, settled_since = step, False
             watch.waits(reason)
         except AwsError as error:
@@ -172,28 +175,32 @@ def decide(resource: Resource, live: Live | None, desired: Properties, claim: Cl
     return Step(address, action, changes, effect, refusal)
 
 
-def create(
-    resource: Resource, survey: Survey, desired: Properties, limits: Limits, sightings: Sightings
+def make(
+    resource: Resource, survey: Survey, live: Live | None, desired: Properties, limits: Limits, sightings: Sightings
 ) -> tuple[float, str]:
-    """Send a create once, and say for how many seconds absence then proves nothing, and why."""
+    """Send once what makes a new thing, and say for how many seconds not to see it then proves nothing, and why."""
     sightings.unseen.add(resource.address)
     try:
-        resource.create(survey.aws.once, desired, survey.claim(resource))
+        if live is None:
+            resource.create(survey.aws.once, desired, survey.claim(resource))
+        else:
+            resource.update(survey.aws.once, live, desired)
     except AwsError as error:
         if error.meaning is Meaning.LOST:
             return limits.seen_within.total_seconds(), why_look_again(error, frozenset())
         sightings.unseen.discard(resource.address)
         raise
-    return float("inf"), "create sent"
+    return float("inf"), "renewal sent" if live else "create sent"
 
 
-def change(resource: Resource, survey: Survey, live: Live, changed: Mapping[str, Any]) -> None:
-    """Send what differs: the tags by themselves, the rest as the resource knows how."""
-    properties = {key: value for key, value in changed.items() if key != TAGS}
-    if TAGS in changed:
-        resource.retag(survey.aws, live, changed[TAGS])
+def change(resource: Resource, survey: Survey, live: Live, step: Step, limits: Limits) -> tuple[float, str]:
+    """Send what differs: the tags by themselves, the rest as the resource knows how. Answers as `make` does."""
+    properties = {key: asked for key, (_, asked) in step.changes.items() if key != TAGS}
+    if TAGS in step.changes:
+        resource.retag(survey.aws, live, step.changes[TAGS][1])
     if properties:
         resource.update(survey.aws, live, properties)
+    return limits.seen_within.total_seconds(), f"{step.action} of {', '.join(step.changes)} sent"
 
 
 def why_look_again(error: AwsError, passing: frozenset[str]) -> str:
@@ -267,6 +274,16 @@ def _without_needs(resource: Resource, outputs: Outputs) -> OrderopsError:
     missing = sorted(need.address for need in resource.needs() if need not in outputs)
     named = ", ".join(missing) or "something it is told of"
     return OrderopsError(f"needs {named}, which is not there", "orderops up makes everything that is declared")
+
+
+def _is_news(step: Step, live: Live | None, sent: Step | None) -> bool:
+    """Whether this was not sent already: what is seen may be older than what was sent."""
+    return live is not None and (sent is None or (sent.action, sent.changes) != (step.action, step.changes))
+
+
+def _renews(resource: Resource, step: Step) -> bool:
+    """Whether this update makes a new thing, so that sending it twice would make two."""
+    return resource.renewed and bool(step.changes.keys() - {TAGS})
 
 
 def _came_back(resource: Resource, sent: Step, step: Step) -> str:

@@ -62,6 +62,8 @@ class Live:
     arn: str = ""
     state: State = State.READY
     status: str = ""
+    unsettled: str = ""
+    """What AWS is still at, when it tells the new values already; waited for by who sent the change."""
 
 
 class Outputs:

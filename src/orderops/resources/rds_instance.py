@@ -219,6 +219,7 @@ def _sought(name: str, tags: Tags, claim: Claim) -> bool:
 def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
     state, status = _condition(raw)
     endpoint = raw.get("Endpoint", {})
+    pending = sorted(raw.get("PendingModifiedValues", {}))
     return Live(
         raw["DBInstanceIdentifier"],
         {
@@ -239,6 +240,7 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
         arn=raw["DBInstanceArn"],
         state=state,
         status=status,
+        unsettled=f"{', '.join(pending)} to be changed" if pending else "",
     )
 
 
