@@ -133,6 +133,12 @@ class Proxy:
                 for key in bucket.keys.values():
                     key.last_modified -= timedelta(seconds=seconds)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No call goes through meanwhile."""
+        with self._lock:
+            yield
+
     def settle(self) -> None:
         """Wait until every call sent so far has met its fate, those of dead clients included."""
         urllib.request.urlopen(f"{self.url}{PING}")  # accepted after all that came before it
@@ -206,8 +212,8 @@ def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lam
     return rule
 
 
-def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0) -> Rule:
-    """Throttle and break these shares of all calls; half of what breaks has taken effect.
+def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: float = 0.0) -> Rule:
+    """Throttle, break and leave unanswered these shares of all calls; half of what goes wrong has taken effect.
 
     The nth call of an action meets the same fate in every run with the same seed.
     """
@@ -221,6 +227,8 @@ def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0) -> Rule:
             return throttling(request.service)
         if drawn < throttled + broken:
             return INTERNAL_FAILURE if dice.random() < 0.5 else Fate.BROKEN
+        if drawn < throttled + broken + lost:
+            return Fate.UNANSWERED if dice.random() < 0.5 else Fate.UNDONE
         return None
 
     return rule

@@ -1,0 +1,143 @@
+"""Nothing breaks it: kill, cut, race and throttle every workflow at every place, and count what ends otherwise.
+
+    python benchmarks/prove.py                     every crash point of the four workflows, and the other disturbances
+    python benchmarks/prove.py --only up --jobs 2  one workflow
+    python benchmarks/prove.py --schedules 300     random mixes, seeds 0 to 299
+    python benchmarks/prove.py --seed 17           one of them again
+
+Each try has an emulated account of its own kind, as strict as AWS, and real processes killed with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from functools import cache
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from proof import (
+    Proof,
+    Verdict,
+    Workflow,
+    crash_points,
+    disturbed_by,
+    every_answer_lost,
+    killed_at,
+    schedule,
+    two_at_once,
+    workflows,
+)
+
+from proxy import Fate, passes, served, trouble
+
+NAMES = ("up", "apply", "deploy", "down")
+BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
+_open = ExitStack()
+Task = tuple[str, str, int, str]
+"""Workflow, what is done to it (an action, or one of BESIDE), which time or seed, and the fate."""
+
+
+def main() -> None:
+    """Try everything asked for, and say what did not end right; exit code 1 when anything did not."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--only", choices=NAMES, action="append", help="this workflow")
+    words.add_argument("--jobs", type=int, default=4, help="tries at the same time; they mostly wait")
+    words.add_argument("--every", type=int, default=1, help="only every nth crash point")
+    words.add_argument("--schedules", type=int, help="so many random schedules, instead")
+    words.add_argument("--seed", type=int, help="one random schedule, instead")
+    asked = words.parse_args()
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        if asked.seed is not None:
+            tasks: list[Task] = [_scheduled(asked.seed)]
+        elif asked.schedules:
+            tasks = [_scheduled(seed) for seed in range(asked.schedules)]
+        else:
+            tasks = [task for name in asked.only or NAMES for task in pool.submit(_tasks, name, asked.every).result()]
+        futures = [pool.submit(_tried, task) for task in tasks]
+        verdicts = list(_shown(len(tasks), (future.result() for future in as_completed(futures))))
+        for worker in active_children():  # each has a fork server, and would wait for it
+            worker.terminate()
+    _table(verdicts)
+    sys.exit(any(not verdict.right for verdict in verdicts))
+
+
+def _tasks(name: str, every: int) -> list[Task]:
+    calls = _proof().undisturbed(_workflows()[name]).calls
+    points: list[Task] = [(name, action, nth, fate.name) for action, nth, fate in crash_points(calls)]
+    return [*points[::every], *((name, beside, 0, "") for beside in BESIDE)]
+
+
+def _scheduled(seed: int) -> Task:
+    return NAMES[seed % len(NAMES)], "schedule", seed, ""
+
+
+def _tried(task: Task) -> Verdict:
+    name, what, number, fate = task
+    proof, workflow = _proof(), _workflows()[name]
+    said = f"{what} {number} {fate}".strip()
+    return proof.tried(workflow, said, _disturbance(proof, workflow, what, number, fate))
+
+
+def _disturbance(
+    proof: Proof, workflow: Workflow, what: str, number: int, fate: str
+) -> Callable[[Proof, Workflow], bool]:
+    if what == "schedule":
+        return schedule(number, len(proof.undisturbed(workflow).calls))
+    beside = {
+        "every answer lost": disturbed_by(every_answer_lost()),
+        "20 % throttled": disturbed_by(trouble(1, throttled=0.2)),
+        "10 % errors": disturbed_by(trouble(1, broken=0.1)),
+        "reads lag 2 s": disturbed_by(passes, lag=2.0),
+        "two operators": two_at_once,
+    }
+    return beside[what] if what in beside else killed_at(what, number, Fate[fate])
+
+
+@cache
+def _proof() -> Proof:
+    """One account for each process of the pool, for as long as that lives."""
+    return Proof(_open.enter_context(served()), Path(tempfile.mkdtemp(prefix="proof-logs-")))
+
+
+@cache
+def _workflows() -> dict[str, Workflow]:
+    return workflows(Path(tempfile.mkdtemp(prefix="proof-environments-")))
+
+
+def _shown(count: int, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    for place, verdict in enumerate(verdicts, 1):
+        if not verdict.right:
+            print(f"\n{verdict.workflow}: {verdict.disturbance}")
+            print(f"  doubled {list(verdict.doubled)} orphaned {list(verdict.orphaned)}\n  {verdict.differs}")
+        print(f"\r{place} of {count}", end="", flush=True)
+        yield verdict
+    print()
+
+
+def _table(verdicts: list[Verdict]) -> None:
+    print(f"{'workflow':10} {'tries':>6} {'kills':>6} {'differing':>10} {'doubled':>8} {'orphaned':>9}")
+    for name in NAMES:
+        mine = [verdict for verdict in verdicts if verdict.workflow == name]
+        if mine:
+            counts = Counter[str]()
+            for verdict in mine:
+                counts["kills"] += verdict.reached and verdict.disturbance.endswith(("UNDONE", "UNANSWERED"))
+                counts["differing"] += bool(verdict.differs)
+                counts["doubled"] += len(verdict.doubled)
+                counts["orphaned"] += len(verdict.orphaned)
+            print(
+                f"{name:10} {len(mine):6} {counts['kills']:6} {counts['differing']:10} "
+                f"{counts['doubled']:8} {counts['orphaned']:9}"
+            )
+
+
+if __name__ == "__main__":
+    main()
