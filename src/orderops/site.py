@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 
 from orderops.aws import Aws
 from orderops.engine import Action, Sightings, Step, reconcile
@@ -16,7 +17,7 @@ from orderops.resources.ecs_service import EcsService
 from orderops.run import Gate, Runs
 from orderops.schedule import Watch
 from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
-from orderops.survey import Owned, Survey
+from orderops.survey import Owned, Survey, environments_in
 from orderops.teardown import destroy, holding, in_use, unclaimed, with_what_they_need
 
 FEW = 3
@@ -31,6 +32,10 @@ class Site:
     aws: Aws
     gate: Gate = field(default_factory=Gate)
     """What `aws` asks before every change."""
+    beside: Collection[str] = ()
+    """The environments that have a file beside this one's."""
+    folder: Path = Path("environments")
+    """Where that file is."""
 
     @cached_property
     def runs(self) -> Runs:
@@ -66,6 +71,8 @@ class Plan:
     unclaimed: list[Owned]
     outputs: Outputs
     survey: Survey
+    strangers: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Environments in the account that have no file, with their addresses; looked for where nothing is there yet."""
 
     @property
     def changes(self) -> list[Step]:
@@ -97,9 +104,17 @@ def make_plan(
     outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
-    found = unclaimed(looked, site.declared())
+    owned = list(looked.owned())
+    found = [each for each in owned if each.address not in site.declared()]
     pruned = list(_prune(found, looked, dry_run=True)) if prune else []
-    return Plan(steps, pruned, [] if prune else found, outputs, looked)
+    strangers = {} if owned else _without_file(site)
+    return Plan(steps, pruned, [] if prune else found, outputs, looked, strangers)
+
+
+def _without_file(site: Site) -> dict[str, set[str]]:
+    """The environments that may have been this one before its file was renamed."""
+    known = {site.environment.name, *site.beside}
+    return {name: addresses for name, addresses in environments_in(site.aws).items() if name not in known}
 
 
 @dataclass

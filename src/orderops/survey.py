@@ -17,6 +17,8 @@ from orderops.resource import Live, Properties, Resource, State, unknown_in
 READERS = 16
 # What the tag index may answer for; EC2 tells its tags in the listing.
 INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "sns", "sqs"]
+STANDING = (":vpc/", ":db:")
+"""What ARNs hold of an environment that is there."""
 
 T = TypeVar("T")
 
@@ -137,6 +139,23 @@ class Survey:
         for listing in self._listings.values():
             pool.submit(listing)
         pool.shutdown(wait=False)
+
+
+def environments_in(aws: Aws) -> dict[str, set[str]]:
+    """The environments in this account and region, each with the addresses of what it has.
+
+    Only those that have a network or a database: the index remembers parts of others that are gone.
+    """
+    found: dict[str, set[str]] = {}
+    standing: set[str] = set()
+    wanted = [{"Key": ENVIRONMENT}]
+    call = aws.resourcegroupstaggingapi.get_resources
+    for raw in every(call, "ResourceTagMappingList", TagFilters=wanted, ResourcesPerPage=100):
+        tags = from_pairs(raw["Tags"])
+        found.setdefault(tags[ENVIRONMENT], set()).add(tags.get(ADDRESS, raw["ResourceARN"]))
+        if any(mark in raw["ResourceARN"] for mark in STANDING):
+            standing.add(tags[ENVIRONMENT])
+    return {environment: found[environment] for environment in sorted(standing)}
 
 
 def _list(kind: type[Resource], aws: Aws, claim: Claim) -> list[Live]:

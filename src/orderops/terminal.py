@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -115,7 +115,22 @@ def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
     return ", ".join(said)
 
 
-def plan_json(environment: str, steps: Sequence[Step], unclaimed: Sequence[Owned]) -> dict[str, Any]:
+def say_strangers(environment: str, strangers: Mapping[str, Collection[str]]) -> None:
+    """Environments that are in the account and have no file, before one is made anew: it may have been renamed."""
+    for name, addresses in strangers.items():
+        database = ", a database among them" if any(each.startswith("rds-instance/") for each in addresses) else ""
+        say(
+            f"there is also {name} here ({len(addresses)} resources{database}) and no file {name}.toml: was it renamed?"
+        )
+        say(f"an environment keeps its name: {environment} would be made anew, and {name} stays as it is, unused")
+
+
+def plan_json(
+    environment: str,
+    steps: Sequence[Step],
+    unclaimed: Sequence[Owned],
+    strangers: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, Any]:
     """A plan for machines; keys stay as they are."""
     counts = Counter(str(step.action) for step in steps)
     return {
@@ -132,8 +147,14 @@ def plan_json(environment: str, steps: Sequence[Step], unclaimed: Sequence[Owned
             if step.action is not Action.NO_OP
         ],
         "unclaimed": sorted(owned.address for owned in unclaimed),
+        "without_file": {name: len(addresses) for name, addresses in (strangers or {}).items()},
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
     }
+
+
+def somebody_is_there() -> bool:
+    """Whether a question would be read."""
+    return sys.stdin.isatty()
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -43,6 +43,7 @@ def apply_site(
 
     planned = plan()
     _show(planned, dry_run=manner.dry_run)
+    terminal.say_strangers(site.environment.name, planned.strangers)
     if manner.dry_run:
         show_pending(site, planned, migrations)
         return
@@ -50,7 +51,7 @@ def apply_site(
     differs = _something_to_do(planned)
     if differs or to_migrate(site, planned, migrations):
         _refuse_when_all_is_refused(planned)
-        asked = differs and consent(site, f"Change {site.environment.name}?", manner)
+        asked = differs and consent(site, f"Change {site.environment.name}?", manner, strangers=planned.strangers)
         with changing(site, manner, lease) as run:
             if asked or not run.undisturbed:
                 agreed, planned = planned, plan()

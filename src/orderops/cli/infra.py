@@ -27,10 +27,11 @@ def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [
     with Progress() as looking:
         planned = make_plan(site, adopt=adopt, watch=looking.watch)
     if as_json:
-        terminal.show_json(terminal.plan_json(env, planned.steps, planned.unclaimed))
+        terminal.show_json(terminal.plan_json(env, planned.steps, planned.unclaimed, planned.strangers))
     else:
         terminal.show_plan(planned.steps, planned.unclaimed)
         terminal.say(terminal.summary(planned.steps, planned.unclaimed))
+        terminal.say_strangers(env, planned.strangers)
         if len(planned.changes) > len(planned.refused):
             terminal.say(f"make it so: orderops infra apply --env {env}")
         if planned.unclaimed:

@@ -28,13 +28,14 @@ class Manner:
 
 def open_environment(name: str, folder: Path | None) -> Site:
     """Read the environment and reach its AWS, where nothing can be changed outside of a run."""
-    from orderops.environment import load_environment
+    from orderops.environment import environment_names, environments_folder, load_environment
     from orderops.run import Gate
     from orderops.site import Site
 
     environment = load_environment(name, folder)
     gate = Gate()
-    return Site(environment, reach(environment).guarded(gate), gate)
+    beside = environment_names(folder)
+    return Site(environment, reach(environment).guarded(gate), gate, beside, environments_folder(folder))
 
 
 def reach(environment: Environment) -> Aws:
@@ -53,10 +54,11 @@ def reach(environment: Environment) -> Aws:
     return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
 
 
-def consent(site: Site, question: str, manner: Manner) -> bool:
+def consent(site: Site, question: str, manner: Manner, *, strangers: Collection[str] = ()) -> bool:
     """Ask before changing: not on this machine's emulator; by name where the environment is protected.
 
-    Answers whether somebody was asked, so that time has passed.
+    Answers whether somebody was asked, so that time has passed. Beside environments without a file (`strangers`), a
+    new one wants somebody who is asked, or its name.
     """
     from orderops import terminal
     from orderops.errors import UsageError
@@ -64,6 +66,8 @@ def consent(site: Site, question: str, manner: Manner) -> bool:
     environment = site.environment
     if environment.emulated:
         return False
+    if strangers and not environment.protected and environment.name not in manner.confirm:
+        _refuse_without_anybody(site, strangers, manner)
     if not environment.protected:
         terminal.confirm(question, yes=manner.yes)
         return not manner.yes
@@ -73,6 +77,22 @@ def consent(site: Site, question: str, manner: Manner) -> bool:
             f"say it beforehand: --confirm {environment.name}",
         )
     return environment.name not in manner.confirm
+
+
+def _refuse_without_anybody(site: Site, strangers: Collection[str], manner: Manner) -> None:
+    from orderops import terminal
+    from orderops.environment import way_back
+    from orderops.errors import OrderopsError
+
+    if manner.yes or not terminal.somebody_is_there():
+        name = site.environment.name
+        ways = [
+            f"if it was renamed, give it its name back: {way_back(site.folder / f'{each}.toml')}" for each in strangers
+        ]
+        raise OrderopsError(
+            f"{name} would be made anew beside {', '.join(strangers)}, which has no file; nothing was changed",
+            "\n".join([*ways, f"if {name} is a new environment, say so: --confirm {name}"]),
+        )
 
 
 def with_usual_durations(site: Site) -> Collection[Resource]:

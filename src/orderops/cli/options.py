@@ -39,7 +39,11 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; a protected environment wants --confirm too.")]
 Confirm = Annotated[
     list[str],
-    typer.Option("--confirm", help="Name of a protected environment, or of a thing that holds data.", metavar="NAME"),
+    typer.Option(
+        "--confirm",
+        help="Name of a protected environment, of a thing that holds data, or of a new one beside one without a file.",
+        metavar="NAME",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 Adopt = Annotated[
