@@ -66,6 +66,15 @@ class Live:
     """What AWS is still at, when it tells the new values already; waited for by who sent the change."""
 
 
+@dataclass(frozen=True)
+class Left:
+    """Something that stays behind on purpose: what it is, and the command for one named NAME."""
+
+    what: str
+    command: str
+    names: tuple[str, ...]
+
+
 class Outputs:
     """What living resources offer to others.
 
@@ -196,6 +205,11 @@ class Resource(ABC):
     def holds(cls, aws: Aws, live: Live) -> str:
         """What data would go with it ("12 messages"); nothing for what can be made again."""
         return ""
+
+    @classmethod
+    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+        """What AWS keeps of those that were removed, or cannot lose with one environment."""
+        yield from ()
 
     @classmethod
     def held_by(cls, aws: Aws, live: Live) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from orderops.aws import Aws
+from orderops.bucket import Bucket
+from orderops.claim import Claim
 from orderops.engine import Action, Sightings, Step, reconcile
 from orderops.environment import Environment
-from orderops.errors import OrderopsError, UsageError
-from orderops.resource import Outputs, Resource
+from orderops.errors import AwsError, OrderopsError, UsageError
+from orderops.resource import Left, Outputs, Resource
 from orderops.resources.ecs_service import EcsService
 from orderops.run import Gate, Runs
 from orderops.schedule import Watch
@@ -44,14 +47,17 @@ class Site:
 
     @cached_property
     def stack(self) -> Stack:
-        """Its resources in the account that these credentials open; refuses any account but the one pinned."""
-        account, pinned = self.aws.account, self.environment.account
-        if pinned and pinned != account:
+        """Its resources in the account that these credentials open."""
+        return stack(self.environment, self.aws.account)
+
+    def check_account(self) -> None:
+        """Refuse any account but the one pinned."""
+        pinned = self.environment.account
+        if pinned and pinned != self.aws.account:
             raise OrderopsError(
-                f"these credentials open account {account}, and {self.environment.name} lives in {pinned}",
+                f"these credentials open account {self.aws.account}, and {self.environment.name} lives in {pinned}",
                 f"choose the profile of that account: AWS_PROFILE=NAME orderops … --env {self.environment.name}",
             )
-        return stack(self.environment, account)
 
     def survey(self, *, infra_only: bool = False) -> Survey:
         """A fresh look; without the kinds that run a release when only infrastructure is asked about."""
@@ -247,6 +253,16 @@ class TakeDown:
     def carry_out(self, *, dry_run: bool = False, watch: Watch = lambda *_: None) -> Iterator[Step]:
         """Remove what goes, users of a thing before the thing."""
         yield from destroy(self.found, self.survey, kept=self.kept, dry_run=dry_run, watch=watch)
+
+
+def left_behind(site: Site, kinds: Iterable[type[Resource]]) -> Iterator[Left]:
+    """What stays of these kinds when they are removed, and the record; what cannot be looked at is not told."""
+    claim = Claim(site.environment.name)
+    for kind in kinds:
+        with suppress(AwsError):
+            yield from (left for left in kind.leaves(site.aws, claim) if left.names)
+    record = f"s3://{Bucket(site.aws).name}/{site.environment.name}/"
+    yield Left(f"history of {site.environment.name}", "aws s3 rm --recursive NAME", (record,))
 
 
 def take_down(

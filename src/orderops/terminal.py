@@ -18,7 +18,7 @@ from rich.text import Text
 
 from orderops.engine import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
-from orderops.resource import Effect
+from orderops.resource import Effect, Left
 from orderops.survey import Owned
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ STATE_COLOURS = {
     "absent": "dim",
 }
 OUTCOME_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "killed": "bold red"}
+FEW = 3
+"""Names that are said one by one."""
+COMMAND = 76
+"""Characters of a command that fit on a line."""
 
 out = Console(soft_wrap=True, highlight=False, emoji=False)  # an ARN may hold what else becomes one, as :secret:
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
@@ -176,6 +180,18 @@ def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "go o
         return False
     err.print(f"{escape(what)}. Type [bold]{escape(name)}[/] to {yes}, or nothing to {no}: ", end="")
     return input().strip() == name
+
+
+def show_left(left: Iterable[Left]) -> None:
+    """What stays behind on purpose, and what to type for each kind of it."""
+    say("left behind, until you remove it:")
+    for each in left:
+        for name in each.names[:FEW]:
+            say(f"  {each.what}: {name}")
+        if len(each.names) > FEW:
+            say(f"  and {len(each.names) - FEW} more")
+        whole = each.command.replace("NAME", each.names[0])
+        say(f"    {whole if len(each.names) == 1 and len(whole) <= COMMAND else each.command}")
 
 
 def show_status(told: Mapping[str, Any]) -> None:

@@ -110,7 +110,18 @@ def test_the_tags_are_in_the_create_call(up: Up, session: boto3.Session) -> None
     assert (tags[ENVIRONMENT], tags[ADDRESS]) == ("dev", LOGS.address)
 
 
-def test_a_bucket_of_our_name_without_any_tag_is_ours(aws: Aws, up: Up) -> None:
+def test_a_bucket_of_our_name_without_any_tag_and_with_something_in_it_is_not_taken(aws: Aws, up: Up) -> None:
+    _make(aws, NAME)
+    aws.s3.put_object(Bucket=NAME, Key="theirs", Body=b"")
+
+    with pytest.raises(Unfinished, match="has no owner"):
+        up(LOGS)
+
+    assert up(LOGS, adopt=[LOGS.address])[LOGS.address].action is Action.ADOPT
+    assert [each["Key"] for each in aws.s3.list_objects_v2(Bucket=NAME)["Contents"]] == ["theirs"]
+
+
+def test_a_bucket_of_our_name_without_any_tag_and_with_nothing_in_it_is_ours(aws: Aws, up: Up) -> None:
     _make(aws, NAME)
 
     assert up(LOGS, dry_run=True)[LOGS.address].action is Action.UPDATE
@@ -151,7 +162,17 @@ def test_the_logs_in_it_are_told_and_the_test_file_is_none(aws: Aws) -> None:
 
     aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/one.gz", Body=b"")
 
-    assert S3Bucket.holds(aws, live) == "1 log files"
+    assert S3Bucket.holds(aws, live) == "1 log file"
+
+
+def test_what_no_balancer_wrote_is_told_apart_with_some_of_its_keys(aws: Aws) -> None:
+    _make(aws, NAME)
+    for key in ("AWSLogs/123456789012/1.gz", "AWSLogs/123456789012/2.gz", "a.txt", "backup/1", "backup/2", "z/3"):
+        aws.s3.put_object(Bucket=NAME, Key=key, Body=b"")
+
+    told = S3Bucket.holds(aws, Live(NAME))
+
+    assert told == "2 log files and 4 objects that no balancer wrote: a.txt, backup/1, backup/2…"
 
 
 def test_deletion_takes_versions_and_unfinished_uploads_along(aws: Aws) -> None:

@@ -13,8 +13,8 @@ from orderops.cli.opening import Manner, consent, with_usual_durations
 from orderops.engine import Action
 from orderops.errors import OrderopsError, Unfinished
 from orderops.release import Choice, ready
-from orderops.site import Apply, Site, TakeDown, make_plan, take_down
-from orderops.stack import load_balancer_url
+from orderops.site import Apply, Site, TakeDown, left_behind, make_plan, take_down
+from orderops.stack import KINDS, load_balancer_url
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _remove(
                 raise
     terminal.say(f"{_done(progress, run)} in {terminal.short(progress.elapsed)}")
     _say_kept(site, decided, only)
+    terminal.show_left(left_behind(site, {owned.kind: None for owned in decided.going} if only else KINDS))
 
 
 def _show(planned: Plan, *, dry_run: bool) -> None:

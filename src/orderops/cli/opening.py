@@ -27,7 +27,7 @@ class Manner:
 
 
 def open_environment(name: str, folder: Path | None) -> Site:
-    """Read the environment and reach its AWS, where nothing can be changed outside of a run."""
+    """Read the environment and reach its AWS in its account, where nothing can be changed outside of a run."""
     from orderops.environment import environment_names, environments_folder, load_environment
     from orderops.run import Gate
     from orderops.site import Site
@@ -35,7 +35,9 @@ def open_environment(name: str, folder: Path | None) -> Site:
     environment = load_environment(name, folder)
     gate = Gate()
     beside = environment_names(folder)
-    return Site(environment, reach(environment).guarded(gate), gate, beside, environments_folder(folder))
+    site = Site(environment, reach(environment).guarded(gate), gate, beside, environments_folder(folder))
+    site.check_account()
+    return site
 
 
 def reach(environment: Environment) -> Aws:

@@ -8,9 +8,13 @@ from typing import ClassVar
 
 from orderops.aws import Aws, every
 from orderops.claim import Claim
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resource import Left, Live, Outputs, Properties, Resource
 
 ROOT = "/aws-service-role/"
+OF_USE = frozenset(
+    f"{service}.amazonaws.com" for service in ("ecs", "ecs.application-autoscaling", "elasticloadbalancing", "rds")
+)
+"""The services that an environment is made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,3 +48,9 @@ class IamServiceLinkedRole(Resource):
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
         """Others in the account use it too."""
+
+    @classmethod
+    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+        roles = [live.arn.rpartition("/")[2] for live in cls.listing(aws, claim) if live.name in OF_USE]
+        command = "aws iam delete-service-linked-role --role-name NAME"
+        yield Left("role of the whole account", command, tuple(sorted(roles)))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.resource import Effect, Left, Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
@@ -185,6 +185,19 @@ class RdsInstance(Resource):
         return f"a PostgreSQL {major} database of {size} (a final snapshot and its backups would stay)"
 
     @classmethod
+    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+        snapshots = every(aws.rds.describe_db_snapshots, "DBSnapshots", SnapshotType="manual")
+        taken = [raw for raw in snapshots if from_pairs(raw.get("TagList")).get(ENVIRONMENT) == claim.environment]
+        command = "aws rds delete-db-snapshot --db-snapshot-identifier NAME"
+        yield Left("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
+        backups = every(aws.rds.describe_db_instance_automated_backups, "DBInstanceAutomatedBackups")
+        names = [
+            raw["DbiResourceId"] for raw in backups if raw.get("Status") == "retained" and _sought_backup(raw, claim)
+        ]
+        command = "aws rds delete-db-instance-automated-backup --dbi-resource-id NAME"
+        yield Left("backups of a deleted database", command, tuple(names))
+
+    @classmethod
     def why_undone(cls, aws: Aws, live: Live) -> str:
         call = aws.rds.describe_events
         events = every(call, "Events", SourceIdentifier=live.id, SourceType="db-instance", Duration=120)
@@ -214,6 +227,10 @@ def _sought(name: str, tags: Tags, claim: Claim) -> bool:
     if claim.name:
         return name == claim.name or tags.get(ADDRESS) == claim.address
     return name.startswith(claim.prefix) or tags.get(ENVIRONMENT) == claim.environment
+
+
+def _sought_backup(raw: Mapping[str, Any], claim: Claim) -> bool:
+    return _sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), claim)
 
 
 def _live(raw: Mapping[str, Any], tags: Tags) -> Live:

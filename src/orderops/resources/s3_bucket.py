@@ -37,6 +37,9 @@ TEST_FILE = "ELBAccessLogTestFile"
 OUR_NAMES = re.compile(r"(access-)?logs-\d{12}")
 BLOCK_ALL = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 PAGES_A_STEP = 20
+PAGE = 1000
+LOGS = "AWSLogs/"
+SAMPLE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,10 @@ class S3Bucket(Resource):
     @classmethod
     def tags(cls, aws: Aws, live: Live) -> Tags:
         told = _tags(aws, live.id)
-        # Our account, our name and no tag at all: made by a create whose tags were not kept, as emulators do.
-        return told or ({ENVIRONMENT: live.properties["Environment"]} if "Environment" in live.properties else {})
+        if told or "Environment" not in live.properties or _has_anything(aws, live.id):
+            return told
+        # Our account, our name, no tag and nothing in it: made by a create whose tags were not kept, as emulators do.
+        return {ENVIRONMENT: live.properties["Environment"]}
 
     @classmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
@@ -105,10 +110,11 @@ class S3Bucket(Resource):
 
     @classmethod
     def holds(cls, aws: Aws, live: Live) -> str:
-        page = aws.s3.list_objects_v2(Bucket=live.id, MaxKeys=1000)
-        count = sum(not each["Key"].endswith(TEST_FILE) for each in page.get("Contents", ()))
-        more = "more than " if page.get("IsTruncated") else ""
-        return f"{more}{count} log files" if count else ""
+        logs = _told_count(*_objects(aws, live.id, LOGS), "log file")
+        others, more = _not_logs(aws, live.id)
+        sample = ", ".join(others[:SAMPLE]) + ("…" if len(others) > SAMPLE else "")
+        strange = _told_count(others, more, "object")
+        return " and ".join(filter(None, [logs, strange and f"{strange} that no balancer wrote: {sample}"]))
 
     def _policy(self) -> dict[str, Any]:
         account = self.name.rpartition("-")[2]
@@ -224,6 +230,33 @@ def _single(value: Any) -> Any:
     if isinstance(value, list):
         return value[0] if len(value) == 1 else sorted(value)
     return value
+
+
+def _has_anything(aws: Aws, bucket: str) -> bool:
+    page = aws.s3.list_object_versions(Bucket=bucket, MaxKeys=1)
+    return bool(page.get("Versions") or page.get("DeleteMarkers"))
+
+
+def _not_logs(aws: Aws, bucket: str) -> tuple[list[str], bool]:
+    """The keys of what is no log, and whether there are more; the logs, which are many, are not read."""
+    top = aws.s3.list_objects_v2(Bucket=bucket, Delimiter="/", MaxKeys=PAGE)
+    found, more = [each["Key"] for each in top.get("Contents", ())], bool(top.get("IsTruncated"))
+    for each in top.get("CommonPrefixes", ()):
+        if each["Prefix"] != LOGS and not more:
+            below, more = _objects(aws, bucket, each["Prefix"])
+            found += below
+    return found, more
+
+
+def _objects(aws: Aws, bucket: str, prefix: str) -> tuple[list[str], bool]:
+    page = aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=PAGE)
+    keys = [each["Key"] for each in page.get("Contents", ()) if not each["Key"].endswith(TEST_FILE)]
+    return keys, bool(page.get("IsTruncated"))
+
+
+def _told_count(keys: list[str], more: bool, word: str) -> str:
+    plural = "s" if len(keys) > 1 or more else ""
+    return f"{'more than ' if more else ''}{len(keys)} {word}{plural}" if keys else ""
 
 
 def _emptier_by_a_page(aws: Aws, bucket: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from orderops.aws import Aws, every, if_found
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
 from orderops.errors import AwsError, NotOurs
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resource import Left, Live, Outputs, Properties, Resource
 
 GONE = "ResourceNotFoundException"
 TAKEN = "ResourceExistsException"
@@ -56,6 +56,18 @@ class SecretsmanagerSecret(Resource):
     @classmethod
     def holds(cls, aws: Aws, live: Live) -> str:
         return f"a secret value (recoverable for {RECOVERY_DAYS} days)"
+
+    @classmethod
+    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+        command = "aws secretsmanager restore-secret --secret-id NAME, to have it back"
+        yield Left(f"secret, gone by itself in {RECOVERY_DAYS} days", command, tuple(_in_their_window(aws, claim)))
+
+
+def _in_their_window(aws: Aws, claim: Claim) -> Iterator[str]:
+    call, names = aws.secretsmanager.list_secrets, [{"Key": "name", "Values": [claim.path("orderops/{}/")]}]
+    for raw in every(call, "SecretList", Filters=names, MaxResults=100, IncludePlannedDeletion=True):
+        if "DeletedDate" in raw and from_pairs(raw.get("Tags")).get(ENVIRONMENT) == claim.environment:
+            yield raw["Name"]
 
 
 def secrets_of(kind: str, aws: Aws, claim: Claim) -> Iterator[Live]:
