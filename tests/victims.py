@@ -11,8 +11,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ class Victim:
         context.set_forkserver_preload(["warm", __name__])
         self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it is written until the process ends
         self._process: Any = context.Process(target=_run, args=(words, environ, self._said.name), daemon=True)
-        self._process.start()
+        with _nameless_main():
+            self._process.start()
 
     def kill(self) -> None:
         """End it without a word, and see it dead."""
@@ -62,6 +63,18 @@ class Victim:
     def said(self) -> str:
         """What it wrote, on both streams."""
         return Path(self._said.name).read_text()
+
+
+@contextmanager
+def _nameless_main() -> Iterator[None]:
+    """A child imports the main module of who starts it, if that has a file; ours may be heavy."""
+    main_module = vars(sys.modules["__main__"])
+    hidden = {name: main_module.pop(name, None) for name in ("__file__", "__spec__")}
+    main_module["__spec__"] = None
+    try:
+        yield
+    finally:
+        main_module.update(hidden)
 
 
 def _run(words: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
