@@ -70,10 +70,13 @@ def foreign_groups(aws: Aws, live: Live) -> Iterator[str]:
 
 def foreign_parts(aws: Aws, live: Live) -> Iterator[str]:
     """What stands in our VPC and is not ours, but for what goes with the VPC."""
+    told: set[str] = set()
     for call, key, identifier, where in PARTS_OF_VPC:
         filters = [{"Name": where, "Values": [live.id]}]
         for raw in every(getattr(aws.ec2, call), key, Filters=filters):
-            if not _is_ours(raw, live) and not _comes_with_the_vpc(raw) and not _is_over(raw):
+            ours = _is_ours(raw, live) or _comes_with_the_vpc(raw) or _is_over(raw)
+            if not ours and raw[identifier] not in told:  # a peering of our VPC with itself has both ends here
+                told.add(raw[identifier])
                 yield f"{raw[identifier]} ({_owner(raw)})"
 
 
