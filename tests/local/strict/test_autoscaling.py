@@ -85,3 +85,16 @@ def test_the_policies_of_a_target_go_with_it(moto: Client, strict: Client, syste
 
     with refused("ObjectNotFoundException"):
         strict("application-autoscaling").deregister_scalable_target(**WHERE)
+
+
+def test_a_policy_put_again_replaces_its_alarms(moto: Client, strict: Client, system: System) -> None:
+    def alarms() -> int:
+        return len(strict("cloudwatch").describe_alarms()["MetricAlarms"])
+
+    strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
+    for _ in range(3):
+        strict("application-autoscaling").put_scaling_policy(**POLICY)
+    assert alarms() == 2
+
+    moto("application-autoscaling").put_scaling_policy(**POLICY)
+    assert alarms() == 4

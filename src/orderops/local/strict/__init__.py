@@ -36,6 +36,7 @@ from orderops.local.strict.pace import Pace
 
 AS_USUAL = Pace()
 MENDS: tuple[Callable[[Emulator], None], ...] = (
+    autoscaling.mend,
     ec2_descriptions.mend,
     elbv2_listeners.mend,
     rds.mend,

@@ -22,6 +22,12 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_after(SERVICE, "DeregisterScalableTarget", _policies_go_too)
 
 
+def mend(emulator: Emulator) -> None:
+    """A policy put again replaces its alarms; moto makes others beside them."""
+    emulator.on_before(SERVICE, "PutScalingPolicy", _remember_policy)
+    emulator.on_after(SERVICE, "PutScalingPolicy", _without_old_alarms)
+
+
 def _can_be_registered(call: Call) -> None:
     asked, target = call.json, _target(call)
     least = asked.get("MinCapacity", target and target.min_capacity)
@@ -56,6 +62,22 @@ def _policies_go_too(call: Call, _answer: Answer) -> None:
     for policy in list(backend.policies.values()):
         if (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == place:
             backend.delete_scaling_policy(policy.policy_name, *place)
+
+
+def _remember_policy(call: Call) -> None:
+    asked = call.json
+    place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
+    call.environ["orderops.policies"] = [
+        policy
+        for policy in _backend(call).policies.values()
+        if policy.policy_name == asked["PolicyName"]
+        and (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == place
+    ]
+
+
+def _without_old_alarms(call: Call, _answer: Answer) -> None:
+    for policy in call.environ["orderops.policies"]:
+        policy.delete_alarms(DEFAULT_ACCOUNT_ID, call.region)
 
 
 def _target(call: Call) -> Any:
