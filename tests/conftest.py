@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.handlers
@@ -23,6 +23,9 @@ from orderops.survey import Survey
 from contract import Up
 from faults import Fault, Faults
 from strict import check_strictly
+
+if TYPE_CHECKING:
+    from proxy import Proxy
 
 ENVIRONMENT = "dev"
 logging.getLogger("werkzeug").setLevel(
@@ -123,6 +126,25 @@ def power_cut(the_faults: Faults) -> Fault:
 def lose_answer(the_faults: Faults) -> Fault:
     """`with lose_answer("sqs", "CreateQueue")`: the next answer to that call is lost after it took effect."""
     return the_faults.lose_answer
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[Proxy]:
+    """An emulated AWS over HTTP, one for all tests of this process."""
+    from proxy import served
+
+    with served() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    """An empty account over HTTP, which every command of the test reaches."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff._BASE", 0.1)  # as often as ever, less pause
+    account.reset()
+    return account
 
 
 def with_needs(resources: Collection[Resource]) -> list[Resource]:

@@ -158,11 +158,12 @@ class Proof:
 
     def _look(self) -> Inventory:
         counted = list(self.proxy.requests)
-        found = take_inventory(self._client)
+        found = take_inventory(self.client)
         self.proxy.requests[:] = counted
         return found
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """boto3's client on this account."""
         if service not in self._clients:
             session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
             self._clients[service] = session.client(service, endpoint_url=self.proxy.url)

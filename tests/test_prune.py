@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,14 @@ from orderops.environment import load_environment
 from orderops.site import Apply, Site
 
 from command import Orderops
-from conftest import MODELS
 from inventory import take_inventory
-from proxy import Proxy, served
+from proxy import Proxy
 
 DEV = (Path(__file__).parents[1] / "environments" / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
 IMAGES = dict.fromkeys(("order-processor", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def account() -> Iterator[Proxy]:
-    with served() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
-    monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "1")
-    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
-    account.reset()
-    return account
 
 
 @pytest.fixture

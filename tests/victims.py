@@ -26,7 +26,9 @@ class Victim:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["warm", __name__])
         self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it is written until the process ends
-        self._process: Any = context.Process(target=_run, args=(words, environ, self._said.name), daemon=True)
+        self._process: Any = context.Process(
+            target=_run, args=(words, {**os.environ, **environ}, self._said.name), daemon=True
+        )
         with _nameless_main():
             self._process.start()
 
@@ -58,6 +60,12 @@ class Victim:
             self.kill()
             raise TimeoutError(f"did not end within {within} s:\n{self.said}")
         return int(self._process.exitcode)
+
+    def says(self, words: str) -> bool:
+        """Whether these words are among those it says before it ends."""
+        while self.alive and words not in self.said:
+            self.wait(0.05)
+        return words in self.said
 
     @property
     def said(self) -> str:

@@ -1,0 +1,89 @@
+"""A sample of the proof that nothing breaks a workflow; benchmarks/prove.py tries every place."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from proof import (
+    Proof,
+    Workflow,
+    crash_points,
+    disturbed_by,
+    every_answer_lost,
+    killed_at,
+    schedule,
+    two_at_once,
+    workflows,
+)
+
+from proxy import Fate, Proxy, passes
+
+NAMES = ("up", "apply", "deploy", "down")
+KILLS = 4
+"""How many of the crash points of each workflow are tried here."""
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def proof(account: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    return Proof(account, tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workflow]:
+    return workflows(tmp_path_factory.mktemp("environments"))
+
+
+def check(proof: Proof, workflow: Workflow, said: str, disturb: Callable[[Proof, Workflow], bool]) -> None:
+    verdict = proof.tried(workflow, said, disturb)
+
+    assert verdict.right, verdict
+
+
+@pytest.mark.parametrize("place", range(KILLS))
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_a_call_it_is_finished_by_the_same_command(
+    proof: Proof, known: dict[str, Workflow], name: str, place: int
+) -> None:
+    points: Sequence[tuple[str, int, Fate]] = list(crash_points(proof.undisturbed(known[name]).calls))
+    action, nth, fate = random.Random(name).sample(points, KILLS)[place]
+
+    check(proof, known[name], f"{action} {nth} {fate}", killed_at(action, nth, fate))
+
+
+@pytest.mark.parametrize("name", ["up", "down"])
+def test_two_operators_at_once_end_as_one_would(proof: Proof, known: dict[str, Workflow], name: str) -> None:
+    check(proof, known[name], "two operators", two_at_once)
+
+
+def test_every_answer_lost_ends_as_if_none_were(proof: Proof, known: dict[str, Workflow]) -> None:
+    check(proof, known["up"], "every answer lost", disturbed_by(every_answer_lost()))
+
+
+@pytest.mark.parametrize("name", ["apply", "deploy"])
+def test_reads_that_lag_double_nothing(proof: Proof, known: dict[str, Workflow], name: str) -> None:
+    check(proof, known[name], "reads lag 2 s", disturbed_by(passes, lag=2.0))
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_mix_of_everything_ends_right(proof: Proof, known: dict[str, Workflow], seed: int) -> None:
+    name = NAMES[seed % len(NAMES)]
+    calls = len(proof.undisturbed(known[name]).calls)
+
+    check(proof, known[name], f"schedule {seed}", schedule(seed, calls))
+
+
+def test_a_workflow_that_would_double_something_is_caught(proof: Proof, known: dict[str, Workflow]) -> None:
+    def made_by_hand(proof: Proof, workflow: Workflow) -> bool:
+        vpc = proof.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        proof.client("ec2").create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "orderops-dev-vpc"}])
+        proof.client("sqs").create_queue(QueueName="nobodys")
+        return True
+
+    verdict = proof.tried(known["deploy"], "by hand", made_by_hand)
+
+    assert not verdict.right
+    assert "queue: nobodys" in verdict.orphaned
