@@ -191,9 +191,8 @@ class RdsInstance(Resource):
         command = "aws rds delete-db-snapshot --db-snapshot-identifier NAME"
         yield Left("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
         backups = every(aws.rds.describe_db_instance_automated_backups, "DBInstanceAutomatedBackups")
-        names = [
-            raw["DbiResourceId"] for raw in backups if raw.get("Status") == "retained" and _sought_backup(raw, claim)
-        ]
+        retained = [raw for raw in backups if raw.get("Status") == "retained" and _sought_backup(raw, claim)]
+        names = [raw["DbiResourceId"] for raw in retained if "DbiResourceId" in raw]  # the emulator may not tell it
         command = "aws rds delete-db-instance-automated-backup --dbi-resource-id NAME"
         yield Left("backups of a deleted database", command, tuple(names))
 
