@@ -47,7 +47,8 @@ class Site:
 
     @cached_property
     def stack(self) -> Stack:
-        """Its resources in the account that these credentials open."""
+        """Its resources in the account that these credentials open; refuses any account but the one pinned."""
+        self.check_account()
         return stack(self.environment, self.aws.account)
 
     def check_account(self) -> None:
@@ -280,19 +281,20 @@ def take_down(
     declared = site.declared()
     if only:
         _check_addresses(only, {owned.address for owned in found}, "--only {}: nothing of ours has this address")
-        _refuse_what_is_in_use(only, in_use(only, found, declared))
+        _refuse_what_is_in_use(site, only, in_use(only, found, declared))
         found = [owned for owned in found if owned.address in only]
     return TakeDown(looked, found, holding(found, looked), declared, frozenset(named))
 
 
-def _refuse_what_is_in_use(only: Collection[str], users: Mapping[str, list[str]]) -> None:
+def _refuse_what_is_in_use(site: Site, only: Collection[str], users: Mapping[str, list[str]]) -> None:
     if users:
+        down = f"orderops down --env {site.environment.name}"
         more = sorted({user for names in users.values() for user in names} - set(only))
         raise OrderopsError(
             "\n".join(f"{address} is used by {_listed(names)}" for address, names in users.items()),
-            f"nothing was removed; with what uses it: {' '.join(f'--only {each}' for each in [*only, *more])}"
+            f"nothing was removed; with what uses it: {down} {' '.join(f'--only {each}' for each in [*only, *more])}"
             if len(more) <= FEW
-            else "nothing was removed; everything goes with: orderops down, without --only",
+            else f"nothing was removed; with everything: {down}",
         )
 
 
