@@ -44,7 +44,7 @@ class Elbv2LoadBalancer(Resource):
             "LoadBalancerNotFound",
             "DuplicateLoadBalancerName",
             "SubnetNotFound",
-            "InvalidSubnet",
+            "InvalidSubnet: has no internet gateway",
             "ResourceInUse",
             # the bucket's policy was written a moment ago
             "InvalidConfigurationRequest: Access Denied for bucket",

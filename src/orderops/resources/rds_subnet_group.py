@@ -23,7 +23,12 @@ class RdsSubnetGroup(Resource):
 
     kind: ClassVar[str] = "rds-subnet-group"
     passing: ClassVar[frozenset[str]] = frozenset(
-        {"DBSubnetGroupNotFoundFault", "DBSubnetGroupAlreadyExists", "InvalidDBSubnetGroupStateFault", "InvalidSubnet"}
+        {
+            "DBSubnetGroupNotFoundFault",
+            "DBSubnetGroupAlreadyExists",
+            "InvalidDBSubnetGroupStateFault",
+            "InvalidSubnet: are invalid",
+        }
     )
 
     @classmethod
