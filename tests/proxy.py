@@ -226,7 +226,7 @@ def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: flo
         if drawn < throttled:
             return throttling(request.service)
         if drawn < throttled + broken:
-            return INTERNAL_FAILURE if dice.random() < 0.5 else Fate.BROKEN
+            return dice.choice([INTERNAL_FAILURE, UNAVAILABLE]) if dice.random() < 0.5 else Fate.BROKEN
         if drawn < throttled + broken + lost:
             return Fate.UNANSWERED if dice.random() < 0.5 else Fate.UNDONE
         return None
@@ -241,6 +241,7 @@ def throttling(service: str) -> Refusal:
 
 
 INTERNAL_FAILURE = Refusal("InternalFailure", "an internal error", 500)
+UNAVAILABLE = Refusal("ServiceUnavailable", "AWS is away for a moment", 503)
 THROTTLING = {
     "ec2": ("RequestLimitExceeded", 503),
     "s3": ("SlowDown", 503),
