@@ -21,6 +21,8 @@ LAYERS = """
 cli
 terminal
 doctor
+policies
+policy
 migrations release health
 site
 run

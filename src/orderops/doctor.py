@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orderops import call_log
-from orderops.aws import Aws
+from orderops.aws import Aws, every
 from orderops.environment import Environment
 from orderops.errors import AwsError, OrderopsError
+from orderops.policies import Simulation, identity_of, simulations
+from orderops.policy_actions import Persona
 from orderops.release_builder import builder
 
 # One harmless read for each service that a run needs, with the parameters that keep it small.
@@ -32,6 +34,7 @@ READS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("application_autoscaling", "describe_scalable_targets", {"ServiceNamespace": "ecs", "MaxResults": 1}),
     ("resourcegroupstaggingapi", "get_resources", {"ResourcesPerPage": 1}),
 )
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Finding:
     needed: bool = True
 
 
-def diagnose(environment: Environment, reach: Callable[[], Aws]) -> list[Finding]:
-    """Look at the machine, then at the credentials, then at what they may read."""
+def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Persona = Persona.OPERATOR) -> list[Finding]:
+    """Look at the machine, then at the credentials, then at what they may."""
     findings = [_python(), _log(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
         findings.append(_postgres())
@@ -56,7 +59,7 @@ def diagnose(environment: Environment, reach: Callable[[], Aws]) -> list[Finding
     except OrderopsError as error:
         return [*findings, Finding("credentials", False, "; ".join(error.told), error.hint)]
     findings.append(_account(environment, aws, account))
-    return [*findings, *_reads(aws)]
+    return [*findings, *_reads(aws), *_permissions(environment, aws, account, persona)]
 
 
 def _python() -> Finding:
@@ -113,3 +116,40 @@ def _reads(aws: Aws) -> Iterator[Finding]:
             yield Finding(service, False, "; ".join(error.told), error.hint)
         else:
             yield Finding(service, True, "readable")
+
+
+def _permissions(environment: Environment, aws: Aws, account: str, persona: Persona) -> Iterator[Finding]:
+    """What these credentials may not of what a persona needs; nothing where nobody may ask that."""
+    identity = identity_of(aws.caller)
+    asked = simulations(environment, account, persona)
+    try:
+        missing = sorted({action for each in asked for action in _denied(aws, identity, each)}) if identity else None
+    except AwsError:  # not permitted to look, or not emulated: what can be read was found out all the same
+        return
+    if missing is None:
+        return
+    total = len({action for each in asked for action in each.actions})
+    if not missing:
+        yield Finding("permissions", True, f"all {total} of the {persona}'s")
+        return
+    named = ", ".join(missing[:MOST_NAMED]) + (f" and {rest} more" if (rest := len(missing) - MOST_NAMED) > 0 else "")
+    hint = f"orderops doctor --policies --for {persona} --env {environment.name}"
+    yield Finding(
+        "permissions", False, f"{len(missing)} of the {persona}'s {total} are missing: {named}", hint, needed=False
+    )
+
+
+def _denied(aws: Aws, identity: str, asked: Simulation) -> Iterator[str]:
+    """What IAM would not allow these credentials, as it says itself."""
+    results = every(
+        aws.iam.simulate_principal_policy,
+        "EvaluationResults",
+        PolicySourceArn=identity,
+        ActionNames=list(asked.actions),
+        ResourceArns=list(asked.resources),
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in asked.context.items()
+        ],
+    )
+    yield from (each["EvalActionName"] for each in results if each["EvalDecision"] != "allowed")

@@ -22,11 +22,14 @@ PREFIXES = {
     "efs": "elasticfilesystem",
 }
 """Services that permissions name otherwise than boto3 does."""
+SIGNED = {"monitoring": "cloudwatch", "tagging": "tag"}
+"""Services that some refusals, such as the emulator's, name as signatures do."""
 ACTIONS = {
     "s3:ListBuckets": "s3:ListAllMyBuckets",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "s3:HeadObject": "s3:GetObject",
     "s3:DeleteObjects": "s3:DeleteObject",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
@@ -70,7 +73,7 @@ def _statement(said: Said, found: Values) -> Values:
     who = found.get("who", "")
     session = ROLE_SESSION.match(who)
     identity = f"arn:{session['part']}:iam::{session['account']}:role/{session['role']}" if session else who
-    action = found.get("asked") or said.action
+    action = _asked(found) or said.action
     resource = _resource(found.get("resource", "*").strip('"'), identity)
     allowed = {"Effect": "Allow", "Action": action, "Resource": resource}
     return {
@@ -81,6 +84,12 @@ def _statement(said: Said, found: Values) -> Values:
         "asked": action,
         "resource": resource,
     }
+
+
+def _asked(found: Values) -> str:
+    """The permission that AWS names, in the words of permissions."""
+    service, _, operation = found.get("asked", "").partition(":")
+    return f"{SIGNED.get(service, service)}:{operation}" if operation else ""
 
 
 def _resource(told: str, identity: str) -> str:

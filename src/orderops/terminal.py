@@ -242,8 +242,8 @@ def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
         out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
-        counts = Counter(step["action"] for step in run["steps"])
-        done = ", ".join(f"{count} {action}" for action, count in counts.items()) or "nothing done"
+        counts = Counter("migrated" if "migration" in step else DONE[step["action"]] for step in run["steps"])
+        done = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing done"
         out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
         if error := run.get("error"):
             out.print(f"    [red]{escape(error.splitlines()[0])}[/]")
@@ -264,6 +264,22 @@ def show_findings(findings: Iterable[Finding]) -> None:
         out.print(f"[{colour}]{word:8}[/]{escape(each.name):26}{escape(each.detail)}")
         if not each.ok:
             out.print(f"        [bold]hint:[/] {escape(each.hint)}")
+
+
+def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
+    """What each policy allows, statement by statement, and the two commands that give it to a role."""
+    for each in policies:
+        out.print(f"[bold]{escape(each['name'])}[/]  [dim]for the {each['for']}, {each['characters']} characters[/]")
+        for statement in each["document"]["Statement"]:
+            out.print(f"  [cyan]{statement['Sid']}[/]  {escape(', '.join(statement['Action']))}")
+            for arn in statement["Resource"]:
+                out.print(f"    [dim]on {escape(arn)}[/]")
+            for operator, keys in statement.get("Condition", {}).items():
+                for key, value in keys.items():
+                    wanted = value if isinstance(value, str) else " or ".join(value)
+                    out.print(f"    [dim]if {operator} {escape(key)}: {escape(wanted)}[/]")
+        out.print(escape(each["create"]))
+        out.print(escape(each["attach"]))
 
 
 def short(duration: timedelta | float) -> str:

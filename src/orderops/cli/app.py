@@ -23,6 +23,7 @@ from orderops.cli.options import (
     Wait,
     Yes,
 )
+from orderops.policy_actions import Persona
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -118,16 +119,38 @@ def history(
         terminal.say(f"nothing has changed {env} yet")
 
 
-def doctor(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
-    """Say what this machine and these credentials can and cannot do."""
+def doctor(
+    env: Env = "local",
+    environments: Environments = None,
+    as_json: Json = False,
+    show_policies: Annotated[
+        bool, typer.Option("--policies", help="Print the IAM policies that are needed, and how to attach them.")
+    ] = False,
+    persona: Annotated[
+        Persona | None, typer.Option("--for", help="Whose permissions; those of the operator, or all with --policies.")
+    ] = None,
+) -> None:
+    """Say what this machine and these credentials can and cannot do, or which permissions they need."""
     from orderops import terminal
     from orderops.cli.opening import reach
     from orderops.doctor import diagnose
     from orderops.environment import load_environment
     from orderops.errors import Differences
+    from orderops.policies import policies
 
     environment = load_environment(env, environments)
-    findings = diagnose(environment, lambda: reach(environment))
+    if show_policies:
+        account = environment.account or reach(environment).account
+        found = [
+            policy for each in ([persona] if persona else Persona) for policy in policies(environment, account, each)
+        ]
+        told = [policy.told() for policy in found]
+        if as_json:
+            terminal.show_json({"environment": env, "account": account, "policies": told})
+        else:
+            terminal.show_policies(told)
+        return
+    findings = diagnose(environment, lambda: reach(environment), persona or Persona.OPERATOR)
     if as_json:
         terminal.show_json({"environment": env, "findings": [vars(finding) for finding in findings]})
     else:

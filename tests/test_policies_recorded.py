@@ -1,0 +1,87 @@
+"""The policies are written from the calls that are made: recorded here, and every one of them allowed, and narrowly.
+
+`ORDEROPS_RECORD=1 pytest tests/test_policies_recorded.py` records the calls anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orderops
+from orderops.policy_actions import UNHEARD, Persona, actions_for, actions_of, calls
+from policy_account import Account
+from policy_fixtures import weighing
+from policy_workflows import Operator, everything
+
+FILE = Path(orderops.__file__).parent / "policy_calls.json"
+RECORD = "ORDEROPS_RECORD" in os.environ
+ANEW = "record the calls anew: ORDEROPS_RECORD=1 pytest tests/test_policies_recorded.py"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """One in which operators did everything, with no more than their policies allow."""
+    with weighing() as account:
+        everything(Operator(account, tmp_path_factory.mktemp("environments"), None if RECORD else Persona.OPERATOR))
+        if RECORD:
+            told = {call: sorted(commands - {""}) for call, commands in sorted(account.called.items())}
+            FILE.write_text(json.dumps(told, indent=2) + "\n")
+            calls.cache_clear()
+        yield account
+
+
+def test_every_call_that_is_made_is_on_file(account: Account) -> None:
+    unknown = sorted(
+        f"{call} by {command}"
+        for call, commands in account.called.items()
+        for persona in Persona
+        for command in commands & set(persona.commands)
+        if not actions_of(call) - {"sts:GetCallerIdentity"} <= actions_for(persona.commands)
+    )
+
+    assert unknown == [], f"the policies do not know these calls; {ANEW}"
+    assert account.called.keys() - calls().keys() == set(), f"these calls are not on file; {ANEW}"
+
+
+def test_every_call_on_file_is_made(account: Account) -> None:
+    assert calls().keys() - account.called.keys() == set(), f"nobody makes these calls any more; {ANEW}"
+
+
+def test_what_is_said_never_to_be_heard_is_not(account: Account) -> None:
+    heard = {
+        f"{call} by {command}"
+        for call, (commands, _) in UNHEARD.items()
+        for command in commands
+        if command in account.called.get(call, ())
+    }
+
+    assert heard == set(), "these stand in UNHEARD and are recorded all the same: take them out there"
+
+
+def test_the_operator_may_all_of_it(account: Account) -> None:
+    assert account.denied == []
+
+
+@pytest.mark.skipif(RECORD, reason="nothing is weighed while calls are recorded")
+def test_nothing_that_is_asked_for_one_thing_is_allowed_on_anything(account: Account) -> None:
+    assert account.wide == set()
+
+
+@pytest.mark.skipif(RECORD, reason="nothing is weighed while calls are recorded")
+def test_nothing_is_allowed_that_nothing_asks_for(account: Account) -> None:
+    asked_for = {action for action, _ in account.used}
+    unheard = {action for call in UNHEARD for action in actions_of(call)}
+
+    assert actions_for(Persona.OPERATOR.commands) - asked_for - unheard == NOT_ASKED
+
+
+NOT_ASKED = {
+    "s3:DeleteObject",  # S3 asks for it where a bucket keeps no versions; the calls name one all the same
+    "ec2:DescribeAccountAttributes",  # RDS asks for it, for the caller; the emulator does not
+}
