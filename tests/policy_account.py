@@ -37,6 +37,8 @@ class Account:
         self.denied: list[tuple[str, Asked]] = []
         self.used: set[tuple[str, str]] = set()
         """Each permission that was asked for, with the statement, by its Sid, that allowed it."""
+        self.asked: dict[str, tuple[str, Asked]] = {}
+        """Each permission with the service that asked for it, and its first question."""
         self.wide: set[tuple[str, str, str]] = set()
         """The same for what was allowed on anything, though it was asked for on one thing; with that thing."""
 
@@ -63,6 +65,7 @@ class Account:
         questions = asked(call)
         assert questions or call.service == "sts", f"what IAM is asked before {call.service}:{call.action} is not known"
         for question in questions:
+            self.asked.setdefault(question.action, (call.service, question))
             allowed: list[Statement] = allowing(question, self.documents)
             for each in allowed:
                 self.used.add((question.action, each["Sid"]))

@@ -15,6 +15,8 @@ from orderops.local.wire import Answer
 from orderops.policies import LONGEST, identity_of, policies, simulations, statements
 from orderops.policy_actions import Persona, actions_for
 from orderops.policy_grants import ANYTHING, NARROW, grants_of
+from policy_evaluation import allowing
+from policy_requests import Asked
 
 from command import Orderops
 from proxy import Request, served
@@ -114,6 +116,47 @@ def test_only_what_aws_cannot_narrow_is_given_on_anything(dev: Environment, pers
 
     assert {each["Sid"] for each in wide if "Condition" not in each} <= ANY_RESOURCE
     assert all(str(action).partition(":")[2] != "*" for each in wide for action in each["Action"])
+
+
+VPC = f"arn:aws:ec2:ap-southeast-2:{ACCOUNT}:vpc/vpc-1"
+OURS, THEIRS = {"aws:ResourceTag/orderops:environment": "dev"}, {"aws:ResourceTag/orderops:environment": "prod"}
+AS_OURS, AS_THEIRS = {"aws:RequestTag/orderops:environment": "dev"}, {"aws:RequestTag/orderops:environment": "prod"}
+ROLE = f"arn:aws:iam::{ACCOUNT}:role"
+SECRETS = f"arn:aws:secretsmanager:ap-southeast-2:{ACCOUNT}:secret"
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        (Asked("ec2:DeleteVpc", VPC, OURS), True),
+        (Asked("ec2:DeleteVpc", VPC, THEIRS), False),
+        (Asked("ec2:DeleteVpc", VPC), False),
+        (Asked("ec2:CreateVpc", VPC, AS_OURS), True),
+        (Asked("ec2:CreateVpc", VPC), False),
+        (Asked("ec2:CreateSubnet", VPC, THEIRS), False),
+        (Asked("ec2:CreateTags", VPC, {**AS_OURS, "ec2:CreateAction": "CreateVpc"}), True),
+        (Asked("ec2:CreateTags", VPC, {**AS_OURS, "ec2:CreateAction": "RunInstances"}), True),  # as a thing taken over
+        (Asked("ec2:CreateTags", VPC, AS_THEIRS), False),
+        (Asked("ec2:CreateTags", VPC, {**OURS, "aws:RequestTag/team": "a"}), True),
+        (Asked("ec2:CreateTags", VPC, {**OURS, **AS_THEIRS}), False),
+        (Asked("ec2:CreateTags", VPC, {**THEIRS, **AS_OURS}), False),
+        (Asked("ec2:CreateTags", f"arn:aws:ec2:ap-southeast-2:{ACCOUNT}:instance/i-1", AS_OURS), False),
+        (Asked("iam:PassRole", f"{ROLE}/orderops-dev-x", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}), True),
+        (Asked("iam:PassRole", f"{ROLE}/orderops-dev-x", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
+        (Asked("iam:PassRole", f"{ROLE}/admin", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}), False),
+        (Asked("secretsmanager:GetSecretValue", f"{SECRETS}:orderops/dev/database-AbCdEf"), True),
+        (Asked("secretsmanager:GetSecretValue", f"{SECRETS}:orderops/dev/order-processor/TOKEN-AbCdEf"), False),
+        (Asked("secretsmanager:GetSecretValue", f"{SECRETS}:rds!db-1-AbCdEf"), False),
+        (Asked("rds:DeleteDBInstance", f"arn:aws:rds:ap-southeast-2:{ACCOUNT}:db:orderops-prod-database"), False),
+        (Asked("s3:PutObject", f"arn:aws:s3:::orderops-{ACCOUNT}-ap-southeast-2/prod/lease.json"), False),
+        (Asked("s3:GetObject", f"arn:aws:s3:::orderops-dev-access-logs-{ACCOUNT}/a.log"), False),
+    ],
+    ids=lambda each: f"{each.action} {' '.join(each.context.values())}" if isinstance(each, Asked) else str(each),
+)
+def test_an_operator_of_dev_reaches_what_is_devs(dev: Environment, asked: Asked, allowed: bool) -> None:
+    documents = [policy.document for policy in policies(dev, ACCOUNT, Persona.OPERATOR)]
+
+    assert bool(allowing(asked, documents)) is allowed
 
 
 def test_roles_are_passed_to_two_services_only(dev: Environment) -> None:

@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 
 import orderops
+from orderops.aws_errors import Sent, refusal
+from orderops.errors import Meaning
 from orderops.policy_actions import UNHEARD, Persona, actions_for, actions_of, calls
-from policy_account import Account
+from policy_account import WHO, Account, denial
+from policy_evaluation import allowing
 from policy_fixtures import weighing
+from policy_requests import Asked
 from policy_workflows import Operator, everything
 
 FILE = Path(orderops.__file__).parent / "policy_calls.json"
@@ -79,6 +83,24 @@ def test_nothing_is_allowed_that_nothing_asks_for(account: Account) -> None:
     unheard = {action for call in UNHEARD for action in actions_of(call)}
 
     assert actions_for(Persona.OPERATOR.commands) - asked_for - unheard == NOT_ASKED
+
+
+@pytest.mark.skipif(RECORD, reason="nothing is weighed while calls are recorded")
+def test_every_permission_that_is_refused_is_told_with_the_statement_to_add(account: Account) -> None:
+    """In AWS's words, for each permission that was asked for; `test_policies_enforced` does it under real commands."""
+    silent = {action for action, (service, question) in account.asked.items() if not mended_by_hint(service, question)}
+
+    assert silent == {"iam:CreateServiceLinkedRole"}  # told by how to make the role, once for the whole account
+    assert len(account.asked) > 150
+
+
+def mended_by_hint(service: str, question: Asked) -> bool:
+    """Whether what is typed as the refusal says would allow what was asked."""
+    said = denial(service, question)
+    told = refusal(Sent(service, "some_call", {}, "ap-southeast-2", "dev"), said.code, said.message, Meaning.NO)
+    assert f"{WHO} may not {question.action}" in told.means or "service-linked role" in told.means
+    statement = told.hint.partition("add to its policies: ")[2]
+    return bool(statement) and bool(allowing(question, [{"Statement": [{"Sid": "Hint", **json.loads(statement)}]}]))
 
 
 NOT_ASKED = {
