@@ -320,7 +320,7 @@ def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(wo
     assert world.changes == ["create a"]
 
 
-def test_what_was_made_and_not_seen_is_told_at_the_end_of_a_run(world: World, operator: Operator) -> None:
+def test_what_was_made_lately_is_told_at_the_end_of_a_run(world: World, operator: Operator) -> None:
     world.manners.unseen_after_create = 1_000_000
     operator.limits = NO_PATIENCE
     world.add("b", tags=ours("b"))
@@ -328,4 +328,14 @@ def test_what_was_made_and_not_seen_is_told_at_the_end_of_a_run(world: World, op
     with pytest.raises(Unfinished):
         operator.up(A, B)
 
-    assert operator.sightings.unseen == {"thing/a"}
+    assert operator.sightings.lately(timedelta(minutes=1)) == ["thing/a"]
+    assert operator.sightings.lately(timedelta(0)) == []
+
+
+def test_what_was_refused_was_not_made(world: World, operator: Operator) -> None:
+    world.meets("create", "AccessDenied")
+
+    with pytest.raises(Unfinished):
+        operator.up(A)
+
+    assert operator.sightings.made == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from orderops.survey import Owned, Survey
 from command import Orderops
 from conftest import MODELS
 from inventory import take_inventory
-from proxy import Proxy, served
+from proxy import Proxy
 
 SHIPPED = Path(__file__).parents[1] / "environments"
 DEV = (SHIPPED / "dev.toml").read_text()
@@ -38,12 +38,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def account() -> Iterator[Proxy]:
-    with served() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def made(account: Proxy) -> bytes:
     """The account with all of dev in it, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
@@ -52,14 +46,6 @@ def made(account: Proxy) -> bytes:
     run = Apply(site, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
     return account.keep()
-
-
-@pytest.fixture
-def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
-    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
-    account.reset()
-    return account
 
 
 @pytest.fixture
@@ -549,7 +535,8 @@ def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Order
     refused = orderops("infra", "apply", "--env", "dev", "--yes")
 
     assert refused.code == 1
-    assert refused.err.splitlines()[-2].startswith(f"error: {INSTANCE}: MasterUsername cannot change on a living resource")
+    said = refused.err.splitlines()[-2]
+    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot change on a living resource")
     assert dev.changing == []
 
 

@@ -51,10 +51,17 @@ Course = Job[Step]
 
 @dataclass
 class Sightings:
-    """What was made and not seen yet: by this run, and by the one before with the seconds that reads may still lag."""
+    """What reads may not tell yet: what this run made and when, and what the one before made.
 
-    unseen: set[str] = field(default_factory=set)
+    For so many seconds more, `doubtful` is not made again because a look does not find it.
+    """
+
+    made: dict[str, float] = field(default_factory=dict)
     doubtful: Mapping[str, float] = field(default_factory=dict)
+
+    def lately(self, within: timedelta) -> list[str]:
+        """What was made so lately that the reads of somebody else may not tell it."""
+        return [address for address, at in self.made.items() if monotonic() - at < within.total_seconds()]
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,6 @@ def keep(
             desired = resource.desired(outputs)
             live = look(resource, desired)
             look = survey.look_again
-            if live and not resource.renewed:
-                sightings.unseen.discard(resource.address)
             if live and live.state in (State.PENDING, State.GOING) and not dry_run:
                 settled_since = True
                 yield watch.waits(live.status or live.state)
@@ -130,7 +135,6 @@ def keep(
                 yield watch.waits(live.unsettled)
                 continue
             if step.action is Action.NO_OP or dry_run:
-                sightings.unseen.discard(resource.address)
                 if live and not _renews(resource, step):
                     outputs[resource] = live
                 return taken
@@ -179,7 +183,7 @@ def make(
     resource: Resource, survey: Survey, live: Live | None, desired: Properties, limits: Limits, sightings: Sightings
 ) -> tuple[float, str]:
     """Send once what makes a new thing, and say for how many seconds not to see it then proves nothing, and why."""
-    sightings.unseen.add(resource.address)
+    sightings.made[resource.address] = monotonic()
     try:
         if live is None:
             resource.create(survey.aws.once, desired, survey.claim(resource))
@@ -188,7 +192,7 @@ def make(
     except AwsError as error:
         if error.meaning is Meaning.LOST:
             return limits.seen_within.total_seconds(), why_look_again(error, frozenset())
-        sightings.unseen.discard(resource.address)
+        del sightings.made[resource.address]
         raise
     return float("inf"), "renewal sent" if live else "create sent"
 

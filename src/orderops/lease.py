@@ -29,14 +29,15 @@ Waiting = Callable[[str], None]
 class Timing:
     """How often a holder says that it is there, for how long that is good, and after what silence it is dead.
 
-    Between the end of what is good and that silence lies more than AWS's reads may lag (30 s): who takes over sees
-    all that the dead one did.
+    Between the end of what is good and that silence lies more than AWS's reads may lag: who takes over sees all that
+    the dead one did. What was read while the last one was at it, or less than `quiet` before, may be old.
     """
 
     beat: timedelta = timedelta(seconds=3)
     good_for: timedelta = timedelta(seconds=12)
     silent_for: timedelta = timedelta(seconds=45)
     lag: timedelta = timedelta(seconds=30)
+    quiet: timedelta = timedelta(seconds=5)
 
 
 USUAL = Timing()
@@ -80,12 +81,12 @@ class Lease:
         self._heart = threading.Thread(target=self._live, name="lease", daemon=True)
         self.on_beat: Callable[[], None] = lambda: None
         self.doubtful: dict[str, float] = {}
-        """What the last holder had made when it ended and nobody had seen yet, with the seconds that it may lag."""
+        """What the last holder made at its end, with the seconds for which reads may not tell it yet."""
 
     def take(self, known: Document | None, *, wait: timedelta, waiting: Waiting) -> bool:
-        """Hold it, at once or when it is free; answers whether nobody held it since `known` was read.
+        """Hold it, at once or when it is free; answers whether what was seen since `known` was asked for still holds.
 
-        Raises Held when it is not free in time.
+        It does when nobody held the lease since, nor shortly before. Raises Held when it is not free in time.
         """
         until = _now() + wait.total_seconds()
         first = True
@@ -93,7 +94,7 @@ class Lease:
             if known is None or self._is_free(known):
                 try:
                     self._hold(known)
-                    return first
+                    return first and (known is None or known.age >= self._timing.quiet)
                 except Overtaken:
                     first = False
             else:
@@ -116,13 +117,13 @@ class Lease:
         if _now() > self._good_until:
             self._renew()
 
-    def give_back(self, unseen: Collection[str] = ()) -> None:
-        """Let the next one in; `unseen` was made and not seen yet. Never fails: a lease not given back runs out."""
+    def give_back(self, made: Collection[str] = ()) -> None:
+        """Let the next one in; `made` was made lately. Never fails: a lease not given back runs out."""
         self._done.set()
         if self._document is None or self._lost or not self._lock.acquire(timeout=10):
             return
         with suppress(OrderopsError):  # then it runs out
-            self._write({"released": True, "unseen": sorted(unseen)})
+            self._write({"released": True, "made": sorted(made)})
         self._lock.release()
 
     def _is_free(self, known: Document) -> bool:
@@ -130,7 +131,7 @@ class Lease:
             return True
         if known.value.get("released"):
             left = (self._timing.lag - known.age).total_seconds()
-            self.doubtful = dict.fromkeys(known.value.get("unseen", ()), left) if left > 0 else {}
+            self.doubtful = dict.fromkeys(known.value.get("made", ()), left) if left > 0 else {}
             return True
         self.doubtful = {}
         return known.age >= self._timing.silent_for

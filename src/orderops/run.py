@@ -103,7 +103,7 @@ class Runs:
             record.end(Outcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Outcome.FAILED)
             raise
         finally:
-            lease.give_back(run.sightings.unseen)
+            lease.give_back(run.sightings.lately(self._timing.lag))
 
 
 def _beginning(environment: str, holder: Holder) -> dict[str, str]:

@@ -38,7 +38,7 @@ def changing(site: Site, manner: Manner, lease: Lease) -> Iterator[Run]:
             if not shown:
                 terminal.say(f"{name} is {told}; waiting for up to {terminal.short(manner.wait)}")
                 shown.append(waits.enter_context(Progress()))
-            shown[0].watch(name, told)
+            shown[0].watch(name, f"its holder was {told.rpartition(', ')[2]}")
 
         with site.runs.begun(
             f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting
