@@ -29,6 +29,7 @@ from command import Said
 
 UP = ("up", "--yes", "--image", IMAGE)
 DATABASE = "orderops-dev-database"
+EVERY = "ORDEROPS_EVERY_PERMISSION" in os.environ
 pytestmark = pytest.mark.slow
 
 
@@ -212,8 +213,8 @@ def test_several_that_were_taken_away_are_named_in_one_run(account: Account, fol
     assert {action for action, right in told(account, said).items() if right} == set(CREATES)
 
 
-@pytest.mark.skipif("ORDEROPS_EVERY_PERMISSION" not in os.environ, reason="takes a quarter of an hour")
-@pytest.mark.parametrize("action", sorted(actions_for(Persona.OPERATOR.commands)))
+@pytest.mark.skipif(not EVERY, reason="takes some ten minutes")
+@pytest.mark.parametrize("action", sorted(actions_for(Persona.OPERATOR.commands)) if EVERY else ["each"])
 def test_every_permission_taken_away_in_turn_is_named_with_the_statement_to_add(
     account: Account, made: bytes, folder: Path, action: str
 ) -> None:
@@ -225,13 +226,20 @@ def test_every_permission_taken_away_in_turn_is_named_with_the_statement_to_add(
         account.proxy.bring_back(made) if there else account.proxy.reset()
         account.denied.clear()
         said = poorer(*words, expect=None)
-        if account.denied:
-            assert said.code in (1, 3), said.err
+        if account.denied and said.code == 1:
             assert action in OF_LINKED_ROLES or told(account, said)[action]
             return
-    pytest.skip("none of these commands needs it")
+        assert not account.denied or action in ENDURED, said.err
+    pytest.skip("none of these commands is stopped without it")
 
 
+ENDURED = (
+    "cloudwatch:DescribeAlarms",  # the status says that alarms cannot be read
+    "ec2:DescribeNetworkInterfaces",  # who holds a thing is told as far as it is known
+    "rds:DescribeDBInstanceAutomatedBackups",  # what is left behind too
+    "rds:DescribeDBSnapshots",
+)
+"""What some commands do without."""
 OF_LINKED_ROLES = ("iam:CreateServiceLinkedRole",)
 """Told by how to make the role, once for the whole account."""
 
