@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
@@ -45,6 +46,11 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
     (each[0], _serialised, *each[2:]) if each[1] is botocore_stubber else each
     for each in botocore.handlers.BUILTIN_HANDLERS
 ]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more process than there are processors: many tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

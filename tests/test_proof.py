@@ -22,7 +22,7 @@ from proof import (
 from proxy import Fate, Proxy, passes
 
 NAMES = ("up", "apply", "deploy", "down")
-KILLS = 4
+KILLS = 3
 """How many of the crash points of each workflow are tried here."""
 pytestmark = pytest.mark.slow
 
@@ -63,12 +63,11 @@ def test_every_answer_lost_ends_as_if_none_were(proof: Proof, known: dict[str, W
     check(proof, known["up"], "every answer lost", disturbed_by(every_answer_lost()))
 
 
-@pytest.mark.parametrize("name", ["apply", "deploy"])
-def test_reads_that_lag_double_nothing(proof: Proof, known: dict[str, Workflow], name: str) -> None:
-    check(proof, known[name], "reads lag 2 s", disturbed_by(passes, lag=2.0))
+def test_reads_that_lag_double_nothing(proof: Proof, known: dict[str, Workflow]) -> None:
+    check(proof, known["deploy"], "reads lag 2 s", disturbed_by(passes, lag=2.0))
 
 
-@pytest.mark.parametrize("seed", [3, 8])
+@pytest.mark.parametrize("seed", [3])
 def test_a_mix_of_everything_ends_right(proof: Proof, known: dict[str, Workflow], seed: int) -> None:
     name = NAMES[seed % len(NAMES)]
     calls = len(proof.undisturbed(known[name]).calls)
