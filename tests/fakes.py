@@ -93,6 +93,7 @@ class World(Aws):
         self.at: dict[str, Callable[[str], object]] = {}
         self.lock = threading.RLock()
         self.ids = count(1)
+        self.why = "exited with 1"
 
     @property
     def changes(self) -> list[str]:
@@ -157,7 +158,7 @@ class World(Aws):
         self.things[id].going = self.manners.going_after_delete
 
     def _why(self, id: str, name: str) -> Any:
-        return "exited with 1"
+        return self.why
 
     def _get_resources(self, **_: Any) -> Any:
         told = [

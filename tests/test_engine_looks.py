@@ -265,6 +265,19 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(world: World, operator: O
     assert (len(world.called("a")), len(world.called("b"))) == (1, 1)
 
 
+def test_a_known_reason_of_what_came_back_says_what_to_type(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.rolls_back, world.manners.pending_after_update = True, 2
+    world.why = "CannotPullContainerError: registry/order-processor:7: not found"
+
+    with pytest.raises(Unfinished) as stopped:
+        operator.up(replace(A, size=4))
+
+    assert "the image is not in its repository" in stopped.value.message
+    assert "CannotPullContainerError: registry/order-processor:7: not found" in stopped.value.message
+    assert "orderops service build --env dev" in stopped.value.hint
+
+
 def test_what_an_update_makes_anew_is_made_once_however_late_it_is_seen(world: World, operator: Operator) -> None:
     world.add("e", "edition", tags=ours("e", "edition"))
     world.manners.stale_after_update = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +13,8 @@ from typing import Any
 
 from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Standing, Tags
 from orderops.errors import AwsError, Interrupted, Meaning, NotOurs, OrderopsError, ReplacementRequired, Unfinished
+from orderops.failures import explain
+from orderops.failures_entry import Said
 from orderops.resource import Effect, Live, Outputs, Properties, Resource, State, unknown_in
 from orderops.schedule import Ended, Job, Watch, carry_out
 from orderops.survey import Survey
@@ -21,6 +24,7 @@ SEEN_WITHIN = timedelta(seconds=30)
 TROUBLE = timedelta(minutes=5)
 """How long the same trouble may last that another look can explain."""
 TAGS = "Tags"
+CODE = re.compile(r"\b[A-Za-z]+Error\b")
 
 
 class Action(StrEnum):
@@ -304,7 +308,11 @@ def _undone(resource: Resource, survey: Survey, live: Live, what: str) -> Ordero
         why = type(resource).why_undone(survey.aws, live)
     except AwsError as error:
         why = f"(why is not known: {error.message})"
-    return OrderopsError(f"{what}: {why}" if why else what, "mend the cause; then the same command again")
+    code = CODE.search(why)
+    known = code and explain(Said("", code[0], why, region=survey.aws.region, environment=survey.environment))
+    means = f": {known.means}" if known else ""
+    hint = known.hint if known else "mend the cause; then the same command again"
+    return OrderopsError(f"{what}{means}\n{why}" if means else f"{what}: {why}" if why else what, hint)
 
 
 def _standing(resource: Resource, claim: Claim, told: Tags) -> Standing:
