@@ -190,8 +190,8 @@ def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], 
         def rule(request: Request) -> Fate | None:
             seen[str(request)] += request.changes
             if not dead and request.changes and str(request) == action and seen[action] == nth:
-                begun[0].kill()
                 dead.append(action)
+                begun[0].kill()
             return fate if dead else None
 
         proof.proxy.rule = rule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -19,7 +19,7 @@ from proof import (
     workflows,
 )
 
-from proxy import Fate, Proxy, passes
+from proxy import Proxy, passes
 
 NAMES = ("up", "apply", "deploy", "down")
 KILLS = 3
@@ -40,6 +40,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Workflow]:
 def check(proof: Proof, workflow: Workflow, said: str, disturb: Callable[[Proof, Workflow], bool]) -> None:
     verdict = proof.tried(workflow, said, disturb)
 
+    assert verdict.reached, verdict
     assert verdict.right, verdict
 
 
@@ -48,7 +49,8 @@ def check(proof: Proof, workflow: Workflow, said: str, disturb: Callable[[Proof,
 def test_killed_at_a_call_it_is_finished_by_the_same_command(
     proof: Proof, known: dict[str, Workflow], name: str, place: int
 ) -> None:
-    points: Sequence[tuple[str, int, Fate]] = list(crash_points(proof.undisturbed(known[name]).calls))
+    # what is called once at least is called by every run; how often it is called again, time decides
+    points = [point for point in crash_points(proof.undisturbed(known[name]).calls) if point[1] == 1]
     action, nth, fate = random.Random(name).sample(points, KILLS)[place]
 
     check(proof, known[name], f"{action} {nth} {fate}", killed_at(action, nth, fate))
