@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -123,20 +122,14 @@ def _shown(count: int, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
 
 
 def _table(verdicts: list[Verdict]) -> None:
-    print(f"{'workflow':10} {'tries':>6} {'kills':>6} {'differing':>10} {'doubled':>8} {'orphaned':>9}")
+    print(f"{'workflow':10} {'tries':>6} {'killed at':>10} {'differing':>10} {'doubled':>8} {'orphaned':>9}")
     for name in NAMES:
         mine = [verdict for verdict in verdicts if verdict.workflow == name]
         if mine:
-            counts = Counter[str]()
-            for verdict in mine:
-                counts["kills"] += verdict.reached and verdict.disturbance.endswith(("UNDONE", "UNANSWERED"))
-                counts["differing"] += bool(verdict.differs)
-                counts["doubled"] += len(verdict.doubled)
-                counts["orphaned"] += len(verdict.orphaned)
-            print(
-                f"{name:10} {len(mine):6} {counts['kills']:6} {counts['differing']:10} "
-                f"{counts['doubled']:8} {counts['orphaned']:9}"
-            )
+            killed = sum(each.reached and each.disturbance.endswith(("UNDONE", "UNANSWERED")) for each in mine)
+            differing = sum(bool(each.differs) for each in mine)
+            doubled, orphaned = sum(len(each.doubled) for each in mine), sum(len(each.orphaned) for each in mine)
+            print(f"{name:10} {len(mine):6} {killed or '-':>10} {differing:10} {doubled:8} {orphaned:9}")
 
 
 if __name__ == "__main__":
