@@ -22,7 +22,7 @@ from proof import (
 from proxy import Proxy, passes
 
 NAMES = ("up", "apply", "deploy", "down")
-KILLS = 3
+KILLS = 2
 """How many of the crash points of each workflow are tried here."""
 pytestmark = pytest.mark.slow
 

@@ -5,6 +5,7 @@ A fork server imports this module once, so that a run begins within milliseconds
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 from orderops.cli import main
+
+# At exit Python waits for a process that waits for the fork server, which waits for our exit.
+atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-defined]  # there is no public way
 
 
 class Victim:

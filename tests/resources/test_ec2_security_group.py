@@ -210,7 +210,9 @@ def test_a_group_that_our_others_name_can_be_deleted(session: boto3.Session, aws
     assert _rules(aws, DATABASE) == ([], [])
 
 
-def test_a_group_that_a_strangers_rule_names_is_refused_in_the_end(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_a_group_that_a_strangers_rule_names_is_left_and_who_holds_it_is_told(
+    session: boto3.Session, aws: Aws, up: Up
+) -> None:
     _refuse_deleting_what_is_named(session)
     up(BALANCER)
     live = _live(aws, BALANCER)
@@ -219,7 +221,8 @@ def test_a_group_that_a_strangers_rule_names_is_refused_in_the_end(session: boto
     aws.ec2.authorize_security_group_ingress(GroupId=other["GroupId"], IpPermissions=[rule])
 
     survey = Survey(aws, "dev", [Ec2SecurityGroup])
-    with pytest.raises(Unfinished, match=f"DependencyViolation: resource {live.id} has a dependent object"):
+    theirs = rf"is held by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
+    with pytest.raises(Unfinished, match=theirs):
         list(destroy(survey.owned(), survey, limits=Limits(patience=timedelta(seconds=0.5))))
 
     assert aws.ec2.describe_security_groups(GroupIds=[other["GroupId"]])["SecurityGroups"][0]["IpPermissions"]
