@@ -49,8 +49,8 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More processes than there are processors: many tests mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    """One more process than there are processors: many tests mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

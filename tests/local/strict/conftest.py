@@ -18,7 +18,9 @@ from orderops.local.strict.pace import Pace
 
 from conftest import MODELS
 
-UNHURRIED = Pace(network=0.6, balancer=0.6, interfaces=0.6, changes=0.6)
+UNHURRIED = Pace(
+    network=2.0, balancer=2.0, interfaces=2.0, changes=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
+)
 """Long enough that a busy machine, too, sees what is pending."""
 Client = Callable[[str], Any]
 Refused = Callable[[str], AbstractContextManager[None]]
