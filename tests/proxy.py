@@ -25,12 +25,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
-from moto.backends import get_backend
 from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
@@ -41,6 +39,8 @@ from orderops.local.memory import dump, recall
 from orderops.local.strict import make_strict
 from orderops.local.strict.pace import Pace
 from orderops.local.wire import Answer, Call, Environ, Refusal, refused
+
+from faults import let_s3_age
 
 PING = "/is-anybody-there"
 StartResponse = Callable[..., Any]
@@ -128,10 +128,7 @@ class Proxy:
     def later(self, seconds: float) -> None:
         """Let time pass: S3, which tells by its own clock how old a lease is, and reads that lag."""
         self._lagging = Lagging(self.lag)
-        for _, _, backend in get_backend("s3").iter_backends():
-            for bucket in backend.buckets.values():
-                for key in bucket.keys.values():
-                    key.last_modified -= timedelta(seconds=seconds)
+        let_s3_age(seconds)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -178,7 +175,7 @@ QUICK = Pace()
 def served(pace: Pace = QUICK) -> Iterator[Proxy]:
     """A proxy on a free port of this machine, before an empty account."""
     proxy = Proxy(pace)
-    server = _Server("127.0.0.1", 0, proxy, handler=_Handler)
+    server = _Server("127.0.0.1", 0, proxy, handler=Handler)
     server.connections = proxy.connections
     proxy.url = f"http://127.0.0.1:{server.port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -279,7 +276,9 @@ class _Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is read wit
         self.connections.change(-1)
 
 
-class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
+class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
+    """Keeps connections, and says nothing of each request."""
+
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

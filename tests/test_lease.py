@@ -9,13 +9,12 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from moto.backends import get_backend
 
 from orderops.aws import Aws
 from orderops.bucket import Bucket
 from orderops.lease import Held, Holder, Lease, LeaseLost, Timing, key_of
 
-from faults import Fault, PowerCut
+from faults import Fault, PowerCut, let_s3_age
 
 NOW = timedelta()
 ENVIRONMENT = "dev"
@@ -36,7 +35,7 @@ class Operators:
         return lease
 
     def takes(self, lease: Lease, wait: timedelta = NOW) -> bool:
-        return lease.take(self.bucket.read(key_of(ENVIRONMENT)), wait=wait, waiting=lambda _: None)
+        return lease.take(self.bucket.read(key_of(ENVIRONMENT)), wait=wait, waiting=lambda *_: None)
 
     def end(self) -> None:
         self._ends.close()
@@ -47,14 +46,6 @@ def operator(aws: Aws) -> Iterator[Operators]:
     operators = Operators(Bucket(aws))
     yield operators
     operators.end()
-
-
-def later(seconds: float) -> None:
-    """Time passes, as S3 tells it."""
-    for _, _, backend in get_backend("s3").iter_backends():
-        for bucket in backend.buckets.values():
-            for key in bucket.keys.values():
-                key.last_modified -= timedelta(seconds=seconds)
 
 
 def asleep(lease: Lease) -> None:
@@ -80,7 +71,7 @@ def test_who_waits_gets_it_when_it_is_given_back(operator: Operators) -> None:
     told: list[str] = []
     waits = threading.Event()
 
-    def waiting(what: str) -> None:
+    def waiting(what: str, silent_for: timedelta) -> None:
         told.append(what)
         waits.set()
 
@@ -105,7 +96,7 @@ def test_of_many_at_once_one_holds_it(operator: Operators) -> None:
 
     def take(lease: Lease) -> None:
         try:
-            lease.take(None, wait=NOW, waiting=lambda _: None)
+            lease.take(None, wait=NOW, waiting=lambda *_: None)
         except Held:
             return
         held.append(lease)
@@ -122,10 +113,10 @@ def test_of_many_at_once_one_holds_it(operator: Operators) -> None:
 def test_one_that_was_silent_for_long_is_dead_and_overtaken(operator: Operators) -> None:
     ana, bo = operator("ana"), operator("bo")
     operator.takes(ana)
-    later(44)
+    let_s3_age(44)
     with pytest.raises(Held):
         operator.takes(operator("cy"))
-    later(2)
+    let_s3_age(2)
 
     operator.takes(bo)
 
@@ -135,7 +126,7 @@ def test_one_that_was_silent_for_long_is_dead_and_overtaken(operator: Operators)
 def test_who_slept_and_was_overtaken_changes_nothing_more(operator: Operators) -> None:
     ana, bo = operator("ana"), operator("bo")
     operator.takes(ana)
-    later(60)
+    let_s3_age(60)
     operator.takes(bo)
     asleep(ana)
 
@@ -204,7 +195,7 @@ def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(opera
     operator.takes(bo)
     assert 25 < bo.doubtful["ec2-vpc/dev"] <= 30
     bo.give_back(["ec2-vpc/dev"])
-    later(31)
+    let_s3_age(31)
 
     operator.takes(cy)
 
@@ -214,12 +205,12 @@ def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(opera
 def test_what_was_seen_before_still_holds_only_when_nobody_held_it_since(operator: Operators) -> None:
     seen = operator.bucket.read(key_of(ENVIRONMENT))
     ana, bo, cy, di = (operator(name) for name in ("ana", "bo", "cy", "di"))
-    assert ana.take(seen, wait=NOW, waiting=lambda _: None)
+    assert ana.take(seen, wait=NOW, waiting=lambda *_: None)
     ana.give_back()
-    assert not bo.take(seen, wait=NOW, waiting=lambda _: None)
+    assert not bo.take(seen, wait=NOW, waiting=lambda *_: None)
     bo.give_back()
 
     assert not operator.takes(cy), "the end of the last one is too near"
     cy.give_back()
-    later(10)
+    let_s3_age(10)
     assert operator.takes(di)

@@ -13,29 +13,17 @@ from orderops.errors import AwsError, Meaning
 from orderops.failures import explain
 from orderops.failures_denied import action_of, readable
 from orderops.failures_entry import Said
+from orderops.failures_network import THROTTLED
 
 # Throttling has no effect and passes. botocore retries these by itself in reads; a create meets them bare.
-LATER_CODES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "Throttled",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "EC2ThrottledException",
-        "ConcurrentModification",
-        "ConcurrentUpdateException",
-        "OperationAbortedException",
-        "OperationAborted",
-        "ConcurrentAccess",
-    }
-)
+LATER_CODES = THROTTLED | {
+    "PriorRequestNotComplete",
+    "ConcurrentModification",
+    "ConcurrentUpdateException",
+    "OperationAbortedException",
+    "OperationAborted",
+    "ConcurrentAccess",
+}
 # AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
 LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READING = ("Describe", "List", "Get", "BatchGet")

@@ -22,7 +22,8 @@ from orderops.errors import AwsError, OrderopsError
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-Waiting = Callable[[str], None]
+Waiting = Callable[[str, timedelta], None]
+"""Told who holds the lease, and how long ago that one was last seen."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Lease:
                         f"wait for it: --wait 15m; one that died is overtaken {_s(self._timing.silent_for)} after its "
                         "last sign of life, by itself",
                     )
-                waiting(told)
+                waiting(told, known.age)
                 time.sleep(self._timing.beat.total_seconds() * random.uniform(0.3, 0.5))
             known = self._bucket.read(key_of(self._environment))
 
@@ -115,7 +116,7 @@ class Lease:
         if self._lost:
             raise self._refusal()
         if _now() > self._good_until:
-            self._renew()
+            self._renew(only_if_over=True)
 
     def give_back(self, made: Collection[str] = ()) -> None:
         """Let the next one in; `made` was made lately. Never fails: a lease not given back runs out."""
@@ -142,10 +143,12 @@ class Lease:
             self._write({})
         self._heart.start()
 
-    def _renew(self) -> None:
+    def _renew(self, *, only_if_over: bool = False) -> None:
         with self._lock:
             if self._lost:
                 raise self._refusal()
+            if only_if_over and _now() <= self._good_until:  # another thread has just said that we are there
+                return
             with suppress(Overtaken):
                 self._write({})
                 return

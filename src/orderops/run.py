@@ -17,7 +17,7 @@ from orderops.bucket import Bucket, Document
 from orderops.engine import Action, Sightings, Step
 from orderops.errors import Interrupted, OrderopsError
 from orderops.history import Outcome, Record, runs, timestamp
-from orderops.lease import USUAL, Holder, Lease, Timing, key_of
+from orderops.lease import USUAL, Holder, Lease, Timing, Waiting, key_of
 
 
 class Gate:
@@ -80,9 +80,7 @@ class Runs:
         return runs(bucket, self._environment, last=last, alive=lease.value["run"] if lease and holds else "")
 
     @contextmanager
-    def begun(
-        self, command: str, known: Document | None, *, wait: timedelta, waiting: Callable[[str], None]
-    ) -> Iterator[Run]:
+    def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: Waiting) -> Iterator[Run]:
         """Take the lease, open the gate and begin the record; the end is put on record however it comes."""
         bucket = Bucket(self._aws)
         holder = Holder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())

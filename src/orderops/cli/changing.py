@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 from orderops import terminal
 from orderops.bucket import Document
@@ -34,11 +35,11 @@ def changing(site: Site, manner: Manner, lease: Lease) -> Iterator[Run]:
     with ExitStack() as waits:
         shown: list[Progress] = []
 
-        def waiting(told: str) -> None:
+        def waiting(told: str, silent_for: timedelta) -> None:
             if not shown:
                 terminal.say(f"{name} is {told}; waiting for up to {terminal.short(manner.wait)}")
                 shown.append(waits.enter_context(Progress()))
-            shown[0].watch(name, f"its holder was {told.rpartition(', ')[2]}")
+            shown[0].watch(name, f"its holder was last seen {terminal.short(silent_for)} ago")
 
         with site.runs.begun(
             f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting
