@@ -153,6 +153,13 @@ def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     return account
 
 
+@pytest.fixture
+def client(proxy: Proxy) -> Callable[[str], Any]:
+    """`client("sqs")`: boto3's client on the account of `proxy`."""
+    session = boto3.Session(region_name="ap-southeast-2")
+    return lambda service: session.client(service, endpoint_url=proxy.url)
+
+
 def with_needs(resources: Collection[Resource]) -> list[Resource]:
     """These resources and everything they stand on."""
     found: dict[str, Resource] = {}

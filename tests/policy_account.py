@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
 from orderops.local.wire import Call, Environ, Refusal, refused
 from policy_evaluation import Document, Statement, allowing
 from policy_requests import PREFIXES, Asked, asked
 
-from proxy import Proxy, served
+from proxy import Handler, Proxy, served
 
 WHO = "arn:aws:iam::123456789012:user/ann"
 CODES = {
@@ -88,19 +87,12 @@ def denial(service: str, question: Asked) -> Refusal:
     return Refusal(CODES.get(service, "AccessDeniedException"), text, 400 if service not in CODES else 403)
 
 
-class _Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
-    protocol_version = "HTTP/1.1"
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
 @contextmanager
 def watched() -> Iterator[Account]:
     """An empty account on a free port of this machine."""
     with served() as proxy:
         account = Account(proxy)
-        server = make_server("127.0.0.1", 0, account, threaded=True, request_handler=_Handler)
+        server = make_server("127.0.0.1", 0, account, threaded=True, request_handler=Handler)
         account.url = f"http://127.0.0.1:{server.port}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -18,6 +18,26 @@ import boto3
 
 from orderops.environment_values import LOG_DAYS
 
+USED = (
+    "application-autoscaling",
+    "cloudwatch",
+    "ec2",
+    "ecr",
+    "ecs",
+    "elbv2",
+    "iam",
+    "logs",
+    "rds",
+    "resourcegroupstaggingapi",
+    "s3",
+    "secretsmanager",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+)
+"""The services that orderops calls, as boto3 names them."""
+
 
 @dataclass(frozen=True)
 class Broken:

@@ -20,7 +20,6 @@ from orderops.errors import AwsError
 from test_aws import ACCOUNT, Answers, refusal
 
 from command import Orderops
-from proxy import served
 
 WRITER = """
 import sys
@@ -240,13 +239,12 @@ def test_what_ec2_encodes_is_whole_in_the_log(folder: Path) -> None:
     assert blob in lines(folder)[0]["text"]
 
 
+@pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("words", [("--verbose", "status"), ("status", "-v")], ids=" ".join)
 def test_verbose_shows_every_call_before_and_after_the_command(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    with served() as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        said = Orderops(capsys)(*words, "--env", "dev", "--environments", str(ENVIRONMENTS))
+    said = Orderops(capsys)(*words, "--env", "dev", "--environments", str(ENVIRONMENTS))
 
     shown = [line.split()[1] for line in said.err.splitlines() if " ms " in line]
     assert "sts.get_caller_identity" in shown

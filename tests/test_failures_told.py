@@ -20,7 +20,7 @@ from orderops.cli import main
 from orderops.local.wire import Answer, Refusal
 
 from command import Orderops, Said
-from proxy import Fate, Proxy, Request, Rule, served
+from proxy import Fate, Proxy, Request, Rule
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 DEV = ("--env", "dev", "--environments", str(ENVIRONMENTS))
@@ -299,9 +299,9 @@ CREATES = {
 
 
 @pytest.fixture(scope="module")
-def aws_gone_wrong() -> Iterator[Proxy]:
-    with served() as proxy:
-        yield proxy
+def aws_gone_wrong(account: Proxy) -> Proxy:
+    account.reset()
+    return account
 
 
 @pytest.fixture

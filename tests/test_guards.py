@@ -56,12 +56,6 @@ def dev(proxy: Proxy, made: bytes) -> Proxy:
 
 
 @pytest.fixture
-def client(proxy: Proxy) -> Client:
-    session = boto3.Session(region_name=REGION)
-    return lambda service: session.client(service, endpoint_url=proxy.url)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with nothing but dev.toml in it."""
     (tmp_path / "dev.toml").write_text(DEV)

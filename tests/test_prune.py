@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from orderops.aws import Aws
@@ -21,12 +20,6 @@ FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
 IMAGES = dict.fromkeys(("order-processor", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def client(proxy: Proxy) -> Any:
-    session = boto3.Session(region_name="ap-southeast-2")
-    return lambda service: session.client(service, endpoint_url=proxy.url)
 
 
 @pytest.fixture

@@ -9,26 +9,8 @@ import boto3
 import pytest
 from botocore.session import get_session
 
-from strict import broken, check_strictly, readable
+from strict import USED, broken, check_strictly, readable
 
-USED = (
-    "application-autoscaling",
-    "cloudwatch",
-    "ec2",
-    "ecr",
-    "ecs",
-    "elbv2",
-    "iam",
-    "logs",
-    "rds",
-    "resourcegroupstaggingapi",
-    "s3",
-    "secretsmanager",
-    "sns",
-    "sqs",
-    "ssm",
-    "sts",
-)
 TAGS = [{"Key": "orderops:environment", "Value": "dev"}]
 ROLE = "arn:aws:iam::123456789012:role/orderops-dev-task"
 

@@ -13,23 +13,8 @@ import orderops.cli.carrying
 import orderops.cli.releasing  # noqa: F401 - for the import
 from orderops import engine
 
-SERVICES = (
-    "application-autoscaling",
-    "cloudwatch",
-    "ec2",
-    "ecr",
-    "ecs",
-    "elbv2",
-    "iam",
-    "logs",
-    "rds",
-    "resourcegroupstaggingapi",
-    "s3",
-    "secretsmanager",
-    "sns",
-    "sqs",
-    "sts",
-)
+from strict import USED
+
 MODELS = create_loader()
 botocore.session.create_loader = lambda *_: MODELS
 # Time runs faster here: lags of AWS are 2 s at most, and not 30; pauses are shorter, and as many.
@@ -38,5 +23,5 @@ assert defaults is not None
 defaults["limits"] = engine.Limits(seen_within=timedelta(seconds=4))
 standard.ExponentialBackoff._BASE = 0.1
 session = boto3.Session("warm", "up", region_name="ap-southeast-2")
-for service in SERVICES:
+for service in USED:
     session.client(service)
