@@ -132,7 +132,7 @@ def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
     world.add("new", tags=ours("new"))
     world.add("theirs")
 
-    assert [owned.address for owned in unclaimed(Operator(world).survey(), {"thing/new"})] == ["thing/old"]
+    assert [owned.address for owned in unclaimed(Operator(world).survey().owned(), {"thing/new"})] == ["thing/old"]
 
 
 def test_what_is_in_use_is_asked_again(world: World) -> None:

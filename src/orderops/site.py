@@ -106,13 +106,13 @@ def make_plan(
     watch: Watch = lambda *_: None,
 ) -> Plan:
     """What apply would do; with `images` for the release too, else for the infrastructure alone."""
-    looked = site.survey(infra_only=images is None and not prune)  # reads while AWS says which account this is
+    looked = site.survey(infra_only=images is None and not prune)
     _check_addresses(adopt, site.declared(), "--adopt {}: nothing declared has this address")
     outputs = Outputs(site.aws.region, site.aws.account)
     resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
     steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
     owned = list(looked.owned())
-    found = [each for each in owned if each.address not in site.declared()]
+    found = unclaimed(owned, site.declared())
     pruned = list(_prune(found, looked, dry_run=True)) if prune else []
     strangers = {} if owned else _without_file(site)
     return Plan(steps, pruned, [] if prune else found, outputs, looked, strangers)
@@ -153,7 +153,7 @@ class Apply:
     def prune(self) -> Iterator[Step]:
         """Remove what is ours, no longer declared, and holds no data; releases too, which stand on the rest."""
         looked = self.site.survey()
-        yield from _prune(unclaimed(looked, self.site.declared()), looked, watch=self.watch)
+        yield from _prune(unclaimed(looked.owned(), self.site.declared()), looked, watch=self.watch)
 
     def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
         yield from reconcile(

@@ -17,9 +17,9 @@ from orderops.survey import Owned, Survey
 HELD = "it is not ours: look whose it is, and have it ended; the same command then takes what is left"
 
 
-def unclaimed(survey: Survey, declared: Collection[str]) -> list[Owned]:
-    """What carries our tag and is no longer declared."""
-    return [owned for owned in survey.owned() if owned.address not in declared]
+def unclaimed(owned: Iterable[Owned], declared: Collection[str]) -> list[Owned]:
+    """What of ours is no longer declared."""
+    return [each for each in owned if each.address not in declared]
 
 
 def destroy(
