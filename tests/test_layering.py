@@ -48,7 +48,7 @@ PACKAGES = {
     "cryptography": {"local"},
     "httpx": {"local"},
     "moto": {"local"},
-    "platformdirs": {"local", "environment", "call"},
+    "platformdirs": {"local", "environment", "call", "database"},
     "psutil": {"local"},
     "psycopg": {"database", "migrations", "local", "restore"},
     "pydantic": {"environment", "release", "alerts"},

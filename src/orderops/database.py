@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from orderops.aws import Aws
+from orderops.database_trust import about_certificate, distrust, trusted_roots
 from orderops.errors import AwsError, OrderopsError
 
 if TYPE_CHECKING:
@@ -53,11 +54,16 @@ def login(aws: Aws, pointer: str) -> Login:
 
 @contextmanager
 def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection]:
-    """An autocommit connection, tried for a while; `name` is what pg_stat_activity shows."""
+    """An autocommit connection, tried for a while; `name` is what pg_stat_activity shows.
+
+    Raises OrderopsError where there is none, and at once for a certificate that is not to be trusted.
+    """
     import psycopg
 
     tries = Retrying(
-        retry=retry_if_exception_type(psycopg.OperationalError),
+        retry=retry_if_exception(
+            lambda error: isinstance(error, psycopg.OperationalError) and not about_certificate(error)
+        ),
         stop=stop_after_delay(CONNECT_PATIENCE),
         wait=wait_random_exponential(multiplier=0.2, max=2),
         reraise=True,
@@ -65,6 +71,8 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
     try:
         connection = tries(_connect, to, name)
     except psycopg.OperationalError as error:
+        if about_certificate(error):
+            raise distrust(error, to.host, to.port, trusted_roots(to.host, to.sslmode)) from None
         said = str(error).strip().splitlines()[-1]
         raise OrderopsError(
             f"no connection to database {to.dbname} on {to.host}:{to.port} within {CONNECT_PATIENCE} s: {said}",
@@ -84,7 +92,7 @@ def _connect(to: Login, name: str) -> psycopg.Connection:
         user=to.username,
         password=to.password,
         sslmode=to.sslmode,
-        sslrootcert="system" if to.sslmode == "verify-full" else None,
+        sslrootcert=trusted_roots(to.host, to.sslmode),
         connect_timeout=CONNECT_TIMEOUT,
         application_name=name,
         autocommit=True,

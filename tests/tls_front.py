@@ -1,0 +1,141 @@
+"""A PostgreSQL that speaks TLS: a door before a real server that has none, and an authority for its certificate."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+HOST = "127.0.0.1"
+SSL_REQUEST = 80877103
+GSS_REQUEST = 80877104
+YEAR = timedelta(days=365)
+
+
+class Authority:
+    """A private root, as RDS has its own."""
+
+    def __init__(self, folder: Path, name: str = "test root") -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        made = _begun(self._name, self._name, self._key, datetime.now(UTC) + YEAR)
+        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        self.bundle = folder / "root.pem"
+        self.bundle.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+
+    def certificate(self, host: str, *, until: datetime | None = None) -> Path:
+        """A file with a key and the certificate for a host name."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+        made = _begun(subject, self._name, key, until or datetime.now(UTC) + YEAR)
+        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        path = self.folder / f"{host}.pem"
+        path.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        )
+        return path
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, until: datetime
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - 2 * YEAR)
+        .not_valid_after(until)
+    )
+
+
+@dataclass
+class Front:
+    """What came to the door."""
+
+    port: int
+    asked: int = 0
+    """Connections that began."""
+    let_in: list[int] = field(default_factory=list)
+    """Connections of which a byte reached the server."""
+
+
+@contextmanager
+def tls_front(server_port: int, certificate: Path) -> Iterator[Front]:
+    """A loopback port that speaks TLS and hands what comes through to the server on another one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server((HOST, 0)) as door:
+        front = Front(door.getsockname()[1])
+        waiter = threading.Thread(target=_wait, args=(door, front, context, server_port), daemon=True)
+        waiter.start()
+        try:
+            yield front
+        finally:
+            with suppress(OSError):
+                door.shutdown(socket.SHUT_RDWR)  # wakes the one who waits
+            waiter.join(5)
+
+
+def _wait(door: socket.socket, front: Front, context: ssl.SSLContext, server_port: int) -> None:
+    while True:
+        try:
+            guest, _ = door.accept()
+        except OSError:
+            return
+        front.asked += 1
+        threading.Thread(target=_serve, args=(guest, front, context, server_port, front.asked), daemon=True).start()
+
+
+def _serve(guest: socket.socket, front: Front, context: ssl.SSLContext, server_port: int, number: int) -> None:
+    guest.settimeout(30)
+    with guest, suppress(OSError):
+        while _code(guest) == GSS_REQUEST:
+            guest.sendall(b"N")
+        guest.sendall(b"S")
+        with (
+            context.wrap_socket(guest, server_side=True) as inside,
+            socket.create_connection((HOST, server_port)) as to,
+        ):
+            first = inside.recv(65536)
+            if first:
+                front.let_in.append(number)
+                to.sendall(first)
+                _pass_on(inside, to)
+
+
+def _code(guest: socket.socket) -> int:
+    """The request that a client begins with, before anything else: 8 bytes, a length and a number."""
+    length, code = struct.unpack("!ii", guest.recv(8, socket.MSG_WAITALL))
+    if length != 8 or code not in (SSL_REQUEST, GSS_REQUEST):
+        raise ConnectionError("not a request for TLS")
+    return int(code)
+
+
+def _pass_on(inside: ssl.SSLSocket, to: socket.socket) -> None:
+    """Bytes in both directions, until one side ends."""
+    while True:
+        ready = [inside] if inside.pending() else select.select([inside, to], [], [], 30)[0]
+        if not ready:
+            return
+        for one in ready:
+            data = one.recv(65536)
+            if not data:
+                return
+            (to if one is inside else inside).sendall(data)
