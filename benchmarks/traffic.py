@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import random
+import signal
 import threading
 import time
 from array import array
@@ -183,6 +184,7 @@ class Holder:
 
 def _client(dsn: str, rows: int, delay: float, pipe: Connection) -> None:
     """One client: ready, go, then a transaction whenever one is due, until told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the benchmark, which then ends its clients
     session = _session(dsn)
     for _ in range(10):  # past the plans and prepared statements of the first few
         session.execute(READ, (UNTOUCHED,))
