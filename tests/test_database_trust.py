@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orderops.database import Login, connected
-from orderops.database_trust import CHOSEN, FRESH, OFFLINE, ca_bundle
+from orderops.database_trust import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
 from orderops.local.postgres import PostgresServer
@@ -341,6 +341,20 @@ def test_an_expired_certificate_is_refused_as_expired(
     assert refused.message == f"the certificate of {ENDPOINT}:{front.port} has expired"
     assert "date -u" in refused.hint
     assert "aws rds modify-db-instance --db-instance-identifier orders " in refused.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "about"),
+    [
+        ('connection to server at "10.0.0.1", port 5432 failed: SSL error: certificate verify failed', True),
+        ('port 5432 failed: root certificate file "/gone.pem" does not exist', True),
+        ('port 5432 failed: FATAL:  database "certificates" does not exist', False),
+        ("failed to resolve host 'certificates.example': [Errno -2] Name or service not known", False),
+        ("port 5432 failed: SSL SYSCALL error: EOF detected", False),
+    ],
+)
+def test_what_merely_has_the_word_in_its_name_is_tried_again(said: str, about: bool) -> None:
+    assert about_certificate(OSError(said)) == about
 
 
 def refusal(front: Front, login: Login) -> OrderopsError:

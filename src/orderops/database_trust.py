@@ -34,7 +34,10 @@ PATIENCE = 10
 """Seconds without an answer."""
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """What a client of PostgreSQL begins with: eight bytes long, and the number that stands for TLS."""
-ABOUT_CERTIFICATES = re.compile(r"certificate|signature failure")
+ABOUT_CERTIFICATES = re.compile(
+    r"SSL error: [^\n]*(?:certificate|signature failure)|server certificate for |root certificate file"
+)
+"""libpq's words. The word alone is not enough: a database may be called so."""
 EXPIRED, NOT_YET_VALID = 10, 9  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and X509_V_ERR_CERT_NOT_YET_VALID
 
 
@@ -48,7 +51,7 @@ def trusted_roots(host: str, sslmode: str) -> str | None:
 def ca_bundle(source: str = SOURCE, folder: Path | None = None) -> Path:
     """A file with the CA certificates of RDS: the chosen one, a kept one, or one fetched now; else an OrderopsError."""
     if chosen := os.environ.get(CHOSEN):
-        return _chosen(Path(chosen))
+        return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path's raises where there is no home
     kept = (folder or _data_folder()) / "rds-global-bundle.pem"
     usable = _unusable(kept) is None
     if usable and time.time() - kept.stat().st_mtime < FRESH.total_seconds():
@@ -99,9 +102,9 @@ def distrust(error: psycopg.OperationalError, host: str, port: int, roots: str |
 
 
 def _chosen(path: Path) -> Path:
-    if wrong := _unusable(path.expanduser()):
+    if wrong := _unusable(path):
         raise OrderopsError(f"{CHOSEN}={path}: {wrong}", f"{_by_hand(SOURCE)}; or unset {CHOSEN}")
-    return path.expanduser().absolute()
+    return path.absolute()
 
 
 def _data_folder() -> Path:
