@@ -49,6 +49,7 @@ PACKAGES = {
     "httpx": {"local"},
     "moto": {"local"},
     "platformdirs": {"local", "environment", "call", "database"},
+    "postgast": {"migrations"},
     "psutil": {"local"},
     "psycopg": {"database", "migrations", "local", "restore"},
     "pydantic": {"environment", "release", "alerts"},
@@ -60,6 +61,7 @@ PACKAGES = {
     "werkzeug": {"local"},
 }
 EXCEPTIONS = {
+    ("cli.migrating", "psycopg"): "the type of a connection that it hands on",
     ("cli.opening", "boto3"): "the emulator is opened with keys of its own",
 }
 KNOWS_LOCAL = {

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,8 @@ def test_a_killed_task_comes_back_and_status_tells_the_truth_meanwhile(
     def loss_is_seen() -> bool:
         """It may be replaced before a busy machine has looked: then the next one goes."""
         for each in local.status()["services"][SERVICE][:1]:
-            os.kill(each["pid"], signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(each["pid"], signal.SIGKILL)
         return bool(orderops("status", "--json").json["verdict"] != "healthy")
 
     until(loss_is_seen, "the loss seen")
@@ -165,30 +167,34 @@ def stop_postgres(port: int) -> None:
 
 def test_a_dry_run_names_the_migrations_that_up_applies(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
     (sql / "V003__name_orders.sql").write_text("alter table orders add column name text;\n")
+    (sql / "U003__name_orders.sql").write_text("alter table orders drop column name;\n")
     words = ("up", "--sql", str(sql))
 
     assert orderops(*words, "--dry-run").out == "+ apply migration V003__name_orders.sql\n"
     assert "1 migration applied in " in orderops(*words).err
     assert orderops(*words, "--dry-run").out == ""
+    assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
 
 
 def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command(
     orderops: Orderops, running: dict[str, Any], sql: Path
 ) -> None:
-    broken = sql / "V004__add_carts.sql"
+    broken = sql / "V003__add_carts.sql"
+    broken.with_name("U003__add_carts.sql").write_text("drop table carts;\n")
     broken.write_text("create table carts (id bigint);\ninsert into nowhere values (1);\n")
     words = ("up", "--sql", str(sql))
 
     refused = orderops(*words)
 
     assert refused.code == 1
-    assert 'V004__add_carts.sql:2: relation "nowhere" does not exist; nothing of this file was applied' in refused.err
+    assert 'V003__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied' in refused.err
     assert f"hint: mend {broken}, then the same command again" in refused.err
     assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"
 
     broken.write_text("create table carts (id bigint);\n")
 
     assert orderops(*words).code == 0
+    assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ when a connection is made and kept nowhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,20 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from orderops.aws import Aws
 from orderops.database_trust import about_certificate, distrust, trusted_roots
-from orderops.errors import AwsError, OrderopsError
+from orderops.errors import AwsError, OrderopsError, UsageError
 
 if TYPE_CHECKING:
     import psycopg
 
+KEYS = ("host", "port", "dbname", "sslmode", "user", "password")
+REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+    "does not exist",
+    "server does not support SSL",
+)
 CONNECT_TIMEOUT = 5
 CONNECT_PATIENCE = 20
 """Seconds for one try, and for all of them: an instance just made may need a moment."""
@@ -36,6 +45,42 @@ class Login:
     sslmode: str
     username: str
     password: str = field(repr=False)
+    """Empty where libpq is to find it: in PGPASSWORD or ~/.pgpass."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Other parameters of libpq."""
+
+    @property
+    def told(self) -> str:
+        """Which database it is, without what opens it."""
+        return f"{self.dbname} on {self.host}:{self.port}"
+
+
+def login_by(conninfo: str) -> Login:
+    """Read a connection string of libpq's; what it leaves out is libpq's own default, the environment's included.
+
+    Raises UsageError where it is none; the password in it is never repeated.
+    """
+    import psycopg
+    from psycopg import pq
+
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        raise UsageError(
+            "--dsn is no connection string of PostgreSQL's",
+            'the form is --dsn "host=HOST port=5432 dbname=orders user=NAME", or postgresql://NAME@HOST:5432/orders',
+        ) from None
+    defaults = {each.keyword.decode(): (each.val or b"").decode() for each in pq.Conninfo.get_defaults()}
+    values = {key: str(given.pop(key, "") or defaults.get(key, "")) for key in KEYS}
+    return Login(
+        host=values["host"] or "localhost",
+        port=int(values["port"] or 5432) if values["port"].isdigit() or not values["port"] else 5432,
+        dbname=values["dbname"] or values["user"],
+        sslmode=values["sslmode"] or "prefer",
+        username=values["user"],
+        password=values["password"],
+        more={key: str(value) for key, value in given.items()},
+    )
 
 
 def login(aws: Aws, pointer: str) -> Login:
@@ -53,6 +98,23 @@ def login(aws: Aws, pointer: str) -> Login:
 
 
 @contextmanager
+def reached(aws: Aws, pointer: str, *, access: str, name: str) -> Iterator[Login]:
+    """The way into the database of an environment, for as long as it is open; by `[database] access` of its file.
+
+    `direct` needs nothing. `tunnel` would open one here and answer a login through it; `task` is no way in from this
+    machine but a command that runs elsewhere, and so is settled before anything is reached.
+    """
+    if access != "direct":
+        by = {"task": "a task inside the VPC", "tunnel": "a tunnel through a running task"}[access]
+        raise OrderopsError(
+            f"the database of {name} is reached through {by} (access = {access!r}), which is not built yet",
+            f'from a machine inside the VPC: access = "direct" in [database] of {name}.toml, '
+            'or --dsn "host=… dbname=… user=…"',
+        )
+    yield login(aws, pointer)
+
+
+@contextmanager
 def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection]:
     """An autocommit connection, tried for a while; `name` is what pg_stat_activity shows.
 
@@ -62,7 +124,9 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
 
     tries = Retrying(
         retry=retry_if_exception(
-            lambda error: isinstance(error, psycopg.OperationalError) and not about_certificate(error)
+            lambda error: (
+                isinstance(error, psycopg.OperationalError) and not (about_certificate(error) or refused(error))
+            )
         ),
         stop=stop_after_delay(CONNECT_PATIENCE),
         wait=wait_random_exponential(multiplier=0.2, max=2),
@@ -74,29 +138,42 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
         if about_certificate(error):
             raise distrust(error, to.host, to.port, trusted_roots(to.host, to.sslmode)) from None
         said = str(error).strip().splitlines()[-1]
+        if refused(error):
+            raise OrderopsError(
+                f"database {to.told} refuses {to.username}: {said}",
+                "is it the right user, password and database? They are read anew each time",
+            ) from None
         raise OrderopsError(
-            f"no connection to database {to.dbname} on {to.host}:{to.port} within {CONNECT_PATIENCE} s: {said}",
+            f"no connection to database {to.told} within {CONNECT_PATIENCE} s: {said}",
             "is it running, and can this machine reach it? orderops status",
         ) from None
     with connection:
         yield connection
 
 
+def refused(error: Exception) -> bool:
+    """Whether the server is there and does not let us in; libpq gives no code for it while connecting."""
+    return any(words in str(error) for words in REFUSALS)
+
+
 def _connect(to: Login, name: str) -> psycopg.Connection:
     import psycopg
 
-    return psycopg.connect(
-        host=to.host,
-        port=to.port,
-        dbname=to.dbname,
-        user=to.username,
-        password=to.password,
-        sslmode=to.sslmode,
-        sslrootcert=trusted_roots(to.host, to.sslmode),
-        connect_timeout=CONNECT_TIMEOUT,
-        application_name=name,
-        autocommit=True,
-    )
+    given: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "client_encoding": "utf8",
+        **to.more,
+        "host": to.host,
+        "port": to.port,
+        "dbname": to.dbname,
+        "user": to.username,
+        "password": to.password or None,
+        "sslmode": to.sslmode,
+        "application_name": name,
+    }
+    if roots := trusted_roots(to.host, to.sslmode):
+        given.setdefault("sslrootcert", roots)
+    return psycopg.connect(autocommit=True, **given)
 
 
 def _secret(aws: Aws, name: str) -> dict[str, Any]:

@@ -203,6 +203,10 @@ class Migrations(Table):
     """Whether `orderops up` applies them too."""
     receipt_days: values.Days = 7
     """Days for which a rehearsal's receipt opens the gate."""
+    max_replication_lag_seconds: Annotated[int, between(1, 3600)] = 10
+    """Seconds that a replica may be behind before rows changed in batches wait for it."""
+    max_waiting_sessions: Annotated[int, between(1, 1000)] = 10
+    """Sessions that may wait for locks before rows changed in batches wait for them."""
 
 
 class Environment(Table):

@@ -42,6 +42,7 @@ class Progress:
             LiveView(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
         self.steps: list[Step] = []
+        self._finished = 0
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -81,10 +82,16 @@ class Progress:
             note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
             self._console.print(f"[{colour}]{sign} {escape(step.address)} {DONE[step.action]}[/]{note}")
 
+    def finished(self, name: str, told: str) -> None:
+        """Show that something other than a step is done."""
+        self._finished += 1
+        self.watch(name, "")
+        self._console.print(f"[green]+ {escape(name)}[/] {escape(told)}")
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))
         running = len(self._since)
-        yield Text(f"{len(self.steps)} done, {running} under way, {short(self.elapsed)}", style="bold")
+        yield Text(f"{len(self.steps) + self._finished} done, {running} under way, {short(self.elapsed)}", style="bold")
         for address in waiting[:ROWS]:
             yield Text(f"  {self._line(address)}", style="dim", overflow="ellipsis", no_wrap=True)
         if len(waiting) > ROWS:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli import app, env, infra, local, service
+from orderops.cli import app, env, infra, local, migrate, service
 
 HELP = """Carry an order-processing system on AWS through its whole life.
 
@@ -26,6 +26,7 @@ commands = typer.Typer(
 app.add_to(commands)
 commands.add_typer(infra.commands, name="infra")
 commands.add_typer(service.commands, name="service")
+commands.add_typer(migrate.commands, name="migrate")
 commands.add_typer(env.commands, name="env")
 commands.add_typer(local.commands, name="local")
 

@@ -1,20 +1,161 @@
-"""The schema on its way up, in the environments that say so."""
+"""The database's changes before the operator's eyes: which database, who agrees, what goes on, what was done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops import terminal
-from orderops.database import connected, login
-from orderops.engine import Action
-from orderops.errors import OrderopsError
-from orderops.migrations import Migration, apply, pending, read_migrations, sql_folder
+from orderops.cli.changing import Lease, changing, look_at_lease
+from orderops.cli.opening import Manner, consent, open_environment
+from orderops.database import Login, connected, login_by, reached
+from orderops.errors import OrderopsError, UsageError
+from orderops.migrations import work
+from orderops.migrations.batches import Limits
+from orderops.migrations.carry import Carrier, locks_of_file
+from orderops.migrations.checks import checked
+from orderops.migrations.files import File, Migration, read_migrations, sql_folder
+from orderops.migrations.ledger import Author
+from orderops.migrations.locks import Course, course
+from orderops.migrations.script import Statement
+from orderops.migrations.sessions import Sessions, Waiting, opened
+from orderops.migrations.standing import Line
+from orderops.migrations.way import Blocker, Eye, Patience, Way
+from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from orderops.run import Run
     from orderops.site import Plan, Site
+
+DSN = "ORDEROPS_DSN"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The database meant, and how it is reached."""
+
+    login: Login
+    author: Author
+    name: str
+    """What the operator calls it."""
+    words: str
+    """What leads a command to it again."""
+    site: Site | None = None
+    lease: Lease | None = None
+
+
+@contextmanager
+def target(env: str, environments: Path | None, dsn: str | None, *, changes: bool = False) -> Iterator[Target]:
+    """The database of an environment, or the one that a connection string names."""
+    given = _dsn(dsn)
+    if given:
+        login = login_by(given)
+        yield Target(login, _author(_user()), login.told, '--dsn "…"' if dsn else "")
+        return
+    site = open_environment(env, environments)
+    lease = look_at_lease(site) if changes else None
+    with reached(site.aws, site.stack.pointer.name, access=site.environment.database.access, name=env) as login:
+        yield Target(login, _author(site.aws.caller), env, f"--env {env}", site, lease)
+
+
+@contextmanager
+def looking(at: Target) -> Iterator[Connection]:
+    """A connection that only looks."""
+    with connected(at.login, name="orderops migrate looks") as connection:
+        yield connection
+
+
+@contextmanager
+def carrier(
+    at: Target, *, wait: timedelta, budget: timedelta, may_end: Callable[[Blocker], bool] | None = None
+) -> Iterator[tuple[Carrier, Progress]]:
+    """What carries migrations out: nobody else migrates this database meanwhile."""
+    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
+        progress.watch(at.name, "")
+        sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
+        limits = Limits()
+        if at.site:
+            settings = at.site.environment.migrations
+            limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
+        way = Way(Eye(sessions.eye, sessions.own), Patience(budget), lambda _: None, may_end)
+        yield Carrier(sessions, way, progress.watch, terminal.say, limits), progress
+
+
+@contextmanager
+def alone(at: Target, *, wait: timedelta) -> Iterator[Sessions]:
+    """Connections for a word in the ledger: nobody else migrates this database meanwhile."""
+    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
+        yield sessions
+
+
+@contextmanager
+def agreed(at: Target, manner: Manner, question: str) -> Iterator[Run | None]:
+    """Ask, and take the environment's lease where there is one."""
+    if at.site is None or at.lease is None:
+        terminal.confirm(question, yes=manner.yes)
+        yield None
+        return
+    consent(at.site, question, manner)
+    with changing(at.site, manner, at.lease) as run:
+        yield run
+
+
+def show_done(progress: Progress, run: Run | None, done: Iterator[Line], action: str, word: str) -> list[Line]:
+    """Show each migration when it is done, and put it on record."""
+    ended: list[Line] = []
+    before = progress.elapsed
+    for line in done:
+        now = progress.elapsed
+        progress.finished(f"migration {line.name}", f"{word} in {now - before:.1f} s")
+        if run:
+            run.record.note(migration=line.name, action=action)
+        before = now
+        ended.append(line)
+    return ended
+
+
+def show_wanted(files: Sequence[File], action: str) -> None:
+    """What files would do, statement by statement."""
+    from orderops.terminal_migrations import show_statements
+
+    for file in files:
+        script = checked(file)
+        show_statements(
+            file.name, [(each, locks_of_file([each], made=script), _way(file, each)) for each in script], action
+        )
+    if not files:
+        terminal.say("nothing to do")
+
+
+def ending(manner: Manner, *, terminate: bool) -> Callable[[Blocker], bool] | None:
+    """The question before a session in the way is ended; none is ended where nobody asked for it."""
+    if not terminate:
+        return None
+    if not manner.yes and not terminal.somebody_is_there():
+        raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
+
+    def may_end(blocker: Blocker) -> bool:
+        if manner.yes:
+            terminal.say(f"ends {blocker.told}")
+            return True
+        try:
+            terminal.confirm(f"End {blocker.told}?", yes=False)
+        except OrderopsError:
+            return False
+        return True
+
+    return may_end
+
+
+# what `up` sees to, in the environments that say so
 
 
 def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
@@ -26,19 +167,20 @@ def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:
     """Apply what is pending, and say so."""
     if not migrations:
         return
-    with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
-        for migration in apply(connection, migrations):
-            terminal.say(f"+ migration {migration.name} applied")
-            run.record.note(migration=migration.name, action="apply")
+    with _of(site) as at, carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress):
+        show_done(progress, run, work.apply(carries, migrations), "apply", "applied")
 
 
 def to_migrate(site: Site, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
     """What is pending: all, where the database is still to be made."""
+    from orderops.engine import Action
+
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
     if not migrations or site.stack.pointer.address in to_create:
         return list(migrations)
-    with connected(login(site.aws, site.stack.pointer.name), name="orderops migrate") as connection:
-        return pending(connection, migrations)
+    with _of(site) as at, looking(at) as connection:
+        lines = work.plan(work.look(connection, migrations))
+        return [line.migration for line in lines if line.migration]
 
 
 def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> None:
@@ -48,3 +190,53 @@ def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> 
             terminal.tell(f"+ apply migration {migration.name}")
     except OrderopsError as error:
         terminal.say(f"migrations: {error.message}")
+
+
+@contextmanager
+def _of(site: Site) -> Iterator[Target]:
+    name, access = site.environment.name, site.environment.database.access
+    with reached(site.aws, site.stack.pointer.name, access=access, name=name) as login:
+        yield Target(login, _author(site.aws.caller), name, f"--env {name}", site)
+
+
+def _waiting(at: Target, progress: Progress) -> Waiting:
+    said: list[str] = []
+
+    def waiting(told: str, _: float) -> None:
+        if told not in said:
+            said.append(told)
+            terminal.say(f"{told}; waiting")
+        progress.watch(at.name, "waits for whoever migrates it")
+
+    return waiting
+
+
+def _way(file: File, statement: Statement) -> str:
+    """How a statement is run, where that is not simply in the file's transaction."""
+    if file.head.batch:
+        return f"in batches of at most {file.head.batch.size} rows by {file.head.batch.key}"
+    if file.head.no_transaction:
+        return "in no transaction" if course(statement) is Course.ALONE else "in a transaction of its own"
+    return ""
+
+
+def _dsn(given: str | None) -> str:
+    if given and ("password=" in given or ("@" in given and ":" in given.partition("://")[2].partition("@")[0])):
+        raise UsageError(
+            "--dsn holds a password, which everybody on this machine can read in the list of processes",
+            f"give it as PGPASSWORD or in ~/.pgpass, or the whole as {DSN}",
+        )
+    return given or os.environ.get(DSN, "")
+
+
+def _author(who: str) -> Author:
+    return Author(who, socket.gethostname())
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "nobody known"

@@ -1,0 +1,285 @@
+"""orderops migrate: the database's changes, their ledger, and the way there under live traffic."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Sql, Wait, Yes, duration
+
+commands = typer.Typer(
+    no_args_is_help=True, help="The database's schema: what is applied, what is pending, and the way there."
+)
+
+BUDGET = timedelta(minutes=10)
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        help="Another database than the environment's: a connection string without a password, "
+        "which comes from PGPASSWORD or ~/.pgpass; or the whole as ORDEROPS_DSN.",
+        metavar="CONNINFO",
+        show_default=False,
+    ),
+]
+To = Annotated[int | None, typer.Option("--to", help="Up to this version.", metavar="N", show_default=False)]
+Budget = Annotated[
+    timedelta,
+    typer.Option("--budget", help="How long to wait for locks in all: 90s, 10m.", metavar="DURATION", parser=duration),
+]
+Terminate = Annotated[
+    bool,
+    typer.Option(
+        "--terminate-blockers", help="End sessions that are in the way, after a question each; never a superuser's."
+    ),
+]
+Accept = Annotated[
+    list[str],
+    typer.Option("--accept-data-loss", help="Table whose rows, or a column's values, may go.", metavar="TABLE"),
+]
+
+
+@commands.command()
+def info(
+    env: Env = "local", environments: Environments = None, sql: Sql = None, dsn: Dsn = None, json: Json = False
+) -> None:
+    """How each migration stands: applied, pending, changed, missing, out of order; and what apply would do."""
+    from orderops import terminal
+    from orderops.cli.migrating import looking, target
+    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.migrations.work import look
+    from orderops.terminal_migrations import picture_json, show_picture
+
+    migrations = read_migrations(sql_folder(sql))
+    with target(env, environments, dsn) as at, looking(at) as connection:
+        picture = look(connection, migrations)
+    if json:
+        terminal.show_json(picture_json(picture))
+    else:
+        show_picture(picture, at.words)
+
+
+@commands.command()
+def new(
+    description: Annotated[str, typer.Argument(help='What it does, as "add order status".', show_default=False)],
+    sql: Sql = None,
+) -> None:
+    """Write the next pair of files, with a head that says what they may ask for."""
+    from orderops import terminal
+    from orderops.migrations.files import new_pair, sql_folder
+
+    for path in new_pair(sql_folder(sql), description):
+        terminal.tell(str(path))
+    terminal.say("next: write both, then orderops migrate lint")
+
+
+@commands.command()
+def apply(
+    env: Env = "local",
+    environments: Environments = None,
+    sql: Sql = None,
+    dsn: Dsn = None,
+    to: To = None,
+    out_of_order: Annotated[
+        bool, typer.Option("--out-of-order", help="Also apply what came after a higher version was applied.")
+    ] = False,
+    budget: Budget = BUDGET,
+    terminate_blockers: Terminate = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Apply what is pending, under live traffic: looks who is in the way first, and never makes others wait long."""
+    from orderops import terminal
+    from orderops.cli import migrating
+    from orderops.cli.opening import Manner
+    from orderops.migrations import work
+    from orderops.migrations.files import read_migrations, sql_folder
+
+    migrations = read_migrations(sql_folder(sql))
+    manner = Manner(f"migrate apply{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
+    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+        with migrating.looking(at) as connection:
+            wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
+        if dry_run:
+            migrating.show_wanted([line.migration.forwards for line in wanted if line.migration], "apply")
+        elif not wanted:
+            terminal.say(f"0 pending: {at.name} is as the files say ({len(migrations)} migrations)")
+        else:
+            may_end = migrating.ending(manner, terminate=terminate_blockers)
+            names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
+            with (
+                migrating.agreed(at, manner, f"Apply {names} to {at.name}?") as run,
+                migrating.carrier(at, wait=wait, budget=budget, may_end=may_end) as (carrier, progress),
+            ):
+                done = work.apply(carrier, migrations, to=to, out_of_order=out_of_order)
+                ended = migrating.show_done(progress, run, done, "apply", "applied")
+            terminal.say(f"{len(ended)} applied in {terminal.short(progress.elapsed)}")
+            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+
+
+@commands.command()
+def undo(
+    env: Env = "local",
+    environments: Environments = None,
+    sql: Sql = None,
+    dsn: Dsn = None,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            "--to", help="Down to this version, which stays; 0 for all. The newest alone when left out.", metavar="N"
+        ),
+    ] = None,
+    accept_data_loss: Accept = [],
+    budget: Budget = BUDGET,
+    terminate_blockers: Terminate = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Take back what is applied by its U files, newest first; refuses to take rows along until told which."""
+    from orderops import terminal
+    from orderops.cli import migrating
+    from orderops.cli.opening import Manner
+    from orderops.migrations import work
+    from orderops.migrations.files import read_migrations, sql_folder
+
+    migrations = read_migrations(sql_folder(sql))
+    manner = Manner(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
+    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+        with migrating.looking(at) as connection:
+            picture = work.look(connection, migrations)
+            wanted = work.undo_plan(connection, picture, to=to, accepted=accept_data_loss)
+        if dry_run:
+            migrating.show_wanted([line.migration.back for line in wanted if line.migration], "undo with")
+        elif not wanted:
+            terminal.say(f"nothing to undo in {at.name}")
+        else:
+            may_end = migrating.ending(manner, terminate=terminate_blockers)
+            names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
+            with (
+                migrating.agreed(at, manner, f"Undo {names} in {at.name}?") as run,
+                migrating.carrier(at, wait=wait, budget=budget, may_end=may_end) as (carrier, progress),
+            ):
+                done = work.undo(carrier, migrations, to=to, accepted=accept_data_loss)
+                ended = migrating.show_done(progress, run, done, "undo", "undone")
+            terminal.say(f"{len(ended)} undone in {terminal.short(progress.elapsed)}")
+            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+
+
+@commands.command()
+def baseline(
+    version: Annotated[
+        int | None, typer.Option("--version", help="Everything up to here is there already.", metavar="N")
+    ] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Take over the ledger of flyway, dbmate, yoyo or golang-migrate; auto finds it.",
+            metavar="TOOL",
+        ),
+    ] = None,
+    env: Env = "local",
+    environments: Environments = None,
+    sql: Sql = None,
+    dsn: Dsn = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Mark migrations as applied in a database that was there before; runs none of them."""
+    from orderops import terminal
+    from orderops.cli import migrating
+    from orderops.cli.opening import Manner
+    from orderops.errors import UsageError
+    from orderops.migrations import work
+    from orderops.migrations.files import read_migrations, sql_folder
+
+    if (version is None) == (tool is None):
+        raise UsageError("say either --version or --from", "orderops migrate baseline --version N")
+    migrations = read_migrations(sql_folder(sql))
+    manner = Manner("migrate baseline", dry_run, yes, confirm, wait)
+    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+        with migrating.looking(at) as connection:
+            wanted = work.to_baseline(connection, migrations, version=version, tool=tool)
+        for each in wanted.migrations:
+            terminal.tell(f"~ {each.name} counts as applied")
+        if not dry_run:
+            question = f"Mark {len(wanted.migrations)} migrations as applied in {at.name}, and run none?"
+            with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
+                work.baseline(sessions, wanted)
+            terminal.say(f"{len(wanted.migrations)} marked as applied: {wanted.note}")
+            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+
+
+@commands.command()
+def repair(
+    version: Annotated[
+        int | None, typer.Option("--version", help="Only this version, to stand as --as says.", metavar="N")
+    ] = None,
+    stands: Annotated[
+        str | None, typer.Option("--as", help="How that version stands in truth: applied or pending.", metavar="STATE")
+    ] = None,
+    env: Env = "local",
+    environments: Environments = None,
+    sql: Sql = None,
+    dsn: Dsn = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Make the ledger say what is true, after a file was edited or removed on purpose; shows what it writes first."""
+    from orderops import terminal
+    from orderops.cli import migrating
+    from orderops.cli.opening import Manner
+    from orderops.migrations import work
+    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.terminal_migrations import show_repairs
+
+    asked = work.asked_repair(version, stands)
+    migrations = read_migrations(sql_folder(sql))
+    manner = Manner("migrate repair", dry_run, yes, confirm, wait)
+    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+        with migrating.looking(at) as connection:
+            wanted = work.to_repair(work.look(connection, migrations), asked)
+        show_repairs(wanted)
+        if not wanted:
+            terminal.say("nothing to repair: files and ledger fit together")
+        elif not dry_run:
+            question = f"Write this into the ledger of {at.name}? The schema stays as it is."
+            with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
+                work.repair(sessions, wanted)
+            terminal.say(f"{len(wanted)} repaired")
+            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+
+
+@commands.command()
+def history(
+    env: Env = "local",
+    environments: Environments = None,
+    dsn: Dsn = None,
+    last: Annotated[int, typer.Option("--last", help="So many of them.", min=1, metavar="N")] = 20,
+    json: Json = False,
+) -> None:
+    """What was done to the database, newest first: applied, undone, failed; by whom, how long, waiting for what."""
+    from orderops import terminal
+    from orderops.cli.migrating import looking, target
+    from orderops.migrations import ledger
+    from orderops.terminal_migrations import attempts_json, attempts_of, show_attempts
+
+    with target(env, environments, dsn) as at, looking(at) as connection:
+        attempts = attempts_of(ledger.read(connection), last)
+    if json:
+        terminal.show_json(attempts_json(attempts))
+    elif attempts:
+        show_attempts(attempts)
+    else:
+        terminal.say(f"nothing was done to {at.name} yet")

@@ -1,0 +1,299 @@
+"""The ledger: what was done to a database, attempt by attempt, in a schema of its own inside of it.
+
+An attempt is written when it begins and completed where its effect is: in the transaction that changes the schema, or
+after each statement that runs in none. So what it says is true whenever it is read; an attempt that still says
+`running` while nobody holds the lock was cut off, and what it lists as done is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, LiteralString
+
+from orderops import __version__
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+SCHEMA: LiteralString = """
+create schema if not exists orderops;
+create table if not exists orderops.ledger (
+    id              bigint generated always as identity primary key,
+    version         bigint      not null,
+    description     text        not null,
+    action          text        not null check (action in ('apply', 'undo', 'baseline', 'forget')),
+    state           text        not null check (state in ('running', 'done', 'failed')),
+    checksum        text        not null,
+    who             text        not null,
+    database_user   text        not null default session_user,
+    host            text        not null,
+    tool_version    text        not null,
+    started         timestamptz not null default clock_timestamp(),
+    finished        timestamptz,
+    duration        interval    generated always as (finished - started) stored,
+    lock_tries      integer     not null default 0,
+    lock_waited     interval    not null default '0',
+    statements      integer     not null default 0,
+    statements_done integer     not null default 0,
+    begun           text,
+    done            text[]      not null default '{}',
+    batch_after     text,
+    rows_changed    bigint,
+    note            text
+);
+comment on table orderops.ledger is 'what was done to this database, an attempt a row; the latest of a version counts';
+comment on column orderops.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
+comment on column orderops.ledger.lock_tries is 'how often a lock was asked for and not had in time';
+comment on column orderops.ledger.lock_waited is 'time spent until the way was free';
+comment on column orderops.ledger.begun is 'digest of a statement that runs in no transaction and was begun';
+comment on column orderops.ledger.done is 'digests of the statements that are done';
+comment on column orderops.ledger.batch_after is 'the key up to which a file that runs in batches is done';
+create index if not exists ledger_by_version on orderops.ledger (version, id);
+create or replace view orderops.migrations as
+select distinct on (version) version, description,
+    case when state = 'done' and action in ('apply', 'baseline') then 'applied'
+         when state = 'done' then 'pending'
+         else action || ' ' || state end as state,
+    finished, duration, who, host, checksum
+from orderops.ledger order by version, id desc;
+comment on view orderops.migrations is 'how each migration stands, by its latest attempt';
+"""
+FIRST_FORM: LiteralString = """
+alter table orderops.ledger rename to ledger_of_0_1;
+alter table orderops.ledger_of_0_1 rename constraint ledger_pkey to ledger_of_0_1_pkey;
+"""
+FROM_FIRST_FORM: LiteralString = """
+insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version, started, finished)
+select version, description, 'apply', 'done', checksum, applied_by, '', '0.1', applied_at, applied_at
+from orderops.ledger_of_0_1 order by version;
+drop table orderops.ledger_of_0_1;
+"""
+COLUMNS: LiteralString = """
+id, version, description, action, state, checksum, who, host, tool_version, started, finished, lock_tries,
+lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note
+"""
+
+
+class Action(StrEnum):
+    """What an attempt is about."""
+
+    APPLY = "apply"
+    UNDO = "undo"
+    BASELINE = "baseline"
+    """Marked as applied: it was there already."""
+    FORGET = "forget"
+    """Marked as pending: what it made is gone."""
+
+
+class State(StrEnum):
+    """How an attempt ended."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who does it, from where."""
+
+    who: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One row of the ledger."""
+
+    id: int
+    version: int
+    description: str
+    action: str
+    state: str
+    checksum: str
+    who: str
+    host: str
+    tool_version: str
+    started: datetime
+    finished: datetime | None
+    lock_tries: int
+    lock_waited: timedelta
+    statements: int
+    statements_done: int
+    begun: str | None
+    done: Sequence[str]
+    batch_after: str | None
+    rows_changed: int | None
+    note: str | None
+
+    @property
+    def partial(self) -> bool:
+        """Whether it did a part and not the rest; or nobody knows of the statement that it had begun."""
+        return self.state != State.DONE and bool(self.done or self.begun or self.batch_after is not None)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a version stands: the attempts at it, in their order."""
+
+    attempts: Sequence[Attempt]
+
+    @property
+    def applied(self) -> Attempt | None:
+        """The attempt by which it is in the database; none where it is not."""
+        done = [each for each in self.attempts if each.state == State.DONE]
+        return done[-1] if done and done[-1].action in (Action.APPLY, Action.BASELINE) else None
+
+    @property
+    def latest(self) -> Attempt:
+        """The last attempt, however it ended."""
+        return self.attempts[-1]
+
+    @property
+    def partial(self) -> Attempt | None:
+        """The attempt that was left half-way."""
+        return self.latest if self.latest.partial else None
+
+
+def there(connection: Connection) -> bool:
+    """Whether the database has a ledger."""
+    told = connection.execute("select to_regclass('orderops.ledger')").fetchone()
+    return bool(told and told[0])
+
+
+def make(connection: Connection) -> None:
+    """Make the ledger where there is none, and bring the one of version 0.1 into today's form."""
+    told = connection.execute(
+        "select count(*) filter (where attname = 'applied_at'), count(*) filter (where attname = 'note')"
+        " from pg_attribute where attrelid = to_regclass('orderops.ledger')"
+    ).fetchone()
+    first, current = told or (0, 0)
+    if current:
+        return
+    with connection.transaction():
+        if first:
+            connection.execute(FIRST_FORM)
+        connection.execute(SCHEMA)
+        if first:
+            connection.execute(FROM_FIRST_FORM)
+
+
+def read(connection: Connection) -> dict[int, Standing]:
+    """Every version that the ledger knows; nothing where there is none."""
+    if not there(connection):
+        return {}
+    make(connection)
+    found: dict[int, list[Attempt]] = {}
+    for row in connection.execute("select " + COLUMNS + " from orderops.ledger order by id"):
+        attempt = Attempt(*row)
+        found.setdefault(attempt.version, []).append(attempt)
+    return {version: Standing(attempts) for version, attempts in found.items()}
+
+
+def begin(
+    connection: Connection,
+    author: Author,
+    *,
+    version: int,
+    description: str,
+    action: Action,
+    checksum: str,
+    statements: int,
+    after: Attempt | None = None,
+) -> Entry:
+    """Write an attempt that runs, which goes on where a cut one ended.
+
+    It need not be on disk before what comes later is: the log is written in order.
+    """
+    told = connection.execute(
+        "with now_in_memory as (select set_config('synchronous_commit', 'off', true))"
+        " insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
+        " statements, statements_done, begun, done, batch_after, rows_changed)"
+        " select %s, %s, %s, 'running', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from now_in_memory returning id",
+        [
+            version,
+            description,
+            action,
+            checksum,
+            author.who,
+            author.host,
+            __version__,
+            statements,
+            len(after.done) if after else 0,
+            after.begun if after else None,
+            list(after.done) if after else [],
+            after.batch_after if after else None,
+            after.rows_changed if after else None,
+        ],
+    ).fetchone()
+    assert told, "insert … returning answers a row"
+    return Entry(connection, told[0])
+
+
+def mark(
+    connection: Connection,
+    author: Author,
+    versions: Iterable[tuple[int, str, str]],
+    *,
+    action: Action,
+    note: str,
+) -> None:
+    """Write that versions (number, description, checksum) count as applied, or as pending, by somebody's word."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
+            " finished, note) values (%s, %s, %s, 'done', %s, %s, %s, %s, clock_timestamp(), %s)",
+            [
+                [version, description, action, checksum, author.who, author.host, __version__, note]
+                for version, description, checksum in versions
+            ],
+        )
+
+
+def bury(connection: Connection) -> None:
+    """Say of attempts that run that they were cut off; only who holds the lock knows."""
+    connection.execute(
+        "update orderops.ledger set state = 'failed', finished = clock_timestamp(), note = 'cut off'"
+        " where state = 'running'"
+    )
+
+
+def highest(standings: Mapping[int, Standing]) -> int:
+    """The highest version that is applied; 0 where none is."""
+    return max((version for version, standing in standings.items() if standing.applied), default=0)
+
+
+class Entry:
+    """One attempt while it runs; what is noted takes effect with the transaction that it is noted in."""
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection = connection
+        self._id = number
+
+    def begun(self, digest: str) -> None:
+        """A statement that runs in no transaction begins now."""
+        self._write("begun = %s", [digest])
+
+    def done(self, digest: str) -> None:
+        """One statement more is done."""
+        self._write("done = done || %s::text, statements_done = statements_done + 1, begun = null", [digest])
+
+    def passed(self, digest: str, after: str, rows: int) -> None:
+        """One batch more is done: its last key, and the rows that it changed."""
+        self._write(
+            "begun = %s, batch_after = %s, rows_changed = coalesce(rows_changed, 0) + %s", [digest, after, rows]
+        )
+
+    def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
+        """How it ended."""
+        self._write(
+            "state = %s, finished = clock_timestamp(), lock_tries = %s, lock_waited = %s, note = %s,"
+            " statements_done = case when %s then statements else statements_done end",
+            [state, tries, waited, note, state is State.DONE],
+        )
+
+    def _write(self, what: LiteralString, values: list[object]) -> None:
+        self._connection.execute("update orderops.ledger set " + what + " where id = %s", [*values, self._id])
