@@ -136,7 +136,7 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
         connection = tries(_connect, to, name)
     except psycopg.OperationalError as error:
         if about_certificate(error):
-            raise distrust(error, to.host, to.port, trusted_roots(to.host, to.sslmode)) from None
+            raise distrust(error, to.host, to.port, _roots(to)) from None
         said = str(error).strip().splitlines()[-1]
         if refused(error):
             raise OrderopsError(
@@ -171,9 +171,14 @@ def _connect(to: Login, name: str) -> psycopg.Connection:
         "sslmode": to.sslmode,
         "application_name": name,
     }
-    if roots := trusted_roots(to.host, to.sslmode):
-        given.setdefault("sslrootcert", roots)
+    if roots := _roots(to):
+        given["sslrootcert"] = roots
     return psycopg.connect(autocommit=True, **given)
+
+
+def _roots(to: Login) -> str | None:
+    """The certificates that the connection string names, else those that fit the host."""
+    return to.more.get("sslrootcert") or trusted_roots(to.host, to.sslmode)
 
 
 def _secret(aws: Aws, name: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from orderops.migrations.standing import Line, Stand, goes_on_after, lines, to_a
 if TYPE_CHECKING:
     from psycopg import Connection
 
+KNOWN_TOOLS = ("flyway", "dbmate", "yoyo", "golang-migrate")
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -186,10 +188,15 @@ def repair(sessions: Sessions, repairs: Sequence[Repair]) -> None:
 def refuse_foreign(foreign: Sequence[Foreign]) -> None:
     """Raise OrderopsError where another tool has migrated a database that our ledger does not know."""
     for each in foreign:
-        last = f", the last {each.applied[-1].version}" if each.applied else ""
+        if each.tool in KNOWN_TOOLS:
+            last = f", the last {each.applied[-1].version}" if each.applied else ""
+            raise OrderopsError(
+                f"this database was migrated by {each.tool}: {len(each.applied)} applied{last}; nothing was applied",
+                f"take that over: orderops migrate baseline --from {each.tool}",
+            )
         raise OrderopsError(
-            f"this database was migrated by {each.tool}: {len(each.applied)} applied{last}; nothing was applied",
-            f"take that over: orderops migrate baseline --from {each.tool}",
+            f"this database has a ledger of another tool, {each.table}; nothing was applied",
+            "say up to which version its schema is there already, 0 for none: orderops migrate baseline --version N",
         )
 
 
