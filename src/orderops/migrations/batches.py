@@ -67,7 +67,7 @@ def check_batch(file: File, script: Sequence[Statement]) -> Piecewise:
     place = f"{file.path}:{statement.line}"
     if tree.HasField("with_clause"):
         raise UsageError(f"{place}: batch cannot cut a statement that begins with WITH", "write it as a subquery")
-    if tree.returning_list or tree.HasField("returning_clause"):
+    if tree.HasField("returning_clause"):
         raise UsageError(f"{place}: RETURNING gives rows to nobody here", "take it out")
     relation = tree.relation
     alias = identifier("", relation.alias.aliasname if relation.HasField("alias") else relation.relname)
