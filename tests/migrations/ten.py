@@ -1,4 +1,4 @@
-"""Ten migrations of every sort, on a table that holds rows: what is killed, raced and undone in the tests and the proof."""
+"""Ten migrations of every sort, on a table that holds rows: to be killed, raced and undone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ TEN = {
         "-- orderops: batch 200 by id\nupdate parts set n = n - 1;\n",
     ),
     "006__parts_have_makers": (
-        NO_TRANSACTION + "alter table parts add constraint parts_maker foreign key (maker) references makers not valid;\n"
+        NO_TRANSACTION
+        + "alter table parts add constraint parts_maker foreign key (maker) references makers not valid;\n"
         "alter table parts validate constraint parts_maker;\n",
         "alter table parts drop constraint parts_maker;\n",
     ),
@@ -63,7 +64,8 @@ union all select 'index ' || indexrelid::regclass || ' ' || indisvalid || ' ' ||
     from pg_index where indrelid in ('parts'::regclass, 'makers'::regclass)
 union all select 'constraint ' || conname || ' ' || convalidated || ' ' || pg_get_constraintdef(oid)
     from pg_constraint where conrelid in ('parts'::regclass, 'makers'::regclass)
-union all select 'relation ' || relname || ' ' || relkind::text from pg_class where relnamespace = 'public'::regnamespace
+union all select 'relation ' || relname || ' ' || relkind::text
+    from pg_class where relnamespace = 'public'::regnamespace
 union all select 'function ' || proname from pg_proc where pronamespace = 'public'::regnamespace
 union all select 'ledger ' || version || ' ' || state || ' ' || checksum from orderops.migrations
 order by 1

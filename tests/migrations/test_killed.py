@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -12,6 +11,7 @@ import pytest
 from orderops.local.postgres import PostgresServer
 
 from killing import Left, apply, killed, undisturbed
+from runs import until
 from ten import write_ten
 from victims import Victim
 
@@ -57,14 +57,12 @@ def test_a_run_whose_sessions_are_ended_by_the_server_is_finished_by_the_same_co
     assert killed(database, folder, [whole.seconds / 2], end_its_sessions).lines == whole.lines
 
 
-def test_ctrl_c_ends_it_at_once_and_says_what_is_left(
-    database: str, folder: Path, whole: Left, until: Callable[[Callable[[], bool]], None]
-) -> None:
+def test_ctrl_c_ends_it_at_once_and_says_what_is_left(database: str, folder: Path, whole: Left) -> None:
     with psycopg.connect(database) as holder:
         holder.execute("create table parts (id int)")  # in nobody's sight, and in the way of the first migration
         run = apply(database, folder)
         with psycopg.connect(database, autocommit=True) as looking:
-            until(lambda: _works(looking))
+            until(lambda: _works(looking), "the first migration at work")
         run.interrupt()
         assert run.ended(within=20) == 130
         holder.rollback()
@@ -76,19 +74,8 @@ def test_ctrl_c_ends_it_at_once_and_says_what_is_left(
 
 def _works(connection: psycopg.Connection) -> bool:
     """Whether a migration's own statement is under way."""
-    asked = "select count(*) from pg_stat_activity where application_name = 'orderops migrate' and query ilike 'create table parts%'"
-    told = connection.execute(asked).fetchone()
+    told = connection.execute(
+        "select count(*) from pg_stat_activity"
+        " where application_name = 'orderops migrate' and query ilike 'create table parts%'"
+    ).fetchone()
     return bool(told and told[0])
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], None]:
-    import time
-
-    def wait(happens: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        while not happens():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    return wait

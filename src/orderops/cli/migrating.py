@@ -18,6 +18,7 @@ from orderops.database import Login, connected, login_by, reached
 from orderops.errors import OrderopsError, UsageError
 from orderops.migrations import work
 from orderops.migrations.batches import Limits
+from orderops.migrations.blocker import Blocker
 from orderops.migrations.carry import Carrier, locks_of_file
 from orderops.migrations.checks import checked
 from orderops.migrations.files import File, Migration, read_migrations, sql_folder
@@ -26,7 +27,7 @@ from orderops.migrations.locks import Course, course
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, Waiting, opened
 from orderops.migrations.standing import Line
-from orderops.migrations.way import Blocker, Eye, Patience, Way
+from orderops.migrations.way import Eye, Patience, Way
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def carrier(
         if at.site:
             settings = at.site.environment.migrations
             limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
-        way = Way(Eye(sessions.eye, sessions.own), Patience(budget), lambda _: None, may_end)
+        way = Way(Eye(sessions.eye, sessions.own), Patience(budget), may_end=may_end)
         yield Carrier(sessions, way, progress.watch, terminal.say, limits), progress
 
 

@@ -17,6 +17,7 @@ from orderops.errors import Interrupted, OrderopsError
 from orderops.migrations import ledger
 from orderops.migrations.alone import cleared
 from orderops.migrations.batches import Keys, Limits, Pace, Rate, check_batch, estimate, keys_of
+from orderops.migrations.blocker import Blocker
 from orderops.migrations.broken import broken, lost, unreachable
 from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import File, Migration
@@ -25,7 +26,8 @@ from orderops.migrations.locks import Course, Lock, course, locks_of
 from orderops.migrations.progress import Watched
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
-from orderops.migrations.way import Blocker, Way
+from orderops.migrations.voice import Voice
+from orderops.migrations.way import Way
 
 if TYPE_CHECKING:
     from psycopg import Error
@@ -68,11 +70,12 @@ class Carrier:
             statements=len(script),
             after=after,
         )
+        voice = self.way.voice = Voice(file.name, self.watch, self.say)
         work = _Work(self, file, script, entry, after, before)
         try:
             work.run()
         finally:
-            self.watch(file.name, "")
+            voice.now("")
         if leaves_settings(script):
             prepare(self.sessions.work)
 
@@ -95,7 +98,6 @@ class _Work:
     def run(self) -> None:
         import psycopg
 
-        self.carrier.way.watch = self._watch
         try:
             if self.file.head.batch:
                 self._in_batches()
@@ -154,7 +156,7 @@ class _Work:
         work = self.carrier.sessions.work
         self.at = statement
         failed = 0
-        while not cleared(work, statement, begun=begun, say=self._say):
+        while not cleared(work, statement, begun=begun, say=self.carrier.way.voice.line):
             self.entry.begun(statement.digest)
             work.execute(self._settings(free=True, local=False))
             try:
@@ -191,7 +193,7 @@ class _Work:
             changed += self._piece(statement, keys, above, upto)
             above = upto
             rate.passed += passed
-            self._watch(rate.told(changed))
+            self.carrier.way.voice.now(rate.told(changed))
             self.carrier.way.patience.sleep(pace.after(time.monotonic() - began))
         self._end()
 
@@ -241,7 +243,7 @@ class _Work:
     def _execute(self, statement: Statement) -> None:
         self.at = statement
         sessions = self.carrier.sessions
-        with Watched(sessions, self.carrier.way.eye, statement, self._watch) as watched:
+        with Watched(sessions, self.carrier.way.eye, statement, self.carrier.way.voice) as watched:
             try:
                 if statement.data is not None:
                     with sessions.work.cursor().copy(statement.text.encode()) as copy:
@@ -260,7 +262,7 @@ class _Work:
     def _wait_for_others(self) -> None:
         sessions = self.carrier.sessions
         while exceeded := self.carrier.limits.exceeded(sessions.eye, sessions.own):
-            self._watch(f"pauses: {exceeded}")
+            self.carrier.way.voice.now(f"pauses: {exceeded}")
             self.carrier.way.patience.sleep(0.5)
 
     def _lock_timeout(self) -> timedelta:
@@ -335,12 +337,6 @@ class _Work:
 
     def _place(self, statement: Statement | None) -> str:
         return f"{self.file.name}:{statement.line if statement else 1}"
-
-    def _watch(self, told: str) -> None:
-        self.carrier.watch(self.file.name, told)
-
-    def _say(self, told: str) -> None:
-        self.carrier.say(f"{self.file.name}: {told}")
 
 
 def locks_of_file(script: Sequence[Statement], *, made: Sequence[Statement] | None = None) -> list[Lock]:

@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, LiteralString
 
+from orderops.migrations.blocker import Blocker
 from orderops.migrations.locks import Course, course, locks_of
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions
-from orderops.migrations.way import Blocker, Eye
+from orderops.migrations.voice import SPOKEN, Voice
+from orderops.migrations.way import Eye
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 FIRST, THEN = 0.03, 0.5
 """Seconds until the first look, and between the others: a lock is waited for so briefly."""
-SPOKEN = 1.0
-"""Seconds from which on an operator wants to know."""
 BUILDS: LiteralString = """
-select phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total, current_locker_pid
+select phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total
 from pg_stat_progress_create_index where pid = %s
 """
 VACUUMS: LiteralString = """
-select phase, heap_blks_scanned, heap_blks_total, 0, 0, 0, 0, 0 from pg_stat_progress_vacuum where pid = %s
+select phase, heap_blks_scanned, heap_blks_total, 0, 0, 0, 0 from pg_stat_progress_vacuum where pid = %s
 """
 
 
 class Watched:
     """While a statement runs: tells how far it is, and remembers who was in its way."""
 
-    def __init__(self, sessions: Sessions, eye: Eye, statement: Statement, watch: Callable[[str], None]) -> None:
+    def __init__(self, sessions: Sessions, eye: Eye, statement: Statement, voice: Voice) -> None:
         self.blockers: list[Blocker] = []
         self._worker = sessions.work.info.backend_pid
         self._eye = eye
         self._statement = statement
-        self._watch = watch
+        self._voice = voice
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         if course(statement) is not Course.PLAIN or locks_of(statement) or _is_long(statement):
@@ -63,13 +62,15 @@ class Watched:
         while not self._ended.wait(pause):
             pause = THEN
             try:
-                self.blockers = self._eye.blocking(self._worker) or self.blockers
+                self.blockers = self._eye.blocking(self._worker)
                 told = how_far(self._eye.connection, self._worker)
             except psycopg.Error:  # the run itself will meet it
                 return
-            if time.monotonic() - began >= SPOKEN:
-                waits = f"waits for {self.blockers[0].told}" if self.blockers and not told else ""
-                self._watch(told or waits or f"line {self._statement.line}: {self._statement.begins}")
+            ran = time.monotonic() - began
+            if self.blockers:
+                self._voice.waits_for(self.blockers[0], ran, told)
+            elif ran >= SPOKEN:
+                self._voice.now(told or f"line {self._statement.line}: {self._statement.begins}")
 
 
 def how_far(connection: Connection, worker: int) -> str:
@@ -77,12 +78,11 @@ def how_far(connection: Connection, worker: int) -> str:
     row = connection.execute(BUILDS, [worker]).fetchone() or connection.execute(VACUUMS, [worker]).fetchone()
     if row is None:
         return ""
-    phase, blocks, all_blocks, tuples, all_tuples, gone, lockers, locker = row
+    phase, blocks, all_blocks, tuples, all_tuples, gone, lockers = row
     done, total = (tuples, all_tuples) if all_tuples else (blocks, all_blocks)
     share = f", {100 * done // total} %" if total else ""
     others = f", {gone} of {lockers} transactions have ended" if lockers else ""
-    waits = f", waits for pid {locker}" if locker else ""
-    return f"{phase}{share}{others}{waits}"
+    return f"{phase}{share}{others}"
 
 
 def _is_long(statement: Statement) -> bool:

@@ -10,8 +10,10 @@ from random import Random
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.errors import OrderopsError
+from orderops.migrations.blocker import Blocker
 from orderops.migrations.locks import Lock
-from orderops.migrations.script import identifier, masked
+from orderops.migrations.script import identifier
+from orderops.migrations.voice import Voice
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -49,41 +51,6 @@ select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesc
 from unnest(pg_blocking_pids(%(pid)s)) b(pid) join pg_stat_activity a on a.pid = b.pid
 where a.pid <> all(%(own)s)
 """
-
-
-@dataclass(frozen=True)
-class Blocker:
-    """A session that holds what keeps us out."""
-
-    pid: int
-    user: str
-    application: str
-    state: str
-    backend: str
-    relation: str
-    mode: str
-    query: str
-    age: float | None
-    """Seconds since its transaction began; None where we may not see it."""
-    untouchable: bool
-    """Whether its role is a superuser's or replicates."""
-
-    @property
-    def told(self) -> str:
-        """Who it is and what it does, in a line; values of its statement are left out."""
-        if not self.pid:
-            return f"a prepared transaction (select * from pg_prepared_xacts) holds {self.mode} on {self.relation}"
-        who = " as ".join(filter(None, [self.application, self.user])) or self.backend
-        since = f" for {self.age:.0f} s" if self.age is not None else ""
-        what = f", {self.state}{since}" if self.state else since
-        on = f", holds {self.mode} on {self.relation}" if self.relation else ""
-        query = f"; last statement: {masked(self.query)}" if self.query else ""
-        return f"pid {self.pid}, {who}{what}{on}{query}"
-
-    @property
-    def may_be_ended(self) -> bool:
-        """Whether it is a client's session that we would ever end."""
-        return bool(self.pid) and self.backend == "client backend" and not self.untouchable
 
 
 @dataclass
@@ -156,7 +123,7 @@ class Way:
 
     eye: Eye
     patience: Patience
-    watch: Callable[[str], None]
+    voice: Voice = field(default_factory=Voice)
     may_end: Ask | None = None
     _asked: set[int] = field(default_factory=set)
 
@@ -167,19 +134,18 @@ class Way:
         """
         waited = 0.0
         while blockers := self.eye.in_the_way(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
-            self.watch(f"waits for {blockers[0].told}")
+            self.voice.waits_for(blockers[0], waited)
             if self._end(blockers):
                 continue
             self.check(blockers, what)
             before = time.monotonic()
             self.patience.wait(EVERY)
             waited += time.monotonic() - before
-        self.watch("")
 
     def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
         """Pause after a lock that was not had in time."""
         blockers = seen or self.eye.in_the_way(locks)
-        self.watch(f"try {failed} had no lock{f': {blockers[0].told}' if blockers else ''}")
+        self.voice.now(f"try {failed} had no lock{f': {blockers[0].told}' if blockers else ''}")
         self.check(blockers, what)
         self.patience.pause(failed)
 

@@ -1,0 +1,42 @@
+"""A session that holds what keeps a migration out, as an operator is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orderops.migrations.script import masked
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """A session that holds what keeps us out."""
+
+    pid: int
+    user: str
+    application: str
+    state: str
+    backend: str
+    relation: str
+    mode: str
+    query: str
+    age: float | None
+    """Seconds since its transaction began; None where we may not see it."""
+    untouchable: bool
+    """Whether its role is a superuser's or replicates."""
+
+    @property
+    def told(self) -> str:
+        """Who it is and what it does, in a line; values of its statement are left out."""
+        if not self.pid:
+            return f"a prepared transaction (select * from pg_prepared_xacts) holds {self.mode} on {self.relation}"
+        who = " as ".join(filter(None, [self.application, self.user])) or self.backend
+        since = f" for {self.age:.0f} s" if self.age is not None else ""
+        what = f", {self.state}{since}" if self.state else since
+        on = f", holds {self.mode} on {self.relation}" if self.relation else ""
+        query = f"; last statement: {masked(self.query)}" if self.query else ""
+        return f"pid {self.pid}, {who}{what}{on}{query}"
+
+    @property
+    def may_be_ended(self) -> bool:
+        """Whether it is a client's session that we would ever end."""
+        return bool(self.pid) and self.backend == "client backend" and not self.untouchable

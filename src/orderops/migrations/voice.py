@@ -1,0 +1,38 @@
+"""What a run says of a file while it is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orderops.migrations.blocker import Blocker
+
+SPOKEN = 0.5
+"""Seconds after which it is worth saying who is in the way."""
+
+
+@dataclass
+class Voice:
+    """How far it is, again and again; and who is in its way, once each."""
+
+    name: str = ""
+    watch: Callable[[str, str], None] = lambda *_: None
+    """Told a name and what it waits for or how far it is; nothing when that is over."""
+    say: Callable[[str], None] = lambda _: None
+    _named: set[int] = field(default_factory=set)
+
+    def now(self, told: str) -> None:
+        """How far it is."""
+        self.watch(self.name, told)
+
+    def line(self, told: str) -> None:
+        """A line that stays."""
+        self.say(f"{self.name}: {told}")
+
+    def waits_for(self, blocker: Blocker, seconds: float, what: str = "") -> None:
+        """Who is in the way, for so many seconds already."""
+        told = f"{what + ', ' if what else ''}waits for {blocker.told}"
+        if seconds >= SPOKEN and blocker.pid not in self._named:
+            self._named.add(blocker.pid)
+            self.line(told)
+        self.now(told)
