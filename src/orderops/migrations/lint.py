@@ -63,7 +63,8 @@ def lint(
             }
     for reading, told in zip(readings, squawk(readings, pg_version=pg_version, program=program), strict=True):
         found = [*statement_rules(reading), *file_rules(reading), *advise(reading, told)]
-        found += _refused(reading, found)
+        if reading.file.path not in {each.file for each in findings if each.rule == "wrong-directive"}:
+            found += _refused(reading, found)
         findings += [each for each in found if each.rule in REFUSED or not reading.ignores(each)]
     order = {file.path: number for number, file in enumerate(_files(migrations))}
     return _merged(sorted(findings, key=lambda each: (order[each.file], each.line, each.column, each.rule)))

@@ -19,10 +19,11 @@ from orderops.migrations.lint_sql import (
     table_of,
     with_only,
 )
-from orderops.migrations.lint_squawk import Told
+from orderops.migrations.lint_squawk import LEFT_OUT, Told
 from orderops.migrations.locks import enum_name
 from orderops.migrations.script import Statement
 
+NO_RULE = "unused-ignore"
 HELD = "from the moment it begins to wait, everybody who wants the table waits behind it"
 COMMENTS = {
     "ban-drop-column": "first a release that neither reads nor writes it; then say that this has been seen to:",
@@ -33,12 +34,22 @@ COMMENTS = {
 def advise(reading: Reading, told: Sequence[Told]) -> Iterator[Finding]:
     """The findings of squawk's that hold here, in our words."""
     for each in told:
+        if each.rule == NO_RULE:
+            yield from _unused(reading, each)
+            continue
         case = _case(reading, each)
         if case is None:
             yield reading.finding(each.rule, Spot(each.line, each.column), _sentence(each.message), _help(each))
         elif concerns(case):
             message, rewrite = _advice(case)
             yield reading.finding(each.rule, Spot(each.line, each.column), message, rewrite)
+
+
+def _unused(reading: Reading, told: Told) -> Iterator[Finding]:
+    """A name in an ignore comment that is no rule of squawk's, nor of ours."""
+    name = told.message.split()[-1] if told.message else ""
+    if rule(name) is None and name not in LEFT_OUT:
+        yield reading.finding(told.rule, Spot(told.line, told.column), f"no rule is called {name}: it silences nothing")
 
 
 def _case(reading: Reading, told: Told) -> Case | None:
@@ -164,8 +175,6 @@ def _of_the_rest(case: Case) -> tuple[str, str]:
         return message, "-- not by a migration: it is for what is inside of one database"
     if name == "ban-drop-table":
         message = "statements of the running release that use it fail at once, and no undo brings the rows back"
-    if name == "unused-ignore":
-        return f"no rule is called {case.told.message.split()[-1]}", ""
     if column := _better(case):
         return f"{spelled(case.column.colname)}: {message}", f"-- {column}"
     if known and (name.startswith(("ban-drop-", "ban-set-", "renaming-", "ban-alter-identity"))):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orderops.migrations.lint_catalog import rule
 from orderops.migrations.lint_reading import Command, Reading
 from orderops.migrations.lint_rewrites import SERIAL
 from orderops.migrations.lint_sql import (
@@ -21,7 +20,7 @@ from orderops.migrations.lint_sql import (
     type_text,
     walk,
 )
-from orderops.migrations.lint_squawk import LEFT_OUT, Told
+from orderops.migrations.lint_squawk import Told
 from orderops.migrations.locks import enum_name
 from orderops.migrations.script import Statement
 
@@ -35,12 +34,11 @@ TYPES = frozenset(
         "identifier-too-long",
         "ban-create-domain-with-constraint",
         "ban-duplicate-column-assignments",
-        "unused-ignore",
     }
 )
 """Rules that hold for a new table too."""
-BREAKS = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity")
-"""Rules about the release that runs: a way back has to break the newer one."""
+NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
+"""Rules that a way back has to break: it ends what the newer release stands on, and makes again what was there."""
 STABLE = frozenset(
     {"now", "transaction_timestamp", "statement_timestamp", "lower", "upper", "concat", "timezone", "md5"}
 )
@@ -87,11 +85,7 @@ class Case:
 def concerns(case: Case) -> bool:
     """Whether what squawk found would hurt here."""
     name = case.told.rule
-    if name == "unused-ignore":
-        return not any(rule(word) or word in LEFT_OUT for word in case.told.message.split()[-1:])
-    if name not in TYPES and _on_new_table(case):
-        return False
-    if case.reading.back and name.startswith(BREAKS):
+    if (name not in TYPES and _on_new_table(case)) or (case.reading.back and name.startswith(NOT_BACK)):
         return False
     match name:
         case "constraint-missing-not-valid":

@@ -142,7 +142,8 @@ def _note(told: Effects, statement: Statement) -> None:
     if replaced and replaced in told.made:
         told.remade[replaced] = told.made.pop(replaced)
     for name in _taken_over(statement):
-        told.made.pop(Thing("index", name), None)
+        if index := told.made.pop(Thing("index", name), None):
+            _with_columns(told, statement, index.columns)
 
 
 def _replaced(statement: Statement) -> Thing | None:
@@ -150,6 +151,12 @@ def _replaced(statement: Statement) -> Thing | None:
     if statement.kind in ("create_function_stmt", "view_stmt", "create_trig_stmt") and tree.replace:
         return next((thing for thing, _, _, _ in _things(statement)), None)
     return None
+
+
+def _with_columns(told: Effects, statement: Statement, columns: frozenset[str]) -> None:
+    for thing, made in told.made.items():
+        if made.statement is statement and thing.kind == "constraint":
+            told.made[thing] = Made(statement, made.table, made.columns | columns)
 
 
 def _taken_over(statement: Statement) -> list[str]:

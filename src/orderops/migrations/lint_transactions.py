@@ -14,6 +14,8 @@ from orderops.migrations.lint_sql import dotted, files, lines, plain, table_of, 
 from orderops.migrations.locks import locks_of, runs_alone
 from orderops.migrations.script import Statement
 
+BY_HAND = ("truncate_stmt", "lock_stmt", "cluster_stmt")
+"""Statements whose locks have rules of their own."""
 CHANGES = ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt")
 
 
@@ -68,7 +70,8 @@ def _batch_alone(reading: Reading) -> str:
 
 def _mixed(reading: Reading) -> Iterator[Finding]:
     """Rows that are changed while a lock on some table is held."""
-    locked = [(each, *found) for each in reading.statements for found in strong_locks(reading, each).items()]
+    schema = [each for each in reading.statements if each.kind not in BY_HAND]
+    locked = [(each, *found) for each in schema for found in strong_locks(reading, each).items()]
     if not locked:
         return
     by, table, stops = locked[0]
@@ -117,6 +120,8 @@ def _piled_up(reading: Reading) -> Iterator[Finding]:
             yield reading.finding("locks-pile-up", statement, why, rewrites.same_alone(reading))
             return
         held |= locked
+        if statement.kind == "rename_stmt" and statement.tree.HasField("relation") and locked:
+            held[dotted([statement.tree.relation.schemaname, statement.tree.newname])] = next(iter(locked.values()))
 
 
 def _needless(reading: Reading) -> Iterator[Finding]:
