@@ -16,10 +16,9 @@ from typing import Any
 
 import boto3
 
-from victims import Victim
-
 from inventory import Inventory, take_inventory
 from proxy import Fate, Proxy, Request, Rule, trouble
+from victims import Victim
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 FIRST, SECOND = (f"registry.example.com/order-processor@sha256:{letter * 64}" for letter in "ab")

@@ -20,6 +20,7 @@ from orderops.database_trust import CHOSEN, FRESH, OFFLINE, about_certificate, c
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
 from orderops.local.postgres import PostgresServer
+
 from tls_front import HOST, Authority, Front, tls_front
 
 pytest_plugins = ["postgres_fixtures"]

@@ -11,10 +11,10 @@ from orderops.engine import Action
 from orderops.environment import load_environment
 from orderops.local.wire import Refusal
 from orderops.site import Apply, Site
-from victims import Victim
 
 from command import Orderops
 from proxy import Proxy, from_change
+from victims import Victim
 
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")

@@ -14,10 +14,10 @@ from orderops.errors import OrderopsError
 from orderops.local.wire import Refusal
 from orderops.resource import UNKNOWN
 from orderops.run import Gate
-from victims import Victim
 
 from command import Orderops
 from proxy import Fate, Proxy, from_change
+from victims import Victim
 
 SHIPPED = Path(__file__).parents[1] / "environments"
 WORDS = ("--env", "dev", "--environments", str(SHIPPED))

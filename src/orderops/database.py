@@ -30,6 +30,8 @@ REFUSALS = (
     "does not exist",
     "server does not support SSL",
 )
+GONE = ("08", "57P")
+"""The classes of errors that end a connection."""
 CONNECT_TIMEOUT = 5
 CONNECT_PATIENCE = 20
 """Seconds for one try, and for all of them: an instance just made may need a moment."""
@@ -147,8 +149,24 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
             f"no connection to database {to.told} within {CONNECT_PATIENCE} s: {said}",
             "is it running, and can this machine reach it? orderops status",
         ) from None
-    with connection:
-        yield connection
+    try:
+        with connection:
+            yield connection
+    except psycopg.Error as error:
+        raise _failed(error, to) from None
+
+
+def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
+    """What the server said to a statement of ours, or that it says nothing any more."""
+    state = error.sqlstate or ""
+    said = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
+    if not state or state.startswith(GONE):
+        return OrderopsError(
+            f"the connection to database {to.told} was lost: {said}", "the same command goes on once it is there again"
+        )
+    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+    hint = f"may {to.username} do that there? The owner of the schema orderops may" if state == "42501" else ""
+    return OrderopsError(f"database {to.told}: {said}{detail}", hint or error.diag.message_hint or "")
 
 
 def refused(error: Exception) -> bool:

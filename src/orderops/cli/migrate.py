@@ -118,7 +118,8 @@ def apply(
             ):
                 done = work.apply(carrier, migrations, to=to, out_of_order=out_of_order)
                 ended = migrating.show_done(progress, run, done, "apply", "applied")
-            terminal.say(f"{len(ended)} applied in {terminal.short(progress.elapsed)}")
+            meanwhile = "" if ended else ": somebody else did it meanwhile"
+            terminal.say(f"{len(ended)} applied in {terminal.short(progress.elapsed)}{meanwhile}")
             terminal.say(f"next: orderops migrate info {at.words}".rstrip())
 
 

@@ -19,7 +19,7 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.migrations import work
 from orderops.migrations.batches import Limits
 from orderops.migrations.blocker import Blocker
-from orderops.migrations.carry import Carrier, locks_of_file
+from orderops.migrations.carry import Carrier
 from orderops.migrations.checks import checked
 from orderops.migrations.files import File, Migration, read_migrations, sql_folder
 from orderops.migrations.ledger import Author
@@ -28,6 +28,7 @@ from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, Waiting, opened
 from orderops.migrations.standing import Line
 from orderops.migrations.way import Eye, Patience, Way
+from orderops.migrations.worker import locks_of_file
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
