@@ -48,6 +48,7 @@ SILENCED = {
     "another rule": ("-- squawk-ignore ban-drop-column\nTRUNCATE users;", ["truncate:2"]),
     "a rule that there is none": ("-- squawk-ignore trunkate\nTRUNCATE users;", ["unused-ignore:1", "truncate:2"]),
     "what apply refuses": ("-- squawk-ignore-file\nBEGIN;", ["transaction-control:2"]),
+    "a comment that only speaks of it": ("-- Not for squawk-ignore.\nTRUNCATE users;", ["truncate:2"]),
     "a comment in a text": ("UPDATE users SET name = '-- squawk-ignore';", ["update-without-where:1"]),
 }
 

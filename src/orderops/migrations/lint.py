@@ -54,7 +54,7 @@ def lint(
         back, wrong_back = _read(migration.back, history.copy(), back=True)
         if migration.version in chosen:
             findings += [*wrong, *wrong_back]
-            readings += [each for each in (forwards, back) if each]
+            readings += [each for each, amiss in ((forwards, wrong), (back, wrong_back)) if each and not amiss]
             if forwards and back:
                 findings += [each for each in undo_rules(forwards, back, origins) if not back.ignores(each)]
         if forwards:
@@ -63,8 +63,7 @@ def lint(
             }
     for reading, told in zip(readings, squawk(readings, pg_version=pg_version, program=program), strict=True):
         found = [*statement_rules(reading), *file_rules(reading), *advise(reading, told)]
-        if reading.file.path not in {each.file for each in findings if each.rule == "wrong-directive"}:
-            found += _refused(reading, found)
+        found += _refused(reading, found)
         findings += [each for each in found if each.rule in REFUSED or not reading.ignores(each)]
     order = {file.path: number for number, file in enumerate(_files(migrations))}
     return _merged(sorted(findings, key=lambda each: (order[each.file], each.line, each.column, each.rule)))

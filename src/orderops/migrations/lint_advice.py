@@ -10,7 +10,6 @@ from orderops.migrations.lint_concern import Case, concerns
 from orderops.migrations.lint_finding import Finding
 from orderops.migrations.lint_reading import Reading, Spot
 from orderops.migrations.lint_sql import (
-    changed,
     column_definition,
     kind_of,
     on_purpose,
@@ -75,9 +74,9 @@ def _advice(case: Case) -> tuple[str, str]:
             )
         case "drop_stmt" if case.told.rule == "require-concurrent-index-deletion":
             return f"DROP INDEX lets nobody read or write its table; {HELD}", _drops_alone(case.statement)
-        case "reindex_stmt":
-            text = changed(case.statement).replace("REINDEX ", "REINDEX (CONCURRENTLY) ", 1)
-            return "REINDEX lets nobody write until it is done, nor read through the index", rewrites.alone(f"{text};")
+        case "reindex_stmt" if case.told.rule == "require-concurrent-reindex":
+            why = "REINDEX lets nobody write until it is done, nor read through the index"
+            return why, rewrites.reindexed(case.statement)
         case "rename_stmt":
             return _of_rename(case)
     return _of_the_rest(case)

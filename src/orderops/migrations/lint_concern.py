@@ -101,13 +101,13 @@ def concerns(case: Case) -> bool:
             return not (case.command and _only_widens(case))
         case "prefer-bigint-over-int" | "prefer-bigint-over-smallint":
             return case.column is not None and _numbers_rows(case.column)
-        case "require-concurrent-index-deletion":
+        case "require-concurrent-index-deletion" if case.statement.kind == "drop_stmt":
             return not _goes_with_its_table(case)
-        case "renaming-object":
+        case "renaming-object" if case.statement.kind == "rename_stmt":
             return enum_name(case.statement.tree, "rename_type") not in ("OBJECT_INDEX", "OBJECT_TABCONSTRAINT")
         case "ban-drop-constraint":
             return not (case.command and case.command.node.name in _constraints_made(case.reading))
-        case "ban-drop-view" | "ban-drop-function" | "ban-drop-trigger":
+        case "ban-drop-view" | "ban-drop-function" | "ban-drop-trigger" if case.statement.kind == "drop_stmt":
             return not set(_dropped(case.statement)) & set(_made_again(case.reading))
     return True
 

@@ -17,7 +17,7 @@ from orderops.migrations.lint_sql import plain
 from orderops.migrations.locks import enum_name
 from orderops.migrations.script import COPY_BLOCK, Statement, tokens, words_at_top
 
-IGNORE = re.compile(r"squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
+IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
 
 
 class Place(Protocol):
@@ -107,7 +107,7 @@ class Reading:
 
     def _silenced(self, begin: int, end: int) -> list[tuple[str, int, int]]:
         text = self.text_without_data
-        said = IGNORE.search(text, begin, end)
+        said = IGNORE.match(text, begin, end)
         if not said:
             return []
         rules = re.findall(r"[\w-]+", said["rules"]) or ["*"]

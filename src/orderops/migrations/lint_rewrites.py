@@ -12,6 +12,7 @@ from orderops.migrations.lint_sql import (
     LONGEST_NAME,
     SIZE,
     changed,
+    closed,
     column_definition,
     constraint_definition,
     constraint_name,
@@ -26,7 +27,6 @@ from orderops.migrations.lint_sql import (
     table_of,
     type_text,
 )
-from orderops.migrations.locks import runs_alone
 from orderops.migrations.script import Statement
 
 COSTLY = frozenset(
@@ -49,7 +49,7 @@ SERIAL = {"serial": "int", "bigserial": "bigint", "smallserial": "smallint"}
 
 def in_pieces(history: History, relation: Any, statement: str) -> str:
     """A file that changes many rows in pieces."""
-    return lines(f"-- orderops: batch {SIZE} by {spelled(history.key(plain(relation)))}", f"{statement};")
+    return lines(f"-- orderops: batch {SIZE} by {spelled(history.key(plain(relation)))}", closed(statement))
 
 
 def alone(*statements: str) -> str:
@@ -66,7 +66,7 @@ def others(statements: Sequence[Statement]) -> list[str]:
     """Statements as they are; where they are many, only how many."""
     if len(statements) > MANY:
         return [f"-- and the {len(statements)} statements as they are"]
-    return [f"{each.text};" for each in statements]
+    return [closed(each.text) for each in statements]
 
 
 def kept_from_null(relation: Any, column: str) -> list[str]:
@@ -188,14 +188,18 @@ def renamed_table(statement: Statement) -> str:
     new = spelled(tree.relation.schemaname, tree.newname) if tree.relation.schemaname else spelled(tree.newname)
     return lines(
         "-- squawk-ignore renaming-table",
-        f"{statement.text};",
+        closed(statement.text),
         f"CREATE VIEW {table_of(tree.relation)} AS SELECT * FROM {new};",
     )
 
 
-def without_transaction(reading: Reading) -> str:
-    """The statements of a file that run in no transaction, in a file of their own."""
-    return alone(*(f"{each.text};" for each in reading.statements if runs_alone(each)))
+def reindexed(statement: Statement) -> str:
+    """REINDEX beside the traffic."""
+    import postgast
+
+    parsed = postgast.parse(statement.text)
+    parsed.stmts[0].stmt.reindex_stmt.params.add().def_elem.defname = "concurrently"
+    return alone(f"{deparsed(parsed)};")
 
 
 def _serial(column: Any) -> bool:

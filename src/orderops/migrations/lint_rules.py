@@ -11,6 +11,7 @@ from orderops.migrations.lint_finding import Finding
 from orderops.migrations.lint_reading import Command, Reading
 from orderops.migrations.lint_sql import (
     ALONE,
+    closed,
     column_definition,
     files,
     kind_of,
@@ -137,7 +138,7 @@ def _setting(statement: Statement) -> str:
 def _needs_no_transaction(reading: Reading, statement: Statement) -> Finding:
     words = " ".join(statement.text.split()[:3])
     why = f"PostgreSQL runs {words} … in no transaction, and this file runs in one: it fails when it is applied"
-    text = rewrites.concurrently(statement) if statement.kind == "index_stmt" else f"{statement.text};"
+    text = rewrites.concurrently(statement) if statement.kind == "index_stmt" else closed(statement.text)
     return reading.finding("needs-no-transaction", statement, why, rewrites.alone(text))
 
 

@@ -18,6 +18,11 @@ def lines(*each: str) -> str:
     return "\n".join(line for line in each if line)
 
 
+def closed(statement: str) -> str:
+    """With its semicolon, and not in a comment that ends it."""
+    return statement + ("\n;" if "--" in statement.rpartition("\n")[2] else ";")
+
+
 def files(*texts: str) -> str:
     """Several files, in the order in which they are applied."""
     return f"\n{NEXT_FILE}\n".join(texts)
@@ -25,7 +30,7 @@ def files(*texts: str) -> str:
 
 def on_purpose(rule: str, statement: str, *comments: str) -> str:
     """A statement that is only right when somebody has seen to the rest, and says so."""
-    return lines(*(f"-- {each}" for each in comments), f"-- squawk-ignore {rule}", f"{statement};")
+    return lines(*(f"-- {each}" for each in comments), f"-- squawk-ignore {rule}", closed(statement))
 
 
 def walk(message: Any) -> Iterator[tuple[str, Any]]:

@@ -10,10 +10,12 @@ from orderops.migrations import lint_rewrites as rewrites
 from orderops.migrations.batches import check_batch
 from orderops.migrations.lint_finding import Finding
 from orderops.migrations.lint_reading import Reading, Spot
-from orderops.migrations.lint_sql import dotted, files, lines, plain, table_of, walk
+from orderops.migrations.lint_sql import closed, dotted, files, lines, plain, table_of, walk
 from orderops.migrations.locks import locks_of, runs_alone
 from orderops.migrations.script import Statement
 
+SOURCES = ("range_var", "range_function")
+"""Where an INSERT … SELECT has many rows from."""
 BY_HAND = ("truncate_stmt", "lock_stmt", "cluster_stmt")
 """Statements whose locks have rules of their own."""
 CHANGES = ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt")
@@ -63,7 +65,7 @@ def _batch_alone(reading: Reading) -> str:
     alone = [each for each in reading.statements if each.kind in ("update_stmt", "delete_stmt") and _can_be_cut(each)]
     if not alone or any(each.kind in CHANGES and each not in alone for each in reading.statements):
         return ""
-    rest = [f"{each.text};" for each in reading.statements if each not in alone]
+    rest = [closed(each.text) for each in reading.statements if each not in alone]
     cut = [rewrites.in_pieces(reading.history, each.tree.relation, each.text) for each in alone]
     return files(*([lines(*rest)] if rest else []), *cut)
 
@@ -87,7 +89,7 @@ def _mixed(reading: Reading) -> Iterator[Finding]:
 def _apart(reading: Reading, statement: Statement, changed: Any) -> str:
     rest = lines(*rewrites.others([each for each in reading.statements if _changed(each) is None]))
     if not _can_be_cut(statement):
-        return files(rest, lines("-- the rows, in a file of their own:", f"{statement.text};"))
+        return files(rest, lines("-- the rows, in a file of their own:", closed(statement.text)))
     return files(rest, rewrites.in_pieces(reading.history, changed, statement.text))
 
 
@@ -102,7 +104,7 @@ def _changed(statement: Statement) -> Any:
     """The table of which many rows may be changed; None where it is a handful, or none."""
     if statement.kind not in CHANGES:
         return None
-    if statement.kind == "insert_stmt" and not any(field == "from_clause" for field, _ in walk(statement.tree)):
+    if statement.kind == "insert_stmt" and not any(field in SOURCES for field, _ in walk(statement.tree.select_stmt)):
         return None
     return statement.tree.relation
 

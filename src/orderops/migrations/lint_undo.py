@@ -9,7 +9,7 @@ from orderops.migrations import lint_rewrites as rewrites
 from orderops.migrations.lint_finding import Finding
 from orderops.migrations.lint_objects import Effects, Made, Thing, effects, goes_with
 from orderops.migrations.lint_reading import Reading, Spot
-from orderops.migrations.lint_sql import ALONE, lines, spelled, table_of
+from orderops.migrations.lint_sql import ALONE, closed, lines, spelled, table_of
 from orderops.migrations.locks import enum_name
 from orderops.migrations.script import Statement
 
@@ -46,7 +46,10 @@ def undo_rules(forwards: Reading, back: Reading, origins: Origins) -> Iterator[F
 def _missing(forwards: Reading, there: Effects, here: Effects, origins: Origins) -> Iterator[tuple[str, str]]:
     name = forwards.file.name
     for thing, made in there.made.items():
-        if not _is_gone(thing, made, here):
+        if _dropped_instead(thing, made, here):
+            told = f"gives {thing} its name, and this drops it with what it holds"
+            yield f"{name}:{made.statement.line} {told}", removing(thing, made.statement)
+        elif not _is_gone(thing, made, here):
             told = f"makes {thing}, and this leaves it"
             if made.statement.kind == "rename_stmt":
                 told = f"gives {thing} its name, and this does not take it back"
@@ -59,6 +62,13 @@ def _missing(forwards: Reading, there: Effects, here: Effects, origins: Origins)
         if not any(thing in things for things in (here.made, here.removed, here.remade)):
             told = bringing_back(thing, forwards, origins)
             yield f"{name}:{made.statement.line} replaces {thing}, and this does not bring the former one back", told
+
+
+def _dropped_instead(thing: Thing, made: Made, here: Effects) -> bool:
+    """Whether what was renamed is dropped, with what it holds, and not renamed back."""
+    if made.statement.kind != "rename_stmt" or thing.kind not in HOLDS_DATA or thing not in here.removed:
+        return False
+    return here.removed[thing].statement.kind != "rename_stmt"
 
 
 def _is_gone(thing: Thing, made: Made, here: Effects) -> bool:
@@ -103,7 +113,7 @@ def bringing_back(thing: Thing, forwards: Reading, origins: Origins) -> str:
     if origin and thing.kind == "index":
         return rewrites.alone(rewrites.concurrently(origin))
     if origin and thing.kind not in ("column", "constraint") and origin.kind != "rename_stmt":
-        return f"{origin.text};"
+        return closed(origin.text)
     return f"-- make {thing} again, as it was"
 
 
