@@ -157,7 +157,7 @@ SILENT = {
     "rows that are named": "UPDATE users SET name = 'x' WHERE id = 5;",
     "a few rows beside the schema": (
         "ALTER TABLE users ADD b text;\nINSERT INTO users (id) VALUES (1), (2);\n"
-        "INSERT INTO users (id) SELECT each FROM (VALUES (3), (4)) some (each);"
+        "INSERT INTO users (id) SELECT number FROM (VALUES (3), (4)) few (number);"
     ),
     "defaults that are the same for all": (
         "ALTER TABLE users ADD b timestamptz NOT NULL DEFAULT now(), ADD c date DEFAULT current_date,"

@@ -43,8 +43,8 @@ def lint(
     program: Path | None = None,
 ) -> list[Finding]:
     """What would hurt in these migrations, or in those versions `only`; what came before is known all the same."""
-    chosen = {each.version for each in migrations} if only is None else set(only)
-    findings = [finding for migration, finding in name_rules(migrations) if migration.version in chosen]
+    asked = {each.version for each in migrations} if only is None else set(only)
+    findings = [finding for migration, finding in name_rules(migrations) if migration.version in asked]
     readings: list[Reading] = []
     history, origins = History(), dict[Thing, Statement]()
     for migration in migrations:
@@ -52,7 +52,7 @@ def lint(
         for statement in forwards.statements if forwards else ():
             history.learn(statement)
         back, wrong_back = _read(migration.back, history.copy(), back=True)
-        if migration.version in chosen:
+        if migration.version in asked:
             findings += [*wrong, *wrong_back]
             readings += [each for each, amiss in ((forwards, wrong), (back, wrong_back)) if each and not amiss]
             if forwards and back:

@@ -197,9 +197,9 @@ def _better(case: Case) -> str:
                 else f"bigint {rest}"
             )
         case "prefer-timestamp-tz":
-            told = "timestamptz"
+            told = f"timestamptz {rest}"
         case "ban-char-field":
-            told = "text"
+            told = f"text {rest}"
         case _:
             return ""
     return f"{spelled(column.colname)} {told}".rstrip()

@@ -137,12 +137,12 @@ def column_in_steps(reading: Reading, command: Command) -> str:
     return files(*texts, *([alone(*ends)] if ends else []))
 
 
-def bare(column: Any, name: str = "") -> str:
+def bare(column: Any) -> str:
     """A column's name and type, with nothing that reads or writes a row."""
     named = strings(column.type_name.names)[-1:]
     if named and named[0] in SERIAL:
-        return f"{spelled(name or column.colname)} {SERIAL[named[0]]}"
-    return column_definition(column, COSTLY, name=name)
+        return f"{spelled(column.colname)} {SERIAL[named[0]]}"
+    return column_definition(column, COSTLY)
 
 
 def retyped(reading: Reading, command: Command) -> str:
@@ -185,7 +185,7 @@ def renamed_column(reading: Reading, statement: Statement) -> str:
 def renamed_table(statement: Statement) -> str:
     """The old name goes on as a view, through which simple tables are written too."""
     tree = statement.tree
-    new = spelled(tree.relation.schemaname, tree.newname) if tree.relation.schemaname else spelled(tree.newname)
+    new = spelled(tree.relation.schemaname, tree.newname)
     return lines(
         "-- squawk-ignore renaming-table",
         closed(statement.text),
@@ -212,8 +212,6 @@ def _filling(relation: Any, column: Any, constraints: dict[str, Any]) -> tuple[l
     alter = f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT"
     if _serial(column) or "CONSTR_IDENTITY" in constraints:
         sequence = spelled(relation.schemaname, f"{relation.relname}_{column.colname}_seq"[:LONGEST_NAME])
-        if not relation.schemaname:
-            sequence = spelled(f"{relation.relname}_{column.colname}_seq"[:LONGEST_NAME])
         called = sequence.replace("'", "''")
         begins = [f"CREATE SEQUENCE {sequence} OWNED BY {table}.{name};", f"{alter} nextval('{called}');"]
         return begins, f"{name} = DEFAULT"

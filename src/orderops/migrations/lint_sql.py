@@ -69,7 +69,7 @@ def spelled(schema: str, name: str = "") -> str:
 
 def table_of(relation: Any) -> str:
     """A relation as SQL spells it."""
-    return spelled(relation.schemaname, relation.relname) if relation.schemaname else spelled(relation.relname)
+    return spelled(relation.schemaname, relation.relname)
 
 
 def column_definition(column: Any, without: Collection[str] = (), *, name: str = "") -> str:

@@ -120,8 +120,8 @@ def bringing_back(thing: Thing, forwards: Reading, origins: Origins) -> str:
 def _renaming_back(tree: Any) -> str:
     kind = enum_name(tree, "rename_type")
     if kind == "OBJECT_TABLE":
-        renamed = [part for part in (tree.relation.schemaname, tree.newname) if part]
-        return f"ALTER TABLE {spelled(*renamed)} RENAME TO {spelled(tree.relation.relname)};"
+        renamed = spelled(tree.relation.schemaname, tree.newname)
+        return f"ALTER TABLE {renamed} RENAME TO {spelled(tree.relation.relname)};"
     if kind == "OBJECT_COLUMN":
         new, old = spelled(tree.newname), spelled(tree.subname)
         return f"ALTER TABLE {table_of(tree.relation)} RENAME COLUMN {new} TO {old};"
@@ -130,4 +130,4 @@ def _renaming_back(tree: Any) -> str:
 
 def _sql(plain: str) -> str:
     schema, _, name = plain.rpartition(".")
-    return spelled(schema, name) if schema else spelled(name) if name else ""
+    return spelled(schema, name) if name else ""
