@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from linting import ANYTHING, forwards, linted, places, write
 
 from orderops.cli.migrate_lint import lint as command
 from orderops.errors import OrderopsError, UsageError
@@ -15,6 +14,7 @@ from orderops.migrations.files import read_migrations, sql_folder
 from orderops.migrations.lint import chosen, lint
 
 from command import Said
+from linting import ANYTHING, forwards, linted, places, write
 
 # name: the file, and what is still found in it
 SILENCED = {

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from linting import ANYTHING, BASE, forwards, linted, places
 
 from orderops.migrations.files import File
 from orderops.migrations.lint_catalog import ERRORS
 from orderops.migrations.lint_sql import NEXT_FILE
 from orderops.migrations.script import read_script
+
+from linting import ANYTHING, BASE, forwards, linted, places
 
 pytest_plugins = ["postgres_fixtures"]
 

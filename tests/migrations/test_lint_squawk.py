@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from linting import write
 
 from orderops.errors import OrderopsError
 from orderops.migrations.files import File, read_migrations
@@ -16,6 +15,8 @@ from orderops.migrations.lint_history import History
 from orderops.migrations.lint_reading import Reading
 from orderops.migrations.lint_squawk import squawk, squawk_program
 from orderops.migrations.script import read_script
+
+from linting import write
 
 
 def reading(text: str, *, alone: bool = False) -> Reading:

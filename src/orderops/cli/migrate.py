@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from orderops.cli.migrate_lint import lint
 from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Sql, Wait, Yes, duration
 
 commands = typer.Typer(
     no_args_is_help=True, help="The database's schema: what is applied, what is pending, and the way there."
 )
+commands.command()(lint)
 
 BUDGET = timedelta(minutes=10)
 

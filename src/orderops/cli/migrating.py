@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orderops import terminal
-from orderops.cli.changing import Lease, changing, look_at_lease
 from orderops.cli.opening import Manner, consent, open_environment
 from orderops.database import Login, connected, login_by, reached
 from orderops.errors import OrderopsError, UsageError
@@ -24,6 +23,7 @@ from orderops.migrations.checks import checked
 from orderops.migrations.files import File, Migration, read_migrations, sql_folder
 from orderops.migrations.ledger import Author
 from orderops.migrations.locks import Course, course
+from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, Waiting, opened
 from orderops.migrations.standing import Line
@@ -34,6 +34,7 @@ from orderops.terminal_progress import Progress
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from orderops.cli.changing import Lease
     from orderops.run import Run
     from orderops.site import Plan, Site
 
@@ -62,6 +63,8 @@ def target(env: str, environments: Path | None, dsn: str | None, *, changes: boo
         login = login_by(given)
         yield Target(login, _author(_user()), login.told, '--dsn "…"' if dsn else "")
         return
+    from orderops.cli.changing import look_at_lease
+
     site = open_environment(env, environments)
     lease = look_at_lease(site) if changes else None
     with reached(site.aws, site.stack.pointer.name, access=site.environment.database.access, name=env) as login:
@@ -87,8 +90,10 @@ def carrier(
         if at.site:
             settings = at.site.environment.migrations
             limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
-        way = Way(Eye(sessions.eye, sessions.own), Patience(budget), may_end=may_end)
-        yield Carrier(sessions, way, progress.watch, terminal.say, limits), progress
+        eye = Eye(sessions.eye, sessions.own)
+        way = Way(eye, Patience(budget), may_end=may_end)
+        with Watcher(eye, sessions.work.info.backend_pid) as watcher:
+            yield Carrier(sessions, way, watcher, progress.watch, terminal.say, limits), progress
 
 
 @contextmanager
@@ -105,6 +110,8 @@ def agreed(at: Target, manner: Manner, question: str) -> Iterator[Run | None]:
         terminal.confirm(question, yes=manner.yes)
         yield None
         return
+    from orderops.cli.changing import changing
+
     consent(at.site, question, manner)
     with changing(at.site, manner, at.lease) as run:
         yield run

@@ -21,6 +21,7 @@ from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import Migration
 from orderops.migrations.ledger import Action, Attempt, Entry, State
 from orderops.migrations.locks import Course, course, locks_of
+from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
 from orderops.migrations.voice import Voice
@@ -37,6 +38,7 @@ class Carrier:
 
     sessions: Sessions
     way: Way
+    watcher: Watcher
     watch: Callable[[str, str], None] = lambda *_: None
     """Told of a file what it waits for or how far it is; nothing when it is done."""
     say: Callable[[str], None] = lambda _: None
@@ -58,7 +60,7 @@ class Carrier:
         )
         self.way.voice = Voice(file.name, self.watch, self.say)
         try:
-            _Work(self, Worker(self.sessions, self.way, file), script, entry, after).run()
+            _Work(self, Worker(self.sessions, self.way, self.watcher, file), script, entry, after).run()
         finally:
             self.way.voice.now("")
         if leaves_settings(script):
@@ -109,9 +111,10 @@ class _Work:
                     worker.look_once(locks_of_file([statement], made=self._script))
                 worker.execute(statement)
             worker.reset_role()
-            self._end()
+            self._end(commit=True)
 
-        worker.transaction(work, first=next(iter(self._script), None), locks=locks_of_file(self._script))
+        first = next(iter(self._script), None)
+        worker.transaction(work, first=first, locks=locks_of_file(self._script), commits=True)
 
     def _one_by_one(self) -> None:
         done = self._after.done if self._after else ()
@@ -160,9 +163,9 @@ class _Work:
         prepare(worker.connection)
         self._entry.done(statement.digest)
 
-    def _end(self) -> None:
+    def _end(self, *, commit: bool = False) -> None:
         tries, waited = self._waited()
-        self._entry.ended(State.DONE, tries=tries, waited=waited)
+        self._entry.ended(State.DONE, tries=tries, waited=waited, commit=commit)
 
     def _fail(self, note: str) -> None:
         """Say in the ledger that it failed; a connection that is lost says it by itself."""

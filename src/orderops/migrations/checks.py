@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from orderops.errors import UsageError
 from orderops.migrations.batches import check_batch
@@ -13,8 +14,9 @@ from orderops.migrations.script import Statement, read_script
 OURS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
 
 
-def checked(file: File) -> list[Statement]:
-    """The statements of a file that can be carried out; raises UsageError."""
+@cache
+def checked(file: File) -> Sequence[Statement]:
+    """The statements of a file that can be carried out, found out once; raises UsageError."""
     script = read_script(file)
     for statement in script:
         _check(file, statement)
@@ -23,7 +25,7 @@ def checked(file: File) -> list[Statement]:
     return script
 
 
-def checked_forwards(file: File) -> list[Statement]:
+def checked_forwards(file: File) -> Sequence[Statement]:
     """The same for a file that has to do something."""
     script = checked(file)
     if not script:

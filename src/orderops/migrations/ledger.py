@@ -208,29 +208,30 @@ def begin(
 
     It need not be on disk before what comes later is: the log is written in order.
     """
-    told = connection.execute(
-        "with now_in_memory as (select set_config('synchronous_commit', 'off', true))"
-        " insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
-        " statements, statements_done, begun, done, batch_after, rows_changed)"
-        " select %s, %s, %s, 'running', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s from now_in_memory returning id",
-        [
-            version,
-            description,
-            action,
-            checksum,
-            author.who,
-            author.host,
-            __version__,
-            statements,
-            len(after.done) if after else 0,
-            after.begun if after else None,
-            list(after.done) if after else [],
-            after.batch_after if after else None,
-            after.rows_changed if after else None,
-        ],
-    ).fetchone()
-    assert told, "insert … returning answers a row"
-    return Entry(connection, told[0])
+    done = list(after.done) if after else []
+    row = {
+        "version": version,
+        "description": description,
+        "action": action.value,
+        "state": State.RUNNING.value,
+        "checksum": checksum,
+        "who": author.who,
+        "host": author.host,
+        "tool_version": __version__,
+        "statements": statements,
+        "statements_done": len(done),
+        "begun": after.begun if after else None,
+        "done": done,
+        "batch_after": after.batch_after if after else None,
+        "rows_changed": after.rows_changed if after else None,
+    }
+    from psycopg import sql
+
+    insert = sql.SQL("insert into orderops.ledger ({}) values ({})").format(
+        sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(map(sql.Literal, row.values()))
+    )
+    connection.execute(sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(insert))
+    return Entry(connection, version)
 
 
 def mark(
@@ -267,33 +268,40 @@ def highest(standings: Mapping[int, Standing]) -> int:
 
 
 class Entry:
-    """One attempt while it runs; what is noted takes effect with the transaction that it is noted in."""
+    """The attempt at a version while it runs; what is noted takes effect with the transaction that it is noted in."""
 
-    def __init__(self, connection: Connection, number: int) -> None:
+    def __init__(self, connection: Connection, version: int) -> None:
         self._connection = connection
-        self._id = number
+        self._version = version
 
     def begun(self, digest: str) -> None:
         """A statement that runs in no transaction begins now."""
-        self._write("begun = %s", [digest])
+        self._write("begun = {}", digest)
 
     def done(self, digest: str) -> None:
         """One statement more is done."""
-        self._write("done = done || %s::text, statements_done = statements_done + 1, begun = null", [digest])
+        self._write("done = done || {}::text, statements_done = statements_done + 1, begun = null", digest)
 
     def passed(self, digest: str, after: str, rows: int) -> None:
         """One batch more is done: its last key, and the rows that it changed."""
+        self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
+
+    def ended(
+        self, state: State, *, tries: int, waited: timedelta, note: str | None = None, commit: bool = False
+    ) -> None:
+        """How it ended; with the `commit` of the transaction that it is written in, for one way less to the server."""
+        counted = ", statements_done = statements" if state is State.DONE else ""
         self._write(
-            "begun = %s, batch_after = %s, rows_changed = coalesce(rows_changed, 0) + %s", [digest, after, rows]
+            "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + counted,
+            state.value,
+            tries,
+            waited,
+            note,
+            then="; commit" if commit else "",
         )
 
-    def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
-        """How it ended."""
-        self._write(
-            "state = %s, finished = clock_timestamp(), lock_tries = %s, lock_waited = %s, note = %s,"
-            " statements_done = case when %s then statements else statements_done end",
-            [state, tries, waited, note, state is State.DONE],
-        )
+    def _write(self, what: LiteralString, *values: object, then: LiteralString = "") -> None:
+        from psycopg import sql
 
-    def _write(self, what: LiteralString, values: list[object]) -> None:
-        self._connection.execute("update orderops.ledger set " + what + " where id = %s", [*values, self._id])
+        where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'" + then
+        self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.migrations.blocker import Blocker
-from orderops.migrations.locks import Course, course, locks_of
 from orderops.migrations.script import Statement
-from orderops.migrations.sessions import Sessions
 from orderops.migrations.voice import SPOKEN, Voice
 from orderops.migrations.way import Eye
 
@@ -28,49 +29,69 @@ select phase, heap_blks_scanned, heap_blks_total, 0, 0, 0, 0 from pg_stat_progre
 """
 
 
+@dataclass
 class Watched:
-    """While a statement runs: tells how far it is, and remembers who was in its way."""
+    """A statement that runs."""
 
-    def __init__(self, sessions: Sessions, eye: Eye, statement: Statement, voice: Voice) -> None:
-        self.blockers: list[Blocker] = []
-        self._worker = sessions.work.info.backend_pid
+    statement: Statement
+    voice: Voice
+    began: float
+    looked: float = 0.0
+    blockers: Sequence[Blocker] = ()
+    """Who was in its way when it was last looked at."""
+
+
+class Watcher:
+    """Looks at the session that works, for as long as a statement takes: how far it is, and who is in its way."""
+
+    def __init__(self, eye: Eye, worker: int) -> None:
         self._eye = eye
-        self._statement = statement
-        self._voice = voice
+        self._worker = worker
+        self._current: Watched | None = None
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        if course(statement) is not Course.PLAIN or locks_of(statement) or _is_long(statement):
-            self._thread = threading.Thread(target=self._look, daemon=True, name="looks at a statement")
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="looks at statements")
 
-    def __enter__(self) -> Watched:
-        if self._thread:
-            self._thread.start()
+    def __enter__(self) -> Watcher:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        if self._thread:
-            self._thread.join()
+        self._thread.join()
 
-    def _look(self) -> None:
+    @contextmanager
+    def on(self, statement: Statement, voice: Voice) -> Iterator[Watched]:
+        """While this statement runs."""
+        watched = self._current = Watched(statement, voice, time.monotonic())
+        try:
+            yield watched
+        finally:
+            self._current = None
+
+    def _watch(self) -> None:
         import psycopg
 
-        began = time.monotonic()
-        pause = FIRST
-        while not self._ended.wait(pause):
-            pause = THEN
-            try:
-                self.blockers = self._eye.blocking(self._worker)
-                told = how_far(self._eye.connection, self._worker)
-            except psycopg.Error:  # the run itself will meet it
-                return
-            ran = time.monotonic() - began
-            if self.blockers:
-                self._voice.waits_for(self.blockers[0], ran, told)
-            elif ran >= SPOKEN:
-                self._voice.now(told or f"line {self._statement.line}: {self._statement.begins}")
+        while not self._ended.wait(FIRST):
+            watched = self._current
+            now = time.monotonic()
+            if watched and now - watched.began >= FIRST and now - watched.looked >= THEN:
+                watched.looked = now
+                try:
+                    self._look(watched, now - watched.began)
+                except psycopg.Error:  # the run itself will meet it
+                    return
+
+    def _look(self, watched: Watched, ran: float) -> None:
+        watched.blockers = self._eye.blocking(self._worker)
+        told = how_far(self._eye.connection, self._worker)
+        if self._current is not watched:
+            return
+        if watched.blockers:
+            watched.voice.waits_for(watched.blockers[0], ran, told)
+        elif ran >= SPOKEN:
+            watched.voice.now(told or f"line {watched.statement.line}: {watched.statement.begins}")
 
 
 def how_far(connection: Connection, worker: int) -> str:
@@ -83,15 +104,3 @@ def how_far(connection: Connection, worker: int) -> str:
     share = f", {100 * done // total} %" if total else ""
     others = f", {gone} of {lockers} transactions have ended" if lockers else ""
     return f"{phase}{share}{others}"
-
-
-def _is_long(statement: Statement) -> bool:
-    """Whether it may read or write a whole table, or wait for a row."""
-    return statement.kind in (
-        "update_stmt",
-        "delete_stmt",
-        "insert_stmt",
-        "create_table_as_stmt",
-        "copy_stmt",
-        "do_stmt",
-    )

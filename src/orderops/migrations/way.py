@@ -44,6 +44,15 @@ join pg_locks l on l.locktype = 'relation' and l.relation = every.relation and l
 left join pg_stat_activity a on a.pid = l.pid
 where l.pid is null or l.pid <> all(%(own)s)
 """
+QUIET: LiteralString = """
+select not exists (
+    select from pg_stat_activity
+    where datname = current_database() and pid <> all(%(own)s)
+        and (xact_start < clock_timestamp() - make_interval(secs => %(older)s)
+             or (state is null and backend_type = 'client backend'))
+) and not exists (select from pg_prepared_xacts)
+"""
+"""A session whose state we may not see could be in the midst of anything."""
 BLOCKING: LiteralString = """
 select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_type, '', '',
        coalesce(a.query, ''), extract(epoch from clock_timestamp() - a.xact_start)::float8,
@@ -60,11 +69,13 @@ class Eye:
     connection: Connection
     own: Collection[int]
     first_seen: dict[int, float] = field(default_factory=dict)
+    quiet_at: float = float("-inf")
+    """When no transaction was old."""
 
     def in_the_way(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
         """The sessions whose transactions, older than so many seconds, hold what keeps these locks out."""
         wanted = [(identifier(lock.schema, lock.name), mode) for lock in locks for mode in lock.mode.keeps_out]
-        if not wanted:
+        if not wanted or (older and self._quiet(older)):
             return []
         names, modes = zip(*wanted, strict=True)
         asked = {"names": list(names), "modes": list(modes), "own": list(self.own)}
@@ -78,6 +89,17 @@ class Eye:
         """The sessions for which one of ours waits right now."""
         rows = self.connection.execute(BLOCKING, {"pid": pid, "own": list(self.own)}).fetchall()
         return [Blocker(*row) for row in rows]
+
+    def _quiet(self, older: float) -> bool:
+        """Whether no transaction of anybody's is older; what was seen holds good for as long as that takes."""
+        if time.monotonic() - self.quiet_at < older:
+            return True
+        now = time.monotonic()
+        told = self.connection.execute(QUIET, {"own": list(self.own), "older": older}).fetchone()
+        if told and told[0]:
+            self.quiet_at = now
+            return True
+        return False
 
     def _age(self, blocker: Blocker, now: float) -> float:
         return blocker.age if blocker.age is not None else now - self.first_seen[blocker.pid]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.migrations.blocker import Blocker
 from orderops.migrations.files import File
 from orderops.migrations.locks import Lock, locks_of
-from orderops.migrations.progress import Watched
+from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions
 from orderops.migrations.way import Way
@@ -41,10 +41,11 @@ class Worker:
 
     sessions: Sessions
     way: Way
+    watcher: Watcher
     file: File
     at: Statement | None = None
     """The statement that runs."""
-    _seen: list[Blocker] = field(default_factory=list)
+    _seen: Sequence[Blocker] = ()
     """Who was in its way."""
 
     @property
@@ -55,7 +56,7 @@ class Worker:
     def execute(self, statement: Statement, text: str = "") -> int:
         """Run a statement, or a text that stands for it, and answer the rows that it touched."""
         self.at = statement
-        with Watched(self.sessions, self.way.eye, statement, self.way.voice) as watched:
+        with self.watcher.on(statement, self.way.voice) as watched:
             try:
                 if statement.data is None:
                     return self.connection.execute((text or statement.text).encode()).rowcount
@@ -73,8 +74,9 @@ class Worker:
         first: Statement | None,
         locks: Sequence[Lock] = (),
         unlimited: bool = False,
+        commits: bool = False,
     ) -> None:
-        """Do something in a transaction, as often as it takes to get its locks.
+        """Do something in a transaction, as often as it takes to get its locks; `commits` says that it does so itself.
 
         Raises OrderopsError when the budget is spent; psycopg's errors for anything that no other try would mend.
         """
@@ -87,7 +89,8 @@ class Worker:
             try:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
-                self.connection.execute("commit")
+                if not commits:
+                    self.connection.execute("commit")
                 return
             except InTheWay:
                 self.roll_back()
