@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -12,8 +14,10 @@ import pytest
 
 from orderops.local.postgres import PostgresServer
 from orderops.migrations.files import File
-from orderops.migrations.locks import Mode, locks_of
+from orderops.migrations.locks import WEAKER, Course, Mode, course, locks_of, runs_alone
 from orderops.migrations.script import Statement, read_script
+
+from runs import until
 
 pytest_plugins = ["postgres_fixtures"]
 
@@ -35,12 +39,15 @@ create table events_2026 (id bigint, at date not null);
 create table parents (id bigint);
 create table children (id bigint);
 create table heirs () inherits (parents);
+create unique index heirs_id on heirs (id);
+create unique index users_email on users (email);
 create function touched() returns trigger language plpgsql as 'begin return new; end';
 create trigger orders_touched before update on orders for each row execute function touched();
 create rule orders_kept as on delete to orders do also notify gone;
 create policy orders_seen on orders using (true);
 create schema archive;
 create statistics orders_statistics on user_id, total from orders;
+create publication shown for table users;
 create type money_kind as (amount int);
 create table typed of money_kind;
 """
@@ -54,7 +61,7 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "alter table orders add column kind text not null default 'web'": {"orders": ACCESS},
     "alter table orders add column owner bigint references users": {"orders": ACCESS, "users": SRE},
     "alter table orders drop column note": {"orders": ACCESS},
-    "alter table orders alter column total type bigint": {"orders": ACCESS},
+    "alter table orders alter column user_id type int": {"orders": ACCESS},
     "alter table orders alter column total set default 0": {"orders": ACCESS},
     "alter table orders alter column id drop default": {"orders": ACCESS},
     "alter table orders alter column id set not null": {"orders": ACCESS},
@@ -78,7 +85,8 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "alter table items drop constraint items_order": {"items": ACCESS},
     "alter table orders rename constraint orders_total to positive": {"orders": ACCESS},
     "alter table items alter constraint items_order deferrable": {"items": ACCESS},
-    "alter table users add constraint users_email unique using index users_email_index": {"users": ACCESS},
+    "alter table users add constraint one unique using index users_email": {"users": ACCESS},
+    "alter table heirs add primary key using index heirs_id": {"heirs": ACCESS},
     # the table itself
     "alter table orders rename to purchases": {"orders": ACCESS},
     "alter table orders set schema archive": {"orders": ACCESS},
@@ -87,7 +95,7 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "alter table orders set (autovacuum_enabled = off)": {"orders": SUE},
     "alter table orders set (user_catalog_table = true)": {"orders": ACCESS},
     "alter table orders reset (fillfactor)": {"orders": SUE},
-    "alter table orders set unlogged": {"orders": ACCESS},
+    "alter table items set unlogged": {"items": ACCESS},
     "alter table orders set tablespace pg_default": {"orders": ACCESS},
     "alter table orders set access method heap": {"orders": ACCESS},
     "alter table orders replica identity full": {"orders": ACCESS},
@@ -119,19 +127,17 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "lock table orders in row exclusive mode": {},
     "cluster orders using orders_pkey": {"orders": ACCESS},
     "comment on table orders is 'what was bought'": {"orders": SUE},
-    "comment on constraint orders_total on orders is 'no refunds'": {"orders": SUE},
+    "comment on constraint orders_total on orders is 'no refunds'": {},
     "analyze orders": {"orders": SUE},
     "analyze (verbose) orders (total), users": {"orders": SUE, "users": SUE},
     "grant select on orders to pg_monitor": {},
     "revoke all on orders from public": {},
     # inheritance and partitions
     "alter table children inherit parents": {"children": ACCESS, "parents": SUE},
-    "alter table heirs no inherit parents": {"heirs": ACCESS, "parents": ACCESS},
+    "alter table heirs no inherit parents": {"heirs": ACCESS},
     "create table more_heirs () inherits (parents)": {"parents": SUE},
     "create table copied (like orders including all)": {},
-    "create table events_2027 partition of events for values from ('2027-01-01') to ('2028-01-01')": {
-        "events": ACCESS
-    },
+    "create table events_2027 partition of events for values from ('2027-01-01') to ('2028-01-01')": {"events": ACCESS},
     "alter table events attach partition events_2026 for values from ('2026-01-01') to ('2027-01-01')": {
         "events": SUE,
         "events_2026": ACCESS,
@@ -150,10 +156,9 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "create unique index if not exists orders_totals on only orders (total)": {"orders": SHARE},
     "drop index orders_by_user": {"orders_by_user": ACCESS},
     "alter index orders_by_user rename to by_user": {"orders_by_user": SUE},
-    "alter table orders_by_user rename to by_user": {"orders_by_user": SUE},
+    "alter table orders_by_user rename to by_user": {"orders_by_user": ACCESS},
     "alter index orders_by_user set (fillfactor = 70)": {"orders_by_user": SUE},
     "alter index orders_by_user set tablespace pg_default": {"orders_by_user": ACCESS},
-    "reindex table orders": {"orders": SHARE},
     "reindex index orders_by_user": {"orders_by_user": ACCESS},
     "comment on index orders_by_user is 'for the list'": {"orders_by_user": SUE},
     # triggers, rules, policies, statistics
@@ -166,8 +171,15 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "drop rule orders_kept on orders": {"orders": ACCESS},
     "create policy more on orders using (true)": {"orders": ACCESS},
     "alter policy orders_seen on orders using (false)": {"orders": ACCESS},
+    "alter policy orders_seen on orders to current_user": {"orders": ACCESS},
     "alter policy orders_seen on orders rename to seen": {"orders": ACCESS},
     "drop policy orders_seen on orders": {"orders": ACCESS},
+    "comment on trigger orders_touched on orders is 'sets what changed'": {},
+    "create publication more for table orders, users": {"orders": SUE, "users": SUE},
+    "create publication more for all tables": {},
+    "alter publication shown add table orders": {"orders": SUE},
+    "alter publication shown drop table users": {"users": SUE},
+    "alter publication shown set (publish = 'insert')": {},
     "create statistics more on total, note from orders": {"orders": SUE},
     # views and sequences
     "create view more as select * from orders": {},
@@ -175,6 +187,11 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "alter view totals rename to sums_of_all": {"totals": ACCESS},
     "alter view totals rename column total to sum": {"totals": ACCESS},
     "alter view totals set (security_barrier)": {"totals": ACCESS},
+    "create or replace view more as select * from orders": {},
+    "comment on view totals is 'x'": {"totals": SUE},
+    "comment on materialized view sums is 'x'": {"sums": SUE},
+    "comment on sequence numbers is 'x'": {"numbers": SUE},
+    "comment on schema archive is 'x'": {},
     "drop view totals": {"totals": ACCESS},
     "refresh materialized view sums": {"sums": ACCESS},
     "refresh materialized view concurrently sums": {"sums": EXCLUSIVE},
@@ -189,10 +206,12 @@ IN_A_TRANSACTION: dict[str, dict[str, Mode]] = {
     "delete from orders": {},
     "insert into orders values (1)": {},
     "select * from orders for update": {},
-    "copy orders to stdout": {},
     "do 'begin perform 1; end'": {},
     "create function f() returns int language sql as 'select 1'": {},
 }
+
+NOWHERE = ("nowhere", "more")
+"""Relations that are not there: nobody can be in the way."""
 
 ALONE: dict[str, dict[str, Mode]] = {
     "create index concurrently orders_totals on orders (total)": {"orders": SUE},
@@ -221,7 +240,6 @@ def place(postgres: PostgresServer) -> Iterator[str]:
     dsn = postgres.create_database(name)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(THERE)
-        connection.execute("create unique index users_email_index on users (email)")
     yield dsn
     postgres.drop_database(name)
 
@@ -242,9 +260,27 @@ def said(statement: Statement) -> dict[str, Mode]:
 
 
 def named_in(connection: psycopg.Connection, text: str) -> dict[int, str]:
-    """The relations that a statement names, by their numbers."""
-    rows = connection.execute("select oid, relname from pg_class where relnamespace = 'public'::regnamespace")
-    return {oid: name for oid, name in rows if re.search(rf"\b{name}\b", text)}
+    """The relations that a statement names, by their numbers; an index only where its table is not named too."""
+    rows = connection.execute(
+        "select c.oid, c.relname, coalesce(t.relname, '-') from pg_class c"
+        " left join pg_index i on i.indexrelid = c.oid left join pg_class t on t.oid = i.indrelid"
+        " where c.relnamespace = 'public'::regnamespace"
+    ).fetchall()
+    words = set(re.findall(r"\w+", text))
+    return {oid: name for oid, name, table in rows if name in words and table not in words}
+
+
+def held(connection: psycopg.Connection, relations: Mapping[int, str]) -> dict[str, Mode]:
+    """The strongest lock that our session holds on each relation, where it keeps others out."""
+    rows = connection.execute(
+        "select relation, mode from pg_locks where pid = pg_backend_pid() and locktype = 'relation' and granted"
+        " and relation = any(%s) and mode = any(%s)",
+        [list(relations), list(Mode)],
+    )
+    given: dict[str, Mode] = {}
+    for oid, mode in rows:
+        given[relations[oid]] = max(Mode(mode), given.get(relations[oid], Mode(mode)), key=list(Mode).index)
+    return given
 
 
 @pytest.mark.parametrize("text", IN_A_TRANSACTION)
@@ -253,13 +289,73 @@ def test_says_of_a_statement_the_locks_that_the_server_gives_it(text: str, conne
 
     connection.execute(text.encode())
 
-    rows = connection.execute(
-        "select relation, mode from pg_locks where pid = pg_backend_pid() and locktype = 'relation' and granted"
-        " and relation = any(%s) and mode = any(%s)",
-        [list(named), list(Mode)],
-    )
-    given: dict[str, Mode] = {}
-    for oid, mode in rows:
-        given[named[oid]] = max(Mode(mode), given.get(named[oid], Mode(mode)), key=list(Mode).index)
+    given = held(connection, named)
     assert given == IN_A_TRANSACTION[text], "the table above is not what the server does"
-    assert {name: mode for name, mode in said(statement_of(text)).items() if name != "nowhere"} == given
+    assert {name: mode for name, mode in said(statement_of(text)).items() if name not in NOWHERE} == given
+
+
+@pytest.mark.parametrize("text", ALONE)
+def test_says_of_a_statement_that_runs_alone_the_lock_that_it_waits_for(
+    text: str, place: str, connection: psycopg.Connection
+) -> None:
+    statement = statement_of(text)
+    wanted = ALONE[text]
+    connection.execute(
+        f"lock table {'orders' if 'orders' in text else 'events'} in share update exclusive mode".encode()
+    )
+    with psycopg.connect(place, autocommit=True) as other:
+        waiting = threading.Thread(target=run_until_ended, args=(other, text))
+        waiting.start()
+        asked: list[tuple[object, ...]] = []
+
+        def is_waiting() -> bool:
+            asked[:] = connection.execute(
+                "select relation::regclass::text, mode from pg_locks where pid = %s and not granted",
+                [other.info.backend_pid],
+            ).fetchall()
+            return bool(asked)
+
+        until(is_waiting, "it waits for a lock")
+        connection.execute("select pg_terminate_backend(%s)", [other.info.backend_pid])
+        waiting.join()
+
+    assert runs_alone(statement) and course(statement) is Course.ALONE
+    assert said(statement) == wanted
+    (table, mode), *_ = asked
+    assert mode in wanted.values(), table
+
+
+def run_until_ended(connection: psycopg.Connection, text: str) -> None:
+    """Run what another session ends."""
+    with suppress(psycopg.Error):
+        connection.execute(text.encode())
+
+
+def test_a_table_is_reindexed_like_nobody_may_read_it_since_every_query_locks_its_indexes(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute("reindex table orders")
+
+    assert held(connection, named_in(connection, "orders, orders_by_user"))["orders"] is SHARE
+    assert held(connection, named_in(connection, "orders_by_user")) == {"orders_by_user": ACCESS}
+    assert said(statement_of("reindex table orders")) == {"orders": ACCESS}
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_mode_keeps_out_what_the_server_keeps_out(mode: Mode, place: str, connection: psycopg.Connection) -> None:
+    connection.execute(f"lock table users in {in_words(mode)} mode".encode())
+    kept_out = set()
+    with psycopg.connect(place) as other:
+        for each in (*WEAKER, *Mode):
+            try:
+                other.execute(f"lock table users in {in_words(each)} mode nowait".encode())
+            except psycopg.errors.LockNotAvailable:
+                kept_out.add(str(each))
+            other.rollback()
+
+    assert mode.keeps_out == kept_out
+
+
+def in_words(mode: str) -> str:
+    """A mode as LOCK TABLE spells it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", mode.removesuffix("Lock"))

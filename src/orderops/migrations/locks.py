@@ -132,12 +132,21 @@ def _locks(statement: Statement) -> Iterator[Lock]:
         case "rename_stmt" if tree.HasField("relation"):
             index = enum_name(tree, "rename_type") == "OBJECT_INDEX"
             yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if index else Mode.ACCESS_EXCLUSIVE)
-        case "alter_object_schema_stmt" | "alter_owner_stmt" | "rule_stmt" | "alter_policy_stmt" if tree.HasField(
-            "relation"
-        ):
+        case "alter_object_schema_stmt" | "rule_stmt" if tree.HasField("relation"):
             yield _on(tree.relation, Mode.ACCESS_EXCLUSIVE)
-        case "create_policy_stmt":
+        case "create_policy_stmt" | "alter_policy_stmt":
             yield _on(tree.table, Mode.ACCESS_EXCLUSIVE)
+        case "view_stmt" if tree.replace:
+            yield _on(tree.view, Mode.ACCESS_EXCLUSIVE)
+        case "alter_seq_stmt":
+            yield _on(tree.sequence, Mode.SHARE_ROW_EXCLUSIVE)
+        case "comment_stmt":
+            yield from _of_comment(tree)
+        case "create_stats_stmt":
+            yield from (_on(each.range_var, Mode.SHARE_UPDATE_EXCLUSIVE) for each in tree.relations)
+        case "create_publication_stmt" | "alter_publication_stmt":
+            tables = [each.publication_obj_spec.pubtable for each in tree.pubobjects]
+            yield from (_on(each.relation, Mode.SHARE_UPDATE_EXCLUSIVE) for each in tables if each.HasField("relation"))
         case "create_trig_stmt":
             yield _on(tree.relation, Mode.SHARE_ROW_EXCLUSIVE)
         case "index_stmt":
@@ -165,6 +174,7 @@ def _locks(statement: Statement) -> Iterator[Lock]:
         case "cluster_stmt" if tree.HasField("relation"):
             yield _on(tree.relation, Mode.ACCESS_EXCLUSIVE)
         case "reindex_stmt" if tree.HasField("relation"):
+            # on a table it is SHARE, and ACCESS EXCLUSIVE on its indexes, which every query on the table locks
             concurrently = "concurrently" in _options(tree.params)
             yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if concurrently else Mode.ACCESS_EXCLUSIVE)
         case "refresh_mat_view_stmt":
@@ -178,14 +188,26 @@ LIGHT = {
     "AT_ResetOptions",
     "AT_ClusterOn",
     "AT_DropCluster",
-    "AT_SetRelOptions",
-    "AT_ResetRelOptions",
     "AT_AttachPartition",
     "AT_DetachPartitionFinalize",
 }
 """Parts of ALTER TABLE that let reads and writes pass."""
+HEAVY_OPTIONS = {
+    "user_catalog_table",
+    "security_barrier",
+    "security_invoker",
+    "check_option",
+    "fastupdate",
+    "gin_pending_list_limit",
+    "buffering",
+    "pages_per_range",
+    "autosummarize",
+}
+"""What WITH (…) may say, and nobody can read beside its change."""
 MIDDLE = {
     "AT_EnableTrig",
+    "AT_EnableAlwaysTrig",
+    "AT_EnableReplicaTrig",
     "AT_DisableTrig",
     "AT_EnableTrigAll",
     "AT_DisableTrigAll",
@@ -196,27 +218,32 @@ MIDDLE = {
 
 def _of_alter_table(tree: Any) -> Iterator[Lock]:
     parts = [each.alter_table_cmd for each in tree.cmds]
-    modes = []
     for part in parts:
-        name = enum_name(part, "subtype")
-        constraint = getattr(part, "def").constraint if name in ("AT_AddConstraint", "AT_AddColumn") else None
-        foreign = constraint is not None and name == "AT_AddConstraint" and constraint.HasField("pktable")
-        if foreign and constraint is not None:
-            yield _on(constraint.pktable, Mode.SHARE_ROW_EXCLUSIVE)
-        if name == "AT_AddColumn":
-            yield from _referenced(getattr(part, "def").column_def.constraints)
-        light = name in LIGHT or (name == "AT_DetachPartition" and getattr(part, "def").partition_cmd.concurrent)
-        modes.append(
-            Mode.SHARE_UPDATE_EXCLUSIVE
-            if light
-            else Mode.SHARE_ROW_EXCLUSIVE
-            if foreign or name in MIDDLE
-            else Mode.ACCESS_EXCLUSIVE
-        )
-        if name in ("AT_AttachPartition", "AT_DetachPartition"):
-            yield _on(getattr(part, "def").partition_cmd.name, Mode.ACCESS_EXCLUSIVE)
-    if modes:
-        yield _on(tree.relation, max(modes, key=list(Mode).index))
+        value = getattr(part, "def")
+        match enum_name(part, "subtype"):
+            case "AT_AddConstraint":
+                yield from _referenced([value])
+            case "AT_AddColumn":
+                yield from _referenced(value.column_def.constraints)
+            case "AT_AttachPartition" | "AT_DetachPartition":
+                yield _on(value.partition_cmd.name, Mode.ACCESS_EXCLUSIVE)
+            case "AT_AddInherit":
+                yield _on(value.range_var, Mode.SHARE_UPDATE_EXCLUSIVE)
+    if parts:
+        yield _on(tree.relation, max(map(_mode_of_part, parts), key=list(Mode).index))
+
+
+def _mode_of_part(part: Any) -> Mode:
+    """What one part of an ALTER TABLE takes on the table; together they take the strongest."""
+    name, value = enum_name(part, "subtype"), getattr(part, "def")
+    if name in ("AT_SetRelOptions", "AT_ResetRelOptions"):
+        heavy = HEAVY_OPTIONS & {each.def_elem.defname for each in value.list.items}
+        return Mode.ACCESS_EXCLUSIVE if heavy else Mode.SHARE_UPDATE_EXCLUSIVE
+    if name in LIGHT or (name == "AT_DetachPartition" and value.partition_cmd.concurrent):
+        return Mode.SHARE_UPDATE_EXCLUSIVE
+    if name in MIDDLE or (name == "AT_AddConstraint" and value.constraint.HasField("pktable")):
+        return Mode.SHARE_ROW_EXCLUSIVE
+    return Mode.ACCESS_EXCLUSIVE
 
 
 def _of_create_table(tree: Any) -> Iterator[Lock]:
@@ -236,12 +263,26 @@ def _referenced(constraints: Any) -> Iterator[Lock]:
             yield _on(each.constraint.pktable, Mode.SHARE_ROW_EXCLUSIVE)
 
 
+def _of_comment(tree: Any) -> Iterator[Lock]:
+    kind = enum_name(tree, "objtype")
+    parts = [part.string.sval for part in tree.object.list.items]
+    if kind == "OBJECT_COLUMN":
+        parts = parts[:-1]
+    elif kind not in COMMENTED:
+        return
+    yield Lock("".join(parts[:-1][-1:]), parts[-1], Mode.SHARE_UPDATE_EXCLUSIVE)
+
+
+COMMENTED = ("OBJECT_TABLE", "OBJECT_INDEX", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_FOREIGN_TABLE")
+"""Kinds that are locked to be commented on."""
+
+
 def _of_drop(tree: Any) -> Iterator[Lock]:
     dropped = enum_name(tree, "remove_type")
     for each in tree.objects:
         parts = [part.string.sval for part in each.list.items]
         match dropped:
-            case "OBJECT_TABLE" | "OBJECT_VIEW" | "OBJECT_MATVIEW" | "OBJECT_SEQUENCE":
+            case "OBJECT_TABLE" | "OBJECT_VIEW" | "OBJECT_MATVIEW" | "OBJECT_SEQUENCE" | "OBJECT_FOREIGN_TABLE":
                 yield Lock("".join(parts[:-1][-1:]), parts[-1], Mode.ACCESS_EXCLUSIVE)
             case "OBJECT_INDEX":
                 mode = Mode.SHARE_UPDATE_EXCLUSIVE if tree.concurrent else Mode.ACCESS_EXCLUSIVE
