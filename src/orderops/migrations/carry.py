@@ -16,9 +16,10 @@ from orderops.migrations import ledger
 from orderops.migrations.alone import cleared
 from orderops.migrations.backfill import Backfill
 from orderops.migrations.batches import Limits
+from orderops.migrations.brief import is_brief, large_relations
 from orderops.migrations.broken import broken, edited, lost, unreachable
 from orderops.migrations.checks import checked, leaves_settings
-from orderops.migrations.files import Migration
+from orderops.migrations.files import File, Migration
 from orderops.migrations.ledger import Action, Attempt, Entry, State
 from orderops.migrations.locks import Course, course, locks_of
 from orderops.migrations.progress import Watcher
@@ -30,6 +31,7 @@ from orderops.migrations.worker import Worker, locks_of_file
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.sql import Composed
 
 
 @dataclass
@@ -43,13 +45,13 @@ class Carrier:
     """Told of a file what it waits for or how far it is; nothing when it is done."""
     say: Callable[[str], None] = lambda _: None
     limits: Limits = field(default_factory=Limits)
+    _large: frozenset[str] | None = None
 
     def carry_out(self, migration: Migration, action: Action, after: Attempt | None) -> None:
         """Apply a file, or undo by its other one; raises OrderopsError that says how far it came."""
         file = migration.forwards if action is Action.APPLY else migration.back
         script = checked(file)
-        entry = ledger.begin(
-            self.sessions.work,
+        beginning = ledger.beginning(
             self.sessions.author,
             version=migration.version,
             description=migration.description,
@@ -58,13 +60,27 @@ class Carrier:
             statements=len(script),
             after=after,
         )
+        entry = Entry(self.sessions.work, migration.version)
         self.way.voice = Voice(file.name, self.watch, self.say)
+        work = _Work(self, Worker(self.sessions, self.way, self.watcher, file), script, entry, after)
+        brief = self._is_brief(file, script)
         try:
-            _Work(self, Worker(self.sessions, self.way, self.watcher, file), script, entry, after).run()
+            if not (brief and work.at_once(beginning)):
+                self.sessions.work.execute(beginning)
+                work.run()
         finally:
             self.way.voice.now("")
         if leaves_settings(script):
             prepare(self.sessions.work)
+
+    def _is_brief(self, file: File, script: Sequence[Statement]) -> bool:
+        """What is large is looked up anew after each file that may have made it so."""
+        if self._large is None:
+            self._large = large_relations(self.sessions.work)
+        brief = is_brief(file, script, self._large)
+        if not brief:
+            self._large = None
+        return brief
 
 
 class _Work:
@@ -79,6 +95,15 @@ class _Work:
         self._entry = entry
         self._after = after
         self._before = carrier.way.patience.tries, carrier.way.patience.spent
+
+    def at_once(self, beginning: Composed) -> bool:
+        """In one way to the server and back; answers whether that was it."""
+        ending = self._entry.ending(State.DONE, tries=0, waited=timedelta(0))
+        try:
+            return self._worker.at_once(beginning, ending, locks_of_file(self._script))
+        except KeyboardInterrupt:
+            self._fail("interrupted")
+            raise Interrupted([self._worker.file.name]) from None
 
     def run(self) -> None:
         """To the end; raises OrderopsError, and writes into the ledger how it ended."""
@@ -111,10 +136,9 @@ class _Work:
                     worker.look_once(locks_of_file([statement], made=self._script))
                 worker.execute(statement)
             worker.reset_role()
-            self._end(commit=True)
+            self._end()
 
-        first = next(iter(self._script), None)
-        worker.transaction(work, first=first, locks=locks_of_file(self._script), commits=True)
+        worker.transaction(work, first=next(iter(self._script), None), locks=locks_of_file(self._script))
 
     def _one_by_one(self) -> None:
         done = self._after.done if self._after else ()
@@ -163,9 +187,9 @@ class _Work:
         prepare(worker.connection)
         self._entry.done(statement.digest)
 
-    def _end(self, *, commit: bool = False) -> None:
+    def _end(self) -> None:
         tries, waited = self._waited()
-        self._entry.ended(State.DONE, tries=tries, waited=waited, commit=commit)
+        self._entry.ended(self._entry.ending(State.DONE, tries=tries, waited=waited))
 
     def _fail(self, note: str) -> None:
         """Say in the ledger that it failed; a connection that is lost says it by itself."""
@@ -173,7 +197,7 @@ class _Work:
 
         tries, waited = self._waited()
         with suppress(psycopg.Error):
-            self._entry.ended(State.FAILED, tries=tries, waited=waited, note=note)
+            self._entry.ended(self._entry.ending(State.FAILED, tries=tries, waited=waited, note=note))
 
     def _waited(self) -> tuple[int, timedelta]:
         patience = self._carrier.way.patience

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,9 @@ from pathlib import Path
 from orderops.errors import UsageError
 from orderops.migrations.heads import Head, head_of
 
-NAME = re.compile(r"(?P<direction>[VU])(?P<version>\d{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
+NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
+LONE_RETURN = re.compile(r"\r(?!\n)")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FORM = "the form is V003__add_order_status.sql and U003__add_order_status.sql: small letters, digits and _"
 DATED = 10_000_000
 """Versions from here on are dates, as 20261122 or 20261122093000: they have gaps by nature."""
@@ -109,18 +112,21 @@ def read_migrations(folder: Path) -> list[Migration]:
 
 def new_pair(folder: Path, description: str) -> tuple[Path, Path]:
     """Write the next pair with a commented head; raises UsageError for a description without a letter or digit."""
-    words = re.sub(r"[^a-z0-9]+", "_", description.lower()).strip("_")
+    title = " ".join(description.split()).rstrip(".")
+    plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not words:
         raise UsageError(f"{description!r} says nothing", 'say what it does: orderops migrate new "add order status"')
     versions = [*_by_version(folder, "V"), *_by_version(folder, "U")] if folder.is_dir() else []
-    highest = max(versions, default=0)
-    number = f"{highest + 1:03}"
-    title = description.strip().rstrip(".")
+    number = f"{max(versions, default=0) + 1:03}"
     pair = folder / f"V{number}__{words}.sql", folder / f"U{number}__{words}.sql"
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in zip(pair, (FORWARDS, BACK), strict=True):
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text.format(title=title[:1].upper() + title[1:] + "."))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in zip(pair, (FORWARDS, BACK), strict=True):
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text.format(title=title[:1].upper() + title[1:] + "."))
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder} cannot be written: {_why(error)}") from None
     return pair
 
 
@@ -141,6 +147,8 @@ def _by_version(folder: Path, direction: str) -> dict[int, Path]:
         if named["direction"] != direction:
             continue
         version = int(named["version"])
+        if version == 0:
+            raise UsageError(f"{path} has version 0, which stands for a database without migrations", "begin at V001")
         if version in found:
             raise UsageError(
                 f"version {version} is there 2 times: {found[version].name}, {path.name}", "renumber one of them"
@@ -154,7 +162,7 @@ def _sql_files(folder: Path) -> Sequence[Path]:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql" and path.name[0] != ".")
     except OSError as error:
         raise UsageError(
-            f"the folder {str(folder)!r} cannot be read: {(error.strerror or str(error)).lower()}",
+            f"the folder {str(folder)!r} cannot be read: {_why(error)}",
             "name the folder of the migrations: --sql DIR",
         ) from None
     return found
@@ -170,22 +178,36 @@ def _named(path: Path) -> re.Match[str]:
 def _read(path: Path) -> File:
     try:
         raw = path.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path}:{line} is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"{path} cannot be read: {_why(error)}", "a migration is a file of plain SQL") from None
+    if raw.startswith(UTF_16):
+        raise UsageError(f"{path} is UTF-16", "save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode().replace("\r\n", "\n")
+        line, column = places(before, len(before))
+        wrong = f"byte {error.object[error.start]:#04x} is not UTF-8"
+        raise UsageError(f"{path}:{line}:{column}: {wrong}", "save it as UTF-8") from None
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UsageError(f"{path}:{line} holds a zero byte", "save it as UTF-8, without a byte order mark")
-    return File(path, text.replace("\r\n", "\n").replace("\r", "\n"))
+        line, column = places(text, text.index("\0"))
+        raise UsageError(f"{path}:{line}:{column}: a zero byte", "is it SQL? Save it as UTF-8")
+    if lone := LONE_RETURN.search(text):
+        line, column = places(text, lone.start())
+        raise UsageError(
+            f"{path}:{line}:{column}: a carriage return that ends no line",
+            r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        )
+    return File(path, text)
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def places(text: str, position: int) -> tuple[int, int]:
     """Line and column, both from 1, of a character."""
-    before = text[:position]
-    return before.count("\n") + 1, position - before.rfind("\n")
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
 def unapplied_gaps(migrations: Sequence[Migration], above: int) -> Iterator[tuple[Migration, str]]:

@@ -17,6 +17,7 @@ from orderops import __version__
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.sql import Composed
 
 SCHEMA: LiteralString = """
 create schema if not exists orderops;
@@ -193,8 +194,7 @@ def read(connection: Connection) -> dict[int, Standing]:
     return {version: Standing(attempts) for version, attempts in found.items()}
 
 
-def begin(
-    connection: Connection,
+def beginning(
     author: Author,
     *,
     version: int,
@@ -203,11 +203,13 @@ def begin(
     checksum: str,
     statements: int,
     after: Attempt | None = None,
-) -> Entry:
-    """Write an attempt that runs, which goes on where a cut one ended.
+) -> Composed:
+    """The statements that write an attempt that runs, once; it goes on where a cut one ended.
 
     It need not be on disk before what comes later is: the log is written in order.
     """
+    from psycopg import sql
+
     done = list(after.done) if after else []
     row = {
         "version": version,
@@ -225,13 +227,14 @@ def begin(
         "batch_after": after.batch_after if after else None,
         "rows_changed": after.rows_changed if after else None,
     }
-    from psycopg import sql
-
-    insert = sql.SQL("insert into orderops.ledger ({}) values ({})").format(
-        sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(map(sql.Literal, row.values()))
+    return sql.SQL(
+        "begin; set local synchronous_commit = off; insert into orderops.ledger ({}) select {} where not exists"
+        " (select from orderops.ledger where version = {} and state = 'running'); commit"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Literal, row.values())),
+        sql.Literal(version),
     )
-    connection.execute(sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(insert))
-    return Entry(connection, version)
 
 
 def mark(
@@ -286,22 +289,26 @@ class Entry:
         """One batch more is done: its last key, and the rows that it changed."""
         self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
 
-    def ended(
-        self, state: State, *, tries: int, waited: timedelta, note: str | None = None, commit: bool = False
-    ) -> None:
-        """How it ended; with the `commit` of the transaction that it is written in, for one way less to the server."""
+    def ended(self, ending: Composed) -> None:
+        """How it ended, as `ending` says it."""
+        self._connection.execute(ending)
+
+    def ending(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> Composed:
+        """The statement that writes how it ended."""
         counted = ", statements_done = statements" if state is State.DONE else ""
-        self._write(
+        return self._update(
             "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + counted,
             state.value,
             tries,
             waited,
             note,
-            then="; commit" if commit else "",
         )
 
-    def _write(self, what: LiteralString, *values: object, then: LiteralString = "") -> None:
+    def _write(self, what: LiteralString, *values: object) -> None:
+        self._connection.execute(self._update(what, *values))
+
+    def _update(self, what: LiteralString, *values: object) -> Composed:
         from psycopg import sql
 
-        where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'" + then
-        self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
+        return sql.SQL(where).format(*map(sql.Literal, [*values, self._version]))

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from orderops.errors import UsageError
 from orderops.migrations.files import File, places
+from orderops.migrations.heads import first_word
 
 COPY_BLOCK = re.compile(
     r"^[ \t]*COPY\b[^;]*\bFROM\s+STDIN\b[^;]*;[ \t]*\n(?P<data>(?:.*\n)*?)\\\.[ \t]*(?:\n|\Z)",
     re.IGNORECASE | re.MULTILINE,
 )
+STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
+REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
+END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
 META = re.compile(r"\\\S+")
+VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
 
@@ -64,23 +69,36 @@ def read_script(file: File) -> list[Statement]:
     """The statements of a file; raises UsageError with line and column where it does not parse."""
     import postgast
 
-    text, blocks = _without_data(file.text)
+    text, data = _without_data(file)
     try:
         parsed = postgast.parse(text)
     except postgast.PgQueryError as error:
         raise _unreadable(file, text, error) from None
     at = _places_of_bytes(text)
     length = len(text.encode())
-    return [
-        _statement(
-            text,
-            at(each.stmt_location),
-            at(each.stmt_location + each.stmt_len if each.stmt_len else length),
-            each.stmt,
-            blocks,
-        )
-        for each in parsed.stmts
-    ]
+    script: list[Statement] = []
+    line, counted = 1, 0
+    for each in parsed.stmts:
+        start = at(each.stmt_location)
+        end = at(each.stmt_location + each.stmt_len if each.stmt_len else length)
+        position = min(first_word(text, start), end)
+        line += text.count("\n", counted, position)
+        counted = position
+        column = position - text.rfind("\n", 0, position)
+        script.append(Statement(text[position:end].rstrip(), position, line, column, each.stmt, data.get(end)))
+    return script
+
+
+def comments(file: File) -> Iterator[tuple[str, int]]:
+    """The comments of a file that parses, each with its place."""
+    import postgast
+
+    text, _ = _without_data(file)
+    at = _places_of_bytes(text)
+    for each in postgast.scan(text).tokens:
+        if _token_name(each) in COMMENTS:
+            begin = at(each.start)
+            yield text[begin : at(each.end)], begin
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
@@ -112,54 +130,94 @@ def identifier(schema: str, name: str) -> str:
 
 
 def _places_of_bytes(text: str) -> Callable[[int], int]:
-    """The parser counts bytes of UTF-8; answers the characters before one."""
+    """The parser counts bytes of UTF-8; answers the characters before one, quickly where asked from front to back."""
     if text.isascii():
         return lambda byte: byte
     raw = text.encode()
-    return lambda byte: len(raw[:byte].decode())
+    bytes_before, characters_before = 0, 0
 
+    def characters(byte: int) -> int:
+        nonlocal bytes_before, characters_before
+        if byte < bytes_before:
+            bytes_before, characters_before = 0, 0
+        characters_before += len(raw[bytes_before:byte].decode())
+        bytes_before = byte
+        return characters_before
 
-def _statement(text: str, start: int, end: int, node: Any, blocks: Sequence[tuple[int, str]]) -> Statement:
-    """Without the space and the comments before it, and with the data behind it."""
-    position = start + _first_word(text[start:end])
-    line, column = places(text, position)
-    data = next((data for place, data in blocks if place >= end and not text[end:place].strip(" \t\n;")), None)
-    return Statement(text[position:end].rstrip(), position, line, column, node, data)
-
-
-def _first_word(text: str) -> int:
-    import postgast
-
-    first = next((each for each in postgast.scan(text).tokens if _token_name(each) not in COMMENTS), None)
-    return _places_of_bytes(text)(first.start) if first else 0
+    return characters
 
 
 def _token_name(token: Any) -> str:
     return str(token.DESCRIPTOR.fields_by_name["token"].enum_type.values_by_number[token.token].name)
 
 
-def _without_data(text: str) -> tuple[str, list[tuple[int, str]]]:
-    """The text with COPY's data blanked out, so that every place stays, and the data by where it begins."""
-    blocks = [(block.start("data"), block["data"]) for block in COPY_BLOCK.finditer(text)]
-    pieces = [
-        0,
-        *(place for block in COPY_BLOCK.finditer(text) for place in (block.start("data"), block.end())),
-        len(text),
-    ]
-    kept = "".join(
-        text[start:end] if number % 2 == 0 else re.sub(r"[^\n]", " ", text[start:end])
-        for number, (start, end) in enumerate(pairwise(pieces))
-    )
-    return kept, blocks
+def _without_data(file: File) -> tuple[str, dict[int, str]]:
+    """The text with COPY's data blanked out, so that every place stays, and the data by where its statement ends."""
+    text, found = file.text, {}
+    kept, passed = [], 0
+    for begins, ends in _copies(text):
+        rest = REST_OF_LINE.match(text, ends + 1)
+        last = END_OF_DATA.search(text, rest.end()) if rest else None
+        if rest and last is None:
+            line, column = places(text, begins)
+            raise UsageError(
+                f"{file.path}:{line}:{column}: the data of COPY … FROM STDIN has no end", r"end it with a line \."
+            )
+        if rest and last and begins >= passed:
+            found[ends] = text[rest.end() : last.start()]
+            kept += [text[passed : rest.end()], re.sub(r"[^\n]", " ", text[rest.end() : last.end()])]
+            passed = last.end()
+    return "".join([*kept, text[passed:]]), found
+
+
+def _copies(text: str) -> Iterator[tuple[int, int]]:
+    """Where each COPY … FROM STDIN begins and ends, and none that stands in a body, a value or a comment."""
+    base = 0
+    for word in STDIN.finditer(text):
+        if word.start() < base:
+            continue
+        whole = _statements_up_to(text, base, word.end())
+        if whole is None:
+            continue
+        words, base = whole
+        names = [each for each, _ in words]
+        if names[:1] == ["COPY"] and ("FROM", "STDIN") in zip(names, names[1:], strict=False):
+            yield words[0][1], base - 1
+
+
+def _statements_up_to(text: str, base: int, reached: int) -> tuple[list[tuple[str, int]], int] | None:
+    """The words of the statement that ends behind a place, each with where it begins, and the place behind its end."""
+    import postgast
+
+    while (reached := text.find(";", reached)) >= 0:
+        reached += 1
+        try:
+            found = postgast.scan(text[base:reached]).tokens
+        except postgast.PgQueryError:  # in the midst of a body, a value or a comment
+            continue
+        at = _places_of_bytes(text[base:reached])
+        words = [(each, at(each.start), at(each.end)) for each in found if _token_name(each) not in COMMENTS]
+        if not words or base + words[-1][2] != reached:  # the semicolon stands in a comment
+            continue
+        said = [(text[base + start : base + end].upper(), base + start) for _, start, end in words]
+        ends = [place for place, (word, _) in enumerate(said[:-1]) if word == ";"]
+        return said[ends[-1] + 1 if ends else 0 :], reached
+    return None
 
 
 def _unreadable(file: File, text: str, error: Any) -> UsageError:
     position = max(0, (error.cursorpos or 1) - 1)
     line, column = places(text, position)
     place = f"{file.path}:{line}:{column}"
-    if meta := META.match(text, position):
-        return UsageError(f"{place}: {meta[0]} is a command of psql, not SQL", "take it out: a migration is plain SQL")
-    shown = text.splitlines()[line - 1].strip() if text.splitlines() else ""
+    for pattern, what in ((META, "a command"), (VARIABLE, "a variable")):
+        if found := pattern.match(text, position):
+            return UsageError(
+                f"{place}: {found[0]} is {what} of psql, not SQL", "take it out: a migration is plain SQL"
+            )
+    shown = text.split("\n")[line - 1].strip()
+    for character in text[position : position + len(shown) + 1]:
+        if character.isspace():
+            pass
     return UsageError(f"{place}: {error.message}\n{shown}", f"mend {file.path}; nothing of it was applied")
 
 

@@ -22,6 +22,7 @@ from orderops.migrations.way import Way
 
 if TYPE_CHECKING:
     from psycopg import Connection, Error
+    from psycopg.sql import Composed
 
 LOCK_TIMEOUT = timedelta(milliseconds=50)
 """How long one try waits for a lock, and everybody else behind it."""
@@ -74,9 +75,8 @@ class Worker:
         first: Statement | None,
         locks: Sequence[Lock] = (),
         unlimited: bool = False,
-        commits: bool = False,
     ) -> None:
-        """Do something in a transaction, as often as it takes to get its locks; `commits` says that it does so itself.
+        """Do something in a transaction, as often as it takes to get its locks.
 
         Raises OrderopsError when the budget is spent; psycopg's errors for anything that no other try would mend.
         """
@@ -89,8 +89,7 @@ class Worker:
             try:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
-                if not commits:
-                    self.connection.execute("commit")
+                self.connection.execute("commit")
                 return
             except InTheWay:
                 self.roll_back()
@@ -101,6 +100,27 @@ class Worker:
             except BaseException:
                 self.roll_back()
                 raise
+
+    def at_once(self, before: Composed, after: Composed, locks: Sequence[Lock]) -> bool:
+        """The whole file in one way to the server and back, if nobody is in its way; answers whether that was it.
+
+        Whatever goes wrong is rolled back, and shows itself again when the file is carried out by statements.
+        """
+        import psycopg
+
+        if self.way.eye.in_the_way(locks, older=self.lock_timeout):
+            return False
+        begun = before.as_bytes(self.connection) + b"; begin; " + self.settings("set local") + b";\n"
+        ended = b"\n; " + after.as_bytes(self.connection) + b"; commit"
+        try:
+            self.connection.execute(begun + self.file.text.encode() + ended)
+        except psycopg.Error:
+            self.roll_back()
+            return False
+        except BaseException:
+            self.roll_back()
+            raise
+        return True
 
     def again(self, failed: int, error: Error, locks: Sequence[Lock]) -> None:
         """Pause after a try that may go well the next time; raise the error where none would."""
