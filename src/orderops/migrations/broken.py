@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from orderops.errors import OrderopsError
@@ -15,33 +16,38 @@ HINTS = {
     "57014": "if it was its time that ran out: -- orderops: statement-timeout 1h in the head, or in batches",
     "42501": "connect as the owner, or name the role: -- orderops: owner ROLE",
     "25006": "this server takes no writes: is it a replica, or in recovery?",
-    "0A000": "CONCURRENTLY and the like want -- orderops: no-transaction in the head",
+    "2D000": "a file runs in transactions that a body cannot end; many rows in pieces: -- orderops: batch 5000 by id",
+    "55P04": "the new value is there from the next file on; or -- orderops: no-transaction in the head",
     "25001": "this runs in no transaction: -- orderops: no-transaction in the head",
     "42P07": "if it was there before orderops was: orderops migrate baseline --version N",
     "58P01": "an extension that the server does not have? RDS has more of them than the laptop",
 }
 LOST = ("08", "57P")
 """The server went away, or the way to it."""
+ROW_OF_DATA = re.compile(r"COPY .+, line (?P<number>\d+)")
+CONTEXT = 3
+"""Lines of the server's context that are told: the innermost."""
 
 
 def lost(error: Any) -> bool:
     """Whether nobody answers any more."""
+    import psycopg
+
     state = error.sqlstate
-    return state is None or state.startswith(LOST)
+    return state.startswith(LOST) if state else isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def broken(file: File, statement: Statement | None, error: Any, stands: str) -> OrderopsError:
-    """The refusal for an error of the server in a statement; `stands` says what is done and what is not."""
+    """The refusal for an error of the server in a statement, or none for its COMMIT; `stands` says what is done."""
     diagnosis = error.diag
-    line, column = _place(file, statement, diagnosis)
     said = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
-    lines = [f"{file.name}:{line}:{column}: {said}; {stands}"]
+    lines = [f"{_place(file, statement, diagnosis)}: {said}; {stands}"]
     if statement:
         lines.append(f"in: {statement.begins}")
     lines += [f"detail: {diagnosis.message_detail}"] if diagnosis.message_detail else []
+    lines += [f"where: {each}" for each in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
-    known = HINTS.get(error.sqlstate or "")
-    return OrderopsError("\n".join(lines), known or f"mend {file.path}, then the same command again")
+    return OrderopsError("\n".join(lines), _hint(file, error, said))
 
 
 def unreachable(file: File, error: Any, stands: str) -> OrderopsError:
@@ -63,9 +69,22 @@ def edited(file: File, number: int) -> OrderopsError:
     )
 
 
-def _place(file: File, statement: Statement | None, diagnosis: Any) -> tuple[int, int]:
+def _place(file: File, statement: Statement | None, diagnosis: Any) -> str:
     if statement is None:
-        return 1, 1
-    if diagnosis.statement_position:
-        return places(file.text, statement.position + int(diagnosis.statement_position) - 1)
-    return statement.line, statement.column
+        return f"{file.name}, at its COMMIT"
+    line, column = statement.line, statement.column
+    row = ROW_OF_DATA.match(diagnosis.context or "")
+    if statement.data is not None and row:
+        begins = file.text.index("\n", statement.position + len(statement.text)) + 1
+        line, column = places(file.text, begins)[0] + int(row["number"]) - 1, 1
+    elif diagnosis.statement_position and not file.head.batch:  # a batch is not sent as it is written
+        line, column = places(file.text, statement.position + int(diagnosis.statement_position) - 1)
+    return f"{file.name}:{line}:{column}"
+
+
+def _hint(file: File, error: Any, said: str) -> str:
+    owner = file.head.owner
+    named = owner and (owner if owner.startswith('"') else f'"{owner.lower()}"')
+    if named and f"role {named}" in said:
+        return f"-- orderops: owner {owner} is who runs this file: is the role there, and is this user a member of it?"
+    return HINTS.get(error.sqlstate or "") or f"mend {file.path}, then the same command again"

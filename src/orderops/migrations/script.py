@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from orderops.errors import UsageError
@@ -153,55 +154,55 @@ def _token_name(token: Any) -> str:
 
 def _without_data(file: File) -> tuple[str, dict[int, str]]:
     """The text with COPY's data blanked out, so that every place stays, and the data by where its statement ends."""
-    text, found = file.text, {}
-    kept, passed = [], 0
-    for begins, ends in _copies(text):
-        rest = REST_OF_LINE.match(text, ends + 1)
-        last = END_OF_DATA.search(text, rest.end()) if rest else None
-        if rest and last is None:
-            line, column = places(text, begins)
-            raise UsageError(
-                f"{file.path}:{line}:{column}: the data of COPY … FROM STDIN has no end", r"end it with a line \."
-            )
-        if rest and last and begins >= passed:
-            found[ends] = text[rest.end() : last.start()]
-            kept += [text[passed : rest.end()], re.sub(r"[^\n]", " ", text[rest.end() : last.end()])]
-            passed = last.end()
-    return "".join([*kept, text[passed:]]), found
-
-
-def _copies(text: str) -> Iterator[tuple[int, int]]:
-    """Where each COPY … FROM STDIN begins and ends, and none that stands in a body, a value or a comment."""
-    base = 0
+    text = file.text
+    data: dict[int, str] = {}
+    kept: list[str] = []
+    passed = base = 0
     for word in STDIN.finditer(text):
-        if word.start() < base:
-            continue
-        whole = _statements_up_to(text, base, word.end())
+        whole = _statement_around(text, base, word.end()) if word.start() >= base else None
         if whole is None:
             continue
         words, base = whole
-        names = [each for each, _ in words]
-        if names[:1] == ["COPY"] and ("FROM", "STDIN") in zip(names, names[1:], strict=False):
-            yield words[0][1], base - 1
+        rest = REST_OF_LINE.match(text, base) if _copies(words) else None
+        if rest is None:
+            continue
+        last = END_OF_DATA.search(text, rest.end())
+        if last is None:
+            line, column = places(text, words[0][1])
+            raise UsageError(
+                f"{file.path}:{line}:{column}: the data of COPY … FROM STDIN has no end", r"end it with a line \."
+            )
+        data[base - 1] = text[rest.end() : last.start()]
+        kept += [text[passed : rest.end()], re.sub(r"[^\n]", " ", text[rest.end() : last.end()])]
+        passed = base = last.end()
+    return "".join([*kept, text[passed:]]), data
 
 
-def _statements_up_to(text: str, base: int, reached: int) -> tuple[list[tuple[str, int]], int] | None:
-    """The words of the statement that ends behind a place, each with where it begins, and the place behind its end."""
+def _copies(words: Sequence[tuple[str, int]]) -> bool:
+    """Whether a statement is COPY … FROM STDIN."""
+    names = [name for name, _ in words]
+    return names[:1] == ["COPY"] and ("FROM", "STDIN") in pairwise(names)
+
+
+def _statement_around(text: str, base: int, place: int) -> tuple[list[tuple[str, int]], int] | None:
+    """The words of the statement that holds a place, each with where it begins, and the place behind its semicolon.
+
+    `base` is a place between two words. A semicolon within a body, a value or a comment ends no statement: up to there
+    the text cannot be scanned, or the semicolon is no word of its own.
+    """
     import postgast
 
-    while (reached := text.find(";", reached)) >= 0:
-        reached += 1
+    while (place := text.find(";", place) + 1) > 0:
         try:
-            found = postgast.scan(text[base:reached]).tokens
-        except postgast.PgQueryError:  # in the midst of a body, a value or a comment
+            found = postgast.scan(text[base:place]).tokens
+        except postgast.PgQueryError:
             continue
-        at = _places_of_bytes(text[base:reached])
-        words = [(each, at(each.start), at(each.end)) for each in found if _token_name(each) not in COMMENTS]
-        if not words or base + words[-1][2] != reached:  # the semicolon stands in a comment
-            continue
-        said = [(text[base + start : base + end].upper(), base + start) for _, start, end in words]
-        ends = [place for place, (word, _) in enumerate(said[:-1]) if word == ";"]
-        return said[ends[-1] + 1 if ends else 0 :], reached
+        at = _places_of_bytes(text[base:place])
+        words = [(base + at(each.start), base + at(each.end)) for each in found if _token_name(each) not in COMMENTS]
+        if words and words[-1][1] == place:
+            said = [(text[begins:ends].upper(), begins) for begins, ends in words]
+            before = max((number for number, (word, _) in enumerate(said[:-1], 1) if word == ";"), default=0)
+            return said[before:], place
     return None
 
 
@@ -214,11 +215,18 @@ def _unreadable(file: File, text: str, error: Any) -> UsageError:
             return UsageError(
                 f"{place}: {found[0]} is {what} of psql, not SQL", "take it out: a migration is plain SQL"
             )
-    shown = text.split("\n")[line - 1].strip()
-    for character in text[position : position + len(shown) + 1]:
-        if character.isspace():
-            pass
-    return UsageError(f"{place}: {error.message}\n{shown}", f"mend {file.path}; nothing of it was applied")
+    whole = text.split("\n")[line - 1]
+    hidden = next((number for number, each in enumerate(whole, 1) if _is_hidden(each)), None)
+    hint = f"mend {file.path}; nothing of it was applied"
+    if hidden:
+        name = unicodedata.name(whole[hidden - 1], "a character that nobody sees")
+        hint = f"take out {name} at column {hidden}: it looks like nothing or like a space, and is neither"
+    return UsageError(f"{place}: {error.message}\n{whole.strip()}", hint)
+
+
+def _is_hidden(character: str) -> bool:
+    """Whether a character is a space that SQL does not know, or prints nothing."""
+    return character not in " \t" and unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cf", "Cc")
 
 
 def words_at_top(text: str) -> Iterator[tuple[str, int, int]]:
