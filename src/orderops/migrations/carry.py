@@ -20,7 +20,7 @@ from orderops.migrations.brief import is_brief, large_relations
 from orderops.migrations.broken import broken, edited, lost, unreachable
 from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import File, Migration
-from orderops.migrations.ledger import Action, Attempt, Entry, State
+from orderops.migrations.ledger import Action, Attempt, Entry, State, Subject
 from orderops.migrations.locks import Course, course, locks_of
 from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
@@ -31,7 +31,6 @@ from orderops.migrations.worker import Worker, locks_of_file
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg.sql import Composed
 
 
 @dataclass
@@ -51,23 +50,16 @@ class Carrier:
         """Apply a file, or undo by its other one; raises OrderopsError that says how far it came."""
         file = migration.forwards if action is Action.APPLY else migration.back
         script = checked(file)
-        beginning = ledger.beginning(
-            self.sessions.author,
-            version=migration.version,
-            description=migration.description,
-            action=action,
-            checksum=migration.checksum,
-            statements=len(script),
-            after=after,
-        )
-        entry = Entry(self.sessions.work, migration.version)
+        worker = Worker(self.sessions, self.way, self.watcher, file)
+        author = self.sessions.author
+        subject = Subject(author, migration.version, migration.description, action, migration.checksum, len(script))
         self.way.voice = Voice(file.name, self.watch, self.say)
-        work = _Work(self, Worker(self.sessions, self.way, self.watcher, file), script, entry, after)
-        brief = self._is_brief(file, script)
         try:
-            if not (brief and work.at_once(beginning)):
-                self.sessions.work.execute(beginning)
-                work.run()
+            if not (self._is_brief(file, script) and worker.at_once(ledger.whole(subject), locks_of_file(script))):
+                entry = ledger.begin(self.sessions.work, subject, after)
+                _Work(self, worker, script, entry, after).run()
+        except KeyboardInterrupt:
+            raise Interrupted([file.name]) from None
         finally:
             self.way.voice.now("")
         if leaves_settings(script):
@@ -96,15 +88,6 @@ class _Work:
         self._after = after
         self._before = carrier.way.patience.tries, carrier.way.patience.spent
 
-    def at_once(self, beginning: Composed) -> bool:
-        """In one way to the server and back; answers whether that was it."""
-        ending = self._entry.ending(State.DONE, tries=0, waited=timedelta(0))
-        try:
-            return self._worker.at_once(beginning, ending, locks_of_file(self._script))
-        except KeyboardInterrupt:
-            self._fail("interrupted")
-            raise Interrupted([self._worker.file.name]) from None
-
     def run(self) -> None:
         """To the end; raises OrderopsError, and writes into the ledger how it ended."""
         import psycopg
@@ -125,7 +108,7 @@ class _Work:
             raise
         except KeyboardInterrupt:
             self._fail("interrupted")
-            raise Interrupted([file.name]) from None
+            raise
 
     def _as_one(self) -> None:
         worker = self._worker
@@ -189,7 +172,7 @@ class _Work:
 
     def _end(self) -> None:
         tries, waited = self._waited()
-        self._entry.ended(self._entry.ending(State.DONE, tries=tries, waited=waited))
+        self._entry.ended(State.DONE, tries=tries, waited=waited)
 
     def _fail(self, note: str) -> None:
         """Say in the ledger that it failed; a connection that is lost says it by itself."""
@@ -197,7 +180,7 @@ class _Work:
 
         tries, waited = self._waited()
         with suppress(psycopg.Error):
-            self._entry.ended(self._entry.ending(State.FAILED, tries=tries, waited=waited, note=note))
+            self._entry.ended(State.FAILED, tries=tries, waited=waited, note=note)
 
     def _waited(self) -> tuple[int, timedelta]:
         patience = self._carrier.way.patience

@@ -194,47 +194,62 @@ def read(connection: Connection) -> dict[int, Standing]:
     return {version: Standing(attempts) for version, attempts in found.items()}
 
 
-def beginning(
-    author: Author,
-    *,
-    version: int,
-    description: str,
-    action: Action,
-    checksum: str,
-    statements: int,
-    after: Attempt | None = None,
-) -> Composed:
-    """The statements that write an attempt that runs, once; it goes on where a cut one ended.
+@dataclass(frozen=True)
+class Subject:
+    """What an attempt is about, and whose it is."""
+
+    author: Author
+    version: int
+    description: str
+    action: Action
+    checksum: str
+    statements: int
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The columns that are known before it begins."""
+        return {
+            "version": self.version,
+            "description": self.description,
+            "action": self.action.value,
+            "checksum": self.checksum,
+            "who": self.author.who,
+            "host": self.author.host,
+            "tool_version": __version__,
+            "statements": self.statements,
+        }
+
+
+def begin(connection: Connection, subject: Subject, after: Attempt | None) -> Entry:
+    """Write an attempt that runs, which goes on where a cut one ended.
 
     It need not be on disk before what comes later is: the log is written in order.
     """
     from psycopg import sql
 
-    done = list(after.done) if after else []
-    row = {
-        "version": version,
-        "description": description,
-        "action": action.value,
-        "state": State.RUNNING.value,
-        "checksum": checksum,
-        "who": author.who,
-        "host": author.host,
-        "tool_version": __version__,
-        "statements": statements,
-        "statements_done": len(done),
-        "begun": after.begun if after else None,
-        "done": done,
-        "batch_after": after.batch_after if after else None,
-        "rows_changed": after.rows_changed if after else None,
-    }
-    return sql.SQL(
-        "begin; set local synchronous_commit = off; insert into orderops.ledger ({}) select {} where not exists"
-        " (select from orderops.ledger where version = {} and state = 'running'); commit"
-    ).format(
-        sql.SQL(", ").join(map(sql.Identifier, row)),
-        sql.SQL(", ").join(map(sql.Literal, row.values())),
-        sql.Literal(version),
-    )
+    left = ("begun", "done", "batch_after", "rows_changed", "statements_done")
+    values = {**subject.values, "state": State.RUNNING.value}
+    values |= {column: getattr(after, column) for column in left} if after else {}
+    told = sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(_insert(values))
+    connection.execute(told)
+    return Entry(connection, subject.version)
+
+
+def whole(subject: Subject) -> Composed:
+    """The statement that writes, in the transaction of its effect, an attempt that nobody saw run."""
+    from psycopg import sql
+
+    values = {**subject.values, "state": State.DONE.value, "statements_done": subject.statements}
+    now = {"started": sql.SQL("now()"), "finished": sql.SQL("clock_timestamp()")}
+    return _insert({**values, **now})
+
+
+def _insert(values: Mapping[str, object]) -> Composed:
+    from psycopg import sql
+
+    columns = sql.SQL(", ").join(map(sql.Identifier, values))
+    told = [each if isinstance(each, sql.Composable) else sql.Literal(each) for each in values.values()]
+    return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
 
 
 def mark(
@@ -289,14 +304,10 @@ class Entry:
         """One batch more is done: its last key, and the rows that it changed."""
         self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
 
-    def ended(self, ending: Composed) -> None:
-        """How it ended, as `ending` says it."""
-        self._connection.execute(ending)
-
-    def ending(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> Composed:
-        """The statement that writes how it ended."""
+    def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
+        """How it ended."""
         counted = ", statements_done = statements" if state is State.DONE else ""
-        return self._update(
+        self._write(
             "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + counted,
             state.value,
             tries,
@@ -305,10 +316,7 @@ class Entry:
         )
 
     def _write(self, what: LiteralString, *values: object) -> None:
-        self._connection.execute(self._update(what, *values))
-
-    def _update(self, what: LiteralString, *values: object) -> Composed:
         from psycopg import sql
 
         where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
-        return sql.SQL(where).format(*map(sql.Literal, [*values, self._version]))
+        self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))

@@ -101,7 +101,7 @@ class Worker:
                 self.roll_back()
                 raise
 
-    def at_once(self, before: Composed, after: Composed, locks: Sequence[Lock]) -> bool:
+    def at_once(self, ending: Composed, locks: Sequence[Lock]) -> bool:
         """The whole file in one way to the server and back, if nobody is in its way; answers whether that was it.
 
         Whatever goes wrong is rolled back, and shows itself again when the file is carried out by statements.
@@ -110,8 +110,8 @@ class Worker:
 
         if self.way.eye.in_the_way(locks, older=self.lock_timeout):
             return False
-        begun = before.as_bytes(self.connection) + b"; begin; " + self.settings("set local") + b";\n"
-        ended = b"\n; " + after.as_bytes(self.connection) + b"; commit"
+        begun = b"begin; " + self.settings("set local") + b";\n"
+        ended = b"\n; " + ending.as_bytes(self.connection) + b"; commit"
         try:
             self.connection.execute(begun + self.file.text.encode() + ended)
         except psycopg.Error:
