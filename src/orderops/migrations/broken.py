@@ -38,13 +38,14 @@ def lost(error: Any) -> bool:
 
 
 def broken(file: File, statement: Statement | None, error: Any, stands: str) -> OrderopsError:
-    """The refusal for an error of the server in a statement, or none for its COMMIT; `stands` says what is done."""
+    """The refusal for an error of the server in a statement, or none for its end; `stands` says what is done."""
     diagnosis = error.diag
     said = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
     lines = [f"{_place(file, statement, diagnosis)}: {said}; {stands}"]
     if statement:
         lines.append(f"in: {statement.begins}")
     lines += [f"detail: {diagnosis.message_detail}"] if diagnosis.message_detail else []
+    lines += [f"query: {' '.join(diagnosis.internal_query.split())}"] if diagnosis.internal_query else []
     lines += [f"where: {each}" for each in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
     return OrderopsError("\n".join(lines), _hint(file, error, said))
@@ -71,7 +72,7 @@ def edited(file: File, number: int) -> OrderopsError:
 
 def _place(file: File, statement: Statement | None, diagnosis: Any) -> str:
     if statement is None:
-        return f"{file.name}, at its COMMIT"
+        return f"{file.name}, at its end"
     line, column = statement.line, statement.column
     row = ROW_OF_DATA.match(diagnosis.context or "")
     if statement.data is not None and row:
