@@ -40,6 +40,7 @@ DONE = {
     Action.KEEP: "kept",
     Action.NO_OP: "unchanged",
 }
+MIGRATED = {"apply": "migrated", "undo": "undone"}
 STATE_COLOURS = {
     "ok": "green",
     "healthy": "green",
@@ -66,6 +67,13 @@ def show_json(value: Any) -> None:
 def say(text: str = "") -> None:
     """A line beside the data."""
     err.print(escape(text))
+
+
+def say_folded(text: str) -> None:
+    """A longer line beside the data, folded at words where somebody reads along."""
+    fold = textwrap.TextWrapper(err.width, "", "    ", break_long_words=False, break_on_hyphens=False)
+    for line in fold.wrap(text) if err.is_terminal else [text]:
+        say(line)
 
 
 def tell(text: str) -> None:
@@ -242,7 +250,7 @@ def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
         out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
-        counts = Counter("migrated" if "migration" in step else DONE[step["action"]] for step in run["steps"])
+        counts = Counter(MIGRATED.get(step["action"]) or DONE[step["action"]] for step in run["steps"])
         done = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing done"
         out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
         if error := run.get("error"):
@@ -292,6 +300,13 @@ def short(duration: timedelta | float) -> str:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def precise(seconds: float) -> str:
+    """A duration of which the fractions matter: 12 ms, 4.2 s, 3 min 10 s."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else short(seconds)
 
 
 def show_unfinished(error: Unfinished) -> None:

@@ -31,6 +31,6 @@ def say_summary(findings: Sequence[Finding], migrations: int) -> None:
     told = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts)
     say(f"{migrations} migration{'' if migrations == 1 else 's'}: {told}")
     if not findings:
-        say("see it happen on a copy: orderops migrate rehearsal")
+        say("next: orderops migrate apply --dry-run")
     elif any(each.level is Level.ERROR for each in findings):
         say("where one has been seen to, a comment above the statement says so: -- squawk-ignore RULE")

@@ -85,8 +85,7 @@ class Progress:
     def finished(self, name: str, told: str) -> None:
         """Show that something other than a step is done."""
         self._finished += 1
-        self.watch(name, "")
-        self._console.print(f"[green]+ {escape(name)}[/] {escape(told)}")
+        self._console.print(Text.assemble((f"+ {name}", "green"), f" {told}"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))

@@ -176,7 +176,7 @@ def test_nothing_found_says_what_comes_next(orderops: Linting, tmp_path: Path) -
     assert (said.code, said.out) == (0, "")
     assert said.err.splitlines() == [
         "1 migration: 0 errors, 0 warnings",
-        "see it happen on a copy: orderops migrate rehearsal",
+        "next: orderops migrate apply --dry-run",
     ]
 
 

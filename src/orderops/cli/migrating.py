@@ -84,7 +84,6 @@ def carrier(
 ) -> Iterator[tuple[Carrier, Progress]]:
     """What carries migrations out: nobody else migrates this database meanwhile."""
     with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
-        progress.watch(at.name, "")
         sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
         limits = Limits()
         if at.site:
@@ -93,7 +92,7 @@ def carrier(
         eye = Eye(sessions.eye, sessions.own)
         way = Way(eye, Patience(budget), may_end=may_end)
         with Watcher(eye, sessions.work.info.backend_pid) as watcher:
-            yield Carrier(sessions, way, watcher, progress.watch, terminal.say, limits), progress
+            yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, limits), progress
 
 
 @contextmanager
@@ -123,7 +122,7 @@ def show_done(progress: Progress, run: Run | None, done: Iterator[Line], action:
     before = progress.elapsed
     for line in done:
         now = progress.elapsed
-        progress.finished(f"migration {line.name}", f"{word} in {now - before:.1f} s")
+        progress.finished(f"migration {line.name}", f"{word} in {terminal.precise(now - before)}")
         if run:
             run.record.note(migration=line.name, action=action)
         before = now
@@ -209,13 +208,15 @@ def _of(site: Site) -> Iterator[Target]:
 
 
 def _waiting(at: Target, progress: Progress) -> Waiting:
+    """Shows who migrates the database, once each, and that it is waited for."""
     said: list[str] = []
 
     def waiting(told: str, _: float) -> None:
-        if told not in said:
-            said.append(told)
-            terminal.say(f"{told}; waiting")
-        progress.watch(at.name, "waits for whoever migrates it")
+        if told and told not in said:
+            terminal.say_folded(f"{told}; waiting")
+        if told or any(said):
+            progress.watch(at.name, "waits for whoever migrates it" if told else "")
+        said.append(told)
 
     return waiting
 

@@ -25,18 +25,26 @@ class Blocker:
     """Whether its role is a superuser's or replicates."""
 
     @property
+    def brief(self) -> str:
+        """Who it is, in few words."""
+        return f"pid {self.pid}, {self._who}" if self.pid else "a prepared transaction"
+
+    @property
     def told(self) -> str:
         """Who it is and what it does, in a line; values of its statement are left out."""
         if not self.pid:
             return f"a prepared transaction (select * from pg_prepared_xacts) holds {self.mode} on {self.relation}"
-        who = " as ".join(filter(None, [self.application, self.user])) or self.backend
         since = f" for {self.age:.0f} s" if self.age is not None else ""
         what = f", {self.state}{since}" if self.state else since
         on = f", holds {self.mode} on {self.relation}" if self.relation else ""
-        query = f"; last statement: {masked(self.query)}" if self.query else ""
-        return f"pid {self.pid}, {who}{what}{on}{query}"
+        query = f"; last statement: {masked(self.query).rstrip(' ;')}" if self.query else ""
+        return f"pid {self.pid}, {self._who}{what}{on}{query}"
 
     @property
     def may_be_ended(self) -> bool:
         """Whether it is a client's session that we would ever end."""
         return bool(self.pid) and self.backend == "client backend" and not self.untouchable
+
+    @property
+    def _who(self) -> str:
+        return " as ".join(filter(None, [self.application, self.user])) or self.backend

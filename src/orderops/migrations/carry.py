@@ -61,7 +61,7 @@ class Carrier:
         except KeyboardInterrupt:
             raise Interrupted([file.name]) from None
         finally:
-            self.way.voice.now("")
+            self.way.voice.over()
         if leaves_settings(script):
             prepare(self.sessions.work)
 

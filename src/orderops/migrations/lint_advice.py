@@ -113,9 +113,7 @@ def _of_constraint(case: Case) -> tuple[str, str] | None:
             why = f"the index of the constraint is built while nobody reads or writes {table}, and there is no way"
             why += " to build it beside the traffic"
             command = with_only(case.statement, case.command.node)
-            return why, on_purpose(
-                case.told.rule, command, "in a quiet hour, measured first: orderops migrate rehearsal"
-            )
+            return why, on_purpose(case.told.rule, command, "in a quiet hour, and measured on a copy first")
         case "constraint-missing-not-valid", "AT_AddConstraint":
             why = f"every row of {table} is checked, and nobody reads or writes it meanwhile"
             return why, rewrites.alone(*rewrites.validated(case.relation, constraint))

@@ -38,7 +38,7 @@ SETTINGS = {
 LONGEST_NAME = 63
 
 Waiting = Callable[[str, float], None]
-"""Told what is waited for, and for how many seconds so far."""
+"""Told what is waited for, and for how many seconds so far; nothing when that is over."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def _take(connection: Connection, number: int, wait: timedelta, waiting: Waiting
     while True:
         told = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOCKS, number]).fetchone()
         if told and told[0]:
+            waiting("", 0.0)
             return
         found = holder(connection, number)
         waited = time.monotonic() - began

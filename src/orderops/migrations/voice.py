@@ -20,10 +20,18 @@ class Voice:
     """Told a name and what it waits for or how far it is; nothing when that is over."""
     say: Callable[[str], None] = lambda _: None
     _named: set[int] = field(default_factory=set)
+    _watched: bool = False
 
     def now(self, told: str) -> None:
         """How far it is."""
+        self._watched = True
         self.watch(self.name, told)
+
+    def over(self) -> None:
+        """Nothing is waited for any more."""
+        if self._watched:
+            self._watched = False
+            self.watch(self.name, "")
 
     def line(self, told: str) -> None:
         """A line that stays."""
@@ -31,8 +39,8 @@ class Voice:
 
     def waits_for(self, blocker: Blocker, seconds: float, what: str = "") -> None:
         """Who is in the way, for so many seconds already."""
-        told = f"{what + ', ' if what else ''}waits for {blocker.told}"
+        lead = f"{what}, waits for" if what else "waits for"
         if seconds >= SPOKEN and blocker.pid not in self._named:
             self._named.add(blocker.pid)
-            self.line(told)
-        self.now(told)
+            self.line(f"{lead} {blocker.told}")
+        self.now(f"{lead} {blocker.brief}")

@@ -167,7 +167,7 @@ class Way:
     def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
         """Pause after a lock that was not had in time."""
         blockers = seen or self.eye.in_the_way(locks)
-        self.voice.now(f"try {failed} had no lock{f': {blockers[0].told}' if blockers else ''}")
+        self.voice.now(f"try {failed} had no lock{f': {blockers[0].brief}' if blockers else ''}")
         self.check(blockers, what)
         self.patience.pause(failed)
 
