@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -20,6 +20,8 @@ class Left:
     lines: Sequence[str]
     seconds: float
     """From the start of the command to its end."""
+    killed: int = 0
+    """Runs before it that were still at work when they were ended."""
 
 
 def apply(dsn: str, folder: Path, *more: str) -> Victim:
@@ -34,11 +36,13 @@ def undisturbed(dsn: str, folder: Path) -> Left:
 
 def killed(dsn: str, folder: Path, moments: Sequence[float], then: Callable[[Victim], None] = Victim.kill) -> Left:
     """The same after runs that were killed, each so many seconds after its start, or ended by other means."""
+    at_work = 0
     for moment in moments:
         victim = apply(dsn, folder)
         victim.wait(moment)
+        at_work += victim.alive
         then(victim)
-    return _ended(dsn, folder)
+    return replace(_ended(dsn, folder), killed=at_work)
 
 
 def _ended(dsn: str, folder: Path) -> Left:
