@@ -1,0 +1,145 @@
+"""One broken or odd input: the files of a small folder, what is said of it, and what the database holds afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from orderops.migrations.files import NAME
+
+from command import Orderops, Said
+
+Files = Mapping[str, str | bytes | None]
+"""What a folder holds, by name; None for what is taken away. A U file that nobody names is made up."""
+
+HOLDS = """
+with ours as (
+    select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'orderops')
+), relations as (
+    select c.oid, c.relname, c.relkind, c.oid::regclass::text as name from pg_class c
+    where c.relnamespace in (select oid from ours) and c.relkind <> 'i'
+)
+select case relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end || ' ' || name || coalesce((
+    select ' (' || string_agg(
+        attname || ' ' || format_type(atttypid, atttypmod) || case when attnotnull then '!' else '' end,
+        ', ' order by attnum) || ')'
+    from pg_attribute where attrelid = relations.oid and attnum > 0 and not attisdropped and relkind <> 'S'
+), '')
+from relations
+union all select 'index ' || indexrelid::regclass || case when indisvalid then '' else ' invalid' end
+from pg_index join relations on relations.oid = indrelid
+union all select 'constraint ' || conname || case when convalidated then '' else ' not valid' end
+from pg_constraint where connamespace in (select oid from ours) and contype in ('c', 'f', 'u', 'x')
+union all select 'function ' || p.oid::regprocedure from pg_proc p where pronamespace in (select oid from ours)
+union all select 'type ' || t.oid::regtype from pg_type t where typnamespace in (select oid from ours) and typtype = 'e'
+union all select 'schema ' || nspname from ours where nspname <> 'public'
+order by 1
+"""
+LEDGER = """
+select format('V%s %s %s %s/%s', version, action, state, statements_done, statements), coalesce(note, '')
+from orderops.ledger order by id
+"""
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an operator has, and what must come of it."""
+
+    files: Files
+    error: str = ""
+    """The whole refusal, with `sql` for the folder; nothing where all is applied."""
+    hint: str = ""
+    code: int = 1
+    holds: tuple[str, ...] = ()
+    """What there is besides the ledger: each table with its columns (! for NOT NULL), index, constraint and so on."""
+    ledger: tuple[str, ...] | None = None
+    """Each attempt as `V1 apply done 1/1`; None where there is no ledger."""
+    first: Files = field(default_factory=dict)
+    """What was applied, or tried, before the files became as they are now."""
+    before: str = ""
+    """SQL that somebody else ran before all that."""
+    after: str = ""
+    """A query, and its only value as text, which is `answer`."""
+    answer: str = ""
+    words: tuple[str, ...] = ()
+    """More words for the command."""
+    says: tuple[str, ...] = ()
+    """What stands on the screen besides the refusal."""
+
+    @property
+    def touches_nothing(self) -> bool:
+        """Whether it may be tried where others are tried too."""
+        return not (self.first or self.before or self.holds) and self.ledger is None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, and a folder for the files."""
+
+    connection: psycopg.Connection
+    """A superuser's, that was there before."""
+    folder: Path
+    orderops: Orderops
+
+    def come_to_pass(self, given: Input) -> Said:
+        """Try an input, as an operator does."""
+        if given.before:
+            self.execute(given.before)
+        if given.first:
+            self.write(given.first)
+            self.orderops("migrate", "apply", "--yes", "--sql", str(self.folder))
+        self.write(given.files)
+        return self.orderops("migrate", "apply", "--yes", "--sql", str(self.folder), *given.words)
+
+    def write(self, files: Files) -> None:
+        """Make the folder hold this too."""
+        self.folder.mkdir(exist_ok=True)
+        backs = {f"U{name[1:]}": "select 1;\n" for name in files if name[0] == "V" and NAME.fullmatch(name)}
+        for name, text in {**backs, **files}.items():
+            path = self.folder / name
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def execute(self, query: str) -> list[tuple[str, ...]]:
+        """SQL by somebody else, and what it answers."""
+        cursor = self.connection.execute(query.replace("{database}", self.connection.info.dbname).encode())
+        return list(cursor.fetchall()) if cursor.description else []
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether anything of ours is there."""
+        return self.execute("select (to_regclass('orderops.ledger') is not null)::text") == [("true",)]
+
+
+def check(given: Input, place: Place) -> None:
+    """An input is answered as it must be, and what the database holds is what was said."""
+    said = place.come_to_pass(given)
+
+    told = said.err.replace(str(place.folder), "sql")
+    start = told.find("error: ")
+    refusal = told[start:] if start >= 0 else ""
+    assert refusal == as_shown(given.error, given.hint)
+    assert said.code == (given.code if given.error else 0)
+    assert [each for each in given.says if each not in told] == []
+    assert tuple(each for (each,) in place.execute(HOLDS)) == given.holds
+    assert place.has_ledger == (given.ledger is not None)
+    if given.ledger is not None:
+        attempts = place.execute(LEDGER)
+        assert tuple(each for each, _ in attempts) == given.ledger
+        if given.error and given.ledger[-1].split()[2] == "failed":
+            assert attempts[-1][1] == given.error.splitlines()[0]
+    if given.after:
+        assert place.execute(given.after) == [(given.answer,)]
+
+
+def as_shown(error: str, hint: str) -> str:
+    """A refusal as the terminal shows it."""
+    if not error:
+        return ""
+    lines = [("error: " if number == 0 else "       ") + line for number, line in enumerate(error.splitlines())]
+    return "\n".join([*lines, *(f" hint: {line}" for line in hint.splitlines())]) + "\n"
