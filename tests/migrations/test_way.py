@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import psycopg
 import pytest
 
-from command import Orderops
 from runs import Run, until
 
-pytest_plugins = ["postgres_fixtures"]
+pytest_plugins = ["postgres_fixtures", "run_fixtures"]
 WAITS_FOR_A_LOCK = """
 select count(*) from pg_locks l join pg_stat_activity a using (pid)
 where a.application_name = 'orderops migrate' and not l.granted and l.database =
@@ -21,9 +18,8 @@ DROP = "alter table orders drop column note;\n"
 
 
 @pytest.fixture
-def run(database: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("ORDEROPS_DSN", database)
-    run = Run(database, tmp_path / "sql", Orderops(capfd))
+def run(run: Run) -> Run:
+    """A table of orders, with rows."""
     run.execute("create table orders (id bigint primary key, total int)")
     run.execute("insert into orders select i, i from generate_series(1, 1000) i")
     return run
