@@ -1,100 +1,115 @@
-"""What a statement would take away that holds rows: looked at before an undo begins."""
+"""What an undo would take away that holds something: looked at before it begins, in the database as it is then.
+
+What a body of DO or a function does is not known here, nor what an UPDATE overwrites.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError
 from orderops.migrations.files import File
-from orderops.migrations.locks import enum_name
 from orderops.migrations.script import Statement, identifier
+from orderops.migrations.taking import Taken, Taking
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-IN_SCHEMA: LiteralString = """
-select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any(%s) and c.relkind in ('r', 'p')
-"""
+Undo = Sequence[tuple[File, Sequence[Statement]]]
+"""The files that an undo would run, in their order."""
+LOOKING = "set local row_security = off; set local lock_timeout = '2s'; set local statement_timeout = '60s'"
+"""Rows that a policy hides would be lost as well; and nobody waits behind a look."""
 
 
 @dataclass(frozen=True)
 class Loss:
     """Rows, or values of a column, that would be gone."""
 
-    file: str
-    line: int
-    schema: str
+    place: str
     table: str
-    column: str = ""
-
-    @property
-    def names(self) -> set[str]:
-        """What the operator may call the table."""
-        return {self.table, f"{self.schema or 'public'}.{self.table}"}
+    """As SQL spells it, with its schema where that is not on the search path."""
+    names: frozenset[str]
+    """What the operator may call it."""
+    what: str
 
     @property
     def told(self) -> str:
         """What would be gone."""
-        what = f"column {self.table}.{self.column}, which holds values" if self.column else f"the rows of {self.table}"
-        return f"{self.file}:{self.line} takes away {what}"
+        return f"{self.place} takes away {self.what}"
 
 
-def losses(connection: Connection, file: File, script: Sequence[Statement]) -> list[Loss]:
-    """What a file would take away that holds something right now."""
-    return [loss for statement in script for loss in _taken(connection, file, statement) if _holds(connection, loss)]
+def losses(connection: Connection, undo: Undo) -> list[Loss]:
+    """What an undo would take away that holds something right now; changes nothing."""
+    found: list[Loss] = []
+    with connection.transaction(force_rollback=True):
+        connection.execute("set transaction read only; " + LOOKING)
+        taking = Taking(connection)
+        for file, script in undo:
+            with connection.transaction(force_rollback=True):
+                _as_owner(connection, file)
+                found += [loss for statement in script for loss in _of(connection, taking, file, statement)]
+    return list(dict.fromkeys(found))
 
 
 def refuse(found: Sequence[Loss], accepted: Collection[str]) -> None:
     """Raise OrderopsError for what is lost and was not accepted."""
     open_ones = [loss for loss in found if not loss.names & set(accepted)]
     if open_ones:
-        tables = list(dict.fromkeys(loss.table for loss in open_ones))
-        said = " ".join(f"--accept-data-loss {table}" for table in [*accepted, *tables])
+        tables = dict.fromkeys([*accepted, *(loss.table for loss in open_ones)])
+        said = " ".join(f"--accept-data-loss {shlex.quote(table)}" for table in tables)
         raise OrderopsError(
             "\n".join([*(loss.told for loss in open_ones), "nothing was undone"]),
-            f"if that may go: orderops migrate undo {said}",
+            f"if that may go, the same command with: {said}",
         )
 
 
-def _taken(connection: Connection, file: File, statement: Statement) -> Iterator[Loss]:
-    tree = statement.tree
-    match statement.kind:
-        case "drop_stmt":
-            names = [[part.string.sval for part in each.list.items] for each in tree.objects]
-            dropped = enum_name(tree, "remove_type")
-            if dropped in ("OBJECT_TABLE", "OBJECT_MATVIEW"):
-                yield from (Loss(file.name, statement.line, "".join(each[:-1][-1:]), each[-1]) for each in names)
-            elif dropped == "OBJECT_SCHEMA":
-                schemas = [each.string.sval for each in tree.objects]
-                for schema, table in connection.execute(IN_SCHEMA, [schemas]):
-                    yield Loss(file.name, statement.line, schema, table)
-        case "alter_table_stmt":
-            for each in tree.cmds:
-                if enum_name(each.alter_table_cmd, "subtype") == "AT_DropColumn":
-                    yield _of(file, statement, tree.relation, each.alter_table_cmd.name)
-        case "truncate_stmt":
-            yield from (_of(file, statement, each.range_var) for each in tree.relations)
-        case "delete_stmt":
-            yield _of(file, statement, tree.relation)
+def _as_owner(connection: Connection, file: File) -> None:
+    """Look as the role that the file runs as: it may read what we may not, and its names may mean other tables."""
+    import psycopg
+
+    if file.head.owner:
+        try:
+            with connection.transaction():
+                connection.execute(f"set local role {file.head.owner}".encode())
+        except psycopg.Error:  # the file itself will meet it
+            return
 
 
-def _of(file: File, statement: Statement, relation: object, column: str = "") -> Loss:
-    schema, name = getattr(relation, "schemaname", ""), getattr(relation, "relname", "")
-    return Loss(file.name, statement.line, schema, name, column)
+def _of(connection: Connection, taking: Taking, file: File, statement: Statement) -> Iterator[Loss]:
+    for taken in taking.by(statement):
+        why = _held(connection, taken)
+        if why is not None:
+            yield _loss(connection, f"{file.name}:{statement.line}", taken, why)
 
 
-def _holds(connection: Connection, loss: Loss) -> bool:
-    table = identifier(loss.schema, loss.table)
-    there = connection.execute(
-        "select to_regclass(%s) is not null, exists (select from pg_attribute where attrelid = to_regclass(%s)"
-        " and attname = %s and not attisdropped)",
-        [table, table, loss.column],
+def _loss(connection: Connection, place: str, taken: Taken, why: str) -> Loss:
+    told = connection.execute(
+        "select c.oid::regclass::text, n.nspname, c.relname, pg_table_is_visible(c.oid)"
+        " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s",
+        [taken.table],
     ).fetchone()
-    if not there or not there[0] or (loss.column and not there[1]):
-        return False
-    held = f" where {identifier('', loss.column)} is not null" if loss.column else ""
-    told = connection.execute(f"select exists (select from {table}{held})".encode()).fetchone()
-    return bool(told and told[0])
+    assert told, "looked up in this transaction"
+    table, schema, name, visible = told
+    names = {table, f"{schema}.{name}", identifier(schema, name), *({name, identifier("", name)} if visible else ())}
+    column = taken.column and f"column {table}.{taken.column}, which holds values"
+    rows = f"the rows of {table}" if taken.all_rows else f"rows of {table}"
+    return Loss(place, table, frozenset(names), (column or rows) + why)
+
+
+def _held(connection: Connection, taken: Taken) -> str | None:
+    """None where nothing is lost; else what is to be said of it. What cannot be looked at counts as full."""
+    import psycopg
+
+    for query in taken.queries:
+        try:
+            with connection.transaction():
+                told = connection.execute(query.encode()).fetchone()
+            return "" if told and told[0] else None
+        except psycopg.Error as error:
+            if not error.sqlstate or error.sqlstate.startswith("57P"):
+                raise
+            why = f", unless it is empty, which cannot be seen: {error.diag.message_primary}"
+    return why
