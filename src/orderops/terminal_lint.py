@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from orderops.migrations.lint_finding import Finding, Level
+from orderops.migrations.lint.finding import Finding, Level
 from orderops.terminal import out, say
 
 COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}

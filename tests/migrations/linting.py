@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orderops.migrations.files import read_migrations
-from orderops.migrations.lint import lint
-from orderops.migrations.lint_finding import Finding
+from orderops.migrations.lint.finding import Finding
+from orderops.migrations.lint.run import lint
 
 BASE = """\
 CREATE TABLE users (id bigint PRIMARY KEY, name varchar(20), email text, legacy timestamp);

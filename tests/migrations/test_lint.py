@@ -11,7 +11,7 @@ import typer
 from orderops.cli.migrate_lint import lint as command
 from orderops.errors import OrderopsError, UsageError
 from orderops.migrations.files import read_migrations, sql_folder
-from orderops.migrations.lint import chosen, lint
+from orderops.migrations.lint.run import chosen, lint
 
 from command import Said
 from linting import ANYTHING, forwards, linted, places, write

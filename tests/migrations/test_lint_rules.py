@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from orderops.migrations.files import File
-from orderops.migrations.lint_catalog import ERRORS
-from orderops.migrations.lint_sql import NEXT_FILE
+from orderops.migrations.lint.catalog import ERRORS
+from orderops.migrations.lint.sql import NEXT_FILE
 from orderops.migrations.script import read_script
 
 from linting import ANYTHING, BASE, forwards, linted, places

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from orderops.migrations.lint_catalog import ERRORS, WARNINGS
-from orderops.migrations.lint_finding import Finding, Level
-from orderops.migrations.lint_sarif import sarif
+from orderops.migrations.lint.catalog import ERRORS, WARNINGS
+from orderops.migrations.lint.finding import Finding, Level
+from orderops.migrations.lint.sarif import sarif
 
 ONE = Finding(Path("sql/V002__für alle.sql"), 3, 7, "truncate", Level.ERROR, "it hurts", "-- squawk-ignore truncate")
 TWO = Finding(Path("sql/U002__x.sql"), 1, 1, "undo-empty", Level.WARNING, "it says nothing", "")

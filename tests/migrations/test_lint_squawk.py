@@ -10,10 +10,10 @@ import pytest
 from orderops.errors import OrderopsError
 from orderops.migrations.files import File, read_migrations
 from orderops.migrations.heads import Head
-from orderops.migrations.lint import lint
-from orderops.migrations.lint_history import History
-from orderops.migrations.lint_reading import Reading
-from orderops.migrations.lint_squawk import squawk, squawk_program
+from orderops.migrations.lint.history import History
+from orderops.migrations.lint.reading import Reading
+from orderops.migrations.lint.run import lint
+from orderops.migrations.lint.squawk import squawk, squawk_program
 from orderops.migrations.script import read_script
 
 from linting import write

@@ -36,9 +36,9 @@ def lint(
     from orderops import terminal, terminal_lint
     from orderops.errors import Differences, UsageError
     from orderops.migrations.files import read_migrations, sql_folder
-    from orderops.migrations.lint import chosen, errors
-    from orderops.migrations.lint import lint as findings_of
-    from orderops.migrations.lint_sarif import sarif
+    from orderops.migrations.lint.run import chosen, errors
+    from orderops.migrations.lint.run import lint as findings_of
+    from orderops.migrations.lint.sarif import sarif
 
     if as_json and as_sarif:
         raise UsageError("--json and --sarif are two documents", "ask for one of them")

@@ -1,0 +1,147 @@
+"""What a file does as a whole: what stands in one transaction, and whether it has to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from orderops.errors import UsageError
+from orderops.migrations.batches import check_batch
+from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.finding import Finding
+from orderops.migrations.lint.reading import Reading, Spot
+from orderops.migrations.lint.sql import closed, dotted, files, lines, plain, table_of, walk
+from orderops.migrations.locks import locks_of, runs_alone
+from orderops.migrations.script import Statement
+
+SOURCES = ("range_var", "range_function")
+"""Where an INSERT … SELECT has many rows from."""
+BY_HAND = ("truncate_stmt", "lock_stmt", "cluster_stmt")
+"""Statements whose locks have rules of their own."""
+CHANGES = ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt")
+
+
+def file_rules(reading: Reading) -> Iterator[Finding]:
+    """What a file does as a whole."""
+    if reading.head.batch:
+        yield from _batch(reading)
+    elif reading.in_transaction:
+        yield from _mixed(reading)
+        yield from _piled_up(reading)
+    else:
+        yield from _needless(reading)
+
+
+def strong_locks(reading: Reading, statement: Statement) -> dict[str, str]:
+    """The tables that are not new here and that a statement keeps others out of, with what it keeps out."""
+    found: dict[str, str] = {}
+    for lock in locks_of(statement):
+        name = dotted([lock.schema, lock.name])
+        table = reading.history.indexes.get(name, name)
+        if lock.mode.stops and not reading.is_new(table, statement):
+            found[table] = lock.mode.stops
+    return found
+
+
+def _batch(reading: Reading) -> Iterator[Finding]:
+    try:
+        check_batch(reading.file, reading.statements)
+    except UsageError as error:
+        at = reading.statements[0] if reading.statements else Spot()
+        why = error.message.partition(": ")[2] or error.message
+        yield reading.finding("batch-impossible", at, why, _batch_alone(reading) or f"-- {error.hint}")
+        return
+    statement, key = reading.statements[0], reading.head.batch.key if reading.head.batch else ""
+    set_columns = [each.res_target.name for each in getattr(statement.tree, "target_list", ())]
+    if key.strip('"') in set_columns:
+        why = f"the pieces go along {key}, and the statement changes it: rows would be passed twice or never"
+        yield reading.finding(
+            "batch-impossible", statement, why, f"-- batch by a column that stays as it is, not by {key}"
+        )
+
+
+def _batch_alone(reading: Reading) -> str:
+    """The rest in one file and each UPDATE and DELETE in one of its own, where that can be told."""
+    alone = [each for each in reading.statements if each.kind in ("update_stmt", "delete_stmt") and _can_be_cut(each)]
+    if not alone or any(each.kind in CHANGES and each not in alone for each in reading.statements):
+        return ""
+    rest = [closed(each.text) for each in reading.statements if each not in alone]
+    cut = [rewrites.in_pieces(reading.history, each.tree.relation, each.text) for each in alone]
+    return files(*([lines(*rest)] if rest else []), *cut)
+
+
+def _mixed(reading: Reading) -> Iterator[Finding]:
+    """Rows that are changed while a lock on some table is held."""
+    schema = [each for each in reading.statements if each.kind not in BY_HAND]
+    locked = [(each, *found) for each in schema for found in strong_locks(reading, each).items()]
+    if not locked:
+        return
+    by, table, stops = locked[0]
+    for statement in reading.statements:
+        changed = _changed(statement)
+        if changed is None or reading.is_new(plain(changed), statement):
+            continue
+        held = f"{' '.join(by.text.split()[:3])} (line {by.line}) keeps out {stops} of {table}"
+        why = f"{held}, and while {table_of(changed)} is changed in the same transaction that goes on"
+        yield reading.finding("schema-and-data-mixed", statement, why, _apart(reading, statement, changed))
+
+
+def _apart(reading: Reading, statement: Statement, changed: Any) -> str:
+    rest = lines(*rewrites.others([each for each in reading.statements if _changed(each) is None]))
+    if not _can_be_cut(statement):
+        return files(rest, lines("-- the rows, in a file of their own:", closed(statement.text)))
+    return files(rest, rewrites.in_pieces(reading.history, changed, statement.text))
+
+
+def _can_be_cut(statement: Statement) -> bool:
+    tree = statement.tree
+    if statement.kind not in ("update_stmt", "delete_stmt") or tree.HasField("with_clause"):
+        return False
+    return not tree.HasField("returning_clause")
+
+
+def _changed(statement: Statement) -> Any:
+    """The table of which many rows may be changed; None where it is a handful, or none."""
+    if statement.kind not in CHANGES:
+        return None
+    if statement.kind == "insert_stmt" and not any(field in SOURCES for field, _ in walk(statement.tree.select_stmt)):
+        return None
+    return statement.tree.relation
+
+
+def _piled_up(reading: Reading) -> Iterator[Finding]:
+    held: dict[str, str] = {}
+    for statement in reading.statements:
+        if reading.back and statement.kind == "drop_stmt":
+            continue  # a way back drops what its way forwards made
+        locked = strong_locks(reading, statement)
+        more = [table for table in locked if table not in held]
+        if held and more:
+            first, stops = next(iter(held.items()))
+            why = f"while this waits for {more[0]}, {stops} of {first} stay kept out"
+            yield reading.finding("locks-pile-up", statement, why, rewrites.same_alone(reading))
+            return
+        held |= locked
+        if statement.kind == "rename_stmt" and statement.tree.HasField("relation") and locked:
+            held[dotted([statement.tree.relation.schemaname, statement.tree.newname])] = next(iter(locked.values()))
+
+
+def _needless(reading: Reading) -> Iterator[Finding]:
+    if not reading.statements or any(map(runs_alone, reading.statements)):
+        return
+    if any(each.kind == "AT_ValidateConstraint" for each in reading.commands):
+        return
+    if any(each.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for each in reading.statements):
+        return
+    tables = {table for each in reading.statements for table in strong_locks(reading, each)}
+    changes = [each for each in reading.statements if _changed(each) is not None]
+    if len(tables) > 1 or len(changes) > 1 or (tables and changes):
+        return
+    why = "no statement here needs to be by itself, and a failure in the middle leaves half of the file done"
+    rest = rewrites.others(reading.statements)
+    yield reading.finding("needless-no-transaction", Spot(_directive(reading)), why, lines(*rest))
+
+
+def _directive(reading: Reading) -> int:
+    texts = reading.file.text.split("\n")
+    return next((number for number, line in enumerate(texts, 1) if "no-transaction" in line), 1)
