@@ -74,6 +74,34 @@ class Input:
         """Whether it may be tried where others are tried too."""
         return not (self.first or self.before or self.holds) and self.ledger is None
 
+    @property
+    def outcome(self) -> Outcome:
+        """What must come of it."""
+        failed = bool(self.error and self.ledger and self.ledger[-1].split()[2] == "failed")
+        return Outcome(
+            as_shown(self.error, self.hint),
+            self.code if self.error else 0,
+            self.says,
+            self.holds,
+            self.ledger,
+            self.error.splitlines()[0] if failed else "",
+            self.answer,
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an operator sees, and what the database holds."""
+
+    refusal: str
+    code: int
+    said: tuple[str, ...]
+    holds: tuple[str, ...]
+    ledger: tuple[str, ...] | None
+    note: str
+    """What the ledger says of the last attempt."""
+    answer: str
+
 
 @dataclass(frozen=True)
 class Place:
@@ -84,15 +112,31 @@ class Place:
     folder: Path
     orderops: Orderops
 
-    def come_to_pass(self, given: Input) -> Said:
-        """Try an input, as an operator does."""
+    def outcome(self, given: Input) -> Outcome:
+        """Try an input, as an operator does, and look."""
         if given.before:
             self.execute(given.before)
         if given.first:
             self.write(given.first)
-            self.orderops("migrate", "apply", "--yes", "--sql", str(self.folder))
+            self.apply()
         self.write(given.files)
-        return self.orderops("migrate", "apply", "--yes", "--sql", str(self.folder), *given.words)
+        said = self.apply(*given.words)
+        told = said.err.replace(str(self.folder), "sql").replace(self.connection.info.dbname, "DATABASE")
+        refusal = told.find("error: ")
+        ledger = self.execute(LEDGER) if self.has_ledger else None
+        return Outcome(
+            told[refusal:] if refusal >= 0 else "",
+            said.code,
+            tuple(each for each in given.says if each in told),
+            tuple(each for (each,) in self.execute(HOLDS)),
+            tuple(each for each, _ in ledger) if ledger is not None else None,
+            ledger[-1][1].replace(self.connection.info.dbname, "DATABASE") if ledger else "",
+            self.execute(given.after)[0][0] if given.after else "",
+        )
+
+    def apply(self, *words: str) -> Said:
+        """The command."""
+        return self.orderops("migrate", "apply", "--yes", "--sql", str(self.folder), *words)
 
     def write(self, files: Files) -> None:
         """Make the folder hold this too."""
@@ -103,38 +147,20 @@ class Place:
             if text is None:
                 path.unlink(missing_ok=True)
             else:
-                path.write_bytes(text.encode() if isinstance(text, str) else text)
+                path.write_bytes(self._named(text).encode() if isinstance(text, str) else text)
 
     def execute(self, query: str) -> list[tuple[str, ...]]:
         """SQL by somebody else, and what it answers."""
-        cursor = self.connection.execute(query.replace("{database}", self.connection.info.dbname).encode())
+        cursor = self.connection.execute(self._named(query).encode())
         return list(cursor.fetchall()) if cursor.description else []
+
+    def _named(self, text: str) -> str:
+        return text.replace("DATABASE", self.connection.info.dbname)
 
     @property
     def has_ledger(self) -> bool:
         """Whether anything of ours is there."""
         return self.execute("select (to_regclass('orderops.ledger') is not null)::text") == [("true",)]
-
-
-def check(given: Input, place: Place) -> None:
-    """An input is answered as it must be, and what the database holds is what was said."""
-    said = place.come_to_pass(given)
-
-    told = said.err.replace(str(place.folder), "sql")
-    start = told.find("error: ")
-    refusal = told[start:] if start >= 0 else ""
-    assert refusal == as_shown(given.error, given.hint)
-    assert said.code == (given.code if given.error else 0)
-    assert [each for each in given.says if each not in told] == []
-    assert tuple(each for (each,) in place.execute(HOLDS)) == given.holds
-    assert place.has_ledger == (given.ledger is not None)
-    if given.ledger is not None:
-        attempts = place.execute(LEDGER)
-        assert tuple(each for each, _ in attempts) == given.ledger
-        if given.error and given.ledger[-1].split()[2] == "failed":
-            assert attempts[-1][1] == given.error.splitlines()[0]
-    if given.after:
-        assert place.execute(given.after) == [(given.answer,)]
 
 
 def as_shown(error: str, hint: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from inputs import HOLDS, Input, Place, check
+from inputs import HOLDS, Input, Place
 
 from orderops.local.postgres import PostgresServer
 from orderops.migrations.files import FORM
@@ -335,39 +335,27 @@ def place(
 
 @pytest.mark.parametrize("given", REFUSED.values(), ids=REFUSED)
 def test_a_folder_that_cannot_be_applied_is_refused_before_anything_is_touched(given: Input, place: Place) -> None:
-    assert given.error and given.touches_nothing
+    assert given.touches_nothing
 
-    check(given, place)
+    assert place.outcome(given) == given.outcome
 
 
 def test_a_folder_named_like_a_migration_is_refused(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").mkdir()
+    why, hint = "sql/V002__b.sql cannot be read: is a directory", "a migration is a file of plain SQL"
+    given = Input({"U002__b.sql": "select 1;"}, why, hint, code=2)
 
-    check(
-        Input(
-            {"U002__b.sql": "select 1;"},
-            "sql/V002__b.sql cannot be read: is a directory",
-            "a migration is a file of plain SQL",
-            code=2,
-        ),
-        place,
-    )
+    assert place.outcome(given) == given.outcome
 
 
 def test_a_link_to_nowhere_is_refused(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").symlink_to("elsewhere.sql")
+    why, hint = "sql/V002__b.sql cannot be read: no such file or directory", "a migration is a file of plain SQL"
+    given = Input({"U002__b.sql": "select 1;"}, why, hint, code=2)
 
-    check(
-        Input(
-            {"U002__b.sql": "select 1;"},
-            "sql/V002__b.sql cannot be read: no such file or directory",
-            "a migration is a file of plain SQL",
-            code=2,
-        ),
-        place,
-    )
+    assert place.outcome(given) == given.outcome
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -375,7 +363,7 @@ def test_a_file_that_may_not_be_read_is_refused(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / A).chmod(0)
 
-    said = place.orderops("migrate", "apply", "--yes", "--sql", str(place.folder))
+    said = place.apply()
 
     assert said.code == 2
     assert f"error: {place.folder}/V001__a.sql cannot be read: permission denied\n" in said.err
