@@ -13,7 +13,6 @@ from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environment
 commands = typer.Typer(
     no_args_is_help=True, help="The database's schema: what is applied, what is pending, and the way there."
 )
-commands.command()(lint)
 
 BUDGET = timedelta(minutes=10)
 
@@ -76,6 +75,9 @@ def new(
     for path in new_pair(sql_folder(sql), description):
         terminal.tell(str(path))
     terminal.say("next: write both, then orderops migrate lint")
+
+
+commands.command()(lint)
 
 
 @commands.command()
