@@ -71,7 +71,7 @@ def undo_plan(
     """What undo would take back, newest first; raises where it would refuse, or where rows would be lost."""
     wanted = to_undo(picture.lines, to=to)
     files = [line.migration.back for line in wanted if line.migration]
-    refuse([loss for file in files for loss in losses(connection, file, checked(file))], accepted)
+    refuse(losses(connection, [(file, checked(file)) for file in files]), accepted)
     return wanted
 
 
