@@ -12,7 +12,7 @@ from rich.markup import escape
 from orderops.migrations.ledger import Attempt, Standing, State
 from orderops.migrations.locks import Lock
 from orderops.migrations.script import Statement
-from orderops.migrations.standing import Stand
+from orderops.migrations.standing import Line, Stand
 from orderops.migrations.work import Picture, Repair
 from orderops.terminal import out, say, short, tell
 
@@ -28,6 +28,24 @@ COLOURS = {
 }
 ENDS = {State.DONE: "green", State.RUNNING: "cyan", State.FAILED: "red"}
 WIDEST = 34
+ATTEMPT = (
+    "action",
+    "outcome",
+    "who",
+    "host",
+    "tool_version",
+    "started",
+    "finished",
+    "duration_seconds",
+    "lock_tries",
+    "lock_waited_seconds",
+    "statements",
+    "statements_done",
+    "rows_changed",
+    "applied_checksum",
+    "note",
+)
+"""What machines are told of an attempt; of none, each is null."""
 
 
 def show_picture(picture: Picture, words: str) -> None:
@@ -60,7 +78,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
                 "file": line.migration.name if line.migration else None,
                 "next": line.next or None,
                 "checksum": line.migration.checksum if line.migration else None,
-                **_attempt(line.applied or line.latest),
+                **_attempt(_shown(line)),
             }
             for line in picture.lines
         ],
@@ -131,9 +149,15 @@ def _next(picture: Picture, counts: Counter[Stand]) -> str:
     return "apply" if counts[Stand.PENDING] or counts[Stand.PARTLY] else ""
 
 
+def _shown(line: Line) -> Attempt | None:
+    """The attempt that says how it stands: what was left half-way, else what applied it, else the last."""
+    partial = line.standing.partial if line.standing else None
+    return partial or line.applied or line.latest
+
+
 def _attempt(attempt: Attempt | None) -> dict[str, Any]:
     if attempt is None:
-        return {}
+        return dict.fromkeys(ATTEMPT)
     return {
         "action": attempt.action,
         "outcome": attempt.state,

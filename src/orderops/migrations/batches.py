@@ -69,6 +69,11 @@ def check_batch(file: File, script: Sequence[Statement]) -> Piecewise:
         raise UsageError(f"{place}: batch cannot cut a statement that begins with WITH", "write it as a subquery")
     if tree.HasField("returning_clause"):
         raise UsageError(f"{place}: RETURNING gives rows to nobody here", "take it out")
+    if batch.name in [each.res_target.name for each in getattr(tree, "target_list", ())]:
+        raise UsageError(
+            f"{place}: it changes {batch.key}, by which its rows are passed: some would be done twice",
+            "batch by another column that is NOT NULL and UNIQUE",
+        )
     relation = tree.relation
     alias = identifier("", relation.alias.aliasname if relation.HasField("alias") else relation.relname)
     before, condition = _cut(statement.text)
@@ -178,6 +183,8 @@ class Rate:
     """How far, how fast, how much longer."""
 
     total: int
+    before: int = 0
+    """Rows that an earlier run did."""
     passed: int = 0
     began: float = 0.0
 
@@ -185,8 +192,9 @@ class Rate:
         """Progress as an operator reads it."""
         seconds = max(1e-3, time.monotonic() - self.began)
         rate = self.passed / seconds
-        share = f"{min(99, 100 * self.passed // self.total)} % of about {self.total:,} rows, " if self.total else ""
-        left = max(0, self.total - self.passed) / rate if rate and self.total else None
+        done = self.before + self.passed
+        share = f"{min(99, 100 * done // self.total)} % of about {self.total:,} rows, " if self.total else ""
+        left = max(0, self.total - done) / rate if rate and self.total else None
         remaining = f", about {_minutes(left)} left" if left is not None else ""
         return f"{share}{changed:,} changed, {rate:,.0f} rows/s{remaining}"
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
+from orderops.migrations.ledger_first import AS_IN_FIRST_FORM, FIRST_FORM, FROM_FIRST_FORM
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -45,37 +46,39 @@ create table if not exists orderops.ledger (
     rows_changed    bigint,
     note            text
 );
-comment on table orderops.ledger is 'what was done to this database, an attempt a row; the latest of a version counts';
+comment on table orderops.ledger is 'what was done to this database, an attempt a row; see orderops.migrations';
 comment on column orderops.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
 comment on column orderops.ledger.lock_tries is 'how often a lock was asked for and not had in time';
 comment on column orderops.ledger.lock_waited is 'time spent until the way was free';
-comment on column orderops.ledger.begun is 'digest of a statement that runs in no transaction and was begun';
+comment on column orderops.ledger.begun is 'digest of a statement that runs in no one transaction and was begun';
 comment on column orderops.ledger.done is 'digests of the statements that are done';
 comment on column orderops.ledger.batch_after is 'the key up to which a file that runs in batches is done';
 create index if not exists ledger_by_version on orderops.ledger (version, id);
 create or replace view orderops.migrations as
 select distinct on (version) version, description,
-    case when state = 'done' and action in ('apply', 'baseline') then 'applied'
-         when state = 'done' then 'pending'
-         else action || ' ' || state end as state,
+    case when state <> 'done' and (done <> '{}' or begun is not null or batch_after is not null)
+             then case action when 'undo' then 'partly undone' else 'partly applied' end
+         when (select action from orderops.ledger d where d.version = l.version and state = 'done'
+               order by id desc limit 1) in ('apply', 'baseline') then 'applied'
+         else 'pending' end as state,
     finished, duration, who, host, checksum
-from orderops.ledger order by version, id desc;
-comment on view orderops.migrations is 'how each migration stands, by its latest attempt';
-"""
-FIRST_FORM: LiteralString = """
-alter table orderops.ledger rename to ledger_of_0_1;
-alter table orderops.ledger_of_0_1 rename constraint ledger_pkey to ledger_of_0_1_pkey;
-"""
-FROM_FIRST_FORM: LiteralString = """
-insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version, started, finished)
-select version, description, 'apply', 'done', checksum, applied_by, '', '0.1', applied_at, applied_at
-from orderops.ledger_of_0_1 order by version;
-drop table orderops.ledger_of_0_1;
+from orderops.ledger l where version > 0 order by version, id desc;
+comment on view orderops.migrations is 'how each migration stands, and the latest attempt at it';
 """
 COLUMNS: LiteralString = """
 id, version, description, action, state, checksum, who, host, tool_version, started, finished, lock_tries,
 lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note
 """
+INTERRUPTED = "interrupted"
+"""The note of an attempt that Ctrl+C ended: its statement may have been done nevertheless."""
+
+
+class Form(StrEnum):
+    """Which ledger a database has."""
+
+    NONE = "none"
+    FIRST = "of version 0.1"
+    CURRENT = "of today"
 
 
 class Action(StrEnum):
@@ -158,40 +161,45 @@ class Standing:
         """The attempt that was left half-way."""
         return self.latest if self.latest.partial else None
 
-
-def there(connection: Connection) -> bool:
-    """Whether the database has a ledger."""
-    told = connection.execute("select to_regclass('orderops.ledger')").fetchone()
-    return bool(told and told[0])
+    @property
+    def stands(self) -> bool:
+        """Whether it is in the database, wholly or in part: what is pending and has no file is nobody's concern."""
+        return bool(self.applied or self.partial)
 
 
 def make(connection: Connection) -> None:
     """Make the ledger where there is none, and bring the one of version 0.1 into today's form."""
-    told = connection.execute(
-        "select count(*) filter (where attname = 'applied_at'), count(*) filter (where attname = 'note')"
-        " from pg_attribute where attrelid = to_regclass('orderops.ledger')"
-    ).fetchone()
-    first, current = told or (0, 0)
-    if current:
+    form = _form(connection)
+    if form is Form.CURRENT:
         return
     with connection.transaction():
-        if first:
+        if form is Form.FIRST:
             connection.execute(FIRST_FORM)
         connection.execute(SCHEMA)
-        if first:
+        if form is Form.FIRST:
             connection.execute(FROM_FIRST_FORM)
 
 
 def read(connection: Connection) -> dict[int, Standing]:
-    """Every version that the ledger knows; nothing where there is none."""
-    if not there(connection):
+    """Every version that the ledger knows; nothing where there is none. Changes nothing."""
+    form = _form(connection)
+    if form is Form.NONE:
         return {}
-    make(connection)
+    columns = AS_IN_FIRST_FORM if form is Form.FIRST else COLUMNS
     found: dict[int, list[Attempt]] = {}
-    for row in connection.execute("select " + COLUMNS + " from orderops.ledger order by id"):
+    for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
         attempt = Attempt(*row)
         found.setdefault(attempt.version, []).append(attempt)
     return {version: Standing(attempts) for version, attempts in found.items()}
+
+
+def _form(connection: Connection) -> Form:
+    told = connection.execute(
+        "select count(*) filter (where attname = 'note'), count(*) filter (where attname = 'applied_at')"
+        " from pg_attribute where attrelid = to_regclass('orderops.ledger')"
+    ).fetchone()
+    current, first = told or (0, 0)
+    return Form.CURRENT if current else Form.FIRST if first else Form.NONE
 
 
 @dataclass(frozen=True)
@@ -305,10 +313,14 @@ class Entry:
         self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
 
     def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
-        """How it ended."""
-        counted = ", statements_done = statements" if state is State.DONE else ""
+        """How it ended; of a statement that the server refused nothing is left to be gone on with."""
+        more = ""
+        if state is State.DONE:
+            more = ", statements_done = statements"
+        elif note != INTERRUPTED:
+            more = ", begun = case when batch_after is null then null else begun end"
         self._write(
-            "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + counted,
+            "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + more,
             state.value,
             tries,
             waited,

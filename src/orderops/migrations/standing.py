@@ -69,7 +69,7 @@ def lines(migrations: Sequence[Migration], standings: Mapping[int, Standing], *,
     newest = highest(standings)
     return [
         _line(version, files.get(version), standings.get(version), newest, held)
-        for version in sorted({*files, *(version for version, each in standings.items() if _stands(each))})
+        for version in sorted({*files, *(version for version, each in standings.items() if version and each.stands)})
     ]
 
 
@@ -99,7 +99,9 @@ def to_undo(found: Sequence[Line], *, to: int | None = None) -> list[Line]:
     wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
     for line in found:
         if line.stand is Stand.PARTLY:
-            raise OrderopsError(f"{line.name} is half applied", "let it end first: orderops migrate apply")
+            raise _half_applied(line)
+        if line.stand is Stand.PARTLY_UNDONE and line not in wanted:
+            raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
     for line in wanted:
         if line.migration is None:
             raise _missing(line)
@@ -135,11 +137,6 @@ def _stand(version: int, migration: Migration | None, standing: Standing | None,
     return Stand.OUT_OF_ORDER if version < newest else Stand.PENDING
 
 
-def _stands(standing: Standing) -> bool:
-    """Whether it is in the database, wholly or in part: what is pending and has no file is nobody's concern."""
-    return bool(standing.applied or standing.partial)
-
-
 def _check_target(found: Sequence[Line], to: int | None) -> None:
     files = [line for line in found if line.migration]
     if to is not None and not any(line.version == to for line in files):
@@ -153,7 +150,7 @@ def _check_fits(line: Line) -> None:
         case Stand.MISSING:
             raise _missing(line)
         case Stand.PARTLY if line.migration is None:
-            raise _missing(line)
+            raise _half_applied(line)
         case Stand.PARTLY_UNDONE:
             raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
 
@@ -180,11 +177,28 @@ def _changed(line: Line) -> OrderopsError:
 
 
 def _missing(line: Line) -> OrderopsError:
+    way = "orderops migrate repair"
+    if line.stand is Stand.PARTLY_UNDONE:
+        way += f" --version {line.version} --as pending"
     return OrderopsError(
         f"V{line.version:03} '{line.description}' was applied and has no file here",
-        f"bring it back: git log --oneline -- 'sql/V*{line.version}__*.sql'\n"
-        "or give up its file: orderops migrate repair",
+        f"{_bring_back(line)}\nor give up its file: {way}",
     )
+
+
+def _half_applied(line: Line) -> OrderopsError:
+    if line.migration:
+        return OrderopsError(f"{line.name} is half applied", "let it end first: orderops migrate apply")
+    return OrderopsError(
+        f"V{line.version:03} '{line.description}' is half applied and has no file here",
+        f"{_bring_back(line)}\n"
+        "or say how it stands in truth, pending or applied: "
+        f"orderops migrate repair --version {line.version} --as pending",
+    )
+
+
+def _bring_back(line: Line) -> str:
+    return f"bring it back: git log --oneline -- 'sql/V*{line.version}__*.sql'"
 
 
 def _listed(found: Sequence[Line]) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError, UsageError
 from orderops.migrations import ledger
+from orderops.migrations.broken import edited
 from orderops.migrations.carry import Carrier
 from orderops.migrations.checks import checked, checked_forwards
-from orderops.migrations.files import Migration
+from orderops.migrations.files import File, Migration
 from orderops.migrations.foreign import Foreign, foreign_ledgers, match
 from orderops.migrations.ledger import Action
 from orderops.migrations.losses import losses, refuse
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 KNOWN_TOOLS = ("flyway", "dbmate", "yoyo", "golang-migrate")
+AUTO = "auto"
+NOTHING_YET = (0, "nothing yet", "")
+"""What a baseline marks that marks no migration: version 0 stands for a database without any."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def plan(picture: Picture, *, to: int | None = None, out_of_order: bool = False)
         assert line.migration, "what is pending has a file"
         checked_forwards(line.migration.forwards)
         checked(line.migration.back)
+        _check_way(line, line.migration.forwards, Action.APPLY)
     return wanted
 
 
@@ -71,6 +76,8 @@ def undo_plan(
     """What undo would take back, newest first; raises where it would refuse, or where rows would be lost."""
     wanted = to_undo(picture.lines, to=to)
     files = [line.migration.back for line in wanted if line.migration]
+    for line, file in zip(wanted, files, strict=True):
+        _check_way(line, file, Action.UNDO)
     refuse(losses(connection, [(file, checked(file)) for file in files]), accepted)
     return wanted
 
@@ -97,31 +104,33 @@ def to_baseline(
     connection: Connection, migrations: Sequence[Migration], *, version: int | None, tool: str | None
 ) -> Baseline:
     """What a baseline would mark: all up to a version, or what another tool says; raises where that does not fit."""
-    if standing := ledger.read(connection):
-        raise OrderopsError(
-            f"the ledger knows {len(standing)} versions already",
-            "how they stand: orderops migrate info; to mend one: orderops migrate repair --version N --as applied",
-        )
+    _refuse_known(connection)
     if tool is not None:
-        return _from_tool(connection, migrations, tool)
+        return _from_tool(connection, migrations, tool.lower())
     if version and not any(each.version == version for each in migrations):
         raise UsageError(f"no migration has version {version}", "how the files are numbered: orderops migrate info")
     return Baseline([each for each in migrations if each.version <= (version or 0)], f"baseline at {version}")
 
 
 def baseline(sessions: Sessions, wanted: Baseline) -> None:
-    """Mark them, and run none."""
+    """Mark them, and run none; that nothing is there yet is written down as well."""
     ledger.make(sessions.work)
+    _refuse_known(sessions.work)
     marked = [(each.version, each.description, each.checksum) for each in wanted.migrations]
-    ledger.mark(sessions.work, sessions.author, marked, action=Action.BASELINE, note=wanted.note)
+    ledger.mark(sessions.work, sessions.author, marked or [NOTHING_YET], action=Action.BASELINE, note=wanted.note)
+
+
+def _refuse_known(connection: Connection) -> None:
+    known = [version for version, each in ledger.read(connection).items() if version and each.stands]
+    if known:
+        raise OrderopsError(
+            f"the ledger knows {len(known)} {'versions' if len(known) > 1 else 'version'} already",
+            "how they stand: orderops migrate info; to mend one: orderops migrate repair --version N --as applied",
+        )
 
 
 def _from_tool(connection: Connection, migrations: Sequence[Migration], tool: str) -> Baseline:
-    found = {each.tool: each for each in foreign_ledgers(connection)}
-    foreign = next(iter(found.values()), None) if tool == "auto" else found.get(tool.lower())
-    if foreign is None:
-        there = f"there is one of {', '.join(found)}" if found else "there is none of a tool that is known here"
-        raise OrderopsError(f"this database has no ledger of {'another tool' if tool == 'auto' else tool}", there)
+    foreign = _the_ledger(foreign_ledgers(connection), tool)
     if foreign.failed:
         first = foreign.failed[0]
         raise OrderopsError(
@@ -140,6 +149,28 @@ def _from_tool(connection: Connection, migrations: Sequence[Migration], tool: st
     return Baseline(ours, f"from {foreign.table} of {foreign.tool}")
 
 
+def _the_ledger(found: Sequence[Foreign], tool: str) -> Foreign:
+    """The one that is meant."""
+    if tool not in (*KNOWN_TOOLS, AUTO):
+        raise UsageError(
+            f"orderops does not read the ledger of {tool!r}",
+            f"there are: {', '.join([*KNOWN_TOOLS, AUTO])}; or say up to where: orderops migrate baseline --version N",
+        )
+    meant = [each for each in found if tool in (each.tool, AUTO)]
+    if not meant:
+        there = ", ".join(f"{each.table} of {each.tool}" for each in found)
+        raise OrderopsError(
+            f"this database has no ledger of {'another tool' if tool == AUTO else tool}",
+            f"there is {there}" if there else "say up to where it is migrated: orderops migrate baseline --version N",
+        )
+    if len(meant) > 1:
+        raise OrderopsError(
+            f"this database has {len(meant)} of them: " + ", ".join(f"{each.table} of {each.tool}" for each in meant),
+            "say whose counts: --from TOOL; or up to where: --version N",
+        )
+    return meant[0]
+
+
 @dataclass(frozen=True)
 class Repair:
     """One thing that repair changes in the ledger."""
@@ -149,6 +180,8 @@ class Repair:
     checksum: str
     action: Action
     why: str
+    after: int
+    """The attempt by which it stood so; 0 for none."""
 
 
 def asked_repair(version: int | None, stands: str | None) -> tuple[int, Action] | None:
@@ -172,17 +205,29 @@ def to_repair(picture: Picture, asked: tuple[int, Action] | None) -> list[Repair
     line = next((each for each in picture.lines if each.version == version), None)
     if line is None:
         raise UsageError(f"nobody knows version {version}", "how they stand: orderops migrate info")
+    wanted = Stand.APPLIED if action is Action.BASELINE else Stand.PENDING
+    if line.stand is wanted:
+        return []
     checksum = line.migration.checksum if line.migration else line.latest.checksum if line.latest else ""
-    stands = "applied" if action is Action.BASELINE else "pending"
-    return [Repair(version, line.description, checksum, action, f"{line.name}: {line.stand}, counts as {stands}")]
+    return [
+        Repair(version, line.description, checksum, action, f"{line.name}: {line.stand}, counts as {wanted}", _of(line))
+    ]
 
 
 def repair(sessions: Sessions, repairs: Sequence[Repair]) -> None:
-    """Write what was decided."""
-    ledger.make(sessions.work)
-    for each in repairs:
-        marked = [(each.version, each.description, each.checksum)]
-        ledger.mark(sessions.work, sessions.author, marked, action=each.action, note=f"repair: {each.why}")
+    """Write what was decided, all or nothing; raises OrderopsError where somebody did something since."""
+    connection = sessions.work
+    ledger.make(connection)
+    standings = ledger.read(connection)
+    with connection.transaction():
+        for each in repairs:
+            if each.after != (standings[each.version].latest.id if each.version in standings else 0):
+                raise OrderopsError(
+                    f"V{each.version:03} was worked on meanwhile; nothing was written",
+                    "how it stands now: orderops migrate info",
+                )
+            marked = [(each.version, each.description, each.checksum)]
+            ledger.mark(connection, sessions.author, marked, action=each.action, note=f"repair: {each.why}")
 
 
 def refuse_foreign(foreign: Sequence[Foreign]) -> None:
@@ -204,10 +249,25 @@ def _repair(line: Line) -> Iterator[Repair]:
     match line.stand:
         case Stand.CHANGED if line.migration:
             why = f"{line.name}: applied, and its file differs: the file counts as applied"
-            yield Repair(line.version, line.description, line.migration.checksum, Action.BASELINE, why)
+            yield Repair(line.version, line.description, line.migration.checksum, Action.BASELINE, why, _of(line))
         case Stand.MISSING if line.applied:
             why = f"{line.name}: applied, and has no file: forgotten; the database stays as it is"
-            yield Repair(line.version, line.description, line.applied.checksum, Action.FORGET, why)
+            yield Repair(line.version, line.description, line.applied.checksum, Action.FORGET, why, _of(line))
+
+
+def _check_way(line: Line, file: File, action: Action) -> None:
+    """A file that was left half-way goes on as it began: in pieces, or statement by statement."""
+    after = goes_on_after(line, action)
+    if after is None or (file.head.batch and after.batch_after is not None):
+        return
+    script = checked(file)
+    kept = file.head.no_transaction and after.batch_after is None and len(after.done) <= len(script)
+    if not kept:
+        raise edited(file, min(len(after.done), len(script) + 1) or 1)
+
+
+def _of(line: Line) -> int:
+    return line.latest.id if line.latest else 0
 
 
 def _begin(carrier: Carrier) -> Connection:
