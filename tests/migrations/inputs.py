@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,10 +39,17 @@ union all select 'type ' || t.oid::regtype from pg_type t where typnamespace in 
 union all select 'schema ' || nspname from ours where nspname <> 'public'
 order by 1
 """
+SCHEMAS = """
+select quote_ident(nspname) from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+"""
 LEDGER = """
 select format('V%s %s %s %s/%s', version, action, state, statements_done, statements), coalesce(note, '')
 from orderops.ledger order by id
 """
+
+
+OF_A_FILE = re.compile(r"V\w+\.sql")
+"""What a refusal begins with that is written into the ledger, too."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Input:
 
     files: Files
     error: str = ""
-    """The whole refusal, with `sql` for the folder; nothing where all is applied."""
+    """The whole refusal, with `sql` for the folder and DATABASE for its name; nothing where all is applied."""
     hint: str = ""
     code: int = 1
     holds: tuple[str, ...] = ()
@@ -64,6 +72,8 @@ class Input:
     after: str = ""
     """A query, and its only value as text, which is `answer`."""
     answer: str = ""
+    user: str = ""
+    """Who runs the command, where that is not a superuser; the password is secret."""
     words: tuple[str, ...] = ()
     """More words for the command."""
     says: tuple[str, ...] = ()
@@ -77,7 +87,7 @@ class Input:
     @property
     def outcome(self) -> Outcome:
         """What must come of it."""
-        failed = bool(self.error and self.ledger and self.ledger[-1].split()[2] == "failed")
+        failed = bool(self.ledger and " failed " in self.ledger[-1] and OF_A_FILE.match(self.error))
         return Outcome(
             as_shown(self.error, self.hint),
             self.code if self.error else 0,
@@ -99,7 +109,7 @@ class Outcome:
     holds: tuple[str, ...]
     ledger: tuple[str, ...] | None
     note: str
-    """What the ledger says of the last attempt."""
+    """What the ledger says of this attempt."""
     answer: str
 
 
@@ -111,6 +121,8 @@ class Place:
     """A superuser's, that was there before."""
     folder: Path
     orderops: Orderops
+    become: Callable[[str], None] = lambda _: None
+    """Log in as somebody else from now on."""
 
     def outcome(self, given: Input) -> Outcome:
         """Try an input, as an operator does, and look."""
@@ -119,9 +131,12 @@ class Place:
         if given.first:
             self.write(given.first)
             self.apply()
+        if given.user:
+            self.become(self._named(given.user))
+        tried = len(self.execute(LEDGER)) if self.has_ledger else 0
         self.write(given.files)
         said = self.apply(*given.words)
-        told = said.err.replace(str(self.folder), "sql").replace(self.connection.info.dbname, "DATABASE")
+        told = self._named_alike(said.err)
         refusal = told.find("error: ")
         ledger = self.execute(LEDGER) if self.has_ledger else None
         return Outcome(
@@ -130,7 +145,7 @@ class Place:
             tuple(each for each in given.says if each in told),
             tuple(each for (each,) in self.execute(HOLDS)),
             tuple(each for each, _ in ledger) if ledger is not None else None,
-            ledger[-1][1].replace(self.connection.info.dbname, "DATABASE") if ledger else "",
+            self._named_alike(ledger[-1][1]) if ledger and len(ledger) > tried else "",
             self.execute(given.after)[0][0] if given.after else "",
         )
 
@@ -156,6 +171,21 @@ class Place:
 
     def _named(self, text: str) -> str:
         return text.replace("DATABASE", self.connection.info.dbname)
+
+    def _named_alike(self, text: str) -> str:
+        """With words for what is called otherwise in each run."""
+        info = self.connection.info
+        text = text.replace(str(self.folder), "sql").replace(info.dbname, "DATABASE")
+        return text.replace(f"{info.host}:{info.port}", "SERVER").replace(f"port {info.port}", "port PORT")
+
+    def clear(self) -> None:
+        """Make the database as new."""
+        schemas = [name for (name,) in self.execute(SCHEMAS)]
+        self.execute(f"drop schema if exists {', '.join(schemas)} cascade")
+        self.execute("create schema public; grant usage on schema public to public")
+        self.execute("alter database DATABASE reset all")
+        for (name,) in self.execute("select quote_ident(rolname) from pg_roles where rolname like 'DATABASE%'"):
+            self.execute(f"drop owned by {name}; drop role {name}")
 
     @property
     def has_ledger(self) -> bool:

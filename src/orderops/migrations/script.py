@@ -44,7 +44,7 @@ class Statement:
     data: str | None = None
     """The lines after COPY … FROM STDIN, without the last one."""
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The parser's word for what it is, such as alter_table_stmt."""
         return str(self.node.WhichOneof("node"))
