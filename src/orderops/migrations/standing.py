@@ -95,7 +95,7 @@ def to_undo(found: Sequence[Line], *, to: int | None = None) -> list[Line]:
     """What stands above a version, newest first; without one the newest alone. Raises as `to_apply` does."""
     applied = [line for line in reversed(found) if line.applied]
     if to is not None and to and not any(line.version == to for line in applied):
-        raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied)}")
+        raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied[::-1])}")
     wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
     for line in found:
         if line.stand is Stand.PARTLY:
