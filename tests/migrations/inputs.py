@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,10 +47,6 @@ from orderops.ledger order by id
 """
 
 
-OF_A_FILE = re.compile(r"V\w+\.sql")
-"""What a refusal begins with that is written into the ledger, too."""
-
-
 @dataclass(frozen=True)
 class Input:
     """What an operator has, and what must come of it."""
@@ -87,14 +82,13 @@ class Input:
     @property
     def outcome(self) -> Outcome:
         """What must come of it."""
-        failed = bool(self.ledger and " failed " in self.ledger[-1] and OF_A_FILE.match(self.error))
         return Outcome(
             as_shown(self.error, self.hint),
             self.code if self.error else 0,
             self.says,
             self.holds,
             self.ledger,
-            self.error.splitlines()[0] if failed else "",
+            "",
             self.answer,
         )
 
@@ -109,7 +103,7 @@ class Outcome:
     holds: tuple[str, ...]
     ledger: tuple[str, ...] | None
     note: str
-    """What the ledger says of this attempt."""
+    """What the ledger says of this attempt, where that is not what the operator was told."""
     answer: str
 
 
@@ -139,13 +133,14 @@ class Place:
         told = self._named_alike(said.err)
         refusal = told.find("error: ")
         ledger = self.execute(LEDGER) if self.has_ledger else None
+        note = self._named_alike(ledger[-1][1]) if ledger and len(ledger) > tried else ""
         return Outcome(
             told[refusal:] if refusal >= 0 else "",
             said.code,
             tuple(each for each in given.says if each in told),
             tuple(each for (each,) in self.execute(HOLDS)),
             tuple(each for each, _ in ledger) if ledger is not None else None,
-            self._named_alike(ledger[-1][1]) if ledger and len(ledger) > tried else "",
+            note if note != told[refusal:].partition("\n")[0].removeprefix("error: ") else "",
             self.execute(given.after)[0][0] if given.after else "",
         )
 

@@ -121,6 +121,27 @@ HALVES: dict[str, Input] = {
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
     ),
+    "a file that stopped half-way, and is to go on in a transaction": Input(
+        {A: "insert into a values (1);\ninsert into a values (2);\n"},
+        "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
+        "put it back as it was, or say how the migration stands, pending or applied: "
+        "orderops migrate repair --version 1 --as pending",
+        before=TABLE,
+        first={A: f"{NO_TRANSACTION}insert into a values (1);\ninsert into a values (1 / 0);\n"},
+        holds=("table a (id integer)",),
+        ledger=("V1 apply failed 1/2",),
+        after="select count(*)::text from a",
+        answer="1",
+    ),
+    "a file that stopped half-way, and lost what is done": Input(
+        {A: f"{NO_TRANSACTION}{TABLE}"},
+        "V001__a.sql was cut after a part, and its statement 2, which is done, was edited since",
+        "put it back as it was, or say how the migration stands, pending or applied: "
+        "orderops migrate repair --version 1 --as pending",
+        first={A: f"{NO_TRANSACTION}{TABLE}create table b ();\nselect 1 / 0;\n"},
+        holds=("table a (id integer)", "table b"),
+        ledger=("V1 apply failed 2/3",),
+    ),
     "a file that stopped half-way, and is gone": Input(
         {A: None, "U001__a.sql": None, B: "create table b ();\n"},
         "V001 'a' is half applied and has no file here",
@@ -243,33 +264,6 @@ WANTED: dict[str, tuple[str, Input]] = {
             "V001__a.sql, at its end: its line in the ledger is gone; nothing of this file was applied",
             "mend sql/V001__a.sql, then the same command again",
             ledger=("V1 apply failed 0/2",),
-        ),
-    ),
-    "a file that stopped half-way, and is to go on in a transaction": (
-        "what is done is done again",
-        Input(
-            {A: "insert into a values (1);\ninsert into a values (2);\n"},
-            "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
-            "put it back as it was, or say how the migration stands, pending or applied: "
-            "orderops migrate repair --version 1 --as pending",
-            before=TABLE,
-            first={A: f"{NO_TRANSACTION}insert into a values (1);\ninsert into a values (1 / 0);\n"},
-            holds=("table a (id integer)",),
-            ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
-            after="select count(*)::text from a",
-            answer="1",
-        ),
-    ),
-    "a file that stopped half-way, and lost what is done": (
-        "nobody looks how much is done",
-        Input(
-            {A: f"{NO_TRANSACTION}{TABLE}"},
-            "V001__a.sql was cut after a part, and its statement 2, which is done, was edited since",
-            "put it back as it was, or say how the migration stands, pending or applied: "
-            "orderops migrate repair --version 1 --as pending",
-            first={A: f"{NO_TRANSACTION}{TABLE}create table b ();\nselect 1 / 0;\n"},
-            holds=("table a (id integer)", "table b"),
-            ledger=("V1 apply failed 2/3", "V1 apply failed 2/1"),
         ),
     ),
     "a temporary table does not stand before a table in the next file": (
