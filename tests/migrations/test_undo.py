@@ -215,6 +215,6 @@ def test_each_way_back_leaves_the_schema_that_was_there_before(run: Run, folder:
 
 def schema(run: Run, postgres: PostgresServer) -> str:
     """The schema as pg_dump writes it, without the ledger and the words that are others at each dump."""
-    command = [postgres.bindir / "pg_dump", "--schema-only", "--exclude-schema=orderops", run.dsn]
+    command = [str(postgres.bindir / "pg_dump"), "--schema-only", "--exclude-schema=orderops", run.dsn]
     dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in dumped.splitlines() if line and not line.startswith(("--", "\\")))
