@@ -165,8 +165,12 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
             f"the connection to database {to.told} was lost: {said}", "the same command goes on once it is there again"
         )
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    hint = f"may {to.username} do that there? The owner of the schema orderops may" if state == "42501" else ""
-    return OrderopsError(f"database {to.told}: {said}{detail}", hint or error.diag.message_hint or "")
+    known = {
+        "42501": f"may {to.username} do that there? The owner of the schema orderops may",
+        "25006": "this server takes no writes: is it a replica, or in recovery?",
+        "42703": "is the schema orderops what orderops has made? Move it away if it is not: alter schema … rename",
+    }
+    return OrderopsError(f"database {to.told}: {said}{detail}", known.get(state) or error.diag.message_hint or "")
 
 
 def refused(error: Exception) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from inputs import HOLDS, Input, Place
 
 from orderops.local.postgres import PostgresServer
 from orderops.migrations.files import FORM
 
 from command import Orderops
+from inputs import HOLDS, Input, Place
 
 pytest_plugins = ["postgres_fixtures"]
 

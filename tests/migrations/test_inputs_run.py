@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from inputs import Input, Place
 
 from orderops.local.postgres import PostgresServer
 
 from command import Orderops
+from inputs import Input, Place
 
 pytest_plugins = ["postgres_fixtures"]
 
@@ -195,7 +195,8 @@ HALVES: dict[str, Input] = {
             A: "create table a (id int);\ninsert into a values (1), (1);\n",
             B: f"{NO_TRANSACTION}create unique index concurrently a_id on a (id);\n",
         },
-        'V002__b.sql:2:1: could not create unique index "a_id"; nothing of this file was applied\n'
+        'V002__b.sql:2:1: could not create unique index "a_id"; nothing of this file was applied; '
+        "the index a_id is left half built, and the same command drops it\n"
         "in: create unique index concurrently a_id on a (id)\n"
         "detail: Key (id)=(1) is duplicated.",
         "mend sql/V002__b.sql, then the same command again",

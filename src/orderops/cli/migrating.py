@@ -28,7 +28,7 @@ from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, Waiting, opened
 from orderops.migrations.standing import Line
 from orderops.migrations.way import Eye, Patience, Way
-from orderops.migrations.worker import locks_of_file
+from orderops.migrations.worker import locks_of_file, tables_made
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ def show_wanted(files: Sequence[File], action: str) -> None:
     for file in files:
         script = checked(file)
         show_statements(
-            file.name, [(each, locks_of_file([each], made=script), _way(file, each)) for each in script], action
+            file.name,
+            [(each, locks_of_file([each], made=tables_made(script)), _way(file, each)) for each in script],
+            action,
         )
     if not files:
         terminal.say("nothing to do")

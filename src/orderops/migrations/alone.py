@@ -31,22 +31,32 @@ def cleared(connection: Connection, statement: Statement, *, begun: bool, say: C
     return False
 
 
+def is_invalid(connection: Connection, statement: Statement) -> bool:
+    """Whether the index of a CREATE INDEX is there and was not built to its end."""
+    found = _index_of(connection, statement)
+    return found is not None and not found[1]
+
+
 def _index_made(connection: Connection, statement: Statement, *, begun: bool, say: Callable[[str], None]) -> bool:
-    tree = statement.tree
-    table = identifier(tree.relation.schemaname, tree.relation.relname)
-    told = connection.execute(
-        "select i.indexrelid::regclass::text, i.indisvalid and i.indisready from pg_index i"
-        " join pg_class c on c.oid = i.indexrelid where i.indrelid = to_regclass(%s) and c.relname = %s",
-        [table, tree.idxname],
-    ).fetchone()
-    if told is None:
+    found = _index_of(connection, statement)
+    if found is None:
         return False
-    name, valid = told
+    name, valid = found
     if valid:
         return begun
     say(f"index {name} was left half built: dropped, and built again")
     connection.execute(f"drop index concurrently if exists {name}".encode())
     return False
+
+
+def _index_of(connection: Connection, statement: Statement) -> tuple[str, bool] | None:
+    """The name of the index that a CREATE INDEX names, on its table, and whether it is whole."""
+    tree = statement.tree
+    return connection.execute(
+        "select i.indexrelid::regclass::text, i.indisvalid and i.indisready from pg_index i"
+        " join pg_class c on c.oid = i.indexrelid where i.indrelid = to_regclass(%s) and c.relname = %s",
+        [identifier(tree.relation.schemaname, tree.relation.relname), tree.idxname],
+    ).fetchone()
 
 
 def _drop_leftovers(connection: Connection, relation: object, say: Callable[[str], None]) -> None:

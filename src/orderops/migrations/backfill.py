@@ -84,6 +84,10 @@ class Backfill:
             if lost(error) or self._worker.connection.closed:
                 raise
             raise self._stopped(error, upto) from None
+        except OrderopsError as error:
+            if self._above is None:
+                raise
+            raise OrderopsError(f"{error.message}\n{self._rows} {self._changed_and_stay}", error.hint) from None
         self._above = upto
         self._changed += rows
 

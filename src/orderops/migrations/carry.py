@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError
 from orderops.migrations import ledger
-from orderops.migrations.alone import cleared
+from orderops.migrations.alone import cleared, is_invalid
 from orderops.migrations.backfill import Backfill
 from orderops.migrations.batches import Limits
 from orderops.migrations.brief import is_brief, large_relations
@@ -27,7 +27,7 @@ from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
 from orderops.migrations.voice import Voice
 from orderops.migrations.way import Way
-from orderops.migrations.worker import Worker, locks_of_file
+from orderops.migrations.worker import Worker, locks_of_file, tables_made
 
 if TYPE_CHECKING:
     import psycopg
@@ -86,6 +86,8 @@ class _Work:
         self._script = script
         self._entry = entry
         self._after = after
+        self._number = 0
+        """Statements before the one that is under way."""
         self._before = carrier.way.patience.tries, carrier.way.patience.spent
 
     def run(self) -> None:
@@ -112,13 +114,14 @@ class _Work:
 
     def _as_one(self) -> None:
         worker = self._worker
+        made = tables_made(self._script)
 
         def work() -> None:
             for number, statement in enumerate(self._script):
                 if number:
-                    worker.look_once(locks_of_file([statement], made=self._script))
+                    worker.look_once(locks_of_file([statement], made=made))
                 worker.execute(statement)
-            worker.reset_role()
+            worker.step_back()
             self._end()
 
         worker.transaction(work, first=next(iter(self._script), None), locks=locks_of_file(self._script))
@@ -127,6 +130,7 @@ class _Work:
         done = self._after.done if self._after else ()
         begun = self._after.begun if self._after else None
         for number, statement in enumerate(self._script):
+            self._number = number
             if number < len(done):
                 if done[number] != statement.digest:
                     raise edited(self._worker.file, number + 1)
@@ -179,7 +183,7 @@ class _Work:
         import psycopg
 
         tries, waited = self._waited()
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error, OrderopsError):
             self._entry.ended(State.FAILED, tries=tries, waited=waited, note=note)
 
     def _waited(self) -> tuple[int, timedelta]:
@@ -198,11 +202,24 @@ class _Work:
 
     def _stands(self) -> str:
         """What of the file is done."""
-        head, at = self._worker.file.head, self._worker.at
+        head = self._worker.file.head
         if head.batch:
             return "the rows of the batches before are changed and stay so"
-        number = self._script.index(at) if at and head.no_transaction else 0
+        number = self._number if head.no_transaction else 0
+        left = self._left_half_built()
         if number == 0:
-            return "nothing of this file was applied"
-        before = "statement 1 is" if number == 1 else f"statements 1 to {number} are"
-        return f"{before} applied and stay, those from here on are not"
+            return f"nothing of this file was applied{left}"
+        before = "statement 1 is applied and stays" if number == 1 else f"statements 1 to {number} are applied and stay"
+        return f"{before}, those from here on are not{left}"
+
+    def _left_half_built(self) -> str:
+        """The index that a CONCURRENTLY which failed has left: nobody reads it, and every write keeps it up."""
+        statement = self._script[self._number] if self._script else None
+        if statement is None or statement.kind != "index_stmt" or not statement.tree.concurrent:
+            return ""
+        name = statement.tree.idxname
+        return (
+            f"; the index {name} is left half built, and the same command drops it"
+            if is_invalid(self._worker.connection, statement)
+            else ""
+        )

@@ -156,5 +156,19 @@ def _check_alone(file: File, statement: Statement, place: str) -> None:
 
 
 def leaves_settings(script: Sequence[Statement]) -> bool:
-    """Whether a statement of a file sets what outlives it, or may do so."""
-    return any(each.kind in SETTING or "set_config" in each.text for each in script)
+    """Whether a statement of a file sets or makes what outlives it, or may do so."""
+    return any(each.kind in SETTING or "set_config" in each.text or _makes_temporary(each) for each in script)
+
+
+def _makes_temporary(statement: Statement) -> bool:
+    """Temporary tables live as long as a session, and ours sees many files."""
+    match statement.kind:
+        case "create_stmt" | "view_stmt":
+            relation = statement.tree.relation if statement.kind == "create_stmt" else statement.tree.view
+        case "create_seq_stmt":
+            relation = statement.tree.sequence
+        case "create_table_as_stmt":
+            relation = statement.tree.into.rel
+        case _:
+            return False
+    return bool(relation.relpersistence == "t")

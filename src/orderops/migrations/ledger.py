@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
+from orderops.errors import OrderopsError
 from orderops.migrations.ledger_first import AS_IN_FIRST_FORM, FIRST_FORM, FROM_FIRST_FORM
 
 if TYPE_CHECKING:
@@ -331,4 +332,9 @@ class Entry:
         from psycopg import sql
 
         where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
-        self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        done = self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        if not done.rowcount:
+            raise OrderopsError(
+                f"the line of version {self._version} in orderops.ledger is gone; nothing can be written down",
+                "does a statement of the file, or somebody else, change that table? What is not committed is undone",
+            )

@@ -7,7 +7,7 @@ known here is run like any other, under lock_timeout: knowing it only lets us lo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -56,6 +56,8 @@ class Lock:
     schema: str
     name: str
     mode: Mode
+    linked: bool = False
+    """Whether the tables that it references are locked alike."""
 
     @property
     def relation(self) -> str:
@@ -192,6 +194,8 @@ LIGHT = {
     "AT_DetachPartitionFinalize",
 }
 """Parts of ALTER TABLE that let reads and writes pass."""
+UNLINKING = {"AT_DropConstraint", "AT_DropColumn"}
+"""Parts that may take a foreign key away, and with it triggers on the other table."""
 HEAVY_OPTIONS = {
     "user_catalog_table",
     "security_barrier",
@@ -230,7 +234,9 @@ def _of_alter_table(tree: Any) -> Iterator[Lock]:
             case "AT_AddInherit":
                 yield _on(value.range_var, Mode.SHARE_UPDATE_EXCLUSIVE)
     if parts:
-        yield _on(tree.relation, max(map(_mode_of_part, parts), key=list(Mode).index))
+        linked = any(enum_name(part, "subtype") in UNLINKING for part in parts)
+        lock = _on(tree.relation, max(map(_mode_of_part, parts), key=list(Mode).index))
+        yield replace(lock, linked=linked)
 
 
 def _mode_of_part(part: Any) -> Mode:
@@ -282,7 +288,9 @@ def _of_drop(tree: Any) -> Iterator[Lock]:
     for each in tree.objects:
         parts = [part.string.sval for part in each.list.items]
         match dropped:
-            case "OBJECT_TABLE" | "OBJECT_VIEW" | "OBJECT_MATVIEW" | "OBJECT_SEQUENCE" | "OBJECT_FOREIGN_TABLE":
+            case "OBJECT_TABLE":
+                yield Lock("".join(parts[:-1][-1:]), parts[-1], Mode.ACCESS_EXCLUSIVE, linked=True)
+            case "OBJECT_VIEW" | "OBJECT_MATVIEW" | "OBJECT_SEQUENCE" | "OBJECT_FOREIGN_TABLE":
                 yield Lock("".join(parts[:-1][-1:]), parts[-1], Mode.ACCESS_EXCLUSIVE)
             case "OBJECT_INDEX":
                 mode = Mode.SHARE_UPDATE_EXCLUSIVE if tree.concurrent else Mode.ACCESS_EXCLUSIVE

@@ -87,8 +87,7 @@ def opened(to: Login, author: Author, *, wait: timedelta, waiting: Waiting) -> I
 def prepare(connection: Connection) -> None:
     """Settings that let nothing of ours stay behind or wait without end; undoes what a migration has set."""
     known = connection.execute("select name from pg_settings where name = any(%s)", [list(SETTINGS)]).fetchall()
-    connection.execute("reset session authorization")
-    connection.execute("reset all")
+    connection.execute("reset session authorization; reset all; discard temporary")
     for (name,) in known:
         connection.execute("select set_config(%s, %s, false)", [name, SETTINGS[name]])
 

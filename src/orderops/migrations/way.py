@@ -27,12 +27,15 @@ SHORTEST, LONGEST = 0.1, 2.0
 """Seconds of a pause after the first try and after many."""
 
 BLOCKERS: LiteralString = """
-with wanted as (
-    select to_regclass(name)::oid as relation, mode from unnest(%(names)s::text[], %(modes)s::text[]) as w(name, mode)
-), every as (
+with recursive wanted as (
+    select to_regclass(name)::oid as relation, mode, linked
+    from unnest(%(names)s::text[], %(modes)s::text[], %(linked)s::bool[]) as w(name, mode, linked)
+), every(relation, mode) as (
     select relation, mode from wanted where relation is not null
     union select i.indrelid, mode from wanted join pg_index i on i.indexrelid = relation
-    union select t.relid, mode from wanted, lateral pg_partition_tree(relation) t where relation is not null
+    union select c.confrelid, mode from wanted join pg_constraint c on c.conrelid = relation and c.contype = 'f'
+        where linked
+    union select h.inhrelid, mode from every join pg_inherits h on h.inhparent = relation
 )
 select coalesce(l.pid, 0), coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''),
        coalesce(a.backend_type, 'prepared transaction'), l.relation::regclass::text, l.mode, coalesce(a.query, ''),
@@ -74,11 +77,13 @@ class Eye:
 
     def in_the_way(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
         """The sessions whose transactions, older than so many seconds, hold what keeps these locks out."""
-        wanted = [(identifier(lock.schema, lock.name), mode) for lock in locks for mode in lock.mode.keeps_out]
+        wanted = [
+            (identifier(lock.schema, lock.name), mode, lock.linked) for lock in locks for mode in lock.mode.keeps_out
+        ]
         if not wanted or (older and self._quiet(older)):
             return []
-        names, modes = zip(*wanted, strict=True)
-        asked = {"names": list(names), "modes": list(modes), "own": list(self.own)}
+        names, modes, linked = zip(*wanted, strict=True)
+        asked = {"names": list(names), "modes": list(modes), "linked": list(linked), "own": list(self.own)}
         rows = self.connection.execute(BLOCKERS, asked).fetchall()
         found = {row[0]: Blocker(*row) for row in rows}
         now = time.monotonic()

@@ -6,7 +6,7 @@ pause, until the budget is spent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -142,8 +142,13 @@ class Worker:
         said = [f"{scope} {name} = {int(value / timedelta(milliseconds=1))}" for name, value in values.items()]
         return "; ".join([*said, f"{scope} role {head.owner}"] if head.owner else said).encode()
 
+    def step_back(self) -> None:
+        """No statement runs any more, and we are who we are again: the ledger is not the owner's."""
+        self.at = None
+        self.reset_role()
+
     def reset_role(self) -> None:
-        """Be who we are again: the ledger is not the owner's."""
+        """Be who we are, where the file runs as somebody else."""
         if self.file.head.owner:
             self.connection.execute("reset role")
 
@@ -151,8 +156,9 @@ class Worker:
         """Give up the transaction, if the connection is there."""
         import psycopg
 
-        with suppress(psycopg.Error):
-            self.connection.execute("rollback")
+        if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                self.connection.execute("rollback")
 
     @property
     def lock_timeout(self) -> float:
@@ -162,14 +168,19 @@ class Worker:
     @property
     def place(self) -> str:
         """Where in the file it is."""
-        return f"{self.file.name}:{self.at.line if self.at else 1}"
+        return f"{self.file.name}:{self.at.line}" if self.at else self.file.name
 
 
-def locks_of_file(script: Sequence[Statement], *, made: Sequence[Statement] | None = None) -> list[Lock]:
+def locks_of_file(script: Sequence[Statement], *, made: Collection[str] | None = None) -> list[Lock]:
     """The strong locks of some statements, but for those on tables that the file itself makes."""
-    new = {
-        each.tree.relation.relname if each.kind == "create_stmt" else each.tree.into.rel.relname
-        for each in made or script
-        if each.kind in ("create_stmt", "create_table_as_stmt")
-    }
+    new = tables_made(script) if made is None else made
     return list(dict.fromkeys(lock for each in script for lock in locks_of(each) if lock.name not in new))
+
+
+def tables_made(script: Sequence[Statement]) -> frozenset[str]:
+    """The names of the tables that a file makes: nobody else knows them yet."""
+    return frozenset(
+        each.tree.relation.relname if each.kind == "create_stmt" else each.tree.into.rel.relname
+        for each in script
+        if each.kind in ("create_stmt", "create_table_as_stmt")
+    )
