@@ -21,7 +21,6 @@ from orderops.errors import AwsError, OrderopsError, UsageError
 if TYPE_CHECKING:
     import psycopg
 
-KEYS = ("host", "port", "dbname", "sslmode", "user", "password")
 REFUSALS = (
     "password authentication failed",
     "no password supplied",
@@ -29,6 +28,8 @@ REFUSALS = (
     "is not permitted to log in",
     "does not exist",
     "server does not support SSL",
+    "invalid ",
+    "definition of service",
 )
 GONE = ("08", "57P")
 """The classes of errors that end a connection."""
@@ -47,41 +48,56 @@ class Login:
     sslmode: str
     username: str
     password: str = field(repr=False)
-    """Empty where libpq is to find it: in PGPASSWORD or ~/.pgpass."""
-    more: Mapping[str, str] = field(default_factory=dict)
-    """Other parameters of libpq."""
+    given: Mapping[str, str] | None = field(default=None, repr=False)
+    """The parameters of a connection string, where one was given: then nothing else is said to libpq."""
 
     @property
     def told(self) -> str:
         """Which database it is, without what opens it."""
-        return f"{self.dbname} on {self.host}:{self.port}"
+        if self.given is None:
+            return f"{self.dbname} on {self.host}:{self.port}"
+        where = self.given.get("host") or self.given.get("hostaddr") or "this machine"
+        port = f":{self.given['port']}" if "port" in self.given else ""
+        named = self.dbname or self.given.get("service") or "of this user"
+        return f"{named} on {where}{port}"
+
+    @property
+    def parameters(self) -> dict[str, str | int | None]:
+        """What libpq is told."""
+        if self.given is not None:
+            return dict(self.given)
+        return {
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.dbname,
+            "user": self.username,
+            "password": self.password,
+            "sslmode": self.sslmode,
+        }
 
 
 def login_by(conninfo: str) -> Login:
-    """Read a connection string of libpq's; what it leaves out is libpq's own default, the environment's included.
+    """Read a connection string of libpq's; what it leaves out is libpq's own to find, in the environment or a service.
 
     Raises UsageError where it is none; the password in it is never repeated.
     """
     import psycopg
-    from psycopg import pq
 
     try:
-        given = psycopg.conninfo.conninfo_to_dict(conninfo)
+        given = {key: str(value) for key, value in psycopg.conninfo.conninfo_to_dict(conninfo).items()}
     except psycopg.Error:
         raise UsageError(
             "--dsn is no connection string of PostgreSQL's",
             'the form is --dsn "host=HOST port=5432 dbname=orders user=NAME", or postgresql://NAME@HOST:5432/orders',
         ) from None
-    defaults = {each.keyword.decode(): (each.val or b"").decode() for each in pq.Conninfo.get_defaults()}
-    values = {key: str(given.pop(key, "") or defaults.get(key, "")) for key in KEYS}
     return Login(
-        host=values["host"] or "localhost",
-        port=int(values["port"] or 5432) if values["port"].isdigit() or not values["port"] else 5432,
-        dbname=values["dbname"] or values["user"],
-        sslmode=values["sslmode"] or "prefer",
-        username=values["user"],
-        password=values["password"],
-        more={key: str(value) for key, value in given.items()},
+        host=given.get("host", ""),
+        port=int(given["port"]) if given.get("port", "").isdigit() else 0,
+        dbname=given.get("dbname", ""),
+        sslmode=given.get("sslmode", ""),
+        username=given.get("user", ""),
+        password=given.get("password", ""),
+        given=given,
     )
 
 
@@ -141,13 +157,12 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
             raise distrust(error, to.host, to.port, _roots(to)) from None
         said = str(error).strip().splitlines()[-1]
         if refused(error):
-            raise OrderopsError(
-                f"database {to.told} refuses {to.username}: {said}",
-                "is it the right user, password and database? They are read anew each time",
-            ) from None
+            raise OrderopsError(f"database {to.told} cannot be opened: {said}", _way_in(said)) from None
         raise OrderopsError(
             f"no connection to database {to.told} within {CONNECT_PATIENCE} s: {said}",
-            "is it running, and can this machine reach it? orderops status",
+            "end some of its connections; who they are: select * from pg_stat_activity"
+            if "too many" in said or "connection slots" in said
+            else "is it running, and can this machine reach it? orderops status",
         ) from None
     try:
         with connection:
@@ -173,6 +188,14 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
     return OrderopsError(f"database {to.told}: {said}{detail}", known.get(state) or error.diag.message_hint or "")
 
 
+def _way_in(said: str) -> str:
+    if "SSL" in said:
+        return "does this server speak TLS? One on this machine: sslmode=disable"
+    if "invalid" in said or "service" in said:
+        return "mend the connection string"
+    return "is it the right user, password and database? They are read anew each time"
+
+
 def refused(error: Exception) -> bool:
     """Whether the server is there and does not let us in; libpq gives no code for it while connecting."""
     return any(words in str(error) for words in REFUSALS)
@@ -181,26 +204,14 @@ def refused(error: Exception) -> bool:
 def _connect(to: Login, name: str) -> psycopg.Connection:
     import psycopg
 
-    given: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "client_encoding": "utf8",
-        **to.more,
-        "host": to.host,
-        "port": to.port,
-        "dbname": to.dbname,
-        "user": to.username,
-        "password": to.password or None,
-        "sslmode": to.sslmode,
-        "application_name": name,
-    }
-    if roots := _roots(to):
-        given["sslrootcert"] = roots
-    return psycopg.connect(autocommit=True, **given)
+    settled = {"client_encoding": "utf8", "application_name": name, "sslrootcert": _roots(to)}
+    given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **to.parameters, **settled}
+    return psycopg.connect(autocommit=True, **{key: value for key, value in given.items() if value is not None})
 
 
 def _roots(to: Login) -> str | None:
     """The certificates that the connection string names, else those that fit the host."""
-    return to.more.get("sslrootcert") or trusted_roots(to.host, to.sslmode)
+    return (to.given or {}).get("sslrootcert") or trusted_roots(to.host, to.sslmode)
 
 
 def _secret(aws: Aws, name: str) -> dict[str, Any]:

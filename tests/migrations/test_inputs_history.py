@@ -210,7 +210,7 @@ LEDGERS: dict[str, Input] = {
     ),
     "a role that may not log in": Input(
         {A: TABLE},
-        'database DATABASE on SERVER refuses DATABASE_r: connection failed: connection to server at "127.0.0.1", '
+        'database DATABASE on SERVER cannot be opened: connection failed: connection to server at "127.0.0.1", '
         'port PORT failed: FATAL:  role "DATABASE_r" is not permitted to log in',
         "is it the right user, password and database? They are read anew each time",
         before="create role DATABASE_r password 'secret'",

@@ -243,7 +243,7 @@ def test_many_hundreds_of_migrations_are_told_in_order(run: Run) -> None:
     info = run("info")
 
     assert [line.split()[0] for line in info.out.splitlines()] == [f"V{number:03}" for number in range(1, 302)]
-    assert "301 migrations: 300 applied, 1 pending\nnext: orderops migrate apply\n" in info.err
+    assert f"301 migrations: 300 applied, 1 pending\nnext: orderops migrate apply --sql {run.folder}\n" in info.err
     assert len(run("history").out.splitlines()) == 20 * 3
     assert len(run("history", "--last", "1000", "--json").json) == 300
 

@@ -55,7 +55,7 @@ def info(
     from orderops.terminal_migrations import picture_json, show_picture
 
     migrations = read_migrations(sql_folder(sql))
-    with target(env, environments, dsn) as at, looking(at) as connection:
+    with target(env, environments, dsn, sql) as at, looking(at) as connection:
         picture = look(connection, migrations)
     if json:
         terminal.show_json(picture_json(picture))
@@ -106,7 +106,7 @@ def apply(
 
     migrations = read_migrations(sql_folder(sql))
     manner = Manner(f"migrate apply{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
-    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+    with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
         if dry_run:
@@ -123,7 +123,7 @@ def apply(
                 done = work.apply(carrier, migrations, to=to, out_of_order=out_of_order)
                 ended = migrating.show_done(progress, run, done, "apply", "applied")
             meanwhile = "" if ended else ": somebody else did it meanwhile"
-            terminal.say(f"{len(ended)} applied in {terminal.short(progress.elapsed)}{meanwhile}")
+            terminal.say(f"{len(ended)} applied in {terminal.precise(progress.elapsed)}{meanwhile}")
             terminal.say(f"next: orderops migrate info {at.words}".rstrip())
 
 
@@ -156,7 +156,7 @@ def undo(
 
     migrations = read_migrations(sql_folder(sql))
     manner = Manner(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
-    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+    with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             picture = work.look(connection, migrations)
             wanted = work.undo_plan(connection, picture, to=to, accepted=accept_data_loss)
@@ -173,7 +173,7 @@ def undo(
             ):
                 done = work.undo(carrier, migrations, to=to, accepted=accept_data_loss)
                 ended = migrating.show_done(progress, run, done, "undo", "undone")
-            terminal.say(f"{len(ended)} undone in {terminal.short(progress.elapsed)}")
+            terminal.say(f"{len(ended)} undone in {terminal.precise(progress.elapsed)}")
             terminal.say(f"next: orderops migrate info {at.words}".rstrip())
 
 
@@ -211,7 +211,7 @@ def baseline(
         raise UsageError("say either --version or --from", "orderops migrate baseline --version N")
     migrations = read_migrations(sql_folder(sql))
     manner = Manner("migrate baseline", dry_run, yes, confirm, wait)
-    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+    with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = work.to_baseline(connection, migrations, version=version, tool=tool)
         for each in wanted.migrations:
@@ -252,7 +252,7 @@ def repair(
     asked = work.asked_repair(version, stands)
     migrations = read_migrations(sql_folder(sql))
     manner = Manner("migrate repair", dry_run, yes, confirm, wait)
-    with migrating.target(env, environments, dsn, changes=not dry_run) as at:
+    with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = work.to_repair(work.look(connection, migrations), asked)
         show_repairs(wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,19 +57,20 @@ class Target:
 
 
 @contextmanager
-def target(env: str, environments: Path | None, dsn: str | None, *, changes: bool = False) -> Iterator[Target]:
+def target(
+    env: str, environments: Path | None, dsn: str | None, sql: Path | None = None, *, changes: bool = False
+) -> Iterator[Target]:
     """The database of an environment, or the one that a connection string names."""
-    given = _dsn(dsn)
-    if given:
-        login = login_by(given)
-        yield Target(login, _author(_user()), login.told, '--dsn "…"' if dsn else "")
+    if opened_by := _login(dsn):
+        words = f"--dsn {shlex.quote(dsn)}" if dsn else ""
+        yield Target(opened_by, _author(_user()), opened_by.told, _with_sql(words, sql))
         return
     from orderops.cli.changing import look_at_lease
 
     site = open_environment(env, environments)
     lease = look_at_lease(site) if changes else None
     with reached(site.aws, site.stack.pointer.name, access=site.environment.database.access, name=env) as login:
-        yield Target(login, _author(site.aws.caller), env, f"--env {env}", site, lease)
+        yield Target(login, _author(site.aws.caller), env, _with_sql(f"--env {env}", sql), site, lease)
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def carrier(
             limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
         eye = Eye(sessions.eye, sessions.own)
         way = Way(eye, Patience(budget), may_end=may_end)
-        with Watcher(eye, sessions.work.info.backend_pid) as watcher:
+        with Watcher(way, sessions.work.info.backend_pid) as watcher:
             yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, limits), progress
 
 
@@ -232,13 +234,27 @@ def _way(file: File, statement: Statement) -> str:
     return ""
 
 
-def _dsn(given: str | None) -> str:
-    if given and ("password=" in given or ("@" in given and ":" in given.partition("://")[2].partition("@")[0])):
+def _login(given: str | None) -> Login | None:
+    """What a connection string opens, if one was given; raises UsageError for one that everybody could read along."""
+    if given is None:
+        told = os.environ.get(DSN)
+        return login_by(told) if told else None
+    if not given.strip():
+        raise UsageError(
+            "--dsn is empty", "is the variable that it comes from set? Without --dsn it is --env that counts"
+        )
+    login = login_by(given)
+    if login.password:
         raise UsageError(
             "--dsn holds a password, which everybody on this machine can read in the list of processes",
             f"give it as PGPASSWORD or in ~/.pgpass, or the whole as {DSN}",
         )
-    return given or os.environ.get(DSN, "")
+    return login
+
+
+def _with_sql(words: str, sql: Path | None) -> str:
+    """What leads to the same database and the same files again."""
+    return f"{words} --sql {shlex.quote(str(sql))}".strip() if sql else words
 
 
 def _author(who: str) -> Author:

@@ -41,6 +41,11 @@ class Blocker:
         return f"pid {self.pid}, {self._who}{what}{on}{query}"
 
     @property
+    def gives_way(self) -> bool:
+        """Whether it is autovacuum, which PostgreSQL itself cancels for who waits; not the one against wraparound."""
+        return self.backend == "autovacuum worker" and "wraparound" not in self.query
+
+    @property
     def may_be_ended(self) -> bool:
         """Whether it is a client's session that we would ever end."""
         return bool(self.pid) and self.backend == "client backend" and not self.untouchable

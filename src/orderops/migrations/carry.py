@@ -21,7 +21,7 @@ from orderops.migrations.broken import broken, edited, lost, unreachable
 from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import File, Migration
 from orderops.migrations.ledger import Action, Attempt, Entry, State, Subject
-from orderops.migrations.locks import Course, course, locks_of
+from orderops.migrations.locks import Course, Mode, course, locks_of
 from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
@@ -158,21 +158,28 @@ class _Work:
 
         worker = self._worker
         worker.at = statement
+        locks = locks_of(statement)
+        keeps_nobody_out = all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
         failed = 0
-        while not cleared(worker.connection, statement, begun=begun, say=self._carrier.way.voice.line):
+        while not self._is_done(statement, begun=begun):
+            worker.way.until_free([] if keeps_nobody_out else locks, older=worker.lock_timeout, what=worker.place)
             self._entry.begun(statement.digest)
-            worker.connection.execute(worker.settings("set", unlimited=True))
+            worker.connection.execute(worker.settings("set", unlimited=keeps_nobody_out))
             try:
                 worker.execute(statement)
                 break
             except psycopg.Error as error:
                 failed, begun = failed + 1, True
-                worker.again(failed, error, locks_of(statement))
+                worker.again(failed, error, locks)
             finally:
                 with suppress(psycopg.Error):
                     worker.reset_role()
         prepare(worker.connection)
         self._entry.done(statement.digest)
+
+    def _is_done(self, statement: Statement, *, begun: bool) -> bool:
+        with self._worker.as_owner():
+            return cleared(self._worker.connection, statement, begun=begun, say=self._carrier.way.voice.line)
 
     def _end(self) -> None:
         tries, waited = self._waited()

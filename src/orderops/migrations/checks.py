@@ -68,6 +68,9 @@ def _check(file: File, statement: Statement) -> None:
             )
         case "variable_set_stmt":
             _check_setting(statement, place)
+            _check_lasting(file, statement, place)
+        case _ if _makes_temporary(statement):
+            _check_lasting(file, statement, place)
         case "discard_stmt" if enum_name(statement.tree, "target") == "DISCARD_ALL":
             raise UsageError(f"{place}: DISCARD ALL would let go of the locks of this run", "take it out")
         case "copy_stmt":
@@ -79,6 +82,15 @@ def _check(file: File, statement: Statement) -> None:
         )
     if runs_alone(statement):
         _check_alone(file, statement, place)
+
+
+def _check_lasting(file: File, statement: Statement, place: str) -> None:
+    """A file that is gone on with after a cut begins in a new session, which knows nothing of the one before."""
+    if file.head.no_transaction:
+        raise UsageError(
+            f"{place}: {statement.begins}\nwith no-transaction nothing that a session remembers outlives its statement",
+            "name schemas in full, and keep what belongs together in a file with a transaction",
+        )
 
 
 def _check_setting(statement: Statement, place: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, LiteralString
 from orderops.migrations.blocker import Blocker
 from orderops.migrations.script import Statement
 from orderops.migrations.voice import SPOKEN, Voice
-from orderops.migrations.way import Eye
+from orderops.migrations.way import Way
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -44,8 +44,9 @@ class Watched:
 class Watcher:
     """Looks at the session that works, for as long as a statement takes: how far it is, and who is in its way."""
 
-    def __init__(self, eye: Eye, worker: int) -> None:
-        self._eye = eye
+    def __init__(self, way: Way, worker: int) -> None:
+        self._way = way
+        self._eye = way.eye
         self._worker = worker
         self._current: Watched | None = None
         self._ended = threading.Event()
@@ -80,7 +81,8 @@ class Watcher:
                 watched.looked = now
                 try:
                     self._look(watched, now - watched.began)
-                except psycopg.Error:  # the run itself will meet it
+                except psycopg.Error as error:
+                    watched.voice.line(f"nobody looks any more, the work goes on: {' '.join(str(error).split())}")
                     return
 
     def _look(self, watched: Watched, ran: float) -> None:
@@ -89,6 +91,7 @@ class Watcher:
         if self._current is not watched:
             return
         if watched.blockers:
+            self._way.end(watched.blockers)
             watched.voice.waits_for(watched.blockers[0], ran, told)
         elif ran >= SPOKEN:
             watched.voice.now(told or f"line {watched.statement.line}: {watched.statement.begins}")

@@ -27,6 +27,7 @@ REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
 END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
 META = re.compile(r"\\\S+")
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
+PASSWORD = re.compile(r"(\bpassword\s+)'[^']*'", re.IGNORECASE)
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
 
@@ -62,7 +63,7 @@ class Statement:
     @property
     def begins(self) -> str:
         """Its first words, to be recognised by."""
-        line = " ".join(self.text.split())
+        line = " ".join(PASSWORD.sub(r"\1'…'", self.text).split())
         return line if len(line) <= 72 else line[:71] + "…"
 
 

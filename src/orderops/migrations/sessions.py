@@ -28,7 +28,10 @@ EVERY = 0.2
 """Seconds between two tries for an advisory lock."""
 SETTINGS = {
     "client_connection_check_interval": "1s",  # a statement whose client was killed ends by itself
-    "idle_in_transaction_session_timeout": "60s",  # a laptop that falls asleep lets go of its locks
+    "idle_in_transaction_session_timeout": "5s",  # a laptop that falls asleep lets go of its locks
+    "idle_session_timeout": "0",  # what a role or a database says of its sessions is not meant for these
+    "transaction_timeout": "0",
+    "standard_conforming_strings": "on",  # as the parser reads the files
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -76,11 +79,13 @@ def opened(to: Login, author: Author, *, wait: timedelta, waiting: Waiting) -> I
     """Take the lock and open the connections; raises OrderopsError where another holds it for longer than `wait`."""
     with ExitStack() as open_ones:
         guard = open_ones.enter_context(connected(to, name=_name(author)))
+        prepare(guard)
         _take(guard, WHO_MIGRATES, wait, waiting)
         work = open_ones.enter_context(connected(to, name="orderops migrate"))
         prepare(work)
         _take(work, WHO_WORKS, wait, waiting)
         eye = open_ones.enter_context(connected(to, name="orderops migrate looks"))
+        prepare(eye)
         yield Sessions(work, eye, author)
 
 
@@ -88,8 +93,11 @@ def prepare(connection: Connection) -> None:
     """Settings that let nothing of ours stay behind or wait without end; undoes what a migration has set."""
     known = connection.execute("select name from pg_settings where name = any(%s)", [list(SETTINGS)]).fetchall()
     connection.execute("reset session authorization; reset all; discard temporary")
-    for (name,) in known:
-        connection.execute("select set_config(%s, %s, false)", [name, SETTINGS[name]])
+    there = [name for (name,) in known]
+    connection.execute(
+        "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
+        [there, [SETTINGS[name] for name in there]],
+    )
 
 
 def holder(connection: Connection, number: int = WHO_MIGRATES) -> Holder | None:

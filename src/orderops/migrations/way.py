@@ -162,7 +162,7 @@ class Way:
         waited = 0.0
         while blockers := self.eye.in_the_way(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
             self.voice.waits_for(blockers[0], waited)
-            if self._end(blockers):
+            if self.end(blockers):
                 continue
             self.check(blockers, what)
             before = time.monotonic()
@@ -184,20 +184,40 @@ class Way:
             "\n".join(blocker.told for blocker in blockers) or "somebody holds a lock that it needs, briefly and often"
         )
         hints = ["the same command goes on; a longer wait: --budget 1h"]
+        if self.patience.tries:
+            hints.append("where transactions of 200 ms never leave a gap: -- orderops: lock-timeout 300ms in the head")
+        if any(blocker.gives_way for blocker in blockers):
+            hints.append("autovacuum gives way to who waits for a second: -- orderops: lock-timeout 1200ms in the head")
         if any(blocker.may_be_ended for blocker in blockers):
             hints.append("to end these sessions, after a question each: --terminate-blockers")
         raise OrderopsError(
             f"{what}: no lock within {self.patience.budget.total_seconds():.0f} s\n{named}", "\n".join(hints)
         )
 
-    def _end(self, blockers: Sequence[Blocker]) -> bool:
-        """End what the operator lets us end; each is asked about once."""
+    def end(self, blockers: Sequence[Blocker]) -> bool:
+        """End what the operator lets us end, each asked about once, and autovacuum, which begins again by itself."""
         ended = False
         for each in blockers:
-            if self.may_end is None or not each.may_be_ended or each.pid in self._asked:
+            if each.pid in self._asked:
                 continue
-            self._asked.add(each.pid)
-            if self.may_end(each):
+            if each.gives_way:
+                self._asked.add(each.pid)
+                ended = self._cancel(each) or ended
+            elif self.may_end is not None and each.may_be_ended:
+                self._asked.add(each.pid)
+                if not self.may_end(each):
+                    continue
                 self.eye.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
                 ended = True
         return ended
+
+    def _cancel(self, blocker: Blocker) -> bool:
+        """PostgreSQL does so itself for who waits for a second, which is longer than we let anybody wait."""
+        import psycopg
+
+        try:
+            self.eye.connection.execute("select pg_cancel_backend(%s)", [blocker.pid])
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        self.voice.line(f"cancelled {blocker.told}: it begins again by itself")
+        return True

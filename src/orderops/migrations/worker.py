@@ -6,8 +6,8 @@ pause, until the budget is spent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -145,6 +145,14 @@ class Worker:
     def step_back(self) -> None:
         """No statement runs any more, and we are who we are again: the ledger is not the owner's."""
         self.at = None
+        self.reset_role()
+
+    @contextmanager
+    def as_owner(self) -> Iterator[None]:
+        """Look as the role that the file runs as: it may see and take away what we may not."""
+        if self.file.head.owner:
+            self.connection.execute(f"set role {self.file.head.owner}".encode())
+        yield
         self.reset_role()
 
     def reset_role(self) -> None:
