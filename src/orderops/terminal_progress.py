@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
@@ -81,6 +82,15 @@ class Progress:
             sign, colour = SIGNS[step.action]
             note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
             self._console.print(f"[{colour}]{sign} {escape(step.address)} {DONE[step.action]}[/]{note}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The live view makes room for a question."""
+        if self._live:
+            self._live.stop()
+        yield
+        if self._live:
+            self._live.start()
 
     def finished(self, name: str, told: str) -> None:
         """Show that something other than a step is done."""

@@ -62,7 +62,7 @@ def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
     done = two("repair", "--yes")
 
     assert (done.code, done.out) == (0, shown)
-    assert f"1 repaired\nnext: orderops migrate info --sql {three.folder}\n" in done.err
+    assert f"1 repaired\nnext: orderops migrate info --sql {two.folder}\n" in done.err
     assert attempts(two) == [(2, "baseline", "done", f"repair: {shown[2:-1]}")]
     assert two("apply", "--yes").err.startswith("0 pending")
     assert two("undo", "--yes").code == 0

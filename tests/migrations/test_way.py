@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
@@ -192,3 +194,115 @@ def test_a_statement_of_a_run_that_was_killed_ends_before_the_next_begins(run: R
 
     assert done.code == 0, done.err
     assert run.rows(sleeping) == [(0,)]
+
+
+def test_what_runs_alone_and_keeps_others_out_looks_first_as_well(run: Run) -> None:
+    run.write("001__full", "-- orderops: no-transaction\nvacuum full orders;\n")
+    with run.holder("select * from orders"):
+        refused = run("apply", "--yes", "--budget", "1s")
+        asked = run.rows(WAITS_FOR_A_LOCK)[0][0]
+
+    assert refused.code == 1 and asked == 0
+    assert "V001__full.sql:2: no lock within 1 s" in refused.err
+    assert run("apply", "--yes").code == 0
+
+
+def test_a_writer_that_an_index_waits_for_is_ended_when_that_was_said(run: Run) -> None:
+    run.write("001__index", "-- orderops: no-transaction\ncreate index concurrently o on orders (total);\n")
+    run.execute("drop role if exists writer", "create role writer login password 'x'", "grant all on orders to writer")
+    as_writer = psycopg.conninfo.make_conninfo(run.dsn, user="writer", password="x")
+    with psycopg.connect(as_writer, application_name="forgotten") as holder:
+        holder.execute("update orders set total = 0 where id = 1")
+        done = run("apply", "--yes", "--terminate-blockers")
+        with pytest.raises(psycopg.OperationalError):
+            holder.execute("select 1")
+    run.execute("revoke all on orders from writer", "drop role writer")
+
+    assert done.code == 0, done.err
+    assert "forgotten as writer" in done.err
+
+
+def test_autovacuum_is_cancelled_and_begins_again_by_itself(run: Run) -> None:
+    run.execute(
+        "alter table orders set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+        " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, fillfactor = 10)",
+        "insert into orders select i, i from generate_series(1001, 20000) i",
+        "update orders set total = 0",
+        "alter system set autovacuum_naptime = '1s'",
+        "select pg_reload_conf()",
+    )
+    run.write("001__add_note", ADD, DROP)
+    try:
+        vacuums = "select count(*) from pg_stat_progress_vacuum where relid = 'orders'::regclass"
+        until(lambda: run.rows(vacuums)[0][0] == 1, "autovacuum at work", within=60)
+        done = run("apply", "--yes", "--budget", "20s")
+    finally:
+        run.execute("alter system reset autovacuum_naptime", "select pg_reload_conf()")
+
+    assert done.code == 0, done.err
+    assert "cancelled pid" in done.err and "it begins again by itself" in done.err
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=h password = 'x'",
+        "postgresql://u:x@h/d",
+        "host=h pass\\word=x password=x",
+        "postgresql://u@h/d?pass%77ord=x",
+    ],
+)
+def test_a_password_is_never_taken_from_the_command_line(run: Run, dsn: str) -> None:
+    refused = run("history", "--dsn", dsn)
+
+    assert refused.code == 2
+    assert "--dsn holds a password" in refused.err or "is no connection string" in refused.err
+    assert "x@" not in refused.err and "'x'" not in refused.err
+
+
+def test_a_dsn_that_says_nothing_is_refused_and_does_not_mean_the_environment(run: Run) -> None:
+    refused = run("history", "--dsn", "")
+
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "error: --dsn is empty")
+
+
+def test_settings_and_temporary_tables_are_refused_where_a_session_does_not_last(run: Run) -> None:
+    for number, forwards in enumerate(("set search_path to app;", "create temp table t (a int);"), 1):
+        run.write(f"00{number}__x", f"-- orderops: no-transaction\n{forwards}\nselect 1;\n")
+
+        refused = run("apply", "--yes", "--to", str(number))
+
+        assert refused.code == 2
+        assert "nothing that a session remembers outlives its statement" in refused.err
+        run.write(f"00{number}__x", "select 1;\n")
+
+
+def test_a_role_that_does_not_inherit_owns_what_its_files_make(run: Run) -> None:
+    run.execute(
+        "drop role if exists keeper", "create role keeper", "grant all on schema public to keeper",
+        "alter table orders owner to keeper",
+        "drop role if exists deployer", "create role deployer login noinherit password 'x' in role keeper",
+        "create schema orderops authorization deployer",
+    )  # fmt: skip
+    run.execute("update orders set total = 1")
+    head = "-- orderops: owner keeper\n"
+    run.write(
+        "001__index", f"{head}-- orderops: no-transaction\ncreate unique index concurrently o on orders (total);\n"
+    )
+    run.write("002__count", f"{head}-- orderops: batch 100 by id\nupdate orders set total = total + 9000;\n")
+    as_deployer = psycopg.conninfo.make_conninfo(run.dsn, user="deployer", password="x")
+    deployer = replace(run, dsn=as_deployer)
+
+    failed = deployer.process("apply", "--yes")
+    assert failed.ended() == 1, failed.said
+    run.execute("update orders set total = id")
+    done = deployer.process("apply", "--yes")
+
+    assert done.ended() == 0, done.said
+    assert run.rows("select sum(total - id) from orders") == [(9_000_000,)]
+    assert run.rows("select relowner::regrole::text from pg_class where relname = 'o'") == [("keeper",)]
+    run.execute(
+        "reassign owned by keeper, deployer to current_user",
+        "drop owned by keeper, deployer",
+        "drop role keeper, deployer",
+    )

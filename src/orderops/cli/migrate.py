@@ -114,11 +114,13 @@ def apply(
         elif not wanted:
             terminal.say(f"0 pending: {at.name} is as the files say ({len(migrations)} migrations)")
         else:
-            may_end = migrating.ending(manner, terminate=terminate_blockers)
+            ending = manner if terminate_blockers else None
+            if ending:
+                migrating.check_somebody_can_be_asked(ending)
             names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
             with (
                 migrating.agreed(at, manner, f"Apply {names} to {at.name}?") as run,
-                migrating.carrier(at, wait=wait, budget=budget, may_end=may_end) as (carrier, progress),
+                migrating.carrier(at, wait=wait, budget=budget, ending=ending) as (carrier, progress),
             ):
                 done = work.apply(carrier, migrations, to=to, out_of_order=out_of_order)
                 ended = migrating.show_done(progress, run, done, "apply", "applied")
@@ -165,11 +167,13 @@ def undo(
         elif not wanted:
             terminal.say(f"nothing to undo in {at.name}")
         else:
-            may_end = migrating.ending(manner, terminate=terminate_blockers)
+            ending = manner if terminate_blockers else None
+            if ending:
+                migrating.check_somebody_can_be_asked(ending)
             names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
             with (
                 migrating.agreed(at, manner, f"Undo {names} in {at.name}?") as run,
-                migrating.carrier(at, wait=wait, budget=budget, may_end=may_end) as (carrier, progress),
+                migrating.carrier(at, wait=wait, budget=budget, ending=ending) as (carrier, progress),
             ):
                 done = work.undo(carrier, migrations, to=to, accepted=accept_data_loss)
                 ended = migrating.show_done(progress, run, done, "undo", "undone")

@@ -82,9 +82,12 @@ def looking(at: Target) -> Iterator[Connection]:
 
 @contextmanager
 def carrier(
-    at: Target, *, wait: timedelta, budget: timedelta, may_end: Callable[[Blocker], bool] | None = None
+    at: Target, *, wait: timedelta, budget: timedelta, ending: Manner | None = None
 ) -> Iterator[tuple[Carrier, Progress]]:
-    """What carries migrations out: nobody else migrates this database meanwhile."""
+    """What carries migrations out: nobody else migrates this database meanwhile.
+
+    Sessions in the way are ended in the manner of `ending`, and left alone where there is none.
+    """
     with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
         sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
         limits = Limits()
@@ -92,7 +95,7 @@ def carrier(
             settings = at.site.environment.migrations
             limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
         eye = Eye(sessions.eye, sessions.own)
-        way = Way(eye, Patience(budget), may_end=may_end)
+        way = Way(eye, Patience(budget), may_end=_may_end(ending, progress) if ending else None)
         with Watcher(way, sessions.work.info.backend_pid) as watcher:
             yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, limits), progress
 
@@ -147,21 +150,24 @@ def show_wanted(files: Sequence[File], action: str) -> None:
         terminal.say("nothing to do")
 
 
-def ending(manner: Manner, *, terminate: bool) -> Callable[[Blocker], bool] | None:
-    """The question before a session in the way is ended; none is ended where nobody asked for it."""
-    if not terminate:
-        return None
+def check_somebody_can_be_asked(manner: Manner) -> None:
+    """Raise UsageError where sessions in the way would be asked about and nobody is there."""
     if not manner.yes and not terminal.somebody_is_there():
         raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
 
+
+def _may_end(manner: Manner, progress: Progress) -> Callable[[Blocker], bool]:
+    """The question before a session in the way is ended."""
+
     def may_end(blocker: Blocker) -> bool:
         if manner.yes:
-            terminal.say(f"ends {blocker.told}")
+            terminal.say_folded(f"ends {blocker.told}")
             return True
-        try:
-            terminal.confirm(f"End {blocker.told}?", yes=False)
-        except OrderopsError:
-            return False
+        with progress.paused():
+            try:
+                terminal.confirm(f"End {blocker.told}?", yes=False)
+            except OrderopsError:
+                return False
         return True
 
     return may_end

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 SCHEMA: LiteralString = """
-create schema if not exists orderops;
+do $$ begin -- a role that may not create schemas can use one that was made for it
+    if to_regnamespace('orderops') is null then create schema orderops; end if;
+end $$;
 create table if not exists orderops.ledger (
     id              bigint generated always as identity primary key,
     version         bigint      not null,
