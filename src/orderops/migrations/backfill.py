@@ -10,6 +10,7 @@ from orderops.errors import OrderopsError
 from orderops.migrations.batches import Keys, Limits, Pace, Rate, check_batch, estimate, keys_of
 from orderops.migrations.broken import HINTS, broken, lost
 from orderops.migrations.ledger import Attempt, Entry
+from orderops.migrations.locks import Lock, Mode
 from orderops.migrations.script import Statement
 from orderops.migrations.worker import Worker
 
@@ -38,7 +39,7 @@ class Backfill:
         self._changed = (after.rows_changed or 0) if after else 0
         self._paused = False
         if after and self._above is not None and after.begun != self._mark:
-            raise self._edited()
+            raise self._edited((after.begun or "").rpartition(" by ")[2] or batch.name)
         self._piecewise = check_batch(worker.file, script)
 
     def run(self) -> None:
@@ -85,9 +86,8 @@ class Backfill:
                 raise
             raise self._stopped(error, upto) from None
         except OrderopsError as error:
-            if self._above is None:
-                raise
-            raise OrderopsError(f"{error.message}\n{self._rows} {self._changed_and_stay}", error.hint) from None
+            done = [self._done(self._batch.name)] if self._above is not None else []
+            raise OrderopsError("\n".join([*self._with_holders(error), *done]), error.hint) from None
         self._above = upto
         self._changed += rows
 
@@ -100,32 +100,38 @@ class Backfill:
             way.voice.now(f"pauses: {exceeded}")
             way.patience.sleep(PAUSE)
 
+    def _with_holders(self, error: OrderopsError) -> list[str]:
+        """A row is waited for so briefly that nobody may have been seen: then those are named who may hold it."""
+        worker, held = self._worker, self._piecewise
+        if not worker.way.patience.over or "pid " in error.message:
+            return error.told
+        rows = Lock(held.schema, held.table, Mode.EXCLUSIVE)
+        holders = worker.way.eye.in_the_way([rows], older=worker.lock_timeout)
+        return [error.told[0], *(f"may hold the row: {each.told}" for each in holders)] if holders else error.told
+
     def _stopped(self, error: psycopg.Error, upto: str) -> OrderopsError:
-        done = f"{self._rows} {self._changed_and_stay}" if self._above is not None else "no row was changed"
-        between = f"between there and {self._at(upto)}" if self._above is not None else f"up to {self._at(upto)}"
-        told = broken(self._worker.file, self._statement, error, f"{done}; it stopped at a row {between}")
+        column = self._batch.name
+        stands = f"no row was changed; it stopped at a row up to {column} {upto}"
+        if self._above is not None:
+            stands = f"{self._done(column)}; it stopped at a row between there and {column} {upto}"
+        told = broken(self._worker.file, self._statement, error, stands)
         if self._above is None or error.sqlstate in HINTS:
             return told
         return OrderopsError(told.message, "mend that row, then the same command goes on from there")
 
-    def _edited(self) -> OrderopsError:
+    def _edited(self, column: str) -> OrderopsError:
+        """The refusal to go on with another statement, or by another column than the one that was gone by."""
         file = self._worker.file
         version = file.name[1:].partition("__")[0].lstrip("0")
         start = "applied" if file.name.startswith("U") else "pending"
         return OrderopsError(
-            f"{file.name} was cut after a part: {self._rows} {self._changed_and_stay};"
+            f"{file.name} was cut after a part: {self._done(column)};"
             " and its statement, or the column that it goes by, was edited since",
             "put it back as it was, and the same command goes on from there; or, if rows may be changed twice: "
             f"orderops migrate repair --version {version} --as {start}",
         )
 
-    @property
-    def _rows(self) -> str:
-        return f"{self._changed:,} {'row' if self._changed == 1 else 'rows'} up to {self._at(self._above or '')}"
-
-    @property
-    def _changed_and_stay(self) -> str:
-        return "is changed and stays so" if self._changed == 1 else "are changed and stay so"
-
-    def _at(self, key: str) -> str:
-        return f"{self._batch.name} {key}"
+    def _done(self, column: str) -> str:
+        one = self._changed == 1
+        rows, stay = ("row", "is changed and stays so") if one else ("rows", "are changed and stay so")
+        return f"{self._changed:,} {rows} up to {column} {self._above} {stay}"
