@@ -18,10 +18,6 @@ from orderops.errors import UsageError
 from orderops.migrations.files import File, places
 from orderops.migrations.heads import first_word
 
-COPY_BLOCK = re.compile(
-    r"^[ \t]*COPY\b[^;]*\bFROM\s+STDIN\b[^;]*;[ \t]*\n(?P<data>(?:.*\n)*?)\\\.[ \t]*(?:\n|\Z)",
-    re.IGNORECASE | re.MULTILINE,
-)
 STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
 REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
 END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
@@ -71,7 +67,7 @@ def read_script(file: File) -> list[Statement]:
     """The statements of a file; raises UsageError with line and column where it does not parse."""
     import postgast
 
-    text, data = _without_data(file)
+    text, data = without_data(file)
     try:
         parsed = postgast.parse(text)
     except postgast.PgQueryError as error:
@@ -95,7 +91,7 @@ def comments(file: File) -> Iterator[tuple[str, int]]:
     """The comments of a file that parses, each with its place."""
     import postgast
 
-    text, _ = _without_data(file)
+    text, _ = without_data(file)
     at = _places_of_bytes(text)
     for each in postgast.scan(text).tokens:
         if _token_name(each) in COMMENTS:
@@ -153,7 +149,7 @@ def _token_name(token: Any) -> str:
     return str(token.DESCRIPTOR.fields_by_name["token"].enum_type.values_by_number[token.token].name)
 
 
-def _without_data(file: File) -> tuple[str, dict[int, str]]:
+def without_data(file: File) -> tuple[str, dict[int, str]]:
     """The text with COPY's data blanked out, so that every place stays, and the data by where its statement ends."""
     text = file.text
     data: dict[int, str] = {}

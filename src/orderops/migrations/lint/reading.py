@@ -15,7 +15,7 @@ from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.history import History
 from orderops.migrations.lint.sql import plain
 from orderops.migrations.locks import enum_name
-from orderops.migrations.script import COPY_BLOCK, Statement, tokens, words_at_top
+from orderops.migrations.script import Statement, tokens, without_data, words_at_top
 
 IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
 
@@ -84,7 +84,7 @@ class Reading:
     @cached_property
     def text_without_data(self) -> str:
         """The text with what follows COPY blanked out, so that every place stays."""
-        return COPY_BLOCK.sub(lambda block: _blanked(block), self.file.text)
+        return without_data(self.file)[0]
 
     @cached_property
     def ignored(self) -> list[tuple[str, int, int]]:
@@ -166,8 +166,3 @@ def _commands(text: str, statement: Statement) -> list[Command]:
 
 def _comments(text: str) -> list[tuple[int, int]]:
     return [(begin, end) for word, begin, end in tokens(text) if word.startswith(("--", "/*"))]
-
-
-def _blanked(block: re.Match[str]) -> str:
-    head = block[0][: block.start("data") - block.start()]
-    return head + re.sub(r"[^\n]", " ", block[0][len(head) :])

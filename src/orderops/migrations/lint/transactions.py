@@ -49,15 +49,8 @@ def _batch(reading: Reading) -> Iterator[Finding]:
     except UsageError as error:
         at = reading.statements[0] if reading.statements else Spot()
         why = error.message.partition(": ")[2] or error.message
-        yield reading.finding("batch-impossible", at, why, _batch_alone(reading) or f"-- {error.hint}")
-        return
-    statement, key = reading.statements[0], reading.head.batch.key if reading.head.batch else ""
-    set_columns = [each.res_target.name for each in getattr(statement.tree, "target_list", ())]
-    if key.strip('"') in set_columns:
-        why = f"the pieces go along {key}, and the statement changes it: rows would be passed twice or never"
-        yield reading.finding(
-            "batch-impossible", statement, why, f"-- batch by a column that stays as it is, not by {key}"
-        )
+        apart = _batch_alone(reading) if len(reading.statements) > 1 else ""
+        yield reading.finding("batch-impossible", at, why, apart or f"-- {error.hint}")
 
 
 def _batch_alone(reading: Reading) -> str:
