@@ -218,3 +218,18 @@ def schema(run: Run, postgres: PostgresServer) -> str:
     command = [str(postgres.bindir / "pg_dump"), "--schema-only", "--exclude-schema=orderops", run.dsn]
     dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in dumped.splitlines() if line and not line.startswith(("--", "\\")))
+
+
+def test_rows_that_come_while_it_waits_are_not_taken_along(run: Run) -> None:
+    run.write("001__t", "create table t (id int);\n", "drop table t;\n")
+    assert run("apply", "--yes").code == 0
+    with run.holder("select * from t") as holder:
+        undoing = run.process("undo", "--yes")
+        assert undoing.says("waits for pid")
+        run.execute("insert into t values (1)")
+        holder.ends()
+        assert undoing.ended() == 1, undoing.said
+
+    assert "U001__t.sql:1 takes away the rows of t" in undoing.said
+    assert run.rows("select id from t") == [(1,)]
+    assert run("undo", "--yes", "--accept-data-loss", "t").code == 0

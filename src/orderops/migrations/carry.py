@@ -5,7 +5,7 @@ What is done is written where its effect is, so that any cut can be gone on from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +22,7 @@ from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import File, Migration
 from orderops.migrations.ledger import Action, Attempt, Entry, State, Subject
 from orderops.migrations.locks import Course, Mode, course, locks_of
+from orderops.migrations.losses import refuse_again
 from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
@@ -44,6 +45,8 @@ class Carrier:
     """Told of a file what it waits for or how far it is; nothing when it is done."""
     say: Callable[[str], None] = lambda _: None
     limits: Limits = field(default_factory=Limits)
+    accepted: Collection[str] | None = None
+    """The tables whose rows may go, where anything is to be taken away."""
     _large: frozenset[str] | None = None
 
     def carry_out(self, migration: Migration, action: Action, after: Attempt | None) -> None:
@@ -67,6 +70,8 @@ class Carrier:
 
     def _is_brief(self, file: File, script: Sequence[Statement]) -> bool:
         """What is large is looked up anew after each file that may have made it so."""
+        if self.accepted is not None:
+            return False
         if self._large is None:
             self._large = large_relations(self.sessions.work)
         brief = is_brief(file, script, self._large)
@@ -120,7 +125,7 @@ class _Work:
             for number, statement in enumerate(self._script):
                 if number:
                     worker.look_once(locks_of_file([statement], made=made))
-                worker.execute(statement)
+                self._execute(statement)
             worker.step_back()
             self._end()
 
@@ -144,13 +149,20 @@ class _Work:
         worker = self._worker
 
         def work() -> None:
-            worker.execute(statement)
+            self._execute(statement)
             worker.reset_role()
             self._entry.done(statement.digest)
 
         keeps_nobody_out = course(statement) is Course.VALIDATE
         locks = [] if keeps_nobody_out else locks_of(statement)
         worker.transaction(work, first=statement, locks=locks, unlimited=keeps_nobody_out)
+
+    def _execute(self, statement: Statement) -> None:
+        worker, accepted = self._worker, self._carrier.accepted
+        worker.at = statement
+        if accepted is not None:
+            refuse_again(worker.connection, worker.file, statement, accepted)
+        worker.execute(statement)
 
     def _alone(self, statement: Statement, *, begun: bool) -> None:
         """In no transaction: whether it was done shows in what is there, and so it is looked at first."""

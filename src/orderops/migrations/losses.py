@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError
 from orderops.migrations.files import File
+from orderops.migrations.locks import Mode, locks_of
 from orderops.migrations.script import Statement, identifier
 from orderops.migrations.taking import Taken, Taking
 
@@ -52,6 +53,18 @@ def losses(connection: Connection, undo: Undo) -> list[Loss]:
                 _as_owner(connection, file)
                 found += [loss for statement in script for loss in _of(connection, taking, file, statement)]
     return list(dict.fromkeys(found))
+
+
+def refuse_again(connection: Connection, file: File, statement: Statement, accepted: Collection[str]) -> None:
+    """Look once more in the transaction that takes it away, with nobody left to write: rows may have come meanwhile."""
+    for lock in locks_of(statement):
+        relation = identifier(lock.schema, lock.name)
+        kind = connection.execute("select relkind from pg_class where oid = to_regclass(%s)", [relation]).fetchone()
+        if lock.mode is Mode.ACCESS_EXCLUSIVE and kind and kind[0] in ("r", "p"):
+            connection.execute(f"lock table {relation} in access exclusive mode".encode())
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local row_security = off")
+        refuse(list(_of(connection, Taking(connection), file, statement)), accepted)
 
 
 def refuse(found: Sequence[Loss], accepted: Collection[str]) -> None:

@@ -6,7 +6,7 @@ Each decides anew under the lock, from the files and the ledger, so that the sam
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError, UsageError
@@ -87,9 +87,8 @@ def undo(
 ) -> Iterator[Line]:
     """Take back what is applied, newest first; yields each when it is done."""
     connection = _begin(carrier)
-    yield from _each(
-        carrier, undo_plan(connection, look(connection, migrations), to=to, accepted=accepted), Action.UNDO
-    )
+    wanted = undo_plan(connection, look(connection, migrations), to=to, accepted=accepted)
+    yield from _each(replace(carrier, accepted=accepted), wanted, Action.UNDO)
 
 
 @dataclass(frozen=True)
