@@ -407,8 +407,7 @@ PACES = {
     "what is slow gets smaller, by half at most": (1000, [Step(10.0, 500), Step(10.0, 250), Step(ASPIRED * 2, 125)]),
     "but never tiny": (100, [Step(10.0, SMALLEST), Step(10.0, SMALLEST)]),
     "and not larger than it was asked to be": (20, [Step(10.0, 20), Step(0.0, 20)]),
-    "what is quick grows back, slowly": (1000, [Step(10.0, 500), Step(0.001, 625), Step(0.001, 781)]),
-    "up to what was asked for": (1000, [Step(10.0, 500), *[Step(0.0, size) for size in (625, 781, 976, 1000, 1000)]]),
+    "what is quick grows, up to what was asked for": (700, [Step(10.0, 350), Step(0.001, 700), Step(0.001, 700)]),
     "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(ASPIRED * 0.75, 500)]),
 }
 
@@ -420,6 +419,10 @@ def test_the_size_of_a_piece_follows_the_time_it_takes(most: int, steps: list[St
     sizes = [(pace.after(step.seconds), pace.size)[1] for step in steps]
 
     assert sizes == [step.size for step in steps]
+
+
+def test_it_begins_small() -> None:
+    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST, 20]
 
 
 def test_it_rests_as_long_as_it_works_and_never_for_long() -> None:

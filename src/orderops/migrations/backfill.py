@@ -46,7 +46,7 @@ class Backfill:
         """To the end of the table; raises OrderopsError that says up to where the rows are changed and stay so."""
         worker = self._worker
         keys = keys_of(worker.connection, self._piecewise, self._batch, worker.place)
-        pace = Pace(self._batch.size, self._batch.size)
+        pace = Pace.beginning(self._batch.size)
         rate = Rate(estimate(worker.connection, self._piecewise), self._changed, began=time.monotonic())
         while piece := self._next(keys, pace.size):
             self._wait_for_others()

@@ -136,12 +136,17 @@ class Pace:
     most: int
     size: int
 
+    @classmethod
+    def beginning(cls, most: int) -> Pace:
+        """Small at first: nobody knows yet what a row costs."""
+        return cls(most, min(SMALLEST, most))
+
     def after(self, seconds: float) -> float:
         """Learn from a piece that took so long; answers the seconds to rest."""
         if seconds > ASPIRED:
             self.size = max(min(SMALLEST, self.most), int(self.size * max(0.5, ASPIRED / seconds)))
         elif seconds < ASPIRED / 2:
-            self.size = min(self.most, max(self.size + 1, int(self.size * 1.25)))
+            self.size = min(self.most, 2 * self.size)
         return min(seconds, 2 * ASPIRED) * REST
 
 
