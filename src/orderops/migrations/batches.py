@@ -18,7 +18,7 @@ from orderops.migrations.script import Statement, identifier, words_at_top
 if TYPE_CHECKING:
     from psycopg import Connection
 
-ASPIRED = 0.04
+ASPIRED = 0.03
 """Seconds that one piece should take: it holds its rows for so long, and whoever wants one of them waits."""
 SMALLEST = 50
 REST = 1.0
