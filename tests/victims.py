@@ -66,9 +66,10 @@ class Victim:
             raise TimeoutError(f"did not end within {within} s:\n{self.said}")
         return int(self._process.exitcode)
 
-    def says(self, words: str) -> bool:
-        """Whether these words are among those it says before it ends."""
-        while self.alive and words not in self.said:
+    def says(self, words: str, within: float = 120) -> bool:
+        """Whether these words are among those it says before it ends, or soon enough."""
+        deadline = time.monotonic() + within
+        while self.alive and words not in self.said and time.monotonic() < deadline:
             self.wait(0.05)
         return words in self.said
 

@@ -31,6 +31,8 @@ REFUSALS = (
     "invalid ",
     "definition of service",
 )
+READABLE = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
+"""How dates and intervals are written so that they can be read; the order of day and month stays."""
 GONE = ("08", "57P")
 """The classes of errors that end a connection."""
 CONNECT_TIMEOUT = 5
@@ -206,7 +208,11 @@ def _connect(to: Login, name: str) -> psycopg.Connection:
 
     settled = {"client_encoding": "utf8", "application_name": name, "sslrootcert": _roots(to)}
     given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **to.parameters, **settled}
-    return psycopg.connect(autocommit=True, **{key: value for key, value in given.items() if value is not None})
+    connection = psycopg.connect(autocommit=True, **{key: value for key, value in given.items() if value is not None})
+    for setting, value in READABLE.items():
+        if not (connection.info.parameter_status(setting) or value).startswith(value):
+            connection.execute("select set_config(%s, %s, false)", [setting, value])
+    return connection
 
 
 def _roots(to: Login) -> str | None:

@@ -306,3 +306,17 @@ def test_a_role_that_does_not_inherit_owns_what_its_files_make(run: Run) -> None
         "drop owned by keeper, deployer",
         "drop role keeper, deployer",
     )
+
+
+def test_a_database_may_write_its_dates_as_it_likes(run: Run) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(run.dsn)["dbname"]
+    run.execute(f"alter database {name} set datestyle = 'SQL, DMY'")
+    run.execute(f"alter database {name} set intervalstyle = 'iso_8601'")
+    run.write("001__add_day", "alter table orders add column day date default '31/12/2026';\n")
+    try:
+        done = [run(verb, *words) for verb, words in (("apply", ["--yes"]), ("info", []), ("history", []))]
+    finally:
+        run.execute(f"alter database {name} reset all")
+
+    assert [each.code for each in done] == [0, 0, 0], done
+    assert run.rows("select distinct day::text from orders") == [("2026-12-31",)]

@@ -66,7 +66,7 @@ def edited(file: File, number: int) -> OrderopsError:
     return OrderopsError(
         f"{file.name} was cut after a part, and its statement {number}, which is done, was edited since",
         "put it back as it was, or say how the migration stands, pending or applied: "
-        f"orderops migrate repair --version {version} --as pending",
+        f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}",
     )
 
 

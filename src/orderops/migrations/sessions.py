@@ -31,6 +31,8 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",  # a laptop that falls asleep lets go of its locks
     "idle_session_timeout": "0",  # what a role or a database says of its sessions is not meant for these
     "transaction_timeout": "0",
+    "DateStyle": "ISO",  # as psycopg reads them; the order of day and month stays the database's
+    "IntervalStyle": "postgres",
     "standard_conforming_strings": "on",  # as the parser reads the files
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",

@@ -66,7 +66,7 @@ class Worker:
                         copy.write(statement.data)
                     return cursor.rowcount
             finally:
-                self._seen = watched.blockers
+                self._seen = watched.blockers or self._seen  # a try is often over before anybody could look
 
     def transaction(
         self,
