@@ -158,6 +158,13 @@ def _check_alone(file: File, statement: Statement, place: str) -> None:
             f"{place}: {statement.begins}\nPostgreSQL runs this in no transaction, and a file runs in one",
             "say it in the head of the file: -- orderops: no-transaction",
         )
+    if (statement.kind == "reindex_stmt" and not tree.HasField("relation")) or (
+        statement.kind == "vacuum_stmt" and not tree.rels
+    ):
+        raise UsageError(
+            f"{place}: {statement.begins}\nthis takes every table in turn, and nobody can tell whom it keeps out when",
+            "name the tables, a statement each",
+        )
     if statement.kind == "index_stmt" and not tree.idxname:
         raise UsageError(
             f"{place}: the index has no name: one that was left half built could not be told from others",

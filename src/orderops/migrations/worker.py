@@ -152,8 +152,10 @@ class Worker:
         """Look as the role that the file runs as: it may see and take away what we may not."""
         if self.file.head.owner:
             self.connection.execute(f"set role {self.file.head.owner}".encode())
-        yield
-        self.reset_role()
+        try:
+            yield
+        finally:
+            self.reset_role()
 
     def reset_role(self) -> None:
         """Be who we are, where the file runs as somebody else."""
