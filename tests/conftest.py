@@ -26,6 +26,8 @@ from faults import Fault, Faults
 from strict import check_strictly
 
 if TYPE_CHECKING:
+    from xdist.scheduler import WorkStealingScheduling
+
     from proxy import Proxy
 
 ENVIRONMENT = "dev"
@@ -46,6 +48,13 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
     (each[0], _serialised, *each[2:]) if each[1] is botocore_stubber else each
     for each in botocore.handlers.BUILTIN_HANDLERS
 ]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling:
+    """Who is done takes from who is not: the longest tests stand at the end."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:
