@@ -95,7 +95,10 @@ class Progress:
     def finished(self, name: str, told: str) -> None:
         """Show that something other than a step is done."""
         self._finished += 1
-        self._console.print(Text.assemble((f"+ {name}", "green"), f" {told}"))
+        if self._live:
+            self._console.print(Text.assemble((f"+ {name}", "green"), f" {told}"))
+        else:  # of many small things, to dress each line would be half of the work
+            self._console.file.write(f"+ {name} {told}\n")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))
