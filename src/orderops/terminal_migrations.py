@@ -14,7 +14,7 @@ from orderops.migrations.locks import Lock
 from orderops.migrations.script import Statement
 from orderops.migrations.standing import Line, Stand
 from orderops.migrations.work import Picture, Repair
-from orderops.terminal import out, say, short, tell
+from orderops.terminal import out, precise, say, tell
 
 COLOURS = {
     Stand.APPLIED: "green",
@@ -190,8 +190,7 @@ def _took(attempt: Attempt) -> str:
 
 
 def _seconds(duration: timedelta) -> str:
-    seconds = duration.total_seconds()
-    return short(duration) if seconds >= 60 else f"{seconds:.1f} s"
+    return precise(duration.total_seconds())
 
 
 def _cut(text: str) -> str:

@@ -167,7 +167,7 @@ def test_who_it_was_is_said_for_people_too(run: Run) -> None:
     failed, who, note, applied, by_whom = run("history").out.splitlines()
 
     author = f"    {getpass.getuser()} on {socket.gethostname()}, orderops {__version__}"
-    assert failed.split()[2:] == ["failed", "apply", "V002", "b", "0.0", "s"]
+    assert failed.split()[2:-2] == ["failed", "apply", "V002", "b"]
     assert who == f"{author}, 0 of 2 statements"
     assert note == "    V002__b.sql:2:1: division by zero; nothing of this file was applied"
     assert applied.split()[2:6] == ["done", "apply", "V001", "fill"]
@@ -211,9 +211,9 @@ def test_the_ledger_of_version_0_1_is_read_as_it_is_and_taken_over_by_apply(run:
     stands = [line.split()[1:3] for line in info.out.splitlines()]
     assert stands == [["a", "applied"], ["b", "changed"], ["c", "pending"]]
     assert history.out.splitlines() == [
-        "2026-02-03 04:05:06Z  done     apply     V011 b  0.0 s",
+        "2026-02-03 04:05:06Z  done     apply     V011 b  0 ms",
         "    bea, orderops 0.1",
-        "2026-01-02 03:04:05Z  done     apply     V010 a  0.0 s",
+        "2026-01-02 03:04:05Z  done     apply     V010 a  0 ms",
         "    ada, orderops 0.1",
     ]
     assert "V011__b.sql was applied and has been edited since" in run("apply", "--yes").err
