@@ -39,6 +39,13 @@ class Case:
     done: str
 
 
+INDEX = Migration(
+    "index_customer",
+    f"CREATE INDEX CONCURRENTLY big_by_customer ON {TABLE} (customer);\n",
+    "DROP INDEX IF EXISTS big_by_customer;\n",
+    transaction=False,
+)
+INDEX_IS_THERE = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('big_by_customer')"
 CASES = {
     "add column": Case(
         Migration(
@@ -76,16 +83,8 @@ CASES = {
         holder_writes=True,
         done="SELECT convalidated FROM pg_constraint WHERE conname = 'customer_exists'",
     ),
-    "index": Case(
-        Migration(
-            "index_customer",
-            f"CREATE INDEX CONCURRENTLY big_by_customer ON {TABLE} (customer);\n",
-            "DROP INDEX IF EXISTS big_by_customer;\n",
-            transaction=False,
-        ),
-        holder_writes=True,
-        done="SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('big_by_customer')",
-    ),
+    "index": Case(INDEX, holder_writes=True, done=INDEX_IS_THERE),
+    "index, reader": Case(INDEX, holder_writes=False, done=INDEX_IS_THERE),
 }
 
 
