@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pytest
 
+from orderops.aws import Aws
 from orderops.engine import Action, Step
-from orderops.errors import Meaning, Unfinished
-from orderops.resource import Resource, State
+from orderops.errors import AwsError, Meaning, Unfinished
+from orderops.resource import Live, Resource, State
 from orderops.survey import Survey
 from orderops.teardown import destroy, holding, needed_kinds, unclaimed, with_what_they_need
 
@@ -227,3 +228,24 @@ def test_what_is_gone_already_is_done(world: World) -> None:
 
     assert [step.action for step in destroy(found, survey, limits=QUICK)] == [Action.DELETE]
     assert world.changes == []
+
+
+@pytest.mark.parametrize(("code", "told"), [("Gone", "what cannot be looked at now (see_in: Gone)"), ("Denied", None)])
+def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: World, code: str, told: str | None) -> None:
+    @dataclass(frozen=True, eq=False)
+    class Vanishing(Thing):
+        """Taken away by somebody else at this moment."""
+
+        passing: ClassVar[frozenset[str]] = frozenset({"Gone"})
+
+        @classmethod
+        def holds(cls, aws: Aws, live: Live) -> str:
+            raise AwsError("see_in", code, "", Meaning.NO)
+
+    world.add("vanishing", tags=ours("vanishing"), Size=1)
+    survey = Survey(world, "dev", (Vanishing,))
+    if told is None:
+        with pytest.raises(AwsError):
+            holding(survey.owned(), survey)
+    else:
+        assert holding(survey.owned(), survey) == {"thing/vanishing": told}

@@ -73,8 +73,18 @@ def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Co
 
 def holding(found: Iterable[Owned], survey: Survey) -> dict[str, str]:
     """What of the found holds data, by address, with what it holds."""
-    told = {owned.address: owned.kind.holds(survey.aws, owned.live) for owned in found}
+    told = {owned.address: _held(owned, survey) for owned in found}
     return {address: what for address, what in told.items() if what}
+
+
+def _held(owned: Owned, survey: Survey) -> str:
+    """What it holds; what is gone, or goes at this moment by somebody else's hand, is not for this look to remove."""
+    try:
+        return owned.kind.holds(survey.aws, owned.live)
+    except AwsError as error:
+        if error.meaning is not Meaning.NO:
+            raise
+        return f"what cannot be looked at now ({why_look_again(error, owned.kind.passing)})"
 
 
 def with_what_they_need(
