@@ -285,10 +285,7 @@ def mark(
 
 def bury(connection: Connection) -> None:
     """Say of attempts that run that they were cut off; only who holds the lock knows."""
-    connection.execute(
-        "update orderops.ledger set state = 'failed', note = 'cut off'"
-        " where state = 'running'"
-    )
+    connection.execute("update orderops.ledger set state = 'failed', note = 'cut off' where state = 'running'")
 
 
 def highest(standings: Mapping[int, Standing]) -> int:
