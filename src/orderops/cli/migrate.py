@@ -114,19 +114,14 @@ def apply(
         elif not wanted:
             terminal.say(f"0 pending: {at.name} is as the files say ({len(migrations)} migrations)")
         else:
-            ending = manner if terminate_blockers else None
-            if ending:
-                migrating.check_somebody_can_be_asked(ending)
-            names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
-            with (
-                migrating.agreed(at, manner, f"Apply {names} to {at.name}?") as run,
-                migrating.carrier(at, wait=wait, budget=budget, ending=ending) as (carrier, progress),
-            ):
-                done = work.apply(carrier, migrations, to=to, out_of_order=out_of_order)
-                ended = migrating.show_done(progress, run, done, "apply", "applied")
-            meanwhile = "" if ended else ": somebody else did it meanwhile"
-            terminal.say(f"{len(ended)} applied in {terminal.precise(progress.elapsed)}{meanwhile}")
-            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+            carrying = migrating.Carrying("Apply", "to", "apply", "applied", budget, terminate_blockers)
+            migrating.carry_through(
+                at,
+                manner,
+                wanted,
+                carrying,
+                lambda carrier: work.apply(carrier, migrations, to=to, out_of_order=out_of_order),
+            )
 
 
 @commands.command()
@@ -167,18 +162,14 @@ def undo(
         elif not wanted:
             terminal.say(f"nothing to undo in {at.name}")
         else:
-            ending = manner if terminate_blockers else None
-            if ending:
-                migrating.check_somebody_can_be_asked(ending)
-            names = ", ".join(line.name for line in wanted[:3]) + (f" and {len(wanted) - 3} more" if wanted[3:] else "")
-            with (
-                migrating.agreed(at, manner, f"Undo {names} in {at.name}?") as run,
-                migrating.carrier(at, wait=wait, budget=budget, ending=ending) as (carrier, progress),
-            ):
-                done = work.undo(carrier, migrations, to=to, accepted=accept_data_loss)
-                ended = migrating.show_done(progress, run, done, "undo", "undone")
-            terminal.say(f"{len(ended)} undone in {terminal.precise(progress.elapsed)}")
-            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+            carrying = migrating.Carrying("Undo", "in", "undo", "undone", budget, terminate_blockers)
+            migrating.carry_through(
+                at,
+                manner,
+                wanted,
+                carrying,
+                lambda carrier: work.undo(carrier, migrations, to=to, accepted=accept_data_loss),
+            )
 
 
 @commands.command()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from orderops.site import Plan, Site
 
 DSN = "ORDEROPS_DSN"
+FEW = 3
+"""Names that are said one by one."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,41 @@ def agreed(at: Target, manner: Manner, question: str) -> Iterator[Run | None]:
     consent(at.site, question, manner)
     with changing(at.site, manner, at.lease) as run:
         yield run
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """What is done to migrations, in the words of its question, its record and its report, and how patiently."""
+
+    verb: str
+    where: str
+    action: str
+    done: str
+    budget: timedelta
+    terminate: bool
+    """Whether sessions in the way are ended."""
+
+
+def carry_through(
+    at: Target,
+    manner: Manner,
+    wanted: Sequence[Line],
+    carrying: Carrying,
+    carry: Callable[[Carrier], Iterator[Line]],
+) -> None:
+    """Ask, carry out what is decided anew under the lock, show and record each, and sum up."""
+    ending = manner if carrying.terminate else None
+    if ending:
+        check_somebody_can_be_asked(ending)
+    names = ", ".join(line.name for line in wanted[:FEW]) + (f" and {len(wanted) - FEW} more" if wanted[FEW:] else "")
+    with (
+        agreed(at, manner, f"{carrying.verb} {names} {carrying.where} {at.name}?") as run,
+        carrier(at, wait=manner.wait, budget=carrying.budget, ending=ending) as (carries, progress),
+    ):
+        ended = show_done(progress, run, carry(carries), carrying.action, carrying.done)
+    meanwhile = "" if ended else ": somebody else did it meanwhile"
+    terminal.say(f"{len(ended)} {carrying.done} in {terminal.precise(progress.elapsed)}{meanwhile}")
+    terminal.say(f"next: orderops migrate info {at.words}".rstrip())
 
 
 def show_done(progress: Progress, run: Run | None, done: Iterator[Line], action: str, word: str) -> list[Line]:

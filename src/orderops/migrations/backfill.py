@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError
 from orderops.migrations.batches import Keys, Limits, Pace, Rate, check_batch, estimate, keys_of
-from orderops.migrations.broken import HINTS, broken, lost
+from orderops.migrations.broken import HINTS, broken, lost, start_again
 from orderops.migrations.ledger import Attempt, Entry
 from orderops.migrations.locks import Lock, Mode
 from orderops.migrations.script import Statement
@@ -59,12 +59,8 @@ class Backfill:
 
     def _next(self, keys: Keys, size: int) -> tuple[str, int] | None:
         """The next piece, as the role sees it that changes it."""
-        connection, owner = self._worker.connection, self._worker.file.head.owner
-        if not owner:
-            return keys.next(connection, self._above, size)
-        with connection.transaction():
-            connection.execute(f"set local role {owner}".encode())
-            return keys.next(connection, self._above, size)
+        with self._worker.as_owner():
+            return keys.next(self._worker.connection, self._above, size)
 
     def _change(self, keys: Keys, upto: str) -> None:
         import psycopg
@@ -122,13 +118,11 @@ class Backfill:
     def _edited(self, column: str) -> OrderopsError:
         """The refusal to go on with another statement, or by another column than the one that was gone by."""
         file = self._worker.file
-        version = file.name[1:].partition("__")[0].lstrip("0")
-        start = "applied" if file.name.startswith("U") else "pending"
         return OrderopsError(
             f"{file.name} was cut after a part: {self._done(column)};"
             " and its statement, or the column that it goes by, was edited since",
             "put it back as it was, and the same command goes on from there; or, if rows may be changed twice: "
-            f"orderops migrate repair --version {version} --as {start}",
+            f"{start_again(file)}",
         )
 
     def _done(self, column: str) -> str:

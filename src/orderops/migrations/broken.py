@@ -62,12 +62,16 @@ def unreachable(file: File, error: Any, stands: str) -> OrderopsError:
 
 def edited(file: File, number: int) -> OrderopsError:
     """The refusal for a file that was done in part, and whose part that is done is another one now."""
-    version = file.name[1:].partition("__")[0].lstrip("0")
     return OrderopsError(
         f"{file.name} was cut after a part, and its statement {number}, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}",
+        f"put it back as it was, or say how the migration stands, pending or applied: {start_again(file)}",
     )
+
+
+def start_again(file: File) -> str:
+    """The command after which a file that was done in part begins at its first statement."""
+    version = file.name[1:].partition("__")[0].lstrip("0")
+    return f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}"
 
 
 def _place(file: File, statement: Statement | None, diagnosis: Any) -> str:
