@@ -9,6 +9,8 @@ from typing import Any
 
 ENVIRONMENT = "orderops:environment"
 ADDRESS = "orderops:address"
+ROLE = "orderops:role"
+"""What a thing is for, where that is not what its environment declares: a restored copy, or what was primary before."""
 
 Tags = Mapping[str, str]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
+from orderops.claim import ROLE
 from orderops.engine import Action, Course, Limits, Patience, Step, steps_of, why_look_again
 from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.resource import Live, Resource
@@ -18,8 +19,8 @@ HELD = "it is not ours: look whose it is, and have it ended; the same command th
 
 
 def unclaimed(owned: Iterable[Owned], declared: Collection[str]) -> list[Owned]:
-    """What of ours is no longer declared."""
-    return [each for each in owned if each.address not in declared]
+    """What of ours is no longer declared; what stands beside the declared on purpose has a role instead."""
+    return [each for each in owned if each.address not in declared and ROLE not in (each.live.tags or {})]
 
 
 def destroy(

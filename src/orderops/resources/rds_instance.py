@@ -9,37 +9,15 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.claim import ENVIRONMENT, ROLE, Claim, Tags, from_pairs, to_pairs
 from orderops.resource import Effect, Left, Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_reading import DISPOSABLE, KIND, LIFECYCLE, instances, sought_backup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 
-STOPPED = "stopped"
-USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initialization", "storage-optimization"})
-DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
-DEAD_PREFIXES = ("incompatible-", "inaccessible-encryption-credentials")
-GOING = frozenset({"deleting", "delete-precheck"})
-LIFECYCLE = "open-source-rds-extended-support-disabled"
-TOLD_AS_ASKED = (
-    "AllocatedStorage",
-    "AutoMinorVersionUpgrade",
-    "BackupRetentionPeriod",
-    "CopyTagsToSnapshot",
-    "DBInstanceClass",
-    "DBName",
-    "DeletionProtection",
-    "Engine",
-    "EngineLifecycleSupport",
-    "EngineVersion",
-    "MasterUsername",
-    "MultiAZ",
-    "PreferredBackupWindow",
-    "PreferredMaintenanceWindow",
-    "PubliclyAccessible",
-    "StorageEncrypted",
-    "StorageType",
-)
+SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
+"""The tag of an instance that goes without a final snapshot, by somebody's word."""
 TROUBLE = re.compile(r"insufficient|unable|fail|cannot|could not", re.IGNORECASE)
 
 
@@ -68,7 +46,7 @@ class RdsInstance(Resource):
     backup_window: str = "16:00-16:30"
     maintenance_window: str = "sun:17:00-sun:17:30"
 
-    kind: ClassVar[str] = "rds-instance"
+    kind: ClassVar[str] = KIND
     passing: ClassVar[frozenset[str]] = frozenset(
         {
             "DBInstanceNotFound",
@@ -96,10 +74,7 @@ class RdsInstance(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.rds.describe_db_instances, "DBInstances"):
-            tags = from_pairs(raw.get("TagList"))
-            if _sought(raw["DBInstanceIdentifier"], tags, claim):
-                yield _live(raw, tags)
+        yield from instances(aws, claim)
 
     def detail(self, aws: Aws, live: Live) -> Live:
         told = dict(live.properties)
@@ -156,7 +131,7 @@ class RdsInstance(Resource):
         if "Running" in changed:
             aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # nothing else can change before
         else:
-            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **_modification(live, changed))
+            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **modification(live, changed))
 
     @classmethod
     def delete(cls, aws: Aws, live: Live) -> None:
@@ -165,6 +140,10 @@ class RdsInstance(Resource):
             aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # stopped, it takes no final snapshot
         elif told["DeletionProtection"]:
             aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, DeletionProtection=False, ApplyImmediately=True)
+        elif _holds_nothing(live):
+            aws.rds.delete_db_instance(
+                DBInstanceIdentifier=live.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
+            )
         elif live.state is State.FAILED:  # AWS takes no snapshot of a dead instance; its backups stay
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=live.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
@@ -179,6 +158,8 @@ class RdsInstance(Resource):
 
     @classmethod
     def holds(cls, aws: Aws, live: Live) -> str:
+        if _holds_nothing(live):
+            return ""
         told = live.properties
         major = told["EngineVersion"].partition(".")[0]
         size = f"{told['AllocatedStorage']} GB"
@@ -191,7 +172,7 @@ class RdsInstance(Resource):
         command = "aws rds delete-db-snapshot --db-snapshot-identifier NAME"
         yield Left("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
         backups = every(aws.rds.describe_db_instance_automated_backups, "DBInstanceAutomatedBackups")
-        retained = [raw for raw in backups if raw.get("Status") == "retained" and _sought_backup(raw, claim)]
+        retained = [raw for raw in backups if raw.get("Status") == "retained" and sought_backup(raw, claim)]
         names = [raw["DbiResourceId"] for raw in retained if "DbiResourceId" in raw]  # the emulator may not tell it
         command = "aws rds delete-db-instance-automated-backup --dbi-resource-id NAME"
         yield Left("backups of a deleted database", command, tuple(names))
@@ -216,97 +197,18 @@ class RdsInstance(Resource):
         return float("inf") if self.max_storage_gb else -(-self.storage_gb * 11 // 10)
 
 
+def _holds_nothing(live: Live) -> bool:
+    """Whether it is a copy that somebody made to look at, or said of that no snapshot is wanted."""
+    tags = live.tags or {}
+    return tags.get(ROLE) in DISPOSABLE or tags.get(SNAPSHOT) == NO_SNAPSHOT
+
+
 def final_snapshot(live: Live) -> str:
     """The one name of an instance's final snapshot, different for an instance made again under its name."""
     return f"{live.id}-final-{live.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
 
 
-def _sought(name: str, tags: Tags, claim: Claim) -> bool:
-    """By tag as well as by name: a restored instance that took over has a name of its own."""
-    if claim.name:
-        return name == claim.name or tags.get(ADDRESS) == claim.address
-    return name.startswith(claim.prefix) or tags.get(ENVIRONMENT) == claim.environment
-
-
-def _sought_backup(raw: Mapping[str, Any], claim: Claim) -> bool:
-    return _sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), claim)
-
-
-def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
-    state, status = _condition(raw)
-    endpoint = raw.get("Endpoint", {})
-    pending = sorted(raw.get("PendingModifiedValues", {}))
-    return Live(
-        raw["DBInstanceIdentifier"],
-        {
-            **_settings(raw),
-            "Running": raw["DBInstanceStatus"] != STOPPED,
-            "EndpointAddress": endpoint.get("Address"),
-            "EndpointPort": endpoint.get("Port"),
-            "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
-            "DbiResourceId": raw["DbiResourceId"],
-            "AllocatedStorageNow": raw["AllocatedStorage"],
-            "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
-            "ParameterApplyStatus": next(
-                (each["ParameterApplyStatus"] for each in raw.get("DBParameterGroups", ())), ""
-            ),
-        },
-        tags,
-        name=raw["DBInstanceIdentifier"],
-        arn=raw["DBInstanceArn"],
-        state=state,
-        status=status,
-        unsettled=f"{', '.join(pending)} to be changed" if pending else "",
-    )
-
-
-def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What is set, with what AWS has accepted and not applied yet: asked for again, it would be sent again."""
-    pending = raw.get("PendingModifiedValues", {})
-    now = {"EngineLifecycleSupport": LIFECYCLE, **raw, **pending}  # the emulator does not tell the lifecycle
-    room = raw.get("MaxAllocatedStorage")
-    return {
-        **{key: now.get(key) for key in TOLD_AS_ASKED},
-        "MaxAllocatedStorage": room if room and room > raw["AllocatedStorage"] else None,
-        "ManageMasterUserPassword": bool(raw.get("MasterUserSecret")),
-        "EnableIAMDatabaseAuthentication": now.get("IAMDatabaseAuthenticationEnabled", False),
-        "EnablePerformanceInsights": raw.get("PerformanceInsightsEnabled"),
-        "EnableCloudwatchLogsExports": _log_exports(raw, pending.get("PendingCloudwatchLogsExports", {})),
-        "DBSubnetGroupName": pending.get("DBSubnetGroupName") or raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
-        "DBParameterGroupName": next((each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())), None),
-        "VpcSecurityGroupIds": sorted(
-            each["VpcSecurityGroupId"] for each in raw.get("VpcSecurityGroups", ()) if each["Status"] != "removing"
-        ),
-        "Port": pending.get("Port") or raw.get("Endpoint", {}).get("Port"),
-    }
-
-
-def _log_exports(raw: Mapping[str, Any], pending: Mapping[str, Any]) -> list[str]:
-    there = {*raw.get("EnabledCloudwatchLogsExports", ()), *pending.get("LogTypesToEnable", ())}
-    return sorted(there - {*pending.get("LogTypesToDisable", ())})
-
-
-def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
-    """AWS's status, and what it calls available though it is still at work on it."""
-    status = raw["DBInstanceStatus"]
-    if status in GOING:
-        return State.GOING, status
-    if status in DEAD or status.startswith(DEAD_PREFIXES):
-        return State.FAILED, status
-    if status not in USABLE:
-        return State.PENDING, status
-    if raw.get("MasterUserSecret", {}).get("SecretStatus") == "creating":
-        return State.PENDING, "creating the master secret"
-    if any(each["Status"] in ("adding", "removing") for each in raw.get("VpcSecurityGroups", ())):
-        return State.PENDING, "changing the security groups"
-    if any(each["ParameterApplyStatus"] == "applying" for each in raw.get("DBParameterGroups", ())):
-        return State.PENDING, "applying the parameter group"
-    if "Port" in raw.get("PendingModifiedValues", {}):  # it waits for no window, and others are told the port
-        return State.PENDING, "changing the port"
-    return State.READY, status
-
-
-def _modification(live: Live, changed: Properties) -> dict[str, Any]:
+def modification(live: Live, changed: Properties) -> dict[str, Any]:
     """What ModifyDBInstance is given; it has other words than CreateDBInstance for some settings."""
     told = live.properties
     given = {**changed, "ApplyImmediately": True}

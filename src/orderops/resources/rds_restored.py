@@ -1,0 +1,153 @@
+"""RDS instance made by a restore: a copy of another one as it was at a moment, with every setting of its source.
+
+AWS carries over little of what is set on the source. What a restore can be given is given; the rest is modified
+afterwards, and the instance is ready when each setting is the source's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from orderops.aws import Aws
+from orderops.claim import Claim, Tags
+from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.resources.rds_instance import RdsInstance, modification
+from orderops.resources.rds_reading import KIND, instances
+
+IN_SYNC = "in-sync"
+PARAMETERS = "ParameterApplyStatus"
+GIVEN = (
+    "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod",
+    "CACertificateIdentifier",
+    "CopyTagsToSnapshot",
+    "DBInstanceClass",
+    "DBParameterGroupName",
+    "DBSubnetGroupName",
+    "DeletionProtection",
+    "EnableCloudwatchLogsExports",
+    "EnableIAMDatabaseAuthentication",
+    "EngineLifecycleSupport",
+    "MaxAllocatedStorage",
+    "MultiAZ",
+    "OptionGroupName",
+    "Port",
+    "PreferredBackupWindow",
+    "PubliclyAccessible",
+    "StorageType",
+    "VpcSecurityGroupIds",
+)
+"""What RestoreDBInstanceToPointInTime can be given."""
+LATER = (
+    "EnablePerformanceInsights",
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
+    "PreferredMaintenanceWindow",
+)
+"""What only ModifyDBInstance can set."""
+SAME = ("AllocatedStorage", "DBName", "Engine", "EngineVersion", "MasterUsername", "StorageEncrypted")
+"""What comes along by itself."""
+CARRIED = tuple(sorted((*GIVEN, *LATER, *SAME)))
+"""Every setting that a restored instance has as its source has it."""
+ALONE: Mapping[str, Any] = {
+    "BackupRetentionPeriod": 0,
+    "DeletionProtection": False,
+    "EnablePerformanceInsights": False,
+    "MaxAllocatedStorage": None,
+    "MonitoringInterval": 0,
+    "MonitoringRoleArn": None,
+    "MultiAZ": False,
+    "PerformanceInsightsKMSKeyId": None,
+    "PerformanceInsightsRetentionPeriod": None,
+}
+"""What a copy that is thrown away has instead: it protects nothing and costs little."""
+
+
+@dataclass(frozen=True, eq=False)
+class RdsRestored(Resource):
+    """A copy of `source` as it was at `moment`, or as late as can be; with a master password of its own."""
+
+    source: Live
+    moment: datetime | None = None
+    disposable: bool = False
+
+    kind: ClassVar[str] = KIND
+    passing: ClassVar[frozenset[str]] = RdsInstance.passing
+    patience: ClassVar[timedelta] = timedelta(hours=24)
+    usual: ClassVar[timedelta] = timedelta(minutes=20)
+
+    @classmethod
+    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+        yield from instances(aws, claim)
+
+    def detail(self, aws: Aws, live: Live) -> Live:
+        wanted = self._wanted()
+        told = dict(live.properties)
+        if told["Port"] is None:
+            told["Port"] = wanted["Port"]  # no endpoint until it is made
+        if told["EnablePerformanceInsights"] is None:
+            told["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]  # the emulator never tells
+        if any(told[key] != wanted[key] for key in wanted):
+            told[PARAMETERS] = IN_SYNC  # one reboot, after the last change
+        return replace(live, properties=told)
+
+    @classmethod
+    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+        RdsInstance.retag(aws, live, tags)
+
+    def desired(self, outputs: Outputs) -> Properties:
+        return {**self._wanted(), PARAMETERS: IN_SYNC}
+
+    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+        when = {"RestoreTime": self.moment.astimezone(UTC)} if self.moment else {"UseLatestRestorableTime": True}
+        aws.rds.restore_db_instance_to_point_in_time(
+            SourceDbiResourceId=self.source.properties["DbiResourceId"],
+            TargetDBInstanceIdentifier=self.name,
+            **when,
+            **{key: desired[key] for key in GIVEN if desired[key] is not None},
+            Tags=claim.pairs,
+        )
+
+    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+        if set(changed) == {PARAMETERS}:
+            aws.rds.reboot_db_instance(DBInstanceIdentifier=live.id)
+        elif "Running" in changed:
+            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)
+        else:
+            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **modification(live, _to_set(changed)))
+
+    @classmethod
+    def delete(cls, aws: Aws, live: Live) -> None:
+        RdsInstance.delete(aws, live)
+
+    @classmethod
+    def holds(cls, aws: Aws, live: Live) -> str:
+        return RdsInstance.holds(aws, live)
+
+    @classmethod
+    def why_undone(cls, aws: Aws, live: Live) -> str:
+        return RdsInstance.why_undone(aws, live)
+
+    def _wanted(self) -> dict[str, Any]:
+        told = self.source.properties
+        carried = {key: told.get(key) for key in CARRIED}
+        if carried["EnablePerformanceInsights"] is None:
+            carried["EnablePerformanceInsights"] = False
+        return {**carried, **(ALONE if self.disposable else {}), "ManageMasterUserPassword": True, "Running": True}
+
+
+def differences(source: Live, copy: Live) -> dict[str, tuple[Any, Any]]:
+    """The settings in which a copy is not as its source, each with the source's value and its own."""
+    pairs = {key: (source.properties.get(key), copy.properties.get(key)) for key in CARRIED}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _to_set(changed: Properties) -> dict[str, Any]:
+    """What ModifyDBInstance takes: nothing is turned off by leaving it out."""
+    off = {"MonitoringInterval": 0, "MaxAllocatedStorage": None}
+    return {key: value for key, value in changed.items() if key != PARAMETERS and (value is not None or key in off)}
