@@ -1,0 +1,260 @@
+"""What a rehearsal found out, as values that can be written down as JSON and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from orderops.errors import OrderopsError
+
+FORM = 1
+"""Counted up when what is written down could no longer be read by what was there before."""
+
+
+class Kind(StrEnum):
+    """What a migration does to the running system, the worst last."""
+
+    SAFE = "SAFE"
+    BLOCKS = "BLOCKS"
+    STOPS = "STOPS"
+    BREAKS = "BREAKS"
+    FAILS = "FAILS"
+
+    @property
+    def badness(self) -> int:
+        """Its place among them."""
+        return list(Kind).index(self)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence, and what it stands on."""
+
+    kind: Kind
+    sentence: str
+    """As SAFE: nobody waits more than 50 ms."""
+    seconds: float = 0.0
+    """How long the one waited who waited longest."""
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether anybody is held up or turned away."""
+        return self.kind is not Kind.SAFE
+
+
+@dataclass(frozen=True)
+class Stall:
+    """The longest that one family of queries waited."""
+
+    family: str
+    seconds: float
+    line: int = 0
+    """Of the statement at which the wait began."""
+    for_lock: bool = True
+    """Whether it was seen to wait for a lock; else the machine was busy."""
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """The strongest lock that a statement took on a table, and for how long it was held."""
+
+    relation: str
+    mode: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StatementReport:
+    """One statement of a file."""
+
+    line: int
+    begins: str
+    """Its first words."""
+    seconds: float
+    locks: tuple[HeldLock, ...] = ()
+    rewritten: tuple[str, ...] = ()
+    """Tables and indexes that were written anew."""
+    wal_bytes: int = 0
+    """Without what the queries beside it wrote, as far as their calm rate tells."""
+    growth_bytes: int = 0
+    """By which the tables and indexes grew that it touched."""
+    stalls: tuple[Stall, ...] = ()
+    """Of each family that waited longer than it does in calm."""
+    tries: int = 1
+    """How often its locks were asked for."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A query of the running service that no longer works."""
+
+    query: str
+    error: str
+
+
+@dataclass(frozen=True)
+class UndoReport:
+    """How the way back went."""
+
+    seconds: float = 0.0
+    lost: tuple[str, ...] = ()
+    """What it takes away that holds something."""
+    differences: tuple[str, ...] = ()
+    """What of the schema is not as it was: - is missing, + is left over."""
+    stalls: tuple[Stall, ...] = ()
+    failed: str = ""
+    """Why it did not get to its end, or was not tried."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether it brought the schema back."""
+        return not self.failed and not self.differences
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The same migration once more, while a session that used its tables leaves its transaction open."""
+
+    held: float = 0.0
+    """Seconds that the transaction stayed open; 0 where the migration touches nothing that is there before."""
+    seconds: float = 0.0
+    """From its beginning until it was done."""
+    after: float = 0.0
+    """From the end of that transaction until it was done."""
+    stalls: tuple[Stall, ...] = ()
+    failed: str = ""
+    """Why it did not get to its end, or was not tried."""
+
+
+@dataclass(frozen=True)
+class MigrationReport:
+    """One migration."""
+
+    version: int
+    description: str
+    file: str
+    checksum: str
+    undo_checksum: str
+    verdict: Verdict
+    seconds: float = 0.0
+    """What it took, and so what is to be expected."""
+    statements: tuple[StatementReport, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    failed: str = ""
+    """Why it could not be applied, or was not tried."""
+    advice: str = ""
+    """The safe way to write it, as SQL and comments."""
+    undo: UndoReport | None = None
+    worst_case: WorstCase | None = None
+
+
+@dataclass(frozen=True)
+class FamilyReport:
+    """Queries that went on all the time, and how they fared while nothing was done."""
+
+    name: str
+    text: str
+    rate: float
+    """A second."""
+    calm_worst: float
+    """Seconds that the slowest took."""
+    origin: str
+    """Where it comes from: canaries.sql, or made for a table that is touched."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole rehearsal."""
+
+    started: datetime
+    seconds: float
+    tool_version: str
+    server_version: str
+    schema_before: str
+    """The digest of the schema that the migrations met."""
+    schema_after: str
+    """The digest of what they make of it."""
+    verdict: Verdict
+    migrations: tuple[MigrationReport, ...] = ()
+    families: tuple[FamilyReport, ...] = ()
+    dump: str = ""
+    """What a schema dump before and after all undos said: same, differs, or why there is none."""
+    notes: tuple[str, ...] = ()
+    """What could not be measured, and why."""
+
+    @property
+    def server_major(self) -> int:
+        """The major version of the server."""
+        return int(self.server_version.split(".")[0].split(" ")[0])
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The files that were rehearsed, by name, each with what it held; of both directions."""
+        forwards = {each.file: each.checksum for each in self.migrations}
+        return forwards | {f"U{each.file[1:]}": each.undo_checksum for each in self.migrations}
+
+    @property
+    def undo_proven(self) -> bool:
+        """Whether every migration was undone and left nothing behind."""
+        return all(each.undo is not None and each.undo.proven for each in self.migrations)
+
+    def told(self) -> dict[str, Any]:
+        """For machines; keys stay as they are."""
+        return {"form": FORM, **_written(asdict(self))}
+
+    @classmethod
+    def from_told(cls, told: Mapping[str, Any]) -> Report:
+        """Read what `told` wrote; raises OrderopsError for anything else."""
+        if told.get("form") != FORM:
+            raise OrderopsError(
+                f"this report is of form {told.get('form')!r}, and form {FORM} is what this orderops reads",
+                "rehearse again: orderops migrate rehearsal",
+            )
+        try:
+            report = _read(cls, told)
+        except (KeyError, TypeError, ValueError) as error:
+            raise OrderopsError(
+                f"this is no whole report of a rehearsal: {error}", "rehearse again: orderops migrate rehearsal"
+            ) from None
+        assert isinstance(report, cls)
+        return report
+
+
+def _written(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _written(each) for key, each in value.items()}
+        case tuple() | list():
+            return [_written(each) for each in value]
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case StrEnum():
+            return value.value
+        case float():
+            return round(value, 4)
+    return value
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """A value of a kind, from what JSON can hold."""
+    if is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        given = {each.name: _read(kinds[each.name], value[each.name]) for each in fields(kind) if each.name in value}
+        return kind(**given)  # type: ignore[operator]  # a class, and not one of its values
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{value!r} is no list")
+        return tuple(_read(get_args(kind)[0], each) for each in value)
+    if isinstance(kind, UnionType):
+        return None if value is None else _read(next(each for each in get_args(kind) if each is not NoneType), value)
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, str if issubclass(kind, StrEnum) else kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return kind(value)
