@@ -31,7 +31,9 @@ def test_ready_asks_both_dependencies(service: Running) -> None:
     answer = service.get("/ready")
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    told = answer.json()
+    assert len(told.pop("database")) == 12
+    assert told == {
         "ready": True,
         "checks": {"database": {"ok": True, "detail": "answers"}, "queue": {"ok": True, "detail": "answers"}},
     }

@@ -199,6 +199,7 @@ def _live(raw: Mapping[str, Any]) -> Live:
             "Rollout": "FAILED" if rollout == "FAILED" else "COMPLETED",
             "RolloutReason": primary.get("rolloutStateReason", ""),
             "Cluster": raw["clusterArn"].rpartition("/")[2],
+            "DeployedAt": primary.get("createdAt"),
         },
         tags=from_pairs(raw.get("tags"), "key", "value"),
         name=raw["serviceName"],

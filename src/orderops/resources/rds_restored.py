@@ -86,15 +86,7 @@ class RdsRestored(Resource):
         yield from instances(aws, claim)
 
     def detail(self, aws: Aws, live: Live) -> Live:
-        wanted = self._wanted()
-        told = dict(live.properties)
-        if told["Port"] is None:
-            told["Port"] = wanted["Port"]  # no endpoint until it is made
-        if told["EnablePerformanceInsights"] is None:
-            told["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]  # the emulator never tells
-        if any(told[key] != wanted[key] for key in wanted):
-            told[PARAMETERS] = IN_SYNC  # one reboot, after the last change
-        return replace(live, properties=told)
+        return replace(live, properties=self._told(live))
 
     @classmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
@@ -132,6 +124,23 @@ class RdsRestored(Resource):
     @classmethod
     def why_undone(cls, aws: Aws, live: Live) -> str:
         return RdsInstance.why_undone(aws, live)
+
+    def unlike(self, copy: Live) -> dict[str, tuple[Any, Any]]:
+        """The settings that a copy does not have as it should, each with what it should have and what it has."""
+        wanted, told = self._wanted(), self._told(copy)
+        return {key: (wanted[key], told[key]) for key in CARRIED if told[key] != wanted[key]}
+
+    def _told(self, live: Live) -> dict[str, Any]:
+        """What is told of a copy, and what is not told yet taken as right."""
+        wanted = self._wanted()
+        told = dict(live.properties)
+        if told["Port"] is None:
+            told["Port"] = wanted["Port"]  # no endpoint until it is made
+        if told["EnablePerformanceInsights"] is None:
+            told["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]  # the emulator never tells
+        if any(told[key] != wanted[key] for key in wanted):
+            told[PARAMETERS] = IN_SYNC  # one reboot, after the last change
+        return told
 
     def _wanted(self) -> dict[str, Any]:
         told = self.source.properties

@@ -78,8 +78,10 @@ class Service:
 
     async def ready(self, _request: Request) -> Response:
         """Say whether the work can be done, and what is in the way."""
-        found = await self._readiness()
-        return json_answer({"ready": found["ready"], "checks": found["checks"]}, 200 if found["ready"] else 503)
+        found, identity = await asyncio.gather(self._readiness(), _try(self._database.identity))
+        told = None if isinstance(identity, Unavailable) else identity
+        content = {"ready": found["ready"], "checks": found["checks"], "database": told}
+        return json_answer(content, 200 if found["ready"] else 503)
 
     async def version(self, _request: Request) -> Response:
         """Say what runs here and since when."""

@@ -1,0 +1,84 @@
+"""From when to when an instance can be restored, and whether a moment lies in there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from orderops.aws import Aws, every
+from orderops.errors import AwsError, OrderopsError
+from orderops.resource import Live
+from orderops.restore.moments import both, utc
+
+
+@dataclass(frozen=True)
+class Window:
+    """The earliest and the latest moment, both in UTC."""
+
+    earliest: datetime
+    latest: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.earliest <= moment <= self.latest
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For machines."""
+        return {"earliest": utc(self.earliest), "latest": utc(self.latest)}
+
+
+def window_of(aws: Aws, live: Live) -> Window:
+    """Ask AWS; raises OrderopsError where the instance cannot be restored at all.
+
+    Only DescribeDBInstanceAutomatedBackups tells the earliest time; the latest trails the clock by about five minutes.
+    """
+    if not live.properties["BackupRetentionPeriod"]:
+        raise OrderopsError(
+            f"{live.id} keeps no backups, so there is nothing to restore",
+            "let it keep some from now on: backup_days = 7 in [database] of its environment file, then orderops up",
+        )
+    backup = _backup(aws, live)
+    told = backup.get("RestoreWindow") or {}
+    earliest, latest = told.get("EarliestTime"), live.properties["LatestRestorableTime"] or told.get("LatestTime")
+    if not earliest or not latest:
+        raise OrderopsError(
+            f"{live.id} has no backup yet: the first is taken when it is made, and takes some minutes",
+            "look again: orderops restore points",
+        )
+    return Window(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
+
+
+def refuse_outside(moment: datetime, window: Window, name: str) -> None:
+    """Raise OrderopsError for a moment to which the instance cannot be restored."""
+    if moment in window:
+        return
+    now = datetime.now(UTC)
+    if moment > now:
+        what, hint = "is in the future", "the latest there is: --at latest"
+    elif moment > window.latest:
+        what, hint = "is too recent: backups trail the clock", "wait for it, or the latest there is: --at latest"
+    else:
+        what, hint = "is before the first backup that is kept", f"the earliest there is: --at {utc(window.earliest)}"
+    raise OrderopsError(
+        f"{both(moment)} {what}\n{name} can be restored from {both(window.earliest)}\n"
+        f"to {both(window.latest)}; nothing was done",
+        hint,
+    )
+
+
+def _backup(aws: Aws, live: Live) -> dict[str, Any]:
+    call = aws.rds.describe_db_instance_automated_backups
+    try:
+        found = every(call, "DBInstanceAutomatedBackups", DbiResourceId=live.properties["DbiResourceId"])
+        return dict(next(iter(found), {}))
+    except AwsError as error:
+        if error.code != "DBInstanceAutomatedBackupNotFound":
+            raise
+        return {}
+
+
+def _whole_up(moment: datetime) -> datetime:
+    """The first whole second from which on."""
+    whole = moment.astimezone(UTC)
+    return whole if not whole.microsecond else datetime.fromtimestamp(int(whole.timestamp()) + 1, UTC)
