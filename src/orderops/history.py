@@ -6,7 +6,7 @@ A run that was killed leaves a document without an end: that is how it is known.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,14 +77,14 @@ class Record:
         return {**self.told, "outcome": str(outcome), "steps": list(self.steps)}
 
 
-def runs(bucket: Bucket, environment: str, *, last: int, alive: str = "") -> Iterator[dict[str, Any]]:
-    """The last runs, newest first; one without an end that is not the run `alive` was killed."""
+def runs(bucket: Bucket, environment: str, *, last: int, alive: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """The last runs, newest first; one without an end that is none of `alive` was killed."""
     keys = list(bucket.keys(prefix_of(environment)))[-last:] if last else []
     with ThreadPoolExecutor(READERS) as pool:
         for document in pool.map(bucket.read, reversed(keys)):
             if document is not None:
                 told = dict(document.value)
-                if told["outcome"] == Outcome.RUNNING and told["run"] != alive:
+                if told["outcome"] == Outcome.RUNNING and told["run"] not in alive:
                     told["outcome"] = str(Outcome.KILLED)
                     told["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
                 yield told

@@ -59,32 +59,41 @@ class Run:
             self.record.note(address=step.address, action=str(step.action), **told)
 
 
-class Runs:
-    """How an environment is changed: one run at a time, each on record."""
+COPIES = "copies"
+"""The part of an environment that stands beside it; it has a lease of its own."""
 
-    def __init__(self, aws: Aws, environment: str, gate: Gate, timing: Timing = USUAL) -> None:
+
+class Runs:
+    """How an environment, or a part of it, is changed: one run at a time, each on record."""
+
+    def __init__(self, aws: Aws, environment: str, gate: Gate, timing: Timing = USUAL, *, part: str = "") -> None:
         self._aws = aws.guarded(lambda: None)  # the lease is taken outside of what it guards
         self._environment = environment
+        self._leased = f"{environment}/{part}" if part else environment
         self._gate = gate
         self._timing = timing
 
     def peek(self) -> Document | None:
         """The lease as it is, to be looked at before a plan is made."""
-        return Bucket(self._aws).read(key_of(self._environment))
+        return Bucket(self._aws).read(key_of(self._leased))
 
     def told(self, *, last: int) -> Iterator[dict[str, Any]]:
         """The last runs on record, newest first."""
         bucket = Bucket(self._aws)
-        lease = bucket.read(key_of(self._environment))
-        holds = lease and not lease.value.get("released") and lease.age < self._timing.silent_for
-        return runs(bucket, self._environment, last=last, alive=lease.value["run"] if lease and holds else "")
+        return runs(bucket, self._environment, last=last, alive=self._alive(bucket))
+
+    def _alive(self, bucket: Bucket) -> set[str]:
+        """The runs that hold a lease of this environment."""
+        leases = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
+        held = [lease for lease in leases if lease and lease.age < self._timing.silent_for]
+        return {lease.value["run"] for lease in held if not lease.value.get("released")}
 
     @contextmanager
     def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: Waiting) -> Iterator[Run]:
         """Take the lease, open the gate and begin the record; the end is put on record however it comes."""
         bucket = Bucket(self._aws)
         holder = Holder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
-        lease = Lease(bucket, self._environment, holder, self._timing)
+        lease = Lease(bucket, self._leased, holder, self._timing)
         undisturbed = lease.take(known, wait=wait, waiting=waiting)
         record = Record(bucket, self._environment, _beginning(self._environment, holder))
         lease.on_beat = record.flush

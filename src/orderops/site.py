@@ -17,7 +17,7 @@ from orderops.environment import Environment
 from orderops.errors import AwsError, OrderopsError, UsageError
 from orderops.resource import Left, Outputs, Resource
 from orderops.resources.ecs_service import EcsService
-from orderops.run import Gate, Runs
+from orderops.run import COPIES, Gate, Runs
 from orderops.schedule import Watch
 from orderops.stack import INFRA_KINDS, KINDS, Stack, stack, survey
 from orderops.survey import Owned, Survey, environments_in
@@ -44,6 +44,11 @@ class Site:
     def runs(self) -> Runs:
         """How it is changed: one run at a time, and on record."""
         return Runs(self.aws, self.environment.name, self.gate)
+
+    @cached_property
+    def copying(self) -> Runs:
+        """How what stands beside it is changed: a restore takes long, and holds nothing else up."""
+        return Runs(self.aws, self.environment.name, self.gate, part=COPIES)
 
     @cached_property
     def stack(self) -> Stack:

@@ -13,24 +13,24 @@ from orderops.cli.opening import Manner
 from orderops.engine import Action, Step
 from orderops.errors import OrderopsError
 from orderops.resource import unknown_in
-from orderops.run import Run
+from orderops.run import Run, Runs
 from orderops.site import Site
 from orderops.terminal_progress import Progress
 
 Lease = Future[Document | None]
 
 
-def look_at_lease(site: Site) -> Lease:
+def look_at_lease(site: Site, runs: Runs | None = None) -> Lease:
     """Begin to read the lease; who holds it matters only when something is to be changed."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="lease")
-    reading = pool.submit(site.runs.peek)
+    reading = pool.submit((runs or site.runs).peek)
     pool.shutdown(wait=False)
     return reading
 
 
 @contextmanager
-def changing(site: Site, manner: Manner, lease: Lease) -> Iterator[Run]:
-    """A run of this command, begun when nobody else changes the environment."""
+def changing(site: Site, manner: Manner, lease: Lease, runs: Runs | None = None) -> Iterator[Run]:
+    """A run of this command, begun when nobody else changes the environment, or the part of it that `runs` change."""
     name = site.environment.name
     with ExitStack() as waits:
         shown: list[Progress] = []
@@ -41,7 +41,7 @@ def changing(site: Site, manner: Manner, lease: Lease) -> Iterator[Run]:
                 shown.append(waits.enter_context(Progress()))
             shown[0].watch(name, f"its holder was last seen {terminal.short(silent_for)} ago")
 
-        with site.runs.begun(
+        with (runs or site.runs).begun(
             f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting
         ) as run:
             waits.close()
