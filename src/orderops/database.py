@@ -105,7 +105,11 @@ def login_by(conninfo: str) -> Login:
 
 def login(aws: Aws, pointer: str) -> Login:
     """Read the pointer and the credentials that it names; raises OrderopsError when there are none."""
-    where = _secret(aws, pointer)
+    return login_at(aws, _secret(aws, pointer))
+
+
+def login_at(aws: Aws, where: Mapping[str, Any]) -> Login:
+    """The login to what a pointer tells: host, port, dbname, sslmode, and the secret that holds the credentials."""
     credentials = _secret(aws, where["credentials"])
     return Login(
         host=where["host"],
