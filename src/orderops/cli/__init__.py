@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli import app, env, infra, local, migrate, service
+from orderops.cli import app, env, infra, local, migrate, restore, service
 
 HELP = """Carry an order-processing system on AWS through its whole life.
 
@@ -27,6 +27,7 @@ app.add_to(commands)
 commands.add_typer(infra.commands, name="infra")
 commands.add_typer(service.commands, name="service")
 commands.add_typer(migrate.commands, name="migrate")
+commands.add_typer(restore.commands, name="restore")
 commands.add_typer(env.commands, name="env")
 commands.add_typer(local.commands, name="local")
 

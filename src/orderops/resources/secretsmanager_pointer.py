@@ -37,6 +37,12 @@ class DatabasePointer(Resource):
         told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=live.arn)
         return replace(live, properties={**live.properties, "SecretString": _told(told and told["SecretString"])})
 
+    def leads_to(self, aws: Aws) -> dict[str, Any] | None:
+        """What it says now; nothing where it is not there or says nothing that can be read."""
+        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=self.name)
+        value = _told(told and told["SecretString"])
+        return value if isinstance(value, dict) else None
+
     @classmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
         aws.secretsmanager.tag_resource(SecretId=live.arn, Tags=to_pairs(tags))

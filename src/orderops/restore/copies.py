@@ -55,10 +55,15 @@ class Copy:
         return _time(self.tag(MOMENT))
 
     @property
+    def ended(self) -> datetime | None:
+        """When its restore was done; none while it goes on."""
+        return _time(self.tag(READY))
+
+    @property
     def took(self) -> timedelta | None:
         """How long its restore took."""
-        begun, ready = _time(self.tag(BEGUN)), _time(self.tag(READY))
-        return ready - begun if begun and ready else None
+        begun = _time(self.tag(BEGUN))
+        return self.ended - begun if begun and self.ended else None
 
     def tag(self, key: str) -> str:
         """One of its tags, empty where it has none."""

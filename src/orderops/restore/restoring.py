@@ -118,17 +118,19 @@ def target(
     role: str = RESTORED,
     instance_class: str = "",
     start_of: StartOf | None = None,
+    since: datetime | None = None,
 ) -> Target:
     """Decide what is to be made; raises OrderopsError for a moment that the source cannot be brought back to.
 
-    A restore that was cut is taken up: for a moment told by its distance, with the moment that it had then.
+    A restore that was cut is taken up: for a moment told by its distance, with the moment that it had then. So is one
+    that somebody else made with the same words after `since`.
     """
     copies = look(aws, stack)
     origin = copies.named(source, what="restore") if source else copies.the_primary()
     if origin.live.state not in (State.READY, State.PENDING):
         raise OrderopsError(f"{origin.name} is {origin.live.status}", "look at it in the AWS console")
     window = window_of(aws, origin.live)
-    begun = _begun(copies, origin, asked, role)
+    begun = _begun(copies, origin, asked, role, since)
     if begun and begun.moment:
         return Target(begun.name, origin, begun.moment, asked, window, role, instance_class, begun)
     moment = _moment(asked, window, start_of)
@@ -139,14 +141,15 @@ def target(
     return Target(name, origin, moment, asked, window, role, instance_class, found)
 
 
-def _begun(copies: Copies, source: Copy, asked: Asked, role: str) -> Copy | None:
-    """What a cut run with the same words made of the same instance."""
+def _begun(copies: Copies, source: Copy, asked: Asked, role: str, since: datetime | None) -> Copy | None:
+    """What a run with the same words made of the same instance, and was cut; or made while it was waited for."""
     if asked.kind is Kind.TIME:
         return None
     for copy in copies.beside:
         same = copy.tag(SOURCE_RESOURCE) == source.live.properties["DbiResourceId"] and copy.tag(ASKED) == asked.words
         alive = copy.live.state in (State.READY, State.PENDING)
-        if same and alive and copy.role == role and not copy.tag(READY):
+        ended = copy.ended
+        if same and alive and copy.role == role and (ended is None or (since and ended >= since)):
             return copy
     return None
 

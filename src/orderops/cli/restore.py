@@ -1,0 +1,171 @@
+"""orderops restore: the past on a new instance, compared, promoted, turned back, thrown away."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Wait, Yes
+
+commands = typer.Typer(
+    invoke_without_command=True,
+    no_args_is_help=True,
+    help="The past on a new instance beside the database: restored, compared, promoted, turned back.",
+)
+
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        help='The moment: 2026-11-10T08:00:00Z (with a zone), "-15m", "before V7", latest.',
+        metavar="MOMENT",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Argument(help="Identifier of the instance; may be left out where there is only one.", show_default=False),
+]
+
+
+@commands.callback()
+def restore(
+    context: typer.Context,
+    at: At = None,
+    env: Env = "local",
+    environments: Environments = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Another instance than the primary, as one that was before.", metavar="NAME"),
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    wait: Wait = LONGEST_WAIT,
+    json: Json = False,
+) -> None:
+    """Bring the database as it was at a moment to a NEW instance; the original is never touched.
+
+    The same command goes on with what was cut. Then: orderops restore compare, promote, back, discard.
+    """
+    from orderops.errors import UsageError
+
+    if context.invoked_subcommand:
+        if given := [*([f"--at {at}"] if at else []), *([f"--from {source}"] if source else [])]:
+            raise UsageError(
+                f"{' '.join(given)} stands before {context.invoked_subcommand}, which takes no moment",
+                "orderops restore --at MOMENT",
+            )
+        return
+    if not at:
+        raise UsageError("say which moment", 'orderops restore --at "-15m"; what there is: orderops restore points')
+    from orderops.cli.opening import Manner, open_environment
+    from orderops.cli.restoring import restore as restored
+    from orderops.restore.moments import read_moment
+
+    asked = read_moment(at)
+    site = open_environment(env, environments)
+    command = f"restore --at {asked.words!r}" if " " in asked.words else f"restore --at {asked.words}"
+    restored(site, Manner(command, dry_run, yes, [], wait), asked, source=source, as_json=json)
+
+
+@commands.command("list")
+def list_(env: Env = "local", environments: Environments = None, json: Json = False) -> None:
+    """The primary, and every restored instance beside it: what it is a copy of, as of when, and how it is."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+    from orderops.restore.copies import look
+    from orderops.terminal_restore import show_copies
+
+    site = open_environment(env, environments)
+    copies = look(site.aws, site.stack)
+    if json:
+        primary = [copies.primary] if copies.primary else []
+        terminal.show_json([copy.told() for copy in [*primary, *copies.beside]])
+    else:
+        show_copies(copies)
+
+
+@commands.command()
+def points(
+    env: Env = "local",
+    environments: Environments = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Another instance than the primary.", metavar="NAME")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", "-n", help="How many runs to look through.", min=1)] = 30,
+    json: Json = False,
+) -> None:
+    """From when to when the database can be restored, and what was migrated and released in that time."""
+    from orderops import terminal
+    from orderops.cli.opening import open_environment
+    from orderops.cli.restoring import points_of
+    from orderops.terminal_restore import show_points
+
+    site = open_environment(env, environments)
+    name, window, found = points_of(site, source, last=last)
+    if json:
+        told = {"name": name, "window": window.told, "points": [point.told() for point in found]}
+        terminal.show_json(told)
+    else:
+        show_points(window, found, name, env)
+
+
+@commands.command()
+def promote(
+    name: Name = None,
+    env: Env = "local",
+    environments: Environments = None,
+    as_it_is: Annotated[
+        bool, typer.Option("--as-it-is", help="Even where it is not set as the primary is; the next up sets the rest.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Make a restored instance the database: the services follow, nothing is renamed, and it can be turned back."""
+    from orderops.cli.opening import Manner, open_environment
+    from orderops.cli.switching import switch_to
+    from orderops.restore.promoting import switch
+
+    site = open_environment(env, environments)
+    words = f"restore promote {name}" if name else "restore promote"
+    switch_to(site, Manner(words, dry_run, yes, confirm, wait), lambda copies: switch(copies, name), as_it_is=as_it_is)
+
+
+@commands.command()
+def back(
+    env: Env = "local",
+    environments: Environments = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Turn the last promotion back, while the instance that was primary before it lives."""
+    from orderops.cli.opening import Manner, open_environment
+    from orderops.cli.switching import switch_to
+    from orderops.restore.promoting import back as turned
+
+    site = open_environment(env, environments)
+    switch_to(site, Manner("restore back", dry_run, yes, confirm, wait), turned, as_it_is=True)
+
+
+@commands.command()
+def discard(
+    name: Name = None,
+    env: Env = "local",
+    environments: Environments = None,
+    snapshot: Annotated[bool, typer.Option("--snapshot/--no-snapshot", help="Whether a final snapshot stays.")] = True,
+    dry_run: DryRun = False,
+    confirm: Confirm = [],
+    wait: Wait = LONGEST_WAIT,
+) -> None:
+    """Delete an instance that is not the primary, after its name was typed; a final snapshot stays."""
+    from orderops.cli.opening import Manner, open_environment
+    from orderops.cli.switching import discard as discarded
+
+    site = open_environment(env, environments)
+    words = f"restore discard {name}" if name else "restore discard"
+    discarded(site, Manner(words, dry_run, False, confirm, wait), name, snapshot=snapshot)

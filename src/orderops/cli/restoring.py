@@ -1,0 +1,146 @@
+"""Restores, switches and removals before the operator's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orderops import terminal
+from orderops.cli.changing import changing, look_at_lease
+from orderops.cli.opening import Manner, open_environment, with_usual_durations
+from orderops.database import Login, connected, login_at, reached
+from orderops.errors import OrderopsError
+from orderops.migrations import ledger
+from orderops.resources.rds_restored import CARRIED, RdsRestored
+from orderops.restore.copies import Copy, look
+from orderops.restore.doors import door, start_of
+from orderops.restore.moments import Asked, both, utc
+from orderops.restore.points import Point, points
+from orderops.restore.restoring import Restore, Target, target, told
+from orderops.restore.window import Window, window_of
+from orderops.site import Site
+from orderops.terminal_progress import Progress
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The live database and a copy of it, each with what opens it."""
+
+    site: Site
+    live: Login
+    restored: Login
+    live_name: str
+    name: str
+    words: str
+    """What leads a command to the copy again."""
+
+
+@contextmanager
+def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair]:
+    """Both databases of a comparison; the copy may be left out where there is only one."""
+    site = open_environment(env, environments)
+    copies = look(site.aws, site.stack)
+    primary, copy = copies.the_primary(), copies.named(name, what="compare")
+    if copy.name == primary.name:
+        raise OrderopsError(
+            f"{copy.name} is the primary, and would be compared with itself",
+            f"what else there is: orderops restore list --env {env}",
+        )
+    with opened(site, primary, copy) as (live, restored):
+        yield Pair(site, live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
+
+
+@contextmanager
+def opened(site: Site, *copies: Copy) -> Iterator[list[Login]]:
+    """What opens each of these instances, for as long as the way to them is open."""
+    environment = site.environment
+    doors = [door(site.stack, copy) for copy in copies]
+    with reached(site.aws, site.stack.pointer.name, access=environment.database.access, name=environment.name):
+        yield [login_at(site.aws, each) for each in doors]
+
+
+def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_json: bool = False) -> None:
+    """Show what would be made, ask, make it, and say what comes next."""
+    lease = look_at_lease(site, site.copying)
+    began = datetime.now(UTC)
+
+    def decide(since: datetime | None = None) -> Target:
+        return target(
+            site.aws, site.stack, asked, source=source, start_of=lambda version: _start_of(site, version), since=since
+        )
+
+    goal = decide()
+    if goal.found and goal.found.ready:
+        terminal.say(f"{goal.name} is there already, as of {both(goal.moment)}")
+        _leave(site, goal, as_json)
+        return
+    _show(goal)
+    work = Restore(site.aws, site.stack, goal)
+    if manner.dry_run:
+        terminal.show_plan(work.plan())
+        return
+    if not site.environment.emulated:
+        terminal.confirm(f"Restore to {goal.name}?", yes=manner.yes)
+    with changing(site, manner, lease, site.copying) as run:
+        if not run.undisturbed:
+            work.target = goal = decide(began)
+        work.sightings = run.sightings
+        with Progress(_with_usual(site, [goal.resource]), noted=run.done) as progress:
+            work.watch = progress.watch
+            for step in work.carry_out():
+                progress.done(step)
+        run.record.note(restored=goal.name, source=goal.source.name, moment=utc(goal.moment))
+    terminal.say(f"restored in {terminal.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
+    _leave(site, goal, as_json)
+
+
+def points_of(site: Site, source: str | None, *, last: int) -> tuple[str, Window, list[Point]]:
+    """Which instance, its window, and what was done when."""
+    copies = look(site.aws, site.stack)
+    origin = copies.named(source, what="restore") if source else copies.the_primary()
+    window = window_of(site.aws, origin.live)
+    with ExitStack() as ways:
+        try:
+            (login,) = ways.enter_context(opened(site, origin))
+            standings = ledger.read(ways.enter_context(connected(login, name="orderops restore looks")))
+        except OrderopsError as error:
+            terminal.say(f"the ledger cannot be read: {error.message}")
+            standings = {}
+        return origin.name, window, points(window, standings, site.runs.told(last=last))
+
+
+def _start_of(site: Site, version: int) -> datetime:
+    environment = site.environment
+    with (
+        reached(site.aws, site.stack.pointer.name, access=environment.database.access, name=environment.name) as login,
+        connected(login, name="orderops restore looks") as connection,
+    ):
+        return start_of(connection, version)
+
+
+def _with_usual(site: Site, resources: list[RdsRestored]) -> list[RdsRestored]:
+    return resources if with_usual_durations(site) else []
+
+
+def _show(goal: Target) -> None:
+    window = goal.window
+    again = f", begun {goal.found.tag('orderops:begun')} and gone on with" if goal.found else ""
+    terminal.say(f"restore {goal.source.name}{again}")
+    terminal.say(f"  to     {told(goal.moment, goal.asked)}")
+    terminal.say(f"  window {both(window.earliest)}")
+    terminal.say(f"      to {both(window.latest)}")
+    terminal.say(f"  as     {goal.name}, beside it; the original stays as it is")
+
+
+def _leave(site: Site, goal: Target, as_json: bool) -> None:
+    env = site.environment.name
+    copy = look(site.aws, site.stack).named(goal.name, what="restore")
+    if as_json:
+        terminal.show_json({**copy.told(), "window": goal.window.told})
+        return
+    terminal.tell(goal.name)
+    terminal.say(f"next: orderops restore compare {goal.name} --env {env}")
+    terminal.say(f"then: orderops restore promote {goal.name} --env {env}")

@@ -1,0 +1,179 @@
+"""Promoting, turning back and discarding before the operator's eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orderops import terminal
+from orderops.claim import ADDRESS
+from orderops.cli.changing import changing, look_at_lease
+from orderops.cli.opening import Manner, consent, with_usual_durations
+from orderops.cli.restoring import opened
+from orderops.database import connected
+from orderops.errors import OrderopsError, UsageError
+from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance, final_snapshot
+from orderops.resources.rds_reading import DISPOSABLE
+from orderops.restore.copies import Copies, Copy, look
+from orderops.restore.doors import door
+from orderops.restore.promoting import Promotion, Switch, refuse_unlike
+from orderops.restore.verifying import Unasked, verify
+from orderops.site import Site
+from orderops.stack import load_balancer_url
+from orderops.survey import Owned, Survey
+from orderops.teardown import destroy
+from orderops.terminal_progress import Progress
+
+Decide = Callable[[Copies], Switch]
+
+
+def switch_to(site: Site, manner: Manner, decide: Decide, *, as_it_is: bool = False) -> None:
+    """Show what the switch changes, ask, carry it out, and ask the service which database answers."""
+    lease = look_at_lease(site)
+
+    def planned() -> tuple[Switch, Promotion]:
+        switched = decide(look(site.aws, site.stack))
+        if not as_it_is:
+            refuse_unlike(switched)
+        return switched, Promotion(site, switched)
+
+    switched, promotion = planned()
+    steps = promotion.plan()
+    _show(switched, undecided=not switched.decided)
+    terminal.show_plan(steps)
+    if manner.dry_run:
+        return
+    if steps and not switched.decided:
+        _open(site, switched.to)
+    if steps:
+        asked = consent(site, f"Make {switched.to.name} the database of {site.environment.name}?", manner)
+        with changing(site, manner, lease) as run:
+            if asked or not run.undisturbed:
+                agreed, (switched, promotion) = switched, planned()
+                _refuse_other(agreed, switched)
+            promotion.sightings = run.sightings
+            with Progress(with_usual_durations(site), noted=run.done) as progress:
+                promotion.watch = progress.watch
+                for step in promotion.carry_out():
+                    progress.done(step)
+            run.record.note(primary=switched.to.name, before=switched.other.name if switched.other else None)
+        terminal.say(f"switched in {terminal.short(progress.elapsed)}")
+    else:
+        terminal.say(f"0 changes: {switched.to.name} is the primary, and everything follows it")
+    _ask_the_service(site, switched.to, promotion)
+    _leave(site, switched)
+
+
+def discard(site: Site, manner: Manner, name: str | None, *, snapshot: bool) -> None:
+    """Remove a copy, or what was primary before; with a final snapshot unless it was said not to take one."""
+    lease = look_at_lease(site)
+    copies = look(site.aws, site.stack)
+    copy = copies.named(name, what="discard")
+    _refuse_in_use(site, copies, copy)
+    terminal.say(_holds(copy))
+    keeps = snapshot and copy.role not in DISPOSABLE
+    terminal.say(
+        f"a final snapshot stays: {final_snapshot(copy.live)}" if keeps else "no snapshot stays: all of it goes"
+    )
+    if manner.dry_run:
+        return
+    env = site.environment.name
+    if not terminal.confirm_name(copy.name, f"{copy.name} goes for good", given=manner.confirm, yes="delete it"):
+        raise UsageError(
+            f"{copy.name} stays: its name was not given",
+            f"say it beforehand: orderops restore discard {copy.name} --env {env} --confirm {copy.name}",
+        )
+    with changing(site, manner, lease) as run:  # the lease that a promotion takes, too
+        copies = look(site.aws, site.stack)
+        copy = copies.named(copy.name, what="discard")
+        _refuse_in_use(site, copies, copy)
+        with Progress(noted=run.done) as progress:
+            remove(site, copy, progress, snapshot=keeps)
+    terminal.say(f"discarded in {terminal.short(progress.elapsed)}")
+    terminal.say(f"next: orderops restore list --env {env}")
+
+
+def remove(site: Site, copy: Copy, progress: Progress, *, snapshot: bool) -> None:
+    """Delete an instance beside the primary, and come back when it is gone."""
+    if not snapshot:
+        RdsInstance.retag(site.aws, copy.live, {SNAPSHOT: NO_SNAPSHOT})
+    looked = Survey(site.aws, site.environment.name, [RdsInstance])
+    owned = [each for each in looked.owned() if each.live.id == copy.name]
+    for step in destroy([_by_its_own_name(each) for each in owned], looked, watch=progress.watch):
+        progress.done(step)
+
+
+def _by_its_own_name(owned: Owned) -> Owned:
+    return Owned(owned.kind, owned.live, (owned.live.tags or {}).get(ADDRESS, owned.address))
+
+
+def _open(site: Site, copy: Copy) -> None:
+    """What is to be the primary must let us in; where it stands out of reach, the service will tell."""
+    if site.environment.database.access != "direct":
+        terminal.say(f"{copy.name} is not opened from here (access = {site.environment.database.access})")
+        return
+    with opened(site, copy) as (login,), connected(login, name="orderops restore looks") as connection:
+        connection.execute("select 1")
+
+
+def _show(switched: Switch, *, undecided: bool) -> None:
+    if undecided and switched.other:
+        moment = switched.to.tag("orderops:restored-to")
+        terminal.say(f"from {switched.other.name}, which stays as it is")
+        terminal.say(f"to   {switched.to.name}{f', as of {moment}' if moment else ''}")
+    elif switched.other:
+        terminal.say(f"{switched.to.name} is the primary already, in the place of {switched.other.name}")
+
+
+def _refuse_other(agreed: Switch, now: Switch) -> None:
+    if agreed.to.name != now.to.name or (agreed.other and now.other and agreed.other.name != now.other.name):
+        raise OrderopsError(
+            f"{now.to.name} would be promoted now, and {agreed.to.name} was agreed to; nothing was done",
+            "the same command shows the new plan",
+        )
+
+
+def _ask_the_service(site: Site, primary: Copy, promotion: Promotion) -> None:
+    outputs = promotion.outputs
+    if site.stack.balancer not in outputs or not site.stack.services:
+        terminal.say("no service runs, so none was asked")
+        return
+    url = load_balancer_url(site.stack, outputs)
+    try:
+        answer = verify(url, door(site.stack, primary))
+    except Unasked as error:
+        terminal.say(f"{error.message}; {error.hint}")
+        return
+    terminal.say(
+        f"the service answers from {primary.name}: {answer.users} users, {answer.asked} answers of {answer.asked}"
+    )
+
+
+def _leave(site: Site, switched: Switch) -> None:
+    env = site.environment.name
+    if switched.other:
+        terminal.say(f"turn it back while {switched.other.name} lives: orderops restore back --env {env}")
+        terminal.say(f"what it has that this one has not: orderops restore compare {switched.other.name} --env {env}")
+
+
+def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
+    """Raise OrderopsError for what the service uses, by its tags or by what the pointer says."""
+    env = site.environment.name
+    if copies.primary and copy.name == copies.primary.name:
+        raise OrderopsError(
+            f"{copy.name} is the primary of {env}, and is never discarded",
+            f"promote another one first: orderops restore list --env {env}",
+        )
+    led_to = site.stack.pointer.leads_to(site.aws)
+    told = copy.live.properties
+    if led_to and (led_to.get("host"), led_to.get("port")) == (told["EndpointAddress"], told["EndpointPort"]):
+        raise OrderopsError(
+            f"the services of {env} still use {copy.name}: a switch was cut",
+            f"finish it: orderops restore promote --env {env}",
+        )
+
+
+def _holds(copy: Copy) -> str:
+    told = copy.live.properties
+    moment = copy.tag("orderops:restored-to")
+    when = f", restored to {moment}" if moment else ""
+    return f"{copy.name}: {copy.role}{when}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB"

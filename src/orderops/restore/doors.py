@@ -1,0 +1,61 @@
+"""The way into each instance of an environment, and the moment at which a migration began."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from orderops.errors import OrderopsError, UsageError
+from orderops.migrations import ledger
+from orderops.migrations.ledger import Action
+from orderops.restore.copies import Copy
+from orderops.stack import Stack
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+def door(stack: Stack, copy: Copy) -> dict[str, Any]:
+    """What the pointer would say, if it led to this instance."""
+    told = copy.live.properties
+    if not told["EndpointAddress"] or not told["MasterUserSecretArn"]:
+        raise OrderopsError(
+            f"{copy.name} cannot be opened yet: it is {copy.live.status}",
+            f"how far it is: orderops restore list --env {stack.environment.name}",
+        )
+    return {
+        "host": told["EndpointAddress"],
+        "port": told["EndpointPort"],
+        "dbname": stack.pointer.dbname,
+        "sslmode": stack.pointer.sslmode,
+        "credentials": told["MasterUserSecretArn"],
+    }
+
+
+def start_of(connection: Connection, version: int) -> datetime:
+    """When the attempts began by which a migration is in the database, by the database's own clock.
+
+    Raises OrderopsError where it is not in there.
+    """
+    standings = ledger.read(connection)
+    standing = standings.get(version)
+    if standing is None:
+        known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"
+        raise UsageError(f"the ledger knows no V{version}: it knows {known}", "which are there: orderops migrate info")
+    if not standing.stands:
+        raise OrderopsError(
+            f"V{version} is not in this database, so there is nothing before it to go back to",
+            "what was done when: orderops migrate history",
+        )
+    start: datetime | None = None
+    for attempt in standing.attempts:
+        if attempt.action == Action.APPLY:
+            start = start or attempt.started
+            continue
+        start = attempt.started if attempt.action == Action.BASELINE else None
+    if start is None or (standing.applied and standing.applied.action == Action.BASELINE):
+        raise OrderopsError(
+            f"V{version} was not applied here but marked as applied, so nobody knows when its effect began",
+            'say the time: orderops restore --at "2026-11-10T08:00:00Z"',
+        )
+    return start
