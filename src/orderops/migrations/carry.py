@@ -5,7 +5,7 @@ What is done is written where its effect is, so that any cut can be gone on from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,9 +20,10 @@ from orderops.migrations.brief import is_brief, large_relations
 from orderops.migrations.broken import broken, edited, lost, unreachable
 from orderops.migrations.checks import checked, leaves_settings
 from orderops.migrations.files import File, Migration
-from orderops.migrations.ledger import Action, Attempt, Entry, State, Subject
+from orderops.migrations.ledger import Action, Attempt, Entry, Expected, State, Subject
 from orderops.migrations.locks import Course, Mode, course, locks_of
 from orderops.migrations.losses import refuse_again
+from orderops.migrations.observer import Observer
 from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions, prepare
@@ -47,15 +48,22 @@ class Carrier:
     limits: Limits = field(default_factory=Limits)
     accepted: Collection[str] | None = None
     """The tables whose rows may go, where anything is to be taken away."""
+    observer: Observer | None = None
+    """Told of each statement; then nothing goes to the server whole."""
+    expected: Mapping[int, Expected] = field(default_factory=dict)
+    """What rehearsals said of the migrations that are applied, by version."""
     _large: frozenset[str] | None = None
 
     def carry_out(self, migration: Migration, action: Action, after: Attempt | None) -> None:
         """Apply a file, or undo by its other one; raises OrderopsError that says how far it came."""
         file = migration.forwards if action is Action.APPLY else migration.back
         script = checked(file)
-        worker = Worker(self.sessions, self.way, self.watcher, file)
+        worker = Worker(self.sessions, self.way, self.watcher, file, self.observer or Observer())
         author = self.sessions.author
-        subject = Subject(author, migration.version, migration.description, action, migration.checksum, len(script))
+        expected = self.expected.get(migration.version) if action is Action.APPLY else None
+        subject = Subject(
+            author, migration.version, migration.description, action, migration.checksum, len(script), expected
+        )
         self.way.voice = Voice(file.name, self.watch, self.say)
         try:
             if not (self._is_brief(file, script) and worker.at_once(ledger.whole(subject), locks_of_file(script))):
@@ -70,7 +78,7 @@ class Carrier:
 
     def _is_brief(self, file: File, script: Sequence[Statement]) -> bool:
         """What is large is looked up anew after each file that may have made it so."""
-        if self.accepted is not None:
+        if self.accepted is not None or self.observer is not None:
             return False
         if self._large is None:
             self._large = large_relations(self.sessions.work)
@@ -159,7 +167,7 @@ class _Work:
 
     def _execute(self, statement: Statement) -> None:
         worker, accepted = self._worker, self._carrier.accepted
-        worker.at = statement
+        worker.begin(statement)
         if accepted is not None:
             refuse_again(worker.connection, worker.file, statement, accepted)
         worker.execute(statement)
@@ -179,8 +187,10 @@ class _Work:
             worker.connection.execute(worker.settings("set", unlimited=keeps_nobody_out))
             try:
                 worker.execute(statement)
+                worker.observer.settled()
                 break
             except psycopg.Error as error:
+                worker.observer.settled()
                 failed, begun = failed + 1, True
                 worker.again(failed, error, locks)
             finally:

@@ -16,6 +16,8 @@ from orderops.migrations.heads import Head, head_of
 
 NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
 LONE_RETURN = re.compile(r"\r(?!\n)")
+CANARIES = "canaries.sql"
+"""What stands beside migrations and is none: the queries of the service, for a rehearsal."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FORM = "the form is V003__add_order_status.sql and U003__add_order_status.sql: small letters, digits and _"
 DATED = 10_000_000
@@ -160,6 +162,7 @@ def _by_version(folder: Path, direction: str) -> dict[int, Path]:
 def _sql_files(folder: Path) -> Sequence[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql" and path.name[0] != ".")
+        found = [path for path in found if path.name != CANARIES]
     except OSError as error:
         raise UsageError(
             f"the folder {str(folder)!r} cannot be read: {_why(error)}",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.migrations.blocker import Blocker
 from orderops.migrations.files import File
 from orderops.migrations.locks import Lock, locks_of
+from orderops.migrations.observer import Observer
 from orderops.migrations.progress import Watcher
 from orderops.migrations.script import Statement
 from orderops.migrations.sessions import Sessions
@@ -44,6 +45,7 @@ class Worker:
     way: Way
     watcher: Watcher
     file: File
+    observer: Observer = field(default_factory=Observer)
     at: Statement | None = None
     """The statement that runs."""
     _seen: Sequence[Blocker] = ()
@@ -56,17 +58,27 @@ class Worker:
 
     def execute(self, statement: Statement, text: str = "") -> int:
         """Run a statement, or a text that stands for it, and answer the rows that it touched."""
-        self.at = statement
+        self.begin(statement)
         with self.watcher.on(statement, self.way.voice) as watched:
             try:
-                if statement.data is None:
-                    return self.connection.execute((text or statement.text).encode()).rowcount
-                with self.connection.cursor() as cursor:
-                    with cursor.copy(statement.text.encode()) as copy:
-                        copy.write(statement.data)
-                    return cursor.rowcount
+                rows = self._send(statement, text)
             finally:
                 self._seen = watched.blockers or self._seen  # a try is often over before anybody could look
+        self.observer.ended(self.connection, self.file, statement)
+        return rows
+
+    def begin(self, statement: Statement) -> None:
+        """From here on it is this statement that runs."""
+        self.at = statement
+        self.observer.begins(self.connection, self.file, statement)
+
+    def _send(self, statement: Statement, text: str) -> int:
+        if statement.data is None:
+            return self.connection.execute((text or statement.text).encode()).rowcount
+        with self.connection.cursor() as cursor:
+            with cursor.copy(statement.text.encode()) as copy:
+                copy.write(statement.data)
+            return cursor.rowcount
 
     def transaction(
         self,
@@ -90,6 +102,7 @@ class Worker:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
                 self.connection.execute("commit")
+                self.observer.settled()
                 return
             except InTheWay:
                 self.roll_back()
@@ -169,6 +182,7 @@ class Worker:
         if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             with suppress(psycopg.Error):
                 self.connection.execute("rollback")
+        self.observer.settled()
 
     @property
     def lock_timeout(self) -> float:
