@@ -201,8 +201,10 @@ class Migrations(Table):
 
     on_up: bool = False
     """Whether `orderops up` applies them too."""
+    rehearsed: bool = False
+    """Whether only what was rehearsed on a copy may be applied."""
     receipt_days: values.Days = 7
-    """Days for which a rehearsal's receipt opens the gate."""
+    """Days for which the receipt of a rehearsal is good for that."""
     max_replication_lag_seconds: Annotated[int, between(1, 3600)] = 10
     """Seconds that a replica may be behind before rows changed in batches wait for it."""
     max_waiting_sessions: Annotated[int, between(1, 1000)] = 10

@@ -44,6 +44,8 @@ ATTEMPT = (
     "rows_changed",
     "applied_checksum",
     "note",
+    "predicted_seconds",
+    "receipt",
 )
 """What machines are told of an attempt; of none, each is null."""
 
@@ -106,6 +108,8 @@ def show_attempts(attempts: Iterable[Attempt]) -> None:
         out.print(
             f"    [dim]{escape(each.who)}{escape(on)}, orderops {each.tool_version}{part}{rows}{tries}{waited}[/]"
         )
+        if each.receipt:
+            out.print(f"    [dim]{escape(each.receipt)}[/]")
         if each.note:
             out.print(f"    [{'red' if each.state == State.FAILED else 'dim'}]{escape(each.note)}[/]")
 
@@ -174,6 +178,8 @@ def _attempt(attempt: Attempt | None) -> dict[str, Any]:
         "rows_changed": attempt.rows_changed,
         "applied_checksum": attempt.checksum,
         "note": attempt.note,
+        "predicted_seconds": attempt.predicted.total_seconds() if attempt.predicted is not None else None,
+        "receipt": attempt.receipt,
     }
 
 
@@ -186,7 +192,9 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _took(attempt: Attempt) -> str:
-    return _seconds(attempt.finished - attempt.started) if attempt.finished else ""
+    """How long, and beside it what a rehearsal had said."""
+    took = _seconds(attempt.finished - attempt.started) if attempt.finished else ""
+    return f"{took}, predicted {_seconds(attempt.predicted)}" if took and attempt.predicted is not None else took
 
 
 def _seconds(duration: timedelta) -> str:

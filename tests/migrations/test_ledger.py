@@ -33,6 +33,8 @@ ATTEMPT = [
     "rows_changed",
     "applied_checksum",
     "note",
+    "predicted_seconds",
+    "receipt",
 ]
 OF_0_1 = """
 create schema orderops;
@@ -135,6 +137,8 @@ def test_the_keys_for_machines(run: Run) -> None:
         "rows_changed": None,
         "applied_checksum": checksum,
         "note": None,
+        "predicted_seconds": None,
+        "receipt": None,
     }
 
 
@@ -264,3 +268,16 @@ def test_a_person_with_psql_reads_how_each_migration_stands(run: Run, postgres: 
     assert "SHA-256 of the V file" in described
     ((duration,),) = run.rows("select min(duration) >= '0' from orderops.ledger")
     assert duration is True
+
+
+def test_a_ledger_from_before_rehearsals_is_read_and_then_made_todays(run: Run) -> None:
+    run.write("001__a", "select 1;\n")
+    run("apply", "--yes")
+    run.execute("alter table orderops.ledger drop column predicted, drop column receipt")
+    run.write("002__b", "select 2;\n")
+
+    assert [each["state"] for each in run("info", "--json").json["migrations"]] == ["applied", "pending"]
+    assert run("apply", "--yes").code == 0
+
+    assert [each["receipt"] for each in run("history", "--json").json] == [None, None]
+    assert run.rows("select count(predicted) from orderops.ledger") == [(0,)]

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger_first import AS_IN_FIRST_FORM, FIRST_FORM, FROM_FIRST_FORM
+from orderops.migrations.ledger_forms import (
+    AS_IN_FIRST_FORM,
+    AS_UNREHEARSED,
+    FIRST_FORM,
+    FROM_FIRST_FORM,
+    FROM_UNREHEARSED,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -47,7 +53,9 @@ create table if not exists orderops.ledger (
     done            text[]      not null default '{}',
     batch_after     text,
     rows_changed    bigint,
-    note            text
+    note            text,
+    predicted       interval,
+    receipt         text
 );
 comment on table orderops.ledger is 'what was done to this database, an attempt a row; see orderops.migrations';
 comment on column orderops.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
@@ -55,6 +63,8 @@ comment on column orderops.ledger.lock_tries is 'how often a lock was asked for 
 comment on column orderops.ledger.lock_waited is 'time spent until the way was free';
 comment on column orderops.ledger.begun is 'digest of a statement that runs in no one transaction and was begun';
 comment on column orderops.ledger.done is 'digests of the statements that are done';
+comment on column orderops.ledger.predicted is 'what it took when it was rehearsed on a copy';
+comment on column orderops.ledger.receipt is 'of which rehearsal, or why there was none';
 comment on column orderops.ledger.batch_after is 'the key up to which a file that runs in batches is done';
 create index if not exists ledger_by_version on orderops.ledger (version, id);
 create or replace view orderops.migrations as
@@ -70,7 +80,7 @@ comment on view orderops.migrations is 'how each migration stands, and the lates
 """
 COLUMNS: LiteralString = """
 id, version, description, action, state, checksum, who, host, tool_version, started, finished, lock_tries,
-lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note
+lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note, predicted, receipt
 """
 INTERRUPTED = "interrupted"
 """The note of an attempt that Ctrl+C ended: its statement may have been done nevertheless."""
@@ -81,6 +91,7 @@ class Form(StrEnum):
 
     NONE = "none"
     FIRST = "of version 0.1"
+    UNREHEARSED = "from before rehearsals"
     CURRENT = "of today"
 
 
@@ -135,6 +146,8 @@ class Attempt:
     batch_after: str | None
     rows_changed: int | None
     note: str | None
+    predicted: timedelta | None
+    receipt: str | None
 
     @property
     def partial(self) -> bool:
@@ -178,6 +191,8 @@ def make(connection: Connection) -> None:
     with connection.transaction():
         if form is Form.FIRST:
             connection.execute(FIRST_FORM)
+        if form is Form.UNREHEARSED:
+            connection.execute(FROM_UNREHEARSED)
         connection.execute(SCHEMA)
         if form is Form.FIRST:
             connection.execute(FROM_FIRST_FORM)
@@ -188,7 +203,7 @@ def read(connection: Connection) -> dict[int, Standing]:
     form = _form(connection)
     if form is Form.NONE:
         return {}
-    columns = AS_IN_FIRST_FORM if form is Form.FIRST else COLUMNS
+    columns = {Form.FIRST: AS_IN_FIRST_FORM, Form.UNREHEARSED: AS_UNREHEARSED}.get(form, COLUMNS)
     found: dict[int, list[Attempt]] = {}
     for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
         attempt = Attempt(*row)
@@ -198,11 +213,20 @@ def read(connection: Connection) -> dict[int, Standing]:
 
 def _form(connection: Connection) -> Form:
     told = connection.execute(
-        "select count(*) filter (where attname = 'note'), count(*) filter (where attname = 'applied_at')"
-        " from pg_attribute where attrelid = to_regclass('orderops.ledger')"
-    ).fetchone()
-    current, first = told or (0, 0)
-    return Form.CURRENT if current else Form.FIRST if first else Form.NONE
+        "select attname from pg_attribute where attrelid = to_regclass('orderops.ledger')"
+        " and attname in ('predicted', 'note', 'applied_at')"
+    )
+    forms = {"predicted": Form.CURRENT, "note": Form.UNREHEARSED, "applied_at": Form.FIRST}
+    known = {name for (name,) in told}
+    return next((form for column, form in forms.items() if column in known), Form.NONE)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a rehearsal said of a migration, or why there was none."""
+
+    receipt: str
+    predicted: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +239,7 @@ class Subject:
     action: Action
     checksum: str
     statements: int
+    expected: Expected | None = None
 
     @property
     def values(self) -> dict[str, object]:
@@ -228,6 +253,7 @@ class Subject:
             "host": self.author.host,
             "tool_version": __version__,
             "statements": self.statements,
+            **({"predicted": self.expected.predicted, "receipt": self.expected.receipt} if self.expected else {}),
         }
 
 

@@ -73,7 +73,7 @@ def _why_not(receipt: Receipt, wanted: Sequence[Line], here: Here, days: int) ->
         return f"was of PostgreSQL {receipt.major}, and this is {here.major}"
     if failed := [each.version for each in about if each.failed]:
         return f"says that V{failed[0]:03} fails"
-    if about[0].before != here.schema and not _goes_on(wanted[0]):
+    if about[0].before != here.schema and not _goes_on(wanted[0], receipt):
         return "was of another schema than this one is now"
     return ""
 
@@ -97,9 +97,9 @@ def _about(receipt: Receipt, wanted: Sequence[Line]) -> str | list[Rehearsed]:
     return list(part)
 
 
-def _goes_on(line: Line) -> bool:
+def _goes_on(line: Line, receipt: Receipt) -> bool:
     """A migration that was cut half-way left a schema that no rehearsal saw; it goes on under its receipt."""
-    return bool(line.latest and line.latest.partial and line.latest.receipt)
+    return bool(line.latest and line.latest.partial and receipt.name in (line.latest.receipt or ""))
 
 
 def _named(versions: Sequence[int]) -> str:

@@ -140,6 +140,8 @@ class MigrationReport:
     checksum: str
     undo_checksum: str
     verdict: Verdict
+    schema_after: str = ""
+    """The digest of the schema once it is applied; the next one meets that."""
     seconds: float = 0.0
     """What it took, and so what is to be expected."""
     statements: tuple[StatementReport, ...] = ()
