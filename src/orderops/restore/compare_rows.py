@@ -1,0 +1,260 @@
+"""Which rows two tables do not share: exact, and without carrying over what is equal.
+
+Each server hashes its rows and sums the hashes up by buckets; only of buckets that differ are keys and hashes carried
+over, in one order on both sides, and merged as they come. A row's place is its key where that is one integer (rows that
+were written together then lie in the same buckets), else a hash of its key, or of the whole row where it has none.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, LiteralString
+
+from orderops.restore.compare_merge import Counts, Difference, by_key, by_number
+from orderops.restore.compare_sides import Side, Sides
+from orderops.restore.tables import Pairing, Table
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composable, Composed
+
+BUCKETS = 1 << 16
+"""So many sums are carried over at most, for each look at a table."""
+FINE = 16
+"""Rows in a bucket that are as quick to carry over as its parts are to sum up."""
+SMALL = 4_000
+"""Rows that are as quick to carry over as to sum up."""
+FEW = 50_000
+"""Rows whose hashes are carried over without looking closer first."""
+SCATTERED = 0.2
+"""The part of a table from which on it is read from front to back, and not by its index."""
+NEARLY_ALL = 0.8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How both servers write a row as one number. The seed is new each time: what hides once does not hide again."""
+
+    recode: bool
+    seed: int
+    null: str
+
+    def place(self, table: Table, pairing: Pairing) -> Composed:
+        """Where a row stands among the others: a bigint, the same on both sides for the same key."""
+        from psycopg import sql
+
+        if pairing.numbered:
+            return sql.SQL("t.{}::bigint").format(sql.Identifier(pairing.key[0]))
+        return self._hash(table, pairing.key) if pairing.key else self.hash(table, pairing)
+
+    def hash(self, table: Table, pairing: Pairing) -> Composed:
+        """The common values of a row, in the order of live."""
+        plain = {name: table.columns[name].type for name in pairing.columns}
+        return self._hash(table, pairing.columns, plain)
+
+    def _hash(self, table: Table, columns: Sequence[str], plain: Mapping[str, str] | None = None) -> Composed:
+        """Each value is hashed with the hash of those before it as its seed: so none can pass for a part of another."""
+        from psycopg import sql
+
+        hashed: Composed = sql.SQL("{}").format(self.seed)
+        for name in columns:
+            text = sql.SQL("t.{}::text").format(sql.Identifier(name)) if plain else key_text(table, name)
+            if self.recode:
+                text = sql.SQL("encode(convert_to({}, 'UTF8'), 'hex')").format(text)
+            hashed = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", {})').format(text, self.null, hashed)
+        return hashed
+
+
+def recipe(sides: Sides) -> Recipe:
+    """How rows of these two are hashed this time."""
+    return Recipe(sides.recode, secrets.randbits(62), f"null {secrets.token_hex(8)}")
+
+
+def key_text(table: Table, name: str) -> Composed:
+    """A value of a key as text; numbers that are equal are written alike."""
+    from psycopg import sql
+
+    column = sql.SQL("t.{}").format(sql.Identifier(name))
+    if table.columns[name].type.startswith("numeric"):
+        column = sql.SQL("trim_scale({})").format(column)
+    return sql.SQL("{}::text").format(column)
+
+
+def source(table: Table) -> Composed:
+    """Its rows: those of its partitions, and not those of tables that only inherit from it."""
+    from psycopg import sql
+
+    only = sql.SQL("" if table.partitioned else "only ")
+    return sql.SQL("{}{} t").format(only, sql.Identifier(table.schema, table.name))
+
+
+def differences(
+    sides: Sides, pairing: Pairing, made: Recipe, counts: Counts, said: Callable[[str], None]
+) -> Iterator[Difference]:
+    """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
+    look = Look(sides, pairing, made, said)
+    if pairing.estimate is not None and pairing.estimate <= SMALL:
+        yield from look.merged(None, counts)
+        return
+    shift = look.first_shift()
+    said(f"about {pairing.estimate:,} rows are summed up" if pairing.estimate else "is summed up")
+    unequal = look.unequal(shift, None)
+    counts.live, counts.restored = unequal.seen
+    while unequal.worth_a_closer_look:
+        finer = max(0, shift - (BUCKETS // len(unequal.buckets)).bit_length() + 1)
+        unequal, shift = look.unequal(finer, unequal), finer
+    if unequal.buckets:
+        everything = unequal.rows > NEARLY_ALL * sum(unequal.seen)
+        yield from look.merged(None if everything else unequal, Counts())
+
+
+@dataclass(frozen=True)
+class Unequal:
+    """The buckets whose sums differ: a row's place, shifted to the right, is its bucket's number."""
+
+    shift: int
+    buckets: Sequence[int]
+    rows: int
+    """In them, on both sides together."""
+    seen: tuple[int, int]
+    """In the whole table, on either side."""
+
+    @property
+    def worth_a_closer_look(self) -> bool:
+        """Whether smaller buckets would spare more than they cost."""
+        room = len(self.buckets) * 2 <= BUCKETS
+        return self.shift > 0 and room and self.rows > FEW and self.rows > 4 * FINE * len(self.buckets)
+
+    @property
+    def ranges(self) -> tuple[list[int], list[int]]:
+        """First and last place of each stretch of them."""
+        first: list[int] = []
+        last: list[int] = []
+        for bucket in sorted(self.buckets):
+            low, high = bucket << self.shift, ((bucket + 1) << self.shift) - 1
+            if last and last[-1] + 1 == low:
+                last[-1] = high
+            else:
+                first.append(low)
+                last.append(high)
+        return first, last
+
+
+@dataclass
+class Look:
+    """The questions put to both servers about one table."""
+
+    sides: Sides
+    pairing: Pairing
+    made: Recipe
+    said: Callable[[str], None]
+
+    def first_shift(self) -> int:
+        """So much to the right that the table falls into buckets of a few rows, or into as many as are carried over."""
+        rows = self.pairing.estimate
+        wanted = BUCKETS if rows is None else min(BUCKETS, max(64, rows // FINE))
+        if not self.pairing.numbered:
+            return 64 - (wanted.bit_length() - 1)
+        low, high = self._span()
+        shift = 0
+        while (high >> shift) - (low >> shift) >= wanted:
+            shift += 1
+        return shift
+
+    def unequal(self, shift: int, within: Unequal | None) -> Unequal:
+        """The buckets whose rows are not the same, out of those that were not the same before."""
+        sums = [
+            self._select(side, table, within, "{place} >> {shift}, count(*), sum({hash})", "group by 1", shift)
+            for side, table in self._both()
+        ]
+        with self.sides.streaming(sums) as (live, restored):
+            here, there = _sums(live), _sums(restored)
+        seen = within.seen if within else (_rows(here), _rows(there))
+        buckets = [bucket for bucket in here.keys() | there.keys() if here.get(bucket) != there.get(bucket)]
+        rows = sum(each[bucket][0] for bucket in buckets for each in (here, there) if bucket in each)
+        return Unequal(shift, buckets, rows, seen)
+
+    def merged(self, within: Unequal | None, counts: Counts) -> Iterator[Difference]:
+        """Keys and hashes of both, in one order; what they do not share."""
+        what, how = "{place}, count(*)", "group by 1 order by 1"
+        if self.pairing.key:
+            what, how = "{place}, {hash}" if self.pairing.numbered else "{place}, {hash}, {keys}", "order by 1"
+        lines = [self._select(side, table, within, what, how) for side, table in self._both()]
+        with self.sides.streaming(lines) as (live, restored):
+            yield from (by_key if self.pairing.key else by_number)(live, restored, counts, self.said)
+
+    def _both(self) -> tuple[tuple[Side, Table], tuple[Side, Table]]:
+        return (self.sides.live, self.pairing.live), (self.sides.restored, self.pairing.restored)
+
+    def _span(self) -> tuple[int, int]:
+        """The lowest and the highest place there is."""
+        from psycopg import sql
+
+        found: list[int] = []
+        for side, table in self._both():
+            key = sql.Identifier(self.pairing.key[0])
+            told = side.rows(
+                sql.SQL("select min(t.{key}), max(t.{key}) from {rows}").format(key=key, rows=source(table))
+            )
+            found += [end for end in told[0] if end is not None]
+        return (min(found), max(found)) if found else (0, 0)
+
+    def _select(
+        self,
+        side: Side,
+        table: Table,
+        within: Unequal | None,
+        what: LiteralString,
+        how: LiteralString,
+        shift: int = 0,
+    ) -> Composed:
+        """A question about the rows of some buckets, or about all."""
+        from psycopg import sql
+
+        place = self.made.place(table, self.pairing)
+        told = sql.SQL(what).format(
+            place=place,
+            hash=self.made.hash(table, self.pairing),
+            shift=shift,
+            keys=sql.SQL(", ").join(key_text(table, name) for name in self.pairing.key),
+        )
+        rows, where = source(table), sql.SQL("").format()
+        if within and self.pairing.numbered and within.rows <= SCATTERED * sum(within.seen):
+            rows = self._by_index(side, within, rows)
+        elif within:
+            where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))
+        return sql.SQL("select {} from {} {} {}").format(told, rows, where, sql.SQL(how))
+
+    def _by_index(self, side: Side, within: Unequal, rows: Composed) -> Composed:
+        """The stretches of some buckets, each found by the index of the key.
+
+        The server guesses badly how many rows lie in a list of ranges; here it is known that they are few.
+        """
+        from psycopg import sql
+
+        ways = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+        off = [sql.SQL("set_config({}, 'off', true)").format(way) for way in ways]
+        side.rows(sql.SQL("select {}").format(sql.SQL(", ").join(off)))
+        first, last = within.ranges
+        return sql.SQL("unnest({}, {}) r (a, b) join {} on t.{} between r.a and r.b").format(
+            _array(first), _array(last), rows, sql.Identifier(self.pairing.key[0])
+        )
+
+
+def _array(numbers: Sequence[int]) -> Composable:
+    from psycopg import sql
+
+    return sql.SQL("{}::bigint[]").format("{" + ",".join(map(str, numbers)) + "}")
+
+
+def _sums(lines: Iterator[bytes]) -> dict[int, tuple[int, bytes]]:
+    found: dict[int, tuple[int, bytes]] = {}
+    for line in lines:
+        bucket, count, total = line.split(b"\t")
+        found[int(bucket)] = int(count), total
+    return found
+
+
+def _rows(sums: Mapping[int, tuple[int, bytes]]) -> int:
+    return sum(count for count, _ in sums.values())
