@@ -142,6 +142,7 @@ class _Family:
 
 def _as_always(connection: Connection) -> None:
     """No limit of ours or of the role's ends a call that waits: how long it waits is the question."""
+    connection.execute("set client_connection_check_interval = 1000")  # a call that waits when we are gone ends
     for setting in ("statement_timeout", "lock_timeout", "idle_session_timeout"):
         connection.execute(f"set {setting} = 0".encode())
 
