@@ -82,5 +82,5 @@ def test_the_next_command_is_for_this_environment_whatever_the_default_is() -> N
 def test_machines_read_the_same() -> None:
     told = judge("dev", WELL, URLS).told()
 
-    assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components"}
+    assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
     assert told["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}

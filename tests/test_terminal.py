@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
 
-from orderops import terminal
+from orderops import terminal, terminal_status
 from orderops.engine import Action, Step
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
 from orderops.resource import Effect
@@ -182,12 +182,28 @@ def test_a_component_is_one_whole_line_where_nobody_reads_along(capsys: pytest.C
         {"name": "service orders", "state": "down", "detail": detail},
     ]
 
-    terminal.show_status(
-        {"environment": "dev", "verdict": "down", "components": components, "cause": "", "urls": {}, "next": ""}
-    )
+    told = {"environment": "dev", "verdict": "down", "components": components, "cause": "", "urls": {}, "next": ""}
+
+    terminal_status.show_status({**told, "proven_restore": None})
 
     assert capsys.readouterr().out.splitlines() == [
         "dev is down",
         "database        ok    postgres 16",
         f"service orders  down  {detail}",
+        "no restore was ever proven: orderops restore drill --env dev",
     ]
+
+
+def test_how_old_the_last_proof_of_a_restore_is(capsys: pytest.CaptureFixture[str]) -> None:
+    ago = (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat()
+    told = {"environment": "dev", "verdict": "healthy", "components": [], "cause": "", "urls": {}, "next": ""}
+
+    terminal_status.show_status(
+        {
+            **told,
+            "components": [{"name": "database", "state": "ok", "detail": ""}],
+            "proven_restore": {"started": ago, "recovery_seconds": 454.0},
+        }
+    )
+
+    assert capsys.readouterr().out.splitlines()[-1] == "last proven restore 3 days ago, in 7 min 34 s"

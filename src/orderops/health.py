@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws import Aws, every, if_found
+from orderops.bucket import Bucket
 from orderops.errors import AwsError
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
+from orderops.restore.copies import look
+from orderops.restore.drills import Drill
+from orderops.restore.drills import last as last_drill
 from orderops.site import Site
 from orderops.stack_service import ServiceBase
 
@@ -57,6 +61,8 @@ class Health:
     next: str
     urls: Mapping[str, str]
     components: tuple[Component, ...]
+    proven: Drill | None = None
+    """The last restore that was proven by a drill."""
 
     def told(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""
@@ -68,6 +74,7 @@ class Health:
             "next": self.next,
             "urls": dict(self.urls),
             "components": parts,
+            "proven_restore": self.proven.told() if self.proven else None,
         }
 
 
@@ -81,9 +88,12 @@ def examine(site: Site) -> Health:
     ]
     with ThreadPoolExecutor(READERS) as pool:
         balancer = pool.submit(_balancer, site)
+        drill = pool.submit(lambda: last_drill(Bucket(site.aws), site.environment.name))
         components = tuple(pool.map(lambda look: look(), looks))
         entrance, urls = balancer.result()
-    return judge(site.environment.name, (*components[:-1], entrance, components[-1]), urls)
+        proven = drill.result()
+    judged = judge(site.environment.name, (*components[:-1], entrance, components[-1]), urls)
+    return replace(judged, proven=proven)
 
 
 def judge(environment: str, components: tuple[Component, ...], urls: Mapping[str, str]) -> Health:
@@ -109,13 +119,13 @@ def _for(command: str, environment: str) -> str:
 
 
 def _database(site: Site) -> Component:
-    name = site.stack.database.name
-    told = if_found(site.aws.rds.describe_db_instances, "DBInstanceNotFound", DBInstanceIdentifier=name)
-    if not told:
+    copies = look(site.aws, site.stack)
+    if copies.primary is None:
         return Component("database", Condition.ABSENT, "no instance")
-    raw = told["DBInstances"][0]
-    status = raw["DBInstanceStatus"]
-    where = f"{raw['Engine']} {raw['EngineVersion']}, {raw['DBInstanceClass']}"
+    told, name = copies.primary.live.properties, copies.primary.name
+    promoted = f", {name}" if name != site.stack.database.name else ""
+    where = f"{told['Engine']} {told['EngineVersion']}, {told['DBInstanceClass']}{promoted}"
+    status = told["DBInstanceStatus"]
     if status in ("available", "storage-optimization", "backing-up", "configuring-log-exports"):
         return Component("database", Condition.OK, where)
     if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):

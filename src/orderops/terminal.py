@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from orderops.engine import Action, Step
@@ -41,14 +39,6 @@ DONE = {
     Action.NO_OP: "unchanged",
 }
 MIGRATED = {"apply": "migrated", "undo": "undone"}
-STATE_COLOURS = {
-    "ok": "green",
-    "healthy": "green",
-    "degraded": "yellow",
-    "starting": "yellow",
-    "down": "red",
-    "absent": "dim",
-}
 OUTCOME_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "killed": "bold red"}
 FEW = 3
 """Names that are said one by one."""
@@ -202,47 +192,6 @@ def show_left(left: Iterable[Left]) -> None:
         say(f"    {whole if len(each.names) == 1 and len(whole) <= COMMAND else each.command}")
 
 
-def show_status(told: Mapping[str, Any]) -> None:
-    """The health table: verdict, cause, next command."""
-    colour = STATE_COLOURS.get(told["verdict"], "white")
-    out.print(f"[bold]{escape(told['environment'])}[/] is [bold {colour}]{told['verdict']}[/]")
-    _show_components(told["components"])
-    if told["cause"]:
-        out.print(f"cause: {escape(told['cause'])}")
-    for name, url in told["urls"].items():
-        out.print(f"{name}: {escape(url)}")
-    if told["next"]:
-        out.print(f"next:  [bold]{escape(told['next'])}[/]")
-
-
-def _show_components(components: Sequence[Mapping[str, str]]) -> None:
-    """A table that fits the terminal; where there is none, a line for each, whole."""
-    if not out.is_terminal:
-        names = max(len(each["name"]) for each in components)
-        states = max(len(each["state"]) for each in components)
-        for each in components:
-            out.print(escape(f"{each['name']:{names}}  {each['state']:{states}}  {each['detail']}".rstrip()))
-        return
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for each in components:
-        colour = STATE_COLOURS.get(each["state"], "white")
-        table.add_row(escape(each["name"]), f"[{colour}]{each['state']}[/]", escape(each["detail"]))
-    out.print(table, soft_wrap=False, width=min(out.width, 80))
-
-
-def watch_status(look: Callable[[], Mapping[str, Any]], *, every: float = 2.0) -> NoReturn:
-    """The health table again and again, until Ctrl+C."""
-    while True:
-        told = look()
-        if out.is_terminal:
-            out.clear()
-        show_status(told)
-        time.sleep(every)
-
-
 def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
     """A run a line, and below it who, from where, what was done, and what went wrong."""
     for run in runs:
@@ -291,7 +240,7 @@ def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
 
 
 def short(duration: timedelta | float) -> str:
-    """A duration as an operator says it: 4 s, 3 min 10 s, 2 h 5 min."""
+    """A duration as an operator says it: 4 s, 3 min 10 s, 2 h 5 min, 3 days."""
     seconds = int(duration.total_seconds() if isinstance(duration, timedelta) else duration)
     if seconds < 60:
         return f"{seconds} s"
@@ -299,7 +248,7 @@ def short(duration: timedelta | float) -> str:
     if minutes < 60:
         return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    return f"{hours // 24} days" if hours >= 48 else f"{hours} h {minutes} min"
 
 
 def precise(seconds: float) -> str:

@@ -85,17 +85,18 @@ def status(
     from orderops.cli.opening import open_environment
     from orderops.errors import Differences
     from orderops.health import Verdict, examine
+    from orderops.terminal_status import show_status, watch_status
 
     site = open_environment(env, environments)
     if watch:
         with suppress(KeyboardInterrupt):
-            terminal.watch_status(lambda: examine(site).told())
+            watch_status(lambda: examine(site).told())
         return
     health = examine(site)
     if as_json:
         terminal.show_json(health.told())
     else:
-        terminal.show_status(health.told())
+        show_status(health.told())
     if health.verdict is not Verdict.HEALTHY:
         raise Differences
 

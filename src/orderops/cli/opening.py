@@ -81,6 +81,14 @@ def consent(site: Site, question: str, manner: Manner, *, strangers: Collection[
     return environment.name not in manner.confirm
 
 
+def agree(site: Site, question: str, manner: Manner) -> None:
+    """Ask before making something that stands beside an environment and changes nothing of it."""
+    from orderops import terminal
+
+    if not site.environment.emulated:
+        terminal.confirm(question, yes=manner.yes)
+
+
 def _refuse_without_anybody(site: Site, strangers: Collection[str], manner: Manner) -> None:
     from orderops import terminal
     from orderops.environment import way_back

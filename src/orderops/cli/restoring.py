@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orderops import terminal
 from orderops.cli.changing import changing, look_at_lease
-from orderops.cli.opening import Manner, open_environment, with_usual_durations
+from orderops.cli.opening import Manner, agree, open_environment, with_usual_durations
 from orderops.database import Login, connected, login_at, reached
 from orderops.errors import OrderopsError
 from orderops.migrations import ledger
@@ -82,8 +82,7 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
     if manner.dry_run:
         terminal.show_plan(work.plan())
         return
-    if not site.environment.emulated:
-        terminal.confirm(f"Restore to {goal.name}?", yes=manner.yes)
+    agree(site, f"Restore to {goal.name}?", manner)
     with changing(site, manner, lease, site.copying) as run:
         if not run.undisturbed:
             work.target = goal = decide(began)

@@ -105,6 +105,7 @@ def live_of(raw: Mapping[str, Any], tags: Tags) -> Live:
             "EndpointAddress": endpoint.get("Address"),
             "EndpointPort": endpoint.get("Port"),
             "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
+            "DBInstanceStatus": raw["DBInstanceStatus"],
             "DbiResourceId": raw["DbiResourceId"],
             "InstanceCreateTime": raw.get("InstanceCreateTime"),
             "LatestRestorableTime": raw.get("LatestRestorableTime"),
