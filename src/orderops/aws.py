@@ -89,6 +89,14 @@ class Aws:
         answer: Mapping[str, Any] = self.sts.get_caller_identity()
         return answer
 
+    def presigned(self, operation: str, *, seconds: int, **params: Any) -> str:
+        """The address of one operation on S3, signed by these credentials for a while; nothing is sent."""
+        return self._clients.presigned(operation, params, seconds)
+
+    def endpoint(self, service: str) -> str:
+        """Where a service is reached, for programs that ask it themselves."""
+        return str(self._clients.get(service, self._attempts).meta.endpoint_url)
+
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
         """Send one call, or all pages of it, and answer what AWS says; raises AwsError."""
         if self._memory is None:
@@ -217,6 +225,20 @@ class _Clients:
     def get(self, service: str, attempts: int) -> Any:
         made = self._made.get((service, attempts))
         return made if made is not None else self._make(service, attempts)
+
+    def presigned(self, operation: str, params: Mapping[str, Any], seconds: int) -> str:
+        """A signature of version 4 for the host of the region: a bucket just made is not known at the global one."""
+        from botocore.config import Config
+
+        endpoint = str(self.get("s3", READ_ATTEMPTS).meta.endpoint_url)
+        style = "virtual" if ".amazonaws.com" in endpoint else "path"
+        config = Config(signature_version="s3v4", s3={"addressing_style": style})
+        with self._lock:
+            assert self._session
+            signer = self._session.client(
+                "s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config
+            )
+        return str(signer.generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
 
     def _make(self, service: str, attempts: int) -> Any:
         import boto3

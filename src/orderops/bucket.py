@@ -84,6 +84,17 @@ class Bucket:
         """Write a document that nobody else writes; done twice, it is the same."""
         self._put(key, json.dumps(value, default=str).encode(), {})
 
+    def remove(self, key: str) -> None:
+        """Take a document away; one that is not there is no matter."""
+        self._aws.s3.delete_object(**self._where, Key=key)
+
+    def link(self, operation: str, key: str, *, seconds: int) -> str:
+        """The signed address under which a document can be read (`get_object`) or written (`put_object`) for a while.
+
+        It says no owner: that would be a header, which whoever uses the address would have to send along.
+        """
+        return self._aws.presigned(operation, seconds=seconds, Bucket=self.name, Key=key)
+
     def keys(self, prefix: str) -> list[str]:
         """The keys that begin so, in order; none while there is no bucket."""
         try:

@@ -7,8 +7,8 @@ when a connection is made and kept nowhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ class Login:
     password: str = field(repr=False)
     given: Mapping[str, str] | None = field(default=None, repr=False)
     """The parameters of a connection string, where one was given: then nothing else is said to libpq."""
+    by: tuple[str, int] | None = None
+    """Address and port at which it is reached in truth, where that is a tunnel; its certificate names `host`."""
 
     @property
     def told(self) -> str:
@@ -68,9 +70,11 @@ class Login:
         """What libpq is told."""
         if self.given is not None:
             return dict(self.given)
+        address, port = self.by or (None, self.port)
         return {
             "host": self.host,
-            "port": self.port,
+            "hostaddr": address,
+            "port": port,
             "dbname": self.dbname,
             "user": self.username,
             "password": self.password,
@@ -121,21 +125,29 @@ def login_at(aws: Aws, where: Mapping[str, Any]) -> Login:
     )
 
 
+Tunnel = Callable[[Login], AbstractContextManager[Login]]
+"""Opens a way to a database that this machine does not reach, and answers the login that leads through it."""
+
+
 @contextmanager
-def reached(aws: Aws, pointer: str, *, access: str, name: str) -> Iterator[Login]:
+def reached(aws: Aws, pointer: str, *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
     """The way into the database of an environment, for as long as it is open; by `[database] access` of its file.
 
-    `direct` needs nothing. `tunnel` would open one here and answer a login through it; `task` is no way in from this
-    machine but a command that runs elsewhere, and so is settled before anything is reached.
+    `direct` needs nothing, `tunnel` the one that is given; `task` is no way in from this machine but a command that
+    runs elsewhere, which is settled before anything is reached.
     """
-    if access != "direct":
-        by = {"task": "a task inside the VPC", "tunnel": "a tunnel through a running task"}[access]
+    if access == "task" or (access == "tunnel" and tunnel is None):
+        by = "a task inside the VPC" if access == "task" else "a tunnel through a running task"
         raise OrderopsError(
-            f"the database of {name} is reached through {by} (access = {access!r}), which is not built yet",
+            f"the database of {name} is reached through {by} (access = {access!r}), and this command opens it from here",
             f'from a machine inside the VPC: access = "direct" in [database] of {name}.toml, '
             'or --dsn "host=… dbname=… user=…"',
         )
-    yield login(aws, pointer)
+    if access == "direct" or tunnel is None:
+        yield login(aws, pointer)
+        return
+    with tunnel(login(aws, pointer)) as through:
+        yield through
 
 
 @contextmanager

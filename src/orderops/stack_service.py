@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orderops.environment import Environment, Service
-from orderops.resource import Output, Resource
+from orderops.resource import PARTITIONS, Output, Resource
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
@@ -101,7 +101,7 @@ def service_base_of(
         target_group=target,
         rule=rule,
         execution_role=_execution_role(name, repository, logs, tuple(secrets.values())),
-        task_role=_task_role(name, queue, dead, pointer),
+        task_role=_task_role(environment, name, queue, dead, pointer),
         alarms=_alarms(declared, name, cluster, queue, dead, topic),
     )
 
@@ -196,7 +196,9 @@ def _execution_role(
     return IamRole(f"{name}-execution", "ecs-tasks.amazonaws.com", tuple(allow))
 
 
-def _task_role(name: str, queue: SqsQueue, dead: SqsQueue, pointer: DatabasePointer) -> IamRole:
+def _task_role(
+    environment: Environment, name: str, queue: SqsQueue, dead: SqsQueue, pointer: DatabasePointer
+) -> IamRole:
     uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
     master = Output(pointer.instance, "MasterUserSecretArn")
@@ -207,8 +209,24 @@ def _task_role(name: str, queue: SqsQueue, dead: SqsQueue, pointer: DatabasePoin
             Allow(tuple(f"sqs:{use}" for use in uses), (queue,)),
             Allow(("sqs:GetQueueAttributes",), (dead,)),
             Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), master)),
+            _passwords_of(environment),
             Allow(tuple(f"ssmmessages:{each}" for each in channels), ("*",)),  # ECS Exec
         ),
+    )
+
+
+def _passwords_of(environment: Environment) -> Allow:
+    """The passwords that RDS keeps of the environment's instances, restored ones included: for errands.
+
+    RDS names such a secret by an id that nobody chooses, and tags it with its instance. A policy's variable may not
+    stand in the account of a resource, only in a condition.
+    """
+    partition = PARTITIONS.get(environment.region.partition("-")[0], "aws")
+    instances = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-*"
+    return Allow(
+        ("secretsmanager:GetSecretValue",),
+        (f"arn:{partition}:secretsmanager:{environment.region}:*:secret:rds!db-*",),
+        only={"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": instances}},
     )
 
 

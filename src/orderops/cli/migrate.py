@@ -9,6 +9,7 @@ import typer
 
 from orderops.cli.migrate_lint import lint
 from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Sql, Wait, Yes, duration
+from orderops.cli.sending import sent_where_needed
 
 commands = typer.Typer(
     no_args_is_help=True, help="The database's schema: what is applied, what is pending, and the way there."
@@ -44,6 +45,7 @@ Accept = Annotated[
 
 
 @commands.command()
+@sent_where_needed()
 def info(
     env: Env = "local", environments: Environments = None, sql: Sql = None, dsn: Dsn = None, json: Json = False
 ) -> None:
@@ -81,6 +83,7 @@ commands.command()(lint)
 
 
 @commands.command()
+@sent_where_needed("Apply to {env} what is pending (what that is: --dry-run)?")
 def apply(
     env: Env = "local",
     environments: Environments = None,
@@ -125,6 +128,7 @@ def apply(
 
 
 @commands.command()
+@sent_where_needed("Undo in {env} what these words name (what that is: --dry-run)?")
 def undo(
     env: Env = "local",
     environments: Environments = None,
@@ -173,6 +177,7 @@ def undo(
 
 
 @commands.command()
+@sent_where_needed("Mark migrations as applied in {env}, and run none (which: --dry-run)?")
 def baseline(
     version: Annotated[
         int | None, typer.Option("--version", help="Everything up to here is there already.", metavar="N")
@@ -220,6 +225,7 @@ def baseline(
 
 
 @commands.command()
+@sent_where_needed("Mend the ledger of {env}, and leave the schema as it is (how: --dry-run)?")
 def repair(
     version: Annotated[
         int | None, typer.Option("--version", help="Only this version, to stand as --as says.", metavar="N")
@@ -262,6 +268,7 @@ def repair(
 
 
 @commands.command()
+@sent_where_needed()
 def history(
     env: Env = "local",
     environments: Environments = None,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orderops import terminal
 from orderops.cli.opening import Manner, consent, open_environment
 from orderops.database import Login, connected, login_by, reached
+from orderops.errand import Inside, inside
 from orderops.errors import OrderopsError, UsageError
 from orderops.migrations import work
 from orderops.migrations.batches import Limits
@@ -31,6 +32,7 @@ from orderops.migrations.standing import Line
 from orderops.migrations.way import Eye, Patience, Way
 from orderops.migrations.worker import locks_of_file, tables_made
 from orderops.terminal_progress import Progress
+from orderops.tunnel import tunnel_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -56,6 +58,13 @@ class Target:
     """What leads a command to it again."""
     site: Site | None = None
     lease: Lease | None = None
+    errand: Inside | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """How far a backfill may go at once, as the environment says."""
+        told = settings_of(self.site) if self.site else self.errand.errand.settings if self.errand else None
+        return Limits(told["max_replication_lag_seconds"], told["max_waiting_sessions"]) if told else Limits()
 
 
 @contextmanager
@@ -67,12 +76,39 @@ def target(
         words = f"--dsn {shlex.quote(dsn)}" if dsn else ""
         yield Target(opened_by, _author(_user()), opened_by.told, _with_sql(words, sql))
         return
+    if sent := inside():
+        errand = sent.errand
+        yield Target(sent.login(), Author(errand.who, errand.host), errand.environment, errand.lead, errand=sent)
+        return
     from orderops.cli.changing import look_at_lease
 
     site = open_environment(env, environments)
     lease = look_at_lease(site) if changes else None
-    with reached(site.aws, site.stack.pointer.name, access=site.environment.database.access, name=env) as login:
-        yield Target(login, _author(site.aws.caller), env, _with_sql(f"--env {env}", sql), site, lease)
+    with _way_into(site) as login:
+        yield Target(login, _author(site.aws.caller), env, lead_of(env, sql), site, lease)
+
+
+def means_other_database(dsn: str | None) -> bool:
+    """Whether a connection string names the database, and not the environment."""
+    return dsn is not None or bool(os.environ.get(DSN))
+
+
+def files_of(folder: Path | None) -> dict[str, str]:
+    """The files of a folder of migrations by name, once all of them can be read."""
+    pairs = read_migrations(sql_folder(folder))
+    return {file.name: file.text for each in pairs for file in (each.forwards, each.back)}
+
+
+def settings_of(site: Site) -> dict[str, int]:
+    """What migrations take from the environment's file."""
+    declared = site.environment.migrations
+    names = ("max_replication_lag_seconds", "max_waiting_sessions")
+    return {name: getattr(declared, name) for name in names}
+
+
+def lead_of(env: str, sql: Path | None) -> str:
+    """What leads a command to the same environment and the same files again."""
+    return _with_sql(f"--env {env}", sql)
 
 
 @contextmanager
@@ -92,14 +128,10 @@ def carrier(
     """
     with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
         sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
-        limits = Limits()
-        if at.site:
-            settings = at.site.environment.migrations
-            limits = Limits(settings.max_replication_lag_seconds, settings.max_waiting_sessions)
         eye = Eye(sessions.eye, sessions.own)
         way = Way(eye, Patience(budget), may_end=_may_end(ending, progress) if ending else None)
         with Watcher(way, sessions.work.info.backend_pid) as watcher:
-            yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, limits), progress
+            yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, at.limits), progress
 
 
 @contextmanager
@@ -109,18 +141,22 @@ def alone(at: Target, *, wait: timedelta) -> Iterator[Sessions]:
         yield sessions
 
 
+Note = Callable[..., None]
+"""Puts something that was done on record."""
+
+
 @contextmanager
-def agreed(at: Target, manner: Manner, question: str) -> Iterator[Run | None]:
-    """Ask, and take the environment's lease where there is one."""
+def agreed(at: Target, manner: Manner, question: str) -> Iterator[Note]:
+    """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
     if at.site is None or at.lease is None:
         terminal.confirm(question, yes=manner.yes)
-        yield None
+        yield at.errand.note if at.errand else lambda **_: None
         return
     from orderops.cli.changing import changing
 
     consent(at.site, question, manner)
     with changing(at.site, manner, at.lease) as run:
-        yield run
+        yield run.record.note
 
 
 @dataclass(frozen=True)
@@ -149,24 +185,23 @@ def carry_through(
         check_somebody_can_be_asked(ending)
     names = ", ".join(line.name for line in wanted[:FEW]) + (f" and {len(wanted) - FEW} more" if wanted[FEW:] else "")
     with (
-        agreed(at, manner, f"{carrying.verb} {names} {carrying.where} {at.name}?") as run,
+        agreed(at, manner, f"{carrying.verb} {names} {carrying.where} {at.name}?") as note,
         carrier(at, wait=manner.wait, budget=carrying.budget, ending=ending) as (carries, progress),
     ):
-        ended = show_done(progress, run, carry(carries), carrying.action, carrying.done)
+        ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
     meanwhile = "" if ended else ": somebody else did it meanwhile"
     terminal.say(f"{len(ended)} {carrying.done} in {terminal.precise(progress.elapsed)}{meanwhile}")
     terminal.say(f"next: orderops migrate info {at.words}".rstrip())
 
 
-def show_done(progress: Progress, run: Run | None, done: Iterator[Line], action: str, word: str) -> list[Line]:
+def show_done(progress: Progress, note: Note, done: Iterator[Line], action: str, word: str) -> list[Line]:
     """Show each migration when it is done, and put it on record."""
     ended: list[Line] = []
     before = progress.elapsed
     for line in done:
         now = progress.elapsed
         progress.finished(f"migration {line.name}", f"{word} in {terminal.precise(now - before)}")
-        if run:
-            run.record.note(migration=line.name, action=action)
+        note(migration=line.name, action=action)
         before = now
         ended.append(line)
     return ended
@@ -223,7 +258,7 @@ def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:
     if not migrations:
         return
     with _of(site) as at, carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress):
-        show_done(progress, run, work.apply(carries, migrations), "apply", "applied")
+        show_done(progress, run.record.note, work.apply(carries, migrations), "apply", "applied")
 
 
 def to_migrate(site: Site, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
@@ -249,9 +284,16 @@ def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> 
 
 @contextmanager
 def _of(site: Site) -> Iterator[Target]:
-    name, access = site.environment.name, site.environment.database.access
-    with reached(site.aws, site.stack.pointer.name, access=access, name=name) as login:
+    name = site.environment.name
+    with _way_into(site) as login:
         yield Target(login, _author(site.aws.caller), name, f"--env {name}", site)
+
+
+@contextmanager
+def _way_into(site: Site) -> Iterator[Login]:
+    access, name = site.environment.database.access, site.environment.name
+    with reached(site.aws, site.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(site)) as login:
+        yield login
 
 
 def _waiting(at: Target, progress: Progress) -> Waiting:

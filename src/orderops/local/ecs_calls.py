@@ -192,6 +192,7 @@ class EcsCalls:
                     tags=asked.get("tags") or [],
                     client_token=token,
                     asked=asked,
+                    execute_command=bool(asked.get("enableExecuteCommand")),
                 )
             )
             for _ in range(asked.get("count") or 1)

@@ -88,6 +88,7 @@ class Task:
     ever_healthy: bool = False
     failed_checks: bool = False
     counted: bool = False
+    execute_command: bool = False
 
     @property
     def arn(self) -> str:
@@ -127,7 +128,7 @@ class Task:
             "attachments": [],
             "attributes": [],
             "availabilityZone": f"{self.region}a",
-            "enableExecuteCommand": False,
+            "enableExecuteCommand": self.execute_command,
             "tags": self.tags,
             "version": 1,
             "cpu": self.cpu,

@@ -166,6 +166,7 @@ class Scheduler:
             started_by=service.primary.id,
             launch_type=settings.get("launchType") or "FARGATE",
             tags=tags,
+            execute_command=bool(settings.get("enableExecuteCommand")),
             balanced=[one for one in settings.get("loadBalancers") or () if one.get("targetGroupArn")],
         )
 

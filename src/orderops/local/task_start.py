@@ -75,8 +75,10 @@ def launch(task: Task, found: Any, processes: Processes, url: str, taken: set[in
 
 
 def _arguments(task: Task, run: Run, container: Json) -> list[str]:
-    override = _override(task, run.name)
-    command = override.get("command") or container.get("command") or []
+    """A module with its words; a command that begins with `python` takes the place of all, as it does in an image."""
+    command = _override(task, run.name).get("command") or container.get("command") or []
+    if command[:1] == ["python"]:
+        return [sys.executable, *command[1:]]
     if entry := container.get("entryPoint"):
         return [*entry, *command]
     return [sys.executable, "-m", run.image.removeprefix(SCHEME), *command]

@@ -16,6 +16,8 @@ from orderops.local.targets import Targets
 from orderops.local.task_start import CannotStart, definition, launch, prepare
 
 KEPT_EVENTS_OF_A_STREAM = 2000
+KEPT_EVENTS_OF_A_JOB = 50_000
+"""Of a task by itself, whose lines are read along: a token of its stream counts from the first that is kept."""
 KEPT_STREAMS_OF_A_GROUP = 30
 log = logging.getLogger(__name__)
 
@@ -178,7 +180,8 @@ class Tasks:
         backend.put_log_events(run.log_group, run.log_stream, events)
         stream = backend.groups[run.log_group].streams[run.log_stream]
         # All of it is written to the memory again and again; the files beside it keep the rest.
-        del stream.events[:-KEPT_EVENTS_OF_A_STREAM]
+        of_service = task.group.startswith("service:") or task.over
+        del stream.events[: -KEPT_EVENTS_OF_A_STREAM if of_service else -KEPT_EVENTS_OF_A_JOB]
         streams = backend.groups[run.log_group].streams
         for name in list(streams)[:-KEPT_STREAMS_OF_A_GROUP]:
             del streams[name]

@@ -143,10 +143,11 @@ def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
         return []
     tasks = aws.ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
     newest = sorted(tasks, key=lambda task: str(task.get("stoppedAt", "")), reverse=True)
-    return [_why_stopped(task) for task in newest]
+    return [why_stopped(task) for task in newest]
 
 
-def _why_stopped(task: Mapping[str, Any]) -> str:
+def why_stopped(task: Mapping[str, Any]) -> str:
+    """Why a task stopped, with what each of its containers says of it."""
     said = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped")]
     for container in task.get("containers", ()):
         if container.get("reason"):

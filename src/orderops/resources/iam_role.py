@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, every, if_found
@@ -22,11 +22,14 @@ class Allow:
     actions: tuple[str, ...]
     on: tuple[Resource | Output | str, ...]
     suffix: str = ""
+    only: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The condition under which they are allowed."""
 
     def statement(self, outputs: Outputs) -> dict[str, Any]:
         """The statement in IAM's words."""
         arns = sorted(self._arn(each, outputs) for each in self.on)
-        return {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
+        statement = {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
+        return {**statement, "Condition": self.only} if self.only else statement
 
     def _arn(self, each: Resource | Output | str, outputs: Outputs) -> str:
         if isinstance(each, str):

@@ -1,0 +1,164 @@
+"""Listening to an errand until it has ended: its lines as they come, and how it ended by its own word or by AWS's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import Any
+
+from orderops.errand_lines import Mark, Said, heard
+from orderops.errand_task import Task
+from orderops.errors import Interrupted, OrderopsError
+
+Heard = Callable[[Said], None]
+"""Shows a line of the command's; `out` is data, `err` is all else."""
+Waiting = Callable[[str, str], None]
+"""Shows what a task (its id) waits for."""
+
+EVERY = 1.0
+"""Seconds between two looks."""
+LAG = 8.0
+"""Seconds that the last lines of a task that stopped may take to arrive."""
+UNSEEN = 90.0
+"""Seconds in which a task just started must be seen."""
+STOPS = 150.0
+"""Seconds for a task to end that was asked to: two minutes are the most that ECS gives it."""
+DOING = {
+    "PROVISIONING": "is given a network interface",
+    "PENDING": "pulls its image",
+    "ACTIVATING": "starts",
+    "RUNNING": "starts the command",
+    "DEACTIVATING": "ends",
+    "STOPPING": "ends",
+    "DEPROVISIONING": "ends",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, and its refusal where there was one."""
+
+    exit_code: int
+    error: OrderopsError | None = None
+
+
+class Refused(OrderopsError):
+    """A refusal of the command inside, with its exit code."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None = None) -> Ended:
+    """Pass on what the command says until it has ended.
+
+    By its own word it ends before its task, which takes half a minute more to go.
+    """
+    listening = _Listening(task, heard)
+    began = seen_at = monotonic()
+    stopped_at = 0.0
+    while True:
+        raw = task.look()
+        if ended := listening.ended():
+            return ended
+        now = monotonic()
+        seen_at = now if raw else seen_at
+        if now - seen_at > UNSEEN:
+            raise OrderopsError(
+                f"task {task.id} was started and is not seen", f"orderops status --env {task.place.environment}"
+            )
+        if raw and raw["lastStatus"] == "STOPPED":
+            stopped_at = stopped_at or now
+            if task.exit_code(raw) is None:
+                return Ended(1, task.never_ran(raw))
+            if now - stopped_at > LAG:
+                return Ended(_code(task, raw), _cut_off(task, raw, listening))
+        if within and now - began > within:
+            raise OrderopsError(
+                f"task {task.id} was asked to end and does not", f"look: orderops status --env {task.place.environment}"
+            )
+        waiting(task.id, listening.silent_for() or DOING.get(raw["lastStatus"] if raw else "", "is started"))
+        sleep(EVERY)
+
+
+def interrupted(task: Task, command: str, *, heard: Heard, waiting: Waiting) -> Ended:
+    """Ask the command to end in good order, and pass on its last words."""
+    task.stop("interrupted by the operator")
+    try:
+        return follow(task, heard=heard, waiting=waiting, within=STOPS)
+    except OrderopsError:
+        return Ended(Interrupted.exit_code, Interrupted([command]))
+
+
+@dataclass
+class _Listening:
+    """What was heard of a task."""
+
+    task: Task
+    pass_on: Heard
+    begun: bool = False
+    last_at: float = field(default_factory=monotonic)
+
+    def ended(self) -> Ended | None:
+        """Pass on what is new; answers how the command ended when it says so."""
+        for said in self._new():
+            self.last_at = monotonic()
+            if said.mark is Mark.END:
+                return _by_its_word(said.told)
+            if said.mark is Mark.BEGIN:
+                self.begun = True
+            else:
+                self.pass_on(said)
+        return None
+
+    def silent_for(self) -> str:
+        """That the command works and says nothing."""
+        return f"has said nothing for {monotonic() - self.last_at:.0f} s" if self.begun else ""
+
+    def _new(self) -> Iterator[Said]:
+        """Lines of the errand's own are whole, whatever their length; the command's go on in pieces."""
+        half = ""
+        for line in self.task.lines():
+            said = heard(line)
+            if said.mark is Mark.END and not said.ends:
+                half += said.text
+                continue
+            yield Said(said.mark, half + said.text, said.ends) if said.mark is Mark.END else said
+
+
+def _by_its_word(told: Mapping[str, Any]) -> Ended:
+    code = int(told["exit_code"])
+    if not code:
+        return Ended(0)
+    if code == Interrupted.exit_code:
+        return Ended(code, Interrupted(told.get("left", ())))
+    return Ended(code, Refused(told.get("message", ""), told.get("hint", ""), code))
+
+
+def _cut_off(task: Task, raw: Mapping[str, Any], listening: _Listening) -> OrderopsError:
+    """The refusal for a command that ended without a last word."""
+    code = _code(task, raw)
+    if not listening.begun:
+        return Refused(
+            f"the image of {task.place.service} does not know errands: its command ended with {code}",
+            f"let it have the same orderops as this machine: orderops up --env {task.place.environment}",
+            code,
+        )
+    why = "; ".join(
+        str(each["reason"])
+        for each in raw.get("containers", ())
+        if each["name"] == task.place.container and each.get("reason")
+    )
+    return Refused(
+        f"the command in task {task.id} was cut off with exit code {code}: "
+        f"{why or raw.get('stoppedReason') or 'no reason is told'}",
+        "the same command again finds out what is done and goes on",
+        code,
+    )
+
+
+def _code(task: Task, raw: Mapping[str, Any]) -> int:
+    """A command without a last word has not succeeded, whatever its process says."""
+    return task.exit_code(raw) or 1
