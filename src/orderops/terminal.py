@@ -199,7 +199,8 @@ def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
         out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
-        counts = Counter(MIGRATED.get(step["action"]) or DONE[step["action"]] for step in run["steps"])
+        actions = [step["action"] for step in run["steps"]]
+        counts = Counter(MIGRATED.get(action) or DONE.get(action, action) for action in actions)
         done = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing done"
         out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
         if error := run.get("error"):

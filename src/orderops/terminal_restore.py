@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from orderops.restore.copies import Copies, Copy
+from orderops.resources.rds_reading import PRIMARY
+from orderops.restore.copies import BY, Copies, Copy
 from orderops.restore.moments import both
 from orderops.restore.points import Point
 from orderops.restore.window import Window
@@ -49,4 +50,9 @@ def _about(copy: Copy) -> str:
     created: datetime | None = told["InstanceCreateTime"]
     age = f", {short(datetime.now(UTC) - created)} old" if created else ""
     ready = "" if copy.ready or not copy.moment else ", not restored to the end"
-    return f"{copy.role}, {copy.live.status}{ready}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB{age}"
+    cut = (
+        "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: orderops restore {copy.tag(BY)}"
+    )
+    return (
+        f"{copy.role}, {copy.live.status}{ready}{cut}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB{age}"
+    )

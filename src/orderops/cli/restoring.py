@@ -91,7 +91,7 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
             work.watch = progress.watch
             for step in work.carry_out():
                 progress.done(step)
-        run.record.note(restored=goal.name, source=goal.source.name, moment=utc(goal.moment))
+        run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
     terminal.say(f"restored in {terminal.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
     _leave(site, goal, as_json)
 

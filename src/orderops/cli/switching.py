@@ -13,7 +13,7 @@ from orderops.database import connected
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance, final_snapshot
 from orderops.resources.rds_reading import DISPOSABLE
-from orderops.restore.copies import Copies, Copy, look
+from orderops.restore.copies import BEFORE, BY, Copies, Copy, look
 from orderops.restore.doors import door
 from orderops.restore.promoting import Promotion, Switch, refuse_unlike
 from orderops.restore.verifying import Unasked, verify
@@ -55,7 +55,8 @@ def switch_to(site: Site, manner: Manner, decide: Decide, *, as_it_is: bool = Fa
                 promotion.watch = progress.watch
                 for step in promotion.carry_out():
                     progress.done(step)
-            run.record.note(primary=switched.to.name, before=switched.other.name if switched.other else None)
+            before = switched.other.name if switched.other else None
+            run.record.note(action="promoted", name=switched.to.name, before=before)
         terminal.say(f"switched in {terminal.short(progress.elapsed)}")
     else:
         terminal.say(f"0 changes: {switched.to.name} is the primary, and everything follows it")
@@ -163,12 +164,17 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
             f"{copy.name} is the primary of {env}, and is never discarded",
             f"promote another one first: orderops restore list --env {env}",
         )
+    if copies.primary and not copies.primary.settled and copies.primary.tag(BEFORE) == copy.name:
+        command = f"orderops restore {copies.primary.tag(BY)} --env {env}"
+        raise OrderopsError(
+            f"the services of {env} may still use {copy.name}: a switch was cut", f"finish it: {command}"
+        )
     led_to = site.stack.pointer.leads_to(site.aws)
     told = copy.live.properties
     if led_to and (led_to.get("host"), led_to.get("port")) == (told["EndpointAddress"], told["EndpointPort"]):
         raise OrderopsError(
-            f"the services of {env} still use {copy.name}: a switch was cut",
-            f"finish it: orderops restore promote --env {env}",
+            f"the services of {env} are told to use {copy.name}",
+            f"let them follow the primary: orderops up --env {env}",
         )
 
 

@@ -13,7 +13,7 @@ from orderops.aws import Aws
 from orderops.claim import ADDRESS, ENVIRONMENT, ROLE, Claim
 from orderops.errors import OrderopsError, UsageError
 from orderops.resource import Live, State
-from orderops.resources.rds_reading import DISPOSABLE, FORMER, PRIMARY, instances
+from orderops.resources.rds_reading import DISPOSABLE, FORMER, PRIMARY, TERM, instances
 from orderops.stack import Stack
 
 SOURCE = "orderops:source"
@@ -28,6 +28,10 @@ READY = "orderops:ready"
 """When the restore ended and every setting was compared; not there while it goes on."""
 BEFORE = "orderops:before"
 """On a promoted instance: the one that was primary before it."""
+BY = "orderops:promoted-by"
+"""On a promoted instance: the command that did it."""
+SETTLED = "orderops:settled"
+"""On a promoted instance: the term in which everything had followed it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Copy:
     def ready(self) -> bool:
         """Whether its restore, if it comes from one, is done."""
         return self.live.state is State.READY and (not self.tag(MOMENT) or bool(self.tag(READY)))
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything followed it when it became the primary."""
+        return self.tag(SETTLED) == self.tag(TERM)
 
     @property
     def moment(self) -> datetime | None:
@@ -77,6 +86,7 @@ class Copy:
             "role": self.role,
             "status": self.live.status,
             "ready": self.ready,
+            "settled": self.settled if self.role == PRIMARY else None,
             "source": self.tag(SOURCE) or None,
             "restored_to": self.tag(MOMENT) or None,
             "class": self.live.properties["DBInstanceClass"],

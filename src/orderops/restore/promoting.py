@@ -12,20 +12,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, sleep
 
-from orderops.aws import Aws, every
+from orderops.aws import Aws, if_found
 from orderops.claim import ADDRESS, ENVIRONMENT, ROLE, Claim
 from orderops.engine import SEEN_WITHIN, Action, Sightings, Step, reconcile
-from orderops.errors import AwsError, OrderopsError
+from orderops.errors import OrderopsError
 from orderops.resource import Effect, Outputs, Resource, State
 from orderops.resources.ecs_renewal import EcsRenewal
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_reading import PRIMARY, RESTORED, TERM, former, term_of
 from orderops.resources.rds_restored import differences
-from orderops.restore.copies import BEFORE, Copies, Copy, look
+from orderops.restore.copies import BEFORE, BY, SETTLED, Copies, Copy, look
 from orderops.schedule import Watch
 from orderops.site import Site
 from orderops.survey import Survey
+
+PROMOTE, BACK = "promote", "back"
 
 
 @dataclass(frozen=True)
@@ -35,43 +37,62 @@ class Switch:
     to: Copy
     other: Copy | None
     """The primary until now; or, where the switch was cut, the one before."""
-    decided: bool
+    by: str
+    """The command that asks for it."""
+    decided: bool = False
     """Whether `to` is the primary already, so that only the rest may be left to do."""
 
 
-def switch(copies: Copies, name: str | None) -> Switch:
+def switch(copies: Copies, name: str | None, by: str = PROMOTE) -> Switch:
     """Who is to become the primary; raises OrderopsError where that one cannot."""
     primary = copies.the_primary()
-    before = primary.tag(BEFORE)
-    cut = name is None and before and not any(copy.role == RESTORED for copy in copies.restored)
-    to = primary if cut else copies.named(name, what="promote")
+    to = copies.named(name, what=PROMOTE) if name else _meant(copies, primary)
     if to.name == primary.name:
-        return Switch(primary, next((copy for copy in copies.beside if copy.name == before), None), True)
+        return _the_rest(copies, primary)
     if to not in copies.restored:
         raise OrderopsError(
             f"{to.name} was made for a {to.role} and is thrown away after it",
             f"restore one to keep: orderops restore --at latest --env {copies.environment}",
         )
     _refuse_unready(to, copies.environment)
-    return Switch(to, primary, False)
+    return Switch(to, primary, by)
 
 
 def back(copies: Copies) -> Switch:
-    """The last switch turned back."""
+    """The last switch turned back; one that was turning back already goes on."""
     primary = copies.the_primary()
     before = primary.tag(BEFORE)
+    if primary.tag(BY) == BACK and not primary.settled:
+        return _the_rest(copies, primary)
     if not before:
         raise OrderopsError(
             f"{primary.name} is the primary and was never promoted, so there is nothing to turn back",
             f"what there is: orderops restore list --env {copies.environment}",
         )
     if not any(copy.name == before for copy in copies.beside):
+        query = f"DBSnapshots[?DBInstanceIdentifier=='{before}'].DBSnapshotIdentifier"
         raise OrderopsError(
             f"{before}, which was the primary before {primary.name}, is gone",
-            f"from its final snapshot, if it left one: aws rds describe-db-snapshots --query "
-            f"\"DBSnapshots[?DBInstanceIdentifier=='{before}'].DBSnapshotIdentifier\"",
+            f'the final snapshot that it left, if it did: aws rds describe-db-snapshots --query "{query}"',
         )
-    return switch(copies, before)
+    return switch(copies, before, BACK)
+
+
+def _meant(copies: Copies, primary: Copy) -> Copy:
+    """Who is meant where nobody is named: the switch that is under way, or the only one that was restored."""
+    restored = [copy for copy in copies.restored if copy.role == RESTORED]
+    promoted = primary.tag(BY) == PROMOTE
+    if promoted and (not primary.settled or not restored):
+        return primary
+    if restored or not copies.restored:
+        return copies.named(None, what=PROMOTE)
+    names = "\n".join(f"orderops restore promote {copy.name} --env {copies.environment}" for copy in copies.restored)
+    raise OrderopsError(f"{copies.environment} has no restored instance that was not primary before", names)
+
+
+def _the_rest(copies: Copies, primary: Copy) -> Switch:
+    other = next((copy for copy in copies.beside if copy.name == primary.tag(BEFORE)), None)
+    return Switch(primary, other, primary.tag(BY), decided=True)
 
 
 @dataclass
@@ -86,23 +107,27 @@ class Promotion:
 
     def plan(self) -> list[Step]:
         """What carrying it out would change."""
-        return [*self._tagging(dry_run=True), *self._pointing(dry_run=True), *self._renewing(dry_run=True)]
+        return list(self._steps(dry_run=True))
 
     def carry_out(self) -> Iterator[Step]:
         """Decide, and have everything follow; ends when the services' tasks are new."""
-        yield from self._tagging()
-        yield from self._pointing()
-        yield from self._renewing()
+        yield from self._steps(dry_run=False)
 
-    def _tagging(self, *, dry_run: bool = False) -> Iterator[Step]:
+    def _steps(self, *, dry_run: bool) -> Iterator[Step]:
+        yield from self._tagging(dry_run=dry_run)
+        yield from self._pointing(dry_run=dry_run)
+        yield from self._renewing(dry_run=dry_run)
+        yield from self._settling(dry_run=dry_run)
+
+    def _tagging(self, *, dry_run: bool) -> Iterator[Step]:
         to, other, aws = self.switch.to, self.switch.other, self.site.aws
         address = self.site.stack.database.address
         if not self.switch.decided:
             assert other, "a switch that is not decided has a primary"
             if not dry_run:
-                term = max(term_of(copy.live.tags or {}) for copy in (to, other)) + 1
                 claim = Claim(self.site.environment.name, address, self.site.stack.database.name)
-                mine = {**claim.tags, ROLE: PRIMARY, TERM: str(term), BEFORE: other.name}
+                mine = {ROLE: PRIMARY, TERM: str(self._term(other)), BEFORE: other.name, BY: self.switch.by}
+                mine |= claim.tags
                 RdsInstance.retag(aws, to.live, mine)
                 _await_primary(self.site, to)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})
@@ -112,7 +137,7 @@ class Promotion:
             role = (PRIMARY, former(other.name)[ROLE])
             yield Step(f"{RdsInstance.kind}/{other.name}", Action.UPDATE, {"role": role})
 
-    def _pointing(self, *, dry_run: bool = False) -> Iterator[Step]:
+    def _pointing(self, *, dry_run: bool) -> Iterator[Step]:
         """The pointer, and whatever else is told of the primary."""
         site, database = self.site, self.site.stack.database
         looked = site.survey(infra_only=True)
@@ -126,41 +151,48 @@ class Promotion:
         )
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
-    def _renewing(self, *, dry_run: bool = False) -> Iterator[Step]:
+    def _renewing(self, *, dry_run: bool) -> Iterator[Step]:
         """Tasks that were started before the pointer was changed may still use what they read then."""
         site = self.site
         since = pointer_since(site)
+        if since is None:
+            return
         services = [
             live
             for live in EcsService.listing(site.aws, Claim(site.environment.name))
             if live.state is not State.GOING and (live.tags or {}).get(ENVIRONMENT) == site.environment.name
         ]
-        if dry_run and since is not None and self._will_point():
+        if dry_run and not self.switch.decided:
             for live in services:
-                change = {"deployment": ("before the switch", "after it")}
+                change = {"Renewed": (False, True)}
                 yield Step(f"{EcsService.kind}/{live.name}", Action.UPDATE, change, Effect.RESTARTS)
-            return
-        if since is None:
             return
         renewals = [EcsRenewal(live.name, live.properties["Cluster"], since) for live in services]
         looked = Survey(site.aws, site.environment.name, [EcsRenewal], site.environment.tags)
         steps = reconcile(renewals, looked, dry_run=dry_run, watch=self.watch, sightings=self.sightings)
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
-    def _will_point(self) -> bool:
-        return not self.switch.decided
+    def _settling(self, *, dry_run: bool) -> Iterator[Step]:
+        """Say that the switch is done, so that whoever types it again does not turn it round."""
+        to, decided = self.switch.to, self.switch.decided
+        if decided and to.settled:
+            return
+        term = to.tag(TERM) if decided else str(self._term(self.switch.other))
+        if not dry_run:
+            RdsInstance.retag(self.site.aws, to.live, {SETTLED: term})
+        if decided:
+            yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"switch": ("begun", "done")})
+
+    def _term(self, other: Copy | None) -> int:
+        """One more than any before."""
+        return 1 + max(term_of(copy.live.tags or {}) for copy in (self.switch.to, other) if copy)
 
 
 def pointer_since(site: Site) -> datetime | None:
     """When the pointer was given the value that it has now; none where there is no pointer."""
-    try:
-        versions = every(site.aws.secretsmanager.list_secret_version_ids, "Versions", SecretId=site.stack.pointer.name)
-        current = [each for each in versions if "AWSCURRENT" in each.get("VersionStages", ())]
-    except AwsError as error:
-        if error.code != "ResourceNotFoundException":
-            raise
-        return None
-    return max((each["CreatedDate"].astimezone(UTC) for each in current), default=None)
+    call = site.aws.secretsmanager.get_secret_value
+    told = if_found(call, "ResourceNotFoundException", SecretId=site.stack.pointer.name)
+    return told["CreatedDate"].astimezone(UTC) if told else None
 
 
 def refuse_unlike(switched: Switch) -> None:

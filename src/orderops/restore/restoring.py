@@ -6,6 +6,7 @@ The name is made of the moment, so that the same command finds what a cut one ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -134,11 +135,20 @@ def target(
     if begun and begun.moment:
         return Target(begun.name, origin, begun.moment, asked, window, role, instance_class, begun)
     moment = _moment(asked, window, start_of)
-    refuse_outside(moment, window, origin.name)
+    refuse_outside(moment, window, origin.name, lambda: _who_has(aws, copies, origin, moment))
     name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
     found = next((copy for copy in copies.beside if copy.name == name), None)
     _refuse_other(found, origin, role)
     return Target(name, origin, moment, asked, window, role, instance_class, found)
+
+
+def _who_has(aws: Aws, copies: Copies, but: Copy, moment: datetime) -> str:
+    """Another instance that can be brought back to a moment: what was primary before, as a rule."""
+    for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]:
+        with suppress(OrderopsError):
+            if copy is not but and copy.role not in DISPOSABLE and moment in window_of(aws, copy.live):
+                return copy.name
+    return ""
 
 
 def _begun(copies: Copies, source: Copy, asked: Asked, role: str, since: datetime | None) -> Copy | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,8 +50,8 @@ def window_of(aws: Aws, live: Live) -> Window:
     return Window(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
 
 
-def refuse_outside(moment: datetime, window: Window, name: str) -> None:
-    """Raise OrderopsError for a moment to which the instance cannot be restored."""
+def refuse_outside(moment: datetime, window: Window, name: str, who_has: Callable[[], str] = lambda: "") -> None:
+    """Raise OrderopsError for a moment to which the instance cannot be restored; `who_has` it instead is said."""
     if moment in window:
         return
     now = datetime.now(UTC)
@@ -60,6 +61,8 @@ def refuse_outside(moment: datetime, window: Window, name: str) -> None:
         what, hint = "is too recent: backups trail the clock", "wait for it, or the latest there is: --at latest"
     else:
         what, hint = "is before the first backup that is kept", f"the earliest there is: --at {utc(window.earliest)}"
+    if moment <= now and (other := who_has()):
+        hint = f"{other} can: --at {utc(moment)} --from {other}"
     raise OrderopsError(
         f"{both(moment)} {what}\n{name} can be restored from {both(window.earliest)}\n"
         f"to {both(window.latest)}; nothing was done",
