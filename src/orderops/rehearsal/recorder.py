@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, LiteralString
 from orderops.migrations.files import File
 from orderops.migrations.observer import Observer
 from orderops.migrations.script import Statement
+from orderops.rehearsal.families import Family
 from orderops.rehearsal.report import HeldLock, Stall, StatementReport
 from orderops.rehearsal.sampler import EVERY, Sampler
 from orderops.rehearsal.traffic import TrafficProcess
@@ -116,6 +117,8 @@ class Span:
     end: float = float("inf")
     statements: list[tuple[float, int]] = field(default_factory=list)
     """When which statement began, by its place in the file."""
+    taken: list[tuple[int, int, str]] = field(default_factory=list)
+    """Which statement took which lock on what."""
 
 
 class Recorder(Observer):
@@ -195,6 +198,7 @@ class Recorder(Observer):
         self._open.end = now
         held = self._sampler.forget()
         for run, relation, mode, since in self._taken:
+            self._open.taken.append((run.statement.position, relation, mode))
             self._hold(run, relation, mode, now - since)
         if not self._taken:
             self._hold_as_seen(held, now)
@@ -252,8 +256,8 @@ def statement_reports(recorder: Recorder, traffic: TrafficProcess, sampler: Samp
 def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> dict[int, list[Stall]]:
     """The longest that each family waited at each statement, by its place in the file; the longest first.
 
-    A wait counts for the statement that ran when it began, even where its lock was held on while others ran; one that
-    lasts into the next transaction counts for that as well, from its beginning on.
+    A wait counts for the statement that took the lock, even where that was held on while others ran; one that lasts
+    into the next transaction counts for that as well, from its beginning on.
     """
     spans = recorder.spans
     worst: dict[int, dict[int, Stall]] = {}
@@ -262,7 +266,7 @@ def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> 
         for span in spans[bisect_left(ends, call.due) : bisect_right(begins, call.answered)]:
             since = max(call.due, span.begin)
             seconds = call.answered - since
-            place = _at(span, since)
+            place = _at(span, since, traffic.families[call.family])
             found = worst.setdefault(place, {})
             if seconds >= NOTED and (call.family not in found or seconds > found[call.family].seconds):
                 line = recorder.runs[place].statement.line
@@ -271,7 +275,9 @@ def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> 
     return {place: sorted(found.values(), key=lambda each: -each.seconds) for place, found in worst.items()}
 
 
-def _at(span: Span, since: float) -> int:
-    """The statement that ran when a wait began."""
-    begun = [place for at, place in span.statements if at <= since + SLACK]
-    return begun[-1] if begun else span.statements[0][1]
+def _at(span: Span, since: float, family: Family) -> int:
+    """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then."""
+    begun = [place for at, place in span.statements if at <= since + SLACK] or [span.statements[0][1]]
+    strong = MODES[MODES.index("ShareLock") :] if family.query.kind == "writes" else MODES[-1:]
+    keeps_out = {place for place, relation, mode in span.taken if relation in family.tables and mode in strong}
+    return next((place for place in reversed(begun) if place in keeps_out), begun[-1])

@@ -144,8 +144,6 @@ class MigrationReport:
     """The digest of the schema once it is applied; the next one meets that."""
     seconds: float = 0.0
     """What it took, and so what is to be expected."""
-    schema_after: str = ""
-    """The digest of the schema that it leaves."""
     statements: tuple[StatementReport, ...] = ()
     broken: tuple[Broken, ...] = ()
     failed: str = ""

@@ -1,0 +1,125 @@
+"""A report as Markdown: to be kept, attached to a review, or read where nobody has a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orderops.rehearsal.report import MigrationReport, Report, Stall, StatementReport
+from orderops.rehearsal.verdict import span
+
+SLOWEST = 4
+"""Families whose waits are told."""
+
+
+def markdown(report: Report) -> str:
+    """The whole report."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {_plain(report.verdict.sentence)}"
+    yield ""
+    yield f"Rehearsed {report.started:%Y-%m-%d %H:%M:%S}Z in {span(report.seconds)} on a copy under PostgreSQL"
+    yield f"{report.server_version}, by orderops {report.tool_version}. Schema before: `{report.schema_before[:16]}`."
+    yield ""
+    yield "| migration | verdict | took | undo | behind an open transaction |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in report.migrations:
+        cells = [f"`{each.file}`", _plain(each.verdict.sentence), span(each.seconds), _undo(each), _worst_case(each)]
+        yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
+    for each in report.migrations:
+        yield from _migration(each)
+    yield from _families(report)
+    yield from _notes(report)
+
+
+def _migration(report: MigrationReport) -> Iterator[str]:
+    yield ""
+    yield f"## {report.file}"
+    yield ""
+    yield f"{_plain(report.verdict.sentence)}"
+    if report.failed:
+        yield from ("", "```", report.failed, "```")
+    if report.statements:
+        yield ""
+        yield "| line | statement | took | locks, held for | written anew | WAL | grown by | waits |"
+        yield "| --: | --- | --: | --- | --- | --: | --: | --- |"
+        for each in report.statements:
+            yield f"| {' | '.join(_cell(cell) for cell in _cells(each))} |"
+    for broken in report.broken:
+        yield from ("", f"- breaks `{broken.query}`: {broken.error}")
+    if report.undo and report.undo.differences:
+        yield from ("", "The undo leaves the schema otherwise:", "", "```diff", *report.undo.differences, "```")
+    if report.undo and report.undo.lost:
+        yield from ("", *(f"- undo: {each}" for each in report.undo.lost))
+    if report.advice:
+        yield from ("", "The safe way:", "", "```sql", report.advice, "```")
+
+
+def _cells(statement: StatementReport) -> list[str]:
+    return [
+        str(statement.line),
+        f"`{statement.begins}`",
+        span(statement.seconds) + (f", {statement.tries} tries" if statement.tries > 1 else ""),
+        ", ".join(f"{each.mode} on {each.relation} {span(each.seconds)}" for each in statement.locks),
+        ", ".join(statement.rewritten),
+        size(statement.wal_bytes),
+        size(statement.growth_bytes),
+        waits(statement.stalls),
+    ]
+
+
+def _undo(report: MigrationReport) -> str:
+    undo = report.undo
+    if undo is None:
+        return "not tried"
+    if undo.failed:
+        return undo.failed.splitlines()[0]
+    return f"leaves {len(undo.differences)} differences" if undo.differences else f"proven, {span(undo.seconds)}"
+
+
+def _worst_case(report: MigrationReport) -> str:
+    worst = report.worst_case
+    if worst is None:
+        return "not tried"
+    if worst.failed:
+        return worst.failed.splitlines()[0]
+    if not worst.held:
+        return "touches nothing that was there"
+    waited = f"; {waits(worst.stalls[:1])}" if worst.stalls else ""
+    return f"done {span(worst.after)} after it ended{waited}"
+
+
+def _families(report: Report) -> Iterator[str]:
+    yield from ("", "## The queries that went on", "", "| family | a second | slowest in calm | from |")
+    yield "| --- | --: | --: | --- |"
+    for each in report.families:
+        yield f"| {_cell(each.name)} | {each.rate:.0f} | {span(each.calm_worst)} | {each.origin} |"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    told = [f"pg_dump before and after all undos: {report.dump}"] if report.dump else []
+    if notes := [*told, *report.notes]:
+        yield from ("", "## Notes", "")
+        yield from (f"- {each}" for each in notes)
+
+
+def waits(stalls: Sequence[Stall]) -> str:
+    """Who waited how long, in a line."""
+    told = [f"{each.family} {span(each.seconds)}{'' if each.for_lock else ' (no lock)'}" for each in stalls[:SLOWEST]]
+    return ", ".join(told) + (f" and {len(stalls) - SLOWEST} more" if len(stalls) > SLOWEST else "")
+
+
+def size(count: int) -> str:
+    """Bytes as an operator reads them; nothing for next to none."""
+    if abs(count) < 100_000:
+        return ""
+    return f"{count / 1e6:.1f} MB" if abs(count) < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

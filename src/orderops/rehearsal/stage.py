@@ -1,0 +1,104 @@
+"""Where a rehearsal plays: the copy, the traffic on it, who looks, and who carries migrations out."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from orderops.database import Login, connected
+from orderops.migrations.carry import Carrier
+from orderops.migrations.files import File
+from orderops.migrations.ledger import Author
+from orderops.migrations.progress import Watcher
+from orderops.migrations.sessions import Sessions, opened
+from orderops.migrations.way import Eye, Patience, Way
+from orderops.rehearsal.families import Traffic
+from orderops.rehearsal.recorder import Recorder, gauge, relations
+from orderops.rehearsal.sampler import Sampler
+from orderops.rehearsal.tables import Table, touched
+from orderops.rehearsal.traffic import Call, TrafficProcess
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+Watch = Callable[[str, str], None]
+"""Told what goes on and how far it is; nothing when that is over."""
+PATIENCE = timedelta(minutes=2)
+"""How long a migration may wait for locks on a copy that only our own traffic uses."""
+
+
+@dataclass
+class Stage:
+    """Everything that is open while a rehearsal plays."""
+
+    to: Login
+    eye: Connection
+    sessions: Sessions
+    traffic: TrafficProcess
+    sampler: Sampler
+    told: Traffic
+    watch: Watch
+    wal_rate: float = 0.0
+    """Bytes of WAL a second while nothing is done."""
+
+    def check(self) -> None:
+        """Raise where the copy or the traffic on it is gone."""
+        self.eye.execute("select")
+        self.traffic.check()
+
+    @contextmanager
+    def recorded(self, file: File, *, budget: timedelta = PATIENCE) -> Iterator[tuple[Carrier, Recorder]]:
+        """What carries a file out while everything is written down."""
+        tables = [each.number for each in touched(self.eye, [file])]
+        recorder = Recorder(self.sampler, gauge(self.eye, tables), relations(self.eye, tables), self.wal_rate)
+        way = Way(Eye(self.sessions.eye, self.sessions.own), Patience(budget))
+        with Watcher(way, self.sessions.work.info.backend_pid) as watcher:
+            yield Carrier(self.sessions, way, watcher, self.watch, observer=recorder), recorder
+        recorder.close(gauge(self.eye, tables))
+        self.traffic.catch_up()
+
+    def touched(self, file: File) -> list[Table]:
+        """The tables that a file names and that are there now."""
+        return touched(self.eye, [file])
+
+    def calls_since(self, begin: float) -> list[Call]:
+        """Every call of note that was answered after a time."""
+        return [each for each in self.traffic.calls if each.answered >= begin]
+
+    def calm(self, seconds: float) -> dict[str, float]:
+        """Let nothing happen for a while; answers the slowest call of each family."""
+        self.watch("rehearsal", f"measures {len(self.told.families)} families of queries in calm")
+        began, before = self.traffic.catch_up(), gauge(self.eye, [])
+        time.sleep(seconds)
+        self.traffic.catch_up()
+        after = gauge(self.eye, [])
+        self.wal_rate = (after.wal - before.wal) / (after.at - before.at)
+        worst = {each.name: 0.0 for each in self.told.families}
+        for call in self.calls_since(began):
+            name = self.told.families[call.family].name
+            worst[name] = max(worst[name], call.seconds)
+        return worst
+
+
+@contextmanager
+def staged(to: Login, eye: Connection, told: Traffic, watch: Watch) -> Iterator[Stage]:
+    """Open all of it; nothing of it outlives the block."""
+    author = Author("rehearsal", socket.gethostname())
+    with (
+        TrafficProcess(to, told.families) as traffic,
+        opened(to, author, wait=timedelta(0), waiting=lambda *_: None) as sessions,
+        Sampler(to, sessions.work.info.backend_pid, traffic.pids) as sampler,
+    ):
+        yield Stage(to, eye, sessions, traffic, sampler, told, watch)
+
+
+@contextmanager
+def looking(to: Login) -> Iterator[Connection]:
+    """A connection that looks at the copy."""
+    with connected(to, name="orderops rehearsal") as connection:
+        yield connection
