@@ -1,6 +1,6 @@
 """Nothing breaks it: kill, cut, race and throttle every workflow at every place, and count what ends otherwise.
 
-    python benchmarks/prove.py                     every crash point of the four workflows, and the other disturbances
+    python benchmarks/prove.py                     every crash point of every workflow, and the other disturbances
     python benchmarks/prove.py --only up --jobs 2  one workflow
     python benchmarks/prove.py --schedules 300     random mixes, seeds 0 to 299
     python benchmarks/prove.py --seed 17           one of them again
@@ -37,7 +37,7 @@ from proof import (
 
 from proxy import Fate, passes, served, trouble
 
-NAMES = ("up", "apply", "deploy", "down")
+NAMES = ("up", "apply", "deploy", "down", "restore", "promote", "back", "discard")
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")
 _open = ExitStack()
 Task = tuple[str, str, int, str]

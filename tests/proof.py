@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,8 @@ TEN_CHANGES = {
     "queue_depth = 1000": "queue_depth = 500",
     "dead_letters = 0": "dead_letters = 5",
 }
+NOW = "{now}"
+"""In the words of a workflow: the whole second at which what it begins with was there."""
 LATER = 60.0
 """Seconds until a dead holder's lease is free."""
 
@@ -54,6 +59,7 @@ class Undisturbed:
     begin: bytes
     left: Inventory
     calls: Sequence[str]
+    now: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Verdict:
 
 
 def workflows(folder: Path) -> dict[str, Workflow]:
-    """The four that change an environment; `folder` is for the environment's changed file."""
+    """Those that change an environment, or what stands beside it; `folder` is for the environment's changed file."""
     shutil.copytree(ENVIRONMENTS, folder, dirs_exist_ok=True)
     file = folder / "dev.toml"
     text = file.read_text()
@@ -85,11 +91,18 @@ def workflows(folder: Path) -> dict[str, Workflow]:
     dev = ("--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
     changed = ("--env", "dev", "--environments", str(folder), "--yes")
     up = ("up", *dev, "--image", FIRST)
+    restore = ("restore", "--at", NOW, *dev)
+    promote = ("restore", "promote", *dev)
+    former = ("orderops-dev-database", *dev[:-1])
     return {
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
         "deploy": Workflow("deploy", ("service", "deploy", *dev, "--image", SECOND), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
+        "restore": Workflow("restore", restore, [up]),
+        "promote": Workflow("promote", promote, [up, restore]),
+        "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),
+        "discard": Workflow("discard", ("restore", "discard", *former, "--confirm", former[0]), [up, restore, promote]),
     }
 
 
@@ -107,24 +120,29 @@ class Proof:
         }
         self._clients: dict[str, Any] = {}
         self._known: dict[str, Undisturbed] = {}
+        self._now = ""
 
     def undisturbed(self, workflow: Workflow) -> Undisturbed:
         """Found out once."""
         if workflow.name not in self._known:
             self.proxy.reset()
+            self._now = ""
             for words in workflow.before:
                 self._in_peace(words)
+                if NOW in " ".join((*workflow.words, *chain(*workflow.before))):
+                    self._await_backup()
             begin = self.proxy.keep()
             self.proxy.forget()
             self._in_peace(workflow.words)
             calls = list(self.proxy.changing)
-            self._known[workflow.name] = Undisturbed(begin, self._look(), calls)
+            self._known[workflow.name] = Undisturbed(begin, self._look(), calls, self._now)
         return self._known[workflow.name]
 
     def tried(self, workflow: Workflow, name: str, disturb: Callable[[Proof, Workflow], bool]) -> Verdict:
         """Begin anew, disturb, then the same command in peace, twice."""
         wanted = self.undisturbed(workflow)
         self.proxy.bring_back(wanted.begin)
+        self._now = wanted.now
         reached = True
         try:
             reached = disturb(self, workflow)
@@ -148,7 +166,13 @@ class Proof:
 
     def begin(self, words: Sequence[str]) -> Victim:
         """A run on this account, in a process of its own."""
-        return Victim(*words, **self._environ)
+        return Victim(*(word.replace(NOW, self._now) for word in words), **self._environ)
+
+    def _await_backup(self) -> None:
+        """A moment to which the database can be restored from now on, whatever is brought back later."""
+        if not self._now:
+            time.sleep(2.5)
+            self._now = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _in_peace(self, words: Sequence[str]) -> None:
         run = self.begin(words)
