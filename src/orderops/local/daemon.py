@@ -61,6 +61,7 @@ class Daemon:
         from orderops.local.strict import make_strict, mend
 
         models.install()
+        models.DBInstance.backup_lag = place.backup_lag
         self.place = place
         self.region = region
         self.emulator = Emulator()

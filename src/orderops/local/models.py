@@ -9,7 +9,8 @@ import base64
 import json
 import secrets
 import uuid
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 import moto.elbv2.models as elbv2
 import moto.iam.models as iam
@@ -17,8 +18,11 @@ import moto.rds.models as rds
 import moto.sns.models as sns
 
 from orderops.local.background import Background
+from orderops.local.origin import Origin
 
 WISHES = {"available": "starting", "stopped": "stopping"}
+AT_REST = frozenset({"stopping", "stopped", "deleting", "failed", "incompatible-network", "incompatible-restore"})
+"""Nothing is written to the log of such an instance any more, nor can be."""
 
 
 class MasterUserSecret(rds.MasterUserSecret):  # type: ignore[misc]  # moto is read without types
@@ -35,9 +39,19 @@ class MasterUserSecret(rds.MasterUserSecret):  # type: ignore[misc]  # moto is r
 class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without types
     """An instance that is what its server is; engines other than PostgreSQL stay what moto makes of them."""
 
+    backup_lag: ClassVar[timedelta] = timedelta()
+    """By how much the latest time to which an instance can be restored lies behind the clock."""
+
     endpoint_port: int | None = None
     declared_port: int | None = None
-    restorable: Any = None
+    origin: Origin | None = None
+    restorable_since: datetime | None = None
+    logged_until: datetime | None = None
+    """The last moment after which there is a commit in the log for certain."""
+    retained: DBInstance | None = None
+    """What goes on being known of an instance whose backups are kept when it is deleted."""
+    misfortune: str = ""
+    """Why it is what it never leaves again."""
 
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)
@@ -63,6 +77,18 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
         """What the instance is from now on."""
         self._status = status
 
+    def suffer(self, status: str, why: str) -> None:
+        """It cannot be helped any more: say so, and why."""
+        self.settle(status)
+        self.misfortune = why
+        self.tell(f"{why}.", "failure")
+
+    def tell(self, message: str, *categories: str) -> None:
+        """An event that DescribeEvents tells; moto knows only some, with words of their own."""
+        event = rds.Event("DB_INSTANCE_CREATE", self)
+        event.message, event.event_categories = message, list(categories)
+        self.backend.events.append(event)
+
     @property
     def endpoint(self) -> dict[str, Any] | None:
         if not self.is_real:
@@ -70,12 +96,26 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
         return {"Address": "127.0.0.1", "Port": self.endpoint_port} if self.endpoint_port else None
 
     @property
-    def latest_restorable_time(self) -> Any:
-        return self.restorable if self.is_real else super().latest_restorable_time
+    def window(self) -> tuple[datetime, datetime] | None:
+        """From which to which whole second a restore brings exactly what was there; none before the first backup."""
+        since = self.restorable_since
+        if since is None or not self.backup_retention_period:
+            return None
+        latest = datetime.now(UTC) - self.backup_lag
+        if self.status in AT_REST:
+            latest = min(latest, self.logged_until or since)
+        latest = latest.replace(microsecond=0)
+        return (since, latest) if self.logged_until and latest >= since else None
 
     @property
-    def master_credentials(self) -> tuple[str, str]:
-        """User and password as they stand in the account now."""
+    def latest_restorable_time(self) -> Any:
+        if not self.is_real:
+            return super().latest_restorable_time
+        return self.window[1].replace(tzinfo=None) if self.window else None
+
+    @property
+    def master_credentials(self) -> tuple[str, str | None]:
+        """User and password as they stand in the account now; a restored one has the password that is in its data."""
         if getattr(self, "manage_master_user_password", False):
             return self.master_username, current_password(self.master_user_secret.secret)
         return self.master_username, self._master_user_password

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +17,8 @@ import platformdirs
 
 from orderops.errors import OrderopsError
 from orderops.local.users import SYSTEM_DIRECTORY, enterable
+
+BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
 
 
 def data_directory() -> Path:
@@ -84,6 +87,16 @@ class Place:
             self._write("plain", "")
         else:
             (self.directory / "plain").unlink(missing_ok=True)
+
+    @property
+    def backup_lag(self) -> timedelta:
+        """By how much databases cannot be restored up to now, as on AWS; ORDEROPS_LOCAL_BACKUP_LAG says the seconds."""
+        told = os.environ.get(BACKUP_LAG, "0")
+        if not told.isdecimal():
+            raise OrderopsError(
+                f"{BACKUP_LAG}={told} is not a number of whole seconds", f"say 300 as on AWS, or unset {BACKUP_LAG}"
+            )
+        return timedelta(seconds=int(told))
 
     def announce(self, what: dict[str, Any]) -> None:
         """Say who the daemon is."""

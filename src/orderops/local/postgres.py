@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from orderops.errors import OrderopsError
-from orderops.local.binaries import find_bindir, run_program, server_version
+from orderops.local.binaries import find_bindir, last_line, run_program, server_version
 from orderops.local.ports import HOST, PortTaken
 from orderops.local.ports import free_port as free_port
 from orderops.local.users import server_account
@@ -91,7 +91,7 @@ class PostgresServer:
     @property
     def ended_cleanly(self) -> bool:
         """The data folder says that somebody shut the server down: it neither crashed nor was killed."""
-        told = self._program("pg_controldata", "-D", str(self.data)).stdout
+        told = self.program("pg_controldata", "-D", str(self.data)).stdout
         return any(line.startswith("Database cluster state:") and "shut down" in line for line in told.splitlines())
 
     def dsn(self, database: str = "postgres", *, user: str | None = None, password: str | None = None) -> str:
@@ -123,7 +123,7 @@ class PostgresServer:
         locale = ["--locale=C.UTF-8", "--encoding=UTF8"]
         if server_version(self.bindir) >= 17:
             locale.append("--locale-provider=builtin")
-        done = self._program(
+        done = self.program(
             "initdb",
             "-D",
             str(self.data),
@@ -135,26 +135,41 @@ class PostgresServer:
             *locale,
         )
         if done.returncode:
-            raise OrderopsError(f"initdb could not make {self.data}: {_last_line(done.stderr)}", "run: orderops doctor")
+            raise OrderopsError(f"initdb could not make {self.data}: {last_line(done.stderr)}", "run: orderops doctor")
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write("\ninclude_if_exists '../server.conf'\n")
         self._write("whole", "")
 
-    def start(self, timeout: float = 60) -> None:
-        """Come back when the server takes connections; one that runs already is left alone."""
+    def adopt(self, password: str) -> None:
+        """Take the data folder that was put here for the server's own; the password came with it."""
+        self._write("password", password)
+        self._write("whole", "")
+
+    def start(
+        self,
+        timeout: float = 60,
+        *,
+        besides: Mapping[str, str] | None = None,
+        going_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Come back when the server takes statements that write; one that runs already is left alone.
+
+        `besides` are settings for this one start, as a recovery needs them; `going_on` says whether to wait on.
+        """
         self.create()
-        if self.running:
-            self._wait_until_ready(timeout)
-            return
         deadline = time.monotonic() + timeout
+        if self.running:
+            with suppress(_Ended):
+                self._wait_until_ready(timeout, going_on)
+                return
         while True:
             chosen = self.port or free_port()
             self._write("port", str(chosen))
-            self._write("server.conf", self._conf(chosen))
+            self._write("server.conf", self._conf(chosen, besides or {}))
             self._forget_reused_pid()
             self._spawn()
             try:
-                self._wait_until_ready(deadline - time.monotonic())
+                self._wait_until_ready(deadline - time.monotonic(), going_on)
                 return
             except _Ended as ended:
                 if not self._may_work_now(ended) or time.monotonic() > deadline:
@@ -214,21 +229,18 @@ class PostgresServer:
         with self.connect() as session:
             session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def base_backup(self, target: Path) -> None:
-        """A copy of the whole server, taken while it works; a cut leaves no half one under this name."""
-        half = target.with_name(f".{target.name}")
-        shutil.rmtree(half, ignore_errors=True)
-        place = ["-h", HOST, "-p", str(self.port), "-U", self.administrator, "-D", str(half)]
-        done = self._program(
-            "pg_basebackup", *place, "-c", "fast", "-X", "stream", "--no-sync", "--no-password", secret=self.password
-        )
-        if done.returncode:
-            raise OrderopsError(f"pg_basebackup of {self.directory}: {_last_line(done.stderr)}", f"read {self.log}")
-        half.replace(target)
+    def program(self, name: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs as the server's user."""
+        return run_program(self.bindir / name, *arguments, folder=self.directory, account=self.account, secret=secret)
 
-    def _conf(self, port: int) -> str:
+    def said(self) -> str:
+        """What stands in the log, from its beginning."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def _conf(self, port: int, besides: Mapping[str, str]) -> str:
         # No socket file: its path may be at most 107 characters long, and a data folder's is often longer.
-        settings = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": "", **self.settings}
+        place = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
+        settings = {**place, **self.settings, **besides}
         return "".join(f"{name} = '{value.replace(chr(39), 2 * chr(39))}'\n" for name, value in settings.items())
 
     def _spawn(self) -> None:
@@ -248,14 +260,14 @@ class PostgresServer:
             )
         self._log_start = self.log.stat().st_size
 
-    def _wait_until_ready(self, timeout: float) -> None:
+    def _wait_until_ready(self, timeout: float, going_on: Callable[[], bool]) -> None:
         deadline = time.monotonic() + timeout
         while not self.ready:
-            if self._started and self._started.poll() is not None:
+            if self._started.poll() is not None if self._started else not self.running:
                 raise _Ended(self._new_log())
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not going_on():
                 raise OrderopsError(
-                    f"PostgreSQL in {self.directory} is not ready after {timeout:.0f} s: {_last_line(self._new_log())}",
+                    f"PostgreSQL in {self.directory} is not ready after {timeout:.0f} s: {last_line(self._new_log())}",
                     f"read {self.log}",
                 )
             time.sleep(0.02)
@@ -273,7 +285,7 @@ class PostgresServer:
             what = f"find out who listens on port {port} and end it, or choose another port"
             return PortTaken(port, f"PostgreSQL in {self.directory}", what)
         return OrderopsError(
-            f"PostgreSQL in {self.directory} ended at once: {_last_line(ended.log)}", f"read {self.log}"
+            f"PostgreSQL in {self.directory} ended at once: {last_line(ended.log)}", f"read {self.log}"
         )
 
     def _new_log(self) -> str:
@@ -312,9 +324,6 @@ class PostgresServer:
             time.sleep(0.02)
         return False
 
-    def _program(self, name: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
-        return run_program(self.bindir / name, *arguments, folder=self.directory, account=self.account, secret=secret)
-
     def _read(self, name: str) -> str:
         try:
             return (self.directory / name).read_text().strip()
@@ -337,9 +346,3 @@ class _Ended(Exception):
 
 def _port_taken(ended: _Ended) -> bool:
     return "could not bind" in ended.log or "could not create any TCP/IP sockets" in ended.log
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-    return (fatal or lines or ["no word about why"])[-1]

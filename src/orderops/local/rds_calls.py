@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local import snapshots
 from orderops.local.emulator import Emulator
 from orderops.local.models import DBInstance, change_password
+from orderops.local.strict.rds_words import leave_out, told_true
 from orderops.local.wire import Answer, Call, Refusal, json_answer
 
 NEEDS_AVAILABLE = ("RebootDBInstance", "StopDBInstance", "CreateDBSnapshot", "ModifyDBInstance")
-NOT_YET = ("RestoreDBInstanceToPointInTime", "RestoreDBInstanceFromDBSnapshot", "CreateDBInstanceReadReplica")
 USABLE = {"ModifyDBInstance": ("available", "stopped")}
 
 
@@ -27,6 +30,28 @@ def instances() -> list[tuple[Any, DBInstance]]:
     ]
 
 
+def folders() -> set[str]:
+    """The identities of the instances that are there, and of those that left their backups."""
+    retained = (
+        snapshot.dbi_resource_id
+        for snapshot in _all_snapshots()
+        if "retained_at" in snapshot.database.__dict__ and snapshot.database.restorable_since
+    )
+    return {*retained, *(instance.dbi_resource_id for _, instance in instances())}
+
+
+def snapshots_kept() -> set[str]:
+    """Where the data of snapshots is that somebody may still ask for."""
+    sources = {one.origin.folder for _, one in instances() if one.origin and not one.endpoint_port}
+    return {*sources, *(snapshot.kept_in for snapshot in _all_snapshots() if snapshots.is_kept(snapshot))}
+
+
+def _all_snapshots() -> list[Any]:
+    """Every snapshot of an instance with a server."""
+    found = [one for _, _, backend in get_backend("rds").iter_backends() for one in backend.database_snapshots.values()]
+    return [snapshot for snapshot in found if getattr(snapshot.database, "is_real", False)]
+
+
 def take_part(emulator: Emulator, refuse_port: Callable[[int], str]) -> None:
     """Refuse what the state of an instance forbids, and turn moto's instant results into wishes."""
 
@@ -38,11 +63,15 @@ def take_part(emulator: Emulator, refuse_port: Callable[[int], str]) -> None:
     for action in NEEDS_AVAILABLE:
         emulator.before["rds", action] = [_needs_usable]
     emulator.before["rds", "ModifyDBInstance"].append(_name_is_free)
+    emulator.before["rds", "ModifyDBInstance"].append(_is_managed_already)
     emulator.before["rds", "DeleteDBInstance"] = [_remember]
+    emulator.before["rds", "DeleteDBSnapshot"] = [_is_whole]
     emulator.after["rds", "DeleteDBInstance"] = [_deleting]
     emulator.after["rds", "RebootDBInstance"] = [_rebooting]
-    for action in NOT_YET:
-        emulator.instead["rds", action] = _not_yet
+    for action in ("CreateDBSnapshot", "StopDBInstance"):
+        emulator.after["rds", action] = [_keep_snapshot]
+    emulator.after["rds", "CopyDBSnapshot"] = [_copied]
+    emulator.instead["rds", "CreateDBInstanceReadReplica"] = _not_yet
     emulator.instead["secretsmanager", "RotateSecret"] = _rotate
 
 
@@ -70,20 +99,79 @@ def _name_is_free(call: Call) -> None:
         raise Refusal("DBInstanceAlreadyExists", "DB instance already exists")
 
 
+def _is_managed_already(call: Call) -> None:
+    """moto makes a second secret of a password that is managed already, and loses the first."""
+    instance = _instance(call)
+    if instance and instance.manage_master_user_password and told_true(call, "ManageMasterUserPassword"):
+        leave_out(call, ["ManageMasterUserPassword"])
+
+
 def _remember(call: Call) -> None:
     instance = _instance(call)
     if instance and instance.status == "deleting":
         name = instance.db_instance_identifier
         raise Refusal("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     call.environ["orderops.instance"] = instance
+    automated = {name: one for name, one in _backend(call).database_snapshots.items() if _is_automated(one)}
+    call.environ["orderops.automated"] = automated
 
 
 def _deleting(call: Call, answer: Answer) -> None:
     """moto has forgotten it; it stays, as `deleting`, for as long as its server is there."""
     instance = call.environ["orderops.instance"]
-    if instance:
-        instance.settle("deleting")
-        _backend(call).databases[instance.db_instance_identifier] = instance
+    if not instance:
+        return
+    instance.settle("deleting")
+    backend = _backend(call)
+    backend.databases[instance.db_instance_identifier] = instance
+    final = backend.database_snapshots.get(call.form.get("FinalDBSnapshotIdentifier", "").lower())
+    if final:
+        snapshots.keep(final)
+    _keep_backups(call, instance)
+
+
+def _keep_backups(call: Call, instance: DBInstance) -> None:
+    """The automated backups of this very instance go or stay; moto takes those of the same name for its."""
+    backend = _backend(call)
+    retains = call.form.get("DeleteAutomatedBackups", "").lower() == "false" and instance.backup_retention_period
+    if retains:
+        instance.retained = copy.copy(instance)
+        instance.retained.retained_at = time.time()
+    for name, snapshot in call.environ["orderops.automated"].items():
+        mine = snapshot.dbi_resource_id == instance.dbi_resource_id
+        if mine and retains:
+            snapshot.database = instance.retained
+        if not mine or retains:
+            backend.database_snapshots[name] = snapshot
+        else:
+            backend.database_snapshots.pop(name, None)
+
+
+def _is_automated(snapshot: Any) -> bool:
+    return bool(snapshot.snapshot_type == "automated")
+
+
+def _keep_snapshot(call: Call, answer: Answer) -> None:
+    """The snapshot that was asked for is made of the instance's server."""
+    snapshot = _backend(call).database_snapshots.get(call.form.get("DBSnapshotIdentifier", "").lower())
+    if snapshot and _instance(call):
+        snapshots.keep(snapshot)
+
+
+def _copied(call: Call, answer: Answer) -> None:
+    """Another name for the same data."""
+    found = _backend(call).database_snapshots
+    source = found.get(call.form["SourceDBSnapshotIdentifier"].rpartition(":snapshot:")[2].lower())
+    if source and snapshots.is_kept(source):
+        copied = found[call.form["TargetDBSnapshotIdentifier"].lower()]
+        copied.kept_in, copied.status = source.kept_in, source.status
+
+
+def _is_whole(call: Call) -> None:
+    name = call.form.get("DBSnapshotIdentifier", "").lower()
+    snapshot = _backend(call).database_snapshots.get(name)
+    if snapshot and snapshots.is_kept(snapshot) and snapshot.status == "creating":
+        raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
 
 
 def _rebooting(call: Call, answer: Answer) -> None:

@@ -14,7 +14,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     """Refuse and delay what AWS does."""
     instances = Instances(emulator, pace)
     Changes(emulator, pace, instances)
-    Restores(emulator, pace, instances)
+    Restores(emulator, pace)
     rds_groups.take_part(emulator)
 
 
@@ -22,3 +22,4 @@ def mend(emulator: Emulator) -> None:
     """Do what moto does wrong or not at all."""
     rds_groups.mend(emulator)
     rds_instances.mend(emulator)
+    Restores(emulator, Pace(), plain=True)

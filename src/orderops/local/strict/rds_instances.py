@@ -74,13 +74,7 @@ class Instances:
 
     def one(self, call: Call, instance: Any) -> Answer:
         """The instance, as the answer of a call that does something with it."""
-        return answer_with(call, {"DBInstance": Seen(instance, self._pace)})
-
-    def is_made(self, instance: Any) -> None:
-        """A new instance is being created, then backed up for the first time."""
-        wait = self._pace.database
-        backing_up = [(wait, "backing-up")] if instance.backup_retention_period else []
-        become(instance, "creating", *backing_up, (wait * 1.2, AVAILABLE))
+        return one(call, instance, self._pace)
 
     def _created(self, call: Call, answer: Answer) -> Answer:
         instance = backend_of(call).databases[call.form[NAMED]]
@@ -90,7 +84,7 @@ class Instances:
             instance.engine_version = version_of(call)
         if not is_real(instance):
             identify(backend_of(call), instance)
-            self.is_made(instance)
+            is_made(instance, self._pace)
         return self.one(call, instance)
 
     def _copied(self, call: Call, answer: Answer) -> Answer:
@@ -100,7 +94,7 @@ class Instances:
         replica.db_instance_identifier = call.form[NAMED]
         replica.pending_modified_values = {}
         replica.backup_retention_period = 0
-        self.is_made(replica)
+        is_made(replica, self._pace)
         return self.one(call, replica)
 
     def _deleted(self, call: Call, answer: Answer) -> Answer | None:
@@ -147,6 +141,8 @@ class Instances:
         return answer_with(call, {"DBSnapshot": snapshot})
 
     def _is_being_taken(self, snapshot: Any) -> None:
+        if is_real(snapshot.database):
+            return  # it is available when its data is kept
         snapshot.status = "creating"
         snapshot.available_from = time.time() + self._pace.database
 
@@ -158,6 +154,17 @@ class Instances:
         databases = backend_of(call).databases
         seen = [Seen(databases[name], self._pace) for name in dict.fromkeys(names) if name in databases]
         return answer_with(call, {"DBInstances": seen, "Marker": marker[1] if marker else None})
+
+
+def one(call: Call, instance: Any, pace: Pace) -> Answer:
+    """An instance, as the answer of a call that does something with it."""
+    return answer_with(call, {"DBInstance": Seen(instance, pace)})
+
+
+def is_made(instance: Any, pace: Pace) -> None:
+    """A new instance is being created, then backed up for the first time."""
+    backing_up = [(pace.database, "backing-up")] if instance.backup_retention_period else []
+    become(instance, "creating", *backing_up, (pace.database * 1.2, AVAILABLE))
 
 
 def _set_port(call: Call, answer: Answer) -> None:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orderops.local.emulator import Emulator
+from orderops.local.origin import Origin
 from orderops.local.strict.pace import Pace
-from orderops.local.strict.rds_instances import Instances
+from orderops.local.strict.rds_instances import is_made, one
 from orderops.local.strict.rds_rules import is_offered, refuse_class, refuse_groups, refuse_size
 from orderops.local.strict.rds_states import identify, is_real, make_room, settle, window_of
 from orderops.local.strict.rds_words import answer_with, backend_of, given, listed, tags_in, told_true
@@ -17,6 +18,7 @@ from orderops.local.wire import Answer, Call, Refusal
 TO_TIME = "RestoreDBInstanceToPointInTime"
 FROM_SNAPSHOT = "RestoreDBInstanceFromDBSnapshot"
 BACKUPS = "DescribeDBInstanceAutomatedBackups"
+FORGET = "DeleteDBInstanceAutomatedBackup"
 INHERITED = (
     "allocated_storage",
     "auto_minor_version_upgrade",
@@ -62,40 +64,44 @@ TRUTHS = {
 
 
 class Restores:
-    """Restores, refused and made as AWS does."""
+    """Restores, refused and made as AWS does; in a plain emulator only those of what has a server."""
 
-    def __init__(self, emulator: Emulator, pace: Pace, instances: Instances) -> None:
+    def __init__(self, emulator: Emulator, pace: Pace, *, plain: bool = False) -> None:
         self._pace = pace
-        self._instances = instances
+        self._plain = plain
         emulator.instead["rds", BACKUPS] = self._backups
-        for action, refuse in ((TO_TIME, self._to_time), (FROM_SNAPSHOT, self._from_snapshot)):
-            emulator.instead["rds", action] = self._restore(refuse, emulator.instead.get(("rds", action)))
+        emulator.instead["rds", FORGET] = _forget_backups
+        for action, find in ((TO_TIME, self._to_time), (FROM_SNAPSHOT, self._from_snapshot)):
+            emulator.instead["rds", action] = self._restore(find)
 
-    def _restore(
-        self, find: Callable[[Call], Any], real: Callable[[Call], Answer | None] | None
-    ) -> Callable[[Call], Answer | None]:
-        """Refuse what AWS refuses; restore what has a server in the way of whoever knows how, and the rest here."""
+    def _restore(self, find: Callable[[Call], tuple[Any, Origin]]) -> Callable[[Call], Answer | None]:
+        """Refuse what AWS refuses; the data of what has a server is brought by the data plane."""
 
         def restore(call: Call) -> Answer | None:
-            settle(backend_of(call))
-            source = find(call)
-            if is_real(source):
-                return real(call) if real else None
             backend = backend_of(call)
+            settle(backend)
+            if self._plain and not any(is_real(source) for source in self._meant(call)):
+                return None
+            source, origin = find(call)
             settings = settings_of(call, source)
             make_room(backend, settings["db_instance_identifier"])
             instance = backend.create_db_instance(settings)
-            identify(backend, instance)
             instance.performance_insights_enabled = False
             instance.engine_lifecycle_support = getattr(source, "engine_lifecycle_support", "")
-            self._instances.is_made(instance)
-            return self._instances.one(call, instance)
+            if is_real(instance):
+                instance.origin = origin
+                instance.master_user_password = None  # the one that is in the data
+            else:
+                identify(backend, instance)
+                is_made(instance, self._pace)
+            return one(call, instance, self._pace)
 
         return restore
 
-    def _to_time(self, call: Call) -> Any:
+    def _to_time(self, call: Call) -> tuple[Any, Origin]:
         """The source of a restore to a time at which AWS has it."""
         source = self._source(call)
+        name = source.db_instance_identifier
         _refuse_target(call, call.form.get("TargetDBInstanceIdentifier", ""), source)
         if given(call, "RestoreTime") == told_true(call, "UseLatestRestorableTime"):
             raise Refusal(
@@ -104,32 +110,49 @@ class Restores:
             )
         window = window_of(source, self._pace)
         if not source.backup_retention_period:
-            name = source.db_instance_identifier
             raise Refusal("PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for DB instance {name}.")
         if not window:
-            raise Refusal("InvalidRestoreFault", f"There is no backup of {source.db_instance_identifier} yet.")
+            raise Refusal("InvalidRestoreFault", f"There is no backup of {name} yet.")
+        moment = window[1]
         if given(call, "RestoreTime"):
-            _refuse_time(_time(call.form["RestoreTime"]), *window)
-        return source
+            moment = _time(call.form["RestoreTime"])
+            _refuse_time(moment, *window)
+        return source, Origin(source.dbi_resource_id, name, moment.replace(microsecond=0))
 
-    def _from_snapshot(self, call: Call) -> Any:
+    def _from_snapshot(self, call: Call) -> tuple[Any, Origin]:
         """The instance as it was when the snapshot was taken."""
-        name = call.form.get("DBSnapshotIdentifier", "").rpartition(":snapshot:")[2]
+        name = _snapshot_name(call)
         snapshot = backend_of(call).database_snapshots.get(name)
         if snapshot is None:
             raise Refusal("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
         if snapshot.status != "available":
             raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
-        _refuse_target(call, call.form.get("DBInstanceIdentifier", ""), snapshot.database)
-        return snapshot.database
+        source = snapshot.database
+        _refuse_target(call, call.form.get("DBInstanceIdentifier", ""), source)
+        if is_real(source) and not getattr(snapshot, "kept_in", ""):
+            return source, self._first_backup(call, snapshot)
+        return source, Origin(getattr(snapshot, "kept_in", ""), name)
+
+    def _first_backup(self, call: Call, snapshot: Any) -> Origin:
+        """What moto calls the automated snapshot of a new instance is its first base backup."""
+        for instance in _backed_up(backend_of(call)):
+            if instance.dbi_resource_id == snapshot.dbi_resource_id and (window := window_of(instance, self._pace)):
+                return Origin(instance.dbi_resource_id, instance.db_instance_identifier, window[0])
+        name = snapshot.db_snapshot_identifier
+        raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
+
+    def _meant(self, call: Call) -> list[Any]:
+        """What may be meant as the source, as far as it is there at all."""
+        if call.action == FROM_SNAPSHOT:
+            snapshot = backend_of(call).database_snapshots.get(_snapshot_name(call))
+            return [snapshot.database] if snapshot else []
+        return [instance for instance in _backed_up(backend_of(call)) if _is_meant(call, instance)]
 
     def _source(self, call: Call) -> Any:
-        name = call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2].lower()
-        resource = call.form.get("SourceDbiResourceId")
-        for instance in _backed_up(backend_of(call)):
-            if instance.dbi_resource_id == resource or (instance.db_instance_identifier == name and _lives(instance)):
-                return instance
-        raise Refusal("DBInstanceNotFound", f"DBInstance {name or resource} not found.", 404)
+        for instance in self._meant(call):
+            return instance
+        told = _source_name(call) or call.form.get("SourceDbiResourceId")
+        raise Refusal("DBInstanceNotFound", f"DBInstance {told} not found.", 404)
 
     def _backups(self, call: Call) -> Answer:
         backend = backend_of(call)
@@ -186,6 +209,34 @@ def settings_of(call: Call, source: Any) -> dict[str, Any]:
         **{name: int(form[key]) for key, name in NUMBERS.items() if key in form},
         **{name: told_true(call, key) for key, name in TRUTHS.items() if key in form},
     }
+
+
+def _forget_backups(call: Call) -> Answer:
+    """The backups that a deleted instance left."""
+    backend, resource = backend_of(call), call.form.get("DbiResourceId", "")
+    found = [each for each in _backed_up(backend) if each.dbi_resource_id == resource]
+    if not found:
+        raise Refusal("DBInstanceAutomatedBackupNotFound", f"No automated backup of {resource} was found.", 404)
+    if _lives(found[0]):
+        raise Refusal("InvalidDBInstanceAutomatedBackupState", "Only retained backups can be deleted.")
+    for name, snapshot in list(backend.database_snapshots.items()):
+        if snapshot.snapshot_type == "automated" and snapshot.dbi_resource_id == resource:
+            backend.database_snapshots.pop(name)
+    told = {"DbiResourceId": resource, "DBInstanceIdentifier": found[0].db_instance_identifier, "Status": "deleting"}
+    return answer_with(call, {"DBInstanceAutomatedBackup": told})
+
+
+def _is_meant(call: Call, instance: Any) -> bool:
+    named = instance.db_instance_identifier == _source_name(call) and _lives(instance)
+    return bool(named or instance.dbi_resource_id == call.form.get("SourceDbiResourceId"))
+
+
+def _source_name(call: Call) -> str:
+    return call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2].lower()
+
+
+def _snapshot_name(call: Call) -> str:
+    return call.form.get("DBSnapshotIdentifier", "").rpartition(":snapshot:")[2]
 
 
 def _backed_up(backend: Any) -> Iterator[Any]:

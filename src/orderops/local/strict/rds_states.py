@@ -131,8 +131,8 @@ def make_room(backend: Any, name: str) -> None:
 def window_of(instance: Any, pace: Pace) -> tuple[datetime, datetime] | None:
     """From when to when the instance can be restored; nothing while there is no backup."""
     if is_real(instance):
-        told = instance.latest_restorable_time
-        return (told.replace(tzinfo=UTC), told.replace(tzinfo=UTC)) if told else None
+        told: tuple[datetime, datetime] | None = instance.window
+        return told
     since = instance.__dict__.get("backed_up_since", 0.0)
     until = instance.__dict__.get("retained_at") or time.time()
     earliest = max(since, until - instance.backup_retention_period * 86400)
