@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -58,8 +59,8 @@ class Errand:
 
     @property
     def command(self) -> str:
-        """The words, as the operator would say them."""
-        return " ".join(self.words)
+        """The words, as the operator would say them: that it was agreed to is not for the next one."""
+        return " ".join(shlex.quote(word) for word in self.words if word != "--yes")
 
     def told(self) -> dict[str, Any]:
         """As JSON."""

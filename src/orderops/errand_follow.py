@@ -18,7 +18,7 @@ Waiting = Callable[[str, str], None]
 
 EVERY = 1.0
 """Seconds between two looks."""
-LAG = 8.0
+LAG = 5.0
 """Seconds that the last lines of a task that stopped may take to arrive."""
 UNSEEN = 90.0
 """Seconds in which a task just started must be seen."""

@@ -32,6 +32,7 @@ READS_ENVIRONMENT = (1, 2, 497)
 NOT_CONNECTED = "TargetNotConnected"
 CONNECTS = 60.0
 """Seconds in which the agent beside a task just started is there."""
+PAUSE = 2.0
 LISTENS = 30.0
 """Seconds in which the plugin listens."""
 SILENT = 5.0
@@ -135,7 +136,7 @@ def _session(aws: Aws, asked: Mapping[str, Any]) -> dict[str, Any]:
                     "may its role open ssmmessages channels, and does its subnet reach them? "
                     f"It ends after 20 min without use and does not come back: a new task has a new one; {OTHER_WAY}",
                 ) from None
-        sleep(2.0)
+        sleep(PAUSE)
 
 
 @contextmanager

@@ -97,15 +97,15 @@ def words_of(command: Callable[..., None], given: Mapping[str, Any]) -> list[str
     words: list[str] = []
     defaults = signature(command).parameters
     for name, hint in get_type_hints(command, include_extras=True).items():
-        options = [each for each in get_args(hint)[1:] if getattr(each, "param_decls", None)]
-        if name in STAYS or not options or given.get(name) == defaults[name].default:
-            continue
-        words += _said(options[0].param_decls[0], given.get(name))
+        option = _option(hint)
+        if option and name not in STAYS and given.get(name) != defaults[name].default:
+            words += _said(option, given.get(name))
     return words
 
 
 def _sent(command: Callable[..., None], given: Mapping[str, Any], question: str) -> bool:
     """Send a command where that is the way; false where it is to be done here."""
+    from orderops.cli import gate
     from orderops.cli.migrating import files_of, lead_of, means_other_database, settings_of
     from orderops.cli.opening import Manner, open_environment
     from orderops.environment import load_environment
@@ -129,7 +129,7 @@ def _sent(command: Callable[..., None], given: Mapping[str, Any], question: str)
         Manner(" ".join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
         question.format(env=env) if changes else "",
         sql=sql,
-        settings=settings_of(site),
+        settings={**settings_of(site), **gate.settings_of(site)},
         lead=lead_of(env, given.get("sql")),
     )
     return True
@@ -143,6 +143,15 @@ def _check_questions(given: Mapping[str, Any], changes: bool) -> None:
         raise UsageError(
             "nobody can be asked about sessions in the way by a task inside the VPC", "say it beforehand: --yes"
         )
+
+
+def _option(hint: Any) -> str:
+    """The name of the option that a parameter is; typer keeps the first of its names as if it were a default."""
+    for each in get_args(hint)[1:]:
+        for name in (getattr(each, "default", None), *(getattr(each, "param_decls", None) or ())):
+            if isinstance(name, str) and name.startswith("--"):
+                return name
+    return ""
 
 
 def _said(option: str, value: Any) -> list[str]:
