@@ -93,6 +93,12 @@ def apply(
     out_of_order: Annotated[
         bool, typer.Option("--out-of-order", help="Also apply what came after a higher version was applied.")
     ] = False,
+    without_rehearsal: Annotated[
+        bool, typer.Option("--without-rehearsal", help="Even where only what was rehearsed is applied; wants --reason.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why without: it is put on record.", show_default=False)
+    ] = None,
     budget: Budget = BUDGET,
     terminate_blockers: Terminate = False,
     dry_run: DryRun = False,
@@ -103,15 +109,22 @@ def apply(
     """Apply what is pending, under live traffic: looks who is in the way first, and never makes others wait long."""
     from orderops import terminal
     from orderops.cli import migrating
+    from orderops.cli.gate import Gate, check_reason
     from orderops.cli.opening import Manner
     from orderops.migrations import work
     from orderops.migrations.files import read_migrations, sql_folder
 
+    why = check_reason(without_rehearsal, reason)
     migrations = read_migrations(sql_folder(sql))
-    manner = Manner(f"migrate apply{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
+    words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
+    words += [f"--without-rehearsal --reason {why!r}"] if why else []
+    manner = Manner(" ".join(words), dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
+            gate = Gate(at, why)
+            if not dry_run:
+                gate.opened(connection, wanted)
         if dry_run:
             migrating.show_wanted([line.migration.forwards for line in wanted if line.migration], "apply")
         elif not wanted:
@@ -123,7 +136,7 @@ def apply(
                 manner,
                 wanted,
                 carrying,
-                lambda carrier: work.apply(carrier, migrations, to=to, out_of_order=out_of_order),
+                lambda carrier: gate.apply(carrier, migrations, to=to, out_of_order=out_of_order),
             )
 
 
