@@ -6,6 +6,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.migrations.files import File
@@ -101,6 +102,7 @@ class Run:
     """One statement, over all tries and pieces of it."""
 
     statement: Statement
+    began: datetime
     seconds: float = 0.0
     tries: int = 0
     wal: int = 0
@@ -140,7 +142,7 @@ class Recorder(Observer):
 
     def begins(self, connection: Connection, file: File, statement: Statement) -> None:
         """See Observer."""
-        run = self.runs.setdefault(statement.position, Run(statement))
+        run = self.runs.setdefault(statement.position, Run(statement, datetime.now(UTC)))
         if self._running is run:
             return
         now = time.monotonic()
@@ -248,6 +250,7 @@ def statement_reports(recorder: Recorder, traffic: TrafficProcess, sampler: Samp
             run.size,
             tuple(stalls.get(position, ())),
             run.tries,
+            run.began,
         )
         for position, run in sorted(recorder.runs.items())
     ]

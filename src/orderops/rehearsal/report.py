@@ -86,6 +86,8 @@ class StatementReport:
     """Of each family that waited longer than it does in calm."""
     tries: int = 1
     """How often its locks were asked for."""
+    began: datetime | None = None
+    """When its first try did, to be looked up in what the copy tells of itself."""
 
 
 @dataclass(frozen=True)
