@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orderops.cli.migrate_lint import lint
+from orderops.cli.migrate_rehearsal import rehearsal
 from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Sql, Wait, Yes, duration
 from orderops.cli.sending import sent_where_needed
 
@@ -80,6 +81,7 @@ def new(
 
 
 commands.command()(lint)
+commands.command()(rehearsal)
 
 
 @commands.command()

@@ -87,7 +87,7 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
         if not run.undisturbed:
             work.target = goal = decide(began)
         work.sightings = run.sightings
-        with Progress(_with_usual(site, [goal.resource]), noted=run.done) as progress:
+        with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
             work.watch = progress.watch
             for step in work.carry_out():
                 progress.done(step)
@@ -120,7 +120,8 @@ def _start_of(site: Site, version: int) -> datetime:
         return start_of(connection, version)
 
 
-def _with_usual(site: Site, resources: list[RdsRestored]) -> list[RdsRestored]:
+def with_usual(site: Site, resources: list[RdsRestored]) -> list[RdsRestored]:
+    """The copies for which it helps to know how long they take on AWS."""
     return resources if with_usual_durations(site) else []
 
 

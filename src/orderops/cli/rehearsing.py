@@ -1,0 +1,167 @@
+"""The rehearsal of what is pending, on a copy of an environment's database, before the operator's eyes.
+
+The copy comes by the way of every restore and is deleted afterwards; what a killed run left of it is found by its role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orderops import terminal
+from orderops.bucket import Bucket
+from orderops.cli.changing import changing, look_at_lease
+from orderops.cli.migrating import files_of, lead_of, looking, settings_of, target
+from orderops.cli.opening import Manner, agree
+from orderops.cli.restoring import opened, with_usual
+from orderops.cli.sending import send
+from orderops.cli.switching import remove
+from orderops.errand import Inside
+from orderops.errors import OrderopsError
+from orderops.migrations import work
+from orderops.migrations.files import CANARIES, Migration, sql_folder
+from orderops.rehearsal.query import queries_of
+from orderops.rehearsal.receipts import Receipt, keep
+from orderops.rehearsal.report import Report
+from orderops.rehearsal.run import rehearse
+from orderops.resource import State
+from orderops.resources.rds_reading import REHEARSAL
+from orderops.restore.classes import smallest_of_its_family
+from orderops.restore.copies import Copy, look
+from orderops.restore.doors import door
+from orderops.restore.moments import read_moment
+from orderops.restore.restoring import Restore
+from orderops.restore.restoring import target as target_of
+from orderops.site import Site
+from orderops.terminal_progress import Progress
+
+if TYPE_CHECKING:
+    from orderops.run import Run
+
+COPY = "copy"
+"""The name of the door to the copy, in an errand."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is rehearsed, and how."""
+
+    migrations: Sequence[Migration]
+    sql: Path | None
+    holder: timedelta
+    instance_class: str | None
+
+
+def pending(site: Site, asked: Asked) -> list[str]:
+    """The names of what would be rehearsed, each file checked."""
+    env = site.environment.name
+    if site.environment.database.access == "task":
+        ended = send(site, ["migrate", "rehearsal", "--dry-run"], sql=_files(asked), lead=lead_of(env, asked.sql))
+        return list((ended.result or {}).get("pending", ()))
+    with target(env, site.folder, None, asked.sql) as at, looking(at) as connection:
+        return [line.name for line in work.plan(work.look(connection, asked.migrations))]
+
+
+def rehearse_on_a_copy(site: Site, manner: Manner, asked: Asked) -> tuple[Report, Receipt]:
+    """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
+    lease = look_at_lease(site, site.copying)
+    primary = look(site.aws, site.stack).the_primary()
+    instance_class = asked.instance_class or smallest_of_its_family(primary.live.properties["DBInstanceClass"])
+    agree(site, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
+    with changing(site, manner, lease, site.copying) as run:
+        with Progress(noted=run.done) as progress:
+            _clear(site, progress)
+        copy = _copied(site, run, instance_class)
+        try:
+            report = _rehearsed(site, copy, asked)
+            about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
+            receipt = keep(Bucket(site.aws), site.environment.name, report, who=site.aws.caller, copy=about)
+            run.record.note(action="rehearsed", receipt=receipt.name, verdict=receipt.verdict)
+        finally:
+            with Progress(noted=run.done) as progress:
+                remove(site, copy, progress, snapshot=False)
+    return report, receipt
+
+
+def rehearse_inside(inside: Inside, asked: Asked, *, dry_run: bool) -> None:
+    """The part of it that opens databases, where they can be reached."""
+    if dry_run:
+        with target(inside.errand.environment, None, None) as at, looking(at) as connection:
+            names = [line.name for line in work.plan(work.look(connection, asked.migrations))]
+        inside.leave({"pending": names})
+        return
+    with Progress() as progress:
+        queries = queries_of(inside.login())
+        report = rehearse(
+            inside.login(COPY),
+            asked.migrations,
+            queries=queries,
+            holder=asked.holder,
+            watch=progress.watch,
+            say=terminal.say_folded,
+        )
+    inside.leave(report.told())
+
+
+def _copied(site: Site, run: Run, instance_class: str) -> Copy:
+    goal = target_of(site.aws, site.stack, read_moment("latest"), role=REHEARSAL, instance_class=instance_class)
+    restore = Restore(site.aws, site.stack, goal, run.sightings)
+    with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
+        restore.watch = progress.watch
+        for step in restore.carry_out():
+            progress.done(step)
+    return restore.look()
+
+
+def _clear(site: Site, progress: Progress) -> None:
+    """Remove the copies that killed runs left; one that is still being made is taken up instead."""
+    for copy in look(site.aws, site.stack).beside:
+        if copy.role == REHEARSAL and (copy.ended or copy.live.state is State.FAILED):
+            terminal.say(f"{copy.name} was left by a run that was cut: it goes first")
+            remove(site, copy, progress, snapshot=False)
+
+
+def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
+    env = site.environment.name
+    if site.environment.database.access == "task":
+        words = ["migrate", "rehearsal", "--holder", f"{asked.holder.total_seconds():.0f}s"]
+        ended = send(
+            site,
+            words,
+            sql=_files(asked),
+            doors={COPY: as_door(door(site.stack, copy))},
+            settings=settings_of(site),
+            lead=lead_of(env, asked.sql),
+        )
+        if ended.result is None:
+            raise OrderopsError(
+                "the rehearsal ended without a report", f"what it said: orderops history --env {env}; then again"
+            )
+        return Report.from_told(ended.result)
+    primary = look(site.aws, site.stack).the_primary()
+    with opened(site, primary, copy) as (live, login), Progress() as progress:
+        return rehearse(
+            login,
+            asked.migrations,
+            queries=queries_of(live),
+            holder=asked.holder,
+            watch=progress.watch,
+            say=terminal.say_folded,
+        )
+
+
+def as_door(told: Mapping[str, Any]) -> Any:
+    """What a pointer would say, as an errand takes it along."""
+    from orderops.errand import Door
+
+    return Door(**told)
+
+
+def _files(asked: Asked) -> dict[str, str]:
+    """The migrations, and the queries that stand beside them."""
+    canaries = sql_folder(asked.sql) / CANARIES
+    more = {CANARIES: canaries.read_text()} if canaries.is_file() else {}
+    return {**files_of(asked.sql), **more}
