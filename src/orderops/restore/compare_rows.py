@@ -8,7 +8,7 @@ were written together then lie in the same buckets), else a hash of its key, or 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
@@ -19,17 +19,23 @@ from orderops.restore.tables import Pairing, Table
 if TYPE_CHECKING:
     from psycopg.sql import Composable, Composed
 
-BUCKETS = 1 << 16
-"""So many sums are carried over at most, for each look at a table."""
-FINE = 16
-"""Rows in a bucket that are as quick to carry over as its parts are to sum up."""
-SMALL = 4_000
-"""Rows that are as quick to carry over as to sum up."""
-FEW = 50_000
-"""Rows whose hashes are carried over without looking closer first."""
-SCATTERED = 0.2
-"""The part of a table from which on it is read from front to back, and not by its index."""
-NEARLY_ALL = 0.8
+
+@dataclass(frozen=True)
+class Amounts:
+    """From where on one way is quicker than another."""
+
+    buckets: int = 1 << 16
+    """So many sums are carried over at most, for each look at a table."""
+    fine: int = 16
+    """Rows in a bucket that are as quick to carry over as its parts are to sum up."""
+    small: int = 4_000
+    """Rows of a table that are as quick to carry over as to sum up."""
+    few: int = 50_000
+    """Rows whose hashes are carried over without looking closer first."""
+    scattered: float = 0.2
+    """The part of a table from which on it is read from front to back, and not by its index."""
+    nearly_all: float = 0.8
+    """The part of a table from which on all of it is."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +87,28 @@ def key_text(table: Table, name: str) -> Composed:
     return sql.SQL("{}::text").format(column)
 
 
-def source(table: Table) -> Composed:
-    """Its rows: those of its partitions, and not those of tables that only inherit from it."""
-    from psycopg import sql
-
-    only = sql.SQL("" if table.partitioned else "only ")
-    return sql.SQL("{}{} t").format(only, sql.Identifier(table.schema, table.name))
-
-
 def differences(
-    sides: Sides, pairing: Pairing, made: Recipe, counts: Counts, said: Callable[[str], None]
-) -> Iterator[Difference]:
+    sides: Sides,
+    pairing: Pairing,
+    made: Recipe,
+    counts: Counts,
+    said: Callable[[str], None] = lambda _: None,
+    amounts: Amounts = Amounts(),  # a value
+) -> Generator[Difference]:
     """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
-    look = Look(sides, pairing, made, said)
-    if pairing.estimate is not None and pairing.estimate <= SMALL:
+    look = Look(sides, pairing, made, said, amounts)
+    if pairing.estimate is not None and pairing.estimate <= amounts.small:
         yield from look.merged(None, counts)
         return
     shift = look.first_shift()
     said(f"about {pairing.estimate:,} rows are summed up" if pairing.estimate else "is summed up")
     unequal = look.unequal(shift, None)
     counts.live, counts.restored = unequal.seen
-    while unequal.worth_a_closer_look:
-        finer = max(0, shift - (BUCKETS // len(unequal.buckets)).bit_length() + 1)
+    while look.worth_another(unequal):
+        finer = max(0, shift - (amounts.buckets // len(unequal.buckets)).bit_length() + 1)
         unequal, shift = look.unequal(finer, unequal), finer
     if unequal.buckets:
-        everything = unequal.rows > NEARLY_ALL * sum(unequal.seen)
+        everything = unequal.rows > amounts.nearly_all * sum(unequal.seen)
         yield from look.merged(None if everything else unequal, Counts())
 
 
@@ -119,12 +122,6 @@ class Unequal:
     """In them, on both sides together."""
     seen: tuple[int, int]
     """In the whole table, on either side."""
-
-    @property
-    def worth_a_closer_look(self) -> bool:
-        """Whether smaller buckets would spare more than they cost."""
-        room = len(self.buckets) * 2 <= BUCKETS
-        return self.shift > 0 and room and self.rows > FEW and self.rows > 4 * FINE * len(self.buckets)
 
     @property
     def ranges(self) -> tuple[list[int], list[int]]:
@@ -149,11 +146,13 @@ class Look:
     pairing: Pairing
     made: Recipe
     said: Callable[[str], None]
+    amounts: Amounts
 
     def first_shift(self) -> int:
         """So much to the right that the table falls into buckets of a few rows, or into as many as are carried over."""
         rows = self.pairing.estimate
-        wanted = BUCKETS if rows is None else min(BUCKETS, max(64, rows // FINE))
+        most = self.amounts.buckets
+        wanted = most if rows is None else min(most, max(64, rows // self.amounts.fine))
         if not self.pairing.numbered:
             return 64 - (wanted.bit_length() - 1)
         low, high = self._span()
@@ -161,6 +160,12 @@ class Look:
         while (high >> shift) - (low >> shift) >= wanted:
             shift += 1
         return shift
+
+    def worth_another(self, unequal: Unequal) -> bool:
+        """Whether smaller buckets would spare more than they cost."""
+        number = len(unequal.buckets)
+        crowded = unequal.rows > self.amounts.few and unequal.rows > 4 * self.amounts.fine * number
+        return unequal.shift > 0 and crowded and number * 2 <= self.amounts.buckets
 
     def unequal(self, shift: int, within: Unequal | None) -> Unequal:
         """The buckets whose rows are not the same, out of those that were not the same before."""
@@ -195,7 +200,7 @@ class Look:
         for side, table in self._both():
             key = sql.Identifier(self.pairing.key[0])
             told = side.rows(
-                sql.SQL("select min(t.{key}), max(t.{key}) from {rows}").format(key=key, rows=source(table))
+                sql.SQL("select min(t.{key}), max(t.{key}) from {rows}").format(key=key, rows=table.source)
             )
             found += [end for end in told[0] if end is not None]
         return (min(found), max(found)) if found else (0, 0)
@@ -219,8 +224,8 @@ class Look:
             shift=shift,
             keys=sql.SQL(", ").join(key_text(table, name) for name in self.pairing.key),
         )
-        rows, where = source(table), sql.SQL("").format()
-        if within and self.pairing.numbered and within.rows <= SCATTERED * sum(within.seen):
+        rows, where = table.source, sql.SQL("").format()
+        if within and self.pairing.numbered and within.rows <= self.amounts.scattered * sum(within.seen):
             rows = self._by_index(side, within, rows)
         elif within:
             where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from orderops.errors import UsageError
 from orderops.migrations.script import identifier
 from orderops.restore.compare_sides import Side, Sides
+
+if TYPE_CHECKING:
+    from psycopg.sql import Composed
 
 INTEGERS = {"smallint", "integer", "bigint"}
 OWN_SCHEMA = "orderops"
@@ -85,6 +89,11 @@ class Table:
         """Its name as SQL spells it."""
         return identifier(self.schema, self.name)
 
+    @property
+    def source(self) -> Composed:
+        """Its rows, called t."""
+        return source_of(self.schema, self.name, partitioned=self.partitioned)
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -145,6 +154,13 @@ def side_by_side(sides: Sides, wanted: Collection[str] = ()) -> Tables:
         [table for name, table in live.items() if name not in restored],
         [table for name, table in restored.items() if name not in live],
     )
+
+
+def source_of(schema: str, name: str, *, partitioned: bool) -> Composed:
+    """The rows of a table, called t: those of its partitions, and not those of tables that only inherit from it."""
+    from psycopg import sql
+
+    return sql.SQL("{}{} t").format(sql.SQL("" if partitioned else "only "), sql.Identifier(schema, name))
 
 
 def rewritten(side: Side) -> set[int]:
