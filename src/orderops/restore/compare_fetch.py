@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +67,17 @@ class Found:
 
         told = sql.SQL(", ").join(columns)
         if not self.pairing.key:
-            hashes, times = _array(each.key.decode() for each in wanted), _array(str(each.times) for each in wanted)
+            hashes, times = (
+                text_array(each.key.decode() for each in wanted),
+                text_array(str(each.times) for each in wanted),
+            )
             return self._by_hash(table, told, hashes, times)
         keys = [parts(each.key) for each in wanted]
         names = [sql.Identifier(f"k{place}") for place, _ in enumerate(self.pairing.key)]
         return sql.SQL("select {} from unnest({}) with ordinality k ({}, place) join {} on {} order by k.place").format(
             told,
             sql.SQL(", ").join(
-                sql.SQL("{}::text[]").format(_array(key[place] for key in keys)) for place, _ in enumerate(names)
+                sql.SQL("{}::text[]").format(text_array(key[place] for key in keys)) for place, _ in enumerate(names)
             ),
             sql.SQL(", ").join(names),
             table.source,
@@ -129,7 +132,7 @@ def parts(key: bytes) -> list[str]:
     return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), each) for each in key.decode().split("\t")]
 
 
-def _array(texts: Iterator[str]) -> Composable:
+def text_array(texts: Iterable[str]) -> Composable:
     """A literal of an array of text."""
     from psycopg import sql
 

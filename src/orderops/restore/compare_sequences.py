@@ -94,34 +94,58 @@ def sequences(sides: Sides, notes: list[str]) -> list[Sequence]:
     return [Sequence(name, live[name], restored[name]) for name in sorted(live.keys() & restored.keys())]
 
 
+@dataclass(frozen=True)
+class Use:
+    """A sequence, and one column that takes its numbers from it, or none."""
+
+    schema: str
+    name: str
+    step: int
+    last: int | None
+    readable: bool
+    of_schema: str | None
+    table: str | None
+    partitioned: bool | None
+    column: str | None
+
+    @property
+    def told(self) -> str:
+        """The sequence's name, with its schema."""
+        return f"{self.schema}.{self.name}"
+
+
+def uses(side: Side) -> list[Use]:
+    """Every sequence, once for each column that it serves."""
+    return [Use(*row) for row in side.rows(SEQUENCES)]
+
+
 def _standings(side: Side, notes: list[str]) -> Iterator[tuple[str, Standing]]:
     found: dict[str, tuple[int | None, int, dict[str, int]]] = {}
-    for schema, name, step, last, may, of_schema, table, partitioned, column in side.rows(SEQUENCES):
-        told = f"{schema}.{name}"
-        if not may:
-            notes.append(f"sequence {told} of {side.name} cannot be read by {side.login.username}")
+    for use in uses(side):
+        if not use.readable:
+            notes.append(f"sequence {use.told} of {side.name} cannot be read by {side.login.username}")
             continue
-        _, _, furthest = found.setdefault(told, (last, step, {}))
-        if column is not None:
-            value = _furthest(side, (of_schema, table, partitioned), column, step, notes)
-            if value is not None:
-                furthest[f"{of_schema}.{table}.{column}"] = value
+        _, _, furthest = found.setdefault(use.told, (use.last, use.step, {}))
+        value = _furthest(side, use, notes) if use.column else None
+        if value is not None:
+            furthest[f"{use.of_schema}.{use.table}.{use.column}"] = value
     for told, (last, step, furthest) in found.items():
         yield told, Standing(last, furthest, step)
 
 
-def _furthest(side: Side, table: tuple[str, str, bool], column: str, step: int, notes: list[str]) -> int | None:
+def _furthest(side: Side, use: Use, notes: list[str]) -> int | None:
     from psycopg import sql
 
-    schema, name, partitioned = table
-    end = sql.SQL("max" if step > 0 else "min")
+    assert use.of_schema and use.table and use.column, "only asked where there is a column"
     asked = sql.SQL("select {}(t.{}) from {}").format(
-        end, sql.Identifier(column), source_of(schema, name, partitioned=partitioned)
+        sql.SQL("max" if use.step > 0 else "min"),
+        sql.Identifier(use.column),
+        source_of(use.of_schema, use.table, partitioned=bool(use.partitioned)),
     )
     try:
         with side.looking():
             value: int | None = side.rows(asked)[0][0]
     except Unreadable as error:
-        notes.append(f"how far {schema}.{name}.{column} is cannot be seen: {error.message}")
+        notes.append(f"how far {use.of_schema}.{use.table}.{use.column} is cannot be seen: {error.message}")
         return None
     return value
