@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,9 @@ READABLE_FOR = 3600
 """Seconds in which the task must have begun."""
 WRITABLE_FOR = 12 * 3600
 """Seconds in which its result may be left; temporary credentials of the operator's may end sooner."""
+
+LEFT_FOR = timedelta(days=2)
+"""After which nobody looks for what an errand left."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ def run(
         errand, task = there
         waiting(task.id, f"goes on with the errand that {errand.who} began")
     else:
+        if alone:
+            _sweep(bucket, name)
         bucket.put(_key(name, errand.id), errand.told())
         task = _started(site.aws if alone else free, bucket, place, errand)
     return _followed(bucket, task, errand, heard, waiting)
@@ -206,6 +212,14 @@ def _followed(bucket: Bucket, task: Task, errand: Errand, heard: Heard, waiting:
     _clear(bucket, errand)
     told: Mapping[str, Any] = left.value if left else {}
     return Outcome(ended.exit_code, told.get("result"), tuple(told.get("notes", ())), ended.error)
+
+
+def _sweep(bucket: Bucket, environment: str) -> None:
+    """Take away what errands left whose operators went away."""
+    for key in bucket.keys(f"{environment}/errands/"):
+        document = bucket.read(key)
+        if document and document.age > LEFT_FOR:
+            bucket.remove(key)
 
 
 def _clear(bucket: Bucket, errand: Errand) -> None:

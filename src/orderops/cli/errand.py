@@ -47,8 +47,7 @@ def _carried_out() -> dict[str, Any]:
     found = inside()
     if found is None:
         raise OrderopsError("there is no errand here", "this module is what a task of orderops runs")
-    os.environ["COLUMNS"] = str(found.errand.width)
-    os.environ.setdefault("ORDEROPS_LOG_DIRECTORY", str(Path(tempfile.gettempdir()) / "orderops"))
+    _settle(found.errand.width)
     told = {"exit_code": 1}
     try:
         with _files(found.errand.sql), _marked():
@@ -56,6 +55,19 @@ def _carried_out() -> dict[str, Any]:
     finally:
         _leave(found)
     return told
+
+
+def _settle(width: int) -> None:
+    """As wide as the operator's terminal; a user without a home writes where all may.
+
+    The certificates of RDS are those that the image holds for its service, if it holds any.
+    """
+    nowhere = Path(tempfile.gettempdir()) / "orderops"
+    os.environ["COLUMNS"] = str(width)
+    os.environ.setdefault("ORDEROPS_LOG_DIRECTORY", str(nowhere))
+    os.environ.setdefault("XDG_DATA_HOME", str(nowhere))
+    if held := os.environ.get("DATABASE_CA"):
+        os.environ.setdefault("ORDEROPS_RDS_CA_BUNDLE", held)
 
 
 def _ran(words: list[str]) -> dict[str, Any]:
