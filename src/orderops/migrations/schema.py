@@ -73,7 +73,7 @@ QUERIES: dict[str, LiteralString] = {
     + " and "
     + _own("pg_class", "c"),
     "column": "select c.oid::regclass::text || '.' || quote_ident(a.attname),"
-    " row_number() over (partition by c.oid order by a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+    " format_type(a.atttypid, a.atttypmod), a.attnotnull,"
     " nullif(a.attcollation, t.typcollation)::regcollation::text, pg_get_expr(d.adbin, d.adrelid), a.attidentity,"
     " a.attgenerated, nullif(a.attstorage, t.typstorage), a.attcompression, nullif(a.attstattarget, -1), a.attoptions,"
     " a.attislocal, a.attinhcount, "
@@ -83,6 +83,13 @@ QUERIES: dict[str, LiteralString] = {
     + " join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid"
     " left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum"
     " where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and "
+    + OURS
+    + " and "
+    + _own("pg_class", "c"),
+    "order of columns": "select c.oid::regclass::text, array(select attname::text from pg_attribute a"
+    " where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) "
+    + RELATION
+    + " where c.relkind in ('r', 'p', 'f', 'c') and "
     + OURS
     + " and "
     + _own("pg_class", "c"),
@@ -196,8 +203,13 @@ def digest_of(lines: Sequence[str]) -> str:
 def differences(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """What is there only before, marked with -, and only after, marked with +; a thing that changed stands twice."""
     gone, new = set(before) - set(after), set(after) - set(before)
-    marked = [(line, "-") for line in gone] + [(line, "+") for line in new]
-    return [f"{mark} {line}" for line, mark in sorted(marked)]
+    marked = [(thing_of(line), line, "-") for line in gone] + [(thing_of(line), line, "+") for line in new]
+    return [f"{mark} {line}" for _, line, mark in sorted(marked, key=lambda each: (each[0], each[2] == "+"))]
+
+
+def thing_of(line: str) -> str:
+    """What a line is about, as `column public.users.name`; marked or not."""
+    return line.removeprefix("- ").removeprefix("+ ").partition(": ")[0]
 
 
 def _line(kind: str, row: Sequence[object]) -> str:

@@ -16,6 +16,9 @@ OF_VALUES = "23"
 NOT_NULL = "23502"
 """A column that the running service does not know wants a value."""
 
+PREPARED = "0A000"
+"""What was prepared would answer in other types."""
+
 
 class Watchdog:
     """Compares with what worked before."""
@@ -48,7 +51,7 @@ class Watchdog:
             if self._says_nothing(query, call):
                 self._notes.append(f"{query.name}: {call.message}; nobody is known to ask that")
             else:
-                found[query.name] = Broken(query.name, call.message)
+                found[query.name] = Broken(query.name, _told(call))
         for text, (query, why) in refused(self._stage.eye, self._asked).items():
             if text not in self._refused:
                 self._refused.add(text)
@@ -65,6 +68,13 @@ class Watchdog:
         if query.origin is not Origin.DERIVED:
             return False
         return self._live or (call.state.startswith(OF_VALUES) and call.state != NOT_NULL)
+
+
+def _told(call: Call) -> str:
+    """The server's words, and for what a prepared statement meets, how long that lasts."""
+    if call.state == PREPARED and "cached plan" in call.message:
+        return f"{call.message}: a session that has prepared it fails until it connects anew"
+    return call.message
 
 
 def _failed(calls: Sequence[Call]) -> Iterator[Call]:

@@ -18,7 +18,6 @@ from orderops.rehearsal.query import Origin, Query, read_query
 
 HEAD = re.compile(r"\s*--\s*(?P<word>canary|values|rate)\s*:\s*(?P<said>.*)", re.IGNORECASE)
 COMMENT = re.compile(r"\s*--\s?(?P<said>.*)")
-PARAMETER = re.compile(r"\$\d")
 FASTEST = 200.0
 FORM = "the form is: -- canary: an order by its id"
 
@@ -56,7 +55,7 @@ def _query(file: File, statement: Statement, before: str) -> Query:
             f"{place}: {statement.begins}\na canary reads or writes rows", "SELECT, INSERT, UPDATE, DELETE or MERGE"
         )
     values = said.get("values", "").rstrip("; ")
-    if bool(values) != bool(PARAMETER.search(query.text)):
+    if bool(values) != bool(query.parameters):
         why = "says nothing of where its $1 comes from" if not values else "draws values and has no $1"
         raise UsageError(f"{place}: the canary {query.name!r} {why}", "-- values: SELECT id FROM orders LIMIT 500")
     drawn = read_query("", values, Origin.CANARY) if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 KINDS = ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt")
 WRITERS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
 NOT_OURS = ("pg_catalog", "information_schema", "orderops")
+PARAMETER = re.compile(r"\$(\d+)\b")
 MOST = 500
 """Queries of a live database that are taken into account, those that are called most."""
 
@@ -53,6 +55,11 @@ class Query:
     def kind(self) -> str:
         """What is stopped when it is stopped."""
         return "writes" if self.writes else "reads"
+
+    @property
+    def parameters(self) -> int:
+        """How many values it wants."""
+        return max((int(each) for each in PARAMETER.findall(self.text)), default=0)
 
     @property
     def tables(self) -> frozenset[str]:

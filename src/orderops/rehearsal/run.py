@@ -18,7 +18,7 @@ from orderops.migrations import work
 from orderops.migrations.checks import checked
 from orderops.migrations.files import Migration
 from orderops.migrations.losses import losses
-from orderops.migrations.schema import differences, digest_of, schema_lines
+from orderops.migrations.schema import differences, digest_of, schema_lines, thing_of
 from orderops.rehearsal.advice import safe_way
 from orderops.rehearsal.broken import Watchdog
 from orderops.rehearsal.canaries import read_canaries
@@ -125,7 +125,7 @@ class _Play:
     _schemas: list[Sequence[str]] = field(default_factory=list)
     """Before the first migration, and after each."""
     _left: set[str] = field(default_factory=set)
-    """What undos have left."""
+    """What undos have left otherwise than it was."""
 
     def __post_init__(self) -> None:
         self._watchdog = Watchdog(self.stage, self.asked, live=self.live)
@@ -230,8 +230,9 @@ class _Play:
 
     def _left_by_undo(self, before: Sequence[str]) -> tuple[str, ...]:
         """What it leaves, beside what those before it have left already."""
-        new = [each for each in differences(before, schema_lines(self.stage.eye)) if each not in self._left]
-        self._left.update(new)
+        found = differences(before, schema_lines(self.stage.eye))
+        new = [each for each in found if thing_of(each) not in self._left]
+        self._left.update(map(thing_of, new))
         return tuple(new)
 
     def _skip_undo(self, above: int, why: str) -> None:

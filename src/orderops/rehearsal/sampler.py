@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import LiteralString
 
 from orderops.database import Login, connected
+from orderops.errors import OrderopsError
 
 EVERY = 0.005
 LOOK: LiteralString = """
@@ -31,6 +32,8 @@ class Sampler:
         """When which relation was locked by the worker how; only since `forget`."""
         self.waits: list[list[float]] = [[] for _ in clients]
         """For each client, the times at which it waited for a lock."""
+        self.lost = ""
+        """Why nobody looks any more."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="looks at locks")
 
@@ -51,17 +54,18 @@ class Sampler:
 
     def waited(self, client: int, begin: float, end: float) -> bool:
         """Whether a client was seen to wait for a lock within a time."""
-        from bisect import bisect_left
-
         times = self.waits[client]
         place = bisect_left(times, begin)
         return place < len(times) and times[place] <= end
 
     def _run(self) -> None:
-        import psycopg
+        try:
+            self._look()
+        except OrderopsError as error:
+            self.lost = error.message
 
-        with suppress(psycopg.Error), ExitStack() as stack:
-            connection = stack.enter_context(connected(self._to, name="orderops rehearsal looks"))
+    def _look(self) -> None:
+        with connected(self._to, name="orderops rehearsal looks") as connection:
             cursor = connection.cursor()
             while not self._ended.wait(EVERY):
                 before = time.monotonic()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.database import Login, connected
+from orderops.errors import OrderopsError
 from orderops.migrations.carry import Carrier
 from orderops.migrations.files import File
 from orderops.migrations.ledger import Author
@@ -50,6 +51,8 @@ class Stage:
         """Raise where the copy or the traffic on it is gone."""
         self.eye.execute("select")
         self.traffic.check()
+        if self.sampler.lost:
+            raise OrderopsError(self.sampler.lost, "is the copy still there? Then rehearse again")
 
     @contextmanager
     def recorded(self, file: File, *, budget: timedelta = PATIENCE) -> Iterator[tuple[Carrier, Recorder]]:
