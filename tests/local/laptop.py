@@ -74,7 +74,7 @@ class Laptop:
 
     def create_database(self, **settings: Any) -> dict[str, Any]:
         """A database, available."""
-        name = self.name("db")
+        name = settings.get("DBInstanceIdentifier", self.name("db"))
         self.client("rds").create_db_instance(
             **{
                 "DBInstanceIdentifier": name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,15 @@ class Databases:
         for database in list(self._known.values()):
             database.wake.set()
 
-    def sweep(self, kept: Iterable[str]) -> None:
-        """Folders whose instance is no more: their deletion was cut."""
-        known = {*kept, FOLDER}
-        for folder in self.directory.iterdir() if self.directory.exists() else ():
-            if folder.name not in known:
+    def there(self) -> set[Path]:
+        """The folders of instances and of snapshots; to be asked before it is asked what is known, which may grow."""
+        found = set(self.directory.iterdir()) if self.directory.exists() else set()
+        return {each for each in found if each.name != FOLDER} | self.snapshots.there()
+
+    def sweep(self, there: set[Path], known: set[str]) -> None:
+        """Remove what nobody can ask for any more; a deletion may have been cut."""
+        for folder in there:
+            if folder.name not in known and folder.name not in self._known:
                 PostgresServer(folder / "server").kill()
                 shutil.rmtree(folder, ignore_errors=True)
 

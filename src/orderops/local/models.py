@@ -96,16 +96,18 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
         return {"Address": "127.0.0.1", "Port": self.endpoint_port} if self.endpoint_port else None
 
     @property
-    def window(self) -> tuple[datetime, datetime] | None:
-        """From which to which whole second a restore brings exactly what was there; none before the first backup."""
-        since = self.restorable_since
-        if since is None or not self.backup_retention_period:
-            return None
+    def latest(self) -> datetime:
+        """Up to when a restore brings what was there, to the transaction."""
         latest = datetime.now(UTC) - self.backup_lag
-        if self.status in AT_REST:
-            latest = min(latest, self.logged_until or since)
-        latest = latest.replace(microsecond=0)
-        return (since, latest) if self.logged_until and latest >= since else None
+        return min(latest, self.logged_until or latest) if self.status in AT_REST else latest
+
+    @property
+    def window(self) -> tuple[datetime, datetime] | None:
+        """From which to which whole second an instance can be restored; none before the first backup."""
+        since, latest = self.restorable_since, self.latest.replace(microsecond=0)
+        if since is None or not self.logged_until or not self.backup_retention_period:
+            return None
+        return (since, latest) if latest >= since else None
 
     @property
     def latest_restorable_time(self) -> Any:

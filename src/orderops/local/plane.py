@@ -55,14 +55,14 @@ class Plane:
             self._scheduler.services.update(records["services"])
         self._targets.configure(elb_calls.checks())
         self._tasks.resume()
-        self._databases.sweep(rds_calls.folders())
+        self._databases.sweep(self._databases.there(), rds_calls.folders())
 
     def tick(self) -> None:
         """One look at the account, and one step of everything towards it."""
-        there = self._databases.snapshots.there()
+        there = self._databases.there()
         with self._emulator.lock:
             instances = rds_calls.instances()
-            kept = rds_calls.snapshots_kept()
+            known = rds_calls.folders()
             listeners = elb_calls.routes()
             self._targets.configure(elb_calls.checks())
             moved = self._tasks.tick()
@@ -76,7 +76,7 @@ class Plane:
             self._touch()
         self._tell_trouble(self._balancers.follow(listeners))
         self._databases.tick(instances)
-        self._databases.snapshots.forget(there - kept)
+        self._databases.sweep(there, known)
 
     def wake(self) -> None:
         self._databases.wake()

@@ -31,19 +31,16 @@ def instances() -> list[tuple[Any, DBInstance]]:
 
 
 def folders() -> set[str]:
-    """The identities of the instances that are there, and of those that left their backups."""
-    retained = (
-        snapshot.dbi_resource_id
-        for snapshot in _all_snapshots()
-        if "retained_at" in snapshot.database.__dict__ and snapshot.database.restorable_since
-    )
-    return {*retained, *(instance.dbi_resource_id for _, instance in instances())}
-
-
-def snapshots_kept() -> set[str]:
-    """Where the data of snapshots is that somebody may still ask for."""
-    sources = {one.origin.folder for _, one in instances() if one.origin and not one.endpoint_port}
-    return {*sources, *(snapshot.kept_in for snapshot in _all_snapshots() if snapshots.is_kept(snapshot))}
+    """Where data is that somebody may still ask for: of instances, of backups that they left, and of snapshots."""
+    every = [one for _, one in instances()]
+    found = {one.dbi_resource_id for one in every}
+    found |= {one.origin.folder for one in every if one.origin and not one.endpoint_port}
+    for snapshot in _all_snapshots():
+        if snapshots.is_kept(snapshot):
+            found.add(snapshot.kept_in)
+        elif snapshot.database.restorable_since and "retained_at" in snapshot.database.__dict__:
+            found.add(snapshot.dbi_resource_id)
+    return found
 
 
 def _all_snapshots() -> list[Any]:

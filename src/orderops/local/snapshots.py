@@ -55,13 +55,8 @@ class Snapshots:
     def password(self, name: str) -> str:
         return (self.folder / name / "password").read_text()
 
-    def there(self) -> set[str]:
-        """Every folder; to be asked before it is asked which are known, for one may be made in between."""
-        return {each.name for each in self.folder.iterdir()} if self.folder.exists() else set()
-
-    def forget(self, names: set[str]) -> None:
-        for name in names:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+    def there(self) -> set[Path]:
+        return set(self.folder.iterdir()) if self.folder.exists() else set()
 
 
 def keep(snapshot: Any) -> None:

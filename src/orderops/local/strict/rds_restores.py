@@ -113,11 +113,11 @@ class Restores:
             raise Refusal("PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for DB instance {name}.")
         if not window:
             raise Refusal("InvalidRestoreFault", f"There is no backup of {name} yet.")
-        moment = window[1]
-        if given(call, "RestoreTime"):
-            moment = _time(call.form["RestoreTime"])
-            _refuse_time(moment, *window)
-        return source, Origin(source.dbi_resource_id, name, moment.replace(microsecond=0))
+        if not given(call, "RestoreTime"):
+            return source, Origin(source.dbi_resource_id, name, source.latest if is_real(source) else window[1])
+        moment = _time(call.form["RestoreTime"]).replace(microsecond=0)
+        _refuse_time(moment, *window)
+        return source, Origin(source.dbi_resource_id, name, moment)
 
     def _from_snapshot(self, call: Call) -> tuple[Any, Origin]:
         """The instance as it was when the snapshot was taken."""
