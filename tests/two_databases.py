@@ -44,13 +44,13 @@ class Database:
 
     def execute(self, *statements: str) -> None:
         """SQL; each text is one transaction."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What it answers."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
             return list(connection.execute(query.encode()).fetchall())
 
 

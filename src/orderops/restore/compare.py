@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from orderops.database import Login
@@ -20,7 +21,7 @@ from orderops.restore.compare_result import Compared, Comparison, Seen, Single
 from orderops.restore.compare_rows import Recipe, differences, recipe
 from orderops.restore.compare_schema import unlike
 from orderops.restore.compare_sequences import sequences
-from orderops.restore.compare_sides import Side, Sides, Unreadable, opened
+from orderops.restore.compare_sides import LOCK_PATIENCE, Side, Sides, Unreadable, opened
 from orderops.restore.tables import Pairing, Table, partitions, rewritten, side_by_side
 
 Watch = Callable[[str, str], None]
@@ -45,6 +46,7 @@ def compare(
     tables: Collection[str] = (),
     samples: int = 0,
     export: Path | None = None,
+    patience: timedelta = LOCK_PATIENCE,
     watch: Watch = lambda *_: None,
 ) -> Comparison:
     """What is not the same in two databases: of rows exact numbers, samples and files of them where wished.
@@ -53,7 +55,7 @@ def compare(
     databases cannot be reached, or is lost. One table that cannot be read is told of, and the rest compared.
     """
     wish = Wish(samples, new_folder(export) if export else None)
-    with opened(live, restored) as sides:
+    with opened(live, restored, patience) as sides:
         notes: list[str] = []
         found = side_by_side(sides, tables)
         made = recipe(sides)

@@ -154,7 +154,7 @@ def _objects(side: Side, notes: list[str]) -> Objects:
                 for table, name, definition in side.rows(query):
                     found[kind, name] = table, definition or ""
         except Unreadable as error:
-            notes.append(f"{kind}s cannot be compared: {error.message}")
+            notes.append(f"no {kind} is compared: {error.message}")
     return found
 
 

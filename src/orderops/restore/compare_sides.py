@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orderops.database import GONE, Login, connected
@@ -35,7 +35,6 @@ ALIKE = {
     "bytea_output": "hex",
     "search_path": "pg_catalog",
     "row_security": "off",  # rows that a policy hides would count as lost: an error is better
-    "lock_timeout": "5s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",  # one side waits while the other works
     "work_mem": "64MB",
@@ -43,6 +42,7 @@ ALIKE = {
     "jit": "off",
 }
 PATIENT_SINCE_17 = {"transaction_timeout": "0"}
+LOCK_PATIENCE = timedelta(seconds=5)
 PRIVILEGE = "42501"
 LOCKED = "55P03"
 
@@ -63,6 +63,8 @@ class Side:
     version: int
     """As the server numbers it: 180003."""
     encoding: str
+    patience: timedelta
+    """How long somebody else's lock is waited for."""
 
     def rows(self, query: Composed | str) -> list[tuple[Any, ...]]:
         """What a query answers; raises Unreadable where it cannot."""
@@ -87,7 +89,10 @@ class Side:
     @contextmanager
     def beside(self) -> Iterator[Side]:
         """One more session that sees the same moment."""
-        with connected(self.login, name=NAME) as connection, _settled(self.name, self.login, connection, self) as side:
+        with (
+            connected(self.login, name=NAME) as connection,
+            _settled(self.name, self.login, connection, self.patience, self) as side,
+        ):
             yield side
 
     @contextmanager
@@ -113,7 +118,7 @@ class Side:
                 "nothing was changed; the same command begins again once it is there",
             )
         if state == LOCKED:
-            said = "somebody holds a lock on it for more than 5 s"
+            said = f"somebody holds a lock for more than {self.patience.total_seconds():g} s"
         return Unreadable(f"{self.name}: {said}", f"the role is {self.login.username}" if state == PRIVILEGE else "")
 
 
@@ -154,18 +159,20 @@ class Sides:
 
 
 @contextmanager
-def opened(live: Login, restored: Login) -> Iterator[Sides]:
+def opened(live: Login, restored: Login, patience: timedelta = LOCK_PATIENCE) -> Iterator[Sides]:
     """Both databases, to be read and never written."""
     with ExitStack() as stack:
         sides = []
         for name, login in (("live", live), ("restored", restored)):
             connection = stack.enter_context(connected(login, name=NAME))
-            sides.append(stack.enter_context(_settled(name, login, connection)))
+            sides.append(stack.enter_context(_settled(name, login, connection, patience)))
         yield Sides(*sides)
 
 
 @contextmanager
-def _settled(name: str, login: Login, connection: Connection, same: Side | None = None) -> Iterator[Side]:
+def _settled(
+    name: str, login: Login, connection: Connection, patience: timedelta, same: Side | None = None
+) -> Iterator[Side]:
     import psycopg
     from psycopg import sql
 
@@ -173,6 +180,7 @@ def _settled(name: str, login: Login, connection: Connection, same: Side | None 
     connection.read_only = True
     version = connection.info.server_version
     alike = ALIKE | (PATIENT_SINCE_17 if version >= 170000 else {})
+    alike["lock_timeout"] = f"{patience // timedelta(milliseconds=1)}ms"
     settled = [sql.SQL("set_config({}, {}, false)").format(key, value) for key, value in alike.items()]
     connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(settled)))
     with connection.transaction(force_rollback=True):
@@ -184,4 +192,4 @@ def _settled(name: str, login: Login, connection: Connection, same: Side | None 
         ).fetchone()
         assert told, "a database knows itself"
         snapshot, taken, encoding = told
-        yield Side(name, login, connection, snapshot, taken, version, encoding)
+        yield Side(name, login, connection, snapshot, taken, version, encoding, patience)
