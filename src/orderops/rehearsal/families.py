@@ -98,9 +98,8 @@ def _of_canaries(
             notes.append(f"the canary {query.name!r} was left out: there are no values for it")
             continue
         if len(rows[0]) != query.parameters:
-            notes.append(
-                f"the canary {query.name!r} was left out: it wants {query.parameters} values, and {len(rows[0])} are drawn"
-            )
+            why = f"it wants {query.parameters} values, and {len(rows[0])} are drawn"
+            notes.append(f"the canary {query.name!r} was left out: {why}")
             continue
         found = [table for name in query.tables if (table := _called(connection, name))]
         shown = [table for name in query.writes or query.reads if (table := _called(connection, name))]

@@ -1,0 +1,195 @@
+"""Which queries go on during a rehearsal: the service's own as canaries.sql says, others for what nobody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orderops.database import login_by
+from orderops.errors import UsageError
+from orderops.local.postgres import PostgresServer
+from orderops.migrations.files import File, new_pair, read_migrations, sql_folder
+from orderops.migrations.lint.run import lint
+from orderops.rehearsal.canaries import read_canaries
+from orderops.rehearsal.families import Family, Traffic, traffic_for
+from orderops.rehearsal.query import Origin, Query, queries_of, read_query
+from orderops.rehearsal.traffic import TrafficProcess
+
+pytest_plugins = ["postgres_fixtures"]
+WRONG = {
+    "without a name": ("select 1 from t;", "a canary without a name"),
+    "without values": ("-- canary: a\nselect 1 from t where id = $1;", "says nothing of where its $1 comes from"),
+    "with needless values": ("-- canary: a\n-- values: select 1\nselect 1 from t;", "draws values and has no $1"),
+    "that is none": ("-- canary: a\ncreate table t ();", "a canary reads or writes rows"),
+    "twice": ("-- canary: a\nselect 1 from t;\n-- canary: a\nselect 2 from t;", "2 canaries are called 'a'"),
+    "with a wrong rate": ("-- canary: a\n-- rate: often\nselect 1 from t;", "a rate of 'often'"),
+    "with values that write": (
+        "-- canary: a\n-- values: delete from t returning id\nselect 1 from t where id = $1;",
+        "drawn by one SELECT",
+    ),
+    "that does not parse": ("-- canary: a\nselect from where;", "syntax error"),
+}
+
+
+@pytest.fixture(scope="module")
+def dsn(postgres: PostgresServer) -> str:
+    dsn = postgres.create_database("test_queries")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for migration in read_migrations(sql_folder()):
+            connection.execute(migration.forwards.text.encode())
+        connection.execute("create table nothing (id int); create table empty (id int primary key)")
+        connection.execute(
+            "create table twin (a int, b text, c text, primary key (a, b)); insert into twin values (1, 'x')"
+        )
+        connection.execute(
+            "insert into orders (id, user_id, currency, total_cents, placed_at)"
+            " select gen_random_uuid(), 1, 'EUR', 1, now() from generate_series(1, 3)"
+        )
+        connection.execute("create extension pg_stat_statements")
+    return dsn
+
+
+@pytest.fixture
+def connection(dsn: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+def traffic(connection: psycopg.Connection, text: str, *live: Query, canaries: bool = False) -> Traffic:
+    file = File(Path("V009__it.sql"), text)
+    return traffic_for(connection, [file], read_canaries(sql_folder()) if canaries else [], live)
+
+
+def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_it(
+    dsn: str, connection: psycopg.Connection
+) -> None:
+    told = traffic(connection, "select 1;", canaries=True)
+
+    assert [each.name for each in told.families] == [
+        "the newest users",
+        "an order by its id",
+        "the items of an order",
+        "an order comes in",
+    ]
+    assert told.notes == []
+    with TrafficProcess(login_by(dsn), told.families) as process:
+        process.catch_up()
+        process.catch_up()
+    assert [each.message for each in process.calls if each.state] == []
+
+
+def test_canaries_are_no_migration_and_no_concern_of_lint(tmp_path: Path) -> None:
+    new_pair(tmp_path, "one")
+    (tmp_path / "canaries.sql").write_text("-- canary: a\nselect 1 from t;")
+
+    assert [each.version for each in read_migrations(tmp_path)] == [1]
+    assert "canaries.sql" not in (each.file.name for each in lint(read_migrations(tmp_path)))
+    assert new_pair(tmp_path, "two")[0].name == "V002__two.sql"
+
+
+@pytest.mark.parametrize(("text", "why"), WRONG.values(), ids=WRONG.keys())
+def test_a_canary_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "canaries.sql").write_text(text)
+
+    with pytest.raises(UsageError) as refusal:
+        read_canaries(tmp_path)
+    assert why in refusal.value.message
+    assert "canaries.sql" in refusal.value.message or "drawn by" in why
+
+
+def test_a_folder_without_canaries_has_none(tmp_path: Path) -> None:
+    assert read_canaries(tmp_path) == []
+
+
+def test_what_nobody_asks_is_made_for_each_table_that_is_touched(connection: psycopg.Connection) -> None:
+    told = traffic(connection, "alter table users add x int; create index on twin (c); drop index orders_of_user;")
+
+    names = {each.name for each in told.families}
+    assert names == {
+        f"{verb} {table}" for verb in ("reads", "writes", "inserts") for table in ("users", "twin", "orders")
+    }
+    _each_works(connection, told.families)
+
+
+def test_a_canary_sees_to_what_it_does_itself(connection: psycopg.Connection) -> None:
+    told = traffic(connection, "alter table orders add x int;", canaries=True)
+
+    derived = [each.name for each in told.families if each.query.origin is Origin.DERIVED]
+    assert derived == ["writes orders"], "none of the canaries changes an order that is there"
+
+
+@pytest.mark.parametrize(("table", "why"), [("nothing", "has no key"), ("empty", "is empty")])
+def test_a_table_without_rows_to_find_is_told(connection: psycopg.Connection, table: str, why: str) -> None:
+    told = traffic(connection, f"alter table {table} add x int;")
+
+    assert told.families == []
+    assert told.notes[0].startswith(f"{table} {why}")
+
+
+def test_the_update_leaves_alone_what_a_migration_names(connection: psycopg.Connection) -> None:
+    told = traffic(connection, "alter table users drop column name;")
+
+    update = next(each for each in told.families if each.name == "writes users")
+    assert '"name" = "name"' not in update.query.text
+
+
+def test_a_canary_that_cannot_run_is_left_out_and_told(connection: psycopg.Connection, tmp_path: Path) -> None:
+    (tmp_path / "canaries.sql").write_text(
+        "-- canary: a\n-- values: select id from gone\nselect 1 from users where id = $1;\n"
+        "-- canary: b\n-- values: select id from users\nselect 1 from users where id = $1 and name = $2;\n"
+    )
+    told = traffic_for(connection, [], read_canaries(tmp_path), [])
+
+    assert told.families == []
+    assert told.notes == [
+        """the canary 'a' was left out: relation "gone" does not exist""",
+        "the canary 'b' was left out: it wants 2 values, and 1 are drawn",
+    ]
+
+
+def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute("select pg_stat_statements_reset()")
+    for number in range(5):
+        connection.execute("SELECT id, status FROM orders WHERE total_cents = %s", [number])
+        connection.execute(f"select name from users where id = {number}".encode())
+    connection.execute("select count(*) from pg_class")
+    connection.execute("create table made (id int)")
+
+    found = {next(iter(each.tables)): each for each in queries_of(login_by(dsn)) if len(each.tables) == 1}
+    assert {"orders", "users"} <= found.keys()
+    assert not found.keys() & {"pg_class", "made"}
+    assert found["orders"].rate
+    other = read_query("", "select id, status from orders where total_cents = 77", Origin.CANARY)
+    assert other
+    assert found["orders"].fingerprint == other.fingerprint
+
+
+def test_a_database_without_statistics_says_nothing(database: str) -> None:
+    assert queries_of(login_by(database)) == []
+
+
+def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Connection) -> None:
+    live = read_query("", "select total_cents from orders where id = $1", Origin.LIVE)
+    assert live
+    often = [Query("", live.text, Origin.LIVE, rate=rate, reads=live.reads) for rate in (80.0, 8000.0, 0.01)]
+
+    rates = [
+        next(
+            each.rate
+            for each in traffic(connection, "alter table orders add x int;", one).families
+            if each.query.kind == "reads"
+        )
+        for one in often
+    ]
+    assert rates == [80.0, 100.0, 50.0]
+
+
+def _each_works(connection: psycopg.Connection, families: list[Family] | object) -> None:
+    assert isinstance(families, list)
+    for family in families:
+        with connection.transaction(force_rollback=True):
+            done = psycopg.RawCursor(connection).execute(family.query.text.encode(), family.rows[0])
+            assert done.rowcount in (0, 1), family.name

@@ -1,0 +1,69 @@
+"""The sentence that a rehearsal ends in, made of what each family of queries waited."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderops.rehearsal.families import Family
+from orderops.rehearsal.query import Origin, Query
+from orderops.rehearsal.report import Broken, Kind, Stall, Verdict
+from orderops.rehearsal.verdict import Judge, span, worse
+
+
+def family(name: str) -> Family:
+    verb, _, table = name.partition(" ")
+    writes = frozenset() if verb == "reads" else frozenset({table})
+    return Family(Query(name, "", Origin.DERIVED, writes=writes), 50.0, [], {1}, (table,))
+
+
+FAMILIES = [family(f"{verb} {table}") for table in ("orders", "users") for verb in ("reads", "writes")]
+JUDGE = Judge(FAMILIES, {"reads users": 0.1})
+CASES = {
+    "nothing": ({}, "SAFE: nobody waits more than 50 ms"),
+    "briefly": ({"reads orders": 0.049}, "SAFE: nobody waits more than 50 ms"),
+    "not longer than it does anyway": ({"reads users": 0.142}, "SAFE: nobody waits more than 150 ms"),
+    "writes": ({"writes orders": 1.12}, "BLOCKS writes to orders for 1.1 s"),
+    "reads": ({"reads orders": 0.2}, "BLOCKS reads of orders for 200 ms"),
+    "writes of two": ({"writes orders": 1.0, "writes users": 0.9}, "BLOCKS writes to orders, users for 1.0 s"),
+    "reads for less long": ({"writes orders": 4.0, "reads orders": 0.2}, "BLOCKS writes to orders for 4.0 s"),
+    "one table": ({"writes orders": 2, "reads orders": 1.9}, "STOPS reads and writes of orders for 2.0 s"),
+    "one table and more": (
+        {"writes orders": 2, "reads orders": 1.9, "writes users": 2},
+        "STOPS reads and writes of orders, and writes to users for 2.0 s",
+    ),
+    "all": (
+        dict.fromkeys(("writes orders", "reads orders", "writes users", "reads users"), 9.52),
+        "STOPS everything for 9.5 s",
+    ),
+}
+
+
+@pytest.mark.parametrize(("waited", "sentence"), CASES.values(), ids=CASES.keys())
+def test_the_sentence_names_what_waits_for_how_long(waited: dict[str, float], sentence: str) -> None:
+    assert JUDGE.of([Stall(name, seconds) for name, seconds in waited.items()]).sentence == sentence
+
+
+def test_a_wait_for_no_lock_counts_only_when_it_is_long() -> None:
+    assert JUDGE.of([Stall("writes orders", 0.2, for_lock=False)]).kind is Kind.SAFE
+    assert JUDGE.of([Stall("writes orders", 0.4, for_lock=False)]).kind is Kind.BLOCKS
+
+
+def test_what_breaks_comes_first_and_says_what_waits_as_well() -> None:
+    verdict = JUDGE.of([Stall("writes orders", 1.1)], [Broken("an order", "gone")])
+
+    assert verdict.kind is Kind.BREAKS
+    assert verdict.sentence == "BREAKS 'an order' (gone); and BLOCKS writes to orders for 1.1 s"
+
+
+def test_behind_a_transaction_only_what_is_clearly_worse_is_worth_another_word() -> None:
+    blocks, longer, much = (Verdict(Kind.BLOCKS, name, seconds) for name, seconds in (("", 1.0), ("", 1.2), ("", 3.0)))
+    stops = Verdict(Kind.STOPS, "", 0.1)
+
+    assert worse(blocks, longer) is blocks
+    assert worse(blocks, much) is much
+    assert worse(blocks, stops) is stops
+    assert worse(stops, much) is stops
+
+
+def test_a_time_is_told_as_exactly_as_it_is_known() -> None:
+    assert [span(each) for each in (0.0, 0.064, 1.13, 95.0, 400.0)] == ["10 ms", "60 ms", "1.1 s", "95.0 s", "7 min"]
