@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from orderops.local.postgres import PostgresServer
 from orderops.migrations.files import read_migrations
 from orderops.migrations.schema import schema_digest
 from orderops.rehearsal.markdown import markdown
+from orderops.rehearsal.query import Origin, Query
 from orderops.rehearsal.report import Kind, MigrationReport, Report
 from orderops.rehearsal.run import rehearse
 
@@ -49,6 +53,16 @@ MIGRATIONS = {
     "005__paid": ("create table paid (id int);\ninsert into paid values (1);", "drop table paid;"),
     "006__gone": ("alter table orders drop column status;", "alter table orders add status text not null default 'x';"),
 }
+
+PROCESS = """
+import sys
+from pathlib import Path
+from orderops.database import login_by
+from orderops.migrations.files import read_migrations
+from orderops.rehearsal.run import rehearse
+rehearse(login_by(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
+"""
+LIVE = Query("asked live", "select note, status from orders where n = $1", Origin.LIVE, rate=1.0, fingerprint="live")
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
         report = rehearse(
             login_by(dsn),
             read_migrations(folder),
+            queries=[LIVE],
             holder=timedelta(seconds=1),
             seconds_before=0.5,
             watch=lambda _, told: watched.append(told),
@@ -140,10 +155,17 @@ def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(reh
     report = rehearsed.of(6)
 
     assert report.verdict.kind is Kind.BREAKS
-    assert "the status of an order" in [each.query for each in report.broken]
-    assert 'column "status" does not exist' in [each.error for each in report.broken]
+    assert {each.query: each.error for each in report.broken} == {
+        "the status of an order": 'column "status" does not exist',
+        "asked live": 'column "status" does not exist',
+    }
     assert "a release that neither reads nor writes it" in report.advice
     assert rehearsed.report.verdict.kind is Kind.BREAKS, "the worst of all"
+
+
+def test_what_nobody_is_known_to_ask_breaks_nobody(rehearsed: Rehearsed) -> None:
+    told = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; nobody is known'
+    assert [each for each in rehearsed.report.notes if each.startswith(told)]
 
 
 def test_each_undo_is_proven_or_says_what_it_leaves(rehearsed: Rehearsed) -> None:
@@ -265,3 +287,24 @@ def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_p
 
         with pytest.raises(OrderopsError, match=r"lost|ended"):
             rehearse(login_by(database), read_migrations(folder), seconds_before=0.1, watch=watch)
+
+
+def test_a_rehearsal_that_is_killed_leaves_no_session_behind(database: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, {"001__a": ("lock table orders;\nselect pg_sleep(60);", "select 1;")})
+    with small(database) as connection:
+        victim = subprocess.Popen([sys.executable, "-c", PROCESS, database, str(folder)])
+        sessions = (
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        _until(connection, f"select ({sessions} and query like 'select pg_sleep%' and state = 'active') = 1")
+        victim.kill()
+        victim.wait()
+
+        _until(connection, f"select ({sessions}) = 0")
+
+
+def _until(connection: psycopg.Connection, question: str, within: float = 30) -> None:
+    deadline = time.monotonic() + within
+    while (connection.execute(question.encode()).fetchone() or (False,))[0] is not True:
+        assert time.monotonic() < deadline, f"not within {within} s: {question}"
+        time.sleep(0.05)

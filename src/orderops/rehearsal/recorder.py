@@ -135,6 +135,7 @@ class Recorder(Observer):
         self.spans: list[Span] = []
         self._open: Span | None = None
         self._running: Run | None = None
+        self._in_pieces: Run | None = None
         self._begun = 0.0
         self._taken: list[tuple[Run, int, str, float]] = []
         """Locks of the open transaction: whose, on what, how, since when."""
@@ -166,6 +167,7 @@ class Recorder(Observer):
         if alone:
             self._settle(now)
         if file.head.batch:
+            self._in_pieces = run
             return  # a gauge for each piece would be a load of its own
         after = gauge(connection, self._relations.touched)
         self.measure(run, after)
@@ -191,8 +193,8 @@ class Recorder(Observer):
 
     def close(self, after: Gauge) -> None:
         """The file is done: what ran in pieces is measured as a whole."""
-        if self.runs and not any(run.wal for run in self.runs.values()):
-            self.measure(next(reversed(self.runs.values())), after)
+        if self._in_pieces:
+            self.measure(self._in_pieces, after)
 
     def _settle(self, now: float) -> None:
         if self._open is None:
@@ -206,23 +208,17 @@ class Recorder(Observer):
             self._hold_as_seen(held, now)
         self._open, self._running, self._taken = None, None, []
 
-    def _hold_as_seen(self, held: Sequence[tuple[float, int, str]], now: float) -> None:
+    def _hold_as_seen(self, held: Mapping[tuple[int, str], tuple[float, float]], now: float) -> None:
         """In no transaction, or in one that was given up, only what was seen is known."""
         assert self._open, "called while it is"
-        first: dict[tuple[int, str], float] = {}
-        last: dict[tuple[int, str], float] = {}
-        for at, relation, mode in held:
-            first.setdefault((relation, mode), at)
-            last[relation, mode] = at
-        for (relation, mode), since in first.items():
-            run = self.runs[self._open.statements[-1][1]]
-            self._hold(run, relation, mode, min(now, last[relation, mode] + EVERY) - max(since, self._open.begin))
+        run = self.runs[self._open.statements[-1][1]]
+        for (relation, mode), (first, last) in held.items():
+            self._hold(run, relation, mode, min(now, last + EVERY) - max(first, self._open.begin))
 
     def _seen(self, relation: int, mode: str, now: float) -> float:
         """Since when the statement that has just ended holds a lock."""
-        seen = [at for at, number, how in self._sampler.held if (number, how) == (relation, mode) and at >= self._begun]
-        if seen:
-            return min(seen)
+        if seen := self._sampler.held.get((relation, mode)):
+            return max(self._begun, seen[0])
         return self._begun if now - self._begun <= 3 * EVERY else now
 
     def _hold(self, run: Run, relation: int, mode: str, seconds: float) -> None:

@@ -85,7 +85,7 @@ def rehearse(
             play = _Play(stage, migrations, say, asked=asked, live=bool(queries), notes=list(told.notes))
             calm = stage.calm(seconds_before)
             play.judge = Judge(told.families, calm)
-            play.check_calm()
+            play.look_at_calm()
             play.apply(pending, before)
             play.undo()
             dump = no_dump or _compared(dumped, copy)
@@ -130,8 +130,10 @@ class _Play:
     def __post_init__(self) -> None:
         self._watchdog = Watchdog(self.stage, self.asked, live=self.live)
 
-    def check_calm(self) -> None:
+    def look_at_calm(self) -> None:
         """What fails while nothing was done says nothing of a migration."""
+        if not self.stage.told.families:
+            self.notes.append("no query went on beside it, so nobody could be seen to wait")
         for name, why in self._watchdog.already_failing():
             self.notes.append(f"{name!r} fails before anything is done: {why}")
 

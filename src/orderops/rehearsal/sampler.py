@@ -28,8 +28,8 @@ class Sampler:
         self._asked = {"worker": worker, "clients": list(clients)}
         self._numbers: Mapping[int, int] = {pid: number for number, pid in enumerate(clients)}
         self._worker = worker
-        self.held: list[tuple[float, int, str]] = []
-        """When which relation was locked by the worker how; only since `forget`."""
+        self.held: dict[tuple[int, str], tuple[float, float]] = {}
+        """Relation and mode of each lock of the worker: when it was first and last seen, since `forget`."""
         self.waits: list[list[float]] = [[] for _ in clients]
         """For each client, the times at which it waited for a lock."""
         self.lost = ""
@@ -47,9 +47,9 @@ class Sampler:
         self._ended.set()
         self._thread.join()
 
-    def forget(self) -> list[tuple[float, int, str]]:
+    def forget(self) -> dict[tuple[int, str], tuple[float, float]]:
         """What the worker held so far, to be asked once."""
-        held, self.held = self.held, []
+        held, self.held = self.held, {}
         return held
 
     def waited(self, client: int, begin: float, end: float) -> bool:
@@ -75,4 +75,5 @@ class Sampler:
                     if pid != self._worker:
                         self.waits[self._numbers[pid]].append(now)
                     elif granted and kind == "relation":
-                        self.held.append((now, relation, mode))
+                        held = self.held
+                        held[relation, mode] = held.get((relation, mode), (now, now))[0], now
