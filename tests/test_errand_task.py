@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderops import errand_follow
 from orderops.aws import Aws
+from orderops.cli import migrate
+from orderops.cli.options import LONGEST_WAIT
+from orderops.cli.sending import words_of
 from orderops.errand_document import DATABASE, Door, Errand, errand_of
 from orderops.errand_follow import Ended, follow, interrupted
 from orderops.errand_lines import Mark, Said, pieces
@@ -285,3 +290,26 @@ def test_an_errand_of_another_form_is_refused_with_both_versions() -> None:
 
 def test_an_errand_is_said_as_the_operator_said_it() -> None:
     assert ERRAND.command == "migrate apply"
+
+
+def test_words_that_are_settled_outside_are_not_sent() -> None:
+    outside = {"env": "dev", "environments": Path("e"), "sql": Path("s"), "dsn": None, "yes": True, "confirm": ["dev"]}
+    given = {
+        **outside,
+        "to": 3,
+        "accept_data_loss": ['a "b"; $c', "orders"],
+        "budget": timedelta(minutes=2),
+        "terminate_blockers": True,
+        "dry_run": False,
+        "wait": LONGEST_WAIT,
+    }
+
+    words = words_of(migrate.undo, given)
+
+    accepted = ["--accept-data-loss", 'a "b"; $c', "--accept-data-loss", "orders"]
+    assert words == ["--to", "3", *accepted, "--budget", "120s", "--terminate-blockers"]
+
+
+@pytest.mark.parametrize("verb", ["info", "apply", "undo", "baseline", "repair", "history"])
+def test_every_command_that_opens_a_database_can_be_sent(verb: str) -> None:
+    assert hasattr(getattr(migrate, verb), "__wrapped__")
