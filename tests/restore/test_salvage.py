@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import pytest
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.compare import compare
 from orderops.restore.compare_merge import Kind
-from orderops.restore.salvage import salvage
+from orderops.restore.salvage import salvage, wanted_kinds, write_script
 
 from two_databases import Two
 
@@ -160,9 +161,35 @@ def test_a_table_that_only_one_has_is_refused_with_the_way(two: Two) -> None:
     assert refused.value.hint == "the whole of it: pg_dump --table public.t"
 
 
-def test_both_ways_at_once_are_refused(two: Two) -> None:
-    with pytest.raises(UsageError, match="either from live or from the restored one"):
-        script(two, ["t"], {Kind.ONLY_LIVE, Kind.ONLY_RESTORED})
+def test_a_table_that_only_one_has_is_left_out_where_none_is_named(two: Two) -> None:
+    two.both(*SHOP)
+    two.live.execute("create table t (id int primary key)", *SINCE)
+    said: list[str] = []
+
+    two.psql(two.restored, script(two, [], {Kind.ONLY_LIVE}, said))
+
+    assert "public.t is only in live: there is no table that its rows could go to" in said
+    assert all(each.same for each in compare(two.live.login, two.restored.login).tables)
+
+
+@pytest.mark.parametrize("asked", [(False, False), (True, True)])
+def test_no_rows_or_both_ways_at_once_are_refused(asked: tuple[bool, bool]) -> None:
+    with pytest.raises(UsageError, match=r"say which rows|either from live or from the restored one"):
+        wanted_kinds(only_live=asked[0], only_restored=asked[1], changed=False)
+
+
+def test_a_script_that_breaks_off_leaves_no_file_and_one_that_is_there_stays(two: Two, tmp_path: Path) -> None:
+    def breaking() -> Iterator[str]:
+        yield "begin;"
+        raise OrderopsError("gone")
+
+    with pytest.raises(OrderopsError, match="gone"):
+        write_script(breaking(), tmp_path / "a.sql")
+    assert list(tmp_path.iterdir()) == []
+    write_script(iter(["begin;"]), tmp_path / "b.sql")
+    assert (tmp_path / "b.sql").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UsageError, match="is there, and is not overwritten"):
+        write_script(iter(["mine"]), tmp_path / "b.sql")
 
 
 def script(two: Two, tables: Collection[str], kinds: Collection[Kind], said: list[str] | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,12 +22,32 @@ from orderops.restore.tables import Pairing, Table
 def new_folder(directory: Path) -> Path:
     """A folder with nothing in it, made where there is none; raises UsageError for one that holds something."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(directory.iterdir()):
             raise UsageError(f"{directory} is not empty, and nothing in it is overwritten", "name a new folder")
     except OSError as error:
         raise UsageError(f"{directory} cannot be written to: {error.strerror}", "name another folder") from None
     return directory
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A file that was not there, for nobody else to read: rows are somebody's; raises UsageError where there is one."""
+    try:
+        return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+    except FileExistsError:
+        raise UsageError(f"{path} is there, and is not overwritten", "name a new file") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "name another place") from None
+
+
+def write(file: BinaryIO, text: bytes) -> None:
+    """Write all of it; raises OrderopsError where there is no room."""
+    try:
+        file.write(text)
+    except OSError as error:
+        raise OrderopsError(
+            f"{file.name} cannot be written: {error.strerror}", "make room, or name another place"
+        ) from None
 
 
 @dataclass
@@ -79,27 +100,15 @@ class Export:
         file = self._file(self.found.pairing, name)
         with side.looking(), side.connection.cursor() as cursor, cursor.copy(copying) as lines:
             for line in lines:
-                _written(file, bytes(line))
+                write(file, bytes(line))
 
     def _file(self, pairing: Pairing, name: str) -> BinaryIO:
         """A file with a line of names; begun with its first row."""
         if name not in self._open:
             path = self.directory / f"{quote(pairing.told, safe=' ')}.{name}.csv"
-            try:
-                file = self._files.enter_context(path.open("xb"))
-            except OSError as error:
-                raise OrderopsError(f"{path} cannot be written: {error.strerror}", "name another folder") from None
+            file = self._files.enter_context(new_file(path))
             head = io.StringIO()
             csv.writer(head, lineterminator="\n").writerow(pairing.writable)
-            _written(file, head.getvalue().encode())
+            write(file, head.getvalue().encode())
             self._open[name] = file
         return self._open[name]
-
-
-def _written(file: BinaryIO, text: bytes) -> None:
-    try:
-        file.write(text)
-    except OSError as error:
-        raise OrderopsError(
-            f"{file.name} cannot be written: {error.strerror}", "make room, or name another folder"
-        ) from None

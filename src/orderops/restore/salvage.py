@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC
+from pathlib import Path
 
 from orderops.database import Login
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore import salvage_sql as script
 from orderops.restore.compare import CHANGED_MEANWHILE, Watch
+from orderops.restore.compare_export import new_file, write
 from orderops.restore.compare_fetch import Found, Row
 from orderops.restore.compare_merge import Counts, Difference, Kind
 from orderops.restore.compare_rows import Recipe, differences, recipe
@@ -61,12 +63,11 @@ def salvage(
 ) -> Iterator[str]:
     """The script, piece by piece: rows that only live has, for the restored one; or with ONLY_RESTORED the other way.
 
+    Of these tables, or of all where none is named.
     CHANGED gives the values of rows that both have as well. `say` is told how many rows there are, and of rows without
     which some cannot come back. A script that breaks off has no commit.
-    Raises UsageError for a table that neither has, OrderopsError for one that only one of them has.
+    Raises UsageError for a table that neither has, OrderopsError for one that only one of them has, where it is named.
     """
-    if {Kind.ONLY_LIVE, Kind.ONLY_RESTORED} <= set(kinds):
-        raise UsageError("rows come back either from live or from the restored one", "ask for one of them at a time")
     with opened(live, restored) as sides, sides.beside() as beside:
         course = Course(sides, beside, kinds, recipe(sides), watch, say)
         parts, circle = in_order(_parts(course, tables))
@@ -81,14 +82,37 @@ def salvage(
             say(f"it fails as it is: rows that it refers to are missing; the same command with {more}")
 
 
+def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[Kind]:
+    """What is asked for, as kinds of rows; raises UsageError where it is nothing, or both ways at once."""
+    asked = {Kind.ONLY_LIVE: only_live, Kind.ONLY_RESTORED: only_restored, Kind.CHANGED: changed}
+    kinds = {kind for kind, wanted in asked.items() if wanted}
+    if not kinds:
+        raise UsageError("say which rows", "--only-live for the restored instance, --only-restored for live")
+    if {Kind.ONLY_LIVE, Kind.ONLY_RESTORED} <= kinds:
+        raise UsageError("rows come back either from live or from the restored one", "ask for one of them at a time")
+    return kinds
+
+
+def write_script(pieces: Iterator[str], path: Path) -> None:
+    """The script as a new file; where it breaks off there is none."""
+    file = new_file(path)
+    try:
+        with file:
+            for piece in pieces:
+                write(file, piece.encode())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _parts(course: Course, wanted: Collection[str]) -> list[Part]:
     found = side_by_side(course.sides, wanted)
     for single, where in ((found.only_live, "live"), (found.only_restored, "the restored one")):
         for table in single:
-            raise OrderopsError(
-                f"{table.told} is only in {where}: there is no table that its rows could go to",
-                f"the whole of it: pg_dump --table {table.told}",
-            )
+            told = f"{table.told} is only in {where}: there is no table that its rows could go to"
+            if wanted:
+                raise OrderopsError(told, f"the whole of it: pg_dump --table {table.told}")
+            course.say(told)
     tables = [(each, each.live if course.back else each.restored) for each in found.pairings]
     coming = {table.oid for _, table in tables} if {*course.kinds} - {Kind.CHANGED} else set()
     return parts_of(course.goal, tables, coming)
