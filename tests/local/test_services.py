@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -152,9 +153,10 @@ def test_a_task_gets_its_secrets_and_the_emulator(stack: Stack) -> None:
 
 def test_a_task_run_once_tells_its_exit_code(stack: Stack) -> None:
     ecs = stack.laptop.client("ecs")
-    overrides = {"containerOverrides": [{"name": "app", "command": ["order", "7"]}]}
+    job = {"name": "app", "command": ["order", "7"], "environment": [{"name": "MODE", "value": "job"}]}
+    overrides = {"containerOverrides": [job]}
     network = {"awsvpcConfiguration": {"subnets": stack.subnets}}
-    asked = {"cluster": stack.name, "taskDefinition": stack.register(MODE="job"), "overrides": overrides}
+    asked = {"cluster": stack.name, "taskDefinition": stack.register(MODE="good"), "overrides": overrides}
     arn = ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"]
     assert ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"] == arn
 
@@ -167,6 +169,41 @@ def test_a_task_run_once_tells_its_exit_code(stack: Stack) -> None:
     stream = f"orders/app/{arn.rpartition('/')[2]}"
     events = stack.laptop.client("logs").get_log_events(logGroupName=f"/ecs/{stack.name}", logStreamName=stream)
     assert [event["message"] for event in events["events"]] == ["worked on order 7"]
+
+
+def test_a_task_that_is_stopped_may_finish_what_it_does(stack: Stack) -> None:
+    ecs = stack.laptop.client("ecs")
+    arn = ecs.run_task(
+        cluster=stack.name,
+        taskDefinition=stack.register(NAME="alone"),
+        networkConfiguration={"awsvpcConfiguration": {"subnets": stack.subnets}},
+        startedBy="operator",
+    )["tasks"][0]["taskArn"]
+
+    def task(status: str) -> dict[str, Any]:
+        found: dict[str, Any] = ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]
+        return found if found["lastStatus"] == status else {}
+
+    stream = {"logGroupName": f"/ecs/{stack.name}", "logStreamName": f"orders/app/{arn.rpartition('/')[2]}"}
+    until(lambda: task("RUNNING"), what="the task runs")
+    until(lambda: stack.laptop.client("logs").get_log_events(**stream)["events"], what="it is up")
+    ecs.stop_task(cluster=stack.name, task=arn, reason="enough")
+
+    over = until(lambda: task("STOPPED"), what="the task is over")
+    assert (over["stopCode"], over["stoppedReason"]) == ("UserInitiated", "enough")
+    assert over["containers"][0]["exitCode"] == 0
+
+
+def test_a_deployment_that_is_forced_has_processes_of_its_own(stack: Stack) -> None:
+    before, pids = stack.completed()["deployments"][0], stack.pids()
+    stack.update(forceNewDeployment=True)
+
+    (after,) = stack.completed()["deployments"]
+
+    assert after["id"] != before["id"]
+    assert after["taskDefinition"] == before["taskDefinition"]
+    assert before["updatedAt"] <= after["createdAt"] <= after["updatedAt"]
+    assert not pids & stack.pids()
 
 
 def test_a_deleted_service_leaves_no_process_and_then_no_cluster(laptop: Laptop) -> None:

@@ -236,20 +236,13 @@ class Database:
 
     def _keep_backups(self) -> None:
         """A base backup a day, for as many days as are asked for; and at least one commit after the first."""
-        days, backups = self.instance.backup_retention_period, self.home.backups
-        with self._lock:
-            in_use = is_source(self._backend, self.instance.dbi_resource_id)
-        kept = backups.all()
-        now = datetime.now(UTC)
-        if not days:
-            if kept and not in_use:
-                backups.forget_all()
-                kept = []
-        elif not kept or now - kept[-1].since >= DAY:
-            backups.take()
-            if not in_use:
-                backups.forget_before(now - days * DAY)
-            kept = backups.all()
+        days, kept, now = self.instance.backup_retention_period, self.home.backups.all(), datetime.now(UTC)
+        due = bool(days) and (not kept or now - kept[-1].since >= DAY)
+        if due:
+            self.home.backups.take()
+        if due or (kept and not days):
+            self._forget_backups(days)
+            kept = self.home.backups.all()
         since = kept[0].since if kept and days else None
         if since and since <= now and (self.instance.logged_until or since) <= since:
             self.beat()
@@ -257,6 +250,16 @@ class Database:
             with self._lock:
                 self.instance.restorable_since = since
             self._told()
+
+    def _forget_backups(self, days: int) -> None:
+        """Remove what is older than it need be, unless somebody is restoring from here."""
+        with self._lock:
+            if is_source(self._backend, self.instance.dbi_resource_id):
+                return
+        if days:
+            self.home.backups.forget_before(datetime.now(UTC) - days * DAY)
+        else:
+            self.home.backups.forget_all()
 
     def _keep_snapshots(self) -> None:
         """Keep the data of each snapshot that was asked for."""

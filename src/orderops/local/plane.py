@@ -61,6 +61,7 @@ class Plane:
         """One look at the account, and one step of everything towards it."""
         there = self._databases.there()
         with self._emulator.lock:
+            rds_calls.forget_old_backups()
             instances = rds_calls.instances()
             known = rds_calls.folders()
             listeners = elb_calls.routes()
@@ -112,7 +113,8 @@ class Plane:
                 return {}
             user, password = found[0].master_credentials
             place = {"host": "127.0.0.1", "port": found[0].endpoint_port, "database": found[0].db_name or "postgres"}
-            return {**place, "identifier": found[0].db_instance_identifier, "user": user, "password": password}
+            # A restored one's is in its data, and nowhere else until it is given another: psql asks for it.
+            return {**place, "identifier": found[0].db_instance_identifier, "user": user, "password": password or ""}
 
     def _state(self, task: Any) -> str:
         states = [state for state, _ in self._tasks.target_states(task)]

@@ -43,6 +43,15 @@ def folders() -> set[str]:
     return found
 
 
+def forget_old_backups() -> None:
+    """What a deleted instance left is kept for as many days as its backups were."""
+    for _, _, backend in get_backend("rds").iter_backends():
+        for name, snapshot in list(backend.database_snapshots.items()):
+            since = snapshot.database.__dict__.get("retained_at")
+            if since and time.time() > since + snapshot.database.backup_retention_period * 86_400:
+                del backend.database_snapshots[name]
+
+
 def _all_snapshots() -> list[Any]:
     """Every snapshot of an instance with a server."""
     found = [one for _, _, backend in get_backend("rds").iter_backends() for one in backend.database_snapshots.values()]

@@ -79,6 +79,8 @@ class Instances:
     def _created(self, call: Call, answer: Answer) -> Answer:
         instance = backend_of(call).databases[call.form[NAMED]]
         instance.performance_insights_enabled = told_true(call, "EnablePerformanceInsights")
+        if instance.publicly_accessible is None:
+            instance.publicly_accessible = not given(call, "DBSubnetGroupName")
         instance.engine_lifecycle_support = call.form.get("EngineLifecycleSupport", "open-source-rds-extended-support")
         if instance.engine == POSTGRES:
             instance.engine_version = version_of(call)
