@@ -147,7 +147,7 @@ def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "VpcSecurityGroupIds": sorted(
             each["VpcSecurityGroupId"] for each in raw.get("VpcSecurityGroups", ()) if each["Status"] != "removing"
         ),
-        "Port": pending.get("Port") or raw.get("Endpoint", {}).get("Port"),
+        "Port": pending.get("Port") or raw.get("DbInstancePort") or raw.get("Endpoint", {}).get("Port"),
     }
 
 
