@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
 
 from orderops.rehearsal.markdown import size, waits
-from orderops.rehearsal.report import Kind, MigrationReport, Report, StatementReport
+from orderops.rehearsal.report import Kind, MigrationReport, Report, Stall, StatementReport
 from orderops.rehearsal.verdict import FEW as NAMED
-from orderops.rehearsal.verdict import span
+from orderops.rehearsal.verdict import UNNOTICED, span
 from orderops.terminal import out, say, tell
 
 COLOURS = {
@@ -67,28 +67,36 @@ def _below(report: MigrationReport) -> Iterator[str]:
         yield f"undo: leaves the schema otherwise, {len(undo.differences)} differences"
         yield from (f"  {each}" for each in undo.differences[:FEW])
     else:
-        waited = f"; {waits(undo.stalls[:1])}" if undo.stalls and undo.stalls[0].seconds >= 0.05 else ""
+        noted = _noted(undo.stalls)[:1]
+        waited = f"; {waits(noted)}" if noted else ""
         yield f"undo: {span(undo.seconds)}, the schema is as before{waited}"
     if undo:
         yield from (f"undo: {each}" for each in undo.lost[:FEW])
     if worst and worst.failed:
         yield f"behind an open transaction: {worst.failed.splitlines()[0]}"
     elif worst and worst.held:
-        waited = f"; {waits(worst.stalls[:2])}" if worst.stalls else ""
+        noted = _noted(worst.stalls)[:2]
+        waited = f"; {waits(noted)}" if noted else ""
         yield f"behind a transaction open for {span(worst.held)}: done {span(worst.after)} after its end{waited}"
 
 
 def _of_statement(statement: StatementReport) -> Iterator[str]:
     """One that held somebody up, wrote a table anew, took long or wrote much."""
-    strong = [each for each in statement.locks if each.seconds >= 0.05]
-    if not (statement.stalls or statement.rewritten or statement.seconds >= LONG or statement.wal_bytes >= MUCH):
+    strong = [each for each in statement.locks if each.seconds >= UNNOTICED]
+    stalls = _noted(statement.stalls)
+    if not (stalls or statement.rewritten or statement.seconds >= LONG or statement.wal_bytes >= MUCH):
         return
     told = [f"line {statement.line}, {span(statement.seconds)}: {statement.begins}"]
     told += [f"{each.mode} on {each.relation} for {span(each.seconds)}" for each in strong]
     told += [f"writes anew {', '.join(statement.rewritten[:FEW])}"] if statement.rewritten else []
     told += [f"{size(statement.wal_bytes)} of WAL"] if statement.wal_bytes >= MUCH else []
-    told += [f"waits: {waits(statement.stalls)}"] if statement.stalls else []
+    told += [f"waits: {waits(stalls)}"] if stalls else []
     yield "; ".join(told)
+
+
+def _noted(stalls: Sequence[Stall]) -> list[Stall]:
+    """Those that somebody may notice."""
+    return [each for each in stalls if each.seconds >= UNNOTICED]
 
 
 def _folded(text: str, indent: str = "", *, lead: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -114,6 +114,12 @@ def test_what_nobody_asks_is_made_for_each_table_that_is_touched(connection: psy
     _each_works(connection, told.families)
 
 
+def test_a_word_in_a_body_may_be_a_table(connection: psycopg.Connection) -> None:
+    told = traffic(connection, "do $$ begin update public.orders set status = 'shipped'; end $$;")
+
+    assert [each.name for each in told.tables] == ["orders"]
+
+
 def test_a_canary_sees_to_what_it_does_itself(connection: psycopg.Connection) -> None:
     told = traffic(connection, "alter table orders add x int;", canaries=True)
 
@@ -187,8 +193,7 @@ def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Con
     assert rates == [80.0, 100.0, 50.0]
 
 
-def _each_works(connection: psycopg.Connection, families: list[Family] | object) -> None:
-    assert isinstance(families, list)
+def _each_works(connection: psycopg.Connection, families: Sequence[Family]) -> None:
     for family in families:
         with connection.transaction(force_rollback=True):
             done = psycopg.RawCursor(connection).execute(family.query.text.encode(), family.rows[0])

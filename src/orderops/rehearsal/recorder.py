@@ -29,6 +29,8 @@ MODES = (
     "AccessExclusiveLock",
 )
 """The strongest last."""
+STRONG = MODES[MODES.index("ShareLock") :]
+"""Those beside which nobody writes."""
 NOTED = 0.02
 """Seconds from which a wait is told of a statement."""
 SLACK = 0.005
@@ -152,7 +154,7 @@ class Recorder(Observer):
             self.spans.append(self._open)
         self._open.statements.append((now, statement.position))
         self._running, self._begun = run, now
-        run.tries += 1
+        run.tries = 1 if file.head.batch else run.tries + 1
 
     def ended(self, connection: Connection, file: File, statement: Statement) -> None:
         """See Observer."""
@@ -277,6 +279,6 @@ def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> 
 def _at(span: Span, since: float, family: Family) -> int:
     """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then."""
     begun = [place for at, place in span.statements if at <= since + SLACK] or [span.statements[0][1]]
-    strong = MODES[MODES.index("ShareLock") :] if family.query.kind == "writes" else MODES[-1:]
+    strong = STRONG if family.query.kind == "writes" else MODES[-1:]
     keeps_out = {place for place, relation, mode in span.taken if relation in family.tables and mode in strong}
     return next((place for place in reversed(begun) if place in keeps_out), begun[-1])

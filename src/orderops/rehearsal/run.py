@@ -26,7 +26,7 @@ from orderops.rehearsal.dump import schema_dump
 from orderops.rehearsal.families import traffic_for
 from orderops.rehearsal.holder import IdleTransaction
 from orderops.rehearsal.query import Query
-from orderops.rehearsal.recorder import statement_reports
+from orderops.rehearsal.recorder import STRONG, statement_reports
 from orderops.rehearsal.report import (
     Broken,
     FamilyReport,
@@ -179,7 +179,7 @@ class _Play:
             if failed:
                 self.reports[number] = replace(report, worst_case=WorstCase(failed=f"not tried, since {failed} fails"))
                 continue
-            worst = self._behind_holder(self._of(report), held)
+            worst = self._behind_holder(report, held)
             failed = report.file if worst.failed else ""
             verdict = self.judge.of(worst.stalls, where=BEHIND)
             both = worse(report.verdict, verdict) if verdict.holds_up else report.verdict
@@ -200,10 +200,17 @@ class _Play:
         self.stage.check()
         statements = tuple(statement_reports(recorder, self.stage.traffic, self.stage.sampler))
         broken = tuple(self._watchdog.broken(began))
-        self.notes += self._watchdog.notes(migration.name)
+        self.notes += [*self._watchdog.notes(migration.name), *self._unwatched(migration, statements)]
         after = schema_lines(self.stage.eye)
         self._schemas.append(after)
         return self._judged(_report(migration, failed, seconds, digest_of(after), statements, broken))
+
+    def _unwatched(self, migration: Migration, statements: Sequence[StatementReport]) -> list[str]:
+        """Tables that were locked, and on which nobody could be seen to wait."""
+        watched = {name for each in self.stage.told.families for name in each.names}
+        locked = {lock.relation for each in statements for lock in each.locks if lock.mode in STRONG}
+        named = ", ".join(sorted(self.stage.roots(locked) - watched))
+        return [f"{migration.name} locks {named}, on which no query went on"] if named else []
 
     def _judged(self, report: MigrationReport) -> MigrationReport:
         stalls = [stall for each in report.statements for stall in each.stalls]
@@ -241,8 +248,10 @@ class _Play:
         for number, report in enumerate(self.reports[:above]):
             self.reports[number] = replace(report, undo=UndoReport(failed=why))
 
-    def _behind_holder(self, migration: Migration, held: float) -> WorstCase:
-        tables = self.stage.touched(migration.forwards)
+    def _behind_holder(self, report: MigrationReport, held: float) -> WorstCase:
+        migration = self._of(report)
+        locked = {lock.relation for each in report.statements for lock in each.locks}
+        tables = self.stage.touched(migration.forwards, locked)
         held = held if tables else 0.0
         kept = [row for each in self.stage.told.families for row in each.rows]
         still = f", while a transaction stays open for {span(held)}" if held else ""

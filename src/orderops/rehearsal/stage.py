@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,7 @@ from orderops.migrations.way import Eye, Patience, Way
 from orderops.rehearsal.families import Traffic
 from orderops.rehearsal.recorder import Recorder, gauge, relations
 from orderops.rehearsal.sampler import Sampler
-from orderops.rehearsal.tables import Table, touched
+from orderops.rehearsal.tables import Table, table_called, touched
 from orderops.rehearsal.traffic import Call, TrafficProcess
 
 if TYPE_CHECKING:
@@ -65,9 +65,20 @@ class Stage:
         recorder.close(gauge(self.eye, tables))
         self.traffic.catch_up()
 
-    def touched(self, file: File) -> list[Table]:
-        """The tables that a file names and that are there now."""
-        return touched(self.eye, [file])
+    def touched(self, file: File, seen: Iterable[str]) -> list[Table]:
+        """The tables that are there now and that a file names, or that it was seen to lock."""
+        locked = (table_called(self.eye, name) for name in seen)
+        every = [*touched(self.eye, [file]), *(each for each in locked if each)]
+        return list({each.number: each for each in every}.values())
+
+    def roots(self, names: Iterable[str]) -> set[str]:
+        """Tables that are there, each partition as the table that it is of."""
+        rows = self.eye.execute(
+            "select distinct coalesce(pg_partition_root(t), t)::text from unnest(%s::text[]) n(name),"
+            " to_regclass(name) t where t is not null",
+            [list(names)],
+        ).fetchall()
+        return {name for (name,) in rows}
 
     def calls_since(self, begin: float) -> list[Call]:
         """Every call of note that was answered after a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -14,6 +15,7 @@ from orderops.migrations.script import Statement, identifier
 if TYPE_CHECKING:
     from psycopg import Connection
 
+NAME = re.compile(r"(?:\b(\w+)\.)?\b(\w+)\b")
 DRAWN = 500
 """Rows of a table whose keys are drawn."""
 TABLE: LiteralString = """
@@ -63,7 +65,7 @@ class Table:
 
 
 def touched(connection: Connection, files: Iterable[File]) -> list[Table]:
-    """The tables that statements name, each once; what a body of DO or of a function does is not known here."""
+    """The tables that statements name, each once; of a body of DO every word may be a table, of a function none is."""
     found: dict[int, Table] = {}
     for file in files:
         for statement in checked(file):
@@ -110,6 +112,8 @@ def _named(statement: Statement) -> Iterator[tuple[str, str]]:
     for lock in locks_of(statement):
         yield lock.schema, lock.name
     yield from _relations(statement.node)
+    if statement.kind == "do_stmt":
+        yield from ((schema, name) for schema, name in set(NAME.findall(statement.text)))
 
 
 def _relations(node: Any) -> Iterator[tuple[str, str]]:
@@ -129,6 +133,4 @@ def names_in(files: Iterable[File]) -> set[str]:
 
 
 def _words(file: File) -> Sequence[str]:
-    import re
-
     return re.findall(r'"[^"]+"|\w+', file.text)
