@@ -36,7 +36,11 @@ NOTED = 0.02
 SLACK = 0.005
 """Seconds by which two clocks of one machine may be read apart."""
 GAUGE: LiteralString = """
-with mine as (select c.oid, c.relkind from pg_class c where c.oid = any(%(tables)s::oid[])), every as (
+with recursive mine(oid, relkind) as (
+    select c.oid, c.relkind from pg_class c where c.oid = any(%(tables)s::oid[])
+    union select c.oid, c.relkind from mine
+    join pg_inherits h on h.inhparent = mine.oid join pg_class c on c.oid = h.inhrelid
+), every as (
     select oid, relkind from mine union
     select c.oid, c.relkind from pg_index i join pg_class c on c.oid = i.indexrelid
     where i.indrelid in (select oid from mine))
@@ -277,8 +281,13 @@ def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> 
 
 
 def _at(span: Span, since: float, family: Family) -> int:
-    """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then."""
+    """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then.
+
+    What it needs beside its own tables, as those that a foreign key refers to, is not known: then any lock counts.
+    """
     begun = [place for at, place in span.statements if at <= since + SLACK] or [span.statements[0][1]]
     strong = STRONG if family.query.kind == "writes" else MODES[-1:]
-    keeps_out = {place for place, relation, mode in span.taken if relation in family.tables and mode in strong}
+    taken = [(place, relation) for place, relation, mode in span.taken if mode in strong]
+    own = {place for place, relation in taken if relation in family.tables}
+    keeps_out = own or {place for place, _ in taken}
     return next((place for place in reversed(begun) if place in keeps_out), begun[-1])

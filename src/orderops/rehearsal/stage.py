@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, str], None]
 """Told what goes on and how far it is; nothing when that is over."""
+LEFT_BY_A_CUT = timedelta(seconds=10)
+"""How long a session of a rehearsal that was killed may still be at work."""
 PATIENCE = timedelta(minutes=2)
 """How long a migration may wait for locks on a copy that only our own traffic uses."""
 
@@ -105,7 +107,7 @@ def staged(to: Login, eye: Connection, told: Traffic, watch: Watch) -> Iterator[
     author = Author("rehearsal", socket.gethostname())
     with (
         TrafficProcess(to, told.families) as traffic,
-        opened(to, author, wait=timedelta(0), waiting=lambda *_: None) as sessions,
+        opened(to, author, wait=LEFT_BY_A_CUT, waiting=lambda *_: None) as sessions,
         Sampler(to, sessions.work.info.backend_pid, traffic.pids) as sampler,
     ):
         yield Stage(to, eye, sessions, traffic, sampler, told, watch)
