@@ -29,7 +29,8 @@ def show_comparison(comparison: Comparison, words: str, name: str) -> None:
     _show_seen("restored", comparison.restored)
     _show_tables(comparison)
     _show_sequences(comparison)
-    _show_unlike(comparison.unlike)
+    singles = {each.name for each in (*comparison.only_live, *comparison.only_restored)}
+    _show_unlike([each for each in comparison.unlike if each.kind != "table" or each.name not in singles])
     for note in comparison.notes:
         out.print(f"[yellow]not seen[/]  {escape(note)}")
     _say_what_it_means(comparison, name)
@@ -117,7 +118,8 @@ def _say_what_it_means(comparison: Comparison, name: str) -> None:
         say(f"{name} holds what live holds" + ("" if comparison.whole else ", in these tables"))
         return
     lost, back, changed = (comparison.rows(kind) for kind in (Kind.ONLY_LIVE, Kind.ONLY_RESTORED, Kind.CHANGED))
-    say(f"if {name} took over: {_rows(lost)} lost, {_rows(back)} brought back, {_rows(changed)} as they were")
+    tables = f", {_number(len(comparison.only_live), 'table')} lost" if comparison.only_live else ""
+    say(f"if {name} took over: {_rows(lost)} lost, {_rows(back)} brought back, {changed:,} changed back{tables}")
 
 
 def _say_next(comparison: Comparison, words: str) -> None:

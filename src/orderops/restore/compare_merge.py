@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from math import inf
 from typing import NamedTuple
 
+WINDOW = 8_192
+"""Lines of each side that are looked at together."""
 SPOKEN = 100_000
 """Rows between two words about how far it is."""
 
@@ -41,32 +46,46 @@ class Counts:
 
 
 def by_key(
-    of_live: Iterator[bytes], of_restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
+    live: Iterator[bytes], restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
 ) -> Iterator[Difference]:
-    """Merge lines of place, hash and key. Equal lines, mostly all, are passed over as they are."""
-    live, restored = _counted(of_live, counts, "live", said), _counted(of_restored, counts, "restored", said)
-    here, there = next(live, None), next(restored, None)
-    while here is not None and there is not None:
-        if here == there:
-            here, there = next(live, None), next(restored, None)
-            continue
-        place, other = int(here[: here.index(b"\t")]), int(there[: there.index(b"\t")])
-        if place < other:
-            yield Difference(Kind.ONLY_LIVE, _key(here))
-            here = next(live, None)
-        elif other < place:
-            yield Difference(Kind.ONLY_RESTORED, _key(there))
-            there = next(restored, None)
-        else:
-            mine, here = _at(here, live)
-            theirs, there = _at(there, restored)
-            yield from _of_one_place(mine, theirs)
-    while here is not None:
-        yield Difference(Kind.ONLY_LIVE, _key(here))
-        here = next(live, None)
-    while there is not None:
-        yield Difference(Kind.ONLY_RESTORED, _key(there))
-        there = next(restored, None)
+    """Merge lines of place, hash and key, window by window; equal lines, mostly all, cost a look-up."""
+    here, there = Window(live), Window(restored)
+    while here.filled() | there.filled():
+        end = min(here.end, there.end)
+        yield from _unequal(here.before(end), there.before(end))
+        if here.seen // SPOKEN != counts.live // SPOKEN:
+            said(f"hashes of {here.seen:,} rows of live carried over")
+        counts.live, counts.restored = here.seen, there.seen
+
+
+@dataclass
+class Window:
+    """The next lines of a stream, in the order of their places."""
+
+    lines: Iterator[bytes]
+    held: list[bytes] = field(default_factory=list)
+    seen: int = 0
+    over: bool = False
+
+    def filled(self) -> bool:
+        """Whether there are lines; more are taken where there is room, or nothing tells where one place ends."""
+        if not self.over and (len(self.held) < WINDOW or _place(self.held[0]) == _place(self.held[-1])):
+            more = list(islice(self.lines, WINDOW))
+            self.held += more
+            self.seen += len(more)
+            self.over = len(more) < WINDOW
+        return bool(self.held)
+
+    @property
+    def end(self) -> float:
+        """The place of which more lines may come; lines before it are whole."""
+        return inf if self.over else _place(self.held[-1])
+
+    def before(self, end: float) -> list[bytes]:
+        """Take the lines before a place."""
+        at = bisect_left(self.held, end, key=_place)
+        taken, self.held = self.held[:at], self.held[at:]
+        return taken
 
 
 def by_number(
@@ -90,50 +109,36 @@ def by_number(
             mine, theirs = next(here, None), next(there, None)
 
 
-def _at(line: bytes, lines: Iterator[bytes]) -> tuple[list[bytes], bytes | None]:
-    """The lines at one place, and the first of the next: keys share a place where their hashes are the same."""
-    place = line[: line.index(b"\t") + 1]
-    found, following = [line], next(lines, None)
-    while following is not None and following.startswith(place):
-        found.append(following)
-        following = next(lines, None)
-    return found, following
+def _unequal(live: Sequence[bytes], restored: Sequence[bytes]) -> Iterator[Difference]:
+    """What differs among the lines of the same places."""
+    on_live, on_restored = set(live), set(restored)
+    here = dict.fromkeys(_key(line) for line in live if line not in on_restored)
+    there = dict.fromkeys(_key(line) for line in restored if line not in on_live)
+    for key in here:
+        yield Difference(Kind.CHANGED if key in there else Kind.ONLY_LIVE, key)
+    for key in there:
+        if key not in here:
+            yield Difference(Kind.ONLY_RESTORED, key)
 
 
-def _of_one_place(live: Sequence[bytes], restored: Sequence[bytes]) -> Iterator[Difference]:
-    """What differs among lines of one place, of which each side has one, mostly."""
-    here, there = ({_key(line): line for line in lines} for lines in (live, restored))
-    for key, line in here.items():
-        if key not in there:
-            yield Difference(Kind.ONLY_LIVE, key)
-        elif there[key] != line:
-            yield Difference(Kind.CHANGED, key)
-    for key in there.keys() - here.keys():
-        yield Difference(Kind.ONLY_RESTORED, key)
+def _place(line: bytes) -> int:
+    return int(line[: line.index(b"\t")])
 
 
 def _key(line: bytes) -> bytes:
     """What follows place and hash; where nothing does, the place is the key."""
-    parts = line.rstrip(b"\n").split(b"\t", 2)
+    parts = line[:-1].split(b"\t", 2)
     return parts[2] if len(parts) > 2 else parts[0]
-
-
-def _counted(lines: Iterator[bytes], counts: Counts, side: str, said: Callable[[str], None]) -> Iterator[bytes]:
-    number = 0
-    for line in lines:
-        number += 1
-        if not number % SPOKEN:
-            said(f"hashes of {number:,} rows of {side} carried over")
-        yield line
-    setattr(counts, side, number)
 
 
 def _numbers(
     lines: Iterator[bytes], counts: Counts, side: str, said: Callable[[str], None]
 ) -> Iterator[tuple[int, int]]:
     rows = 0
-    for line in _counted(lines, Counts(), side, said):
+    for number, line in enumerate(lines, 1):
         place, count = map(int, line.split(b"\t"))
         rows += count
+        if not number % SPOKEN:
+            said(f"hashes of {number:,} rows of {side} carried over")
         yield place, count
     setattr(counts, side, rows)
