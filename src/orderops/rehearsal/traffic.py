@@ -83,12 +83,13 @@ class TrafficProcess:
             raise OrderopsError(f"the traffic on the copy ended: {why}", "is the copy still there? Then rehearse again")
 
     def catch_up(self, within: float = 10.0) -> float:
-        """Come back when every call that is due by now is answered and known; answers the time that is meant.
+        """Come back when every family was asked once more and what it answered is known; answers when that was said.
 
         A family that waits for longer than `within` is waited for no more.
         """
         now = time.monotonic()
-        while self._through < now and self.families:
+        asked = now + max((1 / each.rate for each in self.families), default=0.0)
+        while self._through < asked and self.families:
             self.check()
             if time.monotonic() - now > within:
                 break
