@@ -63,6 +63,7 @@ PACKAGES = {
     "werkzeug": {"local"},
 }
 EXCEPTIONS = {
+    ("cli.gate", "psycopg"): "the type of a connection that it looks through",
     ("cli.migrating", "psycopg"): "the type of a connection that it hands on",
     ("cli.opening", "boto3"): "the emulator is opened with keys of its own",
 }

@@ -5,21 +5,20 @@ The copy comes by the way of every restore and is deleted afterwards; what a kil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orderops import terminal
 from orderops.bucket import Bucket
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.migrating import files_of, lead_of, looking, settings_of, target
 from orderops.cli.opening import Manner, agree
-from orderops.cli.restoring import opened, with_usual
+from orderops.cli.restoring import copied, leftovers_removed, opened, remove
 from orderops.cli.sending import send
-from orderops.cli.switching import remove
-from orderops.errand import Inside
+from orderops.errand import Door, Inside
 from orderops.errors import OrderopsError
 from orderops.migrations import work
 from orderops.migrations.files import CANARIES, Migration, sql_folder
@@ -27,19 +26,16 @@ from orderops.rehearsal.query import queries_of
 from orderops.rehearsal.receipts import Receipt, keep
 from orderops.rehearsal.report import Report
 from orderops.rehearsal.run import rehearse
-from orderops.resource import State
 from orderops.resources.rds_reading import REHEARSAL
 from orderops.restore.classes import smallest_of_its_family
 from orderops.restore.copies import Copy, look
 from orderops.restore.doors import door
 from orderops.restore.moments import read_moment
-from orderops.restore.restoring import Restore
-from orderops.restore.restoring import target as target_of
 from orderops.site import Site
 from orderops.terminal_progress import Progress
 
 if TYPE_CHECKING:
-    from orderops.run import Run
+    pass
 
 COPY = "copy"
 """The name of the door to the copy, in an errand."""
@@ -72,9 +68,8 @@ def rehearse_on_a_copy(site: Site, manner: Manner, asked: Asked) -> tuple[Report
     instance_class = asked.instance_class or smallest_of_its_family(primary.live.properties["DBInstanceClass"])
     agree(site, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
     with changing(site, manner, lease, site.copying) as run:
-        with Progress(noted=run.done) as progress:
-            _clear(site, progress)
-        copy = _copied(site, run, instance_class)
+        leftovers_removed(site, run, REHEARSAL)
+        copy = copied(site, run, read_moment("latest"), REHEARSAL, instance_class=instance_class)
         try:
             report = _rehearsed(site, copy, asked)
             about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
@@ -106,24 +101,6 @@ def rehearse_inside(inside: Inside, asked: Asked, *, dry_run: bool) -> None:
     inside.leave(report.told())
 
 
-def _copied(site: Site, run: Run, instance_class: str) -> Copy:
-    goal = target_of(site.aws, site.stack, read_moment("latest"), role=REHEARSAL, instance_class=instance_class)
-    restore = Restore(site.aws, site.stack, goal, run.sightings)
-    with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
-        restore.watch = progress.watch
-        for step in restore.carry_out():
-            progress.done(step)
-    return restore.look()
-
-
-def _clear(site: Site, progress: Progress) -> None:
-    """Remove the copies that killed runs left; one that is still being made is taken up instead."""
-    for copy in look(site.aws, site.stack).beside:
-        if copy.role == REHEARSAL and (copy.ended or copy.live.state is State.FAILED):
-            terminal.say(f"{copy.name} was left by a run that was cut: it goes first")
-            remove(site, copy, progress, snapshot=False)
-
-
 def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
     env = site.environment.name
     if site.environment.database.access == "task":
@@ -132,7 +109,7 @@ def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
             site,
             words,
             sql=_files(asked),
-            doors={COPY: as_door(door(site.stack, copy))},
+            doors={COPY: Door(**door(site.stack, copy))},
             settings=settings_of(site),
             lead=lead_of(env, asked.sql),
         )
@@ -151,13 +128,6 @@ def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
             watch=progress.watch,
             say=terminal.say_folded,
         )
-
-
-def as_door(told: Mapping[str, Any]) -> Any:
-    """What a pointer would say, as an errand takes it along."""
-    from orderops.errand import Door
-
-    return Door(**told)
 
 
 def _files(asked: Asked) -> dict[str, str]:

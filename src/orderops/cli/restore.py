@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Wait, Yes
+from orderops.cli.restore_compare import Name, compare, salvage
 
 commands = typer.Typer(
     invoke_without_command=True,
@@ -22,10 +23,6 @@ At = Annotated[
         metavar="MOMENT",
         show_default=False,
     ),
-]
-Name = Annotated[
-    str | None,
-    typer.Argument(help="Identifier of the instance; may be left out where there is only one.", show_default=False),
 ]
 
 
@@ -67,6 +64,10 @@ def restore(
     site = open_environment(env, environments)
     command = f"restore --at {asked.words!r}" if " " in asked.words else f"restore --at {asked.words}"
     restored(site, Manner(command, dry_run, yes, [], wait), asked, source=source, as_json=json)
+
+
+commands.command()(compare)
+commands.command()(salvage)
 
 
 @commands.command("list")
@@ -169,3 +170,34 @@ def discard(
     site = open_environment(env, environments)
     words = f"restore discard {name}" if name else "restore discard"
     discarded(site, Manner(words, dry_run, False, confirm, wait), name, snapshot=snapshot)
+
+
+@commands.command()
+def drill(
+    at: Annotated[str, typer.Option("--at", help="The moment, as for a restore.", metavar="MOMENT")] = "latest",
+    env: Env = "local",
+    environments: Environments = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    wait: Wait = LONGEST_WAIT,
+    json: Json = False,
+) -> None:
+    """Prove that a restore works: restore, compare, discard. Keeps how long it took and how much would be lost.
+
+    For a schedule: orderops restore drill --env prod --yes
+    """
+    from orderops import terminal
+    from orderops.cli import drilling
+    from orderops.cli.opening import Manner, open_environment
+    from orderops.restore.moments import read_moment
+
+    asked = read_moment(at)
+    site = open_environment(env, environments)
+    if dry_run:
+        terminal.say(f"would restore {env} to a copy as of {asked.words}, compare it with live, and delete it")
+        return
+    proven = drilling.drill(site, Manner(f"restore drill --at {asked.words}", dry_run, yes, [], wait), asked)
+    if json:
+        terminal.show_json(proven.told())
+    else:
+        drilling.show(proven, env)

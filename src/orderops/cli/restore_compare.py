@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import Env, Environments, Json
+from orderops.cli.sending_pair import pair_sent_where_needed
 
 Name = Annotated[
     str | None,
@@ -19,6 +20,7 @@ OnlyTables = Annotated[
 ]
 
 
+@pair_sent_where_needed
 def compare(
     name: Name = None,
     env: Env = "local",
@@ -36,6 +38,7 @@ def compare(
     """What a restored instance has and live has not, and the other way round. Exit code 3 when anything differs."""
     from orderops import terminal, terminal_compare
     from orderops.cli.restoring import pair
+    from orderops.errand import inside
     from orderops.errors import Differences
     from orderops.restore.compare import compare as compared
     from orderops.terminal_progress import Progress
@@ -44,6 +47,8 @@ def compare(
         comparison = compared(
             both.live, both.restored, tables=tables, samples=samples, export=export, watch=progress.watch
         )
+    if sent := inside():
+        sent.leave(comparison.told())
     if json:
         terminal.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.told()})
     else:
@@ -52,6 +57,7 @@ def compare(
         raise Differences
 
 
+@pair_sent_where_needed
 def salvage(
     name: Name = None,
     env: Env = "local",

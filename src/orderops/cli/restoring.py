@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orderops import terminal
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, agree, open_environment, with_usual_durations
+from orderops.cli.sending import send
 from orderops.database import Login, connected, login_at, reached
+from orderops.errand import Door, Outcome, inside
 from orderops.errors import OrderopsError
 from orderops.migrations import ledger
+from orderops.resource import State
+from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored import CARRIED, RdsRestored
 from orderops.restore.copies import Copy, look
 from orderops.restore.doors import door, start_of
@@ -21,15 +26,20 @@ from orderops.restore.moments import Asked, both, utc
 from orderops.restore.points import Point, points
 from orderops.restore.restoring import Restore, Target, target, told
 from orderops.restore.window import Window, window_of
+from orderops.run import Run
 from orderops.site import Site
+from orderops.survey import Survey
+from orderops.teardown import destroy
 from orderops.terminal_progress import Progress
+
+LIVE, RESTORED = "live", "restored"
+"""The names of the doors of a pair, in an errand."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """The live database and a copy of it, each with what opens it."""
 
-    site: Site
     live: Login
     restored: Login
     live_name: str
@@ -41,16 +51,46 @@ class Pair:
 @contextmanager
 def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair]:
     """Both databases of a comparison; the copy may be left out where there is only one."""
+    if sent := inside():
+        names = sent.errand.settings
+        words = f"{names[RESTORED]} --env {sent.errand.environment}"
+        yield Pair(sent.login(LIVE), sent.login(RESTORED), names[LIVE], names[RESTORED], words)
+        return
     site = open_environment(env, environments)
+    primary, copy = both_of(site, name)
+    with opened(site, primary, copy) as (live, restored):
+        yield Pair(live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
+
+
+def both_of(site: Site, name: str | None) -> tuple[Copy, Copy]:
+    """The primary, and what it is to be compared with."""
     copies = look(site.aws, site.stack)
     primary, copy = copies.the_primary(), copies.named(name, what="compare")
     if copy.name == primary.name:
         raise OrderopsError(
             f"{copy.name} is the primary, and would be compared with itself",
-            f"what else there is: orderops restore list --env {env}",
+            f"what else there is: orderops restore list --env {site.environment.name}",
         )
-    with opened(site, primary, copy) as (live, restored):
-        yield Pair(site, live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
+    return primary, copy
+
+
+def sent_pair(site: Site, words: Sequence[str], primary: Copy, copy: Copy) -> Outcome:
+    """Carry out a command on both databases in a task, where they can be reached."""
+    return send(
+        site,
+        words,
+        doors={LIVE: Door(**door(site.stack, primary)), RESTORED: Door(**door(site.stack, copy))},
+        settings={LIVE: primary.name, RESTORED: copy.name},
+    )
+
+
+def compared_by_task(site: Site, primary: Copy, copy: Copy) -> dict[str, Any]:
+    """A comparison that a task made, as machines are told."""
+    try:
+        ended = sent_pair(site, ["restore", "compare"], primary, copy)
+    except OrderopsError as error:
+        raise OrderopsError(f"the comparison did not come to its end: {error.message}", error.hint) from None
+    return dict(ended.result or {})
 
 
 @contextmanager
@@ -94,6 +134,35 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
         run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
     terminal.say(f"restored in {terminal.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
     _leave(site, goal, as_json)
+
+
+def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str = "") -> Copy:
+    """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
+    goal = target(site.aws, site.stack, asked, role=role, instance_class=instance_class)
+    work = Restore(site.aws, site.stack, goal, run.sightings)
+    with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
+        work.watch = progress.watch
+        for step in work.carry_out():
+            progress.done(step)
+    return work.look()
+
+
+def leftovers_removed(site: Site, run: Run, role: str) -> None:
+    """Remove the copies that killed runs left; one that is still being made is taken up instead."""
+    with Progress(noted=run.done) as progress:
+        for copy in look(site.aws, site.stack).beside:
+            if copy.role == role and (copy.ended or copy.live.state is State.FAILED):
+                terminal.say(f"{copy.name} was left by a run that was cut: it goes first")
+                remove(site, copy, progress, snapshot=False)
+
+
+def remove(site: Site, copy: Copy, progress: Progress, *, snapshot: bool) -> None:
+    """Delete an instance beside the primary, and come back when it is gone."""
+    if not snapshot:
+        RdsInstance.retag(site.aws, copy.live, {SNAPSHOT: NO_SNAPSHOT})
+    looked = Survey(site.aws, site.environment.name, [RdsInstance])
+    for step in destroy([each for each in looked.owned() if each.live.id == copy.name], looked, watch=progress.watch):
+        progress.done(step)
 
 
 def points_of(site: Site, source: str | None, *, last: int) -> tuple[str, Window, list[Point]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops import terminal
-from orderops.claim import ADDRESS
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, consent, with_usual_durations
-from orderops.cli.restoring import opened
+from orderops.cli.restoring import opened, remove
 from orderops.database import connected
 from orderops.errors import OrderopsError, UsageError
-from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance, final_snapshot
+from orderops.resources.rds_instance import final_snapshot
 from orderops.resources.rds_reading import DISPOSABLE
 from orderops.restore.copies import BEFORE, BY, Copies, Copy, look
 from orderops.restore.doors import door
@@ -19,8 +18,6 @@ from orderops.restore.promoting import Promotion, Switch, refuse_unlike
 from orderops.restore.verifying import Unasked, verify
 from orderops.site import Site
 from orderops.stack import load_balancer_url
-from orderops.survey import Owned, Survey
-from orderops.teardown import destroy
 from orderops.terminal_progress import Progress
 
 Decide = Callable[[Copies], Switch]
@@ -91,20 +88,6 @@ def discard(site: Site, manner: Manner, name: str | None, *, snapshot: bool) -> 
             remove(site, copy, progress, snapshot=keeps)
     terminal.say(f"discarded in {terminal.short(progress.elapsed)}")
     terminal.say(f"next: orderops restore list --env {env}")
-
-
-def remove(site: Site, copy: Copy, progress: Progress, *, snapshot: bool) -> None:
-    """Delete an instance beside the primary, and come back when it is gone."""
-    if not snapshot:
-        RdsInstance.retag(site.aws, copy.live, {SNAPSHOT: NO_SNAPSHOT})
-    looked = Survey(site.aws, site.environment.name, [RdsInstance])
-    owned = [each for each in looked.owned() if each.live.id == copy.name]
-    for step in destroy([_by_its_own_name(each) for each in owned], looked, watch=progress.watch):
-        progress.done(step)
-
-
-def _by_its_own_name(owned: Owned) -> Owned:
-    return Owned(owned.kind, owned.live, (owned.live.tags or {}).get(ADDRESS, owned.address))
 
 
 def _open(site: Site, copy: Copy) -> None:

@@ -1,0 +1,89 @@
+"""A drill before the operator's eyes: the whole of a restore, measured, and thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from orderops import terminal
+from orderops.bucket import Bucket
+from orderops.cli.changing import changing, look_at_lease
+from orderops.cli.opening import Manner, agree
+from orderops.cli.restoring import compared_by_task, copied, leftovers_removed, opened, remove
+from orderops.resources.rds_reading import DRILL
+from orderops.restore.compare import compare
+from orderops.restore.copies import BEGUN, Copy, look
+from orderops.restore.drills import Drill, keep
+from orderops.restore.moments import Asked
+from orderops.site import Site
+from orderops.terminal_progress import Progress
+
+
+def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
+    """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
+    lease = look_at_lease(site, site.copying)
+    primary = look(site.aws, site.stack).the_primary()
+    agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
+    with changing(site, manner, lease, site.copying) as run:
+        leftovers_removed(site, run, DRILL)
+        copy = copied(site, run, asked, DRILL)
+        try:
+            told = _compared(site, primary, copy)
+            proven = _measured(copy, primary, told, site.aws.caller)
+            keep(Bucket(site.aws), site.environment.name, proven)
+            run.record.note(action="proven", **proven.told())
+        finally:
+            with Progress(noted=run.done) as progress:
+                remove(site, copy, progress, snapshot=False)
+    return proven
+
+
+def _compared(site: Site, primary: Copy, copy: Copy) -> Mapping[str, Any]:
+    """The copy beside the live database, as machines are told."""
+    if site.environment.database.access == "task":
+        return compared_by_task(site, primary, copy)
+    with opened(site, primary, copy) as (live, restored), Progress() as progress:
+        return compare(live, restored, watch=progress.watch).told()
+
+
+def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str) -> Drill:
+    begun = datetime.fromisoformat(copy.tag(BEGUN))
+    assert copy.moment, "a copy has a moment"
+    tables = [table for table in told["tables"] if table["rows"]]
+    findings = tuple(_findings(told))
+    return Drill(
+        started=begun,
+        moment=copy.moment,
+        recovery=datetime.now(UTC) - begun,
+        lost=begun - copy.moment,
+        source=primary.name,
+        who=who,
+        tables=len(tables),
+        rows=sum(table["rows"]["restored"] for table in tables),
+        findings=findings,
+    )
+
+
+def _findings(told: Mapping[str, Any]) -> Iterator[str]:
+    """What no work since the moment explains, or could not be seen."""
+    for table in told["tables"]:
+        if table["refused"]:
+            yield f"{table['table']} could not be compared: {table['refused']}"
+    for table in told["tables_only_in_live"]:
+        yield f"table {table['table']} is not in the copy"
+    for thing in told["schema"]:
+        yield f"{thing['kind']} {thing['name']} is not the same"
+    versions = [told[side]["ledger_version"] for side in ("live", "restored")]
+    if versions[0] != versions[1]:
+        yield f"live is at V{versions[0]}, and the copy at V{versions[1]}"
+
+
+def show(proven: Drill, env: str) -> None:
+    """What was measured, and what was found."""
+    terminal.tell(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
+    terminal.tell(f"recovery time  {terminal.short(proven.recovery)}")
+    terminal.tell(f"recovery point {terminal.short(proven.lost)} before the restore was asked for")
+    for each in proven.findings:
+        terminal.say(f"  {each}")
+    terminal.say(f"next: orderops status --env {env}")

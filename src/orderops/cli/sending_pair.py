@@ -1,0 +1,43 @@
+"""Commands on the live database and a copy of it, carried out where both can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
+
+
+def pair_sent_where_needed(command: Callable[P, None]) -> Callable[P, None]:
+    """A command on the live database and a copy of it, sent by an errand where the access is `task`."""
+
+    @wraps(command)
+    def sent_or_done(*args: P.args, **given: P.kwargs) -> None:
+        if not _pair_sent(command, given):
+            command(*args, **given)
+
+    return sent_or_done
+
+
+def _pair_sent(command: Callable[..., None], given: Mapping[str, Any]) -> bool:
+    from orderops.cli.opening import open_environment
+    from orderops.cli.restoring import both_of, sent_pair
+    from orderops.cli.sending import words_of
+    from orderops.environment import load_environment
+    from orderops.errand import inside
+    from orderops.errors import UsageError
+
+    env, folder = str(given["env"]), given.get("environments")
+    if inside() or load_environment(env, folder).database.access != "task":
+        return False
+    for option in ("export", "output"):
+        if given.get(option):
+            raise UsageError(
+                f"--{option} would be written inside of a task, and be gone with it (access = 'task')",
+                "what is written to standard output comes through: … > FILE",
+            )
+    site = open_environment(env, folder)
+    primary, copy = both_of(site, given.get("name"))
+    sent_pair(site, ["restore", command.__name__, *words_of(command, given)], primary, copy)
+    return True
