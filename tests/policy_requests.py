@@ -183,6 +183,8 @@ def _services(call: Call) -> Iterator[Asked]:
         "UpdateService": lambda: [f"service/{cluster}/{told['service']}"],
         "DeleteService": lambda: [f"service/{cluster}/{told['service']}"],
         "DescribeServices": lambda: [f"service/{cluster}/{each}" for each in told["services"]],
+        "RunTask": lambda: [told["taskDefinition"].partition(f"{ACCOUNT}:")[2]],
+        "StopTask": lambda: [told["task"].partition(f"{ACCOUNT}:")[2]],
         "DescribeTasks": lambda: [each.partition(f"{ACCOUNT}:")[2] for each in told["tasks"]],
         "RegisterTaskDefinition": lambda: [f"task-definition/{told['family']}:1"],
         "DeleteTaskDefinitions": lambda: [each.partition(f"{ACCOUNT}:")[2] for each in told["taskDefinitions"]],
@@ -195,6 +197,10 @@ def _services(call: Call) -> Iterator[Asked]:
     if call.action == "RegisterTaskDefinition":
         for key in ("executionRoleArn", "taskRoleArn"):
             yield _passed(told[key], "ecs-tasks.amazonaws.com")
+    if call.action == "RunTask":
+        definition = get_backend("ecs")[ACCOUNT][REGION].describe_task_definition(told["taskDefinition"])
+        for role in (definition.execution_role_arn, definition.task_role_arn):
+            yield _passed(role, "ecs-tasks.amazonaws.com")
 
 
 def _scaling(call: Call) -> Iterator[Asked]:
@@ -262,7 +268,8 @@ def _logs(call: Call) -> Iterator[Asked]:
     if call.action == "DescribeLogGroups":
         yield Asked(action)
         return
-    group = told.get("resourceArn") or arn("logs", f"log-group:{told['logGroupName']}")
+    stream = f":log-stream:{told['logStreamName']}" if "logStreamName" in told else ""
+    group = told.get("resourceArn") or arn("logs", f"log-group:{told['logGroupName']}{stream}")
     yield Asked(action, group)
     if call.action == "CreateLogGroup":
         yield Asked("logs:TagResource", group)

@@ -71,7 +71,7 @@ class Operator:
     key: tuple[str, str] = ("testing", "testing")
 
     def __call__(self, *words: str, env: str = "dev", expect: int | None = 0) -> Said:
-        noun = [*words[: 2 if words[0] in ("infra", "service") else 1]]
+        noun = [*words[: 2 if words[0] in ("infra", "service", "migrate") else 1]]
         self.account.command = " ".join([*noun, *(word for word in words if word == "--prune")])
         with self.account.allowing(self.documents(env)), self._reaching():
             said = quietly(*words, "--env", env, "--environments", str(self.folder))
@@ -156,8 +156,18 @@ def from_nothing(operator: Operator) -> None:
     operator("down", "--yes")
     operator("up", "--yes", "--image", IMAGE)
     operator("up", "--yes", "--image", IMAGE)
+    migrated(operator)
     for words in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
         operator(*words)
+
+
+def migrated(operator: Operator) -> None:
+    """By tasks that live on paper, and so end without a word."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.errand_follow.LAG", 0.1)
+        for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
+            told = operator("migrate", *words, "--sql", str(ROOT / "sql"), expect=1)
+            assert "does not know errands" in told.err, told.err
 
 
 def released(operator: Operator) -> None:

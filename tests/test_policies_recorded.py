@@ -104,6 +104,5 @@ def mended_by_hint(service: str, question: Asked) -> bool:
 
 
 NOT_ASKED = {
-    "s3:DeleteObject",  # S3 asks for it where a bucket keeps no versions; the calls name one all the same
     "ec2:DescribeAccountAttributes",  # RDS asks for it, for the caller; the emulator does not
 }

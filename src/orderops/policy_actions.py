@@ -16,6 +16,8 @@ from orderops.failures_denied import action_of
 
 LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs")
 RELEASING = ("up", "infra apply", "service build", "service deploy")
+MIGRATING = ("migrate info", "migrate apply")
+"""By a task inside the VPC: what reaches a database by itself needs its password, which is nobody's by these."""
 REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
 TAGGED_NETWORK = (
     "AllocateAddress",
@@ -45,6 +47,7 @@ BESIDES: Mapping[str, tuple[str, ...]] = {
     "ecs:CreateCluster": ("ecs:TagResource",),
     "ecs:CreateService": ("ecs:TagResource",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource", "iam:PassRole"),
+    "ecs:RunTask": ("iam:PassRole",),
     # Application Auto Scaling, "Permissions for user access to the scaling policies": it makes alarms as the caller
     "application-autoscaling:PutScalingPolicy": ("cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms"),
     "application-autoscaling:DeregisterScalableTarget": ("cloudwatch:DeleteAlarms",),
@@ -100,6 +103,7 @@ UNHEARD: Mapping[str, tuple[tuple[str, ...], str]] = {
         "asked for tasks, which no paper has",
     ),
     "ecs:ListTasks": (("status", "up", "service deploy", "down"), "asked why tasks stop, which no paper does"),
+    "ecs:StopTask": (("migrate apply",), "asked when the operator interrupts a task"),
     "iam:ListInstanceProfilesForRole": (("down",), "asked what holds a role, when somebody lets a machine have it"),
     "rds:DescribeEvents": (("up", "infra apply"), "asked why an instance failed, which the emulator's never do"),
 }
@@ -117,7 +121,7 @@ class Persona(StrEnum):
     def commands(self) -> tuple[str, ...]:
         """What they do."""
         return {
-            Persona.OPERATOR: (*LOOKING, *RELEASING, *REMOVING),
+            Persona.OPERATOR: (*LOOKING, *RELEASING, *MIGRATING, *REMOVING),
             Persona.PIPELINE: (*LOOKING, *RELEASING),
             Persona.VIEWER: LOOKING,
         }[self]
