@@ -94,8 +94,8 @@ def _show_sequences(comparison: Comparison) -> None:
     for each in comparison.sequences:
         if each.lag:
             out.print(
-                f"[yellow]sequence {escape(each.name)}[/]  restored is {each.lag:,} behind live:"
-                " numbers that live has given out would be given again"
+                f"[yellow]sequence {escape(each.name)}[/]  restored is {each.lag:,} behind live,"
+                " and would give the same numbers again"
             )
         for side, standing in (("live", each.live), ("restored", each.restored)):
             for column, far in standing.behind.items():

@@ -189,6 +189,13 @@ CASES = {
         live="update t set v = v || 'y'",
         changed=1,
     ),
+    "very many columns": Case(
+        "do $$ begin execute 'create table t (id int primary key, ' ||"
+        " (select string_agg(format('c%s int', i), ', ') from generate_series(1, 1200) i) || ')'; end $$;"
+        " insert into t (id) values (1), (2)",
+        live="update t set c1100 = 1 where id = 2",
+        changed=1,
+    ),
     "unlogged": Case(
         "create unlogged table t (id int primary key)",
         live="insert into t values (1)",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.restore.compare_merge import Difference, Kind
 from orderops.restore.compare_rows import Recipe
-from orderops.restore.compare_sides import Side, Sides
+from orderops.restore.compare_sides import Side, Sides, Unreadable
 from orderops.restore.tables import Pairing, Table
 
 if TYPE_CHECKING:
@@ -128,8 +128,12 @@ def _samples(sides: Sides, found: Found, kind: Kind, some: Sequence[Difference])
 
 
 def parts(key: bytes) -> list[str]:
-    """The values of a key out of COPY's text form."""
-    return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), each) for each in key.decode().split("\t")]
+    """The values of a key out of COPY's text form; raises Unreadable for what a database without an encoding holds."""
+    try:
+        texts = key.decode().split("\t")
+    except UnicodeError:
+        raise Unreadable(f"a key is no text: {key!r}") from None
+    return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), each) for each in texts]
 
 
 def text_array(texts: Iterable[str]) -> Composable:

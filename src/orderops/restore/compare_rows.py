@@ -19,6 +19,9 @@ from orderops.restore.tables import Pairing, Table
 if TYPE_CHECKING:
     from psycopg.sql import Composable, Composed
 
+DEEPEST = 50
+"""Calls inside each other in a question."""
+
 
 @dataclass(frozen=True)
 class Amounts:
@@ -52,24 +55,34 @@ class Recipe:
 
         if pairing.numbered:
             return sql.SQL("t.{}::bigint").format(sql.Identifier(pairing.key[0]))
-        return self._hash(table, pairing.key) if pairing.key else self.hash(table, pairing)
+        if pairing.key:
+            return self._hash([key_text(table, name) for name in pairing.key])
+        return self.hash(table, pairing)
 
     def hash(self, table: Table, pairing: Pairing) -> Composed:
         """The common values of a row, in the order of live."""
-        plain = {name: table.columns[name].type for name in pairing.columns}
-        return self._hash(table, pairing.columns, plain)
+        from psycopg import sql
 
-    def _hash(self, table: Table, columns: Sequence[str], plain: Mapping[str, str] | None = None) -> Composed:
+        return self._hash([sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in pairing.columns])
+
+    def _hash(self, texts: Sequence[Composed]) -> Composed:
+        """One number for some values; of many, one of the numbers of some at a time: a server nests only so deep."""
+        from psycopg import sql
+
+        parts = [self._chain(texts[begin : begin + DEEPEST]) for begin in range(0, len(texts), DEEPEST)]
+        if len(parts) == 1:
+            return parts[0]
+        return sql.SQL("hashtextextended(array[{}]::bigint[]::text, {})").format(sql.SQL(", ").join(parts), self.seed)
+
+    def _chain(self, texts: Sequence[Composed]) -> Composed:
         """Each value is hashed with the hash of those before it as its seed: so none can pass for a part of another."""
         from psycopg import sql
 
-        hashed: Composed = sql.SQL("{}").format(self.seed)
-        for name in columns:
-            text = sql.SQL("t.{}::text").format(sql.Identifier(name)) if plain else key_text(table, name)
-            if self.recode:
-                text = sql.SQL("encode(convert_to({}, 'UTF8'), 'hex')").format(text)
-            hashed = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", {})').format(text, self.null, hashed)
-        return hashed
+        hashing = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", ')
+        if self.recode:
+            hashing = sql.SQL("hashtextextended(coalesce(encode(convert_to({}, 'UTF8'), 'hex'), {}) collate \"C\", ")
+        opened = [hashing.format(text, self.null) for text in reversed(texts)]
+        return sql.SQL("{}{}{}").format(sql.Composed(opened), self.seed, sql.SQL(")" * len(texts)))
 
 
 def recipe(sides: Sides) -> Recipe:

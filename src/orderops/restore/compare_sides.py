@@ -104,6 +104,8 @@ class Side:
             yield
         except psycopg.Error as error:
             raise self._refusal(error) from None
+        except UnicodeError:
+            raise Unreadable(f"{self.name}: it holds text that is none in {self.encoding}") from None
 
     def _lines(self, lines: psycopg.Copy) -> Iterator[bytes]:
         with self.asked():
