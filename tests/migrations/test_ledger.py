@@ -9,6 +9,9 @@ import socket
 import subprocess
 from datetime import UTC, datetime
 
+import pytest
+from psycopg.conninfo import make_conninfo
+
 from orderops import __version__
 from orderops.local.postgres import PostgresServer
 
@@ -281,3 +284,26 @@ def test_a_ledger_from_before_rehearsals_is_read_and_then_made_todays(run: Run) 
 
     assert [each["receipt"] for each in run("history", "--json").json] == [None, None]
     assert run.rows("select count(predicted) from orderops.ledger") == [(0,)]
+
+
+def test_a_role_of_the_name_of_the_ledgers_schema_makes_its_tables_outside_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.execute("create role orderops login createdb password 'of a test'", "grant all on schema public to orderops")
+    ((name,),) = run.rows("select current_database()")
+    run.execute(f"grant create on database {name} to orderops")
+    monkeypatch.setenv("ORDEROPS_DSN", make_conninfo(run.dsn, user="orderops", password="of a test"))
+    try:
+        run.write("001__a", "create table a ();\n", "drop table a;\n")
+        run.write("002__b", "set local search_path = '';\ncreate table public.b ();\n")
+        run.write("003__c", "create table c ();\nalter table a add column n int;\n")
+        assert run("apply", "--yes").code == 0
+
+        assert run.rows("select schemaname || '.' || tablename from pg_tables where tableowner = 'orderops'") == [
+            ("orderops.ledger",),
+            ("public.a",),
+            ("public.b",),
+            ("public.c",),
+        ]
+    finally:
+        run.execute("drop schema if exists orderops cascade", "drop owned by orderops", "drop role orderops")

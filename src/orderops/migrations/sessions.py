@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from orderops.database import Login, connected
 from orderops.errors import OrderopsError
@@ -40,6 +40,14 @@ SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
 }
+NOT_INTO_OURS: LiteralString = """
+select set_config('search_path', path, false)
+from regexp_replace(current_setting('search_path'), '"?\\$user"?[, ]*', '') as told(path)
+where current_user = 'orderops' and path <> '' and not exists (
+    select from pg_class c where c.relnamespace = to_regnamespace('orderops') and c.relkind in ('r', 'p')
+        and c.relname not like 'ledger%')
+"""
+"""A role of the name of the ledger's schema would make its tables in there, since "$user" stands first in its path."""
 LONGEST_NAME = 63
 
 Waiting = Callable[[str, float], None]
@@ -100,6 +108,7 @@ def prepare(connection: Connection) -> None:
         "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
         [there, [SETTINGS[name] for name in there]],
     )
+    connection.execute(NOT_INTO_OURS)
 
 
 def holder(connection: Connection, number: int = WHO_MIGRATES) -> Holder | None:
