@@ -86,8 +86,14 @@ def logs(follow: Follow = False) -> None:
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def psql(context: typer.Context) -> None:
+def psql(
+    context: typer.Context,
+    instance: Annotated[
+        str | None,
+        typer.Option("--instance", help="Another than the primary, as a restored one.", metavar="NAME"),
+    ] = None,
+) -> None:
     """Open psql on the local database; arguments go to psql: orderops local psql -c "select * from users" """
     from orderops import local
 
-    raise typer.Exit(local.psql(arguments=context.args))
+    raise typer.Exit(local.psql(instance, arguments=context.args))

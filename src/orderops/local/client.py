@@ -112,7 +112,7 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
     if not told:
         known = ", ".join(sorted(status(directory)["databases"])) or "none"
         what = f"no local database is named {identifier!r}" if identifier else "there is not exactly one local database"
-        raise OrderopsError(what, f"databases here: {known}")
+        raise OrderopsError(what, f"one of these: orderops local psql --instance NAME, of {known}")
     environment = {**os.environ, "PGPASSWORD": told["password"]}
     place_to_go = ["-h", told["host"], "-p", str(told["port"]), "-U", told["user"], "-d", told["database"]]
     return subprocess.run([find_psql(), *place_to_go, *arguments], env=environment, check=False).returncode

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from moto.backends import get_backend
 
+from orderops.claim import ROLE
 from orderops.local import elb_calls, rds_calls
 from orderops.local.balancer import Balancers
 from orderops.local.databases import Databases
@@ -106,9 +107,12 @@ class Plane:
         return {"databases": self._databases.status(), "services": services}
 
     def credentials(self, identifier: str) -> dict[str, Any]:
-        """Where a database is and how to open it; empty when there is no such, or not only one."""
+        """Where a database is and how to open it; empty when there is no such, or not only one that is no copy."""
         with self._emulator.lock:
-            found = [one for _, one in rds_calls.instances() if identifier in ("", one.db_instance_identifier)]
+            there = [one for _, one in rds_calls.instances()]
+            found = [one for one in there if identifier in ("", one.db_instance_identifier)]
+            if len(found) > 1:
+                found = [one for one in found if _role(one) in ("", "primary")]
             if len(found) != 1:
                 return {}
             user, password = found[0].master_credentials
@@ -137,3 +141,8 @@ class Plane:
                 cluster.running_tasks_count = sum(one.last_status == "RUNNING" for one in tasks)
                 cluster.pending_tasks_count = sum(one.last_status in ("PROVISIONING", "PENDING") for one in tasks)
                 cluster.active_services_count = sum(one.status == "ACTIVE" for one in services)
+
+
+def _role(instance: Any) -> str:
+    """What its tags say that it is beside the database of its environment; nothing for that one."""
+    return next((tag["Value"] for tag in instance.tags if tag["Key"] == ROLE), "")
