@@ -299,7 +299,9 @@ def test_a_role_of_the_name_of_the_ledgers_schema_makes_its_tables_outside_of_it
         run.write("003__c", "create table c ();\nalter table a add column n int;\n")
         assert run("apply", "--yes").code == 0
 
-        assert run.rows("select schemaname || '.' || tablename from pg_tables where tableowner = 'orderops'") == [
+        assert run.rows(
+            "select schemaname || '.' || tablename from pg_tables where tableowner = 'orderops' order by 1"
+        ) == [
             ("orderops.ledger",),
             ("public.a",),
             ("public.b",),
