@@ -92,8 +92,15 @@ def test_how_far_each_ledger_is(two: Two) -> None:
     comparison = compared(two)
 
     assert (comparison.live.ledger, comparison.restored.ledger) == (2, 1)
-    assert comparison.tables == []
+    assert (comparison.tables, comparison.unlike, comparison.sequences) == ([], [], [])
     assert not comparison.same
+
+
+def test_what_somebody_made_in_the_schema_of_the_ledger_is_compared_too(two: Two) -> None:
+    two.both("create schema orderops; create table orderops.orders (id int primary key)")
+    two.live.execute("insert into orderops.orders values (1)")
+
+    assert [(each.name, each.unequal[Kind.ONLY_LIVE]) for each in compared(two).tables] == [("orderops.orders", 1)]
 
 
 def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from orderops.restore.compare_sides import Side, Sides, Unreadable
-from orderops.restore.tables import NOT_OF_AN_EXTENSION, OURS
+from orderops.restore.tables import NOT_ANOTHERS, OURS
 
 OWN_PART = "from pg_depend d where d.deptype = 'e' and d.classid = '{}'::regclass and d.objid = {}.oid"
 
@@ -26,7 +26,7 @@ OBJECTS = {
                 case c.relkind when 'p' then 'partition by ' || pg_get_partkeydef(c.oid) end,
                 pg_get_expr(c.relpartbound, c.oid), case when c.relrowsecurity then 'with row security' end)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'p', 'f') and c.relpersistence <> 't' and {OURS} and {NOT_OF_AN_EXTENSION}""",
+        where c.relkind in ('r', 'p', 'f') and c.relpersistence <> 't' and {OURS} and {NOT_ANOTHERS}""",
     "column": f"""
         select format('%s.%s', n.nspname, c.relname), format('%s.%s.%s', n.nspname, c.relname, a.attname),
             concat_ws(' ', format_type(a.atttypid, a.atttypmod),
@@ -41,38 +41,38 @@ OBJECTS = {
         from pg_attribute a {TABLE.format("a.attrelid")} join pg_type y on y.oid = a.atttypid
         left join pg_attrdef f on f.adrelid = a.attrelid and f.adnum = a.attnum
         where c.relkind in ('r', 'p', 'f') and c.relpersistence <> 't' and a.attnum > 0 and not a.attisdropped
-            and {NOT_OF_AN_EXTENSION}""",
+            and {NOT_ANOTHERS}""",
     "index": f"""
         select format('%s.%s', n.nspname, c.relname), format('%s.%s', n.nspname, x.relname),
             pg_get_indexdef(i.indexrelid) || case when i.indisvalid then '' else ', invalid' end
         from pg_index i join pg_class x on x.oid = i.indexrelid {TABLE.format("i.indrelid")}
-        where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and {NOT_OF_AN_EXTENSION}""",
+        where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and {NOT_ANOTHERS}""",
     "constraint": f"""
         select format('%s.%s', n.nspname, c.relname), format('%s on %s.%s', o.conname, n.nspname, c.relname),
             pg_get_constraintdef(o.oid)
         from pg_constraint o {TABLE.format("o.conrelid")}
-        where o.contype not in ('n', 't') and c.relpersistence <> 't' and {NOT_OF_AN_EXTENSION}""",
+        where o.contype not in ('n', 't') and c.relpersistence <> 't' and {NOT_ANOTHERS}""",
     "trigger": f"""
         select format('%s.%s', n.nspname, c.relname), format('%s on %s.%s', g.tgname, n.nspname, c.relname),
             pg_get_triggerdef(g.oid) || case g.tgenabled when 'D' then ', disabled' else '' end
-        from pg_trigger g {TABLE.format("g.tgrelid")} where not g.tgisinternal and {NOT_OF_AN_EXTENSION}""",
+        from pg_trigger g {TABLE.format("g.tgrelid")} where not g.tgisinternal and {NOT_ANOTHERS}""",
     "policy": f"""
         select format('%s.%s', n.nspname, c.relname), format('%s on %s.%s', p.polname, n.nspname, c.relname),
             concat_ws(' ', p.polcmd, case when p.polpermissive then 'permissive' else 'restrictive' end,
                 (select string_agg(coalesce(r.rolname, 'public'), ', ' order by r.rolname)
                  from unnest(p.polroles) of_it left join pg_roles r on r.oid = of_it),
                 pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-        from pg_policy p {TABLE.format("p.polrelid")} where {NOT_OF_AN_EXTENSION}""",
+        from pg_policy p {TABLE.format("p.polrelid")} where {NOT_ANOTHERS}""",
     "sequence": f"""
         select '', format('%s.%s', n.nspname, c.relname),
             format('%s from %s by %s, %s to %s%s', format_type(q.seqtypid, -1), q.seqstart, q.seqincrement, q.seqmin,
                 q.seqmax, case when q.seqcycle then ', cycles' else '' end)
-        from pg_sequence q {TABLE.format("q.seqrelid")} where c.relpersistence <> 't' and {NOT_OF_AN_EXTENSION}""",
+        from pg_sequence q {TABLE.format("q.seqrelid")} where c.relpersistence <> 't' and {NOT_ANOTHERS}""",
     "view": f"""
         select '', format('%s.%s', n.nspname, c.relname),
             case c.relkind when 'm' then 'materialized ' else '' end || pg_get_viewdef(c.oid)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('v', 'm') and c.relpersistence <> 't' and {OURS} and {NOT_OF_AN_EXTENSION}""",
+        where c.relkind in ('v', 'm') and c.relpersistence <> 't' and {OURS} and {NOT_ANOTHERS}""",
     "function": f"""
         select '', format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
             case when p.prokind = 'a' then 'aggregate' else pg_get_functiondef(p.oid) end
@@ -96,7 +96,8 @@ OBJECTS = {
         where (y.typtype in ('e', 'd', 'r') or c.relkind = 'c')
             and {OURS} and {_not_of_an_extension("pg_type", "y")}""",
     "schema": f"""
-        select '', n.nspname, '' from pg_namespace n where {OURS} and {_not_of_an_extension("pg_namespace", "n")}""",
+        select '', n.nspname, '' from pg_namespace n
+        where n.nspname <> 'orderops' and {OURS} and {_not_of_an_extension("pg_namespace", "n")}""",
     "extension": "select '', extname, extversion from pg_extension",
     "role": r"""
         select '', r.rolname, concat_ws(', ', 'member of ' || (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orderops.restore.compare_sides import Side, Sides, Unreadable
-from orderops.restore.tables import NOT_OF_AN_EXTENSION, OURS, source_of
+from orderops.restore.tables import NOT_ANOTHERS, OURS, source_of
 
 SEQUENCES = f"""
 with used (sequence, relation, number) as (
@@ -27,7 +27,7 @@ left join pg_class t on t.oid = u.relation and t.relkind in ('r', 'p')
 left join pg_namespace tn on tn.oid = t.relnamespace
 left join pg_attribute a on a.attrelid = t.oid and a.attnum = u.number
     and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-where {OURS} and c.relpersistence <> 't' and {NOT_OF_AN_EXTENSION}
+where {OURS} and c.relpersistence <> 't' and {NOT_ANOTHERS}
 order by 1, 2, 6, 7, 9
 """
 

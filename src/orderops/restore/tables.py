@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 INTEGERS = {"smallint", "integer", "bigint"}
-OWN_SCHEMA = "orderops"
-OURS = f"n.nspname !~ '^pg_' and n.nspname not in ('information_schema', '{OWN_SCHEMA}')"
+OURS = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
 """Schemas whose things are the operator's."""
-NOT_OF_AN_EXTENSION = """
+NOT_ANOTHERS = """
 not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+and not (n.nspname = 'orderops' and c.relname ~ '^(ledger|migrations)')
 """
+"""Nor of orderops' own: how far a ledger is is told apart, and what else stands in its schema is somebody's."""
 TABLES = f"""
 select c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
     (with recursive of_it (oid) as (
@@ -28,7 +29,7 @@ select c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 
      from pg_class l join of_it on of_it.oid = l.oid where l.relkind = 'r')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
-    and {OURS} and {NOT_OF_AN_EXTENSION}
+    and {OURS} and {NOT_ANOTHERS}
 order by 2, 3
 """
 COLUMNS = """
