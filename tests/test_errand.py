@@ -14,21 +14,22 @@ import psycopg
 import pytest
 
 from orderops import local
+from orderops.bucket import Bucket
 from orderops.cli.migrating import files_of
 from orderops.cli.opening import open_environment
-from orderops.database import login
+from orderops.database import Login, login
 from orderops.errand import Outcome, run
 from orderops.errand_task import STARTED_BY
 from orderops.errors import OrderopsError
+from orderops.lease import key_of
 from orderops.local.ports import free_port
 from orderops.site import Site
-from orderops.tunnel import target_of
 
 from command import Orderops, Said
+from session_plugin import plugin
 from victims import Victim
 
 ROOT = Path(__file__).parents[1]
-SERVICE = "orderops-local-order-processor"
 CLUSTER = "orderops-local-cluster"
 SLOW = "select pg_sleep(60);\n"
 pytestmark = pytest.mark.slow
@@ -47,7 +48,7 @@ def laptop() -> Iterator[Path]:
         "_tasks = 2": "_tasks = 1",
     }.items():
         text = text.replace(this, that)
-    for folder, how in {"environments": "task", "direct": "direct"}.items():
+    for folder, how in {"environments": "task", "direct": "direct", "tunnel": "tunnel"}.items():
         (place / folder).mkdir()
         (place / folder / "local.toml").write_text(text.replace("[database]", f'[database]\naccess = "{how}"'))
     before = os.environ.get("ORDEROPS_LOCAL_DIRECTORY")
@@ -88,10 +89,13 @@ class Elsewhere:
     def site(self) -> Site:
         return open_environment("local", self.environments)
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    @property
+    def login(self) -> Login:
         site = self.site
-        to = login(site.aws, site.stack.pointer.name)
-        with psycopg.connect(autocommit=True, **to.parameters) as connection:  # type: ignore[arg-type]  # by name
+        return login(site.aws, site.stack.pointer.name)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(autocommit=True, **self.login.parameters) as connection:  # type: ignore[arg-type]  # by name
             answer = connection.execute(query.encode())
             return list(answer.fetchall()) if answer.description else []
 
@@ -123,8 +127,10 @@ def elsewhere(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         made = found("up")
         assert made.code == 0, made.err
     yield found
+    aws = found.site.aws.guarded(lambda: None)
+    Bucket(aws).remove(key_of("local"))  # a dead operator's would be waited out
     for arn in found.tasks():
-        found.site.aws.guarded(lambda: None).ecs.stop_task(cluster=CLUSTER, task=arn)
+        aws.ecs.stop_task(cluster=CLUSTER, task=arn)
     until(lambda: not found.sleeps(), "nothing of the test runs any more")
     found.rows("drop schema if exists orderops cascade; drop table if exists parcels")
 
@@ -236,10 +242,32 @@ def test_an_errand_outlives_its_operator_and_the_next_goes_on_with_it(elsewhere:
     assert elsewhere.papers() == []
 
 
-def test_a_tunnel_would_lead_through_the_task_of_the_service(elsewhere: Elsewhere) -> None:
-    target = target_of(elsewhere.site.aws, environment="local", cluster=CLUSTER, service=SERVICE)
+def test_a_tunnel_leads_through_the_task_of_the_service(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
+    elsewhere.environments = elsewhere.place / "tunnel"
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    program = plugin(tmp_path / "bin", elsewhere.login.port)
 
-    assert target.startswith(f"ecs:{CLUSTER}_")
+    applied = elsewhere.migrate("apply")
+
+    assert applied.code == 0, applied.err
+    assert elsewhere.rows("select who from orderops.ledger")
+    assert program.called["asked"]["Target"].startswith(f"ecs:{CLUSTER}_")
+    assert program.called["asked"]["Parameters"]["portNumber"] == [str(elsewhere.login.port)]
+    assert not program.lives
+
+
+def test_up_migrates_only_what_it_reaches_by_itself(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    text = (elsewhere.environments / "local.toml").read_text()
+    (tmp_path / "local.toml").write_text(text.replace("on_up = false", "on_up = true"))
+    elsewhere.environments = tmp_path
+
+    refused = elsewhere("up")
+
+    assert refused.code == 2
+    assert "local.toml: on_up = true" in refused.err
 
 
 def sent(elsewhere: Elsewhere, *words: str, when_attached: Callable[[], None] = lambda: None) -> Outcome:

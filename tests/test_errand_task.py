@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orderops import errand_follow
+from orderops import errand, errand_follow
 from orderops.aws import Aws
+from orderops.bucket import Bucket
 from orderops.cli import migrate
 from orderops.cli.options import LONGEST_WAIT
 from orderops.cli.sending import words_of
@@ -272,6 +274,19 @@ def test_no_errand_runs_where_none_was_started(aws: Aws, proxy: Proxy) -> None:
     proxy.rule = lambda request: json_answer(empty) if request.action == "ListTasks" else None
 
     assert list(running(aws, PLACE)) == []
+
+
+@pytest.mark.parametrize(("alone", "hint"), [(True, "goes on with it"), (False, "begins anew")])
+def test_credentials_that_end_before_the_command_end_nothing(aws: Aws, proxy: Proxy, alone: bool, hint: str) -> None:
+    proxy.rule = lambda request: Refusal("ExpiredTokenException", "expired") if request.service == "ecs" else None
+    shown = Shown()
+    sent = replace(ERRAND, alone=alone)
+
+    with pytest.raises(OrderopsError, match="goes on in task 1a2b3c, which is not heard any more") as refused:
+        errand._followed(Bucket(aws), Task(aws, PLACE, ARN), sent, shown.heard, shown.waiting)
+
+    assert f"the same command again {hint}" in refused.value.hint
+    assert proxy.changing == []
 
 
 ERRAND = Errand("1", ("migrate", "apply", "--yes"), "dev", "ap-southeast-2", {DATABASE: Door("orderops/dev/database")})

@@ -208,10 +208,21 @@ def _followed(bucket: Bucket, task: Task, errand: Errand, heard: Heard, waiting:
         ended = interrupted(task, errand.command, heard=heard, waiting=waiting)
         if not isinstance(ended.error, Interrupted):
             ended = Ended(Interrupted.exit_code, Interrupted([errand.command]))
+    except AwsError as error:
+        raise _unheard(task, errand, error) from None
     left = bucket.read(_result_key(errand.environment, errand.id))
     _clear(bucket, errand)
     told: Mapping[str, Any] = left.value if left else {}
     return Outcome(ended.exit_code, told.get("result"), tuple(told.get("notes", ())), ended.error)
+
+
+def _unheard(task: Task, errand: Errand, error: AwsError) -> OrderopsError:
+    """AWS cannot be asked any more: what runs there runs on, as when credentials end before a long migration does."""
+    again = "the same command again goes on with it" if errand.alone else "the same command again begins anew"
+    return OrderopsError(
+        f"orderops {errand.command} goes on in task {task.id}, which is not heard any more\n" + "\n".join(error.told),
+        "\n".join(filter(None, (error.hint, again))),
+    )
 
 
 def _sweep(bucket: Bucket, environment: str) -> None:

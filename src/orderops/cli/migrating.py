@@ -249,8 +249,19 @@ def _may_end(manner: Manner, progress: Progress) -> Callable[[Blocker], bool]:
 
 
 def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
-    """What `up` sees to; nothing where the environment does not say that it does."""
-    return read_migrations(sql_folder(folder)) if site.environment.migrations.on_up else []
+    """What `up` sees to; nothing where the environment does not say that it does.
+
+    Raises UsageError where the way to the database leads through a service, which is not there before.
+    """
+    if not site.environment.migrations.on_up:
+        return []
+    if site.environment.database.access != "direct":
+        access, name = site.environment.database.access, site.environment.name
+        raise UsageError(
+            f'{name}.toml: on_up = true in [migrations] wants access = "direct" in [database], and that is {access!r}',
+            f"take out on_up, and migrate after the first release: orderops migrate apply --env {name}",
+        )
+    return read_migrations(sql_folder(folder))
 
 
 def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:

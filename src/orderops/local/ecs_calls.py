@@ -13,6 +13,7 @@ from orderops.local.ecs_fleet import Fleet
 from orderops.local.ecs_records import Json, Service, Task
 from orderops.local.emulator import Emulator
 from orderops.local.scheduler import Scheduler
+from orderops.local.sessions import Sessions
 from orderops.local.wire import Answer, Call, Refusal, json_answer
 
 KEPT = (
@@ -66,6 +67,8 @@ class EcsCalls:
         }
         for action, answer in answers.items():
             emulator.instead["ecs", action] = _as_json(answer)
+        for action, answer in Sessions(tasks).answers().items():
+            emulator.instead["ssm", action] = _as_json(answer)
         emulator.on_before("ecs", "DeleteCluster", self._cluster_is_empty)
         emulator.on_after("application-autoscaling", "RegisterScalableTarget", self._into_range)
 

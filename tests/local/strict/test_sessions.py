@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from local.strict.conftest import Client, Refused
+
+
+def test_no_session_begins_with_what_does_not_run(strict: Client, refused: Refused) -> None:
+    with refused("TargetNotConnected"):
+        strict("ssm").start_session(Target="ecs:cluster_0a1b_0a1b-7")
+    with refused("TargetNotConnected"):
+        strict("ssm").start_session(Target="i-0123456789abcdef0")
