@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -78,6 +79,18 @@ def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_
     with TrafficProcess(login_by(dsn), told.families) as process:
         process.catch_up()
     assert [each.message for each in process.calls if each.state] == []
+
+
+def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: psycopg.Connection) -> None:
+    slow = read_query("slow", "select pg_sleep(0.1) from users limit 1", Origin.CANARY)
+    assert slow
+    family = Family(slow, 50.0, [[]], set(), ())
+    with TrafficProcess(login_by(dsn), [family]) as process:
+        for _ in range(3):
+            process.catch_up(within=30)
+
+        assert len(process.calls) >= 3
+        assert all(call.due < later.due for call, later in pairwise(process.calls))
 
 
 def test_canaries_are_no_migration_and_no_concern_of_lint(tmp_path: Path) -> None:

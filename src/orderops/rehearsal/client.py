@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.database import Login, connected
 from orderops.errors import OrderopsError
+from orderops.rehearsal.query import said
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -69,16 +70,17 @@ class _Family:
         self.number = number
         self.text = plan["text"].encode()
         self.rows = cycle(plan["rows"])
-        self.interval = 1 / plan["rate"]
+        self.interval: float = 1 / plan["rate"]
         self.rolled_back = plan["rolled_back"]
-        self.through = time.monotonic()
-        """Every call that was due before this time is answered."""
+        self.through = 0.0
+        """When the last call was due that is answered."""
         self._told = told
         self._ready = threading.Event()
         self._go = threading.Event()
         self._due = 0.0
         self._pid = 0
         self._state = WELL
+        self._took: deque[float] = deque(maxlen=5)
 
     def wait_until_ready(self) -> list[int]:
         self._ready.wait()
@@ -107,22 +109,28 @@ class _Family:
         while True:
             early = self._due - time.monotonic()
             if early > 0:
-                self.through = self._due
                 time.sleep(early)
+            sent = time.monotonic()
             state, message = WELL, ""
             try:
                 self._ask(connection, cursor)
             except Error as error:
-                state, message = error.sqlstate or "", _said(error)
+                state, message = error.sqlstate or "", said(error)
                 if connection.closed or not state or state.startswith(ENDED):
                     raise
             answered = time.monotonic()
             self._tell(answered, state, message)
+            self.through = self._due
             if state not in (WELL, *PASSING):
                 with suppress(Error):
                     connection.execute("deallocate all")  # what was prepared for what was there before
-            pace = self.interval if state in (WELL, *PASSING) else BROKEN_EVERY
+            self._took.append(answered - sent)
+            pace = self._pace() if state in (WELL, *PASSING) else BROKEN_EVERY
             self._due += pace * max(1, int((answered - self._due) / pace))
+
+    def _pace(self) -> float:
+        """Seconds from one call to the next: at least as long a rest as a call takes that nobody holds up."""
+        return max(self.interval, 2 * min(self._took, default=0.0))
 
     def _ask(self, connection: Connection, cursor: Any) -> None:
         if self.rolled_back:
@@ -145,11 +153,6 @@ def _as_always(connection: Connection) -> None:
     connection.execute("set client_connection_check_interval = 1000")  # a call that waits when we are gone ends
     for setting in ("statement_timeout", "lock_timeout", "idle_session_timeout"):
         connection.execute(f"set {setting} = 0".encode())
-
-
-def _said(error: Exception) -> str:
-    diagnosis = getattr(error, "diag", None)
-    return (diagnosis.message_primary if diagnosis else None) or " ".join(str(error).split())
 
 
 def _leave_with_input() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orderops.database import Login
+from orderops.database_trust import trusted_roots
 from orderops.errors import OrderopsError
 
 SECONDS = 120
@@ -20,6 +21,8 @@ def schema_dump(to: Login) -> tuple[str, str]:
     if program is None:
         return "", "there is no pg_dump on this machine"
     settings = {key: str(value) for key, value in to.parameters.items() if value is not None}
+    if roots := trusted_roots(to.host, to.sslmode):
+        settings.setdefault("sslrootcert", roots)
     password = settings.pop("password", "")
     where = " ".join(f"{key}='{_escaped(value)}'" for key, value in settings.items())
     command = [str(program), "--schema-only", "--exclude-schema=orderops", f"--dbname={where}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orderops.migrations.files import File
 from orderops.migrations.script import identifier
-from orderops.rehearsal.query import Origin, Query, read_query
+from orderops.rehearsal.query import Origin, Query, read_query, said
 from orderops.rehearsal.tables import Column, Table, draw, drawn, names_in, table_called, touched
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _of_canaries(
             with connection.transaction(force_rollback=True):
                 rows = drawn(connection, query.values) if query.values else [[]]
         except psycopg.Error as error:
-            notes.append(f"the canary {query.name!r} was left out: {_said(error)}")
+            notes.append(f"the canary {query.name!r} was left out: {said(error)}")
             continue
         if not rows:
             notes.append(f"the canary {query.name!r} was left out: there are no values for it")
@@ -168,8 +168,3 @@ def _called(connection: Connection, name: str) -> Table | None:
 def _bounded(families: Sequence[Family]) -> list[Family]:
     most = min(MOST, ALL / max(1, len(families)))
     return [replace(each, rate=min(most, max(LEAST, each.rate))) for each in families]
-
-
-def _said(error: Exception) -> str:
-    diagnosis = getattr(error, "diag", None)
-    return (diagnosis.message_primary if diagnosis else None) or " ".join(str(error).split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from orderops.rehearsal.query import Query
+from orderops.rehearsal.query import Query, said
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -27,5 +27,5 @@ def refused(connection: Connection, queries: Iterable[Query]) -> dict[str, tuple
         except psycopg.Error as error:
             if connection.closed:
                 raise
-            found[query.text] = (query, error.diag.message_primary or " ".join(str(error).split()))
+            found[query.text] = (query, said(error))
     return found

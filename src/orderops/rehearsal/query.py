@@ -140,6 +140,12 @@ def plain(table: str) -> str:
     return table.rpartition(".")[2]
 
 
+def said(error: Exception) -> str:
+    """The server's own words for an error, in a line."""
+    diagnosis = getattr(error, "diag", None)
+    return (diagnosis.message_primary if diagnosis else None) or " ".join(str(error).split())
+
+
 def _is_of_the_system(table: str) -> bool:
     schema, _, name = table.rpartition(".")
     return schema in NOT_OURS or name.startswith("pg_")
