@@ -162,6 +162,10 @@ MISTAKES = {
         '[database]\nbackup_window = "23:45-00:30"\nmaintenance_window = "wed:00:15-wed:00:45"\n',
         ['3: database.maintenance_window: "wed:00:15-wed:00:45": overlaps backup_window, 23:45-00:30'],
     ),
+    "rehearsed, and applied by up": (
+        "[migrations]\non_up = true\nrehearsed = true\n",
+        ["3: migrations.rehearsed: true: cannot be beside on_up = true: orderops up applies without a rehearsal"],
+    ),
     "an address without a domain": ('[alerts]\nemails = ["ops"]\n', ['2: alerts.emails[0]: "ops": allowed is an addr']),
     "an endpoint in the clear": (
         '[alerts]\nhttps = ["http://pager.example.com/"]\n',

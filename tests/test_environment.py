@@ -66,6 +66,7 @@ def test_what_customers_depend_on_survives_a_zone_and_a_slip(name: str) -> None:
     assert environment.database.deletion_protection
     assert environment.balancer.deletion_protection
     assert environment.services["order-processor"].min_tasks >= 2
+    assert environment.migrations.rehearsed
     assert environment.database.backup_days > load_environment("dev", SHIPPED).database.backup_days
 
 

@@ -210,6 +210,12 @@ class Migrations(Table):
     max_waiting_sessions: Annotated[int, between(1, 1000)] = 10
     """Sessions that may wait for locks before rows changed in batches wait for them."""
 
+    def mistakes(self) -> Iterator[Mistake]:
+        """`up` rehearses nothing."""
+        if self.rehearsed and self.on_up:
+            told = "cannot be beside on_up = true: orderops up applies without a rehearsal"
+            yield Mistake(("rehearsed",), self.rehearsed, told, (("on_up",),))
+
 
 class Environment(Table):
     """A whole environment: one shared base and its services."""

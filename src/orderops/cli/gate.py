@@ -53,7 +53,7 @@ class Gate:
 
     def __init__(self, at: Target, reason: str) -> None:
         settings = settings_of(at.site) if at.site else at.errand.errand.settings if at.errand else {}
-        self._env = at.name
+        self._words = at.words
         self._reason = reason
         self._stands = bool(settings.get("rehearsed"))
         self._days = int(settings.get("receipt_days", 0))
@@ -66,7 +66,7 @@ class Gate:
         if not self._stands:
             return {}
         here = Here(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
-        receipt = opening(self._receipts, wanted, here, days=self._days, env=self._env)
+        receipt = opening(self._receipts, wanted, here, days=self._days, words=self._words)
         if not quiet:
             age = terminal.short(receipt.age(here.now))
             terminal.say(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")

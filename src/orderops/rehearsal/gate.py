@@ -31,7 +31,7 @@ class NotRehearsed(OrderopsError):
     """No receipt opens the gate."""
 
 
-def opening(receipts: Sequence[Receipt], wanted: Sequence[Line], here: Here, *, days: int, env: str) -> Receipt:
+def opening(receipts: Sequence[Receipt], wanted: Sequence[Line], here: Here, *, days: int, words: str) -> Receipt:
     """The newest receipt that is about just what is to be applied; raises NotRehearsed with what is wrong with it."""
     why = "there is none"
     for receipt in receipts:
@@ -43,8 +43,8 @@ def opening(receipts: Sequence[Receipt], wanted: Sequence[Line], here: Here, *, 
     names = ", ".join(line.name for line in wanted)
     raise NotRehearsed(
         f"{names}: no receipt of a rehearsal is good for it: {why}; nothing was applied",
-        f"rehearse it: orderops migrate rehearsal --env {env}\n"
-        f'or without, on record: orderops migrate apply --env {env} --without-rehearsal --reason "…"',
+        f"rehearse it: orderops migrate rehearsal {words}\n"
+        f'or without, on record: orderops migrate apply {words} --without-rehearsal --reason "…"',
     )
 
 

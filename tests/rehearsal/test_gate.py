@@ -1,0 +1,133 @@
+"""The gate opens for what a receipt is about, and for nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderops.migrations.files import File, Migration
+from orderops.migrations.ledger import Action, Attempt, Standing
+from orderops.migrations.standing import Line, Stand
+from orderops.rehearsal.gate import Here, NotRehearsed, expectations, opening, unrehearsed
+from orderops.rehearsal.receipts import Receipt, Rehearsed
+
+NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
+HERE = Here("schema 0", 16, NOW)
+
+
+def migration(version: int, text: str = "select 1;\n", back: str = "select 2;\n") -> Migration:
+    names = [Path(f"{letter}{version:03}__step.sql") for letter in "VU"]
+    return Migration(version, "step", File(names[0], text), File(names[1], back))
+
+
+def line(version: int, stand: Stand = Stand.PENDING, standing: Standing | None = None, **texts: str) -> Line:
+    return Line(version, "step", stand, migration(version, **texts), standing)
+
+
+def rehearsed(version: int) -> Rehearsed:
+    told = migration(version)
+    schemas = f"schema {version - 1}", f"schema {version}"
+    return Rehearsed(version, told.checksum, told.back.checksum, 1.5 * version, *schemas, failed=False)
+
+
+RECEIPT = Receipt(
+    "prod/rehearsals/2026-11-20T080000Z-schema 0.json",
+    NOW - timedelta(days=3),
+    "ada",
+    16,
+    "SAFE: nobody waits more than 50 ms",
+    [rehearsed(1), rehearsed(2), rehearsed(3)],
+)
+ALL = [line(1), line(2), line(3)]
+
+
+def opened(wanted: list[Line], *receipts: Receipt, here: Here = HERE) -> Receipt:
+    return opening(receipts or (RECEIPT,), wanted, here, days=7, words="--env prod")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [(ALL, "schema 0"), (ALL[:1], "schema 0"), (ALL[1:], "schema 1"), (ALL[2:], "schema 2")],
+    ids=["all of it", "the first of it", "the rest, after the first", "the last"],
+)
+def test_it_opens_for(wanted: list[Line], schema: str) -> None:
+    assert opened(wanted, here=replace(HERE, schema=schema)) is RECEIPT
+
+
+CLOSED: dict[str, tuple[list[Line], Receipt, Here, str]] = {
+    "another migration": ([line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
+    "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is of V001, V002, V003"),
+    "one more": ([*ALL, line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
+    "another file": ([line(1, text="select 3;\n")], RECEIPT, HERE, "was of another V001__step.sql"),
+    "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "was of another U001__step.sql"),
+    "an old receipt": (ALL, replace(RECEIPT, ended=NOW - timedelta(days=8)), HERE, "is 8 days old, and 7 count"),
+    "another major version": (ALL, RECEIPT, replace(HERE, major=17), "was of PostgreSQL 16, and this is 17"),
+    "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "was of another schema than this one is now"),
+    "a failed rehearsal": (
+        ALL,
+        replace(RECEIPT, migrations=[rehearsed(1), replace(rehearsed(2), failed=True), rehearsed(3)]),
+        HERE,
+        "says that V002 fails",
+    ),
+    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is of no migration"),
+}
+
+
+@pytest.mark.parametrize("case", CLOSED)
+def test_it_stays_closed_for(case: str) -> None:
+    wanted, receipt, here, why = CLOSED[case]
+
+    with pytest.raises(NotRehearsed) as refused:
+        opened(wanted, receipt, here=here)
+
+    assert why in refused.value.message
+    assert "nothing was applied" in refused.value.message
+    assert refused.value.hint.splitlines() == [
+        "rehearse it: orderops migrate rehearsal --env prod",
+        'or without, on record: orderops migrate apply --env prod --without-rehearsal --reason "…"',
+    ]
+
+
+def test_without_any_receipt_it_says_so() -> None:
+    with pytest.raises(NotRehearsed, match="there is none; nothing was applied"):
+        opening([], ALL, HERE, days=7, words="--env prod")
+
+
+def test_an_older_receipt_that_fits_opens_it_where_the_last_does_not() -> None:
+    other = replace(RECEIPT, key="later", migrations=[rehearsed(3)])
+
+    assert opened(ALL, other, RECEIPT) is RECEIPT
+
+
+def attempt(**told: Any) -> Attempt:
+    values = dict.fromkeys(Attempt.__dataclass_fields__)
+    given = {"id": 1, "version": 1, "action": Action.APPLY, "state": "failed", "done": ["a digest"], "statements": 2}
+    return Attempt(**{**values, **given, **told})
+
+
+def test_what_was_cut_half_way_goes_on_under_the_receipt_that_it_began_with() -> None:
+    begun = Standing([attempt(receipt=f"rehearsed: {RECEIPT.name}")])
+    half_way = replace(HERE, schema="that nobody saw")
+
+    assert opened([line(1, Stand.PARTLY, begun)], here=half_way) is RECEIPT
+    with pytest.raises(NotRehearsed):
+        opened([line(1, Stand.PARTLY, Standing([attempt(receipt="rehearsed: another")]))], here=half_way)
+
+
+def test_the_ledger_is_told_what_was_predicted_or_why_there_was_nothing() -> None:
+    told = expectations(RECEIPT, ALL[1:])
+
+    assert {version: each.predicted for version, each in told.items()} == {
+        2: timedelta(seconds=3),
+        3: timedelta(seconds=4.5),
+    }
+    assert told[2].receipt == "rehearsed: 2026-11-20T080000Z-schema 0"
+    assert unrehearsed(ALL[:1], "it burns")[1].receipt == "without a rehearsal: it burns"
+
+
+def test_a_receipt_goes_through_an_errand() -> None:
+    assert Receipt.from_told(RECEIPT.told()) == RECEIPT
