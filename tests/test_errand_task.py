@@ -79,7 +79,7 @@ class Shown:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"EVERY": 0.01, "LAG": 0.1, "UNSEEN": 0.2, "STOPS": 0.3}.items():
+    for name, value in {"EVERY": 0.01, "LAG": 0.1}.items():
         monkeypatch.setattr(errand_follow, name, value)
 
 
@@ -130,6 +130,15 @@ def test_a_refusal_inside_is_the_refusal_outside(aws: Aws, proxy: Proxy) -> None
     assert shown.said == []
 
 
+def test_words_that_an_older_image_does_not_know_are_told_with_both_versions(aws: Aws, proxy: Proxy) -> None:
+    lines = [next(pieces(Mark.BEGIN, '{"version": "0.0.1"}')), "err| No such option: --new", end(2)]
+
+    ended, shown = followed(aws, proxy, Ecs(at("RUNNING"), lines=(lines,)))
+
+    assert shown.said == ["No such option: --new"]
+    assert "the image has orderops 0.0.1" in refusal(ended)
+
+
 def test_a_last_word_may_be_of_any_length(aws: Aws, proxy: Proxy) -> None:
     long = "x" * 50_000
     lines = [BEGIN, *pieces(Mark.END, json.dumps({"exit_code": 1, "message": long}))]
@@ -145,12 +154,15 @@ def test_a_task_that_is_not_seen_yet_is_waited_for(aws: Aws, proxy: Proxy) -> No
     assert ended == Ended(0)
 
 
-def test_a_task_that_is_never_seen_is_a_refusal(aws: Aws, proxy: Proxy) -> None:
+def test_a_task_that_is_never_seen_is_a_refusal(aws: Aws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errand_follow, "UNSEEN", 0.1)
+
     with pytest.raises(OrderopsError, match="task 1a2b3c was started and is not seen"):
         followed(aws, proxy, Ecs(None))
 
 
-def test_lines_that_come_after_the_end_are_shown(aws: Aws, proxy: Proxy) -> None:
+def test_lines_that_come_after_the_end_are_shown(aws: Aws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errand_follow, "LAG", 60)
     ecs = Ecs(at("STOPPED", 0), lines=([BEGIN], [], [], ["out| late", end(0)]))
 
     ended, shown = followed(aws, proxy, ecs)
@@ -216,7 +228,10 @@ def test_an_interrupted_command_says_what_is_left(aws: Aws, proxy: Proxy) -> Non
     assert ended.error.left == ["V003"]
 
 
-def test_an_interrupted_command_that_does_not_end_is_left(aws: Aws, proxy: Proxy) -> None:
+def test_an_interrupted_command_that_does_not_end_is_left(
+    aws: Aws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errand_follow, "STOPS", 0.1)
     proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN],))
     shown = Shown()
 

@@ -21,7 +21,7 @@ from orderops.database import Login, login, login_at
 from orderops.errand_document import AT, DATABASE, Door, Errand, errand_of
 from orderops.errand_follow import Ended, Heard, Waiting, follow, interrupted
 from orderops.errand_task import Place, Task, place_of, running, start
-from orderops.errors import AwsError, Interrupted, OrderopsError
+from orderops.errors import AwsError, Interrupted, Meaning, OrderopsError
 from orderops.site import Site
 
 __all__ = ["DATABASE", "Door", "Errand", "Inside", "Outcome", "inside", "run"]
@@ -195,8 +195,9 @@ def _started(aws: Aws, bucket: Bucket, place: Place, errand: Errand) -> Task:
     url = bucket.link("get_object", _key(errand.environment, errand.id), seconds=READABLE_FOR)
     try:
         return start(aws, place, token=errand.id, url=url)
-    except OrderopsError:
-        _clear(bucket, errand)
+    except OrderopsError as error:
+        if not (isinstance(error, AwsError) and error.meaning is Meaning.LOST):  # else it may run, and is found again
+            _clear(bucket, errand)
         raise
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any
 
+from orderops import __version__
 from orderops.errand_lines import Mark, Said, heard
 from orderops.errand_task import Task
-from orderops.errors import Interrupted, OrderopsError
+from orderops.errors import Interrupted, OrderopsError, UsageError
 
 Heard = Callable[[Said], None]
 """Shows a line of the command's; `out` is data, `err` is all else."""
@@ -98,7 +99,7 @@ class _Listening:
 
     task: Task
     pass_on: Heard
-    begun: bool = False
+    begun: Mapping[str, Any] = field(default_factory=dict)
     last_at: float = field(default_factory=monotonic)
 
     def ended(self) -> Ended | None:
@@ -106,9 +107,9 @@ class _Listening:
         for said in self._new():
             self.last_at = monotonic()
             if said.mark is Mark.END:
-                return _by_its_word(said.told)
+                return _by_its_word(said.told, self._other_version())
             if said.mark is Mark.BEGIN:
-                self.begun = True
+                self.begun = said.told
             else:
                 self.pass_on(said)
         return None
@@ -116,6 +117,15 @@ class _Listening:
     def silent_for(self) -> str:
         """That the command works and says nothing."""
         return f"has said nothing for {monotonic() - self.last_at:.0f} s" if self.begun else ""
+
+    def _other_version(self) -> str:
+        """What to do where image and machine differ: then one may know words that the other does not."""
+        there, name = self.begun.get("version", __version__), self.task.place.environment
+        if there == __version__:
+            return ""
+        return (
+            f"the image has orderops {there}, this machine {__version__}; let both be alike: orderops up --env {name}"
+        )
 
     def _new(self) -> Iterator[Said]:
         """Lines of the errand's own are whole, whatever their length; the command's go on in pieces."""
@@ -128,13 +138,14 @@ class _Listening:
             yield Said(said.mark, half + said.text, said.ends) if said.mark is Mark.END else said
 
 
-def _by_its_word(told: Mapping[str, Any]) -> Ended:
+def _by_its_word(told: Mapping[str, Any], other_version: str) -> Ended:
     code = int(told["exit_code"])
     if not code:
         return Ended(0)
     if code == Interrupted.exit_code:
         return Ended(code, Interrupted(told.get("left", ())))
-    return Ended(code, Refused(told.get("message", ""), told.get("hint", ""), code))
+    hint = told.get("hint", "") or (other_version if code == UsageError.exit_code else "")
+    return Ended(code, Refused(told.get("message", ""), hint, code))
 
 
 def _cut_off(task: Task, raw: Mapping[str, Any], listening: _Listening) -> OrderopsError:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-PIECE = 8000
-"""Characters of one line of a log: of four bytes each at most, and a log driver breaks lines at 16 KiB or later."""
+PIECE = 4000
+"""Characters of one line of a log: of four bytes each at most, and a log driver breaks lines at 16 KiB."""
 WHOLE, MORE = "| ", "+ "
 
 
