@@ -202,9 +202,9 @@ def test_the_window_lies_between_the_first_backup_and_now(laptop: Laptop, restor
     assert latest <= told <= datetime.now(UTC) <= latest + timedelta(seconds=30)
 
 
-def test_without_backups_there_is_no_window(laptop: Laptop) -> None:
-    made = laptop.create_database(BackupRetentionPeriod=0)
-    name = made["DBInstanceIdentifier"]
+def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) -> None:
+    name = restore(laptop, restored.source, BackupRetentionPeriod=0)
+    made = laptop.wait_for_database(name, "available")
 
     assert "LatestRestorableTime" not in laptop.database(name)
     with pytest.raises(ClientError, match="PointInTimeRestoreNotEnabled"):
@@ -218,16 +218,16 @@ def test_without_backups_there_is_no_window(laptop: Laptop) -> None:
     remove(laptop, name)
 
 
-def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop) -> None:
-    made = laptop.create_database()
+def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop, restored: Restored) -> None:
+    made = opened(laptop, restore(laptop, restored.source))
     name, place = made["DBInstanceIdentifier"], home(laptop, made)
     window(laptop, made)
-    write(laptop, made, 1)
+    write(laptop, made, 1_000_000)
     laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
     laptop.wait_for_database(name, "stopped")
     first = place.backups.all()[0].first_segment
     for log in (place.archive, place.server.data / "pg_wal"):
-        for file in log.glob("0" * 7 + "1*"):
+        for file in log.glob("0" * 7 + "2*"):
             if file.name > first and "." not in file.name:
                 file.unlink()
 

@@ -43,8 +43,8 @@ def wait_for_snapshot(laptop: Laptop, name: str) -> None:
     until(lambda: status() == "available", what=f"{name} is available")
 
 
-def from_snapshot(laptop: Laptop, name: str) -> str:
-    made = laptop.name("copy")
+def from_snapshot(laptop: Laptop, name: str, made: str = "") -> str:
+    made = made or laptop.name("copy")
     laptop.client("rds").restore_db_instance_from_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=made)
     return made
 
@@ -102,7 +102,7 @@ def test_what_a_deleted_instance_leaves_brings_all_of_it_back(laptop: Laptop, so
     remove(laptop, name, FinalDBSnapshotIdentifier=final, DeleteAutomatedBackups=False)
     wait_for_snapshot(laptop, final)
     # another one of that name, whose own backups go with it
-    second = laptop.create_database(DBInstanceIdentifier=name)
+    second = laptop.wait_for_database(from_snapshot(laptop, final, name), "available")
     remove(laptop, name)
     assert not (folder(laptop) / second["DbiResourceId"]).exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from orderops.local.users import server_account
 
 ADMINISTRATOR = "rdsadmin"
 ARCHIVED_WITHIN = 15.0
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,11 @@ class Home:
             row = session.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
         segment = str(row[0]) if row else ""
         deadline = time.monotonic() + ARCHIVED_WITHIN
-        while not (self.archive / segment).exists() and time.monotonic() < deadline:
-            time.sleep(0.02)  # one that is still not there is read where the server has it
+        while not (self.archive / segment).exists():
+            if time.monotonic() > deadline:  # it is read where the server has it
+                log.warning("%s: %s was not archived within %.0f s", self.folder.name, segment, ARCHIVED_WITHIN)
+                break
+            time.sleep(0.02)
         return moment
 
     def _settings(self) -> dict[str, str]:
