@@ -288,7 +288,7 @@ def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: Post
     assert "live is in UTF8 and restored in LATIN1" in comparison.notes
 
 
-def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two) -> None:
+def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two, caplog: pytest.LogCaptureFixture) -> None:
     two.both(ORDERS, HUNDRED)
     with scratch("orderops-postgres-") as folder:
         server = PostgresServer(folder / "server", settings=UNDURABLE)
@@ -299,9 +299,10 @@ def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two) -> None:
             compare(two.live.login, dying.login, watch=once("public.orders", server.kill))
 
     assert refused.value.hint == "nothing was changed; the same command begins again once it is there"
+    assert caplog.messages == []
 
 
-def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two) -> None:
+def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two, caplog: pytest.LogCaptureFixture) -> None:
     two.both(ORDERS, "insert into orders (v) select i from generate_series(1, 110000) i")
     two.restored.execute("update orders set v = -1")
     ending = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderops restore%'"
@@ -312,6 +313,8 @@ def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two) -> 
 
     with pytest.raises(OrderopsError, match=r"connection to the live database test_live on .* was lost"):
         compare(two.live.login, two.restored.login, watch=end)
+
+    assert caplog.messages == []
 
 
 def test_json_has_stable_keys(two: Two) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from orderops.restore.compare import compare
 from orderops.restore.compare_merge import Kind
 from orderops.restore.salvage import salvage, wanted_kinds, write_script
 
+from runs import until
 from two_databases import Two
 
 pytest_plugins = ["postgres_fixtures", "two_databases"]
@@ -190,6 +192,19 @@ def test_a_script_that_breaks_off_leaves_no_file_and_one_that_is_there_stays(two
     assert (tmp_path / "b.sql").stat().st_mode & 0o777 == 0o600
     with pytest.raises(UsageError, match="is there, and is not overwritten"):
         write_script(iter(["mine"]), tmp_path / "b.sql")
+
+
+def test_a_script_that_nobody_reads_to_its_end_leaves_no_session(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+    two.both(*SHOP)
+    two.live.execute("insert into orders (note) select repeat('x', 100) from generate_series(1, 30000) i")
+    busy = "select count(*) from pg_stat_activity where application_name like 'orderops%'"
+
+    with closing(salvage(two.live.login, two.restored.login, ["orders"])) as pieces:
+        assert any("insert into" in piece for piece in pieces)
+        assert two.live.rows(busy) == [(4,)]
+
+    until(lambda: two.live.rows(busy) == [(0,)], "no session is left")
+    assert caplog.messages == []
 
 
 def script(two: Two, tables: Collection[str], kinds: Collection[Kind], said: list[str] | None = None) -> str:

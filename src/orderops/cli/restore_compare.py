@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -86,8 +87,13 @@ def salvage(
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
     if bool(tables) == every_table:
         raise UsageError("say which tables", "--table orders, or --every-table")
-    with pair(env, environments, name) as both, Progress() as progress:
-        script = salvaged(both.live, both.restored, tables, kinds=kinds, watch=progress.watch, say=terminal.say_folded)
+    with (
+        pair(env, environments, name) as both,
+        Progress() as progress,
+        closing(
+            salvaged(both.live, both.restored, tables, kinds=kinds, watch=progress.watch, say=terminal.say_folded)
+        ) as script,
+    ):
         if output:
             write_script(script, output)
         else:

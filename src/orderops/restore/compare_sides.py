@@ -6,7 +6,7 @@ What a value looks like as text is settled alike in every session, so that equal
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ ALIKE = {
     "jit": "off",
 }
 PATIENT_SINCE_17 = {"transaction_timeout": "0"}
+FORGET = "rollback to savepoint look; release savepoint look"
 LOCK_PATIENCE = timedelta(seconds=5)
 PRIVILEGE = "42501"
 LOCKED = "55P03"
@@ -74,8 +75,17 @@ class Side:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Locks that are taken meanwhile are given back at the end: a migration of live need not wait for the rest."""
-        with self.asked(), self.connection.transaction(force_rollback=True):
-            yield
+        import psycopg
+
+        with self.asked():
+            self.connection.execute("savepoint look")
+            try:
+                yield
+            except BaseException:
+                with suppress(psycopg.Error):  # what was raised first says more
+                    self.connection.execute(FORGET)
+                raise
+            self.connection.execute(FORGET)
 
     @contextmanager
     def streaming(self, query: Composed) -> Iterator[Iterator[bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -60,7 +60,7 @@ def salvage(
     kinds: Collection[Kind] = (Kind.ONLY_LIVE,),
     watch: Watch = lambda *_: None,
     say: Callable[[str], None] = lambda _: None,
-) -> Iterator[str]:
+) -> Generator[str]:
     """The script, piece by piece: rows that only live has, for the restored one; or with ONLY_RESTORED the other way.
 
     Of these tables, or of all where none is named.
