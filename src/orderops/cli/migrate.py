@@ -85,7 +85,7 @@ commands.command()(rehearsal)
 
 
 @commands.command()
-@sent_where_needed("Apply to {env} what is pending (what that is: --dry-run)?")
+@sent_where_needed("Apply to {env} what is pending (what that is: --dry-run)?", lambda given: _check_apply(**given))
 def apply(
     env: Env = "local",
     environments: Environments = None,
@@ -192,7 +192,9 @@ def undo(
 
 
 @commands.command()
-@sent_where_needed("Mark migrations as applied in {env}, and run none (which: --dry-run)?")
+@sent_where_needed(
+    "Mark migrations as applied in {env}, and run none (which: --dry-run)?", lambda given: _check_baseline(**given)
+)
 def baseline(
     version: Annotated[
         int | None, typer.Option("--version", help="Everything up to here is there already.", metavar="N")
@@ -218,12 +220,10 @@ def baseline(
     from orderops import terminal
     from orderops.cli import migrating
     from orderops.cli.opening import Manner
-    from orderops.errors import UsageError
     from orderops.migrations import work
     from orderops.migrations.files import read_migrations, sql_folder
 
-    if (version is None) == (tool is None):
-        raise UsageError("say either --version or --from", "orderops migrate baseline --version N")
+    _check_baseline(version, tool)
     migrations = read_migrations(sql_folder(sql))
     manner = Manner("migrate baseline", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
@@ -240,7 +240,9 @@ def baseline(
 
 
 @commands.command()
-@sent_where_needed("Mend the ledger of {env}, and leave the schema as it is (how: --dry-run)?")
+@sent_where_needed(
+    "Mend the ledger of {env}, and leave the schema as it is (how: --dry-run)?", lambda given: _check_repair(**given)
+)
 def repair(
     version: Annotated[
         int | None, typer.Option("--version", help="Only this version, to stand as --as says.", metavar="N")
@@ -305,3 +307,22 @@ def history(
         show_attempts(attempts)
     else:
         terminal.say(f"nothing was done to {at.name} yet")
+
+
+def _check_apply(without_rehearsal: bool, reason: str | None, **_: object) -> None:
+    from orderops.cli.gate import check_reason
+
+    check_reason(without_rehearsal, reason)
+
+
+def _check_baseline(version: int | None, tool: str | None, **_: object) -> None:
+    from orderops.errors import UsageError
+
+    if (version is None) == (tool is None):
+        raise UsageError("say either --version or --from", "orderops migrate baseline --version N")
+
+
+def _check_repair(version: int | None, stands: str | None, **_: object) -> None:
+    from orderops.migrations.work import asked_repair
+
+    asked_repair(version, stands)

@@ -23,16 +23,19 @@ STAYS = frozenset({"env", "environments", "sql", "dsn", "yes", "confirm"})
 """Parameters that are settled outside."""
 
 
-def sent_where_needed(question: str = "") -> Callable[[Callable[P, None]], Callable[P, None]]:
+def sent_where_needed(
+    question: str = "", check: Callable[[Mapping[str, Any]], object] = lambda _: None
+) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """A command that is sent by an errand where the environment's `[database] access` is `task`.
 
-    With a question it changes something: it is asked outside, and the command runs alone and on record.
+    With a question it changes something: it is asked outside, and the command runs alone and on record. `check` is
+    told the parameters, and refuses here what would be refused there, a task later.
     """
 
     def decorate(command: Callable[P, None]) -> Callable[P, None]:
         @wraps(command)
         def sent_or_done(*args: P.args, **given: P.kwargs) -> None:
-            if not _sent(command, given, question):
+            if not _sent(command, given, question, check):
                 command(*args, **given)
 
         return sent_or_done
@@ -103,7 +106,12 @@ def words_of(command: Callable[..., None], given: Mapping[str, Any]) -> list[str
     return words
 
 
-def _sent(command: Callable[..., None], given: Mapping[str, Any], question: str) -> bool:
+def _sent(
+    command: Callable[..., None],
+    given: Mapping[str, Any],
+    question: str,
+    check: Callable[[Mapping[str, Any]], object],
+) -> bool:
     """Send a command where that is the way; false where it is to be done here."""
     from orderops.cli import gate
     from orderops.cli.migrating import files_of, lead_of, means_other_database, settings_of
@@ -119,6 +127,7 @@ def _sent(command: Callable[..., None], given: Mapping[str, Any], question: str)
     words = words_of(command, given)
     dry_run, yes = bool(given.get("dry_run")), bool(given.get("yes"))
     changes = bool(question) and not dry_run
+    check(given)
     _check_questions(given, changes)
     sql = files_of(given["sql"]) if "sql" in given else {}
     site = open_environment(env, folder)
