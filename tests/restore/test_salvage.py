@@ -90,12 +90,13 @@ def test_no_warning_where_every_row_is_there(two: Two) -> None:
 
 
 def test_rows_that_refer_to_rows_of_their_own_table_come_together(two: Two) -> None:
-    two.both("create table tree (id text primary key, parent text references tree)")
+    two.both("create table tree (id text primary key, parent text references tree)", "insert into tree values ('n0')")
     two.live.execute(
-        "insert into tree select 'n' || i, case when i < 3000 then 'n' || i + 1 end from generate_series(1, 3000) i"
+        "insert into tree select 'n' || i, case when i < 3000 then 'n' || i + 1 end from generate_series(1, 3000) i",
+        "update tree set parent = 'n7' where id = 'n0'",
     )
 
-    two.psql(two.restored, script(two, ["tree"], {Kind.ONLY_LIVE}))
+    two.psql(two.restored, script(two, ["tree"], {Kind.ONLY_LIVE, Kind.CHANGED}))
 
     assert compare(two.live.login, two.restored.login).same
 

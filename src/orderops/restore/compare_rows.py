@@ -106,7 +106,7 @@ def differences(
     made: Recipe,
     counts: Counts,
     said: Callable[[str], None] = lambda _: None,
-    amounts: Amounts = Amounts(),  # a value
+    amounts: Amounts = Amounts(),
 ) -> Generator[Difference]:
     """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
     look = Look(sides, pairing, made, said, amounts)

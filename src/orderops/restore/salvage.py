@@ -132,7 +132,7 @@ def _head(course: Course, parts: Sequence[Part], circle: str) -> Iterator[str]:
 
 
 def _rows(course: Course, part: Part) -> Iterator[str]:
-    """What is to be known of a table, then its rows."""
+    """What is to be known of a table, then its rows: those that come back, then the values of changed ones."""
     pairing = part.pairing
     yield "\n" + script.comment(pairing.told)
     for note in pairing.notes:
@@ -141,39 +141,48 @@ def _rows(course: Course, part: Part) -> Iterator[str]:
         yield script.comment("run this once: without a key nothing tells a row that is there already")
     if part.triggers:
         yield script.comment(f"triggers fire for these rows: {', '.join(part.triggers)}")
+    if not pairing.writable:
+        yield script.comment("no column into which a value can be written")
+        return
     course.watch(pairing.told, "begins")
     number = 0
-    first = True
-    for kind, rows, there in _batches(course, part):
-        number += len(rows)
-        yield from _warnings(course, part, rows)
-        if kind is Kind.CHANGED:
-            for row, other in zip(rows, there, strict=True):
-                yield script.update(part.into, pairing.key, pairing.writable, row, other)
-        elif part.of_itself:
-            yield script.head(part.into, pairing.writable) if first else ",\n"
-            yield script.values(pairing.writable, rows)
-            first = False
-        else:
-            yield script.insert(part.into, pairing.writable, rows)
-    if not first:
-        yield "\non conflict do nothing;\n"
+    for kind in sorted(course.kinds, key=lambda kind: kind is Kind.CHANGED):
+        number += yield from _statements(course, part, kind)
     course.watch(pairing.told, "")
     course.say(f"{pairing.told}: {number:,} rows")
 
 
-def _batches(course: Course, part: Part) -> Iterator[tuple[Kind, list[Row], list[Row]]]:
-    """The rows by kind, some at a time: those that come back first, then, of changed ones, what is there as well."""
+def _statements(course: Course, part: Part, kind: Kind) -> Generator[str, None, int]:
+    """The statements for rows of one kind; answers how many rows they are about."""
+    columns = part.pairing.writable
+    number = 0
+    for rows, there in _batches(course, part, kind):
+        yield from _warnings(course, part, rows)
+        if kind is Kind.CHANGED:
+            for row, other in zip(rows, there, strict=True):
+                yield script.update(part.into, part.pairing.key, columns, row, other)
+        elif part.of_itself:
+            yield ",\n" if number else script.head(part.into, columns)
+            yield script.values(columns, rows)
+        else:
+            yield script.head(part.into, columns) + script.values(columns, rows) + script.LEFT_ALONE
+        number += len(rows)
+    if number and part.of_itself and kind is not Kind.CHANGED:
+        yield script.LEFT_ALONE
+    return number
+
+
+def _batches(course: Course, part: Part, kind: Kind) -> Iterator[tuple[list[Row], list[Row]]]:
+    """The rows of one kind, some at a time; of changed ones, what is there as well."""
     found = Found(part.pairing, course.made)
-    for kind in sorted(course.kinds, key=lambda kind: kind is Kind.CHANGED):
-        waiting: list[Difference] = []
-        for each in _differences(course, part, kind):
-            waiting.append(each)
-            if len(waiting) >= found.batch:
-                yield _fetched(course, part, found, kind, waiting)
-                waiting = []
-        if waiting:
+    waiting: list[Difference] = []
+    for each in _differences(course, part, kind):
+        waiting.append(each)
+        if len(waiting) >= found.batch:
             yield _fetched(course, part, found, kind, waiting)
+            waiting = []
+    if waiting:
+        yield _fetched(course, part, found, kind, waiting)
 
 
 def _differences(course: Course, part: Part, kind: Kind) -> Iterator[Difference]:
@@ -189,12 +198,12 @@ def _differences(course: Course, part: Part, kind: Kind) -> Iterator[Difference]
 
 def _fetched(
     course: Course, part: Part, found: Found, kind: Kind, wanted: Sequence[Difference]
-) -> tuple[Kind, list[Row], list[Row]]:
+) -> tuple[list[Row], list[Row]]:
     of_origin = part.pairing.restored if course.back else part.pairing.live
     with course.origin.looking(), course.goal.looking():
         rows = found.rows(course.origin, of_origin, wanted)
         there = found.rows(course.goal, part.into, wanted) if kind is Kind.CHANGED else []
-    return kind, rows, there
+    return rows, there
 
 
 def _warnings(course: Course, part: Part, rows: Sequence[Row]) -> Iterator[str]:

@@ -15,6 +15,8 @@ COMPARED_AS_WRITTEN = {name: ALIKE[name] for name in ("TimeZone", "bytea_output"
 BEGIN = "\\set ON_ERROR_STOP on\nbegin;\n"
 """A script that is cut off changes nothing: what comes last is its commit."""
 COMMIT = "commit;\n"
+LEFT_ALONE = "\non conflict do nothing;\n"
+"""The end of an insert: a row that is there meanwhile stays as it is."""
 
 
 def comment(text: str) -> str:
@@ -28,13 +30,8 @@ def settings(*, compared: bool) -> str:
     return "".join(f"set local {name} = {literal(value)};\n" for name, value in every.items())
 
 
-def insert(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """Rows that are not there; one that is there meanwhile is left as it is."""
-    return head(table, columns) + values(columns, rows) + "\non conflict do nothing;\n"
-
-
 def head(table: Table, columns: Sequence[str]) -> str:
-    """The beginning of an insert, up to its values."""
+    """The beginning of an insert, up to its rows."""
     override = " overriding system value" if any(table.columns[name].identity for name in columns) else ""
     names = ", ".join(identifier("", name) for name in columns)
     return f"insert into {table.spelled} ({names}){override} values\n"
