@@ -159,6 +159,33 @@ def test_an_operator_of_dev_reaches_what_is_devs(dev: Environment, asked: Asked,
     assert bool(allowing(asked, documents)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("access", "more"),
+    [
+        ("task", set()),
+        ("direct", {"OpenDatabases"}),
+        ("tunnel", {"OpenDatabases", "OpenTunnels", "EndOwnTunnels"}),
+    ],
+)
+def test_who_reaches_databases_by_themselves_may_open_those_of_the_environment(
+    dev: Environment, access: str, more: set[str]
+) -> None:
+    reaching = dev.model_copy(update={"database": dev.database.model_copy(update={"access": access})})
+    told = {persona: statements(reaching, ACCOUNT, persona) for persona in Persona}
+
+    sids = {persona: {each["Sid"] for each in told[persona]} for persona in Persona}
+    assert sids[Persona.OPERATOR] & {"OpenDatabases", "OpenTunnels", "EndOwnTunnels"} == more
+    assert not (sids[Persona.VIEWER] | sids[Persona.PIPELINE]) & {"OpenDatabases", "OpenTunnels", "EndOwnTunnels"}
+    passwords = [each for each in told[Persona.OPERATOR] if each["Sid"] == "OpenDatabases"]
+    assert {each["Condition"]["StringLike"]["aws:ResourceTag/aws:rds:primaryDBInstanceArn"] for each in passwords} <= {
+        f"arn:aws:rds:ap-southeast-2:{ACCOUNT}:db:orderops-dev-*"
+    }
+    assert [each["Resource"] for each in told[Persona.OPERATOR] if each["Sid"] == "EndOwnTunnels"] in (
+        [],
+        [[f"arn:aws:ssm:ap-southeast-2:{ACCOUNT}:session/${{aws:userid}}-*"]],
+    )
+
+
 def test_roles_are_passed_to_two_services_only(dev: Environment) -> None:
     [passing] = [each for each in statements(dev, ACCOUNT, Persona.PIPELINE) if "iam:PassRole" in each["Action"]]
 

@@ -11,7 +11,7 @@ from typing import Any
 from orderops.environment import Environment
 from orderops.failures_denied import ROLE_SESSION
 from orderops.policy_actions import Persona, actions_for
-from orderops.policy_grants import ANYTHING, NARROW, Grant, grants_of
+from orderops.policy_grants import ANYTHING, NARROW, REACHING, Grant, grants_of
 from orderops.resource import PARTITIONS
 
 LONGEST = 6144
@@ -96,12 +96,14 @@ def statements(environment: Environment, account: str, persona: Persona) -> list
         "account": account,
         "environment": environment.name,
     }
-    return [
+    told = [
         _statement(grant, allowed, words)
         for grant in (ANYTHING, *NARROW)
         if (persona is Persona.OPERATOR or not grant.adopts)
         and (allowed := sorted(action for action in needed if grant in grants_of(action)))
     ]
+    reaching = REACHING[environment.database.access] if persona is Persona.OPERATOR else ()
+    return told + [_statement(grant, sorted(grant.actions), words) for grant in reaching]
 
 
 def simulations(environment: Environment, account: str, persona: Persona) -> list[Simulation]:

@@ -229,6 +229,32 @@ NARROW = (
     Grant("OwnPermissions", ("iam:SimulatePrincipalPolicy",), (f"{IAM}role/*", f"{IAM}user/*")),
 )
 
+# Who reaches databases from a machine of their own needs the password, and the way. By a task nobody needs either: it
+# has a role of its own. RDS tags the secret that it keeps of an instance with the ARN of that.
+PASSWORDS = Grant(
+    "OpenDatabases",
+    ("secretsmanager:GetSecretValue",),
+    (f"{HERE % 'secretsmanager'}secret:rds!db-*",),
+    {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": f"{HERE % 'rds'}db:{PREFIX}*"}},
+)
+REACHING: Mapping[str, tuple[Grant, ...]] = {
+    "task": (),
+    "direct": (PASSWORDS,),
+    "tunnel": (
+        PASSWORDS,
+        Grant(
+            "OpenTunnels",
+            ("ssm:StartSession",),
+            (
+                f"{HERE % 'ecs'}task/{PREFIX}*",
+                "arn:{partition}:ssm:{region}::document/AWS-StartPortForwardingSessionToRemoteHost",
+            ),
+        ),
+        Grant("EndOwnTunnels", ("ssm:TerminateSession",), (f"{HERE % 'ssm'}session/${{{{aws:userid}}}}-*",)),
+    ),
+}
+"""By `[database] access` of the environment."""
+
 
 def grants_of(action: str) -> tuple[Grant, ...]:
     """Every grant that gives this permission; none where nobody has said yet on what."""
