@@ -143,7 +143,7 @@ def test_a_last_word_may_be_of_any_length(aws: Aws, proxy: Proxy) -> None:
     long = "x" * 50_000
     lines = [BEGIN, *pieces(Mark.END, json.dumps({"exit_code": 1, "message": long}))]
 
-    ended, _ = followed(aws, proxy, Ecs(at("RUNNING"), lines=(lines,)))
+    ended, _ = followed(aws, proxy, Ecs(at("RUNNING"), lines=(lines[:3], [], lines[3:])))
 
     assert refusal(ended).strip() == long
 
@@ -226,6 +226,23 @@ def test_an_interrupted_command_says_what_is_left(aws: Aws, proxy: Proxy) -> Non
     assert ecs.stopped == 1
     assert isinstance(ended.error, Interrupted)
     assert ended.error.left == ["V003"]
+
+
+def test_a_command_that_is_done_before_it_is_interrupted_is_done(aws: Aws, proxy: Proxy) -> None:
+    proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN, end(0)],))
+    shown = Shown()
+
+    assert interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting) == Ended(0)
+
+
+def test_an_interrupted_command_that_never_began_is_left(aws: Aws, proxy: Proxy) -> None:
+    proxy.rule = Ecs(at("STOPPED", stoppedReason="interrupted by the operator"))
+    shown = Shown()
+
+    ended = interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+
+    assert isinstance(ended.error, Interrupted)
+    assert ended.error.left == ["migrate apply"]
 
 
 def test_an_interrupted_command_that_does_not_end_is_left(

@@ -209,6 +209,7 @@ class _Clients:
         self._endpoint_url = endpoint_url
         self._session = session
         self._made: dict[tuple[str, int], Any] = {}
+        self._signer: Any = None
         self._lock = threading.Lock()
         self._thread = threading.local()
 
@@ -234,11 +235,11 @@ class _Clients:
         style = "virtual" if ".amazonaws.com" in endpoint else "path"
         config = Config(signature_version="s3v4", s3={"addressing_style": style})
         with self._lock:
-            assert self._session
-            signer = self._session.client(
-                "s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config
-            )
-        return str(signer.generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
+            if self._signer is None and self._session:
+                self._signer = self._session.client(
+                    "s3", region_name=self._region, endpoint_url=self._endpoint_url, config=config
+                )
+        return str(self._signer.generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
 
     def _make(self, service: str, attempts: int) -> Any:
         import boto3

@@ -19,9 +19,10 @@ from orderops.aws import Aws
 from orderops.bucket import Bucket
 from orderops.database import Login, login, login_at
 from orderops.errand_document import AT, DATABASE, Door, Errand, errand_of
-from orderops.errand_follow import Ended, Heard, Waiting, follow, interrupted
+from orderops.errand_follow import Heard, Waiting, follow, interrupted
+from orderops.errand_lines import Mark, Said
 from orderops.errand_task import Place, Task, place_of, running, start
-from orderops.errors import AwsError, Interrupted, Meaning, OrderopsError
+from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.site import Site
 
 __all__ = ["DATABASE", "Door", "Errand", "Inside", "Outcome", "inside", "run"]
@@ -102,7 +103,7 @@ def run(
     there = _other(bucket, free, place, errand) if alone else None
     if there:
         errand, task = there
-        waiting(task.id, f"goes on with the errand that {errand.who} began")
+        heard(Said(Mark.ERR, f"goes on with task {task.id}, begun by {errand.who}"))
     else:
         if alone:
             _sweep(bucket, name)
@@ -207,8 +208,6 @@ def _followed(bucket: Bucket, task: Task, errand: Errand, heard: Heard, waiting:
         ended = follow(task, heard=heard, waiting=waiting)
     except KeyboardInterrupt:
         ended = interrupted(task, errand.command, heard=heard, waiting=waiting)
-        if not isinstance(ended.error, Interrupted):
-            ended = Ended(Interrupted.exit_code, Interrupted([errand.command]))
     except AwsError as error:
         raise _unheard(task, errand, error) from None
     left = bucket.read(_result_key(errand.environment, errand.id))

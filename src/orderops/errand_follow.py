@@ -42,6 +42,8 @@ class Ended:
 
     exit_code: int
     error: OrderopsError | None = None
+    by_its_word: bool = True
+    """Whether it said so, and was not found dead."""
 
 
 class Refused(OrderopsError):
@@ -73,9 +75,9 @@ def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None =
         if raw and raw["lastStatus"] == "STOPPED":
             stopped_at = stopped_at or now
             if task.exit_code(raw) is None:
-                return Ended(1, task.never_ran(raw))
+                return Ended(1, task.never_ran(raw), by_its_word=False)
             if now - stopped_at > LAG:
-                return Ended(_code(task, raw), _cut_off(task, raw, listening))
+                return Ended(_code(task, raw), _cut_off(task, raw, listening), by_its_word=False)
         if within and now - began > within:
             raise OrderopsError(
                 f"task {task.id} was asked to end and does not", f"look: orderops status --env {task.place.environment}"
@@ -85,12 +87,14 @@ def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None =
 
 
 def interrupted(task: Task, command: str, *, heard: Heard, waiting: Waiting) -> Ended:
-    """Ask the command to end in good order, and pass on its last words."""
+    """Ask the command to end in good order, and pass on its last words; it may be done before it is asked."""
     task.stop("interrupted by the operator")
+    left = Ended(Interrupted.exit_code, Interrupted([command]), by_its_word=False)
     try:
-        return follow(task, heard=heard, waiting=waiting, within=STOPS)
+        ended = follow(task, heard=heard, waiting=waiting, within=STOPS)
     except OrderopsError:
-        return Ended(Interrupted.exit_code, Interrupted([command]))
+        return left
+    return ended if ended.by_its_word else left
 
 
 @dataclass
@@ -101,6 +105,7 @@ class _Listening:
     pass_on: Heard
     begun: Mapping[str, Any] = field(default_factory=dict)
     last_at: float = field(default_factory=monotonic)
+    half: str = ""
 
     def ended(self) -> Ended | None:
         """Pass on what is new; answers how the command ended when it says so."""
@@ -129,13 +134,14 @@ class _Listening:
 
     def _new(self) -> Iterator[Said]:
         """Lines of the errand's own are whole, whatever their length; the command's go on in pieces."""
-        half = ""
         for line in self.task.lines():
             said = heard(line)
-            if said.mark is Mark.END and not said.ends:
-                half += said.text
+            if said.mark is not Mark.END:
+                yield said
                 continue
-            yield Said(said.mark, half + said.text, said.ends) if said.mark is Mark.END else said
+            self.half += said.text
+            if said.ends:
+                yield Said(said.mark, self.half)
 
 
 def _by_its_word(told: Mapping[str, Any], other_version: str) -> Ended:

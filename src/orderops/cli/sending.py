@@ -5,6 +5,7 @@ Outside stays what belongs to the operator: the question, the lease, the record.
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -135,7 +136,7 @@ def _sent(
     send(
         site,
         [*shown, "--yes"] if changes else shown,
-        Manner(" ".join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
+        Manner(shlex.join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
         question.format(env=env) if changes else "",
         sql=sql,
         settings={**settings_of(site), **gate.settings_of(site)},
