@@ -173,7 +173,7 @@ def test_what_is_refused_there_is_refused_here_once(elsewhere: Elsewhere) -> Non
     refused = elsewhere.migrate("repair", "--version", "77", "--as", "applied")
 
     assert refused.code == 2
-    assert refused.err.count("V77") == 1
+    assert refused.err.count("version 77") == 1
     assert refused.err.count("hint:") == 1
     assert elsewhere("history", "--last", "1", "--json").json[0]["outcome"] == "failed"
 
