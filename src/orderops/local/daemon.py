@@ -66,7 +66,7 @@ class Daemon:
         self.region = region
         self.emulator = Emulator()
         self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
-        self.plane = Plane(place, self.emulator, self.memory.touch)
+        self.plane = Plane(place, self.emulator, self.memory.touch, self.memory.write)
         (make_strict if self.strict else mend)(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()

@@ -19,11 +19,14 @@ from orderops.local.snapshots import FOLDER, Snapshots
 class Databases:
     """All instances of the account, each with its server."""
 
-    def __init__(self, directory: Path, lock: threading.RLock, told: Callable[[], None]) -> None:
+    def __init__(
+        self, directory: Path, lock: threading.RLock, told: Callable[[], None], remember: Callable[[], None]
+    ) -> None:
         self.directory = directory
         self.snapshots = Snapshots(directory)
         self._lock = lock
         self._told = told
+        self._remember = remember
         self._known: dict[str, Database] = {}
 
     def tick(self, found: list[tuple[Any, DBInstance]]) -> None:
@@ -88,7 +91,7 @@ class Databases:
         return self._known.get(resource)
 
     def _begin(self, backend: Any, instance: DBInstance) -> None:
-        database = Database(backend, instance, self.directory, self._lock, self._told, self)
+        database = Database(backend, instance, self, self.directory, self._lock, self._told, self._remember)
         self._known[instance.dbi_resource_id] = database
         database.start()
 

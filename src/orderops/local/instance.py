@@ -47,10 +47,11 @@ class Database:
         self,
         backend: Any,
         instance: DBInstance,
+        others: Neighbours,
         databases: Path,
         lock: threading.RLock,
         told: Callable[[], None],
-        others: Neighbours,
+        remember: Callable[[], None],
     ) -> None:
         self.instance = instance
         self.home = Home(databases / instance.dbi_resource_id)
@@ -63,6 +64,7 @@ class Database:
         self._snapshots = Snapshots(databases)
         self._lock = lock
         self._told = told
+        self._remember = remember
         self._others = others
         self._failures = 0
         self._closing = False
@@ -288,14 +290,13 @@ class Database:
             final = snapshots.pending(self._backend, self.instance.dbi_resource_id)
         if retained or final:
             self._end()
-        self.server.kill()
         if retained:
             with self._lock:
                 retained.restorable_since = self.instance.restorable_since
                 retained.logged_until = self.instance.logged_until
-            shutil.rmtree(self.server.data, ignore_errors=True)
-        else:
-            shutil.rmtree(self.home.folder, ignore_errors=True)
+        self._remember()  # a kill must not bring back an instance whose data is gone
+        self.server.kill()
+        shutil.rmtree(self.server.data if retained else self.home.folder, ignore_errors=True)
         self.gone = True
         self._told()
 

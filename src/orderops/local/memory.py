@@ -48,6 +48,7 @@ class Memory:
         self._due: float | None = None
         self._changed = threading.Condition()
         self._closed = False
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._write_when_due, name="memory", daemon=True)
 
     def start(self) -> None:
@@ -70,15 +71,16 @@ class Memory:
         self.write()
 
     def write(self) -> None:
-        """Put the whole state in the file."""
-        with self._lock:
-            content = dump(self._own())
-        half = self._path.with_suffix(".half")
-        with open(half, "wb", opener=_for_us_only) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(self._path)
+        """Put the whole state in the file; who asks does not hold the emulator's lock."""
+        with self._writing:
+            with self._lock:
+                content = dump(self._own())
+            half = self._path.with_suffix(".half")
+            with open(half, "wb", opener=_for_us_only) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(self._path)
 
     def _write_when_due(self) -> None:
         while True:

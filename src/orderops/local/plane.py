@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from moto.backends import get_backend
@@ -31,14 +32,14 @@ class Touch(Protocol):
 class Plane:
     """Databases, services and balancers, each following the account."""
 
-    def __init__(self, place: Place, emulator: Emulator, touch: Touch) -> None:
+    def __init__(self, place: Place, emulator: Emulator, touch: Touch, remember: Callable[[], None]) -> None:
         self._emulator = emulator
         self._touch = touch
         self._targets = Targets()
         self._tasks = Tasks(place.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
         self._balancers = Balancers(self._targets)
-        self._databases = Databases(place.databases, emulator.lock, touch)
+        self._databases = Databases(place.databases, emulator.lock, touch, remember)
         self._seen: Any = None
         rds_calls.take_part(emulator, self._databases.refuse_port)
         elb_calls.take_part(emulator, self._targets, self._balancers.listens_on)
