@@ -136,17 +136,24 @@ def reached(aws: Aws, pointer: str, *, access: str, name: str, tunnel: Tunnel | 
     `direct` needs nothing, `tunnel` the one that is given; `task` is no way in from this machine but a command that
     runs elsewhere, which is settled before anything is reached.
     """
+    with way_in(lambda: login(aws, pointer), access=access, name=name, tunnel=tunnel) as through:
+        yield through
+
+
+@contextmanager
+def way_in(to: Callable[[], Login], *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
+    """The same to any database that stands where the environment's does; its login is read once there is a way."""
     if access == "task" or (access == "tunnel" and tunnel is None):
         by = "a task inside the VPC" if access == "task" else "a tunnel through a running task"
         raise OrderopsError(
-            f"the database of {name} is reached through {by} (access = {access!r}), and this command opens it from here",
+            f"the database of {name} is reached by {by} (access = {access!r}), and this command opens it from here",
             f'from a machine inside the VPC: access = "direct" in [database] of {name}.toml, '
             'or --dsn "host=… dbname=… user=…"',
         )
     if access == "direct" or tunnel is None:
-        yield login(aws, pointer)
+        yield to()
         return
-    with tunnel(login(aws, pointer)) as through:
+    with tunnel(to()) as through:
         yield through
 
 

@@ -14,10 +14,19 @@ from importlib.resources import files
 
 from orderops.failures_denied import action_of
 
-LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs")
+LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list", "restore points")
 RELEASING = ("up", "infra apply", "service build", "service deploy")
 MIGRATING = ("migrate info", "migrate apply")
 """By a task inside the VPC: what reaches a database by itself needs its password, which is nobody's by these."""
+RESTORING = (
+    "migrate rehearsal",
+    "restore",
+    "restore back",
+    "restore compare",
+    "restore discard",
+    "restore drill",
+    "restore promote",
+)
 REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
 TAGGED_NETWORK = (
     "AllocateAddress",
@@ -62,6 +71,7 @@ BESIDES: Mapping[str, tuple[str, ...]] = {
         "ec2:DescribeAccountAttributes",
     ),
     "rds:ModifyDBInstance": ("secretsmanager:CreateSecret", "secretsmanager:TagResource", "kms:DescribeKey"),
+    "rds:RestoreDBInstanceToPointInTime": ("rds:AddTagsToResource", "ec2:DescribeAccountAttributes"),
     "rds:CreateDBParameterGroup": ("rds:AddTagsToResource",),
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
@@ -105,6 +115,7 @@ UNHEARD: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ecs:ListTasks": (("status", "up", "service deploy", "down"), "asked why tasks stop, which no paper does"),
     "ecs:StopTask": (("migrate apply",), "asked when the operator interrupts a task"),
     "iam:ListInstanceProfilesForRole": (("down",), "asked what holds a role, when somebody lets a machine have it"),
+    "rds:RebootDBInstance": (("restore", "restore drill"), "sent where a static parameter waits for it"),
     "rds:DescribeEvents": (("up", "infra apply"), "asked why an instance failed, which the emulator's never do"),
 }
 """Calls that the recorded workflows do not make under these commands, and why not."""
@@ -121,7 +132,7 @@ class Persona(StrEnum):
     def commands(self) -> tuple[str, ...]:
         """What they do."""
         return {
-            Persona.OPERATOR: (*LOOKING, *RELEASING, *MIGRATING, *REMOVING),
+            Persona.OPERATOR: (*LOOKING, *RELEASING, *MIGRATING, *RESTORING, *REMOVING),
             Persona.PIPELINE: (*LOOKING, *RELEASING),
             Persona.VIEWER: LOOKING,
         }[self]

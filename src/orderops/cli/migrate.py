@@ -300,7 +300,10 @@ def history(
     from orderops.terminal_migrations import attempts_json, attempts_of, show_attempts
 
     with target(env, environments, dsn) as at, looking(at) as connection:
-        attempts = attempts_of(ledger.read(connection), last)
+        standings = ledger.read(connection)
+    if at.errand:
+        at.errand.leave({"ledger": ledger.to_json(standings)})
+    attempts = attempts_of(standings, last)
     if json:
         terminal.show_json(attempts_json(attempts))
     elif attempts:

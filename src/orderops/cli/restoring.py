@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from orderops import terminal
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, agree, open_environment, with_usual_durations
 from orderops.cli.sending import send
-from orderops.database import Login, connected, login_at, reached
-from orderops.errand import Door, Outcome, inside
+from orderops.database import Login, connected, login_at, way_in
+from orderops.errand import DATABASE, Door, Outcome, inside
+from orderops.errand import run as errand_run
 from orderops.errors import OrderopsError
 from orderops.migrations import ledger
+from orderops.migrations.ledger import Standing
 from orderops.resource import State
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored import CARRIED, RdsRestored
@@ -31,6 +34,7 @@ from orderops.site import Site
 from orderops.survey import Survey
 from orderops.teardown import destroy
 from orderops.terminal_progress import Progress
+from orderops.tunnel import tunnel_of
 
 LIVE, RESTORED = "live", "restored"
 """The names of the doors of a pair, in an errand."""
@@ -96,10 +100,36 @@ def compared_by_task(site: Site, primary: Copy, copy: Copy) -> dict[str, Any]:
 @contextmanager
 def opened(site: Site, *copies: Copy) -> Iterator[list[Login]]:
     """What opens each of these instances, for as long as the way to them is open."""
-    environment = site.environment
-    doors = [door(site.stack, copy) for copy in copies]
-    with reached(site.aws, site.stack.pointer.name, access=environment.database.access, name=environment.name):
-        yield [login_at(site.aws, each) for each in doors]
+    name, access = site.environment.name, site.environment.database.access
+    with ExitStack() as ways:
+        yield [
+            ways.enter_context(
+                way_in(
+                    partial(login_at, site.aws, door(site.stack, copy)),
+                    access=access,
+                    name=name,
+                    tunnel=tunnel_of(site),
+                )
+            )
+            for copy in copies
+        ]
+
+
+def ledger_of(site: Site, copy: Copy) -> dict[int, Standing]:
+    """What was done to an instance's database, by whichever way that is reached."""
+    if site.environment.database.access != "task":
+        with opened(site, copy) as (login,), connected(login, name="orderops restore looks") as connection:
+            return ledger.read(connection)
+    with Progress() as progress:
+        ended = errand_run(
+            site,
+            ["migrate", "history", "--json"],
+            doors={DATABASE: Door(**door(site.stack, copy))},
+            heard=lambda _: None,
+            waiting=progress.watch,
+        )
+    ended.check()
+    return ledger.from_json((ended.result or {}).get("ledger", ()))
 
 
 def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_json: bool = False) -> None:
@@ -107,10 +137,11 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
     lease = look_at_lease(site, site.copying)
     began = datetime.now(UTC)
 
+    def begun_at(version: int) -> datetime:
+        return start_of(ledger_of(site, look(site.aws, site.stack).the_primary()), version)
+
     def decide(since: datetime | None = None) -> Target:
-        return target(
-            site.aws, site.stack, asked, source=source, start_of=lambda version: _start_of(site, version), since=since
-        )
+        return target(site.aws, site.stack, asked, source=source, start_of=begun_at, since=since)
 
     goal = decide()
     if goal.found and goal.found.ready:
@@ -170,23 +201,12 @@ def points_of(site: Site, source: str | None, *, last: int) -> tuple[str, Window
     copies = look(site.aws, site.stack)
     origin = copies.named(source, what="restore") if source else copies.the_primary()
     window = window_of(site.aws, origin.live)
-    with ExitStack() as ways:
-        try:
-            (login,) = ways.enter_context(opened(site, origin))
-            standings = ledger.read(ways.enter_context(connected(login, name="orderops restore looks")))
-        except OrderopsError as error:
-            terminal.say(f"the ledger cannot be read: {error.message}")
-            standings = {}
-        return origin.name, window, points(window, standings, site.runs.told(last=last))
-
-
-def _start_of(site: Site, version: int) -> datetime:
-    environment = site.environment
-    with (
-        reached(site.aws, site.stack.pointer.name, access=environment.database.access, name=environment.name) as login,
-        connected(login, name="orderops restore looks") as connection,
-    ):
-        return start_of(connection, version)
+    try:
+        standings = ledger_of(site, origin)
+    except OrderopsError as error:
+        terminal.say(f"the ledger cannot be read: {error.message}")
+        standings = {}
+    return origin.name, window, points(window, standings, site.runs.told(last=last))
 
 
 def with_usual(site: Site, resources: list[RdsRestored]) -> list[RdsRestored]:

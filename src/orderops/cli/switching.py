@@ -152,9 +152,9 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
         raise OrderopsError(
             f"the services of {env} may still use {copy.name}: a switch was cut", f"finish it: {command}"
         )
-    led_to = site.stack.pointer.leads_to(site.aws)
+    pointer = site.stack.pointer.now(site.aws, env)
     told = copy.live.properties
-    if led_to and (led_to.get("host"), led_to.get("port")) == (told["EndpointAddress"], told["EndpointPort"]):
+    if pointer and [pointer[0].get(key) for key in ("host", "port")] == [told["EndpointAddress"], told["EndpointPort"]]:
         raise OrderopsError(
             f"the services of {env} are told to use {copy.name}",
             f"let them follow the primary: orderops up --env {env}",

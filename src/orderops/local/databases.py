@@ -81,10 +81,8 @@ class Databases:
 
     def ports(self, but: str = "") -> set[int]:
         """The ports that instances have, whether they run or not."""
-        others = [
-            database.instance for database in list(self._known.values()) if database.instance.dbi_resource_id != but
-        ]
-        return {other.endpoint_port for other in others if other.endpoint_port}
+        others = [one for one in list(self._known.values()) if one.instance.dbi_resource_id != but]
+        return {port for one in others if (port := one.instance.endpoint_port or one.server.port)}
 
     def database(self, resource: str) -> Database | None:
         """The instance with this identity; none once it is deleted."""

@@ -136,10 +136,12 @@ class Database:
         self.home.lay_out()
         if self.instance.declared_port != self.instance.port or not self.instance.endpoint_port:
             self.server.stop()
-            port = self._choose_port()
+            with self._lock:  # two that begin at once do not choose the same
+                port = self._choose_port()
+                self.server.move_to(port)
         else:
             port = self.instance.endpoint_port
-        self.server.move_to(port)
+            self.server.move_to(port)
         if self.instance.origin and unfinished(self.server):
             self._restore()
         else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from orderops.aws import Aws, if_found
@@ -37,11 +38,12 @@ class DatabasePointer(Resource):
         told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=live.arn)
         return replace(live, properties={**live.properties, "SecretString": _told(told and told["SecretString"])})
 
-    def leads_to(self, aws: Aws) -> dict[str, Any] | None:
-        """What it says now; nothing where it is not there or says nothing that can be read."""
-        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=self.name)
-        value = _told(told and told["SecretString"])
-        return value if isinstance(value, dict) else None
+    def now(self, aws: Aws, environment: str) -> tuple[Mapping[str, Any], datetime] | None:
+        """What it says and since when; nothing where it is not there, or says nothing that can be read."""
+        found = next(self.listing(aws, Claim(environment, self.address, self.name)), None)
+        told = found and if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=found.arn)
+        value = _told(told["SecretString"]) if told else None
+        return (value, told["CreatedDate"].astimezone(UTC)) if told and isinstance(value, dict) else None
 
     @classmethod
     def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.migrations import ledger
-from orderops.migrations.ledger import Action
+from orderops.migrations.ledger import Action, Standing
 from orderops.restore.copies import Copy
 from orderops.stack import Stack
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 
 def door(stack: Stack, copy: Copy) -> dict[str, Any]:
@@ -32,12 +29,11 @@ def door(stack: Stack, copy: Copy) -> dict[str, Any]:
     }
 
 
-def start_of(connection: Connection, version: int) -> datetime:
+def start_of(standings: Mapping[int, Standing], version: int) -> datetime:
     """When the attempts began by which a migration is in the database, by the database's own clock.
 
     Raises OrderopsError where it is not in there.
     """
-    standings = ledger.read(connection)
     standing = standings.get(version)
     if standing is None:
         known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from time import monotonic, sleep
 
-from orderops.aws import Aws, if_found
+from orderops.aws import Aws
 from orderops.claim import ADDRESS, ENVIRONMENT, ROLE, Claim
 from orderops.engine import SEEN_WITHIN, Action, Sightings, Step, reconcile
 from orderops.errors import OrderopsError
@@ -154,9 +153,10 @@ class Promotion:
     def _renewing(self, *, dry_run: bool) -> Iterator[Step]:
         """Tasks that were started before the pointer was changed may still use what they read then."""
         site = self.site
-        since = pointer_since(site)
-        if since is None:
+        pointer = site.stack.pointer.now(site.aws, site.environment.name)
+        if pointer is None:
             return
+        _, since = pointer
         services = [
             live
             for live in EcsService.listing(site.aws, Claim(site.environment.name))
@@ -186,13 +186,6 @@ class Promotion:
     def _term(self, other: Copy | None) -> int:
         """One more than any before."""
         return 1 + max(term_of(copy.live.tags or {}) for copy in (self.switch.to, other) if copy)
-
-
-def pointer_since(site: Site) -> datetime | None:
-    """When the pointer was given the value that it has now; none where there is no pointer."""
-    call = site.aws.secretsmanager.get_secret_value
-    told = if_found(call, "ResourceNotFoundException", SecretId=site.stack.pointer.name)
-    return told["CreatedDate"].astimezone(UTC) if told else None
 
 
 def refuse_unlike(switched: Switch) -> None:

@@ -115,9 +115,9 @@ class Restores:
             raise Refusal("InvalidRestoreFault", f"There is no backup of {name} yet.")
         if not given(call, "RestoreTime"):
             return source, Origin(source.dbi_resource_id, name, source.latest if is_real(source) else window[1])
-        moment = _time(call.form["RestoreTime"]).replace(microsecond=0)
+        moment = _time(call.form["RestoreTime"])
         _refuse_time(moment, *window)
-        return source, Origin(source.dbi_resource_id, name, moment)
+        return source, Origin(source.dbi_resource_id, name, moment.replace(microsecond=0))
 
     def _from_snapshot(self, call: Call) -> tuple[Any, Origin]:
         """The instance as it was when the snapshot was taken."""
