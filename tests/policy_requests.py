@@ -150,7 +150,13 @@ def _as(name: str, kind: str) -> str:
 
 def _database(call: Call) -> Iterator[Asked]:
     told, action = call.parameters, f"rds:{call.action}"
-    kinds = {"DBInstanceIdentifier": "db", "DBParameterGroupName": "pg", "DBSubnetGroupName": "subgrp"}
+    kinds = {
+        "DBInstanceIdentifier": "db",
+        "TargetDBInstanceIdentifier": "db",
+        "DBParameterGroupName": "pg",
+        "DBSubnetGroupName": "subgrp",
+        "OptionGroupName": "og",
+    }
     if call.action.startswith("Describe") and call.action != "DescribeDBParameters":
         yield Asked(action)  # a look at one may be asked for all
         return
@@ -165,7 +171,7 @@ def _database(call: Call) -> Iterator[Asked]:
     if snapshot := told.get("FinalDBSnapshotIdentifier"):
         yield from (Asked("rds:CreateDBSnapshot", each) for each in (*names, arn("rds", f"snapshot:{snapshot}")))
         yield Asked("rds:AddTagsToResource", arn("rds", f"snapshot:{snapshot}"))
-    if call.action.startswith("Create"):
+    if call.action.startswith(("Create", "Restore")):
         yield Asked("rds:AddTagsToResource", names[0])
     yield from (Asked(action, each) for each in names)
 

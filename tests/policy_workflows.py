@@ -71,7 +71,8 @@ class Operator:
     key: tuple[str, str] = ("testing", "testing")
 
     def __call__(self, *words: str, env: str = "dev", expect: int | None = 0) -> Said:
-        noun = [*words[: 2 if words[0] in ("infra", "service", "migrate") else 1]]
+        noun = [*words[: 2 if words[0] in ("infra", "service", "migrate", "restore") else 1]]
+        noun = [word for word in noun if not word.startswith("-")]
         self.account.command = " ".join([*noun, *(word for word in words if word == "--prune")])
         with self.account.allowing(self.documents(env)), self._reaching():
             said = quietly(*words, "--env", env, "--environments", str(self.folder))
@@ -157,6 +158,7 @@ def from_nothing(operator: Operator) -> None:
     operator("up", "--yes", "--image", IMAGE)
     operator("up", "--yes", "--image", IMAGE)
     migrated(operator)
+    restored(operator)
     for words in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
         operator(*words)
 
@@ -168,6 +170,22 @@ def migrated(operator: Operator) -> None:
         for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
             told = operator("migrate", *words, "--sql", str(ROOT / "sql"), expect=1)
             assert "does not know errands" in told.err, told.err
+
+
+def restored(operator: Operator) -> None:
+    """The past on a new instance, there and back; what opens databases does so by tasks that live on paper."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.errand_follow.LAG", 0.1)
+        operator("restore", "--at", "latest", "--yes")
+        operator("restore", "list")
+        operator("restore", "points")
+        operator("restore", "compare", expect=1)
+        operator("restore", "promote", "--yes")
+        operator("restore", "back", "--yes")
+        [name] = [each["name"] for each in operator("restore", "list", "--json").json if each["role"] != "primary"]
+        operator("restore", "discard", name, "--confirm", name)
+        operator("restore", "drill", "--yes", expect=1)
+        operator("migrate", "rehearsal", "--sql", str(ROOT / "sql"), "--yes", expect=1)
 
 
 def released(operator: Operator) -> None:

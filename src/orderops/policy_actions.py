@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from orderops.failures_denied import action_of
 
-LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list", "restore points")
+LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list")
 RELEASING = ("up", "infra apply", "service build", "service deploy")
 MIGRATING = ("migrate info", "migrate apply")
 """By a task inside the VPC: what reaches a database by itself needs its password, which is nobody's by these."""
@@ -25,6 +25,7 @@ RESTORING = (
     "restore compare",
     "restore discard",
     "restore drill",
+    "restore points",
     "restore promote",
 )
 REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
