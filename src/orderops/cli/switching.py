@@ -20,6 +20,8 @@ from orderops.site import Site
 from orderops.stack import load_balancer_url
 from orderops.terminal_progress import Progress
 
+RUNS = 20
+"""How far back a run that was cut is looked for."""
 Decide = Callable[[Copies], Switch]
 
 
@@ -65,6 +67,9 @@ def discard(site: Site, manner: Manner, name: str | None, *, snapshot: bool) -> 
     """Remove a copy, or what was primary before; with a final snapshot unless it was said not to take one."""
     lease = look_at_lease(site)
     copies = look(site.aws, site.stack)
+    if _is_gone(site, copies, name, manner.command):
+        terminal.say(f"0 changes: {name or 'it'} is gone")
+        return
     copy = copies.named(name, what="discard")
     _refuse_in_use(site, copies, copy)
     terminal.say(_holds(copy))
@@ -159,6 +164,15 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
             f"the services of {env} are told to use {copy.name}",
             f"let them follow the primary: orderops up --env {env}",
         )
+
+
+def _is_gone(site: Site, copies: Copies, name: str | None, command: str) -> bool:
+    """Whether a run that was cut had asked AWS for it already: a name that is only misspelt is not on record."""
+    if any(copy.name == name for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]):
+        return False
+    if name is None and copies.restored:
+        return False
+    return any(run["command"].startswith(f"{command} --env") for run in site.runs.told(last=RUNS))
 
 
 def _holds(copy: Copy) -> str:
