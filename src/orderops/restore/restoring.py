@@ -137,8 +137,9 @@ def target(
     moment = _moment(asked, window, start_of)
     refuse_outside(moment, window, origin.name, lambda: _who_has(aws, copies, origin, moment))
     name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
-    found = next((copy for copy in copies.beside if copy.name == name), None)
-    _refuse_other(found, origin, role)
+    everything = [*copies.beside, *([copies.primary] if copies.primary else [])]
+    found = next((copy for copy in everything if copy.name == name), None)
+    _refuse_other(found, origin, role, copies.environment)
     return Target(name, origin, moment, asked, window, role, instance_class, found)
 
 
@@ -182,23 +183,22 @@ def before(start: datetime) -> datetime:
     return (start - timedelta(microseconds=1)).astimezone(UTC).replace(microsecond=0)
 
 
-def _refuse_other(found: Copy | None, source: Copy, role: str) -> None:
+def _refuse_other(found: Copy | None, source: Copy, role: str, environment: str) -> None:
     if found is None:
         return
-    if found.tag(SOURCE_RESOURCE) != source.live.properties["DbiResourceId"] or found.live.state is State.GOING:
-        what = (
-            "is going"
-            if found.live.state is State.GOING
-            else f"is a copy of {found.tag(SOURCE) or 'nobody knows what'}"
-        )
+    if found.live.state is State.GOING:
         raise OrderopsError(
-            f"{found.name} {what}, and has the name of what was asked",
-            "wait until it is gone" if "going" in what else f"remove it: orderops restore discard {found.name}",
+            f"{found.name} is going, and has the name of what was asked", "wait until it is gone; then the same command"
+        )
+    if found.tag(SOURCE_RESOURCE) != source.live.properties["DbiResourceId"]:
+        raise OrderopsError(
+            f"{found.name} is a copy of {found.tag(SOURCE) or 'nobody knows what'}, and has the name of what was asked",
+            f"remove it: orderops restore discard {found.name} --env {environment}",
         )
     if found.role != role:
         raise OrderopsError(
             f"{found.name} was restored to that moment before, and is {found.role} now",
-            "another second makes another one; what there is: orderops restore list",
+            f"another second makes another one; what there is: orderops restore list --env {environment}",
         )
 
 
