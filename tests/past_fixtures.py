@@ -1,0 +1,89 @@
+"""Fixtures: dev with a database that has a past.
+
+A test module asks for them with `pytest_plugins = ["past_fixtures"]`, and takes `dev`, or dev with something beside it:
+`restored`, `promoted`. Each test has it as it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from orderops.local.strict.pace import Pace
+from orderops.site import Apply
+
+from command import Orderops
+from conftest import MODELS
+from past import IMAGES, SHIPPED, Dev
+from proxy import Proxy, served
+
+SWIFT = Pace(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Proxy]:
+    """An emulated AWS that is quick about databases."""
+    with served(SWIFT) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def _made(swift: Proxy) -> bytes:
+    dev = Dev(swift)
+    swift.reset()
+    run = Apply(dev.site, IMAGES)
+    assert len([*run.infra(), *run.release()]) > 40
+    dev.age()
+    return swift.keep()
+
+
+@pytest.fixture(scope="session")
+def _restored(swift: Proxy, _made: bytes) -> bytes:
+    swift.bring_back(_made)
+    Dev(swift).restore()
+    return swift.keep()
+
+
+@pytest.fixture(scope="session")
+def _promoted(swift: Proxy, _restored: bytes) -> bytes:
+    swift.bring_back(_restored)
+    Dev(swift).promote()
+    return swift.keep()
+
+
+@pytest.fixture
+def brought(swift: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Dev]:
+    """Bring an account back, for commands too."""
+
+    def bring(kept: bytes) -> Dev:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", swift.url)
+        monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
+        swift.bring_back(kept)
+        return Dev(swift)
+
+    return bring
+
+
+@pytest.fixture
+def dev(brought: Callable[[bytes], Dev], _made: bytes) -> Dev:
+    """Nothing beside the database."""
+    return brought(_made)
+
+
+@pytest.fixture
+def restored(brought: Callable[[bytes], Dev], _restored: bytes) -> Dev:
+    """A copy as of YESTERDAY beside the database."""
+    return brought(_restored)
+
+
+@pytest.fixture
+def promoted(brought: Callable[[bytes], Dev], _promoted: bytes) -> Dev:
+    """That copy in the place of the database, which is still there."""
+    return brought(_promoted)
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str]) -> Orderops:
+    """The command line, on dev."""
+    return Orderops(capsys, "--env", "dev", "--environments", str(SHIPPED))
