@@ -221,7 +221,8 @@ def _show(goal: Target) -> None:
     terminal.say(f"  to     {told(goal.moment, goal.asked)}")
     terminal.say(f"  window {both(window.earliest)}")
     terminal.say(f"      to {both(window.latest)}")
-    terminal.say(f"  as     {goal.name}, beside it; the original stays as it is")
+    terminal.say(f"  as     {goal.name}")
+    terminal.say("         beside it: the original stays as it is")
 
 
 def _leave(site: Site, goal: Target, as_json: bool) -> None:

@@ -108,7 +108,9 @@ def _show(switched: Switch, *, undecided: bool) -> None:
     if undecided and switched.other:
         moment = switched.to.tag("orderops:restored-to")
         terminal.say(f"from {switched.other.name}, which stays as it is")
-        terminal.say(f"to   {switched.to.name}{f', as of {moment}' if moment else ''}")
+        terminal.say(f"to   {switched.to.name}")
+        if moment:
+            terminal.say(f"     as of {moment}")
     elif switched.other:
         terminal.say(f"{switched.to.name} is the primary already, in the place of {switched.other.name}")
 

@@ -27,16 +27,20 @@ GIVEN = (
     "DBInstanceClass",
     "DBParameterGroupName",
     "DBSubnetGroupName",
+    "DedicatedLogVolume",
     "DeletionProtection",
     "EnableCloudwatchLogsExports",
     "EnableIAMDatabaseAuthentication",
     "EngineLifecycleSupport",
+    "Iops",
     "MaxAllocatedStorage",
     "MultiAZ",
+    "NetworkType",
     "OptionGroupName",
     "Port",
     "PreferredBackupWindow",
     "PubliclyAccessible",
+    "StorageThroughput",
     "StorageType",
     "VpcSecurityGroupIds",
 )
@@ -54,8 +58,12 @@ SAME = ("AllocatedStorage", "DBName", "Engine", "EngineVersion", "MasterUsername
 """What comes along by itself."""
 CARRIED = tuple(sorted((*GIVEN, *LATER, *SAME)))
 """Every setting that a restored instance has as its source has it."""
+PERFORMANCE = ("Iops", "StorageThroughput")
+STRIPED = 400
+"""Gigabytes from which on gp3 of PostgreSQL is striped, and its performance can be set (RDS guide, storage)."""
 ALONE: Mapping[str, Any] = {
     "BackupRetentionPeriod": 0,
+    "DedicatedLogVolume": False,
     "DeletionProtection": False,
     "EnablePerformanceInsights": False,
     "MaxAllocatedStorage": None,
@@ -101,7 +109,7 @@ class RdsRestored(Resource):
             SourceDbiResourceId=self.source.properties["DbiResourceId"],
             TargetDBInstanceIdentifier=self.name,
             **when,
-            **{key: desired[key] for key in GIVEN if desired[key] is not None},
+            **_given(desired),
             Tags=claim.pairs,
         )
 
@@ -154,6 +162,13 @@ def differences(source: Live, copy: Live) -> dict[str, tuple[Any, Any]]:
     """The settings in which a copy is not as its source, each with the source's value and its own."""
     pairs = {key: (source.properties.get(key), copy.properties.get(key)) for key in CARRIED}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _given(desired: Properties) -> dict[str, Any]:
+    """What the call is given. Performance of gp3 comes of itself below 400 GB, where AWS refuses to be told of it."""
+    striped = desired["AllocatedStorage"] >= STRIPED or str(desired["StorageType"]).startswith("io")
+    left_out = () if striped else PERFORMANCE
+    return {key: desired[key] for key in GIVEN if desired[key] is not None and key not in left_out}
 
 
 def _to_set(changed: Properties) -> dict[str, Any]:

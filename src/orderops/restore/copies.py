@@ -136,10 +136,10 @@ class Copies:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise OrderopsError(
-                f"{self.environment} has no restored instance to {what}",
-                f'make one: orderops restore --at "-15m" --env {self.environment}',
-            )
+            make = f'make one: orderops restore --at "-15m" --env {self.environment}'
+            there = f"what there is: orderops restore list --env {self.environment}"
+            hint = there if what == "discard" else make
+            raise OrderopsError(f"{self.environment} has no restored instance to {what}", hint)
         names = "\n".join(f"orderops restore {what} {copy.name} --env {self.environment}" for copy in found)
         raise UsageError(f"{self.environment} has {len(found)} restored instances: say which", names)
 
