@@ -297,12 +297,13 @@ def history(
     from orderops import terminal
     from orderops.cli.migrating import looking, target
     from orderops.migrations import ledger
+    from orderops.migrations.ledger_json import to_json
     from orderops.terminal_migrations import attempts_json, attempts_of, show_attempts
 
     with target(env, environments, dsn) as at, looking(at) as connection:
         standings = ledger.read(connection)
     if at.errand:
-        at.errand.leave({"ledger": ledger.to_json(standings)})
+        at.errand.leave({"ledger": to_json(standings)})
     attempts = attempts_of(standings, last)
     if json:
         terminal.show_json(attempts_json(attempts))

@@ -20,6 +20,7 @@ from orderops.errand import run as errand_run
 from orderops.errors import OrderopsError
 from orderops.migrations import ledger
 from orderops.migrations.ledger import Standing
+from orderops.migrations.ledger_json import from_json
 from orderops.resource import State
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored import CARRIED, RdsRestored
@@ -129,7 +130,7 @@ def ledger_of(site: Site, copy: Copy) -> dict[int, Standing]:
             waiting=progress.watch,
         )
     ended.check()
-    return ledger.from_json((ended.result or {}).get("ledger", ()))
+    return from_json((ended.result or {}).get("ledger", ()))
 
 
 def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_json: bool = False) -> None:

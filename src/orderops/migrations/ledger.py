@@ -8,10 +8,10 @@ after each statement that runs in none. So what it says is true whenever it is r
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
 from orderops.errors import OrderopsError
@@ -208,31 +208,6 @@ def read(connection: Connection) -> dict[int, Standing]:
     for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
         attempt = Attempt(*row)
         found.setdefault(attempt.version, []).append(attempt)
-    return {version: Standing(attempts) for version, attempts in found.items()}
-
-
-def to_json(standings: Mapping[int, Standing]) -> list[dict[str, Any]]:
-    """Every attempt, as JSON can hold it."""
-
-    def written(value: object) -> object:
-        match value:
-            case datetime():
-                return value.isoformat()
-            case timedelta():
-                return value.total_seconds()
-        return value
-
-    attempts = [attempt for standing in standings.values() for attempt in standing.attempts]
-    return [{key: written(value) for key, value in asdict(attempt).items()} for attempt in attempts]
-
-
-def from_json(told: Iterable[Mapping[str, Any]]) -> dict[int, Standing]:
-    """What `to_json` wrote."""
-    found: dict[int, list[Attempt]] = {}
-    for each in told:
-        times = {key: datetime.fromisoformat(each[key]) for key in ("started", "finished") if each[key]}
-        spans = {key: timedelta(seconds=each[key]) for key in ("lock_waited", "predicted") if each[key] is not None}
-        found.setdefault(each["version"], []).append(Attempt(**{**each, **times, **spans}))
     return {version: Standing(attempts) for version, attempts in found.items()}
 
 
