@@ -19,13 +19,10 @@ def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop)
         laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])
 
 
-def test_restoring_is_refused_rather_than_an_empty_database(laptop: Laptop) -> None:
-    source = laptop.create_database(BackupRetentionPeriod=1)["DBInstanceIdentifier"]
-    until(lambda: "LatestRestorableTime" in laptop.database(source), what="a backup")
-
+def test_a_replica_is_refused_rather_than_an_empty_database(laptop: Laptop) -> None:
     with pytest.raises(ClientError) as refused:
-        laptop.client("rds").restore_db_instance_to_point_in_time(
-            SourceDBInstanceIdentifier=source, TargetDBInstanceIdentifier="b", UseLatestRestorableTime=True
+        laptop.client("rds").create_db_instance_read_replica(
+            SourceDBInstanceIdentifier="a", DBInstanceIdentifier="b", DBInstanceClass="db.t3.micro"
         )
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
 
