@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,6 +15,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws import Aws
+from orderops.claim import Claim
 from orderops.engine import Step
 from orderops.environment import load_environment
 from orderops.local.strict.pace import Pace
@@ -32,10 +34,13 @@ SHIPPED = Path(__file__).parents[1] / "environments"
 IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
 DATABASE = "orderops-dev-database"
 SWIFT = Pace(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
+POINTER = "orderops/dev/database"
 DAYS = 3
 """For which the database has been there."""
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 """A moment in the window."""
+COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
+"""The name of what is restored to it."""
 
 
 @cache
@@ -56,6 +61,26 @@ class Dev:
     def site(self) -> Site:
         """Seen anew, without the gate."""
         return Site(load_environment("dev", SHIPPED), aws_at(self.proxy.url))
+
+    @property
+    def claim(self) -> Claim:
+        return Claim("dev")
+
+    def pointer(self) -> dict[str, Any]:
+        """What services are told of the database."""
+        secrets = self.site.aws.secretsmanager
+        told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
+        return told
+
+    def leads_to(self) -> str:
+        """The instance that services are told to use."""
+        copies = self.look()
+        [name] = [
+            copy.name
+            for copy in [copies.the_primary(), *copies.beside]
+            if copy.live.properties["EndpointAddress"] == self.pointer()["host"]
+        ]
+        return name
 
     def look(self) -> Copies:
         site = self.site
@@ -106,8 +131,8 @@ class Dev:
         return list(self.promotion(name).carry_out())
 
     def differs(self) -> bool:
-        """Whether `up` would change anything, or find anything that nobody declared."""
-        return make_plan(self.site, images=IMAGES).differs
+        """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
+        return make_plan(self.site).differs
 
     def changes(self, *actions: str) -> list[str]:
         """The changing calls that were made, or those of these kinds; the lease and the record aside."""

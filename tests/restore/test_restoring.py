@@ -17,12 +17,11 @@ from orderops.restore.restoring import Restore
 
 from command import Orderops
 from conftest import QUICK
-from past import DATABASE, YESTERDAY, Dev
+from past import COPY, DATABASE, YESTERDAY, Dev
 
 pytest_plugins = ["past_fixtures"]
 
 AT = utc(YESTERDAY)
-COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
 RESTORE = "rds.RestoreDBInstanceToPointInTime"
 
 
