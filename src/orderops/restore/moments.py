@@ -95,6 +95,8 @@ def _time(words: str, zone: tzinfo | None) -> datetime:
 
 def _why(error: Exception) -> str:
     said = str(error)
+    if "offset" in said:
+        return "an offset is of less than 24 hours"
     return "it is not written as ISO 8601" if said.startswith("Invalid isoformat") else said
 
 
