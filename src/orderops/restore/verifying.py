@@ -38,12 +38,12 @@ def identity(door: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def verify(url: str, door: Mapping[str, Any]) -> Answer:
+def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> Answer:
     """Query through the service until only the database behind `door` answers.
 
     Raises Unasked where nothing listens for this machine, and OrderopsError where something else answers.
     """
-    wanted, until = identity(door), monotonic() + PATIENCE
+    wanted, until = identity(door), monotonic() + patience
     while True:
         try:
             for _ in range(ASKED):
