@@ -6,6 +6,7 @@ A test module asks for them with `pytest_plugins = ["past_fixtures"]`, and takes
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -35,6 +36,7 @@ def _made(swift: Proxy) -> bytes:
     run = Apply(dev.site, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
     dev.age()
+    gc.freeze()  # what is there by now stays: looked through again and again, it costs more than most of these tests
     return swift.keep()
 
 
