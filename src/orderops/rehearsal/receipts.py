@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops.bucket import Bucket
-from orderops.errors import OrderopsError
+from orderops.errors import AwsError, OrderopsError
 from orderops.rehearsal.report import Report
 
 READ = 20
@@ -81,12 +81,12 @@ def receipts(bucket: Bucket, environment: str) -> list[Receipt]:
     """The latest, newest first; one of another form is left out, since nobody can say what it holds."""
     found: list[Receipt] = []
     for key in reversed(bucket.keys(prefix_of(environment))[-READ:]):
-        document = bucket.read(key)
-        if document is None:
-            continue
         try:
-            found.append(receipt_of(key, document.value))
-        except (OrderopsError, KeyError, ValueError):
+            if document := bucket.read(key):
+                found.append(receipt_of(key, document.value))
+        except AwsError:
+            raise
+        except (OrderopsError, AttributeError, KeyError, TypeError, ValueError):
             continue
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,11 +64,11 @@ def keep(bucket: Bucket, environment: str, drill: Drill) -> None:
 
 
 def last(bucket: Bucket, environment: str) -> Drill | None:
-    """The latest that was proven; none where there never was one."""
+    """The latest that was proven; none where there never was one. What is no record of a drill is left out."""
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
-        document = bucket.read(key)
-        if document:
-            return Drill.from_told(document.value)
+        with suppress(KeyError, TypeError, ValueError):
+            if document := bucket.read(key):
+                return Drill.from_told(document.value)
     return None
 
 

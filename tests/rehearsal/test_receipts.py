@@ -1,0 +1,116 @@
+"""A rehearsal is on record as a receipt, which the gate reads back; what is no receipt opens nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orderops.aws import Aws
+from orderops.bucket import Bucket
+from orderops.errors import OrderopsError
+from orderops.rehearsal.receipts import Receipt, keep, prefix_of, receipts, report_of
+from orderops.rehearsal.report import FORM, Kind, MigrationReport, Report, Verdict
+
+SAFE = Verdict(Kind.SAFE, "SAFE: nobody waits more than 50 ms")
+MIGRATIONS = tuple(
+    MigrationReport(
+        version, "step", f"V{version:03}__step.sql", f"forwards {version}", f"back {version}", SAFE, f"schema {version}"
+    )
+    for version in (7, 8)
+)
+REPORT = Report(
+    started=datetime(2026, 11, 20, 8, tzinfo=UTC),
+    seconds=90.0,
+    tool_version="1.0",
+    server_version="16.4",
+    schema_before="schema 6",
+    schema_after="schema 8",
+    verdict=SAFE,
+    migrations=MIGRATIONS,
+)
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> Bucket:
+    return Bucket(aws)
+
+
+def kept(bucket: Bucket, report: Report = REPORT, environment: str = "prod") -> Receipt:
+    return keep(bucket, environment, report, who="ada", copy={"name": "a copy"})
+
+
+def test_without_any_there_is_none(bucket: Bucket) -> None:
+    assert receipts(bucket, "prod") == []
+
+
+def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
+    made = kept(bucket)
+
+    assert receipts(bucket, "prod") == [made]
+    assert (made.who, made.major, made.verdict) == ("ada", 16, SAFE.sentence)
+    assert made.ended == REPORT.started + timedelta(seconds=90)
+    assert made.name == "2026-11-20T080130Z-schema 6"
+    assert report_of(bucket, made) == REPORT
+
+
+def test_it_says_in_which_schema_each_migration_was_seen(bucket: Bucket) -> None:
+    made = kept(bucket)
+
+    assert made.schema == "schema 6"
+    told = [(each.version, each.checksum, each.undo_checksum, each.before, each.after) for each in made.migrations]
+    assert told == [
+        (7, "forwards 7", "back 7", "schema 6", "schema 7"),
+        (8, "forwards 8", "back 8", "schema 7", "schema 8"),
+    ]
+
+
+def test_what_failed_in_it_is_said(bucket: Bucket) -> None:
+    failed = (MIGRATIONS[0], replace(MIGRATIONS[1], failed="no such table"))
+
+    assert [each.failed for each in kept(bucket, replace(REPORT, migrations=failed)).migrations] == [False, True]
+
+
+def test_the_newest_of_its_environment_comes_first(bucket: Bucket) -> None:
+    reports = [replace(REPORT, started=REPORT.started + timedelta(hours=hours)) for hours in (1, 0, 2)]
+    made = [kept(bucket, report) for report in reports]
+    kept(bucket, environment="staging")
+
+    assert receipts(bucket, "prod") == [made[2], made[0], made[1]]
+
+
+def document(**changed: Any) -> bytes:
+    """A receipt in which this is another."""
+    return json.dumps({"who": "ada", "ended": "2026-11-22T08:00:00+00:00", "report": REPORT.told()} | changed).encode()
+
+
+UNREADABLE = {
+    "nothing": b"",
+    "a half": document()[:200],
+    "a list": b"[]",
+    "an empty one": b"{}",
+    "a word for a report": document(report="SAFE"),
+    "a later form": document(report={**REPORT.told(), "form": FORM + 1}),
+    "no list of migrations": document(report={**REPORT.told(), "migrations": 3}),
+    "no server": document(report={**REPORT.told(), "server_version": ""}),
+    "no end": document(ended=None),
+}
+
+
+@pytest.mark.parametrize("left", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
+    made = kept(bucket)
+    aws.s3.put_object(Bucket=bucket.name, Key=f"{prefix_of('prod')}2026-11-22T080000Z-schema 6.json", Body=left)
+
+    assert receipts(bucket, "prod") == [made]
+
+
+def test_one_that_is_gone_is_rehearsed_again(bucket: Bucket) -> None:
+    made = kept(bucket)
+    bucket.remove(made.key)
+
+    with pytest.raises(OrderopsError, match="is gone"):
+        report_of(bucket, made)
