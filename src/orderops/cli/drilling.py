@@ -26,7 +26,7 @@ def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
     primary = look(site.aws, site.stack).the_primary()
     agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
     with changing(site, manner, lease, site.copying) as run:
-        leftovers_removed(site, run, DRILL)
+        leftovers_removed(site, run, asked, DRILL)
         copy = copied(site, run, asked, DRILL)
         try:
             told = _compared(site, primary, copy)

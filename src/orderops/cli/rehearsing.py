@@ -68,8 +68,9 @@ def rehearse_on_a_copy(site: Site, manner: Manner, asked: Asked) -> tuple[Report
     instance_class = asked.instance_class or smallest_of_its_family(primary.live.properties["DBInstanceClass"])
     agree(site, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
     with changing(site, manner, lease, site.copying) as run:
-        leftovers_removed(site, run, REHEARSAL)
-        copy = copied(site, run, read_moment("latest"), REHEARSAL, instance_class=instance_class)
+        latest = read_moment("latest")
+        leftovers_removed(site, run, latest, REHEARSAL)
+        copy = copied(site, run, latest, REHEARSAL, instance_class=instance_class)
         try:
             report = _rehearsed(site, copy, asked)
             about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}

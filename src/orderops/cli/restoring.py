@@ -179,11 +179,13 @@ def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str
     return work.look()
 
 
-def leftovers_removed(site: Site, run: Run, role: str) -> None:
-    """Remove the copies that killed runs left; one that is still being made is taken up instead."""
+def leftovers_removed(site: Site, run: Run, asked: Asked, role: str) -> None:
+    """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
+    wanted = target(site.aws, site.stack, asked, role=role).name
     with Progress(noted=run.done) as progress:
         for copy in look(site.aws, site.stack).beside:
-            if copy.role == role and (copy.ended or copy.live.state is State.FAILED):
+            of_use = copy.name == wanted and not copy.ended and copy.live.state is not State.FAILED
+            if copy.role == role and not of_use:
                 terminal.say(f"{copy.name} was left by a run that was cut: it goes first")
                 remove(site, copy, progress, snapshot=False)
 
