@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from orderops.health import Component, Condition, Verdict, judge
+from orderops.bucket import Bucket
+from orderops.health import Component, Condition, Verdict, examine, judge
+from orderops.restore.drills import Drill, keep
+
+from command import Orderops
+from past import COPY, Dev
+
+pytest_plugins = ["past_fixtures"]
 
 DATABASE = Component("database", Condition.OK, "postgres 16.4")
 QUEUE = Component("queue order-processor", Condition.OK, "0 waiting, 0 dead letters")
@@ -84,3 +93,35 @@ def test_machines_read_the_same() -> None:
 
     assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
     assert told["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
+
+
+def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: Dev) -> None:
+    told = {each.name: each for each in examine(promoted.site).components}
+
+    assert told["database"].state is Condition.OK
+    assert told["database"].detail.endswith(f", {COPY}")
+
+
+def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
+    told = {each.name: each for each in examine(restored.site).components}
+
+    assert told["database"].detail.endswith(", db.t3.micro")
+
+
+def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
+    with promoted.proxy.held():
+        promoted.instance(COPY).status = "storage-full"
+
+    told = {each.name: each for each in examine(promoted.site).components}
+
+    assert (told["database"].state, told["database"].mend) == (Condition.DOWN, "orderops up")
+
+
+def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orderops) -> None:
+    assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
+    began = datetime.now(UTC) - timedelta(days=3)
+    proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
+    keep(Bucket(dev.site.aws), "dev", proven)
+
+    assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
+    assert orderops("status", "--json").json["proven_restore"] == proven.told()
