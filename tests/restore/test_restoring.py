@@ -77,7 +77,7 @@ def test_nobody_is_asked_for_nothing(dev: Dev, orderops: Orderops) -> None:
     assert dev.proxy.changing == []
 
 
-@pytest.mark.parametrize("at", [AT, "-15m", "latest"])
+@pytest.mark.parametrize("at", [AT, "-15m", "latest"], ids=["a time", "-15m", "latest"])
 def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, at: str) -> None:
     cut = dev.cut_restore(at)
     assert not cut.ready
