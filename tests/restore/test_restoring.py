@@ -35,18 +35,7 @@ def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: De
     said = orderops("restore", "--at", AT, "--yes")
 
     assert (said.code, said.out) == (0, f"{COPY}\n"), said.err
-    [copy] = dev.look().beside
-    assert as_it_is(dev.look().the_primary()) == as_it_is(before)
-    assert (copy.name, copy.role, copy.ready, copy.moment) == (COPY, RESTORED, True, YESTERDAY)
-    assert copy.tag(SOURCE) == DATABASE
-    assert copy.tag(SOURCE_RESOURCE) == before.live.properties["DbiResourceId"]
-    assert dev.changes(RESTORE) == [RESTORE]
-    assert not dev.differs()
-
-
-def test_it_says_what_it_makes_from_where_to_where_and_what_comes_next(dev: Dev, orderops: Orderops) -> None:
-    lines = orderops("restore", "--at", AT, "--yes").err.splitlines()
-
+    lines = said.err.splitlines()
     assert lines[0] == f"restore {DATABASE}"
     assert lines[1].startswith(f"  to     {AT}")
     assert lines[4] == f"  as     {COPY}, beside it; the original stays as it is"
@@ -54,6 +43,13 @@ def test_it_says_what_it_makes_from_where_to_where_and_what_comes_next(dev: Dev,
         f"next: orderops restore compare {COPY} --env dev",
         f"then: orderops restore promote {COPY} --env dev",
     ]
+    [copy] = dev.look().beside
+    assert as_it_is(dev.look().the_primary()) == as_it_is(before)
+    assert (copy.name, copy.role, copy.ready, copy.moment) == (COPY, RESTORED, True, YESTERDAY)
+    assert copy.tag(SOURCE) == DATABASE
+    assert copy.tag(SOURCE_RESOURCE) == before.live.properties["DbiResourceId"]
+    assert dev.changes(RESTORE) == [RESTORE]
+    assert not dev.differs()
 
 
 def test_typed_again_it_is_there_already(restored: Dev, orderops: Orderops) -> None:

@@ -1,0 +1,75 @@
+"""The whole of it on a laptop, with a real PostgreSQL and a running service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orderops.restore.moments import utc
+
+from orderers import Ground, Writer, exactly, ground, ids
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def orderops() -> Iterator[Ground]:
+    with ground() as place:
+        yield place
+
+
+def test_the_past_is_exactly_what_was_committed_by_then_and_can_take_over(orderops: Ground) -> None:
+    moment, writer = written(orderops)
+
+    copy = orderops("restore", "--at", utc(moment)).out.strip()
+    there = ids(orderops.dsn(copy))
+    assert exactly(writer.orders, moment, there) == ""
+    assert len(ids(orderops.dsn())) == len(writer.orders) > len(there) > 0
+
+    told = orderops("restore", "compare", copy, "--json").json
+    orders = next(table for table in told["tables"] if table["table"].endswith("orders"))
+    assert orders["rows"] == {"live": len(writer.orders), "restored": len(there)}
+    assert orders["only_in_live"] == len(writer.orders) - len(there)
+    assert (orders["only_in_restored"], orders["changed"]) == (0, 0)
+
+    promoted = orderops("restore", "promote")
+    assert f"the service answers from {copy}: 3 users, 10 answers of 10" in promoted.err
+    assert "0 changes" in orderops("up").err
+    assert ids(orderops.dsn()) == there
+
+    turned = orderops("restore", "back")
+    assert "the service answers from orderops-local-database: 3 users, 10 answers of 10" in turned.err
+    assert ids(orderops.dsn()).keys() == {order.id for order in writer.orders}
+
+    orderops("restore", "discard", copy, "--confirm", copy)
+    assert [each["name"] for each in orderops.copies()] == ["orderops-local-database"]
+
+
+def test_a_drill_proves_it_and_leaves_nothing_but_what_it_measured(orderops: Ground) -> None:
+    told = orderops("restore", "drill", "--json").json
+
+    assert (told["source"], told["findings"]) == ("orderops-local-database", [])
+    assert told["rows"] >= 3
+    assert told["recovery_seconds"] > 0 <= told["lost_seconds"]
+    assert orderops("status", "--json").json["proven_restore"] == told
+    assert [each["role"] for each in orderops.copies()] == ["primary"]
+
+
+def written(orderops: Ground) -> tuple[datetime, Writer]:
+    """Two seconds of orders, and the whole second in their midst, once it can be restored to."""
+    writer = Writer(orderops.dsn())
+    writer.start()
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    wait_until(moment + timedelta(seconds=1))
+    writer.end()
+    return moment, writer
+
+
+def wait_until(moment: datetime) -> None:
+    deadline = time.monotonic() + 10
+    while datetime.now(UTC) < moment:
+        assert time.monotonic() < deadline, "the clock stands still"
+        time.sleep(0.02)
