@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from orderops.claim import ENVIRONMENT
 from orderops.resources.rds_reading import PRIMARY
 from orderops.restore.copies import BY, Copies, Copy
 from orderops.restore.moments import both
@@ -50,9 +51,8 @@ def _about(copy: Copy) -> str:
     created: datetime | None = told["InstanceCreateTime"]
     age = f", {short(datetime.now(UTC) - created)} old" if created else ""
     ready = "" if copy.ready or not copy.moment else ", not restored to the end"
-    cut = (
-        "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: orderops restore {copy.tag(BY)}"
-    )
+    command = f"orderops restore {copy.tag(BY)} --env {copy.tag(ENVIRONMENT)}"
+    cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"
     return (
         f"{copy.role}, {copy.live.status}{ready}{cut}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB{age}"
     )

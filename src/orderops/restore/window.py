@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orderops.aws import Aws, every
+from orderops.claim import ENVIRONMENT
 from orderops.errors import AwsError, OrderopsError
 from orderops.resource import Live
 from orderops.restore.moments import both, utc
@@ -34,10 +35,11 @@ def window_of(aws: Aws, live: Live) -> Window:
 
     Only DescribeDBInstanceAutomatedBackups tells the earliest time; the latest trails the clock by about five minutes.
     """
+    env = (live.tags or {}).get(ENVIRONMENT, "")
     if not live.properties["BackupRetentionPeriod"]:
         raise OrderopsError(
             f"{live.id} keeps no backups, so there is nothing to restore",
-            "let it keep some from now on: backup_days = 7 in [database] of its environment file, then orderops up",
+            f"let it keep some from now on: backup_days = 7 in [database] of its file, then orderops up --env {env}",
         )
     backup = _backup(aws, live)
     told = backup.get("RestoreWindow") or {}
@@ -45,7 +47,7 @@ def window_of(aws: Aws, live: Live) -> Window:
     if not earliest or not latest:
         raise OrderopsError(
             f"{live.id} has no backup yet: the first is taken when it is made, and takes some minutes",
-            "look again: orderops restore points",
+            f"look again: orderops restore points --env {env}",
         )
     return Window(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
 
