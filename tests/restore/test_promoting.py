@@ -126,7 +126,7 @@ def test_a_cut_way_back_goes_on_and_is_not_turned_round(promoted: Dev) -> None:
 def test_list_says_which_switch_was_cut_and_the_command_that_ends_it(restored: Dev, orderops: Orderops) -> None:
     list(islice(restored.promotion().carry_out(), 1))
 
-    assert "not everything followed it: orderops restore promote" in orderops("restore", "list").out
+    assert "not everything followed it: orderops restore promote --env dev" in orderops("restore", "list").out
     [primary] = [each for each in orderops("restore", "list", "--json").json if each["role"] == PRIMARY]
     assert (primary["name"], primary["settled"]) == (COPY, False)
 

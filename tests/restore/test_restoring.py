@@ -37,7 +37,7 @@ def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: De
     assert (said.code, said.out) == (0, f"{COPY}\n"), said.err
     told = " ".join(said.err.split())
     assert told.startswith(f"restore {DATABASE} to {AT}")
-    assert f" as {COPY}, beside it; the original stays as it is" in told
+    assert f" as {COPY} beside it: the original stays as it is" in told
     assert told.endswith(
         f"next: orderops restore compare {COPY} --env dev then: orderops restore promote {COPY} --env dev"
     )
