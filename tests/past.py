@@ -18,7 +18,6 @@ from orderops.aws import Aws
 from orderops.claim import Claim
 from orderops.engine import Step
 from orderops.environment import load_environment
-from orderops.local.strict.pace import Pace
 from orderops.resources.rds_reading import RESTORED
 from orderops.restore.copies import Copies, Copy, look
 from orderops.restore.moments import read_moment, utc
@@ -33,7 +32,6 @@ REGION = "ap-southeast-2"
 SHIPPED = Path(__file__).parents[1] / "environments"
 IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
 DATABASE = "orderops-dev-database"
-SWIFT = Pace(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
 POINTER = "orderops/dev/database"
 DAYS = 3
 """For which the database has been there."""

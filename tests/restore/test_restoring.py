@@ -86,6 +86,12 @@ def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, 
     assert dev.changes() == ["rds.AddTagsToResource"]
 
 
+def test_before_a_migration_is_the_second_before_it_began(dev: Dev) -> None:
+    goal = dev.target("before V7", start_of=lambda version: YESTERDAY + timedelta(seconds=version / 10))
+
+    assert (goal.moment, goal.name, goal.tags[ASKED]) == (YESTERDAY, COPY, "before V7")
+
+
 @pytest.mark.parametrize("at", ["-15m", "latest"])
 def test_the_same_words_after_it_was_ready_make_another(dev: Dev, at: str) -> None:
     first = dev.restore(at)
