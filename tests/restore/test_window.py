@@ -64,7 +64,7 @@ def test_another_instance_that_has_it_is_named(case: str) -> None:
     assert refused.value.hint == f"old-db can: --at {utc(moment)} --from old-db"
 
 
-def test_the_future_is_nobody_s(restored: Dev) -> None:
+def test_the_future_is_nobody_s() -> None:
     with pytest.raises(OrderopsError, match="is in the future"):
         refuse_outside(NOW + timedelta(hours=1), WINDOW, "db", lambda: "old-db")
 
