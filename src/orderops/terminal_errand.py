@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from orderops.errand_lines import Mark, Said
@@ -10,9 +11,13 @@ from orderops.terminal_progress import Progress
 
 
 class Heard:
-    """Shows what is waited for until the command speaks, and then its lines: data on stdout, the rest beside."""
+    """Shows what is waited for until the command speaks, and then its lines: data on stdout, the rest beside.
 
-    def __init__(self) -> None:
+    Data goes to `data` instead, where that is given.
+    """
+
+    def __init__(self, data: Callable[[str], object] | None = None) -> None:
+        self._data = data or sys.stdout.write
         self._progress = Progress()
         self._speaks = False
 
@@ -33,9 +38,13 @@ class Heard:
     def heard(self, said: Said) -> None:
         """Show a line, or a piece of one."""
         self._quiet()
-        stream = sys.stdout if said.mark is Mark.OUT else sys.stderr
-        stream.write(f"{said.text}\n" if said.ends else said.text)
-        stream.flush()
+        text = f"{said.text}\n" if said.ends else said.text
+        if said.mark is Mark.OUT:
+            self._data(text)
+            sys.stdout.flush()
+        else:
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def _quiet(self) -> None:
         if not self._speaks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,9 +79,12 @@ def both_of(site: Site, name: str | None) -> tuple[Copy, Copy]:
     return primary, copy
 
 
-def sent_pair(site: Site, words: Sequence[str], primary: Copy, copy: Copy) -> Outcome:
+def sent_pair(
+    site: Site, words: Sequence[str], primary: Copy, copy: Copy, data: Callable[[str], object] | None = None
+) -> Outcome:
     """Carry out a command on both databases in a task, where they can be reached."""
-    return send(site, words, doors=_doors(site, primary, copy), settings={LIVE: primary.name, RESTORED: copy.name})
+    names = {LIVE: primary.name, RESTORED: copy.name}
+    return send(site, words, doors=_doors(site, primary, copy), settings=names, data=data)
 
 
 def compared_by_task(site: Site, primary: Copy, copy: Copy) -> dict[str, Any]:

@@ -54,10 +54,11 @@ def send(
     doors: Mapping[str, Door] | None = None,
     settings: Mapping[str, Any] | None = None,
     lead: str = "",
+    data: Callable[[str], object] | None = None,
 ) -> Outcome:
-    """Carry out a command in a task and show what it says; with a question it is asked first, and the run on record.
+    """Carry out a command in a task and show what it says, or hand on its `data`.
 
-    Raises what the command refuses.
+    With a question it is asked first, and the run is on record. Raises what the command refuses.
     """
     from orderops import terminal
     from orderops.cli.changing import changing, look_at_lease
@@ -66,7 +67,7 @@ def send(
     from orderops.terminal_errand import Heard
 
     def outcome() -> Outcome:
-        with Heard() as shows:
+        with Heard(data) as shows:
             return run(
                 site,
                 words,

@@ -27,17 +27,24 @@ def _pair_sent(command: Callable[..., None], given: Mapping[str, Any]) -> bool:
     from orderops.environment import load_environment
     from orderops.errand import inside
     from orderops.errors import UsageError
+    from orderops.restore.salvage import write_script
 
     env, folder = str(given["env"]), given.get("environments")
     if inside() or load_environment(env, folder).database.access != "task":
         return False
-    for option in ("export", "output"):
-        if given.get(option):
-            raise UsageError(
-                f"--{option} would be written inside of a task, and be gone with it (access = 'task')",
-                "what is written to standard output comes through: … > FILE",
-            )
+    if given.get("export"):
+        raise UsageError(
+            "--export would be written inside of a task, and be gone with it (access = 'task')",
+            "a few of the rows: --samples 20; or write what brings them back: orderops restore salvage --output FILE",
+        )
     site = open_environment(env, folder)
     primary, copy = both_of(site, given.get("name"))
-    sent_pair(site, ["restore", command.__name__, *words_of(command, given)], primary, copy)
+    output = given.get("output")
+    words = ["restore", command.__name__, *words_of(command, {**given, "output": None})]
+    if output is None:
+        sent_pair(site, words, primary, copy)
+        return True
+    pieces: list[str] = []
+    sent_pair(site, words, primary, copy, pieces.append)
+    write_script(iter(pieces), output)
     return True
