@@ -13,7 +13,7 @@ from orderops.bucket import Bucket
 from orderops.errors import AwsError
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
-from orderops.restore.copies import look
+from orderops.restore.copies import BY, look
 from orderops.restore.drills import Drill
 from orderops.restore.drills import last as last_drill
 from orderops.site import Site
@@ -126,6 +126,11 @@ def _database(site: Site) -> Component:
     promoted = f", {name}" if name != site.stack.database.name else ""
     where = f"{told['Engine']} {told['EngineVersion']}, {told['DBInstanceClass']}{promoted}"
     status = told["DBInstanceStatus"]
+    if not copies.primary.settled:
+        command = f"orderops restore {copies.primary.tag(BY) or 'promote'}"
+        return Component(
+            "database", Condition.DEGRADED, f"a switch was cut: not everything followed{promoted}", command
+        )
     if status in ("available", "storage-optimization", "backing-up", "configuring-log-exports"):
         return Component("database", Condition.OK, where)
     if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):

@@ -141,6 +141,15 @@ def test_promoting_twice_changes_nothing_and_turns_nothing_back(promoted: Dev, n
     assert roles(promoted) == {COPY: PRIMARY, DATABASE: FORMER}
 
 
+def test_turned_back_twice_it_is_turned_back_once(promoted: Dev) -> None:
+    list(turning(promoted).carry_out())
+    promoted.proxy.forget()
+
+    assert list(turning(promoted).carry_out()) == []
+    assert promoted.changes() == []
+    assert roles(promoted) == {COPY: FORMER, DATABASE: PRIMARY}
+
+
 def test_what_was_turned_back_is_promoted_again_only_by_its_name(promoted: Dev) -> None:
     list(turning(promoted).carry_out())
 

@@ -14,7 +14,7 @@ from orderops.resources.rds_instance import final_snapshot
 from orderops.resources.rds_reading import DISPOSABLE
 from orderops.restore.copies import BEFORE, BY, Copies, Copy, look
 from orderops.restore.doors import door
-from orderops.restore.promoting import Promotion, Switch, refuse_unlike
+from orderops.restore.promoting import BACK, Promotion, Switch, refuse_unlike
 from orderops.restore.verifying import Unasked, verify
 from orderops.site import Site
 from orderops.stack import load_balancer_url
@@ -134,6 +134,10 @@ def _ask_the_service(site: Site, primary: Copy, promotion: Promotion) -> None:
     except Unasked as error:
         terminal.say(f"{error.message}; {error.hint}")
         return
+    except OrderopsError as error:
+        env = site.environment.name
+        hint = f"its tasks: orderops status --env {env}; the other way: orderops restore back --env {env}"
+        raise OrderopsError(error.message, hint) from None
     terminal.say(
         f"the service answers from {primary.name}: {answer.users} users, {answer.asked} answers of {answer.asked}"
     )
@@ -141,8 +145,11 @@ def _ask_the_service(site: Site, primary: Copy, promotion: Promotion) -> None:
 
 def _leave(site: Site, switched: Switch) -> None:
     env = site.environment.name
-    if switched.other:
+    if switched.other and switched.by == BACK:
+        terminal.say(f"to have the other again: orderops restore promote {switched.other.name} --env {env}")
+    elif switched.other:
         terminal.say(f"turn it back while {switched.other.name} lives: orderops restore back --env {env}")
+    if switched.other:
         terminal.say(f"what it has that this one has not: orderops restore compare {switched.other.name} --env {env}")
 
 

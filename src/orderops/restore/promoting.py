@@ -58,10 +58,10 @@ def switch(copies: Copies, name: str | None, by: str = PROMOTE) -> Switch:
 
 
 def back(copies: Copies) -> Switch:
-    """The last switch turned back; one that was turning back already goes on."""
+    """The last promotion turned back; one that was turned back already is ended, and not turned round again."""
     primary = copies.the_primary()
     before = primary.tag(BEFORE)
-    if primary.tag(BY) == BACK and not primary.settled:
+    if primary.tag(BY) == BACK:
         return _the_rest(copies, primary)
     if not before:
         raise OrderopsError(
