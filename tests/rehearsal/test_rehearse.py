@@ -233,7 +233,7 @@ def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
     rehearsed: Rehearsed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = io.StringIO()
-    monkeypatch.setattr(terminal.out, "file", page)
+    monkeypatch.setattr(terminal.out, "_file", page)  # the property would be given back what it told, and keep it
     terminal_rehearsal.show(rehearsed.report)
     lines = page.getvalue().splitlines()
 
