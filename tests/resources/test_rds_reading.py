@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+
 from orderops.aws import Aws
 from orderops.claim import ADDRESS, ENVIRONMENT, ROLE, Claim, to_pairs
-from orderops.resources.rds_reading import FORMER, PRIMARY, TERM, instances
+from orderops.resources.rds_reading import FORMER, PRIMARY, TERM, instances, term_of
 
 DECLARED = "rds-instance/orderops-dev-database"
 SOUGHT = Claim("dev", DECLARED, "orderops-dev-database")
@@ -55,3 +57,11 @@ def test_another_environment_has_its_own_primary(aws: Aws) -> None:
 
     assert addresses(aws, SOUGHT) == {"orderops-dev-database": DECLARED, "theirs": DECLARED}
     assert addresses(aws, Claim("dev")) == {"orderops-dev-database": DECLARED}
+
+
+@pytest.mark.parametrize(
+    ("told", "term"),
+    [("3", 3), ("", 0), ("\u00b2", 0), ("\u0663", 0), ("-1", 0), ("1 ", 0), ("3\n", 0), ("9" * 5000, 0)],
+)
+def test_a_term_is_a_number_or_there_is_none(told: str, term: int) -> None:
+    assert term_of({TERM: told}) == term

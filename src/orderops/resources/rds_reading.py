@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from orderops.resource import Live, State
 KIND = "rds-instance"
 TERM = "orderops:term"
 """How many promotions there were up to this one: where two instances say that they are the primary, it decides."""
+A_TERM = re.compile("[0-9]{1,18}")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag; an instance that was never restored from nor promoted has none."""
 DISPOSABLE = frozenset({REHEARSAL, DRILL})
@@ -67,7 +69,7 @@ def former(name: str) -> dict[str, str]:
 def term_of(tags: Tags) -> int:
     """How many promotions it took to come to this instance."""
     told = tags.get(TERM, "")
-    return int(told) if told.isdigit() else 0
+    return int(told) if A_TERM.fullmatch(told) else 0
 
 
 def _whose(tags: Tags) -> tuple[str, str]:
