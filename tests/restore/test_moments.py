@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from orderops.errors import UsageError
+from orderops.resource import Live
+from orderops.restore.copies import BEGUN, MOMENT, READY, Copy
 from orderops.restore.moments import Kind, both, read_moment
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -103,7 +105,8 @@ def test_an_hour_that_was_left_out_is_no_moment() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "is no moment"),
+        ("", "--at is empty"),
+        (" \t ", "--at is empty"),
         ("yesterday", "is no moment"),
         ("1762761600", "is no moment"),
         ("08:00Z", "is no moment"),
@@ -119,6 +122,12 @@ def test_an_hour_that_was_left_out_is_no_moment() -> None:
         ("10/11/2026 08:00Z", "is no moment"),
         ("before the migration", "is no moment"),
         ("-", "is no moment"),
+        ("-\u0665m", "is no moment"),
+        ("before V\u0662", "is no moment"),
+        ("\u0662\u0660\u0662\u0666-11-10T08:00:00Z", "is no moment"),
+        ("2026-11-10T08:00:00[America]", "no zone is named America"),
+        ("0001-01-01 00:00 Australia/Sydney", "is no moment: no database is of the year 1"),
+        ("9999-12-31 23:59 America/New_York", "is no moment: no database is of the year 9999"),
         ("-99999999999999d", "is longer ago than RDS keeps backups: 35 days"),
     ],
 )
@@ -127,6 +136,21 @@ def test_what_is_no_moment_is_refused(text: str, told: str) -> None:
 
     assert told in message
     assert "--at" in hint or "offset" in hint
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+@pytest.mark.parametrize("zone", ["Australia/Sydney", "America/New_York"])
+def test_the_ends_of_the_calendar_are_refused_by_every_clock(text: str, zone: str) -> None:
+    assert refusal(text, ZoneInfo(zone))[0].startswith(f"--at {text} is no moment: no database is of the year")
+
+
+@pytest.mark.parametrize("text", ["9" * 3000, "before V" + "9" * 5000, "-" + "1s" * 1000, "2026-11-10T08:00Z " * 9])
+def test_what_goes_on_for_ever_is_not_repeated(text: str) -> None:
+    assert refusal(text)[0] == f"--at {text[:59]}… is no moment"
+
+
+def test_what_a_terminal_would_obey_is_not_repeated() -> None:
+    assert refusal("\x1b[2Jnow")[0] == "--at ?[2Jnow is no moment"
 
 
 def test_a_fraction_of_a_second_is_refused_with_the_seconds_around_it() -> None:
@@ -141,3 +165,16 @@ def test_a_moment_is_told_in_utc_and_by_the_clock_here() -> None:
 
     assert both(moment, SYDNEY) == "2026-11-10T08:00:00Z (2026-11-10 19:00:00 AEDT)"
     assert both(moment, ZoneInfo("UTC")) == "2026-11-10T08:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-10T08:00:00", "2026-11-10", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "soon", ""]
+)
+def test_a_tag_that_tells_no_moment_is_as_if_it_were_not_there(text: str) -> None:
+    good = "2026-11-10T08:00:00Z"
+    tags = {MOMENT: good, BEGUN: good, READY: good}
+
+    for key in tags:
+        copy = Copy(Live("shop-r1", tags=tags | {key: text}))
+        assert (copy.moment is None) == (key == MOMENT)
+        assert copy.took == (timedelta() if key == MOMENT else None)

@@ -14,6 +14,7 @@ from orderops.claim import ADDRESS, ENVIRONMENT, ROLE, Claim
 from orderops.errors import OrderopsError, UsageError
 from orderops.resource import Live, State
 from orderops.resources.rds_reading import DISPOSABLE, FORMER, PRIMARY, TERM, instances
+from orderops.restore.moments import YEARS
 from orderops.stack import Stack
 
 SOURCE = "orderops:source"
@@ -88,7 +89,7 @@ class Copy:
             "ready": self.ready,
             "settled": self.settled if self.role == PRIMARY else None,
             "source": self.tag(SOURCE) or None,
-            "restored_to": self.tag(MOMENT) or None,
+            "restored_to": self.tag(MOMENT) if self.moment else None,
             "class": self.live.properties["DBInstanceClass"],
             "storage_gb": self.live.properties["AllocatedStorageNow"],
             "created": created.astimezone(UTC).isoformat() if created else None,
@@ -162,7 +163,9 @@ def look(aws: Aws, stack: Stack) -> Copies:
 
 
 def _time(text: str) -> datetime | None:
+    """What a tag says of a moment; none where it says no moment that can be told and reckoned with."""
     try:
-        return datetime.fromisoformat(text) if text else None
+        told = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return told if told.tzinfo and told.year in YEARS else None

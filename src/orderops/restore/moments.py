@@ -19,6 +19,10 @@ BEFORE = re.compile(r"before\s+v?0*(\d+)", re.IGNORECASE)
 NAMED_ZONE = re.compile(r"(.*\S)\s*(?:\[([A-Za-z_+\-/0-9]+)\]|\s([A-Z][A-Za-z_]*(?:/[A-Za-z_+\-0-9]+)+|UTC|GMT))")
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}
 LONGEST = timedelta(days=35)
+YEARS = range(1970, 9999)
+"""Of these every clock on earth can tell the time; the last one of the calendar has moments that some cannot."""
+READ, QUOTED = 100, 60
+"""Characters that are read, and that a refusal repeats."""
 FORMS = 'write --at 2026-11-10T08:00:00Z, --at "-15m", --at "before V7" or --at latest'
 
 
@@ -48,12 +52,16 @@ def read_moment(text: str, *, zone: tzinfo | None = None) -> Asked:
     Raises UsageError for what names no moment, or more than one.
     """
     words = " ".join(text.split())
+    if not words:
+        raise UsageError("--at is empty", FORMS)
+    if len(words) > READ or not words.isascii():  # other alphabets have digits as well
+        raise UsageError(f"--at {_quoted(words)} is no moment", FORMS)
     if words.lower() == "latest":
         return Asked("latest", Kind.LATEST)
     if told := AGO.fullmatch(words):
         seconds = sum(int(count) * UNITS[unit] for count, unit in PART.findall(told[1]))
         if seconds > LONGEST.total_seconds():
-            raise UsageError(f"--at {words} is longer ago than RDS keeps backups: {LONGEST.days} days", FORMS)
+            raise UsageError(f"--at {_quoted(words)} is longer ago than RDS keeps backups: {LONGEST.days} days", FORMS)
         return Asked(words, Kind.AGO, ago=timedelta(seconds=seconds))
     if told := BEFORE.fullmatch(words):
         return Asked(f"before V{int(told[1])}", Kind.BEFORE, version=int(told[1]))
@@ -78,19 +86,24 @@ def _time(words: str, zone: tzinfo | None) -> datetime:
     text, name = (named[1], named[2] or named[3]) if named else (words, "")
     if text.isdigit() or not re.search(r"\d[T ]\d", text):
         what = "has no time of day" if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text) else "is no moment"
-        raise UsageError(f"--at {words} {what}", FORMS)
+        raise UsageError(f"--at {_quoted(words)} {what}", FORMS)
     try:
         told = datetime.fromisoformat(text.replace(" ", "T", 1))
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"--at {words} is no moment: {_why(error)}", FORMS) from None
+        raise UsageError(f"--at {_quoted(words)} is no moment: {_why(error)}", FORMS) from None
+    if told.year not in YEARS:
+        raise UsageError(f"--at {_quoted(words)} is no moment: no database is of the year {told.year}", FORMS)
     if name:
         told = _in_zone(words, told, name)
     if told.tzinfo is None:
         raise _without_zone(words, told, zone)
-    try:
-        return _whole(words, told.astimezone(UTC))
-    except OverflowError:
-        raise UsageError(f"--at {words} is no moment: no calendar has it", FORMS) from None
+    return _whole(words, told.astimezone(UTC))
+
+
+def _quoted(words: str) -> str:
+    """What was typed, as a refusal repeats it: not for ever, and without what a terminal would obey."""
+    plain = "".join(each if each.isprintable() else "?" for each in words)
+    return plain if len(plain) <= QUOTED else plain[: QUOTED - 1] + "…"
 
 
 def _why(error: Exception) -> str:
@@ -102,11 +115,12 @@ def _why(error: Exception) -> str:
 
 def _in_zone(words: str, told: datetime, name: str) -> datetime:
     if told.tzinfo is not None:
-        raise UsageError(f"--at {words} has two zones", FORMS)
+        raise UsageError(f"--at {_quoted(words)} has two zones", FORMS)
     try:
         zone = ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise UsageError(f"--at {words}: no zone is named {name}", "write its offset: +11:00, or Z for UTC") from None
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for America alone, which is a folder
+        what = f"no zone is named {_quoted(name)}"
+        raise UsageError(f"--at {_quoted(words)}: {what}", "write its offset: +11:00, or Z for UTC") from None
     readings = _readings(told, zone)
     if len(readings) != 1:
         raise _ambiguous(words, readings, name)
@@ -124,14 +138,14 @@ def _without_zone(words: str, told: datetime, zone: tzinfo | None) -> UsageError
     ]
     if not local:
         lines.append("by the clock here there is no such time: the hour was left out")
-    return UsageError(f"--at {words} has no zone", "\n".join(lines))
+    return UsageError(f"--at {_quoted(words)} has no zone", "\n".join(lines))
 
 
 def _ambiguous(words: str, readings: list[datetime], name: str) -> UsageError:
     if not readings:
-        return UsageError(f"--at {words}: in {name} there was no such time, the hour was left out", FORMS)
+        return UsageError(f"--at {_quoted(words)}: in {name} there was no such time, the hour was left out", FORMS)
     lines = [f"--at {_offset_form(reading)}, which is {utc(reading)}" for reading in readings]
-    return UsageError(f"--at {words} was twice in {name}, when the clocks went back", "\n".join(lines))
+    return UsageError(f"--at {_quoted(words)} was twice in {name}, when the clocks went back", "\n".join(lines))
 
 
 def _readings(told: datetime, zone: tzinfo | None) -> list[datetime]:
@@ -151,7 +165,7 @@ def _whole(words: str, moment: datetime) -> datetime:
         return moment
     before = moment.replace(microsecond=0)
     raise UsageError(
-        f"--at {words} has a fraction of a second, and RDS restores to whole seconds",
+        f"--at {_quoted(words)} has a fraction of a second, and RDS restores to whole seconds",
         f"with less: --at {utc(before)}; with more: --at {utc(before + timedelta(seconds=1))}",
     )
 
