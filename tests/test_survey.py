@@ -218,4 +218,4 @@ def test_two_with_our_address_are_named(world: World, operator: Operator) -> Non
     with pytest.raises(OrderopsError, match=r"^found 2 times: a#1, other name#2") as told:
         operator.survey().find(A, ASKED)
 
-    assert "by their id" in told.value.hint
+    assert "take the tag orderops:address from the others" in told.value.hint

@@ -269,6 +269,9 @@ class Environment(Table):
     def mistakes(self) -> Iterator[Mistake]:
         """What only the whole shows: protection, emulation, and services side by side."""
         yield from self._unprotected()
+        if self.protected and self.emulated:
+            told = "cannot be beside emulated = true: nobody is asked before what can harm nothing"
+            yield Mistake(("protected",), self.protected, told, (("emulated",),))
         for service, declared in self.services.items():
             key: Key = ("services", service)
             if len(f"{self.prefix}-{service}") > LONGEST_NAME:

@@ -82,6 +82,13 @@ class Runs:
         bucket = Bucket(self._aws)
         return runs(bucket, self._environment, last=last, alive=self._alive(bucket))
 
+    def holder(self) -> str:
+        """Who is at it now, and with which command; nobody where nobody is."""
+        lease = self.peek()
+        if not lease or lease.value.get("released") or lease.age >= self._timing.silent_for:
+            return ""
+        return f"{lease.value['who']} on {lease.value['host']}, `{lease.value['command']}`"
+
     def _alive(self, bucket: Bucket) -> set[str]:
         """The runs that hold a lease of this environment."""
         leases = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]

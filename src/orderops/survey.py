@@ -173,7 +173,7 @@ def _pick(resource: Resource, lives: Iterable[Live]) -> Live | None:
         if len(there) > 1:
             raise OrderopsError(
                 f"found {len(there)} times: {', '.join(live.id for live in there)}",
-                "delete the ones that nothing uses, by their id, in the AWS console; then the same command",
+                f"look which one is used, and take the tag {ADDRESS} from the others; then the same command",
             )
         if found:
             return (there or found)[0]

@@ -35,6 +35,7 @@ TOGETHER = (
     "create aggregate product (int) (sfunc = int4mul, stype = int, initcond = '1')",
 )
 CHANGES = {
+    "a table beside the ledger": "create schema if not exists orderops; create table orderops.hand (id int)",
     "a column": "alter table users add column email text",
     "a default": "alter table orders alter column twice set default 3",
     "a type": "alter table orders alter column twice type bigint",

@@ -103,6 +103,18 @@ def test_an_older_receipt_that_fits_opens_it_where_the_last_does_not() -> None:
     assert opened(ALL, other, RECEIPT) is RECEIPT
 
 
+def test_the_newest_rehearsal_of_these_files_decides() -> None:
+    failed = replace(RECEIPT, key="prod/rehearsals/later.json", migrations=[replace(rehearsed(1), failed=True)])
+
+    with pytest.raises(NotRehearsed, match="later says that V001 fails; nothing was applied"):
+        opened(ALL[:1], failed, RECEIPT)
+
+
+def test_a_receipt_from_the_future_opens_nothing() -> None:
+    with pytest.raises(NotRehearsed, match="is from the future"):
+        opened(ALL, replace(RECEIPT, ended=NOW + timedelta(days=300)))
+
+
 def attempt(**told: Any) -> Attempt:
     values = dict.fromkeys(Attempt.__dataclass_fields__)
     given = {"id": 1, "version": 1, "action": Action.APPLY, "state": "failed", "done": ["a digest"], "statements": 2}

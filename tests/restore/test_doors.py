@@ -35,6 +35,7 @@ APPLIED: dict[str, tuple[Rows, int]] = {
     "undone and applied again": ([(APPLY, DONE), (UNDO, DONE), (APPLY, DONE)], 2),
     "cut and gone on with": ([(APPLY, RUNNING, "first half"), (APPLY, DONE)], 0),
     "cut twice and gone on with": ([(APPLY, FAILED, "half"), (APPLY, RUNNING, "half"), (APPLY, DONE)], 0),
+    "failed, mended and applied": ([(APPLY, FAILED), (APPLY, DONE)], 1),
     "partly applied": ([(APPLY, FAILED, "first half")], 0),
     "applied again and cut": ([(APPLY, DONE), (UNDO, DONE), (APPLY, FAILED, "first half")], 2),
     "marked as pending and applied": ([(APPLY, DONE), (FORGET, DONE), (APPLY, DONE)], 2),

@@ -253,3 +253,23 @@ def test_a_switch_that_is_decided_is_not_refused_for_its_settings(restored: Dev)
         restored.instance(COPY).deletion_protection = True
 
     refuse_unlike(switch(restored.look(), None))
+
+
+def test_where_the_primary_is_gone_nothing_new_is_made_and_what_is_left_can_take_over(
+    promoted: Dev, orderops: Orderops
+) -> None:
+    with promoted.proxy.held():
+        promoted.instance(COPY).deletion_protection = False
+    promoted.site.aws.rds.delete_db_instance(DBInstanceIdentifier=COPY, SkipFinalSnapshot=True)
+    command = f"orderops restore promote {DATABASE} --env dev"
+
+    for words in (["infra", "plan"], ["infra", "apply", "--yes"], ["restore", "back", "--yes"]):
+        refused = orderops(*words)
+        assert (refused.code, command in refused.err) == (1, True), refused.err
+    kept = orderops("restore", "discard", DATABASE, "--confirm", DATABASE)
+    assert "may be what is left of it" in kept.err
+
+    promoted.promote(DATABASE)
+
+    assert roles(promoted) == {DATABASE: PRIMARY}
+    assert promoted.leads_to() == DATABASE

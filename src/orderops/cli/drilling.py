@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops import terminal
@@ -11,11 +11,13 @@ from orderops.bucket import Bucket
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, agree
 from orderops.cli.restoring import compared_by_task, copied, leftovers_removed, opened, remove
+from orderops.errors import OrderopsError
 from orderops.resources.rds_reading import DRILL
 from orderops.restore.compare import compare
 from orderops.restore.copies import BEGUN, Copy, look
 from orderops.restore.drills import Drill, keep
 from orderops.restore.moments import Asked
+from orderops.restore.window import window_of
 from orderops.site import Site
 from orderops.terminal_progress import Progress
 
@@ -26,11 +28,17 @@ def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
     primary = look(site.aws, site.stack).the_primary()
     agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
     with changing(site, manner, lease, site.copying) as run:
+        latest = window_of(site.aws, primary.live).latest
         leftovers_removed(site, run, asked, DRILL)
         copy = copied(site, run, asked, DRILL)
         try:
             told = _compared(site, primary, copy)
-            proven = _measured(copy, primary, told, site.aws.caller)
+            proven = _measured(copy, primary, told, site.aws.caller, latest)
+            if not proven.tables:
+                raise OrderopsError(
+                    f"the copy of {primary.name} has no table, so nothing is proven",
+                    f"what the database holds: orderops migrate info --env {site.environment.name}",
+                )
             keep(Bucket(site.aws), site.environment.name, proven)
             run.record.note(action="proven", **proven.told())
         finally:
@@ -47,7 +55,7 @@ def _compared(site: Site, primary: Copy, copy: Copy) -> Mapping[str, Any]:
         return compare(live, restored, watch=progress.watch).told()
 
 
-def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str) -> Drill:
+def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
     begun = datetime.fromisoformat(copy.tag(BEGUN))
     assert copy.moment, "a copy has a moment"
     tables = [table for table in told["tables"] if table["rows"]]
@@ -56,7 +64,7 @@ def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str) -> D
         started=begun,
         moment=copy.moment,
         recovery=datetime.now(UTC) - begun,
-        lost=begun - copy.moment,
+        lost=max(begun - latest, timedelta()),
         source=primary.name,
         who=who,
         tables=len(tables),
@@ -70,6 +78,8 @@ def _findings(told: Mapping[str, Any]) -> Iterator[str]:
     for table in told["tables"]:
         if table["refused"]:
             yield f"{table['table']} could not be compared: {table['refused']}"
+        elif table["rows"]["live"] and not table["rows"]["restored"]:
+            yield f"{table['table']} is empty in the copy, and has {table['rows']['live']:,} rows in live"
     for table in told["tables_only_in_live"]:
         yield f"table {table['table']} is not in the copy"
     for thing in told["schema"]:
@@ -83,7 +93,7 @@ def show(proven: Drill, env: str) -> None:
     """What was measured, and what was found."""
     terminal.tell(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
     terminal.tell(f"recovery time  {terminal.short(proven.recovery)}")
-    terminal.tell(f"recovery point {terminal.short(proven.lost)} before the restore was asked for")
+    terminal.tell(f"recovery point {terminal.short(proven.lost)} before the drill began")
     for each in proven.findings:
         terminal.say(f"  {each}")
     terminal.say(f"next: orderops status --env {env}")

@@ -16,7 +16,7 @@ from orderops.migrations.files import Migration
 from orderops.migrations.ledger import Expected
 from orderops.migrations.schema import schema_digest
 from orderops.migrations.standing import Line
-from orderops.rehearsal.gate import Here, expectations, opening, unrehearsed
+from orderops.rehearsal.gate import Here, NotRehearsed, expectations, opening, unrehearsed
 from orderops.rehearsal.receipts import Receipt, receipts
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Gate:
     """What stands between an operator and the schema of one database."""
 
     def __init__(self, at: Target, reason: str) -> None:
-        settings = settings_of(at.site) if at.site else at.errand.errand.settings if at.errand else {}
+        settings = {} if reason else settings_of(at.site) if at.site else at.errand.errand.settings if at.errand else {}
         self._words = at.words
         self._reason = reason
         self._stands = bool(settings.get("rehearsed"))
@@ -71,6 +71,13 @@ class Gate:
             age = terminal.short(receipt.age(here.now))
             terminal.say(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")
         return expectations(receipt, wanted)
+
+    def foretell(self, connection: Connection, wanted: Sequence[Line]) -> None:
+        """Say beforehand what it would say."""
+        try:
+            self.opened(connection, wanted)
+        except NotRehearsed as error:
+            terminal.say(f"apply would refuse: {error.message}")
 
     def apply(
         self, carrier: Carrier, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool

@@ -125,8 +125,7 @@ def apply(
         with migrating.looking(at) as connection:
             wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
             gate = Gate(at, why)
-            if not dry_run:
-                gate.opened(connection, wanted)
+            (gate.foretell if dry_run else gate.opened)(connection, wanted)
         if dry_run:
             migrating.show_wanted([line.migration.forwards for line in wanted if line.migration], "apply")
         elif not wanted:

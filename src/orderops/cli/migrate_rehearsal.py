@@ -45,14 +45,17 @@ def rehearsal(
     The report is kept as a receipt, which an environment may want before apply. Exit code 3 unless SAFE.
     """
     from orderops import terminal
+    from orderops.cli.migrating import lead_of
     from orderops.cli.opening import Manner, open_environment
     from orderops.cli.rehearsing import Asked, pending, rehearse_inside, rehearse_on_a_copy
     from orderops.errand import inside
     from orderops.errors import Differences
     from orderops.migrations.files import read_migrations, sql_folder
-    from orderops.rehearsal.markdown import markdown as written
-    from orderops.terminal_rehearsal import show
+    from orderops.rehearsal.markdown import check_writable, write
+    from orderops.terminal_rehearsal import next_step, show
 
+    if markdown:
+        check_writable(markdown)
     asked = Asked(read_migrations(sql_folder(sql)), sql, holder, instance_class)
     if sent := inside():
         rehearse_inside(sent, asked, dry_run=dry_run)
@@ -67,13 +70,13 @@ def rehearsal(
             terminal.tell(name)
         return
     report, receipt = rehearse_on_a_copy(site, Manner("migrate rehearsal", dry_run, yes, [], wait), asked)
-    if markdown:
-        markdown.write_text(written(report))
     if json:
         terminal.show_json({**report.told(), "receipt": receipt.key})
     else:
         show(report)
         terminal.say(f"receipt: {receipt.name}")
-        terminal.say(f"next: orderops migrate apply --env {env}")
+        terminal.say(next_step(report, lead_of(env, sql)))
+    if markdown:
+        write(markdown, report, receipt.name)
     if report.verdict.holds_up:
         raise Differences

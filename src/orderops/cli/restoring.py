@@ -148,11 +148,8 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
     lease = look_at_lease(site, site.copying)
     began = datetime.now(UTC)
 
-    def begun_at(version: int) -> datetime:
-        return start_of(ledger_of(site, look(site.aws, site.stack).the_primary()), version)
-
     def decide(since: datetime | None = None) -> Target:
-        return target(site.aws, site.stack, asked, source=source, start_of=begun_at, since=since)
+        return target(site.aws, site.stack, asked, source=source, start_of=partial(when_begun, site), since=since)
 
     goal = decide()
     if goal.found and goal.found.ready:
@@ -178,9 +175,17 @@ def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_
     _leave(site, goal, as_json)
 
 
+def when_begun(site: Site, version: int) -> datetime:
+    """When a migration began that is in the database."""
+    primary = look(site.aws, site.stack).the_primary()
+    return start_of(ledger_of(site, primary), version, f"--env {site.environment.name}")
+
+
 def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str = "") -> Copy:
     """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
-    goal = target(site.aws, site.stack, asked, role=role, instance_class=instance_class)
+    goal = target(
+        site.aws, site.stack, asked, role=role, instance_class=instance_class, start_of=partial(when_begun, site)
+    )
     work = Restore(site.aws, site.stack, goal, run.sightings)
     with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
         work.watch = progress.watch
@@ -191,7 +196,7 @@ def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str
 
 def leftovers_removed(site: Site, run: Run, asked: Asked, role: str) -> None:
     """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
-    wanted = target(site.aws, site.stack, asked, role=role).name
+    wanted = target(site.aws, site.stack, asked, role=role, start_of=partial(when_begun, site)).name
     with Progress(noted=run.done) as progress:
         for copy in look(site.aws, site.stack).beside:
             of_use = copy.name == wanted and not copy.ended and copy.live.state is not State.FAILED

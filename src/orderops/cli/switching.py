@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from orderops import terminal
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, consent, with_usual_durations
 from orderops.cli.restoring import opened, remove
 from orderops.database import connected
+from orderops.engine import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_instance import final_snapshot
 from orderops.resources.rds_reading import DISPOSABLE
@@ -52,10 +53,11 @@ def switch_to(site: Site, manner: Manner, decide: Decide, *, as_it_is: bool = Fa
             promotion.sightings = run.sightings
             with Progress(with_usual_durations(site), noted=run.done) as progress:
                 promotion.watch = progress.watch
-                for step in promotion.carry_out():
-                    progress.done(step)
+                steps = list(_shown(promotion, progress))
             before = switched.other.name if switched.other else None
-            run.record.note(action="promoted", name=switched.to.name, before=before)
+            if steps:
+                run.record.note(action="promoted", name=switched.to.name, before=before)
+    if steps:
         terminal.say(f"switched in {terminal.short(progress.elapsed)}")
     else:
         terminal.say(f"0 changes: {switched.to.name} is the primary, and everything follows it")
@@ -102,6 +104,12 @@ def _open(site: Site, copy: Copy) -> None:
         return
     with opened(site, copy) as (login,), connected(login, name="orderops restore looks") as connection:
         connection.execute("select 1")
+
+
+def _shown(promotion: Promotion, progress: Progress) -> Iterator[Step]:
+    for step in promotion.carry_out():
+        progress.done(step)
+        yield step
 
 
 def _show(switched: Switch, *, undecided: bool) -> None:
@@ -156,6 +164,13 @@ def _leave(site: Site, switched: Switch) -> None:
 def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
     """Raise OrderopsError for what the service uses, by its tags or by what the pointer says."""
     env = site.environment.name
+    if copies.gone:
+        raise OrderopsError(
+            f"the database of {env} is gone, and {copy.name} may be what is left of it",
+            f"make it the database: orderops restore promote {copy.name} --env {env}",
+        )
+    if not copy.ready and (who := site.copying.holder()):
+        raise OrderopsError(f"{copy.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
     if copies.primary and copy.name == copies.primary.name:
         raise OrderopsError(
             f"{copy.name} is the primary of {env}, and is never discarded",
@@ -177,7 +192,9 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
 
 def _is_gone(site: Site, copies: Copies, name: str | None, command: str) -> bool:
     """Whether a run that was cut had asked AWS for it already: a name that is only misspelt is not on record."""
-    if any(copy.name == name for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]):
+    if name and any(
+        copy.name == name.lower() for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]
+    ):
         return False
     if name is None and copies.restored:
         return False

@@ -108,6 +108,8 @@ def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
         for before, each in zip(befores, report.migrations, strict=False)
     ]
     ended = datetime.fromisoformat(value["ended"])
+    if as_of := (value.get("copy") or {}).get("as_of"):
+        ended = min(ended, datetime.fromisoformat(as_of))  # what was seen is as old as its data
     return Receipt(key, ended, value["who"], report.server_major, report.verdict.sentence, migrations)
 
 

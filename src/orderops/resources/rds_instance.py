@@ -10,10 +10,19 @@ from typing import Any, ClassVar
 
 from orderops.aws import Aws, every
 from orderops.claim import ENVIRONMENT, ROLE, Claim, Tags, from_pairs, to_pairs
+from orderops.errors import OrderopsError
 from orderops.resource import Effect, Left, Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
-from orderops.resources.rds_reading import DISPOSABLE, KIND, LIFECYCLE, instances, sought_backup
+from orderops.resources.rds_reading import (
+    DISPOSABLE,
+    FORMER,
+    KIND,
+    LIFECYCLE,
+    RESTORED,
+    instances,
+    sought_backup,
+)
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
@@ -72,11 +81,21 @@ class RdsInstance(Resource):
     patience: ClassVar[timedelta] = timedelta(minutes=90)
     usual: ClassVar[timedelta] = timedelta(minutes=8)
 
+    def place(self, aws: Aws, desired: Properties) -> Live | None:
+        """Nothing; raises OrderopsError beside copies of a database that is gone: a new one would be empty."""
+        for raw in every(aws.rds.describe_db_instances, "DBInstances"):
+            tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
+            if name.startswith(f"{self.name}-") and tags.get(ROLE) in (RESTORED, FORMER):
+                raise _is_gone(name, tags)
+        return None
+
     @classmethod
     def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
         yield from instances(aws, claim)
 
     def detail(self, aws: Aws, live: Live) -> Live:
+        if (live.tags or {}).get(ROLE) == FORMER:
+            raise _is_gone(live.id, live.tags or {})
         told = dict(live.properties)
         if _is_or_follows(told["EngineVersion"], self.engine_version):
             told["EngineVersion"] = self.engine_version
@@ -195,6 +214,13 @@ class RdsInstance(Resource):
     def _most_storage(self) -> float:
         """To how much the storage may have come without a change of ours: AWS grows it by a tenth at least."""
         return float("inf") if self.max_storage_gb else -(-self.storage_gb * 11 // 10)
+
+
+def _is_gone(name: str, tags: Tags) -> OrderopsError:
+    return OrderopsError(
+        f"the database is gone, and {name} is left of it: a new one would be empty, so none is made",
+        f"make it the database: orderops restore promote {name} --env {tags.get(ENVIRONMENT)}",
+    )
 
 
 def _holds_nothing(live: Live) -> bool:

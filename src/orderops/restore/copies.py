@@ -65,6 +65,11 @@ class Copy:
         return _time(self.tag(MOMENT))
 
     @property
+    def begun(self) -> datetime | None:
+        """When its restore was asked for."""
+        return _time(self.tag(BEGUN))
+
+    @property
     def ended(self) -> datetime | None:
         """When its restore was done; none while it goes on."""
         return _time(self.tag(READY))
@@ -72,8 +77,7 @@ class Copy:
     @property
     def took(self) -> timedelta | None:
         """How long its restore took."""
-        begun = _time(self.tag(BEGUN))
-        return self.ended - begun if begun and self.ended else None
+        return self.ended - self.begun if self.begun and self.ended else None
 
     def tag(self, key: str) -> str:
         """One of its tags, empty where it has none."""
@@ -107,6 +111,11 @@ class Copies:
     beside: Sequence[Copy]
 
     @property
+    def gone(self) -> bool:
+        """Whether there is no primary, and yet what was or could be one."""
+        return self.primary is None and bool(self.restored)
+
+    @property
     def restored(self) -> list[Copy]:
         """What can be compared and promoted: neither made to be thrown away nor on its way out."""
         gone = State.GOING
@@ -115,6 +124,9 @@ class Copies:
     def the_primary(self) -> Copy:
         """Raises OrderopsError where there is none."""
         if self.primary is None:
+            left = [f"orderops restore promote {copy.name} --env {self.environment}" for copy in self.restored]
+            if left:
+                raise OrderopsError(f"the database of {self.environment} is gone; what is left:", "\n".join(left))
             raise OrderopsError(
                 f"{self.environment} has no database", f"make it first: orderops up --env {self.environment}"
             )

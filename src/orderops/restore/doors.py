@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.migrations.ledger import Action, Standing
+from orderops.migrations.ledger import Action, Standing, State
 from orderops.restore.copies import Copy
 from orderops.stack import Stack
 
@@ -29,24 +29,30 @@ def door(stack: Stack, copy: Copy) -> dict[str, Any]:
     }
 
 
-def start_of(standings: Mapping[int, Standing], version: int) -> datetime:
+def start_of(standings: Mapping[int, Standing], version: int, words: str = "") -> datetime:
     """When the attempts began by which a migration is in the database, by the database's own clock.
+
+    One that failed and left nothing does not count. `words` lead a command to the same place.
 
     Raises OrderopsError where it is not in there.
     """
     standing = standings.get(version)
     if standing is None:
         known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"
-        raise UsageError(f"the ledger knows no V{version}: it knows {known}", "which are there: orderops migrate info")
+        raise UsageError(
+            f"the ledger knows no V{version}: it knows {known}",
+            f"which are there: orderops migrate info {words}".rstrip(),
+        )
     if not standing.stands:
         raise OrderopsError(
             f"V{version} is not in this database, so there is nothing before it to go back to",
-            "what was done when: orderops migrate history",
+            f"what was done when: orderops migrate history {words}".rstrip(),
         )
     start: datetime | None = None
     for attempt in standing.attempts:
         if attempt.action == Action.APPLY:
-            start = start or attempt.started
+            left_something = attempt.state == State.DONE or attempt.partial
+            start = start or (attempt.started if left_something else None)
             continue
         start = attempt.started if attempt.action == Action.BASELINE else None
     if start is None or (standing.applied and standing.applied.action == Action.BASELINE):

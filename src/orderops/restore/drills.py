@@ -20,7 +20,7 @@ class Drill:
     recovery: timedelta
     """From the command until the restored database had answered and was compared: the recovery time."""
     lost: timedelta
-    """How much of the latest work would have been lost: the recovery point."""
+    """By how much the latest moment there was to go back to lay behind: the recovery point."""
     source: str
     who: str
     tables: int

@@ -44,9 +44,9 @@ class Switch:
 
 def switch(copies: Copies, name: str | None, by: str = PROMOTE) -> Switch:
     """Who is to become the primary; raises OrderopsError where that one cannot."""
-    primary = copies.the_primary()
-    to = copies.named(name, what=PROMOTE) if name else _meant(copies, primary)
-    if to.name == primary.name:
+    primary = copies.primary if copies.gone and name else copies.the_primary()
+    to = copies.named(name, what=PROMOTE) if name or not primary else _meant(copies, primary)
+    if primary and to.name == primary.name:
         return _the_rest(copies, primary)
     if to not in copies.restored:
         raise OrderopsError(
@@ -122,11 +122,10 @@ class Promotion:
         to, other, aws = self.switch.to, self.switch.other, self.site.aws
         address = self.site.stack.database.address
         if not self.switch.decided:
-            assert other, "a switch that is not decided has a primary"
             if not dry_run:
                 claim = Claim(self.site.environment.name, address, self.site.stack.database.name)
-                mine = {ROLE: PRIMARY, TERM: str(self._term(other)), BEFORE: other.name, BY: self.switch.by}
-                mine |= claim.tags
+                before = {BEFORE: other.name} if other else {}
+                mine = {**claim.tags, **before, ROLE: PRIMARY, TERM: str(self._term(other)), BY: self.switch.by}
                 RdsInstance.retag(aws, to.live, mine)
                 _await_primary(self.site, to)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})

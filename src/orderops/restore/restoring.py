@@ -16,7 +16,7 @@ from orderops.engine import Limits, Sightings, Step, reconcile
 from orderops.errors import OrderopsError
 from orderops.resource import State
 from orderops.resources.rds_instance import RdsInstance
-from orderops.resources.rds_reading import DISPOSABLE, RESTORED
+from orderops.resources.rds_reading import DISPOSABLE, DRILL, RESTORED
 from orderops.resources.rds_restored import RdsRestored
 from orderops.restore.copies import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Copies, Copy, look
 from orderops.restore.moments import Asked, Kind, both, utc
@@ -25,6 +25,8 @@ from orderops.schedule import Watch
 from orderops.stack import Stack
 from orderops.survey import Survey
 
+TAKEN_UP = timedelta(hours=1)
+"""For how long a rehearsal goes on with the copy that a cut one began."""
 StartOf = Callable[[int], datetime]
 """When a migration began, by the clock of the database."""
 
@@ -160,9 +162,21 @@ def _begun(copies: Copies, source: Copy, asked: Asked, role: str, since: datetim
         same = copy.tag(SOURCE_RESOURCE) == source.live.properties["DbiResourceId"] and copy.tag(ASKED) == asked.words
         alive = copy.live.state in (State.READY, State.PENDING)
         ended = copy.ended
-        if same and alive and copy.role == role and (ended is None or (since and ended >= since)):
+        if (
+            same
+            and alive
+            and copy.role == role
+            and _of_use(copy, role)
+            and (ended is None or (since and ended >= since))
+        ):
             return copy
     return None
+
+
+def _of_use(copy: Copy, role: str) -> bool:
+    """A copy that a drill would be measured by, or a rehearsal judge by, is of now."""
+    begun = copy.begun
+    return role not in DISPOSABLE or (role != DRILL and begun is not None and datetime.now(UTC) - begun < TAKEN_UP)
 
 
 def _moment(asked: Asked, window: Window, start_of: StartOf | None) -> datetime:
