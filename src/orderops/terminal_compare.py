@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -12,11 +13,12 @@ from rich.markup import escape
 from orderops.database import Login
 from orderops.restore.compare_fetch import Row, Sample
 from orderops.restore.compare_merge import Kind
-from orderops.restore.compare_result import Compared, Comparison, Seen
+from orderops.restore.compare_result import Compared, Comparison, Seen, Single
 from orderops.restore.compare_schema import Unlike, Where
 from orderops.terminal import FEW, out, say, tell
 
 COLOURS = {Kind.ONLY_LIVE: "red", Kind.ONLY_RESTORED: "green", Kind.CHANGED: "yellow"}
+PLAIN = re.compile("[a-z_][a-z0-9_]*")
 LONGEST = 60
 """Characters of a value that are shown."""
 DEFINITIONS = ("column", "constraint", "sequence", "extension", "role", "type", "index")
@@ -117,9 +119,15 @@ def _say_what_it_means(comparison: Comparison, name: str) -> None:
     if comparison.same:
         say(f"{name} holds what live holds" + ("" if comparison.whole else ", in these tables"))
         return
-    lost, back, changed = (comparison.rows(kind) for kind in (Kind.ONLY_LIVE, Kind.ONLY_RESTORED, Kind.CHANGED))
+    lost, back = (_counted(comparison, kind) for kind in (Kind.ONLY_LIVE, Kind.ONLY_RESTORED))
+    changed = comparison.rows(Kind.CHANGED)
     tables = f", {_number(len(comparison.only_live), 'table')} lost" if comparison.only_live else ""
-    say(f"if {name} took over: {_rows(lost)} lost, {_rows(back)} brought back, {changed:,} changed back{tables}")
+    say(f"if {name} took over: {lost} lost, {back} brought back, {changed:,} changed back{tables}")
+
+
+def _counted(comparison: Comparison, kind: Kind) -> str:
+    least = "at least " if any(each.rows is None for each in comparison.singles(kind)) else ""
+    return least + _rows(comparison.rows(kind))
 
 
 def _say_next(comparison: Comparison, words: str) -> None:
@@ -129,13 +137,39 @@ def _say_next(comparison: Comparison, words: str) -> None:
         )
         return
     if back := _tables_with(comparison, Kind.ONLY_RESTORED):
-        say(f"to bring {_those(comparison.rows(Kind.ONLY_RESTORED))} back to live, without a switch:")
+        say(f"to bring {_those(comparison.rows_in_both(Kind.ONLY_RESTORED))} back to live, without a switch:")
         say(f"      orderops restore salvage {words} {back}--only-restored --output back.sql")
-    if lost := _tables_with(comparison, Kind.ONLY_LIVE):
-        say(f"to keep {_those(comparison.rows(Kind.ONLY_LIVE))} that only live has, before a switch:")
+    if comparison.only_restored:
+        what, _ = _whole(comparison.only_restored)
+        say(f"to bring {what} that only restored has to live, without a switch, on {comparison.restored.database}:")
+        say(f"      {_dump(comparison.only_restored, 'back-tables.sql')}")
+    lost = _tables_with(comparison, Kind.ONLY_LIVE)
+    if comparison.only_live:
+        what, it = _whole(comparison.only_live)
+        say(f"{what} that only live has cannot be salvaged; keep {it}, on {comparison.live.database}, before a switch:")
+        say(f"{'     ' if lost else 'next:'} {_dump(comparison.only_live, 'kept-tables.sql')}")
+    if lost:
+        say(f"to keep {_those(comparison.rows_in_both(Kind.ONLY_LIVE))} that only live has, before a switch:")
         say(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
-    else:
+    if not (lost or comparison.only_live):
         say(f"next: orderops restore promote {words}")
+
+
+def _whole(singles: Sequence[Single]) -> tuple[str, str]:
+    return ("the table", "it") if len(singles) == 1 else (f"the {len(singles):,} tables", "them")
+
+
+def _dump(singles: Sequence[Single], file: str) -> str:
+    """What writes whole tables to a file; the whole database where there are many."""
+    tables = "".join(f"--table {_pattern(each.name)} " for each in singles) if len(singles) <= FEW else ""
+    return f"pg_dump {tables}--file {file}"
+
+
+def _pattern(name: str) -> str:
+    """A table as pg_dump takes it: without quotes it would fold a name, and find others that are like it."""
+    parts = name.split(".", 1)
+    quoted = (each if PLAIN.fullmatch(each) else '"' + each.replace('"', '""') + '"' for each in parts)
+    return shlex.quote(".".join(quoted))
 
 
 def _tables_with(comparison: Comparison, kind: Kind) -> str:

@@ -106,8 +106,16 @@ class Comparison:
         )
 
     def rows(self, kind: Kind) -> int:
-        """How many rows are unequal in this way, in all tables that both have."""
+        """How many rows are unequal in this way, those of tables that one side has not among them."""
+        return self.rows_in_both(kind) + sum(each.rows or 0 for each in self.singles(kind))
+
+    def rows_in_both(self, kind: Kind) -> int:
+        """The same, in tables that both have."""
         return sum(each.unequal[kind] for each in self.tables)
+
+    def singles(self, kind: Kind) -> Sequence[Single]:
+        """The tables of which every row is unequal in this way."""
+        return {Kind.ONLY_LIVE: self.only_live, Kind.ONLY_RESTORED: self.only_restored}.get(kind, ())
 
     def told(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
