@@ -14,14 +14,12 @@ from proof import (
     disturbed_by,
     every_answer_lost,
     killed_at,
-    schedule,
     two_at_once,
     workflows,
 )
 
 from proxy import Proxy
 
-NAMES = ("up", "apply", "deploy", "down")
 KILLS = 1
 """How many of the crash points of some workflows are tried here."""
 pytestmark = pytest.mark.slow
@@ -63,14 +61,6 @@ def test_two_operators_at_once_end_as_one_would(proof: Proof, known: dict[str, W
 
 def test_every_answer_lost_and_reads_that_lag_end_as_if_nothing_were(proof: Proof, known: dict[str, Workflow]) -> None:
     check(proof, known["apply"], "every answer lost, reads lag 2 s", disturbed_by(every_answer_lost(), lag=2.0))
-
-
-@pytest.mark.parametrize("seed", [3])
-def test_a_mix_of_everything_ends_right(proof: Proof, known: dict[str, Workflow], seed: int) -> None:
-    name = NAMES[seed % len(NAMES)]
-    calls = len(proof.undisturbed(known[name]).calls)
-
-    check(proof, known[name], f"schedule {seed}", schedule(seed, calls))
 
 
 def test_a_workflow_that_would_double_something_is_caught(proof: Proof, known: dict[str, Workflow]) -> None:
