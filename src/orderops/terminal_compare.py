@@ -151,7 +151,9 @@ def _say_next(comparison: Comparison, words: str) -> None:
     if lost:
         say(f"to keep {_those(comparison.rows_in_both(Kind.ONLY_LIVE))} that only live has, before a switch:")
         say(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
-    if not (lost or comparison.only_live):
+    if [each for each in comparison.tables if each.refused]:
+        say(f"next: mend why a table could not be compared, then orderops restore compare {words}")
+    elif not (lost or comparison.only_live):
         say(f"next: orderops restore promote {words}")
 
 

@@ -14,7 +14,7 @@ from orderops.cli.restoring import compared_by_task, copied, leftovers_removed, 
 from orderops.errors import OrderopsError
 from orderops.resources.rds_reading import DRILL
 from orderops.restore.compare import compare
-from orderops.restore.copies import BEGUN, Copy, look
+from orderops.restore.copies import Copy, look
 from orderops.restore.drills import Drill, keep
 from orderops.restore.moments import Asked
 from orderops.restore.window import window_of
@@ -56,8 +56,9 @@ def _compared(site: Site, primary: Copy, copy: Copy) -> Mapping[str, Any]:
 
 
 def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
-    begun = datetime.fromisoformat(copy.tag(BEGUN))
-    assert copy.moment, "a copy has a moment"
+    if copy.begun is None or copy.moment is None:
+        raise OrderopsError(f"the tags of {copy.name} were changed by hand", "the same command makes another copy")
+    begun = copy.begun
     tables = [table for table in told["tables"] if table["rows"]]
     findings = tuple(_findings(told))
     return Drill(
