@@ -19,6 +19,7 @@ class Kind(StrEnum):
     """What a migration does to the running system, the worst last."""
 
     SAFE = "SAFE"
+    UNSEEN = "UNSEEN"
     BLOCKS = "BLOCKS"
     STOPS = "STOPS"
     BREAKS = "BREAKS"
@@ -42,7 +43,7 @@ class Verdict:
 
     @property
     def holds_up(self) -> bool:
-        """Whether anybody is held up or turned away."""
+        """Whether anybody is held up or turned away, as far as is known: what was not seen counts too."""
         return self.kind is not Kind.SAFE
 
 
@@ -186,7 +187,7 @@ class Report:
     migrations: tuple[MigrationReport, ...] = ()
     families: tuple[FamilyReport, ...] = ()
     dump: str = ""
-    """What a schema dump before and after all undos said: same, differs, or why there is none."""
+    """What a schema dump before and after all undos said: same, differs, or why there is none; nothing without them."""
     notes: tuple[str, ...] = ()
     """What could not be measured, and why."""
 
@@ -205,6 +206,13 @@ class Report:
     def undo_proven(self) -> bool:
         """Whether every migration was undone and left nothing behind."""
         return all(each.undo is not None and each.undo.proven for each in self.migrations)
+
+    @property
+    def to_mend(self) -> str:
+        """The file that must not be applied as it is; nothing where there is none."""
+        if self.verdict.kind not in (Kind.BREAKS, Kind.FAILS):
+            return ""
+        return next((each.file for each in self.migrations if each.verdict.kind is self.verdict.kind), "")
 
     def told(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""

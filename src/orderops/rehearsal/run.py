@@ -26,10 +26,11 @@ from orderops.rehearsal.dump import schema_dump
 from orderops.rehearsal.families import traffic_for
 from orderops.rehearsal.holder import IdleTransaction
 from orderops.rehearsal.query import Query
-from orderops.rehearsal.recorder import STRONG, statement_reports
+from orderops.rehearsal.recorder import statement_reports
 from orderops.rehearsal.report import (
     Broken,
     FamilyReport,
+    HeldLock,
     MigrationReport,
     Report,
     Stall,
@@ -38,7 +39,8 @@ from orderops.rehearsal.report import (
     WorstCase,
 )
 from orderops.rehearsal.stage import PATIENCE, Stage, Watch, looking, staged
-from orderops.rehearsal.verdict import Judge, failing, overall, span, worse
+from orderops.rehearsal.unseen import Unseen, places
+from orderops.rehearsal.verdict import Judge, failing, overall, span, unseen, worse
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -88,7 +90,7 @@ def rehearse(
             play.look_at_calm()
             play.apply(pending, before)
             play.undo()
-            dump = no_dump or _compared(dumped, copy)
+            dump = (no_dump or _compared(dumped, copy)) if play.undone else ""
             play.apply_again(holder.total_seconds())
         watch("rehearsal", "")
         families = [
@@ -129,6 +131,7 @@ class _Play:
 
     def __post_init__(self) -> None:
         self._watchdog = Watchdog(self.stage, self.asked, live=self.live)
+        self._unseen = Unseen(places(self.stage.eye), self.stage.told.families)
 
     def look_at_calm(self) -> None:
         """What fails while nothing was done says nothing of a migration."""
@@ -166,6 +169,11 @@ class _Play:
                 self._skip_undo(number, f"not tried, since {report.file} cannot be undone")
                 return
 
+    @property
+    def undone(self) -> bool:
+        """Whether every one of them was."""
+        return all(each.undo and not each.undo.failed for each in self.reports)
+
     def apply_again(self, seconds: float) -> None:
         """Each once more, while somebody who used its tables leaves a transaction open."""
         undone = [each for each in self.reports if each.undo and not each.undo.failed]
@@ -186,6 +194,7 @@ class _Play:
             self.reports[number] = replace(report, worst_case=worst, verdict=both)
 
     def _apply(self, migration: Migration) -> MigrationReport:
+        there = places(self.stage.eye)
         began = time.monotonic()
         failed = ""
         with self.stage.recorded(migration.forwards) as (carrier, recorder):
@@ -200,24 +209,26 @@ class _Play:
         self.stage.check()
         statements = tuple(statement_reports(recorder, self.stage.traffic, self.stage.sampler))
         broken = tuple(self._watchdog.broken(began))
-        self.notes += [*self._watchdog.notes(migration.name), *self._unwatched(migration, statements)]
+        unwatched = self._unseen.among(statements, there)
+        self.notes += self._watchdog.notes(migration.name)
+        if named := ", ".join(sorted({lock.relation for _, lock in unwatched})):
+            self.notes.append(f"{migration.name} locks {named}, on which no query went on that would wait")
         after = schema_lines(self.stage.eye)
         self._schemas.append(after)
-        return self._judged(_report(migration, failed, seconds, digest_of(after), statements, broken))
+        return self._judged(_report(migration, failed, seconds, digest_of(after), statements, broken), unwatched)
 
-    def _unwatched(self, migration: Migration, statements: Sequence[StatementReport]) -> list[str]:
-        """Tables that were locked, and on which nobody could be seen to wait."""
-        watched = {name for each in self.stage.told.families for name in each.names}
-        locked = {lock.relation for each in statements for lock in each.locks if lock.mode in STRONG}
-        named = ", ".join(sorted(self.stage.roots(locked) - watched))
-        return [f"{migration.name} locks {named}, on which no query went on"] if named else []
-
-    def _judged(self, report: MigrationReport) -> MigrationReport:
+    def _judged(self, report: MigrationReport, unwatched: Sequence[tuple[int, HeldLock]]) -> MigrationReport:
+        """What failed gets no advice: that would fail as well."""
+        if report.failed:
+            return replace(report, verdict=failing(report.failed))
         stalls = [stall for each in report.statements for stall in each.stalls]
-        verdict = failing(report.failed) if report.failed else self.judge.of(stalls, report.broken)
+        verdict = self.judge.of(stalls, report.broken)
+        if not verdict.holds_up:
+            verdict = unseen(lock for _, lock in unwatched) or verdict
         if not verdict.holds_up:
             return replace(report, verdict=verdict)
         lines = {each.line for each in stalls if self.judge.counts(each)}
+        lines |= {line for line, lock in unwatched if unseen([lock])}
         return replace(report, verdict=verdict, advice=safe_way(self.migrations, self._of(report), lines))
 
     def _undo(self, migration: Migration, before: Sequence[str]) -> UndoReport:

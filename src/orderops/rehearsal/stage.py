@@ -73,15 +73,6 @@ class Stage:
         every = [*touched(self.eye, [file]), *(each for each in locked if each)]
         return list({each.number: each for each in every}.values())
 
-    def roots(self, names: Iterable[str]) -> set[str]:
-        """Tables that are there, each partition as the table that it is of."""
-        rows = self.eye.execute(
-            "select distinct coalesce(pg_partition_root(t), t)::text from unnest(%s::text[]) n(name),"
-            " to_regclass(name) t where t is not null",
-            [list(names)],
-        ).fetchall()
-        return {name for (name,) in rows}
-
     def calls_since(self, begin: float) -> list[Call]:
         """Every call of note that was answered after a time."""
         return [each for each in self.traffic.calls if each.answered >= begin]

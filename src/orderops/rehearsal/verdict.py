@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orderops.rehearsal.families import Family
-from orderops.rehearsal.report import Broken, Kind, MigrationReport, Stall, Verdict
+from orderops.rehearsal.recorder import MODES
+from orderops.rehearsal.report import Broken, HeldLock, Kind, MigrationReport, Stall, Verdict
 
 UNNOTICED = 0.05
 """Seconds that nobody minds, beyond what the slowest call takes in calm."""
@@ -70,6 +71,17 @@ class Judge:
 def failing(why: str) -> Verdict:
     """The verdict on what does not get to its end."""
     return Verdict(Kind.FAILS, f"FAILS: {why.splitlines()[0] if why else 'nobody knows why'}")
+
+
+def unseen(locks: Iterable[HeldLock]) -> Verdict | None:
+    """The verdict on locks beside which nobody asked; None where nobody could have waited for long."""
+    long = [each for each in locks if each.seconds >= UNNOTICED]
+    if not long:
+        return None
+    seconds = max(each.seconds for each in long)
+    what = "query" if any(each.mode == MODES[-1] for each in long) else "write"
+    named = _listed(sorted({each.relation for each in long}))
+    return Verdict(Kind.UNSEEN, f"UNSEEN: no {what} went on {named}, which it locks for {span(seconds)}", seconds)
 
 
 def worse(plain: Verdict, behind: Verdict) -> Verdict:
