@@ -18,6 +18,7 @@ from orderops.rehearsal.canaries import read_canaries
 from orderops.rehearsal.families import Family, Traffic, traffic_for
 from orderops.rehearsal.query import Origin, Query, queries_of, read_query
 from orderops.rehearsal.traffic import TrafficProcess
+from orderops.restore.compare import compare
 
 pytest_plugins = ["postgres_fixtures"]
 WRONG = {
@@ -183,6 +184,29 @@ def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connectio
     other = read_query("", "select id, status from orders where total_cents = 77", Origin.CANARY)
     assert other
     assert found["orders"].fingerprint == other.fingerprint
+
+
+def test_what_orderops_asks_itself_is_nobodys_query(dsn: str, connection: psycopg.Connection) -> None:
+    connection.execute("select pg_stat_statements_reset()")
+    connection.execute('select /* orderops */ min(t."id"), max(t."id") from "public"."users" t')
+    connection.execute('select count(*) from only "public"."users" t')
+    connection.execute('select currency from only "public"."orders" o')
+
+    assert [each.tables for each in queries_of(login_by(dsn))] == [{"public.orders"}]
+
+
+def test_the_questions_of_a_comparison_are_left_out(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("create table big (id int primary key); insert into big select generate_series(1, 5000)")
+        connection.execute("create table parts (id int primary key) partition by range (id)")
+        connection.execute("create table part partition of parts for values from (1) to (6000)")
+        connection.execute("insert into parts select generate_series(1, 5000)")
+        connection.execute("analyze; create extension pg_stat_statements; select pg_stat_statements_reset()")
+        compare(login_by(database), login_by(database))
+
+        told = connection.execute("select query from pg_stat_statements where query ~ 'min.t..id'").fetchall()
+    assert len(told) == 2
+    assert queries_of(login_by(database)) == []
 
 
 def test_a_database_without_statistics_says_nothing(database: str) -> None:

@@ -213,7 +213,9 @@ class Look:
         for side, table in self._both():
             key = sql.Identifier(self.pairing.key[0])
             told = side.rows(
-                sql.SQL("select min(t.{key}), max(t.{key}) from {rows}").format(key=key, rows=table.source)
+                sql.SQL("select /* orderops */ min(t.{key}), max(t.{key}) from {rows}").format(
+                    key=key, rows=table.source
+                )
             )
             found += [end for end in told[0] if end is not None]
         return (min(found), max(found)) if found else (0, 0)
@@ -242,7 +244,7 @@ class Look:
             rows = self._by_index(side, within, rows)
         elif within:
             where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))
-        return sql.SQL("select {} from {} {} {}").format(told, rows, where, sql.SQL(how))
+        return sql.SQL("select /* orderops */ {} from {} {} {}").format(told, rows, where, sql.SQL(how))
 
     def _by_index(self, side: Side, within: Unequal, rows: Composed) -> Composed:
         """The stretches of some buckets, each found by the index of the key.
