@@ -15,6 +15,7 @@ from orderops.terminal import out, say, tell
 
 COLOURS = {
     Kind.SAFE: "green",
+    Kind.UNSEEN: "yellow",
     Kind.BLOCKS: "yellow",
     Kind.STOPS: "red",
     Kind.BREAKS: "bold red",
@@ -38,6 +39,13 @@ def show(report: Report) -> None:
         say(f"pg_dump before and after all undos: {report.dump}")
     colour = COLOURS[report.verdict.kind]
     out.print(f"[{colour}]{escape(_folded(report.verdict.sentence))}[/]")
+
+
+def next_step(report: Report, lead: str) -> str:
+    """What an operator types next; `lead` leads to the same environment and files."""
+    if report.to_mend:
+        return f"next: mend {report.to_mend}, then orderops migrate rehearsal {lead}"
+    return f"next: orderops migrate apply {lead}"
 
 
 def _show_migration(report: MigrationReport) -> None:

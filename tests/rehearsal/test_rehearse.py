@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,13 +18,14 @@ import pytest
 
 from orderops import terminal, terminal_rehearsal
 from orderops.database import login_by
-from orderops.errors import OrderopsError
+from orderops.errors import OrderopsError, UsageError
 from orderops.local.postgres import PostgresServer
 from orderops.migrations.files import read_migrations
 from orderops.migrations.schema import schema_digest
-from orderops.rehearsal.markdown import markdown
+from orderops.rehearsal.markdown import check_writable, markdown
+from orderops.rehearsal.markdown import write as write_report
 from orderops.rehearsal.query import Origin, Query
-from orderops.rehearsal.report import Kind, MigrationReport, Report
+from orderops.rehearsal.report import Kind, MigrationReport, Report, Verdict
 from orderops.rehearsal.run import rehearse
 
 pytest_plugins = ["postgres_fixtures"]
@@ -244,6 +245,30 @@ def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
     assert "(V006__gone.sql)" in " ".join(lines[-4:])
 
 
+def test_what_breaks_somebody_is_mended_and_not_applied(rehearsed: Rehearsed) -> None:
+    report = rehearsed.report
+    calm = replace(report, verdict=Verdict(Kind.SAFE, ""))
+
+    assert terminal_rehearsal.next_step(report, "--env prod") == (
+        "next: mend V006__gone.sql, then orderops migrate rehearsal --env prod"
+    )
+    assert terminal_rehearsal.next_step(calm, "--env prod") == "next: orderops migrate apply --env prod"
+
+
+def test_a_place_for_the_report_is_looked_at_first(tmp_path: Path) -> None:
+    check_writable(tmp_path / "report.md")
+    for path in (tmp_path, tmp_path / "gone" / "report.md"):
+        with pytest.raises(UsageError, match="folder"):
+            check_writable(path)
+
+
+def test_a_report_that_cannot_be_written_is_not_lost(rehearsed: Rehearsed, tmp_path: Path) -> None:
+    with pytest.raises(OrderopsError, match="could not be written") as refused:
+        write_report(tmp_path / "gone" / "report.md", rehearsed.report, "2026-11-20")
+
+    assert refused.value.hint == "it is told above, and kept as the receipt 2026-11-20"
+
+
 def test_markdown_holds_all_of_it(rehearsed: Rehearsed) -> None:
     page = markdown(rehearsed.report)
 
@@ -264,6 +289,11 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
     assert report.migrations[1].failed == "not tried, since V001__dup.sql fails"
     assert report.schema_before == report.schema_after
     assert not report.undo_proven
+    assert report.dump == "", "nothing was undone"
+    assert [each.advice for each in report.migrations] == ["", ""]
+    assert terminal_rehearsal.next_step(report, "--env prod --sql other") == (
+        "next: mend V001__dup.sql, then orderops migrate rehearsal --env prod --sql other"
+    )
 
 
 def test_nothing_pending_is_refused(database: str, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from orderops.errors import OrderopsError, UsageError
 from orderops.rehearsal.report import MigrationReport, Report, Stall, StatementReport
 from orderops.rehearsal.verdict import span
 
@@ -14,6 +17,28 @@ SLOWEST = 4
 def markdown(report: Report) -> str:
     """The whole report."""
     return "\n".join(_lines(report)) + "\n"
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError where no report could be written, before minutes are spent on it."""
+    hint = "name a file in a folder that is there: --markdown rehearsal.md"
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, and no file for a report", hint)
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} for {path.name}", hint)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written to", hint)
+
+
+def write(path: Path, report: Report, receipt: str) -> None:
+    """Keep it there too; where that fails after all, its receipt has it."""
+    try:
+        path.write_text(markdown(report), encoding="utf-8")
+    except OSError as error:
+        raise OrderopsError(
+            f"the report could not be written to {path}: {error.strerror}",
+            f"it is told above, and kept as the receipt {receipt}",
+        ) from None
 
 
 def _lines(report: Report) -> Iterator[str]:
