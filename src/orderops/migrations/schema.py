@@ -175,7 +175,8 @@ QUERIES: dict[str, LiteralString] = {
     " format_type(a.atttypid, a.atttypmod) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0"
     " and not a.attisdropped order by a.attnum) "
     + RELATION
-    + " where n.nspname = 'orderops' and c.relname !~ '^(ledger|migrations)' and c.relkind in ('r', 'p', 'v', 'm', 'f')",
+    + " where n.nspname = 'orderops' and c.relname !~ '^(ledger|migrations)'"
+    " and c.relkind in ('r', 'p', 'v', 'm', 'f')",
     "comment": "select i.type || ' ' || i.identity, d.description from pg_description d,"
     " lateral pg_identify_object(d.classoid, d.objoid, d.objsubid) i"
     " where (d.objoid >= 16384 or (d.classoid = 'pg_namespace'::regclass and i.identity = 'public'))"
