@@ -107,14 +107,22 @@ def test_the_other_kind_of_copy_is_not_touched(restored: Dev) -> None:
 
 
 def test_one_that_is_still_being_made_is_taken_up(dev: Dev) -> None:
-    cut = dev.cut_restore("latest", role=DRILL)
+    cut = dev.cut_restore("latest", role=REHEARSAL)
 
-    clean_up(dev)
+    clean_up(dev, role=REHEARSAL)
     with a_run(dev) as run:
-        copy = copied(dev.site, run, read_moment("latest"), DRILL)
+        copy = copied(dev.site, run, read_moment("latest"), REHEARSAL)
 
     assert (copy.name, copy.ready, copy.moment) == (cut.name, True, cut.moment)
-    assert names(dev, DRILL) == [cut.name]
+    assert names(dev, REHEARSAL) == [cut.name]
+
+
+def test_a_drill_begins_anew_since_it_is_measured(dev: Dev) -> None:
+    dev.cut_restore("latest", role=DRILL)
+
+    clean_up(dev)
+
+    assert names(dev, DRILL) == []
 
 
 def of_another_source(dev: Dev, copy: Copy) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from orderops.migrations.ledger import Standing
 from orderops.migrations.ledger_json import from_json
 from orderops.resource import State
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
+from orderops.resources.rds_reading import DRILL
 from orderops.resources.rds_restored import CARRIED, RdsRestored
 from orderops.restore.copies import Copy, look
 from orderops.restore.doors import door, start_of
@@ -196,7 +197,10 @@ def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str
 
 def leftovers_removed(site: Site, run: Run, asked: Asked, role: str) -> None:
     """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
-    wanted = target(site.aws, site.stack, asked, role=role, start_of=partial(when_begun, site)).name
+    wanted = ""
+    if role != DRILL:  # which is measured from its beginning
+        with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
+            wanted = target(site.aws, site.stack, asked, role=role, start_of=partial(when_begun, site)).name
     with Progress(noted=run.done) as progress:
         for copy in look(site.aws, site.stack).beside:
             of_use = copy.name == wanted and not copy.ended and copy.live.state is not State.FAILED
