@@ -21,7 +21,7 @@ def show_copies(copies: Copies) -> None:
     if not copies.primary and not copies.beside:
         say(f"{copies.environment} has no database")
         return
-    for copy in [*([copies.primary] if copies.primary else []), *copies.beside]:
+    for copy in copies.all:
         out.print(f"[bold]{copy.name}[/]")
         out.print(f"  {_about(copy)}", highlight=False)
         if copy.moment:

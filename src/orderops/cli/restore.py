@@ -81,8 +81,7 @@ def list_(env: Env = "local", environments: Environments = None, json: Json = Fa
     site = open_environment(env, environments)
     copies = look(site.aws, site.stack)
     if json:
-        primary = [copies.primary] if copies.primary else []
-        terminal.show_json([copy.told() for copy in [*primary, *copies.beside]])
+        terminal.show_json([copy.told() for copy in copies.all])
     else:
         show_copies(copies)
 

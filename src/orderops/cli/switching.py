@@ -89,6 +89,9 @@ def discard(site: Site, manner: Manner, name: str | None, *, snapshot: bool) -> 
         )
     with changing(site, manner, lease) as run:  # the lease that a promotion takes, too
         copies = look(site.aws, site.stack)
+        if copy.name not in {each.name for each in copies.all}:
+            terminal.say(f"0 changes: {copy.name} is gone, by somebody else's hand")
+            return
         copy = copies.named(copy.name, what="discard")
         _refuse_in_use(site, copies, copy)
         with Progress(noted=run.done) as progress:
@@ -192,9 +195,7 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
 
 def _is_gone(site: Site, copies: Copies, name: str | None, command: str) -> bool:
     """Whether a run that was cut had asked AWS for it already: a name that is only misspelt is not on record."""
-    if name and any(
-        copy.name == name.lower() for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]
-    ):
+    if name and any(copy.name == name.lower() for copy in copies.all):
         return False
     if name is None and copies.restored:
         return False

@@ -111,6 +111,11 @@ class Copies:
     beside: Sequence[Copy]
 
     @property
+    def all(self) -> list[Copy]:
+        """The primary first, where there is one."""
+        return [*([self.primary] if self.primary else []), *self.beside]
+
+    @property
     def gone(self) -> bool:
         """Whether there is no primary, and yet what was or could be one."""
         return self.primary is None and bool(self.restored)
@@ -136,7 +141,7 @@ class Copies:
         """The one meant beside the primary; may be left out where there is only one that could be `what`."""
         if name is None:
             return self._the_only_one(what)
-        for copy in [*self.beside, *([self.primary] if self.primary else [])]:
+        for copy in self.all:
             if copy.name == name.lower():
                 return copy
         raise UsageError(

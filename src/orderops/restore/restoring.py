@@ -139,7 +139,7 @@ def target(
     moment = _moment(asked, window, start_of)
     refuse_outside(moment, window, origin.name, lambda: _who_has(aws, copies, origin, moment))
     name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
-    everything = [*copies.beside, *([copies.primary] if copies.primary else [])]
+    everything = copies.all
     found = next((copy for copy in everything if copy.name == name), None)
     _refuse_other(found, origin, role, copies.environment)
     return Target(name, origin, moment, asked, window, role, instance_class, found)
@@ -147,7 +147,7 @@ def target(
 
 def _who_has(aws: Aws, copies: Copies, but: Copy, moment: datetime) -> str:
     """Another instance that can be brought back to a moment: what was primary before, as a rule."""
-    for copy in [*copies.beside, *([copies.primary] if copies.primary else [])]:
+    for copy in copies.all:
         with suppress(OrderopsError):
             if copy is not but and copy.role not in DISPOSABLE and moment in window_of(aws, copy.live):
                 return copy.name
