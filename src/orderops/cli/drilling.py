@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from orderops import terminal
 from orderops.bucket import Bucket
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.opening import Manner, agree
-from orderops.cli.restoring import compared_by_task, copied, leftovers_removed, opened, remove
+from orderops.cli.restoring import compared_by_task, opened, thrown_away
 from orderops.errors import OrderopsError
 from orderops.resources.rds_reading import DRILL
 from orderops.restore.compare import compare
@@ -27,23 +28,19 @@ def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
     lease = look_at_lease(site, site.copying)
     primary = look(site.aws, site.stack).the_primary()
     agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
-    with changing(site, manner, lease, site.copying) as run:
+    with changing(site, manner, lease, site.copying) as run, ExitStack() as needed:
+        primary = look(site.aws, site.stack).the_primary()  # it may have changed while the lease was waited for
         latest = window_of(site.aws, primary.live).latest
-        leftovers_removed(site, run, asked, DRILL)
-        copy = copied(site, run, asked, DRILL)
-        try:
-            told = _compared(site, primary, copy)
-            proven = _measured(copy, primary, told, site.aws.caller, latest)
-            if not proven.tables:
-                raise OrderopsError(
-                    f"the copy of {primary.name} has no table, so nothing is proven",
-                    f"what the database holds: orderops migrate info --env {site.environment.name}",
-                )
-            keep(Bucket(site.aws), site.environment.name, proven)
-            run.record.note(action="proven", **proven.told())
-        finally:
-            with Progress(noted=run.done) as progress:
-                remove(site, copy, progress, snapshot=False)
+        copy = needed.enter_context(thrown_away(site, run, asked, DRILL))
+        told = _compared(site, primary, copy)
+        proven = _measured(copy, primary, told, site.aws.caller, latest)
+        if not proven.tables:
+            raise OrderopsError(
+                f"the copy of {primary.name} has no table, so nothing is proven",
+                f"what the database holds: orderops migrate info --env {site.environment.name}",
+            )
+        keep(Bucket(site.aws), site.environment.name, proven)
+        run.record.note(action="proven", **proven.told())
     return proven
 
 

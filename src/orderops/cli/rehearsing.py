@@ -16,8 +16,9 @@ from orderops.bucket import Bucket
 from orderops.cli.changing import changing, look_at_lease
 from orderops.cli.migrating import files_of, lead_of, looking, settings_of, target
 from orderops.cli.opening import Manner, agree
-from orderops.cli.restoring import copied, leftovers_removed, opened, remove
+from orderops.cli.restoring import opened, thrown_away
 from orderops.cli.sending import send
+from orderops.database import Login
 from orderops.errand import Door, Inside
 from orderops.errors import OrderopsError
 from orderops.migrations import work
@@ -67,18 +68,14 @@ def rehearse_on_a_copy(site: Site, manner: Manner, asked: Asked) -> tuple[Report
     primary = look(site.aws, site.stack).the_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.live.properties["DBInstanceClass"])
     agree(site, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
-    with changing(site, manner, lease, site.copying) as run:
-        latest = read_moment("latest")
-        leftovers_removed(site, run, latest, REHEARSAL)
-        copy = copied(site, run, latest, REHEARSAL, instance_class=instance_class)
-        try:
-            report = _rehearsed(site, copy, asked)
-            about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
-            receipt = keep(Bucket(site.aws), site.environment.name, report, who=site.aws.caller, copy=about)
-            run.record.note(action="rehearsed", receipt=receipt.name, verdict=receipt.verdict)
-        finally:
-            with Progress(noted=run.done) as progress:
-                remove(site, copy, progress, snapshot=False)
+    with (
+        changing(site, manner, lease, site.copying) as run,
+        thrown_away(site, run, read_moment("latest"), REHEARSAL, instance_class=instance_class) as copy,
+    ):
+        report = _rehearsed(site, primary, copy, asked)
+        about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
+        receipt = keep(Bucket(site.aws), site.environment.name, report, who=site.aws.caller, copy=about)
+        run.record.note(action="rehearsed", receipt=receipt.name, verdict=receipt.verdict)
     return report, receipt
 
 
@@ -89,20 +86,10 @@ def rehearse_inside(inside: Inside, asked: Asked, *, dry_run: bool) -> None:
             names = [line.name for line in work.plan(work.look(connection, asked.migrations))]
         inside.leave({"pending": names})
         return
-    with Progress() as progress:
-        queries = queries_of(inside.login())
-        report = rehearse(
-            inside.login(COPY),
-            asked.migrations,
-            queries=queries,
-            holder=asked.holder,
-            watch=progress.watch,
-            say=terminal.say_folded,
-        )
-    inside.leave(report.told())
+    inside.leave(_carried_out(inside.login(), inside.login(COPY), asked).told())
 
 
-def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
+def _rehearsed(site: Site, primary: Copy, copy: Copy, asked: Asked) -> Report:
     env = site.environment.name
     if site.environment.database.access == "task":
         words = ["migrate", "rehearsal", "--holder", f"{asked.holder.total_seconds():.0f}s"]
@@ -119,10 +106,14 @@ def _rehearsed(site: Site, copy: Copy, asked: Asked) -> Report:
                 "the rehearsal ended without a report", f"what it said: orderops history --env {env}; then again"
             )
         return Report.from_told(ended.result)
-    primary = look(site.aws, site.stack).the_primary()
-    with opened(site, primary, copy) as (live, login), Progress() as progress:
+    with opened(site, primary, copy) as (live, login):
+        return _carried_out(live, login, asked)
+
+
+def _carried_out(live: Login, copy: Login, asked: Asked) -> Report:
+    with Progress() as progress:
         return rehearse(
-            login,
+            copy,
             asked.migrations,
             queries=queries_of(live),
             holder=asked.holder,

@@ -195,6 +195,18 @@ def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str
     return work.look()
 
 
+@contextmanager
+def thrown_away(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str = "") -> Iterator[Copy]:
+    """A copy for as long as it is needed, after what killed runs left of such; it goes however that ends."""
+    leftovers_removed(site, run, asked, role)
+    copy = copied(site, run, asked, role, instance_class=instance_class)
+    try:
+        yield copy
+    finally:
+        with Progress(noted=run.done) as progress:
+            remove(site, copy, progress, snapshot=False)
+
+
 def leftovers_removed(site: Site, run: Run, asked: Asked, role: str) -> None:
     """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
     wanted = ""

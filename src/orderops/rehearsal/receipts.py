@@ -113,14 +113,6 @@ def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
     return Receipt(key, ended, value["who"], report.server_major, report.verdict.sentence, migrations)
 
 
-def report_of(bucket: Bucket, receipt: Receipt) -> Report:
-    """The whole of it."""
-    document = bucket.read(receipt.key)
-    if document is None:
-        raise OrderopsError(f"{receipt.key} is gone", "rehearse again: orderops migrate rehearsal")
-    return Report.from_told(document.value["report"])
-
-
 def prefix_of(environment: str) -> str:
     """Where the receipts of an environment lie."""
     return f"{environment}/rehearsals/"

@@ -197,17 +197,6 @@ class Report:
         return int(self.server_version.split(".")[0].split(" ")[0])
 
     @property
-    def checksums(self) -> dict[str, str]:
-        """The files that were rehearsed, by name, each with what it held; of both directions."""
-        forwards = {each.file: each.checksum for each in self.migrations}
-        return forwards | {f"U{each.file[1:]}": each.undo_checksum for each in self.migrations}
-
-    @property
-    def undo_proven(self) -> bool:
-        """Whether every migration was undone and left nothing behind."""
-        return all(each.undo is not None and each.undo.proven for each in self.migrations)
-
-    @property
     def to_mend(self) -> str:
         """The file that must not be applied as it is; nothing where there is none."""
         if self.verdict.kind not in (Kind.BREAKS, Kind.FAILS):
