@@ -20,11 +20,11 @@ from pathlib import Path
 import psycopg
 
 from big_table import durable_server
-from orderops.database import login_by
-from orderops.local.postgres import PostgresServer
+from orderops.database.connection import login_by
+from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import scratch
-from orderops.restore.compare import compare
-from orderops.restore.compare_merge import Kind
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Kind
 
 BUILD = (
     "create table orders (id bigint generated always as identity primary key, customer uuid not null,"

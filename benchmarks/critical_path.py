@@ -17,9 +17,9 @@ from functools import cache
 
 import boto3
 
-from orderops.environment import load_environment
-from orderops.resource import Resource
-from orderops.stack import stack
+from orderops.config.environment import load_environment
+from orderops.engine.resource import Resource
+from orderops.infra.stack import stack
 from slow_aws import SlowAws, served
 
 LATENCY = 0.04

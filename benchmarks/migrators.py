@@ -14,7 +14,7 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from orderops.local.binaries import find_bindir
+from orderops.local.rds.binaries import find_bindir
 
 YOYO = ("yoyo-migrations==9.0.0", "psycopg[binary]")
 TIMEOUT = 300

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import boto3
 
-from orderops.aws import Aws
-from orderops.environment import load_environment
-from orderops.site import Site, make_plan
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.infra.workspace import Site, make_plan
 
 SERVICES = (1, 5, 20)
 SERVICE = """

@@ -29,10 +29,10 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from big_table import durable_server
-from orderops.database import login_by
-from orderops.migrations.files import read_migrations
+from orderops.database.connection import login_by
+from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.report import MigrationReport
-from orderops.rehearsal.run import rehearse
+from orderops.rehearsal.runner import rehearse
 
 PACE = 0.010
 COMPARED, MAY_DIFFER = 0.060, 0.30

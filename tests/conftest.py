@@ -16,10 +16,10 @@ from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
-from orderops.aws import Aws
-from orderops.engine import Limits, Step, reconcile
-from orderops.resource import Resource
-from orderops.survey import Survey
+from orderops.aws.client import Aws
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Limits, Step, reconcile
+from orderops.engine.resource import Resource
 
 from contract import Up
 from faults import Fault, Faults

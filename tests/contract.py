@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Protocol
 
-from orderops.aws import Aws
-from orderops.claim import ADDRESS, ENVIRONMENT
-from orderops.engine import Action, Limits, Step
-from orderops.resource import Resource
-from orderops.survey import Survey
-from orderops.teardown import destroy
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Limits, Step
+from orderops.engine.resource import Resource
 
 
 class Up(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orderops.environment import Environment, load_environment
+from orderops.config.environment import Environment, load_environment
 from orderops.errors import UsageError
 
 SERVICE = "[services.orders]\n"

@@ -10,12 +10,12 @@ from datetime import timedelta
 from itertools import count
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, Claim, Tags
-from orderops.engine import Limits, Sightings, Step, reconcile
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, Claim, Tags
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Limits, Sightings, Step, reconcile
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource, State
 from orderops.errors import AwsError, Meaning
-from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
-from orderops.survey import Survey
 
 QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), patience=timedelta(seconds=4))
 READS = ("list", "place", "tags_of", "why", "get_resources")

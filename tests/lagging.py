@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
-from orderops.local.wire import Answer, Call, Refusal, refused
+from orderops.local.emulator.protocol import Answer, Call, Refusal, refused
 
 # S3 tells what is there from the moment that it is written; credentials are nobody's thing.
 EXACT = frozenset({"s3", "sts", ""})

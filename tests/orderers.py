@@ -93,10 +93,10 @@ class Ground:
     def dsn(self, name: str | None = None) -> str:
         """Where an instance is and what opens it; the primary unless one is named."""
         with self._as_environ():
-            from orderops.cli.opening import open_environment
-            from orderops.database import login_at
-            from orderops.restore.copies import look
-            from orderops.restore.doors import door
+            from orderops.database.connection import login_at
+            from orderops.operations.workspace import open_environment
+            from orderops.restore.endpoints import door
+            from orderops.restore.instances import look
 
             site = open_environment("local", None)
             copies = look(site.aws, site.stack)

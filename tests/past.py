@@ -14,16 +14,16 @@ import boto3
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Step
-from orderops.environment import load_environment
-from orderops.resources.rds_reading import RESTORED
-from orderops.restore.copies import Copies, Copy, look
-from orderops.restore.moments import read_moment, utc
-from orderops.restore.promoting import Promotion, switch
-from orderops.restore.restoring import Restore, StartOf, Target, target
-from orderops.site import Site, make_plan
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.config.environment import load_environment
+from orderops.engine.reconcile import Step
+from orderops.infra.workspace import Site, make_plan
+from orderops.resources.rds_description import RESTORED
+from orderops.restore.instances import Copies, Copy, look
+from orderops.restore.point_in_time import Restore, StartOf, Target, target
+from orderops.restore.promotion import Promotion, switch
+from orderops.restore.timestamps import read_moment, utc
 
 from conftest import MODELS, QUICK
 from proxy import Proxy

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orderops.local.strict.pace import Pace
-from orderops.site import Apply
+from orderops.infra.workspace import Apply
+from orderops.local.strict.delays import Pace
 
 from command import Orderops
 from conftest import MODELS

@@ -10,7 +10,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from orderops.local.wire import Call, Environ, Refusal, refused
+from orderops.local.emulator.protocol import Call, Environ, Refusal, refused
 from policy_evaluation import Document, Statement, allowing
 from policy_requests import PREFIXES, Asked, asked
 

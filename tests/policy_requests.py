@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from moto.backends import get_backend
 
-from orderops.local.wire import Call
+from orderops.local.emulator.protocol import Call
 
 ACCOUNT = "123456789012"
 REGION = "ap-southeast-2"

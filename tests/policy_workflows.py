@@ -14,13 +14,13 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
+from orderops.aws.client import Aws
 from orderops.cli import main
-from orderops.environment import load_environment
-from orderops.local.wire import Refusal
-from orderops.policies import policies
-from orderops.policy_actions import Persona
-from orderops.release_content import content_tag
+from orderops.config.environment import load_environment
+from orderops.iam.actions import Persona
+from orderops.iam.policies import policies
+from orderops.images.content_hash import content_tag
+from orderops.local.emulator.protocol import Refusal
 from policy_account import Account
 from policy_evaluation import Document
 from policy_requests import ACCOUNT
@@ -166,7 +166,7 @@ def from_nothing(operator: Operator) -> None:
 def migrated(operator: Operator) -> None:
     """By tasks that live on paper, and so end without a word."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.errand_follow.LAG", 0.1)
+        patch.setattr("orderops.remote.follow.LAG", 0.1)
         for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
             told = operator("migrate", *words, "--sql", str(ROOT / "sql"), expect=1)
             assert "does not know errands" in told.err, told.err
@@ -175,7 +175,7 @@ def migrated(operator: Operator) -> None:
 def restored(operator: Operator) -> None:
     """The past on a new instance, there and back; what opens databases does so by tasks that live on paper."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.errand_follow.LAG", 0.1)
+        patch.setattr("orderops.remote.follow.LAG", 0.1)
         operator("restore", "--at", "latest", "--yes")
         operator("restore", "list")
         operator("restore", "points")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orderops.local.postgres import UNDURABLE, PostgresServer
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
 
 

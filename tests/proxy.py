@@ -34,11 +34,11 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
 from lagging import Lagging
-from orderops.local.emulator import Emulator
-from orderops.local.memory import dump, recall
+from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.protocol import Answer, Call, Environ, Refusal, refused
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Answer, Call, Environ, Refusal, refused
+from orderops.local.strict.delays import Pace
 
 from faults import let_s3_age
 

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from orderops.aws import Aws
+from orderops.aws.client import Aws
 
 REPOSITORY = "orderops-dev-orders"
 HOST = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"

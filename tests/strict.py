@@ -16,8 +16,10 @@ from typing import Any
 
 import boto3
 
-from orderops.environment_values import LOG_DAYS
-
+# Of the CloudWatch Logs API reference: the values that `retentionInDays` may have.
+RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
 USED = (
     "application-autoscaling",
     "cloudwatch",
@@ -242,7 +244,7 @@ LIMITS: dict[str, list[tuple[str, str, Limit]]] = {
         ("CreateLoadBalancer|SetSubnets", "Subnets", Limit(lambda given: len(given) > 1, "subnets of two zones")),
         ("CreateRule|ModifyRule", r"Conditions\[\]\.(PathPatternConfig\.)?Values\[\]", PATH_PATTERN),
     ],
-    "logs": [("PutRetentionPolicy", "retentionInDays", Limit(LOG_DAYS.__contains__, f"one of {LOG_DAYS}"))],
+    "logs": [("PutRetentionPolicy", "retentionInDays", Limit(RETENTION_DAYS.__contains__, f"one of {RETENTION_DAYS}"))],
     "rds": [
         ("(Create|Modify|Restore|Delete).*", "(Target|New)?DBInstanceIdentifier", INSTANCE_NAME),
         ("CreateDBSnapshot|DeleteDBInstance", "(Final)?DBSnapshotIdentifier", GROUP_OR_SNAPSHOT_NAME),

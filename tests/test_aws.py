@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from orderops.aws import READ_ATTEMPTS, Aws, every, if_found
+from orderops.aws.client import READ_ATTEMPTS, Aws, every, if_found
 from orderops.errors import AwsError, Meaning, OrderopsError
 
 REGION = "ap-southeast-2"

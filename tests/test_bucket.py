@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.bucket import Bucket, Overtaken
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket, Overtaken
 
 from faults import Fault
 

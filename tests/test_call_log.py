@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from orderops import call_log
-from orderops.aws import Aws, every
-from orderops.call_log_secrets import HIDDEN, masked, without_secrets
+from orderops.aws import call_log
+from orderops.aws.client import Aws, every
+from orderops.aws.redaction import HIDDEN, masked, without_secrets
 from orderops.cli import verbose_first
 from orderops.errors import AwsError
 from test_aws import ACCOUNT, Answers, refusal

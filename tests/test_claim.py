@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.claim import Claim, Standing, Tags, from_pairs, to_pairs
+from orderops.aws.ownership import Claim, Standing, Tags, from_pairs, to_pairs
 
 WHOLE = Claim("dev")
 ONE = Claim("dev", "sqs-queue/orderops-dev-orders", "orderops-dev-orders", {"team": "shop"})

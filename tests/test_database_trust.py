@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from orderops.database import Login, connected
-from orderops.database_trust import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
+from orderops.database.connection import Login, connected
+from orderops.database.tls import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 
 from tls_front import HOST, Authority, Front, tls_front
 

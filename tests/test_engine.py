@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orderops.engine import Action, Limits, Step, reconcile
+from orderops.engine.reconcile import Action, Limits, Step, reconcile
+from orderops.engine.resource import UNKNOWN, Effect, Output, Outputs, State
 from orderops.errors import Interrupted, NotOurs, ReplacementRequired, Unfinished
-from orderops.resource import UNKNOWN, Effect, Output, Outputs, State
 
 from fakes import QUICK, Operator, Placed, Thing, World, ours
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine import Action, Limits, Sightings, reconcile
+from orderops.engine.reconcile import Action, Limits, Sightings, reconcile
 from orderops.errors import Meaning, Unfinished
 
 from fakes import QUICK, Edition, Ended, Operator, Thing, World, ours

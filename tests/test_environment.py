@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from environment_cases import MISTAKES, SERVICE, SERVICE_MISTAKES, declare, refusal
-from orderops.environment import Database, Environment, Network, Service, environment_names, load_environment
+from orderops.config.environment import Database, Environment, Network, Service, environment_names, load_environment
 from orderops.errors import UsageError
 
 SHIPPED = Path(__file__).parents[1] / "environments"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from environment_cases import SERVICE, declare, refusal
-from orderops.environment import environment_names, environments_folder, load_environment, packaged
-from orderops.environment_file import key_lines
+from orderops.config.environment import environment_names, environments_folder, load_environment, packaged
+from orderops.config.loader import key_lines
 from orderops.errors import UsageError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -118,7 +118,7 @@ def test_an_installed_package_brings_its_environments_along(tmp_path: Path) -> N
 
 
 def test_reading_an_environment_loads_nothing_of_aws() -> None:
-    code = "import orderops.environment, sys; sys.exit(any('boto' in module for module in sys.modules))"
+    code = "import orderops.config.environment, sys; sys.exit(any('boto' in module for module in sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -14,16 +14,16 @@ import psycopg
 import pytest
 
 from orderops import local
-from orderops.bucket import Bucket
-from orderops.cli.migrating import files_of
-from orderops.cli.opening import open_environment
-from orderops.database import Login, login
-from orderops.errand import Outcome, run
-from orderops.errand_task import STARTED_BY
+from orderops.aws.documents import Bucket
+from orderops.database.connection import Login, login
 from orderops.errors import OrderopsError
-from orderops.lease import key_of
+from orderops.infra.workspace import Site
 from orderops.local.ports import free_port
-from orderops.site import Site
+from orderops.operations.migrate import files_of
+from orderops.operations.workspace import open_environment
+from orderops.remote.job import Outcome, run
+from orderops.remote.task import STARTED_BY
+from orderops.runs.lease import key_of
 
 from command import Orderops, Said
 from session_plugin import plugin

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orderops.errand_lines import PIECE, Mark, Marked, Said, heard
+from orderops.remote.framing import PIECE, Mark, Marked, Said, heard
 
 TEXTS = {
     "an empty line": "\n",

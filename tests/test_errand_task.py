@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 
-from orderops import errand, errand_follow
-from orderops.aws import Aws
-from orderops.bucket import Bucket
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
 from orderops.cli import migrate
 from orderops.cli.options import LONGEST_WAIT
-from orderops.cli.sending import words_of
-from orderops.errand_document import DATABASE, Door, Errand, errand_of
-from orderops.errand_follow import Ended, follow, interrupted
-from orderops.errand_lines import Mark, Said, pieces
-from orderops.errand_task import Place, Task, place_of, running, start
 from orderops.errors import Interrupted, OrderopsError
-from orderops.local.wire import Answer, Refusal, json_answer
+from orderops.local.emulator.protocol import Answer, Refusal, json_answer
+from orderops.operations.remote import words_of
+from orderops.remote import follow as errand_follow
+from orderops.remote import job as errand
+from orderops.remote.follow import Ended, follow, interrupted
+from orderops.remote.framing import Mark, Said, pieces
+from orderops.remote.request import DATABASE, Door, Errand, errand_of
+from orderops.remote.task import Place, Task, place_of, running, start
 
 from proxy import Proxy, Request
 
@@ -192,7 +193,7 @@ def test_a_task_that_never_ran_is_told_with_the_reason(aws: Aws, proxy: Proxy, r
 
 
 def test_an_image_that_knows_no_errands_is_told(aws: Aws, proxy: Proxy) -> None:
-    lines = ["/opt/service/bin/python: No module named orderops.cli.errand"]
+    lines = ["/opt/service/bin/python: No module named orderops.cli.remote_entrypoint"]
 
     ended, shown = followed(aws, proxy, Ecs(at("STOPPED", 1), lines=(lines,)))
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orderops.failures import CATALOGUE, explain
-from orderops.failures_denied import ACTIONS, action_of, decoded, encoded, readable
-from orderops.failures_entry import Said
+from orderops.aws.diagnosis.catalog import CATALOGUE, explain
+from orderops.aws.diagnosis.permissions import ACTIONS, action_of, decoded, encoded, readable
+from orderops.aws.diagnosis.rule import Said
 
 REGION = "ap-southeast-2"
 USER = "arn:aws:iam::123456789012:user/ann"

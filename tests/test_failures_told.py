@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from orderops.cli import main
-from orderops.local.wire import Answer, Refusal
+from orderops.local.emulator.protocol import Answer, Refusal
 
 from command import Orderops, Said
 from proxy import Fate, Proxy, Request, Rule

@@ -12,13 +12,13 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.aws import Aws
-from orderops.environment import load_environment
-from orderops.resource import Live
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.engine.inventory import Owned, Survey
+from orderops.engine.resource import Live
+from orderops.infra.stack import KINDS
+from orderops.infra.workspace import Apply, Site
 from orderops.resources.autoscaling_target import AutoscalingTarget
-from orderops.site import Apply, Site
-from orderops.stack import KINDS
-from orderops.survey import Owned, Survey
 
 from command import Orderops
 from conftest import MODELS

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderops.bucket import Bucket
+from orderops.aws.documents import Bucket
 from orderops.health import Component, Condition, Verdict, examine, judge
-from orderops.restore.drills import Drill, keep
+from orderops.restore.drill_record import Drill, keep
 
 from command import Orderops
 from past import COPY, Dev

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
-from orderops.environment import load_environment
-from orderops.local.wire import Refusal
-from orderops.site import Apply, Site
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.engine.reconcile import Action
+from orderops.infra.workspace import Apply, Site
+from orderops.local.emulator.protocol import Refusal
 
 from command import Orderops
 from proxy import Proxy, from_change

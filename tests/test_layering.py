@@ -16,71 +16,91 @@ import orderops
 SOURCE = Path(orderops.__file__).parent
 TESTS = Path(__file__).parent
 
-# A module imports from its own family and from lines below its own. `environment_file` is of the family environment.
+# Packages and root modules, top to bottom. A module imports from its own package and from lines below it; what is on
+# one line does not import each other.
 LAYERS = """
 cli
-terminal
-doctor
-policies
-policy
-rehearsal health
+operations
+ui
+health doctor
+iam
+rehearsal
 restore
-migrations release errand tunnel
-site
-run
+migrations images remote
+infra
 local
-history lease
-teardown
-stack engine database
-survey schedule
+runs
 resources
-resource
-bucket
-claim
-environment aws alerts
-call failures
+engine
+database
+config aws
 errors
+text
 """
+# The same inside a package, of its sub-packages and modules. What is not named may import all that is.
+INNER_LAYERS = {
+    "aws": "documents / client / translate / call_log diagnosis ownership / redaction",
+    "cli": """
+        remote_entrypoint / __init__ / root / env infra service migrate restore local
+        / migrate_lint migrate_rehearsal restore_compare / options
+    """,
+    "local": "daemon / client / data_plane / strict / ecs rds / elb / emulator / log_files / directories / ports users",
+    "migrations": "migrator / execution lint / data_loss ledger / sql",
+    "restore": "points / point_in_time promotion salvage / window compare / endpoints / instances / timestamps",
+}
 APART = "service"
 
-# What is not Python's own, and the families that may import it. The service, an application by itself, is not asked.
+# Third-party packages, and who may import them. The service is an application of its own and has its own rules.
 PACKAGES = {
     "boto3": {"aws"},
     "botocore": {"aws"},
     "cryptography": {"local"},
     "httpx": {"local"},
     "moto": {"local"},
-    "platformdirs": {"local", "environment", "call", "database"},
+    "platformdirs": {"local", "config", "aws", "database"},
     "postgast": {"migrations", "rehearsal"},
     "psutil": {"local"},
     "psycopg": {"database", "migrations", "local", "rehearsal", "restore"},
-    "pydantic": {"environment", "release", "alerts"},
-    "rich": {"terminal"},
+    "pydantic": {"config", "images"},
+    "rich": {"ui"},
     "starlette": {"local"},
-    "tenacity": {"database", "site"},
+    "tenacity": {"database", "infra"},
     "typer": {"cli"},
     "uvicorn": {"local"},
     "werkzeug": {"local"},
 }
 EXCEPTIONS = {
-    ("cli.gate", "psycopg"): "the type of a connection that it looks through",
-    ("cli.migrating", "psycopg"): "the type of a connection that it hands on",
-    ("cli.opening", "boto3"): "the emulator is opened with keys of its own",
+    ("operations.gate", "psycopg"): "the type of a connection that it looks through",
+    ("operations.migrate", "psycopg"): "the type of a connection that it hands on",
+    ("operations.workspace", "boto3"): "the emulator is opened with keys of its own",
 }
 KNOWS_LOCAL = {
-    "cli.opening": "the one line that picks the endpoint, and no question before what can harm nothing",
+    "operations.workspace": "the one line that picks the endpoint, and no question before what can harm nothing",
     "doctor": "what this machine must have to be the laptop environment",
-    "environment": "a service that runs as a process of this machine is a mistake elsewhere",
+    "config.environment": "a service that runs as a process of this machine is a mistake elsewhere",
     "health": "why a database of the laptop does not run stands in `orderops local status`",
-    "release": "the laptop has no registry to push to",
+    "images.resolve": "the laptop has no registry to push to",
 }
-HEAVY = ("boto3", "botocore", "moto", "psycopg", "pydantic", "tenacity", "psutil", "httpx", "orderops.stack")
+CALLS_AWS = {"aws", "database", "doctor", "engine", "health", "images", "local", "remote", "resources", "restore"}
+LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
+HEAVY = ("boto3", "botocore", "moto", "psycopg", "pydantic", "tenacity", "psutil", "httpx", "orderops.infra.stack")
 LONGEST = 400
 
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULES = {".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file for file in FILES}
 OURS = {name: file for name, file in MODULES.items() if name.partition(".")[0] != APART}
-HEIGHTS = {family: height for height, line in enumerate(reversed(LAYERS.split("\n"))) for family in line.split()}
+
+
+def heights(lines: list[str]) -> dict[str, int]:
+    return {name: height for height, line in enumerate(reversed(lines)) for name in line.split()}
+
+
+HEIGHTS = heights(LAYERS.split("\n"))
+INNER_HEIGHTS = {
+    f"{package}.{name}": height
+    for package, lines in INNER_LAYERS.items()
+    for name, height in heights(lines.split("/")).items()
+}
 
 
 def test_every_module_has_a_layer() -> None:
@@ -98,6 +118,38 @@ def test_a_module_imports_from_lines_below_its_own(name: str) -> None:
     }
 
     assert above == set(), f"{name} imports what stands above or beside it"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_module_imports_from_lines_below_its_own_inside_its_package(name: str) -> None:
+    above = {
+        other
+        for other in imported(name)
+        if family(other) == family(name) and inner(other) != inner(name)
+        if {inner(name), inner(other)} <= INNER_HEIGHTS.keys()
+        if INNER_HEIGHTS[inner(other)] >= INNER_HEIGHTS[inner(name)]
+    }
+
+    assert above == set(), f"{name} imports what stands above or beside it"
+
+
+@pytest.mark.parametrize("package", INNER_LAYERS)
+def test_every_inner_layer_exists(package: str) -> None:
+    there = {inner(name) for name in MODULES if family(name) == package}
+
+    assert {name for name in INNER_HEIGHTS if family(name) == package} - there == set()
+
+
+def test_the_emulator_takes_nothing_from_the_code_that_it_checks() -> None:
+    reaching = {
+        (name, other)
+        for name in OURS
+        if family(name) == "local"
+        for other in imported(name)
+        if family(other) not in LOCAL_MAY_IMPORT
+    }
+
+    assert reaching == set()
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -123,13 +175,9 @@ def test_only_the_layers_named_know_a_package() -> None:
 
 
 def test_only_resources_and_what_calls_aws_ask_it_anything() -> None:
-    may_call = {
-        *("aws", "bucket", "database", "doctor", "errand", "health", "local", "release", "resources", "restore"),
-        *("survey", "tunnel"),
-    }
     calling = {family(name) for name, file in OURS.items() if any(calls_aws(ast.parse(file.read_text())))}
 
-    assert calling - may_call == set()
+    assert calling - CALLS_AWS == set()
 
 
 def test_no_branch_asks_whether_it_is_the_laptop() -> None:
@@ -175,9 +223,13 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def family(name: str) -> str:
-    """The module's place in the list: a folder, or the noun before its first underscore."""
-    first = name.partition(".")[0]
-    return first if first.startswith("_") else first.partition("_")[0]
+    """The package of a module, or the module itself where it is directly in `orderops`."""
+    return name.partition(".")[0]
+
+
+def inner(name: str) -> str:
+    """The sub-package of a module, or the module itself where it is directly in a package."""
+    return ".".join(name.split(".")[:2]) if "." in name else f"{name}.__init__"
 
 
 def height(name: str) -> int:

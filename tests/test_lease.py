@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.bucket import Bucket
-from orderops.lease import Held, Holder, Lease, LeaseLost, Timing, key_of
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
+from orderops.runs.lease import Held, Holder, Lease, LeaseLost, Timing, key_of
 
 from faults import Fault, PowerCut, let_s3_age
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orderops.environment import environment_names
+from orderops.config.environment import environment_names
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "azure-pipelines.yml"

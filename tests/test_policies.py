@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orderops.aws import Aws
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment, load_environment
 from orderops.doctor import diagnose
-from orderops.environment import Environment, load_environment
-from orderops.local.wire import Answer
-from orderops.policies import LONGEST, identity_of, policies, simulations, statements
-from orderops.policy_actions import Persona, actions_for
-from orderops.policy_grants import ANYTHING, NARROW, grants_of
+from orderops.iam.actions import Persona, actions_for
+from orderops.iam.grants import ANYTHING, NARROW, grants_of
+from orderops.iam.policies import LONGEST, identity_of, policies, simulations, statements
+from orderops.local.emulator.protocol import Answer
 from policy_evaluation import allowing
 from policy_requests import Asked
 

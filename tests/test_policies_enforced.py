@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from moto.core.authorization import enable_iam_authentication
 
-from orderops.environment import load_environment
-from orderops.policies import policies
-from orderops.policy_actions import Persona, actions_for, actions_of, calls
+from orderops.config.environment import load_environment
+from orderops.iam.actions import Persona, actions_for, actions_of, calls
+from orderops.iam.policies import policies
 from policy_account import Account
 from policy_evaluation import Document, allowing
 from policy_fixtures import weighing

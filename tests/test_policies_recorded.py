@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 import orderops
-from orderops.aws_errors import Sent, refusal
+from orderops.aws.translate import Sent, refusal
 from orderops.errors import Meaning
-from orderops.policy_actions import UNHEARD, Persona, actions_for, actions_of, calls
+from orderops.iam.actions import UNHEARD, Persona, actions_for, actions_of, calls
 from policy_account import WHO, Account, denial
 from policy_evaluation import allowing
 from policy_fixtures import weighing
 from policy_requests import Asked
 from policy_workflows import Operator, everything
 
-FILE = Path(orderops.__file__).parent / "policy_calls.json"
+FILE = Path(orderops.__file__).parent / "iam" / "recorded_calls.json"
 RECORD = "ORDEROPS_RECORD" in os.environ
 ANEW = "record the calls anew: ORDEROPS_RECORD=1 pytest tests/test_policies_recorded.py"
 pytestmark = pytest.mark.slow

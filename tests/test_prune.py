@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.environment import load_environment
-from orderops.site import Apply, Site
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.infra.workspace import Apply, Site
 
 from command import Orderops
 from inventory import take_inventory

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.environment import Environment, load_environment
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError, UsageError
-from orderops.release import Build, Copy, image_of, images, pinned, ready
-from orderops.release_content import content_tag
+from orderops.images.content_hash import content_tag
+from orderops.images.resolve import Build, Copy, image_of, images, pinned, ready
 from release_parts import HOST, REPOSITORY, put, silent
 
 
@@ -172,7 +172,7 @@ def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path)
     installed = tmp_path / "site"
     shutil.copytree(package, installed / "orderops", ignore=shutil.ignore_patterns("__pycache__"))
     program = (
-        "from orderops import release\n"
+        "from orderops.images import resolve as release\n"
         "try: release._sources('orders', None, None)\n"
         "except release.OrderopsError as error: print(error.message, error.hint)\n"
         "print(release._sources('orders', None, release.Path('.'))[1])"

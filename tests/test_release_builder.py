@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
+from orderops.aws.client import Aws
 from orderops.errors import OrderopsError, UsageError
-from orderops.release import Build, build_and_push, pinned
-from orderops.release_builder import builder
-from orderops.release_content import content_tag
+from orderops.images.builder import builder
+from orderops.images.content_hash import content_tag
+from orderops.images.resolve import Build, build_and_push, pinned
 from release_parts import HOST, REPOSITORY, Bench, put, silent
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.release_builder import builder
-from orderops.release_content import Ignore, content_tag, context_files
+from orderops.images.builder import builder
+from orderops.images.content_hash import Ignore, content_tag, context_files
 
 FILES = [
     ".env",

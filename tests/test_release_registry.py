@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.environment import Environment, load_environment
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError
-from orderops.release import Build, Choice, build_and_push, images, pinned, ready
-from orderops.release_builder import NAMES, builder
-from orderops.release_registry import MANIFESTS, Repository
+from orderops.images.builder import NAMES, builder
+from orderops.images.registry import MANIFESTS, Repository
+from orderops.images.resolve import Build, Choice, build_and_push, images, pinned, ready
 
 from faults import PowerCut
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.cli.changing import check_as_agreed
-from orderops.engine import Action, Step
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import UNKNOWN
 from orderops.errors import OrderopsError
-from orderops.local.wire import Refusal
-from orderops.resource import UNKNOWN
-from orderops.run import Gate
+from orderops.local.emulator.protocol import Refusal
+from orderops.operations.locked import check_as_agreed
+from orderops.runs.run import Gate
 
 from command import Orderops
 from proxy import Fate, Proxy, from_change

@@ -11,9 +11,9 @@ from time import monotonic, sleep
 
 import pytest
 
-from orderops import schedule
+from orderops.engine import scheduler as schedule
+from orderops.engine.scheduler import Ended, Job, carry_out
 from orderops.errors import Interrupted, OrderopsError
-from orderops.schedule import Ended, Job, carry_out
 
 PATIENCE = 10.0
 """How long a test waits for what must come, in seconds."""

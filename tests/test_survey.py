@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from orderops.engine import Action
+from orderops.engine.inventory import Once, Survey
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import UNKNOWN, State
 from orderops.errors import AwsError, Meaning, OrderopsError
-from orderops.resource import UNKNOWN, State
-from orderops.survey import Once, Survey
 
 from fakes import KINDS, Operator, Placed, Thing, Untold, World, ours
 

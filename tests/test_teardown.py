@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action, Step
+from orderops.aws.client import Aws
+from orderops.engine.destroy import destroy, holding, needed_kinds, unclaimed, with_what_they_need
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import Live, Resource, State
 from orderops.errors import AwsError, Meaning, Unfinished
-from orderops.resource import Live, Resource, State
-from orderops.survey import Survey
-from orderops.teardown import destroy, holding, needed_kinds, unclaimed, with_what_they_need
 
 from fakes import QUICK, Operator, Placed, Thing, World, ours
 

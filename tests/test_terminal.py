@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from orderops import terminal, terminal_status
-from orderops.engine import Action, Step
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import Effect
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
-from orderops.resource import Effect
-from orderops.terminal_progress import Progress
+from orderops.ui import console as terminal
+from orderops.ui import status as terminal_status
+from orderops.ui.progress import Progress
 
 
 def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:

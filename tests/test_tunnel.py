@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from orderops import tunnel
-from orderops.aws import Aws
-from orderops.database import Login, connected
+from orderops.aws.client import Aws
+from orderops.database.connection import Login, connected
 from orderops.errors import OrderopsError
-from orderops.local.postgres import PostgresServer
-from orderops.local.wire import Answer, Refusal, json_answer
-from orderops.tunnel import forwarded, target_of
+from orderops.local.emulator.protocol import Answer, Refusal, json_answer
+from orderops.local.rds.postgres import PostgresServer
+from orderops.remote import tunnel
+from orderops.remote.tunnel import forwarded, target_of
 
 from proxy import Proxy, Request
 from session_plugin import Plugin, plugin

@@ -22,13 +22,13 @@ import psutil
 import pytest
 
 from orderops import local
-from orderops.aws import Aws
-from orderops.cli.carrying import apply_site
-from orderops.cli.opening import Manner
-from orderops.environment import load_environment
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.images.resolve import images
+from orderops.infra.workspace import Site
 from orderops.local.ports import free_port
-from orderops.release import images
-from orderops.site import Site
+from orderops.operations.apply import apply_site
+from orderops.operations.workspace import Manner
 
 from command import Orderops
 

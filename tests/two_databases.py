@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from orderops.database import Login, login_by
-from orderops.local.postgres import PostgresServer
+from orderops.database.connection import Login, login_by
+from orderops.local.rds.postgres import PostgresServer
 
 NAMES = ("test_live", "test_restored")
 EMPTY = """

@@ -9,9 +9,9 @@ import botocore.session
 from botocore.loaders import create_loader
 from botocore.retries import standard
 
-import orderops.cli.carrying
-import orderops.cli.releasing  # noqa: F401 - for the import
-from orderops import engine
+import orderops.operations.apply
+import orderops.operations.deploy  # noqa: F401 - for the import
+from orderops.engine import reconcile as engine
 
 from strict import USED
 

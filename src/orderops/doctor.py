@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from orderops import call_log
-from orderops.aws import Aws, every
-from orderops.environment import Environment
+from orderops.aws import call_log
+from orderops.aws.client import Aws, every
+from orderops.config.environment import Environment
 from orderops.errors import AwsError, OrderopsError
-from orderops.policies import Simulation, identity_of, simulations
-from orderops.policy_actions import Persona
-from orderops.release_builder import builder
+from orderops.iam.actions import Persona
+from orderops.iam.policies import Simulation, identity_of, simulations
+from orderops.images.builder import builder
 
 # One harmless read for each service that a run needs, with the parameters that keep it small.
 READS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -91,7 +91,7 @@ def _session_plugin(environment: Environment) -> Finding:
 
 
 def _postgres() -> Finding:
-    from orderops.local.binaries import find_bindir
+    from orderops.local.rds.binaries import find_bindir
 
     try:
         return Finding("PostgreSQL", True, str(find_bindir()))

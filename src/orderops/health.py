@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from orderops.aws import Aws, every, if_found
-from orderops.bucket import Bucket
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.documents import Bucket
 from orderops.errors import AwsError
+from orderops.infra.service import ServiceBase
+from orderops.infra.workspace import Site
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
-from orderops.restore.copies import BY, look
-from orderops.restore.drills import Drill
-from orderops.restore.drills import last as last_drill
-from orderops.site import Site
-from orderops.stack_service import ServiceBase
+from orderops.restore.drill_record import Drill
+from orderops.restore.drill_record import last as last_drill
+from orderops.restore.instances import BY, look
 
 READERS = 8
 

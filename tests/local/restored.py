@@ -14,7 +14,7 @@ import psycopg
 from botocore.exceptions import ClientError
 
 from local.laptop import Laptop, until
-from orderops.local.instance_home import Home
+from orderops.local.rds.directory import Home
 from orderops.local.users import enterable
 
 SECOND = timedelta(seconds=1)

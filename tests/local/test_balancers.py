@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from local.laptop import Laptop, Stack, until
 from orderops import local
+from orderops.local.elb.routing import Listener, Request, Rule, pick_group, redirect_to
+from orderops.local.elb.targets import Check
 from orderops.local.ports import free_port
-from orderops.local.routing import Listener, Request, Rule, pick_group, redirect_to
-from orderops.local.targets import Check
 
 
 def request(path: str = "/", method: str = "GET", host: str = "shop.example", query: str = "") -> Request:

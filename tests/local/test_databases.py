@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.laptop import Laptop, until
-from orderops.local.databases import ADMINISTRATOR
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.databases import ADMINISTRATOR
+from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import enterable
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from local.laptop import Laptop, until
 from local.restored import password, remove
 from orderops.errors import OrderopsError
-from orderops.local.place import BACKUP_LAG, Place
+from orderops.local.directories import BACKUP_LAG, Place
 
 CHANGES: dict[str, tuple[dict[str, Any], str, Any]] = {
     "protection": ({"DeletionProtection": True}, "DeletionProtection", True),

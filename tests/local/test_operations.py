@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from orderops.local.wire import Call
+from orderops.local.emulator.protocol import Call
 
 RECORDS = [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "a", "Type": "A"}}]
 CALLS: dict[str, dict[str, object]] = {

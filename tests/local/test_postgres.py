@@ -11,8 +11,8 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local import users
-from orderops.local.binaries import find_bindir
-from orderops.local.postgres import UNDURABLE, PostgresServer
+from orderops.local.rds.binaries import find_bindir
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 
 pytest_plugins = ["postgres_fixtures"]
 

@@ -10,7 +10,7 @@ import psutil
 
 from local.laptop import Laptop, until
 from local.restored import home, opened, restore, rows, window
-from orderops.local.recovery import SIGNAL
+from orderops.local.rds.recovery import SIGNAL
 
 
 def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Laptop) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.laptop import Laptop, until
 from local.restored import folder, home, opened, remove, restore, rows, window, write
-from orderops.local.base_backups import NAMED
+from orderops.local.rds.base_backups import NAMED
 
 DAY = timedelta(days=1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from orderops.migrations.files import NAME
+from orderops.migrations.sql.files import NAME
 
 from command import Orderops, Said
 

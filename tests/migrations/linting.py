@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orderops.migrations.files import read_migrations
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.run import lint
+from orderops.migrations.lint.linter import lint
+from orderops.migrations.sql.files import read_migrations
 
 BASE = """\
 CREATE TABLE users (id bigint PRIMARY KEY, name varchar(20), email text, legacy timestamp);

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 
 from command import Orderops
 from runs import Run

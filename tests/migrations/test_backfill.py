@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from orderops.migrations.batches import ASPIRED, SMALLEST, Limits, Pace, Rate
+from orderops.migrations.sql.batches import ASPIRED, SMALLEST, Limits, Pace, Rate
 
 from runs import Run, until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import UsageError
-from orderops.migrations.files import FORM, Migration, gap_between, new_pair, read_migrations, sql_folder
+from orderops.migrations.sql.files import FORM, Migration, gap_between, new_pair, read_migrations, sql_folder
 
 PAIR = ("V001__create_users.sql", "U001__create_users.sql")
 

@@ -13,9 +13,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from orderops.errors import OrderopsError
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import File, Migration
-from orderops.migrations.foreign import Entry, Foreign, foreign_ledgers, match
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.ledger.other_tools import Entry, Foreign, foreign_ledgers, match
+from orderops.migrations.sql.files import File, Migration
 
 pytest_plugins = ["postgres_fixtures"]
 

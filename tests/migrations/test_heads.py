@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from orderops.errors import UsageError
-from orderops.migrations.checks import checked
-from orderops.migrations.files import File
-from orderops.migrations.heads import Batch, Head, head_of
+from orderops.migrations.sql.directives import Batch, Head, head_of
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.validation import checked
 
 NAME = "V003__add_status.sql"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import FORM
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.sql.files import FORM
 
 from command import Orderops
 from inputs import HOLDS, Input, Place

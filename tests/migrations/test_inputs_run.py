@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 
 from command import Orderops
 from inputs import Input, Place

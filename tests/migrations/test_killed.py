@@ -8,7 +8,7 @@ from random import Random
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 
 from killing import Left, apply, killed, undisturbed
 from runs import until

@@ -10,8 +10,8 @@ import typer
 
 from orderops.cli.migrate_lint import lint as command
 from orderops.errors import OrderopsError, UsageError
-from orderops.migrations.files import read_migrations, sql_folder
-from orderops.migrations.lint.run import chosen, lint
+from orderops.migrations.lint.linter import chosen, lint
+from orderops.migrations.sql.files import read_migrations, sql_folder
 
 from command import Said
 from linting import ANYTHING, forwards, linted, places, write

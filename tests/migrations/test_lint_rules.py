@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.migrations.files import File
 from orderops.migrations.lint.catalog import ERRORS
-from orderops.migrations.lint.sql import NEXT_FILE
-from orderops.migrations.script import read_script
+from orderops.migrations.lint.syntax import NEXT_FILE
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.parser import read_script
 
 from linting import ANYTHING, BASE, forwards, linted, places
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations.files import File, read_migrations
-from orderops.migrations.heads import Head
-from orderops.migrations.lint.history import History
-from orderops.migrations.lint.reading import Reading
-from orderops.migrations.lint.run import lint
+from orderops.migrations.lint.context import Reading
+from orderops.migrations.lint.linter import lint
+from orderops.migrations.lint.schema_history import History
 from orderops.migrations.lint.squawk import squawk, squawk_program
-from orderops.migrations.script import read_script
+from orderops.migrations.sql.directives import Head
+from orderops.migrations.sql.files import File, read_migrations
+from orderops.migrations.sql.parser import read_script
 
 from linting import write
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import File
-from orderops.migrations.locks import WEAKER, Course, Mode, course, locks_of, runs_alone
-from orderops.migrations.script import Statement, read_script
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.locks import WEAKER, Course, Mode, course, locks_of, runs_alone
+from orderops.migrations.sql.parser import Statement, read_script
 
 from runs import until
 

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import File
-from orderops.migrations.losses import losses, refuse
-from orderops.migrations.script import read_script
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.data_loss.check import losses, refuse
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.parser import read_script
 
 from runs import Run
 

@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations import work
-from orderops.migrations.files import read_migrations
-from orderops.migrations.ledger import Author
-from orderops.migrations.sessions import Sessions
+from orderops.migrations import migrator as work
+from orderops.migrations.execution.sessions import Sessions
+from orderops.migrations.ledger.table import Author
+from orderops.migrations.sql.files import read_migrations
 
 from runs import Run
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.schema import differences, schema_digest, schema_lines
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.schema_snapshot import differences, schema_digest, schema_lines
 
 pytest_plugins = ["postgres_fixtures"]
 

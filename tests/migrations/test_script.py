@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import UsageError
-from orderops.migrations.files import File
-from orderops.migrations.script import read_script
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.parser import read_script
 
 PATH = Path("sql/V003__case.sql")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 
 from runs import Run
 from ten import write_ten

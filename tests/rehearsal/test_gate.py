@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orderops.migrations.files import File, Migration
-from orderops.migrations.ledger import Action, Attempt, Standing
-from orderops.migrations.standing import Line, Stand
+from orderops.migrations.ledger.status import Line, Stand
+from orderops.migrations.ledger.table import Action, Attempt, Standing
+from orderops.migrations.sql.files import File, Migration
 from orderops.rehearsal.gate import Here, NotRehearsed, expectations, opening, unrehearsed
 from orderops.rehearsal.receipts import Receipt, Rehearsed
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.database import login_by
+from orderops.database.connection import login_by
 from orderops.errors import UsageError
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import File, new_pair, read_migrations, sql_folder
-from orderops.migrations.lint.run import lint
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.lint.linter import lint
+from orderops.migrations.sql.files import File, new_pair, read_migrations, sql_folder
 from orderops.rehearsal.canaries import read_canaries
-from orderops.rehearsal.families import Family, Traffic, traffic_for
-from orderops.rehearsal.query import Origin, Query, queries_of, read_query
-from orderops.rehearsal.traffic import TrafficProcess
-from orderops.restore.compare import compare
+from orderops.rehearsal.load import TrafficProcess
+from orderops.rehearsal.queries import Origin, Query, queries_of, read_query
+from orderops.rehearsal.workload import Family, Traffic, traffic_for
+from orderops.restore.compare.comparison import compare
 
 pytest_plugins = ["postgres_fixtures"]
 WRONG = {

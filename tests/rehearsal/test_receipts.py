@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.bucket import Bucket
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
 from orderops.rehearsal.receipts import Receipt, keep, prefix_of, receipts
 from orderops.rehearsal.report import FORM, Kind, MigrationReport, Report, Verdict
 

@@ -16,17 +16,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops import terminal, terminal_rehearsal
-from orderops.database import login_by
+from orderops.database.connection import login_by
 from orderops.errors import OrderopsError, UsageError
-from orderops.local.postgres import PostgresServer
-from orderops.migrations.files import read_migrations
-from orderops.migrations.schema import schema_digest
+from orderops.local.rds.postgres import PostgresServer
+from orderops.migrations.schema_snapshot import schema_digest
+from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.markdown import check_writable, markdown
 from orderops.rehearsal.markdown import write as write_report
-from orderops.rehearsal.query import Origin, Query
+from orderops.rehearsal.queries import Origin, Query
 from orderops.rehearsal.report import Kind, MigrationReport, Report, Verdict
-from orderops.rehearsal.run import rehearse
+from orderops.rehearsal.runner import rehearse
+from orderops.ui import console as terminal
+from orderops.ui import rehearsal as terminal_rehearsal
 
 pytest_plugins = ["postgres_fixtures"]
 

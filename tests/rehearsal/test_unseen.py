@@ -9,14 +9,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.database import login_by
-from orderops.migrations.files import read_migrations
-from orderops.rehearsal.families import Family
-from orderops.rehearsal.query import Origin, Query
+from orderops.database.connection import login_by
+from orderops.migrations.sql.files import read_migrations
+from orderops.rehearsal.coverage import Place, Unseen
+from orderops.rehearsal.queries import Origin, Query
 from orderops.rehearsal.report import HeldLock, Kind, StatementReport
-from orderops.rehearsal.run import rehearse
-from orderops.rehearsal.unseen import Place, Unseen
+from orderops.rehearsal.runner import rehearse
 from orderops.rehearsal.verdict import unseen
+from orderops.rehearsal.workload import Family
 
 pytest_plugins = ["postgres_fixtures"]
 SHARE, ALL = "ShareLock", "AccessExclusiveLock"

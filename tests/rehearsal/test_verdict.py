@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.rehearsal.families import Family
-from orderops.rehearsal.query import Origin, Query
+from orderops.rehearsal.queries import Origin, Query
 from orderops.rehearsal.report import Broken, Kind, Stall, Verdict
 from orderops.rehearsal.verdict import Judge, span, worse
+from orderops.rehearsal.workload import Family
 
 
 def family(name: str) -> Family:

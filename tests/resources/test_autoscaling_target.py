@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action
 from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
 from orderops.resources.ecs_cluster import EcsCluster
-from orderops.survey import Survey
-from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises
 from declared import CLUSTER, SCALING, SERVICE

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import ENVIRONMENT
-from orderops.engine import Action, reconcile
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ENVIRONMENT
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, reconcile
+from orderops.engine.resource import Output
 from orderops.errors import Unfinished
-from orderops.resource import Output
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
-from orderops.survey import Survey
 
 from conftest import QUICK, with_needs
 from contract import Up, keeps_its_promises

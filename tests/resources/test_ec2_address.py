@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
 from orderops.resources.ec2_address import Ec2Address
 
 from contract import Up, keeps_its_promises, remove

@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Effect
 from orderops.errors import Unfinished
-from orderops.resource import Effect
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Effect
 from orderops.errors import Unfinished
-from orderops.resource import Effect
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_vpc import Ec2Vpc
 

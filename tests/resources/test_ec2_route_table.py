@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Effect, Live
 from orderops.errors import Unfinished
-from orderops.resource import Effect, Live
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway

@@ -10,15 +10,15 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action, Limits
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Limits
+from orderops.engine.resource import Effect, Live
 from orderops.errors import Unfinished
-from orderops.resource import Effect, Live
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
 from orderops.resources.ec2_vpc import Ec2Vpc
-from orderops.survey import Survey
-from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises, remove
 from faults import Fault, Faults, PowerCut

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_vpc import Ec2Vpc
 

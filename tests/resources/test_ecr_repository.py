@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Live
 from orderops.errors import AwsError, Unfinished
-from orderops.resource import Live
 from orderops.resources.ecr_repository import EcrRepository
 
 from contract import Up, keeps_its_promises, remove

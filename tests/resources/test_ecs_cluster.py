@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import State
 from orderops.errors import Unfinished
-from orderops.resource import State
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 

@@ -12,11 +12,11 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import UNKNOWN, Effect, State
 from orderops.errors import Unfinished
-from orderops.resource import UNKNOWN, Effect, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_service import EcsService, stopped_tasks
 

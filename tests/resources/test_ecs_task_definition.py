@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
-from orderops.resource import Effect, Output
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Effect, Output
 from orderops.resources.sqs_queue import SqsQueue
 
 from contract import Up, keeps_its_promises, remove

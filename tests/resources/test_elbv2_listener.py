@@ -7,9 +7,9 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
 
 from contract import Up, keeps_its_promises

@@ -8,16 +8,16 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.destroy import needed_kinds
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Effect, State
 from orderops.errors import Unfinished
-from orderops.resource import Effect, State
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
-from orderops.teardown import needed_kinds
 
 from contract import Up, keeps_its_promises
 from declared import BALANCER, BUCKET, SUBNETS, VPC

@@ -12,9 +12,9 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.aws import Aws
-from orderops.claim import to_pairs
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import to_pairs
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 
 from contract import Up, keeps_its_promises

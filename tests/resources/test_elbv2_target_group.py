@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 
 from contract import Up, keeps_its_promises

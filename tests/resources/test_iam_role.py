@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Output
 from orderops.errors import Unfinished
-from orderops.resource import Output
 from orderops.resources.iam_role import POLICY, Allow, IamRole, canonical
 from orderops.resources.sqs_queue import SqsQueue
 

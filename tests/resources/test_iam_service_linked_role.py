@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-from orderops.survey import Survey
 
 from contract import Up
 from faults import Fault, PowerCut

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.logs_group import LogsGroup
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action, Limits
-from orderops.resource import Resource
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Limits
+from orderops.engine.resource import Resource
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -16,8 +18,6 @@ from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
-from orderops.survey import Survey
-from orderops.teardown import destroy
 
 from contract import Up
 from faults import Faults

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto.backends import get_backend
 
-from orderops.aws import Aws
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet

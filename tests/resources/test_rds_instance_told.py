@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim, to_pairs
-from orderops.engine import Action, Step, decide
-from orderops.resource import Effect, Live, Outputs, State
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim, to_pairs
+from orderops.engine.reconcile import Action, Step, decide
+from orderops.engine.resource import Effect, Live, Outputs, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc

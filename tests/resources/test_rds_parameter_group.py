@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc

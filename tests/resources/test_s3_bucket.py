@@ -9,11 +9,11 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import ADDRESS, ENVIRONMENT, from_pairs
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, from_pairs
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Live
 from orderops.errors import AwsError, Unfinished
-from orderops.resource import Live
 from orderops.resources.s3_bucket import S3Bucket
 
 from contract import Up, keeps_its_promises

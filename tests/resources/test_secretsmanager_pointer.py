@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_instance import RdsInstance

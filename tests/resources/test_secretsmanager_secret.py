@@ -7,10 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.engine.resource import Live
 from orderops.errors import Unfinished
-from orderops.resource import Live
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 
 from contract import Up, keeps_its_promises, remove

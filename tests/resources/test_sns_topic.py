@@ -9,9 +9,9 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.aws import Aws
-from orderops.claim import Claim
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sns_topic import SnsTopic
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.engine import Action
+from orderops.aws.client import Aws
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sqs_queue import SqsQueue
-from orderops.survey import Survey
-from orderops.teardown import destroy
 
 from contract import Up, keeps_its_promises
 from faults import Fault, PowerCut

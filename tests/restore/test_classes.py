@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.restore.classes import smallest_of_its_family
+from orderops.restore.instance_class import smallest_of_its_family
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orderops.local.postgres import PostgresServer
-from orderops.restore.compare import compare
-from orderops.restore.compare_merge import Counts, Kind
-from orderops.restore.compare_result import Compared
-from orderops.restore.compare_rows import Amounts, differences, recipe
-from orderops.restore.compare_sides import opened
-from orderops.restore.tables import side_by_side
+from orderops.local.rds.postgres import PostgresServer
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Counts, Kind
+from orderops.restore.compare.result import Compared
+from orderops.restore.compare.row_diff import Amounts, differences, recipe
+from orderops.restore.compare.snapshots import opened
+from orderops.restore.compare.tables import side_by_side
 
 from two_databases import Database, Two
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from orderops.restore.compare_merge import WINDOW, Counts, Kind, by_key, by_number
+from orderops.restore.compare.merge import WINDOW, Counts, Kind, by_key, by_number
 
 Rows = Mapping[bytes, int]
 """A hash by key."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.restore.compare import compare
-from orderops.terminal_compare import show_comparison
+from orderops.restore.compare.comparison import compare
+from orderops.ui.compare import show_comparison
 
 from command import Orderops
 from two_databases import Two

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.local.postgres import UNDURABLE, PostgresServer
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
-from orderops.migrations import ledger
-from orderops.restore.compare import compare
-from orderops.restore.compare_merge import Kind
-from orderops.restore.compare_result import Comparison
+from orderops.migrations.ledger import table as ledger
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.result import Comparison
 
 from two_databases import Database, Two
 

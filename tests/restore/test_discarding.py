@@ -7,8 +7,8 @@ from itertools import islice
 
 import pytest
 
+from orderops.resources.rds_description import DRILL, PRIMARY, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
-from orderops.resources.rds_reading import DRILL, PRIMARY, REHEARSAL
 
 from command import Orderops, Said
 from past import COPY, DATABASE, POINTER, Dev

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger import Action, Attempt, Standing, State
-from orderops.restore.doors import start_of
-from orderops.restore.restoring import before
+from orderops.migrations.ledger.table import Action, Attempt, Standing, State
+from orderops.restore.endpoints import start_of
+from orderops.restore.point_in_time import before
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 APPLY, UNDO, BASELINE, FORGET = Action.APPLY, Action.UNDO, Action.BASELINE, Action.FORGET

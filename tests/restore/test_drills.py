@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderops.aws import Aws
-from orderops.bucket import Bucket
-from orderops.restore.drills import Drill, keep, last, prefix_of
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
+from orderops.restore.drill_record import Drill, keep, last, prefix_of
 
 DRILL = Drill(
     started=datetime(2026, 11, 20, 8, tzinfo=UTC),

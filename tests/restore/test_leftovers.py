@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.cli.restoring import copied, leftovers_removed
-from orderops.engine import Action
+from orderops.engine.reconcile import Action
+from orderops.infra.workspace import Apply, make_plan, take_down
+from orderops.operations.restore import copied, leftovers_removed
+from orderops.resources.rds_description import DRILL, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance
-from orderops.resources.rds_reading import DRILL, REHEARSAL
-from orderops.restore.copies import SOURCE_RESOURCE, Copy
-from orderops.restore.moments import read_moment, utc
-from orderops.run import Run
-from orderops.site import Apply, make_plan, take_down
+from orderops.restore.instances import SOURCE_RESOURCE, Copy
+from orderops.restore.timestamps import read_moment, utc
+from orderops.runs.run import Run
 
 from past import COPY, DATABASE, YESTERDAY, Dev
 

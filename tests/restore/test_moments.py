@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from orderops.engine.resource import Live
 from orderops.errors import UsageError
-from orderops.resource import Live
-from orderops.restore.copies import BEGUN, MOMENT, READY, Copy
-from orderops.restore.moments import Kind, both, read_moment
+from orderops.restore.instances import BEGUN, MOMENT, READY, Copy
+from orderops.restore.timestamps import Kind, both, read_moment
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderops.restore.moments import utc
+from orderops.restore.timestamps import utc
 
 from command import Orderops
 from orderers import Ground, Writer, exactly, ground, ids

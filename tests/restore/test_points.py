@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orderops.migrations.ledger import Action, Attempt, Standing, State
-from orderops.restore.moments import utc
+from orderops.migrations.ledger.table import Action, Attempt, Standing, State
 from orderops.restore.points import Point, points
+from orderops.restore.timestamps import utc
 from orderops.restore.window import Window
 
 from past import YESTERDAY

@@ -7,12 +7,12 @@ from itertools import islice
 
 import pytest
 
-from orderops.claim import ADDRESS, from_pairs
-from orderops.engine import Step
+from orderops.aws.ownership import ADDRESS, from_pairs
+from orderops.engine.reconcile import Step
 from orderops.errors import OrderopsError, UsageError
-from orderops.resources.rds_reading import FORMER, PRIMARY, REHEARSAL, RESTORED
-from orderops.restore.copies import BEFORE, BY, SETTLED
-from orderops.restore.promoting import Promotion, back, refuse_unlike, switch
+from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
+from orderops.restore.instances import BEFORE, BY, SETTLED
+from orderops.restore.promotion import Promotion, back, refuse_unlike, switch
 
 from command import Orderops
 from past import COPY, DATABASE, Dev

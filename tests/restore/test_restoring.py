@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderops.claim import ROLE
+from orderops.aws.ownership import ROLE
 from orderops.errors import OrderopsError
+from orderops.resources.rds_description import FORMER, REHEARSAL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
-from orderops.resources.rds_reading import FORMER, REHEARSAL, RESTORED
-from orderops.restore.copies import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Copy
-from orderops.restore.moments import utc
-from orderops.restore.restoring import Restore
+from orderops.restore.instances import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Copy
+from orderops.restore.point_in_time import Restore
+from orderops.restore.timestamps import utc
 
 from command import Orderops
 from conftest import QUICK

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.restore.compare import compare
-from orderops.restore.compare_merge import Kind
-from orderops.restore.salvage import salvage, wanted_kinds, write_script
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Kind
+from orderops.restore.salvage.script import salvage, wanted_kinds, write_script
 
 from runs import until
 from two_databases import Two

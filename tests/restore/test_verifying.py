@@ -13,7 +13,7 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
-from orderops.restore.verifying import ASKED, Answer, Unasked, identity, verify
+from orderops.restore.verification import ASKED, Answer, Unasked, identity, verify
 
 DOOR = {"host": "new.example", "port": 5432, "dbname": "orders"}
 OTHER = {**DOOR, "host": "old.example"}

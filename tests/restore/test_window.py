@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.restore.moments import utc
+from orderops.restore.timestamps import utc
 from orderops.restore.window import Window, refuse_outside, window_of
 
 from command import Orderops

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from orderops.local.postgres import UNDURABLE, PostgresServer
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
 from service.world import Running, World, run_service, stop
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from orderops.local.postgres import PostgresServer
+from orderops.local.rds.postgres import PostgresServer
 from orderops.service.circuit import Unavailable
 from orderops.service.pool import Connection, Pool
 

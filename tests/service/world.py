@@ -18,7 +18,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from orderops.local.postgres import PostgresServer, free_port
+from orderops.local.rds.postgres import PostgresServer, free_port
 
 REGION = "ap-southeast-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli import app, env, infra, local, migrate, restore, service
+from orderops.cli import env, infra, local, migrate, restore, service
+from orderops.cli import root as app
 
 HELP = """Carry an order-processing system on AWS through its whole life.
 
@@ -50,7 +51,7 @@ def _about(
         bool, typer.Option(*VERBOSE, envvar="ORDEROPS_VERBOSE", help="Show every call to AWS as it ends.")
     ] = False,
 ) -> None:
-    from orderops import call_log
+    from orderops.aws import call_log
 
     context.with_resource(call_log.kept(_say))
     if verbose:
@@ -58,7 +59,7 @@ def _about(
 
 
 def _say(text: str) -> None:
-    from orderops import terminal
+    from orderops.ui import console as terminal
 
     terminal.say(text)
 
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         commands(verbose_first(sys.argv[1:] if arguments is None else arguments), prog_name="orderops")
     except OrderopsError as error:
-        from orderops import terminal
+        from orderops.ui import console as terminal
 
         if isinstance(error, Unfinished):
             terminal.show_unfinished(error)
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(error.exit_code) from None
     except SystemExit as end:
         if end.code == Interrupted.exit_code:  # Ctrl+C while nothing was being changed
-            from orderops import terminal
+            from orderops.ui import console as terminal
 
             terminal.show_refusal(Interrupted(()))
         raise
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:  # a folder that may not be written, a full disk: the operator's, not ours
         if not error.filename and error.errno not in FULL:
             raise
-        from orderops import terminal
+        from orderops.ui import console as terminal
 
         what, why = error.filename or "what is written to", (error.strerror or str(error)).lower()
         hint = "is there room, and may this user write there?"

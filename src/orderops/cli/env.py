@@ -15,8 +15,8 @@ Name = Annotated[str, typer.Argument(help="Environment.", envvar="ORDEROPS_ENV")
 @commands.command("list")
 def list_(environments: Environments = None, as_json: Json = False) -> None:
     """List the environments and what they are."""
-    from orderops import terminal
-    from orderops.environment import environment_names, load_environment
+    from orderops.config.environment import environment_names, load_environment
+    from orderops.ui import console as terminal
 
     read = [load_environment(name, environments) for name in environment_names(environments)]
     if as_json:
@@ -34,8 +34,8 @@ def list_(environments: Environments = None, as_json: Json = False) -> None:
 @commands.command()
 def show(name: Name = "local", environments: Environments = None, as_json: Json = False) -> None:
     """Print an environment with every default filled in."""
-    from orderops import terminal
-    from orderops.environment import load_environment
+    from orderops.config.environment import load_environment
+    from orderops.ui import console as terminal
 
     whole = load_environment(name, environments).model_dump(mode="json")
     if as_json:
@@ -51,9 +51,9 @@ def check(
     environments: Environments = None,
 ) -> None:
     """Check environment files, and show every mistake at once."""
-    from orderops import terminal
-    from orderops.environment import environment_names, load_environment
+    from orderops.config.environment import environment_names, load_environment
     from orderops.errors import UsageError
+    from orderops.ui import console as terminal
 
     wrong: list[UsageError] = []
     for each in [name] if name else environment_names(environments):

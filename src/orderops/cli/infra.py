@@ -9,7 +9,7 @@ import typer
 from orderops.cli.options import LONGEST_WAIT, Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Wait, Yes
 
 if TYPE_CHECKING:
-    from orderops.site import Site
+    from orderops.infra.workspace import Site
 
 commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, queues, alarms: plan, apply, destroy.")
 
@@ -17,11 +17,11 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 @commands.command()
 def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:
     """Show every property that differs and what changing it does. Exit code 3 when anything does."""
-    from orderops import terminal
-    from orderops.cli.opening import open_environment
     from orderops.errors import Differences
-    from orderops.site import make_plan
-    from orderops.terminal_progress import Progress
+    from orderops.infra.workspace import make_plan
+    from orderops.operations.workspace import open_environment
+    from orderops.ui import console as terminal
+    from orderops.ui.progress import Progress
 
     site = open_environment(env, environments)
     with Progress() as looking:
@@ -52,8 +52,8 @@ def apply(
     prune: Prune = False,
 ) -> None:
     """Create and update what is declared, until nothing differs."""
-    from orderops.cli.carrying import apply_site
-    from orderops.cli.opening import Manner, open_environment
+    from orderops.operations.apply import apply_site
+    from orderops.operations.workspace import Manner, open_environment
 
     site = open_environment(env, environments)
     manner = Manner("infra apply", dry_run, yes, confirm, wait)
@@ -70,8 +70,8 @@ def destroy(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
-    from orderops.cli.carrying import take_site_down
-    from orderops.cli.opening import Manner, open_environment
+    from orderops.operations.apply import take_site_down
+    from orderops.operations.workspace import Manner, open_environment
 
     site = open_environment(env, environments)
     take_site_down(site, Manner("infra destroy", dry_run, yes, confirm, wait), infra_only=True)
@@ -80,8 +80,8 @@ def destroy(
 @commands.command()
 def outputs(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
     """Print what other programs need: URLs, endpoints, names and ARNs."""
-    from orderops import terminal
-    from orderops.cli.opening import open_environment
+    from orderops.operations.workspace import open_environment
+    from orderops.ui import console as terminal
 
     told = _outputs(open_environment(env, environments))
     if as_json:
@@ -95,9 +95,9 @@ def outputs(env: Env = "local", environments: Environments = None, as_json: Json
 @commands.command()
 def graph(env: Env = "local", environments: Environments = None) -> None:
     """Print the dependencies as a Graphviz graph: orderops infra graph | dot -Tsvg > stack.svg"""
-    from orderops import terminal
-    from orderops.environment import load_environment
-    from orderops.stack import stack
+    from orderops.config.environment import load_environment
+    from orderops.infra.stack import stack
+    from orderops.ui import console as terminal
 
     environment = load_environment(env, environments)
     declared = stack(environment, environment.account or "000000000000")
@@ -115,11 +115,11 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
 
 def _outputs(site: Site) -> dict[str, object]:
     """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
-    from orderops.engine import Action
+    from orderops.engine.reconcile import Action
+    from orderops.engine.resource import UNKNOWN
     from orderops.errors import OrderopsError
-    from orderops.resource import UNKNOWN
-    from orderops.site import make_plan
-    from orderops.stack import outputs_of
+    from orderops.infra.stack import outputs_of
+    from orderops.infra.workspace import make_plan
 
     planned = make_plan(site)
     told = outputs_of(site.stack, planned.outputs)

@@ -25,7 +25,8 @@ Plain = Annotated[
 @commands.command()
 def start(plain: Plain = None) -> None:
     """Start the emulator in the background; `orderops up` does it by itself."""
-    from orderops import local, terminal
+    from orderops import local
+    from orderops.ui import console as terminal
 
     say = terminal.say
     endpoint = local.start(REGION, plain=plain, waiting=lambda what: say(f"starting the {what} on this machine"))
@@ -39,7 +40,8 @@ def start(plain: Plain = None) -> None:
 @commands.command()
 def stop() -> None:
     """Stop emulator, database and services; the data stays."""
-    from orderops import local, terminal
+    from orderops import local
+    from orderops.ui import console as terminal
 
     local.stop()
     terminal.say("stopped; the data stays. next: orderops local start, or orderops local reset")
@@ -48,7 +50,8 @@ def stop() -> None:
 @commands.command()
 def reset(yes: Yes = False) -> None:
     """Stop everything and delete its data."""
-    from orderops import local, terminal
+    from orderops import local
+    from orderops.ui import console as terminal
 
     terminal.confirm(f"Delete everything in {local.data_directory()}?", yes=yes)
     local.reset()
@@ -58,7 +61,8 @@ def reset(yes: Yes = False) -> None:
 @commands.command()
 def status(as_json: Json = False) -> None:
     """Say what runs, and where."""
-    from orderops import local, terminal
+    from orderops import local
+    from orderops.ui import console as terminal
 
     told = local.status()
     if as_json:
@@ -79,7 +83,8 @@ def status(as_json: Json = False) -> None:
 @commands.command()
 def logs(follow: Follow = False) -> None:
     """Print what emulator, database and services wrote."""
-    from orderops import local, terminal
+    from orderops import local
+    from orderops.ui import console as terminal
 
     for line in local.logs(follow=follow):
         terminal.tell(line)

@@ -10,7 +10,7 @@ import typer
 from orderops.cli.migrate_lint import lint
 from orderops.cli.migrate_rehearsal import rehearsal
 from orderops.cli.options import LONGEST_WAIT, Confirm, DryRun, Env, Environments, Json, Sql, Wait, Yes, duration
-from orderops.cli.sending import sent_where_needed
+from orderops.operations.remote import sent_where_needed
 
 commands = typer.Typer(
     no_args_is_help=True, help="The database's schema: what is applied, what is pending, and the way there."
@@ -51,11 +51,11 @@ def info(
     env: Env = "local", environments: Environments = None, sql: Sql = None, dsn: Dsn = None, json: Json = False
 ) -> None:
     """How each migration stands: applied, pending, changed, missing, out of order; and what apply would do."""
-    from orderops import terminal
-    from orderops.cli.migrating import looking, target
-    from orderops.migrations.files import read_migrations, sql_folder
-    from orderops.migrations.work import look
-    from orderops.terminal_migrations import picture_json, show_picture
+    from orderops.migrations.migrator import look
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations.migrate import looking, target
+    from orderops.ui import console as terminal
+    from orderops.ui.migrations import picture_json, show_picture
 
     migrations = read_migrations(sql_folder(sql))
     with target(env, environments, dsn, sql) as at, looking(at) as connection:
@@ -72,8 +72,8 @@ def new(
     sql: Sql = None,
 ) -> None:
     """Write the next pair of files, with a head that says what they may ask for."""
-    from orderops import terminal
-    from orderops.migrations.files import new_pair, sql_folder
+    from orderops.migrations.sql.files import new_pair, sql_folder
+    from orderops.ui import console as terminal
 
     for path in new_pair(sql_folder(sql), description):
         terminal.tell(str(path))
@@ -109,12 +109,12 @@ def apply(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Apply what is pending, under live traffic: looks who is in the way first, and never makes others wait long."""
-    from orderops import terminal
-    from orderops.cli import migrating
-    from orderops.cli.gate import Gate, check_reason
-    from orderops.cli.opening import Manner
-    from orderops.migrations import work
-    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.migrations import migrator as work
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations import migrate as migrating
+    from orderops.operations.gate import Gate, check_reason
+    from orderops.operations.workspace import Manner
+    from orderops.ui import console as terminal
 
     why = check_reason(without_rehearsal, reason)
     migrations = read_migrations(sql_folder(sql))
@@ -163,11 +163,11 @@ def undo(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Take back what is applied by its U files, newest first; refuses to take rows along until told which."""
-    from orderops import terminal
-    from orderops.cli import migrating
-    from orderops.cli.opening import Manner
-    from orderops.migrations import work
-    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.migrations import migrator as work
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations import migrate as migrating
+    from orderops.operations.workspace import Manner
+    from orderops.ui import console as terminal
 
     migrations = read_migrations(sql_folder(sql))
     manner = Manner(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
@@ -216,11 +216,11 @@ def baseline(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Mark migrations as applied in a database that was there before; runs none of them."""
-    from orderops import terminal
-    from orderops.cli import migrating
-    from orderops.cli.opening import Manner
-    from orderops.migrations import work
-    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.migrations import migrator as work
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations import migrate as migrating
+    from orderops.operations.workspace import Manner
+    from orderops.ui import console as terminal
 
     _check_baseline(version, tool)
     migrations = read_migrations(sql_folder(sql))
@@ -259,12 +259,12 @@ def repair(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Make the ledger say what is true, after a file was edited or removed on purpose; shows what it writes first."""
-    from orderops import terminal
-    from orderops.cli import migrating
-    from orderops.cli.opening import Manner
-    from orderops.migrations import work
-    from orderops.migrations.files import read_migrations, sql_folder
-    from orderops.terminal_migrations import show_repairs
+    from orderops.migrations import migrator as work
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations import migrate as migrating
+    from orderops.operations.workspace import Manner
+    from orderops.ui import console as terminal
+    from orderops.ui.migrations import show_repairs
 
     asked = work.asked_repair(version, stands)
     migrations = read_migrations(sql_folder(sql))
@@ -293,11 +293,11 @@ def history(
     json: Json = False,
 ) -> None:
     """What was done to the database, newest first: applied, undone, failed; by whom, how long, waiting for what."""
-    from orderops import terminal
-    from orderops.cli.migrating import looking, target
-    from orderops.migrations import ledger
-    from orderops.migrations.ledger_json import to_json
-    from orderops.terminal_migrations import attempts_json, attempts_of, show_attempts
+    from orderops.migrations.ledger import table as ledger
+    from orderops.migrations.ledger.serialize import to_json
+    from orderops.operations.migrate import looking, target
+    from orderops.ui import console as terminal
+    from orderops.ui.migrations import attempts_json, attempts_of, show_attempts
 
     with target(env, environments, dsn) as at, looking(at) as connection:
         standings = ledger.read(connection)
@@ -313,7 +313,7 @@ def history(
 
 
 def _check_apply(without_rehearsal: bool, reason: str | None, **_: object) -> None:
-    from orderops.cli.gate import check_reason
+    from orderops.operations.gate import check_reason
 
     check_reason(without_rehearsal, reason)
 
@@ -326,6 +326,6 @@ def _check_baseline(version: int | None, tool: str | None, **_: object) -> None:
 
 
 def _check_repair(version: int | None, stands: str | None, **_: object) -> None:
-    from orderops.migrations.work import asked_repair
+    from orderops.migrations.migrator import asked_repair
 
     asked_repair(version, stands)

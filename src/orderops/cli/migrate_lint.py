@@ -33,12 +33,13 @@ def lint(
     strict: Strict = False,
 ) -> None:
     """Say what would hurt the running system, and the safe way to write it. Exit code 3 when anything would."""
-    from orderops import terminal, terminal_lint
     from orderops.errors import Differences, UsageError
-    from orderops.migrations.files import read_migrations, sql_folder
-    from orderops.migrations.lint.run import chosen, errors
-    from orderops.migrations.lint.run import lint as findings_of
+    from orderops.migrations.lint.linter import chosen, errors
+    from orderops.migrations.lint.linter import lint as findings_of
     from orderops.migrations.lint.sarif import sarif
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.ui import console as terminal
+    from orderops.ui import lint as terminal_lint
 
     if as_json and as_sarif:
         raise UsageError("--json and --sarif are two documents", "ask for one of them")

@@ -44,15 +44,15 @@ def rehearsal(
 
     The report is kept as a receipt, which an environment may want before apply. Exit code 3 unless SAFE.
     """
-    from orderops import terminal
-    from orderops.cli.migrating import lead_of
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.cli.rehearsing import Asked, pending, rehearse_inside, rehearse_on_a_copy
-    from orderops.errand import inside
     from orderops.errors import Differences
-    from orderops.migrations.files import read_migrations, sql_folder
+    from orderops.migrations.sql.files import read_migrations, sql_folder
+    from orderops.operations.migrate import lead_of
+    from orderops.operations.rehearse import Asked, pending, rehearse_inside, rehearse_on_a_copy
+    from orderops.operations.workspace import Manner, open_environment
     from orderops.rehearsal.markdown import check_writable, write
-    from orderops.terminal_rehearsal import next_step, show
+    from orderops.remote.job import inside
+    from orderops.ui import console as terminal
+    from orderops.ui.rehearsal import next_step, show
 
     if markdown:
         check_writable(markdown)

@@ -56,9 +56,9 @@ def restore(
         return
     if not at:
         raise UsageError("say which moment", 'orderops restore --at "-15m"; what there is: orderops restore points')
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.cli.restoring import restore as restored
-    from orderops.restore.moments import read_moment
+    from orderops.operations.restore import restore as restored
+    from orderops.operations.workspace import Manner, open_environment
+    from orderops.restore.timestamps import read_moment
 
     asked = read_moment(at)
     site = open_environment(env, environments)
@@ -73,10 +73,10 @@ commands.command()(salvage)
 @commands.command("list")
 def list_(env: Env = "local", environments: Environments = None, json: Json = False) -> None:
     """The primary, and every restored instance beside it: what it is a copy of, as of when, and how it is."""
-    from orderops import terminal
-    from orderops.cli.opening import open_environment
-    from orderops.restore.copies import look
-    from orderops.terminal_restore import show_copies
+    from orderops.operations.workspace import open_environment
+    from orderops.restore.instances import look
+    from orderops.ui import console as terminal
+    from orderops.ui.restore import show_copies
 
     site = open_environment(env, environments)
     copies = look(site.aws, site.stack)
@@ -97,10 +97,10 @@ def points(
     json: Json = False,
 ) -> None:
     """From when to when the database can be restored, and what was migrated and released in that time."""
-    from orderops import terminal
-    from orderops.cli.opening import open_environment
-    from orderops.cli.restoring import points_of
-    from orderops.terminal_restore import show_points
+    from orderops.operations.restore import points_of
+    from orderops.operations.workspace import open_environment
+    from orderops.ui import console as terminal
+    from orderops.ui.restore import show_points
 
     site = open_environment(env, environments)
     name, window, found = points_of(site, source, last=last)
@@ -125,9 +125,9 @@ def promote(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Make a restored instance the database: the services follow, nothing is renamed, and it can be turned back."""
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.cli.switching import switch_to
-    from orderops.restore.promoting import switch
+    from orderops.operations.promote import switch_to
+    from orderops.operations.workspace import Manner, open_environment
+    from orderops.restore.promotion import switch
 
     site = open_environment(env, environments)
     words = f"restore promote {name}" if name else "restore promote"
@@ -144,9 +144,9 @@ def back(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Turn the last promotion back, while the instance that was primary before it lives."""
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.cli.switching import switch_to
-    from orderops.restore.promoting import back as turned
+    from orderops.operations.promote import switch_to
+    from orderops.operations.workspace import Manner, open_environment
+    from orderops.restore.promotion import back as turned
 
     site = open_environment(env, environments)
     switch_to(site, Manner("restore back", dry_run, yes, confirm, wait), turned, as_it_is=True)
@@ -163,8 +163,8 @@ def discard(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Delete an instance that is not the primary, after its name was typed; a final snapshot stays."""
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.cli.switching import discard as discarded
+    from orderops.operations.promote import discard as discarded
+    from orderops.operations.workspace import Manner, open_environment
 
     site = open_environment(env, environments)
     words = f"restore discard {name}" if name else "restore discard"
@@ -185,10 +185,10 @@ def drill(
 
     For a schedule: orderops restore drill --env prod --yes
     """
-    from orderops import terminal
-    from orderops.cli import drilling
-    from orderops.cli.opening import Manner, open_environment
-    from orderops.restore.moments import read_moment
+    from orderops.operations import drill as drilling
+    from orderops.operations.workspace import Manner, open_environment
+    from orderops.restore.timestamps import read_moment
+    from orderops.ui import console as terminal
 
     asked = read_moment(at)
     site = open_environment(env, environments)

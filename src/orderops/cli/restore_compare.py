@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orderops.cli.options import Env, Environments, Json
-from orderops.cli.sending_pair import pair_sent_where_needed
+from orderops.operations.remote_pair import pair_sent_where_needed
 
 Name = Annotated[
     str | None,
@@ -37,12 +37,13 @@ def compare(
     json: Json = False,
 ) -> None:
     """What a restored instance has and live has not, and the other way round. Exit code 3 when anything differs."""
-    from orderops import terminal, terminal_compare
-    from orderops.cli.restoring import pair
-    from orderops.errand import inside
     from orderops.errors import Differences
-    from orderops.restore.compare import compare as compared
-    from orderops.terminal_progress import Progress
+    from orderops.operations.restore import pair
+    from orderops.remote.job import inside
+    from orderops.restore.compare.comparison import compare as compared
+    from orderops.ui import compare as terminal_compare
+    from orderops.ui import console as terminal
+    from orderops.ui.progress import Progress
 
     with pair(env, environments, name) as both, Progress() as progress:
         comparison = compared(
@@ -77,12 +78,13 @@ def salvage(
     ] = None,
 ) -> None:
     """Write the SQL that brings rows from one to the other, for psql. Runs nothing."""
-    from orderops import terminal, terminal_compare
-    from orderops.cli.restoring import pair
     from orderops.errors import UsageError
-    from orderops.restore.salvage import salvage as salvaged
-    from orderops.restore.salvage import wanted_kinds, write_script
-    from orderops.terminal_progress import Progress
+    from orderops.operations.restore import pair
+    from orderops.restore.salvage.script import salvage as salvaged
+    from orderops.restore.salvage.script import wanted_kinds, write_script
+    from orderops.ui import compare as terminal_compare
+    from orderops.ui import console as terminal
+    from orderops.ui.progress import Progress
 
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
     if bool(tables) == every_table:

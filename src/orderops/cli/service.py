@@ -25,9 +25,9 @@ def build(
     service: ServiceName = None, env: Env = "local", environments: Environments = None, context: Context = None
 ) -> None:
     """Build a service's image and push it to its repository; does nothing when it is there."""
-    from orderops import terminal
-    from orderops.cli.opening import one_service, open_environment
-    from orderops.release import image_of, ready
+    from orderops.images.resolve import image_of, ready
+    from orderops.operations.workspace import one_service, open_environment
+    from orderops.ui import console as terminal
 
     site = open_environment(env, environments)
     name = one_service(site, service)
@@ -51,9 +51,9 @@ def deploy(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Roll out an image, and wait until it serves; a release that fails is rolled back by ECS, and says why."""
-    from orderops.cli.opening import Manner, images_given, one_service, open_environment
-    from orderops.cli.releasing import deploy_services
-    from orderops.release import image_of
+    from orderops.images.resolve import image_of
+    from orderops.operations.deploy import deploy_services
+    from orderops.operations.workspace import Manner, images_given, one_service, open_environment
 
     site = open_environment(env, environments)
     names = [one_service(site, service)] if service else list(site.environment.services)

@@ -1,6 +1,6 @@
 """The laptop environment: an AWS emulator in the background, and beside it what makes it real."""
 
 from orderops.local.client import Endpoint, logs, psql, reset, start, status, stop
-from orderops.local.place import data_directory
+from orderops.local.directories import data_directory
 
 __all__ = ["Endpoint", "data_directory", "logs", "psql", "reset", "start", "status", "stop"]

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orderops.errors import OrderopsError
-from orderops.local.place import Place, data_directory
+from orderops.local.directories import Place, data_directory
 
 START_WITHIN = 120.0
 STOP_WITHIN = 90.0
@@ -103,7 +103,7 @@ def status(directory: Path | None = None) -> dict[str, Any]:
 
 def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory: Path | None = None) -> int:
     """Run psql on a local database as its master user; the password travels in the environment."""
-    from orderops.local.binaries import find_psql
+    from orderops.local.rds.binaries import find_psql
 
     place = Place(directory or data_directory())
     told = _ask(place, f"/orderops/credentials?{quote(identifier or '')}")
@@ -209,8 +209,8 @@ def _end(place: Place, waiting: Callable[[str], None]) -> None:
 
 def _end_what_is_left(place: Place) -> None:
     """Servers and tasks that a killed daemon left behind."""
-    from orderops.local.postgres import PostgresServer
-    from orderops.local.processes import kill_orphans
+    from orderops.local.ecs.processes import kill_orphans
+    from orderops.local.rds.postgres import PostgresServer
 
     kill_orphans(place.tasks)
     for folder in place.databases.iterdir() if place.databases.exists() else ():

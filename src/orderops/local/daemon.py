@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 
 from orderops.errors import OrderopsError
-from orderops.local.place import Place
+from orderops.local.directories import Place
+from orderops.local.emulator.protocol import Answer, Call, Environ
 from orderops.local.ports import free_port
-from orderops.local.wire import Answer, Call, Environ
 
 TICK = 0.2
 log = logging.getLogger("orderops.local")
@@ -54,10 +54,10 @@ class Daemon:
         # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
         self.strict = not place.plain
         _set_up_environment(region, strict=self.strict)
-        from orderops.local import models
-        from orderops.local.emulator import Emulator
-        from orderops.local.memory import Memory
-        from orderops.local.plane import Plane
+        from orderops.local.data_plane import Plane
+        from orderops.local.emulator import moto_models as models
+        from orderops.local.emulator.persistence import Memory
+        from orderops.local.emulator.server import Emulator
         from orderops.local.strict import make_strict, mend
 
         models.install()
@@ -72,7 +72,7 @@ class Daemon:
         self._wake = threading.Event()
 
     def run(self) -> None:
-        from orderops.local.memory import recall
+        from orderops.local.emulator.persistence import recall
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())

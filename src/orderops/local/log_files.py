@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orderops.local.place import Place
+from orderops.local.directories import Place
 
 EVERY = 0.3
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from orderops.errors import UsageError
-from orderops.migrations.files import CANARIES, File
-from orderops.migrations.script import Statement, read_script
-from orderops.rehearsal.query import Origin, Query, read_query
+from orderops.migrations.sql.files import CANARIES, File
+from orderops.migrations.sql.parser import Statement, read_script
+from orderops.rehearsal.queries import Origin, Query, read_query
 
 HEAD = re.compile(r"\s*--\s*(?P<word>canary|values|rate)\s*:\s*(?P<said>.*)", re.IGNORECASE)
 COMMENT = re.compile(r"\s*--\s?(?P<said>.*)")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger import Expected
-from orderops.migrations.standing import Line
+from orderops.migrations.ledger.status import Line
+from orderops.migrations.ledger.table import Expected
 from orderops.rehearsal.receipts import Receipt, Rehearsed
 
 FAILED = "says that"

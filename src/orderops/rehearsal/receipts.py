@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orderops.bucket import Bucket
+from orderops.aws.documents import Bucket
 from orderops.errors import AwsError, OrderopsError
 from orderops.rehearsal.report import Report
 

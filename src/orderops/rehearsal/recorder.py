@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, LiteralString
 
-from orderops.migrations.files import File
-from orderops.migrations.observer import Observer
-from orderops.migrations.script import Statement
-from orderops.rehearsal.families import Family
+from orderops.migrations.execution.observer import Observer
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.parser import Statement
+from orderops.rehearsal.load import TrafficProcess
+from orderops.rehearsal.lock_sampler import EVERY, Sampler
 from orderops.rehearsal.report import HeldLock, Stall, StatementReport
-from orderops.rehearsal.sampler import EVERY, Sampler
-from orderops.rehearsal.traffic import TrafficProcess
+from orderops.rehearsal.workload import Family
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from orderops.migrations.checks import checked
-from orderops.migrations.files import File
-from orderops.migrations.locks import locks_of
-from orderops.migrations.script import Statement, identifier
+from orderops.migrations.sql.files import File
+from orderops.migrations.sql.locks import locks_of
+from orderops.migrations.sql.parser import Statement, identifier
+from orderops.migrations.sql.validation import checked
 
 if TYPE_CHECKING:
     from psycopg import Connection

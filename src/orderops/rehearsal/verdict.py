@@ -6,9 +6,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orderops.rehearsal.families import Family
 from orderops.rehearsal.recorder import MODES
 from orderops.rehearsal.report import Broken, HeldLock, Kind, MigrationReport, Stall, Verdict
+from orderops.rehearsal.workload import Family
 
 UNNOTICED = 0.05
 """Seconds that nobody minds, beyond what the slowest call takes in calm."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, Claim
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, Claim
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
-from orderops.aws import Aws, every
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Output, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Output, Outputs, Properties, Resource
 from orderops.resources.sns_topic import SnsTopic
 
 LONGEST_DESCRIPTION = 1024

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import address_holder
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import address_holder
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
-from orderops.resource import Effect, Live, Outputs, Properties, Resource
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Effect, Live, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import named, public_interfaces
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import named, public_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 

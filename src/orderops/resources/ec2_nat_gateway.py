@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource, State
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_subnet import Ec2Subnet

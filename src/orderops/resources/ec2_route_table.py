@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ADDRESS, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ADDRESS, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway
 from orderops.resources.ec2_subnet import Ec2Subnet

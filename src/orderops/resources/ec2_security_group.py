@@ -8,10 +8,10 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Effect, Live, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import first, foreign_groups, foreign_interfaces
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import first, foreign_groups, foreign_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 DIRECTIONS = ("Ingress", "Egress")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource, State
-from orderops.resources.ec2_holders import foreign_interfaces, named
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_dependents import foreign_interfaces, named
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 PLACE = ("VpcId", "CidrBlock", "AvailabilityZone")

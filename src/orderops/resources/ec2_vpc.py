@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource, State
-from orderops.resources.ec2_holders import first, foreign_interfaces, foreign_parts
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
 """In this order: host names cannot be switched on without DNS support."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every, if_found
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 
 UNTAGGED_DAYS = 7
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource, State
-from orderops.resources.ec2_holders import named
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.resources.ec2_dependents import named
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
 CLUSTERS_A_CALL = 100

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource, State
 from orderops.errors import AwsError
-from orderops.resource import Effect, Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ecs_cluster import EcsCluster

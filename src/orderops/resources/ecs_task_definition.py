@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every, if_found
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Effect, Live, Output, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Live, Output, Outputs, Properties, Resource
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 

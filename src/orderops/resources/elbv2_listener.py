@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, to_pairs
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 from orderops.errors import AwsError
-from orderops.resource import Live, Outputs, Properties, Resource
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer, load_balancers, tags_of
 
 NOTHING_HERE = {

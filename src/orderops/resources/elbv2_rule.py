@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ADDRESS, Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ADDRESS, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs
-from orderops.resource import Live, Outputs, Properties, Resource
 from orderops.resources.elbv2_listener import Elbv2Listener, listeners
 from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
 from orderops.resources.elbv2_target_group import Elbv2TargetGroup

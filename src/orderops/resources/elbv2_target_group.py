@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, Claim, Tags, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import named
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import tags_of
 

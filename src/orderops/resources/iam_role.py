@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every, if_found
-from orderops.claim import Claim, Tags, from_pairs
-from orderops.resource import Live, Output, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import named
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.ownership import Claim, Tags, from_pairs
+from orderops.engine.resource import Live, Output, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import named
 
 POLICY = "orderops"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim
-from orderops.resource import Left, Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim
+from orderops.engine.resource import Left, Live, Outputs, Properties, Resource
 
 ROOT = "/aws-service-role/"
 OF_USE = frozenset(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,21 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT, ROLE, Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, ROLE, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Left, Live, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
-from orderops.resource import Effect, Left, Live, Outputs, Properties, Resource, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.rds_description import DISPOSABLE, FORMER, KIND, LIFECYCLE, RESTORED, instances, sought_backup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
-from orderops.resources.rds_reading import (
-    DISPOSABLE,
-    FORMER,
-    KIND,
-    LIFECYCLE,
-    RESTORED,
-    instances,
-    sought_backup,
-)
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
-from orderops.resources.ec2_holders import named
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.resources.ec2_dependents import named
 from orderops.resources.rds_subnet_group import foreign_instances
 
 DESCRIPTION = "PostgreSQL settings of the database"

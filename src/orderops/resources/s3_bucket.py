@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from orderops.aws import Aws, every, if_found
-from orderops.claim import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
-from orderops.resource import Live, Outputs, Properties, Resource
 
 # Balancers write their logs as an account of AWS's, one for each region; newer regions have a service for it.
 DELIVERY_ACCOUNTS = {

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, if_found
-from orderops.claim import Claim, Tags, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, if_found
+from orderops.aws.ownership import Claim, Tags, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every, if_found
-from orderops.claim import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.aws.client import Aws, every, if_found
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Left, Live, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs
-from orderops.resource import Left, Live, Outputs, Properties, Resource
 
 GONE = "ResourceNotFoundException"
 TAKEN = "ResourceExistsException"

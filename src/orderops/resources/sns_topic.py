@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags, from_pairs, to_pairs
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 
 PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
 THIS_TOPIC = "(this topic)"

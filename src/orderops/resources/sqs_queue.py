@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from orderops.aws import Aws, every
-from orderops.claim import Claim, Tags
-from orderops.resource import Live, Outputs, Properties, Resource
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import Claim, Tags
+from orderops.engine.resource import Live, Outputs, Properties, Resource
 
 GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 

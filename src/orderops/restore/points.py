@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orderops.migrations.ledger import Action, Standing, State
-from orderops.restore.moments import utc
-from orderops.restore.restoring import before
+from orderops.migrations.ledger.table import Action, Standing, State
+from orderops.restore.point_in_time import before
+from orderops.restore.timestamps import utc
 from orderops.restore.window import Window
 
 NOT_POINTS = ("migrate", "restore")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orderops.aws import Aws, every
-from orderops.claim import ENVIRONMENT
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT
+from orderops.engine.resource import Live
 from orderops.errors import AwsError, OrderopsError
-from orderops.resource import Live
-from orderops.restore.moments import both, utc
+from orderops.restore.timestamps import both, utc
 
 
 @dataclass(frozen=True)

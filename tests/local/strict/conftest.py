@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api._internal import moto_api_backend
 
-from orderops.local.emulator import Emulator
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.pace import Pace
+from orderops.local.strict.delays import Pace
 
 from conftest import MODELS
 

@@ -9,7 +9,7 @@ from moto.moto_api._internal import moto_api_backend
 from local.laptop import until
 from local.strict.conftest import Client, Refused
 from local.strict.ecs_system import System
-from orderops.local.memory import dump, recall
+from orderops.local.emulator.persistence import dump, recall
 
 
 @pytest.fixture

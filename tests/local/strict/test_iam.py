@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.strict.conftest import Client, Refused
-from orderops.local.strict.iam_roles import role_by_arn
+from orderops.local.strict.iam.roles import role_by_arn
 
 TASKS = {"Service": "ecs-tasks.amazonaws.com"}
 ACCOUNT = "123456789012"

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from local.strict.conftest import Client, Refused
 from local.strict.rds.things import SMALL
 from local.strict.test_iam import role
-from orderops.local.strict.iam_roles import linked_role, role_by_arn
+from orderops.local.strict.iam.roles import linked_role, role_by_arn
 
 Use = Callable[[Client, str], Any]
 CONTAINER = {"name": "app", "image": "app:1", "essential": True}

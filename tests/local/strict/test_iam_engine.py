@@ -10,19 +10,19 @@ import boto3
 import pytest
 
 from local.strict.conftest import Client, served
-from orderops.aws import Aws
-from orderops.engine import Action, Limits, reconcile
-from orderops.local.emulator import Emulator
+from orderops.aws.client import Aws
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Limits, reconcile
+from orderops.engine.resource import Resource
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.pace import Pace
-from orderops.resource import Resource
+from orderops.local.strict.delays import Pace
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-from orderops.survey import Survey
 
 from conftest import MODELS, with_needs
 from declared import DEFINITION, LOGS, SERVICE, VPC

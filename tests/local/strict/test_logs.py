@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.strict.conftest import Client, Refused
-from orderops.local.strict.logs_patterns import BadPattern, read
+from orderops.local.strict.logs.patterns import BadPattern, read
 
 GROUP = "/orderops/a"
 

@@ -9,7 +9,7 @@ from moto.moto_api._internal import moto_api_backend
 from local.strict.conftest import Client, Refused
 from local.strict.network import Network, until
 from local.strict.test_elbv2 import create, state
-from orderops.local.memory import dump, recall
+from orderops.local.emulator.persistence import dump, recall
 
 
 def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(

@@ -10,13 +10,13 @@ import boto3
 import pytest
 
 from local.strict.conftest import Client
-from orderops.aws import Aws
-from orderops.engine import Action, reconcile
-from orderops.environment import load_environment
-from orderops.resource import Resource
-from orderops.stack_network import balancer_of, entrance_group_of, network_of
-from orderops.survey import Survey
-from orderops.teardown import destroy
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.engine.destroy import destroy
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, reconcile
+from orderops.engine.resource import Resource
+from orderops.infra.network import balancer_of, entrance_group_of, network_of
 
 from conftest import MODELS, with_needs
 

@@ -11,7 +11,7 @@ from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 
 from local.strict.conftest import Client
-from orderops.local.operations import operations
+from orderops.local.emulator.operations import operations
 from orderops.local.strict.s3 import NOT_IN_MOTO, ON_OBJECTS
 
 UNKNOWN: dict[str, dict[str, Any]] = {

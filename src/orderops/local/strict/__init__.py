@@ -8,31 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict import (
-    acm,
-    autoscaling,
-    cloudwatch,
-    ec2,
-    ec2_descriptions,
-    ecs,
-    elbv2,
-    elbv2_listeners,
-    iam,
-    iam_consumers,
-    kms,
-    logs,
-    rds,
-    route53,
-    s3,
-    secretsmanager,
-    sns,
-    sqs,
-    sts,
-    tagging,
-    wafv2,
-)
-from orderops.local.strict.pace import Pace
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict import acm, autoscaling, kms, route53, s3, secretsmanager, sns, sqs, sts, tagging, wafv2
+from orderops.local.strict.cloudwatch import hooks as cloudwatch
+from orderops.local.strict.delays import Pace
+from orderops.local.strict.ec2 import descriptions as ec2_descriptions
+from orderops.local.strict.ec2 import hooks as ec2
+from orderops.local.strict.ecs import hooks as ecs
+from orderops.local.strict.elbv2 import hooks as elbv2
+from orderops.local.strict.elbv2 import listeners as elbv2_listeners
+from orderops.local.strict.iam import consumers as iam_consumers
+from orderops.local.strict.iam import hooks as iam
+from orderops.local.strict.logs import hooks as logs
+from orderops.local.strict.rds import hooks as rds
 
 AS_USUAL = Pace()
 MENDS: tuple[Callable[[Emulator], None], ...] = (

@@ -10,10 +10,10 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator import Emulator
+from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
 from orderops.local.strict.interfaces import backend
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Answer, Call, Refusal
 
 LOOKS = ("DescribeCertificate", "ListCertificates", "GetCertificate")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from orderops.local.emulator import Emulator
+from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
 from orderops.local.strict.interfaces import backend
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Call, Refusal
 
 USES = (
     "Decrypt",

@@ -14,10 +14,10 @@ from xml.etree.ElementTree import Element
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict.pace import Pace
+from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
 from orderops.local.strict.xml import NAMESPACE, edited, put
-from orderops.local.wire import Answer, Call, Refusal
 
 CHANGING = ("ChangeResourceRecordSets", "CreateHostedZone", "DeleteHostedZone")
 ALIKE = re.compile(r"\\052")

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict.iam_roles import role_by_arn, unknown_yet
-from orderops.local.strict.pace import Pace
+from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
+from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
 from orderops.local.strict.xml import NAMESPACE
-from orderops.local.wire import Answer, Call, Refusal
 
 NAME = re.compile(
     r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|--x-s3|\.mrap)$)"

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlencode
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.background import Background
-from orderops.local.emulator import Emulator
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Answer, Call, Environ, Refusal
+from orderops.local.emulator.background import Background
+from orderops.local.emulator.protocol import Answer, Call, Environ, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 MAIL, WEB = ("email", "email-json"), ("http", "https")

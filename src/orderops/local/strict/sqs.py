@@ -9,9 +9,9 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Answer, Call, Refusal
+from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
 
 RANGES = {
     "DelaySeconds": (0, 900),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict.iam_roles import role_by_arn, unknown_yet
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Call, Refusal
+from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
+from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
 
 
 def take_part(emulator: Emulator, pace: Pace) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orderops.local.emulator import Emulator
-from orderops.local.strict.elbv2_balancers import provisioning
+from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.server import Emulator
+from orderops.local.strict.delays import Pace
+from orderops.local.strict.elbv2.balancers import provisioning
 from orderops.local.strict.interfaces import backend
-from orderops.local.strict.pace import Pace
-from orderops.local.wire import Call, Refusal
 
 BALANCER = ":loadbalancer/app/"
 

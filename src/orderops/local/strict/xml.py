@@ -8,7 +8,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from orderops.local.wire import Answer
+from orderops.local.emulator.protocol import Answer
 
 NAMESPACE = re.compile(rb' xmlns="([^"]*)"')
 

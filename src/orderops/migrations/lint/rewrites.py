@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orderops.migrations.lint.history import History
-from orderops.migrations.lint.reading import Command, Reading
-from orderops.migrations.lint.sql import (
+from orderops.migrations.lint.context import Command, Reading
+from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.syntax import (
     ALONE,
     LONGEST_NAME,
     SIZE,
@@ -27,7 +27,7 @@ from orderops.migrations.lint.sql import (
     table_of,
     type_text,
 )
-from orderops.migrations.script import Statement
+from orderops.migrations.sql.parser import Statement
 
 COSTLY = frozenset(
     {

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orderops.migrations.checks import OURS
 from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.context import Command, Reading
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.reading import Command, Reading
-from orderops.migrations.lint.sql import (
+from orderops.migrations.lint.syntax import (
     ALONE,
     closed,
     column_definition,
@@ -22,8 +21,9 @@ from orderops.migrations.lint.sql import (
     table_of,
     walk,
 )
-from orderops.migrations.locks import enum_name, locks_of, runs_alone
-from orderops.migrations.script import Statement
+from orderops.migrations.sql.locks import enum_name, locks_of, runs_alone
+from orderops.migrations.sql.parser import Statement
+from orderops.migrations.sql.validation import OURS
 
 
 def statement_rules(reading: Reading) -> Iterator[Finding]:

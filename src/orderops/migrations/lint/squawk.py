@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
-from orderops.migrations.lint.reading import Reading
+from orderops.migrations.lint.context import Reading
 
 LEFT_OUT = (
     # orderops sets both limits for every statement, and a file asks for others in its head

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from orderops.errors import UsageError
-from orderops.migrations.batches import check_batch
 from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.context import Reading, Spot
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.reading import Reading, Spot
-from orderops.migrations.lint.sql import closed, dotted, files, lines, plain, table_of, walk
-from orderops.migrations.locks import locks_of, runs_alone
-from orderops.migrations.script import Statement
+from orderops.migrations.lint.syntax import closed, dotted, files, lines, plain, table_of, walk
+from orderops.migrations.sql.batches import check_batch
+from orderops.migrations.sql.locks import locks_of, runs_alone
+from orderops.migrations.sql.parser import Statement
 
 SOURCES = ("range_var", "range_function")
 """Where an INSERT … SELECT has many rows from."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.context import Reading, Spot
+from orderops.migrations.lint.effects import Effects, Made, Thing, effects, goes_with
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.objects import Effects, Made, Thing, effects, goes_with
-from orderops.migrations.lint.reading import Reading, Spot
-from orderops.migrations.lint.sql import ALONE, closed, lines, spelled, table_of
-from orderops.migrations.locks import enum_name
-from orderops.migrations.script import Statement
+from orderops.migrations.lint.syntax import ALONE, closed, lines, spelled, table_of
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement
 
 HOLDS_DATA = ("table", "column", "schema", "materialized view")
 LOOSE = ("view", "materialized view", "trigger", "constraint", "policy", "rule", "function")

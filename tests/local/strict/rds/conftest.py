@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from local.strict.conftest import Client, served
-from orderops.local.emulator import Emulator
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.pace import Pace
+from orderops.local.strict.delays import Pace
 
 
 @pytest.fixture(scope="package")

@@ -11,11 +11,11 @@ import pytest
 
 from local.laptop import until
 from local.strict.conftest import Client, served
-from orderops.aws import Aws
-from orderops.engine import Action
-from orderops.local.emulator import Emulator
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.pace import Pace
+from orderops.local.strict.delays import Pace
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc

@@ -8,7 +8,7 @@ import pytest
 
 from local.strict.conftest import Client, served
 from local.strict.rds.things import SMALL, subnets, told
-from orderops.local.emulator import Emulator
+from orderops.local.emulator.server import Emulator
 from orderops.local.strict import mend
 
 

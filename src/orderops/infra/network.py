@@ -1,0 +1,166 @@
+"""The shared base of an environment: network, balancer and database as resources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orderops.config.environment import Environment
+from orderops.engine.resource import Resource
+from orderops.resources.ec2_address import Ec2Address
+from orderops.resources.ec2_flow_log import Ec2FlowLog
+from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
+from orderops.resources.ec2_nat_gateway import Ec2NatGateway
+from orderops.resources.ec2_route_table import Ec2RouteTable
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.ec2_vpc import Ec2Vpc
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.resources.iam_role import Allow, IamRole
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+from orderops.resources.logs_group import LogsGroup
+from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.s3_bucket import S3Bucket
+
+ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The VPC and what is in it, tier by tier."""
+
+    vpc: Ec2Vpc
+    public: tuple[Ec2Subnet, ...]
+    private: tuple[Ec2Subnet, ...]
+    isolated: tuple[Ec2Subnet, ...]
+    gateway: Ec2InternetGateway
+    rest: tuple[Resource, ...]
+
+
+def linked_role(service: str) -> IamServiceLinkedRole:
+    """The role that an AWS service assumes by itself."""
+    return IamServiceLinkedRole(f"{service}.amazonaws.com")
+
+
+def network_of(environment: Environment) -> Network:
+    """VPC, three tiers of subnets, the ways out, and the flow log."""
+    prefix, declared = environment.prefix, environment.network
+    vpc = Ec2Vpc(f"{prefix}-vpc", declared.cidr)
+    zones = "abc"[: declared.zones]
+
+    def tier(name: str, cidrs: list[str], *, public: bool = False) -> tuple[Ec2Subnet, ...]:
+        return tuple(
+            Ec2Subnet(f"{prefix}-{name}-{zone}", vpc, cidr, f"{environment.region}{zone}", public=public)
+            for zone, cidr in zip(zones, cidrs, strict=True)
+        )
+
+    public = tier("public", declared.subnets("public"), public=True)
+    private = tier("private", declared.subnets("private"))
+    isolated = tier("isolated", declared.subnets("isolated"))
+    gateway = Ec2InternetGateway(f"{prefix}-internet", vpc)
+    exits = zones[: declared.nat_gateways]
+    addresses = [Ec2Address(f"{prefix}-nat-{zone}") for zone in exits]
+    nats = [
+        Ec2NatGateway(address.name, subnet, address, gateway)
+        for address, subnet in zip(addresses, public, strict=False)
+    ]
+    behind = {zone: nats[min(place, len(nats) - 1)] for place, zone in enumerate(zones)}
+    tables = [
+        Ec2RouteTable(f"{prefix}-public", vpc, public, gateway=gateway),
+        *(
+            Ec2RouteTable(f"{prefix}-private-{zone}", vpc, (subnet,), nat=behind[zone])
+            for zone, subnet in zip(zones, private, strict=True)
+        ),
+        Ec2RouteTable(f"{prefix}-isolated", vpc, isolated),
+    ]
+    rest = (gateway, *addresses, *nats, *tables, *flow_log_of(environment, vpc))
+    return Network(vpc, public, private, isolated, gateway, rest)
+
+
+def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
+    """What is written of the traffic, where to, and by which role."""
+    group = LogsGroup(f"/orderops/{environment.name}/flow-log", environment.network.flow_log_days)
+    # no CreateLogGroup: AWS would make the group again after we delete it
+    writes = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+    role = IamRole(
+        f"{environment.prefix}-flow-log", "vpc-flow-logs.amazonaws.com", (Allow(writes, (group,), suffix=":*"),)
+    )
+    return group, role, Ec2FlowLog(f"{environment.prefix}-flow-log", vpc, group, role)
+
+
+def entrance_group_of(environment: Environment, network: Network) -> Ec2SecurityGroup:
+    """Who may reach the load balancer."""
+    port = environment.balancer.port
+    return Ec2SecurityGroup(
+        f"{environment.prefix}-balancer",
+        network.vpc,
+        "what reaches the load balancer",
+        ingress=tuple(Rule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
+        egress=(Rule(0, ANYWHERE, "targets", protocol="-1"),),
+    )
+
+
+def balancer_of(
+    environment: Environment, network: Network, entrance: Ec2SecurityGroup, account: str
+) -> tuple[Elbv2LoadBalancer, S3Bucket]:
+    """The load balancer, and the bucket of its access logs."""
+    declared = environment.balancer
+    bucket = S3Bucket(
+        f"{environment.prefix}-access-logs-{account}", declared.access_log_days, "access-logs", environment.region
+    )
+    balancer = Elbv2LoadBalancer(
+        f"{environment.prefix}-balancer",
+        subnets=network.public,
+        security_groups=(entrance,),
+        gateway=network.gateway,
+        access_logs=bucket,
+        idle_timeout=declared.idle_timeout_seconds,
+        deletion_protection=declared.deletion_protection,
+    )
+    return balancer, bucket
+
+
+def database_of(
+    environment: Environment, network: Network, users: tuple[tuple[str, Ec2SecurityGroup], ...]
+) -> tuple[RdsInstance, tuple[Resource, ...]]:
+    """The database instance, and what it stands on; `users` are the services that may reach it."""
+    prefix, declared = environment.prefix, environment.database
+    group = Ec2SecurityGroup(
+        f"{prefix}-database",
+        network.vpc,
+        "what reaches the database",
+        ingress=tuple(Rule(declared.port, user, key) for key, user in users),
+    )
+    subnets = RdsSubnetGroup(f"{prefix}-database", network.isolated)
+    major = declared.engine_version.partition(".")[0]
+    parameters = RdsParameterGroup(
+        f"{prefix}-postgres{major}",
+        f"postgres{major}",
+        {
+            "log_min_duration_statement": str(declared.slow_query_ms),
+            "rds.force_ssl": "0" if declared.sslmode == "disable" else "1",
+            "shared_preload_libraries": "pg_stat_statements",
+        },
+    )
+    instance = RdsInstance(
+        f"{prefix}-database",
+        subnet_group=subnets,
+        parameter_group=parameters,
+        security_groups=(group,),
+        engine_version=declared.engine_version,
+        instance_class=declared.instance_class,
+        storage_gb=declared.storage_gb,
+        max_storage_gb=declared.max_storage_gb,
+        multi_az=declared.multi_az,
+        backup_days=declared.backup_days,
+        deletion_protection=declared.deletion_protection,
+        performance_insights=declared.performance_insights,
+        log_exports=tuple(declared.log_exports),
+        port=declared.port,
+        database=declared.name,
+        username=declared.username,
+        backup_window=declared.backup_window,
+        maintenance_window=declared.maintenance_window,
+    )
+    return instance, (group, subnets, parameters)

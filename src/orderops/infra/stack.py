@@ -1,0 +1,194 @@
+"""The kinds we know, and which resources make an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment
+from orderops.engine.inventory import Survey
+from orderops.engine.resource import Outputs, Resource
+from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
+from orderops.infra.service import ServiceBase, running, service_base_of, service_group_of
+from orderops.resources.autoscaling_target import AutoscalingTarget
+from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
+from orderops.resources.ec2_address import Ec2Address
+from orderops.resources.ec2_flow_log import Ec2FlowLog
+from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
+from orderops.resources.ec2_nat_gateway import Ec2NatGateway
+from orderops.resources.ec2_route_table import Ec2RouteTable
+from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.ec2_vpc import Ec2Vpc
+from orderops.resources.ecr_repository import EcrRepository
+from orderops.resources.ecs_cluster import EcsCluster
+from orderops.resources.ecs_service import EcsService
+from orderops.resources.ecs_task_definition import EcsTaskDefinition
+from orderops.resources.elbv2_listener import Elbv2Listener
+from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.resources.elbv2_rule import Elbv2Rule
+from orderops.resources.elbv2_target_group import Elbv2TargetGroup
+from orderops.resources.iam_role import IamRole
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+from orderops.resources.logs_group import LogsGroup
+from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_parameter_group import RdsParameterGroup
+from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.s3_bucket import S3Bucket
+from orderops.resources.secretsmanager_pointer import DatabasePointer
+from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
+from orderops.resources.sns_topic import SnsTopic
+from orderops.resources.sqs_queue import SqsQueue
+
+INFRA_KINDS: tuple[type[Resource], ...] = (
+    CloudwatchAlarm,
+    DatabasePointer,
+    Ec2Address,
+    Ec2FlowLog,
+    Ec2InternetGateway,
+    Ec2NatGateway,
+    Ec2RouteTable,
+    Ec2SecurityGroup,
+    Ec2Subnet,
+    Ec2Vpc,
+    EcrRepository,
+    EcsCluster,
+    Elbv2Listener,
+    Elbv2LoadBalancer,
+    Elbv2Rule,
+    Elbv2TargetGroup,
+    IamRole,
+    IamServiceLinkedRole,
+    LogsGroup,
+    RdsInstance,
+    RdsParameterGroup,
+    RdsSubnetGroup,
+    S3Bucket,
+    SecretsmanagerSecret,
+    SnsTopic,
+    SqsQueue,
+)
+SERVICE_KINDS: tuple[type[Resource], ...] = (AutoscalingTarget, EcsService, EcsTaskDefinition)
+KINDS = INFRA_KINDS + SERVICE_KINDS
+NO_IMAGE = "(not released yet)"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All resources of an environment."""
+
+    environment: Environment
+    network: Network
+    cluster: EcsCluster
+    balancer: Elbv2LoadBalancer
+    listener: Elbv2Listener
+    database: RdsInstance
+    pointer: DatabasePointer
+    topic: SnsTopic
+    services: Mapping[str, ServiceBase]
+    shared: tuple[Resource, ...]
+
+    @property
+    def infra(self) -> list[Resource]:
+        """Everything but what runs a release."""
+        base = (self.cluster, self.balancer, self.listener, self.database, self.pointer, self.topic)
+        network = self.network
+        tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
+        services = chain.from_iterable(service.resources() for service in self.services.values())
+        return [*tiers, *base, *self.shared, *services]
+
+    def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
+        """What runs the services, or `only` some of them, with an image for each."""
+        return [
+            each
+            for key in self.services
+            if only is None or key in only
+            for each in running(
+                self.environment,
+                self.network,
+                self.cluster,
+                self.pointer,
+                self.services[key],
+                images.get(key, NO_IMAGE),
+            )
+        ]
+
+
+def survey(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS) -> Survey:
+    """A fresh look at an environment."""
+    return Survey(aws, environment.name, kinds, environment.tags)
+
+
+def stack(environment: Environment, account: str) -> Stack:
+    """The resources that an environment declares, in that account."""
+    network = network_of(environment)
+    entrance = entrance_group_of(environment, network)
+    balancer, bucket = balancer_of(environment, network, entrance, account)
+    listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)
+    cluster = EcsCluster(f"{environment.prefix}-cluster", environment.cluster.container_insights, linked_role("ecs"))
+    alerts = environment.alerts
+    topic = SnsTopic(f"{environment.prefix}-alarms", tuple(alerts.emails), tuple(alerts.https))
+    groups = {
+        key: service_group_of(environment, network, entrance, key, declared.port)
+        for key, declared in environment.services.items()
+    }
+    database, around = database_of(environment, network, tuple(groups.items()))
+    pointer = DatabasePointer(
+        f"orderops/{environment.name}/database", database, environment.database.name, environment.database.sslmode
+    )
+    services = {
+        key: service_base_of(environment, key, network, listener, groups[key], cluster, pointer, topic)
+        for key in environment.services
+    }
+    return Stack(
+        environment=environment,
+        network=network,
+        cluster=cluster,
+        balancer=balancer,
+        listener=listener,
+        database=database,
+        pointer=pointer,
+        topic=topic,
+        services=services,
+        shared=(entrance, bucket, *around, *(linked_role(each) for each in ("ecs", "elasticloadbalancing", "rds"))),
+    )
+
+
+def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
+    """Where the services answer."""
+    port = stack.environment.balancer.port
+    host = outputs[stack.balancer].properties["DNSName"]
+    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+
+
+def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
+    """What other programs need to know of an environment, under keys that stay as they are."""
+    database = outputs[stack.database].properties
+    services = {key: _service_outputs(stack, base, outputs) for key, base in stack.services.items()}
+    return {
+        "environment": stack.environment.name,
+        "region": stack.environment.region,
+        "load_balancer_url": load_balancer_url(stack, outputs),
+        "database_endpoint": database["EndpointAddress"],
+        "database_port": database["EndpointPort"],
+        "database_name": stack.environment.database.name,
+        "database_secret_arn": database["MasterUserSecretArn"],
+        "database_pointer_arn": outputs[stack.pointer].arn,
+        "cluster": stack.cluster.name,
+        "alarm_topic_arn": outputs[stack.topic].arn,
+        "vpc": outputs[stack.network.vpc].id,
+        **next(iter(services.values())),
+        "services": services,
+    }
+
+
+def _service_outputs(stack: Stack, base: ServiceBase, outputs: Outputs) -> dict[str, object]:
+    return {
+        "service": stack.environment.service_name(base.key),
+        "queue_url": outputs[base.queue].id,
+        "dead_letter_queue_url": outputs[base.dead_letters].id,
+        "repository_uri": outputs[base.repository].properties["RepositoryUri"],
+        "log_group": base.log_group.name,
+    }

@@ -1,0 +1,27 @@
+"""Who runs tasks, as the scheduler and the calls of ECS know it: processes of this machine, or nobody, on paper."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orderops.local.ecs.records import Task
+
+
+class Fleet(Protocol):
+    """Every task of the account."""
+
+    @property
+    def all(self) -> dict[str, Task]:
+        """Tasks by ARN."""
+
+    def add(self, task: Task) -> Task:
+        """A new task; it starts later."""
+
+    def of_group(self, region: str, cluster: str, group: str) -> list[Task]:
+        """The tasks of one service, or of one family."""
+
+    def is_healthy(self, task: Task) -> bool:
+        """It runs, and every target group that it belongs to finds it healthy."""
+
+    def target_states(self, task: Task) -> list[tuple[str, str]]:
+        """State and description of its place in each of its target groups."""

@@ -1,0 +1,268 @@
+"""What a statement takes away: tables with their rows, columns with their values; by the catalogue of right now.
+
+Statements are followed in their order, so that what a file before renames, moves or makes is known by its new name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement, identifier, words_at_top
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+DEPENDENT: LiteralString = """
+with recursive gone(class, object, part) as (
+    select %(class)s::regclass::oid, %(object)s::oid, 0
+    union
+    select d.classid, d.objid, d.objsubid from gone join pg_depend d
+    on d.refclassid = class and d.refobjid = object and (part = 0 or d.refobjsubid = part)
+)
+select c.oid, coalesce(a.attname, '') from gone
+join pg_class c on class = 'pg_class'::regclass and c.oid = object and c.relkind in ('r', 'p')
+left join pg_attribute a on a.attrelid = c.oid and a.attnum = part and part > 0
+where (part = 0 or a.attgenerated = '') and not (c.relispartition and exists (
+    select from pg_inherits join gone g on g.class = 'pg_class'::regclass and g.object = inhparent
+    where inhrelid = c.oid))
+order by part > 0, c.oid, part
+"""
+"""The tables and columns that go with an object by CASCADE; a partition's rows are those of its table."""
+EMPTIED: LiteralString = """
+with recursive emptied(relation) as (
+    select %(object)s::oid
+    union
+    select conrelid from emptied join pg_constraint on confrelid = relation and contype = 'f'
+        and (%(truncated)s or confdeltype = 'c')
+)
+select relation from emptied join pg_class on oid = relation where relation <> %(object)s and not relispartition
+"""
+"""The tables whose rows go with those of another."""
+OWNED: LiteralString = """
+select oid from pg_class where relkind in ('r', 'p') and relowner in (
+    select to_regrole(quote_ident(coalesce(nullif(r, ''), current_user)))::oid from unnest(%s::text[]) r)
+"""
+CATALOGUES = {
+    "OBJECT_TABLE": "pg_class",
+    "OBJECT_SCHEMA": "pg_namespace",
+    "OBJECT_TYPE": "pg_type",
+    "OBJECT_DOMAIN": "pg_type",
+    "OBJECT_EXTENSION": "pg_extension",
+}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A table's rows, or a column's values."""
+
+    table: int
+    """Its number in the catalogue."""
+    queries: Sequence[str]
+    """Whether there is anything: the first that the server can answer says so."""
+    column: str = ""
+    all_rows: bool = True
+
+
+class Taking:
+    """The statements of an undo, one after the other; none of them is run."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._tables: dict[tuple[str, str], int | None] = {}
+        """What a table's schema and name will mean by then; None for a table that is gone, or made until then."""
+        self._columns: dict[tuple[int, str], str] = {}
+        self._schemas: dict[str, str] = {}
+
+    def by(self, statement: Statement) -> Iterator[Taken]:
+        """What this statement takes away of what is there now."""
+        tree = statement.tree
+        match statement.kind:
+            case "variable_set_stmt" if tree.name == "search_path":
+                self._connection.execute(statement.text.encode())
+            case "rename_stmt" | "alter_object_schema_stmt":
+                self._rename(statement)
+            case "create_stmt":
+                self._make(tree.relation)
+            case "create_table_as_stmt":
+                self._make(tree.into.rel)
+            case "select_stmt" if tree.HasField("into_clause"):
+                self._make(tree.into_clause.rel)
+            case "drop_stmt":
+                yield from self._drop(tree)
+            case "drop_owned_stmt":
+                yield from self._drop_owned([each.role_spec.rolename for each in tree.roles])
+            case "alter_table_stmt":
+                yield from self._alter(tree)
+            case "truncate_stmt":
+                yield from self._truncate(tree)
+            case "delete_stmt":
+                yield from self._delete(statement)
+            case "merge_stmt" if any(_deletes(each.merge_when_clause) for each in tree.merge_when_clauses):
+                yield from self._emptied(self._table(tree.relation), truncated=False)
+        if statement.kind in ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
+            for each in tree.with_clause.ctes:
+                if each.common_table_expr.ctequery.HasField("delete_stmt"):
+                    relation = each.common_table_expr.ctequery.delete_stmt.relation
+                    yield from self._emptied(self._table(relation), truncated=False)
+
+    # names
+
+    def _table(self, relation: Any) -> int | None:
+        return self._found(relation.schemaname, relation.relname)[1]
+
+    def _found(self, schema: str, name: str) -> tuple[str, int | None]:
+        """The schema in which a name is found by then, and its table of now."""
+        path = [schema] if schema else self._search_path()
+        for each in path:
+            if (each, name) in self._tables:
+                return each, self._tables[each, name]
+            if table := self._one("select to_regclass(%s)::oid", self._now(each, name)):
+                return each, int(table)
+        return next(iter(path), ""), None
+
+    def _search_path(self) -> list[str]:
+        renamed = {old: new for new, old in self._schemas.items()}
+        told = self._one("select current_schemas(false)::text[]")
+        return [renamed.get(each, each) for each in told]
+
+    def _now(self, schema: str, name: str) -> str:
+        return identifier(self._schemas.get(schema, schema), name)
+
+    def _make(self, relation: Any) -> None:
+        schema, table = self._found(relation.schemaname, relation.relname)
+        if table is None:
+            self._tables[schema, relation.relname] = None
+
+    def _rename(self, statement: Statement) -> None:
+        tree = statement.tree
+        what = enum_name(tree, "rename_type" if statement.kind == "rename_stmt" else "object_type")
+        if what == "OBJECT_SCHEMA":
+            self._schemas[tree.newname] = self._schemas.get(tree.subname, tree.subname)
+        elif what == "OBJECT_TABLE":
+            schema, table = self._found(tree.relation.schemaname, tree.relation.relname)
+            moved = statement.kind == "alter_object_schema_stmt"
+            new = (tree.newschema, tree.relation.relname) if moved else (schema, tree.newname)
+            self._tables |= {(schema, tree.relation.relname): None, new: table}
+        elif what == "OBJECT_COLUMN" and (table := self._table(tree.relation)):
+            self._columns[table, tree.newname] = self._columns.get((table, tree.subname), tree.subname)
+
+    # what goes
+
+    def _drop(self, tree: Any) -> Iterator[Taken]:
+        dropped = enum_name(tree, "remove_type")
+        cascade = enum_name(tree, "behavior") == "DROP_CASCADE" or dropped == "OBJECT_SCHEMA"
+        for each in tree.objects:
+            number = self._object(dropped, each)
+            if number is None:
+                continue
+            if cascade:
+                yield from self._dependent(CATALOGUES[dropped], number)
+            elif dropped == "OBJECT_TABLE":
+                yield self._rows(number)
+            if dropped == "OBJECT_TABLE":
+                *schema, name = (part.string.sval for part in each.list.items)
+                self._tables[self._found("".join(schema[-1:]), name)[0], name] = None
+
+    def _object(self, kind: str, named: Any) -> int | None:
+        match kind:
+            case "OBJECT_TABLE":
+                *schema, name = (part.string.sval for part in named.list.items)
+                return self._found("".join(schema[-1:]), name)[1]
+            case "OBJECT_SCHEMA":
+                name = named.string.sval
+                return self._number("select oid from pg_namespace where nspname = %s", self._schemas.get(name, name))
+            case "OBJECT_EXTENSION":
+                return self._number("select oid from pg_extension where extname = %s", named.string.sval)
+            case "OBJECT_TYPE" | "OBJECT_DOMAIN":
+                *schema, name = (part.string.sval for part in named.type_name.names)
+                return self._number("select to_regtype(%s)::oid", self._now("".join(schema[-1:]), name))
+        return None
+
+    def _drop_owned(self, roles: Sequence[str]) -> Iterator[Taken]:
+        tables = self._connection.execute(OWNED, [list(roles)]).fetchall()
+        yield from (self._rows(table) for (table,) in tables)
+
+    def _alter(self, tree: Any) -> Iterator[Taken]:
+        table = self._table(tree.relation)
+        for each in tree.cmds:
+            if table is None or enum_name(each.alter_table_cmd, "subtype") != "AT_DropColumn":
+                continue
+            if enum_name(tree, "objtype") == "OBJECT_TYPE":
+                yield from self._dependent("pg_class", table)
+            else:
+                name = each.alter_table_cmd.name
+                yield from self._values(table, self._columns.get((table, name), name))
+
+    def _truncate(self, tree: Any) -> Iterator[Taken]:
+        cascade = enum_name(tree, "behavior") == "DROP_CASCADE"
+        for each in tree.relations:
+            table = self._table(each.range_var)
+            if cascade:
+                yield from self._emptied(table, truncated=True)
+            elif table is not None:
+                yield self._rows(table)
+
+    def _delete(self, statement: Statement) -> Iterator[Taken]:
+        """The rows that its condition meets, where it is as plain as that."""
+        tree = statement.tree
+        table = self._table(tree.relation)
+        plain = not (tree.using_clause or tree.HasField("with_clause") or tree.HasField("returning_clause"))
+        where = next((end for word, _, end in words_at_top(statement.text) if word == "WHERE"), None)
+        if table is None or not plain or where is None:
+            yield from self._emptied(table, truncated=False)
+            return
+        alias = tree.relation.alias.aliasname if tree.relation.HasField("alias") else tree.relation.relname
+        met = f"from {self._name(table)} as {identifier('', alias)} where {statement.text[where:]}\n"
+        rows = self._rows(table)
+        yield Taken(table, [f"select exists (select {met})", *rows.queries], all_rows=False)
+        yield from (
+            Taken(each.table, [f"select exists (select {met}) and ({each.queries[0]})"], all_rows=False)
+            for each in self._emptied(table, truncated=False)
+            if each.table != table
+        )
+
+    def _emptied(self, table: int | None, *, truncated: bool) -> Iterator[Taken]:
+        """The rows of a table, and of those that lose theirs with it."""
+        if table is not None:
+            yield Taken(table, self._rows(table).queries, all_rows=truncated)
+            for (other,) in self._connection.execute(EMPTIED, {"object": table, "truncated": truncated}).fetchall():
+                yield Taken(other, self._rows(other).queries, all_rows=truncated)
+
+    def _dependent(self, catalogue: str, number: int) -> Iterator[Taken]:
+        rows = self._connection.execute(DEPENDENT, {"class": catalogue, "object": number}).fetchall()
+        tables = {table for table, column in rows if not column}
+        for table, column in rows:
+            if not column:
+                yield self._rows(table)
+            elif table not in tables:
+                yield from self._values(table, column)
+
+    def _rows(self, table: int) -> Taken:
+        return Taken(table, [f"select exists (select from {self._name(table)})"])
+
+    def _values(self, table: int, column: str) -> Iterator[Taken]:
+        """A generated column holds nothing that could not be computed again."""
+        given = (
+            "select true from pg_attribute where attrelid = %s and attname = %s and attgenerated = '' and attnum > 0"
+        )
+        if self._connection.execute(given, [table, column]).fetchone():
+            held = f"select exists (select from {self._name(table)} where {identifier('', column)} is not null)"
+            yield Taken(table, [held], column)
+
+    def _name(self, table: int) -> str:
+        return str(self._one("select %s::oid::regclass::text", table))
+
+    def _number(self, query: LiteralString, *values: object) -> int | None:
+        number = self._one(query, *values)
+        return int(number) if number is not None else None
+
+    def _one(self, query: LiteralString, *values: object) -> Any:
+        told = self._connection.execute(query, values).fetchone()
+        return told[0] if told else None
+
+
+def _deletes(clause: Any) -> bool:
+    return enum_name(clause, "command_type") == "CMD_DELETE"

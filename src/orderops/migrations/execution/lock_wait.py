@@ -1,0 +1,223 @@
+"""Whether the way is free: who holds what keeps a statement out, for how long already, and how to end that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, LiteralString
+
+from orderops.errors import OrderopsError
+from orderops.migrations.execution.blocker import Blocker
+from orderops.migrations.execution.reporter import Voice
+from orderops.migrations.sql.locks import Lock
+from orderops.migrations.sql.parser import identifier
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+EVERY = 0.05
+"""Seconds between two looks at who is in the way."""
+STUBBORN = 1.0
+"""Seconds: with none older than this in the way for PATIENT seconds, there is traffic and no blocker."""
+PATIENT = 5.0
+SHORTEST, LONGEST = 0.1, 2.0
+"""Seconds of a pause after the first try and after many."""
+
+BLOCKERS: LiteralString = """
+with recursive wanted as (
+    select to_regclass(name)::oid as relation, mode, linked
+    from unnest(%(names)s::text[], %(modes)s::text[], %(linked)s::bool[]) as w(name, mode, linked)
+), every(relation, mode) as (
+    select relation, mode from wanted where relation is not null
+    union select i.indrelid, mode from wanted join pg_index i on i.indexrelid = relation
+    union select c.confrelid, mode from wanted join pg_constraint c on c.conrelid = relation and c.contype = 'f'
+        where linked
+    union select h.inhrelid, mode from every join pg_inherits h on h.inhparent = relation
+)
+select coalesce(l.pid, 0), coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''),
+       coalesce(a.backend_type, 'prepared transaction'), l.relation::regclass::text, l.mode, coalesce(a.query, ''),
+       extract(epoch from clock_timestamp() - a.xact_start)::float8,
+       coalesce((select r.rolsuper or r.rolreplication from pg_roles r where r.oid = a.usesysid), true)
+from every
+join pg_locks l on l.locktype = 'relation' and l.relation = every.relation and l.mode = every.mode
+     and l.database = (select oid from pg_database where datname = current_database())
+left join pg_stat_activity a on a.pid = l.pid
+where l.pid is null or l.pid <> all(%(own)s)
+"""
+QUIET: LiteralString = """
+select not exists (
+    select from pg_stat_activity
+    where datname = current_database() and pid <> all(%(own)s)
+        and (xact_start < clock_timestamp() - make_interval(secs => %(older)s)
+             or (state is null and backend_type = 'client backend'))
+) and not exists (select from pg_prepared_xacts)
+"""
+"""A session whose state we may not see could be in the midst of anything."""
+BLOCKING: LiteralString = """
+select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_type, '', '',
+       coalesce(a.query, ''), extract(epoch from clock_timestamp() - a.xact_start)::float8,
+       coalesce((select r.rolsuper or r.rolreplication from pg_roles r where r.oid = a.usesysid), true)
+from unnest(pg_blocking_pids(%(pid)s)) b(pid) join pg_stat_activity a on a.pid = b.pid
+where a.pid <> all(%(own)s)
+"""
+
+
+@dataclass
+class Eye:
+    """A connection that looks at what others hold."""
+
+    connection: Connection
+    own: Collection[int]
+    first_seen: dict[int, float] = field(default_factory=dict)
+    quiet_at: float = float("-inf")
+    """When no transaction was old."""
+
+    def in_the_way(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
+        """The sessions whose transactions, older than so many seconds, hold what keeps these locks out."""
+        wanted = [
+            (identifier(lock.schema, lock.name), mode, lock.linked) for lock in locks for mode in lock.mode.keeps_out
+        ]
+        if not wanted or (older and self._quiet(older)):
+            return []
+        names, modes, linked = zip(*wanted, strict=True)
+        asked = {"names": list(names), "modes": list(modes), "linked": list(linked), "own": list(self.own)}
+        rows = self.connection.execute(BLOCKERS, asked).fetchall()
+        found = {row[0]: Blocker(*row) for row in rows}
+        now = time.monotonic()
+        self.first_seen = {pid: self.first_seen.get(pid, now) for pid in found}
+        return [each for each in found.values() if self._age(each, now) >= older]
+
+    def blocking(self, pid: int) -> list[Blocker]:
+        """The sessions for which one of ours waits right now."""
+        rows = self.connection.execute(BLOCKING, {"pid": pid, "own": list(self.own)}).fetchall()
+        return [Blocker(*row) for row in rows]
+
+    def _quiet(self, older: float) -> bool:
+        """Whether no transaction of anybody's is older; what was seen holds good for as long as that takes."""
+        if time.monotonic() - self.quiet_at < older:
+            return True
+        now = time.monotonic()
+        told = self.connection.execute(QUIET, {"own": list(self.own), "older": older}).fetchone()
+        if told and told[0]:
+            self.quiet_at = now
+            return True
+        return False
+
+    def _age(self, blocker: Blocker, now: float) -> float:
+        return blocker.age if blocker.age is not None else now - self.first_seen[blocker.pid]
+
+
+@dataclass
+class Patience:
+    """How long a run may wait for locks in all, and how long it pauses between two tries."""
+
+    budget: timedelta
+    random: Random = field(default_factory=Random)
+    sleep: Callable[[float], None] = time.sleep
+    spent: float = 0.0
+    """Seconds waited so far."""
+    tries: int = 0
+    """Locks that were asked for and not had in time."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.spent >= self.budget.total_seconds()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, and count it."""
+        left = max(0.0, self.budget.total_seconds() - self.spent)
+        seconds = min(seconds, left)
+        self.sleep(seconds)
+        self.spent += seconds
+
+    def pause(self, failed: int) -> None:
+        """Wait after the nth try that failed, longer each time and never twice as long as another."""
+        self.tries += 1
+        self.wait(min(LONGEST, SHORTEST * 2 ** (failed - 1)) * self.random.uniform(0.5, 1.5))
+
+
+Ask = Callable[[Blocker], bool]
+"""Whether a session that is in the way may be ended."""
+
+
+@dataclass
+class Way:
+    """The way to a table: looked at before a lock is asked for."""
+
+    eye: Eye
+    patience: Patience
+    voice: Voice = field(default_factory=Voice)
+    may_end: Ask | None = None
+    _asked: set[int] = field(default_factory=set)
+
+    def until_free(self, locks: Sequence[Lock], *, older: float, what: str) -> None:
+        """Return when nobody whose transaction is older than so many seconds holds what keeps these locks out.
+
+        Where transactions come and go, none of them old, there is never such a moment; then `STUBBORN` counts.
+        """
+        waited = 0.0
+        while blockers := self.eye.in_the_way(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
+            self.voice.waits_for(blockers[0], waited)
+            if self.end(blockers):
+                continue
+            self.check(blockers, what)
+            before = time.monotonic()
+            self.patience.wait(EVERY)
+            waited += time.monotonic() - before
+
+    def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
+        """Pause after a lock that was not had in time."""
+        blockers = seen or self.eye.in_the_way(locks)
+        self.voice.now(f"try {failed} had no lock{f': {blockers[0].brief}' if blockers else ''}")
+        self.check(blockers, what)
+        self.patience.pause(failed)
+
+    def check(self, blockers: Sequence[Blocker], what: str) -> None:
+        """Raise OrderopsError when the budget is spent, with who is in the way."""
+        if not self.patience.over:
+            return
+        named = (
+            "\n".join(blocker.told for blocker in blockers) or "somebody holds a lock that it needs, briefly and often"
+        )
+        hints = ["the same command goes on; a longer wait: --budget 1h"]
+        if self.patience.tries:
+            hints.append("where transactions of 200 ms never leave a gap: -- orderops: lock-timeout 300ms in the head")
+        if any(blocker.gives_way for blocker in blockers):
+            hints.append("autovacuum gives way to who waits for a second: -- orderops: lock-timeout 1200ms in the head")
+        if any(blocker.may_be_ended for blocker in blockers):
+            hints.append("to end these sessions, after a question each: --terminate-blockers")
+        raise OrderopsError(
+            f"{what}: no lock within {self.patience.budget.total_seconds():.0f} s\n{named}", "\n".join(hints)
+        )
+
+    def end(self, blockers: Sequence[Blocker]) -> bool:
+        """End what the operator lets us end, each asked about once, and autovacuum, which begins again by itself."""
+        ended = False
+        for each in blockers:
+            if each.pid in self._asked:
+                continue
+            if each.gives_way:
+                self._asked.add(each.pid)
+                ended = self._cancel(each) or ended
+            elif self.may_end is not None and each.may_be_ended:
+                self._asked.add(each.pid)
+                if not self.may_end(each):
+                    continue
+                self.eye.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
+                ended = True
+        return ended
+
+    def _cancel(self, blocker: Blocker) -> bool:
+        """PostgreSQL does so itself for who waits for a second, which is longer than we let anybody wait."""
+        import psycopg
+
+        try:
+            self.eye.connection.execute("select pg_cancel_backend(%s)", [blocker.pid])
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        self.voice.line(f"cancelled {blocker.told}: it begins again by itself")
+        return True

@@ -1,0 +1,230 @@
+"""The ledgers of other tools: whose they are, what they say was applied, and which of the files here that is.
+
+They are only read. A tool is told by the columns of its table, since several call theirs schema_migrations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from orderops.errors import OrderopsError
+from orderops.migrations.sql.files import Migration
+
+if TYPE_CHECKING:
+    import psycopg
+
+FLYWAY, DBMATE, YOYO, GOLANG_MIGRATE = "flyway", "dbmate", "yoyo", "golang-migrate"
+RAILS, UNKNOWN = "rails", "unknown"
+"""Recognised so as not to be taken for another; what they say is not read."""
+
+BESIDE_RAILS = "ar_internal_metadata"
+NAMES = ["flyway_schema_history", "schema_migrations", "_yoyo_migration", BESIDE_RAILS]
+TABLES: LiteralString = """
+select n.nspname, c.relname, json_object_agg(a.attname, format_type(a.atttypid, null)),
+       has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'), current_user
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where c.relname = any(%s) and c.relkind in ('r', 'p')
+and (n.nspname = any(current_schemas(false)) or n.nspname = 'public')
+group by n.oid, n.nspname, c.oid, c.relname
+order by n.nspname, c.relname
+"""
+READ: Mapping[str, LiteralString] = {
+    FLYWAY: "select version, description, type, installed_on, success from {} order by installed_rank",
+    DBMATE: "select version from {} order by version",
+    YOYO: "select migration_id, applied_at_utc from {} order by applied_at_utc, migration_id",
+    GOLANG_MIGRATE: "select version, dirty from {}",
+}
+OF_FLYWAY = {"installed_rank", "version", "description", "type", "installed_on", "success"}
+OF_YOYO = {"migration_id", "applied_at_utc"}
+TEXTS = ("text", "character varying")
+MARKS = ("SCHEMA", "TABLE")
+"""Types of Flyway's rows that tell of its own table or schema."""
+
+DATED = re.compile(r"(?P<version>[0-9]{8}_[0-9]{2})_[A-Za-z0-9]{5}-(?P<description>.*)")
+NUMBERED = re.compile(r"(?P<version>[0-9]+)[-._ ]*(?P<description>.*)")
+DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One migration, as another tool wrote it down."""
+
+    version: str
+    description: str
+    when: datetime | None
+    """These tools keep no zone: it is read as UTC."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The ledger of another tool."""
+
+    tool: str
+    table: str
+    """With its schema."""
+    applied: tuple[Entry, ...]
+    """What stands now, in the order in which it was applied."""
+    failed: tuple[Entry, ...]
+    up_to: str = ""
+    """Every version up to this one is applied too, though no entry says so: Flyway's baseline, and golang-migrate."""
+    repeatable: tuple[Entry, ...] = ()
+    """Flyway's migrations without a version: they run whenever they change."""
+
+
+def foreign_ledgers(connection: psycopg.Connection[Any]) -> list[Foreign]:
+    """The ledgers on the search path and in public; raises OrderopsError for one that this user may not read."""
+    from psycopg.rows import tuple_row
+
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        tables = cursor.execute(TABLES, [NAMES]).fetchall()
+        rails = {schema for schema, name, *_ in tables if name == BESIDE_RAILS}
+        return [
+            _ledger(cursor, schema, name, _tool(name, columns, schema in rails), user if not readable else "")
+            for schema, name, columns, readable, user in tables
+            if name != BESIDE_RAILS
+        ]
+
+
+def match(foreign: Foreign, migrations: Sequence[Migration]) -> tuple[list[Migration], list[Entry]]:
+    """Which of these migrations it has applied, and which of its entries have no file among them.
+
+    Raises OrderopsError for a ledger that is not read.
+    """
+    if foreign.tool not in READ:
+        whose = "Rails" if foreign.tool == RAILS else "a tool that orderops does not know"
+        raise OrderopsError(
+            f"{foreign.table} is the ledger of {whose}: what it says is not read",
+            "say what is there already: orderops migrate baseline",
+        )
+    by_version = {each.version: each for each in migrations}
+    floor = _place(foreign.up_to)
+    found = {version for version in by_version if floor and _place(str(version)) <= floor}
+    taken: set[int] = set()  # one file is one entry: yoyo may have several of a day
+    missing = []
+    for entry in foreign.applied:
+        free = (number for number in _numbers(entry.version) if number in by_version and number not in taken)
+        if (number := next(free, None)) is not None:
+            taken.add(number)
+        else:
+            missing.append(entry)
+    return [each for each in migrations if each.version in found | taken], missing
+
+
+def _tool(name: str, columns: Mapping[str, str], beside_rails: bool) -> str:
+    match name:
+        case "flyway_schema_history" if columns.keys() >= OF_FLYWAY:
+            return FLYWAY
+        case "_yoyo_migration" if columns.keys() >= OF_YOYO:
+            return YOYO
+        case "schema_migrations" if columns == {"version": "bigint", "dirty": "boolean"}:
+            return GOLANG_MIGRATE
+        case "schema_migrations" if len(columns) == 1 and columns.get("version") in TEXTS:
+            return RAILS if beside_rails else DBMATE
+    return UNKNOWN
+
+
+def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barred: str) -> Foreign:
+    """Read one ledger; `barred` is the user that may not."""
+    from psycopg import sql
+
+    table = f"{schema}.{name}"
+    if tool not in READ:
+        return Foreign(tool, table, (), ())
+    if barred:
+        grant = sql.SQL("grant usage on schema {0} to {2}; grant select on {1} to {2};").format(
+            sql.Identifier(schema), sql.Identifier(schema, name), sql.Identifier(barred)
+        )
+        raise OrderopsError(
+            f"{table}, the ledger of {tool}, cannot be read by user {barred}",
+            f"as its owner: {grant.as_string(cursor)}",
+        )
+    rows = cursor.execute(sql.SQL(READ[tool]).format(sql.Identifier(schema, name))).fetchall()
+    if tool == FLYWAY:
+        return _of_flyway(table, rows)
+    if tool == GOLANG_MIGRATE:
+        return _of_golang_migrate(table, rows)
+    if tool == YOYO:
+        return Foreign(YOYO, table, tuple(_of_yoyo(named, when) for named, when in rows), ())
+    return Foreign(DBMATE, table, tuple(Entry(version, "", None) for (version,) in rows), ())
+
+
+def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> Foreign:
+    """By the latest row of each version, or of each description where there is no version.
+
+    An undo writes its version as its own file spells it, so 1, 01 and 1.0 are one.
+    """
+    latest: dict[object, tuple[Entry, str, bool]] = {}
+    for version, description, kind, when, success in rows:
+        if kind in MARKS:
+            continue
+        entry = Entry(version or "", description, _utc(when))
+        key = (_place(version) or version) if version else f"repeatable {description}"
+        latest.pop(key, None)  # its place is where it was applied last
+        latest[key] = entry, kind, success
+    standing = [(entry, kind) for entry, kind, success in latest.values() if success and not _taken_back(kind)]
+    floors = [entry.version for entry, kind in standing if entry.version and _baseline(kind)]
+    return Foreign(
+        FLYWAY,
+        table,
+        applied=tuple(entry for entry, kind in standing if entry.version and not _baseline(kind)),
+        failed=tuple(entry for entry, _, success in latest.values() if not success),
+        up_to=max(floors, key=_place, default=""),
+        repeatable=tuple(entry for entry, _ in standing if not entry.version),
+    )
+
+
+def _taken_back(kind: str) -> bool:
+    """Whether the row says that a migration is gone: undone, or marked as deleted by a repair."""
+    return kind.startswith("UNDO_") or kind == "DELETE"
+
+
+def _baseline(kind: str) -> bool:
+    return kind.endswith(("BASELINE", "_STATE_SCRIPT"))
+
+
+def _of_yoyo(named: str, when: datetime | None) -> Entry:
+    told = DATED.fullmatch(named) or NUMBERED.fullmatch(named)
+    if not told:
+        return Entry(named, "", _utc(when))
+    return Entry(told["version"], re.sub(r"[-_]+", " ", told["description"]), _utc(when))
+
+
+def _of_golang_migrate(table: str, rows: Sequence[tuple[Any, ...]]) -> Foreign:
+    """It keeps one row, the version where it stands; a dirty one was begun, upwards or downwards, and not finished."""
+    if not rows:
+        return Foreign(GOLANG_MIGRATE, table, (), ())
+    version, dirty = max(rows)
+    entry = Entry(str(version), "", None)
+    if dirty:
+        return Foreign(GOLANG_MIGRATE, table, (), (entry,), up_to=str(version - 1) if version > 0 else "")
+    return Foreign(GOLANG_MIGRATE, table, (entry,), (), up_to=entry.version)
+
+
+def _place(version: str) -> tuple[int, ...]:
+    """Where a version stands among others, as Flyway orders them; nothing for what is no version."""
+    if not DOTTED.fullmatch(version):
+        return ()
+    parts = [int(part) for part in version.split(".")]
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
+def _numbers(version: str) -> Iterator[int]:
+    """The versions that a file of it may have here, the most telling first: of 20230101_02 also 20230101."""
+    whole, _, of_the_day = version.partition("_")
+    if of_the_day.isdecimal() and whole.isdecimal():
+        yield int(whole + of_the_day)
+    if whole.isdecimal():
+        yield int(whole)
+
+
+def _utc(when: datetime | None) -> datetime | None:
+    if when is None:
+        return None
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)

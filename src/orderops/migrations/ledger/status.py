@@ -1,0 +1,206 @@
+"""How the files stand to the ledger: what is applied, what is pending, what does not fit, and so what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orderops.errors import OrderopsError, UsageError
+from orderops.migrations.ledger.table import Action, Attempt, Standing, State, highest
+from orderops.migrations.sql.files import Migration, unapplied_gaps
+
+
+class Stand(StrEnum):
+    """How one version stands."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    RUNNING = "running"
+    PARTLY = "partly applied"
+    PARTLY_UNDONE = "partly undone"
+    CHANGED = "changed"
+    MISSING = "missing"
+    OUT_OF_ORDER = "out of order"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One version: its files, its attempts, and what both come to."""
+
+    version: int
+    description: str
+    stand: Stand
+    migration: Migration | None
+    standing: Standing | None
+
+    @property
+    def applied(self) -> Attempt | None:
+        """The attempt by which it is in the database."""
+        return self.standing.applied if self.standing else None
+
+    @property
+    def latest(self) -> Attempt | None:
+        """The last attempt."""
+        return self.standing.latest if self.standing else None
+
+    @property
+    def name(self) -> str:
+        """What it is called: its file's name where there is one."""
+        return self.migration.name if self.migration else f"V{self.version:03} {self.description}"
+
+    @property
+    def next(self) -> str:
+        """What `apply` would do about it."""
+        match self.stand:
+            case Stand.PENDING:
+                return "apply"
+            case Stand.PARTLY:
+                latest = self.latest
+                return f"go on after statement {len(latest.done)}" if latest and latest.done else "go on"
+            case Stand.CHANGED | Stand.MISSING | Stand.OUT_OF_ORDER | Stand.PARTLY_UNDONE:
+                return "refuse"
+        return ""
+
+
+def lines(migrations: Sequence[Migration], standings: Mapping[int, Standing], *, held: bool = False) -> list[Line]:
+    """Every version by number; `held` says whether somebody is applying right now."""
+    files = {each.version: each for each in migrations}
+    newest = highest(standings)
+    return [
+        _line(version, files.get(version), standings.get(version), newest, held)
+        for version in sorted({*files, *(version for version, each in standings.items() if version and each.stands)})
+    ]
+
+
+def to_apply(found: Sequence[Line], *, to: int | None = None, out_of_order: bool = False) -> list[Line]:
+    """What is pending, in its order; raises OrderopsError where files and ledger do not fit together."""
+    _check_target(found, to)
+    for line in found:
+        _check_fits(line)
+    wanted = [line for line in found if line.stand in (Stand.PENDING, Stand.PARTLY, Stand.OUT_OF_ORDER, Stand.RUNNING)]
+    wanted = [line for line in wanted if not line.applied and (to is None or line.version <= to)]
+    late = [line for line in wanted if line.stand is Stand.OUT_OF_ORDER]
+    newest = max((line.version for line in found if line.applied), default=0)
+    if late and not out_of_order:
+        raise OrderopsError(
+            f"{late[0].name} came after V{newest:03} was applied; nothing was applied",
+            "give it and its U file the next number, or apply it where it is: orderops migrate apply --out-of-order",
+        )
+    _check_gaps(found, wanted, newest)
+    return wanted
+
+
+def to_undo(found: Sequence[Line], *, to: int | None = None) -> list[Line]:
+    """What stands above a version, newest first; without one the newest alone. Raises as `to_apply` does."""
+    applied = [line for line in reversed(found) if line.applied]
+    if to is not None and to and not any(line.version == to for line in applied):
+        raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied[::-1])}")
+    wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
+    for line in found:
+        if line.stand is Stand.PARTLY:
+            raise _half_applied(line)
+        if line.stand is Stand.PARTLY_UNDONE and line not in wanted:
+            raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+    for line in wanted:
+        if line.migration is None:
+            raise _missing(line)
+        if line.stand is Stand.CHANGED:
+            raise _changed(line)
+    return wanted
+
+
+def goes_on_after(line: Line, action: Action) -> Attempt | None:
+    """The attempt that was left half-way and is gone on with."""
+    partial = line.standing.partial if line.standing else None
+    return partial if partial and partial.action == action else None
+
+
+def _line(version: int, migration: Migration | None, standing: Standing | None, newest: int, held: bool) -> Line:
+    description = migration.description if migration else standing.latest.description if standing else ""
+    return Line(version, description, _stand(version, migration, standing, newest, held), migration, standing)
+
+
+def _stand(version: int, migration: Migration | None, standing: Standing | None, newest: int, held: bool) -> Stand:
+    applied = standing.applied if standing else None
+    latest = standing.latest if standing else None
+    if held and latest and latest.state == State.RUNNING:
+        return Stand.RUNNING
+    if latest and latest.partial:
+        return Stand.PARTLY_UNDONE if latest.action == Action.UNDO else Stand.PARTLY
+    if applied and migration is None:
+        return Stand.MISSING
+    if applied and migration and applied.checksum != migration.checksum:
+        return Stand.CHANGED
+    if applied:
+        return Stand.APPLIED
+    return Stand.OUT_OF_ORDER if version < newest else Stand.PENDING
+
+
+def _check_target(found: Sequence[Line], to: int | None) -> None:
+    files = [line for line in found if line.migration]
+    if to is not None and not any(line.version == to for line in files):
+        raise UsageError(f"no migration has version {to}", f"versions here: {_listed(files)}")
+
+
+def _check_fits(line: Line) -> None:
+    match line.stand:
+        case Stand.CHANGED:
+            raise _changed(line)
+        case Stand.MISSING:
+            raise _missing(line)
+        case Stand.PARTLY if line.migration is None:
+            raise _half_applied(line)
+        case Stand.PARTLY_UNDONE:
+            raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+
+
+def _check_gaps(found: Sequence[Line], wanted: Sequence[Line], newest: int) -> None:
+    known = [line.migration for line in found if line.migration]
+    pending = {line.version for line in wanted}
+    for migration, missing in unapplied_gaps(known, newest):
+        if migration.version in pending:
+            raise OrderopsError(
+                f"{missing} is missing before {migration.name}; nothing was applied",
+                f"bring it in, or renumber {migration.name} and its U file",
+            )
+
+
+def _changed(line: Line) -> OrderopsError:
+    return OrderopsError(
+        f"{line.name} was applied and has been edited since",
+        f"undo the edit and put the change into a new file: git checkout -- {line.migration.forwards.path}\n"
+        f"or say that the file is right as it is: orderops migrate repair"
+        if line.migration
+        else "",
+    )
+
+
+def _missing(line: Line) -> OrderopsError:
+    way = "orderops migrate repair"
+    if line.stand is Stand.PARTLY_UNDONE:
+        way += f" --version {line.version} --as pending"
+    return OrderopsError(
+        f"V{line.version:03} '{line.description}' was applied and has no file here",
+        f"{_bring_back(line)}\nor give up its file: {way}",
+    )
+
+
+def _half_applied(line: Line) -> OrderopsError:
+    if line.migration:
+        return OrderopsError(f"{line.name} is half applied", "let it end first: orderops migrate apply")
+    return OrderopsError(
+        f"V{line.version:03} '{line.description}' is half applied and has no file here",
+        f"{_bring_back(line)}\n"
+        "or say how it stands in truth, pending or applied: "
+        f"orderops migrate repair --version {line.version} --as pending",
+    )
+
+
+def _bring_back(line: Line) -> str:
+    return f"bring it back: git log --oneline -- 'sql/V*{line.version}__*.sql'"
+
+
+def _listed(found: Sequence[Line]) -> str:
+    versions = [str(line.version) for line in found]
+    return ", ".join(versions if len(versions) <= 8 else [*versions[:3], "…", *versions[-3:]]) or "none"

@@ -1,0 +1,365 @@
+"""The ledger: what was done to a database, attempt by attempt, in a schema of its own inside of it.
+
+An attempt is written when it begins and completed where its effect is: in the transaction that changes the schema, or
+after each statement that runs in none. So what it says is true whenever it is read; an attempt that still says
+`running` while nobody holds the lock was cut off, and what it lists as done is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, LiteralString
+
+from orderops import __version__
+from orderops.errors import OrderopsError
+from orderops.migrations.ledger.upgrades import (
+    AS_IN_FIRST_FORM,
+    AS_UNREHEARSED,
+    FIRST_FORM,
+    FROM_FIRST_FORM,
+    FROM_UNREHEARSED,
+)
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+SCHEMA: LiteralString = """
+do $$ begin -- a role that may not create schemas can use one that was made for it
+    if to_regnamespace('orderops') is null then create schema orderops; end if;
+end $$;
+create table if not exists orderops.ledger (
+    id              bigint generated always as identity primary key,
+    version         bigint      not null,
+    description     text        not null,
+    action          text        not null check (action in ('apply', 'undo', 'baseline', 'forget')),
+    state           text        not null check (state in ('running', 'done', 'failed')),
+    checksum        text        not null,
+    who             text        not null,
+    database_user   text        not null default session_user,
+    host            text        not null,
+    tool_version    text        not null,
+    started         timestamptz not null default clock_timestamp(),
+    finished        timestamptz,
+    duration        interval    generated always as (finished - started) stored,
+    lock_tries      integer     not null default 0,
+    lock_waited     interval    not null default '0',
+    statements      integer     not null default 0,
+    statements_done integer     not null default 0,
+    begun           text,
+    done            text[]      not null default '{}',
+    batch_after     text,
+    rows_changed    bigint,
+    note            text,
+    predicted       interval,
+    receipt         text
+);
+comment on table orderops.ledger is 'what was done to this database, an attempt a row; see orderops.migrations';
+comment on column orderops.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
+comment on column orderops.ledger.lock_tries is 'how often a lock was asked for and not had in time';
+comment on column orderops.ledger.lock_waited is 'time spent until the way was free';
+comment on column orderops.ledger.begun is 'digest of a statement that runs in no one transaction and was begun';
+comment on column orderops.ledger.done is 'digests of the statements that are done';
+comment on column orderops.ledger.predicted is 'what it took when it was rehearsed on a copy';
+comment on column orderops.ledger.receipt is 'of which rehearsal, or why there was none';
+comment on column orderops.ledger.batch_after is 'the key up to which a file that runs in batches is done';
+create index if not exists ledger_by_version on orderops.ledger (version, id);
+create or replace view orderops.migrations as
+select distinct on (version) version, description,
+    case when state <> 'done' and (done <> '{}' or begun is not null or batch_after is not null)
+             then case action when 'undo' then 'partly undone' else 'partly applied' end
+         when (select action from orderops.ledger d where d.version = l.version and state = 'done'
+               order by id desc limit 1) in ('apply', 'baseline') then 'applied'
+         else 'pending' end as state,
+    finished, duration, who, host, checksum
+from orderops.ledger l where version > 0 order by version, id desc;
+comment on view orderops.migrations is 'how each migration stands, and the latest attempt at it';
+"""
+COLUMNS: LiteralString = """
+id, version, description, action, state, checksum, who, host, tool_version, started, finished, lock_tries,
+lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note, predicted, receipt
+"""
+INTERRUPTED = "interrupted"
+"""The note of an attempt that Ctrl+C ended: its statement may have been done nevertheless."""
+
+
+class Form(StrEnum):
+    """Which ledger a database has."""
+
+    NONE = "none"
+    FIRST = "of version 0.1"
+    UNREHEARSED = "from before rehearsals"
+    CURRENT = "of today"
+
+
+class Action(StrEnum):
+    """What an attempt is about."""
+
+    APPLY = "apply"
+    UNDO = "undo"
+    BASELINE = "baseline"
+    """Marked as applied: it was there already."""
+    FORGET = "forget"
+    """Marked as pending: what it made is gone."""
+
+
+class State(StrEnum):
+    """How an attempt ended."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who does it, from where."""
+
+    who: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One row of the ledger."""
+
+    id: int
+    version: int
+    description: str
+    action: str
+    state: str
+    checksum: str
+    who: str
+    host: str
+    tool_version: str
+    started: datetime
+    finished: datetime | None
+    lock_tries: int
+    lock_waited: timedelta
+    statements: int
+    statements_done: int
+    begun: str | None
+    done: Sequence[str]
+    batch_after: str | None
+    rows_changed: int | None
+    note: str | None
+    predicted: timedelta | None
+    receipt: str | None
+
+    @property
+    def partial(self) -> bool:
+        """Whether it did a part and not the rest; or nobody knows of the statement that it had begun."""
+        return self.state != State.DONE and bool(self.done or self.begun or self.batch_after is not None)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a version stands: the attempts at it, in their order."""
+
+    attempts: Sequence[Attempt]
+
+    @property
+    def applied(self) -> Attempt | None:
+        """The attempt by which it is in the database; none where it is not."""
+        done = [each for each in self.attempts if each.state == State.DONE]
+        return done[-1] if done and done[-1].action in (Action.APPLY, Action.BASELINE) else None
+
+    @property
+    def latest(self) -> Attempt:
+        """The last attempt, however it ended."""
+        return self.attempts[-1]
+
+    @property
+    def partial(self) -> Attempt | None:
+        """The attempt that was left half-way."""
+        return self.latest if self.latest.partial else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is in the database, wholly or in part: what is pending and has no file is nobody's concern."""
+        return bool(self.applied or self.partial)
+
+
+def make(connection: Connection) -> None:
+    """Make the ledger where there is none, and bring the one of version 0.1 into today's form."""
+    form = _form(connection)
+    if form is Form.CURRENT:
+        return
+    with connection.transaction():
+        if form is Form.FIRST:
+            connection.execute(FIRST_FORM)
+        if form is Form.UNREHEARSED:
+            connection.execute(FROM_UNREHEARSED)
+        connection.execute(SCHEMA)
+        if form is Form.FIRST:
+            connection.execute(FROM_FIRST_FORM)
+
+
+def read(connection: Connection) -> dict[int, Standing]:
+    """Every version that the ledger knows; nothing where there is none. Changes nothing."""
+    form = _form(connection)
+    if form is Form.NONE:
+        return {}
+    columns = {Form.FIRST: AS_IN_FIRST_FORM, Form.UNREHEARSED: AS_UNREHEARSED}.get(form, COLUMNS)
+    found: dict[int, list[Attempt]] = {}
+    for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
+        attempt = Attempt(*row)
+        found.setdefault(attempt.version, []).append(attempt)
+    return {version: Standing(attempts) for version, attempts in found.items()}
+
+
+def _form(connection: Connection) -> Form:
+    told = connection.execute(
+        "select attname from pg_attribute where attrelid = to_regclass('orderops.ledger')"
+        " and attname in ('predicted', 'note', 'applied_at')"
+    )
+    forms = {"predicted": Form.CURRENT, "note": Form.UNREHEARSED, "applied_at": Form.FIRST}
+    known = {name for (name,) in told}
+    return next((form for column, form in forms.items() if column in known), Form.NONE)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a rehearsal said of a migration, or why there was none."""
+
+    receipt: str
+    predicted: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an attempt is about, and whose it is."""
+
+    author: Author
+    version: int
+    description: str
+    action: Action
+    checksum: str
+    statements: int
+    expected: Expected | None = None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The columns that are known before it begins."""
+        return {
+            "version": self.version,
+            "description": self.description,
+            "action": self.action.value,
+            "checksum": self.checksum,
+            "who": self.author.who,
+            "host": self.author.host,
+            "tool_version": __version__,
+            "statements": self.statements,
+            **({"predicted": self.expected.predicted, "receipt": self.expected.receipt} if self.expected else {}),
+        }
+
+
+def begin(connection: Connection, subject: Subject, after: Attempt | None) -> Entry:
+    """Write an attempt that runs, which goes on where a cut one ended.
+
+    It need not be on disk before what comes later is: the log is written in order.
+    """
+    from psycopg import sql
+
+    left = ("begun", "done", "batch_after", "rows_changed", "statements_done")
+    values = {**subject.values, "state": State.RUNNING.value}
+    values |= {column: getattr(after, column) for column in left} if after else {}
+    told = sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(_insert(values))
+    connection.execute(told)
+    return Entry(connection, subject.version)
+
+
+def whole(subject: Subject) -> Composed:
+    """The statement that writes, in the transaction of its effect, an attempt that nobody saw run."""
+    from psycopg import sql
+
+    values = {**subject.values, "state": State.DONE.value, "statements_done": subject.statements}
+    now = {"started": sql.SQL("now()"), "finished": sql.SQL("clock_timestamp()")}
+    return _insert({**values, **now})
+
+
+def _insert(values: Mapping[str, object]) -> Composed:
+    from psycopg import sql
+
+    columns = sql.SQL(", ").join(map(sql.Identifier, values))
+    told = [each if isinstance(each, sql.Composable) else sql.Literal(each) for each in values.values()]
+    return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
+
+
+def mark(
+    connection: Connection,
+    author: Author,
+    versions: Iterable[tuple[int, str, str]],
+    *,
+    action: Action,
+    note: str,
+) -> None:
+    """Write that versions (number, description, checksum) count as applied, or as pending, by somebody's word."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
+            " finished, note) values (%s, %s, %s, 'done', %s, %s, %s, %s, clock_timestamp(), %s)",
+            [
+                [version, description, action, checksum, author.who, author.host, __version__, note]
+                for version, description, checksum in versions
+            ],
+        )
+
+
+def bury(connection: Connection) -> None:
+    """Say of attempts that run that they were cut off; only who holds the lock knows."""
+    connection.execute("update orderops.ledger set state = 'failed', note = 'cut off' where state = 'running'")
+
+
+def highest(standings: Mapping[int, Standing]) -> int:
+    """The highest version that is applied; 0 where none is."""
+    return max((version for version, standing in standings.items() if standing.applied), default=0)
+
+
+class Entry:
+    """The attempt at a version while it runs; what is noted takes effect with the transaction that it is noted in."""
+
+    def __init__(self, connection: Connection, version: int) -> None:
+        self._connection = connection
+        self._version = version
+
+    def begun(self, digest: str) -> None:
+        """A statement that runs in no transaction begins now."""
+        self._write("begun = {}", digest)
+
+    def done(self, digest: str) -> None:
+        """One statement more is done."""
+        self._write("done = done || {}::text, statements_done = statements_done + 1, begun = null", digest)
+
+    def passed(self, digest: str, after: str, rows: int) -> None:
+        """One batch more is done: its last key, and the rows that it changed."""
+        self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
+
+    def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
+        """How it ended; of a statement that the server refused nothing is left to be gone on with."""
+        more = ""
+        if state is State.DONE:
+            more = ", statements_done = statements"
+        elif note != INTERRUPTED:
+            more = ", begun = case when batch_after is null then null else begun end"
+        self._write(
+            "state = {}, lock_tries = {}, lock_waited = {}, note = {}, finished = clock_timestamp()" + more,
+            state.value,
+            tries,
+            waited,
+            note,
+        )
+
+    def _write(self, what: LiteralString, *values: object) -> None:
+        from psycopg import sql
+
+        where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
+        done = self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        if not done.rowcount:
+            raise OrderopsError(
+                f"the line of version {self._version} in orderops.ledger is gone; nothing can be written down",
+                "does a statement of the file, or somebody else, change that table? What is not committed is undone",
+            )

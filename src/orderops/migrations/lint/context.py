@@ -1,0 +1,168 @@
+"""A file as the rules see it: its statements, the parts of an ALTER TABLE, what is new in it, what it wants ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from orderops.migrations.lint.catalog import rule
+from orderops.migrations.lint.finding import Finding, Level
+from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.syntax import plain
+from orderops.migrations.sql.directives import Head
+from orderops.migrations.sql.files import File, places
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement, tokens, without_data, words_at_top
+
+IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
+
+
+class Place(Protocol):
+    """What a finding can point at."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in a file."""
+
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(frozen=True)
+class Command:
+    """One part of an ALTER TABLE."""
+
+    statement: Statement
+    node: Any
+    kind: str
+    """The parser's word, such as AT_AddColumn."""
+    begin: int
+    """Characters of the file before it."""
+    end: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file that parses."""
+
+    file: File
+    back: bool
+    """Whether it is the way back."""
+    head: Head
+    statements: Sequence[Statement]
+    history: History
+    """Of the migrations before it, and for a way back of its own way forwards too."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the whole file is one transaction."""
+        return not self.head.no_transaction and self.head.batch is None
+
+    @cached_property
+    def commands(self) -> list[Command]:
+        """The parts of each ALTER TABLE, in order."""
+        return [each for statement in self.statements for each in _commands(self.file.text, statement)]
+
+    @cached_property
+    def new_tables(self) -> dict[str, int]:
+        """The tables that the file creates, with the place where: until then empty, and known to nobody."""
+        return {
+            name: statement.position for statement in reversed(self.statements) for name in tables_made_by(statement)
+        }
+
+    @cached_property
+    def text_without_data(self) -> str:
+        """The text with what follows COPY blanked out, so that every place stays."""
+        return without_data(self.file)[0]
+
+    @cached_property
+    def ignored(self) -> list[tuple[str, int, int]]:
+        """Which rules are silenced from which line to which, as the comments say; * is every rule."""
+        return [each for comment in _comments(self.text_without_data) for each in self._silenced(*comment)]
+
+    def is_new(self, table: str, statement: Statement) -> bool:
+        """Whether a table was made by an earlier statement of this file."""
+        return self.new_tables.get(table, len(self.file.text)) < statement.position
+
+    def ignores(self, finding: Finding) -> bool:
+        """Whether a comment silences a finding."""
+        return any(name in ("*", finding.rule) and first <= finding.line <= last for name, first, last in self.ignored)
+
+    def finding(self, name: str, at: Place, message: str, rewrite: str = "") -> Finding:
+        """A finding in this file, as bad as the catalog says."""
+        known = rule(name)
+        level = known.level if known else Level.WARNING
+        return Finding(self.file.path, at.line, at.column, name, level, message, rewrite)
+
+    def _silenced(self, begin: int, end: int) -> list[tuple[str, int, int]]:
+        text = self.text_without_data
+        said = IGNORE.match(text, begin, end)
+        if not said:
+            return []
+        rules = re.findall(r"[\w-]+", said["rules"]) or ["*"]
+        first, last = self._reach(begin, end, whole=bool(said["file"]))
+        return [(name, first, last) for name in rules]
+
+    def _reach(self, begin: int, end: int, *, whole: bool) -> tuple[int, int]:
+        """A comment in a statement is for its line and the next, one beside or before a statement for all of it."""
+        text = self.text_without_data
+        line, last_line = places(text, begin)[0], places(text, end)[0]
+        if whole:
+            return 1, text.count("\n") + 1
+        for statement in self.statements:
+            stop = statement.position + len(statement.text)
+            statement_ends = places(text, stop)[0]
+            if statement.position < begin < stop:
+                return line, last_line + 1
+            if begin >= stop and line == statement_ends:
+                return statement.line, statement_ends
+            if begin < statement.position:
+                return line, statement_ends
+        return line, last_line
+
+
+def tables_made_by(statement: Statement) -> list[str]:
+    """The tables that a statement creates, temporary ones too."""
+    tree = statement.tree
+    match statement.kind:
+        case "create_stmt":
+            return [plain(tree.relation)]
+        case "create_table_as_stmt":
+            return [plain(tree.into.rel)]
+        case "select_stmt" if tree.HasField("into_clause"):
+            return [plain(tree.into_clause.rel)]
+    return []
+
+
+def _commands(text: str, statement: Statement) -> list[Command]:
+    if statement.kind != "alter_table_stmt":
+        return []
+    parts = [each.alter_table_cmd for each in statement.tree.cmds]
+    words = list(words_at_top(statement.text))
+    commas = [place for place, (word, _, _) in enumerate(words) if word == ","]
+    begins = [words[place + 1][1] for place in commas]
+    ends = [words[place][1] for place in commas]
+    if len(begins) + 1 != len(parts):
+        begins, ends = [0] * (len(parts) - 1), [len(statement.text)] * (len(parts) - 1)
+    found = []
+    for node, begin, end in zip(parts, [0, *begins], [*ends, len(statement.text)], strict=True):
+        line, column = places(text, statement.position + begin)
+        start = statement.position + begin
+        kind = enum_name(node, "subtype")
+        found.append(Command(statement, node, kind, start, statement.position + end, line, column))
+    return found
+
+
+def _comments(text: str) -> list[tuple[int, int]]:
+    return [(begin, end) for word, begin, end in tokens(text) if word.startswith(("--", "/*"))]

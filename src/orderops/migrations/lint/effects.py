@@ -1,0 +1,300 @@
+"""What a file makes and removes: tables, columns, indexes, constraints, views, functions, triggers, types and the like.
+
+A rename removes one name and makes another. What is made and removed again in the same file is neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orderops.migrations.lint.syntax import columns_in, constraint_name, dotted, index_name, plain, strings
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement
+
+DROPPED = {
+    "OBJECT_TABLE": "table",
+    "OBJECT_FOREIGN_TABLE": "table",
+    "OBJECT_INDEX": "index",
+    "OBJECT_VIEW": "view",
+    "OBJECT_MATVIEW": "materialized view",
+    "OBJECT_SEQUENCE": "sequence",
+    "OBJECT_FUNCTION": "function",
+    "OBJECT_PROCEDURE": "function",
+    "OBJECT_ROUTINE": "function",
+    "OBJECT_TYPE": "type",
+    "OBJECT_DOMAIN": "type",
+    "OBJECT_SCHEMA": "schema",
+    "OBJECT_EXTENSION": "extension",
+    "OBJECT_TRIGGER": "trigger",
+    "OBJECT_POLICY": "policy",
+    "OBJECT_RULE": "rule",
+}
+OF_A_TABLE = {
+    "OBJECT_COLUMN": "column",
+    "OBJECT_TABCONSTRAINT": "constraint",
+    "OBJECT_TRIGGER": "trigger",
+    "OBJECT_POLICY": "policy",
+    "OBJECT_RULE": "rule",
+}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something with a name in a schema."""
+
+    kind: str
+    name: str
+    table: str = ""
+    """The table that it is a part of."""
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name}" + (f" of {self.table}" if self.table else "")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where a thing comes from, and with what it goes."""
+
+    statement: Statement
+    table: str = ""
+    """The table with which it goes."""
+    columns: frozenset[str] = frozenset()
+    """The columns with each of which it goes."""
+
+
+@dataclass
+class Effects:
+    """What is different after a file."""
+
+    made: dict[Thing, Made] = field(default_factory=dict)
+    removed: dict[Thing, Made] = field(default_factory=dict)
+    remade: dict[Thing, Made] = field(default_factory=dict)
+    """Removed and made anew, or replaced: it may have been there before."""
+    cascades: bool = False
+    """Whether a DROP takes along what nobody can see here."""
+    opaque: bool = False
+    """Whether something is run that may do anything."""
+
+    def make(self, thing: Thing, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
+        """Note a thing that is new."""
+        replaced = self.removed.pop(thing, None) is not None
+        (self.remade if replaced else self.made)[thing] = Made(statement, table or thing.table, frozenset(columns))
+
+    def remove(self, thing: Thing, statement: Statement) -> None:
+        """Note a thing that is gone, with what goes with it."""
+        if thing.kind in ("table", "schema"):
+            self._remove_parts(thing)
+        if self.made.pop(thing, None) is None:
+            self.removed[thing] = Made(statement, thing.table)
+
+    def _remove_parts(self, whole: Thing) -> None:
+        for things in (self.made, self.removed, self.remade):
+            for each in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
+                del things[each]
+
+
+def goes_with(thing: Thing, made: Made, whole: Thing) -> bool:
+    """Whether a thing is gone when another one is."""
+    match whole.kind:
+        case "schema":
+            return thing.name.startswith(f"{whole.name}.") or made.table.startswith(f"{whole.name}.")
+        case "table" | "view" | "materialized view":
+            return made.table == whole.name
+        case "column":
+            return made.table == whole.table and whole.name in made.columns
+        case "constraint":
+            return thing.kind == "index" and thing.name.rpartition(".")[2] == whole.name
+    return False
+
+
+def effects(statements: Sequence[Statement], *, names: str) -> Effects:
+    """What a file makes and removes; a table that it renames goes by its "last" name or by its "first" one."""
+    told = Effects()
+    first: dict[str, str] = {}
+    for statement in statements:
+        for thing, made, table, columns in _things(statement):
+            if thing.table in first:
+                thing = Thing(thing.kind, thing.name, first[thing.table])
+            if made:
+                told.make(thing, statement, first.get(table, table), columns)
+            else:
+                told.remove(thing, statement)
+        _note(told, statement)
+        if statement.kind == "rename_stmt" and enum_name(statement.tree, "rename_type") == "OBJECT_TABLE":
+            old = plain(statement.tree.relation)
+            new = dotted([statement.tree.relation.schemaname, statement.tree.newname])
+            if names == "first":
+                first[new] = first.get(old, old)
+            else:
+                _rename_table(told, old, new)
+    return told
+
+
+def _note(told: Effects, statement: Statement) -> None:
+    tree = statement.tree
+    told.opaque |= statement.kind in ("do_stmt", "call_stmt", "drop_owned_stmt")
+    told.opaque |= statement.kind == "select_stmt" and not tree.HasField("into_clause")
+    if statement.kind == "drop_stmt":
+        told.cascades |= enum_name(tree, "behavior") == "DROP_CASCADE"
+    replaced = _replaced(statement)
+    if replaced and replaced in told.made:
+        told.remade[replaced] = told.made.pop(replaced)
+    for name in _taken_over(statement):
+        if index := told.made.pop(Thing("index", name), None):
+            _with_columns(told, statement, index.columns)
+
+
+def _replaced(statement: Statement) -> Thing | None:
+    tree = statement.tree
+    if statement.kind in ("create_function_stmt", "view_stmt", "create_trig_stmt") and tree.replace:
+        return next((thing for thing, _, _, _ in _things(statement)), None)
+    return None
+
+
+def _with_columns(told: Effects, statement: Statement, columns: frozenset[str]) -> None:
+    for thing, made in told.made.items():
+        if made.statement is statement and thing.kind == "constraint":
+            told.made[thing] = Made(statement, made.table, made.columns | columns)
+
+
+def _taken_over(statement: Statement) -> list[str]:
+    """The indexes that become a constraint's."""
+    if statement.kind != "alter_table_stmt":
+        return []
+    added = [each.alter_table_cmd for each in statement.tree.cmds if each.alter_table_cmd.HasField("def")]
+    named = [getattr(each, "def").constraint.indexname for each in added]
+    return [dotted([statement.tree.relation.schemaname, name]) for name in named if name]
+
+
+def _rename_table(told: Effects, old: str, new: str) -> None:
+    for things in (told.made, told.removed, told.remade):
+        renamed = [
+            (
+                Thing(each.kind, each.name, new) if each.table == old else each,
+                Made(made.statement, new, made.columns) if made.table == old else made,
+            )
+            for each, made in things.items()
+        ]
+        things.clear()
+        things.update(renamed)
+
+
+Told = tuple[Thing, bool, str, Sequence[str]]
+"""A thing, whether it is made (or removed), the table and the columns with which it goes."""
+
+
+def _things(statement: Statement) -> Iterator[Told]:
+    tree = statement.tree
+    match statement.kind:
+        case "alter_table_stmt":
+            yield from _altered(tree)
+        case "drop_stmt":
+            yield from ((thing, False, "", ()) for thing in _dropped(tree))
+        case "rename_stmt":
+            yield from _renamed(tree)
+        case "index_stmt":
+            table = plain(tree.relation)
+            columns = [each.index_elem.name for each in tree.index_params]
+            columns += [name for each in tree.index_params for name in columns_in(each)]
+            yield Thing("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
+        case "create_seq_stmt":
+            owner = next(
+                (strings(each.def_elem.arg.list.items) for each in tree.options if each.def_elem.defname == "owned_by"),
+                [],
+            )
+            yield Thing("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
+        case _:
+            made = _created(statement)
+            if made:
+                yield made, True, "", ()
+
+
+def _created(statement: Statement) -> Thing | None:
+    tree = statement.tree
+    match statement.kind:
+        case "create_stmt" if tree.relation.relpersistence != "t":
+            return Thing("table", plain(tree.relation))
+        case "create_foreign_table_stmt":
+            return Thing("table", plain(tree.base_stmt.relation))
+        case "create_table_as_stmt" if tree.into.rel.relpersistence != "t":
+            kind = "materialized view" if enum_name(tree, "objtype") == "OBJECT_MATVIEW" else "table"
+            return Thing(kind, plain(tree.into.rel))
+        case "select_stmt" if tree.HasField("into_clause") and tree.into_clause.rel.relpersistence != "t":
+            return Thing("table", plain(tree.into_clause.rel))
+        case "view_stmt" if tree.view.relpersistence != "t":
+            return Thing("view", plain(tree.view))
+        case "create_trig_stmt":
+            return Thing("trigger", tree.trigname, plain(tree.relation))
+        case "create_policy_stmt":
+            return Thing("policy", tree.policy_name, plain(tree.table))
+        case "rule_stmt":
+            return Thing("rule", tree.rulename, plain(tree.relation))
+        case "create_function_stmt":
+            return Thing("function", dotted(strings(tree.funcname)))
+        case "create_enum_stmt" | "create_range_stmt":
+            return Thing("type", dotted(strings(tree.type_name)))
+        case "composite_type_stmt":
+            return Thing("type", plain(tree.typevar))
+        case "create_domain_stmt":
+            return Thing("type", dotted(strings(tree.domainname)))
+        case "create_schema_stmt" if tree.schemaname:
+            return Thing("schema", tree.schemaname)
+        case "create_extension_stmt":
+            return Thing("extension", tree.extname)
+    return None
+
+
+def _altered(tree: Any) -> Iterator[Told]:
+    if enum_name(tree, "objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
+        return
+    table = plain(tree.relation)
+    for each in tree.cmds:
+        command = each.alter_table_cmd
+        content = getattr(command, "def") if command.HasField("def") else None
+        match enum_name(command, "subtype"):
+            case "AT_AddColumn" if content:
+                yield Thing("column", content.column_def.colname, table), True, "", ()
+            case "AT_DropColumn":
+                yield Thing("column", command.name, table), False, "", ()
+            case "AT_AddConstraint" if content:
+                constraint = content.constraint
+                columns = [*strings(constraint.keys), *strings(constraint.fk_attrs), *columns_in(constraint.raw_expr)]
+                yield Thing("constraint", constraint_name(tree.relation.relname, constraint), table), True, "", columns
+            case "AT_DropConstraint":
+                yield Thing("constraint", command.name, table), False, "", ()
+
+
+def _dropped(tree: Any) -> Iterator[Thing]:
+    remove_type = enum_name(tree, "remove_type")
+    kind = DROPPED.get(remove_type)
+    for each in tree.objects if kind else ():
+        if each.HasField("object_with_args"):
+            names = strings(each.object_with_args.objname)
+        elif each.HasField("type_name"):
+            names = strings(each.type_name.names)
+        else:
+            names = strings(each.list.items) or [each.string.sval]
+        if remove_type in OF_A_TABLE:
+            yield Thing(str(kind), names[-1], dotted(names[:-1]))
+        else:
+            yield Thing(str(kind), dotted(names))
+
+
+def _renamed(tree: Any) -> Iterator[Told]:
+    kind = enum_name(tree, "rename_type")
+    if kind in OF_A_TABLE:
+        table = plain(tree.relation)
+        yield Thing(OF_A_TABLE[kind], tree.subname, table), False, "", ()
+        yield Thing(OF_A_TABLE[kind], tree.newname, table), True, "", ()
+    elif kind in DROPPED:
+        if tree.HasField("relation"):
+            names = [tree.relation.schemaname, tree.relation.relname]
+        elif tree.HasField("object"):
+            whole = tree.object
+            names = strings(whole.object_with_args.objname if whole.HasField("object_with_args") else whole.list.items)
+        else:
+            names = [tree.subname]
+        yield Thing(DROPPED[kind], dotted(names)), False, "", ()
+        yield Thing(DROPPED[kind], dotted([*names[:-1], tree.newname])), True, "", ()

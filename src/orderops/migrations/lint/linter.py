@@ -1,0 +1,151 @@
+"""What would hurt when migrations are applied, told from their text alone, each with the safe way to write it.
+
+PostgreSQL's parser reads the files, squawk and rules of our own look at the statements; no database is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orderops.errors import UsageError
+from orderops.migrations.lint.catalog import rule
+from orderops.migrations.lint.context import Reading, Spot
+from orderops.migrations.lint.effects import Thing, effects
+from orderops.migrations.lint.finding import Finding, Level
+from orderops.migrations.lint.naming import name_rules
+from orderops.migrations.lint.rules import statement_rules
+from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.squawk import squawk
+from orderops.migrations.lint.suggestions import advise
+from orderops.migrations.lint.transactions import file_rules
+from orderops.migrations.lint.undo import undo_rules
+from orderops.migrations.sql.directives import Head
+from orderops.migrations.sql.files import File, Migration
+from orderops.migrations.sql.parser import Statement, read_script
+from orderops.migrations.sql.validation import checked, checked_forwards
+
+REFUSED = frozenset(
+    {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
+)
+"""Rules that no comment silences: apply refuses what they find."""
+PLACE = re.compile(r":(?P<line>\d+)(?::(?P<column>\d+))?: ")
+GIVEN = re.compile(r"[VU]?(?P<version>\d{1,18})(?:__.*)?", re.IGNORECASE)
+
+
+def lint(
+    migrations: Sequence[Migration],
+    *,
+    pg_version: int | None = None,
+    only: Collection[int] | None = None,
+    program: Path | None = None,
+) -> list[Finding]:
+    """What would hurt in these migrations, or in those versions `only`; what came before is known all the same."""
+    asked = {each.version for each in migrations} if only is None else set(only)
+    findings = [finding for migration, finding in name_rules(migrations) if migration.version in asked]
+    readings: list[Reading] = []
+    history, origins = History(), dict[Thing, Statement]()
+    for migration in migrations:
+        forwards, wrong = _read(migration.forwards, history.copy(), back=False)
+        for statement in forwards.statements if forwards else ():
+            history.learn(statement)
+        back, wrong_back = _read(migration.back, history.copy(), back=True)
+        if migration.version in asked:
+            findings += [*wrong, *wrong_back]
+            readings += [each for each, amiss in ((forwards, wrong), (back, wrong_back)) if each and not amiss]
+            if forwards and back:
+                findings += [each for each in undo_rules(forwards, back, origins) if not back.ignores(each)]
+        if forwards:
+            origins |= {
+                thing: made.statement for thing, made in effects(forwards.statements, names="last").made.items()
+            }
+    for reading, told in zip(readings, squawk(readings, pg_version=pg_version, program=program), strict=True):
+        found = [*statement_rules(reading), *file_rules(reading), *advise(reading, told)]
+        found += _refused(reading, found)
+        findings += [each for each in found if each.rule in REFUSED or not reading.ignores(each)]
+    order = {file.path: number for number, file in enumerate(_files(migrations))}
+    return _merged(sorted(findings, key=lambda each: (order[each.file], each.line, each.column, each.rule)))
+
+
+def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: str | None = None) -> set[int]:
+    """The versions that are meant by V7, 7 or a file's name; raises UsageError for one that is not there."""
+    after = _version(migrations, since) if since else 0
+    meant = {_version(migrations, text) for text in only} if only else {each.version for each in migrations}
+    return {version for version in meant if version > after}
+
+
+def errors(findings: Sequence[Finding]) -> int:
+    """How many of them stop a pipeline."""
+    return sum(each.level is Level.ERROR for each in findings)
+
+
+def _version(migrations: Sequence[Migration], text: str) -> int:
+    told = GIVEN.fullmatch(text.rpartition("/")[2])
+    if not told or int(told["version"]) not in {each.version for each in migrations}:
+        latest = ", ".join(each.name.partition("__")[0] for each in migrations[-5:])
+        raise UsageError(f"there is no migration {text!r}", f"the latest are {latest}")
+    return int(told["version"])
+
+
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
+    """Those for which one rewrite of a line serves are one, with all that they say."""
+    merged: dict[object, Finding] = {}
+    for each in findings:
+        key = (each.file, each.line, each.level, each.rewrite or each)
+        first = merged.setdefault(key, each)
+        if each.message not in first.message:
+            merged[key] = replace(first, message=f"{first.message}; {each.message}")
+    return list(merged.values())
+
+
+def _files(migrations: Sequence[Migration]) -> Iterator[File]:
+    for each in migrations:
+        yield each.forwards
+        yield each.back
+
+
+def _read(file: File, history: History, *, back: bool) -> tuple[Reading | None, list[Finding]]:
+    """A file as rules see it, or what keeps it from being read."""
+    wrong = []
+    try:
+        head = file.head
+    except UsageError as error:
+        head = Head()
+        wrong.append(_unread(file, "wrong-directive", error))
+    try:
+        return Reading(file, back, head, read_script(file), history), wrong
+    except UsageError as error:
+        return None, [*wrong, _unread(file, "syntax-error", error)]
+
+
+def _refused(reading: Reading, found: Sequence[Finding]) -> Iterator[Finding]:
+    """What apply refuses and no rule has a word for."""
+    try:
+        (checked if reading.back else checked_forwards)(reading.file)
+    except UsageError as error:
+        if "holds no statement" in error.message or not any(each.rule in REFUSED for each in found):
+            place, message = _place(error)
+            yield reading.finding("cannot-be-applied", place, message, _comments(error.hint))
+
+
+def _unread(file: File, name: str, error: UsageError) -> Finding:
+    place, message = _place(error)
+    known = rule(name)
+    level = known.level if known else Level.ERROR
+    return Finding(file.path, place.line, place.column, name, level, message, _comments(error.hint))
+
+
+def _place(error: UsageError) -> tuple[Spot, str]:
+    """Where a refusal points at, and what it says beside that."""
+    first, _, rest = error.message.partition("\n")
+    told = PLACE.search(first)
+    if not told:
+        return Spot(), first
+    message = first[told.end() :]
+    return Spot(int(told["line"]), int(told["column"] or 1)), f"{message}: {rest}" if rest else message
+
+
+def _comments(text: str) -> str:
+    return "\n".join(f"-- {line}" for line in text.splitlines())

@@ -1,0 +1,104 @@
+"""What the migrations so far tell of the schema: keys, types, whose an index is, what is proven not to be NULL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from orderops.migrations.lint.syntax import constraint_name, dotted, index_name, kind_of, plain, strings, type_text
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement
+
+ID = "id"
+
+
+@dataclass
+class History:
+    """The schema as far as plain statements tell it; what a function or a DO block made is not in it."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    """The primary key of a table, where it is one column."""
+    types: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The type of a table's column, as SQL spells it."""
+    indexes: dict[str, str] = field(default_factory=dict)
+    """The table of an index."""
+    checks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The column that a table's constraint keeps from being NULL."""
+    filled: set[tuple[str, str]] = field(default_factory=set)
+    """A table's columns of which PostgreSQL knows that no row holds NULL."""
+
+    def copy(self) -> History:
+        """As it is now."""
+        return History(dict(self.keys), dict(self.types), dict(self.indexes), dict(self.checks), set(self.filled))
+
+    def key(self, table: str) -> str:
+        """The column by which a table is passed in pieces; a guess where nothing is known."""
+        return self.keys.get(table, ID)
+
+    def learn(self, statement: Statement) -> None:
+        """Take in one statement that goes forwards."""
+        tree = statement.tree
+        match statement.kind:
+            case "create_stmt":
+                self._learn_table(tree)
+            case "index_stmt":
+                self.indexes[dotted([tree.relation.schemaname, index_name(tree)])] = plain(tree.relation)
+            case "alter_table_stmt":
+                for each in tree.cmds:
+                    self._learn_command(plain(tree.relation), tree.relation.relname, each.alter_table_cmd)
+            case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_COLUMN":
+                table = plain(tree.relation)
+                if told := self.types.pop((table, tree.subname), None):
+                    self.types[table, tree.newname] = told
+                if self.keys.get(table) == tree.subname:
+                    self.keys[table] = tree.newname
+
+    def _learn_table(self, tree: Any) -> None:
+        table = plain(tree.relation)
+        for element in tree.table_elts:
+            if element.HasField("column_def"):
+                self._learn_column(table, element.column_def)
+            elif element.HasField("constraint") and kind_of(element.constraint) == "CONSTR_PRIMARY":
+                keys = strings(element.constraint.keys)
+                if len(keys) == 1:
+                    self.keys[table] = keys[0]
+
+    def _learn_column(self, table: str, column: Any) -> None:
+        self.types[table, column.colname] = type_text(column.type_name)
+        if any(kind_of(each.constraint) == "CONSTR_PRIMARY" for each in column.constraints):
+            self.keys[table] = column.colname
+
+    def _learn_command(self, table: str, name: str, command: Any) -> None:
+        content = getattr(command, "def") if command.HasField("def") else None
+        match enum_name(command, "subtype"):
+            case "AT_AddColumn" if content:
+                self._learn_column(table, content.column_def)
+            case "AT_AlterColumnType" if content:
+                self.types[table, command.name] = type_text(content.column_def.type_name)
+            case "AT_DropColumn":
+                self.types.pop((table, command.name), None)
+            case "AT_AddConstraint" if content:
+                self._learn_constraint(table, name, content.constraint)
+            case "AT_ValidateConstraint" if (table, command.name) in self.checks:
+                self.filled.add((table, self.checks[table, command.name]))
+            case "AT_DropConstraint" if (table, command.name) in self.checks:
+                self.filled.discard((table, self.checks.pop((table, command.name))))
+
+    def _learn_constraint(self, table: str, name: str, constraint: Any) -> None:
+        if kind_of(constraint) == "CONSTR_PRIMARY" and len(constraint.keys) == 1:
+            self.keys[table] = strings(constraint.keys)[0]
+        column = kept_from_null(constraint)
+        if column:
+            self.checks[table, constraint_name(name, constraint)] = column
+            if not constraint.skip_validation:
+                self.filled.add((table, column))
+
+
+def kept_from_null(constraint: Any) -> str:
+    """The column of a CHECK (column IS NOT NULL) and of a NOT NULL; nothing for another constraint."""
+    if kind_of(constraint) == "CONSTR_NOTNULL":
+        return "".join(strings(constraint.keys)[:1])
+    test = constraint.raw_expr.null_test
+    fields = test.arg.column_ref.fields
+    is_not = constraint.raw_expr.HasField("null_test") and enum_name(test, "nulltesttype") == "IS_NOT_NULL"
+    return str(fields[-1].string.sval) if is_not and fields else ""

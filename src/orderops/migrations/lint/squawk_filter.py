@@ -1,0 +1,211 @@
+"""What squawk finds and is none here: the table is new, the way back undoes, the default is the same for every row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from orderops.migrations.lint.context import Command, Reading
+from orderops.migrations.lint.rewrites import SERIAL
+from orderops.migrations.lint.squawk import Told
+from orderops.migrations.lint.syntax import (
+    constraint_name,
+    dotted,
+    functions_in,
+    index_name,
+    kind_of,
+    plain,
+    strings,
+    type_text,
+    walk,
+)
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement
+
+TYPES = frozenset(
+    {
+        "prefer-bigint-over-int",
+        "prefer-bigint-over-smallint",
+        "prefer-timestamp-tz",
+        "prefer-identity",
+        "ban-char-field",
+        "identifier-too-long",
+        "ban-create-domain-with-constraint",
+        "ban-duplicate-column-assignments",
+    }
+)
+"""Rules that hold for a new table too."""
+NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
+"""Rules that a way back has to break: it ends what the newer release stands on, and makes again what was there."""
+STABLE = frozenset(
+    {"now", "transaction_timestamp", "statement_timestamp", "lower", "upper", "concat", "timezone", "md5"}
+)
+"""Functions that are evaluated once for all rows of a default."""
+VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A finding of squawk's, and what it points at."""
+
+    reading: Reading
+    told: Told
+    statement: Statement
+    command: Command | None
+    offset: int
+    """Characters of the file before it."""
+
+    @property
+    def relation(self) -> Any:
+        """The table, as the parser has it."""
+        return self.statement.tree.relation
+
+    @property
+    def content(self) -> Any:
+        """What the part of an ALTER TABLE defines."""
+        return getattr(self.command.node, "def") if self.command else None
+
+    @property
+    def constraint(self) -> Any:
+        """The constraint that is added, or None."""
+        return self.content.constraint if self.command and self.command.kind == "AT_AddConstraint" else None
+
+    @property
+    def column(self) -> Any:
+        """The definition of a column that it points at, or None."""
+        if self.command and self.command.kind == "AT_AddColumn":
+            return self.content.column_def
+        byte = len(self.reading.text_without_data[: self.offset].encode())
+        defined = [each for field, each in walk(self.statement.tree) if field == "column_def" and each.colname]
+        return max((each for each in defined if each.location <= byte), key=lambda each: each.location, default=None)
+
+
+def concerns(case: Case) -> bool:
+    """Whether what squawk found would hurt here."""
+    name = case.told.rule
+    if (name not in TYPES and _on_new_table(case)) or (case.reading.back and name.startswith(NOT_BACK)):
+        return False
+    match name:
+        case "constraint-missing-not-valid":
+            return not (case.constraint and _has_its_own_rule(case.constraint))
+        case "adding-required-field":
+            return not (case.column and _fills_itself(case.column))
+        case "adding-field-with-default":
+            return not (case.column and _same_for_every_row(case.column))
+        case "adding-not-nullable-field":
+            named = (plain(case.relation), case.command.node.name) if case.command else ("", "")
+            return named not in case.reading.history.filled
+        case "changing-column-type":
+            return not (case.command and _only_widens(case))
+        case "prefer-bigint-over-int" | "prefer-bigint-over-smallint":
+            return case.column is not None and _numbers_rows(case.column)
+        case "require-concurrent-index-deletion" if case.statement.kind == "drop_stmt":
+            return not _goes_with_its_table(case)
+        case "renaming-object" if case.statement.kind == "rename_stmt":
+            return enum_name(case.statement.tree, "rename_type") not in ("OBJECT_INDEX", "OBJECT_TABCONSTRAINT")
+        case "ban-drop-constraint":
+            return not (case.command and case.command.node.name in _constraints_made(case.reading))
+        case "ban-drop-view" | "ban-drop-function" | "ban-drop-trigger" if case.statement.kind == "drop_stmt":
+            return not set(_dropped(case.statement)) & set(_made_again(case.reading))
+    return True
+
+
+def _on_new_table(case: Case) -> bool:
+    statement, tree = case.statement, case.statement.tree
+    if statement.kind == "drop_stmt":
+        return all(case.reading.is_new(each, statement) for each in _dropped(statement))
+    if "relation" not in tree.DESCRIPTOR.fields_by_name or not tree.HasField("relation"):
+        return False
+    return case.reading.is_new(plain(tree.relation), statement)
+
+
+def _has_its_own_rule(constraint: Any) -> bool:
+    return bool(constraint.indexname) or kind_of(constraint) in ("CONSTR_FOREIGN", "CONSTR_UNIQUE", "CONSTR_PRIMARY")
+
+
+def _fills_itself(column: Any) -> bool:
+    kinds = {kind_of(each.constraint) for each in column.constraints}
+    serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
+    return serial or bool(kinds & {"CONSTR_IDENTITY", "CONSTR_GENERATED", "CONSTR_DEFAULT"})
+
+
+def _same_for_every_row(column: Any) -> bool:
+    for each in column.constraints:
+        match kind_of(each.constraint):
+            case "CONSTR_IDENTITY":
+                return False
+            case "CONSTR_GENERATED":
+                return bool(each.constraint.generated_kind == "v")
+            case "CONSTR_DEFAULT":
+                return set(functions_in(each.constraint.raw_expr)) <= STABLE
+    return True
+
+
+def _only_widens(case: Case) -> bool:
+    assert case.command
+    change = case.content.column_def
+    old = VARCHAR.fullmatch(case.reading.history.types.get((plain(case.relation), case.command.node.name), ""))
+    told = type_text(change.type_name)
+    new = VARCHAR.fullmatch(told)
+    if not old or change.HasField("raw_default"):
+        return False
+    return told == "text" or bool(
+        new and (new["length"] is None or (old["length"] is not None and int(new["length"]) >= int(old["length"])))
+    )
+
+
+def _numbers_rows(column: Any) -> bool:
+    """Whether a value of its own is made for each row."""
+    kinds = {kind_of(each.constraint) for each in column.constraints}
+    serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
+    return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
+
+
+def _goes_with_its_table(case: Case) -> bool:
+    """Whether the table of each index is new, or dropped by the same file."""
+    reading = case.reading
+    tables = {**reading.history.indexes}
+    for each in reading.statements:
+        if each.kind == "index_stmt":
+            tables[dotted([each.tree.relation.schemaname, index_name(each.tree)])] = plain(each.tree.relation)
+    dropped = {
+        name
+        for each in reading.statements
+        if each.kind == "drop_stmt" and enum_name(each.tree, "remove_type") == "OBJECT_TABLE"
+        for name in _dropped(each)
+    }
+    owners = [tables.get(name, "") for name in _dropped(case.statement)]
+    return all(owner in dropped or reading.is_new(owner, case.statement) for owner in owners)
+
+
+def _constraints_made(reading: Reading) -> set[str]:
+    return {
+        constraint_name(each.statement.tree.relation.relname, getattr(each.node, "def").constraint)
+        for each in reading.commands
+        if each.kind == "AT_AddConstraint"
+    }
+
+
+def _dropped(statement: Statement) -> list[str]:
+    return [dotted(_name_of(each)) for each in statement.tree.objects]
+
+
+def _name_of(node: Any) -> list[str]:
+    if node.HasField("object_with_args"):
+        return strings(node.object_with_args.objname)
+    return strings(node.list.items) if node.HasField("list") else [node.string.sval]
+
+
+def _made_again(reading: Reading) -> Iterator[str]:
+    for each in reading.statements:
+        match each.kind:
+            case "view_stmt":
+                yield plain(each.tree.view)
+            case "create_table_as_stmt":
+                yield plain(each.tree.into.rel)
+            case "create_function_stmt":
+                yield dotted(strings(each.tree.funcname))
+            case "create_trig_stmt":
+                yield f"{plain(each.tree.relation)}.{each.tree.trigname}"

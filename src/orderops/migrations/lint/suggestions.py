@@ -1,0 +1,219 @@
+"""What squawk finds, said as what it does to the running system, with the safe way in the statement's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.catalog import rule
+from orderops.migrations.lint.context import Reading, Spot
+from orderops.migrations.lint.finding import Finding
+from orderops.migrations.lint.squawk import LEFT_OUT, Told
+from orderops.migrations.lint.squawk_filter import Case, concerns
+from orderops.migrations.lint.syntax import (
+    column_definition,
+    kind_of,
+    on_purpose,
+    spelled,
+    strings,
+    table_of,
+    with_only,
+)
+from orderops.migrations.sql.locks import enum_name
+from orderops.migrations.sql.parser import Statement
+
+NO_RULE = "unused-ignore"
+HELD = "from the moment it begins to wait, everybody who wants the table waits behind it"
+COMMENTS = {
+    "ban-drop-column": "first a release that neither reads nor writes it; then say that this has been seen to:",
+    "ban-drop-table": "first a release that does not use it, and a snapshot; then say that this has been seen to:",
+}
+
+
+def advise(reading: Reading, told: Sequence[Told]) -> Iterator[Finding]:
+    """The findings of squawk's that hold here, in our words."""
+    for each in told:
+        if each.rule == NO_RULE:
+            yield from _unused(reading, each)
+            continue
+        case = _case(reading, each)
+        if case is None:
+            yield reading.finding(each.rule, Spot(each.line, each.column), _sentence(each.message), _help(each))
+        elif concerns(case):
+            message, rewrite = _advice(case)
+            yield reading.finding(each.rule, Spot(each.line, each.column), message, rewrite)
+
+
+def _unused(reading: Reading, told: Told) -> Iterator[Finding]:
+    """A name in an ignore comment that is no rule of squawk's, nor of ours."""
+    name = told.message.split()[-1] if told.message else ""
+    if rule(name) is None and name not in LEFT_OUT:
+        yield reading.finding(told.rule, Spot(told.line, told.column), f"no rule is called {name}: it silences nothing")
+
+
+def _case(reading: Reading, told: Told) -> Case | None:
+    lines_before = reading.text_without_data.split("\n")[: told.line - 1]
+    offset = sum(len(line) + 1 for line in lines_before) + told.column - 1
+    for statement in reading.statements:
+        if statement.position <= offset < statement.position + len(statement.text) + 1:
+            parts = [each for each in reading.commands if each.statement is statement]
+            command = next((each for each in reversed(parts) if each.begin <= offset), None)
+            return Case(reading, told, statement, command, offset)
+    return None
+
+
+def _advice(case: Case) -> tuple[str, str]:
+    match case.statement.kind:
+        case "alter_table_stmt" if case.command:
+            return _of_column(case) or _of_constraint(case) or _of_other_part(case)
+        case "index_stmt" if case.told.rule == "require-concurrent-index-creation":
+            table = table_of(case.relation)
+            return (
+                f"CREATE INDEX lets nobody write to {table} until it is built: minutes on a large table",
+                rewrites.alone(rewrites.concurrently(case.statement)),
+            )
+        case "drop_stmt" if case.told.rule == "require-concurrent-index-deletion":
+            return f"DROP INDEX lets nobody read or write its table; {HELD}", _drops_alone(case.statement)
+        case "reindex_stmt" if case.told.rule == "require-concurrent-reindex":
+            why = "REINDEX lets nobody write until it is done, nor read through the index"
+            return why, rewrites.reindexed(case.statement)
+        case "rename_stmt":
+            return _of_rename(case)
+    return _of_the_rest(case)
+
+
+def _of_column(case: Case) -> tuple[str, str] | None:
+    assert case.command
+    table = table_of(case.relation)
+    name = spelled(case.column.colname) if case.column else ""
+    match case.told.rule, case.command.kind:
+        case "adding-required-field", "AT_AddColumn":
+            why = f"the running release does not know {table}.{name}: each INSERT of its fails on NOT NULL, and so does"
+            why += " this statement where the table has rows"
+        case "adding-field-with-default", "AT_AddColumn":
+            why = f"{name} differs from row to row: {table} is written anew, and nobody reads or writes it meanwhile"
+        case "adding-foreign-key-constraint", "AT_AddColumn":
+            why = f"the reference is checked for every row of {table}, and nobody reads or writes it meanwhile"
+        case "disallowed-unique-constraint" | "adding-serial-primary-key-field", "AT_AddColumn":
+            why = f"the index of {table}.{name} is built while nobody reads or writes {table}"
+        case _:
+            return None
+    return why, rewrites.column_in_steps(case.reading, case.command)
+
+
+def _of_constraint(case: Case) -> tuple[str, str] | None:
+    assert case.command
+    table, constraint = table_of(case.relation), case.constraint
+    match case.told.rule, case.command.kind:
+        case "adding-foreign-key-constraint", "AT_AddConstraint":
+            other = table_of(constraint.pktable)
+            why = f"every row of {table} is looked up in {other}, and nobody writes to either meanwhile"
+            return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
+        case "constraint-missing-not-valid", "AT_AddConstraint" if kind_of(constraint) == "CONSTR_EXCLUSION":
+            why = f"the index of the constraint is built while nobody reads or writes {table}, and there is no way"
+            why += " to build it beside the traffic"
+            command = with_only(case.statement, case.command.node)
+            return why, on_purpose(case.told.rule, command, "in a quiet hour, and measured on a copy first")
+        case "constraint-missing-not-valid", "AT_AddConstraint":
+            why = f"every row of {table} is checked, and nobody reads or writes it meanwhile"
+            return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
+        case "constraint-missing-not-valid", "AT_ValidateConstraint":
+            why = f"the lock that NOT VALID took on {table} is held in this transaction while VALIDATE reads every row"
+            return why, rewrites.same_alone(case.reading)
+        case "disallowed-unique-constraint" | "adding-serial-primary-key-field", "AT_AddConstraint":
+            why = f"the index of the constraint is built while nobody reads or writes {table}"
+            return why, rewrites.alone(*rewrites.by_index(case.relation, constraint))
+        case "adding-not-nullable-field", "AT_SetNotNull":
+            why = f"every row of {table} is read, and nobody reads or writes it meanwhile"
+            return why, rewrites.alone(*rewrites.kept_from_null(case.relation, case.command.node.name))
+    return None
+
+
+def _of_other_part(case: Case) -> tuple[str, str]:
+    assert case.command
+    table, name = table_of(case.relation), case.command.node.name
+    match case.told.rule, case.command.kind:
+        case "changing-column-type", "AT_AlterColumnType":
+            why = f"{table} is written anew with all its indexes, and nobody reads or writes it meanwhile; the running"
+            why += f" release meets {spelled(name)} in a type that it does not know"
+            return why, rewrites.retyped(case.reading, case.command)
+        case "require-concurrent-partition-detach", "AT_DetachPartition":
+            text = with_only(case.statement, case.command.node)
+            why = f"nobody reads or writes {table}, with all its partitions; {HELD}"
+            return why, rewrites.alone(f"{text} CONCURRENTLY;")
+        case "ban-drop-column", "AT_DropColumn":
+            why = (
+                f"statements of the running release that name {table}.{spelled(name)} fail at once, and no undo brings"
+            )
+            why += " its values back"
+            cascade = " CASCADE" if enum_name(case.command.node, "behavior") == "DROP_CASCADE" else ""
+            text = f"ALTER TABLE {table} DROP COLUMN {spelled(name)}{cascade}"
+            return why, on_purpose(case.told.rule, text, COMMENTS[case.told.rule])
+    return _of_the_rest(case)
+
+
+def _of_rename(case: Case) -> tuple[str, str]:
+    tree = case.statement.tree
+    match case.told.rule:
+        case "renaming-column" if tree.HasField("relation") and tree.relation.inh:
+            name = f"{table_of(tree.relation)}.{spelled(tree.subname)}"
+            why = f"statements of the running release that name {name} fail at once"
+            return why, rewrites.renamed_column(case.reading, case.statement)
+        case "renaming-table":
+            why = f"statements of the running release that name {table_of(tree.relation)} fail at once"
+            return why, rewrites.renamed_table(case.statement)
+    return _of_the_rest(case)
+
+
+def _of_the_rest(case: Case) -> tuple[str, str]:
+    known, name = rule(case.told.rule), case.told.rule
+    message = _sentence(known.about if known else case.told.message)
+    if name == "ban-drop-database":
+        return message, "-- not by a migration: it is for what is inside of one database"
+    if name == "ban-drop-table":
+        message = "statements of the running release that use it fail at once, and no undo brings the rows back"
+    if column := _better(case):
+        return f"{spelled(case.column.colname)}: {message}", f"-- {column}"
+    if known and (name.startswith(("ban-drop-", "ban-set-", "renaming-", "ban-alter-identity"))):
+        comment = COMMENTS.get(name, "first a release that does without; then say that this has been seen to:")
+        return message, on_purpose(name, case.statement.text, comment)
+    return message, "" if known else _help(case.told)
+
+
+def _better(case: Case) -> str:
+    """The column as it should be."""
+    column = case.column
+    if column is None:
+        return ""
+    rest = column_definition(column, name="c").removeprefix("c ").partition(" ")[2]
+    match case.told.rule:
+        case "prefer-bigint-over-int" | "prefer-bigint-over-smallint" | "prefer-identity":
+            identity = "bigint GENERATED BY DEFAULT AS IDENTITY"
+            told = (
+                f"{identity} {rest}"
+                if case.told.rule == "prefer-identity" or "GENERATED" not in rest
+                else f"bigint {rest}"
+            )
+        case "prefer-timestamp-tz":
+            told = f"timestamptz {rest}"
+        case "ban-char-field":
+            told = f"text {rest}"
+        case _:
+            return ""
+    return f"{spelled(column.colname)} {told}".rstrip()
+
+
+def _drops_alone(statement: Statement) -> str:
+    named = [strings(each.list.items)[-2:] for each in statement.tree.objects]
+    return rewrites.alone(*(f"DROP INDEX CONCURRENTLY {spelled(*parts)};" for parts in named))
+
+
+def _sentence(text: str) -> str:
+    """Without the full stop, and without the capital where it is only that."""
+    text = " ".join(text.split()).rstrip(".")
+    first = text.partition(" ")[0]
+    return text if first != first.capitalize() else text[:1].lower() + text[1:]
+
+
+def _help(told: Told) -> str:
+    return f"-- {' '.join(told.help.split())}" if told.help else ""

@@ -1,0 +1,192 @@
+"""SQL that a finding proposes: made of the statement's own names and definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from orderops.migrations.sql.locks import enum_name
+
+NEXT_FILE = "-- next file:"
+ALONE = "-- orderops: no-transaction"
+SIZE = 5000
+LONGEST_NAME = 63
+
+
+def lines(*each: str) -> str:
+    """Statements and comments, one below the other."""
+    return "\n".join(line for line in each if line)
+
+
+def closed(statement: str) -> str:
+    """With its semicolon, and not in a comment that ends it."""
+    return statement + ("\n;" if "--" in statement.rpartition("\n")[2] else ";")
+
+
+def files(*texts: str) -> str:
+    """Several files, in the order in which they are applied."""
+    return f"\n{NEXT_FILE}\n".join(texts)
+
+
+def on_purpose(rule: str, statement: str, *comments: str) -> str:
+    """A statement that is only right when somebody has seen to the rest, and says so."""
+    return lines(*(f"-- {each}" for each in comments), f"-- squawk-ignore {rule}", closed(statement))
+
+
+def walk(message: Any) -> Iterator[tuple[str, Any]]:
+    """Every message inside of one of the parser's, with the name of the field that holds it."""
+    for field, value in message.ListFields():
+        for each in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
+            yield field.name, each
+            yield from walk(each)
+
+
+def strings(nodes: Any) -> list[str]:
+    """The texts of a list of the parser's."""
+    return [each.string.sval for each in nodes]
+
+
+def plain(relation: Any) -> str:
+    """A relation's name to compare with: without quotes, and without the schema public."""
+    return dotted([relation.schemaname, relation.relname])
+
+
+def dotted(parts: Collection[str]) -> str:
+    """The same of the parts of a name."""
+    named = [part for part in parts if part]
+    return ".".join(named[1:] if len(named) == 2 and named[0] == "public" else named)
+
+
+def spelled(schema: str, name: str = "") -> str:
+    """A name as SQL spells it, with quotes where it needs them."""
+    import postgast
+
+    parsed = postgast.parse("TABLE t")
+    relation = next(each for field, each in walk(parsed) if field == "range_var")
+    relation.schemaname, relation.relname = (schema, name) if name else ("", schema)
+    return deparsed(parsed).removeprefix("TABLE ").removeprefix("SELECT * FROM ")
+
+
+def table_of(relation: Any) -> str:
+    """A relation as SQL spells it."""
+    return spelled(relation.schemaname, relation.relname)
+
+
+def column_definition(column: Any, without: Collection[str] = (), *, name: str = "") -> str:
+    """A column as ADD COLUMN takes it, without some kinds of constraints, as CONSTR_CHECK."""
+    parsed, command = _command("ALTER TABLE t ADD COLUMN c int")
+    added = getattr(command, "def").column_def
+    added.CopyFrom(column)
+    added.colname = name or column.colname
+    del added.constraints[:]
+    added.constraints.extend(each for each in column.constraints if kind_of(each.constraint) not in without)
+    return deparsed(parsed).removeprefix("ALTER TABLE t ADD COLUMN ")
+
+
+def type_text(type_name: Any) -> str:
+    """A type as SQL spells it."""
+    parsed, command = _command("ALTER TABLE t ADD COLUMN c int")
+    getattr(command, "def").column_def.type_name.CopyFrom(type_name)
+    return deparsed(parsed).removeprefix("ALTER TABLE t ADD COLUMN c ")
+
+
+def constraint_definition(constraint: Any, name: str, *, column: str = "") -> str:
+    """A constraint of a table, NOT VALID; one that stood at a column gets that column."""
+    parsed, command = _command("ALTER TABLE t ADD CONSTRAINT c CHECK (true)")
+    added = getattr(command, "def").constraint
+    added.CopyFrom(constraint)
+    added.conname, added.skip_validation, added.initially_valid = name, True, False
+    if column and kind_of(constraint) == "CONSTR_FOREIGN":
+        added.fk_attrs.add().string.sval = column
+    return deparsed(parsed).removeprefix("ALTER TABLE t ADD ")
+
+
+def with_only(statement: Any, command: Any) -> str:
+    """An ALTER TABLE with one of its parts."""
+    parsed, only = _command("ALTER TABLE t DROP COLUMN c")
+    alter = parsed.stmts[0].stmt.alter_table_stmt
+    alter.relation.CopyFrom(statement.tree.relation)
+    alter.objtype = statement.tree.objtype
+    only.CopyFrom(command)
+    return deparsed(parsed)
+
+
+def changed(statement: Any, **fields: Any) -> str:
+    """A statement with some fields of its tree set otherwise."""
+    import postgast
+
+    parsed = postgast.parse(statement.text)
+    tree = getattr(parsed.stmts[0].stmt, statement.kind)
+    for name, value in fields.items():
+        setattr(tree, name, value)
+    return deparsed(parsed)
+
+
+def deparsed(tree: Any) -> str:
+    """What the parser read, as SQL."""
+    import postgast
+
+    return str(postgast.deparse(tree))
+
+
+def kind_of(constraint: Any) -> str:
+    """The parser's word for a constraint, such as CONSTR_CHECK."""
+    return enum_name(constraint, "contype")
+
+
+def constraint_name(table: str, constraint: Any, column: str = "") -> str:
+    """Its name, or the one that PostgreSQL would give."""
+    if constraint.conname:
+        return str(constraint.conname)
+    kind = kind_of(constraint)
+    ends = {
+        "CONSTR_PRIMARY": "pkey",
+        "CONSTR_UNIQUE": "key",
+        "CONSTR_FOREIGN": "fkey",
+        "CONSTR_EXCLUSION": "excl",
+        "CONSTR_NOTNULL": "not_null",
+    }
+    named = strings(constraint.fk_attrs if kind == "CONSTR_FOREIGN" else constraint.keys) or [column]
+    if kind == "CONSTR_CHECK" and not column:
+        named = list(dict.fromkeys(columns_in(constraint.raw_expr)))
+        named = named if len(named) == 1 else []
+    if kind == "CONSTR_PRIMARY":
+        named = []
+    return "_".join(part for part in (table, *named, ends.get(kind, "check")) if part)[:LONGEST_NAME]
+
+
+def index_name(index: Any) -> str:
+    """Its name, or the one that PostgreSQL would give."""
+    if index.idxname:
+        return str(index.idxname)
+    return "_".join([index.relation.relname, *(_part(each.index_elem) for each in index.index_params), "idx"])[
+        :LONGEST_NAME
+    ]
+
+
+def columns_in(expression: Any) -> list[str]:
+    """The columns that an expression names."""
+    return [
+        each.fields[-1].string.sval
+        for field, each in walk(expression)
+        if field == "column_ref" and each.fields and each.fields[-1].HasField("string")
+    ]
+
+
+def functions_in(expression: Any) -> list[str]:
+    """The functions that an expression calls."""
+    return [strings(each.funcname)[-1] for field, each in walk(expression) if field == "func_call"]
+
+
+def _part(element: Any) -> str:
+    if element.name:
+        return str(element.name)
+    called = functions_in(element)
+    return called[0] if called else "expr"
+
+
+def _command(text: str) -> tuple[Any, Any]:
+    import postgast
+
+    parsed = postgast.parse(text)
+    return parsed, parsed.stmts[0].stmt.alter_table_stmt.cmds[0].alter_table_cmd

@@ -1,0 +1,97 @@
+"""A drill before the operator's eyes: the whole of a restore, measured, and thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from orderops.aws.documents import Bucket
+from orderops.errors import OrderopsError
+from orderops.infra.workspace import Site
+from orderops.operations.locked import changing, look_at_lease
+from orderops.operations.restore import compared_by_task, opened, thrown_away
+from orderops.operations.workspace import Manner, agree
+from orderops.resources.rds_description import DRILL
+from orderops.restore.compare.comparison import compare
+from orderops.restore.drill_record import Drill, keep
+from orderops.restore.instances import Copy, look
+from orderops.restore.timestamps import Asked
+from orderops.restore.window import window_of
+from orderops.ui import console as terminal
+from orderops.ui.progress import Progress
+
+
+def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
+    """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
+    lease = look_at_lease(site, site.copying)
+    primary = look(site.aws, site.stack).the_primary()
+    agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
+    with changing(site, manner, lease, site.copying) as run, ExitStack() as needed:
+        primary = look(site.aws, site.stack).the_primary()  # it may have changed while the lease was waited for
+        latest = window_of(site.aws, primary.live).latest
+        copy = needed.enter_context(thrown_away(site, run, asked, DRILL))
+        told = _compared(site, primary, copy)
+        proven = _measured(copy, primary, told, site.aws.caller, latest)
+        if not proven.tables:
+            raise OrderopsError(
+                f"the copy of {primary.name} has no table, so nothing is proven",
+                f"what the database holds: orderops migrate info --env {site.environment.name}",
+            )
+        keep(Bucket(site.aws), site.environment.name, proven)
+        run.record.note(action="proven", **proven.told())
+    return proven
+
+
+def _compared(site: Site, primary: Copy, copy: Copy) -> Mapping[str, Any]:
+    """The copy beside the live database, as machines are told."""
+    if site.environment.database.access == "task":
+        return compared_by_task(site, primary, copy)
+    with opened(site, primary, copy) as (live, restored), Progress() as progress:
+        return compare(live, restored, watch=progress.watch).told()
+
+
+def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
+    if copy.begun is None or copy.moment is None:
+        raise OrderopsError(f"the tags of {copy.name} were changed by hand", "the same command makes another copy")
+    begun = copy.begun
+    tables = [table for table in told["tables"] if table["rows"]]
+    findings = tuple(_findings(told))
+    return Drill(
+        started=begun,
+        moment=copy.moment,
+        recovery=datetime.now(UTC) - begun,
+        lost=max(begun - latest, timedelta()),
+        source=primary.name,
+        who=who,
+        tables=len(tables),
+        rows=sum(table["rows"]["restored"] for table in tables),
+        findings=findings,
+    )
+
+
+def _findings(told: Mapping[str, Any]) -> Iterator[str]:
+    """What no work since the moment explains, or could not be seen."""
+    for table in told["tables"]:
+        if table["refused"]:
+            yield f"{table['table']} could not be compared: {table['refused']}"
+        elif table["rows"]["live"] and not table["rows"]["restored"]:
+            yield f"{table['table']} is empty in the copy, and has {table['rows']['live']:,} rows in live"
+    for table in told["tables_only_in_live"]:
+        yield f"table {table['table']} is not in the copy"
+    for thing in told["schema"]:
+        yield f"{thing['kind']} {thing['name']} is not the same"
+    versions = [told[side]["ledger_version"] for side in ("live", "restored")]
+    if versions[0] != versions[1]:
+        yield f"live is at V{versions[0]}, and the copy at V{versions[1]}"
+
+
+def show(proven: Drill, env: str) -> None:
+    """What was measured, and what was found."""
+    terminal.tell(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
+    terminal.tell(f"recovery time  {terminal.short(proven.recovery)}")
+    terminal.tell(f"recovery point {terminal.short(proven.lost)} before the drill began")
+    for each in proven.findings:
+        terminal.say(f"  {each}")
+    terminal.say(f"next: orderops status --env {env}")

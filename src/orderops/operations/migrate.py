@@ -1,0 +1,366 @@
+"""The database's changes before the operator's eyes: which database, who agrees, what goes on, what was done."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orderops.database.connection import Login, connected, login_by, reached
+from orderops.errors import OrderopsError, UsageError
+from orderops.migrations import migrator as work
+from orderops.migrations.execution.blocker import Blocker
+from orderops.migrations.execution.lock_wait import Eye, Patience, Way
+from orderops.migrations.execution.progress import Watcher
+from orderops.migrations.execution.runner import Carrier
+from orderops.migrations.execution.sessions import Sessions, Waiting, opened
+from orderops.migrations.execution.transaction import locks_of_file, tables_made
+from orderops.migrations.ledger.status import Line
+from orderops.migrations.ledger.table import Author
+from orderops.migrations.sql.batches import Limits
+from orderops.migrations.sql.files import File, Migration, read_migrations, sql_folder
+from orderops.migrations.sql.locks import Course, course
+from orderops.migrations.sql.parser import Statement
+from orderops.migrations.sql.validation import checked
+from orderops.operations.workspace import Manner, consent, open_environment
+from orderops.remote.job import Inside, inside
+from orderops.remote.tunnel import tunnel_of
+from orderops.ui import console as terminal
+from orderops.ui.progress import Progress
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from orderops.infra.workspace import Plan, Site
+    from orderops.operations.locked import Lease
+    from orderops.runs.run import Run
+
+DSN = "ORDEROPS_DSN"
+FEW = 3
+"""Names that are said one by one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The database meant, and how it is reached."""
+
+    login: Login
+    author: Author
+    name: str
+    """What the operator calls it."""
+    words: str
+    """What leads a command to it again."""
+    site: Site | None = None
+    lease: Lease | None = None
+    errand: Inside | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """How far a backfill may go at once, as the environment says."""
+        told = settings_of(self.site) if self.site else self.errand.errand.settings if self.errand else None
+        return Limits(told["max_replication_lag_seconds"], told["max_waiting_sessions"]) if told else Limits()
+
+
+@contextmanager
+def target(
+    env: str, environments: Path | None, dsn: str | None, sql: Path | None = None, *, changes: bool = False
+) -> Iterator[Target]:
+    """The database of an environment, or the one that a connection string names."""
+    if opened_by := _login(dsn):
+        words = f"--dsn {shlex.quote(dsn)}" if dsn else ""
+        yield Target(opened_by, _author(_user()), opened_by.told, _with_sql(words, sql))
+        return
+    if sent := inside():
+        errand = sent.errand
+        yield Target(sent.login(), Author(errand.who, errand.host), errand.environment, errand.lead, errand=sent)
+        return
+    from orderops.operations.locked import look_at_lease
+
+    site = open_environment(env, environments)
+    lease = look_at_lease(site) if changes else None
+    with _way_into(site) as login:
+        yield Target(login, _author(site.aws.caller), env, lead_of(env, sql), site, lease)
+
+
+def means_other_database(dsn: str | None) -> bool:
+    """Whether a connection string names the database, and not the environment."""
+    return dsn is not None or bool(os.environ.get(DSN))
+
+
+def files_of(folder: Path | None) -> dict[str, str]:
+    """The files of a folder of migrations by name, once all of them can be read."""
+    pairs = read_migrations(sql_folder(folder))
+    return {file.name: file.text for each in pairs for file in (each.forwards, each.back)}
+
+
+def settings_of(site: Site) -> dict[str, int]:
+    """What migrations take from the environment's file."""
+    declared = site.environment.migrations
+    names = ("max_replication_lag_seconds", "max_waiting_sessions")
+    return {name: getattr(declared, name) for name in names}
+
+
+def lead_of(env: str, sql: Path | None) -> str:
+    """What leads a command to the same environment and the same files again."""
+    return _with_sql(f"--env {env}", sql)
+
+
+@contextmanager
+def looking(at: Target) -> Iterator[Connection]:
+    """A connection that only looks."""
+    with connected(at.login, name="orderops migrate looks") as connection:
+        yield connection
+
+
+@contextmanager
+def carrier(
+    at: Target, *, wait: timedelta, budget: timedelta, ending: Manner | None = None
+) -> Iterator[tuple[Carrier, Progress]]:
+    """What carries migrations out: nobody else migrates this database meanwhile.
+
+    Sessions in the way are ended in the manner of `ending`, and left alone where there is none.
+    """
+    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
+        sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
+        eye = Eye(sessions.eye, sessions.own)
+        way = Way(eye, Patience(budget), may_end=_may_end(ending, progress) if ending else None)
+        with Watcher(way, sessions.work.info.backend_pid) as watcher:
+            yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, at.limits), progress
+
+
+@contextmanager
+def alone(at: Target, *, wait: timedelta) -> Iterator[Sessions]:
+    """Connections for a word in the ledger: nobody else migrates this database meanwhile."""
+    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
+        yield sessions
+
+
+Note = Callable[..., None]
+"""Puts something that was done on record."""
+
+
+@contextmanager
+def agreed(at: Target, manner: Manner, question: str) -> Iterator[Note]:
+    """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
+    if at.site is None or at.lease is None:
+        terminal.confirm(question, yes=manner.yes)
+        yield at.errand.note if at.errand else lambda **_: None
+        return
+    from orderops.operations.locked import changing
+
+    consent(at.site, question, manner)
+    with changing(at.site, manner, at.lease) as run:
+        yield run.record.note
+
+
+@dataclass(frozen=True)
+class Carrying:
+    """What is done to migrations, in the words of its question, its record and its report, and how patiently."""
+
+    verb: str
+    where: str
+    action: str
+    done: str
+    budget: timedelta
+    terminate: bool
+    """Whether sessions in the way are ended."""
+
+
+def carry_through(
+    at: Target,
+    manner: Manner,
+    wanted: Sequence[Line],
+    carrying: Carrying,
+    carry: Callable[[Carrier], Iterator[Line]],
+) -> None:
+    """Ask, carry out what is decided anew under the lock, show and record each, and sum up."""
+    ending = manner if carrying.terminate else None
+    if ending:
+        check_somebody_can_be_asked(ending)
+    names = ", ".join(line.name for line in wanted[:FEW]) + (f" and {len(wanted) - FEW} more" if wanted[FEW:] else "")
+    with (
+        agreed(at, manner, f"{carrying.verb} {names} {carrying.where} {at.name}?") as note,
+        carrier(at, wait=manner.wait, budget=carrying.budget, ending=ending) as (carries, progress),
+    ):
+        ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
+    meanwhile = "" if ended else ": somebody else did it meanwhile"
+    terminal.say(f"{len(ended)} {carrying.done} in {terminal.precise(progress.elapsed)}{meanwhile}")
+    terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+
+
+def show_done(progress: Progress, note: Note, done: Iterator[Line], action: str, word: str) -> list[Line]:
+    """Show each migration when it is done, and put it on record."""
+    ended: list[Line] = []
+    before = progress.elapsed
+    for line in done:
+        now = progress.elapsed
+        progress.finished(f"migration {line.name}", f"{word} in {terminal.precise(now - before)}")
+        note(migration=line.name, action=action)
+        before = now
+        ended.append(line)
+    return ended
+
+
+def show_wanted(files: Sequence[File], action: str) -> None:
+    """What files would do, statement by statement."""
+    from orderops.ui.migrations import show_statements
+
+    for file in files:
+        script = checked(file)
+        show_statements(
+            file.name,
+            [(each, locks_of_file([each], made=tables_made(script)), _way(file, each)) for each in script],
+            action,
+        )
+    if not files:
+        terminal.say("nothing to do")
+
+
+def check_somebody_can_be_asked(manner: Manner) -> None:
+    """Raise UsageError where sessions in the way would be asked about and nobody is there."""
+    if not manner.yes and not terminal.somebody_is_there():
+        raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
+
+
+def _may_end(manner: Manner, progress: Progress) -> Callable[[Blocker], bool]:
+    """The question before a session in the way is ended."""
+
+    def may_end(blocker: Blocker) -> bool:
+        if manner.yes:
+            terminal.say_folded(f"ends {blocker.told}")
+            return True
+        with progress.paused():
+            try:
+                terminal.confirm(f"End {blocker.told}?", yes=False)
+            except OrderopsError:
+                return False
+        return True
+
+    return may_end
+
+
+# what `up` sees to, in the environments that say so
+
+
+def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
+    """What `up` sees to; nothing where the environment does not say that it does.
+
+    Raises UsageError where the way to the database leads through a service, which is not there before.
+    """
+    if not site.environment.migrations.on_up:
+        return []
+    if site.environment.database.access != "direct":
+        access, name = site.environment.database.access, site.environment.name
+        raise UsageError(
+            f'{name}.toml: on_up = true in [migrations] wants access = "direct" in [database], and that is {access!r}',
+            f"take out on_up, and migrate after the first release: orderops migrate apply --env {name}",
+        )
+    return read_migrations(sql_folder(folder))
+
+
+def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:
+    """Apply what is pending, and say so."""
+    if not migrations:
+        return
+    with _of(site) as at, carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress):
+        show_done(progress, run.record.note, work.apply(carries, migrations), "apply", "applied")
+
+
+def to_migrate(site: Site, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
+    """What is pending: all, where the database is still to be made."""
+    from orderops.engine.reconcile import Action
+
+    to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
+    if not migrations or site.stack.pointer.address in to_create:
+        return list(migrations)
+    with _of(site) as at, looking(at) as connection:
+        lines = work.plan(work.look(connection, migrations))
+        return [line.migration for line in lines if line.migration]
+
+
+def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> None:
+    """Name what would be applied."""
+    try:
+        for migration in to_migrate(site, planned, migrations):
+            terminal.tell(f"+ apply migration {migration.name}")
+    except OrderopsError as error:
+        terminal.say(f"migrations: {error.message}")
+
+
+@contextmanager
+def _of(site: Site) -> Iterator[Target]:
+    name = site.environment.name
+    with _way_into(site) as login:
+        yield Target(login, _author(site.aws.caller), name, f"--env {name}", site)
+
+
+@contextmanager
+def _way_into(site: Site) -> Iterator[Login]:
+    access, name = site.environment.database.access, site.environment.name
+    with reached(site.aws, site.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(site)) as login:
+        yield login
+
+
+def _waiting(at: Target, progress: Progress) -> Waiting:
+    """Shows who migrates the database, once each, and that it is waited for."""
+    said: list[str] = []
+
+    def waiting(told: str, _: float) -> None:
+        if told and told not in said:
+            terminal.say_folded(f"{told}; waiting")
+        if told or any(said):
+            progress.watch(at.name, "waits for whoever migrates it" if told else "")
+        said.append(told)
+
+    return waiting
+
+
+def _way(file: File, statement: Statement) -> str:
+    """How a statement is run, where that is not simply in the file's transaction."""
+    if file.head.batch:
+        return f"in batches of at most {file.head.batch.size} rows by {file.head.batch.key}"
+    if file.head.no_transaction:
+        return "in no transaction" if course(statement) is Course.ALONE else "in a transaction of its own"
+    return ""
+
+
+def _login(given: str | None) -> Login | None:
+    """What a connection string opens, if one was given; raises UsageError for one that everybody could read along."""
+    if given is None:
+        told = os.environ.get(DSN)
+        return login_by(told) if told else None
+    if not given.strip():
+        raise UsageError(
+            "--dsn is empty", "is the variable that it comes from set? Without --dsn it is --env that counts"
+        )
+    login = login_by(given)
+    if login.password:
+        raise UsageError(
+            "--dsn holds a password, which everybody on this machine can read in the list of processes",
+            f"give it as PGPASSWORD or in ~/.pgpass, or the whole as {DSN}",
+        )
+    return login
+
+
+def _with_sql(words: str, sql: Path | None) -> str:
+    """What leads to the same database and the same files again."""
+    return f"{words} --sql {shlex.quote(str(sql))}".strip() if sql else words
+
+
+def _author(who: str) -> Author:
+    return Author(who, socket.gethostname())
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "nobody known"

@@ -1,0 +1,144 @@
+"""From the words of a command line to an open site."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orderops.aws.client import Aws
+    from orderops.config.environment import Environment
+    from orderops.engine.resource import Resource
+    from orderops.infra.workspace import Site
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a command is to change things: its words, what was agreed beforehand, how long to wait for others."""
+
+    command: str
+    dry_run: bool
+    yes: bool
+    confirm: Sequence[str]
+    wait: timedelta
+
+
+def open_environment(name: str, folder: Path | None) -> Site:
+    """Read the environment and reach its AWS in its account, where nothing can be changed outside of a run."""
+    from orderops.config.environment import environment_names, environments_folder, load_environment
+    from orderops.infra.workspace import Site
+    from orderops.runs.run import Gate
+
+    environment = load_environment(name, folder)
+    gate = Gate()
+    beside = environment_names(folder)
+    site = Site(environment, reach(environment).guarded(gate), gate, beside, environments_folder(folder))
+    site.check_account()
+    return site
+
+
+def reach(environment: Environment) -> Aws:
+    """The AWS of an environment: boto3's own way to it, or the emulator of this machine."""
+    from orderops.aws.client import Aws
+
+    if not environment.emulated:
+        return Aws(environment.region, environment=environment.name)
+    import boto3
+
+    from orderops import local
+    from orderops.ui import console as terminal
+
+    say = terminal.say
+    endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
+    return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
+
+
+def consent(site: Site, question: str, manner: Manner, *, strangers: Collection[str] = ()) -> bool:
+    """Ask before changing: not on this machine's emulator; by name where the environment is protected.
+
+    Answers whether somebody was asked, so that time has passed. Beside environments without a file (`strangers`), a
+    new one wants somebody who is asked, or its name.
+    """
+    from orderops.errors import UsageError
+    from orderops.ui import console as terminal
+
+    environment = site.environment
+    if environment.emulated:
+        return False
+    if strangers and not environment.protected and environment.name not in manner.confirm:
+        _refuse_without_anybody(site, strangers, manner)
+    if not environment.protected:
+        terminal.confirm(question, yes=manner.yes)
+        return not manner.yes
+    if not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=manner.confirm):
+        raise UsageError(
+            f"{environment.name} is protected, and its name was not given",
+            f"say it beforehand: --confirm {environment.name}",
+        )
+    return environment.name not in manner.confirm
+
+
+def agree(site: Site, question: str, manner: Manner) -> None:
+    """Ask before making something that stands beside an environment and changes nothing of it."""
+    from orderops.ui import console as terminal
+
+    if not site.environment.emulated:
+        terminal.confirm(question, yes=manner.yes)
+
+
+def _refuse_without_anybody(site: Site, strangers: Collection[str], manner: Manner) -> None:
+    from orderops.config.environment import way_back
+    from orderops.errors import OrderopsError
+    from orderops.ui import console as terminal
+
+    if manner.yes or not terminal.somebody_is_there():
+        name = site.environment.name
+        ways = [
+            f"if it was renamed, give it its name back: {way_back(site.folder / f'{each}.toml')}" for each in strangers
+        ]
+        raise OrderopsError(
+            f"{name} would be made anew beside {', '.join(strangers)}, which has no file; nothing was changed",
+            "\n".join([*ways, f"if {name} is a new environment, say so: --confirm {name}"]),
+        )
+
+
+def with_usual_durations(site: Site) -> Collection[Resource]:
+    """The resources for which it helps to know how long they take on AWS: not those of this machine's emulator."""
+    return () if site.environment.emulated else site.declared().values()
+
+
+def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:
+    """`--image` by service: a bare URI when there is one service, else SERVICE=URI."""
+    from orderops.errors import UsageError
+
+    names = list(site.environment.services)
+    images: dict[str, str] = {}
+    for each in given:
+        service, separator, uri = each.partition("=")
+        if not separator or "/" in service:
+            service, uri = names[0], each
+            if len(names) > 1:
+                raise UsageError(
+                    f"--image {each} names no service", f"one of: {', '.join(f'{name}=URI' for name in names)}"
+                )
+        if service not in names:
+            raise UsageError(f"no service is named {service!r}", f"services here: {', '.join(names)}")
+        images[service] = uri
+    return images
+
+
+def one_service(site: Site, given: str | None) -> str:
+    """The service meant; must be said when there are several."""
+    from orderops.errors import UsageError
+
+    names = list(site.environment.services)
+    if given is None and len(names) == 1:
+        return names[0]
+    if given not in names:
+        said = f"no service is named {given!r}" if given else f"{site.environment.name} has {len(names)} services"
+        raise UsageError(said, f"services here: {', '.join(names)}")
+    return given

@@ -1,0 +1,79 @@
+"""A session that has used some tables and stays idle in its transaction: what stands in the way of migrations."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from types import TracebackType
+
+from orderops.database.connection import Login, connected
+from orderops.migrations.sql.parser import identifier
+from orderops.rehearsal.tables import Table, drawn
+
+
+class IdleTransaction:
+    """It reads and writes every table, holds on for a time, and lets go by itself; at the latest where the block ends.
+
+    `kept` are rows that others want: one of those is not written to, or they would wait for the holder alone.
+    """
+
+    def __init__(
+        self, to: Login, tables: Sequence[Table], seconds: float, kept: Sequence[Sequence[str | None]]
+    ) -> None:
+        self._to, self._tables, self._seconds = to, tables, seconds
+        self._kept = {tuple(row) for row in kept}
+        self._stack = ExitStack()
+        self._released = threading.Lock()
+        self.ended = 0.0
+        """When it let go, on the monotonic clock; 0 while it holds."""
+
+    def __enter__(self) -> IdleTransaction:
+        self._connection = self._stack.enter_context(connected(self._to, name="orderops rehearsal holds"))
+        for setting in ("idle_in_transaction_session_timeout", "statement_timeout"):
+            self._connection.execute(f"set {setting} = 0".encode())
+        self._connection.execute("begin")
+        for table in self._tables:
+            self._use(table)
+        self._timer = threading.Timer(self._seconds, self._release)
+        self._timer.daemon = True
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._release()
+        self._stack.close()
+
+    def _use(self, table: Table) -> None:
+        from psycopg import sql
+
+        self._connection.execute(f"select from {table.name} limit 1".encode())
+        self._connection.execute(f"lock table {table.name} in row exclusive mode".encode())
+        column = next((each for each in table.columns if not each.generated and each.name not in table.key), None)
+        row = self._row(table) if column and table.key else None
+        if column and row:
+            named = identifier("", column.name)
+            where = " and ".join(
+                f"{identifier('', name)} = {sql.Literal(value).as_string(self._connection)}::{kind}"
+                for name, value, kind in zip(table.key, row, table.key_types, strict=True)
+            )
+            self._connection.execute(f"update {table.name} set {named} = {named} where {where}".encode())
+
+    def _row(self, table: Table) -> Sequence[str | None] | None:
+        """The key of a row that nobody else asks for."""
+        keys = ", ".join(identifier("", each) for each in table.key)
+        found = drawn(self._connection, f"select {keys} from {table.name} limit 500")
+        return next((row for row in reversed(found) if tuple(row) not in self._kept and None not in row), None)
+
+    def _release(self) -> None:
+        import psycopg
+
+        with self._released:
+            if not self.ended:
+                with suppress(psycopg.Error):
+                    self._connection.execute("rollback")
+                self.ended = time.monotonic()

@@ -1,0 +1,160 @@
+"""Who holds a part of a network that is to go: interfaces and other things in it that are not ours.
+
+What is ours goes by itself, and what AWS made for ours goes with it; only what is neither is worth naming.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ENVIRONMENT, from_pairs
+from orderops.engine.resource import Live
+
+NAMED = 3
+BALANCER = re.compile(r"ELB (?:(?:app|net|gwy)/)?(?P<name>[^/]+)")
+AWS_OWN = re.compile(r"arn:[\w-]+:ecs:|RDSNetworkInterface$|Interface for NAT Gateway ")
+"""Of tasks, databases and gateways: they go with what they belong to."""
+NEVER_OURS = re.compile(r"AWS Lambda VPC ENI|VPC Endpoint Interface|EFS mount target")
+"""AWS manages these too, for things that orderops does not make."""
+# call, what it answers, the id, the filter that says in which VPC
+PARTS_OF_VPC = (
+    ("describe_security_groups", "SecurityGroups", "GroupId", "vpc-id"),
+    ("describe_subnets", "Subnets", "SubnetId", "vpc-id"),
+    ("describe_route_tables", "RouteTables", "RouteTableId", "vpc-id"),
+    ("describe_network_acls", "NetworkAcls", "NetworkAclId", "vpc-id"),
+    ("describe_internet_gateways", "InternetGateways", "InternetGatewayId", "attachment.vpc-id"),
+    ("describe_vpn_gateways", "VpnGateways", "VpnGatewayId", "attachment.vpc-id"),
+    ("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "vpc-id"),
+    (
+        "describe_vpc_peering_connections",
+        "VpcPeeringConnections",
+        "VpcPeeringConnectionId",
+        "requester-vpc-info.vpc-id",
+    ),
+    ("describe_vpc_peering_connections", "VpcPeeringConnections", "VpcPeeringConnectionId", "accepter-vpc-info.vpc-id"),
+)
+OVER = ("deleted", "deleting", "rejected", "expired", "failed")
+
+
+def named(holders: Iterable[str]) -> str:
+    """The first of them and how many more there are; nothing for nobody."""
+    found = list(holders)
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return ", ".join(found[:NAMED]) + more
+
+
+def foreign_interfaces(aws: Aws, live: Live, where: str) -> Iterator[str]:
+    """The network interfaces in a thing of ours, found by the filter `where`, that do not go with what is ours."""
+    for raw in _foreign_interfaces(aws, live, where, live.id):
+        yield _interface(raw)
+
+
+def public_interfaces(aws: Aws, live: Live, vpc: str) -> Iterator[str]:
+    """Those of others in a VPC that lead to the internet through our gateway."""
+    for raw in _foreign_interfaces(aws, live, "vpc-id", vpc):
+        if raw.get("Association", {}).get("PublicIp"):
+            yield _interface(raw)
+
+
+def foreign_groups(aws: Aws, live: Live) -> Iterator[str]:
+    """The security groups of others whose rules name ours; a rule of our own groups goes with the group."""
+    for where in ("ip-permission.group-id", "egress.ip-permission.group-id"):
+        filters = [{"Name": where, "Values": [live.id]}]
+        for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=filters):
+            if raw["GroupId"] != live.id and not _is_ours(raw, live):
+                yield f"{raw['GroupId']} (security group {raw['GroupName']}, {_owner(raw)}, names it in a rule)"
+
+
+def foreign_parts(aws: Aws, live: Live) -> Iterator[str]:
+    """What stands in our VPC and is not ours, but for what goes with the VPC."""
+    told: set[str] = set()
+    for call, key, identifier, where in PARTS_OF_VPC:
+        filters = [{"Name": where, "Values": [live.id]}]
+        for raw in every(getattr(aws.ec2, call), key, Filters=filters):
+            ours = _is_ours(raw, live) or _comes_with_the_vpc(raw) or _is_over(raw)
+            if not ours and raw[identifier] not in told:  # a peering of our VPC with itself has both ends here
+                told.add(raw[identifier])
+                yield f"{raw[identifier]} ({_owner(raw)})"
+
+
+def address_holder(aws: Aws, live: Live) -> str:
+    """What of others our public address leads to."""
+    for raw in every(aws.ec2.describe_addresses, "Addresses", AllocationIds=[live.id]):
+        if held := raw.get("NetworkInterfaceId"):
+            for interface in _foreign_interfaces(aws, live, "network-interface-id", held):
+                return f"{raw['AssociationId']} with {_interface(interface)}"
+    return ""
+
+
+def first(holders: Iterable[str], *others: Iterable[str]) -> str:
+    """The first kind of holders that there are; the others are not even asked for."""
+    return next((told for each in (holders, *others) if (told := named(each))), "")
+
+
+def _foreign_interfaces(aws: Aws, live: Live, where: str, what: str) -> Iterator[dict[str, Any]]:
+    filters = [{"Name": where, "Values": [what]}]
+    found = list(every(aws.ec2.describe_network_interfaces, "NetworkInterfaces", Filters=filters))
+    gateways = _of_our_gateways(aws, live) if found else frozenset[str]()
+    for raw in found:
+        if raw["NetworkInterfaceId"] not in gateways and not _goes_with_ours(raw, _environment(live)):
+            yield raw
+
+
+def _goes_with_ours(raw: Mapping[str, Any], environment: str) -> bool:
+    description = raw.get("Description", "")
+    owner = from_pairs(raw.get("TagSet")).get(ENVIRONMENT)
+    if owner is not None:
+        return owner == environment
+    if raw.get("InterfaceType") == "lambda" or NEVER_OURS.match(description):
+        return False
+    if balancer := BALANCER.match(description):
+        return balancer["name"].startswith(f"orderops-{environment}-")
+    return bool(raw.get("RequesterManaged")) or AWS_OWN.match(description) is not None
+
+
+def _of_our_gateways(aws: Aws, live: Live) -> frozenset[str]:
+    """The interfaces of our NAT gateways, of those that are going too."""
+    gateways = every(aws.ec2.describe_nat_gateways, "NatGateways")
+    ours = [raw for raw in gateways if _is_ours(raw, live)]
+    return frozenset(str(each.get("NetworkInterfaceId")) for raw in ours for each in raw.get("NatGatewayAddresses", ()))
+
+
+def _interface(raw: Mapping[str, Any]) -> str:
+    attached = raw.get("Attachment", {}).get("InstanceId")
+    words = [
+        raw.get("Description") or "network interface",
+        f"at {attached}" if attached else "",
+        _owner(raw),
+    ]
+    return f"{raw['NetworkInterfaceId']} ({', '.join(filter(None, words))})"
+
+
+def _owner(raw: Mapping[str, Any]) -> str:
+    """Whose it is, as far as it says."""
+    tags = from_pairs(raw.get("TagSet") or raw.get("Tags"))
+    if ENVIRONMENT in tags:
+        return f"of the environment {tags[ENVIRONMENT]}"
+    name = f"named {tags['Name']}, " if tags.get("Name") else ""
+    owner = raw.get("OwnerId") or raw.get("RequesterVpcInfo", {}).get("OwnerId")
+    return f"{name}owner {owner}" if owner else f"{name}without owner"
+
+
+def _is_ours(raw: Mapping[str, Any], live: Live) -> bool:
+    return from_pairs(raw.get("Tags")).get(ENVIRONMENT) == _environment(live)
+
+
+def _comes_with_the_vpc(raw: Mapping[str, Any]) -> bool:
+    main = any(each.get("Main") for each in raw.get("Associations") or ())
+    return main or bool(raw.get("IsDefault")) or raw.get("GroupName") == "default"
+
+
+def _is_over(raw: Mapping[str, Any]) -> bool:
+    state = raw.get("State") or raw.get("Status", {}).get("Code", "")
+    return str(state).lower() in OVER
+
+
+def _environment(live: Live) -> str:
+    return (live.tags or {}).get(ENVIRONMENT, "")

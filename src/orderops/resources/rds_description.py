@@ -1,0 +1,182 @@
+"""What RDS tells of an instance: in which state it is, what is set on it, and which role it has in its environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from orderops.aws.client import Aws, every
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim, Tags, from_pairs
+from orderops.engine.resource import Live, State
+
+KIND = "rds-instance"
+TERM = "orderops:term"
+"""How many promotions there were up to this one: where two instances say that they are the primary, it decides."""
+A_TERM = re.compile("[0-9]{1,18}")
+PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
+"""The values of the role tag; an instance that was never restored from nor promoted has none."""
+DISPOSABLE = frozenset({REHEARSAL, DRILL})
+"""The roles of copies that hold nothing of their own."""
+STOPPED = "stopped"
+USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initialization", "storage-optimization"})
+DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
+DEAD_PREFIXES = ("incompatible-", "inaccessible-encryption-credentials")
+GOING = frozenset({"deleting", "delete-precheck"})
+LIFECYCLE = "open-source-rds-extended-support-disabled"
+TOLD_AS_ASKED = (
+    "AllocatedStorage",
+    "AutoMinorVersionUpgrade",
+    "BackupRetentionPeriod",
+    "CopyTagsToSnapshot",
+    "DBInstanceClass",
+    "DBName",
+    "DeletionProtection",
+    "Engine",
+    "EngineLifecycleSupport",
+    "EngineVersion",
+    "MasterUsername",
+    "MultiAZ",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+    "PubliclyAccessible",
+    "StorageEncrypted",
+    "StorageType",
+)
+
+
+def instances(aws: Aws, claim: Claim) -> Iterator[Live]:
+    """The instances of an environment, or those that may be the one claimed; each with the role that it has in truth.
+
+    Several may say that they are the same one: a promotion was cut between its two writes. The last promoted is it.
+    """
+    raws = list(every(aws.rds.describe_db_instances, "DBInstances"))
+    tagged = [from_pairs(raw.get("TagList")) for raw in raws]
+    terms = _highest_terms(tagged)
+    for raw, tags in zip(raws, tagged, strict=True):
+        name = raw["DBInstanceIdentifier"]
+        if term_of(tags) < terms.get(_whose(tags), 0):
+            tags = tags | former(name)
+        if sought(name, tags, claim):
+            yield live_of(raw, tags)
+
+
+def former(name: str) -> dict[str, str]:
+    """What the tags of an instance say once another one was promoted in its place."""
+    return {ADDRESS: f"{KIND}/{name}-former", "Name": name, ROLE: FORMER}
+
+
+def term_of(tags: Tags) -> int:
+    """How many promotions it took to come to this instance."""
+    told = tags.get(TERM, "")
+    return int(told) if A_TERM.fullmatch(told) else 0
+
+
+def _whose(tags: Tags) -> tuple[str, str]:
+    return tags.get(ENVIRONMENT, ""), tags.get(ADDRESS, "")
+
+
+def _highest_terms(tagged: Iterable[Tags]) -> dict[tuple[str, str], int]:
+    terms: dict[tuple[str, str], int] = {}
+    for tags in tagged:
+        if ADDRESS in tags:
+            terms[_whose(tags)] = max(term_of(tags), terms.get(_whose(tags), 0))
+    return terms
+
+
+def sought(name: str, tags: Tags, claim: Claim) -> bool:
+    """By tag as well as by name: a restored instance that took over has a name of its own."""
+    if claim.name:
+        return name == claim.name or tags.get(ADDRESS) == claim.address
+    return name.startswith(claim.prefix) or tags.get(ENVIRONMENT) == claim.environment
+
+
+def sought_backup(raw: Mapping[str, Any], claim: Claim) -> bool:
+    return sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), claim)
+
+
+def live_of(raw: Mapping[str, Any], tags: Tags) -> Live:
+    state, status = _condition(raw)
+    endpoint = raw.get("Endpoint", {})
+    pending = sorted(raw.get("PendingModifiedValues", {}))
+    return Live(
+        raw["DBInstanceIdentifier"],
+        {
+            **_settings(raw),
+            "Running": raw["DBInstanceStatus"] != STOPPED,
+            "EndpointAddress": endpoint.get("Address"),
+            "EndpointPort": endpoint.get("Port"),
+            "MasterUserSecretArn": raw.get("MasterUserSecret", {}).get("SecretArn"),
+            "DBInstanceStatus": raw["DBInstanceStatus"],
+            "DbiResourceId": raw["DbiResourceId"],
+            "InstanceCreateTime": raw.get("InstanceCreateTime"),
+            "LatestRestorableTime": raw.get("LatestRestorableTime"),
+            "AllocatedStorageNow": raw["AllocatedStorage"],
+            "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
+            "ParameterApplyStatus": next(
+                (each["ParameterApplyStatus"] for each in raw.get("DBParameterGroups", ())), ""
+            ),
+        },
+        tags,
+        name=raw["DBInstanceIdentifier"],
+        arn=raw["DBInstanceArn"],
+        state=state,
+        status=status,
+        unsettled=f"{', '.join(pending)} to be changed" if pending else "",
+    )
+
+
+def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set, with what AWS has accepted and not applied yet: asked for again, it would be sent again."""
+    pending = raw.get("PendingModifiedValues", {})
+    now = {"EngineLifecycleSupport": LIFECYCLE, **raw, **pending}  # the emulator does not tell the lifecycle
+    room = raw.get("MaxAllocatedStorage")
+    return {
+        **{key: now.get(key) for key in TOLD_AS_ASKED},
+        "CACertificateIdentifier": now.get("CACertificateIdentifier"),
+        "DedicatedLogVolume": bool(now.get("DedicatedLogVolume")),
+        "Iops": now.get("Iops"),
+        "MonitoringInterval": now.get("MonitoringInterval") or 0,
+        "MonitoringRoleArn": now.get("MonitoringRoleArn") or None,
+        "NetworkType": now.get("NetworkType"),
+        "OptionGroupName": next((each["OptionGroupName"] for each in raw.get("OptionGroupMemberships", ())), None),
+        "PerformanceInsightsKMSKeyId": now.get("PerformanceInsightsKMSKeyId") or None,
+        "PerformanceInsightsRetentionPeriod": now.get("PerformanceInsightsRetentionPeriod") or None,
+        "MaxAllocatedStorage": room if room and room > raw["AllocatedStorage"] else None,
+        "ManageMasterUserPassword": bool(raw.get("MasterUserSecret")),
+        "EnableIAMDatabaseAuthentication": now.get("IAMDatabaseAuthenticationEnabled", False),
+        "StorageThroughput": now.get("StorageThroughput"),
+        "EnablePerformanceInsights": raw.get("PerformanceInsightsEnabled"),
+        "EnableCloudwatchLogsExports": _log_exports(raw, pending.get("PendingCloudwatchLogsExports", {})),
+        "DBSubnetGroupName": pending.get("DBSubnetGroupName") or raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
+        "DBParameterGroupName": next((each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())), None),
+        "VpcSecurityGroupIds": sorted(
+            each["VpcSecurityGroupId"] for each in raw.get("VpcSecurityGroups", ()) if each["Status"] != "removing"
+        ),
+        "Port": pending.get("Port") or raw.get("DbInstancePort") or raw.get("Endpoint", {}).get("Port"),
+    }
+
+
+def _log_exports(raw: Mapping[str, Any], pending: Mapping[str, Any]) -> list[str]:
+    there = {*raw.get("EnabledCloudwatchLogsExports", ()), *pending.get("LogTypesToEnable", ())}
+    return sorted(there - {*pending.get("LogTypesToDisable", ())})
+
+
+def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
+    """AWS's status, and what it calls available though it is still at work on it."""
+    status = raw["DBInstanceStatus"]
+    if status in GOING:
+        return State.GOING, status
+    if status in DEAD or status.startswith(DEAD_PREFIXES):
+        return State.FAILED, status
+    if status not in USABLE:
+        return State.PENDING, status
+    if raw.get("MasterUserSecret", {}).get("SecretStatus") == "creating":
+        return State.PENDING, "creating the master secret"
+    if any(each["Status"] in ("adding", "removing") for each in raw.get("VpcSecurityGroups", ())):
+        return State.PENDING, "changing the security groups"
+    if any(each["ParameterApplyStatus"] == "applying" for each in raw.get("DBParameterGroups", ())):
+        return State.PENDING, "applying the parameter group"
+    if "Port" in raw.get("PendingModifiedValues", {}):  # it waits for no window, and others are told the port
+        return State.PENDING, "changing the port"
+    return State.READY, status

@@ -1,0 +1,152 @@
+"""Two databases side by side: which rows one has and the other has not, and what else is not the same.
+
+Nothing is written to either, and live is held up by nothing but the reading: each is seen as of one moment, while
+others go on writing to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from orderops.database.connection import Login
+from orderops.migrations.ledger import table as ledger
+from orderops.restore.compare.export import Export, new_folder
+from orderops.restore.compare.merge import Difference, Kind
+from orderops.restore.compare.result import Compared, Comparison, Seen, Single
+from orderops.restore.compare.row_diff import Recipe, differences, recipe
+from orderops.restore.compare.samples import Found, samples
+from orderops.restore.compare.schema_diff import unlike
+from orderops.restore.compare.sequences import sequences
+from orderops.restore.compare.snapshots import LOCK_PATIENCE, Side, Sides, Unreadable, opened
+from orderops.restore.compare.tables import Pairing, Table, partitions, rewritten, side_by_side
+
+Watch = Callable[[str, str], None]
+"""Told a table's name and how far it is; nothing when that is over."""
+CHANGED_MEANWHILE = "emptied, rewritten or dropped while it was compared: compare it again"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for beside the numbers."""
+
+    samples: int = 0
+    """Rows of each kind to show, of each table."""
+    export: Path | None = None
+    """A new folder for every row that is not the same."""
+
+
+def compare(
+    live: Login,
+    restored: Login,
+    *,
+    tables: Collection[str] = (),
+    samples: int = 0,
+    export: Path | None = None,
+    patience: timedelta = LOCK_PATIENCE,
+    watch: Watch = lambda *_: None,
+) -> Comparison:
+    """What is not the same in two databases: of rows exact numbers, samples and files of them where wished.
+
+    Raises UsageError for a table that neither has, or a folder that is not empty; OrderopsError where one of the
+    databases cannot be reached, or is lost. One table that cannot be read is told of, and the rest compared.
+    """
+    wish = Wish(samples, new_folder(export) if export else None)
+    with opened(live, restored, patience) as sides:
+        notes: list[str] = []
+        found = side_by_side(sides, tables)
+        made = recipe(sides)
+        if sides.recode:
+            notes.append(f"live is in {sides.live.encoding} and restored in {sides.restored.encoding}")
+        compared = [_compared(sides, pairing, made, wish, watch) for pairing in found.pairings]
+        _say_what_changed(sides, found.pairings, compared)
+        watch("schema", "is compared")
+        comparison = Comparison(
+            live=_seen(sides.live, notes),
+            restored=_seen(sides.restored, notes),
+            tables=compared,
+            only_live=[_single(sides.live, table) for table in found.only_live],
+            only_restored=[_single(sides.restored, table) for table in found.only_restored],
+            unlike=[] if tables else unlike(sides, notes),
+            sequences=[] if tables else sequences(sides, notes),
+            notes=notes,
+            whole=not tables,
+        )
+        watch("schema", "")
+    return comparison
+
+
+def _compared(sides: Sides, pairing: Pairing, made: Recipe, wish: Wish, watch: Watch) -> Compared:
+    watch(pairing.told, "begins")
+    compared = Compared(pairing.told, pairing.notes)
+    try:
+        with sides.looking(), ExitStack() as stack:
+            _rows(sides, pairing, made, wish, compared, lambda told: watch(pairing.told, told), stack)
+    except Unreadable as error:
+        compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
+    watch(pairing.told, "")
+    return compared
+
+
+def _rows(
+    sides: Sides,
+    pairing: Pairing,
+    made: Recipe,
+    wish: Wish,
+    compared: Compared,
+    said: Callable[[str], None],
+    stack: ExitStack,
+) -> None:
+    """Count every row that is not the same, keep the first few, and write all to files."""
+    found = Found(pairing, made)
+    export = None
+    if wish.export:
+        beside = stack.enter_context(sides.beside())
+        export = stack.enter_context(Export(wish.export, beside, found))
+    kept: dict[Kind, list[Difference]] = {kind: [] for kind in Kind}
+    found_rows = stack.enter_context(closing(differences(sides, pairing, made, compared.rows, said)))
+    for each in found_rows:
+        compared.unequal[each.kind] += each.times
+        if len(kept[each.kind]) < wish.samples:
+            kept[each.kind].append(each._replace(times=1))
+        if export:
+            export.take(each)
+    if export:
+        export.finish()
+    compared.samples = samples(sides, found, kept)
+
+
+def _say_what_changed(sides: Sides, pairings: Collection[Pairing], compared: Collection[Compared]) -> None:
+    """A table that was emptied since the snapshot looked empty in it: what was counted there counts for nothing."""
+    changed = [rewritten(side) for side in sides.both]
+    if not any(changed):
+        return
+    for pairing, each in zip(pairings, compared, strict=True):
+        for side, table, others in zip(sides.both, (pairing.live, pairing.restored), changed, strict=True):
+            if not each.refused and others & partitions(side, table):
+                each.refused = f"{side.name}: {CHANGED_MEANWHILE}"
+
+
+def _single(side: Side, table: Table) -> Single:
+    from psycopg import sql
+
+    try:
+        with side.looking():
+            rows: int = side.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
+    except Unreadable:
+        return Single(table.told, None)
+    return Single(table.told, rows)
+
+
+def _seen(side: Side, notes: list[str]) -> Seen:
+    version: int | None = None
+    try:
+        with side.looking():
+            version = ledger.highest(ledger.read(side.connection))
+    except Unreadable as error:
+        notes.append(f"the ledger cannot be read: {error.message}")
+    major = side.version // 10000
+    return Seen(side.login.told, side.taken, f"PostgreSQL {major}.{side.version % 10000}", version)

@@ -1,0 +1,63 @@
+"""The way into each instance of an environment, and the moment at which a migration began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orderops.errors import OrderopsError, UsageError
+from orderops.infra.stack import Stack
+from orderops.migrations.ledger.table import Action, Standing, State
+from orderops.restore.instances import Copy
+
+
+def door(stack: Stack, copy: Copy) -> dict[str, Any]:
+    """What the pointer would say, if it led to this instance."""
+    told = copy.live.properties
+    if not told["EndpointAddress"] or not told["MasterUserSecretArn"]:
+        raise OrderopsError(
+            f"{copy.name} cannot be opened yet: it is {copy.live.status}",
+            f"how far it is: orderops restore list --env {stack.environment.name}",
+        )
+    return {
+        "host": told["EndpointAddress"],
+        "port": told["EndpointPort"],
+        "dbname": stack.pointer.dbname,
+        "sslmode": stack.pointer.sslmode,
+        "credentials": told["MasterUserSecretArn"],
+    }
+
+
+def start_of(standings: Mapping[int, Standing], version: int, words: str = "") -> datetime:
+    """When the attempts began by which a migration is in the database, by the database's own clock.
+
+    One that failed and left nothing does not count. `words` lead a command to the same place.
+
+    Raises OrderopsError where it is not in there.
+    """
+    standing = standings.get(version)
+    if standing is None:
+        known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"
+        raise UsageError(
+            f"the ledger knows no V{version}: it knows {known}",
+            f"which are there: orderops migrate info {words}".rstrip(),
+        )
+    if not standing.stands:
+        raise OrderopsError(
+            f"V{version} is not in this database, so there is nothing before it to go back to",
+            f"what was done when: orderops migrate history {words}".rstrip(),
+        )
+    start: datetime | None = None
+    for attempt in standing.attempts:
+        if attempt.action == Action.APPLY:
+            left_something = attempt.state == State.DONE or attempt.partial
+            start = start or (attempt.started if left_something else None)
+            continue
+        start = attempt.started if attempt.action == Action.BASELINE else None
+    if start is None or (standing.applied and standing.applied.action == Action.BASELINE):
+        raise OrderopsError(
+            f"V{version} was not applied here but marked as applied, so nobody knows when its effect began",
+            'say the time: orderops restore --at "2026-11-10T08:00:00Z"',
+        )
+    return start

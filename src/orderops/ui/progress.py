@@ -1,0 +1,123 @@
+"""Long work while it goes on: a live view on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live as LiveView
+from rich.markup import escape
+from rich.text import Text
+
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import Resource
+from orderops.ui.console import DONE, SIGNS, err, noteworthy, short
+
+EVERY = 5.0
+"""Seconds between plain lines about what is waited for."""
+ROWS = 12
+
+
+class Progress:
+    """Told what each resource waits for, and each step when it is done."""
+
+    def __init__(
+        self,
+        resources: Iterable[Resource] = (),
+        *,
+        noted: Callable[[Step], None] = lambda _: None,
+        console: Console = err,
+    ) -> None:
+        self._noted = noted
+        self._usual: Mapping[str, timedelta] = {each.address: each.usual for each in resources}
+        self._console = console
+        self._since: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+        self._said_at = monotonic()
+        self._began = monotonic()
+        self._live = (
+            LiveView(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        )
+        self.steps: list[Step] = []
+        self._finished = 0
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the work began."""
+        return monotonic() - self._began
+
+    def watch(self, address: str, waits_for: str) -> None:
+        """A resource's course began or ended (nothing to wait for), or waits."""
+        if not waits_for and address in self._since:
+            del self._since[address]
+            self._reasons.pop(address, None)
+            return
+        self._since.setdefault(address, monotonic())
+        if waits_for:
+            self._reasons[address] = waits_for
+            self._say_sometimes()
+
+    def done(self, step: Step) -> None:
+        """Show a step that changed something, count it, and pass it on; what is kept is not shown here."""
+        if step.action is Action.KEEP:
+            return
+        self.steps.append(step)
+        self._noted(step)
+        if step.action is not Action.NO_OP:
+            sign, colour = SIGNS[step.action]
+            note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
+            self._console.print(f"[{colour}]{sign} {escape(step.address)} {DONE[step.action]}[/]{note}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The live view makes room for a question."""
+        if self._live:
+            self._live.stop()
+        yield
+        if self._live:
+            self._live.start()
+
+    def finished(self, name: str, told: str) -> None:
+        """Show that something other than a step is done."""
+        self._finished += 1
+        if self._live:
+            self._console.print(Text.assemble((f"+ {name}", "green"), f" {told}"))
+        else:  # of many small things, to dress each line would be half of the work
+            self._console.file.write(f"+ {name} {told}\n")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))
+        running = len(self._since)
+        yield Text(f"{len(self.steps) + self._finished} done, {running} under way, {short(self.elapsed)}", style="bold")
+        for address in waiting[:ROWS]:
+            yield Text(f"  {self._line(address)}", style="dim", overflow="ellipsis", no_wrap=True)
+        if len(waiting) > ROWS:
+            yield Text(f"  and {len(waiting) - ROWS} more", style="dim")
+
+    def _say_sometimes(self) -> None:
+        if self._live or monotonic() - self._said_at < EVERY:
+            return
+        self._said_at = monotonic()
+        for address in sorted(self._reasons):
+            self._console.print(escape(f"... {self._line(address)}"))
+
+    def _line(self, address: str) -> str:
+        waited = monotonic() - self._since.get(address, monotonic())
+        usual = self._usual.get(address)
+        usually = f", usually {short(usual)}" if usual and usual >= timedelta(seconds=30) else ""
+        return f"{address}: {self._reasons.get(address, '')} ({short(waited)}{usually})"

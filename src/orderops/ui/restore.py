@@ -1,0 +1,58 @@
+"""Restored instances and the moments to go back to, for human eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from rich.table import Table
+
+from orderops.aws.ownership import ENVIRONMENT
+from orderops.resources.rds_description import PRIMARY
+from orderops.restore.instances import BY, Copies, Copy
+from orderops.restore.points import Point
+from orderops.restore.timestamps import both
+from orderops.restore.window import Window
+from orderops.ui.console import out, say, short
+
+
+def show_copies(copies: Copies) -> None:
+    """The primary first, then what stands beside it."""
+    if not copies.primary and not copies.beside:
+        say(f"{copies.environment} has no database")
+        return
+    for copy in copies.all:
+        out.print(f"[bold]{copy.name}[/]")
+        out.print(f"  {_about(copy)}", highlight=False)
+        if copy.moment:
+            took = f", in {short(copy.took)}" if copy.took else ""
+            out.print(f"  as of {both(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
+
+
+def show_points(window: Window, points: Sequence[Point], name: str, env: str) -> None:
+    """The window, and in it what was done when; what lies outside stands dimmed below."""
+    say(f"{name} can be restored")
+    say(f"  from {both(window.earliest)}")
+    say(f"  to   {both(window.latest)}")
+    if points:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("began", "what", "to come out before it"):
+            table.add_column(heading, overflow="fold")
+        for point in points:
+            began = point.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            way = f"--at {point.at}" if point.inside else "out of the window"
+            table.add_row(began, point.what, way, style="" if point.inside else "dim")
+        out.print(table)
+    say(f"next: orderops restore --at MOMENT --env {env}")
+
+
+def _about(copy: Copy) -> str:
+    told = copy.live.properties
+    created: datetime | None = told["InstanceCreateTime"]
+    age = f", {short(datetime.now(UTC) - created)} old" if created else ""
+    ready = "" if copy.ready or not copy.moment else ", not restored to the end"
+    command = f"orderops restore {copy.tag(BY)} --env {copy.tag(ENVIRONMENT)}"
+    cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"
+    return (
+        f"{copy.role}, {copy.live.status}{ready}{cut}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB{age}"
+    )

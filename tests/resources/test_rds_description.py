@@ -1,0 +1,67 @@
+"""Which instance is the primary, whatever was cut between the two writes of a promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim, to_pairs
+from orderops.resources.rds_description import FORMER, PRIMARY, TERM, instances, term_of
+
+DECLARED = "rds-instance/orderops-dev-database"
+SOUGHT = Claim("dev", DECLARED, "orderops-dev-database")
+
+
+def instance(aws: Aws, name: str, tags: Mapping[str, str]) -> None:
+    aws.rds.create_db_instance(
+        DBInstanceIdentifier=name,
+        Engine="postgres",
+        DBInstanceClass="db.t3.micro",
+        AllocatedStorage=20,
+        MasterUsername="orderops",
+        ManageMasterUserPassword=True,
+        Tags=to_pairs({ENVIRONMENT: "dev", **tags}),
+    )
+
+
+def addresses(aws: Aws, claim: Claim) -> dict[str, str]:
+    return {live.id: (live.tags or {})[ADDRESS] for live in instances(aws, claim)}
+
+
+def test_of_two_that_say_they_are_it_the_last_promoted_is(aws: Aws) -> None:
+    instance(aws, "orderops-dev-database", {ADDRESS: DECLARED})
+    instance(aws, "copy", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "1"})
+    instance(aws, "later", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "2"})
+
+    assert addresses(aws, Claim("dev")) == {
+        "later": DECLARED,
+        "copy": "rds-instance/copy-former",
+        "orderops-dev-database": f"{DECLARED}-former",
+    }
+    roles = {live.id: (live.tags or {}).get(ROLE) for live in instances(aws, SOUGHT)}
+    assert roles == {"later": PRIMARY, "orderops-dev-database": FORMER}
+
+
+def test_two_that_nobody_promoted_are_left_for_somebody_to_decide(aws: Aws) -> None:
+    instance(aws, "orderops-dev-database", {ADDRESS: DECLARED})
+    instance(aws, "copy", {ADDRESS: DECLARED})
+
+    assert addresses(aws, SOUGHT) == {"orderops-dev-database": DECLARED, "copy": DECLARED}
+
+
+def test_another_environment_has_its_own_primary(aws: Aws) -> None:
+    instance(aws, "orderops-dev-database", {ADDRESS: DECLARED})
+    instance(aws, "theirs", {ENVIRONMENT: "prod", ADDRESS: DECLARED, TERM: "4"})
+
+    assert addresses(aws, SOUGHT) == {"orderops-dev-database": DECLARED, "theirs": DECLARED}
+    assert addresses(aws, Claim("dev")) == {"orderops-dev-database": DECLARED}
+
+
+@pytest.mark.parametrize(
+    ("told", "term"),
+    [("3", 3), ("", 0), ("\u00b2", 0), ("\u0663", 0), ("-1", 0), ("1 ", 0), ("3\n", 0), ("9" * 5000, 0)],
+)
+def test_a_term_is_a_number_or_there_is_none(told: str, term: int) -> None:
+    assert term_of({TERM: told}) == term
