@@ -16,12 +16,10 @@ from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "migrations"))
 
 from big_table import durable_server
-
-from killing import killed, undisturbed
-from ten import write_ten
+from support.killed_migrations import killed, undisturbed
+from support.ten_migrations import write_ten
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from local.laptop import Laptop
-from local.restored import SECOND, Writer, home, opened, remove, restore, rows, wait_until, window
 from orderops import local
 from orderops.local.users import scratch
+from support.laptop import Laptop
+from support.laptop_restores import SECOND, Writer, home, opened, remove, restore, rows, wait_until, window
 
 
 def main() -> None:

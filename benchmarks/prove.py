@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from proof import (
+from support.faulty_proxy import Fate, passes, served, trouble
+from support.proof import (
     Proof,
     Verdict,
     Workflow,
@@ -34,8 +35,6 @@ from proof import (
     two_at_once,
     workflows,
 )
-
-from proxy import Fate, passes, served, trouble
 
 NAMES = ("up", "apply", "deploy", "down", "restore", "promote", "back", "discard")
 BESIDE = ("every answer lost", "20 % throttled", "10 % errors", "reads lag 2 s", "two operators")

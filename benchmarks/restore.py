@@ -20,7 +20,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from orderers import Ground, Writer, exactly, ground, ids
+from support.order_client import Ground, Writer, exactly, ground, ids
 
 DAMAGE = """-- orderops: statement-timeout 60s
 DELETE FROM orders WHERE total_cents % 5 = 0;

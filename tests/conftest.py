@@ -6,36 +6,32 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.handlers
 import pytest
-from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Limits, Step, reconcile
+from orderops.engine.reconcile import Step, reconcile
 from orderops.engine.resource import Resource
-
-from contract import Up
-from faults import Fault, Faults
-from strict import check_strictly
+from support.call_checker import check_strictly
+from support.contract import Up
+from support.emulated_account import MODELS, QUICK, with_needs
+from support.faults import Fault, Faults
 
 if TYPE_CHECKING:
     from xdist.scheduler import WorkStealingScheduling
 
-    from proxy import Proxy
+    from support.faulty_proxy import Proxy
 
 ENVIRONMENT = "dev"
 logging.getLogger("werkzeug").setLevel(
     logging.WARNING
 )  # a line for every call of every test is a slow way to say nothing
-QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=60))
-MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
 _one_at_a_time = threading.RLock()
 
 
@@ -50,6 +46,7 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
 ]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling:
     """Who is done takes from who is not: the longest tests stand at the end."""
     from xdist.scheduler import WorkStealingScheduling
@@ -57,6 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealing
     return WorkStealingScheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more process than there are processors: many tests mostly wait."""
     return (os.cpu_count() or 1) + 1
@@ -146,7 +144,7 @@ def lose_answer(the_faults: Faults) -> Fault:
 @pytest.fixture(scope="session")
 def account() -> Iterator[Proxy]:
     """An emulated AWS over HTTP, one for all tests of this process."""
-    from proxy import served
+    from support.faulty_proxy import served
 
     with served() as proxy:
         yield proxy
@@ -167,18 +165,3 @@ def client(proxy: Proxy) -> Callable[[str], Any]:
     """`client("sqs")`: boto3's client on the account of `proxy`."""
     session = boto3.Session(region_name="ap-southeast-2")
     return lambda service: session.client(service, endpoint_url=proxy.url)
-
-
-def with_needs(resources: Collection[Resource]) -> list[Resource]:
-    """These resources and everything they stand on."""
-    found: dict[str, Resource] = {}
-
-    def add(resource: Resource) -> None:
-        if resource.address not in found:
-            found[resource.address] = resource
-            for need in resource.needs():
-                add(need)
-
-    for resource in resources:
-        add(resource)
-    return list(found.values())

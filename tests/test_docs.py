@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import typer
 
 from orderops.cli import commands
-
-from command import Orderops
-
-ROOT = Path(__file__).parents[1]
+from support.command_line import Orderops
+from support.repository import ROOT
 
 
 def paths(app: typer.Typer, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

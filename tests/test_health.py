@@ -9,11 +9,10 @@ import pytest
 from orderops.aws.documents import Bucket
 from orderops.health import Component, Condition, Verdict, examine, judge
 from orderops.restore.drill_record import Drill, keep
+from support.command_line import Orderops
+from support.recorded_history import COPY, Dev
 
-from command import Orderops
-from past import COPY, Dev
-
-pytest_plugins = ["past_fixtures"]
+pytest_plugins = ["support.recorded_history_fixtures"]
 
 DATABASE = Component("database", Condition.OK, "postgres 16.4")
 QUEUE = Component("queue order-processor", Condition.OK, "0 waiting, 0 dead letters")

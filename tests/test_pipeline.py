@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderops.config.environment import environment_names
+from support.repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "azure-pipelines.yml"
 BRANCHES = {"dev": "develop", "staging": "master", "prod": "master"}
 

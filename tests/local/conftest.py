@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from local.laptop import Laptop
 from orderops import local
 from orderops.local.users import scratch
+from support.laptop import Laptop
+from support.repository import ROOT
 
-os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.fixture(scope="session")

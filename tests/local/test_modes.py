@@ -10,8 +10,7 @@ import pytest
 
 from orderops import local
 from orderops.local.users import scratch
-
-from command import Orderops
+from support.command_line import Orderops
 
 
 @pytest.fixture

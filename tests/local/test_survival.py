@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.laptop import Laptop, Stack, until
 from orderops import local
 from orderops.errors import OrderopsError
 from orderops.local.users import enterable, scratch
+from support.laptop import Laptop, Stack, until
 
 
 def test_a_killed_environment_comes_back_with_its_data_its_tasks_and_its_address(own_laptop: Laptop) -> None:

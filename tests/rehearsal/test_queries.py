@@ -20,7 +20,7 @@ from orderops.rehearsal.queries import Origin, Query, queries_of, read_query
 from orderops.rehearsal.workload import Family, Traffic, traffic_for
 from orderops.restore.compare.comparison import compare
 
-pytest_plugins = ["postgres_fixtures"]
+pytest_plugins = ["support.postgres_fixtures"]
 WRONG = {
     "without a name": ("select 1 from t;", "a canary without a name"),
     "without values": ("-- canary: a\nselect 1 from t where id = $1;", "says nothing of where its $1 comes from"),

@@ -13,10 +13,9 @@ from orderops.engine.inventory import Survey
 from orderops.engine.reconcile import Action
 from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
 from orderops.resources.ecs_cluster import EcsCluster
-
-from contract import Up, keeps_its_promises
-from declared import CLUSTER, SCALING, SERVICE
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import CLUSTER, SCALING, SERVICE
+from support.faults import Fault, PowerCut
 
 AT = f"service/{CLUSTER.name}/{SERVICE.name}"
 

@@ -16,10 +16,9 @@ from orderops.errors import Unfinished
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
-
-from conftest import QUICK, with_needs
-from contract import Up, keeps_its_promises
-from faults import Fault, Faults, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.emulated_account import QUICK, with_needs
+from support.faults import Fault, Faults, PowerCut
 
 ALERTS = SnsTopic("orderops-dev-alerts")
 DEPTH = CloudwatchAlarm(

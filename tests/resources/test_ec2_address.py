@@ -10,9 +10,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.resources.ec2_address import Ec2Address
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, PowerCut
 
 ADDRESS = Ec2Address("orderops-dev-nat-a")
 

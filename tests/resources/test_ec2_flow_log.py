@@ -17,9 +17,8 @@ from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 GROUP = LogsGroup("/orderops/dev/vpc", retention_days=7)

@@ -12,9 +12,8 @@ from orderops.engine.resource import Effect
 from orderops.errors import Unfinished
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_vpc import Ec2Vpc
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 GATEWAY = Ec2InternetGateway("orderops-dev-internet", VPC)

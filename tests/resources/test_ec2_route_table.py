@@ -19,9 +19,8 @@ from orderops.resources.ec2_nat_gateway import Ec2NatGateway
 from orderops.resources.ec2_route_table import Ec2RouteTable
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 A = Ec2Subnet("orderops-dev-public-a", VPC, "10.0.0.0/24", "ap-southeast-2a", public=True)

@@ -19,9 +19,8 @@ from orderops.engine.resource import Effect, Live
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
 from orderops.resources.ec2_vpc import Ec2Vpc
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, Faults, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, Faults, PowerCut
 
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 EVERYTHING = Rule(0, "0.0.0.0/0", "everywhere", protocol="-1")

@@ -11,9 +11,8 @@ from orderops.engine.reconcile import Action
 from orderops.engine.resource import Live
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.ecr_repository import EcrRepository
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, PowerCut
 
 IMAGES = EcrRepository("orderops-dev-order-processor", keep=30)
 

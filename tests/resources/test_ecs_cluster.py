@@ -15,10 +15,9 @@ from orderops.engine.resource import State
 from orderops.errors import Unfinished
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-
-from contract import Up, keeps_its_promises
-from declared import CLUSTER
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import CLUSTER
+from support.faults import Fault, PowerCut
 
 
 def test_keeps_its_promises(aws: Aws, up: Up) -> None:

@@ -11,9 +11,8 @@ import pytest
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect
 from orderops.resources.ecs_redeployment import EcsRenewal
-
-from contract import Up
-from declared import CLUSTER, SERVICE
+from support.contract import Up
+from support.declared_service import CLUSTER, SERVICE
 
 
 @pytest.fixture(autouse=True)

@@ -19,10 +19,9 @@ from orderops.engine.resource import UNKNOWN, Effect, State
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_service import EcsService, stopped_tasks
-
-from contract import Up, keeps_its_promises, remove
-from declared import CLUSTER, DEFINITION, RULE, SERVICE, SUBNETS, TARGETS, VPC
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.declared_service import CLUSTER, DEFINITION, RULE, SERVICE, SUBNETS, TARGETS, VPC
+from support.faults import Fault, PowerCut
 
 OTHER = Ec2SecurityGroup("orderops-dev-other", VPC, "another")
 NEXT = replace(SERVICE, task_definition=replace(DEFINITION, image="shop:2"))

@@ -12,10 +12,9 @@ from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, Output
 from orderops.resources.sqs_queue import SqsQueue
-
-from contract import Up, keeps_its_promises, remove
-from declared import DEFINITION, LOGS
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.declared_service import DEFINITION, LOGS
+from support.faults import Fault, PowerCut
 
 CHANGES: dict[str, dict[str, Any]] = {
     "image": {"image": "shop:2"},

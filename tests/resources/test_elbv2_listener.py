@@ -11,10 +11,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Claim
 from orderops.engine.reconcile import Action
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
-
-from contract import Up, keeps_its_promises
-from declared import BALANCER, LISTENER, TARGETS
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import BALANCER, LISTENER, TARGETS
+from support.faults import Fault, PowerCut
 
 
 def test_keeps_its_promises(aws: Aws, up: Up) -> None:

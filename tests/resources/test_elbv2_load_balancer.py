@@ -18,10 +18,9 @@ from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
-
-from contract import Up, keeps_its_promises
-from declared import BALANCER, BUCKET, SUBNETS, VPC
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import BALANCER, BUCKET, SUBNETS, VPC
+from support.faults import Fault, PowerCut
 
 LOGGED = replace(BALANCER, access_logs=BUCKET)
 

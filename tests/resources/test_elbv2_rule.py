@@ -16,10 +16,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import to_pairs
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
-
-from contract import Up, keeps_its_promises
-from declared import LISTENER, RULE, TARGETS
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import LISTENER, RULE, TARGETS
+from support.faults import Fault, PowerCut
 
 SECOND = replace(RULE, name="orderops-dev-second", priority=200, paths=("/second/*",))
 THIRD = replace(RULE, name="orderops-dev-third", priority=300, paths=("/third/*",))

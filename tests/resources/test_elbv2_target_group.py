@@ -9,10 +9,9 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
-
-from contract import Up, keeps_its_promises
-from declared import RULE, TARGETS
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.declared_service import RULE, TARGETS
+from support.faults import Fault, PowerCut
 
 
 def test_keeps_its_promises(aws: Aws, up: Up) -> None:

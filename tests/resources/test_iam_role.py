@@ -14,9 +14,8 @@ from orderops.engine.resource import Output
 from orderops.errors import Unfinished
 from orderops.resources.iam_role import POLICY, Allow, IamRole, canonical
 from orderops.resources.sqs_queue import SqsQueue
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 QUEUE = SqsQueue("orderops-dev-queue")
 READS = Allow(("sqs:ReceiveMessage", "sqs:DeleteMessage"), (QUEUE,))

@@ -9,9 +9,8 @@ from orderops.aws.ownership import Claim
 from orderops.engine.inventory import Survey
 from orderops.engine.reconcile import Action
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-
-from contract import Up
-from faults import Fault, PowerCut
+from support.contract import Up
+from support.faults import Fault, PowerCut
 
 ECS = IamServiceLinkedRole("ecs.amazonaws.com")
 SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")

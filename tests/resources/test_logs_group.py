@@ -9,9 +9,8 @@ from orderops.aws.ownership import Claim
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.logs_group import LogsGroup
-
-from contract import Up, keeps_its_promises
-from faults import Fault, Faults, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, Faults, PowerCut
 
 GROUP = LogsGroup("/orderops/dev/order-processor", retention_days=7)
 

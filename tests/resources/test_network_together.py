@@ -18,9 +18,8 @@ from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.logs_group import LogsGroup
-
-from contract import Up
-from faults import Faults
+from support.contract import Up
+from support.faults import Faults
 
 ZONES = ("ap-southeast-2a", "ap-southeast-2b")
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")

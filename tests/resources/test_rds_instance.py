@@ -20,9 +20,8 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, Faults, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, Faults, PowerCut
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

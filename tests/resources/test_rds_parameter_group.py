@@ -12,9 +12,8 @@ from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.rds_parameter_group import RdsParameterGroup
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 GROUP = RdsParameterGroup(
     "orderops-dev-postgres16", "postgres16", {"rds.force_ssl": "1", "log_min_duration_statement": "500"}

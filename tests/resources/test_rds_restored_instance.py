@@ -12,7 +12,6 @@ import boto3
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
-from local.strict.conftest import served
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim
 from orderops.engine.inventory import Survey
@@ -29,8 +28,8 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestored, differences
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
-
-from conftest import MODELS, QUICK
+from support.emulated_account import MODELS, QUICK
+from support.strict_clients import served
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

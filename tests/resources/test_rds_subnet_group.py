@@ -14,9 +14,8 @@ from orderops.errors import Unfinished
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

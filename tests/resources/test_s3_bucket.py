@@ -15,9 +15,8 @@ from orderops.engine.reconcile import Action
 from orderops.engine.resource import Live
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.s3_bucket import S3Bucket
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 NAME = "orderops-dev-access-logs-123456789012"
 LOGS = S3Bucket(NAME, 30)

@@ -18,9 +18,8 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, Faults, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, Faults, PowerCut
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

@@ -12,9 +12,8 @@ from orderops.engine.reconcile import Action
 from orderops.engine.resource import Live
 from orderops.errors import Unfinished
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
-
-from contract import Up, keeps_its_promises, remove
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises, remove
+from support.faults import Fault, PowerCut
 
 KEY = SecretsmanagerSecret("orderops/dev/order-processor/API_KEY", "API_KEY of order-processor")
 

@@ -14,9 +14,8 @@ from orderops.aws.ownership import Claim
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sns_topic import SnsTopic
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 ALERTS = SnsTopic("orderops-dev-alerts", ("oncall@example.com",), ("https://pager.example.com/in",))
 OK = SimpleNamespace(status_code=200)

@@ -12,9 +12,8 @@ from orderops.engine.inventory import Survey
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sqs_queue import SqsQueue
-
-from contract import Up, keeps_its_promises
-from faults import Fault, PowerCut
+from support.contract import Up, keeps_its_promises
+from support.faults import Fault, PowerCut
 
 DEAD = SqsQueue("orderops-dev-orders-dlq")
 ORDERS = SqsQueue("orderops-dev-orders", dead_letter=DEAD)

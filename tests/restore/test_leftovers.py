@@ -16,10 +16,9 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.restore.instances import SOURCE_RESOURCE, Copy
 from orderops.restore.timestamps import read_moment, utc
 from orderops.runs.run import Run
+from support.recorded_history import COPY, DATABASE, YESTERDAY, Dev
 
-from past import COPY, DATABASE, YESTERDAY, Dev
-
-pytest_plugins = ["past_fixtures"]
+pytest_plugins = ["support.recorded_history_fixtures"]
 
 
 def addresses(dev: Dev) -> set[str]:

@@ -11,8 +11,7 @@ from orderops.migrations.ledger.table import Action, Attempt, Standing, State
 from orderops.restore.points import Point, points
 from orderops.restore.timestamps import utc
 from orderops.restore.window import Window
-
-from past import YESTERDAY
+from support.recorded_history import YESTERDAY
 
 WINDOW = Window(YESTERDAY - timedelta(days=2), YESTERDAY + timedelta(days=1))
 SECOND = timedelta(seconds=1)

@@ -11,11 +11,10 @@ import pytest
 from orderops.errors import OrderopsError
 from orderops.restore.timestamps import utc
 from orderops.restore.window import Window, refuse_outside, window_of
+from support.command_line import Orderops
+from support.recorded_history import DATABASE, DAYS, Dev
 
-from command import Orderops
-from past import DATABASE, DAYS, Dev
-
-pytest_plugins = ["past_fixtures"]
+pytest_plugins = ["support.recorded_history_fixtures"]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WINDOW = Window(NOW - timedelta(days=7), NOW - timedelta(minutes=5))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
-from service.world import Running, World, run_service, stop
-
-Start = Callable[..., Running]
+from support.service_process import Running, Start, World, run_service, stop
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from orderops.service.logs import JsonLines
-from service.conftest import Start
-from service.world import World, until
+from support.service_process import Start, World, until
 
 
 def test_a_request_leaves_one_line(start: Start) -> None:

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from orderops.local.rds.postgres import PostgresServer
-from service.world import MIGRATIONS
+from support.repository import SQL
 
-FORWARDS = sorted(MIGRATIONS.glob("V*.sql"))
+FORWARDS = sorted(SQL.glob("V*.sql"))
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
 
 
@@ -70,7 +70,7 @@ def test_every_migration_leaves_its_tables(migrated: psycopg.Connection) -> None
     assert tables(migrated) == ["idempotency_keys", "order_items", "orders", "users"]
 
 
-@pytest.mark.parametrize("file", sorted(MIGRATIONS.glob("*.sql")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(SQL.glob("*.sql")), ids=lambda file: file.stem)
 def test_a_migration_is_plain_sql(file: Path) -> None:
     assert not re.search(r"^\s*\\", file.read_text(), re.MULTILINE)
 

@@ -7,8 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from service.conftest import Start
-from service.world import Running, World, until
+from support.service_process import Running, Start, World, until
 
 
 def database_check(service: Running) -> str:

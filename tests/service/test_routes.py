@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from service.world import Running, World
+from support.service_process import Running, World
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 DEMO = ["chiara@example.com", "bruno@example.com", "ada@example.com"]

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from service.conftest import Start
-from service.world import PATIENCE, Running, World, until
+from support.service_process import PATIENCE, Running, Start, World, until
 
 
 def refuses(service: Running) -> bool:

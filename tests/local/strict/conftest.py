@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto.moto_api._internal import moto_api_backend
@@ -15,31 +12,12 @@ from moto.moto_api._internal import moto_api_backend
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Pace
-
-from conftest import MODELS
+from support.strict_clients import Client, Refused, served
 
 UNHURRIED = Pace(
     network=2.0, balancer=2.0, interfaces=2.0, changes=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
 )
 """Long enough that a busy machine, too, sees what is pending."""
-Client = Callable[[str], Any]
-Refused = Callable[[str], AbstractContextManager[None]]
-
-
-@contextmanager
-def served(emulator: Emulator) -> Iterator[Client]:
-    server = emulator.serve(0)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
-    url = f"http://127.0.0.1:{server.port}"
-    try:
-        yield lambda service: session.client(service, endpoint_url=url)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="package")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
-from local.strict.ecs_system import System
+from support.emulated_service import System
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 WHERE = {"ServiceNamespace": "ecs", "ResourceId": "service/dev/app", "ScalableDimension": "ecs:service:DesiredCount"}
 TRACKING = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import Network, until
 from local.strict.test_elbv2 import create, listen, state
+from support.emulated_network import Network, until
+from support.strict_clients import Client, Refused
 
 DOMAIN = "orders.example.org"
 VISIBLE = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "orders"}

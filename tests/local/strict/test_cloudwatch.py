@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
-from local.strict.ecs_system import System
+from support.emulated_service import System
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import Network, rule
+from support.emulated_network import Network, rule
+from support.strict_clients import Client, Refused
 
 
 def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused: Refused) -> None:

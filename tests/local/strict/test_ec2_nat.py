@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import ANYWHERE, Network, until
+from support.emulated_network import ANYWHERE, Network, until
+from support.strict_clients import Client, Refused
 
 
 def make(client: Client, network: Network, address: str) -> dict[str, Any]:

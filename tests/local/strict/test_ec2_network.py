@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import ANYWHERE, Network, until
+from support.emulated_network import ANYWHERE, Network, until
+from support.strict_clients import Client, Refused
 
 
 def test_a_new_vpc_is_pending(moto: Client, strict: Client) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
-from local.strict.ecs_system import System
 from orderops.local.emulator.persistence import dump, recall
+from support.emulated_service import System
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import Network, until
+from support.emulated_network import Network, until
+from support.strict_clients import Client, Refused
 
 ACCOUNT = "123456789012"
 SYDNEY = "arn:aws:iam::783225319266:root"

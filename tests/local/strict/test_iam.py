@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
 from orderops.local.strict.iam.roles import role_by_arn
+from support.strict_clients import Client, Refused
 
 TASKS = {"Service": "ecs-tasks.amazonaws.com"}
 ACCOUNT = "123456789012"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.strict.conftest import Client, Refused
-from local.strict.rds.things import SMALL
 from local.strict.test_iam import role
 from orderops.local.strict.iam.roles import linked_role, role_by_arn
+from support.emulated_databases import SMALL
+from support.strict_clients import Client, Refused
 
 Use = Callable[[Client, str], Any]
 CONTAINER = {"name": "app", "image": "app:1", "essential": True}

@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 
-from local.strict.conftest import Client, served
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Survey
 from orderops.engine.reconcile import Action, Limits, reconcile
@@ -23,9 +22,9 @@ from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-
-from conftest import MODELS, with_needs
-from declared import DEFINITION, LOGS, SERVICE, VPC
+from support.declared_service import DEFINITION, LOGS, SERVICE, VPC
+from support.emulated_account import MODELS, with_needs
+from support.strict_clients import Client, served
 
 PATIENT = Limits(seen_within=timedelta(seconds=30), trouble=timedelta(seconds=60), patience=timedelta(seconds=120))
 ECS = IamServiceLinkedRole("ecs.amazonaws.com")

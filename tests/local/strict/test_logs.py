@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
 from orderops.local.strict.logs.patterns import BadPattern, read
+from support.strict_clients import Client, Refused
 
 GROUP = "/orderops/a"
 

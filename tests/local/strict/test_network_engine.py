@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from local.strict.conftest import Client
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.destroy import destroy
@@ -17,10 +15,9 @@ from orderops.engine.inventory import Survey
 from orderops.engine.reconcile import Action, reconcile
 from orderops.engine.resource import Resource
 from orderops.infra.network import balancer_of, entrance_group_of, network_of
-
-from conftest import MODELS, with_needs
-
-ENVIRONMENTS = Path(__file__).parents[3] / "environments"
+from support.emulated_account import MODELS, with_needs
+from support.repository import ENVIRONMENTS
+from support.strict_clients import Client
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from moto.core.utils import camelcase_to_underscores
 from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 
-from local.strict.conftest import Client
 from orderops.local.emulator.operations import operations
 from orderops.local.strict.s3 import NOT_IN_MOTO, ON_OBJECTS
+from support.strict_clients import Client
 
 UNKNOWN: dict[str, dict[str, Any]] = {
     "ec2.describe_vpc_block_public_access_options": {},

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.strict.conftest import Client, Refused
-from local.strict.network import until
+from support.emulated_network import until
+from support.strict_clients import Client, Refused
 
 HOME = {"LocationConstraint": "ap-southeast-2"}
 EVERYTHING = ["arn:aws:s3:::our-bucket", "arn:aws:s3:::our-bucket/*"]

@@ -6,7 +6,7 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from local.strict.conftest import Client, Refused
+from support.strict_clients import Client, Refused
 
 
 def secret(client: Client, name: str = "orders") -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from local.strict.conftest import Client, Refused
+from support.strict_clients import Client, Refused
 
 
 def test_no_session_begins_with_what_does_not_run(strict: Client, refused: Refused) -> None:

@@ -11,8 +11,8 @@ import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 
 def test_the_name_of_a_deleted_queue_rests_for_a_while(moto: Client, strict: Client, refused: Refused) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client
+from support.strict_clients import Client
 
 TAGS = [{"Key": "orderops:environment", "Value": "dev"}]
 OURS: dict[str, Any] = {"TagFilters": [{"Key": "orderops:environment", "Values": ["dev"]}]}

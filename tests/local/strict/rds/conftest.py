@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.strict.conftest import Client, served
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Pace
+from support.strict_clients import Client, served
 
 
 @pytest.fixture(scope="package")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
-from local.strict.rds.things import SMALL, available, proceed, settled, told
+from support.emulated_databases import SMALL, available, proceed, settled, told
+from support.strict_clients import Client, Refused
 
 
 def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Client, strict: Client) -> None:

@@ -9,8 +9,6 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from local.laptop import until
-from local.strict.conftest import Client, served
 from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.local.emulator.server import Emulator
@@ -24,9 +22,10 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
-
-from conftest import MODELS
-from contract import Up, keeps_its_promises, remove
+from support.contract import Up, keeps_its_promises, remove
+from support.emulated_account import MODELS
+from support.laptop import until
+from support.strict_clients import Client, served
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
-from local.strict.rds.things import SMALL, available, settled, subnet_group, subnets, told
+from support.emulated_databases import SMALL, available, settled, subnet_group, subnets, told
+from support.strict_clients import Client, Refused
 
 WORDS = {"DBSubnetGroupDescription": "of a test"}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.strict.conftest import Client, Refused
-from local.strict.rds.things import SMALL, available, gone, proceed, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, gone, proceed, settled, subnet_group, taken, told
+from support.strict_clients import Client, Refused
 
 
 def test_an_instance_is_created_and_backed_up_before_it_is_available(moto: Client, strict: Client) -> None:

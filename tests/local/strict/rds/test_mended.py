@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.strict.conftest import Client, served
-from local.strict.rds.things import SMALL, subnets, told
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import mend
+from support.emulated_databases import SMALL, subnets, told
+from support.strict_clients import Client, served
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.laptop import until
-from local.strict.conftest import Client, Refused
-from local.strict.rds.things import SMALL, available, gone, restorable, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, gone, restorable, settled, subnet_group, taken, told
+from support.laptop import until
+from support.strict_clients import Client, Refused
 
 
 def restore(client: Client, name: str = "copy", **settings: Any) -> dict[str, Any]:

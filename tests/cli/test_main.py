@@ -1,0 +1,70 @@
+"""What every command has in common: its refusals, whatever they come from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import orderops as package
+from support.command_line import Orderops
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str]) -> Orderops:
+    return Orderops(capsys)
+
+
+@pytest.mark.parametrize("words", [("status",), ("stop",), ("reset", "--yes"), ("logs",)], ids=" ".join)
+def test_a_place_that_cannot_be_used_is_a_refusal_and_no_traceback(
+    orderops: Orderops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("ORDEROPS_LOCAL_DIRECTORY", str(file))
+
+    refused = orderops("local", *words)
+
+    assert refused.code == 1
+    assert refused.err.startswith(f"error: {file}")
+    assert " hint: " in refused.err
+
+
+def test_a_question_shows_its_answers_and_takes_nothing_for_no(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    os.write(ours, b"\n")
+    asked = subprocess.run(
+        [sys.executable, "-m", "orderops", "local", "reset"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ORDEROPS_LOCAL_DIRECTORY": str(tmp_path)},
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert asked.returncode == 1
+    assert asked.stderr.startswith(f"Delete everything in {tmp_path}? [y/N] error: not confirmed; nothing was changed")
+
+
+def test_it_says_its_version(orderops: Orderops) -> None:
+    assert orderops("--version").out == f"orderops {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(("upp",), "'up'"), (("up", "--dryrun"), "--dry-run"), (("infra", "aply"), "'apply'")],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
+)
+def test_a_slip_of_the_fingers_is_answered_with_the_nearest_word(
+    orderops: Orderops, words: tuple[str, ...], near: str
+) -> None:
+    refused = orderops(*words)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "Usage: orderops" in refused.err
+    assert near in refused.err

@@ -1,0 +1,292 @@
+"""Environments: what a file may say, what it means, and what is said of every mistake in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from orderops.config.environment import Database, Environment, Network, Service, environment_names, load_environment
+from orderops.errors import UsageError
+from support.environment_cases import MISTAKES, SERVICE, SERVICE_MISTAKES, declare, refusal
+from support.repository import ENVIRONMENTS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for environment files."""
+    return tmp_path
+
+
+# what is shipped
+
+
+@pytest.mark.parametrize("name", ["local", "dev", "staging", "prod"])
+def test_a_shipped_environment_loads_and_fits_a_screen(name: str) -> None:
+    environment = load_environment(name, ENVIRONMENTS)
+
+    assert environment.service_name("order-processor") == f"orderops-{name}-order-processor"
+    assert len((ENVIRONMENTS / f"{name}.toml").read_text(encoding="utf-8").splitlines()) <= 45
+
+
+def test_local_is_the_emulator_with_a_service_that_is_a_process() -> None:
+    local = load_environment("local", ENVIRONMENTS)
+
+    assert (local.emulated, local.protected, local.migrations.on_up) == (True, False, True)
+    assert (local.balancer.port, local.database.port, local.database.sslmode) == (8080, 15432, "disable")
+    assert local.services["order-processor"].image == "process://orderops.service"
+
+
+def test_dev_has_the_original_sizes_and_says_them() -> None:
+    dev = load_environment("dev", ENVIRONMENTS)
+    service = dev.services["order-processor"]
+
+    assert (dev.network.cidr, dev.network.zones, dev.network.nat_gateways) == ("10.0.0.0/16", 2, 1)
+    assert (dev.database.instance_class, dev.database.storage_gb, dev.database.multi_az) == ("db.t3.micro", 20, False)
+    assert (dev.database.backup_days, dev.balancer.port, service.log_days) == (7, 80, 7)
+    assert (service.cpu, service.memory, service.min_tasks, service.max_tasks) == (256, 512, 1, 5)
+    assert (service.queue.visibility_timeout, service.alarms.queue_depth) == (30, 1000)
+    text = (ENVIRONMENTS / "dev.toml").read_text(encoding="utf-8")
+    for said in ('cidr = "10.0.0.0/16"', "nat_gateways = 1", "storage_gb = 20", "log_days = 7"):
+        assert said in text
+    assert "[services.order-processor.queue]\nvisibility_timeout = 30\n" in text
+
+
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_what_customers_depend_on_survives_a_zone_and_a_slip(name: str) -> None:
+    environment = load_environment(name, ENVIRONMENTS)
+
+    assert environment.network.nat_gateways == environment.network.zones
+    assert environment.database.multi_az
+    assert environment.database.deletion_protection
+    assert environment.balancer.deletion_protection
+    assert environment.services["order-processor"].min_tasks >= 2
+    assert environment.migrations.rehearsed
+    assert environment.database.backup_days > load_environment("dev", ENVIRONMENTS).database.backup_days
+
+
+def test_only_prod_wants_its_name_typed() -> None:
+    assert [name for name in environment_names(ENVIRONMENTS) if load_environment(name, ENVIRONMENTS).protected] == [
+        "prod"
+    ]
+
+
+def test_no_two_shipped_networks_overlap() -> None:
+    cidrs = [load_environment(name, ENVIRONMENTS).network.cidr for name in ("dev", "staging", "prod")]
+
+    assert len(set(cidrs)) == len(cidrs)
+
+
+# what a file means
+
+
+def test_a_file_says_only_what_is_different(folder: Path) -> None:
+    assert declare(folder, SERVICE) == Environment(name="dev", database=Database(), services={"orders": Service()})
+
+
+def test_every_default_may_also_be_said() -> None:
+    told = Environment(name="dev", database=Database(), services={"orders": Service()})
+
+    assert Environment.model_validate(told.model_dump()) == told
+
+
+def test_an_environment_does_not_change_once_it_is_read(folder: Path) -> None:
+    environment = declare(folder, SERVICE)
+
+    with pytest.raises(ValidationError):
+        environment.network.zones = 3  # type: ignore[misc]  # this is what must fail
+
+
+def test_every_field_says_what_it_is() -> None:
+    assert [path for path, info in fields(Environment) if not info.description] == []
+
+
+CARVED = {
+    "two zones": ({}, ["10.0.0.0/24", "10.0.1.0/24"], ["10.0.4.0/24", "10.0.5.0/24"], ["10.0.8.0/24", "10.0.9.0/24"]),
+    "a third zone moves none": (
+        {"zones": 3},
+        ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"],
+        ["10.0.4.0/24", "10.0.5.0/24", "10.0.6.0/24"],
+        ["10.0.8.0/24", "10.0.9.0/24", "10.0.10.0/24"],
+    ),
+    "the smallest VPC": (
+        {"cidr": "192.168.7.0/24", "subnet_prefix": 28},
+        ["192.168.7.0/28", "192.168.7.16/28"],
+        ["192.168.7.64/28", "192.168.7.80/28"],
+        ["192.168.7.128/28", "192.168.7.144/28"],
+    ),
+    "one tier as given": (
+        {"private_subnets": ["10.0.64.0/18", "10.0.128.0/18"]},
+        ["10.0.0.0/24", "10.0.1.0/24"],
+        ["10.0.64.0/18", "10.0.128.0/18"],
+        ["10.0.8.0/24", "10.0.9.0/24"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "public", "private", "isolated"), CARVED.values(), ids=CARVED)
+def test_subnets_are_carved_from_the_vpc(
+    given: dict[str, Any], public: list[str], private: list[str], isolated: list[str]
+) -> None:
+    network = Network.model_validate(given)
+
+    assert network.subnets("public") == public
+    assert network.subnets("private") == private
+    assert network.subnets("isolated") == isolated
+
+
+def test_rules_on_the_balancer_follow_the_file_unless_a_service_says_otherwise(folder: Path) -> None:
+    environment = declare(
+        folder,
+        '[services.users]\npaths = ["/users*"]\n[services.orders]\npaths = ["/orders*"]\npriority = 7\n[services.rest]',
+    )
+
+    assert [environment.rule_priority(service) for service in environment.services] == [100, 7, 300]
+
+
+def test_a_name_that_aws_would_refuse_is_refused_before(folder: Path) -> None:
+    environment = declare(folder, SERVICE)
+
+    with pytest.raises(UsageError, match="orderops-dev-a-service-of-20-char has 33 characters and may have 32"):
+        environment.service_name("a-service-of-20-char")
+
+
+# what is said of a mistake
+
+
+def check(folder: Path, text: str, expected: list[str], name: str) -> None:
+    told = refusal(folder, text, name)
+    assert len(told) == len(expected), told
+    for line, start in zip(told, expected, strict=True):
+        assert line.startswith(start)
+        assert not re.search(r"Input should|Value error|pydantic|type=", line)
+
+
+@pytest.mark.parametrize(("text", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_with_its_line_value_and_what_is_allowed(
+    folder: Path, text: str, expected: list[str]
+) -> None:
+    check(folder, text + SERVICE, expected, "dev" if text else "prod")
+
+
+@pytest.mark.parametrize(("text", "expected"), SERVICE_MISTAKES.values(), ids=SERVICE_MISTAKES)
+def test_a_mistake_in_a_service_is_told_with_its_line_value_and_what_is_allowed(
+    folder: Path, text: str, expected: list[str]
+) -> None:
+    check(folder, SERVICE + text, expected, "dev")
+
+
+def test_a_file_without_its_database_is_refused_and_says_what_that_means(folder: Path) -> None:
+    (folder / "dev.toml").write_text(SERVICE)
+
+    with pytest.raises(UsageError) as refused:
+        load_environment("dev", folder)
+
+    assert refused.value.message == (
+        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance, a table [database], empty for the "
+        "defaults; one that is there stays as it is"
+    )
+    assert refused.value.hint.splitlines()[1:] == [
+        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        "orderops down --env dev --only rds-instance/orderops-dev-database --confirm orderops-dev-database"
+    ]
+
+
+def test_a_file_without_a_service_is_refused(folder: Path) -> None:
+    assert refusal(folder, "") == ["1: services: is missing: at least one service, each a table [services.NAME]"]
+    assert refusal(folder, "[services]\n") == ["1: services: a table: at least 1 is needed"]
+
+
+@pytest.mark.parametrize("name", ["Dev", "an-environment-of-30-characters", "dev-", "d--v"])
+def test_a_file_whose_name_cannot_be_an_environments_is_refused(folder: Path, name: str) -> None:
+    assert refusal(folder, SERVICE, name) == [
+        f'1: name: "{name}": allowed is a file name of 1 to 15 small letters, digits and single hyphens that begins '
+        "with a letter"
+    ]
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder: Path) -> None:
+    told = refusal(
+        folder,
+        """protected = true
+zonez = 3
+[network]
+nat_gateways = 3
+isolated_subnets = [
+    "10.0.0.0/24",
+    "10.1.0.0/24",
+]
+[database]
+storage_gb = "30"
+deletion_protection = true
+[services.order-processor]
+cpu = 300
+[services.order-processor.queue]
+visibility_timeout = 99999
+[services.a-service-with-a-name-that-is-too-long]
+paths = ["/a/*"]
+""",
+    )
+
+    assert [line.split(": ")[1] for line in told] == [
+        "balancer.deletion_protection",
+        "zonez",
+        "network.nat_gateways",
+        "network.isolated_subnets[0]",
+        "network.isolated_subnets[1]",
+        "database.storage_gb",
+        "services.order-processor.cpu",
+        "services.order-processor.queue.visibility_timeout",
+        "services.a-service-with-a-name-that-is-too-long",
+        "services.a-service-with-a-name-that-is-too-long.paths",
+    ]
+
+
+def test_a_rule_is_silent_where_what_it_rests_on_is_wrong(folder: Path) -> None:
+    told = refusal(folder, "[network]\nzones = 9\nnat_gateways = 9\n[services.orders]\nmin_tasks = 9\nmax_tasks = 0\n")
+
+    assert told == ["2: network.zones: 9: allowed are 2 to 3", "6: services.orders.max_tasks: 0: allowed are 1 to 1000"]
+
+    subnets = '[network]\nprivate_subnets = 1\npublic_subnets = ["10.0.4.0/24", "10.0.5.0/24"]\n'
+    assert [line.split(":")[0] for line in refusal(folder, subnets + SERVICE)] == ["2"]
+
+
+WRONG: dict[str, object] = {"[]": list, "{ a = 1 }": dict, '"…"': str, "-1": int, "true": bool, "1979-05-27": None}
+
+
+def test_no_value_of_a_wrong_kind_gets_through_or_is_told_in_words_that_are_not_ours(folder: Path) -> None:
+    for path, info in fields(Environment):
+        for text, kind in WRONG.items():
+            if kind in kinds(info.annotation):
+                continue
+            *tables, key = ["orders" if part == "NAME" else part for part in path]
+            head = f"[{'.'.join(tables)}]\n" if tables else ""
+            tail = "" if path[0] == "services" else SERVICE
+            told = refusal(folder, f"{head}{key} = {text}\n{tail}")
+            if key != "name" or tables:
+                assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: allowed", told[0]), told
+
+
+def fields(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every field of a model and of the models in it, with its path."""
+    for name, info in model.model_fields.items():
+        yield (*above, name), info
+        inner = get_args(info.annotation)[-1] if get_args(info.annotation) else info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from fields(inner, (*above, name, "NAME") if get_args(info.annotation) else (*above, name))
+
+
+def kinds(annotation: Any) -> set[object]:
+    """The kinds of TOML value that a field takes."""
+    origin = get_origin(annotation)
+    if origin in (list, dict):
+        return {origin}
+    if origin is Literal:
+        return {str}
+    if isinstance(annotation, type):
+        return {dict if issubclass(annotation, BaseModel) else annotation}
+    return {kind for part in get_args(annotation) for kind in kinds(part)}

@@ -1,0 +1,377 @@
+"""The certificates by which RDS is trusted: where they come from, and what they keep out."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from orderops.database.connection import Login, connected
+from orderops.database.tls import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
+from orderops.errors import OrderopsError
+from orderops.local.ports import free_port
+from orderops.local.rds.postgres import PostgresServer
+from support.tls_proxy import HOST, Authority, Front, tls_front
+
+pytest_plugins = ["support.postgres_fixtures"]
+
+ENDPOINT = "orders.c1a2b3.ap-southeast-2.rds.amazonaws.com"
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@dataclass
+class Source:
+    """What the place of the certificates answers next."""
+
+    body: bytes
+    status: int = 200
+    length: int | None = None
+    """The length it tells, where that is not the body's."""
+    asked: int = 0
+    url: str = ""
+
+
+@contextmanager
+def source_of(body: bytes, certificate: Path | None = None) -> Iterator[Source]:
+    """A web server on loopback; with a certificate it speaks HTTPS as localhost."""
+    source = Source(body)
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            source.asked += 1
+            self.send_response(source.status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(source.body) if source.length is None else source.length))
+            self.end_headers()
+            self.wfile.write(source.body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((HOST, 0), Answer) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        source.url = f"{'https://localhost' if certificate else f'http://{HOST}'}:{server.server_port}/bundle.pem"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield source
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CHOSEN, raising=False)
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"), "root of RDS")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("stranger"), "somebody else")
+
+
+@pytest.fixture
+def source(authority: Authority) -> Iterator[Source]:
+    with source_of(authority.bundle.read_bytes()) as served:
+        yield served
+
+
+def test_a_chosen_bundle_is_taken_and_nobody_is_asked(
+    authority: Authority, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+
+    assert ca_bundle(source.url, tmp_path / "trust") == authority.bundle
+    assert source.asked == 0
+    assert not (tmp_path / "trust").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No such file or directory"),
+        ("", "it holds no certificates in PEM"),
+        ("<html>not found</html>", "it holds no certificates in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "it holds no certificates in PEM"),
+    ],
+    ids=["missing", "empty", "a page", "a broken certificate"],
+)
+def test_a_chosen_bundle_that_is_none_is_refused(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, words: str
+) -> None:
+    chosen = tmp_path / "chosen.pem"
+    if text is not None:
+        chosen.write_text(text)
+    monkeypatch.setenv(CHOSEN, str(chosen))
+
+    with pytest.raises(OrderopsError) as refused:
+        ca_bundle(source.url, tmp_path / "trust")
+
+    assert refused.value.message == f"ORDEROPS_RDS_CA_BUNDLE={chosen}: {words}"
+    assert refused.value.hint.endswith("or unset ORDEROPS_RDS_CA_BUNDLE")
+    assert source.asked == 0
+
+
+def test_it_is_fetched_once_and_kept_for_nobody_else_to_change(
+    authority: Authority, source: Source, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "trust"
+
+    kept = ca_bundle(source.url, folder)
+
+    assert kept.read_bytes() == authority.bundle.read_bytes()
+    assert ca_bundle(source.url, folder) == kept
+    assert source.asked == 1
+    assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_a_copy_of_a_month_is_fetched_anew(authority: Authority, stranger: Authority, tmp_path: Path) -> None:
+    with source_of(authority.bundle.read_bytes()) as source:
+        kept = aged(ca_bundle(source.url, tmp_path), FRESH - timedelta(minutes=1))
+        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+
+        aged(kept, FRESH + timedelta(minutes=1))
+        source.body = stranger.bundle.read_bytes()
+
+        assert ca_bundle(source.url, tmp_path).read_bytes() == stranger.bundle.read_bytes()
+
+
+def test_an_old_copy_serves_while_the_source_is_away_which_is_asked_once_an_hour(
+    authority: Authority, source: Source, tmp_path: Path
+) -> None:
+    kept = aged(ca_bundle(source.url, tmp_path), timedelta(days=400))
+    source.status = 503
+
+    for _ in range(3):
+        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+    assert source.asked == 2
+
+    aged(kept, age(kept) + OFFLINE)
+    ca_bundle(source.url, tmp_path)
+    assert source.asked == 3
+
+
+def test_a_damaged_copy_is_fetched_anew(authority: Authority, source: Source, tmp_path: Path) -> None:
+    kept = ca_bundle(source.url, tmp_path)
+    kept.write_bytes(kept.read_bytes()[:200])
+
+    assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+
+
+def wrong_page(source: Source) -> None:
+    source.body = b"<html>Sign in to this network</html>"
+
+
+def half(source: Source) -> None:
+    source.length = 2 * len(source.body)
+
+
+def gone(source: Source) -> None:
+    source.status = 404
+
+
+def moved(source: Source) -> None:
+    source.status = 302
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (wrong_page, "it holds no certificates in PEM"),
+        (half, "IncompleteRead"),
+        (gone, "HTTP Error 404: Not Found"),
+        (moved, "HTTP Error 302: Found"),
+    ],
+)
+def test_an_answer_that_is_not_the_bundle_is_refused_and_not_kept(
+    source: Source, tmp_path: Path, wrong: Callable[[Source], None], words: str
+) -> None:
+    wrong(source)
+
+    with pytest.raises(OrderopsError, match=words):
+        ca_bundle(source.url, tmp_path / "trust")
+
+    assert list((tmp_path / "trust").glob("*")) == []
+    assert source.asked == 1
+
+
+def test_without_a_network_and_a_copy_the_hint_says_how_to_bring_one(tmp_path: Path) -> None:
+    url = f"http://{HOST}:{free_port()}/bundle.pem"
+
+    with pytest.raises(OrderopsError) as refused:
+        ca_bundle(url, tmp_path)
+
+    assert refused.value.message == f"no CA certificates of RDS, which verify-full needs: {url}: Connection refused"
+    assert f'curl -o rds-ca.pem {url} && export {CHOSEN}="$PWD/rds-ca.pem"' in refused.value.hint
+
+
+def test_where_nothing_can_be_kept_the_refusal_says_why(source: Source, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OrderopsError, match="Not a directory"):
+        ca_bundle(source.url, tmp_path / "file" / "trust")
+
+
+def test_the_source_itself_must_be_trusted_by_this_machine(
+    authority: Authority, stranger: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with source_of(authority.bundle.read_bytes(), stranger.certificate("localhost")) as source:
+        with pytest.raises(OrderopsError, match="certificate verify failed"):
+            ca_bundle(source.url, tmp_path)
+        assert source.asked == 0
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(stranger.bundle))
+        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+
+
+def test_many_at_once_find_one_whole_copy(authority: Authority, source: Source, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = {path.read_bytes() for path in pool.map(lambda _: ca_bundle(source.url, tmp_path), range(8))}
+
+    assert found == {authority.bundle.read_bytes()}
+    assert [path.name for path in tmp_path.iterdir()] == ["rds-global-bundle.pem"]
+
+
+@pytest.fixture
+def log_in(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Login]:
+    """Who logs in by a front; whatever the host is called, it is this machine."""
+    monkeypatch.setenv("PGHOSTADDR", HOST)
+    return lambda front, host=ENDPOINT: Login(
+        host, front.port, "postgres", "verify-full", postgres.administrator, postgres.password
+    )
+
+
+def test_verify_full_lets_in_who_is_signed_by_the_bundle(
+    authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    with tls_front(postgres.port, authority.certificate(ENDPOINT)) as front, connected(log_in(front)) as connection:
+        assert connection.execute("SELECT current_database()").fetchone() == ("postgres",)
+        assert connection.pgconn.ssl_in_use
+        assert front.let_in == [1]
+
+
+def test_what_is_not_rds_is_trusted_by_the_roots_of_the_machine(
+    authority: Authority,
+    stranger: Authority,
+    postgres: PostgresServer,
+    log_in: Callable[..., Login],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(stranger.bundle))
+    with (
+        tls_front(postgres.port, stranger.certificate("db.example")) as front,
+        connected(log_in(front, "db.example")) as connection,
+    ):
+        assert connection.pgconn.ssl_in_use
+
+    with tls_front(postgres.port, authority.certificate("db.example")) as front:
+        refused = refusal(front, log_in(front, "db.example"))
+    assert "is signed by no CA that this machine trusts: unable to get local issuer certificate" in refused.message
+    assert refused.hint.startswith(f"see it: openssl s_client -starttls postgres -connect db.example:{front.port}")
+
+
+def test_another_issuer_is_refused(
+    authority: Authority,
+    stranger: Authority,
+    postgres: PostgresServer,
+    log_in: Callable[..., Login],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    with tls_front(postgres.port, stranger.certificate(ENDPOINT)) as front:
+        refused = refusal(front, log_in(front))
+
+    told = f"is signed by no CA in {authority.bundle}: unable to get local issuer certificate"
+    assert refused.message == f"the certificate of {ENDPOINT}:{front.port} {told}"
+    assert "curl -o rds-ca.pem https://truststore.pki.rds.amazonaws.com/" in refused.hint
+
+
+def test_an_issuer_of_the_same_name_with_another_key_is_refused(
+    authority: Authority,
+    postgres: PostgresServer,
+    log_in: Callable[..., Login],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    with tls_front(postgres.port, Authority(tmp_path, "root of RDS").certificate(ENDPOINT)) as front:
+        assert "certificate signature failure" in refusal(front, log_in(front)).message
+
+
+def test_another_name_is_refused(
+    authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    other = ENDPOINT.replace("orders", "orders-old")
+    with tls_front(postgres.port, authority.certificate(other)) as front:
+        refused = refusal(front, log_in(front))
+
+    told = f'server certificate for "{other}" does not match host name "{ENDPOINT}"'
+    assert refused.message == f"no trust in {ENDPOINT}:{front.port}: {told}"
+    assert "orderops infra outputs" in refused.hint
+
+
+def test_an_expired_certificate_is_refused_as_expired(
+    authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHOSEN, str(authority.bundle))
+    with tls_front(postgres.port, authority.certificate(ENDPOINT, until=YESTERDAY)) as front:
+        refused = refusal(front, log_in(front))
+
+    assert refused.message == f"the certificate of {ENDPOINT}:{front.port} has expired"
+    assert "date -u" in refused.hint
+    assert "aws rds modify-db-instance --db-instance-identifier orders " in refused.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "about"),
+    [
+        ('connection to server at "10.0.0.1", port 5432 failed: SSL error: certificate verify failed', True),
+        ('port 5432 failed: root certificate file "/gone.pem" does not exist', True),
+        ('port 5432 failed: FATAL:  database "certificates" does not exist', False),
+        ("failed to resolve host 'certificates.example': [Errno -2] Name or service not known", False),
+        ("port 5432 failed: SSL SYSCALL error: EOF detected", False),
+    ],
+)
+def test_what_merely_has_the_word_in_its_name_is_tried_again(said: str, about: bool) -> None:
+    assert about_certificate(OSError(said)) == about
+
+
+def refusal(front: Front, login: Login) -> OrderopsError:
+    """What connecting is refused with: at once, with no password sent or told."""
+    with pytest.raises(OrderopsError) as refused, connected(login):
+        pass
+    assert front.asked <= 2, "one for libpq, one to see what is wrong"
+    assert front.let_in == []
+    assert login.password not in refused.value.message + refused.value.hint
+    return refused.value
+
+
+def aged(path: Path, by: timedelta) -> Path:
+    then = datetime.now(UTC).timestamp() - by.total_seconds()
+    os.utime(path, (then, then))
+    return path
+
+
+def age(path: Path) -> timedelta:
+    return datetime.now(UTC) - datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -1,0 +1,250 @@
+"""Destroy: the users of a thing before the thing, and what holds data with all it stands on stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.engine.destroy import destroy, holding, needed_kinds, unclaimed, with_what_they_need
+from orderops.engine.inventory import Survey
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import Live, Resource, State
+from orderops.errors import AwsError, Meaning, Unfinished
+from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
+
+
+@dataclass(frozen=True, eq=False)
+class Base(Thing):
+    """What others stand on."""
+
+    kind: ClassVar[str] = "base"
+
+
+@dataclass(frozen=True, eq=False)
+class User(Thing):
+    """Stands on a base, and on another of its kind."""
+
+    bases: tuple[Base | None, ...] = ()
+    other: User | None = None
+
+    kind: ClassVar[str] = "user"
+    passing: ClassVar[frozenset[str]] = frozenset({"InUse"})
+
+
+@dataclass(frozen=True, eq=False)
+class Hasty(User):
+    """Goes even while it is being made."""
+
+    kind: ClassVar[str] = "hasty"
+    removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING})
+
+
+KINDS: tuple[type[Resource], ...] = (Base, User, Hasty, Thing)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def down(world: World, *, kept: Mapping[str, str] | None = None, dry_run: bool = False) -> dict[str, Step]:
+    survey = Survey(world, "dev", KINDS)
+    steps = destroy(survey.owned(), survey, kept=kept, dry_run=dry_run, limits=QUICK)
+    return {f"{step.address} {step.note}".strip(): step for step in steps}
+
+
+def test_users_go_before_what_they_stand_on(world: World) -> None:
+    world.add("b", "base", tags=ours("b", "base"))
+    world.add("u", "user", tags=ours("u", "user"))
+    world.manners.going_after_delete = 3
+
+    down(world)
+
+    gone = [call for call in world.calls if call.startswith("delete")]
+    assert gone == ["delete u", "delete b"]
+    assert not world.called("u") + world.called("b")
+
+
+def test_kinds_are_known_by_the_fields_of_their_users() -> None:
+    assert needed_kinds(User) >= {Base, User}
+    assert Base not in needed_kinds(Base)
+
+
+def test_a_plan_of_destruction_changes_nothing(world: World) -> None:
+    world.add("u", "user", tags=ours("u", "user"))
+
+    steps = down(world, dry_run=True)
+
+    assert [step.action for step in steps.values()] == [Action.DELETE]
+    assert world.changes == []
+
+
+def test_what_is_kept_stays_and_says_why(world: World) -> None:
+    world.add("b", "base", tags=ours("b", "base"))
+    world.add("u", "user", tags=ours("u", "user"))
+
+    steps = down(world, kept={"base/b": "holds 20 GB"})
+
+    assert steps["base/b holds 20 GB"].action is Action.KEEP
+    assert world.changes == ["delete u"]
+
+
+def test_what_is_kept_keeps_everything_below_it() -> None:
+    below = Base("below")
+    base = replace(Base("base"), on=(below,))
+    user = User("user", bases=(base,))
+    declared = {each.address: each for each in (below, base, user)}
+
+    kept = with_what_they_need(["user/user", "thing/undeclared"], declared, lambda address: f"{address} holds 1 GB")
+
+    assert kept == {
+        "user/user": "user/user holds 1 GB",
+        "base/base": "user/user needs it",
+        "base/below": "base/base needs it",
+        "thing/undeclared": "thing/undeclared holds 1 GB",
+    }
+
+
+def test_what_is_kept_and_not_declared_keeps_all_that_it_may_stand_on(world: World) -> None:
+    for name, kind in {"u": "user", "b": "base", "t": "thing"}.items():
+        world.add(name, kind, tags=ours(name, kind))
+    found = list(Survey(world, "dev", KINDS).owned())
+
+    kept = with_what_they_need(["user/u"], {}, lambda address: "holds 1 GB", found)
+
+    assert kept == {"user/u": "holds 1 GB", "base/b": "user/u may need it"}
+
+
+def test_what_holds_data_is_told_with_what_it_holds(world: World) -> None:
+    world.add("full", tags=ours("full"), Size=20)
+    world.add("empty", tags=ours("empty"), Size=1)
+    survey = Survey(world, "dev", KINDS)
+
+    assert holding(survey.owned(), survey) == {"thing/full": "20 GB"}
+
+
+def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
+    world.add("old", tags=ours("old"))
+    world.add("new", tags=ours("new"))
+    world.add("theirs")
+
+    assert [owned.address for owned in unclaimed(Operator(world).survey().owned(), {"thing/new"})] == ["thing/old"]
+
+
+def test_what_is_in_use_is_asked_again(world: World) -> None:
+    world.add("u", "user", tags=ours("u", "user"))
+    for _ in range(3):
+        world.meets("delete", "InUse")
+
+    down(world)
+
+    assert world.changes == ["delete u"] * 4
+
+
+def test_a_delete_whose_answer_was_lost_is_looked_at_again(world: World) -> None:
+    world.add("u", "user", tags=ours("u", "user"))
+    world.manners.going_after_delete = 2
+    world.meets("delete", "InternalFailure", meaning=Meaning.LOST, took=True)
+
+    down(world)
+
+    assert world.changes == ["delete u"]
+
+
+def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: World) -> None:
+    world.add("b", "base", tags=ours("b", "base"))
+    world.add("u", "user", tags=ours("u", "user"))
+    world.add("apart", tags=ours("apart"))
+    world.meets("delete", "AccessDenied")
+    survey = Survey(world, "dev", (Base, User))
+    with pytest.raises(Unfinished, match=r"^1 of the steps stopped; 1 more wait for them\nuser/u: "):
+        list(destroy(survey.owned(), survey, limits=QUICK))
+
+    assert world.called("b")
+
+
+def test_one_that_is_being_made_is_waited_for(world: World) -> None:
+    world.add("u", "user", tags=ours("u", "user")).pending = 3
+
+    down(world)
+
+    looks = [call for call in world.calls if call in ("list u", "delete u")]
+    assert looks[:3] == ["list u"] * 3
+    assert "delete u" in looks
+
+
+def test_one_that_may_go_while_it_is_being_made_goes_at_once(world: World) -> None:
+    world.add("h", "hasty", tags=ours("h", "hasty")).pending = 10**6
+
+    down(world)
+
+    assert world.changes == ["delete h"]
+
+
+def test_a_failed_one_goes(world: World) -> None:
+    world.add("u", "user", tags=ours("u", "user")).state = State.FAILED
+
+    down(world)
+
+    assert not world.called("u")
+
+
+def test_one_that_lost_its_address_goes_too(world: World) -> None:
+    world.add("p", "placed", tags={"orderops:environment": "dev"})
+    survey = Survey(world, "dev", (Placed,))
+
+    steps = list(destroy(survey.owned(), survey, limits=QUICK))
+
+    assert [step.note for step in steps] == ["p#1"]
+    assert not world.called("p")
+
+
+def test_two_with_one_address_both_go(world: World) -> None:
+    for _ in range(2):
+        world.add("u", "user", tags=ours("u", "user"))
+
+    assert set(down(world)) == {"user/u u#1", "user/u u#2"}
+    assert not world.called("u")
+
+
+def test_what_others_own_is_never_touched(world: World) -> None:
+    world.add("theirs", "user", tags={**ours("theirs", "user"), "orderops:environment": "prod"})
+    world.add("nobody's", "user")
+
+    assert down(world) == {}
+    assert world.changes == []
+
+
+def test_what_is_gone_already_is_done(world: World) -> None:
+    there = world.add("u", "user", tags=ours("u", "user"))
+    survey = Survey(world, "dev", KINDS)
+    found = list(survey.owned())
+    del world.things[there.id]
+
+    assert [step.action for step in destroy(found, survey, limits=QUICK)] == [Action.DELETE]
+    assert world.changes == []
+
+
+@pytest.mark.parametrize(("code", "told"), [("Gone", "what cannot be looked at now (see_in: Gone)"), ("Denied", None)])
+def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: World, code: str, told: str | None) -> None:
+    @dataclass(frozen=True, eq=False)
+    class Vanishing(Thing):
+        """Taken away by somebody else at this moment."""
+
+        passing: ClassVar[frozenset[str]] = frozenset({"Gone"})
+
+        @classmethod
+        def holds(cls, aws: Aws, live: Live) -> str:
+            raise AwsError("see_in", code, "", Meaning.NO)
+
+    world.add("vanishing", tags=ours("vanishing"), Size=1)
+    survey = Survey(world, "dev", (Vanishing,))
+    if told is None:
+        with pytest.raises(AwsError):
+            holding(survey.owned(), survey)
+    else:
+        assert holding(survey.owned(), survey) == {"thing/vanishing": told}

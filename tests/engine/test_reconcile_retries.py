@@ -1,0 +1,353 @@
+"""What another look explains: slow, unseen, lost, throttled, taken back, cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from orderops.engine.reconcile import Action, Limits, Sightings, reconcile
+from orderops.errors import Meaning, Unfinished
+from support.fake_aws import QUICK, Edition, Ended, Operator, Thing, World, ours
+from support.faults import PowerCut
+
+A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))
+NO_PATIENCE = Limits(seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), patience=timedelta(seconds=0.2))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def operator(world: World) -> Operator:
+    return Operator(world)
+
+
+def test_what_is_not_seen_at_once_is_waited_for(world: World, operator: Operator) -> None:
+    world.manners.unseen_after_create = 5
+
+    assert operator.up(A)["a"].action is Action.CREATE
+    assert world.changes == ["create a"]
+
+
+def test_what_is_not_ready_at_once_is_waited_for(world: World, operator: Operator) -> None:
+    world.manners.pending_after_create = 5
+
+    operator.up(A)
+
+    assert world.changes == ["create a"]
+    assert world.called("a")[0].pending == 0
+
+
+def test_what_a_create_cannot_take_is_set_once_it_is_seen(world: World, operator: Operator) -> None:
+    world.manners.made_instead = {"Size": 1}
+    world.manners.pending_after_create = 2
+
+    assert operator.up(replace(A, size=4))["a"].action is Action.CREATE
+    assert world.changes == ["create a", "update a"]
+    assert world.called("a")[0].settings["Size"] == 4
+
+
+def test_what_goes_between_the_look_and_the_change_is_told_as_created(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.meets("update", "Busy")
+    world.at["update"] = lambda name: world.things.pop(there.id, None)
+
+    step = operator.up(replace(A, size=4))["a"]
+
+    assert step.action is Action.CREATE
+    assert world.called("a")[0].settings["Size"] == 4
+
+
+def test_what_an_update_makes_anew_is_told_as_updated(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.at["update"] = lambda name: setattr(there, "going", 1)
+
+    step = operator.up(replace(A, size=4))["a"]
+
+    assert step.changes == {"Size": (1, 4)}
+    assert world.called("a")[0].settings["Size"] == 4
+
+
+def test_what_is_going_away_is_waited_for_and_made_again(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a")).going = 4
+
+    assert operator.up(A)["a"].action is Action.CREATE
+    assert len(world.called("a")) == 1
+
+
+def test_a_create_whose_answer_was_lost_makes_no_second_one(world: World, operator: Operator) -> None:
+    world.meets("create", "InternalFailure", meaning=Meaning.LOST, took=True)
+    world.manners.unseen_after_create = 3
+
+    operator.up(A)
+
+    assert world.changes == ["create a"]
+
+
+def test_a_create_that_was_lost_itself_is_sent_again_only_after_a_while(world: World, operator: Operator) -> None:
+    world.meets("create", "InternalFailure", meaning=Meaning.LOST)
+
+    operator.up(A)
+
+    assert world.changes == ["create a", "create a"]
+    looks = [call for call in world.calls if call in ("list a", "create a")]
+    assert looks.index("create a") + 1 < len(looks) - 1 - looks[::-1].index("create a"), "it looked in between"
+
+
+def test_a_create_that_is_lost_every_time_ends_with_its_error(world: World) -> None:
+    for _ in range(50):
+        world.meets("create", "InternalFailure", meaning=Meaning.LOST)
+
+    with pytest.raises(Unfinished, match=r"the fate of a lost answer \(InternalFailure\)"):
+        Operator(world, NO_PATIENCE).up(A)
+
+    assert world.changes == ["create a"]
+
+
+def test_an_update_whose_answer_was_lost_is_looked_at_again(world: World, operator: Operator) -> None:
+    operator.up(A)
+    world.meets("update", "InternalFailure", meaning=Meaning.LOST, took=True)
+
+    assert operator.up(replace(A, size=3))["a"].changes == {"Size": (1, 3)}
+    assert world.changes == ["create a", "update a"]
+
+
+@pytest.mark.parametrize("operation", ["list", "create"])
+def test_throttling_is_waited_out(world: World, operator: Operator, operation: str) -> None:
+    for _ in range(3):
+        world.meets(operation, "Throttling", meaning=Meaning.LATER)
+
+    assert operator.up(A)["a"].action is Action.CREATE
+    assert len(world.called("a")) == 1
+
+
+def test_a_code_that_the_kind_names_is_waited_out(world: World, operator: Operator) -> None:
+    world.meets("create", "Busy")
+    world.meets("create", "NotYet", text="The Role is not known here")
+
+    operator.up(A)
+
+    assert world.changes == ["create a"] * 3
+
+
+@pytest.mark.parametrize(("code", "text"), [("AccessDenied", ""), ("NotYet", "something else"), ("Busyness", "")])
+def test_any_other_code_stops_at_once(world: World, operator: Operator, code: str, text: str) -> None:
+    world.meets("create", code, text=text)
+
+    with pytest.raises(Unfinished, match=f"fake.create: {code}"):
+        operator.up(A)
+
+    assert world.changes == ["create a"]
+
+
+def test_trouble_that_lasts_ends_with_the_error(world: World) -> None:
+    for _ in range(200):
+        world.meets("create", "Busy", text="always")
+
+    with pytest.raises(Unfinished, match=r"thing/a: fake\.create: Busy: always"):
+        Operator(world, NO_PATIENCE).up(A)
+
+
+def test_patience_ends_with_what_was_waited_for(world: World) -> None:
+    world.manners.pending_after_create = 10**6
+
+    with pytest.raises(Unfinished, match="still waiting for: it is pending, after") as told:
+        Operator(world, NO_PATIENCE).up(A)
+
+    assert "goes on from here" in told.value.hint
+
+
+def test_a_change_that_never_shows_ends_with_its_name(world: World) -> None:
+    world.add("a", tags=ours("a"))
+    world.__dict__["_update"] = lambda **_: None
+
+    with pytest.raises(Unfinished, match="still waiting for: update of Size sent"):
+        Operator(world, NO_PATIENCE).up(replace(A, size=2))
+
+
+def test_a_change_that_is_taken_back_is_reported_with_the_reason_and_not_tried_for_ever(
+    world: World, operator: Operator
+) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.rolls_back, world.manners.pending_after_update = True, 3
+
+    with pytest.raises(Unfinished, match="Size was accepted and is back as it was: exited with 1"):
+        operator.up(replace(A, size=2))
+
+    assert world.changes == ["update a"]
+
+
+def test_a_change_that_is_taken_back_in_part_is_not_tried_again(world: World, operator: Operator) -> None:
+    there = world.add("a", tags={**ours("a"), "Name": "else"})
+    world.manners.rolls_back, world.manners.pending_after_update = True, 3
+
+    with pytest.raises(Unfinished, match="Size was accepted"):
+        operator.up(replace(A, size=2))
+
+    assert there.tags == ours("a")
+    assert world.changes == ["tag a", "update a"]
+
+
+def test_the_reason_may_be_unknown(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.rolls_back, world.manners.pending_after_update = True, 3
+    world.meets("why", "AccessDenied")
+
+    with pytest.raises(Unfinished, match=r"is back as it was: \(why is not known: fake.why: AccessDenied\)"):
+        operator.up(replace(A, size=2))
+
+
+def test_a_creation_that_ends_badly_stops_at_once(world: World, operator: Operator) -> None:
+    world.manners.pending_after_create = 2
+    world.manners.made_instead = {"Ending": "ill"}
+
+    with pytest.raises(Unfinished, match="Ending ended ill: exited with 1"):
+        operator.up(Ended("a"))
+
+    assert world.changes == ["create a"]
+
+
+def test_what_ended_badly_in_an_earlier_run_is_tried_once_more(world: World, operator: Operator) -> None:
+    world.add("a", "ended", tags=ours("a", "ended"), Ending="ill")
+    world.manners.pending_after_update = 2
+
+    assert operator.up(Ended("a"))["a"].changes == {"Ending": ("ill", "well")}
+
+
+def test_two_with_one_address_are_refused(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.add("a", tags=ours("a"))
+
+    with pytest.raises(Unfinished, match="found 2 times: a#1, a#2"):
+        operator.up(A)
+
+    assert world.changes == []
+
+
+def test_a_second_one_that_is_going_away_is_not_counted(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a")).going = 10**6
+    world.add("a", tags=ours("a"))
+
+    assert operator.up(A)["a"].action is Action.NO_OP
+
+
+def test_who_watches_reads_what_is_waited_for(world: World) -> None:
+    told: list[str] = []
+    world.manners.pending_after_create = 1
+    survey = Operator(world).survey()
+
+    list(reconcile([A], survey, watch=lambda name, why: told.append(f"{name} {why}".strip()), limits=QUICK))
+
+    assert told == ["thing/a", "thing/a create sent", "thing/a it is pending", "thing/a"]
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_a_run_cut_at_any_call_is_finished_by_the_next(world: World, operator: Operator, after: int) -> None:
+    calls = iter(range(10**6))
+
+    def cut(name: str) -> None:
+        if next(calls) >= after:
+            raise PowerCut
+
+    world.at.update(dict.fromkeys(("create", "update", "tag", "list"), cut))
+    with pytest.raises(PowerCut):
+        operator.up(replace(B, on=(A,)), A)
+    world.at.clear()
+
+    operator.up(replace(B, on=(A,)), A)
+
+    assert {step.action for step in operator.up(replace(B, on=(A,)), A).values()} == {Action.NO_OP}
+    assert (len(world.called("a")), len(world.called("b"))) == (1, 1)
+
+
+def test_a_known_reason_of_what_came_back_says_what_to_type(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.rolls_back, world.manners.pending_after_update = True, 2
+    world.why = "CannotPullContainerError: registry/order-processor:7: not found"
+
+    with pytest.raises(Unfinished) as stopped:
+        operator.up(replace(A, size=4))
+
+    assert "the image is not in its repository" in stopped.value.message
+    assert "CannotPullContainerError: registry/order-processor:7: not found" in stopped.value.message
+    assert "orderops service build --env dev" in stopped.value.hint
+
+
+def test_what_an_update_makes_anew_is_made_once_however_late_it_is_seen(world: World, operator: Operator) -> None:
+    world.add("e", "edition", tags=ours("e", "edition"))
+    world.manners.stale_after_update = 5
+
+    operator.up(Edition("e", size=4))
+
+    assert world.changes == ["update e"]
+
+
+def test_an_update_that_harms_nobody_is_sent_until_it_is_seen(world: World, operator: Operator) -> None:
+    world.add("a", tags=ours("a"))
+    world.manners.stale_after_update = 2
+
+    operator.up(replace(A, size=4))
+
+    assert set(world.changes) == {"update a"}
+
+
+def test_who_sent_a_change_waits_until_aws_is_done_with_it(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    world.manners.unsettled_after_update = 5
+
+    operator.up(replace(A, size=4))
+
+    assert there.unsettled == 0
+    assert world.changes == ["update a"]
+
+
+def test_who_sent_nothing_waits_for_no_change_of_somebody_else(world: World, operator: Operator) -> None:
+    there = world.add("a", tags=ours("a"))
+    there.unsettled = 1_000_000
+
+    assert operator.up(A)["a"].action is Action.NO_OP
+
+
+def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_must_show_it(
+    world: World, operator: Operator
+) -> None:
+    made = world.add("a", tags=ours("a"))
+    made.unseen = 3
+    operator.sightings = Sightings(doubtful={"thing/a": 60.0})
+
+    operator.up(A, B)
+
+    assert world.changes == ["create b"]
+
+
+def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(world: World, operator: Operator) -> None:
+    operator.sightings = Sightings(doubtful={"thing/a": 0.2})
+
+    operator.up(A)
+
+    assert world.changes == ["create a"]
+
+
+def test_what_was_made_lately_is_told_at_the_end_of_a_run(world: World, operator: Operator) -> None:
+    world.manners.unseen_after_create = 1_000_000
+    operator.limits = NO_PATIENCE
+    world.add("b", tags=ours("b"))
+
+    with pytest.raises(Unfinished):
+        operator.up(A, B)
+
+    assert operator.sightings.lately(timedelta(minutes=1)) == ["thing/a"]
+    assert operator.sightings.lately(timedelta(0)) == []
+
+
+def test_what_was_refused_was_not_made(world: World, operator: Operator) -> None:
+    world.meets("create", "AccessDenied")
+
+    with pytest.raises(Unfinished):
+        operator.up(A)
+
+    assert operator.sightings.made == {}

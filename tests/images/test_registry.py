@@ -1,0 +1,296 @@
+"""Images are built by real builders and sent to a real registry, which stands in the place of ECR's host."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment, load_environment
+from orderops.errors import OrderopsError
+from orderops.images.builder import NAMES, builder
+from orderops.images.registry import MANIFESTS, Repository
+from orderops.images.resolve import Build, Choice, build_and_push, images, pinned, ready
+from support.faults import PowerCut
+
+PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it
+LOGINS = "AWS:$2y$04$0aJjZnDoCHUVvUpwoP1i6e2Ub3Li/sXdThlaDz/7QKcM0.eedQga2\n"
+HOST = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
+ANSWERS_WITHIN = 20.0
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("docker-registry") and any(map(shutil.which, NAMES))),
+    reason="needs buildah and docker-registry: apt-get install buildah docker-registry",
+)
+
+
+@pytest.fixture(autouse=True)
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real registry on a port of its own, which asks for the login that ECR's token is."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    (folder / "logins").write_text(LOGINS)
+    told = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": f"{folder}/images"}},
+        "auth": {"htpasswd": {"realm": "orderops", "path": f"{folder}/logins"}},
+        "http": {"addr": host},
+    }
+    (folder / "config.yml").write_text(json.dumps(told))
+    command = ["docker-registry", "serve", str(folder / "config.yml")]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        _wait_for(host, process)
+        monkeypatch.setenv("ORDEROPS_REGISTRY", host)
+        yield host
+        process.terminate()
+
+
+@pytest.fixture(params=NAMES)
+def with_builder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each builder that works here, with a place of its own for what it keeps."""
+    storage = tmp_path / "storage.conf"
+    storage.write_text(f'[storage]\ndriver = "vfs"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(storage))
+    monkeypatch.setenv("ORDEROPS_BUILDER", str(request.param))
+    try:
+        return builder().name
+    except OrderopsError as refusal:
+        pytest.skip(refusal.message.splitlines()[-1])
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with sources that no two tests have alike."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text('FROM scratch\nCOPY orders /orders\nCMD ["/orders"]\n')
+    (folder / "orders").write_text(str(tmp_path))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def dev(aws: Aws, tmp_path: Path, sources: Path) -> Environment:
+    """An environment whose service is built from the working directory, and its repository."""
+    (tmp_path / "dev.toml").write_text('[database]\n[services.orders]\ndockerfile = "Dockerfile"\n')
+    environment = load_environment("dev", tmp_path)
+    aws.ecr.create_repository(repositoryName=environment.service_name("orders"))
+    return environment
+
+
+def release(aws: Aws, environment: Environment, said: list[str]) -> str:
+    """What `up` does for an image."""
+    return ready(aws, images(aws, environment, {}), said.append)["orders"]
+
+
+def opened(host: str, name: str = "orderops-dev-orders") -> Repository:
+    return Repository(host, name, "AWS", PASSWORD)
+
+
+def test_an_image_is_built_and_pushed_once_and_pinned_as_the_registry_knows_it(
+    aws: Aws, dev: Environment, registry: str, with_builder: str
+) -> None:
+    said: list[str] = []
+    build = images(aws, dev, {})["orders"].pending
+    assert isinstance(build, Build)
+
+    uri = release(aws, dev, said)
+
+    assert uri == f"{HOST}/orderops-dev-orders@{opened(registry).digest(build.tag)}"
+    assert any("COPY orders" in line for line in said)
+    again: list[str] = []
+    assert (release(aws, dev, again), again) == (uri, [])
+
+
+def test_the_image_is_for_the_platform_of_the_tasks(
+    aws: Aws, dev: Environment, registry: str, with_builder: str
+) -> None:
+    digest = release(aws, dev, []).partition("@")[2]
+
+    manifest = _told(registry, f"orderops-dev-orders/manifests/{digest}")
+    config = _told(registry, f"orderops-dev-orders/blobs/{manifest['config']['digest']}")
+
+    assert (config["os"], config["architecture"]) == ("linux", "amd64")
+    assert config["config"]["Cmd"] == ["/orders"]
+
+
+@pytest.mark.parametrize("line", ["building", "pushing"])
+def test_a_run_that_is_cut_is_finished_by_the_same_command(
+    aws: Aws, dev: Environment, with_builder: str, line: str
+) -> None:
+    def cut(said: str) -> None:
+        if said.startswith(line):
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        ready(aws, images(aws, dev, {}), cut)
+
+    assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
+
+
+def test_a_builder_does_not_outlive_a_run_that_is_cut_in_its_output(
+    aws: Aws, dev: Environment, with_builder: str
+) -> None:
+    def cut(said: str) -> None:
+        if "COPY" in said:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        ready(aws, images(aws, dev, {}), cut)
+
+    assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
+
+
+def test_a_file_that_is_not_there_is_in_the_refusal(
+    aws: Aws, dev: Environment, sources: Path, with_builder: str
+) -> None:
+    (sources / "Dockerfile").write_text("FROM scratch\nCOPY absent /\n")
+
+    with pytest.raises(OrderopsError, match=f"{with_builder} ended with") as refusal:
+        release(aws, dev, [])
+
+    assert "absent" in refusal.value.message
+
+
+def test_a_login_that_the_registry_does_not_know_is_refused(registry: str, sources: Path, with_builder: str) -> None:
+    nobody = replace(opened(registry), user="somebody")
+    builder().build("localhost/orders:1", sources / "Dockerfile", sources, lambda _line: None)
+
+    with pytest.raises(OrderopsError, match=r"(?i)unauthorized|invalid username") as refusal:
+        builder().push("localhost/orders:1", nobody, "1", lambda _line: None)
+
+    assert PASSWORD not in refusal.value.message
+
+
+def test_pushing_leaves_no_file_and_no_login_behind(
+    aws: Aws, dev: Environment, with_builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(own / "auth.json"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(own))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+
+    release(aws, dev, [])
+
+    assert not list(own.rglob("*.json"))
+    assert not list(scratch.glob("orderops-*"))
+
+
+def test_a_promoted_image_keeps_its_digest(
+    aws: Aws, dev: Environment, registry: str, with_builder: str, tmp_path: Path
+) -> None:
+    uri = release(aws, dev, [])
+    staging = _staging(aws, tmp_path)
+    said: list[str] = []
+
+    choices = images(aws, staging, {"orders": uri})
+    promoted = ready(aws, choices, said.append)["orders"]
+
+    assert promoted == f"{HOST}/orderops-staging-orders@{uri.partition('@')[2]}"
+    assert any("copying" in line for line in said)
+    assert images(aws, staging, {"orders": uri}) == {"orders": Choice(promoted)}
+    manifest = _ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
+    for layer in json.loads(manifest)["layers"]:
+        content = _ask(registry, f"orderops-staging-orders/blobs/{layer['digest']}")
+        assert f"sha256:{sha256(content).hexdigest()}" == layer["digest"]
+
+
+def test_a_promotion_of_an_image_for_several_platforms_takes_all_of_them(
+    aws: Aws, dev: Environment, registry: str, with_builder: str
+) -> None:
+    digest = release(aws, dev, []).partition("@")[2]
+    kind = "application/vnd.oci.image.index.v1+json"
+    inner = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1}
+    source, target = opened(registry), opened(registry, "orderops-staging-orders")
+    raw = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": [inner]}).encode()
+    _ask(registry, "orderops-dev-orders/manifests/all", method="PUT", body=raw, kind=kind)
+    whole = source.digest("all")
+    assert whole
+
+    target.copy(source, whole, "promoted", lambda _line: None)
+
+    assert target.digest("promoted") == whole
+    assert target.digest(digest) == digest
+
+
+def test_a_registry_on_this_machine_is_not_sought_through_a_proxy(
+    registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    assert opened(registry).digest("absent") is None
+
+
+def test_a_registry_that_is_away_is_refused_by_name(
+    aws: Aws, dev: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDEROPS_REGISTRY", "127.0.0.1:9")
+
+    with pytest.raises(OrderopsError, match=r"the registry 127\.0\.0\.1:9 does not answer"):
+        images(aws, dev, {})
+
+
+def test_what_is_not_in_the_registry_has_no_digest(aws: Aws, dev: Environment, registry: str) -> None:
+    assert pinned(aws, "orderops-dev-orders", "absent") is None
+    with pytest.raises(OrderopsError, match="401"):
+        replace(opened(registry), password="wrong").digest("absent")
+    with pytest.raises(OrderopsError, match="is not there"):
+        opened(registry, "other").copy(opened(registry), f"sha256:{'a' * 64}", "1", lambda _line: None)
+
+
+def test_two_builds_of_the_same_sources_end_with_the_same_image(aws: Aws, dev: Environment, with_builder: str) -> None:
+    build = images(aws, dev, {})["orders"].pending
+    assert isinstance(build, Build)
+
+    assert len({build_and_push(aws, build, lambda _line: None) for _ in range(2)}) == 1
+
+
+def _staging(aws: Aws, folder: Path) -> Environment:
+    (folder / "staging.toml").write_text('[database]\n[services.orders]\ndockerfile = "Dockerfile"\n')
+    aws.ecr.create_repository(repositoryName="orderops-staging-orders")
+    return load_environment("staging", folder)
+
+
+def _wait_for(host: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + ANSWERS_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://{host}/v2/", timeout=5).close()
+        except urllib.error.HTTPError:
+            return  # it asks for a login
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("the registry does not answer")
+
+
+def _told(host: str, path: str) -> Any:
+    """What the registry says to whoever asks as builders do."""
+    return json.loads(_ask(host, path))
+
+
+def _ask(host: str, path: str, *, method: str = "GET", body: bytes | None = None, kind: str = "") -> bytes:
+    login = base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Accept": ", ".join(MANIFESTS), "Content-Type": kind}
+    request = urllib.request.Request(f"http://{host}/v2/{path}", body, headers, method=method)
+    with urllib.request.urlopen(request, timeout=ANSWERS_WITHIN) as answer:
+        return bytes(answer.read())

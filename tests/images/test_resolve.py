@@ -1,0 +1,192 @@
+"""Which image each service runs: as named, as declared, or as its sources say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.config.environment import Environment, load_environment
+from orderops.errors import OrderopsError, UsageError
+from orderops.images.content_hash import content_tag
+from orderops.images.resolve import Build, Copy, image_of, images, pinned, ready
+from support.fake_builders import HOST, REPOSITORY, put, silent
+
+
+@pytest.fixture(autouse=True)
+def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORDEROPS_BUILDER", "ORDEROPS_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a Dockerfile and something to put into the image."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY orders /orders\n")
+    (folder / "orders").write_text("1")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def environment(tmp_path: Path, service: str = "", name: str = "dev", more: str = "") -> Environment:
+    (tmp_path / f"{name}.toml").write_text(f"{more}\n[database]\n[services.orders]\n{service}\n")
+    return load_environment(name, tmp_path)
+
+
+def test_an_image_is_pinned_to_its_digest(aws: Aws) -> None:
+    digest = put(aws, REPOSITORY, "1.4")
+
+    assert pinned(aws, REPOSITORY, "1.4") == f"{HOST}/{REPOSITORY}@{digest}"
+    assert pinned(aws, REPOSITORY, digest) == f"{HOST}/{REPOSITORY}@{digest}"
+    assert pinned(aws, REPOSITORY, "1.5") is None
+    assert pinned(aws, "orderops-dev-absent", "1.4") is None
+
+
+def test_an_image_that_is_named_goes_before_the_environments_and_that_before_the_sources(
+    aws: Aws, tmp_path: Path, sources: Path
+) -> None:
+    declared = environment(tmp_path, 'image = "registry.example.com/orders@sha256:' + "a" * 64 + '"')
+    from_sources = environment(tmp_path, 'dockerfile = "Dockerfile"', name="staging")
+
+    given = images(aws, declared, {"orders": f"registry.example.com/orders@sha256:{'b' * 64}"})
+
+    assert given["orders"].uri.endswith("b" * 64)
+    assert images(aws, declared, {})["orders"].uri.endswith("a" * 64)
+    assert isinstance(images(aws, from_sources, {})["orders"].pending, Build)
+
+
+def test_a_tag_in_the_services_repository_is_pinned(aws: Aws, tmp_path: Path) -> None:
+    digest = put(aws, REPOSITORY, "1.4")
+
+    choice = images(aws, environment(tmp_path), {"orders": f"{HOST}/{REPOSITORY}:1.4"})["orders"]
+
+    assert (choice.uri, choice.pending, choice.note) == (f"{HOST}/{REPOSITORY}@{digest}", None, "")
+
+
+def test_a_tag_that_is_not_there_is_refused_with_the_newest_that_are(aws: Aws, tmp_path: Path) -> None:
+    put(aws, REPOSITORY, "1.3", "1.4")
+
+    with pytest.raises(OrderopsError, match=f"{REPOSITORY}:1.5 is not there") as refusal:
+        images(aws, environment(tmp_path), {"orders": f"{HOST}/{REPOSITORY}:1.5"})
+
+    assert "1.3" in refusal.value.hint
+    assert "1.4" in refusal.value.hint
+
+
+def test_a_repository_that_is_not_there_is_named(aws: Aws, tmp_path: Path) -> None:
+    with pytest.raises(OrderopsError) as refusal:
+        images(aws, environment(tmp_path), {"orders": f"{HOST}/absent:1"})
+
+    assert refusal.value.hint == "no repository is named absent"
+
+
+def test_a_tag_in_another_registry_is_taken_and_said_not_to_be_pinned(aws: Aws, tmp_path: Path) -> None:
+    choice = images(aws, environment(tmp_path), {"orders": "registry.example.com/orders:1.4"})["orders"]
+
+    assert choice.uri == "registry.example.com/orders:1.4"
+    assert "not pinned" in choice.note
+
+
+def test_an_image_of_another_repository_is_to_be_copied_once(aws: Aws, tmp_path: Path) -> None:
+    digest = put(aws, "orderops-staging-orders", "src-1")
+    dev = environment(tmp_path)
+
+    choice = images(aws, dev, {"orders": f"{HOST}/orderops-staging-orders:src-1"})["orders"]
+
+    copy = Copy("dev", REPOSITORY, f"{HOST}/orderops-staging-orders", digest)
+    assert choice.pending == copy
+    assert "to be copied" in choice.uri
+    put(aws, REPOSITORY, copy.tag)
+    assert images(aws, dev, {"orders": f"{HOST}/orderops-staging-orders@{digest}"})["orders"].uri == (
+        f"{HOST}/{REPOSITORY}@{digest}"
+    )
+
+
+def test_an_image_of_another_region_is_refused(aws: Aws, tmp_path: Path) -> None:
+    there = "123456789012.dkr.ecr.us-east-1.amazonaws.com/orders:1"
+
+    with pytest.raises(OrderopsError, match="is in us-east-1, and dev in ap-southeast-2"):
+        images(aws, environment(tmp_path), {"orders": there})
+
+
+def test_a_process_runs_only_where_aws_is_emulated(aws: Aws, tmp_path: Path) -> None:
+    given = {"orders": "process://orderops.service"}
+    local = environment(tmp_path, name="local", more="emulated = true")
+
+    assert images(aws, local, given)["orders"].uri == "process://orderops.service"
+    with pytest.raises(UsageError, match="runs on this machine only"):
+        images(aws, environment(tmp_path), given)
+
+
+def test_an_emulated_environment_without_a_registry_says_how_to_run_the_service(
+    aws: Aws, tmp_path: Path, sources: Path
+) -> None:
+    local = environment(tmp_path, 'dockerfile = "Dockerfile"', name="local", more="emulated = true")
+
+    with pytest.raises(OrderopsError, match="has no registry") as refusal:
+        images(aws, local, {})
+
+    assert "process://" in refusal.value.hint
+
+
+@pytest.mark.parametrize("given", ["Example Com", "", "orders:1@latest", "https://example.com/orders"])
+def test_what_is_no_image_is_refused(aws: Aws, tmp_path: Path, given: str) -> None:
+    with pytest.raises(UsageError, match="is no image"):
+        image_of(aws, environment(tmp_path), "orders", given)
+
+
+def test_sources_that_were_pushed_before_are_not_built_again(aws: Aws, tmp_path: Path, sources: Path) -> None:
+    dev = environment(tmp_path, 'dockerfile = "Dockerfile"')
+    digest = put(aws, REPOSITORY, content_tag(sources, sources / "Dockerfile"))
+
+    choices = images(aws, dev, {})
+
+    assert ready(aws, choices, silent) == {"orders": f"{HOST}/{REPOSITORY}@{digest}"}
+
+
+def test_a_folder_or_a_dockerfile_that_is_not_there_is_refused(aws: Aws, tmp_path: Path, sources: Path) -> None:
+    dev = environment(tmp_path, 'dockerfile = "docker/Dockerfile"')
+
+    with pytest.raises(UsageError, match="the Dockerfile of orders is not there"):
+        images(aws, dev, {})
+    with pytest.raises(UsageError, match="is no folder"):
+        images(aws, dev, {}, context=tmp_path / "absent")
+
+
+def test_the_services_own_sources_are_found_in_a_checkout(aws: Aws, tmp_path: Path) -> None:
+    build = images(aws, environment(tmp_path), {})["orders"].pending
+
+    assert isinstance(build, Build)
+    assert build.dockerfile == build.context / "src/orderops/service/Dockerfile"
+
+
+def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path) -> None:
+    package = Path(sys.modules["orderops"].__file__ or "").parent
+    installed = tmp_path / "site"
+    shutil.copytree(package, installed / "orderops", ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        "from orderops.images import resolve as release\n"
+        "try: release._sources('orders', None, None)\n"
+        "except release.OrderopsError as error: print(error.message, error.hint)\n"
+        "print(release._sources('orders', None, release.Path('.'))[1])"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert "there are no sources here" in told
+    assert "--context DIR" in told
+    assert str(installed / "orderops/service/Dockerfile") in told

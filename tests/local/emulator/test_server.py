@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from botocore.exceptions import ClientError
+
+from support.laptop import Laptop, until
+
+
+def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop) -> None:
+    with pytest.raises(ClientError) as refused:
+        laptop.client("cloudwatch").describe_alarm_history()
+    assert refused.value.response["Error"]["Code"] == "NotEmulated"
+    assert "DescribeAlarmHistory" in refused.value.response["Error"]["Message"]
+
+    with pytest.raises(ClientError, match="DescribeVpcs is not emulated"):
+        laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])
+
+
+def test_a_replica_is_refused_rather_than_an_empty_database(laptop: Laptop) -> None:
+    with pytest.raises(ClientError) as refused:
+        laptop.client("rds").create_db_instance_read_replica(
+            SourceDBInstanceIdentifier="a", DBInstanceIdentifier="b", DBInstanceClass="db.t3.micro"
+        )
+    assert refused.value.response["Error"]["Code"] == "NotEmulated"
+
+
+def test_who_waits_for_messages_holds_up_nobody_and_wakes_with_the_first(laptop: Laptop) -> None:
+    sqs = laptop.client("sqs")
+    queue = sqs.create_queue(QueueName=laptop.name("queue"), Attributes={"ReceiveMessageWaitTimeSeconds": "20"})[
+        "QueueUrl"
+    ]
+    received: list[str] = []
+
+    def receive() -> None:
+        received.extend(one["Body"] for one in sqs.receive_message(QueueUrl=queue)["Messages"])
+
+    waiting = threading.Thread(target=receive)
+    waiting.start()
+    laptop.client("ec2").describe_vpcs()
+    assert received == []
+
+    sqs.send_message(QueueUrl=queue, MessageBody="an order")
+    waiting.join(timeout=15)
+
+    assert received == ["an order"]
+
+
+def test_a_subscriber_that_never_answers_does_not_hold_up_who_publishes(laptop: Laptop) -> None:
+    posted, let_go = threading.Event(), threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.set()
+            let_go.wait(10)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    silent = HTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=silent.serve_forever, daemon=True).start()
+    sns = laptop.client("sns")
+    topic = sns.create_topic(Name=laptop.name("topic"))["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{silent.server_port}/")
+
+    sns.publish(TopicArn=topic, Message="a page")
+
+    assert posted.wait(10)
+    assert topic in [one["TopicArn"] for one in sns.list_topics()["Topics"]]
+    let_go.set()
+    silent.shutdown()
+
+
+def test_large_objects_and_empty_answers_come_through(laptop: Laptop) -> None:
+    s3, bucket = laptop.client("s3"), laptop.name("bucket")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": Laptop.region})
+    s3.put_object(Bucket=bucket, Key="report", Body=b"x" * 3_000_000)
+
+    assert s3.head_object(Bucket=bucket, Key="report")["ContentLength"] == 3_000_000
+    assert len(s3.get_object(Bucket=bucket, Key="report")["Body"].read()) == 3_000_000
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=bucket, Key="report", Body=b"", IfNoneMatch="*")
+
+
+def test_managed_policies_are_there(laptop: Laptop) -> None:
+    arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
+
+    assert laptop.client("iam").get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
+
+
+def test_a_database_killed_while_it_is_made_is_made_by_the_next_daemon(own_laptop: Laptop) -> None:
+    laptop, name = own_laptop, own_laptop.name("db")
+    laptop.client("rds").create_db_instance(
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        MasterUsername="boss",
+        ManageMasterUserPassword=True,
+        AllocatedStorage=20,
+        DBName="orders",
+        Port=laptop.database_port(),
+    )
+    laptop.remembered()
+    laptop.kill()
+    laptop.start()
+
+    laptop.connect(laptop.wait_for_database(name, "available")).close()
+    until(lambda: "LatestRestorableTime" in laptop.database(name), what="a backup")

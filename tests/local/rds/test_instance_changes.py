@@ -1,0 +1,129 @@
+"""What is changed on an instance with a server reads back, and a password that is changed opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from orderops.errors import OrderopsError
+from orderops.local.directories import BACKUP_LAG, Place
+from support.laptop import Laptop, until
+from support.laptop_restores import password, remove
+
+CHANGES: dict[str, tuple[dict[str, Any], str, Any]] = {
+    "protection": ({"DeletionProtection": True}, "DeletionProtection", True),
+    "backups": ({"BackupRetentionPeriod": 5}, "BackupRetentionPeriod", 5),
+    "log_exports": (
+        {"CloudwatchLogsExportConfiguration": {"EnableLogTypes": ["upgrade"]}},
+        "EnabledCloudwatchLogsExports",
+        ["upgrade"],
+    ),
+    "insights": ({"EnablePerformanceInsights": True}, "PerformanceInsightsEnabled", True),
+    "maintenance": (
+        {"PreferredMaintenanceWindow": "sun:17:00-sun:17:30"},
+        "PreferredMaintenanceWindow",
+        "sun:17:00-sun:17:30",
+    ),
+    "authentication": ({"EnableIAMDatabaseAuthentication": True}, "IAMDatabaseAuthenticationEnabled", True),
+    "tags_of_snapshots": ({"CopyTagsToSnapshot": True}, "CopyTagsToSnapshot", True),
+    "class": ({"DBInstanceClass": "db.t3.small"}, "DBInstanceClass", "db.t3.small"),
+}
+
+
+@pytest.fixture(scope="module")
+def name(laptop: Laptop) -> Iterator[str]:
+    made: str = laptop.create_database(ManageMasterUserPassword=False, MasterUserPassword="as-it-was-made")[
+        "DBInstanceIdentifier"
+    ]
+    yield made
+    changed(laptop, made, DeletionProtection=False)
+    remove(laptop, made)
+
+
+def changed(laptop: Laptop, name: str, **settings: Any) -> dict[str, Any]:
+    laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **settings)
+    return laptop.wait_for_database(name, "available")
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_reads_back(laptop: Laptop, name: str, what: str) -> None:
+    settings, key, value = CHANGES[what]
+
+    assert changed(laptop, name, **settings)[key] == value
+
+
+def test_a_protected_instance_is_not_deleted(laptop: Laptop, name: str) -> None:
+    changed(laptop, name, DeletionProtection=True)
+
+    with pytest.raises(ClientError, match="protected DB Instance"):
+        laptop.client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_groups_are_exchanged_and_parameters_wait_for_a_reboot(laptop: Laptop, name: str) -> None:
+    ec2, rds, mine = laptop.client("ec2"), laptop.client("rds"), laptop.name("mine")
+    vpc = next(vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if vpc["IsDefault"])
+    group = ec2.create_security_group(GroupName=mine, Description="mine", VpcId=vpc)["GroupId"]
+    rds.create_db_parameter_group(
+        DBParameterGroupName=mine, DBParameterGroupFamily="postgres18", Description="of this test"
+    )
+
+    told = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
+    assert [each["VpcSecurityGroupId"] for each in told["VpcSecurityGroups"]] == [group]
+    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
+    rds.reboot_db_instance(DBInstanceIdentifier=name)
+
+    told = laptop.wait_for_database(name, "available")
+    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
+
+
+def test_a_managed_password_takes_the_place_of_a_given_one_and_is_made_once(laptop: Laptop, name: str) -> None:
+    told = changed(laptop, name, ManageMasterUserPassword=True)
+    where = {"host": "127.0.0.1", "port": told["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
+
+    psycopg.connect(**where, password=password(laptop, told)).close()
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**where, password="as-it-was-made")
+    again = changed(laptop, name, ManageMasterUserPassword=True)
+    assert again["MasterUserSecret"]["SecretArn"] == told["MasterUserSecret"]["SecretArn"]
+
+    assert "MasterUserSecret" not in changed(
+        laptop, name, ManageMasterUserPassword=False, MasterUserPassword="given-again"
+    )
+    psycopg.connect(**where, password="given-again").close()
+
+
+def test_tags_are_set_and_taken_away(laptop: Laptop, name: str) -> None:
+    arn = laptop.database(name)["DBInstanceArn"]
+    laptop.client("rds").add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "orderops:role", "Value": "primary"}])
+    assert laptop.database(name)["TagList"] == [{"Key": "orderops:role", "Value": "primary"}]
+
+    laptop.client("rds").remove_tags_from_resource(ResourceName=arn, TagKeys=["orderops:role"])
+
+    assert laptop.database(name)["TagList"] == []
+
+
+def test_the_window_of_a_stopped_instance_stands_still(laptop: Laptop, name: str) -> None:
+    until(lambda: "LatestRestorableTime" in laptop.database(name), what="a restore window")
+    laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
+    stopped = laptop.wait_for_database(name, "stopped")["LatestRestorableTime"]
+
+    assert laptop.database(name)["LatestRestorableTime"] == stopped
+    laptop.client("rds").start_db_instance(DBInstanceIdentifier=name)
+    laptop.wait_for_database(name, "available")
+    until(lambda: laptop.database(name)["LatestRestorableTime"] > stopped, what="time goes on")
+
+
+def test_how_far_the_latest_lies_behind_is_said_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Place(tmp_path).backup_lag == timedelta()
+    monkeypatch.setenv(BACKUP_LAG, "300")
+    assert Place(tmp_path).backup_lag == timedelta(minutes=5)
+    monkeypatch.setenv(BACKUP_LAG, "5m")
+
+    with pytest.raises(OrderopsError, match="ORDEROPS_LOCAL_BACKUP_LAG=5m is not a number of whole seconds"):
+        _ = Place(tmp_path).backup_lag

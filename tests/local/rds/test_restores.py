@@ -1,0 +1,243 @@
+"""A restored instance holds exactly what was committed by a moment, and of its source what AWS carries over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+
+from support.laptop import Laptop, until
+from support.laptop_restores import (
+    SECOND,
+    Writer,
+    folder,
+    home,
+    opened,
+    password,
+    remove,
+    restore,
+    rows,
+    wait_until,
+    whole,
+    window,
+    write,
+)
+
+MOMENTS = ("the_first_there_is", "while_it_writes", "in_idle_time", "the_latest")
+
+
+@dataclass
+class Restored:
+    """An instance that was written to, and a copy of it for each of several moments."""
+
+    source: dict[str, Any]
+    writer: Writer
+    process: int
+    moments: dict[str, datetime]
+    copies: dict[str, dict[str, Any]]
+    given: dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
+    """Nothing is set on it as AWS would set it by itself."""
+    made = laptop.create_database(
+        BackupRetentionPeriod=7,
+        MultiAZ=True,
+        DeletionProtection=True,
+        EnableIAMDatabaseAuthentication=True,
+        EnableCloudwatchLogsExports=["postgresql"],
+        CopyTagsToSnapshot=True,
+        MaxAllocatedStorage=100,
+        EnablePerformanceInsights=True,
+        Tags=[{"Key": "team", "Value": "platform"}],
+    )
+    yield made
+    laptop.client("rds").modify_db_instance(
+        DBInstanceIdentifier=made["DBInstanceIdentifier"], DeletionProtection=False, ApplyImmediately=True
+    )
+    remove(laptop, made["DBInstanceIdentifier"])
+
+
+@pytest.fixture(scope="module")
+def restored(laptop: Laptop, source: dict[str, Any]) -> Iterator[Restored]:
+    writer = Writer(laptop.connect(source))
+    earliest, _ = window(laptop, source)
+    wait_until(earliest + 2 * SECOND)
+    writer.end()
+    last = writer.written[-1].after
+    moments = {
+        "the_first_there_is": earliest,
+        "while_it_writes": whole(last),
+        "in_idle_time": whole(last) + SECOND,
+    }
+    wait_until(max(moments.values()))
+    server = home(laptop, source).server.process()
+    assert server
+    names = {label: restore(laptop, source, moment) for label, moment in moments.items()}
+    names["the_latest"] = restore(laptop, source)
+    given = {label: laptop.wait_for_database(name, "available") for label, name in names.items()}
+    copies = {label: opened(laptop, name) for label, name in names.items()}
+    yield Restored(source, writer, server.pid, {**moments, "the_latest": last}, copies, given)
+    remove(laptop, *names.values())
+
+
+@pytest.mark.parametrize("label", MOMENTS)
+def test_exactly_the_rows_committed_by_a_moment_are_there(laptop: Laptop, restored: Restored, label: str) -> None:
+    certain, perhaps = restored.writer.by(restored.moments[label])
+
+    found = rows(laptop, restored.copies[label])
+
+    assert certain
+    assert len(perhaps) - len(certain) <= 1
+    assert found in (certain, perhaps)
+
+
+def test_a_moment_while_it_writes_is_between_the_first_and_the_last_row(restored: Restored) -> None:
+    certain, _ = restored.writer.by(restored.moments["while_it_writes"])
+
+    assert 0 < len(certain) < len(restored.writer.written)
+
+
+def test_what_aws_does_not_carry_over_is_not_there(laptop: Laptop, restored: Restored) -> None:
+    source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["in_idle_time"]
+
+    assert source["DeletionProtection"] and source["MultiAZ"] and source["IAMDatabaseAuthenticationEnabled"]
+    assert not copy["DeletionProtection"]
+    assert not copy["MultiAZ"]
+    assert not copy["IAMDatabaseAuthenticationEnabled"]
+    assert not copy["CopyTagsToSnapshot"]
+    assert not copy.get("EnabledCloudwatchLogsExports")
+    assert not copy.get("PerformanceInsightsEnabled")
+    assert "MaxAllocatedStorage" not in copy
+    assert "MasterUserSecret" not in copy
+    assert copy["DbiResourceId"] != source["DbiResourceId"]
+    assert (copy["BackupRetentionPeriod"], copy["DBName"], copy["TagList"]) == (7, "orders", source["TagList"])
+
+
+def test_a_copy_has_a_port_and_a_secret_of_its_own(laptop: Laptop, restored: Restored) -> None:
+    everybody = [restored.source, *restored.copies.values()]
+
+    assert len({each["Endpoint"]["Port"] for each in everybody}) == len(everybody)
+    assert len({each["MasterUserSecret"]["SecretArn"] for each in everybody}) == len(everybody)
+    assert len({password(laptop, each) for each in everybody}) == len(everybody)
+
+
+def test_a_new_secret_takes_the_place_of_the_password_that_came_with_the_data(
+    laptop: Laptop, restored: Restored
+) -> None:
+    copy = restored.copies["in_idle_time"]
+    where = {"host": "127.0.0.1", "port": copy["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
+
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**where, password=password(laptop, restored.source))
+    psycopg.connect(**where, password=password(laptop, copy)).close()
+
+
+def test_the_password_of_that_time_opens_a_copy_until_it_has_another(laptop: Laptop, restored: Restored) -> None:
+    name = restore(laptop, restored.source, restored.moments["in_idle_time"])
+    port = laptop.wait_for_database(name, "available")["Endpoint"]["Port"]
+    where = {"host": "127.0.0.1", "port": port, "dbname": "orders", "user": "orders_admin"}
+
+    psycopg.connect(**where, password=password(laptop, restored.source)).close()
+    laptop.client("rds").modify_db_instance(
+        DBInstanceIdentifier=name, MasterUserPassword="chosen-by-hand", ApplyImmediately=True
+    )
+    laptop.wait_for_database(name, "available")
+
+    psycopg.connect(**where, password="chosen-by-hand").close()
+    remove(laptop, name)
+
+
+def test_the_source_goes_on_untouched(laptop: Laptop, restored: Restored) -> None:
+    server = home(laptop, restored.source).server.process()
+    segments = [file.name for file in home(laptop, restored.source).archive.iterdir() if "." not in file.name]
+
+    assert server and server.pid == restored.process
+    assert {name[:8] for name in segments} == {"00000001"}
+    assert rows(laptop, restored.source) == [row.id for row in restored.writer.written]
+    assert laptop.database(restored.source["DBInstanceIdentifier"])["DBInstanceStatus"] == "available"
+
+
+def test_a_copy_has_a_history_of_its_own_and_can_be_restored_in_its_turn(laptop: Laptop, restored: Restored) -> None:
+    copy = restored.copies["the_first_there_is"]
+    earliest, _ = window(laptop, copy)
+    assert earliest > window(laptop, restored.source)[0]
+    write(laptop, copy, 1_000_000)
+
+    again = opened(laptop, restore(laptop, copy))
+
+    assert rows(laptop, again) == rows(laptop, copy)
+    assert rows(laptop, again)[-1] == 1_000_000
+    remove(laptop, again["DBInstanceIdentifier"])
+
+
+def test_no_moment_outside_the_window_is_restored(laptop: Laptop, restored: Restored) -> None:
+    earliest, latest = window(laptop, restored.source)
+    with pytest.raises(ClientError, match=f"a time earlier than {earliest:%Y-%m-%d %H:%M:%S} UTC"):
+        restore(laptop, restored.source, earliest - SECOND)
+    with pytest.raises(ClientError, match="a time later than"):
+        restore(laptop, restored.source, whole(datetime.now(UTC)) + 2 * SECOND)
+    with pytest.raises(ClientError, match="not both"):
+        restore(laptop, restored.source, latest, UseLatestRestorableTime=True)
+    with pytest.raises(ClientError, match="DBInstanceAlreadyExists"):
+        laptop.client("rds").restore_db_instance_to_point_in_time(
+            SourceDBInstanceIdentifier=restored.source["DBInstanceIdentifier"],
+            TargetDBInstanceIdentifier=restored.source["DBInstanceIdentifier"],
+            UseLatestRestorableTime=True,
+        )
+
+
+def test_the_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
+    earliest, latest = window(laptop, restored.source)
+    told = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
+
+    assert [backup.since for backup in home(laptop, restored.source).backups.all()] == [earliest]
+    assert (earliest.microsecond, latest.microsecond) == (0, 0)
+    assert latest <= told <= datetime.now(UTC) <= latest + timedelta(seconds=30)
+
+
+def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) -> None:
+    name = restore(laptop, restored.source, BackupRetentionPeriod=0)
+    made = laptop.wait_for_database(name, "available")
+
+    assert "LatestRestorableTime" not in laptop.database(name)
+    with pytest.raises(ClientError, match="PointInTimeRestoreNotEnabled"):
+        restore(laptop, made)
+    laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
+    window(laptop, made)
+    laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=0, ApplyImmediately=True)
+
+    until(lambda: not home(laptop, made).backups.all(), what="the backups are gone")
+    assert "LatestRestorableTime" not in laptop.database(name)
+    remove(laptop, name)
+
+
+def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop, restored: Restored) -> None:
+    made = opened(laptop, restore(laptop, restored.source))
+    name, place = made["DBInstanceIdentifier"], home(laptop, made)
+    window(laptop, made)
+    write(laptop, made, 1_000_000)
+    laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
+    laptop.wait_for_database(name, "stopped")
+    first = place.backups.all()[0].first_segment
+    for log in (place.archive, place.server.data / "pg_wal"):
+        for file in log.glob("0" * 7 + "2*"):
+            if file.name > first and "." not in file.name:
+                file.unlink()
+
+    copy = restore(laptop, made)
+
+    laptop.wait_for_database(copy, "incompatible-restore")
+    events = laptop.client("rds").describe_events(SourceType="db-instance", SourceIdentifier=copy)["Events"]
+    why = "cannot be had: recovery ended before configured recovery target"
+    assert why in events[-1]["Message"]
+    assert why in laptop.status()["databases"][copy]["state"]
+    assert "Endpoint" not in laptop.database(copy)
+    remove(laptop, copy, name)
+    assert not (folder(laptop) / made["DbiResourceId"]).exists()

@@ -1,0 +1,63 @@
+"""A restore goes on after every kill, and nothing that it needs goes away meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from orderops.local.rds.recovery import SIGNAL
+from support.laptop import Laptop, until
+from support.laptop_restores import home, opened, restore, rows, window
+
+
+def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Laptop) -> None:
+    laptop = own_laptop
+    made = laptop.create_database()
+    window(laptop, made)
+    with laptop.connect(made) as session:
+        # as much log as takes a while to play
+        session.execute("CREATE TABLE orders AS SELECT id, repeat('order', 40) FROM generate_series(1, 20000) AS id")
+    source = home(laptop, made).server.process()
+    assert source
+
+    source.suspend()  # the restore waits for a last word of its source
+    name = restore(laptop, made)
+    laptop.client("rds").delete_db_instance(DBInstanceIdentifier=made["DBInstanceIdentifier"], SkipFinalSnapshot=True)
+    laptop.remembered()
+    laptop.kill()
+    laptop.start()
+    source.resume()
+
+    copy = home(laptop, laptop.database(name))
+    until(lambda: list(copy.server.directory.glob(".data-*")) or copy.server.created, what="it copies")
+    laptop.kill()
+    laptop.start()
+
+    signalled = copy.server.data / SIGNAL
+    process = until(lambda: _suspended(signalled), what="it recovers")
+    laptop.kill()
+    assert process and process.is_running()
+    laptop.start()
+    assert laptop.database(name)["DBInstanceStatus"] == "creating"
+    assert laptop.database(made["DBInstanceIdentifier"])["DBInstanceStatus"] == "deleting"
+    process.resume()
+
+    assert rows(laptop, opened(laptop, name), "orders") == list(range(1, 20001))
+    until(lambda: not home(laptop, made).folder.exists(), what="the source is gone, now that nobody needs it")
+
+
+def _suspended(signalled: Path) -> psutil.Process | None:
+    """The server that recovers, held in the middle of it."""
+    try:
+        pid = int((signalled.parent / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGSTOP)
+    except (FileNotFoundError, IndexError, ValueError, ProcessLookupError):
+        return None
+    process = psutil.Process(pid)
+    if not signalled.exists():
+        process.resume()
+        return None
+    return process

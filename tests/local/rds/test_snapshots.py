@@ -1,0 +1,124 @@
+"""Snapshots and kept backups hold the data that they promise, for as long as somebody may ask for it."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from orderops.local.rds.base_backups import NAMED
+from support.laptop import Laptop, until
+from support.laptop_restores import folder, home, opened, remove, restore, rows, window, write
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def source(laptop: Laptop) -> dict[str, Any]:
+    """Deleted by the tests: what it leaves is what they are about."""
+    made = laptop.create_database(BackupRetentionPeriod=3)
+    window(laptop, made)
+    write(laptop, made, 1)
+    return made
+
+
+def snapshot(laptop: Laptop, instance: dict[str, Any]) -> str:
+    rds, name = laptop.client("rds"), laptop.name("snapshot")
+    told = rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=instance["DBInstanceIdentifier"])
+    assert told["DBSnapshot"]["Status"] == "creating"
+    with pytest.raises(ClientError, match="InvalidDBSnapshotState"):
+        from_snapshot(laptop, name)
+    return name
+
+
+def wait_for_snapshot(laptop: Laptop, name: str) -> None:
+    def status() -> str:
+        found = laptop.client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]
+        return str(found[0]["Status"])
+
+    until(lambda: status() == "available", what=f"{name} is available")
+
+
+def from_snapshot(laptop: Laptop, name: str, made: str = "") -> str:
+    made = made or laptop.name("copy")
+    laptop.client("rds").restore_db_instance_from_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=made)
+    return made
+
+
+def kept(laptop: Laptop) -> int:
+    return len(list(folder(laptop).glob("snapshots/*")))
+
+
+def test_a_snapshot_is_what_was_there_when_it_was_taken(laptop: Laptop, source: dict[str, Any]) -> None:
+    before = kept(laptop)
+    name = snapshot(laptop, source)
+    wait_for_snapshot(laptop, name)
+    write(laptop, source, 2)
+
+    copy = from_snapshot(laptop, name)
+    assert rows(laptop, opened(laptop, copy)) == [1]
+    remove(laptop, copy)
+    copied = laptop.name("copied")
+    laptop.client("rds").copy_db_snapshot(SourceDBSnapshotIdentifier=name, TargetDBSnapshotIdentifier=copied)
+    laptop.client("rds").delete_db_snapshot(DBSnapshotIdentifier=name)
+    copy = from_snapshot(laptop, copied)
+    laptop.client("rds").delete_db_snapshot(DBSnapshotIdentifier=copied)
+
+    assert rows(laptop, opened(laptop, copy)) == [1]
+    until(lambda: kept(laptop) == before, what="the data is gone with the last name that it has")
+    remove(laptop, copy)
+
+
+def test_a_base_backup_is_renewed_each_day_and_kept_for_as_long_as_is_asked(
+    laptop: Laptop, source: dict[str, Any]
+) -> None:
+    backups = home(laptop, source).backups
+    (first,) = backups.all()
+    now = datetime.now(UTC).replace(microsecond=0)
+    for days in (9, 5):
+        shutil.copytree(first.folder, backups.folder / (now - days * DAY).strftime(NAMED))
+    first.folder.rename(backups.folder / (now - 2 * DAY).strftime(NAMED))
+    (backups.archive / "000000010000000000000000").touch()
+
+    # Nine days ago nobody asks for any more; five days ago is where a restore to three days ago begins.
+    until(lambda: len(backups.all()) == 3 and backups.all()[-1].since > now - DAY, what="a new backup")
+
+    assert [backup.since for backup in backups.all()][:2] == [now - 5 * DAY, now - 2 * DAY]
+    assert not (backups.archive / "000000010000000000000000").exists()
+    until(lambda: window(laptop, source)[0] == now - 5 * DAY, what="the window begins there")
+    for backup in backups.all()[:2]:
+        shutil.rmtree(backup.folder)
+    until(lambda: window(laptop, source)[0] == backups.all()[0].since, what="the window begins with the new one")
+
+
+def test_what_a_deleted_instance_leaves_brings_all_of_it_back(laptop: Laptop, source: dict[str, Any]) -> None:
+    rds, name, final = laptop.client("rds"), source["DBInstanceIdentifier"], laptop.name("final")
+    window(laptop, source)
+    write(laptop, source, 3)
+    remove(laptop, name, FinalDBSnapshotIdentifier=final, DeleteAutomatedBackups=False)
+    wait_for_snapshot(laptop, final)
+    # another one of that name, whose own backups go with it
+    second = laptop.wait_for_database(from_snapshot(laptop, final, name), "available")
+    remove(laptop, name)
+    assert not (folder(laptop) / second["DbiResourceId"]).exists()
+
+    (backup,) = rds.describe_db_instance_automated_backups(DbiResourceId=source["DbiResourceId"])[
+        "DBInstanceAutomatedBackups"
+    ]
+    copies = [from_snapshot(laptop, final), restore(laptop, source)]
+
+    assert backup["Status"] == "retained"
+    assert [rows(laptop, opened(laptop, copy)) for copy in copies] == [[1, 2, 3]] * 2
+    remove(laptop, *copies)
+    rds.delete_db_instance_automated_backup(DbiResourceId=source["DbiResourceId"])
+    with pytest.raises(ClientError, match="not found"):
+        restore(laptop, source)
+    until(partial(_is_gone, laptop, source), what="its folder is gone")
+
+
+def _is_gone(laptop: Laptop, instance: dict[str, Any]) -> bool:
+    return not (folder(laptop) / instance["DbiResourceId"]).exists()

@@ -1,0 +1,36 @@
+"""What is pending survives the death of the emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moto.moto_api._internal import moto_api_backend
+
+from local.strict.test_elbv2 import create, state
+from orderops.local.emulator.persistence import dump, recall
+from support.emulated_network import Network, until
+from support.strict_clients import Client, Refused
+
+
+def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(
+    moto: Client, strict: Client, refused: Refused, tmp_path: Path
+) -> None:
+    network, ec2 = Network(moto), strict("ec2")
+    group = network.group("front")
+    gone = create(strict, network, "gone", SecurityGroups=[group])
+    there = create(strict, network, "there")
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
+    zone = strict("route53").create_hosted_zone(Name="example.org", CallerReference="once")
+    strict("elbv2").delete_load_balancer(LoadBalancerArn=gone["LoadBalancerArn"])
+
+    (tmp_path / "state").write_bytes(dump(None))
+    moto_api_backend.reset()
+    recall(tmp_path / "state")
+
+    with refused("DependencyViolation"):
+        ec2.delete_security_group(GroupId=group)
+    until(lambda: ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["State"] == "available")
+    until(lambda: state(strict, there) == "active")
+    change = zone["ChangeInfo"]["Id"]
+    until(lambda: strict("route53").get_change(Id=change)["ChangeInfo"]["Status"] == "INSYNC")

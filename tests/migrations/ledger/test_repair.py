@@ -1,0 +1,157 @@
+"""Repair makes the ledger say what is true, and shows first what it writes; the schema stays as it is."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from orderops.errors import OrderopsError
+from orderops.migrations import migrator as work
+from orderops.migrations.execution.sessions import Sessions
+from orderops.migrations.ledger.table import Author
+from orderops.migrations.sql.files import read_migrations
+from support.migrate_runs import Run
+
+pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
+
+
+@pytest.fixture
+def two(run: Run) -> Run:
+    """Two migrations, applied."""
+    for number, name in enumerate("ab", 1):
+        run.write(f"{number:03}__{name}", f"create table {name} ();\n", f"drop table {name};\n")
+    assert run("apply", "--yes").code == 0
+    return run
+
+
+def edit(run: Run) -> None:
+    """Change what was applied."""
+    file = run.folder / "V002__b.sql"
+    file.write_text(f"-- the second\n{file.read_text()}")
+
+
+def remove(run: Run) -> None:
+    """Take the files of the second away."""
+    for letter in "VU":
+        (run.folder / f"{letter}002__b.sql").unlink()
+
+
+def attempts(run: Run) -> list[tuple[object, ...]]:
+    """What was done since both were applied."""
+    return run.rows("select version, action, state, note from orderops.ledger where id > 2 order by id")
+
+
+def test_where_all_fits_there_is_nothing_to_do(two: Run) -> None:
+    for words in ((), ("--version", "2", "--as", "applied")):
+        said = two("repair", *words)
+        assert (said.code, said.out) == (0, "")
+        assert said.err == "nothing to repair: files and ledger fit together\n"
+    assert attempts(two) == []
+
+
+def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
+    edit(two)
+    shown = "~ V002__b.sql: applied, and its file differs: the file counts as applied\n"
+
+    dry = two("repair", "--dry-run")
+    assert (dry.code, dry.out, attempts(two)) == (0, shown, [])
+    asked = two("repair")
+    assert (asked.code, asked.out, attempts(two)) == (2, shown, [])
+    assert "hint: say it beforehand: --yes" in asked.err
+    done = two("repair", "--yes")
+
+    assert (done.code, done.out) == (0, shown)
+    assert f"1 repaired\nnext: orderops migrate info --sql {two.folder}\n" in done.err
+    assert attempts(two) == [(2, "baseline", "done", f"repair: {shown[2:-1]}")]
+    assert two("apply", "--yes").err.startswith("0 pending")
+    assert two("undo", "--yes").code == 0
+
+
+def test_a_file_that_was_removed_on_purpose_is_forgotten_and_what_it_made_stays(two: Run) -> None:
+    remove(two)
+    assert "or give up its file: orderops migrate repair" in two("apply", "--yes").err
+
+    done = two("repair", "--yes")
+
+    assert done.out == "~ V002 b: applied, and has no file: forgotten; the database stays as it is\n"
+    assert [line[:3] for line in attempts(two)] == [(2, "forget", "done")]
+    assert two.rows("select to_regclass('b')") == [("b",)]
+    assert [line["version"] for line in two("info", "--json").json["migrations"]] == [1]
+    assert two("repair", "--yes").err == "nothing to repair: files and ledger fit together\n"
+
+
+def test_several_are_mended_at_once_all_or_none(two: Run) -> None:
+    edit(two)
+    (two.folder / "V001__a.sql").write_text("create table a (id int);\n")
+
+    assert two("repair", "--yes").code == 0
+
+    assert [line[0] for line in attempts(two)] == [1, 2]
+    assert two("repair", "--yes").err.startswith("nothing to repair")
+
+
+def test_of_one_version_the_operator_says_how_it_stands(two: Run) -> None:
+    two.execute("drop table b")
+
+    pending = two("repair", "--version", "2", "--as", "pending", "--yes")
+    assert (pending.code, pending.out) == (0, "~ V002__b.sql: applied, counts as pending\n")
+    assert two("apply", "--yes").code == 0
+    assert two.rows("select to_regclass('b')") == [("b",)]
+
+    two("undo", "--yes")
+    two.execute("create table b ()")
+    applied = two("repair", "--version", "2", "--as", "applied", "--yes")
+    assert (applied.code, applied.out) == (0, "~ V002__b.sql: pending, counts as applied\n")
+    assert two("apply", "--yes").err.startswith("0 pending")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--version", "2"], ["--as", "applied"], ["--version", "2", "--as", "done"]],
+    ids=["no state", "no version", "another word"],
+)
+def test_a_half_of_what_is_to_be_said_is_refused(two: Run, words: list[str]) -> None:
+    refused = two("repair", *words)
+
+    assert refused.code == 2
+    assert "error: say which version, and how it stands in truth: applied or pending" in refused.err
+    assert f"hint: orderops migrate repair --version {2 if '2' in words else 'N'} --as applied" in refused.err
+
+
+def test_a_version_that_nobody_knows_is_refused(two: Run) -> None:
+    refused = two("repair", "--version", "7", "--as", "applied", "--yes")
+
+    assert (refused.code, refused.err) == (
+        2,
+        "error: nobody knows version 7\n hint: how they stand: orderops migrate info\n",
+    )
+
+
+@pytest.mark.parametrize("stands", ["pending", "applied"])
+def test_what_was_left_half_way_and_lost_its_file_is_settled_by_the_hint(two: Run, stands: str) -> None:
+    two.write("003__c", "-- orderops: no-transaction\ncreate table c ();\ncreate table nowhere.d ();\n")
+    two("apply", "--yes")
+    for letter in "VU":
+        (two.folder / f"{letter}003__c.sql").unlink()
+    refused = two("apply", "--yes")
+    assert "error: V003 'c' is half applied and has no file here" in refused.err
+    assert "orderops migrate repair --version 3 --as pending" in refused.err
+    assert two("undo", "--yes").err == refused.err
+    assert two("repair", "--yes").err.startswith("nothing to repair")
+
+    said = two("repair", "--version", "3", "--as", stands, "--yes")
+
+    assert said.out == f"~ V003 c: partly applied, counts as {stands}\n"
+    assert two("apply", "--yes").code == (0 if stands == "pending" else 1)
+
+
+def test_what_was_worked_on_since_it_was_decided_is_left_alone(two: Run) -> None:
+    edit(two)
+    with psycopg.connect(two.dsn, autocommit=True) as connection:
+        decided = work.to_repair(work.look(connection, read_migrations(two.folder)), None)
+        two("repair", "--yes")
+
+        with pytest.raises(OrderopsError, match="V002 was worked on meanwhile; nothing was written"):
+            work.repair(Sessions(connection, connection, Author("ada", "here")), decided)
+
+    assert len(attempts(two)) == 1

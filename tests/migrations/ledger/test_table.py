@@ -1,0 +1,310 @@
+"""What the ledger says is true whenever it is read: by info, by history, and by whoever looks with psql."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import re
+import socket
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from orderops import __version__
+from orderops.local.rds.postgres import PostgresServer
+from support.migrate_runs import Run, until
+
+pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
+HALF_WAY = "-- orderops: no-transaction\n"
+MIGRATION = ["version", "description", "state", "file", "next", "checksum"]
+ATTEMPT = [
+    "action",
+    "outcome",
+    "who",
+    "host",
+    "tool_version",
+    "started",
+    "finished",
+    "duration_seconds",
+    "lock_tries",
+    "lock_waited_seconds",
+    "statements",
+    "statements_done",
+    "rows_changed",
+    "applied_checksum",
+    "note",
+    "predicted_seconds",
+    "receipt",
+]
+OF_0_1 = """
+create schema orderops;
+create table orderops.ledger (
+    version integer primary key, description text not null, checksum text not null,
+    applied_by text not null default current_user, applied_at timestamptz not null default clock_timestamp())
+"""
+
+
+def told(run: Run) -> tuple[list[str], list[object], list[str]]:
+    """What info, the view and history say: how each version stands, twice, and each attempt with its end."""
+    return (
+        [f"{line['version']} {line['state']}" for line in run("info", "--json").json["migrations"]],
+        [said for (said,) in run.rows("select version || ' ' || state from orderops.migrations")],
+        [f"{each['version']} {each['action']} {each['outcome']}" for each in run("history", "--json").json],
+    )
+
+
+def test_info_history_and_the_view_say_the_same_after_every_sort_of_end(run: Run) -> None:
+    run.write("001__a", "create table a (id int);\n", "drop table a;\n")
+    two = run.write("002__b", f"{HALF_WAY}create table b (id int);\ncreate table nowhere.c ();\n", "drop table b;\n")
+    run("apply", "--yes")
+    history = ["2 apply failed", "1 apply done"]
+    assert told(run) == (["1 applied", "2 partly applied"], ["1 applied", "2 partly applied"], history)
+
+    two.write_text(f"{HALF_WAY}create table b (id int);\n")
+    run("apply", "--yes")
+    history = ["2 apply done", *history]
+    assert told(run) == (["1 applied", "2 applied"], ["1 applied", "2 applied"], history)
+
+    (run.folder / "U002__b.sql").write_text("drop table b;\nselect 1 / 0;\n")
+    run("undo", "--yes")
+    history = ["2 undo failed", *history]
+    assert told(run) == (["1 applied", "2 applied"], ["1 applied", "2 applied"], history)
+
+    (run.folder / "U002__b.sql").write_text("drop table b;\n")
+    run("undo", "--yes")
+    history = ["2 undo done", *history]
+    assert told(run) == (["1 applied", "2 pending"], ["1 applied", "2 pending"], history)
+
+    run("repair", "--version", "2", "--as", "applied", "--yes")
+    run("repair", "--version", "1", "--as", "pending", "--yes")
+    history = ["1 forget done", "2 baseline done", *history]
+    assert told(run) == (["1 out of order", "2 applied"], ["1 pending", "2 applied"], history)
+
+
+def test_what_was_cut_off_is_pending_until_the_next_run_says_so(run: Run) -> None:
+    run.write("001__slow", "create table a (id int);\nselect pg_sleep(60);\n", "drop table a;\n")
+    run.write("002__b", "select 1;\n")
+    first = run.process("apply", "--yes")
+    sleeping = "select count(*) from pg_stat_activity where query like 'select pg_sleep(60)%' and state = 'active'"
+    until(lambda: run.rows(sleeping)[0][0] == 1, "the statement at work")
+
+    meanwhile = run("info")
+    first.kill()
+    run.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(60)%'")
+    until(lambda: run.rows(sleeping)[0][0] == 0, "the statement is over")
+
+    assert meanwhile.out.splitlines()[0].split() == ["V001", "slow", "running"]
+    who = re.escape(f"{getpass.getuser()} on {socket.gethostname()}")
+    assert re.search(rf"being migrated by {who} \(pid \d+\) since \d\d:\d\d:\d\dZ", meanwhile.err)
+    assert told(run) == (["1 pending", "2 pending"], ["1 pending"], ["1 apply running"])
+    (run.folder / "V001__slow.sql").write_text("create table a (id int);\n")
+    assert run("apply", "--yes").code == 0
+    assert told(run)[2] == ["2 apply done", "1 apply done", "1 apply failed"]
+    assert [each["note"] for each in run("history", "--json").json] == [None, None, "cut off"]
+
+
+def test_the_keys_for_machines(run: Run) -> None:
+    checksum = hashlib.sha256(b"create table a ();\n").hexdigest()
+    run.write("001__a", "create table a ();\n", "drop table a;\n")
+    run.write("002__b", "create table b ();\n", "drop table b;\n")
+    assert list(run("info", "--json").json["migrations"][0]) == MIGRATION + ATTEMPT
+    run("apply", "--to", "1", "--yes")
+
+    info = run("info", "--json").json
+    (attempt,) = run("history", "--json").json
+
+    assert list(info) == ["migrations", "held_by", "foreign"]
+    assert (info["held_by"], info["foreign"]) == (None, [])
+    assert [list(each) for each in info["migrations"]] == [MIGRATION + ATTEMPT] * 2
+    assert list(attempt) == ["version", "description", *ATTEMPT]
+    applied, pending = info["migrations"]
+    assert {key: value for key, value in attempt.items() if key in ATTEMPT} == {key: applied[key] for key in ATTEMPT}
+    assert [applied[key] for key in MIGRATION] == [1, "a", "applied", "V001__a.sql", None, checksum]
+    assert [pending[key] for key in MIGRATION[:5]] == [2, "b", "pending", "V002__b.sql", "apply"]
+    assert {pending[key] for key in ATTEMPT} == {None}
+    never = {"started", "finished", "duration_seconds", "lock_waited_seconds"}
+    assert {key: value for key, value in attempt.items() if key not in never} == {
+        "version": 1,
+        "description": "a",
+        "action": "apply",
+        "outcome": "done",
+        "who": getpass.getuser(),
+        "host": socket.gethostname(),
+        "tool_version": __version__,
+        "lock_tries": 0,
+        "statements": 1,
+        "statements_done": 1,
+        "rows_changed": None,
+        "applied_checksum": checksum,
+        "note": None,
+        "predicted_seconds": None,
+        "receipt": None,
+    }
+
+
+def test_times_are_the_databases_and_are_shown_in_utc(run: Run) -> None:
+    ((name,),) = run.rows("select current_database()")
+    run.execute(f"alter database {name} set timezone to 'Asia/Tokyo'")
+    run.write("001__a", "select 1;\n")
+    ((before,),) = run.rows("select clock_timestamp()")
+    run("apply", "--yes")
+    ((after,),) = run.rows("select clock_timestamp()")
+
+    (attempt,) = run("history", "--json").json
+
+    started, finished = (datetime.fromisoformat(attempt[key]) for key in ("started", "finished"))
+    assert isinstance(before, datetime) and isinstance(after, datetime)
+    assert before <= started <= finished <= after
+    assert attempt["started"].endswith("+00:00")
+    shown = f"{finished.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    assert run("info").out == f"V001  {'a':34}  {'applied':14}  {shown}\n"
+    assert run("history").out.startswith(f"{shown}  done     apply     V001 a")
+
+
+def test_who_it_was_is_said_for_people_too(run: Run) -> None:
+    run.write("001__fill", "-- orderops: batch 5 by id\nupdate a set n = 1;\n")
+    run.execute("create table a (id int primary key, n int)", "insert into a select i from generate_series(1, 12) i")
+    run("apply", "--yes")
+    run.write("002__b", "select 1;\nselect 1 / 0;\n")
+    run("apply", "--yes")
+
+    failed, who, note, applied, by_whom = run("history").out.splitlines()
+
+    author = f"    {getpass.getuser()} on {socket.gethostname()}, orderops {__version__}"
+    assert failed.split()[2:-2] == ["failed", "apply", "V002", "b"]
+    assert who == f"{author}, 0 of 2 statements"
+    assert note == "    V002__b.sql:2:1: division by zero; nothing of this file was applied"
+    assert applied.split()[2:6] == ["done", "apply", "V001", "fill"]
+    assert by_whom == f"{author}, 12 rows"
+    assert run("history", "--last", "1").out.splitlines() == [failed, who, note]
+
+
+def test_a_database_to_which_nothing_was_done_says_so(run: Run) -> None:
+    said = run("history")
+
+    assert (said.code, said.out) == (0, "")
+    assert said.err.startswith("nothing was done to test_")
+    assert run("history", "--json").json == []
+
+
+def test_looking_changes_nothing(run: Run) -> None:
+    run.write("001__a", "select 1;\n")
+
+    for words in (("info",), ("apply", "--dry-run"), ("undo", "--dry-run"), ("history",)):
+        assert run(*words).code == 0
+
+    assert run.rows("select to_regnamespace('orderops')") == [(None,)]
+
+
+def test_the_ledger_of_version_0_1_is_read_as_it_is_and_taken_over_by_apply(run: Run) -> None:
+    first = run.write("010__a", "create table a ();\n", "drop table a;\n")
+    run.write("011__b", "create table b ();\n", "drop table b;\n")
+    run.write("012__c", "create table c ();\n", "drop table c;\n")
+    checksum = hashlib.sha256(first.read_bytes()).hexdigest()
+    run.execute(
+        OF_0_1,
+        "create table a ()",
+        "create table b ()",
+        "insert into orderops.ledger values (11, 'b', 'edited since', 'bea', '2026-02-03 04:05:06Z'),"
+        f" (10, 'a', '{checksum}', 'ada', '2026-01-02 03:04:05Z')",
+    )
+    before = run.rows("select * from orderops.ledger")
+
+    info, history = run("info"), run("history")
+
+    stands = [line.split()[1:3] for line in info.out.splitlines()]
+    assert stands == [["a", "applied"], ["b", "changed"], ["c", "pending"]]
+    assert history.out.splitlines() == [
+        "2026-02-03 04:05:06Z  done     apply     V011 b  0 ms",
+        "    bea, orderops 0.1",
+        "2026-01-02 03:04:05Z  done     apply     V010 a  0 ms",
+        "    ada, orderops 0.1",
+    ]
+    assert "V011__b.sql was applied and has been edited since" in run("apply", "--yes").err
+    assert run.rows("select * from orderops.ledger") == before
+    assert run("repair", "--yes").code == 0
+    assert run("apply", "--yes").code == 0
+    assert run("info").out.splitlines()[0] == info.out.splitlines()[0]
+    assert run("history").out.endswith(history.out)
+    assert run("undo", "--to", "0", "--yes").code == 0
+
+
+def test_an_index_of_another_kind_under_the_same_name_is_never_taken_for_ours(run: Run) -> None:
+    run.execute("create table a (id int, n int)", "create index a_by_n on a (id)")
+    run.write("001__index", f"{HALF_WAY}create index concurrently a_by_n on a (n);\n")
+
+    for _ in range(2):
+        refused = run("apply", "--yes")
+        assert (refused.code, 'relation "a_by_n" already exists' in refused.err) == (1, True)
+        assert run("info", "--json").json["migrations"][0]["state"] == "pending"
+
+
+def test_many_hundreds_of_migrations_are_told_in_order(run: Run) -> None:
+    for number in range(1, 301):
+        run.write(f"{number:03}__step_{number}", f"select {number};\n")
+    run("baseline", "--version", "300", "--yes")
+    run.write("301__step_301", "select 301;\n")
+
+    info = run("info")
+
+    assert [line.split()[0] for line in info.out.splitlines()] == [f"V{number:03}" for number in range(1, 302)]
+    assert f"301 migrations: 300 applied, 1 pending\nnext: orderops migrate apply --sql {run.folder}\n" in info.err
+    assert len(run("history").out.splitlines()) == 20 * 3
+    assert len(run("history", "--last", "1000", "--json").json) == 300
+
+
+def test_a_person_with_psql_reads_how_each_migration_stands(run: Run, postgres: PostgresServer) -> None:
+    run.write("001__create_a", "create table a ();\n")
+    run.write("002__slow", "select pg_sleep(0.02);\nselect 1 / 0;\n")
+    run("apply", "--yes")
+    asked = "select version, description, state, who from orderops.migrations"
+
+    psql = [str(postgres.bindir / "psql"), "--no-psqlrc", "--csv", "-d", run.dsn, "-c"]
+    answer = subprocess.run([*psql, asked], capture_output=True, text=True, check=True).stdout
+    described = subprocess.run([*psql, r"\d+ orderops.ledger"], capture_output=True, text=True, check=True).stdout
+
+    who = getpass.getuser()
+    assert answer.splitlines()[1:] == [f"1,create a,applied,{who}", f"2,slow,pending,{who}"]
+    assert "SHA-256 of the V file" in described
+    ((duration,),) = run.rows("select min(duration) >= '0' from orderops.ledger")
+    assert duration is True
+
+
+def test_a_ledger_from_before_rehearsals_is_read_and_then_made_todays(run: Run) -> None:
+    run.write("001__a", "select 1;\n")
+    run("apply", "--yes")
+    run.execute("alter table orderops.ledger drop column predicted, drop column receipt")
+    run.write("002__b", "select 2;\n")
+
+    assert [each["state"] for each in run("info", "--json").json["migrations"]] == ["applied", "pending"]
+    assert run("apply", "--yes").code == 0
+
+    assert [each["receipt"] for each in run("history", "--json").json] == [None, None]
+    assert run.rows("select count(predicted) from orderops.ledger") == [(0,)]
+
+
+def test_a_role_of_the_name_of_the_ledgers_schema_makes_its_tables_outside_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.execute("create role orderops login createdb password 'of a test'", "grant all on schema public to orderops")
+    ((name,),) = run.rows("select current_database()")
+    run.execute(f"grant create on database {name} to orderops")
+    monkeypatch.setenv("ORDEROPS_DSN", make_conninfo(run.dsn, user="orderops", password="of a test"))
+    try:
+        run.write("001__a", "create table a ();\n", "drop table a;\n")
+        run.write("002__b", "set local search_path = '';\ncreate table public.b ();\n")
+        run.write("003__c", "create table c ();\nalter table a add column n int;\n")
+        assert run("apply", "--yes").code == 0
+
+        assert run.rows(
+            "select schemaname || '.' || tablename from pg_tables where tableowner = 'orderops' order by 1"
+        ) == [
+            ("orderops.ledger",),
+            ("public.a",),
+            ("public.b",),
+            ("public.c",),
+        ]
+    finally:
+        run.execute("drop schema if exists orderops cascade", "drop owned by orderops", "drop role orderops")

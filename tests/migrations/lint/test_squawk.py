@@ -1,0 +1,133 @@
+"""squawk as a program: found, run once, understood, and refused with a way on when it is not what it should be."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from orderops.errors import OrderopsError
+from orderops.migrations.lint.context import Reading
+from orderops.migrations.lint.linter import lint
+from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.squawk import squawk, squawk_program
+from orderops.migrations.sql.directives import Head
+from orderops.migrations.sql.files import File, read_migrations
+from orderops.migrations.sql.parser import read_script
+from support.lint_folder import write
+
+
+def reading(text: str, *, alone: bool = False) -> Reading:
+    file = File(Path("V001__x.sql"), text)
+    return Reading(file, False, Head(no_transaction=alone), read_script(file), History())
+
+
+def program(folder: Path, body: str) -> Path:
+    """A program that is no squawk."""
+    path = folder / "squawk"
+    path.write_text(f"#!{sys.executable}\nimport os, sys\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_each_file_gets_its_own_in_two_runs_for_all(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    counting = program(
+        tmp_path,
+        f"open({str(calls)!r}, 'a').write('x')\n"
+        f"os.execv({str(squawk_program())!r}, [{str(squawk_program())!r}, *sys.argv[1:]])",
+    )
+
+    found = squawk(
+        [
+            reading("DROP TABLE a;"),
+            reading("SELECT 1;", alone=True),
+            reading("SELECT 1;"),
+            reading("CREATE INDEX i ON t (a);", alone=True),
+        ],
+        program=counting,
+    )
+
+    assert [[told.rule for told in each] for each in found] == [
+        ["ban-drop-table"],
+        [],
+        [],
+        ["require-concurrent-index-creation"],
+    ]
+    assert calls.read_text() == "xx"
+
+
+def test_no_file_needs_no_run(tmp_path: Path) -> None:
+    assert squawk([], program=tmp_path / "missing") == []
+
+
+def test_places_count_from_one_and_columns_in_characters() -> None:
+    (found,) = squawk([reading("-- Ünü.\n\n  ALTER TABLE é ADD COLUMN ö text, DROP COLUMN c;")])
+
+    assert [(told.rule, told.line, told.column) for told in found] == [("ban-drop-column", 3, 36)]
+
+
+def test_data_behind_copy_is_no_sql_to_it() -> None:
+    text = "COPY t (a) FROM STDIN;\nDROP TABLE users;\n)(\n\\.\nDROP TABLE t;"
+
+    (found,) = squawk([reading(text)])
+
+    assert [(told.rule, told.line) for told in found] == [("ban-drop-table", 5)]
+
+
+def test_a_configuration_that_lies_about_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".squawk.toml").write_text('excluded_rules = ["ban-drop-table"]')
+    monkeypatch.chdir(tmp_path)
+
+    assert [told.rule for told in squawk([reading("DROP TABLE a;")])[0]] == ["ban-drop-table"]
+
+
+def test_what_its_own_parser_does_not_know_is_left_out(tmp_path: Path) -> None:
+    said = '[{"file": "0.sql", "line": 0, "column": 0, "rule_name": "syntax-error", "message": "expected SEMICOLON"}]'
+
+    assert squawk([reading("SELECT 1;")], program=program(tmp_path, f"print('''{said}''')")) == [[]]
+
+
+def test_a_rule_that_only_a_newer_one_knows_is_told_in_its_own_words(tmp_path: Path) -> None:
+    said = (
+        '[{"file": "0.sql", "line": 0, "column": 0, "rule_name": "ban-mondays", "message": "Never on Mondays.",'
+        ' "help": "Wait."}]'
+    )
+    folder = tmp_path / "sql"
+    folder.mkdir()
+
+    found = lint(read_migrations(write(folder)), program=program(tmp_path, f"print('''{said}''')"))
+
+    assert [(each.rule, each.level, each.message, each.rewrite) for each in found] == [
+        ("ban-mondays", "warning", "never on Mondays", "-- Wait.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.exit('no such option: --config')", "ended with 1 and said: no such option: --config"),
+        ("print('{}')", "ended with 0 and said: {}"),
+        ("print('[]'); sys.exit(101)", "ended with 101"),
+        ("print('[1]')", "in a form that nobody knows: 1"),
+        ('print(\'[{"file": "7.sql"}]\')', "in a form that nobody knows"),
+        ("os.kill(os.getpid(), 9)", "was ended by signal 9"),
+        ("sys.stdout.buffer.write(b'\\xff')", "cannot be run"),
+    ],
+    ids=lambda text: text,
+)
+def test_another_program_of_that_name_is_a_refusal(tmp_path: Path, body: str, message: str) -> None:
+    with pytest.raises(OrderopsError) as refused:
+        squawk([reading("SELECT 1;")], program=program(tmp_path, body))
+
+    assert message in refused.value.message
+    assert "squawk" in refused.value.hint
+
+
+def test_one_that_cannot_be_run_is_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(OrderopsError) as refused:
+        squawk([reading("SELECT 1;")], program=tmp_path / "squawk")
+
+    assert refused.value.message == f"{tmp_path}/squawk cannot be run: no such file or directory"
+    assert refused.value.hint == "install it beside orderops: pip install squawk-cli"

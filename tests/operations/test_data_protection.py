@@ -1,0 +1,599 @@
+"""Nothing that holds data dies by accident: not by editing a file, not by another name, not by `--yes`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.engine.inventory import Owned, Survey
+from orderops.engine.resource import Live
+from orderops.infra.stack import KINDS
+from orderops.infra.workspace import Apply, Site
+from orderops.resources.autoscaling_target import AutoscalingTarget
+from support.account_snapshot import take_inventory
+from support.command_line import Orderops
+from support.emulated_account import MODELS
+from support.faulty_proxy import Proxy
+from support.repository import ENVIRONMENTS
+
+DEV = (ENVIRONMENTS / "dev.toml").read_text()
+IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
+SERVICE = "orderops-dev-order-processor"
+DATABASE = "orderops-dev-database"
+LOGS = "orderops-dev-access-logs-123456789012"
+REGION = "ap-southeast-2"
+EVERYTHING = ("--yes", "--confirm", DATABASE, "--confirm", LOGS, "--confirm", SERVICE)
+Client = Callable[[str], Any]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(account: Proxy) -> bytes:
+    """The account with all of dev in it, released and running."""
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    session._session.register_component("data_loader", MODELS)
+    site = Site(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
+    run = Apply(site, IMAGES)
+    assert len([*run.infra(), *run.release()]) > 40
+    return account.keep()
+
+
+@pytest.fixture
+def dev(proxy: Proxy, made: bytes) -> Proxy:
+    """Before every test, dev as it was made."""
+    proxy.bring_back(made)
+    return proxy
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with nothing but dev.toml in it."""
+    (tmp_path / "dev.toml").write_text(DEV)
+    return tmp_path
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> Orderops:
+    return Orderops(capsys, "--environments", str(folder))
+
+
+def tagged(kind: str, name: str) -> list[dict[str, Any]]:
+    return [{"Name": "tag:orderops:address", "Values": [f"{kind}/{name}"]}]
+
+
+# another name
+
+
+@pytest.fixture
+def renamed(folder: Path, dev: Proxy) -> str:
+    (folder / "dev.toml").rename(folder / "devel.toml")
+    return "devel"
+
+
+STRANGER = r"there is also dev here \(\d+ resources, a database among them\) and no file dev.toml: was it renamed\?"
+
+
+def test_a_plan_for_a_renamed_environment_says_what_is_there_under_its_old_name(
+    orderops: Orderops, dev: Proxy, renamed: str
+) -> None:
+    planned = orderops("infra", "plan", "--env", renamed)
+
+    assert planned.code == 3
+    said = planned.err.splitlines()
+    assert re.fullmatch(STRANGER, said[1])
+    assert said[2] == "an environment keeps its name: devel would be made anew, and dev stays as it is, unused"
+    assert orderops("infra", "plan", "--env", renamed, "--json").json["without_file"]["dev"] > 30
+    assert dev.changing == []
+
+
+def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
+    orderops: Orderops, dev: Proxy, client: Client, folder: Path, renamed: str
+) -> None:
+    before = take_inventory(client)
+    dev.forget()
+
+    refused = orderops("infra", "apply", "--env", renamed, "--yes")
+
+    assert refused.code == 1
+    file = folder / "dev.toml"
+    assert refused.err.splitlines()[-3:] == [
+        "error: devel would be made anew beside dev, which has no file; nothing was changed",
+        f" hint: if it was renamed, give it its name back: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
+        " hint: if devel is a new environment, say so: --confirm devel",
+    ]
+    assert dev.changing == []
+
+    made = orderops("infra", "apply", "--env", renamed, "--yes", "--confirm", renamed)
+
+    assert made.code == 0, made.err
+    after = take_inventory(client)
+    assert {kind: [name for name in names if name not in after[kind]] for kind, names in before.items()} == {
+        kind: [] for kind in before
+    }
+    assert "was it renamed" not in orderops("infra", "plan", "--env", renamed).err
+
+
+def test_the_account_is_asked_for_other_environments_only_where_nothing_is_there(
+    orderops: Orderops, dev: Proxy, folder: Path
+) -> None:
+    (folder / "other.toml").write_text(DEV)
+
+    def asked(env: str) -> int:
+        dev.forget()
+        said = orderops("infra", "plan", "--env", env)
+        assert "was it renamed" not in said.err
+        return [str(request) for request in dev.requests].count("tagging.GetResources")
+
+    assert asked("dev") == 1  # for the tags of what is there
+    assert asked("other") > 1
+
+
+# what stays
+
+
+@pytest.mark.usefixtures("dev")
+def test_what_stays_behind_is_told_with_what_removes_it(orderops: Orderops) -> None:
+    down = orderops("down", "--env", "dev", *EVERYTHING)
+
+    assert down.code == 0, down.err
+    told = down.err.partition("left behind, until you remove it:\n")[2].splitlines()
+    assert [re.sub(r"(?<=final-)\w+|(?<=: db-)\w+", "…", line) for line in told if "role" not in line] == [
+        "  and 1 more",
+        "  snapshot: orderops-dev-database-final-…",
+        "    aws rds delete-db-snapshot --db-snapshot-identifier NAME",
+        "  backups of a deleted database: db-…",
+        "    aws rds delete-db-instance-automated-backup --dbi-resource-id NAME",
+        "  history of dev: s3://orderops-123456789012-ap-southeast-2/dev/",
+        "    aws s3 rm --recursive s3://orderops-123456789012-ap-southeast-2/dev/",
+    ]
+    assert told[0].startswith("  role of the whole account: AWSServiceRoleFor")
+    assert "    aws iam delete-service-linked-role --role-name NAME" in told
+    assert [line for line in told if len(line) > 80] == []
+    assert orderops("down", "--env", "dev", *EVERYTHING).err == "nothing to remove in dev\n"
+
+
+# who else uses what is to go
+
+
+@pytest.mark.usefixtures("dev")
+def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: Orderops, client: Client) -> None:
+    held = {
+        "ec2-subnet/orderops-dev-private-a": an_interface(client),
+        f"ec2-security-group/{SERVICE}": a_group(client),
+        f"elbv2-target-group/{SERVICE}": "the listener theirs:80",
+        "ecs-cluster/orderops-dev-cluster": "service theirs (without owner, 0 tasks run)",
+        "iam-role/orderops-dev-flow-log": "instance profile theirs",
+    }
+    a_listener_and_a_service(client)
+    client("iam").create_instance_profile(InstanceProfileName="theirs")
+    client("iam").add_role_to_instance_profile(InstanceProfileName="theirs", RoleName="orderops-dev-flow-log")
+
+    down = orderops("down", "--env", "dev", *EVERYTHING)
+
+    assert down.code == 1
+    assert told_holders(down.err) == held
+    assert "hint: it is not ours: look whose it is, and have it ended; the same command then takes what is left" in (
+        down.err
+    )
+    left = take_inventory(client)
+    assert {kind: left.get(kind, []) for kind in ("queue", "secret", "alarm", "repository", "nat gateway")} == {
+        "queue": [],
+        "secret": [],
+        "alarm": [],
+        "repository": [],
+        "nat gateway": [],
+    }
+
+
+@pytest.mark.usefixtures("dev")
+def test_another_database_on_our_groups_is_named_and_stays(orderops: Orderops, client: Client) -> None:
+    a_database(client)
+
+    down = orderops("down", "--env", "dev", *EVERYTHING)
+
+    theirs = "database instance theirs (of the environment prod, available)"
+    assert down.code == 1
+    assert told_holders(down.err) == {
+        "rds-parameter-group/orderops-dev-postgres16": theirs,
+        "rds-subnet-group/orderops-dev-database": theirs,
+    }
+    assert take_inventory(client)["database"] == ["theirs"]
+
+
+@pytest.mark.usefixtures("dev")
+def test_what_stands_in_our_vpc_is_named(orderops: Orderops, client: Client) -> None:
+    ec2 = client("ec2")
+    vpc = ec2.describe_vpcs(Filters=tagged("ec2-vpc", "orderops-dev-vpc"))["Vpcs"][0]["VpcId"]
+    name = f"com.amazonaws.{REGION}.s3"
+    made = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=name)["VpcEndpoint"]["VpcEndpointId"]
+
+    down = orderops("down", "--env", "dev", *EVERYTHING)
+
+    assert down.code == 1
+    assert told_holders(down.err) == {"ec2-vpc/orderops-dev-vpc": f"{made} (owner 123456789012)"}
+
+
+@pytest.mark.parametrize(
+    ("address", "user"),
+    [
+        ("ec2-vpc/orderops-dev-vpc", "ec2-flow-log/orderops-dev-flow-log"),
+        ("ec2-subnet/orderops-dev-isolated-a", "ec2-route-table/orderops-dev-isolated"),
+        ("rds-subnet-group/orderops-dev-database", "rds-instance/orderops-dev-database"),
+        ("ecs-cluster/orderops-dev-cluster", f"ecs-service/{SERVICE}"),
+    ],
+)
+def test_one_thing_that_ours_still_use_is_refused_at_once(
+    orderops: Orderops, dev: Proxy, address: str, user: str
+) -> None:
+    refused = orderops("down", "--env", "dev", "--only", address, "--yes")
+
+    assert refused.code == 1
+    assert refused.err.splitlines()[0].startswith(f"error: {address} is used by {user}")
+    assert "hint: nothing was removed; " in refused.err
+    assert dev.changing == []
+
+
+def told_holders(said: str) -> dict[str, str]:
+    lines = [line.removeprefix("x ") for line in said.splitlines() if ": is held by " in line]
+    return dict(line.split(": is held by ") for line in lines)
+
+
+def an_interface(client: Client) -> str:
+    """Of somebody's function, in a subnet of ours; answers how it is told."""
+    ec2 = client("ec2")
+    found = ec2.describe_subnets(Filters=tagged("ec2-subnet", "orderops-dev-private-a"))["Subnets"][0]
+    words = "AWS Lambda VPC ENI-report"
+    made = ec2.create_network_interface(SubnetId=found["SubnetId"], Description=words)["NetworkInterface"]
+    return f"{made['NetworkInterfaceId']} ({words}, owner 123456789012)"
+
+
+def a_group(client: Client) -> str:
+    """Of somebody's, with a rule that names ours."""
+    ec2 = client("ec2")
+    ours = ec2.describe_security_groups(Filters=tagged("ec2-security-group", SERVICE))["SecurityGroups"][0]
+    theirs = ec2.create_security_group(GroupName="reports", Description="theirs", VpcId=ours["VpcId"])["GroupId"]
+    pairs = [{"GroupId": ours["GroupId"]}]
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "UserIdGroupPairs": pairs}
+    ec2.authorize_security_group_ingress(GroupId=theirs, IpPermissions=[rule])
+    return f"{theirs} (security group reports, owner 123456789012, names it in a rule)"
+
+
+def a_listener_and_a_service(client: Client) -> None:
+    """Of somebody's in a network of their own: a listener to our target group, a service in our cluster."""
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
+    zones = {"a": "10.99.0.0/24", "b": "10.99.1.0/24"}
+    made = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=f"{REGION}{zone}") for zone, cidr in zones.items()
+    ]
+    subnets = [each["Subnet"]["SubnetId"] for each in made]
+    a_listener(client, subnets)
+    a_service(client, subnets, ec2.create_security_group(GroupName="theirs", Description="-", VpcId=vpc)["GroupId"])
+
+
+def a_listener(client: Client, subnets: list[str]) -> None:
+    """Of another balancer, to a target group of ours."""
+    elbv2 = client("elbv2")
+    target = elbv2.describe_target_groups(Names=[SERVICE])["TargetGroups"][0]["TargetGroupArn"]
+    balancer = elbv2.create_load_balancer(Name="theirs", Subnets=subnets, Scheme="internal")["LoadBalancers"][0][
+        "LoadBalancerArn"
+    ]
+    actions = [{"Type": "forward", "TargetGroupArn": target}]
+    elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=actions)
+
+
+def a_service(client: Client, subnets: list[str], group: str) -> None:
+    """Somebody's, in our cluster."""
+    ecs = client("ecs")
+    ecs.register_task_definition(
+        family="theirs",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[{"name": "one", "image": "one:1"}],
+    )
+    ecs.create_service(
+        cluster="orderops-dev-cluster",
+        serviceName="theirs",
+        taskDefinition="theirs",
+        desiredCount=0,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": subnets, "securityGroups": [group]}},
+    )
+
+
+def a_database(client: Client) -> None:
+    """Of another environment, on our subnet group and parameter group."""
+    rds = client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="theirs",
+        Engine="postgres",
+        EngineVersion="16.4",
+        DBInstanceClass="db.t3.micro",
+        AllocatedStorage=20,
+        MasterUsername="theirs",
+        MasterUserPassword="not-a-password",
+        DBSubnetGroupName="orderops-dev-database",
+        DBParameterGroupName="orderops-dev-postgres16",
+        Tags=[{"Key": "orderops:environment", "Value": "prod"}],
+    )
+
+
+# another account
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("up", "--yes", "--image", IMAGES["order-processor"]),
+        ("infra", "apply", "--yes", "--prune"),
+        ("service", "build"),
+        ("service", "deploy", "--yes", "--image", IMAGES["order-processor"]),
+        ("down", *EVERYTHING),
+        ("infra", "destroy", *EVERYTHING),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_another_account_than_the_one_pinned_is_refused_before_anything(
+    orderops: Orderops, dev: Proxy, folder: Path, words: tuple[str, ...]
+) -> None:
+    (folder / "dev.toml").write_text(f'account = "999999999999"\n{DEV}')
+
+    refused = orderops(*words, "--env", "dev")
+
+    assert refused.code == 1
+    assert refused.err == (
+        "error: these credentials open account 123456789012, and dev lives in 999999999999\n"
+        " hint: choose the profile of that account: AWS_PROFILE=NAME orderops … --env dev\n"
+    )
+    assert [str(request) for request in dev.requests] == ["sts.GetCallerIdentity"]
+
+
+# things of others under our names
+
+
+def owned(proxy: Proxy) -> list[Owned]:
+    aws = Aws(REGION, endpoint_url=proxy.url)
+    return list(Survey(aws, "dev", KINDS).owned())
+
+
+@pytest.mark.parametrize("owner", ["other", ""], ids=["of another environment", "without an owner"])
+def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
+    orderops: Orderops, dev: Proxy, client: Client, owner: str
+) -> None:
+    aws = Aws(REGION, endpoint_url=dev.url)
+    for each in owned(dev):
+        if each.kind is AutoscalingTarget:
+            continue  # has no tags: it goes by those of its cluster
+        if owner:
+            each.kind.retag(aws, each.live, {"orderops:environment": owner})
+        else:
+            untag(client, each)
+    assert owned(dev) == []
+    before = take_inventory(client)
+    dev.forget()
+
+    down = orderops("down", "--env", "dev", *EVERYTHING)
+
+    assert (down.code, down.err) == (0, "nothing to remove in dev\n")
+    assert dev.changing == []
+
+    pruned = orderops("infra", "apply", "--env", "dev", "--prune", "--yes", "--confirm", "dev")
+
+    assert pruned.code == 1
+    assert [
+        call for call in dev.changing if re.search(r"\.(Delete|Release|Detach|Deregister|Revoke|Untag)", call)
+    ] == []
+    after = take_inventory(client)
+    assert {kind: gone for kind, names in before.items() if (gone := sorted({*names} - {*after[kind]}))} == {}
+
+
+UNTAG: Mapping[str, Callable[[Client, Live, list[str]], Any]] = {
+    "cloudwatch": lambda client, live, keys: unmark(client("cloudwatch"), live.id),
+    "ec2": lambda client, live, keys: client("ec2").delete_tags(
+        Resources=[live.id], Tags=[{"Key": key} for key in keys]
+    ),
+    "ecr": lambda client, live, keys: client("ecr").untag_resource(resourceArn=live.arn, tagKeys=keys),
+    "ecs": lambda client, live, keys: client("ecs").untag_resource(resourceArn=live.arn, tagKeys=keys),
+    "elbv2": lambda client, live, keys: client("elbv2").remove_tags(ResourceArns=[live.arn], TagKeys=keys),
+    "iam": lambda client, live, keys: client("iam").untag_role(RoleName=live.name, TagKeys=keys),
+    "logs": lambda client, live, keys: client("logs").untag_resource(resourceArn=live.arn, tagKeys=keys),
+    "rds": lambda client, live, keys: client("rds").remove_tags_from_resource(ResourceName=live.arn, TagKeys=keys),
+    "s3": lambda client, live, keys: (
+        client("s3").put_object(Bucket=live.id, Key="theirs") and client("s3").delete_bucket_tagging(Bucket=live.id)
+    ),
+    "secretsmanager": lambda client, live, keys: client("secretsmanager").untag_resource(
+        SecretId=live.arn, TagKeys=keys
+    ),
+    "sns": lambda client, live, keys: client("sns").untag_resource(ResourceArn=live.arn, TagKeys=keys),
+    "sqs": lambda client, live, keys: client("sqs").untag_queue(QueueUrl=live.id, TagKeys=keys),
+}
+
+
+def unmark(cloudwatch: Any, name: str) -> None:
+    """An alarm says whose it is in its description: somebody's of this name says nothing."""
+    told = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+    cloudwatch.delete_alarms(AlarmNames=[name])
+    keys = ("AlarmName", "Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator")
+    cloudwatch.put_metric_alarm(**{key: told[key] for key in keys}, Threshold=1.0)
+
+
+def untag(client: Client, each: Owned) -> None:
+    """Take our tags off, and leave the name."""
+    UNTAG[each.kind.kind.partition("-")[0]](client, each.live, ["orderops:environment", "orderops:address"])
+
+
+@pytest.mark.usefixtures("dev")
+def test_what_others_put_into_our_things_is_told_before_anything_is_asked(orderops: Orderops, client: Client) -> None:
+    for key in (f"AWSLogs/123456789012/{SERVICE}.gz", "backup/orders.sql"):
+        client("s3").put_object(Bucket=LOGS, Key=key, Body=b"1")
+    queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
+    client("sqs").send_message(QueueUrl=queue, MessageBody="an order")
+
+    planned = orderops("down", "--env", "dev", "--dry-run")
+
+    bucket = "holds 1 log file and 1 object that no balancer wrote: backup/orders.sql"
+    assert f"= keep s3-bucket/{LOGS}  {bucket}\n" in planned.out
+    assert f"= keep sqs-queue/{SERVICE}-queue  holds 1 message\n" in planned.out
+
+    down = orderops("down", "--env", "dev", "--yes")
+
+    assert down.code == 0, down.err
+    assert f"kept: s3-bucket/{LOGS} ({bucket})\n" in down.err
+    assert client("s3").get_object(Bucket=LOGS, Key="backup/orders.sql")["Body"].read() == b"1"
+    assert client("sqs").receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "an order"
+
+
+# what cannot change
+
+
+def in_file(before: str, after: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        file = folder / "dev.toml"
+        assert before in file.read_text()
+        file.write_text(file.read_text().replace(before, after))
+
+    return edit
+
+
+def by_hand(service: str, thing: Callable[[Any], Any], name: str, value: Any) -> Callable[[Path], None]:
+    def alter(_: Path) -> None:
+        setattr(thing(get_backend(service)[DEFAULT_ACCOUNT_ID][REGION]), name, value)
+
+    return alter
+
+
+def database_of(rds: Any) -> Any:
+    return rds.databases[DATABASE]
+
+
+INSTANCE = f"rds-instance/{DATABASE}"
+REPOSITORY = f"ecr-repository/{SERVICE}"
+IMMUTABLE = {
+    "DBName": (INSTANCE, in_file("[database]\n", '[database]\nname = "another"\n')),
+    "MasterUsername": (INSTANCE, in_file("[database]\n", '[database]\nusername = "another"\n')),
+    "EngineVersion": (INSTANCE, in_file("[database]\n", '[database]\nengine_version = "15"\n')),
+    "Engine": (INSTANCE, by_hand("rds", database_of, "engine", "mysql")),
+    "StorageEncrypted": (INSTANCE, by_hand("rds", database_of, "storage_encrypted", False)),
+    "AllocatedStorage": (INSTANCE, by_hand("rds", database_of, "allocated_storage", 200)),
+    "EncryptionType": (
+        REPOSITORY,
+        by_hand("ecr", lambda ecr: ecr.repositories[SERVICE], "encryption_configuration", {"encryptionType": "KMS"}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "case"), IMMUTABLE.items(), ids=IMMUTABLE)
+def test_what_cannot_change_is_refused_and_the_rest_is_made(
+    orderops: Orderops,
+    dev: Proxy,
+    client: Client,
+    folder: Path,
+    key: str,
+    case: tuple[str, Callable[[Path], None]],
+) -> None:
+    address, change = case
+    change(folder)
+    in_file("visibility_timeout = 30", "visibility_timeout = 45")(folder)
+    before = identities(client)
+    dev.forget()
+
+    refused = orderops("infra", "apply", "--env", "dev", "--yes")
+
+    assert refused.code == 1
+    (line,) = (each for each in refused.err.splitlines() if each.startswith(f"x {address}: {key} "))
+    assert re.search(r"(cannot change on a living resource|would lose data) \(live .*, desired .*\)$", line)
+    assert "hint: set it back" in refused.err
+    assert identities(client) == before
+    assert [call for call in dev.changing if re.search(r"DBInstance|^ecr\.", call)] == []
+    queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
+    told = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    assert told == {"VisibilityTimeout": "45"}
+
+
+def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Orderops, dev: Proxy, folder: Path) -> None:
+    in_file("[database]\n", '[database]\nusername = "another"\n')(folder)
+    dev.forget()
+
+    refused = orderops("infra", "apply", "--env", "dev", "--yes")
+
+    assert refused.code == 1
+    said = refused.err.splitlines()[-2]
+    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot change on a living resource")
+    assert dev.changing == []
+
+
+def test_a_service_with_another_name_leaves_what_the_old_one_holds(
+    orderops: Orderops, client: Client, dev: Proxy, folder: Path
+) -> None:
+    queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
+    client("sqs").send_message(QueueUrl=queue, MessageBody="an order")
+    file = folder / "dev.toml"
+    file.write_text(file.read_text().replace("services.order-processor", "services.billing"))
+    before = identities(client)
+
+    pruned = orderops("infra", "apply", "--env", "dev", "--prune", "--yes")
+
+    assert pruned.code == 0, pruned.err
+    assert identities(client).items() >= before.items() - {("repository", before["repository"])}
+    assert client("sqs").receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "an order"
+
+
+def identities(client: Client) -> dict[str, str]:
+    """By what the things that hold data would be known to be others."""
+    database = client("rds").describe_db_instances(DBInstanceIdentifier=DATABASE)["DBInstances"][0]
+    created = client("ecr").describe_repositories()["repositories"]
+    buckets = client("s3").list_buckets()["Buckets"]
+    queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
+    attributes = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["CreatedTimestamp"])["Attributes"]
+    secrets = client("secretsmanager").list_secrets()["SecretList"]
+    return {
+        "database": f"{database['DbiResourceId']} {database['Endpoint']['Address']}",
+        "repository": str([each["createdAt"] for each in created if each["repositoryName"] == SERVICE]),
+        "bucket": str([each["CreationDate"] for each in buckets if each["Name"] == LOGS]),
+        "queue": attributes["CreatedTimestamp"],
+        "secret": str([each["ARN"] for each in secrets if each["Name"] == "orderops/dev/database"]),
+    }
+
+
+# the order of what is shown and asked
+
+
+class Typist:
+    """A terminal at which somebody types these lines."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = list(lines)
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self._lines.pop(0) + "\n" if self._lines else ""
+
+
+@pytest.mark.usefixtures("dev")
+def test_names_are_asked_for_after_the_plan_is_shown(
+    orderops: Orderops, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Typist(DATABASE, "n"))
+
+    down = orderops("down", "--env", "dev")
+
+    assert down.code == 1
+    assert f"= keep {INSTANCE}  holds a PostgreSQL 16 database" in down.out
+    assert down.out.index(f"= keep {INSTANCE}") < down.out.index(f"- delete {INSTANCE}")
+    question = f"{INSTANCE} holds a PostgreSQL 16 database of 20 GB (a final snapshot and its backups would stay). Type"
+    assert re.search(rf"{re.escape(question)}.*Delete \d+ resources of dev\? \[y/N\]", down.err)
+    assert "error: not confirmed; nothing was changed" in down.err
+    assert client("rds").describe_db_instances()["DBInstances"]

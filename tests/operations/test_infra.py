@@ -1,0 +1,190 @@
+"""`orderops infra` against the emulator over HTTP: the whole stack, from nothing to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.command_line import Orderops
+from support.faulty_proxy import Proxy
+from support.repository import ENVIRONMENTS
+
+Client = Callable[[str], Any]
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy) -> Orderops:
+    return Orderops(capsys)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for path in ENVIRONMENTS.glob("*.toml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", ["staging"])
+def test_every_damage_is_named_by_the_plan_and_repaired_by_apply(
+    orderops: Orderops, proxy: Proxy, client: Client, env: str
+) -> None:
+    words = ("--env", env, "--environments", str(ENVIRONMENTS))
+    agreed = ("--yes", "--confirm", env)
+    assert orderops("infra", "plan", *words).code == 3
+    made = orderops("infra", "apply", *words, *agreed)
+    assert made.code == 0, made.err
+    again = orderops("infra", "apply", *words, *agreed)
+    assert "0 changes" in again.err, again.out + again.err
+    assert orderops("infra", "plan", *words).code == 0
+
+    proxy.later(60)  # nothing was made so lately that reads may not tell it yet
+    damaged = damage(client, f"orderops-{env}")
+    planned = orderops("infra", "plan", *words, "--json").json
+
+    changed = {step["address"]: step for step in planned["steps"] if step["action"] != "no-op"}
+    assert set(changed) == set(damaged)
+    assert {address: set(changed[address]["changes"]) & set(keys) for address, keys in damaged.items()} == damaged
+
+    mended = orderops("infra", "apply", *words, *agreed)
+    assert mended.code == 0, mended.err
+    assert orderops("infra", "plan", *words).code == 0
+
+
+def damage(client: Client, prefix: str) -> dict[str, set[str]]:
+    """Do by hand what should not be done by hand; answers the addresses, with properties that must be named."""
+    service = f"{prefix}-order-processor"
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{service}-queue")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "99"})
+    env = prefix.removeprefix("orderops-")
+    group = f"/orderops/{env}/order-processor"
+    client("logs").put_retention_policy(logGroupName=group, retentionInDays=3653)
+    client("logs").delete_log_group(logGroupName=f"/orderops/{env}/flow-log")
+    client("rds").modify_db_instance(
+        DBInstanceIdentifier=f"{prefix}-database", BackupRetentionPeriod=3, ApplyImmediately=True
+    )
+    ec2 = client("ec2")
+    groups = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"{prefix}-database"]}])
+    ec2.authorize_security_group_ingress(
+        GroupId=groups["SecurityGroups"][0]["GroupId"], IpProtocol="tcp", FromPort=5432, ToPort=5432, CidrIp="0.0.0.0/0"
+    )
+    alarm = client("cloudwatch").describe_alarms(AlarmNames=[f"{service}-cpu"])["MetricAlarms"][0]
+    kept: tuple[str, ...] = (
+        "AlarmName",
+        "AlarmDescription",
+        "Namespace",
+        "MetricName",
+        "Statistic",
+        "Dimensions",
+        "Period",
+    )
+    kept += ("EvaluationPeriods", "ComparisonOperator", "AlarmActions", "OKActions", "TreatMissingData")
+    client("cloudwatch").put_metric_alarm(**{key: alarm[key] for key in kept if key in alarm}, Threshold=12.0)
+    subnets = ec2.describe_subnets(Filters=[{"Name": "tag:Name", "Values": [f"{prefix}-private-a"]}])["Subnets"]
+    ec2.delete_tags(Resources=[subnets[0]["SubnetId"]], Tags=[{"Key": "Name"}])
+    elbv2 = client("elbv2")
+    balancer = elbv2.describe_load_balancers(Names=[f"{prefix}-balancer"])["LoadBalancers"][0]["LoadBalancerArn"]
+    listener = elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]["ListenerArn"]
+    rules = [rule for rule in elbv2.describe_rules(ListenerArn=listener)["Rules"] if rule["Priority"] != "default"]
+    elbv2.delete_rule(RuleArn=rules[0]["RuleArn"])
+    return {
+        f"sqs-queue/{service}-queue": {"VisibilityTimeout"},
+        f"logs-group/{group}": {"retentionInDays"},
+        f"logs-group//orderops/{env}/flow-log": {"retentionInDays"},
+        f"rds-instance/{prefix}-database": {"BackupRetentionPeriod"},
+        f"ec2-security-group/{prefix}-database": {"Ingress"},
+        f"cloudwatch-alarm/{service}-cpu": {"Threshold"},
+        f"ec2-subnet/{prefix}-private-a": {"Tags"},
+        f"elbv2-rule/{service}": {"Priority"},
+    }
+
+
+@pytest.mark.slow
+def test_one_edited_line_is_one_change(orderops: Orderops, folder: Path) -> None:
+    words = ("--env", "dev", "--environments", str(folder))
+    assert orderops("infra", "apply", *words, "--yes").code == 0
+    path = folder / "dev.toml"
+    path.write_text(path.read_text().replace("visibility_timeout = 30", "visibility_timeout = 45"))
+
+    planned = orderops("infra", "plan", *words, "--json")
+
+    changes = {step["address"]: step["changes"] for step in planned.json["steps"] if step["action"] != "no-op"}
+    assert planned.code == 3
+    queue = "sqs-queue/orderops-dev-order-processor-queue"
+    assert changes == {queue: {"VisibilityTimeout": {"live": 30, "desired": 45}}}
+    assert orderops("infra", "apply", *words, "--yes").code == 0
+    assert orderops("infra", "plan", *words).code == 0
+
+
+@pytest.mark.slow
+def test_a_subnet_without_its_owner_is_found_by_its_place(orderops: Orderops, client: Client) -> None:
+    words = ("--env", "dev", "--environments", str(ENVIRONMENTS))
+    orderops("infra", "apply", *words, "--yes")
+    ec2 = client("ec2")
+    named = [{"Name": "tag:Name", "Values": ["orderops-dev-private-a"]}]
+    subnet = ec2.describe_subnets(Filters=named)["Subnets"][0]["SubnetId"]
+    before = len(ec2.describe_subnets()["Subnets"])
+    ec2.delete_tags(Resources=[subnet], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
+
+    planned = orderops("infra", "plan", *words, "--json").json
+    refused = orderops("infra", "apply", *words, "--yes")
+    adopted = orderops("infra", "apply", *words, "--yes", "--adopt", "ec2-subnet/orderops-dev-private-a")
+
+    actions = {step["address"]: step["action"] for step in planned["steps"] if step["action"] != "no-op"}
+    assert actions["ec2-subnet/orderops-dev-private-a"] == "adopt"
+    assert refused.code == 1
+    assert "--adopt ec2-subnet/orderops-dev-private-a" in refused.err
+    assert adopted.code == 0, adopted.err
+    assert len(ec2.describe_subnets()["Subnets"]) == before
+    assert orderops("infra", "plan", *words).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", ["prod"])
+def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, client: Client, env: str) -> None:
+    words = ("--env", env, "--environments", str(ENVIRONMENTS))
+    orderops("infra", "apply", *words, "--yes", "--confirm", env)
+    vpcs = len(client("ec2").describe_vpcs()["Vpcs"])
+
+    first = orderops("infra", "destroy", *words, "--yes", "--confirm", env)
+
+    database = f"orderops-{env}-database"
+    assert first.code == 0, first.err
+    assert f"kept: rds-instance/{database}" in first.err
+    assert client("rds").describe_db_instances(DBInstanceIdentifier=database)["DBInstances"]
+    assert len(client("ec2").describe_vpcs()["Vpcs"]) == vpcs
+    assert not client("elbv2").describe_load_balancers()["LoadBalancers"]
+
+    second = orderops("infra", "destroy", *words, "--yes", "--confirm", env, "--confirm", database)
+
+    assert second.code == 0, second.err
+    assert "kept:" not in second.err
+    assert not client("rds").describe_db_instances()["DBInstances"]
+    assert len(client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]) == 1
+    assert len(client("ec2").describe_vpcs()["Vpcs"]) == vpcs - 1
+    tagged = [{"Key": "orderops:environment", "Values": [env]}]
+    left = client("resourcegroupstaggingapi").get_resources(TagFilters=tagged)["ResourceTagMappingList"]
+    # AWS too tells for a while of gateways that are deleted and of clusters that are inactive
+    remembered = (":natgateway/", ":cluster/", ":snapshot:")
+    assert [arn for each in left if not any(word in (arn := each["ResourceARN"]) for word in remembered)] == []
+    assert {gateway["State"] for gateway in client("ec2").describe_nat_gateways()["NatGateways"]} == {"deleted"}
+    assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to remove in {env}\n"
+
+
+def test_outputs_are_values_or_a_refusal(orderops: Orderops) -> None:
+    words = ("infra", "outputs", "--env", "dev", "--environments", str(ENVIRONMENTS), "--json")
+
+    before = orderops(*words)
+    assert (before.code, before.out) == (1, "")
+    assert "resources are not made yet" in before.err
+    assert "hint: orderops infra apply --env dev" in before.err
+
+    made = orderops("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
+    assert made.code == 0, made.err
+    told = orderops(*words).json
+    assert told["queue_url"].endswith("/orderops-dev-order-processor-queue")
+    assert told["load_balancer_url"].startswith("http://")

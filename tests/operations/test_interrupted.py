@@ -1,0 +1,77 @@
+"""Ctrl+C ends a run in order, and an unchanged run changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.engine.reconcile import Action
+from orderops.infra.workspace import Apply, Site
+from orderops.local.emulator.protocol import Refusal
+from support.command_line import Orderops
+from support.faulty_proxy import Proxy, from_change
+from support.killable_process import Victim
+from support.repository import ENVIRONMENTS
+
+APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
+IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
+pytestmark = pytest.mark.slow
+
+
+def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(
+    proxy: Proxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with proxy.held():
+        victim = Victim(*APPLY)
+        proxy.rule = from_change(30, None, then=victim.interrupt)
+
+    assert victim.ended() == 130, victim.said
+    assert "error: interrupted; left: " in victim.said
+    assert "hint: the same command goes on from here" in victim.said
+    assert "Traceback" not in victim.said
+    proxy.settle()
+    proxy.forget()
+    orderops = Orderops(capsys)
+    again = orderops(*APPLY)
+    assert again.code == 0, again.err
+    proxy.forget()
+    assert "0 changes" in orderops(*APPLY).err
+    assert proxy.changing == []
+
+
+def test_ctrl_c_before_anything_was_changed_is_told_in_one_line(proxy: Proxy) -> None:
+    with proxy.held():
+        victim = Victim(*APPLY)
+        proxy.rule = lambda request: victim.interrupt() if request.service == "sts" else None
+
+    assert victim.ended() == 130, victim.said
+    assert victim.said.splitlines()[0].startswith("error: interrupted")
+    assert "Traceback" not in victim.said
+    assert proxy.changing == []
+
+
+def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) -> None:
+    site = Site(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    first = Apply(site, {"order-processor": IMAGE})
+    assert {step.action for step in [*first.infra(), *first.release()]} == {Action.CREATE}
+    proxy.forget()
+
+    again = Apply(site, {"order-processor": IMAGE})
+
+    assert {step.action for step in [*again.infra(), *again.release()]} == {Action.NO_OP}
+    assert proxy.changing == []
+    assert len(proxy.requests) < 80
+
+
+def test_a_plan_that_waits_says_what_for(proxy: Proxy) -> None:
+    planning = Victim(*APPLY)
+    aborted = Refusal("OperationAborted", "someone else is at it", 409)
+    proxy.rule = lambda request: aborted if request.service == "monitoring" else None
+
+    assert planning.says("AWS to be less busy (OperationAborted)")
+
+    planning.interrupt()
+    assert planning.ended() == 130
+    assert "Traceback" not in planning.said
+    assert proxy.changing == []

@@ -1,0 +1,106 @@
+"""What is no longer declared, and what an operator names: removed whole, kept with what it stands on, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.infra.workspace import Apply, Site
+from support.account_snapshot import take_inventory
+from support.command_line import Orderops
+from support.faulty_proxy import Proxy
+from support.repository import ENVIRONMENTS
+
+DEV = (ENVIRONMENTS / "dev.toml").read_text()
+FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
+SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
+IMAGES = dict.fromkeys(("order-processor", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "dev.toml").write_text(FIRST)
+    return tmp_path
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> Orderops:
+    return Orderops(capsys, "--env", "dev", "--environments", str(folder))
+
+
+@pytest.fixture
+def released(folder: Path, proxy: Proxy) -> None:
+    """Two services that run; then the second is taken out of the file."""
+    (folder / "dev.toml").write_text(FIRST + SECOND)
+    site = Site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    run = Apply(site, IMAGES)
+    assert len([*run.infra(), *run.release()]) > 60
+    (folder / "dev.toml").write_text(FIRST)
+    proxy.forget()
+
+
+@pytest.mark.usefixtures("released")
+def test_pruning_a_service_removes_what_runs_before_what_it_stands_on(
+    orderops: Orderops, proxy: Proxy, client: Any
+) -> None:
+    planned = orderops("infra", "apply", "--prune", "--dry-run")
+    assert proxy.changing == []
+    assert "- delete ecs-service/orderops-dev-billing" in planned.out
+    assert "- delete ec2-security-group/orderops-dev-billing" in planned.out
+
+    pruned = orderops("infra", "apply", "--prune", "--yes")
+
+    assert pruned.code == 0, pruned.err
+    calls = [str(request) for request in proxy.requests if request.changes]
+    assert calls.index("ecs.DeleteService") < calls.index("elasticloadbalancing.DeleteTargetGroup")
+    assert calls.index("ecs.DeleteService") < calls.index("iam.DeleteRole")
+    assert calls.index("ecs.DeleteService") < calls.index("ec2.DeleteSecurityGroup")
+    left = [name for names in take_inventory(client).values() for name in names if "billing" in name]
+    assert [name for name in left if not name.startswith("TargetTracking-")] == []  # those, AWS removes by itself
+    assert "0 changes" in orderops("infra", "apply", "--prune", "--yes").err
+
+
+@pytest.mark.usefixtures("released")
+def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orderops, client: Any) -> None:
+    sqs = client("sqs")
+    queue = sqs.get_queue_url(QueueName="orderops-dev-billing-queue")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="an order")
+
+    pruned = orderops("infra", "apply", "--prune", "--yes")
+
+    assert pruned.code == 0, pruned.err
+    assert "kept: sqs-queue/orderops-dev-billing-queue (holds 1 message" in pruned.err
+    assert "kept: sqs-queue/orderops-dev-billing-dlq (sqs-queue/orderops-dev-billing-queue may need it)" in pruned.err
+    left = [name for names in take_inventory(client).values() for name in names if name.startswith("orderops-dev-bi")]
+    assert left == ["orderops-dev-billing-dlq", "orderops-dev-billing-queue"]
+
+    only = ("down", "--only", "sqs-queue/orderops-dev-billing-queue", "--yes")
+    words = "--only sqs-queue/orderops-dev-billing-queue --confirm orderops-dev-billing-queue"
+    assert f"remove these too: orderops down --env dev {words}" in orderops(*only).err
+    assert orderops(*only, "--confirm", "orderops-dev-billing-queue").code == 0
+    assert "orderops-dev-billing-queue" not in take_inventory(client)["queue"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("infra", "plan", "--adopt"), ("infra", "apply", "--yes", "--adopt"), ("down", "--yes", "--only")],
+    ids=["plan --adopt", "apply --adopt", "down --only"],
+)
+def test_an_address_that_nothing_has_is_refused_before_anything_happens(
+    orderops: Orderops, proxy: Proxy, client: Any, words: tuple[str, ...]
+) -> None:
+    tags = {"orderops:environment": "dev", "orderops:address": "sqs-queue/orderops-dev-order-processor-queue"}
+    client("sqs").create_queue(QueueName="orderops-dev-order-processor-queue", tags=tags)
+    proxy.forget()
+
+    refused = orderops(*words, "sqs-queue/orderops-dev-order-procesor-queue")
+
+    assert refused.code == 2
+    assert f"{words[-1]} sqs-queue/orderops-dev-order-procesor-queue: nothing" in refused.err
+    assert "hint: did you mean sqs-queue/orderops-dev-order-processor-queue?" in refused.err
+    assert proxy.changing == []

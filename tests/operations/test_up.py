@@ -1,0 +1,233 @@
+"""`orderops up` on a laptop, end to end: a real PostgreSQL, real processes, a real balancer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+
+from orderops import local
+from orderops.aws.client import Aws
+from orderops.config.environment import load_environment
+from orderops.images.resolve import images
+from orderops.infra.workspace import Site
+from orderops.local.ports import free_port
+from orderops.operations.apply import apply_site
+from orderops.operations.workspace import Manner
+from support.command_line import Orderops
+from support.repository import ROOT
+
+READS = re.compile(r"(Describe|List|Get|Head|BatchGet|Lookup)")
+SERVICE = "orderops-local-order-processor"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def laptop() -> Iterator[Path]:
+    """A folder of environments with a `local` on free ports, and a data directory of its own."""
+    place = Path(tempfile.mkdtemp(prefix="orderops-up-"))
+    place.chmod(0o755)  # when tests run as root, PostgreSQL runs as nobody
+    text = (ROOT / "environments" / "local.toml").read_text()
+    text = text.replace("port = 8080", f"port = {free_port()}").replace("port = 15432", f"port = {free_port()}")
+    environments = place / "environments"
+    environments.mkdir()
+    (environments / "local.toml").write_text(text)
+    before = os.environ.get("ORDEROPS_LOCAL_DIRECTORY")
+    os.environ["ORDEROPS_LOCAL_DIRECTORY"] = str(place / "data")
+    yield environments
+    local.reset()
+    shutil.rmtree(place, ignore_errors=True)
+    if before is None:
+        del os.environ["ORDEROPS_LOCAL_DIRECTORY"]
+    else:
+        os.environ["ORDEROPS_LOCAL_DIRECTORY"] = before
+
+
+@pytest.fixture
+def orderops(capfd: pytest.CaptureFixture[str], laptop: Path) -> Orderops:
+    return Orderops(capfd, "--environments", str(laptop))
+
+
+@pytest.fixture
+def running(orderops: Orderops) -> dict[str, Any]:
+    """The system up, with its outputs."""
+    made = orderops("up")
+    assert made.code == 0, made.err
+    told: dict[str, Any] = orderops("infra", "outputs", "--json").json
+    return told
+
+
+def fetch(url: str) -> tuple[int, Any]:
+    """Status and JSON of an answer."""
+    asked = urllib.request.Request(url, headers={"Accept": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def until(found: Callable[[], Any], what: str, timeout: float = 40) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (answer := found()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.1)
+    return answer
+
+
+def test_everything_answers_and_is_real(orderops: Orderops, running: dict[str, Any]) -> None:
+    url = running["load_balancer_url"]
+
+    assert fetch(f"{url}/health")[0] == 200
+    shown = fetch(f"{url}/users")[1]
+    stored = orderops("local", "psql", "-At", "-c", "select name from users order by id")
+    assert sorted(user["name"] for user in shown["users"]) == sorted(stored.out.split("\n")[:-1])
+
+    sqs = boto3.client("sqs", region_name="ap-southeast-2", endpoint_url=local.status()["aws_endpoint"])
+    sqs.send_message(QueueUrl=running["queue_url"], MessageBody="{}")
+    until(
+        lambda: fetch(f"{url}/users")[1]["queue"]["visible"] == shown["queue"]["visible"] + 1, "the depth on the page"
+    )
+
+
+def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, running: dict[str, Any]) -> None:
+    session = boto3.Session("test", "test", region_name="ap-southeast-2")
+    calls: list[str] = []
+    session.events.register("after-call", lambda model, **_: calls.append(model.name))
+    environment = load_environment("local", laptop)
+    aws = Aws(environment.region, endpoint_url=local.start(environment.region).url, session=session)
+    choices = images(aws, environment, {})
+
+    manner = Manner("up", dry_run=False, yes=False, confirm=(), wait=timedelta())
+    apply_site(Site(environment, aws), manner, choices=choices, adopt=(), prune=False)
+
+    assert calls
+    assert [call for call in calls if not READS.match(call)] == []
+
+
+def test_a_killed_task_comes_back_and_status_tells_the_truth_meanwhile(
+    orderops: Orderops, running: dict[str, Any]
+) -> None:
+    assert orderops("status").code == 0
+    victim = local.status()["services"][SERVICE][0]["pid"]
+
+    def loss_is_seen() -> bool:
+        """It may be replaced before a busy machine has looked: then the next one goes."""
+        for each in local.status()["services"][SERVICE][:1]:
+            with suppress(ProcessLookupError):
+                os.kill(each["pid"], signal.SIGKILL)
+        return bool(orderops("status", "--json").json["verdict"] != "healthy")
+
+    until(loss_is_seen, "the loss seen")
+    until(lambda: orderops("status").code == 0, "the task replaced")
+    assert victim not in [each["pid"] for each in local.status()["services"][SERVICE]]
+
+
+def test_a_database_stopped_by_hand_is_named_and_started_by_up(orderops: Orderops, running: dict[str, Any]) -> None:
+    stop_postgres(int(running["database_port"]))
+
+    told = until(lambda: broken(orderops), "the database seen down")
+
+    assert told["verdict"] == "down"
+    assert told["cause"].startswith("database is down: stopped")
+    assert told["next"] == "orderops up --env local"
+    assert orderops("up").code == 0
+    until(lambda: fetch(f"{running['load_balancer_url']}/ready")[0] == 200, "the service ready again")
+
+
+def broken(orderops: Orderops) -> dict[str, Any] | None:
+    told: dict[str, Any] = orderops("status", "--json").json
+    return told if told["verdict"] != "healthy" else None
+
+
+def stop_postgres(port: int) -> None:
+    """As an operator would: a fast shutdown of the server that listens there."""
+    for each in psutil.net_connections("tcp4"):
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid:
+            os.kill(each.pid, signal.SIGINT)
+            return
+    pytest.fail(f"nothing listens on port {port}")
+
+
+def test_a_dry_run_names_the_migrations_that_up_applies(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
+    (sql / "V003__name_orders.sql").write_text("alter table orders add column name text;\n")
+    (sql / "U003__name_orders.sql").write_text("alter table orders drop column name;\n")
+    words = ("up", "--sql", str(sql))
+
+    assert orderops(*words, "--dry-run").out == "+ apply migration V003__name_orders.sql\n"
+    assert "1 migration applied in " in orderops(*words).err
+    assert orderops(*words, "--dry-run").out == ""
+    assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
+
+
+def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command(
+    orderops: Orderops, running: dict[str, Any], sql: Path
+) -> None:
+    broken = sql / "V003__add_carts.sql"
+    broken.with_name("U003__add_carts.sql").write_text("drop table carts;\n")
+    broken.write_text("create table carts (id bigint);\ninsert into nowhere values (1);\n")
+    words = ("up", "--sql", str(sql))
+
+    refused = orderops(*words)
+
+    assert refused.code == 1
+    told = 'V003__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied'
+    assert told in refused.err
+    assert f"hint: mend {broken}, then the same command again" in refused.err
+    assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"
+
+    broken.write_text("create table carts (id bigint);\n")
+
+    assert orderops(*words).code == 0
+    assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of the migrations, to be added to."""
+    return Path(shutil.copytree(ROOT / "sql", tmp_path / "sql"))
+
+
+def test_migrations_that_cannot_be_read_are_refused_before_anything_happens(orderops: Orderops, tmp_path: Path) -> None:
+    refused = orderops("up", "--sql", str(tmp_path))
+
+    assert refused.code == 2
+    told = f"error: no V*.sql in {tmp_path}\n hint: name the folder of the migrations: --sql DIR\n"
+    assert refused.err.removeprefix("starting the local environment on this machine\n") == told
+
+
+def test_status_fits_a_narrow_terminal(orderops: Orderops, running: dict[str, Any]) -> None:
+    said = orderops("status")
+
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+
+
+def test_down_keeps_the_data_until_it_is_named(orderops: Orderops, running: dict[str, Any]) -> None:
+    down = orderops("down", "--yes")
+
+    assert down.code == 0, down.err
+    assert "kept: rds-instance/orderops-local-database (holds a PostgreSQL 16 database of 20 GB" in down.err
+    assert re.search(r"^kept: \d+ more, needed by what holds data$", down.err, re.MULTILINE)
+    assert re.search(r"orderops down --env local .*--confirm orderops-local-database", down.err)
+    assert orderops("local", "psql", "-At", "-c", "select count(*) from users").out == "3\n"
+    assert orderops("status", "--json").json["verdict"] == "down"
+
+    back = orderops("up")
+
+    assert back.code == 0, back.err
+    assert len(fetch(f"{running['load_balancer_url']}/users")[1]["users"]) == 3

@@ -1,0 +1,79 @@
+"""Where nobody asks, nobody is seen to wait: that is said, and is not called safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orderops.database.connection import login_by
+from orderops.migrations.sql.files import read_migrations
+from orderops.rehearsal.coverage import Place, Unseen
+from orderops.rehearsal.queries import Origin, Query
+from orderops.rehearsal.report import HeldLock, Kind, StatementReport
+from orderops.rehearsal.runner import rehearse
+from orderops.rehearsal.verdict import unseen
+from orderops.rehearsal.workload import Family
+
+pytest_plugins = ["support.postgres_fixtures"]
+SHARE, ALL = "ShareLock", "AccessExclusiveLock"
+THERE = {"orders": Place(1, 1, "orders"), "orders_1": Place(2, 1, "orders"), "users": Place(3, 3, "users")}
+READER = Family(Query("r", "", Origin.CANARY, reads=frozenset({"orders"})), 50.0, [], {1}, ("orders",))
+WRITER = Family(Query("w", "", Origin.CANARY, writes=frozenset({"orders"})), 50.0, [], {1, 3}, ("orders",))
+CASES: dict[str, tuple[list[Family], HeldLock, list[str]]] = {
+    "nobody asks": ([], HeldLock("orders", ALL, 1.0), ["orders"]),
+    "a reader waits": ([READER], HeldLock("orders", ALL, 1.0), []),
+    "a reader goes on": ([READER], HeldLock("orders", SHARE, 1.0), ["orders"]),
+    "a writer waits": ([WRITER], HeldLock("orders", SHARE, 1.0), []),
+    "what a writer only reads": ([WRITER], HeldLock("users", SHARE, 1.0), ["users"]),
+    "a partition of what is asked": ([READER], HeldLock("orders_1", ALL, 1.0), []),
+    "a partition that nobody asks": ([], HeldLock("orders_1", ALL, 1.0), ["orders"]),
+    "a lock that is in nobody's way": ([], HeldLock("orders", "ShareUpdateExclusiveLock", 1.0), []),
+    "a table that is new": ([], HeldLock("made", ALL, 1.0), []),
+}
+
+
+@pytest.mark.parametrize(("families", "lock", "told"), CASES.values(), ids=CASES.keys())
+def test_a_lock_is_unseen_where_nobody_would_have_waited(
+    families: Sequence[Family], lock: HeldLock, told: list[str]
+) -> None:
+    there = {**THERE, "made": Place(9, 9, "made")}
+    found = Unseen(THERE, families).among([StatementReport(4, "it", 1.0, (lock,))], there)
+
+    assert [(line, each.relation) for line, each in found] == [(4, name) for name in told]
+
+
+def test_what_is_locked_only_briefly_keeps_nobody_waiting() -> None:
+    assert unseen([HeldLock("orders", ALL, 0.049)]) is None
+    long = unseen([HeldLock("orders", SHARE, 0.06), HeldLock("users", SHARE, 2.0), HeldLock("paid", ALL, 0.01)])
+    assert long
+    assert long.sentence == "UNSEEN: no write went on orders, users, which it locks for 2.0 s"
+    assert Kind.SAFE.badness < long.kind.badness < Kind.BLOCKS.badness
+    assert long.holds_up
+
+
+def test_an_empty_table_that_is_locked_for_long_is_not_called_safe(database: str, tmp_path: Path) -> None:
+    locked = "lock table {};\nselect pg_sleep(0.2);\ncreate index on {} (id);\n"
+    pairs = {
+        "001__new": "create table made (id int);\n",
+        "002__long": locked.format("bare", "bare"),
+        "003__made": locked.format("made", "made"),
+    }
+    for name, text in pairs.items():
+        (tmp_path / f"V{name}.sql").write_text(text)
+        (tmp_path / f"U{name}.sql").write_text("drop table made;" if "new" in name else "select 1;")
+    with psycopg.connect(database) as connection:
+        connection.execute("create table bare (id int primary key)")
+
+    report = rehearse(
+        login_by(database), read_migrations(tmp_path), seconds_before=0.1, holder=timedelta(milliseconds=100)
+    )
+
+    assert [each.verdict.kind for each in report.migrations] == [Kind.SAFE, Kind.UNSEEN, Kind.SAFE]
+    assert report.verdict.kind is Kind.UNSEEN
+    assert report.verdict.sentence.startswith("UNSEEN: no query went on bare, which it locks for ")
+    assert report.verdict.sentence.endswith(" (V002__long.sql)")
+    assert report.to_mend == ""

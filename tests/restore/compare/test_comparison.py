@@ -1,0 +1,304 @@
+"""What two databases do not share is told exactly, whatever their tables are like."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from orderops.local.rds.postgres import PostgresServer
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Counts, Kind
+from orderops.restore.compare.result import Compared
+from orderops.restore.compare.row_diff import Amounts, differences, recipe
+from orderops.restore.compare.snapshots import opened
+from orderops.restore.compare.tables import side_by_side
+from support.two_databases import Database, Two
+
+pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
+
+ORDERS = "create table orders (id bigint generated always as identity primary key, note text, total numeric(12, 2))"
+FILLED = "insert into orders (note, total) select 'note ' || i, i * 1.37 from generate_series(1, {}) i"
+CAPITALS = "a name in capitals, with a space and a quote"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table on both sides, what was done on one of them, and what is then told."""
+
+    there: str
+    live: str = "select 1"
+    restored: str = "select 1"
+    only_live: int = 0
+    only_restored: int = 0
+    changed: int = 0
+    notes: Sequence[str] = field(default=())
+
+
+PAIRS = (
+    "create table t (a int, b text, primary key (a, b));"
+    " insert into t select i, 'b' || i % 3 from generate_series(1, 9) i"
+)
+CASES = {
+    "an empty table": Case("create table t (id int primary key)"),
+    "a table without columns": Case(
+        "create table t (); insert into t default values",
+        live="delete from t",
+        only_restored=1,
+        notes=["no common key: compared by how often each row is there"],
+    ),
+    "a row written since": Case("create table t (id int primary key)", live="insert into t values (1)", only_live=1),
+    "a row deleted since": Case(
+        "create table t (id int primary key); insert into t values (1), (2)",
+        live="delete from t where id = 1",
+        only_restored=1,
+    ),
+    "another value": Case(
+        "create table t (id int primary key, v text); insert into t values (1, 'a'), (2, 'b')",
+        live="update t set v = 'c' where id = 2",
+        changed=1,
+    ),
+    "NULL is not an empty text": Case(
+        "create table t (id int primary key, v text); insert into t values (1, null)",
+        live="update t set v = ''",
+        changed=1,
+    ),
+    "a value that moved to the next column": Case(
+        "create table t (id int primary key, v text, w text); insert into t values (1, 'a', null), (2, 'ab', 'c')",
+        live="update t set v = w, w = v where id = 1; update t set v = 'a', w = 'bc' where id = 2",
+        changed=2,
+    ),
+    "a key of several columns": Case(
+        PAIRS, live="delete from t where a = 3; insert into t values (3, 'x'), (3, 'y')", only_live=2, only_restored=1
+    ),
+    "values of a key with odd characters": Case(
+        "create table t (k text primary key, v int);"
+        r" insert into t select k, 1 from unnest(array[E'tab\there', E'back\\slash', E'line\nend', '', '\N', 'ü']) k",
+        live="update t set v = 2",
+        changed=6,
+    ),
+    "the highest and lowest numbers": Case(
+        "create table t (id bigint primary key); insert into t values (9223372036854775807), (-9223372036854775808)",
+        live="insert into t select i from generate_series(1, 10) i",
+        restored="delete from t where id < 0",
+        only_live=11,
+    ),
+    "a unique key that is not the primary one": Case(
+        "create table t (code text not null unique, v int); insert into t values ('a', 1), ('b', 1)",
+        live="update t set v = 2 where code = 'a'",
+        changed=1,
+    ),
+    "no key: how often each row is there": Case(
+        "create table t (v text); insert into t values ('a'), ('a'), ('b'), (null), (null)",
+        live="delete from t; insert into t values ('a'), ('c'), ('c'), (null), (null)",
+        only_live=2,
+        only_restored=2,
+        notes=["no common key: compared by how often each row is there"],
+    ),
+    "a unique index over what may be NULL, or a part, is no key": Case(
+        "create table t (a int unique, b int not null); create unique index on t (b) where b > 0;"
+        " insert into t values (null, -1), (null, -1)",
+        live="insert into t values (null, -1)",
+        only_live=1,
+        notes=["no common key: compared by how often each row is there"],
+    ),
+    "NaN, infinity and zero below zero": Case(
+        "create table t (id int primary key, v float8, n numeric);"
+        " insert into t values (1, 'NaN', 'NaN'), (2, 'infinity', 1), (3, 0, 1.0)",
+        live="update t set v = '-0' where id = 3",
+        changed=1,
+    ),
+    "trailing zeros count in values and not in keys": Case(
+        "create table t (n numeric primary key, v numeric); insert into t values (1.0, 1.0), (2.0, 2.0)",
+        live="update t set n = 1.000 where n = 1; update t set v = 2.00 where n = 2",
+        changed=2,
+    ),
+    "json as it was written, jsonb as it is": Case(
+        "create table t (id int primary key, j json, b jsonb);"
+        """ insert into t values (1, '{"a":1}', '{"a":1}'), (2, null, null)""",
+        live="""update t set b = '{"a" :  1}' where id = 1""",
+        restored="""update t set j = '{"a": 1}' where id = 1""",
+        changed=1,
+    ),
+    "arrays, enums, composites, ranges, bytes": Case(
+        "create type mood as enum ('sad', 'glad'); create type pair as (a int, b text); create domain code as text;"
+        "create table t (id code primary key, a text[], m mood, p pair, r int4range, b bytea, i interval, o oid[]);"
+        """insert into t values ('1', '{a,null,"b,c"}', 'sad', '(1,"x y")', '[1,5)', '\\x0f', '1 mon', '{1,2}'),"""
+        " ('2', null, null, null, null, null, null, null)",
+        live="update t set m = 'glad' where id = '1'; update t set p = '(1,)' where id = '2'",
+        changed=2,
+    ),
+    "an enum as a key": Case(
+        "create type size as enum ('s', 'm', 'l'); create table t (s size primary key, v int);"
+        " insert into t values ('s', 1), ('m', 1)",
+        live="update t set v = 3 where s = 's'; insert into t values ('l', 1)",
+        only_live=1,
+        changed=1,
+    ),
+    "a collation that takes A for a in its order": Case(
+        'create table t (k text collate "C" primary key, w text collate "POSIX" not null);'
+        " insert into t select chr(i), chr(i) from generate_series(33, 126) i",
+        live="update t set w = 'ß' where k = 'a'; delete from t where k = 'B'",
+        only_restored=1,
+        changed=1,
+    ),
+    "partitions": Case(
+        "create table t (id int, at date, primary key (id, at)) partition by range (at);"
+        " create table t_1 partition of t for values from ('2026-01-01') to ('2026-02-01');"
+        " create table t_2 partition of t for values from ('2026-02-01') to ('2026-03-01');"
+        " insert into t select i, date '2026-01-01' + i from generate_series(1, 50) i",
+        live="delete from t where id = 3; update t set at = '2026-02-27' where id = 4",
+        only_live=1,
+        only_restored=2,
+    ),
+    "a table that inherits": Case(
+        "create table t (id int primary key, v int); create table heir () inherits (t);"
+        " insert into t values (1, 1); insert into heir values (2, 2)",
+        live="update only t set v = 5",
+        changed=1,
+    ),
+    "columns that are computed": Case(
+        "create table t (id int primary key, v int, double int generated always as (v * 2) stored);"
+        " insert into t (id, v) values (1, 1), (2, 2)",
+        live="update t set v = 9 where id = 1",
+        changed=1,
+    ),
+    "columns that only one side has": Case(
+        "create table t (id int primary key, v int); insert into t values (1, 1), (2, 2)",
+        live="alter table t add column w int default 7; update t set v = 9 where id = 1",
+        restored="alter table t add column u text",
+        changed=1,
+        notes=["column w only in live: not compared", "column u only in restored: not compared"],
+    ),
+    "another type, the same values": Case(
+        "create table t (id int primary key, v varchar(9)); insert into t values (1, 'a'), (2, 'b')",
+        live="alter table t alter column id type bigint; alter table t alter column v type text",
+    ),
+    CAPITALS: Case(
+        'create schema "My Shop"; create table "My Shop"."T ""x"" %" ("Id %s" int primary key, "{v}" text);'
+        ' insert into "My Shop"."T ""x"" %" values (1, \'a\')',
+        live='update "My Shop"."T ""x"" %" set "{v}" = \'b\'',
+        changed=1,
+    ),
+    "large values": Case(
+        "create table t (id int primary key, v text); insert into t values (1, repeat('x', 3000000))",
+        live="update t set v = v || 'y'",
+        changed=1,
+    ),
+    "very many columns": Case(
+        "do $$ begin execute 'create table t (id int primary key, ' ||"
+        " (select string_agg(format('c%s int', i), ', ') from generate_series(1, 1200) i) || ')'; end $$;"
+        " insert into t (id) values (1), (2)",
+        live="update t set c1100 = 1 where id = 2",
+        changed=1,
+    ),
+    "unlogged": Case(
+        "create unlogged table t (id int primary key)",
+        live="insert into t values (1)",
+        only_live=1,
+        notes=["unlogged: a restore leaves such a table empty"],
+    ),
+    "a session that writes values in another way": Case(
+        "create table t (id int primary key, at timestamptz, d date, f float8, b bytea);"
+        " insert into t values (1, '2026-01-02 03:04:05+06', '2026-01-02', 1::float8/3, '\\xff')",
+        restored="do $$ begin execute format('alter database %I set datestyle to ''SQL, DMY''', current_database());"
+        " execute format('alter database %I set timezone to ''Asia/Tokyo''', current_database());"
+        " execute format('alter database %I set extra_float_digits to -3', current_database());"
+        " execute format('alter database %I set bytea_output to escape', current_database());"
+        " execute format('alter database %I set statement_timeout to ''1ms''', current_database()); end $$",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def compared(postgres: PostgresServer) -> Mapping[str, Compared]:
+    """Each case in a schema of its own, all compared at once."""
+    live, restored = (Database(postgres.create_database(f"test_cases_{name}")) for name in ("live", "restored"))
+    for place, case in enumerate(CASES.values()):
+        schema = f"create schema if not exists case_{place}; set search_path = case_{place}"
+        live.execute(f"{schema}; {case.there}; {case.live}")
+        restored.execute(f"{schema}; {case.there}; {case.restored}")
+    comparison = compare(live.login, restored.login)
+    places = {name: f"case_{place}.t" for place, name in enumerate(CASES)} | {CAPITALS: 'My Shop.T "x" %'}
+    tables = {each.name: each for each in comparison.tables}
+    return {name: tables[place] for name, place in places.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_are_counted_exactly(compared: Mapping[str, Compared], name: str) -> None:
+    case, table = CASES[name], compared[name]
+
+    assert table.refused == ""
+    assert told(table) == (case.only_live, case.only_restored, case.changed)
+    assert list(table.notes) == list(case.notes)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A table of random content: its columns, what is written for a number i, and how many columns are its key."""
+
+    columns: str
+    row: str
+    key: int
+
+
+SHAPES = {
+    "one number": Shape("id int primary key, v text", "i, 'v' || i", 1),
+    "a text": Shape("id text primary key, v text", "'k' || i, 'v' || i", 1),
+    "two columns": Shape("a int, id int, v text, primary key (a, id)", "i % 3, i, 'v' || i", 2),
+    "none": Shape("id int, v text", "i / 2, 'v' || i / 4", 0),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize("buckets", [64, 4096])
+@pytest.mark.parametrize("seed", range(2))
+def test_random_edits_are_found_as_a_full_comparison_finds_them(
+    two: Two, shape: Shape, buckets: int, seed: int
+) -> None:
+    dice = random.Random(f"{shape}{buckets}{seed}")
+    two.both(
+        f"create table t ({shape.columns}); insert into t select {shape.row} from generate_series(1, 3000) i; analyze t"
+    )
+    for side in (two.live, two.restored):
+        gone = dice.choice([0, 1, 5, 200, 3000])
+        side.execute(
+            f"delete from t where ctid in (select ctid from t order by v offset {dice.randrange(500)} limit {gone})",
+            f"update t set v = v || 'x' where hashtext(v) % {dice.choice([2, 50, 1000])} = 0",
+        )
+    if seed == 1:
+        two.live.execute(f"insert into t select {shape.row} from generate_series(9001, 9400) i")
+
+    counts, seen = Counts(), Counter[Kind]()
+    closely = Amounts(buckets=buckets, small=10, few=40)
+    with opened(two.live.login, two.restored.login) as sides:
+        (pairing,) = side_by_side(sides).pairings
+        for each in differences(sides, pairing, recipe(sides), counts, amounts=closely):
+            seen[each.kind] += each.times
+
+    assert seen == naively(two, shape.key)
+    assert [counts.live, counts.restored] == [len(side.rows("select from t")) for side in (two.live, two.restored)]
+
+
+def naively(two: Two, key: int) -> Counter[Kind]:
+    """The same numbers, from all rows of both."""
+    live, restored = (Counter(side.rows("select * from t")) for side in (two.live, two.restored))
+    if not key:
+        return Counter(
+            {Kind.ONLY_LIVE: (live - restored).total(), Kind.ONLY_RESTORED: (restored - live).total(), Kind.CHANGED: 0}
+        )
+    here, there = ({row[:key]: row for row in rows} for rows in (live, restored))
+    return Counter(
+        {
+            Kind.ONLY_LIVE: len(here.keys() - there.keys()),
+            Kind.ONLY_RESTORED: len(there.keys() - here.keys()),
+            Kind.CHANGED: sum(here[each] != there[each] for each in here.keys() & there.keys()),
+        }
+    )
+
+
+def told(table: Compared) -> tuple[int, int, int]:
+    return table.unequal[Kind.ONLY_LIVE], table.unequal[Kind.ONLY_RESTORED], table.unequal[Kind.CHANGED]

@@ -1,0 +1,349 @@
+"""Beside the numbers of rows: schema, sequences, extensions, roles, ledgers, samples, files; and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orderops.errors import OrderopsError, UsageError
+from orderops.local.rds.postgres import UNDURABLE, PostgresServer
+from orderops.local.users import scratch
+from orderops.migrations.ledger import table as ledger
+from orderops.restore.compare.comparison import compare
+from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.result import Comparison
+from support.two_databases import Database, Two
+
+pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
+
+ORDERS = "create table orders (id bigint generated always as identity primary key, note text, v int)"
+HUNDRED = "insert into orders (note, v) select 'note ' || i, i from generate_series(1, 100) i"
+
+
+def test_two_that_are_the_same_are_told_so(two: Two) -> None:
+    two.both(ORDERS, HUNDRED, "create view v as select id from orders", "create index on orders (note)")
+
+    comparison = compared(two)
+
+    assert comparison.same
+    assert comparison.tables[0].rows.live == 100
+    assert comparison.whole
+
+
+def test_objects_that_are_not_the_same_are_told_with_what_they_are(two: Two) -> None:
+    two.both(
+        ORDERS, "create function f(int) returns int language sql as 'select 1'", "create type mood as enum ('sad')"
+    )
+    two.live.execute(
+        "alter table orders alter v type bigint, add constraint positive check (v > 0) not valid",
+        "create index by_note on orders (note); create view v as select id from orders",
+        "create or replace function f(int) returns int language sql as 'select 2'",
+        "alter type mood add value 'glad'; create schema later; create extension pg_trgm",
+        "create table later.t (id int primary key); insert into later.t values (1), (2)",
+    )
+    two.restored.execute("create sequence old; create materialized view m as select 1 as one")
+
+    comparison = compared(two)
+
+    assert {(each.kind, each.name, str(each.where)) for each in comparison.unlike} == {
+        ("column", "public.orders.v", "differs"),
+        ("constraint", "positive on public.orders", "only in live"),
+        ("index", "public.by_note", "only in live"),
+        ("view", "public.v", "only in live"),
+        ("view", "public.m", "only in restored"),
+        ("function", "public.f(integer)", "differs"),
+        ("type", "public.mood", "differs"),
+        ("schema", "later", "only in live"),
+        ("table", "later.t", "only in live"),
+        ("sequence", "public.old", "only in restored"),
+        ("extension", "pg_trgm", "only in live"),
+    }
+    assert [(each.name, each.rows) for each in comparison.only_live] == [("later.t", 2)]
+    column = next(each for each in comparison.unlike if each.kind == "column")
+    assert (column.live, column.restored) == ("bigint", "integer")
+
+
+def test_a_sequence_that_would_give_numbers_again_is_told(two: Two) -> None:
+    two.both(ORDERS, HUNDRED, "create table old (id serial primary key)")
+    two.live.execute("insert into orders (v) values (1), (2); delete from orders where id > 100")
+    two.restored.execute("insert into old values (7)")
+
+    told = {each.name: each for each in compared(two).sequences if not each.fine}
+
+    assert told["public.orders_id_seq"].lag == 2
+    assert told["public.old_id_seq"].restored.behind == {"public.old.id": 7}
+    assert not told["public.orders_id_seq"].restored.behind
+
+
+def test_how_far_each_ledger_is(two: Two) -> None:
+    for side, versions in ((two.live, [1, 2]), (two.restored, [1])):
+        with psycopg.connect(side.dsn, autocommit=True) as connection:
+            ledger.make(connection)
+            author = ledger.Author("Ada", "laptop")
+            marked = [(version, "first", "0" * 64) for version in versions]
+            ledger.mark(connection, author, marked, action=ledger.Action.BASELINE, note="")
+
+    comparison = compared(two)
+
+    assert (comparison.live.ledger, comparison.restored.ledger) == (2, 1)
+    assert (comparison.tables, comparison.unlike, comparison.sequences) == ([], [], [])
+    assert not comparison.same
+
+
+def test_what_somebody_made_in_the_schema_of_the_ledger_is_compared_too(two: Two) -> None:
+    two.both("create schema orderops; create table orderops.orders (id int primary key)")
+    two.live.execute("insert into orderops.orders values (1)")
+
+    assert [(each.name, each.unequal[Kind.ONLY_LIVE]) for each in compared(two).tables] == [("orderops.orders", 1)]
+
+
+def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> None:
+    two.both(ORDERS, HUNDRED)
+    two.live.execute("delete from orders where id = 3", "update orders set v = null where id in (5, 6)")
+    two.restored.execute("delete from orders where id = 8")
+
+    (table,) = compare(two.live.login, two.restored.login, samples=1).tables
+
+    assert [each.told() for each in table.samples] == [
+        {"kind": "only_in_live", "key": {"id": "8"}, "live": {"id": "8", "note": "note 8", "v": "8"}},
+        {"kind": "only_in_restored", "key": {"id": "3"}, "restored": {"id": "3", "note": "note 3", "v": "3"}},
+        {"kind": "changed", "key": {"id": "5"}, "live": {"v": None}, "restored": {"v": "5"}},
+    ]
+    assert table.unequal[Kind.CHANGED] == 2
+
+
+def test_samples_of_rows_without_a_key(two: Two) -> None:
+    two.both("create table log (line text, extra json)", "insert into log values ('a', '1'), ('a', '1')")
+    two.live.execute("insert into log values ('b', '{}'), ('b', '{}'), (null, null)")
+
+    (table,) = compare(two.live.login, two.restored.login, samples=5).tables
+
+    rows = [tuple(each.live.values()) for each in table.samples]
+    assert sorted(rows, key=str) == [("b", "{}"), (None, None)]
+
+
+def test_files_of_every_row_can_be_copied_back(two: Two, tmp_path: Path) -> None:
+    two.both(ORDERS, HUNDRED, "create table log (line text)", "insert into log values ('a')")
+    two.live.execute(
+        "insert into orders (note) select case i % 3 when 0 then null when 1 then '' else E'a,\"b\\n' || i end"
+        " from generate_series(1, 2500) i",
+        "update orders set v = -1 where id = 1; delete from orders where id = 2",
+        "insert into log values ('x'), ('x'), ('x')",
+    )
+    folder = tmp_path / "files"
+
+    compare(two.live.login, two.restored.login, export=folder)
+
+    assert {file.name for file in folder.iterdir()} == {
+        "public.orders.only-in-live.csv",
+        "public.orders.only-in-restored.csv",
+        "public.orders.changed-live.csv",
+        "public.orders.changed-restored.csv",
+        "public.log.only-in-live.csv",
+    }
+    back = {"orders": ["only-in-live", "changed-live"], "log": ["only-in-live"]}
+    two.restored.execute("delete from orders where id in (1, 2); alter table orders alter id drop identity")
+    for table, kinds in back.items():
+        for kind in kinds:
+            file = folder / f"public.{table}.{kind}.csv"
+            two.psql(two.restored, [f"\\copy {table} ({file.read_text().splitlines()[0]}) from '{file}' csv header"])
+    assert all(table.same for table in compared(two).tables)
+
+
+def test_a_folder_that_holds_something_is_refused(two: Two, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+
+    with pytest.raises(UsageError, match="is not empty, and nothing in it is overwritten"):
+        compare(two.live.login, two.restored.login, export=tmp_path)
+
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_only_the_tables_that_are_named(two: Two) -> None:
+    two.both(ORDERS, "create table a (id int primary key)", "create table b (id int primary key)")
+    two.live.execute("insert into b values (1)")
+
+    comparison = compare(two.live.login, two.restored.login, tables=["a", "public.orders"])
+
+    assert [each.name for each in comparison.tables] == ["public.a", "public.orders"]
+    assert (comparison.same, comparison.whole) == (True, False)
+
+
+def test_a_name_that_neither_has_is_refused_with_those_there_are(two: Two) -> None:
+    two.both(ORDERS)
+
+    with pytest.raises(UsageError, match="neither database has a table 'ordres'") as refused:
+        compare(two.live.login, two.restored.login, tables=["ordres"])
+
+    assert refused.value.hint == "there are: public.orders"
+
+
+def test_what_a_role_may_not_read_is_said_and_the_rest_compared(two: Two) -> None:
+    two.both(
+        ORDERS,
+        "create table secret (id int primary key)",
+        "create table hidden (id int primary key); alter table hidden enable row level security",
+        "create schema away; create table away.t (id int)",
+        "do $$ begin create role clerk login password 'clerk'; exception when duplicate_object then null; end $$",
+        "grant select on orders, hidden to clerk",
+    )
+    two.live.execute("insert into orders (v) values (1)")
+    live, restored = (Database(f"{each.dsn} user=clerk password=clerk") for each in (two.live, two.restored))
+    try:
+        comparison = compare(live.login, restored.login)
+    finally:
+        two.both("drop owned by clerk")
+        two.live.execute("drop role clerk")
+
+    refused = {each.name: each.refused for each in comparison.tables}
+    assert refused.pop("public.orders") == ""
+    assert refused == {
+        "away.t": "live: permission denied for schema away (the role is clerk)",
+        "public.hidden": 'live: query would be affected by row-level security policy for table "hidden"'
+        " (the role is clerk)",
+        "public.secret": "live: permission denied for table secret (the role is clerk)",
+    }
+    assert comparison.rows(Kind.ONLY_LIVE) == 1
+    assert not comparison.same
+
+
+def test_a_table_that_is_emptied_meanwhile_counts_for_nothing(two: Two) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute("truncate orders"))
+    )
+
+    assert refusals(comparison) == {
+        "public.orders": "live: emptied, rewritten or dropped while it was compared: compare it again"
+    }
+
+
+def test_a_table_that_is_dropped_meanwhile_is_said_and_the_rest_compared(two: Two) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login, two.restored.login, watch=once("public.a", lambda: two.restored.execute("drop table orders"))
+    )
+
+    assert refusals(comparison) == {"public.orders": 'restored: relation "public.orders" does not exist'}
+
+
+def test_rows_written_meanwhile_are_of_another_moment(two: Two) -> None:
+    two.both(ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute(HUNDRED))
+    )
+
+    assert comparison.tables[0].same
+
+
+def test_a_migration_waits_for_no_more_than_the_table_that_is_being_read(two: Two) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login,
+        two.restored.login,
+        watch=once("public.orders", lambda: two.live.execute("set lock_timeout = '5s'; alter table a add v int")),
+    )
+
+    assert refusals(comparison) == {}
+
+
+def test_a_lock_that_somebody_holds_is_waited_for_and_then_said(two: Two) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+    two.live.execute("insert into orders (v) values (1)")
+
+    with psycopg.connect(two.live.dsn) as holder:
+        holder.execute("lock table a in access exclusive mode")
+        comparison = compare(two.live.login, two.restored.login, patience=timedelta(seconds=0.2))
+
+    assert comparison.notes == ["no index is compared: live: somebody holds a lock for more than 0.2 s"]
+    assert refusals(comparison) == {"public.a": "live: somebody holds a lock for more than 0.2 s"}
+    assert comparison.rows(Kind.ONLY_LIVE) == 1
+
+
+def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: PostgresServer) -> None:
+    with postgres.connect() as connection:
+        connection.execute("create database test_latin encoding 'LATIN1' locale 'C' template template0")
+    try:
+        latin = Database(postgres.dsn("test_latin"))
+        for side in (two.live, latin):
+            side.execute(ORDERS, "insert into orders (note) values ('grün'), ('blau'), ('weiß')")
+        latin.execute("update orders set note = 'rosé' where note = 'blau'")
+
+        comparison = compare(two.live.login, latin.login, samples=1)
+    finally:
+        postgres.drop_database("test_latin")
+
+    assert comparison.tables[0].unequal[Kind.CHANGED] == 1
+    assert comparison.tables[0].samples[0].restored == {"note": "rosé"}
+    assert "live is in UTF8 and restored in LATIN1" in comparison.notes
+
+
+def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+    two.both(ORDERS, HUNDRED)
+    with scratch("orderops-postgres-") as folder:
+        server = PostgresServer(folder / "server", settings=UNDURABLE)
+        server.start()
+        dying = Database(server.dsn())
+        dying.execute(ORDERS, HUNDRED)
+        with pytest.raises(OrderopsError, match="connection to the restored database postgres on") as refused:
+            compare(two.live.login, dying.login, watch=once("public.orders", server.kill))
+
+    assert refused.value.hint == "nothing was changed; the same command begins again once it is there"
+    assert caplog.messages == []
+
+
+def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+    two.both(ORDERS, "insert into orders (v) select i from generate_series(1, 110000) i")
+    two.restored.execute("update orders set v = -1")
+    ending = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderops restore%'"
+
+    def end(name: str, told: str) -> None:
+        if "carried over" in told:
+            two.live.execute(ending + " and datname = current_database()")
+
+    with pytest.raises(OrderopsError, match=r"connection to the live database test_live on .* was lost"):
+        compare(two.live.login, two.restored.login, watch=end)
+
+    assert caplog.messages == []
+
+
+def test_json_has_stable_keys(two: Two) -> None:
+    two.both(ORDERS, HUNDRED)
+
+    told = json.loads(json.dumps(compared(two).told()))
+
+    assert told.keys() == {
+        *("same", "live", "restored", "rows", "tables", "tables_only_in_live", "tables_only_in_restored"),
+        *("schema", "sequences", "notes", "whole"),
+    }
+    assert told["tables"][0].keys() == {
+        *("table", "same", "rows", "only_in_live", "only_in_restored", "changed", "refused", "notes", "samples"),
+    }
+
+
+def once(name: str, act: Callable[[], object]) -> Callable[[str, str], None]:
+    """Do it when the table's turn has come."""
+    open_ones = [act]
+
+    def watch(table: str, told: str) -> None:
+        if table == name and told and open_ones:
+            open_ones.pop()()
+
+    return watch
+
+
+def refusals(comparison: Comparison) -> dict[str, str]:
+    return {each.name: each.refused for each in comparison.tables if each.refused}
+
+
+def compared(two: Two) -> Comparison:
+    return compare(two.live.login, two.restored.login)

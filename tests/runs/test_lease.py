@@ -1,0 +1,215 @@
+"""One operator at a time, whatever happens to the others."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.aws.documents import Bucket
+from orderops.runs.lease import Held, Holder, Lease, LeaseLost, Timing, key_of
+from support.faults import Fault, PowerCut, let_s3_age
+
+NOW = timedelta()
+ENVIRONMENT = "dev"
+UNHURRIED = Timing(beat=timedelta(minutes=5))  # no beat but those that a test makes by hand
+
+
+class Operators:
+    """Runs that want the lease; all are ended with the test."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self._ends = ExitStack()
+
+    def __call__(self, name: str, timing: Timing = UNHURRIED) -> Lease:
+        holder = Holder(name, f"arn:aws:iam::1:user/{name}", "host", "up --env dev", "2026-11-22T12:03:00Z")
+        lease = Lease(self.bucket, ENVIRONMENT, holder, timing)
+        self._ends.callback(lease.give_back)
+        return lease
+
+    def takes(self, lease: Lease, wait: timedelta = NOW) -> bool:
+        return lease.take(self.bucket.read(key_of(ENVIRONMENT)), wait=wait, waiting=lambda *_: None)
+
+    def end(self) -> None:
+        self._ends.close()
+
+
+@pytest.fixture
+def operator(aws: Aws) -> Iterator[Operators]:
+    operators = Operators(Bucket(aws))
+    yield operators
+    operators.end()
+
+
+def asleep(lease: Lease) -> None:
+    """The holder's machine was suspended for a while: its clock went on, and it said nothing."""
+    lease._good_until -= 3600
+
+
+def test_the_first_holds_it_and_the_second_is_told_who_does(operator: Operators) -> None:
+    assert operator.takes(operator("ana"))
+
+    with pytest.raises(Held) as refused:
+        operator.takes(operator("bo"))
+
+    said = refused.value.message
+    assert "dev is held by arn:aws:iam::1:user/ana on host since 2026-11-22T12:03:00Z" in said
+    assert re.search(r"`up --env dev`, last seen \d s ago", said)
+    assert "--wait" in refused.value.hint
+
+
+def test_who_waits_gets_it_when_it_is_given_back(operator: Operators) -> None:
+    ana, bo = operator("ana"), operator("bo", Timing(beat=timedelta(seconds=0.1)))
+    operator.takes(ana)
+    told: list[str] = []
+    waits = threading.Event()
+
+    def waiting(what: str, silent_for: timedelta) -> None:
+        told.append(what)
+        waits.set()
+
+    def wait_for_it() -> None:
+        undisturbed.append(bo.take(None, wait=timedelta(minutes=1), waiting=waiting))
+
+    undisturbed: list[bool] = []
+    waiter = threading.Thread(target=wait_for_it)
+    waiter.start()
+    assert waits.wait(timeout=30)
+    ana.give_back()
+    waiter.join(timeout=30)
+
+    assert undisturbed == [False]
+    assert told[0].startswith("held by arn:aws:iam::1:user/ana")
+    bo.check()
+
+
+def test_of_many_at_once_one_holds_it(operator: Operators) -> None:
+    leases = [operator(f"operator-{number}") for number in range(8)]
+    held: list[Lease] = []
+
+    def take(lease: Lease) -> None:
+        try:
+            lease.take(None, wait=NOW, waiting=lambda *_: None)
+        except Held:
+            return
+        held.append(lease)
+
+    threads = [threading.Thread(target=take, args=(lease,)) for lease in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(held) == 1
+
+
+def test_one_that_was_silent_for_long_is_dead_and_overtaken(operator: Operators) -> None:
+    ana, bo = operator("ana"), operator("bo")
+    operator.takes(ana)
+    let_s3_age(44)
+    with pytest.raises(Held):
+        operator.takes(operator("cy"))
+    let_s3_age(2)
+
+    operator.takes(bo)
+
+    bo.check()
+
+
+def test_who_slept_and_was_overtaken_changes_nothing_more(operator: Operators) -> None:
+    ana, bo = operator("ana"), operator("bo")
+    operator.takes(ana)
+    let_s3_age(60)
+    operator.takes(bo)
+    asleep(ana)
+
+    with pytest.raises(LeaseLost, match="it is held by arn:aws:iam::1:user/bo"):
+        ana.check()
+    with pytest.raises(LeaseLost):
+        ana.check()
+    ana.give_back()
+    bo.check()
+    asleep(bo)
+    bo.check()
+
+
+def test_who_slept_and_was_not_overtaken_goes_on(operator: Operators) -> None:
+    ana = operator("ana")
+    operator.takes(ana)
+    asleep(ana)
+
+    ana.check()
+
+    with pytest.raises(Held):
+        operator.takes(operator("bo"))
+
+
+def test_who_cannot_reach_s3_changes_nothing_until_it_can(operator: Operators, power_cut: Fault) -> None:
+    ana = operator("ana")
+    operator.takes(ana)
+    asleep(ana)
+
+    with power_cut("s3", after=0), pytest.raises(PowerCut):
+        ana.check()
+    ana.check()
+
+
+def test_an_answer_lost_on_the_way_does_not_make_a_holder_a_stranger_to_itself(
+    operator: Operators, lose_answer: Fault
+) -> None:
+    ana = operator("ana")
+    with lose_answer("s3", "PutObject"):
+        operator.takes(ana)
+    asleep(ana)
+    with lose_answer("s3", "PutObject"):
+        ana.check()
+    asleep(ana)
+
+    ana.check()
+
+
+def test_a_holder_says_by_itself_that_it_is_there(operator: Operators) -> None:
+    beats = threading.Semaphore(0)
+    ana = operator("ana", Timing(beat=timedelta(seconds=0.05)))
+    ana.on_beat = beats.release
+    operator.takes(ana)
+
+    for _ in range(3):
+        assert beats.acquire(timeout=30)
+
+    found = operator.bucket.read(key_of(ENVIRONMENT))
+    assert found and found.value["beat"] > 3
+
+
+def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(operator: Operators) -> None:
+    ana, bo, cy = operator("ana"), operator("bo"), operator("cy")
+    operator.takes(ana)
+    ana.give_back(["ec2-vpc/dev"])
+    operator.takes(bo)
+    assert 25 < bo.doubtful["ec2-vpc/dev"] <= 30
+    bo.give_back(["ec2-vpc/dev"])
+    let_s3_age(31)
+
+    operator.takes(cy)
+
+    assert cy.doubtful == {}
+
+
+def test_what_was_seen_before_still_holds_only_when_nobody_held_it_since(operator: Operators) -> None:
+    seen = operator.bucket.read(key_of(ENVIRONMENT))
+    ana, bo, cy, di = (operator(name) for name in ("ana", "bo", "cy", "di"))
+    assert ana.take(seen, wait=NOW, waiting=lambda *_: None)
+    ana.give_back()
+    assert not bo.take(seen, wait=NOW, waiting=lambda *_: None)
+    bo.give_back()
+
+    assert not operator.takes(cy), "the end of the last one is too near"
+    cy.give_back()
+    let_s3_age(10)
+    assert operator.takes(di)

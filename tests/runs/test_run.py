@@ -1,0 +1,189 @@
+"""What changes an environment does so one run at a time, and leaves a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.engine.reconcile import Action, Step
+from orderops.engine.resource import UNKNOWN
+from orderops.errors import OrderopsError
+from orderops.local.emulator.protocol import Refusal
+from orderops.operations.locked import check_as_agreed
+from orderops.runs.run import Gate
+from support.command_line import Orderops
+from support.faulty_proxy import Fate, Proxy, from_change
+from support.killable_process import Victim
+from support.repository import ENVIRONMENTS
+
+WORDS = ("--env", "dev", "--environments", str(ENVIRONMENTS))
+APPLY = ("infra", "apply", *WORDS, "--yes")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy) -> Orderops:
+    return Orderops(capsys, *WORDS)
+
+
+@pytest.fixture
+def holder(proxy: Proxy) -> Iterator[Victim]:
+    """Somebody who was killed, or whose machine fell asleep, in the middle of an apply."""
+    with proxy.held():
+        victim = Victim(*APPLY)
+        proxy.rule = from_change(20, Fate.UNDONE, then=victim.kill)
+    victim.ended()
+    proxy.settle()
+    proxy.forget()
+    yield victim
+
+
+def test_what_only_looks_takes_no_lease_and_leaves_no_record(orderops: Orderops, proxy: Proxy) -> None:
+    for words in (
+        ["infra", "plan"],
+        ["up", "--dry-run", "--image", "example.com/app:1"],
+        ["status"],
+        ["down", "--yes"],
+    ):
+        orderops(*words)
+
+    assert orderops("history").err == "nothing has changed dev yet\n"
+    assert proxy.changing == []
+
+
+def test_history_tells_who_did_what_when_and_how_it_ended(orderops: Orderops, proxy: Proxy) -> None:
+    assert orderops("infra", "apply", "--yes").code == 0
+    assert orderops("infra", "apply", "--yes").code == 0
+    assert orderops("infra", "destroy", "--yes").code == 0
+
+    runs = orderops("history", "--json").json
+
+    assert [run["command"] for run in runs] == ["infra destroy --env dev", "infra apply --env dev"]
+    first = runs[1]
+    assert first["who"] == "arn:aws:sts::123456789012:user/moto"
+    assert first["outcome"] == "done"
+    assert first["started"] < first["ended"]
+    made = {step["address"] for step in first["steps"] if step["action"] == "create"}
+    assert {"ec2-vpc/orderops-dev-vpc", "rds-instance/orderops-dev-database"} <= made
+    assert {step["action"] for step in runs[0]["steps"]} == {"delete"}
+    told = orderops("history").out.splitlines()
+    assert "done" in told[0]
+    assert told[0].endswith("infra destroy --env dev")
+    assert max(map(len, told)) <= 110
+    assert len(orderops("history", "--last", "1").out.splitlines()) == 2
+
+
+def test_a_run_that_was_killed_shows_as_such(orderops: Orderops, proxy: Proxy, holder: Victim) -> None:
+    assert orderops("history", "--json").json[0]["outcome"] == "running"
+    proxy.later(60)
+
+    killed = orderops("history", "--json").json[0]
+
+    assert killed["outcome"] == "killed"
+    assert "ended" not in killed
+    assert orderops("infra", "apply", "--yes").code == 0
+    assert [run["outcome"] for run in orderops("history", "--json").json] == ["done", "killed"]
+
+
+def test_a_run_that_failed_shows_with_its_error(orderops: Orderops, proxy: Proxy) -> None:
+    refusal = Refusal("KmsAccessDenied", "The caller may not use the key.")
+    proxy.rule = lambda request: refusal if str(request) == "sqs.CreateQueue" else None
+    assert orderops("infra", "apply", "--yes").code == 1
+    proxy.forget()
+
+    failed = orderops("history", "--json").json[0]
+
+    assert failed["outcome"] == "failed"
+    assert "sqs-queue/orderops-dev-order-processor" in failed["error"]
+    assert len(failed["steps"]) > 10
+
+
+def test_somebody_elses_run_is_named_and_nothing_is_changed_beside_it(
+    orderops: Orderops, proxy: Proxy, holder: Victim
+) -> None:
+    said = orderops("infra", "apply", "--yes", "--wait", "0")
+
+    assert said.code == 1
+    assert "error: dev is held by arn:aws:sts::123456789012:user/moto on " in said.err
+    assert "`infra apply --env dev`, last seen " in said.err
+    assert "hint: wait for it: --wait 15m" in said.err
+    assert proxy.changing == []
+
+
+def test_two_at_once_and_a_third_after_the_first_was_killed_all_end_right(orderops: Orderops, proxy: Proxy) -> None:
+    with proxy.held():
+        first = Victim(*APPLY)
+        proxy.rule = from_change(25, None, then=first.kill)
+    first.ended()
+    second, third = Victim(*APPLY), Victim(*APPLY)
+    assert second.says("dev is held by")
+    assert third.says("dev is held by")
+    proxy.later(60)
+
+    assert [second.ended(), third.ended()] == [0, 0], second.said + third.said
+    assert "unlock" not in second.said + third.said
+    proxy.forget()
+    assert "0 changes" in orderops("infra", "apply", "--yes").err
+    assert proxy.changing == []
+
+
+def test_nothing_is_changed_outside_of_a_run(aws: Aws) -> None:
+    gate = Gate()
+    guarded = aws.guarded(gate)
+
+    with pytest.raises(RuntimeError, match="outside of a run"):
+        guarded.sqs.create_queue(QueueName="orders")
+    with gate.opened(lambda: None):
+        guarded.sqs.create_queue(QueueName="orders")
+    with pytest.raises(RuntimeError):
+        guarded.sqs.delete_queue(QueueUrl="orders")
+
+
+A, B = "sqs-queue/a", "sqs-queue/b"
+SLOWER = {"VisibilityTimeout": (30, 45)}
+
+
+@pytest.mark.parametrize(
+    ("agreed", "now"),
+    [
+        pytest.param([Step(A, Action.CREATE)], [Step(A, Action.NO_OP)], id="made by somebody else"),
+        pytest.param([Step(A, Action.CREATE)], [Step(A, Action.UPDATE, SLOWER)], id="half made"),
+        pytest.param([Step(A, Action.UPDATE, SLOWER)], [Step(A, Action.UPDATE, SLOWER)], id="the same"),
+        pytest.param(
+            [Step(A, Action.UPDATE, {"VisibilityTimeout": (30, UNKNOWN)})],
+            [Step(A, Action.UPDATE, SLOWER)],
+            id="what was not known yet",
+        ),
+        pytest.param([Step(A, Action.DELETE, note="1")], [Step(A, Action.DELETE, note="1")], id="still to go"),
+        pytest.param([Step(A, Action.DELETE, note="1")], [Step(A, Action.KEEP, note="holds")], id="kept after all"),
+    ],
+)
+def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step]) -> None:
+    check_as_agreed(agreed, now)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "now"),
+    [
+        pytest.param([], [Step(A, Action.CREATE)], id="one more"),
+        pytest.param([Step(A, Action.NO_OP)], [Step(A, Action.UPDATE, SLOWER)], id="was as declared"),
+        pytest.param(
+            [Step(A, Action.UPDATE, SLOWER)],
+            [Step(A, Action.UPDATE, {**SLOWER, "MaximumMessageSize": (1, 2)})],
+            id="another property",
+        ),
+        pytest.param(
+            [Step(A, Action.UPDATE, SLOWER)],
+            [Step(A, Action.UPDATE, {"VisibilityTimeout": (30, 60)})],
+            id="another value",
+        ),
+        pytest.param([Step(A, Action.UPDATE, SLOWER)], [Step(A, Action.CREATE)], id="gone"),
+        pytest.param([Step(A, Action.DELETE, note="1")], [Step(A, Action.DELETE, note="2")], id="another thing"),
+        pytest.param([Step(B, Action.DELETE, note="1")], [Step(A, Action.DELETE, note="1")], id="another address"),
+    ],
+)
+def test_more_than_was_agreed_to_is_refused(agreed: list[Step], now: list[Step]) -> None:
+    with pytest.raises(OrderopsError, match=f"{A} changed while you decided; nothing was done"):
+        check_as_agreed(agreed, now)

@@ -1,1 +1,0 @@
-"""What the order processor promises, asked of it as a process."""

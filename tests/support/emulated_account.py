@@ -1,0 +1,29 @@
+"""What every test on an emulated account shares: AWS's models, short limits, and a resource with all that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from botocore.loaders import create_loader
+
+from orderops.engine.reconcile import Limits
+from orderops.engine.resource import Resource
+
+QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=60))
+MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
+
+
+def with_needs(resources: Collection[Resource]) -> list[Resource]:
+    """These resources and everything they stand on."""
+    found: dict[str, Resource] = {}
+
+    def add(resource: Resource) -> None:
+        if resource.address not in found:
+            found[resource.address] = resource
+            for need in resource.needs():
+                add(need)
+
+    for resource in resources:
+        add(resource)
+    return list(found.values())

@@ -1,0 +1,94 @@
+"""What the tests of the strict RDS make and wait for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from support.laptop import until
+from support.strict_clients import Client
+
+SMALL: dict[str, Any] = {
+    "DBInstanceClass": "db.t3.micro",
+    "Engine": "postgres",
+    "EngineVersion": "16.4",
+    "MasterUsername": "orders_admin",
+    "MasterUserPassword": "chosen-by-hand",
+    "AllocatedStorage": 20,
+    "StorageType": "gp3",
+    "BackupRetentionPeriod": 7,
+}
+
+
+def told(client: Client, name: str) -> dict[str, Any]:
+    """What DescribeDBInstances says of it."""
+    found: dict[str, Any] = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    return found
+
+
+def proceed(client: Client, name: str) -> dict[str, Any]:
+    """Let the time of the instance's next state have come, and look at it."""
+    instance = backend().databases[name]
+    instance.stages[0] = (time.time(), instance.stages[0][1])
+    return told(client, name)
+
+
+def settled(client: Client, name: str, status: str = "available") -> dict[str, Any]:
+    """Let all of the instance's states come, of which the last must be this."""
+    while backend().databases[name].stages:
+        proceed(client, name)
+    found = told(client, name)
+    assert found["DBInstanceStatus"] == status
+    return found
+
+
+def gone(client: Client, name: str) -> None:
+    """Let a deletion end."""
+    instance = backend().databases[name]
+    instance.stages[0] = (time.time(), instance.stages[0][1])
+    assert not client("rds").describe_db_instances()["DBInstances"]
+
+
+def taken(client: Client, name: str) -> None:
+    """Let a snapshot be ready."""
+    backend().database_snapshots[name].available_from = time.time()
+    assert client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]["Status"] == "available"
+
+
+def available(client: Client, name: str, **settings: Any) -> dict[str, Any]:
+    """An instance that is made."""
+    client("rds").create_db_instance(DBInstanceIdentifier=name, **{**SMALL, **settings})
+    return settled(client, name)
+
+
+def backend() -> Any:
+    """What moto keeps."""
+    return get_backend("rds")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
+
+
+def restorable(client: Client, name: str) -> dict[str, Any]:
+    """The instance, with a first time to which it can be restored."""
+    until(lambda: "LatestRestorableTime" in told(client, name), what=f"{name} can be restored")
+    return told(client, name)
+
+
+def subnets(client: Client, zones: str = "ab") -> tuple[str, list[str]]:
+    """A VPC, and a subnet of it in each zone."""
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    until(lambda: ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["State"] == "available", what="the VPC")
+    made = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")
+        for n, zone in enumerate(zones)
+    ]
+    return vpc, [each["Subnet"]["SubnetId"] for each in made]
+
+
+def subnet_group(client: Client, name: str, zones: str = "ab") -> str:
+    """A subnet group over these zones, and the VPC that it is in."""
+    vpc, ids = subnets(client, zones)
+    client("rds").create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="of a test", SubnetIds=ids)
+    return vpc

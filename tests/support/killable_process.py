@@ -1,0 +1,105 @@
+"""`orderops` in processes of their own, to be killed: forked from one that has everything loaded already.
+
+A fork server imports this module once, so that a run begins within milliseconds and a proof can afford thousands.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+from orderops.cli import main
+
+# At exit Python waits for a process that waits for the fork server, which waits for our exit.
+atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-defined]  # there is no public way
+
+
+class Victim:
+    """One run of a command, that ends by itself or is killed; what it wrote is kept."""
+
+    def __init__(self, *words: str, **environ: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["support.preloaded_worker", __name__])
+        self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it is written until the process ends
+        self._process: Any = context.Process(
+            target=_run, args=(words, {**os.environ, **environ}, self._said.name), daemon=True
+        )
+        with _nameless_main():
+            self._process.start()
+
+    def kill(self) -> None:
+        """End it without a word, and see it dead."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+            while True:  # until the fork server has seen it, too
+                time.sleep(0.001)
+                os.kill(self._process.pid, 0)
+
+    @property
+    def alive(self) -> bool:
+        """It has not ended yet."""
+        return bool(self._process.is_alive())
+
+    def wait(self, seconds: float) -> None:
+        """Give it some time to end."""
+        self._process.join(seconds)
+
+    def interrupt(self) -> None:
+        """Ctrl+C."""
+        os.kill(self._process.pid, signal.SIGINT)
+
+    def ended(self, within: float = 300) -> int:
+        """Its exit code, once it has ended."""
+        self._process.join(within)
+        if self._process.exitcode is None:
+            self.kill()
+            raise TimeoutError(f"did not end within {within} s:\n{self.said}")
+        return int(self._process.exitcode)
+
+    def says(self, words: str, within: float = 120) -> bool:
+        """Whether these words are among those it says before it ends, or soon enough."""
+        deadline = time.monotonic() + within
+        while self.alive and words not in self.said and time.monotonic() < deadline:
+            self.wait(0.05)
+        return words in self.said
+
+    @property
+    def said(self) -> str:
+        """What it wrote, on both streams."""
+        return Path(self._said.name).read_text()
+
+
+@contextmanager
+def _nameless_main() -> Iterator[None]:
+    """A child imports the main module of who starts it, if that has a file; ours may be heavy."""
+    main_module = vars(sys.modules["__main__"])
+    hidden = {name: main_module.pop(name, None) for name in ("__file__", "__spec__")}
+    main_module["__spec__"] = None
+    try:
+        yield
+    finally:
+        main_module.update(hidden)
+
+
+def _run(words: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
+    os.environ.update(environ)
+    file = os.open(said, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main(list(words))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -1,0 +1,380 @@
+"""What operators do with orderops, from nothing to nothing and through most of what can happen in between."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from orderops.aws.client import Aws
+from orderops.cli import main
+from orderops.config.environment import load_environment
+from orderops.iam.actions import Persona
+from orderops.iam.policies import policies
+from orderops.images.content_hash import content_tag
+from orderops.local.emulator.protocol import Refusal
+from support.command_line import Said
+from support.fake_builders import put
+from support.faulty_proxy import Fate, Request
+from support.policy_account import Account
+from support.policy_evaluation import Document
+from support.policy_requests import ACCOUNT
+from support.repository import ENVIRONMENTS, ROOT, SQL
+
+IMAGE = f"registry.example.com/orders@sha256:{'1' * 64}"
+LOST = ("CreateVpc", "CreateQueue", "CreateRole", "CreateLoadBalancer", "CreateSubnet", "RegisterScalableTarget")
+SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 50\nsecrets = ["TOKEN"]\n'
+CHANGES: Mapping[str, str] = {
+    "zones = 2": "zones = 3",
+    "flow_log_days = 7": "flow_log_days = 14",
+    "log_days = 7": 'log_days = 14\nhealth_path = "/ready"\npaths = ["/orders/*", "/users"]\npriority = 300',
+    "visibility_timeout = 30": "visibility_timeout = 45",
+    "cpu_percent = 90": "cpu_percent = 80",
+    "max_tasks = 5": 'max_tasks = 6\nsecrets = ["TOKEN"]',
+    "storage_gb = 20": "storage_gb = 30\nport = 5433",
+}
+HEAD = 'tags = { team = "orders" }\n'
+TAIL = """
+[cluster]
+container_insights = false
+
+[balancer]
+idle_timeout_seconds = 90
+allowed_cidrs = ["10.0.0.0/8"]
+
+[images]
+keep = 5
+
+[alerts]
+emails = ["ops@example.com"]
+"""
+
+
+@dataclass
+class Operator:
+    """Types commands, and may what the policies of a persona say; without one, everything."""
+
+    account: Account
+    folder: Path
+    persona: Persona | None = Persona.OPERATOR
+    without: frozenset[str] = frozenset()
+    """Permissions that were taken out of the policies."""
+    key: tuple[str, str] = ("testing", "testing")
+
+    def __call__(self, *words: str, env: str = "dev", expect: int | None = 0) -> Said:
+        noun = [*words[: 2 if words[0] in ("infra", "service", "migrate", "restore") else 1]]
+        noun = [word for word in noun if not word.startswith("-")]
+        self.account.command = " ".join([*noun, *(word for word in words if word == "--prune")])
+        with self.account.allowing(self.documents(env)), self._reaching():
+            said = quietly(*words, "--env", env, "--environments", str(self.folder))
+        self.account.command = ""
+        assert expect in (None, said.code), f"{' '.join(words)}: {said.code}\n{said.out}{said.err}"
+        return said
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Commands find the account, and log beside the environments."""
+        told = {
+            "AWS_ENDPOINT_URL": self.account.url,
+            "AWS_ACCESS_KEY_ID": self.key[0],
+            "AWS_SECRET_ACCESS_KEY": self.key[1],
+            "MOTO_ECS_SERVICE_RUNNING": "1",
+            "ORDEROPS_LOG_DIRECTORY": str(self.folder / "log"),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in told.items():
+                patch.setenv(name, value)
+            yield
+
+    def documents(self, env: str) -> list[Document]:
+        """The policies, as IAM would weigh them."""
+        if self.persona is None:
+            return []
+        environment = load_environment(env, ENVIRONMENTS)
+        return [taken_out(each.document, self.without) for each in policies(environment, ACCOUNT, self.persona)]
+
+    def write(self, env: str, text: str) -> None:
+        (self.folder / f"{env}.toml").write_text(text)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session("testing", "testing", region_name="ap-southeast-2")
+
+    def client(self, service: str) -> Any:
+        """A hand in the console: past the account, and so past IAM."""
+        return self._session.client(service, endpoint_url=self.account.proxy.url)
+
+
+def quietly(*words: str) -> Said:
+    """A command in this process, and what it said."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(list(words))
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def taken_out(document: Document, without: frozenset[str]) -> Document:
+    """A policy without some permissions."""
+    left = [{**each, "Action": [one for one in each["Action"] if one not in without]} for each in document["Statement"]]
+    return {**document, "Statement": [each for each in left if each["Action"]]}
+
+
+def shipped(env: str) -> str:
+    return (ENVIRONMENTS / f"{env}.toml").read_text()
+
+
+def everything(operator: Operator) -> None:
+    """All of it, one after the other, in one account."""
+    for env in ("dev", "prod"):
+        operator.write(env, shipped(env))
+    from_nothing(operator)
+    released(operator)
+    changed_in_the_file(operator)
+    damaged_by_hand(operator)
+    taken_over(operator)
+    pruned(operator)
+    taken_down(operator)
+    made_again(operator)
+    protected(operator)
+
+
+def from_nothing(operator: Operator) -> None:
+    """A first day: nothing is there, everything is, and it is looked at."""
+    operator("infra", "plan", expect=3)
+    operator("status", expect=3)
+    operator("down", "--yes")
+    operator("up", "--yes", "--image", IMAGE)
+    operator("up", "--yes", "--image", IMAGE)
+    migrated(operator)
+    restored(operator)
+    for words in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
+        operator(*words)
+
+
+def migrated(operator: Operator) -> None:
+    """By tasks that live on paper, and so end without a word."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
+            told = operator("migrate", *words, "--sql", str(SQL), expect=1)
+            assert "does not know errands" in told.err, told.err
+
+
+def restored(operator: Operator) -> None:
+    """The past on a new instance, there and back; what opens databases does so by tasks that live on paper."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        operator("restore", "--at", "latest", "--yes")
+        operator("restore", "list")
+        operator("restore", "points")
+        operator("restore", "compare", expect=1)
+        operator("restore", "promote", "--yes")
+        operator("restore", "back", "--yes")
+        [name] = [each["name"] for each in operator("restore", "list", "--json").json if each["role"] != "primary"]
+        operator("restore", "discard", name, "--confirm", name)
+        operator("restore", "drill", "--yes", expect=1)
+        operator("migrate", "rehearsal", "--sql", str(SQL), "--yes", expect=1)
+
+
+def released(operator: Operator) -> None:
+    """Images in the repository: named, built before, and from another repository."""
+    session = boto3.Session("testing", "testing")
+    aws = Aws("ap-southeast-2", endpoint_url=operator.account.proxy.url, session=session)
+    own = "orderops-dev-order-processor"
+    host = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com"
+    put(aws, own, "1", content="1")
+    put(aws, own, content_tag(ROOT, ROOT / "src/orderops/service/Dockerfile"), content="2")
+    put(aws, "orderops-staging-order-processor", "3", content="3")
+    operator("service", "deploy", "--yes", "--image", f"{host}/{own}:1")
+    operator("service", "build", "--context", str(ROOT))
+    operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3")
+    operator("up", "--yes", "--image", f"{host}/{own}:1")
+
+
+def changed_in_the_file(operator: Operator) -> None:
+    """Much at once."""
+    text = shipped("dev")
+    for before, after in CHANGES.items():
+        assert before in text, before
+        text = text.replace(before, after)
+    operator.write("dev", HEAD + text + TAIL + SECOND)
+    operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
+
+
+def damaged_by_hand(operator: Operator) -> None:
+    """What should not be done by hand, done by hand, and mended."""
+    damage_network(operator)
+    damage_balancer(operator)
+    damage_the_rest(operator)
+    operator("status", expect=3)
+    operator("infra", "plan", expect=3)
+    operator("infra", "apply", "--yes")
+    operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
+
+
+def damage_network(operator: Operator) -> None:
+    ec2 = operator.client("ec2")
+
+    def named(call: str, key: str, name: str) -> Any:
+        [found] = getattr(ec2, call)(Filters=[{"Name": "tag:Name", "Values": [f"orderops-dev-{name}"]}])[key]
+        return found
+
+    table = named("describe_route_tables", "RouteTables", "private-a")
+    public = named("describe_route_tables", "RouteTables", "public")["RouteTableId"]
+    vpc = named("describe_vpcs", "Vpcs", "vpc")["VpcId"]
+    gateway = named("describe_internet_gateways", "InternetGateways", "internet")["InternetGatewayId"]
+    ec2.replace_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="192.0.2.0/24", GatewayId=gateway)
+    [moved] = [each["RouteTableAssociationId"] for each in table["Associations"] if each.get("SubnetId")]
+    stray = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.replace_route_table_association(AssociationId=moved, RouteTableId=stray)
+    more = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.200.0/24")["Subnet"]["SubnetId"]
+    ec2.associate_route_table(RouteTableId=public, SubnetId=more)
+    group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["orderops-dev-balancer"]}])
+    group_id = group["SecurityGroups"][0]["GroupId"]
+    rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
+    described = [{**rule, "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "other words"}]}]
+    ec2.update_security_group_rule_descriptions_ingress(GroupId=group_id, IpPermissions=described)
+    all_out = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    ec2.revoke_security_group_egress(GroupId=group_id, IpPermissions=all_out)
+    ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": False})
+    log = ec2.describe_flow_logs(Filter=[{"Name": "resource-id", "Values": [vpc]}])["FlowLogs"][0]["FlowLogId"]
+    ec2.delete_flow_logs(FlowLogIds=[log])
+
+
+def damage_balancer(operator: Operator) -> None:
+    elbv2, ec2 = operator.client("elbv2"), operator.client("ec2")
+    balancer = elbv2.describe_load_balancers(Names=["orderops-dev-balancer"])["LoadBalancers"][0]
+    arn = balancer["LoadBalancerArn"]
+    listener = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"][0]["ListenerArn"]
+    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    elbv2.modify_listener(ListenerArn=listener, DefaultActions=[answer])
+    other = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["orderops-dev-database"]}])
+    elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[other["SecurityGroups"][0]["GroupId"]])
+
+
+def damage_the_rest(operator: Operator) -> None:
+    service = "orderops-dev-order-processor"
+    iam = operator.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.update_assume_role_policy(RoleName=f"{service}-task", PolicyDocument=document)
+    may = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    more = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    iam.put_role_policy(RoleName=f"{service}-task", PolicyName="more", PolicyDocument=more)
+    made = iam.create_policy(PolicyName="by-hand", PolicyDocument=more)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=f"{service}-task", PolicyArn=made)
+    rds = operator.client("rds")
+    parameter = {"ParameterName": "work_mem", "ParameterValue": "65536", "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName="orderops-dev-postgres16", Parameters=[parameter])
+    ecr = operator.client("ecr")
+    ecr.put_image_tag_mutability(repositoryName=service, imageTagMutability="MUTABLE")
+    ecr.put_image_scanning_configuration(repositoryName=service, imageScanningConfiguration={"scanOnPush": False})
+    bucket = "orderops-dev-access-logs-123456789012"
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    operator.client("s3").put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    secrets = operator.client("secretsmanager")
+    secrets.update_secret(SecretId="orderops/dev/order-processor/TOKEN", Description="other words")
+    topics = operator.client("sns")
+    topic = topics.create_topic(Name="orderops-dev-alarms")["TopicArn"]
+    topics.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(_nobody(topic)))
+    rds.stop_db_instance(DBInstanceIdentifier="orderops-dev-database")
+
+
+def _nobody(topic: str) -> dict[str, Any]:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic, "Sid": "Nobody"}
+    return {"Version": "2012-10-17", "Statement": [deny]}
+
+
+def taken_over(operator: Operator) -> None:
+    """Things without an owner."""
+    ec2 = operator.client("ec2")
+    owner = [{"Key": "orderops:environment"}, {"Key": "orderops:address"}]
+    [subnet] = ec2.describe_subnets(Filters=[{"Name": "tag:Name", "Values": ["orderops-dev-private-a"]}])["Subnets"]
+    ec2.delete_tags(Resources=[subnet["SubnetId"]], Tags=owner)
+    queue = operator.client("sqs").get_queue_url(QueueName="orderops-dev-order-processor-dlq")["QueueUrl"]
+    operator.client("sqs").untag_queue(QueueUrl=queue, TagKeys=[each["Key"] for each in owner])
+    alarms = operator.client("cloudwatch")
+    [alarm] = alarms.describe_alarms(AlarmNames=["orderops-dev-order-processor-cpu"])["MetricAlarms"]
+    kept = ("AlarmName", "Namespace", "MetricName", "Statistic", "Dimensions", "Period", "EvaluationPeriods")
+    given = {key: alarm[key] for key in (*kept, "Threshold", "ComparisonOperator")}
+    alarms.put_metric_alarm(**given, AlarmDescription="by hand")
+    addresses = ("ec2-subnet/orderops-dev-private-a", "sqs-queue/orderops-dev-order-processor-dlq")
+    operator("infra", "apply", "--yes", *(word for address in addresses for word in ("--adopt", address)))
+
+
+def pruned(operator: Operator) -> None:
+    """A service that nobody declares any more; what holds data stays."""
+    text = (operator.folder / "dev.toml").read_text()
+    operator.write("dev", text.replace(SECOND, ""))
+    operator("infra", "apply", "--yes", "--prune")
+    operator("up", "--yes", "--prune", "--image", IMAGE)
+
+
+def taken_down(operator: Operator) -> None:
+    """What holds data is kept, and then named."""
+    sqs, s3 = operator.client("sqs"), operator.client("s3")
+    queue = sqs.get_queue_url(QueueName="orderops-dev-order-processor-queue")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="an order")
+    bucket = "orderops-dev-access-logs-123456789012"
+    s3.put_object(Bucket=bucket, Key="AWSLogs/123456789012/a.log", Body=b"line")
+    s3.create_multipart_upload(Bucket=bucket, Key="AWSLogs/123456789012/b.log")
+    operator("infra", "destroy", "--yes", expect=1)
+    operator("down", "--yes")
+    operator("down", "--yes", "--only", f"s3-bucket/{bucket}", "--confirm", bucket)
+    service = "orderops-dev-order-processor"
+    secrets = ("orderops/dev/order-processor/TOKEN", "orderops/dev/billing/TOKEN")
+    named = ("orderops-dev-database", f"{service}-queue", f"{service}-dlq", service, *secrets)
+    confirmed = [word for name in named for word in ("--confirm", name)]
+    operator("down", "--yes", *confirmed, expect=1)
+    remove_strays(operator)
+    operator("down", "--yes", *confirmed)
+
+
+def remove_strays(operator: Operator) -> None:
+    """What damage_network left in the VPC, which held it."""
+    ec2 = operator.client("ec2")
+    [vpc] = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["orderops-dev-vpc"]}])["Vpcs"]
+    inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    for subnet in ec2.describe_subnets(Filters=inside)["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    for table in ec2.describe_route_tables(Filters=inside)["RouteTables"]:
+        if not any(each.get("Main") for each in table["Associations"]):
+            ec2.delete_route_table(RouteTableId=table["RouteTableId"])
+
+
+def made_again(operator: Operator) -> None:
+    """Once more from nothing, with answers that get lost on the way; secrets come back from their deletion."""
+    seen: set[str] = set()
+
+    def lost(request: Request) -> Fate | Refusal | None:
+        first = request.action in LOST and request.action not in seen
+        seen.add(request.action)
+        return Fate.UNANSWERED if first else None
+
+    operator.account.proxy.rule = lost
+    operator("infra", "apply", "--yes")
+    encoded = Refusal("UnauthorizedOperation", "No. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6X", 403)
+    operator.account.proxy.rule = lambda request: encoded if request.action == "DescribeVpcs" else None
+    operator("infra", "plan", expect=1)
+    operator.account.proxy.forget()
+    operator("infra", "destroy", "--yes", "--confirm", "orderops-dev-database")
+
+
+def protected(operator: Operator) -> None:
+    """Prod, whose name must be given."""
+    operator("up", "--yes", "--confirm", "prod", "--image", IMAGE, env="prod")
+    operator("infra", "plan", env="prod")
+    database = "orderops-prod-database"
+    operator("down", "--yes", "--confirm", "prod", "--confirm", database, env="prod")

@@ -1,0 +1,299 @@
+"""The proof: a workflow disturbed at one place, then the same command until it ends; what is left must be the same.
+
+`undisturbed` finds out what a workflow leaves and by which calls; `tried` disturbs it once, repeats the command in
+peace, and tells what differs. benchmarks/prove.py tries every place, the suite a sample.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from support.account_snapshot import Inventory, take_inventory
+from support.faulty_proxy import Fate, Proxy, Request, Rule, trouble
+from support.killable_process import Victim
+from support.repository import ENVIRONMENTS
+
+FIRST, SECOND = (f"registry.example.com/order-processor@sha256:{letter * 64}" for letter in "ab")
+TEN_CHANGES = {
+    "backup_days = 7": "backup_days = 14",
+    "storage_gb = 20": "storage_gb = 30",
+    "flow_log_days = 7": "flow_log_days = 14",
+    "max_tasks = 5": "max_tasks = 6",
+    "log_days = 7": "log_days = 14",
+    "visibility_timeout = 30": "visibility_timeout = 45",
+    "cpu_percent = 90": "cpu_percent = 80",
+    "memory_percent = 90": "memory_percent = 85",
+    "queue_depth = 1000": "queue_depth = 500",
+    "dead_letters = 0": "dead_letters = 5",
+}
+NOW = "{now}"
+"""In the words of a workflow: the whole second at which what it begins with was there."""
+LATER = 60.0
+"""Seconds until a dead holder's lease is free."""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A command, and the commands that make what it begins with."""
+
+    name: str
+    words: Sequence[str]
+    before: Sequence[Sequence[str]] = ()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a workflow begins with, what it leaves when nothing goes wrong, and by which changing calls."""
+
+    begin: bytes
+    left: Inventory
+    calls: Sequence[str]
+    now: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a disturbed workflow came to."""
+
+    workflow: str
+    disturbance: str
+    reached: bool
+    doubled: Sequence[str] = ()
+    orphaned: Sequence[str] = ()
+    differs: str = ""
+
+    @property
+    def right(self) -> bool:
+        """It ended as if nothing had happened."""
+        return not (self.doubled or self.orphaned or self.differs)
+
+
+def workflows(folder: Path) -> dict[str, Workflow]:
+    """Those that change an environment, or what stands beside it; `folder` is for the environment's changed file."""
+    shutil.copytree(ENVIRONMENTS, folder, dirs_exist_ok=True)
+    file = folder / "dev.toml"
+    text = file.read_text()
+    for old, new in TEN_CHANGES.items():
+        assert text.count(old) >= 1, old
+        text = text.replace(old, new, 1)
+    file.write_text(text)
+    dev = ("--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
+    changed = ("--env", "dev", "--environments", str(folder), "--yes")
+    up = ("up", *dev, "--image", FIRST)
+    restore = ("restore", "--at", NOW, *dev)
+    promote = ("restore", "promote", *dev)
+    former = ("orderops-dev-database", *dev[:-1])
+    return {
+        "up": Workflow("up", up),
+        "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
+        "deploy": Workflow("deploy", ("service", "deploy", *dev, "--image", SECOND), [up]),
+        "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
+        "restore": Workflow("restore", restore, [up]),
+        "promote": Workflow("promote", promote, [up, restore]),
+        "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),
+        "discard": Workflow("discard", ("restore", "discard", *former, "--confirm", former[0]), [up, restore, promote]),
+    }
+
+
+class Proof:
+    """Tries workflows on one emulated account."""
+
+    def __init__(self, proxy: Proxy, logs: Path) -> None:
+        self.proxy = proxy
+        self._environ = {
+            "AWS_ENDPOINT_URL": proxy.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "ORDEROPS_LOG_DIRECTORY": str(logs),
+        }
+        self._clients: dict[str, Any] = {}
+        self._known: dict[str, Undisturbed] = {}
+        self._now = ""
+
+    def undisturbed(self, workflow: Workflow) -> Undisturbed:
+        """Found out once."""
+        if workflow.name not in self._known:
+            self.proxy.reset()
+            self._now = ""
+            for words in workflow.before:
+                self._in_peace(words)
+                if NOW in " ".join((*workflow.words, *chain(*workflow.before))):
+                    self._await_backup()
+            begin = self.proxy.keep()
+            self.proxy.forget()
+            self._in_peace(workflow.words)
+            calls = list(self.proxy.changing)
+            self._known[workflow.name] = Undisturbed(begin, self._look(), calls, self._now)
+        return self._known[workflow.name]
+
+    def tried(self, workflow: Workflow, name: str, disturb: Callable[[Proof, Workflow], bool]) -> Verdict:
+        """Begin anew, disturb, then the same command in peace, twice."""
+        wanted = self.undisturbed(workflow)
+        self.proxy.bring_back(wanted.begin)
+        self._now = wanted.now
+        reached = True
+        try:
+            reached = disturb(self, workflow)
+            self.proxy.settle()
+            self.proxy.lag, self.proxy.latency = 0.0, 0.0
+            self.proxy.later(LATER)
+            self.proxy.forget()
+            self._in_peace(workflow.words)
+            found = self._look()
+            self.proxy.forget()
+            self._in_peace(workflow.words)
+        except AssertionError as error:
+            return Verdict(workflow.name, name, reached, differs=str(error))
+        more = [each for kind in found for each in _more(kind, found, wanted.left)]
+        doubled = [each for each in more if each.partition(": ")[2] in wanted.left.get(each.partition(": ")[0], ())]
+        orphaned = [each for each in more if each not in doubled]
+        missing = [each for kind in wanted.left for each in _more(kind, wanted.left, found)]
+        again = f"once more, it changed: {', '.join(self.proxy.changing)}" if self.proxy.changing else ""
+        differs = "; ".join(filter(None, [f"missing: {', '.join(missing)}" if missing else "", again]))
+        return Verdict(workflow.name, name, reached, doubled, orphaned, differs)
+
+    def begin(self, words: Sequence[str]) -> Victim:
+        """A run on this account, in a process of its own."""
+        return Victim(*(word.replace(NOW, self._now) for word in words), **self._environ)
+
+    def _await_backup(self) -> None:
+        """A moment to which the database can be restored from now on, whatever is brought back later."""
+        if not self._now:
+            time.sleep(2.5)
+            self._now = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _in_peace(self, words: Sequence[str]) -> None:
+        run = self.begin(words)
+        code = run.ended()
+        assert code == 0, f"{' '.join(words[:2])} ended with {code}: {run.said[-2000:]}"
+
+    def _look(self) -> Inventory:
+        counted = list(self.proxy.requests)
+        found = take_inventory(self.client)
+        self.proxy.requests[:] = counted
+        return found
+
+    def client(self, service: str) -> Any:
+        """boto3's client on this account."""
+        if service not in self._clients:
+            session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
+            self._clients[service] = session.client(service, endpoint_url=self.proxy.url)
+        return self._clients[service]
+
+
+def crash_points(calls: Sequence[str]) -> Iterator[tuple[str, int, Fate]]:
+    """Before and after every call that changes something: the action, which time it is made, and what becomes of it."""
+    times = Counter[str]()
+    for call in calls:
+        times[call] += 1
+        yield call, times[call], Fate.UNDONE
+        yield call, times[call], Fate.UNANSWERED
+
+
+def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], bool]:
+    """Kill the process when it makes that call for the nth time; this fate meets that call, and those beside it."""
+
+    def disturb(proof: Proof, workflow: Workflow) -> bool:
+        seen = Counter[str]()
+        dead: list[str] = []
+        begun: list[Victim] = []
+
+        def rule(request: Request) -> Fate | None:
+            seen[str(request)] += request.changes
+            if not dead and request.changes and str(request) == action and seen[action] == nth:
+                dead.append(action)
+                begun[0].kill()
+            return fate if dead else None
+
+        proof.proxy.rule = rule
+        with proof.proxy.held():
+            begun.append(proof.begin(workflow.words))
+        begun[0].ended()
+        return bool(dead)
+
+    return disturb
+
+
+def disturbed_by(rule: Rule, *, lag: float = 0.0) -> Callable[[Proof, Workflow], bool]:
+    """Let the command run to its end, well or not, while this goes on."""
+
+    def disturb(proof: Proof, workflow: Workflow) -> bool:
+        proof.proxy.rule, proof.proxy.lag = rule, lag
+        proof.begin(workflow.words).ended()
+        return True
+
+    return disturb
+
+
+def every_answer_lost() -> Rule:
+    """Every call that changes something takes effect and loses its first answer; sent again, it is answered."""
+    seen = Counter[str]()
+
+    def rule(request: Request) -> Fate | None:
+        seen[str(request)] += request.changes
+        return Fate.UNANSWERED if request.changes and seen[str(request)] % 2 else None
+
+    return rule
+
+
+def two_at_once(proof: Proof, workflow: Workflow) -> bool:
+    """Two operators type the same at the same time."""
+    both = [proof.begin(workflow.words), proof.begin(workflow.words)]
+    codes = [each.ended() for each in both]
+    assert codes == [0, 0], "\n".join(each.said[-1500:] for each in both)
+    return True
+
+
+def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
+    """A mix of lost answers, throttling, errors, lagging reads, one or two operators and kills, as the seed says."""
+    dice = random.Random(seed)
+    lost, throttled, broken = dice.choice([0, 0.05, 0.2]), dice.choice([0, 0.1, 0.2]), dice.choice([0, 0.05, 0.1])
+    lag = dice.choice([0, 0, 2.0])
+    operators = dice.choice([1, 2])
+    kills = sorted(dice.randrange(1, calls + 1) for _ in range(operators)) if dice.random() < 0.7 else []
+
+    def disturb(proof: Proof, workflow: Workflow) -> bool:
+        going_wrong = trouble(seed, throttled=throttled, broken=broken, lost=lost)
+        seen = Counter[str]()
+        victims: list[Victim] = []
+        left = list(kills)
+
+        def rule(request: Request) -> Any:
+            seen["changes"] += request.changes
+            if left and seen["changes"] >= left[0]:
+                left.pop(0)
+                alive = [each for each in victims if each.alive]
+                if alive:
+                    dice.choice(alive).kill()
+                    return dice.choice([Fate.UNDONE, Fate.UNANSWERED])
+            return going_wrong(request)
+
+        proof.proxy.rule, proof.proxy.lag = rule, lag
+        with proof.proxy.held():
+            victims.extend(proof.begin(workflow.words) for _ in range(operators))
+        for victim in victims:
+            while victim.alive:
+                victim.wait(2)
+                if not any(each.alive for each in victims if each is not victim):
+                    proof.proxy.later(LATER) if victim.said.count(" is held by ") else None
+        return True
+
+    return disturb
+
+
+def _more(kind: str, here: Inventory, there: Inventory) -> list[str]:
+    """What is here and not there, as `kind: name`."""
+    more = Counter(here.get(kind, ())) - Counter(there.get(kind, ()))
+    return [f"{kind}: {name}" for name in more.elements()]

@@ -1,0 +1,136 @@
+"""All of dev in an emulated account, whose database can be restored to any second of the last three days."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from time import time
+from typing import Any
+
+import boto3
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from orderops.aws.client import Aws
+from orderops.aws.ownership import Claim
+from orderops.config.environment import load_environment
+from orderops.engine.reconcile import Step
+from orderops.infra.workspace import Site, make_plan
+from orderops.resources.rds_description import RESTORED
+from orderops.restore.instances import Copies, Copy, look
+from orderops.restore.point_in_time import Restore, StartOf, Target, target
+from orderops.restore.promotion import Promotion, switch
+from orderops.restore.timestamps import read_moment, utc
+from support.emulated_account import MODELS, QUICK
+from support.faulty_proxy import Proxy
+from support.repository import ENVIRONMENTS
+
+REGION = "ap-southeast-2"
+IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"}
+DATABASE = "orderops-dev-database"
+POINTER = "orderops/dev/database"
+DAYS = 3
+"""For which the database has been there."""
+YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+"""A moment in the window."""
+COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
+"""The name of what is restored to it."""
+
+
+@cache
+def aws_at(url: str) -> Aws:
+    """One door for all tests: its clients take longer to make than most of these."""
+    session = boto3.Session("testing", "testing", region_name=REGION)
+    session._session.register_component("data_loader", MODELS)
+    return Aws(REGION, endpoint_url=url, session=session)
+
+
+@dataclass(frozen=True)
+class Dev:
+    """The account of dev, and what is done there."""
+
+    proxy: Proxy
+
+    @property
+    def site(self) -> Site:
+        """Seen anew, without the gate."""
+        return Site(load_environment("dev", ENVIRONMENTS), aws_at(self.proxy.url))
+
+    @property
+    def claim(self) -> Claim:
+        return Claim("dev")
+
+    def pointer(self) -> dict[str, Any]:
+        """What services are told of the database."""
+        secrets = self.site.aws.secretsmanager
+        told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
+        return told
+
+    def leads_to(self) -> str:
+        """The instance that services are told to use."""
+        copies = self.look()
+        [name] = [
+            copy.name
+            for copy in [copies.the_primary(), *copies.beside]
+            if copy.live.properties["EndpointAddress"] == self.pointer()["host"]
+        ]
+        return name
+
+    def look(self) -> Copies:
+        site = self.site
+        return look(site.aws, site.stack)
+
+    def copy(self, name: str) -> Copy:
+        return self.look().named(name, what="look at")
+
+    def instance(self, name: str = DATABASE) -> Any:
+        """What the emulator keeps of an instance, to be changed behind everybody's back."""
+        return get_backend("rds")[DEFAULT_ACCOUNT_ID][REGION].databases[name]
+
+    def age(self, name: str = DATABASE, *, days: float = DAYS) -> None:
+        """Let an instance have been backed up for so long; for no days, not once."""
+        with self.proxy.held():
+            self.instance(name).backed_up_since = time() - days * 86_400 if days else 0.0
+
+    def target(
+        self,
+        at: str,
+        *,
+        source: str | None = None,
+        role: str = RESTORED,
+        start_of: StartOf | None = None,
+        since: datetime | None = None,
+    ) -> Target:
+        """What the words of a restore mean now."""
+        site = self.site
+        return target(site.aws, site.stack, read_moment(at), source=source, role=role, start_of=start_of, since=since)
+
+    def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Copy:
+        """A copy that is ready."""
+        site, goal = self.site, self.target(at, source=source, role=role)
+        list(Restore(site.aws, site.stack, goal, limits=QUICK).carry_out())
+        return self.copy(goal.name)
+
+    def cut_restore(self, at: str, *, role: str = RESTORED) -> Copy:
+        """What a restore leaves that was killed when its instance was there and not compared yet."""
+        site, goal = self.site, self.target(at, role=role)
+        list(Restore(site.aws, site.stack, goal, limits=QUICK)._reconcile())
+        return self.copy(goal.name)
+
+    def promotion(self, name: str | None = None) -> Promotion:
+        """The way on which an instance becomes the primary."""
+        return Promotion(self.site, switch(self.look(), name))
+
+    def promote(self, name: str | None = None) -> list[Step]:
+        return list(self.promotion(name).carry_out())
+
+    def differs(self) -> bool:
+        """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
+        return make_plan(self.site).differs
+
+    def changes(self, *actions: str) -> list[str]:
+        """The changing calls that were made, or those of these kinds; the lease and the record aside."""
+        made = [call for call in self.proxy.changing if not call.startswith("s3.")]
+        return [call for call in made if not actions or call in actions]

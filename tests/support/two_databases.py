@@ -1,0 +1,97 @@
+"""Fixtures: two databases of one server, live and restored, which each test finds empty.
+
+A test module asks for them with `pytest_plugins =
+["support.postgres_fixtures", "support.two_databases"]`, and takes `two`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from orderops.database.connection import Login, login_by
+from orderops.local.rds.postgres import PostgresServer
+
+NAMES = ("test_live", "test_restored")
+EMPTY = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+do $$ declare name text; begin
+    for name in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+        execute format('drop schema %I cascade', name);
+    end loop;
+    for name in select extname from pg_extension where extname <> 'plpgsql' loop
+        execute format('drop extension if exists %I cascade', name);
+    end loop;
+end $$;
+create schema public authorization pg_database_owner;
+grant usage on schema public to public;
+"""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One of the two."""
+
+    dsn: str
+
+    @property
+    def login(self) -> Login:
+        return login_by(self.dsn)
+
+    def execute(self, *statements: str) -> None:
+        """SQL; each text is one transaction."""
+        with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What it answers."""
+        with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
+            return list(connection.execute(query.encode()).fetchall())
+
+
+@dataclass(frozen=True)
+class Two:
+    """Live, and restored."""
+
+    live: Database
+    restored: Database
+    server: PostgresServer
+
+    def both(self, *statements: str) -> None:
+        """The same on both."""
+        for each in (self.live, self.restored):
+            each.execute(*statements)
+
+    def psql(self, into: Database, words: str | Sequence[str]) -> str:
+        """What psql says to a script, or to commands; it must succeed."""
+        given = ["-f", "-"] if isinstance(words, str) else [part for word in words for part in ("-c", word)]
+        done = subprocess.run(
+            [self.server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *given, into.dsn],
+            input=words if isinstance(words, str) else None,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def emptied_pair(postgres: PostgresServer) -> tuple[str, str]:
+    """To empty a database is quicker than to make one."""
+    live, restored = (postgres.create_database(name) for name in NAMES)
+    return live, restored
+
+
+@pytest.fixture
+def two(emptied_pair: tuple[str, str], postgres: PostgresServer) -> Iterator[Two]:
+    """Both, empty."""
+    live, restored = emptied_pair
+    two = Two(Database(live), Database(restored), postgres)
+    yield two
+    two.both(EMPTY)
