@@ -20,11 +20,11 @@ from pathlib import Path
 import psycopg
 
 from big_table import durable_server
-from orderops.database.connection import login_by
+from orderops.database.connection import login_from_dsn
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import scratch
 from orderops.restore.compare.comparison import compare
-from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.merge import Difference
 
 BUILD = (
     "create table orders (id bigint generated always as identity primary key, customer uuid not null,"
@@ -87,9 +87,9 @@ def copy_of(server: PostgresServer, changes: tuple[str, ...]) -> Iterator[str]:
 
 def counted(live: str, restored: str) -> tuple[int, int]:
     """Rows that only one side has in this form, as diff counts them."""
-    found = compare(login_by(live), login_by(restored), tables=list(TABLES))
-    changed = found.rows(Kind.CHANGED)
-    return found.rows(Kind.ONLY_LIVE) + changed, found.rows(Kind.ONLY_RESTORED) + changed
+    found = compare(login_from_dsn(live), login_from_dsn(restored), tables=list(TABLES))
+    changed = found.rows(Difference.CHANGED)
+    return found.rows(Difference.ONLY_LIVE) + changed, found.rows(Difference.ONLY_RESTORED) + changed
 
 
 def naively(server: PostgresServer, live: str, restored: str, folder: Path) -> tuple[int, int]:

@@ -22,7 +22,7 @@ import boto3
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.infra.workspace import Site, make_plan
+from orderops.infra.workspace import Workspace, make_plan
 
 SERVICES = (1, 5, 20)
 SERVICE = """
@@ -72,8 +72,8 @@ def calls_of_a_plan(folder: Path, url: str) -> int:
     session = boto3.Session(region_name="ap-southeast-2")
     calls: list[str] = []
     session.events.register("after-call", lambda model, **_: calls.append(model.name))
-    site = Site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=url, session=session))
-    plan = make_plan(site)
+    workspace = Workspace(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=url, session=session))
+    plan = make_plan(workspace)
     assert not plan.differs, [step.address for step in plan.changes]
     return len(calls)
 

@@ -15,7 +15,7 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from orderops.aws.client import Aws
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Step, reconcile
 from orderops.engine.resource import Resource
 from support.call_checker import check_strictly
@@ -105,25 +105,25 @@ def aws(session: boto3.Session) -> Aws:
 
 
 @pytest.fixture
-def survey_of(aws: Aws) -> Callable[..., Survey]:
+def survey_of(aws: Aws) -> Callable[..., Inventory]:
     """A fresh survey of the kinds of these resources."""
 
-    def look(*resources: Resource, environment: str = ENVIRONMENT) -> Survey:
+    def look(*resources: Resource, environment: str = ENVIRONMENT) -> Inventory:
         kinds = dict.fromkeys(type(resource) for resource in with_needs(resources))
-        return Survey(aws, environment, tuple(kinds))
+        return Inventory(aws, environment, tuple(kinds))
 
     return look
 
 
 @pytest.fixture
-def up(survey_of: Callable[..., Survey]) -> Up:
+def up(survey_of: Callable[..., Inventory]) -> Up:
     """Reconcile resources and all they need, and answer the steps by address."""
 
     def run(
         *resources: Resource, dry_run: bool = False, adopt: Collection[str] = (), environment: str = ENVIRONMENT
     ) -> dict[str, Step]:
-        survey = survey_of(*resources, environment=environment)
-        steps = reconcile(with_needs(resources), survey, dry_run=dry_run, adopt=adopt, limits=QUICK)
+        inventory = survey_of(*resources, environment=environment)
+        steps = reconcile(with_needs(resources), inventory, dry_run=dry_run, adopt=adopt, limits=QUICK)
         return {step.address: step for step in steps}
 
     return run

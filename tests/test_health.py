@@ -7,23 +7,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orderops.aws.documents import Bucket
-from orderops.health import Component, Condition, Verdict, examine, judge
+from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
 from orderops.restore.drill_record import Drill, keep
 from support.command_line import Orderops
 from support.recorded_history import COPY, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
-DATABASE = Component("database", Condition.OK, "postgres 16.4")
-QUEUE = Component("queue order-processor", Condition.OK, "0 waiting, 0 dead letters")
-SERVICE = Component("service order-processor", Condition.OK, "2 of 2 tasks")
-BALANCER = Component("balancer", Condition.OK, "2 of 2 targets healthy")
-ALARMS = Component("alarms", Condition.OK, "4 quiet")
+DATABASE = ComponentStatus("database", ComponentState.OK, "postgres 16.4")
+QUEUE = ComponentStatus("queue order-processor", ComponentState.OK, "0 waiting, 0 dead letters")
+SERVICE = ComponentStatus("service order-processor", ComponentState.OK, "2 of 2 tasks")
+BALANCER = ComponentStatus("balancer", ComponentState.OK, "2 of 2 targets healthy")
+ALARMS = ComponentStatus("alarms", ComponentState.OK, "4 quiet")
 WELL = (DATABASE, QUEUE, SERVICE, BALANCER, ALARMS)
 URLS = {"url": "http://example"}
 
 
-def with_(*changed: Component) -> tuple[Component, ...]:
+def with_(*changed: ComponentStatus) -> tuple[ComponentStatus, ...]:
     named = {each.name: each for each in changed}
     return tuple(named.get(each.name, each) for each in WELL)
 
@@ -31,15 +31,15 @@ def with_(*changed: Component) -> tuple[Component, ...]:
 def test_all_well_is_healthy_and_has_no_cause() -> None:
     health = judge("dev", WELL, URLS)
 
-    assert (health.verdict, health.cause, health.next) == (Verdict.HEALTHY, "", "")
+    assert (health.verdict, health.cause, health.next) == (HealthVerdict.HEALTHY, "", "")
 
 
 def test_nothing_there_is_absent_and_says_how_to_make_it() -> None:
-    gone = tuple(Component(each.name, Condition.ABSENT, "none") for each in WELL)
+    gone = tuple(ComponentStatus(each.name, ComponentState.ABSENT, "none") for each in WELL)
 
     health = judge("dev", gone, {})
 
-    assert (health.verdict, health.next) == (Verdict.ABSENT, "orderops up --env dev")
+    assert (health.verdict, health.next) == (HealthVerdict.ABSENT, "orderops up --env dev")
 
 
 @pytest.mark.parametrize(
@@ -47,32 +47,32 @@ def test_nothing_there_is_absent_and_says_how_to_make_it() -> None:
     [
         pytest.param(
             with_(
-                Component("database", Condition.DOWN, "stopped", "orderops up"),
-                Component("service order-processor", Condition.DOWN, "0 of 2 tasks"),
-                Component("balancer", Condition.DOWN, "0 of 2 targets healthy"),
+                ComponentStatus("database", ComponentState.DOWN, "stopped", "orderops up"),
+                ComponentStatus("service order-processor", ComponentState.DOWN, "0 of 2 tasks"),
+                ComponentStatus("balancer", ComponentState.DOWN, "0 of 2 targets healthy"),
             ),
-            Verdict.DOWN,
+            HealthVerdict.DOWN,
             "database is down: stopped",
             id="what others need is the cause",
         ),
         pytest.param(
             with_(
-                Component("queue order-processor", Condition.DEGRADED, "1200 waiting"),
-                Component("service order-processor", Condition.DOWN, "0 of 2 tasks"),
+                ComponentStatus("queue order-processor", ComponentState.DEGRADED, "1200 waiting"),
+                ComponentStatus("service order-processor", ComponentState.DOWN, "0 of 2 tasks"),
             ),
-            Verdict.DOWN,
+            HealthVerdict.DOWN,
             "service order-processor is down: 0 of 2 tasks",
             id="what is down comes before what is only degraded",
         ),
         pytest.param(
-            with_(Component("alarms", Condition.DEGRADED, "1 raised: order-processor-cpu")),
-            Verdict.DEGRADED,
+            with_(ComponentStatus("alarms", ComponentState.DEGRADED, "1 raised: order-processor-cpu")),
+            HealthVerdict.DEGRADED,
             "alarms is degraded: 1 raised: order-processor-cpu",
             id="an alarm alone degrades",
         ),
     ],
 )
-def test_the_cause_is(components: tuple[Component, ...], verdict: Verdict, cause: str) -> None:
+def test_the_cause_is(components: tuple[ComponentStatus, ...], verdict: HealthVerdict, cause: str) -> None:
     health = judge("dev", components, URLS)
 
     assert (health.verdict, health.cause) == (verdict, cause)
@@ -80,29 +80,29 @@ def test_the_cause_is(components: tuple[Component, ...], verdict: Verdict, cause
 
 
 def test_the_next_command_is_for_this_environment_whatever_the_default_is() -> None:
-    gone = with_(Component("queue order-processor", Condition.ABSENT, "no queue"))
-    taken = with_(Component("database", Condition.DOWN, "incompatible-network", "orderops local status"))
+    gone = with_(ComponentStatus("queue order-processor", ComponentState.ABSENT, "no queue"))
+    taken = with_(ComponentStatus("database", ComponentState.DOWN, "incompatible-network", "orderops local status"))
 
     assert judge("local", gone, URLS).next == "orderops up --env local"
     assert judge("local", taken, URLS).next == "orderops local status"
 
 
 def test_machines_read_the_same() -> None:
-    told = judge("dev", WELL, URLS).told()
+    told = judge("dev", WELL, URLS).to_dict()
 
     assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
     assert told["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
 
 
 def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: Dev) -> None:
-    told = {each.name: each for each in examine(promoted.site).components}
+    told = {each.name: each for each in examine(promoted.workspace).components}
 
-    assert told["database"].state is Condition.OK
+    assert told["database"].state is ComponentState.OK
     assert told["database"].detail.endswith(f", {COPY}")
 
 
 def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
-    told = {each.name: each for each in examine(restored.site).components}
+    told = {each.name: each for each in examine(restored.workspace).components}
 
     assert told["database"].detail.endswith(", db.t3.micro")
 
@@ -111,16 +111,16 @@ def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
     with promoted.proxy.held():
         promoted.instance(COPY).status = "storage-full"
 
-    told = {each.name: each for each in examine(promoted.site).components}
+    told = {each.name: each for each in examine(promoted.workspace).components}
 
-    assert (told["database"].state, told["database"].mend) == (Condition.DOWN, "orderops up")
+    assert (told["database"].state, told["database"].next_command) == (ComponentState.DOWN, "orderops up")
 
 
 def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orderops) -> None:
     assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
-    keep(Bucket(dev.site.aws), "dev", proven)
+    keep(Bucket(dev.workspace.aws), "dev", proven)
 
     assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
-    assert orderops("status", "--json").json["proven_restore"] == proven.told()
+    assert orderops("status", "--json").json["proven_restore"] == proven.to_dict()

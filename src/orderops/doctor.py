@@ -38,7 +38,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing looked at; `needed` when the environment cannot do without."""
 
     name: str
@@ -48,7 +48,7 @@ class Finding:
     needed: bool = True
 
 
-def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Persona = Persona.OPERATOR) -> list[Finding]:
+def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Persona = Persona.OPERATOR) -> list[Check]:
     """Look at the machine, then at the credentials, then at what they may."""
     findings = [_python(), _log(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
@@ -57,68 +57,68 @@ def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Person
         aws = reach()
         account = aws.account
     except OrderopsError as error:
-        return [*findings, Finding("credentials", False, "; ".join(error.told), error.hint)]
+        return [*findings, Check("credentials", False, "; ".join(error.lines), error.hint)]
     findings.append(_account(environment, aws, account))
     return [*findings, *_reads(aws), *_permissions(environment, aws, account, persona)]
 
 
-def _python() -> Finding:
-    return Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
+def _python() -> Check:
+    return Check("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer")
 
 
-def _log() -> Finding:
+def _log() -> Check:
     """Whether the log of calls can be written; a run can do without."""
     path = call_log.directory()
     there = next((each for each in (path, *path.parents) if os.access(each, os.F_OK)), path)
     good = there.is_dir() and os.access(there, os.W_OK)
     hint = "name a folder that this user may write to: export ORDEROPS_LOG_DIRECTORY=DIR"
-    return Finding("log", good, str(path / "calls.log"), hint, needed=False)
+    return Check("log", good, str(path / "calls.log"), hint, needed=False)
 
 
-def _builder(environment: Environment) -> Finding:
+def _builder(environment: Environment) -> Check:
     needed = any(service.image is None for service in environment.services.values())
     try:
-        return Finding("image builder", True, builder().name)
+        return Check("image builder", True, builder().name)
     except OrderopsError as error:
-        return Finding("image builder", False, error.message, error.hint, needed)
+        return Check("image builder", False, error.message, error.hint, needed)
 
 
-def _session_plugin(environment: Environment) -> Finding:
+def _session_plugin(environment: Environment) -> Check:
     there = shutil.which("session-manager-plugin") is not None
     hint = "install the Session Manager plugin for the AWS CLI"
     needed = environment.database.access == "tunnel"
-    return Finding("session-manager-plugin", there, "there" if there else "not on PATH", hint, needed)
+    return Check("session-manager-plugin", there, "there" if there else "not on PATH", hint, needed)
 
 
-def _postgres() -> Finding:
+def _postgres() -> Check:
     from orderops.local.rds.binaries import find_bindir
 
     try:
-        return Finding("PostgreSQL", True, str(find_bindir()))
+        return Check("PostgreSQL", True, str(find_bindir()))
     except OrderopsError as error:
-        return Finding("PostgreSQL", False, error.message, error.hint)
+        return Check("PostgreSQL", False, error.message, error.hint)
 
 
-def _account(environment: Environment, aws: Aws, account: str) -> Finding:
+def _account(environment: Environment, aws: Aws, account: str) -> Check:
     who = aws.sts.get_caller_identity()["Arn"]
     pinned = environment.account
     if pinned and pinned != account:
         hint = "choose the profile of that account: AWS_PROFILE=NAME"
-        return Finding("account", False, f"{who} is in {account}; {environment.name} lives in {pinned}", hint)
-    return Finding("account", True, f"{account} as {who}, {aws.region}")
+        return Check("account", False, f"{who} is in {account}; {environment.name} lives in {pinned}", hint)
+    return Check("account", True, f"{account} as {who}, {aws.region}")
 
 
-def _reads(aws: Aws) -> Iterator[Finding]:
+def _reads(aws: Aws) -> Iterator[Check]:
     for service, operation, params in READS:
         try:
             getattr(getattr(aws, service), operation)(**params)
         except AwsError as error:
-            yield Finding(service, False, "; ".join(error.told), error.hint)
+            yield Check(service, False, "; ".join(error.lines), error.hint)
         else:
-            yield Finding(service, True, "readable")
+            yield Check(service, True, "readable")
 
 
-def _permissions(environment: Environment, aws: Aws, account: str, persona: Persona) -> Iterator[Finding]:
+def _permissions(environment: Environment, aws: Aws, account: str, persona: Persona) -> Iterator[Check]:
     """What these credentials may not of what a persona needs; nothing where nobody may ask that."""
     identity = identity_of(aws.caller)
     asked = simulations(environment, account, persona)
@@ -130,11 +130,11 @@ def _permissions(environment: Environment, aws: Aws, account: str, persona: Pers
         return
     total = len({action for each in asked for action in each.actions})
     if not missing:
-        yield Finding("permissions", True, f"all {total} of the {persona}'s")
+        yield Check("permissions", True, f"all {total} of the {persona}'s")
         return
     named = ", ".join(missing[:MOST_NAMED]) + (f" and {rest} more" if (rest := len(missing) - MOST_NAMED) > 0 else "")
     hint = f"orderops doctor --policies --for {persona} --env {environment.name}"
-    yield Finding(
+    yield Check(
         "permissions", False, f"{len(missing)} of the {persona}'s {total} are missing: {named}", hint, needed=False
     )
 

@@ -31,7 +31,7 @@ class OrderopsError(Exception):
         self.hint = hint
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """What happened, line by line, the most important first."""
         return self.message.splitlines()
 
@@ -61,11 +61,11 @@ class AwsError(OrderopsError):
         meaning: Meaning,
         *,
         request_id: str = "",
-        means: str = "",
+        explanation: str = "",
         hint: str = "",
     ) -> None:
         super().__init__(f"{call}: {code}: {text}" if text else f"{call}: {code}", hint)
-        self.means = means
+        self.explanation = explanation
         self.call = call
         self.code = code
         self.text = text
@@ -73,9 +73,9 @@ class AwsError(OrderopsError):
         self.request_id = request_id
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """What it means where that is known, then AWS's own words."""
-        return [self.means, *super().told] if self.means else super().told
+        return [self.explanation, *super().lines] if self.explanation else super().lines
 
 
 class ReplacementRequired(OrderopsError):

@@ -18,12 +18,12 @@ from orderops.aws.redaction import HIDDEN, masked, without_secrets
 from orderops.cli import verbose_first
 from orderops.errors import AwsError
 from support.command_line import Orderops
-from support.fake_answers import ACCOUNT, Answers, refusal
+from support.fake_answers import ACCOUNT, AnsweredSession, refusal
 from support.repository import ENVIRONMENTS
 
 WRITER = """
 import sys
-from orderops import call_log
+from orderops.aws import call_log
 name, lines = sys.argv[1:]
 with call_log.kept(print):
     print("ready", flush=True)
@@ -50,7 +50,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_call_is_a_line_that_says_what_how_long_and_how_it_ended(folder: Path, complaints: list[str]) -> None:
     with call_log.kept(complaints.append):
-        Answers((200, ACCOUNT)).aws.sts.get_caller_identity()
+        AnsweredSession((200, ACCOUNT)).aws.sts.get_caller_identity()
 
     [line] = lines(folder)
     assert (line["call"], line["outcome"], line["status"], line["attempts"]) == (
@@ -67,7 +67,7 @@ def test_a_call_is_a_line_that_says_what_how_long_and_how_it_ended(folder: Path,
 
 def test_a_refusal_is_logged_with_its_code_its_words_its_request_and_every_attempt(folder: Path) -> None:
     with call_log.kept(print), pytest.raises(AwsError):
-        Answers(refusal(500, "InternalFailure", "an error")).aws.sts.get_caller_identity()
+        AnsweredSession(refusal(500, "InternalFailure", "an error")).aws.sts.get_caller_identity()
 
     [line] = lines(folder)
     assert (line["outcome"], line["status"], line["attempts"], line["request"]) == ("InternalFailure", 500, 5, "r-1")
@@ -84,8 +84,8 @@ def test_what_was_never_answered_is_logged_too(folder: Path) -> None:
 
 def test_every_page_of_a_listing_is_a_line(folder: Path) -> None:
     page = "<IsTruncated>true</IsTruncated><Marker>next</Marker>"
-    answers = Answers(*((200, f"<ListRolesResponse><ListRolesResult>{each}</ListRolesResult></ListRolesResponse>")
-                        for each in (page, "")))  # fmt: skip
+    pages = (f"<ListRolesResponse><ListRolesResult>{each}</ListRolesResult></ListRolesResponse>" for each in (page, ""))
+    answers = AnsweredSession(*((200, text) for text in pages))
 
     with call_log.kept(print):
         list(every(answers.aws.iam.list_roles, "Roles"))
@@ -94,14 +94,14 @@ def test_every_page_of_a_listing_is_a_line(folder: Path) -> None:
 
 
 def test_nothing_is_logged_where_no_log_is_kept(folder: Path) -> None:
-    Answers((200, ACCOUNT)).aws.sts.get_caller_identity()
+    AnsweredSession((200, ACCOUNT)).aws.sts.get_caller_identity()
 
     assert not folder.exists()
 
 
 def test_the_log_is_for_nobody_else(folder: Path) -> None:
     with call_log.kept(print):
-        Answers((200, ACCOUNT)).aws.sts.get_caller_identity()
+        AnsweredSession((200, ACCOUNT)).aws.sts.get_caller_identity()
 
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "calls.log").stat().st_mode & 0o077 == 0
@@ -194,7 +194,7 @@ def test_a_log_that_cannot_be_written_is_said_once_and_fails_nothing(
 ) -> None:
     folder = make(tmp_path / "place")
     monkeypatch.setenv("ORDEROPS_LOG_DIRECTORY", str(folder))
-    answers = Answers((200, ACCOUNT))
+    answers = AnsweredSession((200, ACCOUNT))
 
     with call_log.kept(complaints.append):
         for _ in range(3):
@@ -213,7 +213,7 @@ def test_a_home_that_is_none_is_said_once_and_fails_nothing(
     monkeypatch.setenv("HOME", str(tmp_path / "file"))
 
     with call_log.kept(complaints.append):
-        Answers((200, ACCOUNT)).aws.sts.get_caller_identity()
+        AnsweredSession((200, ACCOUNT)).aws.sts.get_caller_identity()
 
     [told] = complaints
     assert told.startswith(f"calls are not logged: {tmp_path / 'file'}")
@@ -221,7 +221,7 @@ def test_a_home_that_is_none_is_said_once_and_fails_nothing(
 
 def test_an_unknown_failure_says_where_all_of_it_stands(folder: Path) -> None:
     with call_log.kept(print), pytest.raises(AwsError) as told:
-        Answers(refusal(400, "NeverSeen", "a new thing")).aws.sts.get_caller_identity()
+        AnsweredSession(refusal(400, "NeverSeen", "a new thing")).aws.sts.get_caller_identity()
 
     assert told.value.message == "sts.get_caller_identity: NeverSeen: a new thing"
     assert told.value.hint == f"request r-1; what was sent: grep r-1 {folder / 'calls.log'}"
@@ -232,7 +232,7 @@ def test_what_ec2_encodes_is_whole_in_the_log(folder: Path) -> None:
     text = f"You are not authorized to perform this operation. Encoded authorization failure message: {blob}"
 
     with call_log.kept(print), pytest.raises(AwsError) as told:
-        Answers(refusal(403, "UnauthorizedOperation", text)).aws.once.ec2.describe_vpcs()
+        AnsweredSession(refusal(403, "UnauthorizedOperation", text)).aws.once.ec2.describe_vpcs()
 
     assert blob not in told.value.message
     assert blob in lines(folder)[0]["text"]

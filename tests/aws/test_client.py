@@ -12,7 +12,7 @@ import pytest
 
 from orderops.aws.client import READ_ATTEMPTS, Aws, every, if_found
 from orderops.errors import AwsError, Meaning, OrderopsError
-from support.fake_answers import ACCOUNT, REGION, Answers, refusal
+from support.fake_answers import ACCOUNT, REGION, AnsweredSession, refusal
 
 REFUSALS = {
     "a name that is taken": (400, "QueueNameExists", Meaning.NO),
@@ -36,7 +36,7 @@ BROKEN_ANSWERS = {
 
 @pytest.mark.parametrize(("status", "code", "meaning"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_an_error_says_no_later_or_lost(status: int, code: str, meaning: Meaning) -> None:
-    answers = Answers(refusal(status, code))
+    answers = AnsweredSession(refusal(status, code))
 
     with pytest.raises(AwsError, match=f"^sts.get_caller_identity: {code}: words$") as told:
         answers.aws.once.sts.get_caller_identity()
@@ -45,7 +45,7 @@ def test_an_error_says_no_later_or_lost(status: int, code: str, meaning: Meaning
 
 
 def test_a_create_is_sent_once_whatever_comes_back() -> None:
-    answers = Answers(refusal(500, "InternalFailure"))
+    answers = AnsweredSession(refusal(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.once.iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
@@ -54,14 +54,14 @@ def test_a_create_is_sent_once_whatever_comes_back() -> None:
 
 
 def test_a_read_is_sent_again() -> None:
-    answers = Answers(refusal(500, "InternalFailure"), refusal(503, "ServiceUnavailable"), (200, ACCOUNT))
+    answers = AnsweredSession(refusal(500, "InternalFailure"), refusal(503, "ServiceUnavailable"), (200, ACCOUNT))
 
     assert answers.aws.account == "123456789012"
     assert answers.sent == 3
 
 
 def test_a_read_is_not_sent_again_for_ever() -> None:
-    answers = Answers(refusal(500, "InternalFailure"))
+    answers = AnsweredSession(refusal(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.sts.get_caller_identity()
@@ -70,7 +70,7 @@ def test_a_read_is_not_sent_again_for_ever() -> None:
 
 
 def test_sending_once_stays_so_in_every_view() -> None:
-    answers = Answers(refusal(500, "InternalFailure"))
+    answers = AnsweredSession(refusal(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.remembering().once.sts.get_caller_identity()
@@ -79,7 +79,7 @@ def test_sending_once_stays_so_in_every_view() -> None:
 
 
 def test_remembering_sends_the_same_read_once_for_all_threads() -> None:
-    answers = Answers((200, ACCOUNT))
+    answers = AnsweredSession((200, ACCOUNT))
     shared = answers.aws.remembering()
 
     with ThreadPoolExecutor(8) as pool:
@@ -90,7 +90,7 @@ def test_remembering_sends_the_same_read_once_for_all_threads() -> None:
 
 
 def test_remembering_tells_reads_apart_by_what_they_ask() -> None:
-    answers = Answers((200, "<ListRolesResponse><ListRolesResult/></ListRolesResponse>"))
+    answers = AnsweredSession((200, "<ListRolesResponse><ListRolesResult/></ListRolesResponse>"))
     shared = answers.aws.remembering()
 
     for root in ("/a/", "/b/", "/a/"):
@@ -100,7 +100,7 @@ def test_remembering_tells_reads_apart_by_what_they_ask() -> None:
 
 
 def test_two_that_remember_do_not_share() -> None:
-    answers = Answers((200, ACCOUNT))
+    answers = AnsweredSession((200, ACCOUNT))
 
     for _ in range(2):
         answers.aws.remembering().sts.get_caller_identity()
@@ -109,7 +109,7 @@ def test_two_that_remember_do_not_share() -> None:
 
 
 def test_a_failure_is_not_remembered() -> None:
-    answers = Answers(refusal(403, "AccessDenied"), (200, ACCOUNT))
+    answers = AnsweredSession(refusal(403, "AccessDenied"), (200, ACCOUNT))
     shared = answers.aws.remembering()
 
     with pytest.raises(AwsError):
@@ -119,7 +119,7 @@ def test_a_failure_is_not_remembered() -> None:
 
 
 def test_a_changing_call_is_never_remembered_where_it_is_sent_once() -> None:
-    answers = Answers((200, "<CreateRoleResponse><CreateRoleResult/></CreateRoleResponse>"))
+    answers = AnsweredSession((200, "<CreateRoleResponse><CreateRoleResult/></CreateRoleResponse>"))
     once = answers.aws.remembering().once
 
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_a_changing_call_is_never_remembered_where_it_is_sent_once() -> None:
 
 
 def test_what_is_missing_is_none_only_for_the_codes_named() -> None:
-    answers = Answers(refusal(404, "NoSuchEntity"), refusal(403, "AccessDenied"))
+    answers = AnsweredSession(refusal(404, "NoSuchEntity"), refusal(403, "AccessDenied"))
 
     assert if_found(answers.aws.iam.get_role, "NoSuchEntity", RoleName="r") is None
     with pytest.raises(AwsError, match="AccessDenied"):
@@ -139,14 +139,14 @@ def test_what_is_missing_is_none_only_for_the_codes_named() -> None:
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
 def test_expired_credentials_are_named_with_the_way_on(code: str) -> None:
     with pytest.raises(AwsError) as told:
-        Answers(refusal(403, code)).aws.sts.get_caller_identity()
+        AnsweredSession(refusal(403, code)).aws.sts.get_caller_identity()
 
     assert "aws sso login" in told.value.hint
 
 
 def test_a_missing_permission_is_named_with_the_way_on() -> None:
     with pytest.raises(AwsError) as told:
-        Answers(refusal(403, "AccessDenied")).aws.sts.get_caller_identity()
+        AnsweredSession(refusal(403, "AccessDenied")).aws.sts.get_caller_identity()
 
     assert '{"Effect":"Allow","Action":"sts:GetCallerIdentity","Resource":"*"}' in told.value.hint
 
@@ -199,7 +199,7 @@ def test_a_name_without_an_address_is_named() -> None:
         Aws(REGION, endpoint_url="http://nowhere.invalid").once.sts.get_caller_identity()
 
     assert (told.value.code, told.value.meaning) == ("Unreachable", Meaning.LATER)
-    assert told.value.means.startswith("nowhere.invalid has no address")
+    assert told.value.explanation.startswith("nowhere.invalid has no address")
     assert told.value.hint == "getent hosts nowhere.invalid"
 
 
@@ -214,7 +214,9 @@ def test_an_answer_that_did_not_come_whole_is_lost(answer: bytes) -> None:
 @pytest.mark.parametrize("status", [200, 403, 502])
 @pytest.mark.parametrize("call", ["ec2.describe_vpcs", "sqs.list_queues", "iam.list_roles", "s3.list_buckets"])
 def test_a_page_of_someone_else_is_no_answer_that_says_there_is_nothing(status: int, call: str) -> None:
-    answers = Answers((status, '<?xml version="1.0"?>\n<!DOCTYPE html>\n<html><body>Log in first</body></html>'))
+    answers = AnsweredSession(
+        (status, '<?xml version="1.0"?>\n<!DOCTYPE html>\n<html><body>Log in first</body></html>')
+    )
     service, operation = call.split(".")
 
     with pytest.raises(AwsError, match=f"{call}: .*HTTP {status}") as told:
@@ -229,13 +231,13 @@ def test_pages_are_read_to_the_end() -> None:
     second = "<Roles><member><RoleName>b</RoleName></member></Roles>"
     pages = [(200, f"<ListRolesResponse><ListRolesResult>{page}</ListRolesResult></ListRolesResponse>")
              for page in (first, second)]  # fmt: skip
-    answers = Answers(*pages)
+    answers = AnsweredSession(*pages)
 
     assert [role["RoleName"] for role in every(answers.aws.iam.list_roles, "Roles")] == ["a", "b"]
 
 
 def test_clients_are_made_once_for_all_threads() -> None:
-    answers = Answers((200, ACCOUNT))
+    answers = AnsweredSession((200, ACCOUNT))
     made: list[str] = []
     answers.session.events.register("creating-client-class.sts", lambda **_: made.append("sts"))
 

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.aws.ownership import Claim, Standing, Tags, from_pairs, to_pairs
+from orderops.aws.ownership import Owner, Ownership, Tags, from_pairs, to_pairs
 
-WHOLE = Claim("dev")
-ONE = Claim("dev", "sqs-queue/orderops-dev-orders", "orderops-dev-orders", {"team": "shop"})
+WHOLE = Ownership("dev")
+ONE = Ownership("dev", "sqs-queue/orderops-dev-orders", "orderops-dev-orders", {"team": "shop"})
 TAGS = {
     "Name": "orderops-dev-orders",
     "orderops:environment": "dev",
     "orderops:address": "sqs-queue/orderops-dev-orders",
     "team": "shop",
 }
-STANDINGS: dict[str, tuple[Tags, Standing]] = {
-    "our environment and address": (TAGS, Standing.OURS),
-    "our environment, the address lost": ({"orderops:environment": "dev"}, Standing.OURS),
-    "no tags": ({}, Standing.ADOPTABLE),
-    "other people's tags": ({"Name": "orderops-dev-orders"}, Standing.ADOPTABLE),
-    "another environment": ({**TAGS, "orderops:environment": "prod"}, Standing.FOREIGN),
-    "another address": ({**TAGS, "orderops:address": "sqs-queue/other"}, Standing.FOREIGN),
+STANDINGS: dict[str, tuple[Tags, Owner]] = {
+    "our environment and address": (TAGS, Owner.OWNED),
+    "our environment, the address lost": ({"orderops:environment": "dev"}, Owner.OWNED),
+    "no tags": ({}, Owner.ADOPTABLE),
+    "other people's tags": ({"Name": "orderops-dev-orders"}, Owner.ADOPTABLE),
+    "another environment": ({**TAGS, "orderops:environment": "prod"}, Owner.FOREIGN),
+    "another address": ({**TAGS, "orderops:address": "sqs-queue/other"}, Owner.FOREIGN),
 }
 
 
 @pytest.mark.parametrize(("tags", "standing"), STANDINGS.values(), ids=STANDINGS.keys())
-def test_tags_say_whose_a_thing_is(tags: Tags, standing: Standing) -> None:
-    assert ONE.standing(tags) is standing
+def test_tags_say_whose_a_thing_is(tags: Tags, standing: Owner) -> None:
+    assert ONE.owner(tags) is standing
 
 
 def test_what_we_make_is_ours() -> None:
     assert ONE.tags == TAGS
-    assert ONE.standing(ONE.tags) is Standing.OURS
+    assert ONE.owner(ONE.tags) is Owner.OWNED
     assert from_pairs(ONE.pairs) == TAGS
 
 
 def test_no_extra_tag_can_hide_whose_it_is() -> None:
-    claim = Claim("dev", "a/b", "b", {"orderops:environment": "prod", "orderops:address": "x", "Name": "y"})
+    owner = Ownership("dev", "a/b", "b", {"orderops:environment": "prod", "orderops:address": "x", "Name": "y"})
 
-    assert claim.tags == {"orderops:environment": "dev", "orderops:address": "a/b", "Name": "b"}
+    assert owner.tags == {"orderops:environment": "dev", "orderops:address": "a/b", "Name": "b"}
 
 
 def test_the_whole_environment_is_sought_by_how_names_begin_and_one_by_its_name() -> None:

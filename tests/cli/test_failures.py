@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from orderops.cli import main
-from orderops.local.emulator.protocol import Answer, Refusal
+from orderops.local.emulator.protocol import ApiError, Response
 from support.command_line import Orderops, Said
-from support.faulty_proxy import Fate, Proxy, Request, Rule
+from support.faulty_proxy import Fate, FaultRule, Proxy, SeenRequest
 from support.repository import ENVIRONMENTS
 
 DEV = ("--env", "dev", "--environments", str(ENVIRONMENTS))
@@ -30,7 +30,7 @@ DOWN = ("down", *DEV, "--yes")
 PAGE = b"<!DOCTYPE html><html><body>Log in to the guest network</body></html>"
 USER = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform:"
 BLOB = "4GIOHlTkIaWHQD0Q0m6XSnuUMCmabcEFG0123456789"
-Outcome = Refusal | Answer | Fate
+Outcome = ApiError | Response | Fate
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Told:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def refused(code: str, text: str = "words", status: int = 400) -> Refusal:
-    return Refusal(code, text, status)
+def refused(code: str, text: str = "words", status: int = 400) -> ApiError:
+    return ApiError(code, text, status)
 
 
 ACCOUNT = {
@@ -153,26 +153,26 @@ PERMISSIONS = {
     ),
 }  # fmt: skip
 ANSWERS = {
-    "a page with HTTP 200": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Answer(200, PAGE)),
-    "a page with HTTP 403": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Answer(403, PAGE)),
-    "a page with HTTP 502": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Answer(502, PAGE)),
-    "XML of something else": Told(("what answered is not AWS",), outcome=Answer(200, b"<status>fine</status>")),
-    "nothing at all, with HTTP 200": Told(("hint:",), outcome=Answer(200, b"")),
+    "a page with HTTP 200": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Response(200, PAGE)),
+    "a page with HTTP 403": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Response(403, PAGE)),
+    "a page with HTTP 502": Told(("what answered is not AWS", "AWS_ENDPOINT_URL"), outcome=Response(502, PAGE)),
+    "XML of something else": Told(("what answered is not AWS",), outcome=Response(200, b"<status>fine</status>")),
+    "nothing at all, with HTTP 200": Told(("hint:",), outcome=Response(200, b"")),
     "half of an XML answer": Told(
-        ("the connection broke before the answer was whole",), outcome=Answer(200, b"<GetCallerIdentityResponse><Get")
+        ("the connection broke before the answer was whole",), outcome=Response(200, b"<GetCallerIdentityResponse><Get")
     ),
     "half of a JSON answer": Told(
         ("the connection broke before the answer was whole", "looks first"),
         STATUS,
         "ecs",
         "DescribeServices",
-        Answer(200, b'{"services": [{"serviceArn": "arn:'),
+        Response(200, b'{"services": [{"serviceArn": "arn:'),
     ),
     "an empty JSON answer": Told(
-        ("the connection broke before the answer was whole",), STATUS, "sqs", "GetQueueUrl", Answer(200, b"")
+        ("the connection broke before the answer was whole",), STATUS, "sqs", "GetQueueUrl", Response(200, b"")
     ),
     "an error without a code": Told(
-        ("sts.get_caller_identity: ", "what was sent: "), outcome=Answer(400, b"<ErrorResponse/>")
+        ("sts.get_caller_identity: ", "what was sent: "), outcome=Response(400, b"<ErrorResponse/>")
     ),
     "a hang-up": Told(("the connection broke before the answer was whole", "looks first"), outcome=Fate.UNDONE),
     "a hang-up after the deed": Told(("the connection broke",), STATUS, "rds", "DescribeDBInstances", Fate.UNANSWERED),
@@ -400,7 +400,7 @@ def test_what_ec2_encodes_is_decoded_where_that_is_allowed(orderops: Orderops, a
     )
     denied = refused("UnauthorizedOperation", f"No. Encoded authorization failure message: {BLOB}", 403)
     aws_gone_wrong.rule = going_wrong(
-        {"ec2 DescribeVpcs": denied, "sts DecodeAuthorizationMessage": Answer(200, body.encode())}
+        {"ec2 DescribeVpcs": denied, "sts DecodeAuthorizationMessage": Response(200, body.encode())}
     )
 
     check(orderops(*PLAN), ("user/ann may not ec2:DescribeVpcs", '"Action":"ec2:DescribeVpcs"'))
@@ -411,7 +411,7 @@ def test_what_ec2_encodes_is_decoded_where_that_is_allowed(orderops: Orderops, a
     [
         ("sqs", "ListQueues", refused("AccessDenied", f"{USER} sqs:ListQueues", 403), '"Action":"sqs:ListQueues"'),
         ("ecs", "ListClusters", refused("ExpiredTokenException", "The security token is expired"), "aws sso login"),
-        ("iam", "ListRoles", Answer(200, PAGE), "AWS_ENDPOINT_URL"),
+        ("iam", "ListRoles", Response(200, PAGE), "AWS_ENDPOINT_URL"),
     ],
 )
 def test_doctor_tells_what_to_type_for_each_service(
@@ -481,16 +481,16 @@ def blocks_of(text: str) -> list[str]:
     return ["\n".join(block) for block in blocks]
 
 
-def going_wrong(outcomes: dict[str, Outcome]) -> Rule:
+def going_wrong(outcomes: dict[str, Outcome]) -> FaultRule:
     """These calls go wrong, whenever they come."""
     return lambda request: outcomes.get(f"{request.service} {request.action}")
 
 
-def after_changes(number: int, outcome: Outcome) -> Rule:
+def after_changes(number: int, outcome: Outcome) -> FaultRule:
     """Everything goes wrong after the nth change."""
-    seen: list[Request] = []
+    seen: list[SeenRequest] = []
 
-    def rule(request: Request) -> Outcome | None:
+    def rule(request: SeenRequest) -> Outcome | None:
         if len(seen) >= number:
             return outcome
         if request.changes:

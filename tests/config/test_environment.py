@@ -10,7 +10,14 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from orderops.config.environment import Database, Environment, Network, Service, environment_names, load_environment
+from orderops.config.environment import (
+    DatabaseConfig,
+    Environment,
+    NetworkConfig,
+    ServiceConfig,
+    environment_names,
+    load_environment,
+)
 from orderops.errors import UsageError
 from support.environment_cases import MISTAKES, SERVICE, SERVICE_MISTAKES, declare, refusal
 from support.repository import ENVIRONMENTS
@@ -85,11 +92,13 @@ def test_no_two_shipped_networks_overlap() -> None:
 
 
 def test_a_file_says_only_what_is_different(folder: Path) -> None:
-    assert declare(folder, SERVICE) == Environment(name="dev", database=Database(), services={"orders": Service()})
+    assert declare(folder, SERVICE) == Environment(
+        name="dev", database=DatabaseConfig(), services={"orders": ServiceConfig()}
+    )
 
 
 def test_every_default_may_also_be_said() -> None:
-    told = Environment(name="dev", database=Database(), services={"orders": Service()})
+    told = Environment(name="dev", database=DatabaseConfig(), services={"orders": ServiceConfig()})
 
     assert Environment.model_validate(told.model_dump()) == told
 
@@ -132,7 +141,7 @@ CARVED = {
 def test_subnets_are_carved_from_the_vpc(
     given: dict[str, Any], public: list[str], private: list[str], isolated: list[str]
 ) -> None:
-    network = Network.model_validate(given)
+    network = NetworkConfig.model_validate(given)
 
     assert network.subnets("public") == public
     assert network.subnets("private") == private

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.database.tls import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
@@ -263,7 +263,7 @@ def test_verify_full_lets_in_who_is_signed_by_the_bundle(
     authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
-    with tls_front(postgres.port, authority.certificate(ENDPOINT)) as front, connected(log_in(front)) as connection:
+    with tls_front(postgres.port, authority.certificate(ENDPOINT)) as front, connect(log_in(front)) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("postgres",)
         assert connection.pgconn.ssl_in_use
         assert front.let_in == [1]
@@ -280,7 +280,7 @@ def test_what_is_not_rds_is_trusted_by_the_roots_of_the_machine(
     monkeypatch.setenv("SSL_CERT_FILE", str(stranger.bundle))
     with (
         tls_front(postgres.port, stranger.certificate("db.example")) as front,
-        connected(log_in(front, "db.example")) as connection,
+        connect(log_in(front, "db.example")) as connection,
     ):
         assert connection.pgconn.ssl_in_use
 
@@ -359,7 +359,7 @@ def test_what_merely_has_the_word_in_its_name_is_tried_again(said: str, about: b
 
 def refusal(front: Front, login: Login) -> OrderopsError:
     """What connecting is refused with: at once, with no password sent or told."""
-    with pytest.raises(OrderopsError) as refused, connected(login):
+    with pytest.raises(OrderopsError) as refused, connect(login):
         pass
     assert front.asked <= 2, "one for libpq, one to see what is wrong"
     assert front.let_in == []

@@ -9,10 +9,10 @@ from typing import ClassVar
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.destroy import destroy, holding, needed_kinds, unclaimed, with_what_they_need
-from orderops.engine.inventory import Survey
+from orderops.engine.destroy import destroy, holding, needed_kinds, undeclared, with_what_they_need
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action, Step
-from orderops.engine.resource import Live, Resource, State
+from orderops.engine.resource import Observed, Resource, State
 from orderops.errors import AwsError, Meaning, Unfinished
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
@@ -32,7 +32,7 @@ class User(Thing):
     other: User | None = None
 
     kind: ClassVar[str] = "user"
-    passing: ClassVar[frozenset[str]] = frozenset({"InUse"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset({"InUse"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ def world() -> World:
 
 
 def down(world: World, *, kept: Mapping[str, str] | None = None, dry_run: bool = False) -> dict[str, Step]:
-    survey = Survey(world, "dev", KINDS)
-    steps = destroy(survey.owned(), survey, kept=kept, dry_run=dry_run, limits=QUICK)
+    inventory = Inventory(world, "dev", KINDS)
+    steps = destroy(inventory.owned(), inventory, kept=kept, dry_run=dry_run, limits=QUICK)
     return {f"{step.address} {step.note}".strip(): step for step in steps}
 
 
@@ -112,7 +112,7 @@ def test_what_is_kept_keeps_everything_below_it() -> None:
 def test_what_is_kept_and_not_declared_keeps_all_that_it_may_stand_on(world: World) -> None:
     for name, kind in {"u": "user", "b": "base", "t": "thing"}.items():
         world.add(name, kind, tags=ours(name, kind))
-    found = list(Survey(world, "dev", KINDS).owned())
+    found = list(Inventory(world, "dev", KINDS).owned())
 
     kept = with_what_they_need(["user/u"], {}, lambda address: "holds 1 GB", found)
 
@@ -122,9 +122,9 @@ def test_what_is_kept_and_not_declared_keeps_all_that_it_may_stand_on(world: Wor
 def test_what_holds_data_is_told_with_what_it_holds(world: World) -> None:
     world.add("full", tags=ours("full"), Size=20)
     world.add("empty", tags=ours("empty"), Size=1)
-    survey = Survey(world, "dev", KINDS)
+    inventory = Inventory(world, "dev", KINDS)
 
-    assert holding(survey.owned(), survey) == {"thing/full": "20 GB"}
+    assert holding(inventory.owned(), inventory) == {"thing/full": "20 GB"}
 
 
 def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
@@ -132,7 +132,7 @@ def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
     world.add("new", tags=ours("new"))
     world.add("theirs")
 
-    assert [owned.address for owned in unclaimed(Operator(world).survey().owned(), {"thing/new"})] == ["thing/old"]
+    assert [owned.address for owned in undeclared(Operator(world).inventory().owned(), {"thing/new"})] == ["thing/old"]
 
 
 def test_what_is_in_use_is_asked_again(world: World) -> None:
@@ -160,9 +160,9 @@ def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: Wor
     world.add("u", "user", tags=ours("u", "user"))
     world.add("apart", tags=ours("apart"))
     world.meets("delete", "AccessDenied")
-    survey = Survey(world, "dev", (Base, User))
+    inventory = Inventory(world, "dev", (Base, User))
     with pytest.raises(Unfinished, match=r"^1 of the steps stopped; 1 more wait for them\nuser/u: "):
-        list(destroy(survey.owned(), survey, limits=QUICK))
+        list(destroy(inventory.owned(), inventory, limits=QUICK))
 
     assert world.called("b")
 
@@ -195,9 +195,9 @@ def test_a_failed_one_goes(world: World) -> None:
 
 def test_one_that_lost_its_address_goes_too(world: World) -> None:
     world.add("p", "placed", tags={"orderops:environment": "dev"})
-    survey = Survey(world, "dev", (Placed,))
+    inventory = Inventory(world, "dev", (Placed,))
 
-    steps = list(destroy(survey.owned(), survey, limits=QUICK))
+    steps = list(destroy(inventory.owned(), inventory, limits=QUICK))
 
     assert [step.note for step in steps] == ["p#1"]
     assert not world.called("p")
@@ -221,11 +221,11 @@ def test_what_others_own_is_never_touched(world: World) -> None:
 
 def test_what_is_gone_already_is_done(world: World) -> None:
     there = world.add("u", "user", tags=ours("u", "user"))
-    survey = Survey(world, "dev", KINDS)
-    found = list(survey.owned())
+    inventory = Inventory(world, "dev", KINDS)
+    found = list(inventory.owned())
     del world.things[there.id]
 
-    assert [step.action for step in destroy(found, survey, limits=QUICK)] == [Action.DELETE]
+    assert [step.action for step in destroy(found, inventory, limits=QUICK)] == [Action.DELETE]
     assert world.changes == []
 
 
@@ -235,16 +235,16 @@ def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: Worl
     class Vanishing(Thing):
         """Taken away by somebody else at this moment."""
 
-        passing: ClassVar[frozenset[str]] = frozenset({"Gone"})
+        retryable_errors: ClassVar[frozenset[str]] = frozenset({"Gone"})
 
         @classmethod
-        def holds(cls, aws: Aws, live: Live) -> str:
+        def holds(cls, aws: Aws, observed: Observed) -> str:
             raise AwsError("see_in", code, "", Meaning.NO)
 
     world.add("vanishing", tags=ours("vanishing"), Size=1)
-    survey = Survey(world, "dev", (Vanishing,))
+    inventory = Inventory(world, "dev", (Vanishing,))
     if told is None:
         with pytest.raises(AwsError):
-            holding(survey.owned(), survey)
+            holding(inventory.owned(), inventory)
     else:
-        assert holding(survey.owned(), survey) == {"thing/vanishing": told}
+        assert holding(inventory.owned(), inventory) == {"thing/vanishing": told}

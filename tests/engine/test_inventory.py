@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from orderops.engine.inventory import Once, Survey
+from orderops.engine.inventory import Inventory, Once
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import UNKNOWN, State
 from orderops.errors import AwsError, Meaning, OrderopsError
@@ -31,10 +31,14 @@ def operator(world: World) -> Operator:
 def test_each_kind_is_listed_once_however_many_resources_ask(world: World, operator: Operator) -> None:
     for name in "abc":
         world.add(name, tags=ours(name))
-    survey = operator.survey()
+    inventory = operator.inventory()
 
-    assert [live.name for live in (survey.find(Thing(name), ASKED) for name in "abc") if live] == ["a", "b", "c"]
-    list(survey.owned())
+    assert [observed.name for observed in (inventory.get(Thing(name), ASKED) for name in "abc") if observed] == [
+        "a",
+        "b",
+        "c",
+    ]
+    list(inventory.owned())
 
     assert sorted(world.calls) == ["get_resources", *["list"] * len(KINDS)]
 
@@ -43,9 +47,9 @@ def test_kinds_are_listed_beside_one_another(world: World) -> None:
     together = threading.Barrier(len(KINDS), timeout=10)
     world.at["list"] = lambda name: together.wait()
 
-    survey = Survey(world, "dev", KINDS)
+    inventory = Inventory(world, "dev", KINDS)
 
-    assert list(survey.owned()) == []
+    assert list(inventory.owned()) == []
     assert not together.broken
 
 
@@ -53,13 +57,13 @@ def test_a_listing_that_failed_is_made_anew(world: World) -> None:
     for _ in range(2):  # the survey's own, begun at once, and the first that is asked for
         world.meets("list", "Throttling", meaning=Meaning.LATER)
     world.add("a", tags=ours("a"))
-    survey = Survey(world, "dev", (Thing,))
+    inventory = Inventory(world, "dev", (Thing,))
 
     for _ in range(2):
         with suppress(AwsError):
-            survey.find(A, ASKED)
+            inventory.get(A, ASKED)
 
-    assert survey.find(A, ASKED)
+    assert inventory.get(A, ASKED)
 
 
 def test_what_is_made_once_is_made_by_one_of_many() -> None:
@@ -77,43 +81,43 @@ def test_what_is_made_once_is_made_by_one_of_many() -> None:
 
 
 def test_looking_again_sees_what_the_listing_did_not(world: World, operator: Operator) -> None:
-    survey = operator.survey()
-    assert survey.find(A, ASKED) is None
+    inventory = operator.inventory()
+    assert inventory.get(A, ASKED) is None
 
     world.add("a", tags=ours("a"))
 
-    assert survey.find(A, ASKED) is None
-    assert survey.look_again(A, ASKED)
+    assert inventory.get(A, ASKED) is None
+    assert inventory.refresh(A, ASKED)
 
 
 def test_a_kind_that_the_survey_does_not_list_is_looked_for_all_the_same(world: World) -> None:
     world.add("a", tags=ours("a"))
 
-    assert Survey(world, "dev", (Untold,)).find(A, ASKED)
+    assert Inventory(world, "dev", (Untold,)).get(A, ASKED)
 
 
 def test_a_name_that_only_begins_alike_is_another(world: World, operator: Operator) -> None:
     world.add("a-more", tags=ours("a-more"))
 
-    assert operator.survey().look_again(A, ASKED) is None
+    assert operator.inventory().refresh(A, ASKED) is None
 
 
 def test_our_tag_says_more_than_the_name(world: World, operator: Operator) -> None:
     world.add("a")
     renamed = world.add("once called a", tags=ours("a"))
 
-    found = operator.survey().find(A, ASKED)
+    found = operator.inventory().get(A, ASKED)
 
     assert found
     assert found.id == renamed.id
 
 
 def test_a_place_is_asked_for_only_when_nothing_was_found_and_all_is_known(world: World, operator: Operator) -> None:
-    survey = operator.survey()
+    inventory = operator.inventory()
 
-    assert survey.find(Placed("a"), {**ASKED, "On": [UNKNOWN]}) is None
+    assert inventory.get(Placed("a"), {**ASKED, "On": [UNKNOWN]}) is None
     assert "place a" not in world.calls
-    assert survey.find(Placed("a"), ASKED) is None
+    assert inventory.get(Placed("a"), ASKED) is None
     assert "place a" in world.calls
 
 
@@ -167,47 +171,47 @@ def test_ours_is_what_carries_our_tag(world: World, operator: Operator) -> None:
     world.add("theirs", tags={**ours("theirs"), "orderops:environment": "prod"})
     world.add("untold", "untold", tags=ours("untold", "untold"))
 
-    assert {owned.address for owned in operator.survey().owned()} == {"thing/ours", "untold/untold"}
+    assert {owned.address for owned in operator.inventory().owned()} == {"thing/ours", "untold/untold"}
 
 
 def test_what_lost_its_address_is_still_ours_and_found_again(world: World, operator: Operator) -> None:
     for kind in ("thing", "placed"):
         world.add(kind, kind, tags={"orderops:environment": "dev"})
-    survey = operator.survey()
+    inventory = operator.inventory()
 
-    owned = list(survey.owned())
+    owned = list(inventory.owned())
 
     assert [each.address for each in owned] == ["thing/thing", "placed/placed#2"]
-    assert all(survey.look_again_at(each) for each in owned)
+    assert all(inventory.refresh_owned(each) for each in owned)
 
 
 def test_what_is_going_away_is_not_counted(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 10**6
 
-    assert list(operator.survey().owned()) == []
+    assert list(operator.inventory().owned()) == []
 
 
 def test_what_failed_is_counted(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).state = State.FAILED
 
-    assert [owned.address for owned in operator.survey().owned()] == ["thing/a"]
+    assert [owned.address for owned in operator.inventory().owned()] == ["thing/a"]
 
 
 def test_a_thing_found_before_is_looked_at_by_its_id(world: World, operator: Operator) -> None:
     gone = world.add("a", tags=ours("a"))
-    survey = operator.survey()
-    (owned,) = survey.owned()
+    inventory = operator.inventory()
+    (owned,) = inventory.owned()
 
     del world.things[gone.id]
     world.add("a", tags=ours("a"))
 
-    assert survey.look_again_at(owned) is None
+    assert inventory.refresh_owned(owned) is None
 
 
 def test_tags_for_the_whole_environment_are_set_too(world: World) -> None:
-    survey = Survey(world, "dev", KINDS, {"cost-centre": "42", "Name": "never"})
+    inventory = Inventory(world, "dev", KINDS, {"cost-centre": "42", "Name": "never"})
 
-    assert survey.claim(A).tags == {**ours("a"), "cost-centre": "42"}
+    assert inventory.ownership(A).tags == {**ours("a"), "cost-centre": "42"}
 
 
 def test_two_with_our_address_are_named(world: World, operator: Operator) -> None:
@@ -215,6 +219,6 @@ def test_two_with_our_address_are_named(world: World, operator: Operator) -> Non
     world.add("other name", tags=ours("a"))
 
     with pytest.raises(OrderopsError, match=r"^found 2 times: a#1, other name#2") as told:
-        operator.survey().find(A, ASKED)
+        operator.inventory().get(A, ASKED)
 
     assert "take the tag orderops:address from the others" in told.value.hint

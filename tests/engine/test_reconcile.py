@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from orderops.engine.reconcile import Action, Limits, Step, reconcile
+from orderops.engine.reconcile import Action, ReconcileLimits, Step, reconcile
 from orderops.engine.resource import UNKNOWN, Effect, Output, Outputs, State
 from orderops.errors import Interrupted, NotOurs, ReplacementRequired, Unfinished
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))
-NO_PATIENCE = Limits(seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), patience=timedelta(seconds=0.2))
+NO_PATIENCE = ReconcileLimits(
+    seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), timeout=timedelta(seconds=0.2)
+)
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ def test_a_plan_shows_what_it_refuses_beside_all_other_steps(world: World, opera
 
     planned = operator.up(A, B, C, replace(D, on=(A, B, C)), dry_run=True)
 
-    assert {name: str(step.refusal or "")[:24].strip() for name, step in planned.items()} == {
+    assert {name: str(step.error or "")[:24].strip() for name, step in planned.items()} == {
         "a": "Shape cannot change on a",
         "b": "b#2 is there and has no",
         "c": "c#3 is it is failed",
@@ -270,7 +272,7 @@ def test_an_interruption_tells_the_errors_that_were_met(world: World) -> None:
     world.add("a")
     world.add("b", tags=ours("b")).pending = 10**6
     with pytest.raises(Interrupted) as told:
-        list(reconcile([A, B], Operator(world).survey(), watch=interrupted, limits=QUICK))
+        list(reconcile([A, B], Operator(world).inventory(), on_wait=interrupted, limits=QUICK))
 
     assert told.value.left == ["thing/b"]
     assert "thing/a: a#1 is there and has no owner" in told.value.message
@@ -286,10 +288,10 @@ def test_what_needs_a_thing_that_nobody_made_is_refused_before_anything_is_sent(
 
 
 def test_what_was_kept_in_this_run_is_not_judged_by_the_first_look(world: World, operator: Operator) -> None:
-    survey, outputs = operator.survey(), Outputs()
-    list(reconcile([A], survey, outputs=outputs, limits=QUICK))
+    inventory, outputs = operator.inventory(), Outputs()
+    list(reconcile([A], inventory, outputs=outputs, limits=QUICK))
 
-    again = list(reconcile([A], survey, outputs=outputs, limits=QUICK))
+    again = list(reconcile([A], inventory, outputs=outputs, limits=QUICK))
 
     assert [step.action for step in again] == [Action.NO_OP]
 
@@ -297,7 +299,7 @@ def test_what_was_kept_in_this_run_is_not_judged_by_the_first_look(world: World,
 def test_an_output_that_is_not_there_yet_is_known_after_apply(operator: Operator, world: World) -> None:
     outputs = Outputs()
     world.add("a", tags=ours("a"))
-    list(reconcile([A], operator.survey(), outputs=outputs, dry_run=True))
+    list(reconcile([A], operator.inventory(), outputs=outputs, dry_run=True))
 
     assert Output(A, "id", "<{}>").read(outputs) == "<a#1>"
     assert Output(A, "Endpoint").read(outputs) == UNKNOWN

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine.reconcile import Action, Limits, Sightings, reconcile
+from orderops.engine.reconcile import Action, RecentWrites, ReconcileLimits, reconcile
 from orderops.errors import Meaning, Unfinished
 from support.fake_aws import QUICK, Edition, Ended, Operator, Thing, World, ours
 from support.faults import PowerCut
 
 A, B, C, D = (Thing(name) for name in ("a", "b", "c", "d"))
-NO_PATIENCE = Limits(seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), patience=timedelta(seconds=0.2))
+NO_PATIENCE = ReconcileLimits(
+    seen_within=timedelta(seconds=60), trouble=timedelta(seconds=0.2), timeout=timedelta(seconds=0.2)
+)
 
 
 @pytest.fixture
@@ -238,9 +240,9 @@ def test_a_second_one_that_is_going_away_is_not_counted(world: World, operator: 
 def test_who_watches_reads_what_is_waited_for(world: World) -> None:
     told: list[str] = []
     world.manners.pending_after_create = 1
-    survey = Operator(world).survey()
+    inventory = Operator(world).inventory()
 
-    list(reconcile([A], survey, watch=lambda name, why: told.append(f"{name} {why}".strip()), limits=QUICK))
+    list(reconcile([A], inventory, on_wait=lambda name, why: told.append(f"{name} {why}".strip()), limits=QUICK))
 
     assert told == ["thing/a", "thing/a create sent", "thing/a it is pending", "thing/a"]
 
@@ -317,7 +319,7 @@ def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_mu
 ) -> None:
     made = world.add("a", tags=ours("a"))
     made.unseen = 3
-    operator.sightings = Sightings(doubtful={"thing/a": 60.0})
+    operator.recent_writes = RecentWrites(unconfirmed={"thing/a": 60.0})
 
     operator.up(A, B)
 
@@ -325,7 +327,7 @@ def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_mu
 
 
 def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(world: World, operator: Operator) -> None:
-    operator.sightings = Sightings(doubtful={"thing/a": 0.2})
+    operator.recent_writes = RecentWrites(unconfirmed={"thing/a": 0.2})
 
     operator.up(A)
 
@@ -340,8 +342,8 @@ def test_what_was_made_lately_is_told_at_the_end_of_a_run(world: World, operator
     with pytest.raises(Unfinished):
         operator.up(A, B)
 
-    assert operator.sightings.lately(timedelta(minutes=1)) == ["thing/a"]
-    assert operator.sightings.lately(timedelta(0)) == []
+    assert operator.recent_writes.within(timedelta(minutes=1)) == ["thing/a"]
+    assert operator.recent_writes.within(timedelta(0)) == []
 
 
 def test_what_was_refused_was_not_made(world: World, operator: Operator) -> None:
@@ -350,4 +352,4 @@ def test_what_was_refused_was_not_made(world: World, operator: Operator) -> None
     with pytest.raises(Unfinished):
         operator.up(A)
 
-    assert operator.sightings.made == {}
+    assert operator.recent_writes.created == {}

@@ -11,16 +11,16 @@ from time import monotonic, sleep
 
 import pytest
 
-from orderops.engine import scheduler as schedule
-from orderops.engine.scheduler import Ended, Job, carry_out
+from orderops.engine import scheduler
+from orderops.engine.scheduler import Job, Result, run_all
 from orderops.errors import Interrupted, OrderopsError
 
 PATIENCE = 10.0
 """How long a test waits for what must come, in seconds."""
 
 
-def run(jobs: Mapping[str, Job[str]], needs: Mapping[str, set[str]] | None = None) -> dict[str, Ended[str]]:
-    return {ended.name: ended for ended in carry_out(jobs, needs or {})}
+def run(jobs: Mapping[str, Job[str]], needs: Mapping[str, set[str]] | None = None) -> dict[str, Result[str]]:
+    return {ended.name: ended for ended in run_all(jobs, needs or {})}
 
 
 def job(result: str = "done", *, waits: int = 0, does: Callable[[], object] = lambda: None) -> Job[str]:
@@ -55,14 +55,14 @@ def test_what_is_independent_overlaps() -> None:
 
 
 def test_a_job_that_waits_holds_no_thread() -> None:
-    many = schedule.WORKERS * 3
+    many = scheduler.WORKERS * 3
     waiting = {f"waits {number}": job(waits=2) for number in range(many)}
-    together = threading.Barrier(schedule.WORKERS, timeout=PATIENCE)
-    working = {f"works {number}": job(does=together.wait) for number in range(schedule.WORKERS)}
+    together = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
+    working = {f"works {number}": job(does=together.wait) for number in range(scheduler.WORKERS)}
 
     ends = run({**waiting, **working})
 
-    assert len(ends) == many + schedule.WORKERS
+    assert len(ends) == many + scheduler.WORKERS
 
 
 def test_a_job_starts_after_all_it_needs_and_not_before() -> None:
@@ -96,26 +96,26 @@ def test_a_failed_one_takes_along_only_what_needs_it() -> None:
 
     ends = run(jobs, {"user": {"bad"}, "user of user": {"user"}, "after apart": {"apart"}})
 
-    assert {name for name, ended in ends.items() if ended.refusal} == {"bad"}
+    assert {name for name, ended in ends.items() if ended.error} == {"bad"}
     assert {name for name, ended in ends.items() if ended.result} == {"apart", "after apart"}
 
 
 def test_the_most_urgent_goes_first_where_threads_are_few() -> None:
     begun: list[str] = []
     many = {f"job {number:02}": job(does=partial(begun.append, f"job {number:02}")) for number in range(60)}
-    all_busy = threading.Barrier(schedule.WORKERS, timeout=PATIENCE)
-    busy = {f"busy {number}": job(does=all_busy.wait) for number in range(schedule.WORKERS)}
+    all_busy = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
+    busy = {f"busy {number}": job(does=all_busy.wait) for number in range(scheduler.WORKERS)}
     urgency = {**dict.fromkeys(busy, 100.0), "job 59": 10.0}
 
-    list(carry_out({**many, **busy}, {}, urgency=urgency))
+    list(run_all({**many, **busy}, {}, urgency=urgency))
 
-    assert "job 59" in begun[: schedule.WORKERS]
+    assert "job 59" in begun[: scheduler.WORKERS]
 
 
 def test_every_failure_is_told() -> None:
     ends = run({"a": refused("one"), "b": refused("two"), "c": job()})
 
-    assert {ended.refusal.message for ended in ends.values() if ended.refusal} == {"one", "two"}
+    assert {ended.error.message for ended in ends.values() if ended.error} == {"one", "two"}
 
 
 def test_an_error_that_is_no_refusal_stops_everything() -> None:
@@ -138,14 +138,14 @@ def test_who_watches_is_told_in_the_main_thread_what_is_waited_for() -> None:
     def watch(name: str, waits_for: str) -> None:
         told.append((name, waits_for, threading.current_thread() is threading.main_thread()))
 
-    list(carry_out({"a": job(waits=1)}, {}, watch=watch))
+    list(run_all({"a": job(waits=1)}, {}, watch=watch))
 
     assert told == [("a", "", True), ("a", "its turn", True), ("a", "", True)]
 
 
 def test_who_stops_asking_leaves_no_job_under_way() -> None:
     ended: list[str] = []
-    ends = carry_out({"a": job(), "b": endless(at_each_turn=lambda: ended.append("turn"))}, {})
+    ends = run_all({"a": job(), "b": endless(at_each_turn=lambda: ended.append("turn"))}, {})
 
     next(ends)
     del ends
@@ -174,7 +174,7 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
 
 def test_after_an_interruption_nothing_new_begins() -> None:
     begun: list[str] = []
-    all_busy = threading.Barrier(schedule.WORKERS, timeout=PATIENCE)
+    all_busy = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
 
     def works(name: str) -> Job[str]:
         begun.append(name)
@@ -184,11 +184,11 @@ def test_after_an_interruption_nothing_new_begins() -> None:
         yield "another turn"
         return "done"
 
-    many = {f"job {number}": works(f"job {number}") for number in range(schedule.WORKERS * 2)}
+    many = {f"job {number}": works(f"job {number}") for number in range(scheduler.WORKERS * 2)}
     with pytest.raises(Interrupted) as told:
         run(many)
 
-    assert len(begun) == schedule.WORKERS
+    assert len(begun) == scheduler.WORKERS
     assert sorted(told.value.left) == sorted(many)
 
 

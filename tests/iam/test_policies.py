@@ -14,9 +14,9 @@ from orderops.doctor import diagnose
 from orderops.iam.actions import Persona, actions_for
 from orderops.iam.grants import ANYTHING, NARROW, grants_of
 from orderops.iam.policies import LONGEST, identity_of, policies, simulations, statements
-from orderops.local.emulator.protocol import Answer
+from orderops.local.emulator.protocol import Response
 from support.command_line import Orderops
-from support.faulty_proxy import Request, served
+from support.faulty_proxy import SeenRequest, served
 from support.policy_evaluation import allowing
 from support.policy_requests import Asked
 from support.repository import ENVIRONMENTS
@@ -253,8 +253,8 @@ def test_simulations_are_about_things_and_not_patterns(dev: Environment) -> None
 
 
 def test_doctor_says_which_permissions_are_missing_where_it_may_ask(dev: Environment) -> None:
-    def simulator(request: Request) -> Answer | None:
-        return Answer(200, SIMULATED.encode()) if request.action == "SimulatePrincipalPolicy" else None
+    def simulator(request: SeenRequest) -> Response | None:
+        return Response(200, SIMULATED.encode()) if request.action == "SimulatePrincipalPolicy" else None
 
     with served() as proxy:
         proxy.rule = simulator

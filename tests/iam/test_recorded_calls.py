@@ -15,7 +15,7 @@ import pytest
 import orderops
 from orderops.aws.translate import Sent, refusal
 from orderops.errors import Meaning
-from orderops.iam.actions import UNHEARD, Persona, actions_for, actions_of, calls
+from orderops.iam.actions import NOT_RECORDED, Persona, actions_for, actions_of, calls
 from support.policy_account import WHO, Account, denial
 from support.policy_evaluation import allowing
 from support.policy_fixtures import weighing
@@ -60,7 +60,7 @@ def test_every_call_on_file_is_made(account: Account) -> None:
 def test_what_is_said_never_to_be_heard_is_not(account: Account) -> None:
     heard = {
         f"{call} by {command}"
-        for call, (commands, _) in UNHEARD.items()
+        for call, (commands, _) in NOT_RECORDED.items()
         for command in commands
         if command in account.called.get(call, ())
     }
@@ -80,7 +80,7 @@ def test_nothing_that_is_asked_for_one_thing_is_allowed_on_anything(account: Acc
 @pytest.mark.skipif(RECORD, reason="nothing is weighed while calls are recorded")
 def test_nothing_is_allowed_that_nothing_asks_for(account: Account) -> None:
     asked_for = {action for action, _ in account.used}
-    unheard = {action for call in UNHEARD for action in actions_of(call)}
+    unheard = {action for call in NOT_RECORDED for action in actions_of(call)}
 
     assert actions_for(Persona.OPERATOR.commands) - asked_for - unheard == NOT_ASKED
 
@@ -98,7 +98,7 @@ def mended_by_hint(service: str, question: Asked) -> bool:
     """Whether what is typed as the refusal says would allow what was asked."""
     said = denial(service, question)
     told = refusal(Sent(service, "some_call", {}, "ap-southeast-2", "dev"), said.code, said.message, Meaning.NO)
-    assert f"{WHO} may not {question.action}" in told.means or "service-linked role" in told.means
+    assert f"{WHO} may not {question.action}" in told.explanation or "service-linked role" in told.explanation
     statement = told.hint.partition("add to its policies: ")[2]
     return bool(statement) and bool(allowing(question, [{"Statement": [{"Sid": "Hint", **json.loads(statement)}]}]))
 

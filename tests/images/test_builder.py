@@ -13,7 +13,7 @@ from orderops.aws.client import Aws
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.builder import builder
 from orderops.images.content_hash import content_tag
-from orderops.images.resolve import Build, build_and_push, pinned
+from orderops.images.resolve import ImageBuild, build_and_push, pinned
 from support.fake_builders import HOST, REPOSITORY, Bench, put, silent
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds
@@ -69,7 +69,7 @@ def test_a_builder_can_be_chosen_by_name(bench: Bench, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def build(aws: Aws, tmp_path: Path) -> Build:
+def build(aws: Aws, tmp_path: Path) -> ImageBuild:
     """What is to be built, with the repository there."""
     put(aws, REPOSITORY)
     folder = tmp_path / "sources"
@@ -77,13 +77,13 @@ def build(aws: Aws, tmp_path: Path) -> Build:
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY orders /orders\n")
     (folder / "orders").write_text("1")
     tag = content_tag(folder, folder / "Dockerfile")
-    return Build("dev", REPOSITORY, tag, folder, folder / "Dockerfile")
+    return ImageBuild("dev", REPOSITORY, tag, folder, folder / "Dockerfile")
 
 
 class Registry:
     """Listens to what is said, and has the image from a certain line on."""
 
-    def __init__(self, aws: Aws, build: Build, arrives: str) -> None:
+    def __init__(self, aws: Aws, build: ImageBuild, arrives: str) -> None:
         self.lines: list[str] = []
         self._aws, self._build, self._arrives = aws, build, arrives
 
@@ -95,7 +95,7 @@ class Registry:
 
 @pytest.mark.parametrize("name", ["docker", "podman", "buildah"])
 def test_an_image_is_built_for_the_platform_of_the_tasks_and_pushed(
-    aws: Aws, build: Build, bench: Bench, name: str
+    aws: Aws, build: ImageBuild, bench: Bench, name: str
 ) -> None:
     bench.add(name)
     say = Registry(aws, build, "push done")
@@ -112,7 +112,7 @@ def test_an_image_is_built_for_the_platform_of_the_tasks_and_pushed(
 
 @pytest.mark.parametrize("name", ["docker", "podman", "buildah"])
 def test_the_registrys_password_goes_through_standard_input_and_nowhere_else(
-    aws: Aws, build: Build, bench: Bench, name: str
+    aws: Aws, build: ImageBuild, bench: Bench, name: str
 ) -> None:
     bench.add(name)
     bench.breaks(name, "login", f"denied: {PASSWORD}")
@@ -129,7 +129,7 @@ def test_the_registrys_password_goes_through_standard_input_and_nowhere_else(
 
 
 def test_docker_pushes_with_the_operators_engine_and_none_of_their_logins(
-    aws: Aws, build: Build, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, build: ImageBuild, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "docker-config"
     (own / "contexts").mkdir(parents=True)
@@ -145,21 +145,21 @@ def test_docker_pushes_with_the_operators_engine_and_none_of_their_logins(
     assert not any(Path(folder).exists() for folder in folders)
 
 
-def test_an_image_that_is_there_is_neither_built_nor_pushed(aws: Aws, build: Build, bench: Bench) -> None:
+def test_an_image_that_is_there_is_neither_built_nor_pushed(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     digest = put(aws, REPOSITORY, build.tag)
 
     assert build_and_push(aws, build, silent) == f"{HOST}/{REPOSITORY}@{digest}"
     assert bench.heard == []
 
 
-def test_a_push_that_somebody_else_won_is_as_good(aws: Aws, build: Build, bench: Bench) -> None:
+def test_a_push_that_somebody_else_won_is_as_good(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
     bench.breaks("podman", "push", "tag invalid: the image tag already exists and is immutable")
 
     assert build_and_push(aws, build, Registry(aws, build, "pushing to")) == pinned(aws, REPOSITORY, build.tag)
 
 
-def test_a_failed_build_shows_the_last_lines_and_the_command(aws: Aws, build: Build, bench: Bench) -> None:
+def test_a_failed_build_shows_the_last_lines_and_the_command(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("buildah")
     bench.breaks("buildah", "build", "no such file: orders")
 
@@ -170,7 +170,7 @@ def test_a_failed_build_shows_the_last_lines_and_the_command(aws: Aws, build: Bu
     assert refusal.value.hint.startswith("it was asked: buildah build")
 
 
-def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: Build, bench: Bench) -> None:
+def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
 
     def edit(line: str) -> None:
@@ -183,14 +183,14 @@ def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: Bui
     assert "push" not in bench.verbs
 
 
-def test_a_push_that_nobody_sees_is_not_taken_for_done(aws: Aws, build: Build, bench: Bench) -> None:
+def test_a_push_that_nobody_sees_is_not_taken_for_done(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
 
     with pytest.raises(OrderopsError, match="is not seen yet"):
         build_and_push(aws, build, silent)
 
 
-def test_without_its_repository_an_image_is_not_even_built(aws: Aws, build: Build, bench: Bench) -> None:
+def test_without_its_repository_an_image_is_not_even_built(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
     aws.ecr.delete_repository(repositoryName=REPOSITORY)
 

@@ -23,7 +23,7 @@ from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError
 from orderops.images.builder import NAMES, builder
 from orderops.images.registry import MANIFESTS, Repository
-from orderops.images.resolve import Build, Choice, build_and_push, images, pinned, ready
+from orderops.images.resolve import ImageBuild, ImageChoice, build_and_push, images, materialize, pinned
 from support.faults import PowerCut
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it
@@ -97,7 +97,7 @@ def dev(aws: Aws, tmp_path: Path, sources: Path) -> Environment:
 
 def release(aws: Aws, environment: Environment, said: list[str]) -> str:
     """What `up` does for an image."""
-    return ready(aws, images(aws, environment, {}), said.append)["orders"]
+    return materialize(aws, images(aws, environment, {}), said.append)["orders"]
 
 
 def opened(host: str, name: str = "orderops-dev-orders") -> Repository:
@@ -109,7 +109,7 @@ def test_an_image_is_built_and_pushed_once_and_pinned_as_the_registry_knows_it(
 ) -> None:
     said: list[str] = []
     build = images(aws, dev, {})["orders"].pending
-    assert isinstance(build, Build)
+    assert isinstance(build, ImageBuild)
 
     uri = release(aws, dev, said)
 
@@ -140,7 +140,7 @@ def test_a_run_that_is_cut_is_finished_by_the_same_command(
             raise PowerCut
 
     with pytest.raises(PowerCut):
-        ready(aws, images(aws, dev, {}), cut)
+        materialize(aws, images(aws, dev, {}), cut)
 
     assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
 
@@ -153,7 +153,7 @@ def test_a_builder_does_not_outlive_a_run_that_is_cut_in_its_output(
             raise PowerCut
 
     with pytest.raises(PowerCut):
-        ready(aws, images(aws, dev, {}), cut)
+        materialize(aws, images(aws, dev, {}), cut)
 
     assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
 
@@ -204,11 +204,11 @@ def test_a_promoted_image_keeps_its_digest(
     said: list[str] = []
 
     choices = images(aws, staging, {"orders": uri})
-    promoted = ready(aws, choices, said.append)["orders"]
+    promoted = materialize(aws, choices, said.append)["orders"]
 
     assert promoted == f"{HOST}/orderops-staging-orders@{uri.partition('@')[2]}"
     assert any("copying" in line for line in said)
-    assert images(aws, staging, {"orders": uri}) == {"orders": Choice(promoted)}
+    assert images(aws, staging, {"orders": uri}) == {"orders": ImageChoice(promoted)}
     manifest = _ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
     for layer in json.loads(manifest)["layers"]:
         content = _ask(registry, f"orderops-staging-orders/blobs/{layer['digest']}")
@@ -260,7 +260,7 @@ def test_what_is_not_in_the_registry_has_no_digest(aws: Aws, dev: Environment, r
 
 def test_two_builds_of_the_same_sources_end_with_the_same_image(aws: Aws, dev: Environment, with_builder: str) -> None:
     build = images(aws, dev, {})["orders"].pending
-    assert isinstance(build, Build)
+    assert isinstance(build, ImageBuild)
 
     assert len({build_and_push(aws, build, lambda _line: None) for _ in range(2)}) == 1
 

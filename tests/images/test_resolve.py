@@ -14,7 +14,7 @@ from orderops.aws.client import Aws
 from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.content_hash import content_tag
-from orderops.images.resolve import Build, Copy, image_of, images, pinned, ready
+from orderops.images.resolve import ImageBuild, ImageCopy, image_of, images, materialize, pinned
 from support.fake_builders import HOST, REPOSITORY, put, silent
 
 
@@ -59,7 +59,7 @@ def test_an_image_that_is_named_goes_before_the_environments_and_that_before_the
 
     assert given["orders"].uri.endswith("b" * 64)
     assert images(aws, declared, {})["orders"].uri.endswith("a" * 64)
-    assert isinstance(images(aws, from_sources, {})["orders"].pending, Build)
+    assert isinstance(images(aws, from_sources, {})["orders"].pending, ImageBuild)
 
 
 def test_a_tag_in_the_services_repository_is_pinned(aws: Aws, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_image_of_another_repository_is_to_be_copied_once(aws: Aws, tmp_path:
 
     choice = images(aws, dev, {"orders": f"{HOST}/orderops-staging-orders:src-1"})["orders"]
 
-    copy = Copy("dev", REPOSITORY, f"{HOST}/orderops-staging-orders", digest)
+    copy = ImageCopy("dev", REPOSITORY, f"{HOST}/orderops-staging-orders", digest)
     assert choice.pending == copy
     assert "to be copied" in choice.uri
     put(aws, REPOSITORY, copy.tag)
@@ -148,7 +148,7 @@ def test_sources_that_were_pushed_before_are_not_built_again(aws: Aws, tmp_path:
 
     choices = images(aws, dev, {})
 
-    assert ready(aws, choices, silent) == {"orders": f"{HOST}/{REPOSITORY}@{digest}"}
+    assert materialize(aws, choices, silent) == {"orders": f"{HOST}/{REPOSITORY}@{digest}"}
 
 
 def test_a_folder_or_a_dockerfile_that_is_not_there_is_refused(aws: Aws, tmp_path: Path, sources: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_folder_or_a_dockerfile_that_is_not_there_is_refused(aws: Aws, tmp_pat
 def test_the_services_own_sources_are_found_in_a_checkout(aws: Aws, tmp_path: Path) -> None:
     build = images(aws, environment(tmp_path), {})["orders"].pending
 
-    assert isinstance(build, Build)
+    assert isinstance(build, ImageBuild)
     assert build.dockerfile == build.context / "src/orderops/service/Dockerfile"
 
 

@@ -14,12 +14,12 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.engine.inventory import Owned, Survey
-from orderops.engine.resource import Live
+from orderops.engine.inventory import Inventory, Owned
+from orderops.engine.resource import Observed
 from orderops.infra.stack import KINDS
-from orderops.infra.workspace import Apply, Site
+from orderops.infra.workspace import Apply, Workspace
 from orderops.resources.autoscaling_target import AutoscalingTarget
-from support.account_snapshot import take_inventory
+from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
 from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy
@@ -41,8 +41,8 @@ def made(account: Proxy) -> bytes:
     """The account with all of dev in it, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
     session._session.register_component("data_loader", MODELS)
-    site = Site(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
-    run = Apply(site, IMAGES)
+    workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
+    run = Apply(workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
     return account.keep()
 
@@ -98,7 +98,7 @@ def test_a_plan_for_a_renamed_environment_says_what_is_there_under_its_old_name(
 def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
     orderops: Orderops, dev: Proxy, client: Client, folder: Path, renamed: str
 ) -> None:
-    before = take_inventory(client)
+    before = take_snapshot(client)
     dev.forget()
 
     refused = orderops("infra", "apply", "--env", renamed, "--yes")
@@ -115,7 +115,7 @@ def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
     made = orderops("infra", "apply", "--env", renamed, "--yes", "--confirm", renamed)
 
     assert made.code == 0, made.err
-    after = take_inventory(client)
+    after = take_snapshot(client)
     assert {kind: [name for name in names if name not in after[kind]] for kind, names in before.items()} == {
         kind: [] for kind in before
     }
@@ -184,7 +184,7 @@ def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: O
     assert "hint: it is not ours: look whose it is, and have it ended; the same command then takes what is left" in (
         down.err
     )
-    left = take_inventory(client)
+    left = take_snapshot(client)
     assert {kind: left.get(kind, []) for kind in ("queue", "secret", "alarm", "repository", "nat gateway")} == {
         "queue": [],
         "secret": [],
@@ -206,7 +206,7 @@ def test_another_database_on_our_groups_is_named_and_stays(orderops: Orderops, c
         "rds-parameter-group/orderops-dev-postgres16": theirs,
         "rds-subnet-group/orderops-dev-database": theirs,
     }
-    assert take_inventory(client)["database"] == ["theirs"]
+    assert take_snapshot(client)["database"] == ["theirs"]
 
 
 @pytest.mark.usefixtures("dev")
@@ -364,7 +364,7 @@ def test_another_account_than_the_one_pinned_is_refused_before_anything(
 
 def owned(proxy: Proxy) -> list[Owned]:
     aws = Aws(REGION, endpoint_url=proxy.url)
-    return list(Survey(aws, "dev", KINDS).owned())
+    return list(Inventory(aws, "dev", KINDS).owned())
 
 
 @pytest.mark.parametrize("owner", ["other", ""], ids=["of another environment", "without an owner"])
@@ -376,11 +376,11 @@ def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
         if each.kind is AutoscalingTarget:
             continue  # has no tags: it goes by those of its cluster
         if owner:
-            each.kind.retag(aws, each.live, {"orderops:environment": owner})
+            each.kind.retag(aws, each.observed, {"orderops:environment": owner})
         else:
             untag(client, each)
     assert owned(dev) == []
-    before = take_inventory(client)
+    before = take_snapshot(client)
     dev.forget()
 
     down = orderops("down", "--env", "dev", *EVERYTHING)
@@ -394,11 +394,11 @@ def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
     assert [
         call for call in dev.changing if re.search(r"\.(Delete|Release|Detach|Deregister|Revoke|Untag)", call)
     ] == []
-    after = take_inventory(client)
+    after = take_snapshot(client)
     assert {kind: gone for kind, names in before.items() if (gone := sorted({*names} - {*after[kind]}))} == {}
 
 
-UNTAG: Mapping[str, Callable[[Client, Live, list[str]], Any]] = {
+UNTAG: Mapping[str, Callable[[Client, Observed, list[str]], Any]] = {
     "cloudwatch": lambda client, live, keys: unmark(client("cloudwatch"), live.id),
     "ec2": lambda client, live, keys: client("ec2").delete_tags(
         Resources=[live.id], Tags=[{"Key": key} for key in keys]
@@ -430,7 +430,7 @@ def unmark(cloudwatch: Any, name: str) -> None:
 
 def untag(client: Client, each: Owned) -> None:
     """Take our tags off, and leave the name."""
-    UNTAG[each.kind.kind.partition("-")[0]](client, each.live, ["orderops:environment", "orderops:address"])
+    UNTAG[each.kind.kind.partition("-")[0]](client, each.observed, ["orderops:environment", "orderops:address"])
 
 
 @pytest.mark.usefixtures("dev")

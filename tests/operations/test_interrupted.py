@@ -7,8 +7,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.reconcile import Action
-from orderops.infra.workspace import Apply, Site
-from orderops.local.emulator.protocol import Refusal
+from orderops.infra.workspace import Apply, Workspace
+from orderops.local.emulator.protocol import ApiError
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy, from_change
 from support.killable_process import Victim
@@ -52,12 +52,12 @@ def test_ctrl_c_before_anything_was_changed_is_told_in_one_line(proxy: Proxy) ->
 
 
 def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) -> None:
-    site = Site(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
-    first = Apply(site, {"order-processor": IMAGE})
+    workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    first = Apply(workspace, {"order-processor": IMAGE})
     assert {step.action for step in [*first.infra(), *first.release()]} == {Action.CREATE}
     proxy.forget()
 
-    again = Apply(site, {"order-processor": IMAGE})
+    again = Apply(workspace, {"order-processor": IMAGE})
 
     assert {step.action for step in [*again.infra(), *again.release()]} == {Action.NO_OP}
     assert proxy.changing == []
@@ -66,7 +66,7 @@ def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) 
 
 def test_a_plan_that_waits_says_what_for(proxy: Proxy) -> None:
     planning = Victim(*APPLY)
-    aborted = Refusal("OperationAborted", "someone else is at it", 409)
+    aborted = ApiError("OperationAborted", "someone else is at it", 409)
     proxy.rule = lambda request: aborted if request.service == "monitoring" else None
 
     assert planning.says("AWS to be less busy (OperationAborted)")

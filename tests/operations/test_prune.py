@@ -9,8 +9,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.infra.workspace import Apply, Site
-from support.account_snapshot import take_inventory
+from orderops.infra.workspace import Apply, Workspace
+from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
@@ -37,8 +37,8 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> 
 def released(folder: Path, proxy: Proxy) -> None:
     """Two services that run; then the second is taken out of the file."""
     (folder / "dev.toml").write_text(FIRST + SECOND)
-    site = Site(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
-    run = Apply(site, IMAGES)
+    workspace = Workspace(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    run = Apply(workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 60
     (folder / "dev.toml").write_text(FIRST)
     proxy.forget()
@@ -60,7 +60,7 @@ def test_pruning_a_service_removes_what_runs_before_what_it_stands_on(
     assert calls.index("ecs.DeleteService") < calls.index("elasticloadbalancing.DeleteTargetGroup")
     assert calls.index("ecs.DeleteService") < calls.index("iam.DeleteRole")
     assert calls.index("ecs.DeleteService") < calls.index("ec2.DeleteSecurityGroup")
-    left = [name for names in take_inventory(client).values() for name in names if "billing" in name]
+    left = [name for names in take_snapshot(client).values() for name in names if "billing" in name]
     assert [name for name in left if not name.startswith("TargetTracking-")] == []  # those, AWS removes by itself
     assert "0 changes" in orderops("infra", "apply", "--prune", "--yes").err
 
@@ -76,14 +76,14 @@ def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orde
     assert pruned.code == 0, pruned.err
     assert "kept: sqs-queue/orderops-dev-billing-queue (holds 1 message" in pruned.err
     assert "kept: sqs-queue/orderops-dev-billing-dlq (sqs-queue/orderops-dev-billing-queue may need it)" in pruned.err
-    left = [name for names in take_inventory(client).values() for name in names if name.startswith("orderops-dev-bi")]
+    left = [name for names in take_snapshot(client).values() for name in names if name.startswith("orderops-dev-bi")]
     assert left == ["orderops-dev-billing-dlq", "orderops-dev-billing-queue"]
 
     only = ("down", "--only", "sqs-queue/orderops-dev-billing-queue", "--yes")
     words = "--only sqs-queue/orderops-dev-billing-queue --confirm orderops-dev-billing-queue"
     assert f"remove these too: orderops down --env dev {words}" in orderops(*only).err
     assert orderops(*only, "--confirm", "orderops-dev-billing-queue").code == 0
-    assert "orderops-dev-billing-queue" not in take_inventory(client)["queue"]
+    assert "orderops-dev-billing-queue" not in take_snapshot(client)["queue"]
 
 
 @pytest.mark.parametrize(

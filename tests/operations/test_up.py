@@ -25,10 +25,10 @@ from orderops import local
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.images.resolve import images
-from orderops.infra.workspace import Site
+from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
-from orderops.operations.apply import apply_site
-from orderops.operations.workspace import Manner
+from orderops.operations.apply import apply_everything
+from orderops.operations.workspace import ChangeOptions
 from support.command_line import Orderops
 from support.repository import ROOT
 
@@ -113,8 +113,8 @@ def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, run
     aws = Aws(environment.region, endpoint_url=local.start(environment.region).url, session=session)
     choices = images(aws, environment, {})
 
-    manner = Manner("up", dry_run=False, yes=False, confirm=(), wait=timedelta())
-    apply_site(Site(environment, aws), manner, choices=choices, adopt=(), prune=False)
+    manner = ChangeOptions("up", dry_run=False, yes=False, confirm=(), wait=timedelta())
+    apply_everything(Workspace(environment, aws), manner, choices=choices, adopt=(), prune=False)
 
     assert calls
     assert [call for call in calls if not READS.match(call)] == []

@@ -9,21 +9,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.database.connection import login_by
+from orderops.database.connection import login_from_dsn
 from orderops.migrations.sql.files import read_migrations
-from orderops.rehearsal.coverage import Place, Unseen
-from orderops.rehearsal.queries import Origin, Query
-from orderops.rehearsal.report import HeldLock, Kind, StatementReport
+from orderops.rehearsal.coverage import TableRef, UncoveredTables
+from orderops.rehearsal.queries import Query, QueryOrigin
+from orderops.rehearsal.report import HeldLock, Impact, StatementReport
 from orderops.rehearsal.runner import rehearse
 from orderops.rehearsal.verdict import unseen
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.workload import QueryGroup
 
 pytest_plugins = ["support.postgres_fixtures"]
 SHARE, ALL = "ShareLock", "AccessExclusiveLock"
-THERE = {"orders": Place(1, 1, "orders"), "orders_1": Place(2, 1, "orders"), "users": Place(3, 3, "users")}
-READER = Family(Query("r", "", Origin.CANARY, reads=frozenset({"orders"})), 50.0, [], {1}, ("orders",))
-WRITER = Family(Query("w", "", Origin.CANARY, writes=frozenset({"orders"})), 50.0, [], {1, 3}, ("orders",))
-CASES: dict[str, tuple[list[Family], HeldLock, list[str]]] = {
+THERE = {"orders": TableRef(1, 1, "orders"), "orders_1": TableRef(2, 1, "orders"), "users": TableRef(3, 3, "users")}
+READER = QueryGroup(Query("r", "", QueryOrigin.CANARY, reads=frozenset({"orders"})), 50.0, [], {1}, ("orders",))
+WRITER = QueryGroup(Query("w", "", QueryOrigin.CANARY, writes=frozenset({"orders"})), 50.0, [], {1, 3}, ("orders",))
+CASES: dict[str, tuple[list[QueryGroup], HeldLock, list[str]]] = {
     "nobody asks": ([], HeldLock("orders", ALL, 1.0), ["orders"]),
     "a reader waits": ([READER], HeldLock("orders", ALL, 1.0), []),
     "a reader goes on": ([READER], HeldLock("orders", SHARE, 1.0), ["orders"]),
@@ -38,10 +38,10 @@ CASES: dict[str, tuple[list[Family], HeldLock, list[str]]] = {
 
 @pytest.mark.parametrize(("families", "lock", "told"), CASES.values(), ids=CASES.keys())
 def test_a_lock_is_unseen_where_nobody_would_have_waited(
-    families: Sequence[Family], lock: HeldLock, told: list[str]
+    families: Sequence[QueryGroup], lock: HeldLock, told: list[str]
 ) -> None:
-    there = {**THERE, "made": Place(9, 9, "made")}
-    found = Unseen(THERE, families).among([StatementReport(4, "it", 1.0, (lock,))], there)
+    there = {**THERE, "made": TableRef(9, 9, "made")}
+    found = UncoveredTables(THERE, families).among([StatementReport(4, "it", 1.0, (lock,))], there)
 
     assert [(line, each.relation) for line, each in found] == [(4, name) for name in told]
 
@@ -51,7 +51,7 @@ def test_what_is_locked_only_briefly_keeps_nobody_waiting() -> None:
     long = unseen([HeldLock("orders", SHARE, 0.06), HeldLock("users", SHARE, 2.0), HeldLock("paid", ALL, 0.01)])
     assert long
     assert long.sentence == "UNSEEN: no write went on orders, users, which it locks for 2.0 s"
-    assert Kind.SAFE.badness < long.kind.badness < Kind.BLOCKS.badness
+    assert Impact.SAFE.badness < long.impact.badness < Impact.BLOCKS.badness
     assert long.holds_up
 
 
@@ -69,11 +69,11 @@ def test_an_empty_table_that_is_locked_for_long_is_not_called_safe(database: str
         connection.execute("create table bare (id int primary key)")
 
     report = rehearse(
-        login_by(database), read_migrations(tmp_path), seconds_before=0.1, holder=timedelta(milliseconds=100)
+        login_from_dsn(database), read_migrations(tmp_path), seconds_before=0.1, holder=timedelta(milliseconds=100)
     )
 
-    assert [each.verdict.kind for each in report.migrations] == [Kind.SAFE, Kind.UNSEEN, Kind.SAFE]
-    assert report.verdict.kind is Kind.UNSEEN
+    assert [each.verdict.impact for each in report.migrations] == [Impact.SAFE, Impact.UNSEEN, Impact.SAFE]
+    assert report.verdict.impact is Impact.UNSEEN
     assert report.verdict.sentence.startswith("UNSEEN: no query went on bare, which it locks for ")
     assert report.verdict.sentence.endswith(" (V002__long.sql)")
     assert report.to_mend == ""

@@ -9,29 +9,31 @@ from typing import Any
 
 import pytest
 
-from orderops.migrations.ledger.status import Line, Stand
-from orderops.migrations.ledger.table import Action, Attempt, Standing
-from orderops.migrations.sql.files import File, Migration
-from orderops.rehearsal.gate import Here, NotRehearsed, expectations, opening, unrehearsed
-from orderops.rehearsal.receipts import Receipt, Rehearsed
+from orderops.migrations.ledger.status import MigrationStatus, Status
+from orderops.migrations.ledger.table import Attempt, AttemptAction, History
+from orderops.migrations.sql.files import Migration, SqlFile
+from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
+from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
-HERE = Here("schema 0", 16, NOW)
+HERE = DatabaseState("schema 0", 16, NOW)
 
 
 def migration(version: int, text: str = "select 1;\n", back: str = "select 2;\n") -> Migration:
     names = [Path(f"{letter}{version:03}__step.sql") for letter in "VU"]
-    return Migration(version, "step", File(names[0], text), File(names[1], back))
+    return Migration(version, "step", SqlFile(names[0], text), SqlFile(names[1], back))
 
 
-def line(version: int, stand: Stand = Stand.PENDING, standing: Standing | None = None, **texts: str) -> Line:
-    return Line(version, "step", stand, migration(version, **texts), standing)
+def line(
+    version: int, stand: Status = Status.PENDING, standing: History | None = None, **texts: str
+) -> MigrationStatus:
+    return MigrationStatus(version, "step", stand, migration(version, **texts), standing)
 
 
-def rehearsed(version: int) -> Rehearsed:
+def rehearsed(version: int) -> RehearsedMigration:
     told = migration(version)
     schemas = f"schema {version - 1}", f"schema {version}"
-    return Rehearsed(version, told.checksum, told.back.checksum, 1.5 * version, *schemas, failed=False)
+    return RehearsedMigration(version, told.checksum, told.back.checksum, 1.5 * version, *schemas, failed=False)
 
 
 RECEIPT = Receipt(
@@ -45,7 +47,7 @@ RECEIPT = Receipt(
 ALL = [line(1), line(2), line(3)]
 
 
-def opened(wanted: list[Line], *receipts: Receipt, here: Here = HERE) -> Receipt:
+def opened(wanted: list[MigrationStatus], *receipts: Receipt, here: DatabaseState = HERE) -> Receipt:
     return opening(receipts or (RECEIPT,), wanted, here, days=7, words="--env prod")
 
 
@@ -54,11 +56,11 @@ def opened(wanted: list[Line], *receipts: Receipt, here: Here = HERE) -> Receipt
     [(ALL, "schema 0"), (ALL[:1], "schema 0"), (ALL[1:], "schema 1"), (ALL[2:], "schema 2")],
     ids=["all of it", "the first of it", "the rest, after the first", "the last"],
 )
-def test_it_opens_for(wanted: list[Line], schema: str) -> None:
+def test_it_opens_for(wanted: list[MigrationStatus], schema: str) -> None:
     assert opened(wanted, here=replace(HERE, schema=schema)) is RECEIPT
 
 
-CLOSED: dict[str, tuple[list[Line], Receipt, Here, str]] = {
+CLOSED: dict[str, tuple[list[MigrationStatus], Receipt, DatabaseState, str]] = {
     "another migration": ([line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
     "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is of V001, V002, V003"),
     "one more": ([*ALL, line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
@@ -117,17 +119,24 @@ def test_a_receipt_from_the_future_opens_nothing() -> None:
 
 def attempt(**told: Any) -> Attempt:
     values = dict.fromkeys(Attempt.__dataclass_fields__)
-    given = {"id": 1, "version": 1, "action": Action.APPLY, "state": "failed", "done": ["a digest"], "statements": 2}
+    given = {
+        "id": 1,
+        "version": 1,
+        "action": AttemptAction.APPLY,
+        "state": "failed",
+        "done": ["a digest"],
+        "statements": 2,
+    }
     return Attempt(**{**values, **given, **told})
 
 
 def test_what_was_cut_half_way_goes_on_under_the_receipt_that_it_began_with() -> None:
-    begun = Standing([attempt(receipt=f"rehearsed: {RECEIPT.name}")])
+    begun = History([attempt(receipt=f"rehearsed: {RECEIPT.name}")])
     half_way = replace(HERE, schema="that nobody saw")
 
-    assert opened([line(1, Stand.PARTLY, begun)], here=half_way) is RECEIPT
+    assert opened([line(1, Status.PARTLY, begun)], here=half_way) is RECEIPT
     with pytest.raises(NotRehearsed):
-        opened([line(1, Stand.PARTLY, Standing([attempt(receipt="rehearsed: another")]))], here=half_way)
+        opened([line(1, Status.PARTLY, History([attempt(receipt="rehearsed: another")]))], here=half_way)
 
 
 def test_the_ledger_is_told_what_was_predicted_or_why_there_was_nothing() -> None:
@@ -142,4 +151,4 @@ def test_the_ledger_is_told_what_was_predicted_or_why_there_was_nothing() -> Non
 
 
 def test_a_receipt_goes_through_an_errand() -> None:
-    assert Receipt.from_told(RECEIPT.told()) == RECEIPT
+    assert Receipt.from_dict(RECEIPT.to_dict()) == RECEIPT

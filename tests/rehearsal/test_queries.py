@@ -9,15 +9,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.database.connection import login_by
+from orderops.database.connection import login_from_dsn
 from orderops.errors import UsageError
 from orderops.local.rds.postgres import PostgresServer
 from orderops.migrations.lint.linter import lint
-from orderops.migrations.sql.files import File, new_pair, read_migrations, sql_folder
+from orderops.migrations.sql.files import SqlFile, new_pair, read_migrations, sql_folder
 from orderops.rehearsal.canaries import read_canaries
-from orderops.rehearsal.load import TrafficProcess
-from orderops.rehearsal.queries import Origin, Query, queries_of, read_query
-from orderops.rehearsal.workload import Family, Traffic, traffic_for
+from orderops.rehearsal.load import LoadProcess
+from orderops.rehearsal.queries import Query, QueryOrigin, queries_of, read_query
+from orderops.rehearsal.workload import QueryGroup, Workload, workload_for
 from orderops.restore.compare.comparison import compare
 
 pytest_plugins = ["support.postgres_fixtures"]
@@ -60,9 +60,9 @@ def connection(dsn: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def traffic(connection: psycopg.Connection, text: str, *live: Query, canaries: bool = False) -> Traffic:
-    file = File(Path("V009__it.sql"), text)
-    return traffic_for(connection, [file], read_canaries(sql_folder()) if canaries else [], live)
+def traffic(connection: psycopg.Connection, text: str, *live: Query, canaries: bool = False) -> Workload:
+    file = SqlFile(Path("V009__it.sql"), text)
+    return workload_for(connection, [file], read_canaries(sql_folder()) if canaries else [], live)
 
 
 def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_it(
@@ -77,16 +77,16 @@ def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_
         "an order comes in",
     ]
     assert told.notes == []
-    with TrafficProcess(login_by(dsn), told.families) as process:
+    with LoadProcess(login_from_dsn(dsn), told.families) as process:
         process.catch_up()
     assert [each.message for each in process.calls if each.state] == []
 
 
 def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: psycopg.Connection) -> None:
-    slow = read_query("slow", "select pg_sleep(0.1) from users limit 1", Origin.CANARY)
+    slow = read_query("slow", "select pg_sleep(0.1) from users limit 1", QueryOrigin.CANARY)
     assert slow
-    family = Family(slow, 50.0, [[]], set(), ())
-    with TrafficProcess(login_by(dsn), [family]) as process:
+    family = QueryGroup(slow, 50.0, [[]], set(), ())
+    with LoadProcess(login_from_dsn(dsn), [family]) as process:
         for _ in range(3):
             process.catch_up(within=30)
 
@@ -136,7 +136,7 @@ def test_a_word_in_a_body_may_be_a_table(connection: psycopg.Connection) -> None
 def test_a_canary_sees_to_what_it_does_itself(connection: psycopg.Connection) -> None:
     told = traffic(connection, "alter table orders add x int;", canaries=True)
 
-    derived = [each.name for each in told.families if each.query.origin is Origin.DERIVED]
+    derived = [each.name for each in told.families if each.query.origin is QueryOrigin.DERIVED]
     assert derived == ["writes orders"], "none of the canaries changes an order that is there"
 
 
@@ -160,7 +160,7 @@ def test_a_canary_that_cannot_run_is_left_out_and_told(connection: psycopg.Conne
         "-- canary: a\n-- values: select id from gone\nselect 1 from users where id = $1;\n"
         "-- canary: b\n-- values: select id from users\nselect 1 from users where id = $1 and name = $2;\n"
     )
-    told = traffic_for(connection, [], read_canaries(tmp_path), [])
+    told = workload_for(connection, [], read_canaries(tmp_path), [])
 
     assert told.families == []
     assert told.notes == [
@@ -177,11 +177,11 @@ def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connectio
     connection.execute("select count(*) from pg_class")
     connection.execute("create table made (id int)")
 
-    found = {next(iter(each.tables)): each for each in queries_of(login_by(dsn)) if len(each.tables) == 1}
+    found = {next(iter(each.tables)): each for each in queries_of(login_from_dsn(dsn)) if len(each.tables) == 1}
     assert {"orders", "users"} <= found.keys()
     assert not found.keys() & {"pg_class", "made"}
     assert found["orders"].rate
-    other = read_query("", "select id, status from orders where total_cents = 77", Origin.CANARY)
+    other = read_query("", "select id, status from orders where total_cents = 77", QueryOrigin.CANARY)
     assert other
     assert found["orders"].fingerprint == other.fingerprint
 
@@ -192,7 +192,7 @@ def test_what_orderops_asks_itself_is_nobodys_query(dsn: str, connection: psycop
     connection.execute('select count(*) from only "public"."users" t')
     connection.execute('select currency from only "public"."orders" o')
 
-    assert [each.tables for each in queries_of(login_by(dsn))] == [{"public.orders"}]
+    assert [each.tables for each in queries_of(login_from_dsn(dsn))] == [{"public.orders"}]
 
 
 def test_the_questions_of_a_comparison_are_left_out(database: str) -> None:
@@ -202,21 +202,21 @@ def test_the_questions_of_a_comparison_are_left_out(database: str) -> None:
         connection.execute("create table part partition of parts for values from (1) to (6000)")
         connection.execute("insert into parts select generate_series(1, 5000)")
         connection.execute("analyze; create extension pg_stat_statements; select pg_stat_statements_reset()")
-        compare(login_by(database), login_by(database))
+        compare(login_from_dsn(database), login_from_dsn(database))
 
         told = connection.execute("select query from pg_stat_statements where query ~ 'min.t..id'").fetchall()
     assert len(told) == 2
-    assert queries_of(login_by(database)) == []
+    assert queries_of(login_from_dsn(database)) == []
 
 
 def test_a_database_without_statistics_says_nothing(database: str) -> None:
-    assert queries_of(login_by(database)) == []
+    assert queries_of(login_from_dsn(database)) == []
 
 
 def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Connection) -> None:
-    live = read_query("", "select total_cents from orders where id = $1", Origin.LIVE)
+    live = read_query("", "select total_cents from orders where id = $1", QueryOrigin.LIVE)
     assert live
-    often = [Query("", live.text, Origin.LIVE, rate=rate, reads=live.reads) for rate in (80.0, 8000.0, 0.01)]
+    often = [Query("", live.text, QueryOrigin.LIVE, rate=rate, reads=live.reads) for rate in (80.0, 8000.0, 0.01)]
 
     rates = [
         next(
@@ -229,7 +229,7 @@ def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Con
     assert rates == [80.0, 100.0, 50.0]
 
 
-def _each_works(connection: psycopg.Connection, families: Sequence[Family]) -> None:
+def _each_works(connection: psycopg.Connection, families: Sequence[QueryGroup]) -> None:
     for family in families:
         with connection.transaction(force_rollback=True):
             done = psycopg.RawCursor(connection).execute(family.query.text.encode(), family.rows[0])

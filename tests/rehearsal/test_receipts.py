@@ -12,9 +12,9 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.rehearsal.receipts import Receipt, keep, prefix_of, receipts
-from orderops.rehearsal.report import FORM, Kind, MigrationReport, Report, Verdict
+from orderops.rehearsal.report import FORM, Impact, MigrationReport, Report, Verdict
 
-SAFE = Verdict(Kind.SAFE, "SAFE: nobody waits more than 50 ms")
+SAFE = Verdict(Impact.SAFE, "SAFE: nobody waits more than 50 ms")
 MIGRATIONS = tuple(
     MigrationReport(
         version, "step", f"V{version:03}__step.sql", f"forwards {version}", f"back {version}", SAFE, f"schema {version}"
@@ -54,7 +54,7 @@ def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
     assert made.ended == REPORT.started + timedelta(seconds=90)
     assert made.name == "2026-11-20T080130Z-schema 6"
     document = bucket.read(made.key)
-    assert document and Report.from_told(document.value["report"]) == REPORT
+    assert document and Report.from_dict(document.value["report"]) == REPORT
 
 
 def test_it_says_in_which_schema_each_migration_was_seen(bucket: Bucket) -> None:
@@ -84,7 +84,9 @@ def test_the_newest_of_its_environment_comes_first(bucket: Bucket) -> None:
 
 def document(**changed: Any) -> bytes:
     """A receipt in which this is another."""
-    return json.dumps({"who": "ada", "ended": "2026-11-22T08:00:00+00:00", "report": REPORT.told()} | changed).encode()
+    return json.dumps(
+        {"who": "ada", "ended": "2026-11-22T08:00:00+00:00", "report": REPORT.to_dict()} | changed
+    ).encode()
 
 
 UNREADABLE = {
@@ -93,9 +95,9 @@ UNREADABLE = {
     "a list": b"[]",
     "an empty one": b"{}",
     "a word for a report": document(report="SAFE"),
-    "a later form": document(report={**REPORT.told(), "form": FORM + 1}),
-    "no list of migrations": document(report={**REPORT.told(), "migrations": 3}),
-    "no server": document(report={**REPORT.told(), "server_version": ""}),
+    "a later form": document(report={**REPORT.to_dict(), "form": FORM + 1}),
+    "no list of migrations": document(report={**REPORT.to_dict(), "migrations": 3}),
+    "no server": document(report={**REPORT.to_dict(), "server_version": ""}),
     "no end": document(ended=None),
 }
 

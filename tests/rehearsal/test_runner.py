@@ -16,17 +16,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orderops.database.connection import login_by
+from orderops.database.connection import login_from_dsn
 from orderops.errors import OrderopsError, UsageError
 from orderops.local.rds.postgres import PostgresServer
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.markdown import check_writable, markdown
 from orderops.rehearsal.markdown import write as write_report
-from orderops.rehearsal.queries import Origin, Query
-from orderops.rehearsal.report import Kind, MigrationReport, Report, Verdict
+from orderops.rehearsal.queries import Query, QueryOrigin
+from orderops.rehearsal.report import Impact, MigrationReport, Report, Verdict
 from orderops.rehearsal.runner import rehearse
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui import rehearsal as terminal_rehearsal
 
 pytest_plugins = ["support.postgres_fixtures"]
@@ -59,12 +59,14 @@ MIGRATIONS = {
 PROCESS = """
 import sys
 from pathlib import Path
-from orderops.database import login_by
-from orderops.migrations.files import read_migrations
-from orderops.rehearsal.run import rehearse
-rehearse(login_by(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
+from orderops.database.connection import login_from_dsn
+from orderops.migrations.sql.files import read_migrations
+from orderops.rehearsal.runner import rehearse
+rehearse(login_from_dsn(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
 """
-LIVE = Query("asked live", "select note, status from orders where n = $1", Origin.LIVE, rate=1.0, fingerprint="live")
+LIVE = Query(
+    "asked live", "select note, status from orders where n = $1", QueryOrigin.LIVE, rate=1.0, fingerprint="live"
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
     with small(dsn) as connection:
         before = schema_digest(connection)
         report = rehearse(
-            login_by(dsn),
+            login_from_dsn(dsn),
             read_migrations(folder),
             queries=[LIVE],
             holder=timedelta(seconds=1),
@@ -130,7 +132,7 @@ def test_a_lock_against_writes_blocks_writes_from_the_statement_on_that_takes_it
     report = rehearsed.of(2)
     stalls = {each.family: each for each in report.statements[1].stalls}
 
-    assert report.verdict.kind is Kind.BLOCKS
+    assert report.verdict.impact is Impact.BLOCKS
     assert report.verdict.sentence.startswith("BLOCKS writes to orders for ")
     assert report.verdict.seconds > 0.5
     assert stalls["writes orders"].seconds > 0.5
@@ -142,7 +144,7 @@ def test_a_lock_against_writes_blocks_writes_from_the_statement_on_that_takes_it
 def test_a_lock_against_all_stops_reads_and_writes_of_that_table(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(3)
 
-    assert report.verdict.kind is Kind.STOPS
+    assert report.verdict.impact is Impact.STOPS
     assert report.verdict.sentence.startswith("STOPS reads and writes of orders for ")
     assert "the status of an order" in [each.family for each in report.statements[0].stalls]
     assert "all users" not in [each.family for each in report.statements[0].stalls if each.seconds > 0.5]
@@ -156,13 +158,13 @@ def test_what_is_written_anew_is_told(rehearsed: Rehearsed) -> None:
 def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(6)
 
-    assert report.verdict.kind is Kind.BREAKS
+    assert report.verdict.impact is Impact.BREAKS
     assert {each.query: each.error for each in report.broken} == {
         "the status of an order": 'column "status" does not exist',
         "asked live": 'column "status" does not exist',
     }
     assert "a release that neither reads nor writes it" in report.advice
-    assert rehearsed.report.verdict.kind is Kind.BREAKS, "the worst of all"
+    assert rehearsed.report.verdict.impact is Impact.BREAKS, "the worst of all"
 
 
 def test_what_nobody_is_known_to_ask_breaks_nobody(rehearsed: Rehearsed) -> None:
@@ -215,10 +217,10 @@ def test_the_operator_is_told_what_goes_on_and_each_verdict_as_it_falls(rehearse
 
 
 def test_the_report_can_be_read_back(rehearsed: Rehearsed) -> None:
-    told = json.loads(json.dumps(rehearsed.report.told()))
+    told = json.loads(json.dumps(rehearsed.report.to_dict()))
 
-    again = Report.from_told(told)
-    assert again.told() == told
+    again = Report.from_dict(told)
+    assert again.to_dict() == told
     assert again.verdict.sentence == rehearsed.report.verdict.sentence
     assert [each.file for each in again.migrations] == [f"V{name}.sql" for name in MIGRATIONS]
     assert again.server_major == 18
@@ -227,14 +229,14 @@ def test_the_report_can_be_read_back(rehearsed: Rehearsed) -> None:
 @pytest.mark.parametrize("told", [{}, {"form": 2}, {"form": 1}, {"form": 1, "started": 5}])
 def test_what_is_no_report_is_refused(told: dict[str, object]) -> None:
     with pytest.raises(OrderopsError, match="report"):
-        Report.from_told(told)
+        Report.from_dict(told)
 
 
 def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
     rehearsed: Rehearsed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = io.StringIO()
-    monkeypatch.setattr(terminal.out, "_file", page)  # the property would be given back what it told, and keep it
+    monkeypatch.setattr(console.out, "_file", page)  # the property would be given back what it told, and keep it
     terminal_rehearsal.show(rehearsed.report)
     lines = page.getvalue().splitlines()
 
@@ -247,7 +249,7 @@ def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
 
 def test_what_breaks_somebody_is_mended_and_not_applied(rehearsed: Rehearsed) -> None:
     report = rehearsed.report
-    calm = replace(report, verdict=Verdict(Kind.SAFE, ""))
+    calm = replace(report, verdict=Verdict(Impact.SAFE, ""))
 
     assert terminal_rehearsal.next_step(report, "--env prod") == (
         "next: mend V006__gone.sql, then orderops migrate rehearsal --env prod"
@@ -282,9 +284,9 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
         "001__dup": ("create table t (id int);\ninsert into t select 1 / 0;", "drop table t;"),
         "002__next": ("create table u (id int);", "drop table u;"),
     }
-    report = rehearse(login_by(database), read_migrations(write(tmp_path, pairs)), seconds_before=0.1)
+    report = rehearse(login_from_dsn(database), read_migrations(write(tmp_path, pairs)), seconds_before=0.1)
 
-    assert report.verdict.kind is Kind.FAILS
+    assert report.verdict.impact is Impact.FAILS
     assert report.verdict.sentence.startswith("FAILS: V001__dup.sql:2:1: division by zero")
     assert report.migrations[1].failed == "not tried, since V001__dup.sql fails"
     assert report.schema_before == report.schema_after
@@ -298,10 +300,10 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
 
 def test_nothing_pending_is_refused(database: str, tmp_path: Path) -> None:
     folder = write(tmp_path, {"001__t": ("create table t (id int);", "drop table t;")})
-    rehearse(login_by(database), read_migrations(folder), seconds_before=0.1)
+    rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
 
     with pytest.raises(OrderopsError, match="nothing is pending"):
-        rehearse(login_by(database), read_migrations(folder), seconds_before=0.1)
+        rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
 
 
 def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_path: Path) -> None:
@@ -316,7 +318,7 @@ def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_p
                 )
 
         with pytest.raises(OrderopsError, match=r"lost|ended"):
-            rehearse(login_by(database), read_migrations(folder), seconds_before=0.1, watch=watch)
+            rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1, watch=watch)
 
 
 def test_a_rehearsal_that_is_killed_leaves_no_session_behind(database: str, tmp_path: Path) -> None:

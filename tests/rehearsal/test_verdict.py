@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.rehearsal.queries import Origin, Query
-from orderops.rehearsal.report import Broken, Kind, Stall, Verdict
-from orderops.rehearsal.verdict import Judge, span, worse
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.queries import Query, QueryOrigin
+from orderops.rehearsal.report import BrokenQuery, Impact, Stall, Verdict
+from orderops.rehearsal.verdict import Evaluator, span, worse
+from orderops.rehearsal.workload import QueryGroup
 
 
-def family(name: str) -> Family:
+def family(name: str) -> QueryGroup:
     verb, _, table = name.partition(" ")
     writes = frozenset() if verb == "reads" else frozenset({table})
-    return Family(Query(name, "", Origin.DERIVED, writes=writes), 50.0, [], {1}, (table,))
+    return QueryGroup(Query(name, "", QueryOrigin.DERIVED, writes=writes), 50.0, [], {1}, (table,))
 
 
 FAMILIES = [family(f"{verb} {table}") for table in ("orders", "users") for verb in ("reads", "writes")]
-JUDGE = Judge(FAMILIES, {"reads users": 0.1})
+JUDGE = Evaluator(FAMILIES, {"reads users": 0.1})
 CASES = {
     "nothing": ({}, "SAFE: nobody waits more than 50 ms"),
     "briefly": ({"reads orders": 0.049}, "SAFE: nobody waits more than 50 ms"),
@@ -44,20 +44,22 @@ def test_the_sentence_names_what_waits_for_how_long(waited: dict[str, float], se
 
 
 def test_a_wait_for_no_lock_counts_only_when_it_is_long() -> None:
-    assert JUDGE.of([Stall("writes orders", 0.2, for_lock=False)]).kind is Kind.SAFE
-    assert JUDGE.of([Stall("writes orders", 0.4, for_lock=False)]).kind is Kind.BLOCKS
+    assert JUDGE.of([Stall("writes orders", 0.2, for_lock=False)]).impact is Impact.SAFE
+    assert JUDGE.of([Stall("writes orders", 0.4, for_lock=False)]).impact is Impact.BLOCKS
 
 
 def test_what_breaks_comes_first_and_says_what_waits_as_well() -> None:
-    verdict = JUDGE.of([Stall("writes orders", 1.1)], [Broken("an order", "gone")])
+    verdict = JUDGE.of([Stall("writes orders", 1.1)], [BrokenQuery("an order", "gone")])
 
-    assert verdict.kind is Kind.BREAKS
+    assert verdict.impact is Impact.BREAKS
     assert verdict.sentence == "BREAKS 'an order' (gone); and BLOCKS writes to orders for 1.1 s"
 
 
 def test_behind_a_transaction_only_what_is_clearly_worse_is_worth_another_word() -> None:
-    blocks, longer, much = (Verdict(Kind.BLOCKS, name, seconds) for name, seconds in (("", 1.0), ("", 1.2), ("", 3.0)))
-    stops = Verdict(Kind.STOPS, "", 0.1)
+    blocks, longer, much = (
+        Verdict(Impact.BLOCKS, name, seconds) for name, seconds in (("", 1.0), ("", 1.2), ("", 3.0))
+    )
+    stops = Verdict(Impact.STOPS, "", 0.1)
 
     assert worse(blocks, longer) is blocks
     assert worse(blocks, much) is much

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orderops.remote.framing import PIECE, Mark, Marked, Said, heard
+from orderops.remote.framing import PIECE, Mark, MarkedStream, OutputLine, parse_line
 
 TEXTS = {
     "an empty line": "\n",
@@ -23,7 +23,7 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_what_is_written_is_read_back(text: str) -> None:
     log: list[str] = []
-    stream = Marked(Mark.OUT, log.append, threading.RLock())
+    stream = MarkedStream(Mark.OUT, log.append, threading.RLock())
 
     for letter in text if len(text) < PIECE else [text[:7], text[7:]]:
         stream.write(letter)
@@ -36,18 +36,18 @@ def test_what_is_written_is_read_back(text: str) -> None:
 def test_two_streams_keep_apart() -> None:
     log: list[str] = []
     lock = threading.RLock()
-    out, err = Marked(Mark.OUT, log.append, lock), Marked(Mark.ERR, log.append, lock)
+    out, err = MarkedStream(Mark.OUT, log.append, lock), MarkedStream(Mark.ERR, log.append, lock)
 
     out.write("da")
     err.write("beside\n")
     out.write("ta\n")
 
-    assert [heard(line) for line in log] == [Said(Mark.ERR, "beside"), Said(Mark.OUT, "data")]
+    assert [parse_line(line) for line in log] == [OutputLine(Mark.ERR, "beside"), OutputLine(Mark.OUT, "data")]
 
 
 def test_threads_tear_no_line() -> None:
     log: list[str] = []
-    stream = Marked(Mark.ERR, log.append, threading.RLock())
+    stream = MarkedStream(Mark.ERR, log.append, threading.RLock())
     lines = [f"{number} {'y' * 2 * PIECE}\n" for number in range(4)]
     threads = [threading.Thread(target=stream.write, args=(line,)) for line in lines]
 
@@ -60,14 +60,16 @@ def test_threads_tear_no_line() -> None:
 
 
 def test_a_line_of_a_stranger_is_for_whoever_reads_along() -> None:
-    assert heard("Traceback (most recent call last):") == Said(Mark.ERR, "Traceback (most recent call last):")
-    assert heard("out of memory") == Said(Mark.ERR, "out of memory")
+    assert parse_line("Traceback (most recent call last):") == OutputLine(
+        Mark.ERR, "Traceback (most recent call last):"
+    )
+    assert parse_line("out of memory") == OutputLine(Mark.ERR, "out of memory")
 
 
 def test_a_log_that_takes_spaces_away_takes_no_line() -> None:
-    assert heard("out|") == Said(Mark.OUT, "")
+    assert parse_line("out|") == OutputLine(Mark.OUT, "")
 
 
 def read(log: list[str]) -> str:
-    said = [heard(line) for line in log]
+    said = [parse_line(line) for line in log]
     return "".join(f"{each.text}\n" if each.ends else each.text for each in said)

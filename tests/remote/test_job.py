@@ -15,13 +15,13 @@ import pytest
 
 from orderops import local
 from orderops.aws.documents import Bucket
-from orderops.database.connection import Login, login
+from orderops.database.connection import Login, login_from_secret
 from orderops.errors import OrderopsError
-from orderops.infra.workspace import Site
+from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
 from orderops.operations.migrate import files_of
-from orderops.operations.workspace import open_environment
-from orderops.remote.job import Outcome, run
+from orderops.operations.workspace import open_workspace
+from orderops.remote.job import JobResult, run_job
 from orderops.remote.task import STARTED_BY
 from orderops.runs.lease import key_of
 from support.command_line import Orderops, Said
@@ -85,13 +85,13 @@ class Elsewhere:
         (self.sql / f"U{name}.sql").write_text(back)
 
     @property
-    def site(self) -> Site:
-        return open_environment("local", self.environments)
+    def workspace(self) -> Workspace:
+        return open_workspace("local", self.environments)
 
     @property
     def login(self) -> Login:
-        site = self.site
-        return login(site.aws, site.stack.pointer.name)
+        workspace = self.workspace
+        return login_from_secret(workspace.aws, workspace.stack.pointer.name)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(autocommit=True, **self.login.parameters) as connection:  # type: ignore[arg-type]  # by name
@@ -100,15 +100,15 @@ class Elsewhere:
 
     def tasks(self, status: str = "RUNNING") -> list[str]:
         """The errands that ECS knows of."""
-        aws = self.site.aws
+        aws = self.workspace.aws
         found = aws.ecs.list_tasks(cluster=CLUSTER, startedBy=STARTED_BY, desiredStatus=status)["taskArns"]
         return list(found)
 
     def papers(self) -> list[str]:
         """The documents of errands that are left in the bucket."""
-        site = self.site
-        name = f"orderops-{site.aws.account}-{site.aws.region}"
-        told = site.aws.s3.list_objects_v2(Bucket=name, Prefix="local/errands/")
+        workspace = self.workspace
+        name = f"orderops-{workspace.aws.account}-{workspace.aws.region}"
+        told = workspace.aws.s3.list_objects_v2(Bucket=name, Prefix="local/errands/")
         return [each["Key"] for each in told.get("Contents", ())]
 
     def wake(self) -> None:
@@ -126,7 +126,7 @@ def elsewhere(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         made = found("up")
         assert made.code == 0, made.err
     yield found
-    aws = found.site.aws.guarded(lambda: None)
+    aws = found.workspace.aws.guarded(lambda: None)
     Bucket(aws).remove(key_of("local"))  # a dead operator's would be waited out
     for arn in found.tasks():
         aws.ecs.stop_task(cluster=CLUSTER, task=arn)
@@ -264,13 +264,13 @@ def test_up_migrates_only_what_it_reaches_by_itself(elsewhere: Elsewhere, tmp_pa
     assert "local.toml: on_up = true" in refused.err
 
 
-def sent(elsewhere: Elsewhere, *words: str, when_attached: Callable[[], None] = lambda: None) -> Outcome:
+def sent(elsewhere: Elsewhere, *words: str, when_attached: Callable[[], None] = lambda: None) -> JobResult:
     """An errand by whoever has the lease."""
-    return run(
-        elsewhere.site,
+    return run_job(
+        elsewhere.workspace,
         [*words, "--yes"],
         sql=files_of(elsewhere.sql),
-        alone=True,
-        heard=lambda said: when_attached() if said.text.startswith("goes on with task") else None,
-        waiting=lambda *_: None,
+        exclusive=True,
+        on_output=lambda said: when_attached() if said.text.startswith("goes on with task") else None,
+        on_wait=lambda *_: None,
     )

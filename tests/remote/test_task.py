@@ -16,18 +16,20 @@ from orderops.aws.documents import Bucket
 from orderops.cli import migrate
 from orderops.cli.options import LONGEST_WAIT
 from orderops.errors import Interrupted, OrderopsError
-from orderops.local.emulator.protocol import Answer, Refusal, json_answer
+from orderops.local.emulator.protocol import ApiError, Response, json_answer
 from orderops.operations.remote import words_of
 from orderops.remote import follow as errand_follow
-from orderops.remote import job as errand
-from orderops.remote.follow import Ended, follow, interrupted
-from orderops.remote.framing import Mark, Said, pieces
-from orderops.remote.request import DATABASE, Door, Errand, errand_of
-from orderops.remote.task import Place, Task, place_of, running, start
-from support.faulty_proxy import Proxy, Request
+from orderops.remote import job
+from orderops.remote.follow import JobEnd, follow, interrupted
+from orderops.remote.framing import Mark, OutputLine, pieces
+from orderops.remote.request import DATABASE, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.task import RemoteTask, TaskPlacement, placement_of, running, start
+from support.faulty_proxy import Proxy, SeenRequest
 
 ARN = "arn:aws:ecs:ap-southeast-2:123456789012:task/cluster/1a2b3c"
-PLACE = Place("dev", "orders", "cluster", "orders:7", {}, "app", "orders@sha256:1", "/orderops/dev/orders", "task")
+PLACE = TaskPlacement(
+    "dev", "orders", "cluster", "orders:7", {}, "app", "orders@sha256:1", "/orderops/dev/orders", "task"
+)
 BEGIN = next(pieces(Mark.BEGIN, '{"form": 1}'))
 
 
@@ -40,7 +42,7 @@ class Ecs:
         self.stopped = 0
         self.read = 0
 
-    def __call__(self, request: Request) -> Answer | Refusal | None:
+    def __call__(self, request: SeenRequest) -> Response | ApiError | None:
         match request.action:
             case "DescribeTasks":
                 look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
@@ -53,9 +55,9 @@ class Ecs:
                 return json_answer({"task": {"taskArn": ARN}})
         return None
 
-    def _events(self) -> Answer | Refusal:
+    def _events(self) -> Response | ApiError:
         if not self.lines:
-            return Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
+            return ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
         new = self.lines.pop(0) if len(self.lines) > 1 or self.lines[0] else []
         if not self.lines:
             self.lines.append([])
@@ -70,7 +72,7 @@ class Shown:
         self.said: list[str] = []
         self.waits: list[str] = []
 
-    def heard(self, said: Said) -> None:
+    def heard(self, said: OutputLine) -> None:
         self.said.append(said.text)
 
     def waiting(self, _: str, what: str) -> None:
@@ -98,13 +100,13 @@ def end(code: int, **more: Any) -> str:
     return next(pieces(Mark.END, json.dumps({"exit_code": code, **more})))
 
 
-def followed(aws: Aws, proxy: Proxy, ecs: Ecs) -> tuple[Ended, Shown]:
+def followed(aws: Aws, proxy: Proxy, ecs: Ecs) -> tuple[JobEnd, Shown]:
     proxy.rule = ecs
     shown = Shown()
-    return follow(Task(aws, PLACE, ARN), heard=shown.heard, waiting=shown.waiting), shown
+    return follow(RemoteTask(aws, PLACE, ARN), heard=shown.heard, waiting=shown.waiting), shown
 
 
-def refusal(ended: Ended) -> str:
+def refusal(ended: JobEnd) -> str:
     assert ended.error
     return f"{ended.error.message}\n{ended.error.hint}"
 
@@ -114,7 +116,7 @@ def test_a_command_ends_by_its_word_and_not_when_its_task_is_gone(aws: Aws, prox
 
     ended, shown = followed(aws, proxy, ecs)
 
-    assert ended == Ended(0)
+    assert ended == JobEnd(0)
     assert shown.said == ["one", "two"]
     assert shown.waits == ["pulls its image"]
 
@@ -151,7 +153,7 @@ def test_a_last_word_may_be_of_any_length(aws: Aws, proxy: Proxy) -> None:
 def test_a_task_that_is_not_seen_yet_is_waited_for(aws: Aws, proxy: Proxy) -> None:
     ended, _ = followed(aws, proxy, Ecs(None, None, at("RUNNING"), lines=([], [], [BEGIN, end(0)])))
 
-    assert ended == Ended(0)
+    assert ended == JobEnd(0)
 
 
 def test_a_task_that_is_never_seen_is_a_refusal(aws: Aws, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +169,7 @@ def test_lines_that_come_after_the_end_are_shown(aws: Aws, proxy: Proxy, monkeyp
 
     ended, shown = followed(aws, proxy, ecs)
 
-    assert (ended, shown.said) == (Ended(0), ["late"])
+    assert (ended, shown.said) == (JobEnd(0), ["late"])
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_an_interrupted_command_says_what_is_left(aws: Aws, proxy: Proxy) -> Non
     proxy.rule = ecs = Ecs(at("RUNNING"), lines=([BEGIN], [end(130, left=["V003"])]))
     shown = Shown()
 
-    ended = interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
 
     assert ecs.stopped == 1
     assert isinstance(ended.error, Interrupted)
@@ -232,14 +234,16 @@ def test_a_command_that_is_done_before_it_is_interrupted_is_done(aws: Aws, proxy
     proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN, end(0)],))
     shown = Shown()
 
-    assert interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting) == Ended(0)
+    assert interrupted(
+        RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting
+    ) == JobEnd(0)
 
 
 def test_an_interrupted_command_that_never_began_is_left(aws: Aws, proxy: Proxy) -> None:
     proxy.rule = Ecs(at("STOPPED", stoppedReason="interrupted by the operator"))
     shown = Shown()
 
-    ended = interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
 
     assert isinstance(ended.error, Interrupted)
     assert ended.error.left == ["migrate apply"]
@@ -252,7 +256,7 @@ def test_an_interrupted_command_that_does_not_end_is_left(
     proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN],))
     shown = Shown()
 
-    ended = interrupted(Task(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
 
     assert ended.exit_code == 130
     assert isinstance(ended.error, Interrupted)
@@ -296,7 +300,7 @@ def test_an_address_that_no_task_can_be_told_is_refused_before_anything_starts(a
 
 def test_a_service_that_was_never_released_is_a_refusal(aws: Aws) -> None:
     with pytest.raises(OrderopsError, match="orders was never released") as refused:
-        place_of(aws, environment="dev", cluster="cluster", service="orders")
+        placement_of(aws, environment="dev", cluster="cluster", service="orders")
 
     assert "orderops up --env dev" in refused.value.hint
 
@@ -310,27 +314,29 @@ def test_no_errand_runs_where_none_was_started(aws: Aws, proxy: Proxy) -> None:
 
 @pytest.mark.parametrize(("alone", "hint"), [(True, "goes on with it"), (False, "begins anew")])
 def test_credentials_that_end_before_the_command_end_nothing(aws: Aws, proxy: Proxy, alone: bool, hint: str) -> None:
-    proxy.rule = lambda request: Refusal("ExpiredTokenException", "expired") if request.service == "ecs" else None
+    proxy.rule = lambda request: ApiError("ExpiredTokenException", "expired") if request.service == "ecs" else None
     shown = Shown()
     sent = replace(ERRAND, alone=alone)
 
     with pytest.raises(OrderopsError, match="goes on in task 1a2b3c, which is not heard any more") as refused:
-        errand._followed(Bucket(aws), Task(aws, PLACE, ARN), sent, shown.heard, shown.waiting)
+        job._followed(Bucket(aws), RemoteTask(aws, PLACE, ARN), sent, shown.heard, shown.waiting)
 
     assert f"the same command again {hint}" in refused.value.hint
     assert proxy.changing == []
 
 
-ERRAND = Errand("1", ("migrate", "apply", "--yes"), "dev", "ap-southeast-2", {DATABASE: Door("orderops/dev/database")})
+ERRAND = JobRequest(
+    "1", ("migrate", "apply", "--yes"), "dev", "ap-southeast-2", {DATABASE: DatabaseEndpoint("orderops/dev/database")}
+)
 
 
 def test_an_errand_is_read_back_as_it_was_written() -> None:
-    assert errand_of(json.loads(json.dumps(ERRAND.told()))) == ERRAND
+    assert job_request_of(json.loads(json.dumps(ERRAND.to_dict()))) == ERRAND
 
 
 def test_an_errand_of_another_form_is_refused_with_both_versions() -> None:
     with pytest.raises(OrderopsError, match=r"form 9, by orderops 7\.0\.0") as refused:
-        errand_of({**ERRAND.told(), "form": 9, "version": "7.0.0"})
+        job_request_of({**ERRAND.to_dict(), "form": 9, "version": "7.0.0"})
 
     assert "orderops up --env dev" in refused.value.hint
 

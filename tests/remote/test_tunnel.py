@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
-from orderops.local.emulator.protocol import Answer, Refusal, json_answer
+from orderops.local.emulator.protocol import ApiError, Response, json_answer
 from orderops.local.rds.postgres import PostgresServer
 from orderops.remote import tunnel
-from orderops.remote.tunnel import forwarded, target_of
-from support.faulty_proxy import Proxy, Request
+from orderops.remote.tunnel import port_forwarding, target_of
+from support.faulty_proxy import Proxy, SeenRequest
 from support.session_plugin import Plugin, plugin
 from support.tls_proxy import Authority, tls_front
 
@@ -53,11 +53,11 @@ class Sessions:
         self.open: list[str] = []
         self.refusals = refusals
 
-    def __call__(self, request: Request) -> Answer | Refusal | None:
+    def __call__(self, request: SeenRequest) -> Response | ApiError | None:
         if request.action == "StartSession":
             self.refusals -= 1
             if self.refusals >= 0:
-                return Refusal("TargetNotConnected", "is not connected")
+                return ApiError("TargetNotConnected", "is not connected")
             self.open.append(SESSION["SessionId"])
             return json_answer(SESSION)
         if request.action == "TerminateSession":
@@ -79,7 +79,7 @@ def to(postgres: PostgresServer) -> Login:
 
 
 def through(aws: Aws, program: Plugin, to: Login) -> Any:
-    return forwarded(aws, str(program.folder / "session-manager-plugin"), TARGET, to)
+    return port_forwarding(aws, str(program.folder / "session-manager-plugin"), TARGET, to)
 
 
 def test_the_certificate_must_be_of_the_database_and_not_of_the_tunnel(
@@ -91,11 +91,11 @@ def test_the_certificate_must_be_of_the_database_and_not_of_the_tunnel(
 
     with tls_front(postgres.port, authority.certificate(ENDPOINT)) as front:
         program = plugin(tmp_path / "bin", front.port)
-        with through(aws, program, to) as login, connected(login) as one, connected(login) as other:
+        with through(aws, program, to) as login, connect(login) as one, connect(login) as other:
             assert one.execute("select 1").fetchall() == other.execute("select 1").fetchall()
     with tls_front(postgres.port, authority.certificate("elsewhere.rds.amazonaws.com")) as front:
         program = plugin(tmp_path / "bin", front.port)
-        with pytest.raises(OrderopsError, match="no trust"), through(aws, program, to) as login, connected(login):
+        with pytest.raises(OrderopsError, match="no trust"), through(aws, program, to) as login, connect(login):
             pass
 
 
@@ -104,7 +104,7 @@ def test_session_and_program_end_with_the_tunnel(
 ) -> None:
     program = plugin(tmp_path / "bin", postgres.port)
 
-    with pytest.raises(KeyboardInterrupt), through(aws, program, to) as login, connected(login):
+    with pytest.raises(KeyboardInterrupt), through(aws, program, to) as login, connect(login):
         assert program.lives
         assert sessions.open
         raise KeyboardInterrupt
@@ -170,7 +170,7 @@ def test_a_program_that_does_not_say_that_it_listens_is_tried(
     monkeypatch.setattr(tunnel, "SILENT", 0.0)
     program = plugin(tmp_path / "bin", postgres.port, says=False)
 
-    with through(aws, program, to) as login, connected(login) as connection:
+    with through(aws, program, to) as login, connect(login) as connection:
         assert connection.execute("select 1").fetchall()
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action
 from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
 from orderops.resources.ecs_cluster import EcsCluster
@@ -70,9 +70,9 @@ def test_a_policy_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: tuple[f
 
 def test_it_goes_before_its_service(aws: Aws, up: Up) -> None:
     up(SCALING)
-    survey = Survey(aws, "dev", (type(SERVICE), AutoscalingTarget))
+    inventory = Inventory(aws, "dev", (type(SERVICE), AutoscalingTarget))
 
-    gone = [step.address for step in destroy(survey.owned(), survey)]
+    gone = [step.address for step in destroy(inventory.owned(), inventory)]
 
     assert gone == [SCALING.address, SERVICE.address]
 
@@ -86,14 +86,14 @@ def test_one_of_an_environment_whose_name_begins_alike_is_not_ours(aws: Aws, up:
     )
     aws.application_autoscaling.register_scalable_target(**WHERE, ResourceId=place, MinCapacity=1, MaxCapacity=2)
 
-    assert list(AutoscalingTarget.listing(aws, Claim("dev"))) == []
-    assert [live.id for live in AutoscalingTarget.listing(aws, Claim("dev-blue"))] == [place]
+    assert list(AutoscalingTarget.listing(aws, Ownership("dev"))) == []
+    assert [observed.id for observed in AutoscalingTarget.listing(aws, Ownership("dev-blue"))] == [place]
 
 
 def test_its_owner_is_known_by_its_name_without_tags(aws: Aws, up: Up) -> None:
     up(replace(SCALING, least=2))
 
-    (owned,) = Survey(aws, "dev", (AutoscalingTarget,)).owned()
+    (owned,) = Inventory(aws, "dev", (AutoscalingTarget,)).owned()
 
     assert owned.address == SCALING.address
 

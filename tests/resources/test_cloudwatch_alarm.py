@@ -9,7 +9,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ENVIRONMENT
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action, reconcile
 from orderops.engine.resource import Output
 from orderops.errors import Unfinished
@@ -103,10 +103,10 @@ def test_many_alarms_cost_no_more_calls_than_one(aws: Aws, up: Up, the_faults: F
     assert [call for call in the_faults.calls if call.startswith("cloudwatch.")] == ["cloudwatch.DescribeAlarms"]
 
 
-def test_extra_tags_are_set_and_found_again(aws: Aws, survey_of: Callable[..., Survey]) -> None:
+def test_extra_tags_are_set_and_found_again(aws: Aws, survey_of: Callable[..., Inventory]) -> None:
     def run(tags: dict[str, str]) -> Action:
-        survey = Survey(aws, "dev", [SnsTopic, CloudwatchAlarm], tags)
-        steps = {step.address: step for step in reconcile(with_needs([DEPTH]), survey, limits=QUICK)}
+        inventory = Inventory(aws, "dev", [SnsTopic, CloudwatchAlarm], tags)
+        steps = {step.address: step for step in reconcile(with_needs([DEPTH]), inventory, limits=QUICK)}
         return steps[DEPTH.address].action
 
     assert run({"cost centre": "shop = 4"}) is Action.CREATE

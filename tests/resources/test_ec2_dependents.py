@@ -8,7 +8,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ENVIRONMENT, to_pairs
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.resources.ec2_dependents import (
     address_holder,
     foreign_groups,
@@ -38,16 +38,16 @@ INTERFACES = {
 
 
 @pytest.fixture
-def vpc(aws: Aws) -> Live:
-    return Live(aws.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"], tags=OURS)
+def vpc(aws: Aws) -> Observed:
+    return Observed(aws.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"], tags=OURS)
 
 
 @pytest.fixture
-def subnet(aws: Aws, vpc: Live) -> Live:
-    return Live(aws.ec2.create_subnet(VpcId=vpc.id, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"], tags=OURS)
+def subnet(aws: Aws, vpc: Observed) -> Observed:
+    return Observed(aws.ec2.create_subnet(VpcId=vpc.id, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"], tags=OURS)
 
 
-def interface(aws: Aws, subnet: Live, description: str = "", tags: dict[str, str] | None = None) -> str:
+def interface(aws: Aws, subnet: Observed, description: str = "", tags: dict[str, str] | None = None) -> str:
     given: dict[str, Any] = {"Description": description} if description else {}
     if tags:
         given["TagSpecifications"] = [{"ResourceType": "network-interface", "Tags": to_pairs(tags)}]
@@ -57,7 +57,7 @@ def interface(aws: Aws, subnet: Live, description: str = "", tags: dict[str, str
 
 @pytest.mark.parametrize(("description", "tags", "foreign"), INTERFACES.values(), ids=INTERFACES)
 def test_an_interface_is_named_unless_it_goes_with_what_is_ours(
-    aws: Aws, subnet: Live, description: str, tags: dict[str, str], foreign: bool
+    aws: Aws, subnet: Observed, description: str, tags: dict[str, str], foreign: bool
 ) -> None:
     made = interface(aws, subnet, description, tags)
 
@@ -66,26 +66,26 @@ def test_an_interface_is_named_unless_it_goes_with_what_is_ours(
     assert [each.startswith(f"{made} ({description or 'network interface'}, ") for each in told] == [True] * foreign
 
 
-def test_the_interface_of_our_nat_gateway_is_ours(aws: Aws, subnet: Live) -> None:
+def test_the_interface_of_our_nat_gateway_is_ours(aws: Aws, subnet: Observed) -> None:
     address = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
     tagged = [{"ResourceType": "natgateway", "Tags": to_pairs(OURS)}]
     aws.ec2.create_nat_gateway(SubnetId=subnet.id, AllocationId=address, TagSpecifications=tagged)
 
     assert list(foreign_interfaces(aws, subnet, "subnet-id")) == []
-    assert address_holder(aws, Live(address, tags=OURS)) == ""
+    assert address_holder(aws, Observed(address, tags=OURS)) == ""
 
 
-def test_an_address_that_somebody_uses_is_told_with_its_user(aws: Aws, subnet: Live, vpc: Live) -> None:
+def test_an_address_that_somebody_uses_is_told_with_its_user(aws: Aws, subnet: Observed, vpc: Observed) -> None:
     theirs = interface(aws, subnet, "AWS Lambda VPC ENI-report")
     address = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
     association = aws.ec2.associate_address(AllocationId=address, NetworkInterfaceId=theirs)["AssociationId"]
 
     words = f"{theirs} (AWS Lambda VPC ENI-report, owner 123456789012)"
-    assert address_holder(aws, Live(address, tags=OURS)) == f"{association} with {words}"
+    assert address_holder(aws, Observed(address, tags=OURS)) == f"{association} with {words}"
     assert list(public_interfaces(aws, vpc, vpc.id)) == [words]
 
 
-def test_a_group_is_held_by_the_rules_of_others_and_not_of_ours(aws: Aws, vpc: Live) -> None:
+def test_a_group_is_held_by_the_rules_of_others_and_not_of_ours(aws: Aws, vpc: Observed) -> None:
     def group(name: str, tags: dict[str, str] | None = None) -> str:
         given = {"TagSpecifications": [{"ResourceType": "security-group", "Tags": to_pairs(tags)}]} if tags else {}
         return str(aws.ec2.create_security_group(GroupName=name, Description="-", VpcId=vpc.id, **given)["GroupId"])
@@ -95,12 +95,12 @@ def test_a_group_is_held_by_the_rules_of_others_and_not_of_ours(aws: Aws, vpc: L
     for each in (ours, theirs):
         aws.ec2.authorize_security_group_ingress(GroupId=each, IpPermissions=[rule])
 
-    told = list(foreign_groups(aws, Live(held, tags=OURS)))
+    told = list(foreign_groups(aws, Observed(held, tags=OURS)))
 
     assert told == [f"{theirs} (security group theirs, owner 123456789012, names it in a rule)"]
 
 
-def test_what_comes_with_a_vpc_holds_it_not_and_a_peering_does(aws: Aws, vpc: Live) -> None:
+def test_what_comes_with_a_vpc_holds_it_not_and_a_peering_does(aws: Aws, vpc: Observed) -> None:
     assert list(foreign_parts(aws, vpc)) == []
     other = aws.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     peering = aws.ec2.create_vpc_peering_connection(VpcId=other, PeerVpcId=vpc.id)["VpcPeeringConnection"]

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import State
 from orderops.errors import Unfinished
@@ -51,7 +51,9 @@ def test_it_comes_after_the_internet_gateway_and_tells_its_address(aws: Aws, up:
 
     assert INTERNET in set(NAT.needs())
     address = aws.ec2.describe_addresses()["Addresses"][0]
-    assert [live.properties["PublicIp"] for live in Ec2NatGateway.listing(aws, Claim("dev"))] == [address["PublicIp"]]
+    assert [observed.properties["PublicIp"] for observed in Ec2NatGateway.listing(aws, Ownership("dev"))] == [
+        address["PublicIp"]
+    ]
 
 
 def test_where_it_stands_cannot_change(up: Up) -> None:
@@ -130,14 +132,14 @@ def test_one_that_failed_is_forgotten_when_another_stands_in_its_place(session: 
     session.events.register("after-call.ec2.DescribeNatGateways", beside)
     fresh = Aws("ap-southeast-2", session=session)
 
-    assert [live.state for live in Ec2NatGateway.listing(fresh, Claim("dev"))] == [State.READY]
+    assert [observed.state for observed in Ec2NatGateway.listing(fresh, Ownership("dev"))] == [State.READY]
 
 
 def test_one_of_another_environment_is_not_listed(aws: Aws, up: Up) -> None:
     up(NAT)
 
-    assert not list(Ec2NatGateway.listing(aws, Claim("staging")))
-    assert not list(Ec2NatGateway.listing(aws, Claim("dev", "ec2-nat-gateway/orderops-dev-nat-b")))
+    assert not list(Ec2NatGateway.listing(aws, Ownership("staging")))
+    assert not list(Ec2NatGateway.listing(aws, Ownership("dev", "ec2-nat-gateway/orderops-dev-nat-b")))
 
 
 def _tell(session: boto3.Session, change: Told) -> None:

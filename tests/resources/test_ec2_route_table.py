@@ -9,9 +9,9 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
-from orderops.engine.resource import Effect, Live
+from orderops.engine.resource import Effect, Observed
 from orderops.errors import Unfinished
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -194,14 +194,14 @@ def _id(aws: Aws, table: Ec2RouteTable) -> str:
     return _live(aws, table).id
 
 
-def _live(aws: Aws, table: Ec2RouteTable) -> Live:
-    (live,) = Ec2RouteTable.listing(aws, Claim("dev", table.address, table.name))
-    return live
+def _live(aws: Aws, table: Ec2RouteTable) -> Observed:
+    (observed,) = Ec2RouteTable.listing(aws, Ownership("dev", table.address, table.name))
+    return observed
 
 
 def _subnet(aws: Aws, subnet: Ec2Subnet) -> str:
-    (live,) = Ec2Subnet.listing(aws, Claim("dev", subnet.address, subnet.name))
-    return live.id
+    (observed,) = Ec2Subnet.listing(aws, Ownership("dev", subnet.address, subnet.name))
+    return observed.id
 
 
 def _all(aws: Aws) -> list[Any]:

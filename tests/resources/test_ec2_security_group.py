@@ -11,34 +11,36 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Action, Limits
-from orderops.engine.resource import Effect, Live
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import Action, ReconcileLimits
+from orderops.engine.resource import Effect, Observed
 from orderops.errors import Unfinished
-from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_vpc import Ec2Vpc
 from support.contract import Up, keeps_its_promises, remove
 from support.faults import Fault, Faults, PowerCut
 
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
-EVERYTHING = Rule(0, "0.0.0.0/0", "everywhere", protocol="-1")
+EVERYTHING = IngressRule(0, "0.0.0.0/0", "everywhere", protocol="-1")
 BALANCER = Ec2SecurityGroup(
     "orderops-dev-balancer",
     VPC,
     "the balancer",
-    ingress=(Rule(80, "0.0.0.0/0", "the world"), Rule(80, "::/0", "the world")),
-    egress=(Rule(8080, "10.0.0.0/16", "the tasks"),),
+    ingress=(IngressRule(80, "0.0.0.0/0", "the world"), IngressRule(80, "::/0", "the world")),
+    egress=(IngressRule(8080, "10.0.0.0/16", "the tasks"),),
 )
 TASKS = Ec2SecurityGroup(
-    "orderops-dev-tasks", VPC, "the tasks", ingress=(Rule(8080, BALANCER, "the balancer"),), egress=(EVERYTHING,)
+    "orderops-dev-tasks", VPC, "the tasks", ingress=(IngressRule(8080, BALANCER, "the balancer"),), egress=(EVERYTHING,)
 )
-DATABASE = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", ingress=(Rule(5432, TASKS, "the tasks"),))
+DATABASE = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", ingress=(IngressRule(5432, TASKS, "the tasks"),))
 
 
 def test_keeps_its_promises(aws: Aws, up: Up) -> None:
-    keeps_its_promises(DATABASE, aws, up, ingress=(*DATABASE.ingress, Rule(5432, "10.9.0.0/16", "the office (VPN)")))
+    keeps_its_promises(
+        DATABASE, aws, up, ingress=(*DATABASE.ingress, IngressRule(5432, "10.9.0.0/16", "the office (VPN)"))
+    )
 
 
 def test_every_rule_is_one_line_that_can_be_read(aws: Aws, up: Up) -> None:
@@ -56,7 +58,7 @@ def test_every_rule_is_one_line_that_can_be_read(aws: Aws, up: Up) -> None:
 
 
 def test_a_plan_names_every_rule_to_groups_that_are_not_made_yet(up: Up) -> None:
-    shared = replace(DATABASE, ingress=(Rule(5432, TASKS, "the tasks"), Rule(5432, BALANCER, "a check")))
+    shared = replace(DATABASE, ingress=(IngressRule(5432, TASKS, "the tasks"), IngressRule(5432, BALANCER, "a check")))
 
     changes = up(shared, dry_run=True)[DATABASE.address].changes
 
@@ -128,7 +130,7 @@ def test_one_source_taken_out_of_many_on_a_port_is_the_one_line_that_is_missing(
 
 def test_other_words_for_a_rule_leave_it_open_all_the_time(aws: Aws, up: Up, the_faults: Faults) -> None:
     up(BALANCER)
-    renamed = replace(BALANCER, egress=(Rule(8080, "10.0.0.0/16", "orders"),))
+    renamed = replace(BALANCER, egress=(IngressRule(8080, "10.0.0.0/16", "orders"),))
     the_faults.calls.clear()
 
     step = up(renamed)[renamed.address]
@@ -140,7 +142,8 @@ def test_other_words_for_a_rule_leave_it_open_all_the_time(aws: Aws, up: Up, the
 
 def test_a_source_is_compared_as_aws_writes_it(up: Up) -> None:
     group = replace(
-        DATABASE, ingress=(Rule(5432, "10.9.8.7/16", "the office"), Rule(5432, "2001:DB8:0::/48", "it too"))
+        DATABASE,
+        ingress=(IngressRule(5432, "10.9.8.7/16", "the office"), IngressRule(5432, "2001:DB8:0::/48", "it too")),
     )
     up(group)
 
@@ -148,7 +151,9 @@ def test_a_source_is_compared_as_aws_writes_it(up: Up) -> None:
 
 
 def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
-    group = replace(DATABASE, ingress=(Rule(5432, "10.9.0.0/16", "one"), Rule(5432, "10.9.1.1/16", "another")))
+    group = replace(
+        DATABASE, ingress=(IngressRule(5432, "10.9.0.0/16", "one"), IngressRule(5432, "10.9.1.1/16", "another"))
+    )
     up(group)
 
     assert up(group)[group.address].action is Action.NO_OP
@@ -214,15 +219,15 @@ def test_a_group_that_a_strangers_rule_names_is_left_and_who_holds_it_is_told(
 ) -> None:
     _refuse_deleting_what_is_named(session)
     up(BALANCER)
-    live = _live(aws, BALANCER)
-    other = aws.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=live.properties["VpcId"])
-    rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": live.id}]}
+    observed = _live(aws, BALANCER)
+    other = aws.ec2.create_security_group(GroupName="theirs", Description="theirs", VpcId=observed.properties["VpcId"])
+    rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": observed.id}]}
     aws.ec2.authorize_security_group_ingress(GroupId=other["GroupId"], IpPermissions=[rule])
 
-    survey = Survey(aws, "dev", [Ec2SecurityGroup])
+    inventory = Inventory(aws, "dev", [Ec2SecurityGroup])
     theirs = rf"is held by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
     with pytest.raises(Unfinished, match=theirs):
-        list(destroy(survey.owned(), survey, limits=Limits(patience=timedelta(seconds=0.5))))
+        list(destroy(inventory.owned(), inventory, limits=ReconcileLimits(timeout=timedelta(seconds=0.5))))
 
     assert aws.ec2.describe_security_groups(GroupIds=[other["GroupId"]])["SecurityGroups"][0]["IpPermissions"]
 
@@ -256,6 +261,6 @@ def _rules(aws: Aws, group: Ec2SecurityGroup) -> tuple[list[str], list[str]]:
     return told["Ingress"], told["Egress"]
 
 
-def _live(aws: Aws, group: Ec2SecurityGroup) -> Live:
-    (live,) = Ec2SecurityGroup.listing(aws, Claim("dev", group.address, group.name))
-    return live
+def _live(aws: Aws, group: Ec2SecurityGroup) -> Observed:
+    (observed,) = Ec2SecurityGroup.listing(aws, Ownership("dev", group.address, group.name))
+    return observed

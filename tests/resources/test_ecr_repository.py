@@ -8,7 +8,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.ecr_repository import EcrRepository
 from support.contract import Up, keeps_its_promises, remove
@@ -91,6 +91,6 @@ def test_the_images_in_it_are_told_and_go_with_it(aws: Aws, up: Up) -> None:
         aws.ecr.describe_repositories(repositoryNames=[IMAGES.name])
 
 
-def _live(aws: Aws) -> Live:
+def _live(aws: Aws) -> Observed:
     raw = aws.ecr.describe_repositories(repositoryNames=[IMAGES.name])["repositories"][0]
-    return Live(raw["repositoryName"], {"RepositoryUri": raw["repositoryUri"]})
+    return Observed(raw["repositoryName"], {"RepositoryUri": raw["repositoryUri"]})

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import State
 from orderops.errors import Unfinished
@@ -68,7 +68,7 @@ def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: st
     session.events.register("after-call.ecs.DescribeClusters", told)
     again = Aws("ap-southeast-2", session=session)
 
-    assert [live.state for live in EcsCluster.listing(again, Claim("dev"))] == ([state] if state else [])
+    assert [observed.state for observed in EcsCluster.listing(again, Ownership("dev"))] == ([state] if state else [])
 
 
 @pytest.mark.parametrize("call", range(3))

@@ -10,7 +10,7 @@ import pytest
 
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect
-from orderops.resources.ecs_redeployment import EcsRenewal
+from orderops.resources.ecs_redeployment import EcsRedeployment
 from support.contract import Up
 from support.declared_service import CLUSTER, SERVICE
 
@@ -41,7 +41,7 @@ def deployed(session: boto3.Session) -> dict[str, datetime]:
 def test_older_tasks_are_replaced_once(up: Up, deployed: dict[str, datetime]) -> None:
     up(SERVICE)
     since = datetime.now(UTC) - timedelta(minutes=1)
-    renewal = EcsRenewal(SERVICE.name, CLUSTER.name, since)
+    renewal = EcsRedeployment(SERVICE.name, CLUSTER.name, since)
 
     step = up(renewal)[SERVICE.address]
 
@@ -54,6 +54,6 @@ def test_older_tasks_are_replaced_once(up: Up, deployed: dict[str, datetime]) ->
 def test_younger_tasks_are_left_alone(up: Up, deployed: dict[str, datetime]) -> None:
     up(SERVICE)
 
-    step = up(EcsRenewal(SERVICE.name, CLUSTER.name, deployed["at"]))[SERVICE.address]
+    step = up(EcsRedeployment(SERVICE.name, CLUSTER.name, deployed["at"]))[SERVICE.address]
 
     assert step.action is Action.NO_OP

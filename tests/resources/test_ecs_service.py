@@ -13,7 +13,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import UNKNOWN, Effect, State
 from orderops.errors import Unfinished
@@ -81,8 +81,8 @@ def test_a_new_image_is_announced_by_the_plan(up: Up) -> None:
     planned = up(NEXT, dry_run=True)
 
     assert planned[DEFINITION.address].action is Action.UPDATE
-    live, desired = planned[SERVICE.address].changes["TaskDefinition"]
-    assert (live.rpartition(":")[2], desired) == ("1", UNKNOWN)
+    observed, desired = planned[SERVICE.address].changes["TaskDefinition"]
+    assert (observed.rpartition(":")[2], desired) == ("1", UNKNOWN)
     assert planned[SERVICE.address].effect is Effect.RESTARTS
 
 
@@ -171,9 +171,9 @@ def test_what_is_waited_for_is_told_in_numbers(aws: Aws, up: Up, tell: Tell) -> 
     up(SERVICE)
     tell(runningCount=1, desiredCount=3, deployment={"rolloutState": "IN_PROGRESS", "failedTasks": 2})
 
-    (live,) = EcsService.listing(aws, Claim("dev"))
+    (observed,) = EcsService.listing(aws, Ownership("dev"))
 
-    assert (live.state, live.status) == (State.PENDING, "1 of 3 tasks run, 2 failed")
+    assert (observed.state, observed.status) == (State.PENDING, "1 of 3 tasks run, 2 failed")
 
 
 def test_a_rollback_is_reported_with_why_the_task_stopped(
@@ -236,11 +236,11 @@ def test_why_tasks_stopped_is_told_newest_first(session: boto3.Session, aws: Aws
 def test_one_that_drains_is_on_its_way_out_and_one_inactive_is_gone(aws: Aws, up: Up, tell: Tell) -> None:
     up(SERVICE)
     tell(status="DRAINING")
-    (live,) = EcsService.listing(aws, Claim("dev"))
-    assert live.state is State.GOING
+    (observed,) = EcsService.listing(aws, Ownership("dev"))
+    assert observed.state is State.GOING
 
     tell(status="INACTIVE")
-    assert list(EcsService.listing(aws, Claim("dev"))) == []
+    assert list(EcsService.listing(aws, Ownership("dev"))) == []
 
 
 def test_one_whose_deployment_never_ends_can_be_removed(aws: Aws, up: Up, tell: Tell) -> None:

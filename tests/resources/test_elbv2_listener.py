@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
 from support.contract import Up, keeps_its_promises
@@ -71,7 +71,7 @@ def test_a_balancer_that_goes_meanwhile_has_none(aws: Aws, up: Up, session: boto
     session.events.register_first("before-call.elastic-load-balancing-v2.DescribeListeners", goes)
     again = Aws("ap-southeast-2", session=session)
 
-    assert list(Elbv2Listener.listing(again, Claim("dev"))) == []
+    assert list(Elbv2Listener.listing(again, Ownership("dev"))) == []
 
 
 @pytest.mark.parametrize("call", range(3, 12, 2))

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import needed_kinds
 from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, State
@@ -88,7 +88,7 @@ def test_other_subnets_and_groups_interrupt(aws: Aws, up: Up) -> None:
 
 def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, up: Up) -> None:
     up(*SUBNETS)
-    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Claim("dev").filters)["Subnets"]]
+    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Ownership("dev").filters)["Subnets"]]
     tags = [{"Key": "orderops:environment", "Value": "dev"}]
     aws.elbv2.create_load_balancer(Name=BALANCER.name, Subnets=subnets, Scheme="internal", Tags=tags)
 
@@ -133,17 +133,17 @@ def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: st
     session.events.register("after-call.elastic-load-balancing-v2.DescribeLoadBalancers", told)
     again = Aws("ap-southeast-2", session=session)
 
-    (live,) = type(BALANCER).listing(again, Claim("dev"))
+    (observed,) = type(BALANCER).listing(again, Ownership("dev"))
 
-    assert (live.state, live.status) == (state, f"{word} a reason")
+    assert (observed.state, observed.status) == (state, f"{word} a reason")
 
 
 def test_others_of_the_account_are_not_listed(aws: Aws, up: Up) -> None:
     up(BALANCER)
-    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Claim("dev").filters)["Subnets"]]
+    subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Ownership("dev").filters)["Subnets"]]
     aws.elbv2.create_load_balancer(Name="somebody", Subnets=subnets)
 
-    assert [live.name for live in type(BALANCER).listing(aws, Claim("dev"))] == [BALANCER.name]
+    assert [observed.name for observed in type(BALANCER).listing(aws, Ownership("dev"))] == [BALANCER.name]
 
 
 @pytest.mark.parametrize("call", range(0, 10, 2))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
-from orderops.engine.inventory import Survey
+from orderops.aws.ownership import Ownership
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.contract import Up
@@ -38,11 +38,11 @@ def test_all_environments_share_it(aws: Aws, up: Up) -> None:
 
 def test_it_belongs_to_nobody_so_nobody_removes_it(aws: Aws, up: Up) -> None:
     up(ECS)
-    (live,) = IamServiceLinkedRole.listing(aws, Claim("dev"))
+    (observed,) = IamServiceLinkedRole.listing(aws, Ownership("dev"))
 
-    IamServiceLinkedRole.delete(aws, live)
+    IamServiceLinkedRole.delete(aws, observed)
 
-    assert list(Survey(aws, "dev", (IamServiceLinkedRole,)).owned()) == []
+    assert list(Inventory(aws, "dev", (IamServiceLinkedRole,)).owned()) == []
     assert len(_paths(aws)) == 1
 
 

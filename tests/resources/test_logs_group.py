@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.logs_group import LogsGroup
@@ -68,7 +68,7 @@ def test_a_group_made_again_by_its_writers_is_taken_over_only_when_told(aws: Aws
 def test_the_arn_is_the_one_that_tag_calls_and_flow_logs_take(aws: Aws, up: Up) -> None:
     up(GROUP)
 
-    arns = [live.arn for live in LogsGroup.listing(aws, Claim("dev"))]
+    arns = [observed.arn for observed in LogsGroup.listing(aws, Ownership("dev"))]
 
     assert arns == [f"arn:aws:logs:ap-southeast-2:{aws.account}:log-group:{GROUP.name}"]
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Action, Limits
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import Action, ReconcileLimits
 from orderops.engine.resource import Resource
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway
 from orderops.resources.ec2_route_table import Ec2RouteTable
-from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import Allow, IamRole
@@ -39,10 +39,10 @@ def test_it_is_made_once_unchanged_then_and_gone_in_order(aws: Aws, up: Up, the_
     assert len(ec2) <= 10, sorted(ec2)
 
     kinds = list(dict.fromkeys(type(resource) for resource in network))
-    survey = Survey(aws, "dev", kinds)
-    gone = [step.address for step in destroy(survey.owned(), survey, limits=Limits())]
+    inventory = Inventory(aws, "dev", kinds)
+    gone = [step.address for step in destroy(inventory.owned(), inventory, limits=ReconcileLimits())]
     assert sorted(gone) == sorted(resource.address for resource in network)
-    assert not list(Survey(aws, "dev", kinds).owned())
+    assert not list(Inventory(aws, "dev", kinds).owned())
     _assert_in_order(gone)
 
 
@@ -50,7 +50,7 @@ def test_each_private_subnet_leaves_through_the_gateway_of_its_zone(aws: Aws, up
     up(*_network())
 
     ways = {}
-    for table in aws.ec2.describe_route_tables(Filters=Claim("dev").filters)["RouteTables"]:
+    for table in aws.ec2.describe_route_tables(Filters=Ownership("dev").filters)["RouteTables"]:
         routes = {raw["DestinationCidrBlock"]: raw for raw in table["Routes"]}
         way = routes.get("0.0.0.0/0", {})
         for association in table["Associations"]:
@@ -80,14 +80,14 @@ def _network() -> list[Resource]:
             for zone, subnet, nat in zip("ab", private, nats, strict=True)
         ),
     ]
-    everywhere = (Rule(0, "0.0.0.0/0", "everywhere", protocol="-1"),)
+    everywhere = (IngressRule(0, "0.0.0.0/0", "everywhere", protocol="-1"),)
     balancer = Ec2SecurityGroup(
-        "orderops-dev-balancer", VPC, "the balancer", (Rule(80, "0.0.0.0/0", "the world"),), everywhere
+        "orderops-dev-balancer", VPC, "the balancer", (IngressRule(80, "0.0.0.0/0", "the world"),), everywhere
     )
     tasks = Ec2SecurityGroup(
-        "orderops-dev-tasks", VPC, "the tasks", (Rule(8080, balancer, "the balancer"),), everywhere
+        "orderops-dev-tasks", VPC, "the tasks", (IngressRule(8080, balancer, "the balancer"),), everywhere
     )
-    database = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", (Rule(5432, tasks, "the tasks"),))
+    database = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", (IngressRule(5432, tasks, "the tasks"),))
     group = LogsGroup("/orderops/dev/vpc", retention_days=7)
     write = Allow(("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"), (group,), suffix=":*")
     role = IamRole("orderops-dev-flow-log", "vpc-flow-logs.amazonaws.com", (write,))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim, to_pairs
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, to_pairs
 from orderops.resources.rds_description import FORMER, PRIMARY, TERM, instances, term_of
 
 DECLARED = "rds-instance/orderops-dev-database"
-SOUGHT = Claim("dev", DECLARED, "orderops-dev-database")
+SOUGHT = Ownership("dev", DECLARED, "orderops-dev-database")
 
 
 def instance(aws: Aws, name: str, tags: Mapping[str, str]) -> None:
@@ -26,8 +26,8 @@ def instance(aws: Aws, name: str, tags: Mapping[str, str]) -> None:
     )
 
 
-def addresses(aws: Aws, claim: Claim) -> dict[str, str]:
-    return {live.id: (live.tags or {})[ADDRESS] for live in instances(aws, claim)}
+def addresses(aws: Aws, owner: Ownership) -> dict[str, str]:
+    return {observed.id: (observed.tags or {})[ADDRESS] for observed in instances(aws, owner)}
 
 
 def test_of_two_that_say_they_are_it_the_last_promoted_is(aws: Aws) -> None:
@@ -35,12 +35,12 @@ def test_of_two_that_say_they_are_it_the_last_promoted_is(aws: Aws) -> None:
     instance(aws, "copy", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "1"})
     instance(aws, "later", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "2"})
 
-    assert addresses(aws, Claim("dev")) == {
+    assert addresses(aws, Ownership("dev")) == {
         "later": DECLARED,
         "copy": "rds-instance/copy-former",
         "orderops-dev-database": f"{DECLARED}-former",
     }
-    roles = {live.id: (live.tags or {}).get(ROLE) for live in instances(aws, SOUGHT)}
+    roles = {observed.id: (observed.tags or {}).get(ROLE) for observed in instances(aws, SOUGHT)}
     assert roles == {"later": PRIMARY, "orderops-dev-database": FORMER}
 
 
@@ -56,7 +56,7 @@ def test_another_environment_has_its_own_primary(aws: Aws) -> None:
     instance(aws, "theirs", {ENVIRONMENT: "prod", ADDRESS: DECLARED, TERM: "4"})
 
     assert addresses(aws, SOUGHT) == {"orderops-dev-database": DECLARED, "theirs": DECLARED}
-    assert addresses(aws, Claim("dev")) == {"orderops-dev-database": DECLARED}
+    assert addresses(aws, Ownership("dev")) == {"orderops-dev-database": DECLARED}
 
 
 @pytest.mark.parametrize(

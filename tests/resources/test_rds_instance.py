@@ -11,7 +11,7 @@ import pytest
 from moto.backends import get_backend
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
@@ -113,11 +113,11 @@ def test_a_stopped_instance_is_started_before_it_is_changed(aws: Aws, up: Up, se
 
 def test_it_goes_only_with_a_final_snapshot_and_its_backups_stay(aws: Aws, up: Up, sent: Sent) -> None:
     up(DB)
-    (live,) = RdsInstance.listing(aws, Claim("dev"))
+    (observed,) = RdsInstance.listing(aws, Ownership("dev"))
 
     remove(DB, aws)
 
-    assert _snapshots(aws) == [final_snapshot(live)]
+    assert _snapshots(aws) == [final_snapshot(observed)]
     assert sent("DeleteDBInstance")[0]["DeleteAutomatedBackups"] is False
 
 

@@ -11,9 +11,9 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim, to_pairs
+from orderops.aws.ownership import Ownership, to_pairs
 from orderops.engine.reconcile import Action, Step, decide
-from orderops.engine.resource import Effect, Live, Outputs, State
+from orderops.engine.resource import Effect, Observed, Outputs, State
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -33,7 +33,7 @@ DB = RdsInstance(
     RdsParameterGroup("orderops-dev-postgres16", "postgres16"),
     (GROUP,),
 )
-CLAIM = Claim("dev", DB.address, DB.name)
+CLAIM = Ownership("dev", DB.address, DB.name)
 # What AWS tells of an instance that is as `DB` asks; some of it no emulator tells.
 TOLD: dict[str, Any] = {
     "DBInstanceIdentifier": "orderops-dev-db",
@@ -74,7 +74,7 @@ TOLD: dict[str, Any] = {
     "TagList": to_pairs(CLAIM.tags),
 }
 OK = SimpleNamespace(status_code=200)
-Look = Callable[..., Live]
+Look = Callable[..., Observed]
 Plan = Callable[..., Step]
 Sent = Callable[[str], list[dict[str, Any]]]
 
@@ -85,10 +85,10 @@ def look(aws: Aws, session: boto3.Session) -> Look:
     raw: dict[str, Any] = {}
     session.events.register("before-call.rds.DescribeDBInstances", lambda **_: (OK, {"DBInstances": [TOLD | raw]}))
 
-    def run(**told: Any) -> Live:
+    def run(**told: Any) -> Observed:
         raw.update(told)
-        (live,) = RdsInstance.listing(aws, Claim("dev"))
-        return live
+        (observed,) = RdsInstance.listing(aws, Ownership("dev"))
+        return observed
 
     return run
 
@@ -99,9 +99,9 @@ def plan(aws: Aws, look: Look) -> Plan:
 
     def run(asked: RdsInstance = DB, **told: Any) -> Step:
         outputs = Outputs()
-        outputs[DB.subnet_group] = Live("", name=DB.subnet_group.name)
-        outputs[DB.parameter_group] = Live("", name=DB.parameter_group.name)
-        outputs[GROUP] = Live("sg-1")
+        outputs[DB.subnet_group] = Observed("", name=DB.subnet_group.name)
+        outputs[DB.parameter_group] = Observed("", name=DB.parameter_group.name)
+        outputs[GROUP] = Observed("sg-1")
         return decide(asked, asked.detail(aws, look(**told)), asked.desired(outputs), CLAIM)
 
     return run
@@ -191,7 +191,7 @@ def test_the_plan_says_what_a_change_does_to_those_who_use_it(
 ) -> None:
     step = plan(replace(DB, **asked))
 
-    assert (list(step.changes), step.effect, step.refusal) == ([key], effect, None)
+    assert (list(step.changes), step.effect, step.error) == ([key], effect, None)
 
 
 def test_turning_backups_on_interrupts_and_turning_them_off_loses_them(plan: Plan) -> None:
@@ -200,7 +200,7 @@ def test_turning_backups_on_interrupts_and_turning_them_off_loses_them(plan: Pla
     off = plan(replace(DB, backup_days=0), BackupRetentionPeriod=7)
 
     assert off.effect is Effect.LOSES
-    assert off.refusal
+    assert off.error
 
 
 def test_a_change_is_sent_in_the_words_of_a_change_and_applied_at_once(aws: Aws, look: Look, sent: Sent) -> None:
@@ -261,7 +261,7 @@ def test_a_version_is_a_difference_only_when_it_is_behind(
 def test_what_cannot_change_is_refused_with_the_way_round(
     plan: Plan, asked: Mapping[str, Any], told: dict[str, Any], why: str
 ) -> None:
-    refusal = plan(replace(DB, **asked), **told).refusal
+    refusal = plan(replace(DB, **asked), **told).error
 
     assert refusal
     assert why in refusal.message
@@ -294,9 +294,9 @@ def test_storage_that_aws_has_rounded_up_is_no_drift(plan: Plan) -> None:
     ],
 )
 def test_awss_word_says_whether_it_can_be_used(look: Look, status: str, state: State) -> None:
-    live = look(DBInstanceStatus=status)
+    observed = look(DBInstanceStatus=status)
 
-    assert (live.state, live.status) == (state, status)
+    assert (observed.state, observed.status) == (state, status)
 
 
 @pytest.mark.parametrize(
@@ -312,9 +312,9 @@ def test_awss_word_says_whether_it_can_be_used(look: Look, status: str, state: S
     ],
 )
 def test_what_aws_calls_available_and_is_not_is_waited_for(look: Look, told: dict[str, Any], status: str) -> None:
-    live = look(**told)
+    observed = look(**told)
 
-    assert (live.state, live.status) == (State.PENDING, status)
+    assert (observed.state, observed.status) == (State.PENDING, status)
 
 
 def test_one_that_is_being_made_has_no_endpoint_and_no_difference(plan: Plan) -> None:
@@ -351,7 +351,7 @@ def test_why_a_change_came_back_is_read_from_the_events(aws: Aws, look: Look, se
     events = {"Events": [{"Message": message} for message in messages]}
     session.events.register("before-call.rds.DescribeEvents", lambda **_: (OK, events))
 
-    assert RdsInstance.why_undone(aws, look()) == messages[1]
+    assert RdsInstance.rollback_reason(aws, look()) == messages[1]
 
 
 def _make(aws: Aws, **more: Any) -> None:

@@ -13,20 +13,20 @@ import pytest
 from moto.moto_api._internal import moto_api_backend
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim
-from orderops.engine.inventory import Survey
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action, Step, reconcile
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.rds_description import RESTORED, instances
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
-from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestored, differences
+from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestoredInstance, differences
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from support.emulated_account import MODELS, QUICK
 from support.strict_clients import served
@@ -57,7 +57,7 @@ EXTRA = {"team": "platform"}
 @contextmanager
 def an_account() -> Iterator[Aws]:
     emulator = Emulator()
-    make_strict(emulator, Pace(database=0.1, backup_lag=0.1))
+    make_strict(emulator, Delays(database=0.1, backup_lag=0.1))
     with served(emulator) as client:
         session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
         session._session.register_component("data_loader", MODELS)
@@ -65,36 +65,36 @@ def an_account() -> Iterator[Aws]:
 
 
 def reconciled(aws: Aws, *resources: Any, **tags: str) -> list[Step]:
-    survey = Survey(aws, "dev", [*{type(each) for each in resources}], EXTRA | tags)
-    return list(reconcile(resources, survey, limits=QUICK))
+    inventory = Inventory(aws, "dev", [*{type(each) for each in resources}], EXTRA | tags)
+    return list(reconcile(resources, inventory, limits=QUICK))
 
 
-def instance(aws: Aws, name: str) -> Live:
-    (found,) = [live for live in instances(aws, Claim("dev")) if live.id == name]
+def instance(aws: Aws, name: str) -> Observed:
+    (found,) = [observed for observed in instances(aws, Ownership("dev")) if observed.id == name]
     return found
 
 
 @pytest.fixture(scope="module")
-def restored() -> Iterator[tuple[Aws, Live, Live]]:
+def restored() -> Iterator[tuple[Aws, Observed, Observed]]:
     """The account, a source in which no setting is AWS's default, and its copy."""
     moto_api_backend.reset()
     with an_account() as aws:
         reconciled(aws, VPC, *SUBNETS, *DB.needs(), DB)
         time.sleep(0.3)
         source = instance(aws, DB.name)
-        (step,) = reconciled(aws, RdsRestored(COPY, source), **{ROLE: RESTORED})
+        (step,) = reconciled(aws, RdsRestoredInstance(COPY, source), **{ROLE: RESTORED})
         assert step.action is Action.CREATE
         yield aws, instance(aws, DB.name), instance(aws, COPY)
 
 
 @pytest.mark.parametrize("setting", CARRIED)
-def test_a_setting_is_as_the_source_has_it(restored: tuple[Aws, Live, Live], setting: str) -> None:
+def test_a_setting_is_as_the_source_has_it(restored: tuple[Aws, Observed, Observed], setting: str) -> None:
     _, source, copy = restored
 
     assert copy.properties[setting] == source.properties[setting]
 
 
-def test_the_source_has_what_a_restore_would_lose(restored: tuple[Aws, Live, Live]) -> None:
+def test_the_source_has_what_a_restore_would_lose(restored: tuple[Aws, Observed, Observed]) -> None:
     _, source, _ = restored
 
     told = source.properties
@@ -105,7 +105,7 @@ def test_the_source_has_what_a_restore_would_lose(restored: tuple[Aws, Live, Liv
     assert told["PreferredMaintenanceWindow"] == "sun:17:00-sun:17:30"
 
 
-def test_it_has_tags_identity_and_password_of_its_own(restored: tuple[Aws, Live, Live]) -> None:
+def test_it_has_tags_identity_and_password_of_its_own(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, copy = restored
 
     assert copy.tags == {
@@ -121,36 +121,36 @@ def test_it_has_tags_identity_and_password_of_its_own(restored: tuple[Aws, Live,
     assert all(aws.secretsmanager.get_secret_value(SecretId=arn)["SecretString"] for arn in secrets)
 
 
-def test_the_source_is_as_it_was(restored: tuple[Aws, Live, Live]) -> None:
+def test_the_source_is_as_it_was(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
     assert {step.action for step in reconciled(aws, DB, *DB.needs(), VPC, *SUBNETS)} == {Action.NO_OP}
     assert differences(source, instance(aws, DB.name)) == {}
 
 
-def test_again_it_changes_nothing(restored: tuple[Aws, Live, Live]) -> None:
+def test_again_it_changes_nothing(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
-    (step,) = reconciled(aws, RdsRestored(COPY, source), **{ROLE: RESTORED})
+    (step,) = reconciled(aws, RdsRestoredInstance(COPY, source), **{ROLE: RESTORED})
 
     assert step.action is Action.NO_OP
 
 
-def test_what_was_changed_by_hand_since_is_told_and_set_again(restored: tuple[Aws, Live, Live]) -> None:
+def test_what_was_changed_by_hand_since_is_told_and_set_again(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, copy = restored
     aws.rds.modify_db_instance(DBInstanceIdentifier=COPY, DeletionProtection=False, ApplyImmediately=True)
 
     assert differences(source, instance(aws, COPY)) == {"DeletionProtection": (True, False)}
-    (step,) = reconciled(aws, RdsRestored(COPY, source), **{ROLE: RESTORED})
+    (step,) = reconciled(aws, RdsRestoredInstance(COPY, source), **{ROLE: RESTORED})
 
     assert step.changes == {"DeletionProtection": (False, True)}
     assert differences(source, replace(copy, properties=instance(aws, COPY).properties)) == {}
 
 
-def test_a_copy_to_be_thrown_away_protects_nothing(restored: tuple[Aws, Live, Live]) -> None:
+def test_a_copy_to_be_thrown_away_protects_nothing(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
-    reconciled(aws, RdsRestored("orderops-dev-database-rehearsal", source, disposable=True))
+    reconciled(aws, RdsRestoredInstance("orderops-dev-database-rehearsal", source, disposable=True))
 
     told = instance(aws, "orderops-dev-database-rehearsal").properties
     assert {key: told[key] for key in differences(source, instance(aws, "orderops-dev-database-rehearsal"))} == {

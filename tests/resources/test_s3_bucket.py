@@ -12,7 +12,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, from_pairs
 from orderops.engine.reconcile import Action
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.s3_bucket import S3Bucket
 from support.contract import Up, keeps_its_promises
@@ -155,13 +155,13 @@ def test_tags_that_people_set_are_kept(aws: Aws, up: Up) -> None:
 
 def test_the_logs_in_it_are_told_and_the_test_file_is_none(aws: Aws) -> None:
     _make(aws, NAME)
-    live = Live(NAME)
+    observed = Observed(NAME)
     aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/ELBAccessLogTestFile", Body=b"")
-    assert S3Bucket.holds(aws, live) == ""
+    assert S3Bucket.holds(aws, observed) == ""
 
     aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/one.gz", Body=b"")
 
-    assert S3Bucket.holds(aws, live) == "1 log file"
+    assert S3Bucket.holds(aws, observed) == "1 log file"
 
 
 def test_what_no_balancer_wrote_is_told_apart_with_some_of_its_keys(aws: Aws) -> None:
@@ -169,7 +169,7 @@ def test_what_no_balancer_wrote_is_told_apart_with_some_of_its_keys(aws: Aws) ->
     for key in ("AWSLogs/123456789012/1.gz", "AWSLogs/123456789012/2.gz", "a.txt", "backup/1", "backup/2", "z/3"):
         aws.s3.put_object(Bucket=NAME, Key=key, Body=b"")
 
-    told = S3Bucket.holds(aws, Live(NAME))
+    told = S3Bucket.holds(aws, Observed(NAME))
 
     assert told == "2 log files and 4 objects that no balancer wrote: a.txt, backup/1, backup/2…"
 
@@ -182,7 +182,7 @@ def test_deletion_takes_versions_and_unfinished_uploads_along(aws: Aws) -> None:
     aws.s3.delete_object(Bucket=NAME, Key="log")
     aws.s3.create_multipart_upload(Bucket=NAME, Key="part")
 
-    S3Bucket.delete(aws, Live(NAME))
+    S3Bucket.delete(aws, Observed(NAME))
 
     with pytest.raises(AwsError, match="404"):
         aws.s3.head_bucket(Bucket=NAME)
@@ -195,7 +195,7 @@ def test_an_object_that_stays_is_named(aws: Aws, session: boto3.Session) -> None
     aws.s3.put_object(Bucket=NAME, Key="log", Body=b"")
 
     with pytest.raises(AwsError, match="log: Object is locked"):
-        S3Bucket.delete(aws, Live(NAME))
+        S3Bucket.delete(aws, Observed(NAME))
 
 
 def _make(aws: Aws, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -104,7 +104,7 @@ def test_it_and_the_secrets_of_services_share_one_listing_and_leave_each_other_a
 
 def test_it_is_gone_at_once_and_can_be_made_again(aws: Aws, up: Up) -> None:
     up(POINTER)
-    assert DatabasePointer.holds(aws, next(DatabasePointer.listing(aws, Claim("dev")))) == ""
+    assert DatabasePointer.holds(aws, next(DatabasePointer.listing(aws, Ownership("dev")))) == ""
 
     remove(POINTER, aws)
 

@@ -9,7 +9,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.errors import Unfinished
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
@@ -101,7 +101,7 @@ def test_the_value_is_recoverable_for_a_week(aws: Aws, up: Up) -> None:
 
     deleted = aws.secretsmanager.describe_secret(SecretId=KEY.name)
     assert 6 <= (deleted["DeletedDate"] - deleted["CreatedDate"]).days <= 7
-    assert SecretsmanagerSecret.holds(aws, Live("")) == "a secret value (recoverable for 7 days)"
+    assert SecretsmanagerSecret.holds(aws, Observed("")) == "a secret value (recoverable for 7 days)"
 
 
 @pytest.mark.parametrize("call", range(4))

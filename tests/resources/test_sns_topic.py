@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sns_topic import SnsTopic
@@ -132,5 +132,5 @@ def test_a_topic_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up)
 
 
 def _look(topic: SnsTopic, aws: Aws) -> Any:
-    (live,) = topic.listing(aws, Claim("dev"))
-    return topic.detail(aws, live).properties
+    (observed,) = topic.listing(aws, Ownership("dev"))
+    return topic.detail(aws, observed).properties

@@ -8,7 +8,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action
 from orderops.errors import Unfinished
 from orderops.resources.sqs_queue import SqsQueue
@@ -84,15 +84,15 @@ def test_a_queue_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up)
 
 
 def test_a_queue_given_away_after_it_was_found_is_not_deleted(
-    aws: Aws, up: Up, survey_of: Callable[..., Survey]
+    aws: Aws, up: Up, survey_of: Callable[..., Inventory]
 ) -> None:
     queue = SqsQueue("orderops-dev-orders")
     up(queue)
-    survey = survey_of(queue)
-    found = list(survey.owned())
-    aws.sqs.tag_queue(QueueUrl=found[0].live.id, Tags={"orderops:environment": "prod"})
+    inventory = survey_of(queue)
+    found = list(inventory.owned())
+    aws.sqs.tag_queue(QueueUrl=found[0].observed.id, Tags={"orderops:environment": "prod"})
 
     with pytest.raises(Unfinished, match="belongs to prod, and was left alone"):
-        list(destroy(found, survey))
+        list(destroy(found, inventory))
 
     assert aws.sqs.get_queue_url(QueueName=queue.name)

@@ -16,7 +16,7 @@ pytest_plugins = ["support.recorded_history_fixtures"]
 
 
 def snapshots(dev: Dev) -> list[str]:
-    told = dev.site.aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    told = dev.workspace.aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
     return [raw["DBSnapshotIdentifier"] for raw in told]
 
 
@@ -25,14 +25,14 @@ def discard(orderops: Orderops, name: str, *words: str) -> Said:
 
 
 def test_a_copy_goes_and_its_final_snapshot_stays(restored: Dev, orderops: Orderops) -> None:
-    kept = final_snapshot(restored.copy(COPY).live)
+    kept = final_snapshot(restored.copy(COPY).observed)
 
     done = discard(orderops, COPY)
 
     assert done.code == 0, done.err
     assert f"a final snapshot stays: {kept}" in done.err
     assert snapshots(restored) == [kept]
-    assert restored.look().beside == []
+    assert restored.look().others == []
     assert not restored.differs()
 
 
@@ -40,14 +40,14 @@ def test_where_no_snapshot_is_wanted_none_stays(restored: Dev, orderops: Orderop
     done = discard(orderops, COPY, "--no-snapshot")
 
     assert "no snapshot stays: all of it goes" in done.err
-    assert (snapshots(restored), restored.look().beside) == ([], [])
+    assert (snapshots(restored), restored.look().others) == ([], [])
 
 
 def test_of_what_was_made_to_be_thrown_away_nothing_stays(dev: Dev, orderops: Orderops) -> None:
     copy = dev.restore("latest", role=REHEARSAL)
 
     assert discard(orderops, copy.name).code == 0
-    assert (snapshots(dev), dev.look().beside) == ([], [])
+    assert (snapshots(dev), dev.look().others) == ([], [])
 
 
 def test_its_protection_is_taken_off(restored: Dev, orderops: Orderops) -> None:
@@ -55,7 +55,7 @@ def test_its_protection_is_taken_off(restored: Dev, orderops: Orderops) -> None:
         restored.instance(COPY).deletion_protection = True
 
     assert discard(orderops, COPY).code == 0
-    assert restored.look().beside == []
+    assert restored.look().others == []
 
 
 @pytest.mark.parametrize("words", [[], ["--confirm", "dev"], ["--confirm", DATABASE]], ids=["", "dev", "another"])
@@ -92,8 +92,8 @@ def test_a_promoted_one_is_the_primary(promoted: Dev, orderops: Orderops) -> Non
 
 
 def test_what_the_services_are_told_to_use_stays(restored: Dev, orderops: Orderops) -> None:
-    told = {**restored.pointer(), "host": restored.copy(COPY).live.properties["EndpointAddress"]}
-    restored.site.aws.secretsmanager.put_secret_value(SecretId=POINTER, SecretString=json.dumps(told))
+    told = {**restored.pointer(), "host": restored.copy(COPY).observed.properties["EndpointAddress"]}
+    restored.workspace.aws.secretsmanager.put_secret_value(SecretId=POINTER, SecretString=json.dumps(told))
 
     refused = discard(orderops, COPY)
 
@@ -104,7 +104,7 @@ def test_what_the_services_are_told_to_use_stays(restored: Dev, orderops: Ordero
 
 
 def test_what_a_cut_switch_may_leave_in_use_stays(restored: Dev, orderops: Orderops) -> None:
-    list(islice(restored.promotion().carry_out(), 3))
+    list(islice(restored.promotion().run(), 3))
     changed = restored.changes()
 
     refused = discard(orderops, DATABASE)
@@ -119,7 +119,7 @@ def test_without_the_original_the_promoted_one_stays_the_primary(promoted: Dev, 
     assert discard(orderops, DATABASE).code == 0
 
     copies = promoted.look()
-    assert (copies.the_primary().name, copies.the_primary().role, copies.beside) == (COPY, PRIMARY, [])
+    assert (copies.the_primary().name, copies.the_primary().role, copies.others) == (COPY, PRIMARY, [])
     assert not promoted.differs()
 
 
@@ -127,7 +127,7 @@ def test_a_cut_restore_can_be_thrown_away(dev: Dev, orderops: Orderops) -> None:
     cut = dev.cut_restore("latest", role=DRILL)
 
     assert discard(orderops, cut.name).code == 0
-    assert dev.look().beside == []
+    assert dev.look().others == []
 
 
 def test_what_is_gone_already_is_gone(restored: Dev, orderops: Orderops) -> None:
@@ -149,5 +149,5 @@ def test_a_name_that_nothing_has_is_refused(restored: Dev, orderops: Orderops) -
 def test_the_snapshot_of_the_past_is_found_by_its_environment(restored: Dev, orderops: Orderops) -> None:
     discard(orderops, COPY)
 
-    [left] = [left for left in RdsInstance.leaves(restored.site.aws, restored.claim) if left.what == "snapshot"]
+    [left] = [left for left in RdsInstance.leftovers(restored.workspace.aws, restored.owner) if left.what == "snapshot"]
     assert left.names == tuple(snapshots(restored))

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger.table import Action, Attempt, Standing, State
+from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History
 from orderops.restore.endpoints import start_of
 from orderops.restore.point_in_time import before
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
-APPLY, UNDO, BASELINE, FORGET = Action.APPLY, Action.UNDO, Action.BASELINE, Action.FORGET
-DONE, FAILED, RUNNING = State.DONE, State.FAILED, State.RUNNING
-Rows = list[tuple[Action, State] | tuple[Action, State, str]]
+APPLY, UNDO, BASELINE, FORGET = AttemptAction.APPLY, AttemptAction.UNDO, AttemptAction.BASELINE, AttemptAction.FORGET
+DONE, FAILED, RUNNING = AttemptState.DONE, AttemptState.FAILED, AttemptState.RUNNING
+Rows = list[tuple[AttemptAction, AttemptState] | tuple[AttemptAction, AttemptState, str]]
 
 
-def attempt(hour: int, action: Action, state: State, done: str = "") -> Attempt:
+def attempt(hour: int, action: AttemptAction, state: AttemptState, done: str = "") -> Attempt:
     """One at so many hours after noon."""
     values: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
     started = NOON + timedelta(hours=hour, microseconds=250_000)
@@ -26,8 +26,8 @@ def attempt(hour: int, action: Action, state: State, done: str = "") -> Attempt:
     return Attempt(**{**values, "id": hour, "version": 7, **given})
 
 
-def standing(rows: Rows) -> Standing:
-    return Standing([attempt(hour, *row) for hour, row in enumerate(rows)])
+def standing(rows: Rows) -> History:
+    return History([attempt(hour, *row) for hour, row in enumerate(rows)])
 
 
 APPLIED: dict[str, tuple[Rows, int]] = {

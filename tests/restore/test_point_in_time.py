@@ -11,7 +11,7 @@ from orderops.aws.ownership import ROLE
 from orderops.errors import OrderopsError
 from orderops.resources.rds_description import FORMER, REHEARSAL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
-from orderops.restore.instances import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Copy
+from orderops.restore.instances import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Instance
 from orderops.restore.point_in_time import Restore
 from orderops.restore.timestamps import utc
 from support.command_line import Orderops
@@ -24,8 +24,8 @@ AT = utc(YESTERDAY)
 RESTORE = "rds.RestoreDBInstanceToPointInTime"
 
 
-def retag(dev: Dev, copy: Copy, **tags: str) -> None:
-    RdsInstance.retag(dev.site.aws, copy.live, tags)
+def retag(dev: Dev, copy: Instance, **tags: str) -> None:
+    RdsInstance.retag(dev.workspace.aws, copy.observed, tags)
 
 
 def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: Dev, orderops: Orderops) -> None:
@@ -40,11 +40,11 @@ def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: De
     assert told.endswith(
         f"next: orderops restore compare {COPY} --env dev then: orderops restore promote {COPY} --env dev"
     )
-    [copy] = dev.look().beside
+    [copy] = dev.look().others
     assert as_it_is(dev.look().the_primary()) == as_it_is(before)
     assert (copy.name, copy.role, copy.ready, copy.moment) == (COPY, RESTORED, True, YESTERDAY)
     assert copy.tag(SOURCE) == DATABASE
-    assert copy.tag(SOURCE_RESOURCE) == before.live.properties["DbiResourceId"]
+    assert copy.tag(SOURCE_RESOURCE) == before.observed.properties["DbiResourceId"]
     assert dev.changes(RESTORE) == [RESTORE]
     assert not dev.differs()
 
@@ -81,7 +81,7 @@ def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, 
 
     assert (done.name, done.moment, done.tag(BEGUN)) == (cut.name, cut.moment, cut.tag(BEGUN))
     assert done.ready
-    assert len(dev.look().beside) == 1
+    assert len(dev.look().others) == 1
     assert dev.changes() == ["rds.AddTagsToResource"]
 
 
@@ -116,13 +116,13 @@ def test_what_somebody_else_made_with_the_same_words_while_it_was_waited_for_is_
 
 def test_a_copy_that_is_not_set_as_its_source_is_not_called_ready(dev: Dev) -> None:
     cut = dev.cut_restore(AT)
-    goal, site = dev.target(AT), dev.site
+    goal, workspace = dev.target(AT), dev.workspace
     with dev.proxy.held():
         dev.instance(cut.name).deletion_protection = True
-    work = Restore(site.aws, site.stack, goal, limits=QUICK)
+    work = Restore(workspace.aws, workspace.stack, goal, limits=QUICK)
 
     assert "DeletionProtection" in str(work.plan()[0].changes)
-    list(work.carry_out())
+    list(work.run())
 
     assert not dev.instance(cut.name).deletion_protection
     assert dev.copy(cut.name).ready
@@ -217,15 +217,15 @@ def test_a_rehearsal_s_copy_is_another_one_than_a_restored_one(restored: Dev) ->
     copy = restored.restore(AT, role=REHEARSAL)
 
     assert copy.name != COPY
-    assert copy.live.properties["BackupRetentionPeriod"] == 0
-    assert len(restored.look().beside) == 2
-    assert {MOMENT, READY} <= (copy.live.tags or {}).keys()
+    assert copy.observed.properties["BackupRetentionPeriod"] == 0
+    assert len(restored.look().others) == 2
+    assert {MOMENT, READY} <= (copy.observed.tags or {}).keys()
 
 
-def as_it_is(copy: Copy) -> dict[str, object]:
+def as_it_is(copy: Instance) -> dict[str, object]:
     """All that is told of it but what every second changes."""
-    told = {key: value for key, value in copy.live.properties.items() if key != "LatestRestorableTime"}
-    return {**told, "tags": copy.live.tags, "state": copy.live.state}
+    told = {key: value for key, value in copy.observed.properties.items() if key != "LatestRestorableTime"}
+    return {**told, "tags": copy.observed.tags, "state": copy.observed.state}
 
 
 def wait_for_another_second() -> None:

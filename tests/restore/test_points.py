@@ -7,44 +7,47 @@ from typing import Any
 
 import pytest
 
-from orderops.migrations.ledger.table import Action, Attempt, Standing, State
-from orderops.restore.points import Point, points
+from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History
+from orderops.restore.points import RestorePoint, points
 from orderops.restore.timestamps import utc
-from orderops.restore.window import Window
+from orderops.restore.window import RestoreWindow
 from support.recorded_history import YESTERDAY
 
-WINDOW = Window(YESTERDAY - timedelta(days=2), YESTERDAY + timedelta(days=1))
+WINDOW = RestoreWindow(YESTERDAY - timedelta(days=2), YESTERDAY + timedelta(days=1))
 SECOND = timedelta(seconds=1)
 
 
-def attempt(action: Action, state: State, started: datetime, done: list[str] | None = None) -> Attempt:
+def attempt(action: AttemptAction, state: AttemptState, started: datetime, done: list[str] | None = None) -> Attempt:
     values: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
     told = {"action": action, "state": state, "started": started, "done": done or [], "description": "add carts"}
     return Attempt(**{**values, "version": 7, **told})
 
 
-def standing(*attempts: Attempt) -> dict[int, Standing]:
-    return {7: Standing(attempts)}
+def standing(*attempts: Attempt) -> dict[int, History]:
+    return {7: History(attempts)}
 
 
 def run(command: str, began: datetime, outcome: str = "done") -> dict[str, Any]:
     return {"command": command, "started": began.isoformat(), "outcome": outcome, "who": "ada"}
 
 
-def one(found: list[Point]) -> Point:
+def one(found: list[RestorePoint]) -> RestorePoint:
     [point] = found
     return point
 
 
 def test_a_migration_is_gone_back_before_by_its_version() -> None:
-    point = one(points(WINDOW, standing(attempt(Action.APPLY, State.DONE, YESTERDAY)), []))
+    point = one(points(WINDOW, standing(attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY)), []))
 
     assert (point.what, point.at, point.inside) == ("apply V007 add carts", '"before V7"', True)
 
 
 def test_a_migration_that_was_undone_is_gone_back_before_by_the_time() -> None:
     later = YESTERDAY + timedelta(hours=1)
-    attempts = standing(attempt(Action.APPLY, State.DONE, YESTERDAY), attempt(Action.UNDO, State.DONE, later))
+    attempts = standing(
+        attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY),
+        attempt(AttemptAction.UNDO, AttemptState.DONE, later),
+    )
 
     undone, applied = points(WINDOW, attempts, [])
 
@@ -53,14 +56,17 @@ def test_a_migration_that_was_undone_is_gone_back_before_by_the_time() -> None:
 
 
 def test_a_cut_migration_that_did_a_part_is_one_and_says_so() -> None:
-    cut = attempt(Action.APPLY, State.FAILED, YESTERDAY, ["a digest"])
+    cut = attempt(AttemptAction.APPLY, AttemptState.FAILED, YESTERDAY, ["a digest"])
 
     assert one(points(WINDOW, standing(cut), [])).what == "apply V007 add carts, cut"
 
 
 @pytest.mark.parametrize(
     "left",
-    [attempt(Action.APPLY, State.FAILED, YESTERDAY), attempt(Action.FORGET, State.DONE, YESTERDAY)],
+    [
+        attempt(AttemptAction.APPLY, AttemptState.FAILED, YESTERDAY),
+        attempt(AttemptAction.FORGET, AttemptState.DONE, YESTERDAY),
+    ],
     ids=["failed and left nothing", "only marked"],
 )
 def test_what_changed_nothing_is_none(left: Attempt) -> None:
@@ -106,7 +112,7 @@ def test_the_newest_comes_first() -> None:
 
 
 def test_machines_read_the_same() -> None:
-    told = one(points(WINDOW, {}, [run("up", YESTERDAY)])).told()
+    told = one(points(WINDOW, {}, [run("up", YESTERDAY)])).to_dict()
 
     assert told == {
         "began": YESTERDAY.isoformat(),

@@ -12,7 +12,7 @@ from orderops.engine.reconcile import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
 from orderops.restore.instances import BEFORE, BY, SETTLED
-from orderops.restore.promotion import Promotion, back, refuse_unlike, switch
+from orderops.restore.promotion import Promotion, back, check_alike, switch
 from support.command_line import Orderops
 from support.recorded_history import COPY, DATABASE, Dev
 
@@ -23,11 +23,11 @@ RENEW = "ecs.UpdateService"
 
 def roles(dev: Dev) -> dict[str, str]:
     copies = dev.look()
-    return {copy.name: copy.role for copy in [copies.the_primary(), *copies.beside]}
+    return {copy.name: copy.role for copy in [copies.the_primary(), *copies.others]}
 
 
 def turning(dev: Dev) -> Promotion:
-    return Promotion(dev.site, back(dev.look()))
+    return Promotion(dev.workspace, back(dev.look()))
 
 
 def told(steps: list[Step]) -> list[tuple[object, ...]]:
@@ -39,7 +39,7 @@ def test_the_plan_is_what_is_carried_out(restored: Dev) -> None:
     planned = promotion.plan()
     assert restored.changes() == []
 
-    done = list(promotion.carry_out())
+    done = list(promotion.run())
 
     assert told(planned) == told(done)
     assert [step.address for step in done[:2]] == [f"rds-instance/{COPY}", f"rds-instance/{DATABASE}"]
@@ -58,7 +58,7 @@ def test_everything_follows_it_and_up_sees_no_difference(restored: Dev) -> None:
 
 
 def test_turned_back_everything_is_as_before(promoted: Dev) -> None:
-    list(turning(promoted).carry_out())
+    list(turning(promoted).run())
 
     assert roles(promoted) == {DATABASE: PRIMARY, COPY: FORMER}
     assert promoted.leads_to() == DATABASE
@@ -81,7 +81,7 @@ def test_further_copies_beside_it_are_no_difference(promoted: Dev) -> None:
 
 @pytest.mark.parametrize("taken", [1, 3, 5], ids=["decided", "told", "all but the end"])
 def test_cut_after_any_step_there_is_one_primary_and_the_same_command_ends_it(restored: Dev, taken: int) -> None:
-    list(islice(restored.promotion().carry_out(), taken))
+    list(islice(restored.promotion().run(), taken))
 
     assert roles(restored) == {COPY: PRIMARY, DATABASE: FORMER}
     assert not restored.look().the_primary().settled
@@ -92,16 +92,16 @@ def test_cut_after_any_step_there_is_one_primary_and_the_same_command_ends_it(re
 
 
 def test_after_the_first_write_both_say_that_they_are_it_and_the_last_one_is(restored: Dev) -> None:
-    list(islice(restored.promotion().carry_out(), 1))
+    list(islice(restored.promotion().run(), 1))
 
-    raws = restored.site.aws.rds.describe_db_instances()["DBInstances"]
+    raws = restored.workspace.aws.rds.describe_db_instances()["DBInstances"]
     addresses = [from_pairs(raw["TagList"])[ADDRESS] for raw in raws]
     assert addresses == [f"rds-instance/{DATABASE}"] * 2
     assert restored.look().the_primary().name == COPY
 
 
 def test_up_ends_a_cut_switch_too(restored: Dev, orderops: Orderops) -> None:
-    list(islice(restored.promotion().carry_out(), 1))
+    list(islice(restored.promotion().run(), 1))
 
     assert orderops("infra", "apply", "--yes").code == 0
 
@@ -111,19 +111,19 @@ def test_up_ends_a_cut_switch_too(restored: Dev, orderops: Orderops) -> None:
 
 
 def test_a_cut_way_back_goes_on_and_is_not_turned_round(promoted: Dev) -> None:
-    list(islice(turning(promoted).carry_out(), 1))
+    list(islice(turning(promoted).run(), 1))
     assert roles(promoted)[DATABASE] == PRIMARY
 
     again = turning(promoted)
     assert (again.switch.to.name, again.switch.decided) == (DATABASE, True)
-    list(again.carry_out())
+    list(again.run())
 
     assert roles(promoted) == {DATABASE: PRIMARY, COPY: FORMER}
     assert promoted.leads_to() == DATABASE
 
 
 def test_list_says_which_switch_was_cut_and_the_command_that_ends_it(restored: Dev, orderops: Orderops) -> None:
-    list(islice(restored.promotion().carry_out(), 1))
+    list(islice(restored.promotion().run(), 1))
 
     assert "not everything followed it: orderops restore promote --env dev" in orderops("restore", "list").out
     [primary] = [each for each in orderops("restore", "list", "--json").json if each["role"] == PRIMARY]
@@ -141,16 +141,16 @@ def test_promoting_twice_changes_nothing_and_turns_nothing_back(promoted: Dev, n
 
 
 def test_turned_back_twice_it_is_turned_back_once(promoted: Dev) -> None:
-    list(turning(promoted).carry_out())
+    list(turning(promoted).run())
     promoted.proxy.forget()
 
-    assert list(turning(promoted).carry_out()) == []
+    assert list(turning(promoted).run()) == []
     assert promoted.changes() == []
     assert roles(promoted) == {COPY: FORMER, DATABASE: PRIMARY}
 
 
 def test_what_was_turned_back_is_promoted_again_only_by_its_name(promoted: Dev) -> None:
-    list(turning(promoted).carry_out())
+    list(turning(promoted).run())
 
     with pytest.raises(OrderopsError, match="no restored instance that was not primary before") as refused:
         promoted.promotion()
@@ -247,11 +247,11 @@ def test_what_is_not_set_as_the_primary_is_promoted_only_as_it_is(restored: Dev,
 
 
 def test_a_switch_that_is_decided_is_not_refused_for_its_settings(restored: Dev) -> None:
-    list(islice(restored.promotion().carry_out(), 1))
+    list(islice(restored.promotion().run(), 1))
     with restored.proxy.held():
         restored.instance(COPY).deletion_protection = True
 
-    refuse_unlike(switch(restored.look(), None))
+    check_alike(switch(restored.look(), None))
 
 
 def test_where_the_primary_is_gone_nothing_new_is_made_and_what_is_left_can_take_over(
@@ -259,7 +259,7 @@ def test_where_the_primary_is_gone_nothing_new_is_made_and_what_is_left_can_take
 ) -> None:
     with promoted.proxy.held():
         promoted.instance(COPY).deletion_protection = False
-    promoted.site.aws.rds.delete_db_instance(DBInstanceIdentifier=COPY, SkipFinalSnapshot=True)
+    promoted.workspace.aws.rds.delete_db_instance(DBInstanceIdentifier=COPY, SkipFinalSnapshot=True)
     command = f"orderops restore promote {DATABASE} --env dev"
 
     for words in (["infra", "plan"], ["infra", "apply", "--yes"], ["restore", "back", "--yes"]):

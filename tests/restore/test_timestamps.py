@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.errors import UsageError
-from orderops.restore.instances import BEGUN, MOMENT, READY, Copy
-from orderops.restore.timestamps import Kind, both, read_moment
+from orderops.restore.instances import BEGUN, MOMENT, READY, Instance
+from orderops.restore.timestamps import TimestampForm, both, parse_timestamp
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 
@@ -32,9 +32,9 @@ SYDNEY = ZoneInfo("Australia/Sydney")
     ],
 )
 def test_a_time_with_a_zone_is_that_moment(text: str) -> None:
-    asked = read_moment(text)
+    asked = parse_timestamp(text)
 
-    assert asked.kind is Kind.TIME
+    assert asked.form is TimestampForm.TIME
     assert asked.time == datetime(2026, 11, 10, 8, tzinfo=UTC)
 
 
@@ -49,24 +49,24 @@ def test_a_time_with_a_zone_is_that_moment(text: str) -> None:
     ],
 )
 def test_so_long_ago(text: str, ago: timedelta) -> None:
-    asked = read_moment(text)
+    asked = parse_timestamp(text)
 
-    assert (asked.kind, asked.ago) == (Kind.AGO, ago)
+    assert (asked.form, asked.ago) == (TimestampForm.AGO, ago)
 
 
 @pytest.mark.parametrize("text", ["before V7", "before v007", "before 7", "Before  V7"])
 def test_before_a_migration(text: str) -> None:
-    assert read_moment(text).version == 7
-    assert read_moment(text).words == "before V7"
+    assert parse_timestamp(text).version == 7
+    assert parse_timestamp(text).words == "before V7"
 
 
 def test_the_latest() -> None:
-    assert read_moment("latest").kind is Kind.LATEST
+    assert parse_timestamp("latest").form is TimestampForm.LATEST
 
 
 def refusal(text: str, zone: ZoneInfo | None = None) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
-        read_moment(text, zone=zone)
+        parse_timestamp(text, zone=zone)
     return caught.value.message, caught.value.hint
 
 
@@ -175,6 +175,6 @@ def test_a_tag_that_tells_no_moment_is_as_if_it_were_not_there(text: str) -> Non
     tags = {MOMENT: good, BEGUN: good, READY: good}
 
     for key in tags:
-        copy = Copy(Live("shop-r1", tags=tags | {key: text}))
+        copy = Instance(Observed("shop-r1", tags=tags | {key: text}))
         assert (copy.moment is None) == (key == MOMENT)
         assert copy.took == (timedelta() if key == MOMENT else None)

@@ -13,7 +13,7 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
-from orderops.restore.verification import ASKED, Answer, Unasked, identity, verify
+from orderops.restore.verification import ASKED, ServiceResponse, ServiceUnreachable, identity, verify
 
 DOOR = {"host": "new.example", "port": 5432, "dbname": "orders"}
 OTHER = {**DOOR, "host": "old.example"}
@@ -64,14 +64,14 @@ def service(*answers: tuple[int, str]) -> Iterator[Service]:
 
 def test_it_answers_from_the_right_database_every_time() -> None:
     with service(READY) as there:
-        assert verify(there.url, DOOR) == Answer(ASKED, users=2)
+        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
 
     assert there.asked == ["/ready"] * ASKED + ["/users"]
 
 
 def test_a_task_of_before_that_still_answers_is_waited_for() -> None:
     with service(READY, READY, OLD, READY) as there:
-        assert verify(there.url, DOOR) == Answer(ASKED, users=2)
+        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
 
     assert there.asked == ["/ready"] * (3 + ASKED) + ["/users"]
 
@@ -95,11 +95,11 @@ def test_it_is_refused_when_there_answers(case: str) -> None:
     with service(answer) as there, pytest.raises(OrderopsError, match=why) as refused:
         verify(there.url, DOOR, patience=0)
 
-    assert not isinstance(refused.value, Unasked)
+    assert not isinstance(refused.value, ServiceUnreachable)
 
 
 def test_where_nobody_listens_nothing_is_known() -> None:
-    with pytest.raises(Unasked, match=r"cannot be asked from here: .*refused"):
+    with pytest.raises(ServiceUnreachable, match=r"cannot be asked from here: .*refused"):
         verify(f"http://127.0.0.1:{free_port()}", DOOR)
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.restore.timestamps import utc
-from orderops.restore.window import Window, refuse_outside, window_of
+from orderops.restore.window import RestoreWindow, check_in_window, window_of
 from support.command_line import Orderops
 from support.recorded_history import DATABASE, DAYS, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-WINDOW = Window(NOW - timedelta(days=7), NOW - timedelta(minutes=5))
+WINDOW = RestoreWindow(NOW - timedelta(days=7), NOW - timedelta(minutes=5))
 OUTSIDE = {
     "too old": (WINDOW.earliest - timedelta(seconds=1), "is before the first backup that is kept", "the earliest"),
     "too recent": (WINDOW.latest + timedelta(seconds=1), "is too recent: backups trail the clock", "the latest"),
@@ -37,7 +37,7 @@ def in_sydney(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("moment", [WINDOW.earliest, WINDOW.latest, NOW - timedelta(days=3)])
 def test_a_moment_within_is_fine(moment: datetime) -> None:
-    refuse_outside(moment, WINDOW, "db")
+    check_in_window(moment, WINDOW, "db")
 
 
 @pytest.mark.parametrize("case", OUTSIDE)
@@ -45,7 +45,7 @@ def test_a_moment_outside_is_refused_with_the_window(case: str) -> None:
     moment, why, hint = OUTSIDE[case]
 
     with pytest.raises(OrderopsError) as refused:
-        refuse_outside(moment, WINDOW, "db")
+        check_in_window(moment, WINDOW, "db")
 
     assert refused.value.message.startswith(utc(moment))
     for told in (why, utc(WINDOW.earliest), utc(WINDOW.latest), "nothing was done"):
@@ -58,14 +58,14 @@ def test_another_instance_that_has_it_is_named(case: str) -> None:
     moment, *_ = OUTSIDE[case]
 
     with pytest.raises(OrderopsError) as refused:
-        refuse_outside(moment, WINDOW, "db", lambda: "old-db")
+        check_in_window(moment, WINDOW, "db", lambda: "old-db")
 
     assert refused.value.hint == f"old-db can: --at {utc(moment)} --from old-db"
 
 
 def test_the_future_is_nobody_s() -> None:
     with pytest.raises(OrderopsError, match="is in the future"):
-        refuse_outside(NOW + timedelta(hours=1), WINDOW, "db", lambda: "old-db")
+        check_in_window(NOW + timedelta(hours=1), WINDOW, "db", lambda: "old-db")
 
 
 @pytest.mark.parametrize("ago", [timedelta(days=DAYS + 1), -timedelta(hours=2)], ids=["too old", "to come"])
@@ -79,7 +79,7 @@ def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
 
     assert (refused.code, refused.out) == (1, "")
     told = refused.err.splitlines()
-    window = window_of(dev.site.aws, dev.look().the_primary().live)
+    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
     assert told[0].startswith(f"error: {utc(moment)} (")
     assert utc(window.earliest) in told[1]
     assert all("AEDT)" in line or "AEST)" in line for line in told[:3])
@@ -88,10 +88,10 @@ def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
 
 
 def test_the_window_is_in_whole_seconds_that_lie_within(dev: Dev) -> None:
-    window = window_of(dev.site.aws, dev.look().the_primary().live)
+    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
 
     assert window.earliest.microsecond == window.latest.microsecond == 0
-    assert window.told == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
+    assert window.to_dict == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
     with dev.proxy.held():
         since = dev.instance(DATABASE).backed_up_since
     assert since <= window.earliest.timestamp() < since + 1

@@ -12,7 +12,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.runs.lease import Held, Holder, Lease, LeaseLost, Timing, key_of
+from orderops.runs.lease import Held, Lease, LeaseHolder, LeaseLost, Timing, key_of
 from support.faults import Fault, PowerCut, let_s3_age
 
 NOW = timedelta()
@@ -28,9 +28,9 @@ class Operators:
         self._ends = ExitStack()
 
     def __call__(self, name: str, timing: Timing = UNHURRIED) -> Lease:
-        holder = Holder(name, f"arn:aws:iam::1:user/{name}", "host", "up --env dev", "2026-11-22T12:03:00Z")
+        holder = LeaseHolder(name, f"arn:aws:iam::1:user/{name}", "host", "up --env dev", "2026-11-22T12:03:00Z")
         lease = Lease(self.bucket, ENVIRONMENT, holder, timing)
-        self._ends.callback(lease.give_back)
+        self._ends.callback(lease.release)
         return lease
 
     def takes(self, lease: Lease, wait: timedelta = NOW) -> bool:
@@ -81,7 +81,7 @@ def test_who_waits_gets_it_when_it_is_given_back(operator: Operators) -> None:
     waiter = threading.Thread(target=wait_for_it)
     waiter.start()
     assert waits.wait(timeout=30)
-    ana.give_back()
+    ana.release()
     waiter.join(timeout=30)
 
     assert undisturbed == [False]
@@ -133,7 +133,7 @@ def test_who_slept_and_was_overtaken_changes_nothing_more(operator: Operators) -
         ana.check()
     with pytest.raises(LeaseLost):
         ana.check()
-    ana.give_back()
+    ana.release()
     bo.check()
     asleep(bo)
     bo.check()
@@ -190,10 +190,10 @@ def test_a_holder_says_by_itself_that_it_is_there(operator: Operators) -> None:
 def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(operator: Operators) -> None:
     ana, bo, cy = operator("ana"), operator("bo"), operator("cy")
     operator.takes(ana)
-    ana.give_back(["ec2-vpc/dev"])
+    ana.release(["ec2-vpc/dev"])
     operator.takes(bo)
     assert 25 < bo.doubtful["ec2-vpc/dev"] <= 30
-    bo.give_back(["ec2-vpc/dev"])
+    bo.release(["ec2-vpc/dev"])
     let_s3_age(31)
 
     operator.takes(cy)
@@ -205,11 +205,11 @@ def test_what_was_seen_before_still_holds_only_when_nobody_held_it_since(operato
     seen = operator.bucket.read(key_of(ENVIRONMENT))
     ana, bo, cy, di = (operator(name) for name in ("ana", "bo", "cy", "di"))
     assert ana.take(seen, wait=NOW, waiting=lambda *_: None)
-    ana.give_back()
+    ana.release()
     assert not bo.take(seen, wait=NOW, waiting=lambda *_: None)
-    bo.give_back()
+    bo.release()
 
     assert not operator.takes(cy), "the end of the last one is too near"
-    cy.give_back()
+    cy.release()
     let_s3_age(10)
     assert operator.takes(di)

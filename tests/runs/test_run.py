@@ -10,9 +10,9 @@ from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import UNKNOWN
 from orderops.errors import OrderopsError
-from orderops.local.emulator.protocol import Refusal
+from orderops.local.emulator.protocol import ApiError
 from orderops.operations.locked import check_as_agreed
-from orderops.runs.run import Gate
+from orderops.runs.run import ChangeGuard
 from support.command_line import Orderops
 from support.faulty_proxy import Fate, Proxy, from_change
 from support.killable_process import Victim
@@ -88,7 +88,7 @@ def test_a_run_that_was_killed_shows_as_such(orderops: Orderops, proxy: Proxy, h
 
 
 def test_a_run_that_failed_shows_with_its_error(orderops: Orderops, proxy: Proxy) -> None:
-    refusal = Refusal("KmsAccessDenied", "The caller may not use the key.")
+    refusal = ApiError("KmsAccessDenied", "The caller may not use the key.")
     proxy.rule = lambda request: refusal if str(request) == "sqs.CreateQueue" else None
     assert orderops("infra", "apply", "--yes").code == 1
     proxy.forget()
@@ -130,7 +130,7 @@ def test_two_at_once_and_a_third_after_the_first_was_killed_all_end_right(ordero
 
 
 def test_nothing_is_changed_outside_of_a_run(aws: Aws) -> None:
-    gate = Gate()
+    gate = ChangeGuard()
     guarded = aws.guarded(gate)
 
     with pytest.raises(RuntimeError, match="outside of a run"):

@@ -11,7 +11,7 @@ import pytest
 
 from orderops.service.address import AddressBook
 from orderops.service.app import create_app
-from orderops.service.database import Database, User
+from orderops.service.database import OrderStore, User
 from orderops.service.logs import JsonLines
 from orderops.service.queues import Depth, Queue
 from orderops.service.settings import read_settings
@@ -26,7 +26,7 @@ SETTINGS = read_settings(
 )
 
 
-class FaultyDatabase(Database):
+class FaultyDatabase(OrderStore):
     """A database whose code has a mistake."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Client = Callable[[str], Any]
-Inventory = Mapping[str, list[str]]
+AccountSnapshot = Mapping[str, list[str]]
 Thing = dict[str, Any]
 CHOSEN_BY_AWS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -46,7 +46,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
 }
 
 
-def take_inventory(client: Client) -> Inventory:
+def take_snapshot(client: Client) -> AccountSnapshot:
     """What is there, by kind; ids are left out, so that equal runs leave equal inventories."""
     there = {kind: list(_names(client, kind)) for kind in LISTINGS}
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Action, Limits, Step
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import Action, ReconcileLimits, Step
 from orderops.engine.resource import Resource
 
 
@@ -48,11 +48,13 @@ def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> 
 
 def remove(resource: Resource, aws: Aws, environment: str = "dev") -> None:
     """Delete by what the listing told, as `down` does."""
-    survey = Survey(aws, environment, [type(resource)])
-    owned = [each for each in survey.owned() if each.address == resource.address]
+    inventory = Inventory(aws, environment, [type(resource)])
+    owned = [each for each in inventory.owned() if each.address == resource.address]
     assert len(owned) == 1, owned
-    assert owned[0].live.tags
-    assert owned[0].live.tags[ENVIRONMENT] == environment
-    assert owned[0].live.tags[ADDRESS] == resource.address
-    assert [step.action for step in destroy(owned, survey, limits=Limits())] == [Action.DELETE]
-    assert not [each for each in Survey(aws, environment, [type(resource)]).owned() if each.address == resource.address]
+    assert owned[0].observed.tags
+    assert owned[0].observed.tags[ENVIRONMENT] == environment
+    assert owned[0].observed.tags[ADDRESS] == resource.address
+    assert [step.action for step in destroy(owned, inventory, limits=ReconcileLimits())] == [Action.DELETE]
+    assert not [
+        each for each in Inventory(aws, environment, [type(resource)]).owned() if each.address == resource.address
+    ]

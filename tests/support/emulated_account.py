@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from botocore.loaders import create_loader
 
-from orderops.engine.reconcile import Limits
+from orderops.engine.reconcile import ReconcileLimits
 from orderops.engine.resource import Resource
 
-QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), patience=timedelta(seconds=60))
+QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), timeout=timedelta(seconds=60))
 MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
 
 

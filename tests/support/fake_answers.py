@@ -19,7 +19,7 @@ ACCOUNT = (
 )
 
 
-class Answers:
+class AnsweredSession:
     """Answers every request of a session by itself, and counts them; the last answer is given for ever."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:

@@ -11,13 +11,13 @@ from itertools import count
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Limits, Sightings, Step, reconcile
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import RecentWrites, ReconcileLimits, Step, reconcile
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError, Meaning
 
-QUICK = Limits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), patience=timedelta(seconds=4))
+QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), timeout=timedelta(seconds=4))
 READS = ("list", "place", "tags_of", "why", "get_resources")
 
 
@@ -177,41 +177,41 @@ class Thing(Resource):
     on: tuple[Resource, ...] = ()
 
     kind: ClassVar[str] = "thing"
-    passing: ClassVar[frozenset[str]] = frozenset({"Busy", "NotYet: the role"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset({"Busy", "NotYet: the role"})
     immutable: ClassVar[frozenset[str]] = frozenset({"Shape"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=claim.name):
-            yield live(raw, state, dict(raw.tags))
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=owner.name):
+            yield observed(raw, state, dict(raw.tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"Size": self.size, "Shape": self.shape, "On": [outputs[each].id for each in self.on]}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.fake.create(kind=self.kind, name=self.name, settings=desired, tags=claim.tags)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.fake.create(kind=self.kind, name=self.name, settings=desired, tags=owner.tags)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.fake.update(id=live.id, name=self.name, settings=changed)
-
-    @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.fake.tag(id=live.id, name=live.name, tags=tags)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.fake.update(id=observed.id, name=self.name, settings=changed)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.fake.delete(id=live.id, name=live.name)
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.fake.tag(id=observed.id, name=observed.name, tags=tags)
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
-        return f"{live.properties['Size']} GB" if live.properties["Size"] > 10 else ""
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.fake.delete(id=observed.id, name=observed.name)
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
-        return str(aws.fake.why(id=live.id, name=live.name))
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        return f"{observed.properties['Size']} GB" if observed.properties["Size"] > 10 else ""
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
-        return Effect.LOSES if key == "Size" and desired < live else super().effect(key, live, desired)
+    @classmethod
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
+        return str(aws.fake.why(id=observed.id, name=observed.name))
+
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
+        return Effect.LOSES if key == "Size" and desired < observed else super().effect(key, observed, desired)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,13 +221,13 @@ class Untold(Thing):
     kind: ClassVar[str] = "untold"
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=claim.name):
-            yield live(raw, state, None)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw, state in every(aws.fake.list, "Things", kind=cls.kind, name=owner.name):
+            yield observed(raw, state, None)
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return dict(aws.fake.tags_of(id=live.id))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return dict(aws.fake.tags_of(id=observed.id))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,14 +239,14 @@ class Placed(Thing):
     kind: ClassVar[str] = "placed"
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw, state in every(aws.fake.list, "Things", kind=cls.kind):
-            if raw.tags.get(ENVIRONMENT) == claim.environment:
-                yield live(raw, state, dict(raw.tags), name="")
+            if raw.tags.get(ENVIRONMENT) == owner.environment:
+                yield observed(raw, state, dict(raw.tags), name="")
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         found = aws.fake.place(name=self.name)["Things"]
-        return next((live(raw, state, dict(raw.tags)) for raw, state in found), None)
+        return next((observed(raw, state, dict(raw.tags)) for raw, state in found), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +254,7 @@ class Ended(Thing):
     """Tells how its last change ended."""
 
     kind: ClassVar[str] = "ended"
-    outcomes: ClassVar[frozenset[str]] = frozenset({"Ending"})
+    result_properties: ClassVar[frozenset[str]] = frozenset({"Ending"})
 
     def desired(self, outputs: Outputs) -> Properties:
         return {**super().desired(outputs), "Ending": "well"}
@@ -265,23 +265,23 @@ class Edition(Thing):
     """An update of it makes a new one, as of a task definition."""
 
     kind: ClassVar[str] = "edition"
-    renewed: ClassVar[bool] = True
+    replaced_on_update: ClassVar[bool] = True
 
 
 KINDS: tuple[type[Resource], ...] = (Thing, Untold, Placed, Ended, Edition)
 
 
-def live(raw: Record, state: State, tags: Tags | None, name: str | None = None) -> Live:
+def observed(raw: Record, state: State, tags: Tags | None, name: str | None = None) -> Observed:
     """A record as its kind's listing tells it."""
     named = raw.name if name is None else name
     unsettled = "the rest of it" if raw.unsettled else ""
     seen = {"On": [], **(raw.seen or raw.settings)}
-    return Live(raw.id, seen, tags, named, f"arn:{raw.id}", state, f"it is {state}", unsettled)
+    return Observed(raw.id, seen, tags, named, f"arn:{raw.id}", state, f"it is {state}", unsettled)
 
 
 def ours(name: str, kind: str = "thing") -> dict[str, str]:
     """The tags of a thing that this environment made."""
-    return Claim("dev", f"{kind}/{name}", name).tags
+    return Ownership("dev", f"{kind}/{name}", name).tags
 
 
 @dataclass
@@ -289,23 +289,23 @@ class Operator:
     """Plans and applies in one world."""
 
     world: World
-    limits: Limits = field(default=QUICK)
+    limits: ReconcileLimits = field(default=QUICK)
     outputs: Outputs | None = None
-    sightings: Sightings = field(default_factory=Sightings)
+    recent_writes: RecentWrites = field(default_factory=RecentWrites)
 
     def up(self, *resources: Resource, dry_run: bool = False, adopt: Collection[str] = ()) -> dict[str, Step]:
         """The steps by name."""
         steps = reconcile(
             resources,
-            self.survey(),
+            self.inventory(),
             dry_run=dry_run,
             adopt=adopt,
             limits=self.limits,
             outputs=self.outputs,
-            sightings=self.sightings,
+            recent_writes=self.recent_writes,
         )
         return {step.address.partition("/")[2]: step for step in steps}
 
-    def survey(self) -> Survey:
+    def inventory(self) -> Inventory:
         """A fresh look."""
-        return Survey(self.world, "dev", KINDS)
+        return Inventory(self.world, "dev", KINDS)

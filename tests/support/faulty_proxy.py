@@ -34,10 +34,10 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
 from orderops.local.emulator.persistence import dump, recall
-from orderops.local.emulator.protocol import Answer, Call, Environ, Refusal, refused
+from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from support.faults import let_s3_age
 from support.lagging_reads import Lagging
 
@@ -57,7 +57,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True)
-class Request:
+class SeenRequest:
     """One call: the service as signatures name it, and the action."""
 
     service: str
@@ -68,16 +68,16 @@ class Request:
         return f"{self.service}.{self.action}"
 
 
-Rule = Callable[[Request], Fate | Refusal | Answer | None]
+FaultRule = Callable[[SeenRequest], Fate | ApiError | Response | None]
 """What becomes of a call: cut, refused in the words of its protocol, answered at once, or (None) nothing special."""
 
 
 class Proxy:
     """Keeps count; one call at a time goes through, since the emulator is not made for threads."""
 
-    def __init__(self, pace: Pace) -> None:
-        self.rule: Rule = passes
-        self.requests: list[Request] = []
+    def __init__(self, pace: Delays) -> None:
+        self.rule: FaultRule = passes
+        self.requests: list[SeenRequest] = []
         self.url = ""
         self.latency = 0.0
         self.connections = _Connections()
@@ -146,18 +146,18 @@ class Proxy:
             return []
         time.sleep(self.latency)
         with self._lock:
-            return self._meet_fate(Call(environ), start_response)
+            return self._meet_fate(Request(environ), start_response)
 
-    def _meet_fate(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(call.service, call.action, not call.reads)
+    def _meet_fate(self, call: Request, start_response: StartResponse) -> Iterable[bytes]:
+        request = SeenRequest(call.service, call.action, not call.reads)
         self.requests.append(request)
         fate = self.rule(request)
         if fate in (None, Fate.UNANSWERED, Fate.BROKEN):
             answer = self._lagging.answer(call, lambda: self._emulator.answer(call.again()))
             fate = INTERNAL_FAILURE if fate is Fate.BROKEN else fate or answer
-        if isinstance(fate, Refusal):
+        if isinstance(fate, ApiError):
             fate = refused(call, fate)
-        if isinstance(fate, Answer):
+        if isinstance(fate, Response):
             headers = [(name, value) for name, value in fate.headers if name.lower() != "content-length"]
             length = dict(fate.headers).get("Content-Length") if call.method == "HEAD" else None
             start_response(f"{fate.status} .", [*headers, ("Content-Length", length or str(len(fate.body)))])
@@ -167,11 +167,11 @@ class Proxy:
         raise ConnectionAbortedError  # which the server takes for a client that went away
 
 
-QUICK = Pace()
+QUICK = Delays()
 
 
 @contextmanager
-def served(pace: Pace = QUICK) -> Iterator[Proxy]:
+def served(pace: Delays = QUICK) -> Iterator[Proxy]:
     """A proxy on a free port of this machine, before an empty account."""
     proxy = Proxy(pace)
     server = _Server("127.0.0.1", 0, proxy, handler=Handler)
@@ -188,15 +188,15 @@ def served(pace: Pace = QUICK) -> Iterator[Proxy]:
         thread.join()
 
 
-def passes(request: Request) -> None:
+def passes(request: SeenRequest) -> None:
     """The rule under which nothing happens to a call."""
 
 
-def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lambda: None) -> Rule:
+def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lambda: None) -> FaultRule:
     """At the nth call that changes something do `then` once; this call and all after it meet `fate`."""
     seen = Counter[str]()
 
-    def rule(request: Request) -> Fate | None:
+    def rule(request: SeenRequest) -> Fate | None:
         seen["changes"] += request.changes
         if seen["changes"] < number:
             return None
@@ -208,14 +208,14 @@ def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lam
     return rule
 
 
-def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: float = 0.0) -> Rule:
+def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: float = 0.0) -> FaultRule:
     """Throttle, break and leave unanswered these shares of all calls; half of what goes wrong has taken effect.
 
     The nth call of an action meets the same fate in every run with the same seed.
     """
-    seen = Counter[Request]()
+    seen = Counter[SeenRequest]()
 
-    def rule(request: Request) -> Fate | Refusal | None:
+    def rule(request: SeenRequest) -> Fate | ApiError | None:
         seen[request] += 1
         dice = random.Random(f"{seed} {request} {seen[request]}")
         drawn = dice.random()
@@ -230,14 +230,14 @@ def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: flo
     return rule
 
 
-def throttling(service: str) -> Refusal:
+def throttling(service: str) -> ApiError:
     """Too many calls, as this service says it."""
     code, status = THROTTLING.get(service, ("ThrottlingException", 400))
-    return Refusal(code, "Rate exceeded", status)
+    return ApiError(code, "Rate exceeded", status)
 
 
-INTERNAL_FAILURE = Refusal("InternalFailure", "an internal error", 500)
-UNAVAILABLE = Refusal("ServiceUnavailable", "AWS is away for a moment", 503)
+INTERNAL_FAILURE = ApiError("InternalFailure", "an internal error", 500)
+UNAVAILABLE = ApiError("ServiceUnavailable", "AWS is away for a moment", 503)
 THROTTLING = {
     "ec2": ("RequestLimitExceeded", 503),
     "s3": ("SlowDown", 503),

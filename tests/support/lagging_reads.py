@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal, refused
+from orderops.local.emulator.protocol import ApiError, Request, Response, refused
 
 # S3 tells what is there from the moment that it is written; credentials are nobody's thing.
 EXACT = frozenset({"s3", "sts", ""})
 ID = re.compile(r"[a-z]+-[0-9a-f]{8,17}|arn:aws[\w-]*:.+|https?://.+/\d{12}/.+|A[A-Z]{3}[0-9A-Z]{16,}")
 # What is said of one thing that is not known yet, where a call asks for just that.
-UNHEARD_OF = {"iam": Refusal("NoSuchEntity", "The role cannot be found.", 404)}
+UNHEARD_OF = {"iam": ApiError("NoSuchEntity", "The role cannot be found.", 404)}
 # What a create answers nothing for, by the parameter that names it.
 SILENT = {("logs", "CreateLogGroup"): "logGroupName"}
 
@@ -26,11 +26,11 @@ class Lagging:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self._told: dict[tuple[str, str, bytes], tuple[float, Answer]] = {}
+        self._told: dict[tuple[str, str, bytes], tuple[float, Response]] = {}
         self._known: set[str] = set()
         self._born: dict[str, float] = {}
 
-    def answer(self, call: Call, ask: Callable[[], Answer]) -> Answer:
+    def answer(self, call: Request, ask: Callable[[], Response]) -> Response:
         """The answer to this call, perhaps one of the past."""
         if not self.seconds or call.service in EXACT:
             return ask()
@@ -43,14 +43,14 @@ class Lagging:
             self._told[key] = now, answer
         return answer
 
-    def _changed(self, call: Call, answer: Answer) -> Answer:
+    def _changed(self, call: Request, answer: Response) -> Response:
         named = call.json.get(SILENT[call.service, call.action]) if (call.service, call.action) in SILENT else None
         new = {str(named)} if named else set(_ids(answer)) - self._known
         if answer.ok:
             self._born.update(dict.fromkeys(new, time.monotonic()))
         return answer
 
-    def _without_the_young(self, call: Call, answer: Answer, now: float) -> Answer:
+    def _without_the_young(self, call: Request, answer: Response, now: float) -> Response:
         young = {name for name, born in self._born.items() if now - born < self.seconds}
         self._known.update(_ids(answer))
         if not young or not answer.ok:
@@ -63,7 +63,7 @@ class Lagging:
         return answer
 
 
-def _ids(answer: Answer) -> Iterator[str]:
+def _ids(answer: Response) -> Iterator[str]:
     """What looks like the name of a thing in an answer."""
     texts: Iterator[str] = iter(())
     if answer.body[:1] == b"<":

@@ -41,7 +41,7 @@ class Laptop:
 
     region: ClassVar[str] = "ap-southeast-2"
     directory: Path
-    endpoint: local.Endpoint
+    endpoint: local.LocalEndpoint
     names: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from botocore.exceptions import ClientError
 
-from orderops.local.rds.directory import Home
+from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.users import enterable
 from support.laptop import Laptop, until
 
@@ -61,8 +61,8 @@ class Writer:
             self.written.append(Written(number, before, datetime.now(UTC)))
 
 
-def home(laptop: Laptop, instance: dict[str, Any]) -> Home:
-    return Home(enterable(laptop.directory / "databases") / instance["DbiResourceId"])
+def home(laptop: Laptop, instance: dict[str, Any]) -> InstanceDirectory:
+    return InstanceDirectory(enterable(laptop.directory / "databases") / instance["DbiResourceId"])
 
 
 def window(laptop: Laptop, instance: dict[str, Any]) -> tuple[datetime, datetime]:

@@ -93,15 +93,15 @@ class Ground:
     def dsn(self, name: str | None = None) -> str:
         """Where an instance is and what opens it; the primary unless one is named."""
         with self._as_environ():
-            from orderops.database.connection import login_at
-            from orderops.operations.workspace import open_environment
-            from orderops.restore.endpoints import door
-            from orderops.restore.instances import look
+            from orderops.database.connection import login_at_endpoint
+            from orderops.operations.workspace import open_workspace
+            from orderops.restore.endpoints import connection_info
+            from orderops.restore.instances import load_instances
 
-            site = open_environment("local", None)
-            copies = look(site.aws, site.stack)
+            workspace = open_workspace("local", None)
+            copies = load_instances(workspace.aws, workspace.stack)
             copy = copies.named(name, what="open") if name else copies.the_primary()
-            told = login_at(site.aws, door(site.stack, copy)).parameters
+            told = login_at_endpoint(workspace.aws, connection_info(workspace.stack, copy)).parameters
             return psycopg.conninfo.make_conninfo(
                 "", **{key: str(value) for key, value in told.items() if value is not None}
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from orderops.local.emulator.protocol import Call, Environ, Refusal, refused
+from orderops.local.emulator.protocol import ApiError, Environ, Request, refused
 from support.faulty_proxy import Handler, Proxy, served
 from support.policy_evaluation import Document, Statement, allowing
 from support.policy_requests import PREFIXES, Asked, asked
@@ -41,7 +41,7 @@ class Account:
         """The same for what was allowed on anything, though it was asked for on one thing; with that thing."""
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Any:
-        call = Call(environ)
+        call = Request(environ)
         self.called[f"{PREFIXES.get(call.service, call.service)}:{call.action}"].add(self.command)
         refusal = self._weigh(call) if self.documents else None
         if refusal is None:
@@ -59,7 +59,7 @@ class Account:
         finally:
             self.documents = ()
 
-    def _weigh(self, call: Call) -> Refusal | None:
+    def _weigh(self, call: Request) -> ApiError | None:
         questions = asked(call)
         assert questions or call.service == "sts", f"what IAM is asked before {call.service}:{call.action} is not known"
         for question in questions:
@@ -75,7 +75,7 @@ class Account:
         return None
 
 
-def denial(service: str, question: Asked) -> Refusal:
+def denial(service: str, question: Asked) -> ApiError:
     """What AWS says to who may not."""
     text = (
         f"User: {WHO} is not authorized to perform: {question.action} on resource: {question.resource} "
@@ -83,7 +83,7 @@ def denial(service: str, question: Asked) -> Refusal:
     )
     if service == "ec2":
         text = f"You are not authorized to perform this operation. {text}. Encoded authorization failure message: 4GIOH"
-    return Refusal(CODES.get(service, "AccessDeniedException"), text, 400 if service not in CODES else 403)
+    return ApiError(CODES.get(service, "AccessDeniedException"), text, 400 if service not in CODES else 403)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from moto.backends import get_backend
 
-from orderops.local.emulator.protocol import Call
+from orderops.local.emulator.protocol import Request
 
 ACCOUNT = "123456789012"
 REGION = "ap-southeast-2"
@@ -33,7 +33,7 @@ def arn(service: str, rest: str) -> str:
     return f"arn:aws:{service}:{'' if service == 'iam' else REGION}:{ACCOUNT}:{rest}"
 
 
-def asked(call: Call) -> list[Asked]:
+def asked(call: Request) -> list[Asked]:
     """All that must be allowed for a call; nothing for what AWS answers to everybody."""
     if (call.service, call.action) == ("sts", "GetCallerIdentity"):
         return []
@@ -81,7 +81,7 @@ NAMED = (
 ONLY_THE_TABLE = ("CreateRoute", "ReplaceRoute", "DeleteRoute")
 
 
-def _network(call: Call) -> Iterator[Asked]:
+def _network(call: Request) -> Iterator[Asked]:
     told, action = call.parameters, f"ec2:{call.action}"
     if call.action.startswith("Describe") and call.action != "DescribeVpcAttribute":
         yield Asked(action)
@@ -121,7 +121,7 @@ def _passed(role: str, service: str) -> Asked:
     return Asked("iam:PassRole", role, {"iam:PassedToService": service})
 
 
-def _balancer(call: Call) -> Iterator[Asked]:
+def _balancer(call: Request) -> Iterator[Asked]:
     told, action = call.parameters, f"elasticloadbalancing:{call.action}"
     if call.action.startswith("Describe"):
         yield Asked(action)
@@ -148,7 +148,7 @@ def _as(name: str, kind: str) -> str:
     return re.sub(r":(loadbalancer|listener)/", f":{kind}/", name)
 
 
-def _database(call: Call) -> Iterator[Asked]:
+def _database(call: Request) -> Iterator[Asked]:
     told, action = call.parameters, f"rds:{call.action}"
     kinds = {
         "DBInstanceIdentifier": "db",
@@ -176,7 +176,7 @@ def _database(call: Call) -> Iterator[Asked]:
     yield from (Asked(action, each) for each in names)
 
 
-def _services(call: Call) -> Iterator[Asked]:
+def _services(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"ecs:{call.action}"
     cluster = str(told.get("cluster", "")).rpartition("/")[2]
     at = {"ecs:cluster": arn("ecs", f"cluster/{cluster}")}
@@ -209,7 +209,7 @@ def _services(call: Call) -> Iterator[Asked]:
             yield _passed(role, "ecs-tasks.amazonaws.com")
 
 
-def _scaling(call: Call) -> Iterator[Asked]:
+def _scaling(call: Request) -> Iterator[Asked]:
     action = f"application-autoscaling:{call.action}"
     if call.action.startswith("Describe"):
         yield Asked(action)
@@ -229,7 +229,7 @@ def _scaling(call: Call) -> Iterator[Asked]:
     yield from more.get(call.action, [])
 
 
-def _alarms(call: Call) -> Iterator[Asked]:
+def _alarms(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"cloudwatch:{call.action}"
     if call.action == "DescribeAlarms":
         yield Asked(action)
@@ -242,7 +242,7 @@ def _alarms(call: Call) -> Iterator[Asked]:
         yield Asked("cloudwatch:TagResource", things[0])
 
 
-def _images(call: Call) -> Iterator[Asked]:
+def _images(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"ecr:{call.action}"
     if call.action in ("GetAuthorizationToken", "DescribeRepositories"):
         yield Asked(action)
@@ -253,7 +253,7 @@ def _images(call: Call) -> Iterator[Asked]:
         yield Asked("ecr:TagResource", name)
 
 
-def _roles(call: Call) -> Iterator[Asked]:
+def _roles(call: Request) -> Iterator[Asked]:
     told, action = call.parameters, f"iam:{call.action}"
     if call.action == "CreateServiceLinkedRole":
         service = told["AWSServiceName"]
@@ -269,7 +269,7 @@ def _roles(call: Call) -> Iterator[Asked]:
         yield Asked(action)
 
 
-def _logs(call: Call) -> Iterator[Asked]:
+def _logs(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"logs:{call.action}"
     if call.action == "DescribeLogGroups":
         yield Asked(action)
@@ -281,7 +281,7 @@ def _logs(call: Call) -> Iterator[Asked]:
         yield Asked("logs:TagResource", group)
 
 
-def _secrets(call: Call) -> Iterator[Asked]:
+def _secrets(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"secretsmanager:{call.action}"
     if call.action == "ListSecrets":
         yield Asked(action)
@@ -293,7 +293,7 @@ def _secrets(call: Call) -> Iterator[Asked]:
         yield Asked("secretsmanager:TagResource", secret)
 
 
-def _queues(call: Call) -> Iterator[Asked]:
+def _queues(call: Request) -> Iterator[Asked]:
     told, action = call.json, f"sqs:{call.action}"
     if call.action == "ListQueues":
         yield Asked(action)
@@ -304,7 +304,7 @@ def _queues(call: Call) -> Iterator[Asked]:
         yield Asked("sqs:TagQueue", queue)
 
 
-def _topics(call: Call) -> Iterator[Asked]:
+def _topics(call: Request) -> Iterator[Asked]:
     told, action = call.parameters, f"sns:{call.action}"
     if call.action in ("ListTopics", "ListSubscriptions"):
         yield Asked(action)
@@ -328,7 +328,7 @@ BUCKET_ACTIONS = {
 }
 
 
-def _buckets(call: Call) -> Iterator[Asked]:
+def _buckets(call: Request) -> Iterator[Asked]:
     bucket, _, key = call.path.lstrip("/").partition("/")
     whole = f"arn:aws:s3:::{bucket}"
     if call.action == "ListBuckets":
@@ -351,7 +351,7 @@ def _buckets(call: Call) -> Iterator[Asked]:
             yield Asked("s3:PutBucketOwnershipControls", whole)
 
 
-ABOUT: Mapping[str, Callable[[Call], Iterator[Asked]]] = {
+ABOUT: Mapping[str, Callable[[Request], Iterator[Asked]]] = {
     "application-autoscaling": _scaling,
     "ec2": _network,
     "ecr": _images,

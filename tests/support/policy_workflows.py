@@ -20,10 +20,10 @@ from orderops.config.environment import load_environment
 from orderops.iam.actions import Persona
 from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
-from orderops.local.emulator.protocol import Refusal
+from orderops.local.emulator.protocol import ApiError
 from support.command_line import Said
 from support.fake_builders import put
-from support.faulty_proxy import Fate, Request
+from support.faulty_proxy import Fate, SeenRequest
 from support.policy_account import Account
 from support.policy_evaluation import Document
 from support.policy_requests import ACCOUNT
@@ -358,14 +358,14 @@ def made_again(operator: Operator) -> None:
     """Once more from nothing, with answers that get lost on the way; secrets come back from their deletion."""
     seen: set[str] = set()
 
-    def lost(request: Request) -> Fate | Refusal | None:
+    def lost(request: SeenRequest) -> Fate | ApiError | None:
         first = request.action in LOST and request.action not in seen
         seen.add(request.action)
         return Fate.UNANSWERED if first else None
 
     operator.account.proxy.rule = lost
     operator("infra", "apply", "--yes")
-    encoded = Refusal("UnauthorizedOperation", "No. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6X", 403)
+    encoded = ApiError("UnauthorizedOperation", "No. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6X", 403)
     operator.account.proxy.rule = lambda request: encoded if request.action == "DescribeVpcs" else None
     operator("infra", "plan", expect=1)
     operator.account.proxy.forget()

@@ -19,8 +19,8 @@ from typing import Any
 
 import boto3
 
-from support.account_snapshot import Inventory, take_inventory
-from support.faulty_proxy import Fate, Proxy, Request, Rule, trouble
+from support.account_snapshot import AccountSnapshot, take_snapshot
+from support.faulty_proxy import Fate, FaultRule, Proxy, SeenRequest, trouble
 from support.killable_process import Victim
 from support.repository import ENVIRONMENTS
 
@@ -57,7 +57,7 @@ class Undisturbed:
     """What a workflow begins with, what it leaves when nothing goes wrong, and by which changing calls."""
 
     begin: bytes
-    left: Inventory
+    left: AccountSnapshot
     calls: Sequence[str]
     now: str
 
@@ -179,9 +179,9 @@ class Proof:
         code = run.ended()
         assert code == 0, f"{' '.join(words[:2])} ended with {code}: {run.said[-2000:]}"
 
-    def _look(self) -> Inventory:
+    def _look(self) -> AccountSnapshot:
         counted = list(self.proxy.requests)
-        found = take_inventory(self.client)
+        found = take_snapshot(self.client)
         self.proxy.requests[:] = counted
         return found
 
@@ -210,7 +210,7 @@ def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], 
         dead: list[str] = []
         begun: list[Victim] = []
 
-        def rule(request: Request) -> Fate | None:
+        def rule(request: SeenRequest) -> Fate | None:
             seen[str(request)] += request.changes
             if not dead and request.changes and str(request) == action and seen[action] == nth:
                 dead.append(action)
@@ -226,7 +226,7 @@ def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], 
     return disturb
 
 
-def disturbed_by(rule: Rule, *, lag: float = 0.0) -> Callable[[Proof, Workflow], bool]:
+def disturbed_by(rule: FaultRule, *, lag: float = 0.0) -> Callable[[Proof, Workflow], bool]:
     """Let the command run to its end, well or not, while this goes on."""
 
     def disturb(proof: Proof, workflow: Workflow) -> bool:
@@ -237,11 +237,11 @@ def disturbed_by(rule: Rule, *, lag: float = 0.0) -> Callable[[Proof, Workflow],
     return disturb
 
 
-def every_answer_lost() -> Rule:
+def every_answer_lost() -> FaultRule:
     """Every call that changes something takes effect and loses its first answer; sent again, it is answered."""
     seen = Counter[str]()
 
-    def rule(request: Request) -> Fate | None:
+    def rule(request: SeenRequest) -> Fate | None:
         seen[str(request)] += request.changes
         return Fate.UNANSWERED if request.changes and seen[str(request)] % 2 else None
 
@@ -270,7 +270,7 @@ def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
         victims: list[Victim] = []
         left = list(kills)
 
-        def rule(request: Request) -> Any:
+        def rule(request: SeenRequest) -> Any:
             seen["changes"] += request.changes
             if left and seen["changes"] >= left[0]:
                 left.pop(0)
@@ -293,7 +293,7 @@ def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
     return disturb
 
 
-def _more(kind: str, here: Inventory, there: Inventory) -> list[str]:
+def _more(kind: str, here: AccountSnapshot, there: AccountSnapshot) -> list[str]:
     """What is here and not there, as `kind: name`."""
     more = Counter(here.get(kind, ())) - Counter(there.get(kind, ()))
     return [f"{kind}: {name}" for name in more.elements()]

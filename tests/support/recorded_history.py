@@ -14,15 +14,15 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.config.environment import load_environment
 from orderops.engine.reconcile import Step
-from orderops.infra.workspace import Site, make_plan
+from orderops.infra.workspace import Workspace, make_plan
 from orderops.resources.rds_description import RESTORED
-from orderops.restore.instances import Copies, Copy, look
-from orderops.restore.point_in_time import Restore, StartOf, Target, target
+from orderops.restore.instances import Instance, Instances, load_instances
+from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, target
 from orderops.restore.promotion import Promotion, switch
-from orderops.restore.timestamps import read_moment, utc
+from orderops.restore.timestamps import parse_timestamp, utc
 from support.emulated_account import MODELS, QUICK
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
@@ -54,17 +54,17 @@ class Dev:
     proxy: Proxy
 
     @property
-    def site(self) -> Site:
+    def workspace(self) -> Workspace:
         """Seen anew, without the gate."""
-        return Site(load_environment("dev", ENVIRONMENTS), aws_at(self.proxy.url))
+        return Workspace(load_environment("dev", ENVIRONMENTS), aws_at(self.proxy.url))
 
     @property
-    def claim(self) -> Claim:
-        return Claim("dev")
+    def owner(self) -> Ownership:
+        return Ownership("dev")
 
     def pointer(self) -> dict[str, Any]:
         """What services are told of the database."""
-        secrets = self.site.aws.secretsmanager
+        secrets = self.workspace.aws.secretsmanager
         told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
         return told
 
@@ -73,16 +73,16 @@ class Dev:
         copies = self.look()
         [name] = [
             copy.name
-            for copy in [copies.the_primary(), *copies.beside]
-            if copy.live.properties["EndpointAddress"] == self.pointer()["host"]
+            for copy in [copies.the_primary(), *copies.others]
+            if copy.observed.properties["EndpointAddress"] == self.pointer()["host"]
         ]
         return name
 
-    def look(self) -> Copies:
-        site = self.site
-        return look(site.aws, site.stack)
+    def look(self) -> Instances:
+        workspace = self.workspace
+        return load_instances(workspace.aws, workspace.stack)
 
-    def copy(self, name: str) -> Copy:
+    def copy(self, name: str) -> Instance:
         return self.look().named(name, what="look at")
 
     def instance(self, name: str = DATABASE) -> Any:
@@ -102,33 +102,41 @@ class Dev:
         role: str = RESTORED,
         start_of: StartOf | None = None,
         since: datetime | None = None,
-    ) -> Target:
+    ) -> RestoreRequest:
         """What the words of a restore mean now."""
-        site = self.site
-        return target(site.aws, site.stack, read_moment(at), source=source, role=role, start_of=start_of, since=since)
+        workspace = self.workspace
+        return target(
+            workspace.aws,
+            workspace.stack,
+            parse_timestamp(at),
+            source=source,
+            role=role,
+            start_of=start_of,
+            since=since,
+        )
 
-    def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Copy:
+    def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Instance:
         """A copy that is ready."""
-        site, goal = self.site, self.target(at, source=source, role=role)
-        list(Restore(site.aws, site.stack, goal, limits=QUICK).carry_out())
+        workspace, goal = self.workspace, self.target(at, source=source, role=role)
+        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK).run())
         return self.copy(goal.name)
 
-    def cut_restore(self, at: str, *, role: str = RESTORED) -> Copy:
+    def cut_restore(self, at: str, *, role: str = RESTORED) -> Instance:
         """What a restore leaves that was killed when its instance was there and not compared yet."""
-        site, goal = self.site, self.target(at, role=role)
-        list(Restore(site.aws, site.stack, goal, limits=QUICK)._reconcile())
+        workspace, goal = self.workspace, self.target(at, role=role)
+        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK)._reconcile())
         return self.copy(goal.name)
 
     def promotion(self, name: str | None = None) -> Promotion:
         """The way on which an instance becomes the primary."""
-        return Promotion(self.site, switch(self.look(), name))
+        return Promotion(self.workspace, switch(self.look(), name))
 
     def promote(self, name: str | None = None) -> list[Step]:
-        return list(self.promotion(name).carry_out())
+        return list(self.promotion(name).run())
 
     def differs(self) -> bool:
         """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
-        return make_plan(self.site).differs
+        return make_plan(self.workspace).differs
 
     def changes(self, *actions: str) -> list[str]:
         """The changing calls that were made, or those of these kinds; the lease and the record aside."""

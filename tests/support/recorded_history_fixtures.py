@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from orderops.infra.workspace import Apply
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from support.command_line import Orderops
 from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
 
-SWIFT = Pace(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
+SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def swift() -> Iterator[Proxy]:
 def _made(swift: Proxy) -> bytes:
     dev = Dev(swift)
     swift.reset()
-    run = Apply(dev.site, IMAGES)
+    run = Apply(dev.workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
     dev.age()
     gc.freeze()  # what is there by now stays: looked through again and again, it costs more than most of these tests

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from orderops.database.connection import Login, login_by
+from orderops.database.connection import Login, login_from_dsn
 from orderops.local.rds.postgres import PostgresServer
 
 NAMES = ("test_live", "test_restored")
@@ -41,7 +41,7 @@ class Database:
 
     @property
     def login(self) -> Login:
-        return login_by(self.dsn)
+        return login_from_dsn(self.dsn)
 
     def execute(self, *statements: str) -> None:
         """SQL; each text is one transaction."""

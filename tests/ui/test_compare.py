@@ -39,7 +39,7 @@ def test_rows_first_then_the_rest_and_what_to_type(two: Two, capsys: pytest.Capt
         "if shop-r1 took over: 3 rows lost, 3 rows brought back, 1 changed back, 1 table lost",
         "to bring the 3 rows back to live, without a switch:",
         "      orderops restore salvage shop-r1 --env prod --table public.orders --only-restored --output back.sql",
-        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.told}, before a switch:",
+        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.describe}, before a switch:",
         "      pg_dump --table public.audit --file kept-tables.sql",
         "to keep the 2 rows that only live has, before a switch:",
         "next: orderops restore salvage shop-r1 --env prod --table public.orders --only-live --output kept.sql",
@@ -68,7 +68,7 @@ def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(two: Two, capsy
 
     assert told(two, capsys)[1] == [
         "if shop-r1 took over: 2,003 rows lost, 0 rows brought back, 0 changed back, 1 table lost",
-        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.told}, before a switch:",
+        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.describe}, before a switch:",
         """next: pg_dump --table 'public."Late"' --file kept-tables.sql""",
     ]
 
@@ -79,7 +79,7 @@ def test_tables_that_only_the_restored_one_has_are_brought_back(two: Two, capsys
 
     assert told(two, capsys)[1] == [
         "if shop-r1 took over: 0 rows lost, 7 rows brought back, 0 changed back",
-        f"to bring the 2 tables that only restored has to live, without a switch, on {two.restored.login.told}:",
+        f"to bring the 2 tables that only restored has to live, without a switch, on {two.restored.login.describe}:",
         "      pg_dump --table public.a --table public.b --file back-tables.sql",
         "next: orderops restore promote shop-r1 --env prod",
     ]

@@ -12,13 +12,13 @@ from rich.console import Console
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Effect
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui import status as terminal_status
 from orderops.ui.progress import Progress
 
 
 def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show_refusal(OrderopsError("no environment is named 'qa'", "environments here: dev, prod"))
+    console.show_error(OrderopsError("no environment is named 'qa'", "environments here: dev, prod"))
 
     assert capsys.readouterr().err == "error: no environment is named 'qa'\n hint: environments here: dev, prod\n"
 
@@ -26,8 +26,8 @@ def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFix
 def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     arn = "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:orderops/dev/database"
 
-    terminal.tell(arn)
-    terminal.say(arn)
+    console.data(arn)
+    console.info(arn)
 
     assert capsys.readouterr() == (f"{arn}\n", f"{arn}\n")
 
@@ -35,7 +35,7 @@ def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str])
 def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     expired = {address: OrderopsError("the token expired", "renew it") for address in ("thing/b", "thing/a")}
 
-    terminal.show_unfinished(Unfinished({**expired, "thing/c": OrderopsError("is there", "--adopt thing/c")}, 4))
+    console.show_unfinished(Unfinished({**expired, "thing/c": OrderopsError("is there", "--adopt thing/c")}, 4))
 
     assert capsys.readouterr().err.splitlines() == [
         "x thing/a: the token expired",
@@ -52,11 +52,13 @@ EXPIRED = "The security token included in the request is expired"
 
 
 def expired(call: str) -> AwsError:
-    return AwsError(call, "ExpiredToken", EXPIRED, Meaning.NO, means="the credentials ran out", hint="aws sso login")
+    return AwsError(
+        call, "ExpiredToken", EXPIRED, Meaning.NO, explanation="the credentials ran out", hint="aws sso login"
+    )
 
 
 def test_what_a_failure_means_comes_first_and_the_words_of_aws_below(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show_refusal(expired("sts.get_caller_identity"))
+    console.show_error(expired("sts.get_caller_identity"))
 
     assert capsys.readouterr().err.splitlines() == [
         "error: the credentials ran out",
@@ -68,7 +70,7 @@ def test_what_a_failure_means_comes_first_and_the_words_of_aws_below(capsys: pyt
 def test_what_aws_said_alike_to_several_steps_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     steps = {address: expired("sqs.create_queue") for address in ("thing/b", "thing/a")}
 
-    terminal.show_unfinished(Unfinished(steps, 0))
+    console.show_unfinished(Unfinished(steps, 0))
 
     assert capsys.readouterr().err.splitlines()[:4] == [
         "x thing/a: the credentials ran out",
@@ -83,11 +85,13 @@ def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_sta
 ) -> None:
     written = io.StringIO()
     monkeypatch.setattr(
-        terminal, "err", Console(file=written, force_terminal=True, no_color=True, soft_wrap=True, width=40)
+        console, "err", Console(file=written, force_terminal=True, no_color=True, soft_wrap=True, width=40)
     )
-    refused = AwsError("sqs.create_queue", "OverLimit", "so many that it is too many", Meaning.NO, means="it " * 20)
+    refused = AwsError(
+        "sqs.create_queue", "OverLimit", "so many that it is too many", Meaning.NO, explanation="it " * 20
+    )
 
-    terminal.show_refusal(refused)
+    console.show_error(refused)
 
     lines = re.sub(r"\x1b\[[0-9;]*m", "", written.getvalue()).splitlines()
     assert lines[0] == "error: it it it it it it it it it it it"
@@ -96,7 +100,7 @@ def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_sta
 
 
 def test_a_plan_that_could_not_look_does_not_claim_to_have_done_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show_unfinished(Unfinished({"thing/a": OrderopsError("may not be read")}, 2, dry_run=True))
+    console.show_unfinished(Unfinished({"thing/a": OrderopsError("may not be read")}, 2, dry_run=True))
 
     assert "error: 1 step stopped; 2 more wait for them; nothing was changed" in capsys.readouterr().err
 
@@ -106,7 +110,7 @@ def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixt
     rules = {"Ingress": (["tcp 5432 from 0.0.0.0/0", "tcp 80 from sg-1"], ["tcp 80 from sg-1"])}
     group = Step("ec2-security-group/database", Action.UPDATE, rules, Effect.INTERRUPTS)
 
-    terminal.show_plan([queue, group, Step("ec2-vpc/vpc", Action.NO_OP)])
+    console.show_plan([queue, group, Step("ec2-vpc/vpc", Action.NO_OP)])
 
     assert capsys.readouterr().out.splitlines() == [
         "~ update ec2-security-group/database  interrupts",
@@ -120,7 +124,7 @@ def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.Capt
     refusal = ReplacementRequired("StorageEncrypted cannot change on a living resource", "keep it as it is")
     step = Step("rds-instance/db", Action.UPDATE, {"StorageEncrypted": (True, False)}, Effect.REPLACES, refusal)
 
-    terminal.show_plan([step])
+    console.show_plan([step])
 
     assert (
         "    refused: StorageEncrypted cannot change on a living resource\n    hint: keep it as it is"
@@ -129,13 +133,13 @@ def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.Capt
 
 
 def test_square_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.show_refusal(OrderopsError("key [bold]x[/] is unknown"))
+    console.show_error(OrderopsError("key [bold]x[/] is unknown"))
 
     assert "[bold]x[/]" in capsys.readouterr().err
 
 
 def test_a_long_line_stays_whole_when_piped(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.tell("x" * 300)
+    console.data("x" * 300)
 
     assert capsys.readouterr().out == "x" * 300 + "\n"
 
@@ -145,7 +149,7 @@ def test_a_long_line_stays_whole_when_piped(capsys: pytest.CaptureFixture[str]) 
     [(4, "4 s"), (190, "3 min 10 s"), (180, "3 min"), (7500, "2 h 5 min"), (timedelta(minutes=8), "8 min")],
 )
 def test_a_duration_is_said_as_an_operator_says_it(duration: float | timedelta, said: str) -> None:
-    assert terminal.short(duration) == said
+    assert console.short(duration) == said
 
 
 def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
@@ -161,7 +165,7 @@ def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
 def test_an_id_that_says_only_the_name_again_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     listener = "arn:aws:elasticloadbalancing:ap-southeast-2:123456789012:listener/app/orders/fe05/35e1"
 
-    terminal.show_plan(
+    console.show_plan(
         [
             Step("elbv2-listener/orders:80", Action.DELETE, note=listener),
             Step("ec2-vpc/orders", Action.DELETE, note="vpc-1"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.aws.call_log import Calls
 from orderops.aws.diagnosis.permissions import decoded, encoded
-from orderops.aws.translate import Sent, metadata_of, refusal, refuse_broken, understood
+from orderops.aws.translate import Sent, metadata_of, refusal, refuse_broken, translate_error
 from orderops.errors import AwsError
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Aws:
         self._guard: Callable[[], None] = _unguarded
         self._lock = threading.Lock()
 
-    def __getattr__(self, service: str) -> Service:
+    def __getattr__(self, service: str) -> AwsService:
         if service.startswith("__"):
             raise AttributeError(service)
-        return Service(self, service.replace("_", "-"))
+        return AwsService(self, service.replace("_", "-"))
 
     @cached_property
     def once(self) -> Aws:
@@ -131,7 +131,7 @@ class Aws:
             client = self._clients.get(service, self._attempts)
             answers = [log.answered(answer) for answer in _answers(client, operation, params, pages)]
         except Exception as error:
-            refused = understood(sent, error)
+            refused = translate_error(sent, error)
             log.refused(refused.code if refused else type(error).__name__, str(error), metadata_of(error))
             if refused is None:
                 raise
@@ -150,20 +150,20 @@ class Aws:
 
 
 @dataclass(frozen=True)
-class Service:
+class AwsService:
     """One AWS service: its operations as attributes."""
 
     aws: Aws
     name: str
 
-    def __getattr__(self, operation: str) -> Call:
+    def __getattr__(self, operation: str) -> Operation:
         if operation.startswith("__"):
             raise AttributeError(operation)
-        return Call(self.aws, self.name, operation)
+        return Operation(self.aws, self.name, operation)
 
 
 @dataclass(frozen=True)
-class Call:
+class Operation:
     """One operation, to be called with AWS's own parameters."""
 
     aws: Aws
@@ -174,13 +174,13 @@ class Call:
         return self.aws.send(self.service, self.operation, params)
 
 
-def every(call: Call, key: str, **params: Any) -> Iterator[Any]:
+def every(call: Operation, key: str, **params: Any) -> Iterator[Any]:
     """Everything under `key` on all pages of a listing."""
     for page in call.aws.send(call.service, call.operation, params, pages=True):
         yield from page.get(key) or ()
 
 
-def if_found(call: Call, *missing: str, **params: Any) -> Any | None:
+def if_found(call: Operation, *missing: str, **params: Any) -> Any | None:
     """The answer, or None when AWS says with one of the codes `missing` that there is none."""
     try:
         return call(**params)

@@ -15,16 +15,16 @@ ROLE = "orderops:role"
 Tags = Mapping[str, str]
 
 
-class Standing(StrEnum):
+class Owner(StrEnum):
     """What the tags of a thing say of us and it."""
 
-    OURS = "ours"
+    OWNED = "ours"
     ADOPTABLE = "adoptable"
     FOREIGN = "foreign"
 
 
 @dataclass(frozen=True)
-class Claim:
+class Ownership:
     """What we seek and what we mark: a whole environment, or one resource of it when `address` is given."""
 
     environment: str
@@ -67,13 +67,13 @@ class Claim:
         """EC2's TagSpecifications for a thing of that kind."""
         return [{"ResourceType": kind, "Tags": self.pairs}]
 
-    def standing(self, tags: Tags) -> Standing:
+    def owner(self, tags: Tags) -> Owner:
         """Whose a thing with these tags is, seen from this claim."""
         environment, address = tags.get(ENVIRONMENT), tags.get(ADDRESS)
         if environment is None:
-            return Standing.ADOPTABLE
+            return Owner.ADOPTABLE
         ours = environment == self.environment and address in (None, self.address)
-        return Standing.OURS if ours else Standing.FOREIGN
+        return Owner.OWNED if ours else Owner.FOREIGN
 
 
 def to_pairs(tags: Tags, key: str = "Key", value: str = "Value") -> list[dict[str, str]]:

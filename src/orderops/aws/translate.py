@@ -12,7 +12,7 @@ from orderops.aws.call_log import where_to_look
 from orderops.aws.diagnosis.catalog import explain
 from orderops.aws.diagnosis.network import THROTTLED
 from orderops.aws.diagnosis.permissions import action_of, readable
-from orderops.aws.diagnosis.rule import Said
+from orderops.aws.diagnosis.rule import ErrorContext
 from orderops.errors import AwsError, Meaning
 
 # Throttling has no effect and passes. botocore retries these by itself in reads; a create meets them bare.
@@ -45,7 +45,7 @@ class Sent:
         return f"{self.service}.{self.operation}"
 
 
-def understood(sent: Sent, error: Exception) -> AwsError | None:
+def translate_error(sent: Sent, error: Exception) -> AwsError | None:
     """An error of a call as a refusal; None when it is a mistake of ours, or already in our words."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -97,13 +97,13 @@ def refusal(
 ) -> AwsError:
     """The refusal that the catalogue knows, or one that says where to look."""
     action = action_of(sent.service, operation or _as_in_the_api(sent.operation))
-    said = Said(sent.call, code, text, action, sent.region, sent.environment, request_id, sent.params)
+    said = ErrorContext(sent.call, code, text, action, sent.region, sent.environment, request_id, sent.params)
     known = explain(said)
     if known:
         means, hint = known.means, known.hint
     else:
         means, hint = "", _where(said)
-    return AwsError(sent.call, code, readable(text), meaning, request_id=request_id, means=means, hint=hint)
+    return AwsError(sent.call, code, readable(text), meaning, request_id=request_id, explanation=means, hint=hint)
 
 
 def _refused(sent: Sent, error: Any) -> AwsError:
@@ -162,7 +162,7 @@ def _as_in_the_api(operation: str) -> str:
     return "".join(word.capitalize() for word in operation.split("_"))
 
 
-def _where(said: Said) -> str:
+def _where(said: ErrorContext) -> str:
     """Where to look when nobody knows the failure."""
     look = where_to_look(said.request_id)
     about = f"request {said.request_id}" if said.request_id else "it has no request id"

@@ -59,9 +59,9 @@ def _about(
 
 
 def _say(text: str) -> None:
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    terminal.say(text)
+    console.info(text)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -71,18 +71,18 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         commands(verbose_first(sys.argv[1:] if arguments is None else arguments), prog_name="orderops")
     except OrderopsError as error:
-        from orderops.ui import console as terminal
+        from orderops.ui import console
 
         if isinstance(error, Unfinished):
-            terminal.show_unfinished(error)
+            console.show_unfinished(error)
         else:
-            terminal.show_refusal(error)
+            console.show_error(error)
         raise SystemExit(error.exit_code) from None
     except SystemExit as end:
         if end.code == Interrupted.exit_code:  # Ctrl+C while nothing was being changed
-            from orderops.ui import console as terminal
+            from orderops.ui import console
 
-            terminal.show_refusal(Interrupted(()))
+            console.show_error(Interrupted(()))
         raise
     except BrokenPipeError:  # the reader of a pipe went away
         sys.stderr.close()
@@ -90,11 +90,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:  # a folder that may not be written, a full disk: the operator's, not ours
         if not error.filename and error.errno not in FULL:
             raise
-        from orderops.ui import console as terminal
+        from orderops.ui import console
 
         what, why = error.filename or "what is written to", (error.strerror or str(error)).lower()
         hint = "is there room, and may this user write there?"
-        terminal.show_refusal(OrderopsError(f"{what} cannot be used: {why}", hint))
+        console.show_error(OrderopsError(f"{what} cannot be used: {why}", hint))
         raise SystemExit(1) from None
 
 

@@ -16,33 +16,33 @@ Name = Annotated[str, typer.Argument(help="Environment.", envvar="ORDEROPS_ENV")
 def list_(environments: Environments = None, as_json: Json = False) -> None:
     """List the environments and what they are."""
     from orderops.config.environment import environment_names, load_environment
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     read = [load_environment(name, environments) for name in environment_names(environments)]
     if as_json:
         keys = ("name", "region", "account", "emulated", "protected")
-        terminal.show_json(
+        console.show_json(
             [{key: getattr(each, key) for key in keys} | {"services": list(each.services)} for each in read]
         )
         return
     for each in read:
         marks = [word for word, true in (("laptop", each.emulated), ("protected", each.protected)) if true]
         where = f"{each.region} {each.account or 'any account'}"
-        terminal.tell(f"{each.name:12} {where:32} {', '.join(each.services)}  {' '.join(marks)}".rstrip())
+        console.data(f"{each.name:12} {where:32} {', '.join(each.services)}  {' '.join(marks)}".rstrip())
 
 
 @commands.command()
 def show(name: Name = "local", environments: Environments = None, as_json: Json = False) -> None:
     """Print an environment with every default filled in."""
     from orderops.config.environment import load_environment
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     whole = load_environment(name, environments).model_dump(mode="json")
     if as_json:
-        terminal.show_json(whole)
+        console.show_json(whole)
         return
     for key, value in _flat(whole):
-        terminal.tell(f"{key} = {value}")
+        console.data(f"{key} = {value}")
 
 
 @commands.command()
@@ -53,13 +53,13 @@ def check(
     """Check environment files, and show every mistake at once."""
     from orderops.config.environment import environment_names, load_environment
     from orderops.errors import UsageError
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     wrong: list[UsageError] = []
     for each in [name] if name else environment_names(environments):
         try:
             load_environment(each, environments)
-            terminal.tell(f"{each}: ok")
+            console.data(f"{each}: ok")
         except UsageError as error:
             wrong.append(error)
     if wrong:

@@ -9,7 +9,7 @@ import typer
 from orderops.cli.options import LONGEST_WAIT, Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Wait, Yes
 
 if TYPE_CHECKING:
-    from orderops.infra.workspace import Site
+    from orderops.infra.workspace import Workspace
 
 commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, queues, alarms: plan, apply, destroy.")
 
@@ -19,23 +19,23 @@ def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [
     """Show every property that differs and what changing it does. Exit code 3 when anything does."""
     from orderops.errors import Differences
     from orderops.infra.workspace import make_plan
-    from orderops.operations.workspace import open_environment
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_workspace
+    from orderops.ui import console
     from orderops.ui.progress import Progress
 
-    site = open_environment(env, environments)
+    workspace = open_workspace(env, environments)
     with Progress() as looking:
-        planned = make_plan(site, adopt=adopt, watch=looking.watch)
+        planned = make_plan(workspace, adopt=adopt, on_wait=looking.watch)
     if as_json:
-        terminal.show_json(terminal.plan_json(env, planned.steps, planned.unclaimed, planned.strangers))
+        console.show_json(console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments))
     else:
-        terminal.show_plan(planned.steps, planned.unclaimed)
-        terminal.say(terminal.summary(planned.steps, planned.unclaimed))
-        terminal.say_strangers(env, planned.strangers)
-        if len(planned.changes) > len(planned.refused):
-            terminal.say(f"make it so: orderops infra apply --env {env}")
-        if planned.unclaimed:
-            terminal.say(f"remove what nobody declares: orderops infra apply --env {env} --prune")
+        console.show_plan(planned.steps, planned.undeclared)
+        console.info(console.summary(planned.steps, planned.undeclared))
+        console.show_undeclared_environments(env, planned.undeclared_environments)
+        if len(planned.changes) > len(planned.refused_steps):
+            console.info(f"make it so: orderops infra apply --env {env}")
+        if planned.undeclared:
+            console.info(f"remove what nobody declares: orderops infra apply --env {env} --prune")
     if planned.differs:
         raise Differences
 
@@ -52,12 +52,12 @@ def apply(
     prune: Prune = False,
 ) -> None:
     """Create and update what is declared, until nothing differs."""
-    from orderops.operations.apply import apply_site
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.apply import apply_everything
+    from orderops.operations.workspace import ChangeOptions, open_workspace
 
-    site = open_environment(env, environments)
-    manner = Manner("infra apply", dry_run, yes, confirm, wait)
-    apply_site(site, manner, choices=None, adopt=adopt, prune=prune)
+    workspace = open_workspace(env, environments)
+    manner = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
+    apply_everything(workspace, manner, choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()
@@ -70,26 +70,26 @@ def destroy(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
-    from orderops.operations.apply import take_site_down
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.apply import destroy_everything
+    from orderops.operations.workspace import ChangeOptions, open_workspace
 
-    site = open_environment(env, environments)
-    take_site_down(site, Manner("infra destroy", dry_run, yes, confirm, wait), infra_only=True)
+    workspace = open_workspace(env, environments)
+    destroy_everything(workspace, ChangeOptions("infra destroy", dry_run, yes, confirm, wait), infra_only=True)
 
 
 @commands.command()
 def outputs(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
     """Print what other programs need: URLs, endpoints, names and ARNs."""
-    from orderops.operations.workspace import open_environment
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_workspace
+    from orderops.ui import console
 
-    told = _outputs(open_environment(env, environments))
+    told = _outputs(open_workspace(env, environments))
     if as_json:
-        terminal.show_json(told)
+        console.show_json(told)
         return
     for key, value in told.items():
         if isinstance(value, str | int):
-            terminal.tell(f"{key:24} {value}")
+            console.data(f"{key:24} {value}")
 
 
 @commands.command()
@@ -97,23 +97,23 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
     """Print the dependencies as a Graphviz graph: orderops infra graph | dot -Tsvg > stack.svg"""
     from orderops.config.environment import load_environment
     from orderops.infra.stack import stack
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     environment = load_environment(env, environments)
     declared = stack(environment, environment.account or "000000000000")
-    terminal.tell("digraph orderops {")
-    terminal.tell("  rankdir=LR; node [shape=box, fontname=sans-serif];")
+    console.data("digraph orderops {")
+    console.data("  rankdir=LR; node [shape=box, fontname=sans-serif];")
     lines = {
         f'  "{resource.address}" -> "{need.address}";'
         for resource in [*declared.infra, *declared.release({})]
         for need in resource.needs()
     }
     for line in sorted(lines):
-        terminal.tell(line)
-    terminal.tell("}")
+        console.data(line)
+    console.data("}")
 
 
-def _outputs(site: Site) -> dict[str, object]:
+def _outputs(workspace: Workspace) -> dict[str, object]:
     """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
     from orderops.engine.reconcile import Action
     from orderops.engine.resource import UNKNOWN
@@ -121,12 +121,12 @@ def _outputs(site: Site) -> dict[str, object]:
     from orderops.infra.stack import outputs_of
     from orderops.infra.workspace import make_plan
 
-    planned = make_plan(site)
-    told = outputs_of(site.stack, planned.outputs)
+    planned = make_plan(workspace)
+    told = outputs_of(workspace.stack, planned.outputs)
     if UNKNOWN in str(told):
         missing = sorted(step.address for step in planned.changes if step.action is Action.CREATE)
         raise OrderopsError(
             f"{len(missing)} of {len(planned.steps)} resources are not made yet, {missing[0]} for one",
-            f"orderops infra apply --env {site.environment.name}",
+            f"orderops infra apply --env {workspace.environment.name}",
         )
     return told

@@ -26,68 +26,68 @@ Plain = Annotated[
 def start(plain: Plain = None) -> None:
     """Start the emulator in the background; `orderops up` does it by itself."""
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    say = terminal.say
+    say = console.info
     endpoint = local.start(REGION, plain=plain, waiting=lambda what: say(f"starting the {what} on this machine"))
-    terminal.tell(endpoint.url)
-    terminal.say(
+    console.data(endpoint.url)
+    console.info(
         f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
     )
-    terminal.say("next: orderops up")
+    console.info("next: orderops up")
 
 
 @commands.command()
 def stop() -> None:
     """Stop emulator, database and services; the data stays."""
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     local.stop()
-    terminal.say("stopped; the data stays. next: orderops local start, or orderops local reset")
+    console.info("stopped; the data stays. next: orderops local start, or orderops local reset")
 
 
 @commands.command()
 def reset(yes: Yes = False) -> None:
     """Stop everything and delete its data."""
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    terminal.confirm(f"Delete everything in {local.data_directory()}?", yes=yes)
+    console.confirm(f"Delete everything in {local.data_directory()}?", yes=yes)
     local.reset()
-    terminal.say("everything is gone. next: orderops up")
+    console.info("everything is gone. next: orderops up")
 
 
 @commands.command()
 def status(as_json: Json = False) -> None:
     """Say what runs, and where."""
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     told = local.status()
     if as_json:
-        terminal.show_json(told)
+        console.show_json(told)
         return
-    terminal.tell(f"emulator  {'running at ' + told['aws_endpoint'] if told['running'] else 'not running'}")
-    terminal.tell(f"manner    {'strict: refuses what AWS does' if told['strict'] else 'plain: takes what AWS refuses'}")
-    terminal.tell(f"data      {told['data_directory']}")
+    console.data(f"emulator  {'running at ' + told['aws_endpoint'] if told['running'] else 'not running'}")
+    console.data(f"manner    {'strict: refuses what AWS does' if told['strict'] else 'plain: takes what AWS refuses'}")
+    console.data(f"data      {told['data_directory']}")
     for name, where in told["databases"].items():
-        terminal.tell(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())
+        console.data(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())
     for name, processes in told["services"].items():
         for each in processes:
-            terminal.tell(f"service   {name} pid {each['pid']} port {each['port']} {each['state']}")
+            console.data(f"service   {name} pid {each['pid']} port {each['port']} {each['state']}")
     if not told["running"]:
-        terminal.say("next: orderops up")
+        console.info("next: orderops up")
 
 
 @commands.command()
 def logs(follow: Follow = False) -> None:
     """Print what emulator, database and services wrote."""
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     for line in local.logs(follow=follow):
-        terminal.tell(line)
+        console.data(line)
 
 
 @commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

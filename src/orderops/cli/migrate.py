@@ -51,17 +51,17 @@ def info(
     env: Env = "local", environments: Environments = None, sql: Sql = None, dsn: Dsn = None, json: Json = False
 ) -> None:
     """How each migration stands: applied, pending, changed, missing, out of order; and what apply would do."""
-    from orderops.migrations.migrator import look
+    from orderops.migrations.migrator import overview
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations.migrate import looking, target
-    from orderops.ui import console as terminal
+    from orderops.ui import console
     from orderops.ui.migrations import picture_json, show_picture
 
     migrations = read_migrations(sql_folder(sql))
     with target(env, environments, dsn, sql) as at, looking(at) as connection:
-        picture = look(connection, migrations)
+        picture = overview(connection, migrations)
     if json:
-        terminal.show_json(picture_json(picture))
+        console.show_json(picture_json(picture))
     else:
         show_picture(picture, at.words)
 
@@ -73,11 +73,11 @@ def new(
 ) -> None:
     """Write the next pair of files, with a head that says what they may ask for."""
     from orderops.migrations.sql.files import new_pair, sql_folder
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
     for path in new_pair(sql_folder(sql), description):
-        terminal.tell(str(path))
-    terminal.say("next: write both, then orderops migrate lint")
+        console.data(str(path))
+    console.info("next: write both, then orderops migrate lint")
 
 
 commands.command()(lint)
@@ -109,27 +109,27 @@ def apply(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Apply what is pending, under live traffic: looks who is in the way first, and never makes others wait long."""
-    from orderops.migrations import migrator as work
+    from orderops.migrations import migrator
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations import migrate as migrating
-    from orderops.operations.gate import Gate, check_reason
-    from orderops.operations.workspace import Manner
-    from orderops.ui import console as terminal
+    from orderops.operations.gate import RehearsalGate, check_reason
+    from orderops.operations.workspace import ChangeOptions
+    from orderops.ui import console
 
     why = check_reason(without_rehearsal, reason)
     migrations = read_migrations(sql_folder(sql))
     words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
     words += [f"--without-rehearsal --reason {why!r}"] if why else []
-    manner = Manner(" ".join(words), dry_run, yes, confirm, wait)
+    manner = ChangeOptions(" ".join(words), dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
-            wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
-            gate = Gate(at, why)
+            wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
+            gate = RehearsalGate(at, why)
             (gate.foretell if dry_run else gate.opened)(connection, wanted)
         if dry_run:
             migrating.show_wanted([line.migration.forwards for line in wanted if line.migration], "apply")
         elif not wanted:
-            terminal.say(f"0 pending: {at.name} is as the files say ({len(migrations)} migrations)")
+            console.info(f"0 pending: {at.name} is as the files say ({len(migrations)} migrations)")
         else:
             carrying = migrating.Carrying("Apply", "to", "apply", "applied", budget, terminate_blockers)
             migrating.carry_through(
@@ -163,22 +163,22 @@ def undo(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Take back what is applied by its U files, newest first; refuses to take rows along until told which."""
-    from orderops.migrations import migrator as work
+    from orderops.migrations import migrator
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations import migrate as migrating
-    from orderops.operations.workspace import Manner
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import ChangeOptions
+    from orderops.ui import console
 
     migrations = read_migrations(sql_folder(sql))
-    manner = Manner(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
+    manner = ChangeOptions(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
-            picture = work.look(connection, migrations)
-            wanted = work.undo_plan(connection, picture, to=to, accepted=accept_data_loss)
+            picture = migrator.overview(connection, migrations)
+            wanted = migrator.undo_plan(connection, picture, to=to, accepted=accept_data_loss)
         if dry_run:
             migrating.show_wanted([line.migration.back for line in wanted if line.migration], "undo with")
         elif not wanted:
-            terminal.say(f"nothing to undo in {at.name}")
+            console.info(f"nothing to undo in {at.name}")
         else:
             carrying = migrating.Carrying("Undo", "in", "undo", "undone", budget, terminate_blockers)
             migrating.carry_through(
@@ -186,7 +186,7 @@ def undo(
                 manner,
                 wanted,
                 carrying,
-                lambda carrier: work.undo(carrier, migrations, to=to, accepted=accept_data_loss),
+                lambda carrier: migrator.undo(carrier, migrations, to=to, accepted=accept_data_loss),
             )
 
 
@@ -216,26 +216,26 @@ def baseline(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Mark migrations as applied in a database that was there before; runs none of them."""
-    from orderops.migrations import migrator as work
+    from orderops.migrations import migrator
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations import migrate as migrating
-    from orderops.operations.workspace import Manner
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import ChangeOptions
+    from orderops.ui import console
 
     _check_baseline(version, tool)
     migrations = read_migrations(sql_folder(sql))
-    manner = Manner("migrate baseline", dry_run, yes, confirm, wait)
+    manner = ChangeOptions("migrate baseline", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
-            wanted = work.to_baseline(connection, migrations, version=version, tool=tool)
+            wanted = migrator.to_baseline(connection, migrations, version=version, tool=tool)
         for each in wanted.migrations:
-            terminal.tell(f"~ {each.name} counts as applied")
+            console.data(f"~ {each.name} counts as applied")
         if not dry_run:
             question = f"Mark {len(wanted.migrations)} migrations as applied in {at.name}, and run none?"
             with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
-                work.baseline(sessions, wanted)
-            terminal.say(f"{len(wanted.migrations)} marked as applied: {wanted.note}")
-            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+                migrator.baseline(sessions, wanted)
+            console.info(f"{len(wanted.migrations)} marked as applied: {wanted.note}")
+            console.info(f"next: orderops migrate info {at.words}".rstrip())
 
 
 @commands.command()
@@ -259,28 +259,28 @@ def repair(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Make the ledger say what is true, after a file was edited or removed on purpose; shows what it writes first."""
-    from orderops.migrations import migrator as work
+    from orderops.migrations import migrator
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations import migrate as migrating
-    from orderops.operations.workspace import Manner
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import ChangeOptions
+    from orderops.ui import console
     from orderops.ui.migrations import show_repairs
 
-    asked = work.asked_repair(version, stands)
+    asked = migrator.asked_repair(version, stands)
     migrations = read_migrations(sql_folder(sql))
-    manner = Manner("migrate repair", dry_run, yes, confirm, wait)
+    manner = ChangeOptions("migrate repair", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
-            wanted = work.to_repair(work.look(connection, migrations), asked)
+            wanted = migrator.to_repair(migrator.overview(connection, migrations), asked)
         show_repairs(wanted)
         if not wanted:
-            terminal.say("nothing to repair: files and ledger fit together")
+            console.info("nothing to repair: files and ledger fit together")
         elif not dry_run:
             question = f"Write this into the ledger of {at.name}? The schema stays as it is."
             with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
-                work.repair(sessions, wanted)
-            terminal.say(f"{len(wanted)} repaired")
-            terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+                migrator.repair(sessions, wanted)
+            console.info(f"{len(wanted)} repaired")
+            console.info(f"next: orderops migrate info {at.words}".rstrip())
 
 
 @commands.command()
@@ -296,7 +296,7 @@ def history(
     from orderops.migrations.ledger import table as ledger
     from orderops.migrations.ledger.serialize import to_json
     from orderops.operations.migrate import looking, target
-    from orderops.ui import console as terminal
+    from orderops.ui import console
     from orderops.ui.migrations import attempts_json, attempts_of, show_attempts
 
     with target(env, environments, dsn) as at, looking(at) as connection:
@@ -305,11 +305,11 @@ def history(
         at.errand.leave({"ledger": to_json(standings)})
     attempts = attempts_of(standings, last)
     if json:
-        terminal.show_json(attempts_json(attempts))
+        console.show_json(attempts_json(attempts))
     elif attempts:
         show_attempts(attempts)
     else:
-        terminal.say(f"nothing was done to {at.name} yet")
+        console.info(f"nothing was done to {at.name} yet")
 
 
 def _check_apply(without_rehearsal: bool, reason: str | None, **_: object) -> None:

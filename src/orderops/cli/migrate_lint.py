@@ -38,7 +38,7 @@ def lint(
     from orderops.migrations.lint.linter import lint as findings_of
     from orderops.migrations.lint.sarif import sarif
     from orderops.migrations.sql.files import read_migrations, sql_folder
-    from orderops.ui import console as terminal
+    from orderops.ui import console
     from orderops.ui import lint as terminal_lint
 
     if as_json and as_sarif:
@@ -47,9 +47,9 @@ def lint(
     versions = chosen(migrations, only=only, since=since)
     findings = findings_of(migrations, pg_version=pg_version, only=versions)
     if as_sarif:
-        terminal.show_json(sarif(findings))
+        console.show_json(sarif(findings))
     elif as_json:
-        terminal.show_json([each.told() for each in findings])
+        console.show_json([each.to_dict() for each in findings])
     else:
         terminal_lint.show_findings(findings)
         terminal_lint.say_summary(findings, len(versions))

@@ -47,35 +47,35 @@ def rehearsal(
     from orderops.errors import Differences
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.operations.migrate import lead_of
-    from orderops.operations.rehearse import Asked, pending, rehearse_inside, rehearse_on_a_copy
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.rehearse import RehearsalRequest, pending, rehearse_inside, rehearse_on_a_copy
+    from orderops.operations.workspace import ChangeOptions, open_workspace
     from orderops.rehearsal.markdown import check_writable, write
-    from orderops.remote.job import inside
-    from orderops.ui import console as terminal
+    from orderops.remote.job import current_job
+    from orderops.ui import console
     from orderops.ui.rehearsal import next_step, show
 
     if markdown:
         check_writable(markdown)
-    asked = Asked(read_migrations(sql_folder(sql)), sql, holder, instance_class)
-    if sent := inside():
+    asked = RehearsalRequest(read_migrations(sql_folder(sql)), sql, holder, instance_class)
+    if sent := current_job():
         rehearse_inside(sent, asked, dry_run=dry_run)
         return
-    site = open_environment(env, environments)
-    names = pending(site, asked)
+    workspace = open_workspace(env, environments)
+    names = pending(workspace, asked)
     if not names:
-        terminal.say(f"0 pending: there is nothing to rehearse for {env}")
+        console.info(f"0 pending: there is nothing to rehearse for {env}")
         return
     if dry_run:
         for name in names:
-            terminal.tell(name)
+            console.data(name)
         return
-    report, receipt = rehearse_on_a_copy(site, Manner("migrate rehearsal", dry_run, yes, [], wait), asked)
+    report, receipt = rehearse_on_a_copy(workspace, ChangeOptions("migrate rehearsal", dry_run, yes, [], wait), asked)
     if json:
-        terminal.show_json({**report.told(), "receipt": receipt.key})
+        console.show_json({**report.to_dict(), "receipt": receipt.key})
     else:
         show(report)
-        terminal.say(f"receipt: {receipt.name}")
-        terminal.say(next_step(report, lead_of(env, sql)))
+        console.info(f"receipt: {receipt.name}")
+        console.info(next_step(report, lead_of(env, sql)))
     if markdown:
         write(markdown, report, receipt.name)
     if report.verdict.holds_up:

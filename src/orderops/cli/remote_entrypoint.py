@@ -17,11 +17,11 @@ from urllib.request import Request, urlopen
 
 from orderops import __version__
 from orderops.errors import Interrupted, OrderopsError
-from orderops.remote.framing import Mark, Marked, pieces
+from orderops.remote.framing import Mark, MarkedStream, pieces
 from orderops.remote.request import FORM
 
 if TYPE_CHECKING:
-    from orderops.remote.job import Inside
+    from orderops.remote.job import CurrentJob
 
 LEAVING = 30
 """Seconds in which a result must be taken."""
@@ -42,16 +42,16 @@ def main() -> None:
 
 
 def _carried_out() -> dict[str, Any]:
-    from orderops.remote.job import inside
+    from orderops.remote.job import current_job
 
-    found = inside()
+    found = current_job()
     if found is None:
         raise OrderopsError("there is no errand here", "this module is what a task of orderops runs")
-    _settle(found.errand.width)
+    _settle(found.request.width)
     told = {"exit_code": 1}
     try:
-        with _files(found.errand.sql), _marked():
-            told = _ran(list(found.errand.words))
+        with _files(found.request.sql), _marked():
+            told = _ran(list(found.request.argv))
     finally:
         _leave(found)
     return told
@@ -87,7 +87,7 @@ def _ran(words: list[str]) -> dict[str, Any]:
 
 def _ended(error: OrderopsError) -> dict[str, Any]:
     left = {"left": error.left} if isinstance(error, Interrupted) else {}
-    return {"exit_code": error.exit_code, "message": "\n".join(error.told), "hint": error.hint, **left}
+    return {"exit_code": error.exit_code, "message": "\n".join(error.lines), "hint": error.hint, **left}
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _files(sql: dict[str, str] | Any) -> Iterator[None]:
 @contextmanager
 def _marked() -> Iterator[None]:
     lock = threading.RLock()
-    out, err = Marked(Mark.OUT, _line, lock), Marked(Mark.ERR, _line, lock)
+    out, err = MarkedStream(Mark.OUT, _line, lock), MarkedStream(Mark.ERR, _line, lock)
     with redirect_stdout(out), redirect_stderr(err):
         try:
             yield
@@ -112,12 +112,12 @@ def _marked() -> Iterator[None]:
             err.finish()
 
 
-def _leave(found: Inside) -> None:
+def _leave(found: CurrentJob) -> None:
     """Put what the command left where it is looked for; a result that is not taken fails nothing that was done."""
     left = {"form": FORM, "notes": found.notes, "result": found.result}
     body = json.dumps(left, default=str).encode()
     try:
-        with urlopen(Request(found.errand.leave, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
+        with urlopen(Request(found.request.leave, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
             pass
     except (URLError, OSError) as error:
         if found.notes or found.result:

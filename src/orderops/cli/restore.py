@@ -57,13 +57,13 @@ def restore(
     if not at:
         raise UsageError("say which moment", 'orderops restore --at "-15m"; what there is: orderops restore points')
     from orderops.operations.restore import restore as restored
-    from orderops.operations.workspace import Manner, open_environment
-    from orderops.restore.timestamps import read_moment
+    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.restore.timestamps import parse_timestamp
 
-    asked = read_moment(at)
-    site = open_environment(env, environments)
+    asked = parse_timestamp(at)
+    workspace = open_workspace(env, environments)
     command = f"restore --at {asked.words!r}" if " " in asked.words else f"restore --at {asked.words}"
-    restored(site, Manner(command, dry_run, yes, [], wait), asked, source=source, as_json=json)
+    restored(workspace, ChangeOptions(command, dry_run, yes, [], wait), asked, source=source, as_json=json)
 
 
 commands.command()(compare)
@@ -73,15 +73,15 @@ commands.command()(salvage)
 @commands.command("list")
 def list_(env: Env = "local", environments: Environments = None, json: Json = False) -> None:
     """The primary, and every restored instance beside it: what it is a copy of, as of when, and how it is."""
-    from orderops.operations.workspace import open_environment
-    from orderops.restore.instances import look
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_workspace
+    from orderops.restore.instances import load_instances
+    from orderops.ui import console
     from orderops.ui.restore import show_copies
 
-    site = open_environment(env, environments)
-    copies = look(site.aws, site.stack)
+    workspace = open_workspace(env, environments)
+    copies = load_instances(workspace.aws, workspace.stack)
     if json:
-        terminal.show_json([copy.told() for copy in copies.all])
+        console.show_json([copy.to_dict() for copy in copies.all])
     else:
         show_copies(copies)
 
@@ -98,15 +98,15 @@ def points(
 ) -> None:
     """From when to when the database can be restored, and what was migrated and released in that time."""
     from orderops.operations.restore import points_of
-    from orderops.operations.workspace import open_environment
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_workspace
+    from orderops.ui import console
     from orderops.ui.restore import show_points
 
-    site = open_environment(env, environments)
-    name, window, found = points_of(site, source, last=last)
+    workspace = open_workspace(env, environments)
+    name, window, found = points_of(workspace, source, last=last)
     if json:
-        told = {"name": name, "window": window.told, "points": [point.told() for point in found]}
-        terminal.show_json(told)
+        told = {"name": name, "window": window.to_dict, "points": [point.to_dict() for point in found]}
+        console.show_json(told)
     else:
         show_points(window, found, name, env)
 
@@ -126,12 +126,17 @@ def promote(
 ) -> None:
     """Make a restored instance the database: the services follow, nothing is renamed, and it can be turned back."""
     from orderops.operations.promote import switch_to
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.workspace import ChangeOptions, open_workspace
     from orderops.restore.promotion import switch
 
-    site = open_environment(env, environments)
+    workspace = open_workspace(env, environments)
     words = f"restore promote {name}" if name else "restore promote"
-    switch_to(site, Manner(words, dry_run, yes, confirm, wait), lambda copies: switch(copies, name), as_it_is=as_it_is)
+    switch_to(
+        workspace,
+        ChangeOptions(words, dry_run, yes, confirm, wait),
+        lambda copies: switch(copies, name),
+        as_it_is=as_it_is,
+    )
 
 
 @commands.command()
@@ -145,11 +150,11 @@ def back(
 ) -> None:
     """Turn the last promotion back, while the instance that was primary before it lives."""
     from orderops.operations.promote import switch_to
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.workspace import ChangeOptions, open_workspace
     from orderops.restore.promotion import back as turned
 
-    site = open_environment(env, environments)
-    switch_to(site, Manner("restore back", dry_run, yes, confirm, wait), turned, as_it_is=True)
+    workspace = open_workspace(env, environments)
+    switch_to(workspace, ChangeOptions("restore back", dry_run, yes, confirm, wait), turned, as_it_is=True)
 
 
 @commands.command()
@@ -164,11 +169,11 @@ def discard(
 ) -> None:
     """Delete an instance that is not the primary, after its name was typed; a final snapshot stays."""
     from orderops.operations.promote import discard as discarded
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.workspace import ChangeOptions, open_workspace
 
-    site = open_environment(env, environments)
+    workspace = open_workspace(env, environments)
     words = f"restore discard {name}" if name else "restore discard"
-    discarded(site, Manner(words, dry_run, False, confirm, wait), name, snapshot=snapshot)
+    discarded(workspace, ChangeOptions(words, dry_run, False, confirm, wait), name, snapshot=snapshot)
 
 
 @commands.command()
@@ -186,17 +191,19 @@ def drill(
     For a schedule: orderops restore drill --env prod --yes
     """
     from orderops.operations import drill as drilling
-    from orderops.operations.workspace import Manner, open_environment
-    from orderops.restore.timestamps import read_moment
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.restore.timestamps import parse_timestamp
+    from orderops.ui import console
 
-    asked = read_moment(at)
-    site = open_environment(env, environments)
+    asked = parse_timestamp(at)
+    workspace = open_workspace(env, environments)
     if dry_run:
-        terminal.say(f"would restore {env} to a copy as of {asked.words}, compare it with live, and delete it")
+        console.info(f"would restore {env} to a copy as of {asked.words}, compare it with live, and delete it")
         return
-    proven = drilling.drill(site, Manner(f"restore drill --at {asked.words}", dry_run, yes, [], wait), asked)
+    proven = drilling.drill(
+        workspace, ChangeOptions(f"restore drill --at {asked.words}", dry_run, yes, [], wait), asked
+    )
     if json:
-        terminal.show_json(proven.told())
+        console.show_json(proven.to_dict())
     else:
         drilling.show(proven, env)

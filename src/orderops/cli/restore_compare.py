@@ -39,20 +39,20 @@ def compare(
     """What a restored instance has and live has not, and the other way round. Exit code 3 when anything differs."""
     from orderops.errors import Differences
     from orderops.operations.restore import pair
-    from orderops.remote.job import inside
+    from orderops.remote.job import current_job
     from orderops.restore.compare.comparison import compare as compared
     from orderops.ui import compare as terminal_compare
-    from orderops.ui import console as terminal
+    from orderops.ui import console
     from orderops.ui.progress import Progress
 
     with pair(env, environments, name) as both, Progress() as progress:
         comparison = compared(
             both.live, both.restored, tables=tables, samples=samples, export=export, watch=progress.watch
         )
-    if sent := inside():
+    if sent := current_job():
         sent.leave(comparison.told())
     if json:
-        terminal.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.told()})
+        console.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.told()})
     else:
         terminal_compare.show_comparison(comparison, both.words, both.name)
     if not comparison.same:
@@ -83,7 +83,7 @@ def salvage(
     from orderops.restore.salvage.script import salvage as salvaged
     from orderops.restore.salvage.script import wanted_kinds, write_script
     from orderops.ui import compare as terminal_compare
-    from orderops.ui import console as terminal
+    from orderops.ui import console
     from orderops.ui.progress import Progress
 
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
@@ -93,7 +93,7 @@ def salvage(
         pair(env, environments, name) as both,
         Progress() as progress,
         closing(
-            salvaged(both.live, both.restored, tables, kinds=kinds, watch=progress.watch, say=terminal.say_folded)
+            salvaged(both.live, both.restored, tables, kinds=kinds, watch=progress.watch, say=console.info_folded)
         ) as script,
     ):
         if output:

@@ -47,13 +47,13 @@ def up(
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.images.resolve import images
-    from orderops.operations.apply import apply_site
-    from orderops.operations.workspace import Manner, images_given, open_environment
+    from orderops.operations.apply import apply_everything
+    from orderops.operations.workspace import ChangeOptions, images_given, open_workspace
 
-    site = open_environment(env, environments)
-    choices = images(site.aws, site.environment, images_given(site, image), context=context)
-    manner = Manner("up", dry_run, yes, confirm, wait)
-    apply_site(site, manner, choices=choices, adopt=adopt, prune=prune, sql=sql)
+    workspace = open_workspace(env, environments)
+    choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
+    manner = ChangeOptions("up", dry_run, yes, confirm, wait)
+    apply_everything(workspace, manner, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 
 def down(
@@ -66,12 +66,12 @@ def down(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
-    from orderops.operations.apply import take_site_down
-    from orderops.operations.workspace import Manner, open_environment
+    from orderops.operations.apply import destroy_everything
+    from orderops.operations.workspace import ChangeOptions, open_workspace
 
-    site = open_environment(env, environments)
+    workspace = open_workspace(env, environments)
     command = " ".join(["down", *(f"--only {address}" for address in only)])
-    take_site_down(site, Manner(command, dry_run, yes, confirm, wait), only=only)
+    destroy_everything(workspace, ChangeOptions(command, dry_run, yes, confirm, wait), only=only)
 
 
 def status(
@@ -82,22 +82,22 @@ def status(
 ) -> None:
     """Say how it is: one verdict, its cause, the next command. Exit code 3 unless healthy."""
     from orderops.errors import Differences
-    from orderops.health import Verdict, examine
-    from orderops.operations.workspace import open_environment
-    from orderops.ui import console as terminal
+    from orderops.health import HealthVerdict, examine
+    from orderops.operations.workspace import open_workspace
+    from orderops.ui import console
     from orderops.ui.status import show_status, watch_status
 
-    site = open_environment(env, environments)
+    workspace = open_workspace(env, environments)
     if watch:
         with suppress(KeyboardInterrupt):
-            watch_status(lambda: examine(site).told())
+            watch_status(lambda: examine(workspace).to_dict())
         return
-    health = examine(site)
+    health = examine(workspace)
     if as_json:
-        terminal.show_json(health.told())
+        console.show_json(health.to_dict())
     else:
-        show_status(health.told())
-    if health.verdict is not Verdict.HEALTHY:
+        show_status(health.to_dict())
+    if health.verdict is not HealthVerdict.HEALTHY:
         raise Differences
 
 
@@ -108,16 +108,16 @@ def history(
     as_json: Json = False,
 ) -> None:
     """Say who changed what, when, from where and how it ended, newest first; a killed run shows as such."""
-    from orderops.operations.workspace import open_environment
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_workspace
+    from orderops.ui import console
 
-    told = list(open_environment(env, environments).runs.told(last=last))
+    told = list(open_workspace(env, environments).runs.history(last=last))
     if as_json:
-        terminal.show_json(told)
+        console.show_json(told)
     elif told:
-        terminal.show_history(told)
+        console.show_history(told)
     else:
-        terminal.say(f"nothing has changed {env} yet")
+        console.info(f"nothing has changed {env} yet")
 
 
 def doctor(
@@ -136,25 +136,25 @@ def doctor(
     from orderops.doctor import diagnose
     from orderops.errors import Differences
     from orderops.iam.policies import policies
-    from orderops.operations.workspace import reach
-    from orderops.ui import console as terminal
+    from orderops.operations.workspace import open_account
+    from orderops.ui import console
 
     environment = load_environment(env, environments)
     if show_policies:
-        account = environment.account or reach(environment).account
+        account = environment.account or open_account(environment).account
         found = [
             policy for each in ([persona] if persona else Persona) for policy in policies(environment, account, each)
         ]
-        told = [policy.told() for policy in found]
+        told = [policy.to_dict() for policy in found]
         if as_json:
-            terminal.show_json({"environment": env, "account": account, "policies": told})
+            console.show_json({"environment": env, "account": account, "policies": told})
         else:
-            terminal.show_policies(told)
+            console.show_policies(told)
         return
-    findings = diagnose(environment, lambda: reach(environment), persona or Persona.OPERATOR)
+    findings = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR)
     if as_json:
-        terminal.show_json({"environment": env, "findings": [vars(finding) for finding in findings]})
+        console.show_json({"environment": env, "findings": [vars(finding) for finding in findings]})
     else:
-        terminal.show_findings(findings)
+        console.show_findings(findings)
     if any(not finding.ok and finding.needed for finding in findings):
         raise Differences

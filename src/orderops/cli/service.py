@@ -25,17 +25,17 @@ def build(
     service: ServiceName = None, env: Env = "local", environments: Environments = None, context: Context = None
 ) -> None:
     """Build a service's image and push it to its repository; does nothing when it is there."""
-    from orderops.images.resolve import image_of, ready
-    from orderops.operations.workspace import one_service, open_environment
-    from orderops.ui import console as terminal
+    from orderops.images.resolve import image_of, materialize
+    from orderops.operations.workspace import one_service, open_workspace
+    from orderops.ui import console
 
-    site = open_environment(env, environments)
-    name = one_service(site, service)
-    choice = image_of(site.aws, site.environment, name, context=context)
+    workspace = open_workspace(env, environments)
+    name = one_service(workspace, service)
+    choice = image_of(workspace.aws, workspace.environment, name, context=context)
     if not choice.pending:
-        terminal.say(f"{name} has its image; nothing to build")
-    terminal.tell(ready(site.aws, {name: choice}, terminal.say)[name])
-    terminal.say(f"next: orderops service deploy {name} --env {env}")
+        console.info(f"{name} has its image; nothing to build")
+    console.data(materialize(workspace.aws, {name: choice}, console.info)[name])
+    console.info(f"next: orderops service deploy {name} --env {env}")
 
 
 @commands.command()
@@ -53,10 +53,14 @@ def deploy(
     """Roll out an image, and wait until it serves; a release that fails is rolled back by ECS, and says why."""
     from orderops.images.resolve import image_of
     from orderops.operations.deploy import deploy_services
-    from orderops.operations.workspace import Manner, images_given, one_service, open_environment
+    from orderops.operations.workspace import ChangeOptions, images_given, one_service, open_workspace
 
-    site = open_environment(env, environments)
-    names = [one_service(site, service)] if service else list(site.environment.services)
-    given = images_given(site, [f"{service}={each}" if service and "=" not in each else each for each in image])
-    choices = {name: image_of(site.aws, site.environment, name, given.get(name), context=context) for name in names}
-    deploy_services(site, Manner(" ".join(["service deploy", *names]), dry_run, yes, confirm, wait), choices)
+    workspace = open_workspace(env, environments)
+    names = [one_service(workspace, service)] if service else list(workspace.environment.services)
+    given = images_given(workspace, [f"{service}={each}" if service and "=" not in each else each for each in image])
+    choices = {
+        name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names
+    }
+    deploy_services(
+        workspace, ChangeOptions(" ".join(["service deploy", *names]), dry_run, yes, confirm, wait), choices
+    )

@@ -13,24 +13,22 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orderops.config import types as values
-from orderops.config.loader import Key, Mistake, Table, read
-from orderops.config.network import Network, Tier
-from orderops.config.service import Alarms, Queue, Service, takes_all
+from orderops.config.loader import Key, Mistake, TomlTable, read
+from orderops.config.network import NetworkConfig, Tier
+from orderops.config.service import ServiceConfig, takes_all
 from orderops.config.types import between, counted, unreserved
 from orderops.errors import UsageError
 
 __all__ = [
-    "Alarms",
-    "Alerts",
-    "Balancer",
-    "Cluster",
-    "Database",
+    "AlertsConfig",
+    "BalancerConfig",
+    "ClusterConfig",
+    "DatabaseConfig",
     "Environment",
-    "Images",
-    "Migrations",
-    "Network",
-    "Queue",
-    "Service",
+    "ImagesConfig",
+    "MigrationsConfig",
+    "NetworkConfig",
+    "ServiceConfig",
     "Tier",
     "environment_names",
     "environments_folder",
@@ -103,14 +101,14 @@ def packaged(package: Path) -> Path:
     return inside if inside.is_dir() else package.parents[1] / "environments"
 
 
-class Cluster(Table):
+class ClusterConfig(TomlTable):
     """The ECS cluster."""
 
     container_insights: bool = True
     """Whether CloudWatch measures tasks and containers."""
 
 
-class Balancer(Table):
+class BalancerConfig(TomlTable):
     """The load balancer before all services."""
 
     port: values.Port = 80
@@ -125,7 +123,7 @@ class Balancer(Table):
     """Addresses that may connect."""
 
 
-class Database(Table):
+class DatabaseConfig(TomlTable):
     """The PostgreSQL instance."""
 
     engine_version: values.EngineVersion = "16"
@@ -180,14 +178,14 @@ class Database(Table):
             yield Mistake(("maintenance_window",), self.maintenance_window, allowed, (("backup_window",),))
 
 
-class Images(Table):
+class ImagesConfig(TomlTable):
     """The repository of service images."""
 
     keep: Annotated[int, between(1, 1000)] = 30
     """Images that are kept for each service; older ones are removed."""
 
 
-class Alerts(Table):
+class AlertsConfig(TomlTable):
     """Who hears of alarms."""
 
     emails: Annotated[list[values.Email], counted(0)] = Field(default_factory=list)
@@ -196,7 +194,7 @@ class Alerts(Table):
     """Endpoints such as a pager's."""
 
 
-class Migrations(Table):
+class MigrationsConfig(TomlTable):
     """How the database's changes are applied."""
 
     on_up: bool = False
@@ -217,7 +215,7 @@ class Migrations(Table):
             yield Mistake(("rehearsed",), self.rehearsed, told, (("on_up",),))
 
 
-class Environment(Table):
+class Environment(TomlTable):
     """A whole environment: one shared base and its services."""
 
     name: values.EnvironmentName
@@ -232,21 +230,21 @@ class Environment(Table):
     """Whether changes want its name typed."""
     tags: Annotated[dict[values.TagKey, values.TagValue], counted(0, 40)] = Field(default_factory=dict)
     """Extra tags for everything in it."""
-    network: Network = Network()
+    network: NetworkConfig = NetworkConfig()
     """The VPC."""
-    cluster: Cluster = Cluster()
+    cluster: ClusterConfig = ClusterConfig()
     """The ECS cluster."""
-    balancer: Balancer = Balancer()
+    balancer: BalancerConfig = BalancerConfig()
     """The load balancer."""
-    database: Database
+    database: DatabaseConfig
     """The PostgreSQL instance, a table [database], empty for the defaults; one that is there stays as it is."""
-    images: Images = Images()
+    images: ImagesConfig = ImagesConfig()
     """The image repository."""
-    alerts: Alerts = Alerts()
+    alerts: AlertsConfig = AlertsConfig()
     """Who hears of alarms."""
-    migrations: Migrations = Migrations()
+    migrations: MigrationsConfig = MigrationsConfig()
     """How the database's changes are applied."""
-    services: Annotated[dict[values.ServiceName, Service], counted(1)]
+    services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1)]
     """At least one service, each a table [services.NAME]."""
 
     @property

@@ -51,7 +51,7 @@ class Mistakes(ValueError):
         super().__init__("; ".join(f"{dotted(each.key)}: {each.allowed}" for each in self.mistakes))
 
 
-class Table(BaseModel):
+class TomlTable(BaseModel):
     """A table of an environment file: nothing unknown in it, nothing converted, nothing changed later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

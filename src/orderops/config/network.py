@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from orderops.config import types as values
-from orderops.config.loader import Mistake, Table
+from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between
 
 Tier = Literal["public", "private", "isolated"]
@@ -16,7 +16,7 @@ SUBNETS_PER_TIER = 4
 CARVING_BITS = 4  # sixteen subnets: three tiers of four, and four to spare
 
 
-class Network(Table):
+class NetworkConfig(TomlTable):
     """The VPC and its subnets: one public, one private and one isolated in every zone.
 
     Tiers that are not given are carved from the VPC in blocks of four subnets: public, private, isolated, and a block

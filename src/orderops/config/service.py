@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from orderops.config import types as values
-from orderops.config.loader import Mistake, Table
+from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between, counted
 
 FARGATE_MEMORY = {
@@ -21,7 +21,7 @@ FARGATE_MEMORY = {
 }
 
 
-class Queue(Table):
+class QueueConfig(TomlTable):
     """A service's queue, with a dead-letter queue behind it."""
 
     visibility_timeout: Annotated[int, between(0, 43200)] = 30
@@ -41,7 +41,7 @@ class Queue(Table):
             yield Mistake(key, self.dead_letter_retention_days, allowed, (("retention_days",),))
 
 
-class Alarms(Table):
+class AlarmsConfig(TomlTable):
     """Limits above which a service's alarms go off."""
 
     cpu_percent: values.Percent = 90
@@ -54,7 +54,7 @@ class Alarms(Table):
     """Messages in the dead-letter queue."""
 
 
-class Service(Table):
+class ServiceConfig(TomlTable):
     """A service on Fargate, behind the balancer and with a queue of its own."""
 
     image: values.Image | None = None
@@ -85,13 +85,13 @@ class Service(Table):
     """Path patterns that the balancer sends here."""
     priority: Annotated[int, between(1, 50000)] | None = None
     """Place of its rule on the balancer, lowest first; 100, 200 … in the file's order when left out."""
-    queue: Queue = Queue()
+    queue: QueueConfig = QueueConfig()
     """Its queue."""
     secrets: Annotated[list[values.VariableName], counted(0)] = Field(default_factory=list)
     """Environment variables that are filled from Secrets Manager."""
     variables: dict[values.VariableName, str] = Field(default_factory=dict)
     """Environment variables with their values."""
-    alarms: Alarms = Alarms()
+    alarms: AlarmsConfig = AlarmsConfig()
     """Limits of its alarms."""
     log_days: values.LogDays = 7
     """Days for which its logs are kept."""

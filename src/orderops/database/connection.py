@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from orderops.aws.client import Aws
-from orderops.database.tls import about_certificate, distrust, trusted_roots
+from orderops.database.tls import about_certificate, trusted_roots, why_untrusted
 from orderops.errors import AwsError, OrderopsError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Login:
     """Address and port at which it is reached in truth, where that is a tunnel; its certificate names `host`."""
 
     @property
-    def told(self) -> str:
+    def describe(self) -> str:
         """Which database it is, without what opens it."""
         if self.given is None:
             return f"{self.dbname} on {self.host}:{self.port}"
@@ -82,7 +82,7 @@ class Login:
         }
 
 
-def login_by(conninfo: str) -> Login:
+def login_from_dsn(conninfo: str) -> Login:
     """Read a connection string of libpq's; what it leaves out is libpq's own to find, in the environment or a service.
 
     Raises UsageError where it is none; the password in it is never repeated.
@@ -107,12 +107,12 @@ def login_by(conninfo: str) -> Login:
     )
 
 
-def login(aws: Aws, pointer: str) -> Login:
+def login_from_secret(aws: Aws, pointer: str) -> Login:
     """Read the pointer and the credentials that it names; raises OrderopsError when there are none."""
-    return login_at(aws, _secret(aws, pointer))
+    return login_at_endpoint(aws, _secret(aws, pointer))
 
 
-def login_at(aws: Aws, where: Mapping[str, Any]) -> Login:
+def login_at_endpoint(aws: Aws, where: Mapping[str, Any]) -> Login:
     """The login to what a pointer tells: host, port, dbname, sslmode, and the secret that holds the credentials."""
     credentials = _secret(aws, where["credentials"])
     return Login(
@@ -130,18 +130,20 @@ Tunnel = Callable[[Login], AbstractContextManager[Login]]
 
 
 @contextmanager
-def reached(aws: Aws, pointer: str, *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
+def connect_by_access(
+    aws: Aws, pointer: str, *, access: str, name: str, tunnel: Tunnel | None = None
+) -> Iterator[Login]:
     """The way into the database of an environment, for as long as it is open; by `[database] access` of its file.
 
     `direct` needs nothing, `tunnel` the one that is given; `task` is no way in from this machine but a command that
     runs elsewhere, which is settled before anything is reached.
     """
-    with way_in(lambda: login(aws, pointer), access=access, name=name, tunnel=tunnel) as through:
+    with route_to(lambda: login_from_secret(aws, pointer), access=access, name=name, tunnel=tunnel) as through:
         yield through
 
 
 @contextmanager
-def way_in(to: Callable[[], Login], *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
+def route_to(to: Callable[[], Login], *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
     """The same to any database that stands where the environment's does; its login is read once there is a way."""
     if access == "task" or (access == "tunnel" and tunnel is None):
         by = "a task inside the VPC" if access == "task" else "a tunnel through a running task"
@@ -158,7 +160,7 @@ def way_in(to: Callable[[], Login], *, access: str, name: str, tunnel: Tunnel | 
 
 
 @contextmanager
-def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection]:
+def connect(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection]:
     """An autocommit connection, tried for a while; `name` is what pg_stat_activity shows.
 
     Raises OrderopsError where there is none, and at once for a certificate that is not to be trusted.
@@ -168,7 +170,7 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
     tries = Retrying(
         retry=retry_if_exception(
             lambda error: (
-                isinstance(error, psycopg.OperationalError) and not (about_certificate(error) or refused(error))
+                isinstance(error, psycopg.OperationalError) and not (about_certificate(error) or is_refused(error))
             )
         ),
         stop=stop_after_delay(CONNECT_PATIENCE),
@@ -179,12 +181,12 @@ def connected(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connecti
         connection = tries(_connect, to, name)
     except psycopg.OperationalError as error:
         if about_certificate(error):
-            raise distrust(error, to.host, to.port, _roots(to)) from None
+            raise why_untrusted(error, to.host, to.port, _roots(to)) from None
         said = str(error).strip().splitlines()[-1]
-        if refused(error):
-            raise OrderopsError(f"database {to.told} cannot be opened: {said}", _way_in(said)) from None
+        if is_refused(error):
+            raise OrderopsError(f"database {to.describe} cannot be opened: {said}", _way_in(said)) from None
         raise OrderopsError(
-            f"no connection to database {to.told} within {CONNECT_PATIENCE} s: {said}",
+            f"no connection to database {to.describe} within {CONNECT_PATIENCE} s: {said}",
             "end some of its connections; who they are: select * from pg_stat_activity"
             if "too many" in said or "connection slots" in said
             else "is it running, and can this machine reach it? orderops status",
@@ -202,7 +204,8 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
     said = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
     if not state or state.startswith(GONE):
         return OrderopsError(
-            f"the connection to database {to.told} was lost: {said}", "the same command goes on once it is there again"
+            f"the connection to database {to.describe} was lost: {said}",
+            "the same command goes on once it is there again",
         )
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     known = {
@@ -210,7 +213,7 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
         "25006": "this server takes no writes: is it a replica, or in recovery?",
         "42703": "is the schema orderops what orderops has made? Move it away if it is not: alter schema … rename",
     }
-    return OrderopsError(f"database {to.told}: {said}{detail}", known.get(state) or error.diag.message_hint or "")
+    return OrderopsError(f"database {to.describe}: {said}{detail}", known.get(state) or error.diag.message_hint or "")
 
 
 def _way_in(said: str) -> str:
@@ -221,7 +224,7 @@ def _way_in(said: str) -> str:
     return "is it the right user, password and database? They are read anew each time"
 
 
-def refused(error: Exception) -> bool:
+def is_refused(error: Exception) -> bool:
     """Whether the server is there and does not let us in; libpq gives no code for it while connecting."""
     return any(words in str(error) for words in REFUSALS)
 

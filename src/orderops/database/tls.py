@@ -72,7 +72,7 @@ def about_certificate(error: BaseException) -> bool:
     return bool(ABOUT_CERTIFICATES.search(str(error)))
 
 
-def distrust(error: psycopg.OperationalError, host: str, port: int, roots: str | None) -> OrderopsError:
+def why_untrusted(error: psycopg.OperationalError, host: str, port: int, roots: str | None) -> OrderopsError:
     """The refusal for a server whose certificate libpq did not take; it is asked for its certificate once more.
 
     libpq says only "certificate verify failed", be it expired or signed by a stranger.

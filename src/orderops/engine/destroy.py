@@ -9,83 +9,83 @@ from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from orderops.aws.ownership import ROLE
-from orderops.engine.inventory import Owned, Survey
-from orderops.engine.reconcile import Action, Course, Limits, Patience, Step, steps_of, why_look_again
-from orderops.engine.resource import Live, Resource
-from orderops.engine.scheduler import Watch, carry_out
+from orderops.engine.inventory import Inventory, Owned
+from orderops.engine.reconcile import Action, ReconcileLimits, ResourceTask, Step, WaitLimit, retry_reason, steps_of
+from orderops.engine.resource import Observed, Resource
+from orderops.engine.scheduler import OnWait, run_all
 from orderops.errors import AwsError, Meaning, OrderopsError
 
 HELD = "it is not ours: look whose it is, and have it ended; the same command then takes what is left"
 
 
-def unclaimed(owned: Iterable[Owned], declared: Collection[str]) -> list[Owned]:
+def undeclared(owned: Iterable[Owned], declared: Collection[str]) -> list[Owned]:
     """What of ours is no longer declared; what stands beside the declared on purpose has a role instead."""
-    return [each for each in owned if each.address not in declared and ROLE not in (each.live.tags or {})]
+    return [each for each in owned if each.address not in declared and ROLE not in (each.observed.tags or {})]
 
 
 def destroy(
     found: Iterable[Owned],
-    survey: Survey,
+    inventory: Inventory,
     *,
     kept: Mapping[str, str] | None = None,
     dry_run: bool = False,
-    watch: Watch = lambda name, waits_for: None,
-    limits: Limits = Limits(),
+    on_wait: OnWait = lambda name, waits_for: None,
+    limits: ReconcileLimits = ReconcileLimits(),
 ) -> Iterator[Step]:
     """Remove what was found, the users of a thing before the thing; `kept` (address: why) stays."""
     kept = kept or {}
     going = [owned for owned in found if owned.address not in kept]
     yield from (Step(address, Action.KEEP, note=why) for address, why in kept.items())
-    names = [f"{owned.address} {owned.live.id}" for owned in going]  # a thing made twice has one address
+    names = [f"{owned.address} {owned.observed.id}" for owned in going]  # a thing made twice has one address
     courses = {
-        name: remove(owned, survey, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
+        name: remove(owned, inventory, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
     }
     needs = {
         name: {user for user, using in zip(names, going, strict=True) if _stands_on(using.kind, owned.kind)}
         for name, owned in zip(names, going, strict=True)
     }
-    ends = carry_out(courses, needs, watch=lambda name, why: watch(name.split(" ")[0], why))
+    ends = run_all(courses, needs, watch=lambda name, why: on_wait(name.split(" ")[0], why))
     yield from steps_of(ends, len(courses), dry_run=dry_run)
 
 
-def remove(owned: Owned, survey: Survey, *, dry_run: bool, limits: Limits) -> Course:
+def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: ReconcileLimits) -> ResourceTask:
     """Delete and look again, until it is gone."""
-    step = Step(owned.address, Action.DELETE, note=owned.live.id)
-    patience = limits.patience or owned.kind.patience
-    watch = Patience(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
+    step = Step(owned.address, Action.DELETE, note=owned.observed.id)
+    patience = limits.timeout or owned.kind.timeout
+    watch = WaitLimit(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
     while not dry_run:
-        live: Live | None = owned.live
+        observed: Observed | None = owned.observed
         try:
-            live = survey.look_again_at(owned)
-            if live is None:
+            observed = inventory.refresh_owned(owned)
+            if observed is None:
                 break
-            if live.state in owned.kind.removable:
-                survey.check_ours(owned, live)
-                owned.kind.delete(survey.aws, live)
-            reason = watch.waits(live.status or "delete sent")
+            if observed.state in owned.kind.removable:
+                inventory.check_owned(owned, observed)
+                owned.kind.delete(inventory.aws, observed)
+            reason = watch.waits(observed.status or "delete sent")
         except AwsError as error:
-            reason = why_look_again(error, owned.kind.passing)
-            if error.meaning is Meaning.NO and (holder := _holder(owned, live or owned.live, survey)):
+            reason = retry_reason(error, owned.kind.retryable_errors)
+            if error.meaning is Meaning.NO and (holder := _holder(owned, observed or owned.observed, inventory)):
                 raise OrderopsError(f"is held by {holder}", HELD) from None
             watch.troubled(error, reason)
         yield reason
     return step
 
 
-def holding(found: Iterable[Owned], survey: Survey) -> dict[str, str]:
+def holding(found: Iterable[Owned], inventory: Inventory) -> dict[str, str]:
     """What of the found holds data, by address, with what it holds."""
-    told = {owned.address: _held(owned, survey) for owned in found}
+    told = {owned.address: _held(owned, inventory) for owned in found}
     return {address: what for address, what in told.items() if what}
 
 
-def _held(owned: Owned, survey: Survey) -> str:
+def _held(owned: Owned, inventory: Inventory) -> str:
     """What it holds; what is gone, or goes at this moment by somebody else's hand, is not for this look to remove."""
     try:
-        return owned.kind.holds(survey.aws, owned.live)
+        return owned.kind.holds(inventory.aws, owned.observed)
     except AwsError as error:
         if error.meaning is not Meaning.NO:
             raise
-        return f"what cannot be looked at now ({why_look_again(error, owned.kind.passing)})"
+        return f"what cannot be looked at now ({retry_reason(error, owned.kind.retryable_errors)})"
 
 
 def with_what_they_need(
@@ -133,10 +133,10 @@ def _needs(resource: Resource, address: str) -> bool:
     return any(need.address == address for need in resource.needs())
 
 
-def _holder(owned: Owned, live: Live, survey: Survey) -> str:
+def _holder(owned: Owned, observed: Observed, inventory: Inventory) -> str:
     """Who of others holds a thing; nobody where that cannot be told."""
     with suppress(AwsError):
-        return owned.kind.held_by(survey.aws, replace(live, tags=owned.live.tags))
+        return owned.kind.blockers(inventory.aws, replace(observed, tags=owned.observed.tags))
     return ""
 
 

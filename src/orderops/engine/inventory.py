@@ -10,8 +10,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs
-from orderops.engine.resource import Live, Properties, Resource, State, unknown_in
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs
+from orderops.engine.resource import Observed, Properties, Resource, State, unknown_in
 from orderops.errors import NotOurs, OrderopsError
 
 READERS = 16
@@ -43,11 +43,11 @@ class Owned:
     """A thing that carries our environment's tag."""
 
     kind: type[Resource]
-    live: Live
+    observed: Observed
     address: str
 
 
-class Survey:
+class Inventory:
     """One look at an environment, shared by all that ask; reading starts at once and concurrently."""
 
     def __init__(self, aws: Aws, environment: str, kinds: Sequence[type[Resource]], tags: Tags | None = None) -> None:
@@ -56,82 +56,86 @@ class Survey:
         self._extra = dict(tags or {})
         self._kinds = tuple(kinds)
         shared = aws.remembering()
-        whole = Claim(environment)
+        whole = Ownership(environment)
         self._listings = {kind: Once(partial(_list, kind, shared, whole)) for kind in kinds}
         self._index = Once(lambda: _tag_index(shared, whole))
         self._shared = shared
         self._start_reading()
 
-    def claim(self, resource: Resource) -> Claim:
+    def ownership(self, resource: Resource) -> Ownership:
         """How this environment marks that resource."""
-        return Claim(self.environment, resource.address, resource.name, self._extra)
+        return Ownership(self.environment, resource.address, resource.name, self._extra)
 
-    def find(self, resource: Resource, desired: Properties) -> Live | None:
+    def get(self, resource: Resource, desired: Properties) -> Observed | None:
         """The resource as the listing of its kind tells it, with detail and tags."""
         listing = self._listings.get(type(resource))
         if listing is None:
-            return self.look_again(resource, desired)
+            return self.refresh(resource, desired)
         return self._complete(self._shared, resource, _pick(resource, listing()), desired, self._tags)
 
-    def look_again(self, resource: Resource, desired: Properties) -> Live | None:
+    def refresh(self, resource: Resource, desired: Properties) -> Observed | None:
         """The resource as it is now, by a listing of it alone."""
-        found = _pick(resource, list(resource.listing(self.aws, self.claim(resource))))
+        found = _pick(resource, list(resource.listing(self.aws, self.ownership(resource))))
         return self._complete(self.aws, resource, found, desired, self._tags_of_thing)
 
     def owned(self) -> Iterator[Owned]:
         """Everything that carries our environment's tag, declared or not."""
         for kind in self._kinds:
-            for live in self._listings[kind]():
-                if live.state is State.GOING:
+            for observed in self._listings[kind]():
+                if observed.state is State.GOING:
                     continue
-                tags = self._tags(kind, live)
+                tags = self._tags(kind, observed)
                 if tags.get(ENVIRONMENT) == self.environment:
                     yield Owned(
-                        kind, replace(live, tags=tags), tags.get(ADDRESS) or f"{kind.kind}/{live.name or live.id}"
+                        kind,
+                        replace(observed, tags=tags),
+                        tags.get(ADDRESS) or f"{kind.kind}/{observed.name or observed.id}",
                     )
 
-    def look_again_at(self, owned: Owned) -> Live | None:
+    def refresh_owned(self, owned: Owned) -> Observed | None:
         """A thing found before, as it is now; None when it is gone."""
-        tagged = ADDRESS in (owned.live.tags or {})
-        claim = Claim(self.environment, owned.address, owned.live.name) if tagged else Claim(self.environment)
-        again = [live for live in owned.kind.listing(self.aws, claim) if live.id == owned.live.id]
+        tagged = ADDRESS in (owned.observed.tags or {})
+        owner = (
+            Ownership(self.environment, owned.address, owned.observed.name) if tagged else Ownership(self.environment)
+        )
+        again = [observed for observed in owned.kind.listing(self.aws, owner) if observed.id == owned.observed.id]
         return again[0] if again else None
 
-    def check_ours(self, owned: Owned, live: Live) -> None:
+    def check_owned(self, owned: Owned, observed: Observed) -> None:
         """Refuse to go on with a thing that says itself, and not only the index, that it is no longer ours."""
-        environment = self._tags_of_thing(owned.kind, live).get(ENVIRONMENT)
+        environment = self._tags_of_thing(owned.kind, observed).get(ENVIRONMENT)
         if environment != self.environment:
             whose = f"belongs to {environment}" if environment else "has no owner any more"
-            raise NotOurs(f"{live.id} {whose}, and was left alone", "look whose it is; the same command goes on")
+            raise NotOurs(f"{observed.id} {whose}, and was left alone", "look whose it is; the same command goes on")
 
     def _complete(
         self,
         aws: Aws,
         resource: Resource,
-        live: Live | None,
+        observed: Observed | None,
         desired: Properties,
-        tags: Callable[[type[Resource], Live], Tags],
-    ) -> Live | None:
-        if live is None:
+        tags: Callable[[type[Resource], Observed], Tags],
+    ) -> Observed | None:
+        if observed is None:
             if unknown_in(desired):
                 return None
-            live = resource.place(self.aws, desired)
-            return live and resource.detail(self.aws, live)
-        if live.state in (State.GOING, State.FAILED):
-            return live
-        told = tags(type(resource), live)
-        wanted = self.claim(resource).tags
-        if live.tags is None and any(told.get(key) != value for key, value in wanted.items()):
-            told = type(resource).tags(self.aws, live)  # the index lags behind: before a doubt, ask the thing
-        return resource.detail(aws, replace(live, tags=told))
+            observed = resource.occupant(self.aws, desired)
+            return observed and resource.detail(self.aws, observed)
+        if observed.state in (State.GOING, State.FAILED):
+            return observed
+        told = tags(type(resource), observed)
+        wanted = self.ownership(resource).tags
+        if observed.tags is None and any(told.get(key) != value for key, value in wanted.items()):
+            told = type(resource).tags(self.aws, observed)  # the index lags behind: before a doubt, ask the thing
+        return resource.detail(aws, replace(observed, tags=told))
 
-    def _tags(self, kind: type[Resource], live: Live) -> Tags:
-        if live.tags is not None:
-            return live.tags
-        return self._index().get(live.arn) or kind.tags(self._shared, live)
+    def _tags(self, kind: type[Resource], observed: Observed) -> Tags:
+        if observed.tags is not None:
+            return observed.tags
+        return self._index().get(observed.arn) or kind.tags(self._shared, observed)
 
-    def _tags_of_thing(self, kind: type[Resource], live: Live) -> Tags:
-        return live.tags if live.tags is not None else kind.tags(self.aws, live)
+    def _tags_of_thing(self, kind: type[Resource], observed: Observed) -> Tags:
+        return observed.tags if observed.tags is not None else kind.tags(self.aws, observed)
 
     def _start_reading(self) -> None:
         pool = ThreadPoolExecutor(READERS, thread_name_prefix="survey")
@@ -141,7 +145,7 @@ class Survey:
         pool.shutdown(wait=False)
 
 
-def environments_in(aws: Aws) -> dict[str, set[str]]:
+def environments_in_account(aws: Aws) -> dict[str, set[str]]:
     """The environments in this account and region, each with the addresses of what it has.
 
     Only those that have a network or a database: the index remembers parts of others that are gone.
@@ -158,30 +162,30 @@ def environments_in(aws: Aws) -> dict[str, set[str]]:
     return {environment: found[environment] for environment in sorted(standing)}
 
 
-def _list(kind: type[Resource], aws: Aws, claim: Claim) -> list[Live]:
-    return list(kind.listing(aws, claim))
+def _list(kind: type[Resource], aws: Aws, owner: Ownership) -> list[Observed]:
+    return list(kind.listing(aws, owner))
 
 
-def _pick(resource: Resource, lives: Iterable[Live]) -> Live | None:
+def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
     """By our address in the tags, else by name; what is going away stands back behind what is there."""
-    lives = list(lives)
-    for found in (
-        [live for live in lives if live.tags and live.tags.get(ADDRESS) == resource.address],
-        [live for live in lives if live.name and live.name == resource.name],
+    candidates = list(found)
+    for matching in (
+        [observed for observed in candidates if observed.tags and observed.tags.get(ADDRESS) == resource.address],
+        [observed for observed in candidates if observed.name and observed.name == resource.name],
     ):
-        there = [live for live in found if live.state is not State.GOING]
+        there = [observed for observed in matching if observed.state is not State.GOING]
         if len(there) > 1:
             raise OrderopsError(
-                f"found {len(there)} times: {', '.join(live.id for live in there)}",
+                f"found {len(there)} times: {', '.join(observed.id for observed in there)}",
                 f"look which one is used, and take the tag {ADDRESS} from the others; then the same command",
             )
-        if found:
-            return (there or found)[0]
+        if matching:
+            return (there or matching)[0]
     return None
 
 
-def _tag_index(aws: Aws, claim: Claim) -> dict[str, dict[str, str]]:
-    wanted = [{"Key": ENVIRONMENT, "Values": [claim.environment]}]
+def _tag_index(aws: Aws, owner: Ownership) -> dict[str, dict[str, str]]:
+    wanted = [{"Key": ENVIRONMENT, "Values": [owner.environment]}]
     call = aws.resourcegroupstaggingapi.get_resources
     found = every(
         call,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim, Tags
+from orderops.aws.ownership import Ownership, Tags
 
 Properties = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ class _UnknownProperties(dict[str, Any]):
 
 
 @dataclass(frozen=True)
-class Live:
+class Observed:
     """What is there. `tags` is None when the listing does not tell them; `status` is AWS's own word."""
 
     id: str
@@ -62,12 +62,12 @@ class Live:
     arn: str = ""
     state: State = State.READY
     status: str = ""
-    unsettled: str = ""
+    settling: str = ""
     """What AWS is still at, when it tells the new values already; waited for by who sent the change."""
 
 
 @dataclass(frozen=True)
-class Left:
+class Leftover:
     """Something that stays behind on purpose: what it is, and the command for one named NAME."""
 
     what: str
@@ -83,27 +83,27 @@ class Outputs:
     """
 
     def __init__(self, region: str = "", account: str = "") -> None:
-        self._lives: dict[str, Live] = {}
+        self._lives: dict[str, Observed] = {}
         self._region = region
         self._account = account
 
-    def __getitem__(self, resource: Resource) -> Live:
+    def __getitem__(self, resource: Resource) -> Observed:
         return self._lives.get(resource.address) or self._unmade(resource)
 
-    def __setitem__(self, resource: Resource, live: Live) -> None:
-        self._lives[resource.address] = live
+    def __setitem__(self, resource: Resource, observed: Observed) -> None:
+        self._lives[resource.address] = observed
 
     def __contains__(self, resource: Resource) -> bool:
         return resource.address in self._lives
 
-    def _unmade(self, resource: Resource) -> Live:
+    def _unmade(self, resource: Resource) -> Observed:
         arn = UNKNOWN
         if resource.arn_form and self._account:
             partition = PARTITIONS.get(self._region.partition("-")[0], "aws")
             arn = resource.arn_form.format(
                 partition=partition, region=self._region, account=self._account, name=resource.name
             )
-        return Live(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
+        return Observed(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,14 @@ class Output:
 
     def read(self, outputs: Outputs) -> str:
         """The value, or *(known after apply)*."""
-        live = outputs[self.resource]
-        value = live.id if self.key == "id" else live.arn if self.key == "arn" else live.properties.get(self.key)
+        observed = outputs[self.resource]
+        value = (
+            observed.id
+            if self.key == "id"
+            else observed.arn
+            if self.key == "arn"
+            else observed.properties.get(self.key)
+        )
         return self.form.format(UNKNOWN if value is None else value)
 
 
@@ -128,23 +134,23 @@ class Resource(ABC):
     name: str
 
     kind: ClassVar[str]
-    passing: ClassVar[frozenset[str]] = frozenset()
+    retryable_errors: ClassVar[frozenset[str]] = frozenset()
     """Error codes after which the next look decides: `Code`, or `Code: words of the message`."""
     immutable: ClassVar[frozenset[str]] = frozenset()
     """Properties that AWS cannot change on a living resource."""
-    outcomes: ClassVar[frozenset[str]] = frozenset()
+    result_properties: ClassVar[frozenset[str]] = frozenset()
     """Properties that tell how a change ended; a run whose change ended badly says so and stops."""
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.FAILED})
     """The states in which AWS takes a delete."""
     effects: ClassVar[Mapping[str, Effect]] = {}
     """What a change of a property does, where it is not safe."""
-    way_round: ClassVar[str] = ""
+    replacement_hint: ClassVar[str] = ""
     """What to type when an immutable property must change all the same; `{remove}` is the command that removes it."""
-    patience: ClassVar[timedelta] = timedelta(minutes=15)
+    timeout: ClassVar[timedelta] = timedelta(minutes=15)
     """How long it may take until it is ready."""
-    usual: ClassVar[timedelta] = timedelta(seconds=5)
+    typical_duration: ClassVar[timedelta] = timedelta(seconds=5)
     """How long that usually takes."""
-    renewed: ClassVar[bool] = False
+    replaced_on_update: ClassVar[bool] = False
     """An update makes a new one, so that what others are told of it is known only after apply."""
     arn_form: ClassVar[str] = ""
     """How AWS builds its ARN from partition, region, account and name, where it does."""
@@ -163,24 +169,24 @@ class Resource(ABC):
 
     @classmethod
     @abstractmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         """What is there of this kind: of a whole environment, or of the one resource claimed."""
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         """What stands where this resource would, without our tags; asked only before a create."""
         return None
 
-    def detail(self, aws: Aws, live: Live) -> Live:
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
         """The same thing with everything that the listing does not tell."""
-        return live
+        return observed
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
         """The tags of a thing, when neither the listing nor the tag index tells them."""
-        return live.tags or {}
+        return observed.tags or {}
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
         """Set these tags, and leave the others; never asked of an untagged kind."""
         raise TypeError(f"{cls.kind} keeps no tags")
 
@@ -189,30 +195,30 @@ class Resource(ABC):
         """What is asked, in AWS's words."""
 
     @abstractmethod
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         """One call that makes it findable; what that call cannot take is set by `update` after the next look."""
 
     @abstractmethod
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         """Set the properties that differ."""
 
     @classmethod
     @abstractmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
         """Remove what was found, or take the next step towards it."""
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
+    def holds(cls, aws: Aws, observed: Observed) -> str:
         """What data would go with it ("12 messages"); nothing for what can be made again."""
         return ""
 
     @classmethod
-    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+    def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
         """What AWS keeps of those that were removed, or cannot lose with one environment."""
         yield from ()
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
         """Who keeps AWS from deleting it, where that is not ours ("eni-12 (…, owner 999)"); asked after a refusal.
 
         A kind that answers is one that AWS deletes from under nobody.
@@ -220,11 +226,11 @@ class Resource(ABC):
         return ""
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
         """Why a change that was accepted is not there any more, as far as AWS tells."""
         return ""
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         """What changing this property does to the running system."""
         if key in self.immutable:
             return Effect.REPLACES

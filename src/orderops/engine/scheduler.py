@@ -26,34 +26,34 @@ this share of the time waited so far, so that the end is seen late by no more th
 T = TypeVar("T")
 Job = Generator[str, None, T]
 """Yields what it waits for and returns its result; may be resumed on another thread."""
-Watch = Callable[[str, str], None]
+OnWait = Callable[[str, str], None]
 """Told the job's name and what it waits for (nothing when it starts or is done)."""
 
 
 @dataclass(frozen=True)
-class Ended(Generic[T]):
+class Result(Generic[T]):
     """A job's end: its result, or the refusal that stopped it."""
 
     name: str
     result: T | None = None
-    refusal: OrderopsError | None = None
+    error: OrderopsError | None = None
 
 
 @dataclass
-class _Turn(Generic[T]):
+class _Tick(Generic[T]):
     name: str
     waits_for: str = ""
-    ended: Ended[T] | None = None
+    ended: Result[T] | None = None
     error: BaseException | None = None
 
 
-def carry_out(
+def run_all(
     jobs: Mapping[str, Job[T]],
     needs: Mapping[str, set[str]],
     *,
     urgency: Mapping[str, float] | None = None,
-    watch: Watch = lambda name, waits_for: None,
-) -> Iterator[Ended[T]]:
+    watch: OnWait = lambda name, waits_for: None,
+) -> Iterator[Result[T]]:
     """Run each job once what it needs has ended well, and yield the ends as they come.
 
     Where more could run than there are threads, the greatest `urgency` goes first. What needs a refused job is never
@@ -68,7 +68,7 @@ def carry_out(
         run.submit(pool, graph.get_ready())
         while run.busy:
             ended = run.next_end(pool)
-            if ended.refusal is None:
+            if ended.error is None:
                 graph.done(ended.name)
             yield ended
             run.submit(pool, graph.get_ready())
@@ -80,11 +80,11 @@ def carry_out(
 
 
 class _Run(Generic[T]):
-    def __init__(self, jobs: Mapping[str, Job[T]], urgency: Mapping[str, float], watch: Watch) -> None:
+    def __init__(self, jobs: Mapping[str, Job[T]], urgency: Mapping[str, float], watch: OnWait) -> None:
         self._jobs = jobs
         self._urgency = urgency
         self._watch = watch
-        self._turns: queue.SimpleQueue[_Turn[T]] = queue.SimpleQueue()
+        self._turns: queue.SimpleQueue[_Tick[T]] = queue.SimpleQueue()
         self._ready: list[tuple[float, int, str]] = []
         self._order = 0
         self._in_pool = 0
@@ -106,7 +106,7 @@ class _Run(Generic[T]):
             self._queue(name)
         self._fill(pool)
 
-    def next_end(self, pool: ThreadPoolExecutor) -> Ended[T]:
+    def next_end(self, pool: ThreadPoolExecutor) -> Result[T]:
         while True:
             while self._due and self._due[0][0] <= monotonic():
                 self._queue(heapq.heappop(self._due)[1])
@@ -143,7 +143,7 @@ class _Run(Generic[T]):
             self._in_pool += 1
             pool.submit(self._advance, heapq.heappop(self._ready)[2])
 
-    def _pause(self, turn: _Turn[T]) -> None:
+    def _pause(self, turn: _Tick[T]) -> None:
         now = monotonic()
         waited = now - self._waiting_since.setdefault(turn.name, now)
         turns = self._pauses[turn.name]
@@ -156,13 +156,13 @@ class _Run(Generic[T]):
     def _advance(self, name: str) -> None:
         self._under_way.add(name)
         try:
-            turn: _Turn[T] = _Turn(name, waits_for=next(self._jobs[name]))
+            turn: _Tick[T] = _Tick(name, waits_for=next(self._jobs[name]))
         except StopIteration as end:
-            turn = _Turn(name, ended=Ended(name, end.value))
+            turn = _Tick(name, ended=Result(name, end.value))
         except OrderopsError as refusal:
             stop = refusal if refusal.stops_everything else None
-            turn = _Turn(name, ended=Ended(name, refusal=refusal), error=stop)
+            turn = _Tick(name, ended=Result(name, error=refusal), error=stop)
         except BaseException as error:
-            turn = _Turn(name, error=error)
+            turn = _Tick(name, error=error)
         self._turns.put(turn)
         self._under_way.discard(name)

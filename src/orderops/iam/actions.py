@@ -1,7 +1,7 @@
 """Who needs which permissions: the commands of each persona, the calls that these make, what AWS asks for each call.
 
-A call needs the permission of its own name, and more: each entry of `BESIDES` says where that stands, in the Service
-Authorization Reference as a dependent action (SAR) or on a page of the service.
+A call needs the permission of its own name, and more: each entry of `ALSO_REQUIRED` says where that is documented, in
+the Service Authorization Reference as a dependent action (SAR) or on a page of the service.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TAGGED_NETWORK = (
 NO_PERMISSION = frozenset({"sts:GetCallerIdentity"})
 """Calls that AWS answers to everybody."""
 
-BESIDES: Mapping[str, tuple[str, ...]] = {
+ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     # SAR of EC2: tags in a create are allowed by CreateTags; the role that writes a flow log is passed to AWS
     **{f"ec2:{name}": ("ec2:CreateTags",) for name in TAGGED_NETWORK},
     "ec2:CreateFlowLogs": ("ec2:CreateTags", "iam:PassRole"),
@@ -93,7 +93,7 @@ BESIDES: Mapping[str, tuple[str, ...]] = {
 }
 
 PUSH = ("service build", "service deploy", "up")
-UNHEARD: Mapping[str, tuple[tuple[str, ...], str]] = {
+NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     **{
         f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is no call of AWS's")
         for name in (
@@ -148,7 +148,7 @@ def calls() -> Mapping[str, frozenset[str]]:
 
 def actions_for(commands: Collection[str]) -> frozenset[str]:
     """The permissions that these commands need."""
-    unheard = {call: frozenset(made_by) for call, (made_by, _) in UNHEARD.items()}
+    unheard = {call: frozenset(made_by) for call, (made_by, _) in NOT_RECORDED.items()}
     made = [call for each in (unheard, calls()) for call, made_by in each.items() if made_by & set(commands)]
     if "infra plan" in commands:  # it looks as the apply does, the more closely the less the index of tags knows
         made += [call for call, made_by in calls().items() if "infra apply" in made_by and reads(call)]
@@ -163,4 +163,4 @@ def reads(call: str) -> bool:
 def actions_of(call: str) -> frozenset[str]:
     """The permissions that one call needs, `call` as in `s3:ListBuckets`."""
     service, _, operation = call.partition(":")
-    return frozenset({action_of(service, operation), *BESIDES.get(call, ())})
+    return frozenset({action_of(service, operation), *ALSO_REQUIRED.get(call, ())})

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.iam.actions import TAGGED_NETWORK
 
-Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
+IamCondition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 HERE = "arn:{partition}:%s:{region}:{account}:"
 PREFIX = "orderops-{environment}-"
@@ -44,7 +44,7 @@ class Grant:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    condition: Condition = field(default_factory=dict)
+    condition: IamCondition = field(default_factory=dict)
     but: tuple[str, ...] = ()
     adopts: bool = False
     """Whether it takes over what has no owner, which nobody does without being asked."""

@@ -50,7 +50,7 @@ class Policy:
         arn = f"arn:{self.partition}:iam::{self.account}:policy/{self.name}"
         return f"aws iam attach-role-policy --role-name ROLE --policy-arn {arn}"
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""
         return {
             "name": self.name,

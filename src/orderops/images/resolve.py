@@ -35,7 +35,7 @@ ECR_IMAGE = re.compile(
 
 
 @dataclass(frozen=True)
-class Build:
+class ImageBuild:
     """An image to be built from its sources and pushed to the service's repository."""
 
     environment: str
@@ -46,7 +46,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Copy:
+class ImageCopy:
     """An image to be copied, with its digest, into the service's repository."""
 
     environment: str
@@ -61,17 +61,17 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ImageChoice:
     """The image of a service; while something is pending, `uri` says what it will be and what must be done."""
 
     uri: str
-    pending: Build | Copy | None = None
+    pending: ImageBuild | ImageCopy | None = None
     note: str = ""
 
 
 def images(
     aws: Aws, environment: Environment, given: Mapping[str, str], *, context: Path | None = None
-) -> dict[str, Choice]:
+) -> dict[str, ImageChoice]:
     """The image of each service; `given` are those that the operator named."""
     return {
         service: image_of(aws, environment, service, given.get(service), context=context)
@@ -81,7 +81,7 @@ def images(
 
 def image_of(
     aws: Aws, environment: Environment, service: str, given: str | None = None, *, context: Path | None = None
-) -> Choice:
+) -> ImageChoice:
     """The image of a service: as given, else as the environment says, else built from its sources."""
     if given is not None:
         _check(given)
@@ -89,12 +89,12 @@ def image_of(
     return _declared(aws, environment, service, uri) if uri else _from_sources(aws, environment, service, context)
 
 
-def ready(aws: Aws, choices: Mapping[str, Choice], say: Say) -> dict[str, str]:
+def materialize(aws: Aws, choices: Mapping[str, ImageChoice], say: Say) -> dict[str, str]:
     """The URI of each service's image, once everything pending is built or copied."""
     return {service: _ready(aws, choice, say) for service, choice in choices.items()}
 
 
-def build_and_push(aws: Aws, build: Build, say: Say) -> str:
+def build_and_push(aws: Aws, build: ImageBuild, say: Say) -> str:
     """The pinned image of these sources; built and pushed only when the repository does not have it."""
     there = pinned(aws, build.repository, build.tag)
     if there:
@@ -131,15 +131,17 @@ def _check(given: str) -> None:
         raise UsageError(f"--image {given}: is no image", "write it as HOST/NAME:TAG or HOST/NAME@sha256:…") from None
 
 
-def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Choice:
+def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> ImageChoice:
     """An image that somebody named: pinned when it is in ECR, and to be copied when it is in another repository."""
     if uri.startswith("process://"):
         if not environment.emulated:
             raise UsageError(f"{uri} runs on this machine only", "name an image in a registry: --image URI")
-        return Choice(uri)
+        return ImageChoice(uri)
     told = ECR_IMAGE.fullmatch(uri)
     if told is None:
-        return Choice(uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may come to mean another image")
+        return ImageChoice(
+            uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may come to mean another image"
+        )
     if told["region"] != aws.region:
         raise OrderopsError(
             f"{uri} is in {told['region']}, and {environment.name} in {aws.region}",
@@ -149,31 +151,33 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Cho
     reference = told["digest"] or told["tag"] or "latest"
     own = told["name"] == repository and told["account"] == aws.account
     if own and told["digest"]:
-        return Choice(f"{told['uri']}@{told['digest']}")
+        return ImageChoice(f"{told['uri']}@{told['digest']}")
     digest = _digest(aws, told["account"], told["uri"], reference)
     if digest is None:
         raise OrderopsError(f"{uri} is not there", _newest(aws, told["account"], told["name"]))
     if own:
-        return Choice(f"{told['uri']}@{digest}")
-    copy = Copy(environment.name, repository, told["uri"], digest)
+        return ImageChoice(f"{told['uri']}@{digest}")
+    copy = ImageCopy(environment.name, repository, told["uri"], digest)
     there = pinned(aws, repository, copy.tag)
-    return Choice(there) if there else Choice(f"{repository}:{copy.tag} (to be copied from {told['uri']})", copy)
+    return (
+        ImageChoice(there) if there else ImageChoice(f"{repository}:{copy.tag} (to be copied from {told['uri']})", copy)
+    )
 
 
-def _from_sources(aws: Aws, environment: Environment, service: str, context: Path | None) -> Choice:
+def _from_sources(aws: Aws, environment: Environment, service: str, context: Path | None) -> ImageChoice:
     folder, dockerfile = _sources(service, environment.services[service].dockerfile, context)
     repository = environment.service_name(service)
     tag = content_tag(folder, dockerfile)
     there = pinned(aws, repository, tag)
     if there:
-        return Choice(there)
+        return ImageChoice(there)
     if environment.emulated and not _stand_in():
         raise OrderopsError(
             f"{environment.name} is emulated and has no registry for the image of {service}",
             f'run it as a process: image = "process://MODULE" in [services.{service}]; or set ORDEROPS_REGISTRY',
         )
-    build = Build(environment.name, repository, tag, folder, dockerfile)
-    return Choice(f"{repository}:{tag} (to be built)", build)
+    build = ImageBuild(environment.name, repository, tag, folder, dockerfile)
+    return ImageChoice(f"{repository}:{tag} (to be built)", build)
 
 
 def _sources(service: str, declared: str | None, context: Path | None) -> tuple[Path, Path]:
@@ -203,24 +207,24 @@ def _own_sources(service: str) -> Path:
     )
 
 
-def _ready(aws: Aws, choice: Choice, say: Say) -> str:
+def _ready(aws: Aws, choice: ImageChoice, say: Say) -> str:
     match choice.pending:
-        case Build() as build:
+        case ImageBuild() as build:
             return build_and_push(aws, build, say)
-        case Copy() as copy:
+        case ImageCopy() as copy:
             return _copied(aws, copy, say)
         case _:
             return choice.uri
 
 
-def _copied(aws: Aws, copy: Copy, say: Say) -> str:
+def _copied(aws: Aws, copy: ImageCopy, say: Say) -> str:
     target = _target(aws, copy)
     say(f"copying {copy.source}@{copy.digest} to {copy.repository}:{copy.tag}")
     target.copy(_opened(aws, copy.source), copy.digest, copy.tag, say)
     return _must_be_there(aws, copy)
 
 
-def _must_be_there(aws: Aws, pending: Build | Copy) -> str:
+def _must_be_there(aws: Aws, pending: ImageBuild | ImageCopy) -> str:
     there = pinned(aws, pending.repository, pending.tag)
     if there is None:
         name = f"{pending.repository}:{pending.tag}"
@@ -228,7 +232,7 @@ def _must_be_there(aws: Aws, pending: Build | Copy) -> str:
     return there
 
 
-def _target(aws: Aws, pending: Build | Copy) -> Repository:
+def _target(aws: Aws, pending: ImageBuild | ImageCopy) -> Repository:
     found = _repository(aws, pending.repository)
     if found is None:
         raise OrderopsError(

@@ -11,7 +11,7 @@ from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway
 from orderops.resources.ec2_route_table import Ec2RouteTable
-from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
@@ -96,8 +96,8 @@ def entrance_group_of(environment: Environment, network: Network) -> Ec2Security
         f"{environment.prefix}-balancer",
         network.vpc,
         "what reaches the load balancer",
-        ingress=tuple(Rule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
-        egress=(Rule(0, ANYWHERE, "targets", protocol="-1"),),
+        ingress=tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
+        egress=(IngressRule(0, ANYWHERE, "targets", protocol="-1"),),
     )
 
 
@@ -130,7 +130,7 @@ def database_of(
         f"{prefix}-database",
         network.vpc,
         "what reaches the database",
-        ingress=tuple(Rule(declared.port, user, key) for key, user in users),
+        ingress=tuple(IngressRule(declared.port, user, key) for key, user in users),
     )
     subnets = RdsSubnetGroup(f"{prefix}-database", network.isolated)
     major = declared.engine_version.partition(".")[0]

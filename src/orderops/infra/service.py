@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from orderops.config.environment import Environment, Service
+from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import PARTITIONS, Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
-from orderops.resources.ec2_security_group import Ec2SecurityGroup, Rule
+from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ecr_repository import EcrRepository
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
@@ -33,7 +33,7 @@ class ServiceBase:
     """What a service stands on, ready before its first release."""
 
     key: str
-    declared: Service
+    declared: ServiceConfig
     repository: EcrRepository
     log_group: LogsGroup
     dead_letters: SqsQueue
@@ -177,8 +177,8 @@ def service_group_of(
         environment.service_name(key),
         network.vpc,
         "what reaches the tasks of the service",
-        ingress=(Rule(port, entrance, "load balancer"),),
-        egress=(Rule(0, ANYWHERE, "AWS and the database", protocol="-1"),),
+        ingress=(IngressRule(port, entrance, "load balancer"),),
+        egress=(IngressRule(0, ANYWHERE, "AWS and the database", protocol="-1"),),
     )
 
 
@@ -231,7 +231,7 @@ def _passwords_of(environment: Environment) -> Allow:
 
 
 def _alarms(
-    declared: Service, name: str, cluster: EcsCluster, queue: SqsQueue, dead: SqsQueue, topic: SnsTopic
+    declared: ServiceConfig, name: str, cluster: EcsCluster, queue: SqsQueue, dead: SqsQueue, topic: SnsTopic
 ) -> tuple[CloudwatchAlarm, ...]:
     limits = declared.alarms
     tasks = {"ClusterName": cluster.name, "ServiceName": name}

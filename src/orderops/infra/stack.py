@@ -8,7 +8,7 @@ from itertools import chain
 
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
 from orderops.infra.service import ServiceBase, running, service_base_of, service_group_of
@@ -116,9 +116,9 @@ class Stack:
         ]
 
 
-def survey(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS) -> Survey:
+def take_inventory(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS) -> Inventory:
     """A fresh look at an environment."""
-    return Survey(aws, environment.name, kinds, environment.tags)
+    return Inventory(aws, environment.name, kinds, environment.tags)
 
 
 def stack(environment: Environment, account: str) -> Stack:

@@ -11,31 +11,31 @@ from pathlib import Path
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.aws.ownership import Claim
+from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
-from orderops.engine.destroy import destroy, holding, in_use, unclaimed, with_what_they_need
-from orderops.engine.inventory import Owned, Survey, environments_in
-from orderops.engine.reconcile import Action, Sightings, Step, reconcile
-from orderops.engine.resource import Left, Outputs, Resource
-from orderops.engine.scheduler import Watch
+from orderops.engine.destroy import destroy, holding, in_use, undeclared, with_what_they_need
+from orderops.engine.inventory import Inventory, Owned, environments_in_account
+from orderops.engine.reconcile import Action, RecentWrites, Step, reconcile
+from orderops.engine.resource import Leftover, Outputs, Resource
+from orderops.engine.scheduler import OnWait
 from orderops.errors import AwsError, OrderopsError, UsageError
-from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, survey
+from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.resources.ecs_service import EcsService
-from orderops.runs.run import COPIES, Gate, Runs
+from orderops.runs.run import COPIES, ChangeGuard, Runs
 
 FEW = 3
 """Names that are said one by one."""
 
 
 @dataclass(frozen=True)
-class Site:
+class Workspace:
     """An environment, the AWS it lives in, and its resources."""
 
     environment: Environment
     aws: Aws
-    gate: Gate = field(default_factory=Gate)
+    guard: ChangeGuard = field(default_factory=ChangeGuard)
     """What `aws` asks before every change."""
-    beside: Collection[str] = ()
+    other_environments: Collection[str] = ()
     """The environments that have a file beside this one's."""
     folder: Path = Path("environments")
     """Where that file is."""
@@ -43,12 +43,12 @@ class Site:
     @cached_property
     def runs(self) -> Runs:
         """How it is changed: one run at a time, and on record."""
-        return Runs(self.aws, self.environment.name, self.gate)
+        return Runs(self.aws, self.environment.name, self.guard)
 
     @cached_property
     def copying(self) -> Runs:
         """How what stands beside it is changed: a restore takes long, and holds nothing else up."""
-        return Runs(self.aws, self.environment.name, self.gate, part=COPIES)
+        return Runs(self.aws, self.environment.name, self.guard, part=COPIES)
 
     @cached_property
     def stack(self) -> Stack:
@@ -65,9 +65,9 @@ class Site:
                 f"choose the profile of that account: AWS_PROFILE=NAME orderops … --env {self.environment.name}",
             )
 
-    def survey(self, *, infra_only: bool = False) -> Survey:
+    def inventory(self, *, infra_only: bool = False) -> Inventory:
         """A fresh look; without the kinds that run a release when only infrastructure is asked about."""
-        return survey(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS)
+        return take_inventory(self.aws, self.environment, INFRA_KINDS if infra_only else KINDS)
 
     def declared(self, images: Mapping[str, str] | None = None) -> dict[str, Resource]:
         """All resources by address."""
@@ -80,10 +80,10 @@ class Plan:
 
     steps: list[Step]
     pruned: list[Step]
-    unclaimed: list[Owned]
+    undeclared: list[Owned]
     outputs: Outputs
-    survey: Survey
-    strangers: Mapping[str, Collection[str]] = field(default_factory=dict)
+    inventory: Inventory
+    undeclared_environments: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Environments in the account that have no file, with their addresses; looked for where nothing is there yet."""
 
     @property
@@ -94,39 +94,39 @@ class Plan:
     @property
     def differs(self) -> bool:
         """Whether there is anything to do or to decide."""
-        return bool(self.changes or self.pruned or self.unclaimed)
+        return bool(self.changes or self.pruned or self.undeclared)
 
     @property
-    def refused(self) -> list[Step]:
+    def refused_steps(self) -> list[Step]:
         """The steps that will not be taken as things are."""
-        return [step for step in self.steps if step.refusal]
+        return [step for step in self.steps if step.error]
 
 
 def make_plan(
-    site: Site,
+    workspace: Workspace,
     *,
     images: Mapping[str, str] | None = None,
     adopt: Collection[str] = (),
     prune: bool = False,
-    watch: Watch = lambda *_: None,
+    on_wait: OnWait = lambda *_: None,
 ) -> Plan:
     """What apply would do; with `images` for the release too, else for the infrastructure alone."""
-    looked = site.survey(infra_only=images is None and not prune)
-    _check_addresses(adopt, site.declared(), "--adopt {}: nothing declared has this address")
-    outputs = Outputs(site.aws.region, site.aws.account)
-    resources = [*site.stack.infra, *(site.stack.release(images) if images is not None else [])]
-    steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, watch=watch))
+    looked = workspace.inventory(infra_only=images is None and not prune)
+    _check_addresses(adopt, workspace.declared(), "--adopt {}: nothing declared has this address")
+    outputs = Outputs(workspace.aws.region, workspace.aws.account)
+    resources = [*workspace.stack.infra, *(workspace.stack.release(images) if images is not None else [])]
+    steps = list(reconcile(resources, looked, outputs=outputs, dry_run=True, adopt=adopt, on_wait=on_wait))
     owned = list(looked.owned())
-    found = unclaimed(owned, site.declared())
+    found = undeclared(owned, workspace.declared())
     pruned = list(_prune(found, looked, dry_run=True)) if prune else []
-    strangers = {} if owned else _without_file(site)
+    strangers = {} if owned else _without_file(workspace)
     return Plan(steps, pruned, [] if prune else found, outputs, looked, strangers)
 
 
-def _without_file(site: Site) -> dict[str, set[str]]:
+def _without_file(workspace: Workspace) -> dict[str, set[str]]:
     """The environments that may have been this one before its file was renamed."""
-    known = {site.environment.name, *site.beside}
-    return {name: addresses for name, addresses in environments_in(site.aws).items() if name not in known}
+    known = {workspace.environment.name, *workspace.other_environments}
+    return {name: addresses for name, addresses in environments_in_account(workspace.aws).items() if name not in known}
 
 
 @dataclass
@@ -136,29 +136,29 @@ class Apply:
     `survey` is the look that was planned by, when nothing but the plan happened since.
     """
 
-    site: Site
+    workspace: Workspace
     images: Mapping[str, str] | None = None
     adopt: Collection[str] = ()
-    survey: Survey | None = None
-    sightings: Sightings | None = None
-    watch: Watch = lambda *_: None
+    inventory: Inventory | None = None
+    recent_writes: RecentWrites | None = None
+    on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
-        self._survey = self.survey or self.site.survey(infra_only=self.images is None)
+        self._survey = self.inventory or self.workspace.inventory(infra_only=self.images is None)
 
     def infra(self) -> Iterator[Step]:
         """Everything but the release."""
-        yield from self._reconcile(self.site.stack.infra)
+        yield from self._reconcile(self.workspace.stack.infra)
 
     def release(self) -> Iterator[Step]:
         """What runs the services; the infrastructure must be there."""
-        yield from self._reconcile(self.site.stack.release(self.images or {}))
+        yield from self._reconcile(self.workspace.stack.release(self.images or {}))
 
     def prune(self) -> Iterator[Step]:
         """Remove what is ours, no longer declared, and holds no data; releases too, which stand on the rest."""
-        looked = self.site.survey()
-        yield from _prune(unclaimed(looked.owned(), self.site.declared()), looked, watch=self.watch)
+        looked = self.workspace.inventory()
+        yield from _prune(undeclared(looked.owned(), self.workspace.declared()), looked, watch=self.on_wait)
 
     def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
         yield from reconcile(
@@ -166,25 +166,25 @@ class Apply:
             self._survey,
             outputs=self.outputs,
             adopt=self.adopt,
-            watch=self.watch,
-            sightings=self.sightings,
+            on_wait=self.on_wait,
+            recent_writes=self.recent_writes,
         )
 
 
 class Release:
     """What runs some services, on the infrastructure as it is; refuses where that is not there."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self.outputs = Outputs(site.aws.region, site.aws.account)
-        looked = site.survey()
-        steps = list(reconcile(site.stack.infra, looked, outputs=self.outputs, dry_run=True))
-        running = [each.address for each in site.stack.release({})]
-        needed = with_what_they_need(running, site.declared(), lambda address: address)
+    def __init__(self, workspace: Workspace) -> None:
+        self._site = workspace
+        self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
+        looked = workspace.inventory()
+        steps = list(reconcile(workspace.stack.infra, looked, outputs=self.outputs, dry_run=True))
+        running = [each.address for each in workspace.stack.release({})]
+        needed = with_what_they_need(running, workspace.declared(), lambda address: address)
         missing = sorted(step.address for step in steps if step.action is Action.CREATE and step.address in needed)
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            name = site.environment.name
+            name = workspace.environment.name
             raise OrderopsError(f"{missing[0]}{more} must be made first", f"orderops up --env {name}")
         self._looked = looked
 
@@ -193,22 +193,24 @@ class Release:
         yield from reconcile(self._resources(images), self._looked, outputs=self.outputs, dry_run=True)
 
     def roll_out(
-        self, images: Mapping[str, str], *, sightings: Sightings | None = None, watch: Watch = lambda *_: None
+        self, images: Mapping[str, str], *, recent_writes: RecentWrites | None = None, on_wait: OnWait = lambda *_: None
     ) -> Iterator[Step]:
         """Roll out these images, and end when they serve."""
-        looked = self._site.survey()
-        yield from reconcile(self._resources(images), looked, outputs=self.outputs, sightings=sightings, watch=watch)
+        looked = self._site.inventory()
+        yield from reconcile(
+            self._resources(images), looked, outputs=self.outputs, recent_writes=recent_writes, on_wait=on_wait
+        )
 
     def _resources(self, images: Mapping[str, str]) -> list[Resource]:
         return self._site.stack.release(images, only=images)
 
 
 def _prune(
-    found: list[Owned], looked: Survey, *, dry_run: bool = False, watch: Watch = lambda *_: None
+    found: list[Owned], looked: Inventory, *, dry_run: bool = False, watch: OnWait = lambda *_: None
 ) -> Iterator[Step]:
     holds = holding(found, looked)
     kept = with_what_they_need(holds, {}, lambda address: f"holds {holds[address]}", found)
-    yield from destroy(found, looked, kept=kept, dry_run=dry_run, watch=watch)
+    yield from destroy(found, looked, kept=kept, dry_run=dry_run, on_wait=watch)
 
 
 def _check_addresses(given: Collection[str], known: Collection[str], refusal: str) -> None:
@@ -220,10 +222,10 @@ def _check_addresses(given: Collection[str], known: Collection[str], refusal: st
 
 
 @dataclass(frozen=True)
-class TakeDown:
+class DestroyPlan:
     """What would go and what stays, decided before anything is touched; what holds data goes when it is `named`."""
 
-    survey: Survey
+    inventory: Inventory
     found: list[Owned]
     holds: Mapping[str, str]
     declared: Mapping[str, Resource]
@@ -248,52 +250,52 @@ class TakeDown:
         return {address: why for address, why in kept.items() if address in there}
 
     @property
-    def going(self) -> list[Owned]:
+    def removed(self) -> list[Owned]:
         """What goes."""
         return [owned for owned in self.found if owned.address not in self.kept]
 
-    def naming(self, addresses: Collection[str]) -> TakeDown:
+    def with_named(self, addresses: Collection[str]) -> DestroyPlan:
         """The same with these named too."""
         return replace(self, named=self.named | {*addresses})
 
-    def carry_out(self, *, dry_run: bool = False, watch: Watch = lambda *_: None) -> Iterator[Step]:
+    def run(self, *, dry_run: bool = False, watch: OnWait = lambda *_: None) -> Iterator[Step]:
         """Remove what goes, users of a thing before the thing."""
-        yield from destroy(self.found, self.survey, kept=self.kept, dry_run=dry_run, watch=watch)
+        yield from destroy(self.found, self.inventory, kept=self.kept, dry_run=dry_run, on_wait=watch)
 
 
-def left_behind(site: Site, kinds: Iterable[type[Resource]]) -> Iterator[Left]:
+def leftovers_of(workspace: Workspace, kinds: Iterable[type[Resource]]) -> Iterator[Leftover]:
     """What stays of these kinds when they are removed, and the record; what cannot be looked at is not told."""
-    claim = Claim(site.environment.name)
+    owner = Ownership(workspace.environment.name)
     for kind in kinds:
         with suppress(AwsError):
-            yield from (left for left in kind.leaves(site.aws, claim) if left.names)
-    record = f"s3://{Bucket(site.aws).name}/{site.environment.name}/"
-    yield Left(f"history of {site.environment.name}", "aws s3 rm --recursive NAME", (record,))
+            yield from (left for left in kind.leftovers(workspace.aws, owner) if left.names)
+    record = f"s3://{Bucket(workspace.aws).name}/{workspace.environment.name}/"
+    yield Leftover(f"history of {workspace.environment.name}", "aws s3 rm --recursive NAME", (record,))
 
 
-def take_down(
-    site: Site, *, only: Collection[str] = (), named: Collection[str] = (), infra_only: bool = False
-) -> TakeDown:
+def plan_destroy(
+    workspace: Workspace, *, only: Collection[str] = (), named: Collection[str] = (), infra_only: bool = False
+) -> DestroyPlan:
     """Decide what goes; what holds data stays unless it is named, and with it what it stands on."""
-    looked = site.survey()
+    looked = workspace.inventory()
     found = list(looked.owned())
     running = sorted(owned.address for owned in found if owned.kind is EcsService)
     if infra_only and running:
         raise OrderopsError(
             f"{', '.join(running)} still runs on it",
-            f"take everything down: orderops down --env {site.environment.name}",
+            f"take everything down: orderops down --env {workspace.environment.name}",
         )
-    declared = site.declared()
+    declared = workspace.declared()
     if only:
         _check_addresses(only, {owned.address for owned in found}, "--only {}: nothing of ours has this address")
-        _refuse_what_is_in_use(site, only, in_use(only, found, declared))
+        _refuse_what_is_in_use(workspace, only, in_use(only, found, declared))
         found = [owned for owned in found if owned.address in only]
-    return TakeDown(looked, found, holding(found, looked), declared, frozenset(named))
+    return DestroyPlan(looked, found, holding(found, looked), declared, frozenset(named))
 
 
-def _refuse_what_is_in_use(site: Site, only: Collection[str], users: Mapping[str, list[str]]) -> None:
+def _refuse_what_is_in_use(workspace: Workspace, only: Collection[str], users: Mapping[str, list[str]]) -> None:
     if users:
-        down = f"orderops down --env {site.environment.name}"
+        down = f"orderops down --env {workspace.environment.name}"
         more = sorted({user for names in users.values() for user in names} - set(only))
         raise OrderopsError(
             "\n".join(f"{address} is used by {_listed(names)}" for address, names in users.items()),

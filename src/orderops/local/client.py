@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orderops.errors import OrderopsError
-from orderops.local.directories import Place, data_directory
+from orderops.local.directories import DataDirectory, data_directory
 
 START_WITHIN = 120.0
 STOP_WITHIN = 90.0
@@ -26,7 +26,7 @@ KEPT_LOG_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class LocalEndpoint:
     """Where the local environment answers."""
 
     url: str
@@ -40,12 +40,12 @@ def start(
     *,
     plain: bool | None = None,
     waiting: Callable[[str], None] = lambda _what: None,
-) -> Endpoint:
+) -> LocalEndpoint:
     """Come back when the local environment answers; one that runs already is that one.
 
     A `plain` one takes what AWS refuses; where it is not said, the last word holds, and at first it is strict.
     """
-    place = Place(directory or data_directory())
+    place = DataDirectory(directory or data_directory())
     try:
         place.create()
     except OSError as error:
@@ -60,12 +60,12 @@ def start(
             place.keep_plain(place.plain if plain is None else plain)
             _launch(place, region, waiting)
         told = place.announced()
-    return Endpoint(told["url"], told["region"], place.directory)
+    return LocalEndpoint(told["url"], told["region"], place.directory)
 
 
 def stop(directory: Path | None = None, *, waiting: Callable[[str], None] = lambda _what: None) -> None:
     """End the local environment; its data stays."""
-    place = Place(directory or data_directory())
+    place = DataDirectory(directory or data_directory())
     if not place.directory.exists():
         return
     with place.locked("start", STOP_WITHIN):
@@ -74,7 +74,7 @@ def stop(directory: Path | None = None, *, waiting: Callable[[str], None] = lamb
 
 def reset(directory: Path | None = None, *, waiting: Callable[[str], None] = lambda _what: None) -> None:
     """End the local environment and delete all of it."""
-    place = Place(directory or data_directory())
+    place = DataDirectory(directory or data_directory())
     if not place.directory.exists():
         return
     with place.locked("start", STOP_WITHIN):
@@ -89,7 +89,7 @@ def reset(directory: Path | None = None, *, waiting: Callable[[str], None] = lam
 
 def status(directory: Path | None = None) -> dict[str, Any]:
     """What runs, and where."""
-    place = Place(directory or data_directory())
+    place = DataDirectory(directory or data_directory())
     told = _ask(place, "/orderops/status") or {}
     return {
         "running": bool(told),
@@ -105,7 +105,7 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
     """Run psql on a local database as its master user; the password travels in the environment."""
     from orderops.local.rds.binaries import find_psql
 
-    place = Place(directory or data_directory())
+    place = DataDirectory(directory or data_directory())
     told = _ask(place, f"/orderops/credentials?{quote(identifier or '')}")
     if told is None:
         raise OrderopsError("the local environment is not running", "type: orderops local start")
@@ -118,14 +118,14 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
     return subprocess.run([find_psql(), *place_to_go, *arguments], env=environment, check=False).returncode
 
 
-def _refuse_another(place: Place, plain: bool | None) -> None:
+def _refuse_another(place: DataDirectory, plain: bool | None) -> None:
     strict = bool(place.announced().get("strict"))
     if plain is not None and plain == strict:
         how = "as strict as AWS" if strict else "plain"
         raise OrderopsError(f"the local environment runs already, {how}", "end it first: orderops local stop")
 
 
-def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
+def _launch(place: DataDirectory, region: str, waiting: Callable[[str], None]) -> None:
     place.forget_refusal()
     waiting("local environment")
     if place.log.exists() and place.log.stat().st_size > KEPT_LOG_BYTES:
@@ -149,7 +149,7 @@ def _launch(place: Place, region: str, waiting: Callable[[str], None]) -> None:
         time.sleep(0.05)
 
 
-def _spawn(place: Place, region: str) -> subprocess.Popen[bytes]:
+def _spawn(place: DataDirectory, region: str) -> subprocess.Popen[bytes]:
     with place.log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "orderops.local.daemon", "--directory", place.directory, "--region", region],
@@ -161,11 +161,11 @@ def _spawn(place: Place, region: str) -> subprocess.Popen[bytes]:
         )
 
 
-def _answers(place: Place) -> bool:
+def _answers(place: DataDirectory) -> bool:
     return _ask(place, "/orderops/status") is not None
 
 
-def _ask(place: Place, path: str) -> dict[str, Any] | None:
+def _ask(place: DataDirectory, path: str) -> dict[str, Any] | None:
     """The daemon's answer; None when it does not run, or when what answers there is another program."""
     told = place.announced()
     if not told or not _alive(told):
@@ -189,7 +189,7 @@ def _alive(told: dict[str, Any]) -> bool:
         return False
 
 
-def _end(place: Place, waiting: Callable[[str], None]) -> None:
+def _end(place: DataDirectory, waiting: Callable[[str], None]) -> None:
     import psutil
 
     told = place.announced()
@@ -207,7 +207,7 @@ def _end(place: Place, waiting: Callable[[str], None]) -> None:
             process.wait(0.05)
 
 
-def _end_what_is_left(place: Place) -> None:
+def _end_what_is_left(place: DataDirectory) -> None:
     """Servers and tasks that a killed daemon left behind."""
     from orderops.local.ecs.processes import kill_orphans
     from orderops.local.rds.postgres import PostgresServer
@@ -227,4 +227,4 @@ def logs(directory: Path | None = None, *, follow: bool = False) -> Iterator[str
     """The lines of the daemon, the tasks and the databases, each with the name of whose they are."""
     from orderops.local.log_files import lines
 
-    return lines(Place(directory or data_directory()), follow=follow)
+    return lines(DataDirectory(directory or data_directory()), follow=follow)

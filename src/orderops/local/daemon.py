@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 from orderops.errors import OrderopsError
-from orderops.local.directories import Place
-from orderops.local.emulator.protocol import Answer, Call, Environ
+from orderops.local.directories import DataDirectory
+from orderops.local.emulator.protocol import Environ, Request, Response
 from orderops.local.ports import free_port
 
 TICK = 0.2
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
-    place = Place(arguments.directory)
+    place = DataDirectory(arguments.directory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     lock = place.try_lock("daemon")
@@ -50,13 +50,13 @@ def main() -> None:
 class Daemon:
     """The emulator, its memory and its data plane, in one process."""
 
-    def __init__(self, place: Place, region: str) -> None:
+    def __init__(self, place: DataDirectory, region: str) -> None:
         # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
         self.strict = not place.plain
         _set_up_environment(region, strict=self.strict)
-        from orderops.local.data_plane import Plane
+        from orderops.local.data_plane import DataPlane
         from orderops.local.emulator import moto_models as models
-        from orderops.local.emulator.persistence import Memory
+        from orderops.local.emulator.persistence import StateFile
         from orderops.local.emulator.server import Emulator
         from orderops.local.strict import make_strict, mend
 
@@ -65,8 +65,8 @@ class Daemon:
         self.place = place
         self.region = region
         self.emulator = Emulator()
-        self.memory = Memory(place.state, self.emulator.lock, lambda: self.plane.records())
-        self.plane = Plane(place, self.emulator, self.memory.touch, self.memory.write)
+        self.memory = StateFile(place.state, self.emulator.lock, lambda: self.plane.records())
+        self.plane = DataPlane(place, self.emulator, self.memory.touch, self.memory.write)
         (make_strict if self.strict else mend)(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -114,21 +114,21 @@ class Daemon:
             self._wake.wait(TICK)
             self._wake.clear()
 
-    def _changed(self, call: Call) -> None:
+    def _changed(self, call: Request) -> None:
         self.memory.touch()
         if call.service in ("rds", "ecs", "elasticloadbalancing", "secretsmanager", "application-autoscaling"):
             self.plane.wake()
             self._wake.set()
 
-    def _status(self, _environ: Environ) -> Answer:
+    def _status(self, _environ: Environ) -> Response:
         return _json({"directory": str(self.place.directory), "region": self.region, **self.plane.status()})
 
-    def _credentials(self, environ: Environ) -> Answer:
+    def _credentials(self, environ: Environ) -> Response:
         return _json(self.plane.credentials(environ.get("QUERY_STRING", "")))
 
 
-def _json(value: object) -> Answer:
-    return Answer(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
+def _json(value: object) -> Response:
+    return Response(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
 
 
 def _set_up_environment(region: str, *, strict: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from moto.backends import get_backend
 
-from orderops.local.directories import Place
+from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
 from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.ecs.tasks import Tasks
@@ -31,10 +31,10 @@ class Touch(Protocol):
     def __call__(self, within: float = ...) -> None: ...
 
 
-class Plane:
+class DataPlane:
     """Databases, services and balancers, each following the account."""
 
-    def __init__(self, place: Place, emulator: Emulator, touch: Touch, remember: Callable[[], None]) -> None:
+    def __init__(self, place: DataDirectory, emulator: Emulator, touch: Touch, remember: Callable[[], None]) -> None:
         self._emulator = emulator
         self._touch = touch
         self._targets = Targets()

@@ -31,7 +31,7 @@ def data_directory() -> Path:
 
 
 @dataclass(frozen=True)
-class Place:
+class DataDirectory:
     """The files of one local environment."""
 
     directory: Path

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orderops.local.directories import Place
+from orderops.local.directories import DataDirectory
 
 EVERY = 0.3
 
 
-def lines(place: Place, *, follow: bool) -> Iterator[str]:
+def lines(place: DataDirectory, *, follow: bool) -> Iterator[str]:
     """Every line there is, file by file, and with `follow` each new one as it comes."""
     read: dict[Path, int] = {}
     while True:
@@ -22,7 +22,7 @@ def lines(place: Place, *, follow: bool) -> Iterator[str]:
         time.sleep(EVERY)
 
 
-def _files(place: Place) -> Iterator[tuple[str, Path]]:
+def _files(place: DataDirectory) -> Iterator[tuple[str, Path]]:
     yield "local", place.log
     for path in sorted(place.tasks.glob("*/*.log")):
         yield f"{path.stem} {path.parent.name[:8]}", path

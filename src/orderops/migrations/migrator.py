@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError, UsageError
-from orderops.migrations.data_loss.check import losses, refuse
+from orderops.migrations.data_loss.check import check_accepted, losses
 from orderops.migrations.execution.failures import edited
-from orderops.migrations.execution.runner import Carrier
+from orderops.migrations.execution.runner import Runner
 from orderops.migrations.execution.sessions import Sessions, holder
 from orderops.migrations.ledger import table as ledger
-from orderops.migrations.ledger.other_tools import Foreign, foreign_ledgers, match
-from orderops.migrations.ledger.status import Line, Stand, goes_on_after, lines, to_apply, to_undo
-from orderops.migrations.ledger.table import Action
-from orderops.migrations.sql.files import File, Migration
+from orderops.migrations.ledger.other_tools import OtherToolLedger, ledgers_of_other_tools, match
+from orderops.migrations.ledger.status import MigrationStatus, Status, goes_on_after, statuses, to_apply, to_undo
+from orderops.migrations.ledger.table import AttemptAction
+from orderops.migrations.sql.files import Migration, SqlFile
 from orderops.migrations.sql.validation import checked, checked_forwards
 
 if TYPE_CHECKING:
@@ -31,64 +31,64 @@ NOTHING_YET = (0, "nothing yet", "")
 
 
 @dataclass(frozen=True)
-class Picture:
+class Overview:
     """How a database stands to the files."""
 
-    lines: Sequence[Line]
-    foreign: Sequence[Foreign] = ()
+    statuses: Sequence[MigrationStatus]
+    foreign: Sequence[OtherToolLedger] = ()
     """Ledgers of other tools, looked for where ours knows nothing."""
     held_by: str = ""
     """Who is migrating it right now."""
 
 
-def look(connection: Connection, migrations: Sequence[Migration]) -> Picture:
+def overview(connection: Connection, migrations: Sequence[Migration]) -> Overview:
     """How a database stands; changes nothing."""
     standings = ledger.read(connection)
     held = holder(connection)
-    foreign = [] if standings else foreign_ledgers(connection)
-    return Picture(lines(migrations, standings, held=held is not None), foreign, held.told if held else "")
+    foreign = [] if standings else ledgers_of_other_tools(connection)
+    return Overview(statuses(migrations, standings, held=held is not None), foreign, held.describe if held else "")
 
 
-def plan(picture: Picture, *, to: int | None = None, out_of_order: bool = False) -> list[Line]:
+def plan(picture: Overview, *, to: int | None = None, out_of_order: bool = False) -> list[MigrationStatus]:
     """What apply would do, each file checked; raises where it would refuse."""
     refuse_foreign(picture.foreign)
-    wanted = to_apply(picture.lines, to=to, out_of_order=out_of_order)
+    wanted = to_apply(picture.statuses, to=to, out_of_order=out_of_order)
     for line in wanted:
         assert line.migration, "what is pending has a file"
         checked_forwards(line.migration.forwards)
         checked(line.migration.back)
-        _check_way(line, line.migration.forwards, Action.APPLY)
+        _check_way(line, line.migration.forwards, AttemptAction.APPLY)
     return wanted
 
 
 def apply(
-    carrier: Carrier, migrations: Sequence[Migration], *, to: int | None = None, out_of_order: bool = False
-) -> Iterator[Line]:
+    carrier: Runner, migrations: Sequence[Migration], *, to: int | None = None, out_of_order: bool = False
+) -> Iterator[MigrationStatus]:
     """Apply what is pending; yields each when it is done."""
     connection = _begin(carrier)
-    wanted = plan(look(connection, migrations), to=to, out_of_order=out_of_order)
-    yield from _each(carrier, wanted, Action.APPLY)
+    wanted = plan(overview(connection, migrations), to=to, out_of_order=out_of_order)
+    yield from _each(carrier, wanted, AttemptAction.APPLY)
 
 
 def undo_plan(
-    connection: Connection, picture: Picture, *, to: int | None = None, accepted: Collection[str] = ()
-) -> list[Line]:
+    connection: Connection, picture: Overview, *, to: int | None = None, accepted: Collection[str] = ()
+) -> list[MigrationStatus]:
     """What undo would take back, newest first; raises where it would refuse, or where rows would be lost."""
-    wanted = to_undo(picture.lines, to=to)
+    wanted = to_undo(picture.statuses, to=to)
     files = [line.migration.back for line in wanted if line.migration]
     for line, file in zip(wanted, files, strict=True):
-        _check_way(line, file, Action.UNDO)
-    refuse(losses(connection, [(file, checked(file)) for file in files]), accepted)
+        _check_way(line, file, AttemptAction.UNDO)
+    check_accepted(losses(connection, [(file, checked(file)) for file in files]), accepted)
     return wanted
 
 
 def undo(
-    carrier: Carrier, migrations: Sequence[Migration], *, to: int | None = None, accepted: Collection[str] = ()
-) -> Iterator[Line]:
+    carrier: Runner, migrations: Sequence[Migration], *, to: int | None = None, accepted: Collection[str] = ()
+) -> Iterator[MigrationStatus]:
     """Take back what is applied, newest first; yields each when it is done."""
     connection = _begin(carrier)
-    wanted = undo_plan(connection, look(connection, migrations), to=to, accepted=accepted)
-    yield from _each(replace(carrier, accepted=accepted), wanted, Action.UNDO)
+    wanted = undo_plan(connection, overview(connection, migrations), to=to, accepted=accepted)
+    yield from _each(replace(carrier, accepted=accepted), wanted, AttemptAction.UNDO)
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,13 @@ def baseline(sessions: Sessions, wanted: Baseline) -> None:
     ledger.make(sessions.work)
     _refuse_known(sessions.work)
     marked = [(each.version, each.description, each.checksum) for each in wanted.migrations]
-    ledger.mark(sessions.work, sessions.author, marked or [NOTHING_YET], action=Action.BASELINE, note=wanted.note)
+    ledger.record(
+        sessions.work, sessions.author, marked or [NOTHING_YET], action=AttemptAction.BASELINE, note=wanted.note
+    )
 
 
 def _refuse_known(connection: Connection) -> None:
-    known = [version for version, each in ledger.read(connection).items() if version and each.stands]
+    known = [version for version, each in ledger.read(connection).items() if version and each.status]
     if known:
         raise OrderopsError(
             f"the ledger knows {len(known)} {'versions' if len(known) > 1 else 'version'} already",
@@ -129,7 +131,7 @@ def _refuse_known(connection: Connection) -> None:
 
 
 def _from_tool(connection: Connection, migrations: Sequence[Migration], tool: str) -> Baseline:
-    foreign = _the_ledger(foreign_ledgers(connection), tool)
+    foreign = _the_ledger(ledgers_of_other_tools(connection), tool)
     if foreign.failed:
         first = foreign.failed[0]
         raise OrderopsError(
@@ -148,7 +150,7 @@ def _from_tool(connection: Connection, migrations: Sequence[Migration], tool: st
     return Baseline(ours, f"from {foreign.table} of {foreign.tool}")
 
 
-def _the_ledger(found: Sequence[Foreign], tool: str) -> Foreign:
+def _the_ledger(found: Sequence[OtherToolLedger], tool: str) -> OtherToolLedger:
     """The one that is meant."""
     if tool not in (*KNOWN_TOOLS, AUTO):
         raise UsageError(
@@ -177,17 +179,17 @@ class Repair:
     version: int
     description: str
     checksum: str
-    action: Action
+    action: AttemptAction
     why: str
     after: int
     """The attempt by which it stood so; 0 for none."""
 
 
-def asked_repair(version: int | None, stands: str | None) -> tuple[int, Action] | None:
+def asked_repair(version: int | None, stands: str | None) -> tuple[int, AttemptAction] | None:
     """What an operator says of one version; raises UsageError for half of it, or another word."""
     if version is None and stands is None:
         return None
-    actions = {"applied": Action.BASELINE, "pending": Action.FORGET}
+    actions = {"applied": AttemptAction.BASELINE, "pending": AttemptAction.FORGET}
     if version is None or stands not in actions:
         raise UsageError(
             "say which version, and how it stands in truth: applied or pending",
@@ -196,20 +198,22 @@ def asked_repair(version: int | None, stands: str | None) -> tuple[int, Action] 
     return version, actions[stands]
 
 
-def to_repair(picture: Picture, asked: tuple[int, Action] | None) -> list[Repair]:
+def to_repair(picture: Overview, asked: tuple[int, AttemptAction] | None) -> list[Repair]:
     """What repair would write: for one version what is said of it, else what does not fit the files."""
     if asked is None:
-        return [repair for line in picture.lines for repair in _repair(line)]
+        return [repair for line in picture.statuses for repair in _repair(line)]
     version, action = asked
-    line = next((each for each in picture.lines if each.version == version), None)
+    line = next((each for each in picture.statuses if each.version == version), None)
     if line is None:
         raise UsageError(f"nobody knows version {version}", "how they stand: orderops migrate info")
-    wanted = Stand.APPLIED if action is Action.BASELINE else Stand.PENDING
-    if line.stand is wanted:
+    wanted = Status.APPLIED if action is AttemptAction.BASELINE else Status.PENDING
+    if line.status is wanted:
         return []
     checksum = line.migration.checksum if line.migration else line.latest.checksum if line.latest else ""
     return [
-        Repair(version, line.description, checksum, action, f"{line.name}: {line.stand}, counts as {wanted}", _of(line))
+        Repair(
+            version, line.description, checksum, action, f"{line.name}: {line.status}, counts as {wanted}", _of(line)
+        )
     ]
 
 
@@ -226,10 +230,10 @@ def repair(sessions: Sessions, repairs: Sequence[Repair]) -> None:
                     "how it stands now: orderops migrate info",
                 )
             marked = [(each.version, each.description, each.checksum)]
-            ledger.mark(connection, sessions.author, marked, action=each.action, note=f"repair: {each.why}")
+            ledger.record(connection, sessions.author, marked, action=each.action, note=f"repair: {each.why}")
 
 
-def refuse_foreign(foreign: Sequence[Foreign]) -> None:
+def refuse_foreign(foreign: Sequence[OtherToolLedger]) -> None:
     """Raise OrderopsError where another tool has migrated a database that our ledger does not know."""
     for each in foreign:
         if each.tool in KNOWN_TOOLS:
@@ -244,17 +248,19 @@ def refuse_foreign(foreign: Sequence[Foreign]) -> None:
         )
 
 
-def _repair(line: Line) -> Iterator[Repair]:
-    match line.stand:
-        case Stand.CHANGED if line.migration:
+def _repair(line: MigrationStatus) -> Iterator[Repair]:
+    match line.status:
+        case Status.CHANGED if line.migration:
             why = f"{line.name}: applied, and its file differs: the file counts as applied"
-            yield Repair(line.version, line.description, line.migration.checksum, Action.BASELINE, why, _of(line))
-        case Stand.MISSING if line.applied:
+            yield Repair(
+                line.version, line.description, line.migration.checksum, AttemptAction.BASELINE, why, _of(line)
+            )
+        case Status.MISSING if line.applied:
             why = f"{line.name}: applied, and has no file: forgotten; the database stays as it is"
-            yield Repair(line.version, line.description, line.applied.checksum, Action.FORGET, why, _of(line))
+            yield Repair(line.version, line.description, line.applied.checksum, AttemptAction.FORGET, why, _of(line))
 
 
-def _check_way(line: Line, file: File, action: Action) -> None:
+def _check_way(line: MigrationStatus, file: SqlFile, action: AttemptAction) -> None:
     """A file that was left half-way goes on as it began: in pieces, or statement by statement."""
     after = goes_on_after(line, action)
     if after is None or (file.head.batch and after.batch_after is not None):
@@ -265,23 +271,23 @@ def _check_way(line: Line, file: File, action: Action) -> None:
         raise edited(file, min(len(after.done), len(script) + 1) or 1)
 
 
-def _of(line: Line) -> int:
+def _of(line: MigrationStatus) -> int:
     return line.latest.id if line.latest else 0
 
 
-def _begin(carrier: Carrier) -> Connection:
+def _begin(carrier: Runner) -> Connection:
     """The ledger, made and put right: what says that it runs was cut off, since we hold the lock."""
     connection = carrier.sessions.work
     ledger.make(connection)
-    ledger.bury(connection)
+    ledger.mark_interrupted(connection)
     return connection
 
 
-def _each(carrier: Carrier, wanted: Sequence[Line], action: Action) -> Iterator[Line]:
+def _each(carrier: Runner, wanted: Sequence[MigrationStatus], action: AttemptAction) -> Iterator[MigrationStatus]:
     for number, line in enumerate(wanted):
         assert line.migration, "what is to be carried out has its files"
         try:
-            carrier.carry_out(line.migration, action, goes_on_after(line, action))
+            carrier.run(line.migration, action, goes_on_after(line, action))
         except Interrupted:
             raise Interrupted([each.name for each in wanted[number:]]) from None
         yield line

@@ -9,50 +9,52 @@ from typing import Any
 
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
-from orderops.infra.workspace import Site
-from orderops.operations.locked import changing, look_at_lease
+from orderops.infra.workspace import Workspace
+from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.restore import compared_by_task, opened, thrown_away
-from orderops.operations.workspace import Manner, agree
+from orderops.operations.workspace import ChangeOptions, agree
 from orderops.resources.rds_description import DRILL
 from orderops.restore.compare.comparison import compare
 from orderops.restore.drill_record import Drill, keep
-from orderops.restore.instances import Copy, look
-from orderops.restore.timestamps import Asked
+from orderops.restore.instances import Instance, load_instances
+from orderops.restore.timestamps import RestoreTarget
 from orderops.restore.window import window_of
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-def drill(site: Site, manner: Manner, asked: Asked) -> Drill:
+def drill(workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget) -> Drill:
     """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
-    lease = look_at_lease(site, site.copying)
-    primary = look(site.aws, site.stack).the_primary()
-    agree(site, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
-    with changing(site, manner, lease, site.copying) as run, ExitStack() as needed:
-        primary = look(site.aws, site.stack).the_primary()  # it may have changed while the lease was waited for
-        latest = window_of(site.aws, primary.live).latest
-        copy = needed.enter_context(thrown_away(site, run, asked, DRILL))
-        told = _compared(site, primary, copy)
-        proven = _measured(copy, primary, told, site.aws.caller, latest)
+    lease = read_lease(workspace, workspace.copying)
+    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    agree(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
+    with locked_run(workspace, manner, lease, workspace.copying) as run, ExitStack() as needed:
+        primary = load_instances(
+            workspace.aws, workspace.stack
+        ).the_primary()  # it may have changed while the lease was waited for
+        latest = window_of(workspace.aws, primary.observed).latest
+        copy = needed.enter_context(thrown_away(workspace, run, asked, DRILL))
+        told = _compared(workspace, primary, copy)
+        proven = _measured(copy, primary, told, workspace.aws.caller, latest)
         if not proven.tables:
             raise OrderopsError(
                 f"the copy of {primary.name} has no table, so nothing is proven",
-                f"what the database holds: orderops migrate info --env {site.environment.name}",
+                f"what the database holds: orderops migrate info --env {workspace.environment.name}",
             )
-        keep(Bucket(site.aws), site.environment.name, proven)
-        run.record.note(action="proven", **proven.told())
+        keep(Bucket(workspace.aws), workspace.environment.name, proven)
+        run.record.note(action="proven", **proven.to_dict())
     return proven
 
 
-def _compared(site: Site, primary: Copy, copy: Copy) -> Mapping[str, Any]:
+def _compared(workspace: Workspace, primary: Instance, copy: Instance) -> Mapping[str, Any]:
     """The copy beside the live database, as machines are told."""
-    if site.environment.database.access == "task":
-        return compared_by_task(site, primary, copy)
-    with opened(site, primary, copy) as (live, restored), Progress() as progress:
+    if workspace.environment.database.access == "task":
+        return compared_by_task(workspace, primary, copy)
+    with opened(workspace, primary, copy) as (live, restored), Progress() as progress:
         return compare(live, restored, watch=progress.watch).told()
 
 
-def _measured(copy: Copy, primary: Copy, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
+def _measured(copy: Instance, primary: Instance, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
     if copy.begun is None or copy.moment is None:
         raise OrderopsError(f"the tags of {copy.name} were changed by hand", "the same command makes another copy")
     begun = copy.begun
@@ -89,9 +91,9 @@ def _findings(told: Mapping[str, Any]) -> Iterator[str]:
 
 def show(proven: Drill, env: str) -> None:
     """What was measured, and what was found."""
-    terminal.tell(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
-    terminal.tell(f"recovery time  {terminal.short(proven.recovery)}")
-    terminal.tell(f"recovery point {terminal.short(proven.lost)} before the drill began")
+    console.data(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
+    console.data(f"recovery time  {console.short(proven.recovery)}")
+    console.data(f"recovery point {console.short(proven.lost)} before the drill began")
     for each in proven.findings:
-        terminal.say(f"  {each}")
-    terminal.say(f"next: orderops status --env {env}")
+        console.info(f"  {each}")
+    console.info(f"next: orderops status --env {env}")

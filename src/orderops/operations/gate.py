@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.aws.documents import Bucket
 from orderops.errors import UsageError
-from orderops.migrations import migrator as work
-from orderops.migrations.execution.runner import Carrier
-from orderops.migrations.ledger.status import Line
+from orderops.migrations import migrator
+from orderops.migrations.execution.runner import Runner
+from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Expected
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import Migration
-from orderops.rehearsal.gate import Here, NotRehearsed, expectations, opening, unrehearsed
+from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
 from orderops.rehearsal.receipts import Receipt, receipts
-from orderops.ui import console as terminal
+from orderops.ui import console
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orderops.infra.workspace import Site
-    from orderops.operations.migrate import Target
+    from orderops.infra.workspace import Workspace
+    from orderops.operations.migrate import MigrationTarget
 
 
-def settings_of(site: Site) -> dict[str, Any]:
+def settings_of(workspace: Workspace) -> dict[str, Any]:
     """What the gate needs to know, where it stands; as an errand takes it along."""
-    declared = site.environment.migrations
-    found = receipts(Bucket(site.aws), site.environment.name) if declared.rehearsed else []
+    declared = workspace.environment.migrations
+    found = receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
     return {
         "rehearsed": declared.rehearsed,
         "receipt_days": declared.receipt_days,
-        "receipts": [receipt.told() for receipt in found],
+        "receipts": [receipt.to_dict() for receipt in found],
     }
 
 
@@ -48,42 +48,52 @@ def check_reason(without: bool, reason: str | None) -> str:
     return " ".join((reason or "").split())
 
 
-class Gate:
+class RehearsalGate:
     """What stands between an operator and the schema of one database."""
 
-    def __init__(self, at: Target, reason: str) -> None:
-        settings = {} if reason else settings_of(at.site) if at.site else at.errand.errand.settings if at.errand else {}
+    def __init__(self, at: MigrationTarget, reason: str) -> None:
+        settings = (
+            {}
+            if reason
+            else settings_of(at.workspace)
+            if at.workspace
+            else at.errand.request.settings
+            if at.errand
+            else {}
+        )
         self._words = at.words
         self._reason = reason
         self._stands = bool(settings.get("rehearsed"))
         self._days = int(settings.get("receipt_days", 0))
-        self._receipts = [Receipt.from_told(each) for each in settings.get("receipts", ())]
+        self._receipts = [Receipt.from_dict(each) for each in settings.get("receipts", ())]
 
-    def opened(self, connection: Connection, wanted: Sequence[Line], *, quiet: bool = False) -> dict[int, Expected]:
+    def opened(
+        self, connection: Connection, wanted: Sequence[MigrationStatus], *, quiet: bool = False
+    ) -> dict[int, Expected]:
         """What the ledger is told of each; raises NotRehearsed where there is to be a rehearsal and was none."""
         if not wanted or self._reason:
             return unrehearsed(wanted, self._reason)
         if not self._stands:
             return {}
-        here = Here(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
+        here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
         receipt = opening(self._receipts, wanted, here, days=self._days, words=self._words)
         if not quiet:
-            age = terminal.short(receipt.age(here.now))
-            terminal.say(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")
+            age = console.short(receipt.age(here.now))
+            console.info(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")
         return expectations(receipt, wanted)
 
-    def foretell(self, connection: Connection, wanted: Sequence[Line]) -> None:
+    def foretell(self, connection: Connection, wanted: Sequence[MigrationStatus]) -> None:
         """Say beforehand what it would say."""
         try:
             self.opened(connection, wanted)
         except NotRehearsed as error:
-            terminal.say(f"apply would refuse: {error.message}")
+            console.info(f"apply would refuse: {error.message}")
 
     def apply(
-        self, carrier: Carrier, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool
-    ) -> Iterator[Line]:
+        self, carrier: Runner, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool
+    ) -> Iterator[MigrationStatus]:
         """Apply what is pending, once it is asked again under the lock whether it may be."""
         connection = carrier.sessions.work
-        wanted = work.plan(work.look(connection, migrations), to=to, out_of_order=out_of_order)
+        wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
         allowed = replace(carrier, expected=self.opened(connection, wanted, quiet=True))
-        yield from work.apply(allowed, migrations, to=to, out_of_order=out_of_order)
+        yield from migrator.apply(allowed, migrations, to=to, out_of_order=out_of_order)

@@ -11,37 +11,39 @@ from orderops.aws.documents import Document
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import unknown_in
 from orderops.errors import OrderopsError
-from orderops.infra.workspace import Site
-from orderops.operations.workspace import Manner
+from orderops.infra.workspace import Workspace
+from orderops.operations.workspace import ChangeOptions
 from orderops.runs.run import Run, Runs
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui.progress import Progress
 
-Lease = Future[Document | None]
+LeaseReading = Future[Document | None]
 
 
-def look_at_lease(site: Site, runs: Runs | None = None) -> Lease:
+def read_lease(workspace: Workspace, runs: Runs | None = None) -> LeaseReading:
     """Begin to read the lease; who holds it matters only when something is to be changed."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="lease")
-    reading = pool.submit((runs or site.runs).peek)
+    reading = pool.submit((runs or workspace.runs).peek)
     pool.shutdown(wait=False)
     return reading
 
 
 @contextmanager
-def changing(site: Site, manner: Manner, lease: Lease, runs: Runs | None = None) -> Iterator[Run]:
+def locked_run(
+    workspace: Workspace, manner: ChangeOptions, lease: LeaseReading, runs: Runs | None = None
+) -> Iterator[Run]:
     """A run of this command, begun when nobody else changes the environment, or the part of it that `runs` change."""
-    name = site.environment.name
+    name = workspace.environment.name
     with ExitStack() as waits:
         shown: list[Progress] = []
 
         def waiting(told: str, silent_for: timedelta) -> None:
             if not shown:
-                terminal.say(f"{name} is {told}; waiting for up to {terminal.short(manner.wait)}")
+                console.info(f"{name} is {told}; waiting for up to {console.short(manner.wait)}")
                 shown.append(waits.enter_context(Progress()))
-            shown[0].watch(name, f"its holder was last seen {terminal.short(silent_for)} ago")
+            shown[0].watch(name, f"its holder was last seen {console.short(silent_for)} ago")
 
-        with (runs or site.runs).begun(
+        with (runs or workspace.runs).begun(
             f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting
         ) as run:
             waits.close()

@@ -12,33 +12,33 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orderops.database.connection import Login, connected, login_by, reached
+from orderops.database.connection import Login, connect, connect_by_access, login_from_dsn
 from orderops.errors import OrderopsError, UsageError
-from orderops.migrations import migrator as work
+from orderops.migrations import migrator
 from orderops.migrations.execution.blocker import Blocker
-from orderops.migrations.execution.lock_wait import Eye, Patience, Way
+from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
 from orderops.migrations.execution.progress import Watcher
-from orderops.migrations.execution.runner import Carrier
-from orderops.migrations.execution.sessions import Sessions, Waiting, opened
+from orderops.migrations.execution.runner import Runner
+from orderops.migrations.execution.sessions import OnSessionWait, Sessions, opened
 from orderops.migrations.execution.transaction import locks_of_file, tables_made
-from orderops.migrations.ledger.status import Line
+from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Author
-from orderops.migrations.sql.batches import Limits
-from orderops.migrations.sql.files import File, Migration, read_migrations, sql_folder
-from orderops.migrations.sql.locks import Course, course
+from orderops.migrations.sql.batches import BatchLimits
+from orderops.migrations.sql.files import Migration, SqlFile, read_migrations, sql_folder
+from orderops.migrations.sql.locks import ExecutionMode, execution_mode
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked
-from orderops.operations.workspace import Manner, consent, open_environment
-from orderops.remote.job import Inside, inside
+from orderops.operations.workspace import ChangeOptions, consent, open_workspace
+from orderops.remote.job import CurrentJob, current_job
 from orderops.remote.tunnel import tunnel_of
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui.progress import Progress
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orderops.infra.workspace import Plan, Site
-    from orderops.operations.locked import Lease
+    from orderops.infra.workspace import Plan, Workspace
+    from orderops.operations.locked import LeaseReading
     from orderops.runs.run import Run
 
 DSN = "ORDEROPS_DSN"
@@ -47,7 +47,7 @@ FEW = 3
 
 
 @dataclass(frozen=True)
-class Target:
+class MigrationTarget:
     """The database meant, and how it is reached."""
 
     login: Login
@@ -56,36 +56,38 @@ class Target:
     """What the operator calls it."""
     words: str
     """What leads a command to it again."""
-    site: Site | None = None
-    lease: Lease | None = None
-    errand: Inside | None = None
+    workspace: Workspace | None = None
+    lease: LeaseReading | None = None
+    errand: CurrentJob | None = None
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> BatchLimits:
         """How far a backfill may go at once, as the environment says."""
-        told = settings_of(self.site) if self.site else self.errand.errand.settings if self.errand else None
-        return Limits(told["max_replication_lag_seconds"], told["max_waiting_sessions"]) if told else Limits()
+        told = settings_of(self.workspace) if self.workspace else self.errand.request.settings if self.errand else None
+        return BatchLimits(told["max_replication_lag_seconds"], told["max_waiting_sessions"]) if told else BatchLimits()
 
 
 @contextmanager
 def target(
     env: str, environments: Path | None, dsn: str | None, sql: Path | None = None, *, changes: bool = False
-) -> Iterator[Target]:
+) -> Iterator[MigrationTarget]:
     """The database of an environment, or the one that a connection string names."""
     if opened_by := _login(dsn):
         words = f"--dsn {shlex.quote(dsn)}" if dsn else ""
-        yield Target(opened_by, _author(_user()), opened_by.told, _with_sql(words, sql))
+        yield MigrationTarget(opened_by, _author(_user()), opened_by.describe, _with_sql(words, sql))
         return
-    if sent := inside():
-        errand = sent.errand
-        yield Target(sent.login(), Author(errand.who, errand.host), errand.environment, errand.lead, errand=sent)
+    if sent := current_job():
+        errand = sent.request
+        yield MigrationTarget(
+            sent.login(), Author(errand.who, errand.host), errand.environment, errand.lead, errand=sent
+        )
         return
-    from orderops.operations.locked import look_at_lease
+    from orderops.operations.locked import read_lease
 
-    site = open_environment(env, environments)
-    lease = look_at_lease(site) if changes else None
-    with _way_into(site) as login:
-        yield Target(login, _author(site.aws.caller), env, lead_of(env, sql), site, lease)
+    workspace = open_workspace(env, environments)
+    lease = read_lease(workspace) if changes else None
+    with _way_into(workspace) as login:
+        yield MigrationTarget(login, _author(workspace.aws.caller), env, lead_of(env, sql), workspace, lease)
 
 
 def means_other_database(dsn: str | None) -> bool:
@@ -99,9 +101,9 @@ def files_of(folder: Path | None) -> dict[str, str]:
     return {file.name: file.text for each in pairs for file in (each.forwards, each.back)}
 
 
-def settings_of(site: Site) -> dict[str, int]:
+def settings_of(workspace: Workspace) -> dict[str, int]:
     """What migrations take from the environment's file."""
-    declared = site.environment.migrations
+    declared = workspace.environment.migrations
     names = ("max_replication_lag_seconds", "max_waiting_sessions")
     return {name: getattr(declared, name) for name in names}
 
@@ -112,30 +114,30 @@ def lead_of(env: str, sql: Path | None) -> str:
 
 
 @contextmanager
-def looking(at: Target) -> Iterator[Connection]:
+def looking(at: MigrationTarget) -> Iterator[Connection]:
     """A connection that only looks."""
-    with connected(at.login, name="orderops migrate looks") as connection:
+    with connect(at.login, name="orderops migrate looks") as connection:
         yield connection
 
 
 @contextmanager
 def carrier(
-    at: Target, *, wait: timedelta, budget: timedelta, ending: Manner | None = None
-) -> Iterator[tuple[Carrier, Progress]]:
+    at: MigrationTarget, *, wait: timedelta, budget: timedelta, ending: ChangeOptions | None = None
+) -> Iterator[tuple[Runner, Progress]]:
     """What carries migrations out: nobody else migrates this database meanwhile.
 
     Sessions in the way are ended in the manner of `ending`, and left alone where there is none.
     """
     with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
-        sessions.work.add_notice_handler(lambda told: terminal.say(f"{told.severity}: {told.message_primary}"))
-        eye = Eye(sessions.eye, sessions.own)
-        way = Way(eye, Patience(budget), may_end=_may_end(ending, progress) if ending else None)
+        sessions.work.add_notice_handler(lambda told: console.info(f"{told.severity}: {told.message_primary}"))
+        eye = LockMonitor(sessions.monitor, sessions.own)
+        way = LockWaiter(eye, RetryBudget(budget), may_end=_may_end(ending, progress) if ending else None)
         with Watcher(way, sessions.work.info.backend_pid) as watcher:
-            yield Carrier(sessions, way, watcher, progress.watch, terminal.say_folded, at.limits), progress
+            yield Runner(sessions, way, watcher, progress.watch, console.info_folded, at.limits), progress
 
 
 @contextmanager
-def alone(at: Target, *, wait: timedelta) -> Iterator[Sessions]:
+def alone(at: MigrationTarget, *, wait: timedelta) -> Iterator[Sessions]:
     """Connections for a word in the ledger: nobody else migrates this database meanwhile."""
     with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
         yield sessions
@@ -146,16 +148,16 @@ Note = Callable[..., None]
 
 
 @contextmanager
-def agreed(at: Target, manner: Manner, question: str) -> Iterator[Note]:
+def agreed(at: MigrationTarget, manner: ChangeOptions, question: str) -> Iterator[Note]:
     """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
-    if at.site is None or at.lease is None:
-        terminal.confirm(question, yes=manner.yes)
+    if at.workspace is None or at.lease is None:
+        console.confirm(question, yes=manner.yes)
         yield at.errand.note if at.errand else lambda **_: None
         return
-    from orderops.operations.locked import changing
+    from orderops.operations.locked import locked_run
 
-    consent(at.site, question, manner)
-    with changing(at.site, manner, at.lease) as run:
+    consent(at.workspace, question, manner)
+    with locked_run(at.workspace, manner, at.lease) as run:
         yield run.record.note
 
 
@@ -173,11 +175,11 @@ class Carrying:
 
 
 def carry_through(
-    at: Target,
-    manner: Manner,
-    wanted: Sequence[Line],
+    at: MigrationTarget,
+    manner: ChangeOptions,
+    wanted: Sequence[MigrationStatus],
     carrying: Carrying,
-    carry: Callable[[Carrier], Iterator[Line]],
+    carry: Callable[[Runner], Iterator[MigrationStatus]],
 ) -> None:
     """Ask, carry out what is decided anew under the lock, show and record each, and sum up."""
     ending = manner if carrying.terminate else None
@@ -190,24 +192,26 @@ def carry_through(
     ):
         ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
     meanwhile = "" if ended else ": somebody else did it meanwhile"
-    terminal.say(f"{len(ended)} {carrying.done} in {terminal.precise(progress.elapsed)}{meanwhile}")
-    terminal.say(f"next: orderops migrate info {at.words}".rstrip())
+    console.info(f"{len(ended)} {carrying.done} in {console.precise(progress.elapsed)}{meanwhile}")
+    console.info(f"next: orderops migrate info {at.words}".rstrip())
 
 
-def show_done(progress: Progress, note: Note, done: Iterator[Line], action: str, word: str) -> list[Line]:
+def show_done(
+    progress: Progress, note: Note, done: Iterator[MigrationStatus], action: str, word: str
+) -> list[MigrationStatus]:
     """Show each migration when it is done, and put it on record."""
-    ended: list[Line] = []
+    ended: list[MigrationStatus] = []
     before = progress.elapsed
     for line in done:
         now = progress.elapsed
-        progress.finished(f"migration {line.name}", f"{word} in {terminal.precise(now - before)}")
+        progress.finished(f"migration {line.name}", f"{word} in {console.precise(now - before)}")
         note(migration=line.name, action=action)
         before = now
         ended.append(line)
     return ended
 
 
-def show_wanted(files: Sequence[File], action: str) -> None:
+def show_wanted(files: Sequence[SqlFile], action: str) -> None:
     """What files would do, statement by statement."""
     from orderops.ui.migrations import show_statements
 
@@ -219,25 +223,25 @@ def show_wanted(files: Sequence[File], action: str) -> None:
             action,
         )
     if not files:
-        terminal.say("nothing to do")
+        console.info("nothing to do")
 
 
-def check_somebody_can_be_asked(manner: Manner) -> None:
+def check_somebody_can_be_asked(manner: ChangeOptions) -> None:
     """Raise UsageError where sessions in the way would be asked about and nobody is there."""
-    if not manner.yes and not terminal.somebody_is_there():
+    if not manner.yes and not console.is_interactive():
         raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
 
 
-def _may_end(manner: Manner, progress: Progress) -> Callable[[Blocker], bool]:
+def _may_end(manner: ChangeOptions, progress: Progress) -> Callable[[Blocker], bool]:
     """The question before a session in the way is ended."""
 
     def may_end(blocker: Blocker) -> bool:
         if manner.yes:
-            terminal.say_folded(f"ends {blocker.told}")
+            console.info_folded(f"ends {blocker.describe}")
             return True
         with progress.paused():
             try:
-                terminal.confirm(f"End {blocker.told}?", yes=False)
+                console.confirm(f"End {blocker.describe}?", yes=False)
             except OrderopsError:
                 return False
         return True
@@ -248,15 +252,15 @@ def _may_end(manner: Manner, progress: Progress) -> Callable[[Blocker], bool]:
 # what `up` sees to, in the environments that say so
 
 
-def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
+def migrations_of(workspace: Workspace, folder: Path | None) -> list[Migration]:
     """What `up` sees to; nothing where the environment does not say that it does.
 
     Raises UsageError where the way to the database leads through a service, which is not there before.
     """
-    if not site.environment.migrations.on_up:
+    if not workspace.environment.migrations.on_up:
         return []
-    if site.environment.database.access != "direct":
-        access, name = site.environment.database.access, site.environment.name
+    if workspace.environment.database.access != "direct":
+        access, name = workspace.environment.database.access, workspace.environment.name
         raise UsageError(
             f'{name}.toml: on_up = true in [migrations] wants access = "direct" in [database], and that is {access!r}',
             f"take out on_up, and migrate after the first release: orderops migrate apply --env {name}",
@@ -264,56 +268,61 @@ def migrations_of(site: Site, folder: Path | None) -> list[Migration]:
     return read_migrations(sql_folder(folder))
 
 
-def migrate(site: Site, migrations: Sequence[Migration], run: Run) -> None:
+def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> None:
     """Apply what is pending, and say so."""
     if not migrations:
         return
-    with _of(site) as at, carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress):
-        show_done(progress, run.record.note, work.apply(carries, migrations), "apply", "applied")
+    with (
+        _of(workspace) as at,
+        carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress),
+    ):
+        show_done(progress, run.record.note, migrator.apply(carries, migrations), "apply", "applied")
 
 
-def to_migrate(site: Site, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
+def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
     """What is pending: all, where the database is still to be made."""
     from orderops.engine.reconcile import Action
 
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
-    if not migrations or site.stack.pointer.address in to_create:
+    if not migrations or workspace.stack.pointer.address in to_create:
         return list(migrations)
-    with _of(site) as at, looking(at) as connection:
-        lines = work.plan(work.look(connection, migrations))
+    with _of(workspace) as at, looking(at) as connection:
+        lines = migrator.plan(migrator.overview(connection, migrations))
         return [line.migration for line in lines if line.migration]
 
 
-def show_pending(site: Site, planned: Plan, migrations: Sequence[Migration]) -> None:
+def show_pending(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> None:
     """Name what would be applied."""
     try:
-        for migration in to_migrate(site, planned, migrations):
-            terminal.tell(f"+ apply migration {migration.name}")
+        for migration in to_migrate(workspace, planned, migrations):
+            console.data(f"+ apply migration {migration.name}")
     except OrderopsError as error:
-        terminal.say(f"migrations: {error.message}")
+        console.info(f"migrations: {error.message}")
 
 
 @contextmanager
-def _of(site: Site) -> Iterator[Target]:
-    name = site.environment.name
-    with _way_into(site) as login:
-        yield Target(login, _author(site.aws.caller), name, f"--env {name}", site)
+def _of(workspace: Workspace) -> Iterator[MigrationTarget]:
+    name = workspace.environment.name
+    with _way_into(workspace) as login:
+        yield MigrationTarget(login, _author(workspace.aws.caller), name, f"--env {name}", workspace)
 
 
 @contextmanager
-def _way_into(site: Site) -> Iterator[Login]:
-    access, name = site.environment.database.access, site.environment.name
-    with reached(site.aws, site.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(site)) as login:
+def _way_into(workspace: Workspace) -> Iterator[Login]:
+    access, name = workspace.environment.database.access, workspace.environment.name
+    with connect_by_access(
+        workspace.aws, workspace.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(workspace)
+    ) as login:
         yield login
 
 
-def _waiting(at: Target, progress: Progress) -> Waiting:
+def _waiting(at: MigrationTarget, progress: Progress) -> OnSessionWait:
     """Shows who migrates the database, once each, and that it is waited for."""
     said: list[str] = []
 
     def waiting(told: str, _: float) -> None:
         if told and told not in said:
-            terminal.say_folded(f"{told}; waiting")
+            console.info_folded(f"{told}; waiting")
         if told or any(said):
             progress.watch(at.name, "waits for whoever migrates it" if told else "")
         said.append(told)
@@ -321,12 +330,16 @@ def _waiting(at: Target, progress: Progress) -> Waiting:
     return waiting
 
 
-def _way(file: File, statement: Statement) -> str:
+def _way(file: SqlFile, statement: Statement) -> str:
     """How a statement is run, where that is not simply in the file's transaction."""
     if file.head.batch:
         return f"in batches of at most {file.head.batch.size} rows by {file.head.batch.key}"
     if file.head.no_transaction:
-        return "in no transaction" if course(statement) is Course.ALONE else "in a transaction of its own"
+        return (
+            "in no transaction"
+            if execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL
+            else "in a transaction of its own"
+        )
     return ""
 
 
@@ -334,12 +347,12 @@ def _login(given: str | None) -> Login | None:
     """What a connection string opens, if one was given; raises UsageError for one that everybody could read along."""
     if given is None:
         told = os.environ.get(DSN)
-        return login_by(told) if told else None
+        return login_from_dsn(told) if told else None
     if not given.strip():
         raise UsageError(
             "--dsn is empty", "is the variable that it comes from set? Without --dsn it is --env that counts"
         )
-    login = login_by(given)
+    login = login_from_dsn(given)
     if login.password:
         raise UsageError(
             "--dsn holds a password, which everybody on this machine can read in the list of processes",

@@ -4,113 +4,113 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from orderops.database.connection import connected
+from orderops.database.connection import connect
 from orderops.engine.reconcile import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import load_balancer_url
-from orderops.infra.workspace import Site
-from orderops.operations.locked import changing, look_at_lease
+from orderops.infra.workspace import Workspace
+from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.restore import opened, remove
-from orderops.operations.workspace import Manner, consent, with_usual_durations
+from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
-from orderops.restore.endpoints import door
-from orderops.restore.instances import BEFORE, BY, Copies, Copy, look
-from orderops.restore.promotion import BACK, Promotion, Switch, refuse_unlike
-from orderops.restore.verification import Unasked, verify
-from orderops.ui import console as terminal
+from orderops.restore.endpoints import connection_info
+from orderops.restore.instances import BEFORE, BY, Instance, Instances, load_instances
+from orderops.restore.promotion import BACK, Promotion, Switch, check_alike
+from orderops.restore.verification import ServiceUnreachable, verify
+from orderops.ui import console
 from orderops.ui.progress import Progress
 
 RUNS = 20
 """How far back a run that was cut is looked for."""
-Decide = Callable[[Copies], Switch]
+Decide = Callable[[Instances], Switch]
 
 
-def switch_to(site: Site, manner: Manner, decide: Decide, *, as_it_is: bool = False) -> None:
+def switch_to(workspace: Workspace, manner: ChangeOptions, decide: Decide, *, as_it_is: bool = False) -> None:
     """Show what the switch changes, ask, carry it out, and ask the service which database answers."""
-    lease = look_at_lease(site)
+    lease = read_lease(workspace)
 
     def planned() -> tuple[Switch, Promotion]:
-        switched = decide(look(site.aws, site.stack))
+        switched = decide(load_instances(workspace.aws, workspace.stack))
         if not as_it_is:
-            refuse_unlike(switched)
-        return switched, Promotion(site, switched)
+            check_alike(switched)
+        return switched, Promotion(workspace, switched)
 
     switched, promotion = planned()
     steps = promotion.plan()
     _show(switched, undecided=not switched.decided)
-    terminal.show_plan(steps)
+    console.show_plan(steps)
     if manner.dry_run:
         return
     if steps and not switched.decided:
-        _open(site, switched.to)
+        _open(workspace, switched.to)
     if steps:
-        asked = consent(site, f"Make {switched.to.name} the database of {site.environment.name}?", manner)
-        with changing(site, manner, lease) as run:
+        asked = consent(workspace, f"Make {switched.to.name} the database of {workspace.environment.name}?", manner)
+        with locked_run(workspace, manner, lease) as run:
             if asked or not run.undisturbed:
                 agreed, (switched, promotion) = switched, planned()
                 _refuse_other(agreed, switched)
-            promotion.sightings = run.sightings
-            with Progress(with_usual_durations(site), noted=run.done) as progress:
+            promotion.recent_writes = run.recent_writes
+            with Progress(with_usual_durations(workspace), noted=run.done) as progress:
                 promotion.watch = progress.watch
                 steps = list(_shown(promotion, progress))
             before = switched.other.name if switched.other else None
             if steps:
                 run.record.note(action="promoted", name=switched.to.name, before=before)
     if steps:
-        terminal.say(f"switched in {terminal.short(progress.elapsed)}")
+        console.info(f"switched in {console.short(progress.elapsed)}")
     else:
-        terminal.say(f"0 changes: {switched.to.name} is the primary, and everything follows it")
-    _ask_the_service(site, switched.to, promotion)
-    _leave(site, switched)
+        console.info(f"0 changes: {switched.to.name} is the primary, and everything follows it")
+    _ask_the_service(workspace, switched.to, promotion)
+    _leave(workspace, switched)
 
 
-def discard(site: Site, manner: Manner, name: str | None, *, snapshot: bool) -> None:
+def discard(workspace: Workspace, manner: ChangeOptions, name: str | None, *, snapshot: bool) -> None:
     """Remove a copy, or what was primary before; with a final snapshot unless it was said not to take one."""
-    lease = look_at_lease(site)
-    copies = look(site.aws, site.stack)
-    if _is_gone(site, copies, name, manner.command):
-        terminal.say(f"0 changes: {name or 'it'} is gone")
+    lease = read_lease(workspace)
+    copies = load_instances(workspace.aws, workspace.stack)
+    if _is_gone(workspace, copies, name, manner.command):
+        console.info(f"0 changes: {name or 'it'} is gone")
         return
     copy = copies.named(name, what="discard")
-    _refuse_in_use(site, copies, copy)
-    terminal.say(_holds(copy))
+    _refuse_in_use(workspace, copies, copy)
+    console.info(_holds(copy))
     keeps = snapshot and copy.role not in DISPOSABLE
-    terminal.say(
-        f"a final snapshot stays: {final_snapshot(copy.live)}" if keeps else "no snapshot stays: all of it goes"
+    console.info(
+        f"a final snapshot stays: {final_snapshot(copy.observed)}" if keeps else "no snapshot stays: all of it goes"
     )
     if manner.dry_run:
         return
-    env = site.environment.name
-    if not terminal.confirm_name(copy.name, f"{copy.name} goes for good", given=manner.confirm, yes="delete it"):
+    env = workspace.environment.name
+    if not console.confirm_name(copy.name, f"{copy.name} goes for good", given=manner.confirm, yes="delete it"):
         raise UsageError(
             f"{copy.name} stays: its name was not given",
             f"say it beforehand: orderops restore discard {copy.name} --env {env} --confirm {copy.name}",
         )
-    with changing(site, manner, lease) as run:  # the lease that a promotion takes, too
-        copies = look(site.aws, site.stack)
+    with locked_run(workspace, manner, lease) as run:  # the lease that a promotion takes, too
+        copies = load_instances(workspace.aws, workspace.stack)
         if copy.name not in {each.name for each in copies.all}:
-            terminal.say(f"0 changes: {copy.name} is gone, by somebody else's hand")
+            console.info(f"0 changes: {copy.name} is gone, by somebody else's hand")
             return
         copy = copies.named(copy.name, what="discard")
-        _refuse_in_use(site, copies, copy)
+        _refuse_in_use(workspace, copies, copy)
         with Progress(noted=run.done) as progress:
-            remove(site, copy, progress, snapshot=keeps)
-    terminal.say(f"discarded in {terminal.short(progress.elapsed)}")
-    terminal.say(f"next: orderops restore list --env {env}")
+            remove(workspace, copy, progress, snapshot=keeps)
+    console.info(f"discarded in {console.short(progress.elapsed)}")
+    console.info(f"next: orderops restore list --env {env}")
 
 
-def _open(site: Site, copy: Copy) -> None:
+def _open(workspace: Workspace, copy: Instance) -> None:
     """What is to be the primary must let us in; where it stands out of reach, the service will tell."""
-    if site.environment.database.access != "direct":
-        terminal.say(f"{copy.name} is not opened from here (access = {site.environment.database.access})")
+    if workspace.environment.database.access != "direct":
+        console.info(f"{copy.name} is not opened from here (access = {workspace.environment.database.access})")
         return
-    with opened(site, copy) as (login,), connected(login, name="orderops restore looks") as connection:
+    with opened(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
         connection.execute("select 1")
 
 
 def _shown(promotion: Promotion, progress: Progress) -> Iterator[Step]:
-    for step in promotion.carry_out():
+    for step in promotion.run():
         progress.done(step)
         yield step
 
@@ -118,12 +118,12 @@ def _shown(promotion: Promotion, progress: Progress) -> Iterator[Step]:
 def _show(switched: Switch, *, undecided: bool) -> None:
     if undecided and switched.other:
         moment = switched.to.tag("orderops:restored-to")
-        terminal.say(f"from {switched.other.name}, which stays as it is")
-        terminal.say(f"to   {switched.to.name}")
+        console.info(f"from {switched.other.name}, which stays as it is")
+        console.info(f"to   {switched.to.name}")
         if moment:
-            terminal.say(f"     as of {moment}")
+            console.info(f"     as of {moment}")
     elif switched.other:
-        terminal.say(f"{switched.to.name} is the primary already, in the place of {switched.other.name}")
+        console.info(f"{switched.to.name} is the primary already, in the place of {switched.other.name}")
 
 
 def _refuse_other(agreed: Switch, now: Switch) -> None:
@@ -134,45 +134,45 @@ def _refuse_other(agreed: Switch, now: Switch) -> None:
         )
 
 
-def _ask_the_service(site: Site, primary: Copy, promotion: Promotion) -> None:
+def _ask_the_service(workspace: Workspace, primary: Instance, promotion: Promotion) -> None:
     outputs = promotion.outputs
-    if site.stack.balancer not in outputs or not site.stack.services:
-        terminal.say("no service runs, so none was asked")
+    if workspace.stack.balancer not in outputs or not workspace.stack.services:
+        console.info("no service runs, so none was asked")
         return
-    url = load_balancer_url(site.stack, outputs)
+    url = load_balancer_url(workspace.stack, outputs)
     try:
-        answer = verify(url, door(site.stack, primary))
-    except Unasked as error:
-        terminal.say(f"{error.message}; {error.hint}")
+        answer = verify(url, connection_info(workspace.stack, primary))
+    except ServiceUnreachable as error:
+        console.info(f"{error.message}; {error.hint}")
         return
     except OrderopsError as error:
-        env = site.environment.name
+        env = workspace.environment.name
         hint = f"its tasks: orderops status --env {env}; the other way: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
-    terminal.say(
+    console.info(
         f"the service answers from {primary.name}: {answer.users} users, {answer.asked} answers of {answer.asked}"
     )
 
 
-def _leave(site: Site, switched: Switch) -> None:
-    env = site.environment.name
+def _leave(workspace: Workspace, switched: Switch) -> None:
+    env = workspace.environment.name
     if switched.other and switched.by == BACK:
-        terminal.say(f"to have the other again: orderops restore promote {switched.other.name} --env {env}")
+        console.info(f"to have the other again: orderops restore promote {switched.other.name} --env {env}")
     elif switched.other:
-        terminal.say(f"turn it back while {switched.other.name} lives: orderops restore back --env {env}")
+        console.info(f"turn it back while {switched.other.name} lives: orderops restore back --env {env}")
     if switched.other:
-        terminal.say(f"what it has that this one has not: orderops restore compare {switched.other.name} --env {env}")
+        console.info(f"what it has that this one has not: orderops restore compare {switched.other.name} --env {env}")
 
 
-def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
+def _refuse_in_use(workspace: Workspace, copies: Instances, copy: Instance) -> None:
     """Raise OrderopsError for what the service uses, by its tags or by what the pointer says."""
-    env = site.environment.name
+    env = workspace.environment.name
     if copies.gone:
         raise OrderopsError(
             f"the database of {env} is gone, and {copy.name} may be what is left of it",
             f"make it the database: orderops restore promote {copy.name} --env {env}",
         )
-    if not copy.ready and (who := site.copying.holder()):
+    if not copy.ready and (who := workspace.copying.holder()):
         raise OrderopsError(f"{copy.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
     if copies.primary and copy.name == copies.primary.name:
         raise OrderopsError(
@@ -184,8 +184,8 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
         raise OrderopsError(
             f"the services of {env} may still use {copy.name}: a switch was cut", f"finish it: {command}"
         )
-    pointer = site.stack.pointer.now(site.aws, env)
-    told = copy.live.properties
+    pointer = workspace.stack.pointer.now(workspace.aws, env)
+    told = copy.observed.properties
     if pointer and [pointer[0].get(key) for key in ("host", "port")] == [told["EndpointAddress"], told["EndpointPort"]]:
         raise OrderopsError(
             f"the services of {env} are told to use {copy.name}",
@@ -193,17 +193,17 @@ def _refuse_in_use(site: Site, copies: Copies, copy: Copy) -> None:
         )
 
 
-def _is_gone(site: Site, copies: Copies, name: str | None, command: str) -> bool:
+def _is_gone(workspace: Workspace, copies: Instances, name: str | None, command: str) -> bool:
     """Whether a run that was cut had asked AWS for it already: a name that is only misspelt is not on record."""
     if name and any(copy.name == name.lower() for copy in copies.all):
         return False
     if name is None and copies.restored:
         return False
-    return any(run["command"].startswith(f"{command} --env") for run in site.runs.told(last=RUNS))
+    return any(run["command"].startswith(f"{command} --env") for run in workspace.runs.history(last=RUNS))
 
 
-def _holds(copy: Copy) -> str:
-    told = copy.live.properties
+def _holds(copy: Instance) -> str:
+    told = copy.observed.properties
     moment = copy.tag("orderops:restored-to")
     when = f", restored to {moment}" if moment else ""
     return f"{copy.name}: {copy.role}{when}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, get_args, get_type_hints
 
 if TYPE_CHECKING:
-    from orderops.infra.workspace import Site
-    from orderops.operations.workspace import Manner
-    from orderops.remote.job import Door, Outcome
+    from orderops.infra.workspace import Workspace
+    from orderops.operations.workspace import ChangeOptions
+    from orderops.remote.job import DatabaseEndpoint, JobResult
 
 P = ParamSpec("P")
 STAYS = frozenset({"env", "environments", "sql", "dsn", "yes", "confirm"})
@@ -45,41 +45,41 @@ def sent_where_needed(
 
 
 def send(
-    site: Site,
+    workspace: Workspace,
     words: Sequence[str],
-    manner: Manner | None = None,
+    manner: ChangeOptions | None = None,
     question: str = "",
     *,
     sql: Mapping[str, str] | None = None,
-    doors: Mapping[str, Door] | None = None,
+    doors: Mapping[str, DatabaseEndpoint] | None = None,
     settings: Mapping[str, Any] | None = None,
     lead: str = "",
     data: Callable[[str], object] | None = None,
-) -> Outcome:
+) -> JobResult:
     """Carry out a command in a task and show what it says, or hand on its `data`.
 
     With a question it is asked first, and the run is on record. Raises what the command refuses.
     """
-    from orderops.operations.locked import changing, look_at_lease
+    from orderops.operations.locked import locked_run, read_lease
     from orderops.operations.workspace import consent
-    from orderops.remote.job import run
-    from orderops.ui import console as terminal
-    from orderops.ui.remote import Heard
+    from orderops.remote.job import run_job
+    from orderops.ui import console
+    from orderops.ui.remote import JobOutput
 
-    def outcome() -> Outcome:
-        with Heard(data) as shows:
-            return run(
-                site,
+    def outcome() -> JobResult:
+        with JobOutput(data) as shows:
+            return run_job(
+                workspace,
                 words,
                 sql=sql,
-                doors=doors,
+                databases=doors,
                 settings=settings,
                 lead=lead,
                 host=socket.gethostname(),
-                width=terminal.out.width,
-                alone=bool(question),
-                heard=shows.heard,
-                waiting=shows.waiting,
+                width=console.out.width,
+                exclusive=bool(question),
+                on_output=shows.heard,
+                on_wait=shows.waiting,
             )
 
     if not question:
@@ -87,9 +87,9 @@ def send(
         ended.check()
         return ended
     assert manner
-    lease = look_at_lease(site)
-    consent(site, question, manner)
-    with changing(site, manner, lease) as taken:
+    lease = read_lease(workspace)
+    consent(workspace, question, manner)
+    with locked_run(workspace, manner, lease) as taken:
         ended = outcome()
         for note in ended.notes:
             taken.record.note(**note)
@@ -118,10 +118,10 @@ def _sent(
     from orderops.config.environment import load_environment
     from orderops.operations import gate
     from orderops.operations.migrate import files_of, lead_of, means_other_database, settings_of
-    from orderops.operations.workspace import Manner, open_environment
-    from orderops.remote.job import inside
+    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.remote.job import current_job
 
-    if means_other_database(given.get("dsn")) or inside():
+    if means_other_database(given.get("dsn")) or current_job():
         return False
     env, folder = given["env"], given.get("environments")
     if load_environment(env, folder).database.access != "task":
@@ -132,15 +132,15 @@ def _sent(
     check(given)
     _check_questions(given, changes)
     sql = files_of(given["sql"]) if "sql" in given else {}
-    site = open_environment(env, folder)
+    workspace = open_workspace(env, folder)
     shown = ["migrate", command.__name__, *words]
     send(
-        site,
+        workspace,
         [*shown, "--yes"] if changes else shown,
-        Manner(shlex.join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
+        ChangeOptions(shlex.join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
         question.format(env=env) if changes else "",
         sql=sql,
-        settings={**settings_of(site), **gate.settings_of(site)},
+        settings={**settings_of(workspace), **gate.settings_of(workspace)},
         lead=lead_of(env, given.get("sql")),
     )
     return True

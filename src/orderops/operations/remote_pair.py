@@ -25,26 +25,26 @@ def _pair_sent(command: Callable[..., None], given: Mapping[str, Any]) -> bool:
     from orderops.errors import UsageError
     from orderops.operations.remote import words_of
     from orderops.operations.restore import both_of, sent_pair
-    from orderops.operations.workspace import open_environment
-    from orderops.remote.job import inside
+    from orderops.operations.workspace import open_workspace
+    from orderops.remote.job import current_job
     from orderops.restore.salvage.script import write_script
 
     env, folder = str(given["env"]), given.get("environments")
-    if inside() or load_environment(env, folder).database.access != "task":
+    if current_job() or load_environment(env, folder).database.access != "task":
         return False
     if given.get("export"):
         raise UsageError(
             "--export would be written inside of a task, and be gone with it (access = 'task')",
             "a few of the rows: --samples 20; or write what brings them back: orderops restore salvage --output FILE",
         )
-    site = open_environment(env, folder)
-    primary, copy = both_of(site, given.get("name"))
+    workspace = open_workspace(env, folder)
+    primary, copy = both_of(workspace, given.get("name"))
     output = given.get("output")
     words = ["restore", command.__name__, *words_of(command, {**given, "output": None})]
     if output is None:
-        sent_pair(site, words, primary, copy)
+        sent_pair(workspace, words, primary, copy)
         return True
     pieces: list[str] = []
-    sent_pair(site, words, primary, copy, pieces.append)
+    sent_pair(workspace, words, primary, copy, pieces.append)
     write_script(iter(pieces), output)
     return True

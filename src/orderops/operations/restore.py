@@ -10,32 +10,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orderops.database.connection import Login, connected, login_at, way_in
+from orderops.database.connection import Login, connect, login_at_endpoint, route_to
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.resource import State
 from orderops.errors import OrderopsError
-from orderops.infra.workspace import Site
+from orderops.infra.workspace import Workspace
 from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import from_json
-from orderops.migrations.ledger.table import Standing
-from orderops.operations.locked import changing, look_at_lease
+from orderops.migrations.ledger.table import History
+from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.remote import send
-from orderops.operations.workspace import Manner, agree, open_environment, with_usual_durations
-from orderops.remote.job import DATABASE, Door, Outcome, inside
-from orderops.remote.job import run as errand_run
+from orderops.operations.workspace import ChangeOptions, agree, open_workspace, with_usual_durations
+from orderops.remote.job import DATABASE, DatabaseEndpoint, JobResult, current_job
+from orderops.remote.job import run_job as errand_run
 from orderops.remote.tunnel import tunnel_of
 from orderops.resources.rds_description import DRILL
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
-from orderops.resources.rds_restored_instance import CARRIED, RdsRestored
-from orderops.restore.endpoints import door, start_of
-from orderops.restore.instances import Copy, look
-from orderops.restore.point_in_time import Restore, Target, target, told
-from orderops.restore.points import Point, points
-from orderops.restore.timestamps import Asked, both, utc
-from orderops.restore.window import Window, window_of
+from orderops.resources.rds_restored_instance import CARRIED, RdsRestoredInstance
+from orderops.restore.endpoints import connection_info, start_of
+from orderops.restore.instances import Instance, load_instances
+from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, target
+from orderops.restore.points import RestorePoint, points
+from orderops.restore.timestamps import RestoreTarget, both, utc
+from orderops.restore.window import RestoreWindow, window_of
 from orderops.runs.run import Run
-from orderops.ui import console as terminal
+from orderops.ui import console
 from orderops.ui.progress import Progress
 
 LIVE, RESTORED = "live", "restored"
@@ -57,47 +57,51 @@ class Pair:
 @contextmanager
 def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair]:
     """Both databases of a comparison; the copy may be left out where there is only one."""
-    if sent := inside():
-        names = sent.errand.settings
-        words = f"{names[RESTORED]} --env {sent.errand.environment}"
+    if sent := current_job():
+        names = sent.request.settings
+        words = f"{names[RESTORED]} --env {sent.request.environment}"
         yield Pair(sent.login(LIVE), sent.login(RESTORED), names[LIVE], names[RESTORED], words)
         return
-    site = open_environment(env, environments)
-    primary, copy = both_of(site, name)
-    with opened(site, primary, copy) as (live, restored):
+    workspace = open_workspace(env, environments)
+    primary, copy = both_of(workspace, name)
+    with opened(workspace, primary, copy) as (live, restored):
         yield Pair(live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
 
 
-def both_of(site: Site, name: str | None) -> tuple[Copy, Copy]:
+def both_of(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
     """The primary, and what it is to be compared with."""
-    copies = look(site.aws, site.stack)
+    copies = load_instances(workspace.aws, workspace.stack)
     primary, copy = copies.the_primary(), copies.named(name, what="compare")
     if copy.name == primary.name:
         raise OrderopsError(
             f"{copy.name} is the primary, and would be compared with itself",
-            f"what else there is: orderops restore list --env {site.environment.name}",
+            f"what else there is: orderops restore list --env {workspace.environment.name}",
         )
     return primary, copy
 
 
 def sent_pair(
-    site: Site, words: Sequence[str], primary: Copy, copy: Copy, data: Callable[[str], object] | None = None
-) -> Outcome:
+    workspace: Workspace,
+    words: Sequence[str],
+    primary: Instance,
+    copy: Instance,
+    data: Callable[[str], object] | None = None,
+) -> JobResult:
     """Carry out a command on both databases in a task, where they can be reached."""
     names = {LIVE: primary.name, RESTORED: copy.name}
-    return send(site, words, doors=_doors(site, primary, copy), settings=names, data=data)
+    return send(workspace, words, doors=_doors(workspace, primary, copy), settings=names, data=data)
 
 
-def compared_by_task(site: Site, primary: Copy, copy: Copy) -> dict[str, Any]:
+def compared_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
     """A comparison that a task made, as machines are told; that something differs is no failure of it."""
     with Progress() as progress:
         ended = errand_run(
-            site,
+            workspace,
             ["restore", "compare"],
-            doors=_doors(site, primary, copy),
+            databases=_doors(workspace, primary, copy),
             settings={LIVE: primary.name, RESTORED: copy.name},
-            heard=lambda _: None,
-            waiting=progress.watch,
+            on_output=lambda _: None,
+            on_wait=progress.watch,
         )
     if ended.result is None:
         ended.check()
@@ -105,166 +109,184 @@ def compared_by_task(site: Site, primary: Copy, copy: Copy) -> dict[str, Any]:
     return ended.result
 
 
-def _doors(site: Site, primary: Copy, copy: Copy) -> dict[str, Door]:
-    return {LIVE: Door(**door(site.stack, primary)), RESTORED: Door(**door(site.stack, copy))}
+def _doors(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, DatabaseEndpoint]:
+    return {
+        LIVE: DatabaseEndpoint(**connection_info(workspace.stack, primary)),
+        RESTORED: DatabaseEndpoint(**connection_info(workspace.stack, copy)),
+    }
 
 
 @contextmanager
-def opened(site: Site, *copies: Copy) -> Iterator[list[Login]]:
+def opened(workspace: Workspace, *copies: Instance) -> Iterator[list[Login]]:
     """What opens each of these instances, for as long as the way to them is open."""
-    name, access = site.environment.name, site.environment.database.access
+    name, access = workspace.environment.name, workspace.environment.database.access
     with ExitStack() as ways:
         yield [
             ways.enter_context(
-                way_in(
-                    partial(login_at, site.aws, door(site.stack, copy)),
+                route_to(
+                    partial(login_at_endpoint, workspace.aws, connection_info(workspace.stack, copy)),
                     access=access,
                     name=name,
-                    tunnel=tunnel_of(site),
+                    tunnel=tunnel_of(workspace),
                 )
             )
             for copy in copies
         ]
 
 
-def ledger_of(site: Site, copy: Copy) -> dict[int, Standing]:
+def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
     """What was done to an instance's database, by whichever way that is reached."""
-    if site.environment.database.access != "task":
-        with opened(site, copy) as (login,), connected(login, name="orderops restore looks") as connection:
+    if workspace.environment.database.access != "task":
+        with opened(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
             return ledger.read(connection)
     with Progress() as progress:
         ended = errand_run(
-            site,
+            workspace,
             ["migrate", "history", "--json"],
-            doors={DATABASE: Door(**door(site.stack, copy))},
-            heard=lambda _: None,
-            waiting=progress.watch,
+            databases={DATABASE: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
+            on_output=lambda _: None,
+            on_wait=progress.watch,
         )
     ended.check()
     return from_json((ended.result or {}).get("ledger", ()))
 
 
-def restore(site: Site, manner: Manner, asked: Asked, *, source: str | None, as_json: bool = False) -> None:
+def restore(
+    workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget, *, source: str | None, as_json: bool = False
+) -> None:
     """Show what would be made, ask, make it, and say what comes next."""
-    lease = look_at_lease(site, site.copying)
+    lease = read_lease(workspace, workspace.copying)
     began = datetime.now(UTC)
 
-    def decide(since: datetime | None = None) -> Target:
-        return target(site.aws, site.stack, asked, source=source, start_of=partial(when_begun, site), since=since)
+    def decide(since: datetime | None = None) -> RestoreRequest:
+        return target(
+            workspace.aws, workspace.stack, asked, source=source, start_of=partial(when_begun, workspace), since=since
+        )
 
     goal = decide()
     if goal.found and goal.found.ready:
-        terminal.say(f"{goal.name} is there already, as of {both(goal.moment)}")
-        _leave(site, goal, as_json)
+        console.info(f"{goal.name} is there already, as of {both(goal.moment)}")
+        _leave(workspace, goal, as_json)
         return
     _show(goal)
-    work = Restore(site.aws, site.stack, goal)
+    work = Restore(workspace.aws, workspace.stack, goal)
     if manner.dry_run:
-        terminal.show_plan(work.plan())
+        console.show_plan(work.plan())
         return
-    agree(site, f"Restore to {goal.name}?", manner)
-    with changing(site, manner, lease, site.copying) as run:
+    agree(workspace, f"Restore to {goal.name}?", manner)
+    with locked_run(workspace, manner, lease, workspace.copying) as run:
         if not run.undisturbed:
             work.target = goal = decide(began)
-        work.sightings = run.sightings
-        with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
+        work.recent_writes = run.recent_writes
+        with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
             work.watch = progress.watch
-            for step in work.carry_out():
+            for step in work.run():
                 progress.done(step)
         run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
-    terminal.say(f"restored in {terminal.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
-    _leave(site, goal, as_json)
+    console.info(f"restored in {console.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
+    _leave(workspace, goal, as_json)
 
 
-def when_begun(site: Site, version: int) -> datetime:
+def when_begun(workspace: Workspace, version: int) -> datetime:
     """When a migration began that is in the database."""
-    primary = look(site.aws, site.stack).the_primary()
-    return start_of(ledger_of(site, primary), version, f"--env {site.environment.name}")
+    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    return start_of(ledger_of(workspace, primary), version, f"--env {workspace.environment.name}")
 
 
-def copied(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str = "") -> Copy:
+def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = "") -> Instance:
     """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
     goal = target(
-        site.aws, site.stack, asked, role=role, instance_class=instance_class, start_of=partial(when_begun, site)
+        workspace.aws,
+        workspace.stack,
+        asked,
+        role=role,
+        instance_class=instance_class,
+        start_of=partial(when_begun, workspace),
     )
-    work = Restore(site.aws, site.stack, goal, run.sightings)
-    with Progress(with_usual(site, [goal.resource]), noted=run.done) as progress:
+    work = Restore(workspace.aws, workspace.stack, goal, run.recent_writes)
+    with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
         work.watch = progress.watch
-        for step in work.carry_out():
+        for step in work.run():
             progress.done(step)
     return work.look()
 
 
 @contextmanager
-def thrown_away(site: Site, run: Run, asked: Asked, role: str, *, instance_class: str = "") -> Iterator[Copy]:
+def thrown_away(
+    workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
+) -> Iterator[Instance]:
     """A copy for as long as it is needed, after what killed runs left of such; it goes however that ends."""
-    leftovers_removed(site, run, asked, role)
-    copy = copied(site, run, asked, role, instance_class=instance_class)
+    leftovers_removed(workspace, run, asked, role)
+    copy = copied(workspace, run, asked, role, instance_class=instance_class)
     try:
         yield copy
     finally:
         with Progress(noted=run.done) as progress:
-            remove(site, copy, progress, snapshot=False)
+            remove(workspace, copy, progress, snapshot=False)
 
 
-def leftovers_removed(site: Site, run: Run, asked: Asked, role: str) -> None:
+def leftovers_removed(workspace: Workspace, run: Run, asked: RestoreTarget, role: str) -> None:
     """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
     wanted = ""
     if role != DRILL:  # which is measured from its beginning
         with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
-            wanted = target(site.aws, site.stack, asked, role=role, start_of=partial(when_begun, site)).name
+            wanted = target(
+                workspace.aws, workspace.stack, asked, role=role, start_of=partial(when_begun, workspace)
+            ).name
     with Progress(noted=run.done) as progress:
-        for copy in look(site.aws, site.stack).beside:
-            of_use = copy.name == wanted and not copy.ended and copy.live.state is not State.FAILED
+        for copy in load_instances(workspace.aws, workspace.stack).others:
+            of_use = copy.name == wanted and not copy.ended and copy.observed.state is not State.FAILED
             if copy.role == role and not of_use:
-                terminal.say(f"{copy.name} was left by a run that was cut: it goes first")
-                remove(site, copy, progress, snapshot=False)
+                console.info(f"{copy.name} was left by a run that was cut: it goes first")
+                remove(workspace, copy, progress, snapshot=False)
 
 
-def remove(site: Site, copy: Copy, progress: Progress, *, snapshot: bool) -> None:
+def remove(workspace: Workspace, copy: Instance, progress: Progress, *, snapshot: bool) -> None:
     """Delete an instance beside the primary, and come back when it is gone."""
     if not snapshot:
-        RdsInstance.retag(site.aws, copy.live, {SNAPSHOT: NO_SNAPSHOT})
-    looked = Survey(site.aws, site.environment.name, [RdsInstance])
-    for step in destroy([each for each in looked.owned() if each.live.id == copy.name], looked, watch=progress.watch):
+        RdsInstance.retag(workspace.aws, copy.observed, {SNAPSHOT: NO_SNAPSHOT})
+    looked = Inventory(workspace.aws, workspace.environment.name, [RdsInstance])
+    for step in destroy(
+        [each for each in looked.owned() if each.observed.id == copy.name], looked, on_wait=progress.watch
+    ):
         progress.done(step)
 
 
-def points_of(site: Site, source: str | None, *, last: int) -> tuple[str, Window, list[Point]]:
+def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[str, RestoreWindow, list[RestorePoint]]:
     """Which instance, its window, and what was done when."""
-    copies = look(site.aws, site.stack)
+    copies = load_instances(workspace.aws, workspace.stack)
     origin = copies.named(source, what="restore") if source else copies.the_primary()
-    window = window_of(site.aws, origin.live)
+    window = window_of(workspace.aws, origin.observed)
     try:
-        standings = ledger_of(site, origin)
+        standings = ledger_of(workspace, origin)
     except OrderopsError as error:
-        terminal.say(f"the ledger cannot be read: {error.message}")
+        console.info(f"the ledger cannot be read: {error.message}")
         standings = {}
-    return origin.name, window, points(window, standings, site.runs.told(last=last))
+    return origin.name, window, points(window, standings, workspace.runs.history(last=last))
 
 
-def with_usual(site: Site, resources: list[RdsRestored]) -> list[RdsRestored]:
+def with_usual(workspace: Workspace, resources: list[RdsRestoredInstance]) -> list[RdsRestoredInstance]:
     """The copies for which it helps to know how long they take on AWS."""
-    return resources if with_usual_durations(site) else []
+    return resources if with_usual_durations(workspace) else []
 
 
-def _show(goal: Target) -> None:
+def _show(goal: RestoreRequest) -> None:
     window = goal.window
     again = f", begun {goal.found.tag('orderops:begun')} and gone on with" if goal.found else ""
-    terminal.say(f"restore {goal.source.name}{again}")
-    terminal.say(f"  to     {told(goal.moment, goal.asked)}")
-    terminal.say(f"  window {both(window.earliest)}")
-    terminal.say(f"      to {both(window.latest)}")
-    terminal.say(f"  as     {goal.name}")
-    terminal.say("         beside it: the original stays as it is")
+    console.info(f"restore {goal.source.name}{again}")
+    console.info(f"  to     {describe_moment(goal.moment, goal.asked)}")
+    console.info(f"  window {both(window.earliest)}")
+    console.info(f"      to {both(window.latest)}")
+    console.info(f"  as     {goal.name}")
+    console.info("         beside it: the original stays as it is")
 
 
-def _leave(site: Site, goal: Target, as_json: bool) -> None:
-    env = site.environment.name
-    copy = look(site.aws, site.stack).named(goal.name, what="restore")
+def _leave(workspace: Workspace, goal: RestoreRequest, as_json: bool) -> None:
+    env = workspace.environment.name
+    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, what="restore")
     if as_json:
-        terminal.show_json({**copy.told(), "window": goal.window.told})
+        console.show_json({**copy.to_dict(), "window": goal.window.to_dict})
         return
-    terminal.tell(goal.name)
-    terminal.say(f"next: orderops restore compare {goal.name} --env {env}")
-    terminal.say(f"then: orderops restore promote {goal.name} --env {env}")
+    console.data(goal.name)
+    console.info(f"next: orderops restore compare {goal.name} --env {env}")
+    console.info(f"then: orderops restore promote {goal.name} --env {env}")

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from orderops.aws.client import Aws
     from orderops.config.environment import Environment
     from orderops.engine.resource import Resource
-    from orderops.infra.workspace import Site
+    from orderops.infra.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Manner:
+class ChangeOptions:
     """How a command is to change things: its words, what was agreed beforehand, how long to wait for others."""
 
     command: str
@@ -26,21 +26,23 @@ class Manner:
     wait: timedelta
 
 
-def open_environment(name: str, folder: Path | None) -> Site:
+def open_workspace(name: str, folder: Path | None) -> Workspace:
     """Read the environment and reach its AWS in its account, where nothing can be changed outside of a run."""
     from orderops.config.environment import environment_names, environments_folder, load_environment
-    from orderops.infra.workspace import Site
-    from orderops.runs.run import Gate
+    from orderops.infra.workspace import Workspace
+    from orderops.runs.run import ChangeGuard
 
     environment = load_environment(name, folder)
-    gate = Gate()
+    gate = ChangeGuard()
     beside = environment_names(folder)
-    site = Site(environment, reach(environment).guarded(gate), gate, beside, environments_folder(folder))
-    site.check_account()
-    return site
+    workspace = Workspace(
+        environment, open_account(environment).guarded(gate), gate, beside, environments_folder(folder)
+    )
+    workspace.check_account()
+    return workspace
 
 
-def reach(environment: Environment) -> Aws:
+def open_account(environment: Environment) -> Aws:
     """The AWS of an environment: boto3's own way to it, or the emulator of this machine."""
     from orderops.aws.client import Aws
 
@@ -49,32 +51,32 @@ def reach(environment: Environment) -> Aws:
     import boto3
 
     from orderops import local
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    say = terminal.say
+    say = console.info
     endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
     return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
 
 
-def consent(site: Site, question: str, manner: Manner, *, strangers: Collection[str] = ()) -> bool:
+def consent(workspace: Workspace, question: str, manner: ChangeOptions, *, strangers: Collection[str] = ()) -> bool:
     """Ask before changing: not on this machine's emulator; by name where the environment is protected.
 
     Answers whether somebody was asked, so that time has passed. Beside environments without a file (`strangers`), a
     new one wants somebody who is asked, or its name.
     """
     from orderops.errors import UsageError
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    environment = site.environment
+    environment = workspace.environment
     if environment.emulated:
         return False
     if strangers and not environment.protected and environment.name not in manner.confirm:
-        _refuse_without_anybody(site, strangers, manner)
+        _refuse_without_anybody(workspace, strangers, manner)
     if not environment.protected:
-        terminal.confirm(question, yes=manner.yes)
+        console.confirm(question, yes=manner.yes)
         return not manner.yes
-    if not terminal.confirm_name(environment.name, f"{environment.name} is protected", given=manner.confirm):
+    if not console.confirm_name(environment.name, f"{environment.name} is protected", given=manner.confirm):
         raise UsageError(
             f"{environment.name} is protected, and its name was not given",
             f"say it beforehand: --confirm {environment.name}",
@@ -82,23 +84,24 @@ def consent(site: Site, question: str, manner: Manner, *, strangers: Collection[
     return environment.name not in manner.confirm
 
 
-def agree(site: Site, question: str, manner: Manner) -> None:
+def agree(workspace: Workspace, question: str, manner: ChangeOptions) -> None:
     """Ask before making something that stands beside an environment and changes nothing of it."""
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    if not site.environment.emulated:
-        terminal.confirm(question, yes=manner.yes)
+    if not workspace.environment.emulated:
+        console.confirm(question, yes=manner.yes)
 
 
-def _refuse_without_anybody(site: Site, strangers: Collection[str], manner: Manner) -> None:
+def _refuse_without_anybody(workspace: Workspace, strangers: Collection[str], manner: ChangeOptions) -> None:
     from orderops.config.environment import way_back
     from orderops.errors import OrderopsError
-    from orderops.ui import console as terminal
+    from orderops.ui import console
 
-    if manner.yes or not terminal.somebody_is_there():
-        name = site.environment.name
+    if manner.yes or not console.is_interactive():
+        name = workspace.environment.name
         ways = [
-            f"if it was renamed, give it its name back: {way_back(site.folder / f'{each}.toml')}" for each in strangers
+            f"if it was renamed, give it its name back: {way_back(workspace.folder / f'{each}.toml')}"
+            for each in strangers
         ]
         raise OrderopsError(
             f"{name} would be made anew beside {', '.join(strangers)}, which has no file; nothing was changed",
@@ -106,16 +109,16 @@ def _refuse_without_anybody(site: Site, strangers: Collection[str], manner: Mann
         )
 
 
-def with_usual_durations(site: Site) -> Collection[Resource]:
+def with_usual_durations(workspace: Workspace) -> Collection[Resource]:
     """The resources for which it helps to know how long they take on AWS: not those of this machine's emulator."""
-    return () if site.environment.emulated else site.declared().values()
+    return () if workspace.environment.emulated else workspace.declared().values()
 
 
-def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:
+def images_given(workspace: Workspace, given: Sequence[str]) -> dict[str, str]:
     """`--image` by service: a bare URI when there is one service, else SERVICE=URI."""
     from orderops.errors import UsageError
 
-    names = list(site.environment.services)
+    names = list(workspace.environment.services)
     images: dict[str, str] = {}
     for each in given:
         service, separator, uri = each.partition("=")
@@ -131,14 +134,14 @@ def images_given(site: Site, given: Sequence[str]) -> dict[str, str]:
     return images
 
 
-def one_service(site: Site, given: str | None) -> str:
+def one_service(workspace: Workspace, given: str | None) -> str:
     """The service meant; must be said when there are several."""
     from orderops.errors import UsageError
 
-    names = list(site.environment.services)
+    names = list(workspace.environment.services)
     if given is None and len(names) == 1:
         return names[0]
     if given not in names:
-        said = f"no service is named {given!r}" if given else f"{site.environment.name} has {len(names)} services"
+        said = f"no service is named {given!r}" if given else f"{workspace.environment.name} has {len(names)} services"
         raise UsageError(said, f"services here: {', '.join(names)}")
     return given

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.migrations.sql.parser import identifier
-from orderops.rehearsal.tables import Table, drawn
+from orderops.rehearsal.tables import TableDefinition, drawn
 
 
-class IdleTransaction:
+class BlockingSession:
     """It reads and writes every table, holds on for a time, and lets go by itself; at the latest where the block ends.
 
     `kept` are rows that others want: one of those is not written to, or they would wait for the holder alone.
     """
 
     def __init__(
-        self, to: Login, tables: Sequence[Table], seconds: float, kept: Sequence[Sequence[str | None]]
+        self, to: Login, tables: Sequence[TableDefinition], seconds: float, kept: Sequence[Sequence[str | None]]
     ) -> None:
         self._to, self._tables, self._seconds = to, tables, seconds
         self._kept = {tuple(row) for row in kept}
@@ -29,8 +29,8 @@ class IdleTransaction:
         self.ended = 0.0
         """When it let go, on the monotonic clock; 0 while it holds."""
 
-    def __enter__(self) -> IdleTransaction:
-        self._connection = self._stack.enter_context(connected(self._to, name="orderops rehearsal holds"))
+    def __enter__(self) -> BlockingSession:
+        self._connection = self._stack.enter_context(connect(self._to, name="orderops rehearsal holds"))
         for setting in ("idle_in_transaction_session_timeout", "statement_timeout"):
             self._connection.execute(f"set {setting} = 0".encode())
         self._connection.execute("begin")
@@ -48,7 +48,7 @@ class IdleTransaction:
         self._release()
         self._stack.close()
 
-    def _use(self, table: Table) -> None:
+    def _use(self, table: TableDefinition) -> None:
         from psycopg import sql
 
         self._connection.execute(f"select from {table.name} limit 1".encode())
@@ -63,7 +63,7 @@ class IdleTransaction:
             )
             self._connection.execute(f"update {table.name} set {named} = {named} where {where}".encode())
 
-    def _row(self, table: Table) -> Sequence[str | None] | None:
+    def _row(self, table: TableDefinition) -> Sequence[str | None] | None:
         """The key of a row that nobody else asks for."""
         keys = ", ".join(identifier("", each) for each in table.key)
         found = drawn(self._connection, f"select {keys} from {table.name} limit 500")

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from orderops.errors import UsageError
-from orderops.migrations.sql.files import CANARIES, File
+from orderops.migrations.sql.files import CANARIES, SqlFile
 from orderops.migrations.sql.parser import Statement, read_script
-from orderops.rehearsal.queries import Origin, Query, read_query
+from orderops.rehearsal.queries import Query, QueryOrigin, read_query
 
 HEAD = re.compile(r"\s*--\s*(?P<word>canary|values|rate)\s*:\s*(?P<said>.*)", re.IGNORECASE)
 COMMENT = re.compile(r"\s*--\s?(?P<said>.*)")
@@ -31,7 +31,7 @@ def read_canaries(folder: Path) -> list[Query]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "it is SQL in UTF-8") from None
-    file = File(path, text.replace("\r\n", "\n"))
+    file = SqlFile(path, text.replace("\r\n", "\n"))
     queries: list[Query] = []
     ended = 0
     for statement in read_script(file):
@@ -44,12 +44,12 @@ def read_canaries(folder: Path) -> list[Query]:
     return queries
 
 
-def _query(file: File, statement: Statement, before: str) -> Query:
+def _query(file: SqlFile, statement: Statement, before: str) -> Query:
     place = f"{file.path}:{statement.line}"
     said = _heads(before.splitlines())
     if not said.get("canary"):
         raise UsageError(f"{place}: a canary without a name", FORM)
-    query = read_query(said["canary"], statement.text, Origin.CANARY)
+    query = read_query(said["canary"], statement.text, QueryOrigin.CANARY)
     if query is None:
         raise UsageError(
             f"{place}: {statement.begins}\na canary reads or writes rows", "SELECT, INSERT, UPDATE, DELETE or MERGE"
@@ -58,7 +58,7 @@ def _query(file: File, statement: Statement, before: str) -> Query:
     if bool(values) != bool(query.parameters):
         why = "says nothing of where its $1 comes from" if not values else "draws values and has no $1"
         raise UsageError(f"{place}: the canary {query.name!r} {why}", "-- values: SELECT id FROM orders LIMIT 500")
-    drawn = read_query("", values, Origin.CANARY) if values else None
+    drawn = read_query("", values, QueryOrigin.CANARY) if values else None
     if values and (drawn is None or drawn.writes):
         raise UsageError(f"{place}: the values of {query.name!r} are drawn by one SELECT, not by: {values}", FORM)
     return replace(query, values=values, rate=_rate(said.get("rate"), place))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from orderops.rehearsal.recorder import MODES, STRONG
 from orderops.rehearsal.report import HeldLock, StatementReport
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.workload import QueryGroup
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 
 @dataclass(frozen=True)
-class Place:
+class TableRef:
     """A table that is there, and the one that it is a partition of: itself where it is none."""
 
     number: int
@@ -23,24 +23,24 @@ class Place:
     root_name: str
 
 
-def places(connection: Connection) -> dict[str, Place]:
+def places(connection: Connection) -> dict[str, TableRef]:
     """Every table by its name."""
     rows = connection.execute(
         "select c.oid::regclass::text, c.oid::int8, r.root::oid::int8, r.root::text from pg_class c"
         " cross join lateral (select coalesce(pg_partition_root(c.oid), c.oid::regclass) as root) r"
         " where c.relkind in ('r', 'p', 'm')"
     ).fetchall()
-    return {name: Place(*rest) for name, *rest in rows}
+    return {name: TableRef(*rest) for name, *rest in rows}
 
 
 @dataclass(frozen=True)
-class Unseen:
+class UncoveredTables:
     """Compares with what was there before the first migration: what is new, nobody asks for yet."""
 
-    first: Mapping[str, Place]
-    families: Sequence[Family]
+    first: Mapping[str, TableRef]
+    families: Sequence[QueryGroup]
 
-    def among(self, statements: Sequence[StatementReport], there: Mapping[str, Place]) -> list[tuple[int, HeldLock]]:
+    def among(self, statements: Sequence[StatementReport], there: Mapping[str, TableRef]) -> list[tuple[int, HeldLock]]:
         """The locks beside which no query went on that would have waited, each with the line that took it.
 
         `there` is what was there when the first of these statements began.

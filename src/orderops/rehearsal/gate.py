@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger.status import Line
+from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Expected
-from orderops.rehearsal.receipts import Receipt, Rehearsed
+from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 
 FAILED = "says that"
 SKEW = timedelta(hours=1)
@@ -21,7 +21,7 @@ SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Here:
+class DatabaseState:
     """Where the database stands."""
 
     schema: str
@@ -35,7 +35,9 @@ class NotRehearsed(OrderopsError):
     """No receipt opens the gate."""
 
 
-def opening(receipts: Sequence[Receipt], wanted: Sequence[Line], here: Here, *, days: int, words: str) -> Receipt:
+def opening(
+    receipts: Sequence[Receipt], wanted: Sequence[MigrationStatus], here: DatabaseState, *, days: int, words: str
+) -> Receipt:
     """The newest receipt that is about just what is to be applied; raises NotRehearsed with what is wrong with it."""
     why = "there is none"
     for receipt in receipts:
@@ -55,7 +57,7 @@ def opening(receipts: Sequence[Receipt], wanted: Sequence[Line], here: Here, *, 
     )
 
 
-def expectations(receipt: Receipt, wanted: Sequence[Line]) -> dict[int, Expected]:
+def expectations(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> dict[int, Expected]:
     """What the receipt says of each, for the ledger."""
     known = {each.version: each for each in receipt.migrations}
     return {
@@ -64,12 +66,12 @@ def expectations(receipt: Receipt, wanted: Sequence[Line]) -> dict[int, Expected
     }
 
 
-def unrehearsed(wanted: Sequence[Line], reason: str) -> dict[int, Expected]:
+def unrehearsed(wanted: Sequence[MigrationStatus], reason: str) -> dict[int, Expected]:
     """What the ledger is told of what goes without."""
     return {line.version: Expected(f"without a rehearsal: {reason}") for line in wanted}
 
 
-def _why_not(receipt: Receipt, wanted: Sequence[Line], here: Here, days: int) -> str:
+def _why_not(receipt: Receipt, wanted: Sequence[MigrationStatus], here: DatabaseState, days: int) -> str:
     """What is wrong with a receipt; nothing for one that fits."""
     about = _about(receipt, wanted)
     if isinstance(about, str):
@@ -87,7 +89,7 @@ def _why_not(receipt: Receipt, wanted: Sequence[Line], here: Here, days: int) ->
     return ""
 
 
-def _about(receipt: Receipt, wanted: Sequence[Line]) -> str | list[Rehearsed]:
+def _about(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> str | list[RehearsedMigration]:
     """The part of a receipt that is about these, one after the other; or what is not alike."""
     versions = [each.version for each in receipt.migrations]
     asked = [line.version for line in wanted]
@@ -106,7 +108,7 @@ def _about(receipt: Receipt, wanted: Sequence[Line]) -> str | list[Rehearsed]:
     return list(part)
 
 
-def _goes_on(line: Line, receipt: Receipt) -> bool:
+def _goes_on(line: MigrationStatus, receipt: Receipt) -> bool:
     """A migration that was cut half-way left a schema that no rehearsal saw; it goes on under its receipt."""
     return bool(line.latest and line.latest.partial and receipt.name in (line.latest.receipt or ""))
 

@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
-from orderops.migrations.execution.lock_wait import Eye, Patience, Way
+from orderops.migrations.execution.lock_wait import LockMonitor, LockWaiter, RetryBudget
 from orderops.migrations.execution.progress import Watcher
-from orderops.migrations.execution.runner import Carrier
+from orderops.migrations.execution.runner import Runner
 from orderops.migrations.execution.sessions import Sessions, opened
 from orderops.migrations.ledger.table import Author
-from orderops.migrations.sql.files import File
-from orderops.rehearsal.load import Call, TrafficProcess
+from orderops.migrations.sql.files import SqlFile
+from orderops.rehearsal.load import LoadProcess, SlowQuery
 from orderops.rehearsal.lock_sampler import Sampler
 from orderops.rehearsal.recorder import Recorder, gauge, relations
-from orderops.rehearsal.tables import Table, table_called, touched
-from orderops.rehearsal.workload import Traffic
+from orderops.rehearsal.tables import TableDefinition, table_called, touched
+from orderops.rehearsal.workload import Workload
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-Watch = Callable[[str, str], None]
+OnHarnessWait = Callable[[str, str], None]
 """Told what goes on and how far it is; nothing when that is over."""
 LEFT_BY_A_CUT = timedelta(seconds=10)
 """How long a session of a rehearsal that was killed may still be at work."""
@@ -36,16 +36,16 @@ PATIENCE = timedelta(minutes=2)
 
 
 @dataclass
-class Stage:
+class Harness:
     """Everything that is open while a rehearsal plays."""
 
     to: Login
     eye: Connection
     sessions: Sessions
-    traffic: TrafficProcess
+    traffic: LoadProcess
     sampler: Sampler
-    told: Traffic
-    watch: Watch
+    told: Workload
+    watch: OnHarnessWait
     wal_rate: float = 0.0
     """Bytes of WAL a second while nothing is done."""
 
@@ -57,23 +57,23 @@ class Stage:
             raise OrderopsError(self.sampler.lost, "is the copy still there? Then rehearse again")
 
     @contextmanager
-    def recorded(self, file: File, *, budget: timedelta = PATIENCE) -> Iterator[tuple[Carrier, Recorder]]:
+    def recorded(self, file: SqlFile, *, budget: timedelta = PATIENCE) -> Iterator[tuple[Runner, Recorder]]:
         """What carries a file out while everything is written down."""
         tables = [each.number for each in touched(self.eye, [file])]
         recorder = Recorder(self.sampler, gauge(self.eye, tables), relations(self.eye, tables), self.wal_rate)
-        way = Way(Eye(self.sessions.eye, self.sessions.own), Patience(budget))
+        way = LockWaiter(LockMonitor(self.sessions.monitor, self.sessions.own), RetryBudget(budget))
         with Watcher(way, self.sessions.work.info.backend_pid) as watcher:
-            yield Carrier(self.sessions, way, watcher, self.watch, observer=recorder), recorder
+            yield Runner(self.sessions, way, watcher, self.watch, observer=recorder), recorder
         recorder.close(gauge(self.eye, tables))
         self.traffic.catch_up()
 
-    def touched(self, file: File, seen: Iterable[str]) -> list[Table]:
+    def touched(self, file: SqlFile, seen: Iterable[str]) -> list[TableDefinition]:
         """The tables that are there now and that a file names, or that it was seen to lock."""
         locked = (table_called(self.eye, name) for name in seen)
         every = [*touched(self.eye, [file]), *(each for each in locked if each)]
         return list({each.number: each for each in every}.values())
 
-    def calls_since(self, begin: float) -> list[Call]:
+    def calls_since(self, begin: float) -> list[SlowQuery]:
         """Every call of note that was answered after a time."""
         return [each for each in self.traffic.calls if each.answered >= begin]
 
@@ -93,19 +93,19 @@ class Stage:
 
 
 @contextmanager
-def staged(to: Login, eye: Connection, told: Traffic, watch: Watch) -> Iterator[Stage]:
+def open_harness(to: Login, eye: Connection, told: Workload, watch: OnHarnessWait) -> Iterator[Harness]:
     """Open all of it; nothing of it outlives the block."""
     author = Author("rehearsal", socket.gethostname())
     with (
-        TrafficProcess(to, told.families) as traffic,
+        LoadProcess(to, told.families) as traffic,
         opened(to, author, wait=LEFT_BY_A_CUT, waiting=lambda *_: None) as sessions,
         Sampler(to, sessions.work.info.backend_pid, traffic.pids) as sampler,
     ):
-        yield Stage(to, eye, sessions, traffic, sampler, told, watch)
+        yield Harness(to, eye, sessions, traffic, sampler, told, watch)
 
 
 @contextmanager
 def looking(to: Login) -> Iterator[Connection]:
     """A connection that looks at the copy."""
-    with connected(to, name="orderops rehearsal") as connection:
+    with connect(to, name="orderops rehearsal") as connection:
         yield connection

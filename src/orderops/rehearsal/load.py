@@ -15,7 +15,7 @@ from typing import Any
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.workload import QueryGroup
 
 PATIENCE = 30.0
 """Seconds until the traffic must have begun."""
@@ -23,7 +23,7 @@ EVERY = 0.02
 
 
 @dataclass(frozen=True)
-class Call:
+class SlowQuery:
     """One call that took long, or after which a family began to fail or to go well again."""
 
     family: int
@@ -39,20 +39,20 @@ class Call:
         return self.answered - self.due
 
 
-class TrafficProcess:
+class LoadProcess:
     """Calls of all families, for as long as the block lasts."""
 
-    def __init__(self, to: Login, families: Sequence[Family]) -> None:
+    def __init__(self, to: Login, families: Sequence[QueryGroup]) -> None:
         self._to = to
         self.families = families
-        self.calls: list[Call] = []
+        self.calls: list[SlowQuery] = []
         """In the order in which they were answered, nearly."""
         self.pids: list[int] = []
         self._through = 0.0
         self._lost = ""
         self._ready = threading.Event()
 
-    def __enter__(self) -> TrafficProcess:
+    def __enter__(self) -> LoadProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "orderops.rehearsal.load_client"],
             stdin=subprocess.PIPE,
@@ -120,7 +120,7 @@ class TrafficProcess:
             if "ready" in told:
                 self.pids = told["ready"]
             self._lost = told.get("lost", self._lost)
-            self.calls += [Call(*each) for each in told.get("samples", ())]
+            self.calls += [SlowQuery(*each) for each in told.get("samples", ())]
             self._through = told.get("through", self._through)
             if "ready" in told or self._lost:
                 self._ready.set()

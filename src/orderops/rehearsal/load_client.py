@@ -19,7 +19,7 @@ from contextlib import suppress
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
 from orderops.rehearsal.queries import said
 
@@ -92,7 +92,7 @@ class _Family:
 
     def run(self, to: Login) -> None:
         try:
-            with connected(to, name="orderops rehearsal traffic") as connection:
+            with connect(to, name="orderops rehearsal traffic") as connection:
                 self._pid = connection.info.backend_pid
                 _as_always(connection)
                 self._ready.set()

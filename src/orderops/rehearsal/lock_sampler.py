@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import LiteralString
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
 
 EVERY = 0.005
@@ -65,7 +65,7 @@ class Sampler:
             self.lost = error.message
 
     def _look(self) -> None:
-        with connected(self._to, name="orderops rehearsal looks") as connection:
+        with connect(self._to, name="orderops rehearsal looks") as connection:
             cursor = connection.cursor()
             while not self._ended.wait(EVERY):
                 before = time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.migrations.sql.parser import masked
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MOST = 500
 """Queries of a live database that are taken into account, those that are called most."""
 
 
-class Origin(StrEnum):
+class QueryOrigin(StrEnum):
     """Where a query comes from."""
 
     LIVE = "pg_stat_statements"
@@ -41,7 +41,7 @@ class Query:
     name: str
     text: str
     """With its values as $1, $2 …"""
-    origin: Origin
+    origin: QueryOrigin
     rate: float | None = None
     """A second; None where nobody knows."""
     fingerprint: str = ""
@@ -71,7 +71,7 @@ class Query:
         return self.reads | self.writes
 
 
-def read_query(name: str, text: str, origin: Origin) -> Query | None:
+def read_query(name: str, text: str, origin: QueryOrigin) -> Query | None:
     """Look into one statement; None for a text that is none, or that neither reads nor writes rows."""
     import postgast
 
@@ -106,7 +106,7 @@ def read_query(name: str, text: str, origin: Origin) -> Query | None:
 
 def queries_of(live: Login) -> Sequence[Query]:
     """What a database is asked, and how often, by its pg_stat_statements; changes nothing."""
-    with connected(live, name="orderops rehearsal looks") as connection:
+    with connect(live, name="orderops rehearsal looks") as connection:
         return live_queries(connection)
 
 
@@ -133,7 +133,7 @@ def live_queries(connection: Connection) -> list[Query]:
     for text, rate in told:
         if OUR_WORD in text or OUR_SHAPE.search(text):
             continue
-        query = read_query(masked(text), text, Origin.LIVE)
+        query = read_query(masked(text), text, QueryOrigin.LIVE)
         if query is None or not query.tables or any(_is_of_the_system(each) for each in query.tables):
             continue
         before = found.get(query.fingerprint)

@@ -20,7 +20,7 @@ READ = 20
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class RehearsedMigration:
     """One migration of a receipt: its files, what it takes, and the schema before it and after it."""
 
     version: int
@@ -41,7 +41,7 @@ class Receipt:
     who: str
     major: int
     verdict: str
-    migrations: Sequence[Rehearsed]
+    migrations: Sequence[RehearsedMigration]
 
     @property
     def schema(self) -> str:
@@ -57,14 +57,14 @@ class Receipt:
         """How long ago it was made."""
         return now - self.ended
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As an errand takes it along."""
         return {**asdict(self), "ended": self.ended.isoformat()}
 
     @classmethod
-    def from_told(cls, told: Mapping[str, Any]) -> Receipt:
+    def from_dict(cls, told: Mapping[str, Any]) -> Receipt:
         """What `told` wrote."""
-        migrations = [Rehearsed(**each) for each in told["migrations"]]
+        migrations = [RehearsedMigration(**each) for each in told["migrations"]]
         return cls(**{**told, "ended": datetime.fromisoformat(told["ended"]), "migrations": migrations})
 
 
@@ -72,7 +72,7 @@ def keep(bucket: Bucket, environment: str, report: Report, *, who: str, copy: Ma
     """Put a report where the gate finds it."""
     ended = report.started + timedelta(seconds=report.seconds)
     key = f"{prefix_of(environment)}{ended.astimezone(UTC):%Y-%m-%dT%H%M%SZ}-{report.schema_before[:8]}.json"
-    value = {"who": who, "ended": ended.isoformat(), "copy": dict(copy), "report": report.told()}
+    value = {"who": who, "ended": ended.isoformat(), "copy": dict(copy), "report": report.to_dict()}
     bucket.put(key, value)
     return receipt_of(key, value)
 
@@ -93,10 +93,10 @@ def receipts(bucket: Bucket, environment: str) -> list[Receipt]:
 
 def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
     """Read a document of the bucket."""
-    report = Report.from_told(value["report"])
+    report = Report.from_dict(value["report"])
     befores = [report.schema_before, *(each.schema_after for each in report.migrations)]
     migrations = [
-        Rehearsed(
+        RehearsedMigration(
             each.version,
             each.checksum,
             each.undo_checksum,

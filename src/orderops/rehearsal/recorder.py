@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.migrations.execution.observer import Observer
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
-from orderops.rehearsal.load import TrafficProcess
+from orderops.rehearsal.load import LoadProcess
 from orderops.rehearsal.lock_sampler import EVERY, Sampler
 from orderops.rehearsal.report import HeldLock, Stall, StatementReport
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.workload import QueryGroup
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -104,7 +104,7 @@ def relations(connection: Connection, touched: Sequence[int]) -> Relations:
 
 
 @dataclass
-class Run:
+class StatementTiming:
     """One statement, over all tries and pieces of it."""
 
     statement: Statement
@@ -137,19 +137,19 @@ class Recorder(Observer):
         self._relations = relations
         self._wal_rate = wal_rate
         self._before = before
-        self.runs: dict[int, Run] = {}
+        self.runs: dict[int, StatementTiming] = {}
         self.spans: list[Span] = []
         self._open: Span | None = None
-        self._running: Run | None = None
-        self._in_pieces: Run | None = None
+        self._running: StatementTiming | None = None
+        self._in_pieces: StatementTiming | None = None
         self._begun = 0.0
-        self._taken: list[tuple[Run, int, str, float]] = []
+        self._taken: list[tuple[StatementTiming, int, str, float]] = []
         """Locks of the open transaction: whose, on what, how, since when."""
         sampler.forget()
 
-    def begins(self, connection: Connection, file: File, statement: Statement) -> None:
+    def begins(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
         """See Observer."""
-        run = self.runs.setdefault(statement.position, Run(statement, datetime.now(UTC)))
+        run = self.runs.setdefault(statement.position, StatementTiming(statement, datetime.now(UTC)))
         if self._running is run:
             return
         now = time.monotonic()
@@ -160,7 +160,7 @@ class Recorder(Observer):
         self._running, self._begun = run, now
         run.tries = 1 if file.head.batch else run.tries + 1
 
-    def ended(self, connection: Connection, file: File, statement: Statement) -> None:
+    def ended(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
         """See Observer."""
         import psycopg
 
@@ -185,7 +185,7 @@ class Recorder(Observer):
         """See Observer."""
         self._settle(time.monotonic())
 
-    def measure(self, run: Run, after: Gauge) -> None:
+    def measure(self, run: StatementTiming, after: Gauge) -> None:
         """What has changed since the last look is this statement's doing."""
         before, self._before = self._before, after
         calm = self._wal_rate * (after.at - before.at)
@@ -227,7 +227,7 @@ class Recorder(Observer):
             return max(self._begun, seen[0])
         return self._begun if now - self._begun <= 3 * EVERY else now
 
-    def _hold(self, run: Run, relation: int, mode: str, seconds: float) -> None:
+    def _hold(self, run: StatementTiming, relation: int, mode: str, seconds: float) -> None:
         name = self._relations.names.get(relation)
         if name is None or relation in self._relations.indexes or mode not in MODES:
             return
@@ -238,7 +238,7 @@ class Recorder(Observer):
             run.locks[name] = HeldLock(name, mode, max(seconds, before.seconds))
 
 
-def statement_reports(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> list[StatementReport]:
+def statement_reports(recorder: Recorder, traffic: LoadProcess, sampler: Sampler) -> list[StatementReport]:
     """Every statement of a file in its order, with the longest that each family waited because of it."""
     stalls = stalls_of(recorder, traffic, sampler)
     return [
@@ -258,7 +258,7 @@ def statement_reports(recorder: Recorder, traffic: TrafficProcess, sampler: Samp
     ]
 
 
-def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> dict[int, list[Stall]]:
+def stalls_of(recorder: Recorder, traffic: LoadProcess, sampler: Sampler) -> dict[int, list[Stall]]:
     """The longest that each family waited at each statement, by its place in the file; the longest first.
 
     A wait counts for the statement that took the lock, even where that was held on while others ran; one that lasts
@@ -280,7 +280,7 @@ def stalls_of(recorder: Recorder, traffic: TrafficProcess, sampler: Sampler) -> 
     return {place: sorted(found.values(), key=lambda each: -each.seconds) for place, found in worst.items()}
 
 
-def _at(span: Span, since: float, family: Family) -> int:
+def _at(span: Span, since: float, family: QueryGroup) -> int:
     """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then.
 
     What it needs beside its own tables, as those that a foreign key refers to, is not known: then any lock counts.

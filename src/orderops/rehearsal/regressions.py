@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from orderops.rehearsal.compatibility import refused
-from orderops.rehearsal.harness import Stage
-from orderops.rehearsal.load import Call
+from orderops.rehearsal.harness import Harness
+from orderops.rehearsal.load import SlowQuery
 from orderops.rehearsal.load_client import PASSING, WELL
-from orderops.rehearsal.queries import Origin, Query
-from orderops.rehearsal.report import Broken
+from orderops.rehearsal.queries import Query, QueryOrigin
+from orderops.rehearsal.report import BrokenQuery
 
 OF_VALUES = "23"
 """The class of errors that come of the values of a row."""
@@ -23,7 +23,7 @@ PREPARED = "0A000"
 class Watchdog:
     """Compares with what worked before."""
 
-    def __init__(self, stage: Stage, asked: Sequence[Query], *, live: bool) -> None:
+    def __init__(self, stage: Harness, asked: Sequence[Query], *, live: bool) -> None:
         self._stage = stage
         self._asked = asked
         self._live = live
@@ -40,9 +40,9 @@ class Watchdog:
                 self._failing.add(name)
                 yield name, call.message
 
-    def broken(self, since: float) -> list[Broken]:
+    def broken(self, since: float) -> list[BrokenQuery]:
         """What has stopped working since a time, and was not told before."""
-        found: dict[str, Broken] = {}
+        found: dict[str, BrokenQuery] = {}
         for call in _failed(self._stage.calls_since(since)):
             query = self._stage.told.families[call.family].query
             if query.name in self._failing:
@@ -51,12 +51,12 @@ class Watchdog:
             if self._says_nothing(query, call):
                 self._notes.append(f"{query.name}: {call.message}; nobody is known to ask that")
             else:
-                found[query.name] = Broken(query.name, _told(call))
+                found[query.name] = BrokenQuery(query.name, _told(call))
         for text, (query, why) in refused(self._stage.eye, self._asked).items():
             if text not in self._refused:
                 self._refused.add(text)
                 if query.name not in self._failing:
-                    found.setdefault(query.name, Broken(query.name, why))
+                    found.setdefault(query.name, BrokenQuery(query.name, why))
         return list(found.values())
 
     def notes(self, name: str) -> list[str]:
@@ -64,18 +64,18 @@ class Watchdog:
         told, self._notes = [f"{name}: {each}" for each in self._notes], []
         return told
 
-    def _says_nothing(self, query: Query, call: Call) -> bool:
-        if query.origin is not Origin.DERIVED:
+    def _says_nothing(self, query: Query, call: SlowQuery) -> bool:
+        if query.origin is not QueryOrigin.DERIVED:
             return False
         return self._live or (call.state.startswith(OF_VALUES) and call.state != NOT_NULL)
 
 
-def _told(call: Call) -> str:
+def _told(call: SlowQuery) -> str:
     """The server's words, and for what a prepared statement meets, how long that lasts."""
     if call.state == PREPARED and "cached plan" in call.message:
         return f"{call.message}: a session that has prepared it fails until it connects anew"
     return call.message
 
 
-def _failed(calls: Sequence[Call]) -> Iterator[Call]:
+def _failed(calls: Sequence[SlowQuery]) -> Iterator[SlowQuery]:
     return (each for each in calls if each.state not in (WELL, *PASSING))

@@ -15,7 +15,7 @@ FORM = 1
 """Counted up when what is written down could no longer be read by what was there before."""
 
 
-class Kind(StrEnum):
+class Impact(StrEnum):
     """What a migration does to the running system, the worst last."""
 
     SAFE = "SAFE"
@@ -28,14 +28,14 @@ class Kind(StrEnum):
     @property
     def badness(self) -> int:
         """Its place among them."""
-        return list(Kind).index(self)
+        return list(Impact).index(self)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """One sentence, and what it stands on."""
 
-    kind: Kind
+    impact: Impact
     sentence: str
     """As SAFE: nobody waits more than 50 ms."""
     seconds: float = 0.0
@@ -44,7 +44,7 @@ class Verdict:
     @property
     def holds_up(self) -> bool:
         """Whether anybody is held up or turned away, as far as is known: what was not seen counts too."""
-        return self.kind is not Kind.SAFE
+        return self.impact is not Impact.SAFE
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class StatementReport:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenQuery:
     """A query of the running service that no longer works."""
 
     query: str
@@ -148,7 +148,7 @@ class MigrationReport:
     seconds: float = 0.0
     """What it took, and so what is to be expected."""
     statements: tuple[StatementReport, ...] = ()
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenQuery, ...] = ()
     failed: str = ""
     """Why it could not be applied, or was not tried."""
     advice: str = ""
@@ -158,7 +158,7 @@ class MigrationReport:
 
 
 @dataclass(frozen=True)
-class FamilyReport:
+class QueryGroupReport:
     """Queries that went on all the time, and how they fared while nothing was done."""
 
     name: str
@@ -185,7 +185,7 @@ class Report:
     """The digest of what they make of it."""
     verdict: Verdict
     migrations: tuple[MigrationReport, ...] = ()
-    families: tuple[FamilyReport, ...] = ()
+    families: tuple[QueryGroupReport, ...] = ()
     dump: str = ""
     """What a schema dump before and after all undos said: same, differs, or why there is none; nothing without them."""
     notes: tuple[str, ...] = ()
@@ -199,16 +199,16 @@ class Report:
     @property
     def to_mend(self) -> str:
         """The file that must not be applied as it is; nothing where there is none."""
-        if self.verdict.kind not in (Kind.BREAKS, Kind.FAILS):
+        if self.verdict.impact not in (Impact.BREAKS, Impact.FAILS):
             return ""
-        return next((each.file for each in self.migrations if each.verdict.kind is self.verdict.kind), "")
+        return next((each.file for each in self.migrations if each.verdict.impact is self.verdict.impact), "")
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""
         return {"form": FORM, **_written(asdict(self))}
 
     @classmethod
-    def from_told(cls, told: Mapping[str, Any]) -> Report:
+    def from_dict(cls, told: Mapping[str, Any]) -> Report:
         """Read what `told` wrote; raises OrderopsError for anything else."""
         if told.get("form") != FORM:
             raise OrderopsError(

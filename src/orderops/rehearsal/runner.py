@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 from orderops import __version__
 from orderops.database.connection import Login
 from orderops.errors import Interrupted, OrderopsError
-from orderops.migrations import migrator as work
+from orderops.migrations import migrator
 from orderops.migrations.data_loss.check import losses
 from orderops.migrations.schema_snapshot import differences, digest_of, schema_lines, thing_of
 from orderops.migrations.sql.files import Migration
 from orderops.migrations.sql.validation import checked
-from orderops.rehearsal.blocking_session import IdleTransaction
+from orderops.rehearsal.blocking_session import BlockingSession
 from orderops.rehearsal.canaries import read_canaries
-from orderops.rehearsal.coverage import Unseen, places
-from orderops.rehearsal.harness import PATIENCE, Stage, Watch, looking, staged
+from orderops.rehearsal.coverage import UncoveredTables, places
+from orderops.rehearsal.harness import PATIENCE, Harness, OnHarnessWait, looking, open_harness
 from orderops.rehearsal.queries import Query
 from orderops.rehearsal.recorder import statement_reports
 from orderops.rehearsal.regressions import Watchdog
 from orderops.rehearsal.report import (
-    Broken,
-    FamilyReport,
+    BrokenQuery,
     HeldLock,
     MigrationReport,
+    QueryGroupReport,
     Report,
     Stall,
     StatementReport,
@@ -39,8 +39,8 @@ from orderops.rehearsal.report import (
 )
 from orderops.rehearsal.schema_dump import schema_dump
 from orderops.rehearsal.suggestions import safe_way
-from orderops.rehearsal.verdict import Judge, failing, overall, span, unseen, worse
-from orderops.rehearsal.workload import traffic_for
+from orderops.rehearsal.verdict import Evaluator, failing, overall, span, unseen, worse
+from orderops.rehearsal.workload import workload_for
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -62,7 +62,7 @@ def rehearse(
     canaries: Sequence[Query] | None = None,
     holder: timedelta = HELD,
     seconds_before: float = CALM.total_seconds(),
-    watch: Watch = lambda *_: None,
+    watch: OnHarnessWait = lambda *_: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Apply what is pending to a copy that may be ruined, and say what it would do to those who use the original.
@@ -74,19 +74,19 @@ def rehearse(
     if canaries is None:
         canaries = read_canaries(migrations[0].forwards.path.parent) if migrations else []
     with looking(copy) as eye:
-        pending = [line.migration for line in work.plan(work.look(eye, migrations)) if line.migration]
+        pending = [line.migration for line in migrator.plan(migrator.overview(eye, migrations)) if line.migration]
         if not pending:
-            raise OrderopsError(f"nothing is pending on {copy.told}", "how it stands: orderops migrate info")
-        told = traffic_for(eye, [each.forwards for each in pending], canaries, queries)
+            raise OrderopsError(f"nothing is pending on {copy.describe}", "how it stands: orderops migrate info")
+        told = workload_for(eye, [each.forwards for each in pending], canaries, queries)
         known = {each.query.name for each in told.families}
         kept_up = [each for each in canaries if each.name in known]
         prints = {each.fingerprint for each in kept_up}
         asked = [*kept_up, *(each for each in queries if each.fingerprint not in prints)]
         before, (dumped, no_dump) = schema_lines(eye), schema_dump(copy)
-        with staged(copy, eye, told, watch) as stage:
-            play = _Play(stage, migrations, say, asked=asked, live=bool(queries), notes=list(told.notes))
+        with open_harness(copy, eye, told, watch) as stage:
+            play = _Rehearsal(stage, migrations, say, asked=asked, live=bool(queries), notes=list(told.notes))
             calm = stage.calm(seconds_before)
-            play.judge = Judge(told.families, calm)
+            play.judge = Evaluator(told.families, calm)
             play.look_at_calm()
             play.apply(pending, before)
             play.undo()
@@ -94,7 +94,7 @@ def rehearse(
             play.apply_again(holder.total_seconds())
         watch("rehearsal", "")
         families = [
-            FamilyReport(each.name, each.query.text, each.rate, calm[each.name], str(each.query.origin))
+            QueryGroupReport(each.name, each.query.text, each.rate, calm[each.name], str(each.query.origin))
             for each in told.families
         ]
         return Report(
@@ -113,16 +113,16 @@ def rehearse(
 
 
 @dataclass
-class _Play:
+class _Rehearsal:
     """A rehearsal under way: a report for each migration, completed as it goes."""
 
-    stage: Stage
+    stage: Harness
     migrations: Sequence[Migration]
     say: Callable[[str], None]
     asked: Sequence[Query]
     live: bool
     notes: list[str]
-    judge: Judge = field(default_factory=lambda: Judge((), {}))
+    judge: Evaluator = field(default_factory=lambda: Evaluator((), {}))
     reports: list[MigrationReport] = field(default_factory=list)
     _schemas: list[Sequence[str]] = field(default_factory=list)
     """Before the first migration, and after each."""
@@ -131,7 +131,7 @@ class _Play:
 
     def __post_init__(self) -> None:
         self._watchdog = Watchdog(self.stage, self.asked, live=self.live)
-        self._unseen = Unseen(places(self.stage.eye), self.stage.told.families)
+        self._unseen = UncoveredTables(places(self.stage.eye), self.stage.told.families)
 
     def look_at_calm(self) -> None:
         """What fails while nothing was done says nothing of a migration."""
@@ -199,7 +199,7 @@ class _Play:
         failed = ""
         with self.stage.recorded(migration.forwards) as (carrier, recorder):
             try:
-                done = list(work.apply(carrier, self.migrations, to=migration.version))
+                done = list(migrator.apply(carrier, self.migrations, to=migration.version))
                 assert done, f"{migration.name} was pending"
             except Interrupted:
                 raise
@@ -232,13 +232,13 @@ class _Play:
         return replace(report, verdict=verdict, advice=safe_way(self.migrations, self._of(report), lines))
 
     def _undo(self, migration: Migration, before: Sequence[str]) -> UndoReport:
-        lost = tuple(each.told for each in losses(self.stage.eye, [(migration.back, checked(migration.back))]))
+        lost = tuple(each.describe for each in losses(self.stage.eye, [(migration.back, checked(migration.back))]))
         accepted = _every_table(self.stage.eye)
         began = time.monotonic()
         failed = ""
         with self.stage.recorded(migration.back) as (carrier, recorder):
             try:
-                list(work.undo(carrier, self.migrations, accepted=accepted))
+                list(migrator.undo(carrier, self.migrations, accepted=accepted))
             except Interrupted:
                 raise
             except OrderopsError as error:
@@ -268,13 +268,13 @@ class _Play:
         still = f", while a transaction stays open for {span(held)}" if held else ""
         self.stage.watch("rehearsal", f"applies {migration.name} again{still}")
         failed = ""
-        with IdleTransaction(self.stage.to, tables, held, kept) as idle:
+        with BlockingSession(self.stage.to, tables, held, kept) as idle:
             time.sleep(min(held, OLD))
             began = time.monotonic()
             budget = timedelta(seconds=held) + PATIENCE
             with self.stage.recorded(migration.forwards, budget=budget) as (carrier, recorder):
                 try:
-                    list(work.apply(carrier, self.migrations, to=migration.version))
+                    list(migrator.apply(carrier, self.migrations, to=migration.version))
                 except Interrupted:
                     raise
                 except OrderopsError as error:
@@ -295,7 +295,7 @@ def _report(
     seconds: float = 0.0,
     after: str = "",
     statements: tuple[StatementReport, ...] = (),
-    broken: tuple[Broken, ...] = (),
+    broken: tuple[BrokenQuery, ...] = (),
 ) -> MigrationReport:
     return MigrationReport(
         migration.version,

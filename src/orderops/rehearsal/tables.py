@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import locks_of
 from orderops.migrations.sql.parser import Statement, identifier
 from orderops.migrations.sql.validation import checked
@@ -36,7 +36,7 @@ where a.attrelid = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnDefinition:
     """One column of a table."""
 
     name: str
@@ -45,7 +45,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableDefinition:
     """A table that is there."""
 
     number: int
@@ -55,7 +55,7 @@ class Table:
     """About how many."""
     key: tuple[str, ...]
     """Columns that tell every row from every other; none where nothing does."""
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnDefinition, ...]
 
     @property
     def key_types(self) -> list[str]:
@@ -64,9 +64,9 @@ class Table:
         return [types[name] for name in self.key]
 
 
-def touched(connection: Connection, files: Iterable[File]) -> list[Table]:
+def touched(connection: Connection, files: Iterable[SqlFile]) -> list[TableDefinition]:
     """The tables that statements name, each once; of a body of DO every word may be a table, of a function none is."""
-    found: dict[int, Table] = {}
+    found: dict[int, TableDefinition] = {}
     for file in files:
         for statement in checked(file):
             for schema, name in _named(statement):
@@ -76,16 +76,16 @@ def touched(connection: Connection, files: Iterable[File]) -> list[Table]:
     return list(found.values())
 
 
-def table_called(connection: Connection, name: str) -> Table | None:
+def table_called(connection: Connection, name: str) -> TableDefinition | None:
     """The table of that name, as SQL spells it, or the one that an index of that name is of."""
     row = connection.execute(TABLE, {"name": name}).fetchone()
     if row is None:
         return None
-    columns = tuple(Column(*each) for each in connection.execute(COLUMNS, [row[0]]))
-    return Table(row[0], row[1], row[2], tuple(row[3]), columns)
+    columns = tuple(ColumnDefinition(*each) for each in connection.execute(COLUMNS, [row[0]]))
+    return TableDefinition(row[0], row[1], row[2], tuple(row[3]), columns)
 
 
-def draw(connection: Connection, table: Table) -> list[list[str | None]]:
+def draw(connection: Connection, table: TableDefinition) -> list[list[str | None]]:
     """Keys of rows from all over a table, as text."""
     keys = ", ".join(identifier("", each) for each in table.key)
     share = min(100.0, 100 * 40 * DRAWN / max(1.0, table.rows))
@@ -127,10 +127,10 @@ def _relations(node: Any) -> Iterator[tuple[str, str]]:
                 yield from _relations(each)
 
 
-def names_in(files: Iterable[File]) -> set[str]:
+def names_in(files: Iterable[SqlFile]) -> set[str]:
     """Every word of some files: a column that none of them names is one that none of them changes."""
     return {word.strip('"').lower() for file in files for word in _words(file)}
 
 
-def _words(file: File) -> Sequence[str]:
+def _words(file: SqlFile) -> Sequence[str]:
     return re.findall(r'"[^"]+"|\w+', file.text)

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orderops.rehearsal.recorder import MODES
-from orderops.rehearsal.report import Broken, HeldLock, Kind, MigrationReport, Stall, Verdict
-from orderops.rehearsal.workload import Family
+from orderops.rehearsal.report import BrokenQuery, HeldLock, Impact, MigrationReport, Stall, Verdict
+from orderops.rehearsal.workload import QueryGroup
 
 UNNOTICED = 0.05
 """Seconds that nobody minds, beyond what the slowest call takes in calm."""
@@ -22,10 +22,10 @@ FEW = 2
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """What went on, and how that fares in calm."""
 
-    families: Sequence[Family]
+    families: Sequence[QueryGroup]
     calm: Mapping[str, float]
     """The slowest call of each family while nothing was done."""
 
@@ -33,7 +33,7 @@ class Judge:
         """Whether somebody notices."""
         return stall.seconds > self.calm.get(stall.family, 0.0) + (UNNOTICED if stall.for_lock else BUSY)
 
-    def of(self, stalls: Iterable[Stall], broken: Sequence[Broken] = (), *, where: str = "") -> Verdict:
+    def of(self, stalls: Iterable[Stall], broken: Sequence[BrokenQuery] = (), *, where: str = "") -> Verdict:
         """The verdict on what these families waited; `where` is said behind it."""
         every = list(stalls)
         longest: dict[str, float] = {}
@@ -45,12 +45,12 @@ class Judge:
             more = f" and {len(broken) - FEW} more" if len(broken) > FEW else ""
             also = f"; and {held_up.sentence}" if held_up else ""
             sentence = f"BREAKS {named}{more}{also}"
-            return Verdict(Kind.BREAKS, sentence, held_up.seconds if held_up else 0.0)
+            return Verdict(Impact.BREAKS, sentence, held_up.seconds if held_up else 0.0)
         if held_up:
             return held_up
         unnoticed = [each.seconds for each in every if each.for_lock]
         most = max([UNNOTICED, *unnoticed])
-        return Verdict(Kind.SAFE, f"SAFE: nobody waits more than {math.ceil(100 * most) * 10} ms", most)
+        return Verdict(Impact.SAFE, f"SAFE: nobody waits more than {math.ceil(100 * most) * 10} ms", most)
 
     def _held_up(self, longest: Mapping[str, float], where: str) -> Verdict:
         seconds = max(longest.values())
@@ -60,17 +60,17 @@ class Judge:
         both = [table for table, verbs in kinds.items() if len(verbs) > 1]
         tail = f"for {span(seconds)}{where}"
         if len(stopped) == len(self.families) and len(_kinds(self.families)) > 1:
-            return Verdict(Kind.STOPS, f"STOPS everything {tail}", seconds)
+            return Verdict(Impact.STOPS, f"STOPS everything {tail}", seconds)
         if both:
             others = [each for each in kinds if each not in both]
             more = f", and {_named(kinds, others)}" if others else ""
-            return Verdict(Kind.STOPS, f"STOPS reads and writes of {_listed(both)}{more} {tail}", seconds)
-        return Verdict(Kind.BLOCKS, f"BLOCKS {_named(kinds, list(kinds))} {tail}", seconds)
+            return Verdict(Impact.STOPS, f"STOPS reads and writes of {_listed(both)}{more} {tail}", seconds)
+        return Verdict(Impact.BLOCKS, f"BLOCKS {_named(kinds, list(kinds))} {tail}", seconds)
 
 
 def failing(why: str) -> Verdict:
     """The verdict on what does not get to its end."""
-    return Verdict(Kind.FAILS, f"FAILS: {why.splitlines()[0] if why else 'nobody knows why'}")
+    return Verdict(Impact.FAILS, f"FAILS: {why.splitlines()[0] if why else 'nobody knows why'}")
 
 
 def unseen(locks: Iterable[HeldLock]) -> Verdict | None:
@@ -81,22 +81,22 @@ def unseen(locks: Iterable[HeldLock]) -> Verdict | None:
     seconds = max(each.seconds for each in long)
     what = "query" if any(each.mode == MODES[-1] for each in long) else "write"
     named = _listed(sorted({each.relation for each in long}))
-    return Verdict(Kind.UNSEEN, f"UNSEEN: no {what} went on {named}, which it locks for {span(seconds)}", seconds)
+    return Verdict(Impact.UNSEEN, f"UNSEEN: no {what} went on {named}, which it locks for {span(seconds)}", seconds)
 
 
 def worse(plain: Verdict, behind: Verdict) -> Verdict:
     """The one that weighs more; where both say the same, the plain one."""
-    if behind.kind.badness == plain.kind.badness:
+    if behind.impact.badness == plain.impact.badness:
         return behind if behind.seconds > LONGER * plain.seconds else plain
-    return behind if behind.kind.badness > plain.kind.badness else plain
+    return behind if behind.impact.badness > plain.impact.badness else plain
 
 
 def overall(migrations: Sequence[MigrationReport]) -> Verdict:
     """The verdict on all: that on the worst, with its name where there is more than one."""
-    worst = max(migrations, key=lambda each: (each.verdict.kind.badness, each.verdict.seconds))
-    if len(migrations) == 1 or worst.verdict.kind is Kind.SAFE:
+    worst = max(migrations, key=lambda each: (each.verdict.impact.badness, each.verdict.seconds))
+    if len(migrations) == 1 or worst.verdict.impact is Impact.SAFE:
         return worst.verdict
-    return Verdict(worst.verdict.kind, f"{worst.verdict.sentence} ({worst.file})", worst.verdict.seconds)
+    return Verdict(worst.verdict.impact, f"{worst.verdict.sentence} ({worst.file})", worst.verdict.seconds)
 
 
 def span(seconds: float) -> str:
@@ -106,7 +106,7 @@ def span(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def _by_table(families: Iterable[Family]) -> dict[str, set[str]]:
+def _by_table(families: Iterable[QueryGroup]) -> dict[str, set[str]]:
     """What of each table is stopped."""
     kinds: dict[str, set[str]] = {}
     for each in families:
@@ -115,7 +115,7 @@ def _by_table(families: Iterable[Family]) -> dict[str, set[str]]:
     return kinds
 
 
-def _kinds(families: Iterable[Family]) -> Collection[str]:
+def _kinds(families: Iterable[QueryGroup]) -> Collection[str]:
     return {each.query.kind for each in families}
 
 

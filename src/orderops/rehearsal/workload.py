@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import identifier
-from orderops.rehearsal.queries import Origin, Query, read_query, said
-from orderops.rehearsal.tables import Column, Table, draw, drawn, names_in, table_called, touched
+from orderops.rehearsal.queries import Query, QueryOrigin, read_query, said
+from orderops.rehearsal.tables import ColumnDefinition, TableDefinition, draw, drawn, names_in, table_called, touched
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -31,7 +31,7 @@ NEW_KEYS = {
 
 
 @dataclass(frozen=True)
-class Family:
+class QueryGroup:
     """Queries of one kind that go on all the time."""
 
     query: Query
@@ -50,18 +50,18 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class Workload:
     """What goes on, and what cannot."""
 
-    families: Sequence[Family]
-    tables: Sequence[Table]
+    families: Sequence[QueryGroup]
+    tables: Sequence[TableDefinition]
     """Those that the migrations touch."""
     notes: Sequence[str] = ()
 
 
-def traffic_for(
-    connection: Connection, files: Sequence[File], canaries: Sequence[Query], live: Sequence[Query]
-) -> Traffic:
+def workload_for(
+    connection: Connection, files: Sequence[SqlFile], canaries: Sequence[Query], live: Sequence[Query]
+) -> Workload:
     """The canaries, and for each table that these files touch what the canaries do not see to."""
     tables = touched(connection, files)
     notes: list[str] = []
@@ -77,13 +77,13 @@ def traffic_for(
         for verb, query in _derived(table, changed):
             if (verb, table.number) not in covered:
                 rate = _rate_of(connection, query.kind, table, live)
-                families.append(Family(query, rate, rows, {table.number}, (table.name,)))
-    return Traffic(_bounded(families), tables, notes)
+                families.append(QueryGroup(query, rate, rows, {table.number}, (table.name,)))
+    return Workload(_bounded(families), tables, notes)
 
 
 def _of_canaries(
     connection: Connection, canaries: Sequence[Query], live: Sequence[Query], notes: list[str]
-) -> Iterator[Family]:
+) -> Iterator[QueryGroup]:
     import psycopg
 
     rates = {each.fingerprint: each.rate for each in live}
@@ -104,7 +104,7 @@ def _of_canaries(
         found = [table for name in query.tables if (table := _called(connection, name))]
         shown = [table for name in query.writes or query.reads if (table := _called(connection, name))]
         rate = query.rate or rates.get(query.fingerprint) or USUAL
-        yield Family(
+        yield QueryGroup(
             query, rate, rows, {each.number for each in found}, tuple(dict.fromkeys(each.name for each in shown))
         )
 
@@ -116,7 +116,7 @@ def _covered(connection: Connection, query: Query) -> Iterator[tuple[str, int]]:
         yield from ((verb, table.number) for name in names if (table := _called(connection, name)))
 
 
-def _derived(table: Table, changed: Collection[str]) -> Iterator[tuple[str, Query]]:
+def _derived(table: TableDefinition, changed: Collection[str]) -> Iterator[tuple[str, Query]]:
     where = " and ".join(
         f"{identifier('', name)} = ${number}::{kind}"
         for number, (name, kind) in enumerate(zip(table.key, table.key_types, strict=True), 1)
@@ -138,18 +138,18 @@ def _derived(table: Table, changed: Collection[str]) -> Iterator[tuple[str, Quer
 
 
 def _made(name: str, text: str) -> Query:
-    query = read_query(name, text, Origin.DERIVED)
+    query = read_query(name, text, QueryOrigin.DERIVED)
     assert query, f"written here: {text}"
     return query
 
 
-def _untouched(table: Table, changed: Collection[str]) -> Column | None:
+def _untouched(table: TableDefinition, changed: Collection[str]) -> ColumnDefinition | None:
     """A column that can be set to itself, and that no migration names; of the key only where there is no other."""
     free = [each for each in table.columns if not each.generated and each.name not in table.key]
     return next((each for each in free if each.name.lower() not in changed), next(iter(free), None))
 
 
-def _rate_of(connection: Connection, kind: str, table: Table, live: Sequence[Query]) -> float:
+def _rate_of(connection: Connection, kind: str, table: TableDefinition, live: Sequence[Query]) -> float:
     """How often the live database is asked for it."""
     rates = [
         each.rate or 0.0
@@ -160,11 +160,11 @@ def _rate_of(connection: Connection, kind: str, table: Table, live: Sequence[Que
     return sum(rates) or USUAL
 
 
-def _called(connection: Connection, name: str) -> Table | None:
+def _called(connection: Connection, name: str) -> TableDefinition | None:
     schema, _, plain = name.rpartition(".")
     return table_called(connection, identifier(schema, plain))
 
 
-def _bounded(families: Sequence[Family]) -> list[Family]:
+def _bounded(families: Sequence[QueryGroup]) -> list[QueryGroup]:
     most = min(MOST, ALL / max(1, len(families)))
     return [replace(each, rate=min(most, max(LEAST, each.rate))) for each in families]

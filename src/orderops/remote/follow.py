@@ -9,12 +9,12 @@ from typing import Any
 
 from orderops import __version__
 from orderops.errors import Interrupted, OrderopsError, UsageError
-from orderops.remote.framing import Mark, Said, heard
-from orderops.remote.task import Task
+from orderops.remote.framing import Mark, OutputLine, parse_line
+from orderops.remote.task import RemoteTask
 
-Heard = Callable[[Said], None]
+OutputHandler = Callable[[OutputLine], None]
 """Shows a line of the command's; `out` is data, `err` is all else."""
-Waiting = Callable[[str, str], None]
+OnJobWait = Callable[[str, str], None]
 """Shows what a task (its id) waits for."""
 
 EVERY = 1.0
@@ -37,7 +37,7 @@ DOING = {
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a command ended: its exit code, and its refusal where there was one."""
 
     exit_code: int
@@ -46,7 +46,7 @@ class Ended:
     """Whether it said so, and was not found dead."""
 
 
-class Refused(OrderopsError):
+class JobRefused(OrderopsError):
     """A refusal of the command inside, with its exit code."""
 
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
@@ -54,7 +54,7 @@ class Refused(OrderopsError):
         self.exit_code = exit_code
 
 
-def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None = None) -> Ended:
+def follow(task: RemoteTask, *, heard: OutputHandler, waiting: OnJobWait, within: float | None = None) -> JobEnd:
     """Pass on what the command says until it has ended.
 
     By its own word it ends before its task, which takes half a minute more to go.
@@ -75,9 +75,9 @@ def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None =
         if raw and raw["lastStatus"] == "STOPPED":
             stopped_at = stopped_at or now
             if task.exit_code(raw) is None:
-                return Ended(1, task.never_ran(raw), by_its_word=False)
+                return JobEnd(1, task.never_ran(raw), by_its_word=False)
             if now - stopped_at > LAG:
-                return Ended(_code(task, raw), _cut_off(task, raw, listening), by_its_word=False)
+                return JobEnd(_code(task, raw), _cut_off(task, raw, listening), by_its_word=False)
         if within and now - began > within:
             raise OrderopsError(
                 f"task {task.id} was asked to end and does not", f"look: orderops status --env {task.place.environment}"
@@ -86,10 +86,10 @@ def follow(task: Task, *, heard: Heard, waiting: Waiting, within: float | None =
         sleep(EVERY)
 
 
-def interrupted(task: Task, command: str, *, heard: Heard, waiting: Waiting) -> Ended:
+def interrupted(task: RemoteTask, command: str, *, heard: OutputHandler, waiting: OnJobWait) -> JobEnd:
     """Ask the command to end in good order, and pass on its last words; it may be done before it is asked."""
     task.stop("interrupted by the operator")
-    left = Ended(Interrupted.exit_code, Interrupted([command]), by_its_word=False)
+    left = JobEnd(Interrupted.exit_code, Interrupted([command]), by_its_word=False)
     try:
         ended = follow(task, heard=heard, waiting=waiting, within=STOPS)
     except OrderopsError:
@@ -101,20 +101,20 @@ def interrupted(task: Task, command: str, *, heard: Heard, waiting: Waiting) -> 
 class _Listening:
     """What was heard of a task."""
 
-    task: Task
-    pass_on: Heard
+    task: RemoteTask
+    pass_on: OutputHandler
     begun: Mapping[str, Any] = field(default_factory=dict)
     last_at: float = field(default_factory=monotonic)
     half: str = ""
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> JobEnd | None:
         """Pass on what is new; answers how the command ended when it says so."""
         for said in self._new():
             self.last_at = monotonic()
             if said.mark is Mark.END:
-                return _by_its_word(said.told, self._other_version())
+                return _by_its_word(said.to_dict, self._other_version())
             if said.mark is Mark.BEGIN:
-                self.begun = said.told
+                self.begun = said.to_dict
             else:
                 self.pass_on(said)
         return None
@@ -132,33 +132,33 @@ class _Listening:
             f"the image has orderops {there}, this machine {__version__}; let both be alike: orderops up --env {name}"
         )
 
-    def _new(self) -> Iterator[Said]:
+    def _new(self) -> Iterator[OutputLine]:
         """Lines of the errand's own are whole, whatever their length; the command's go on in pieces."""
         for line in self.task.lines():
-            said = heard(line)
+            said = parse_line(line)
             if said.mark is not Mark.END:
                 yield said
                 continue
             self.half += said.text
             if said.ends:
-                yield Said(said.mark, self.half)
+                yield OutputLine(said.mark, self.half)
 
 
-def _by_its_word(told: Mapping[str, Any], other_version: str) -> Ended:
+def _by_its_word(told: Mapping[str, Any], other_version: str) -> JobEnd:
     code = int(told["exit_code"])
     if not code:
-        return Ended(0)
+        return JobEnd(0)
     if code == Interrupted.exit_code:
-        return Ended(code, Interrupted(told.get("left", ())))
+        return JobEnd(code, Interrupted(told.get("left", ())))
     hint = told.get("hint", "") or (other_version if code == UsageError.exit_code else "")
-    return Ended(code, Refused(told.get("message", ""), hint, code))
+    return JobEnd(code, JobRefused(told.get("message", ""), hint, code))
 
 
-def _cut_off(task: Task, raw: Mapping[str, Any], listening: _Listening) -> OrderopsError:
+def _cut_off(task: RemoteTask, raw: Mapping[str, Any], listening: _Listening) -> OrderopsError:
     """The refusal for a command that ended without a last word."""
     code = _code(task, raw)
     if not listening.begun:
-        return Refused(
+        return JobRefused(
             f"the image of {task.place.service} does not know errands: its command ended with {code}",
             f"let it have the same orderops as this machine: orderops up --env {task.place.environment}",
             code,
@@ -168,7 +168,7 @@ def _cut_off(task: Task, raw: Mapping[str, Any], listening: _Listening) -> Order
         for each in raw.get("containers", ())
         if each["name"] == task.place.container and each.get("reason")
     )
-    return Refused(
+    return JobRefused(
         f"the command in task {task.id} was cut off with exit code {code}: "
         f"{why or raw.get('stoppedReason') or 'no reason is told'}",
         "the same command again finds out what is done and goes on",
@@ -176,6 +176,6 @@ def _cut_off(task: Task, raw: Mapping[str, Any], listening: _Listening) -> Order
     )
 
 
-def _code(task: Task, raw: Mapping[str, Any]) -> int:
+def _code(task: RemoteTask, raw: Mapping[str, Any]) -> int:
     """A command without a last word has not succeeded, whatever its process says."""
     return task.exit_code(raw) or 1

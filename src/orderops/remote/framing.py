@@ -29,7 +29,7 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True)
-class Said:
+class OutputLine:
     """A line, or a piece of one: then `ends` is false, and the next piece goes on."""
 
     mark: Mark
@@ -37,7 +37,7 @@ class Said:
     ends: bool = True
 
     @property
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What a line of the errand's own says."""
         told: dict[str, Any] = json.loads(self.text)
         return told
@@ -51,15 +51,15 @@ def pieces(mark: Mark, text: str, *, ends: bool = True) -> Iterator[str]:
     yield f"{mark}{WHOLE if ends else MORE}{parts[-1]}"
 
 
-def heard(line: str) -> Said:
+def parse_line(line: str) -> OutputLine:
     """A line of a log; one without a mark is meant for whoever reads along."""
     mark, sign, text = line[:3], line[3:5], line[5:]
     if sign.strip() in ("|", "+") and mark in [*Mark]:
-        return Said(Mark(mark), text, sign != MORE)
-    return Said(Mark.ERR, line)
+        return OutputLine(Mark(mark), text, sign != MORE)
+    return OutputLine(Mark.ERR, line)
 
 
-class Marked(io.TextIOBase):
+class MarkedStream(io.TextIOBase):
     """A stream that writes whole lines, marked; half a line waits for its end."""
 
     encoding = "utf-8"

@@ -17,15 +17,15 @@ from typing import Any
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.database.connection import Login, login, login_at
+from orderops.database.connection import Login, login_at_endpoint, login_from_secret
 from orderops.errors import AwsError, Meaning, OrderopsError
-from orderops.infra.workspace import Site
-from orderops.remote.follow import Heard, Waiting, follow, interrupted
-from orderops.remote.framing import Mark, Said
-from orderops.remote.request import AT, DATABASE, Door, Errand, errand_of
-from orderops.remote.task import Place, Task, place_of, running, start
+from orderops.infra.workspace import Workspace
+from orderops.remote.follow import OnJobWait, OutputHandler, follow, interrupted
+from orderops.remote.framing import Mark, OutputLine
+from orderops.remote.request import AT, DATABASE, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.task import RemoteTask, TaskPlacement, placement_of, running, start
 
-__all__ = ["DATABASE", "Door", "Errand", "Inside", "Outcome", "inside", "run"]
+__all__ = ["DATABASE", "CurrentJob", "DatabaseEndpoint", "JobRequest", "JobResult", "current_job", "run_job"]
 
 READABLE_FOR = 3600
 """Seconds in which the task must have begun."""
@@ -37,7 +37,7 @@ LEFT_FOR = timedelta(days=2)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """How an errand ended."""
 
     exit_code: int
@@ -54,108 +54,108 @@ class Outcome:
             raise self.error
 
 
-def run(
-    site: Site,
-    words: Sequence[str],
+def run_job(
+    workspace: Workspace,
+    argv: Sequence[str],
     *,
     sql: Mapping[str, str] | None = None,
-    doors: Mapping[str, Door] | None = None,
+    databases: Mapping[str, DatabaseEndpoint] | None = None,
     settings: Mapping[str, Any] | None = None,
     lead: str = "",
     host: str = "",
     width: int = 80,
-    alone: bool = False,
+    exclusive: bool = False,
     service: str | None = None,
-    heard: Heard,
-    waiting: Waiting,
-) -> Outcome:
+    on_output: OutputHandler,
+    on_wait: OnJobWait,
+) -> JobResult:
     """Carry out `orderops WORDS` in a task beside a service, the first when none is named; ends when it has ended.
 
     `doors` are the databases that it needs besides the environment's own. With `alone`, no other such errand runs
     beside it: one that does the same and lost its operator is attached to, any other is refused. Starting it is a
     change and so is part of a run of the site's when it is `alone`; Ctrl+C stops it.
     """
-    free = site.aws.guarded(lambda: None)  # reading on, stopping and clearing up need no lease
-    name = site.environment.name
-    place = place_of(
+    free = workspace.aws.guarded(lambda: None)  # reading on, stopping and clearing up need no lease
+    name = workspace.environment.name
+    place = placement_of(
         free,
         environment=name,
-        cluster=site.stack.cluster.name,
-        service=site.environment.service_name(service or next(iter(site.environment.services))),
+        cluster=workspace.stack.cluster.name,
+        service=workspace.environment.service_name(service or next(iter(workspace.environment.services))),
     )
     bucket = Bucket(free)
     id_ = uuid.uuid4().hex
-    errand = Errand(
+    errand = JobRequest(
         id=id_,
-        words=tuple(words),
+        argv=tuple(argv),
         environment=name,
-        region=site.aws.region,
-        doors={DATABASE: Door(pointer=site.stack.pointer.name), **(doors or {})},
+        region=workspace.aws.region,
+        databases={DATABASE: DatabaseEndpoint(pointer=workspace.stack.pointer.name), **(databases or {})},
         sql=sql or {},
         settings=settings or {},
-        who=site.aws.caller,
+        who=workspace.aws.caller,
         host=host,
         lead=lead or f"--env {name}",
-        alone=alone,
+        alone=exclusive,
         width=width,
         leave=bucket.link("put_object", _result_key(name, id_), seconds=WRITABLE_FOR),
     )
-    there = _other(bucket, free, place, errand) if alone else None
+    there = _other(bucket, free, place, errand) if exclusive else None
     if there:
         errand, task = there
-        heard(Said(Mark.ERR, f"goes on with task {task.id}, begun by {errand.who}"))
+        on_output(OutputLine(Mark.ERR, f"goes on with task {task.id}, begun by {errand.who}"))
     else:
-        if alone:
+        if exclusive:
             _sweep(bucket, name)
-        bucket.put(_key(name, errand.id), errand.told())
-        task = _started(site.aws if alone else free, bucket, place, errand)
-    return _followed(bucket, task, errand, heard, waiting)
+        bucket.put(_key(name, errand.id), errand.to_dict())
+        task = _started(workspace.aws if exclusive else free, bucket, place, errand)
+    return _followed(bucket, task, errand, on_output, on_wait)
 
 
 @dataclass
-class Inside:
+class CurrentJob:
     """An errand, where it is carried out."""
 
-    errand: Errand
+    request: JobRequest
     notes: list[dict[str, Any]] = field(default_factory=list)
     result: dict[str, Any] | None = None
 
     @property
     def aws(self) -> Aws:
         """AWS as the role of the task opens it."""
-        return Aws(self.errand.region, environment=self.errand.environment)
+        return Aws(self.request.region, environment=self.request.environment)
 
     def login(self, door: str = DATABASE) -> Login:
         """The way into one of the databases."""
-        told = self.errand.doors[door]
+        told = self.request.databases[door]
         if told.pointer:
-            return login(self.aws, told.pointer)
-        return login_at(self.aws, vars(told))
+            return login_from_secret(self.aws, told.pointer)
+        return login_at_endpoint(self.aws, vars(told))
 
     def note(self, **what: Any) -> None:
         """What was done, for the record that is kept outside."""
         self.notes.append(what)
 
     def leave(self, result: Mapping[str, Any]) -> None:
-        """What `Outcome.result` is to be; the last counts."""
+        """What `RunOutcome.result` is to be; the last counts."""
         self.result = dict(result)
 
 
-def inside() -> Inside | None:
+def current_job() -> CurrentJob | None:
     """The errand that this process carries out; None on the operator's machine."""
     url = os.environ.get(AT)
     return _fetched(url) if url else None
 
 
 @cache
-def _fetched(url: str) -> Inside:
+def _fetched(url: str) -> CurrentJob:
     import json
     from urllib.error import URLError
     from urllib.request import urlopen
 
     try:
         with urlopen(url, timeout=30) as answer:
-            return Inside(errand_of(json.load(answer)))
+            return CurrentJob(job_request_of(json.load(answer)))
     except (URLError, OSError, ValueError) as error:
         raise OrderopsError(
             f"the errand cannot be read: {error}", "does the task reach S3? The same command again writes it anew"
@@ -170,7 +170,7 @@ def _result_key(environment: str, id_: str) -> str:
     return f"{environment}/errands/{id_}.result.json"
 
 
-def _other(bucket: Bucket, aws: Aws, place: Place, mine: Errand) -> tuple[Errand, Task] | None:
+def _other(bucket: Bucket, aws: Aws, place: TaskPlacement, mine: JobRequest) -> tuple[JobRequest, RemoteTask] | None:
     """The same errand under way, whose operator went away; raises OrderopsError for another one.
 
     Without its document it has ended, but for its task; and one that only looks is in nobody's way.
@@ -179,7 +179,7 @@ def _other(bucket: Bucket, aws: Aws, place: Place, mine: Errand) -> tuple[Errand
         document = bucket.read(_key(mine.environment, id_)) if id_ else None
         if document is None or bucket.read(_result_key(mine.environment, id_)):
             continue
-        other = errand_of(document.value)
+        other = job_request_of(document.value)
         if other.alone and other.same_as(mine):
             return other, task
         if other.alone:
@@ -192,7 +192,7 @@ def _other(bucket: Bucket, aws: Aws, place: Place, mine: Errand) -> tuple[Errand
     return None
 
 
-def _started(aws: Aws, bucket: Bucket, place: Place, errand: Errand) -> Task:
+def _started(aws: Aws, bucket: Bucket, place: TaskPlacement, errand: JobRequest) -> RemoteTask:
     url = bucket.link("get_object", _key(errand.environment, errand.id), seconds=READABLE_FOR)
     try:
         return start(aws, place, token=errand.id, url=url)
@@ -202,7 +202,9 @@ def _started(aws: Aws, bucket: Bucket, place: Place, errand: Errand) -> Task:
         raise
 
 
-def _followed(bucket: Bucket, task: Task, errand: Errand, heard: Heard, waiting: Waiting) -> Outcome:
+def _followed(
+    bucket: Bucket, task: RemoteTask, errand: JobRequest, heard: OutputHandler, waiting: OnJobWait
+) -> JobResult:
     """Listen until it has ended; what it wrote down is taken away then, and left while it may still run."""
     try:
         ended = follow(task, heard=heard, waiting=waiting)
@@ -213,14 +215,14 @@ def _followed(bucket: Bucket, task: Task, errand: Errand, heard: Heard, waiting:
     left = bucket.read(_result_key(errand.environment, errand.id))
     _clear(bucket, errand)
     told: Mapping[str, Any] = left.value if left else {}
-    return Outcome(ended.exit_code, told.get("result"), tuple(told.get("notes", ())), ended.error)
+    return JobResult(ended.exit_code, told.get("result"), tuple(told.get("notes", ())), ended.error)
 
 
-def _unheard(task: Task, errand: Errand, error: AwsError) -> OrderopsError:
+def _unheard(task: RemoteTask, errand: JobRequest, error: AwsError) -> OrderopsError:
     """AWS cannot be asked any more: what runs there runs on, as when credentials end before a long migration does."""
     again = "the same command again goes on with it" if errand.alone else "the same command again begins anew"
     return OrderopsError(
-        f"orderops {errand.command} goes on in task {task.id}, which is not heard any more\n" + "\n".join(error.told),
+        f"orderops {errand.command} goes on in task {task.id}, which is not heard any more\n" + "\n".join(error.lines),
         "\n".join(filter(None, (error.hint, again))),
     )
 
@@ -233,7 +235,7 @@ def _sweep(bucket: Bucket, environment: str) -> None:
             bucket.remove(key)
 
 
-def _clear(bucket: Bucket, errand: Errand) -> None:
+def _clear(bucket: Bucket, errand: JobRequest) -> None:
     with suppress(AwsError):  # what stays does no harm, and says nothing secret
         bucket.remove(_key(errand.environment, errand.id))
         bucket.remove(_result_key(errand.environment, errand.id))

@@ -20,7 +20,7 @@ DATABASE = "database"
 
 
 @dataclass(frozen=True)
-class Door:
+class DatabaseEndpoint:
     """Where a database is and which secret opens it: what the secret `pointer` says, or what is said here."""
 
     pointer: str = ""
@@ -33,14 +33,14 @@ class Door:
 
 
 @dataclass(frozen=True)
-class Errand:
+class JobRequest:
     """A command to be carried out where the databases can be reached, with all that it needs to know."""
 
     id: str
-    words: tuple[str, ...]
+    argv: tuple[str, ...]
     environment: str
     region: str
-    doors: Mapping[str, Door]
+    databases: Mapping[str, DatabaseEndpoint]
     sql: Mapping[str, str] = field(default_factory=dict)
     """The files of the folder of migrations, by name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -60,18 +60,18 @@ class Errand:
     @property
     def command(self) -> str:
         """The words, as the operator would say them: that it was agreed to is not for the next one."""
-        return " ".join(shlex.quote(word) for word in self.words if word != "--yes")
+        return " ".join(shlex.quote(word) for word in self.argv if word != "--yes")
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"form": FORM, **asdict(self)}
 
-    def same_as(self, other: Errand) -> bool:
+    def same_as(self, other: JobRequest) -> bool:
         """Whether both do the same to the same."""
-        return (self.words, self.sql, self.doors) == (other.words, other.sql, other.doors)
+        return (self.argv, self.sql, self.databases) == (other.argv, other.sql, other.databases)
 
 
-def errand_of(told: Mapping[str, Any]) -> Errand:
+def job_request_of(told: Mapping[str, Any]) -> JobRequest:
     """Read an errand; raises OrderopsError for one of a form that this orderops does not know."""
     if told.get("form") != FORM:
         raise OrderopsError(
@@ -79,6 +79,6 @@ def errand_of(told: Mapping[str, Any]) -> Errand:
             f"orderops {__version__} knows form {FORM}",
             f"let image and machine have the same orderops: orderops up --env {told.get('environment', 'NAME')}",
         )
-    fields = {key: value for key, value in told.items() if key in Errand.__dataclass_fields__}
-    doors = {name: Door(**door) for name, door in told["doors"].items()}
-    return Errand(**{**fields, "words": tuple(told["words"]), "doors": doors})
+    fields = {key: value for key, value in told.items() if key in JobRequest.__dataclass_fields__}
+    databases = {name: DatabaseEndpoint(**endpoint) for name, endpoint in told["databases"].items()}
+    return JobRequest(**{**fields, "argv": tuple(told["argv"]), "databases": databases})

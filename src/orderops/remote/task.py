@@ -21,7 +21,7 @@ TASKS_A_CALL = 100
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskPlacement:
     """Where a service runs, and so where a task beside it can: its image and roles, subnets and security group."""
 
     environment: str
@@ -35,7 +35,7 @@ class Place:
     log_prefix: str
 
 
-def place_of(aws: Aws, *, environment: str, cluster: str, service: str) -> Place:
+def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> TaskPlacement:
     """The place of a service as it runs now; raises OrderopsError where it was never released."""
     told = if_found(aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[service])
     found = [raw for raw in (told or {}).get("services", ()) if raw["status"] == "ACTIVE"]
@@ -55,7 +55,7 @@ def place_of(aws: Aws, *, environment: str, cluster: str, service: str) -> Place
             f"let it be as declared: orderops up --env {environment}",
         )
     network = found[0].get("networkConfiguration", {})
-    return Place(
+    return TaskPlacement(
         environment,
         service,
         cluster,
@@ -68,7 +68,7 @@ def place_of(aws: Aws, *, environment: str, cluster: str, service: str) -> Place
     )
 
 
-def start(aws: Aws, place: Place, *, token: str, url: str) -> Task:
+def start(aws: Aws, place: TaskPlacement, *, token: str, url: str) -> RemoteTask:
     """Start a task that carries out the errand at `url`; with the same `token` it is the same task."""
     variables = [{"name": AT, "value": url}, {"name": ID, "value": token}]
     override = {"name": place.container, "command": list(COMMAND), "environment": variables}
@@ -90,24 +90,24 @@ def start(aws: Aws, place: Place, *, token: str, url: str) -> Task:
     )
     if not answer.get("tasks"):
         raise _not_started(place, answer.get("failures") or ())
-    return Task(aws, place, answer["tasks"][0]["taskArn"])
+    return RemoteTask(aws, place, answer["tasks"][0]["taskArn"])
 
 
-def running(aws: Aws, place: Place) -> Iterator[tuple[str, Task]]:
+def running(aws: Aws, place: TaskPlacement) -> Iterator[tuple[str, RemoteTask]]:
     """The errands under way beside a service, each with its id."""
     arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=place.cluster, startedBy=STARTED_BY))
     for first in range(0, len(arns), TASKS_A_CALL):
         for raw in aws.ecs.describe_tasks(cluster=place.cluster, tasks=arns[first : first + TASKS_A_CALL])["tasks"]:
             if raw.get("desiredStatus") == "RUNNING":
-                yield _id_of(raw), Task(aws, place, raw["taskArn"])
+                yield _id_of(raw), RemoteTask(aws, place, raw["taskArn"])
 
 
 @dataclass
-class Task:
+class RemoteTask:
     """A task that was started, and how far its log was read."""
 
     aws: Aws
-    place: Place
+    place: TaskPlacement
     arn: str
     _read: dict[str, str] = field(default_factory=dict)
 
@@ -177,7 +177,7 @@ class Task:
         return OrderopsError(f"the task did not start: {why}", hint)
 
 
-def _not_started(place: Place, failures: Any) -> OrderopsError:
+def _not_started(place: TaskPlacement, failures: Any) -> OrderopsError:
     said = "; ".join(
         ": ".join(filter(None, (str(each.get("reason") or "no reason"), each.get("detail")))) for each in failures
     )

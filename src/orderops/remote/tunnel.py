@@ -21,7 +21,7 @@ from typing import IO, Any
 from orderops.aws.client import Aws, every
 from orderops.database.connection import Login, Tunnel
 from orderops.errors import AwsError, OrderopsError
-from orderops.infra.workspace import Site
+from orderops.infra.workspace import Workspace
 
 DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
 PLUGIN = "session-manager-plugin"
@@ -43,17 +43,17 @@ ENDS = 5.0
 OTHER_WAY = 'or without one, as a task: access = "task" in [database]'
 
 
-def tunnel_of(site: Site) -> Tunnel:
+def tunnel_of(workspace: Workspace) -> Tunnel:
     """What opens a tunnel to a database of an environment, through a task of its first service."""
-    service = site.environment.service_name(next(iter(site.environment.services)))
-    cluster, name = site.stack.cluster.name, site.environment.name
-    aws = site.aws.guarded(lambda: None)  # a session changes nothing that an environment is made of
+    service = workspace.environment.service_name(next(iter(workspace.environment.services)))
+    cluster, name = workspace.stack.cluster.name, workspace.environment.name
+    aws = workspace.aws.guarded(lambda: None)  # a session changes nothing that an environment is made of
 
     @contextmanager
     def opened(to: Login) -> Iterator[Login]:
         plugin = _plugin()
         target = target_of(aws, environment=name, cluster=cluster, service=service)
-        with forwarded(aws, plugin, target, to) as through:
+        with port_forwarding(aws, plugin, target, to) as through:
             yield through
 
     return opened
@@ -79,7 +79,7 @@ def target_of(aws: Aws, *, environment: str, cluster: str, service: str) -> str:
 
 
 @contextmanager
-def forwarded(aws: Aws, plugin: str, target: str, to: Login) -> Iterator[Login]:
+def port_forwarding(aws: Aws, plugin: str, target: str, to: Login) -> Iterator[Login]:
     """A login that leads through the target, until the end; then session and program are ended, however it comes."""
     port = _free_port()
     parameters = {"host": [to.host], "portNumber": [str(to.port)], "localPortNumber": [str(port)]}

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ENVIRONMENT, Ownership
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
@@ -30,7 +30,7 @@ class AutoscalingTarget(Resource):
     linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "autoscaling-target"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ObjectNotFoundException",
             "ConcurrentUpdateException",
@@ -41,37 +41,37 @@ class AutoscalingTarget(Resource):
     untagged: ClassVar[bool] = True
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        clusters = EcsCluster.listing(aws, Claim(claim.environment))  # targets have no tags: their cluster has
-        ours = {live.name for live in clusters if (live.tags or {}).get(ENVIRONMENT) == claim.environment}
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        clusters = EcsCluster.listing(aws, Ownership(owner.environment))  # targets have no tags: their cluster has
+        ours = {observed.name for observed in clusters if (observed.tags or {}).get(ENVIRONMENT) == owner.environment}
         call = aws.application_autoscaling.describe_scalable_targets
         for raw in every(call, "ScalableTargets", ServiceNamespace="ecs"):
             _, cluster, name = raw["ResourceId"].split("/")
-            if cluster in ours and name.startswith(claim.prefix) and raw["ScalableDimension"] == DIMENSION:
+            if cluster in ours and name.startswith(owner.prefix) and raw["ScalableDimension"] == DIMENSION:
                 told = {"MinCapacity": raw["MinCapacity"], "MaxCapacity": raw["MaxCapacity"]}
-                tags = claim.named(cls.kind, name)
-                yield Live(raw["ResourceId"], told, tags=tags, name=name, arn=raw.get("ScalableTargetARN", ""))
+                tags = owner.named(cls.kind, name)
+                yield Observed(raw["ResourceId"], told, tags=tags, name=name, arn=raw.get("ScalableTargetARN", ""))
 
-    def detail(self, aws: Aws, live: Live) -> Live:
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
         call = aws.application_autoscaling.describe_scaling_policies
         policies = [
-            raw for raw in every(call, "ScalingPolicies", ServiceNamespace="ecs") if raw["ResourceId"] == live.id
+            raw for raw in every(call, "ScalingPolicies", ServiceNamespace="ecs") if raw["ResourceId"] == observed.id
         ]
-        return replace(live, properties={**live.properties, "CpuPercent": _cpu_percent(policies)})
+        return replace(observed, properties={**observed.properties, "CpuPercent": _cpu_percent(policies)})
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"MinCapacity": self.least, "MaxCapacity": self.most, "CpuPercent": float(self.cpu_percent)}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         self._register(aws, desired)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if changed.keys() & {"MinCapacity", "MaxCapacity"}:
-            self._register(aws, {**live.properties, **changed})
+            self._register(aws, {**observed.properties, **changed})
         if "CpuPercent" in changed:
             aws.application_autoscaling.put_scaling_policy(
                 **WHERE,
-                ResourceId=live.id,
+                ResourceId=observed.id,
                 PolicyName=POLICY,
                 PolicyType="TargetTrackingScaling",
                 TargetTrackingScalingPolicyConfiguration={
@@ -81,8 +81,8 @@ class AutoscalingTarget(Resource):
             )
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=observed.id)
 
     def _register(self, aws: Aws, asked: Properties) -> None:
         aws.application_autoscaling.register_scalable_target(

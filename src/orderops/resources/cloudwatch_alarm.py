@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Output, Outputs, Properties, Resource
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
 from orderops.resources.sns_topic import SnsTopic
 
 LONGEST_DESCRIPTION = 1024
@@ -57,27 +57,27 @@ class CloudwatchAlarm(Resource):
     topic: SnsTopic = field(kw_only=True)
 
     kind: ClassVar[str] = "cloudwatch-alarm"
-    passing: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         call = aws.cloudwatch.describe_alarms
         for raw in every(
-            call, "MetricAlarms", AlarmNamePrefix=claim.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
+            call, "MetricAlarms", AlarmNamePrefix=owner.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
         ):
-            yield Live(raw["AlarmName"], _told(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
+            yield Observed(raw["AlarmName"], _told(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        marked: Tags = live.properties["Mark"]
-        if marked.get(ADDRESS) == f"{cls.kind}/{live.name}":  # not that of an alarm it was copied from
-            return {**marked, "Name": live.name}
-        return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=live.arn).get("Tags"))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        marked: Tags = observed.properties["Mark"]
+        if marked.get(ADDRESS) == f"{cls.kind}/{observed.name}":  # not that of an alarm it was copied from
+            return {**marked, "Name": observed.name}
+        return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=observed.arn).get("Tags"))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.cloudwatch.tag_resource(ResourceARN=live.arn, Tags=to_pairs(tags))
-        _put(aws, live.name, live.properties, {**(live.tags or {}), **tags})
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.cloudwatch.tag_resource(ResourceARN=observed.arn, Tags=to_pairs(tags))
+        _put(aws, observed.name, observed.properties, {**(observed.tags or {}), **tags})
 
     def desired(self, outputs: Outputs) -> Properties:
         topic = [outputs[self.topic].arn]
@@ -101,15 +101,15 @@ class CloudwatchAlarm(Resource):
             "OKActions": topic,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        _put(aws, self.name, desired, claim.tags, Tags=claim.pairs)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        _put(aws, self.name, desired, owner.tags, Tags=owner.pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        _put(aws, live.name, {**live.properties, **changed}, live.tags or {})
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        _put(aws, observed.name, {**observed.properties, **changed}, observed.tags or {})
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.cloudwatch.delete_alarms(AlarmNames=[live.name])
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.cloudwatch.delete_alarms(AlarmNames=[observed.name])
 
 
 def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import address_holder
 
 
@@ -17,7 +17,7 @@ class Ec2Address(Resource):
     """A public address that stays: `PublicIp` is what others see of us."""
 
     kind: ClassVar[str] = "ec2-address"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidAllocationID.NotFound",
             # what AWS says while a NAT gateway that is going still holds it
@@ -28,29 +28,29 @@ class Ec2Address(Resource):
     immutable: ClassVar[frozenset[str]] = frozenset({"Domain"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_addresses, "Addresses", Filters=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_addresses, "Addresses", Filters=owner.filters):
             tags = from_pairs(raw.get("Tags"))
             told = {"Domain": raw["Domain"], "PublicIp": raw["PublicIp"]}
-            yield Live(raw["AllocationId"], told, tags, name=tags.get("Name", ""))
+            yield Observed(raw["AllocationId"], told, tags, name=tags.get("Name", ""))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"Domain": "vpc"}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.ec2.allocate_address(**desired, TagSpecifications=claim.specification("elastic-ip"))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.ec2.allocate_address(**desired, TagSpecifications=owner.specification("elastic-ip"))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         """Nothing of an address changes."""
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ec2.release_address(AllocationId=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ec2.release_address(AllocationId=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return address_holder(aws, live)
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return address_holder(aws, observed)

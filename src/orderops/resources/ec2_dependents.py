@@ -11,7 +11,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, from_pairs
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 
 NAMED = 3
 BALANCER = re.compile(r"ELB (?:(?:app|net|gwy)/)?(?P<name>[^/]+)")
@@ -46,45 +46,45 @@ def named(holders: Iterable[str]) -> str:
     return ", ".join(found[:NAMED]) + more
 
 
-def foreign_interfaces(aws: Aws, live: Live, where: str) -> Iterator[str]:
+def foreign_interfaces(aws: Aws, observed: Observed, where: str) -> Iterator[str]:
     """The network interfaces in a thing of ours, found by the filter `where`, that do not go with what is ours."""
-    for raw in _foreign_interfaces(aws, live, where, live.id):
+    for raw in _foreign_interfaces(aws, observed, where, observed.id):
         yield _interface(raw)
 
 
-def public_interfaces(aws: Aws, live: Live, vpc: str) -> Iterator[str]:
+def public_interfaces(aws: Aws, observed: Observed, vpc: str) -> Iterator[str]:
     """Those of others in a VPC that lead to the internet through our gateway."""
-    for raw in _foreign_interfaces(aws, live, "vpc-id", vpc):
+    for raw in _foreign_interfaces(aws, observed, "vpc-id", vpc):
         if raw.get("Association", {}).get("PublicIp"):
             yield _interface(raw)
 
 
-def foreign_groups(aws: Aws, live: Live) -> Iterator[str]:
+def foreign_groups(aws: Aws, observed: Observed) -> Iterator[str]:
     """The security groups of others whose rules name ours; a rule of our own groups goes with the group."""
     for where in ("ip-permission.group-id", "egress.ip-permission.group-id"):
-        filters = [{"Name": where, "Values": [live.id]}]
+        filters = [{"Name": where, "Values": [observed.id]}]
         for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=filters):
-            if raw["GroupId"] != live.id and not _is_ours(raw, live):
+            if raw["GroupId"] != observed.id and not _is_ours(raw, observed):
                 yield f"{raw['GroupId']} (security group {raw['GroupName']}, {_owner(raw)}, names it in a rule)"
 
 
-def foreign_parts(aws: Aws, live: Live) -> Iterator[str]:
+def foreign_parts(aws: Aws, observed: Observed) -> Iterator[str]:
     """What stands in our VPC and is not ours, but for what goes with the VPC."""
     told: set[str] = set()
     for call, key, identifier, where in PARTS_OF_VPC:
-        filters = [{"Name": where, "Values": [live.id]}]
+        filters = [{"Name": where, "Values": [observed.id]}]
         for raw in every(getattr(aws.ec2, call), key, Filters=filters):
-            ours = _is_ours(raw, live) or _comes_with_the_vpc(raw) or _is_over(raw)
+            ours = _is_ours(raw, observed) or _comes_with_the_vpc(raw) or _is_over(raw)
             if not ours and raw[identifier] not in told:  # a peering of our VPC with itself has both ends here
                 told.add(raw[identifier])
                 yield f"{raw[identifier]} ({_owner(raw)})"
 
 
-def address_holder(aws: Aws, live: Live) -> str:
+def address_holder(aws: Aws, observed: Observed) -> str:
     """What of others our public address leads to."""
-    for raw in every(aws.ec2.describe_addresses, "Addresses", AllocationIds=[live.id]):
+    for raw in every(aws.ec2.describe_addresses, "Addresses", AllocationIds=[observed.id]):
         if held := raw.get("NetworkInterfaceId"):
-            for interface in _foreign_interfaces(aws, live, "network-interface-id", held):
+            for interface in _foreign_interfaces(aws, observed, "network-interface-id", held):
                 return f"{raw['AssociationId']} with {_interface(interface)}"
     return ""
 
@@ -94,12 +94,12 @@ def first(holders: Iterable[str], *others: Iterable[str]) -> str:
     return next((told for each in (holders, *others) if (told := named(each))), "")
 
 
-def _foreign_interfaces(aws: Aws, live: Live, where: str, what: str) -> Iterator[dict[str, Any]]:
+def _foreign_interfaces(aws: Aws, observed: Observed, where: str, what: str) -> Iterator[dict[str, Any]]:
     filters = [{"Name": where, "Values": [what]}]
     found = list(every(aws.ec2.describe_network_interfaces, "NetworkInterfaces", Filters=filters))
-    gateways = _of_our_gateways(aws, live) if found else frozenset[str]()
+    gateways = _of_our_gateways(aws, observed) if found else frozenset[str]()
     for raw in found:
-        if raw["NetworkInterfaceId"] not in gateways and not _goes_with_ours(raw, _environment(live)):
+        if raw["NetworkInterfaceId"] not in gateways and not _goes_with_ours(raw, _environment(observed)):
             yield raw
 
 
@@ -115,10 +115,10 @@ def _goes_with_ours(raw: Mapping[str, Any], environment: str) -> bool:
     return bool(raw.get("RequesterManaged")) or AWS_OWN.match(description) is not None
 
 
-def _of_our_gateways(aws: Aws, live: Live) -> frozenset[str]:
+def _of_our_gateways(aws: Aws, observed: Observed) -> frozenset[str]:
     """The interfaces of our NAT gateways, of those that are going too."""
     gateways = every(aws.ec2.describe_nat_gateways, "NatGateways")
-    ours = [raw for raw in gateways if _is_ours(raw, live)]
+    ours = [raw for raw in gateways if _is_ours(raw, observed)]
     return frozenset(str(each.get("NetworkInterfaceId")) for raw in ours for each in raw.get("NatGatewayAddresses", ()))
 
 
@@ -142,8 +142,8 @@ def _owner(raw: Mapping[str, Any]) -> str:
     return f"{name}owner {owner}" if owner else f"{name}without owner"
 
 
-def _is_ours(raw: Mapping[str, Any], live: Live) -> bool:
-    return from_pairs(raw.get("Tags")).get(ENVIRONMENT) == _environment(live)
+def _is_ours(raw: Mapping[str, Any], observed: Observed) -> bool:
+    return from_pairs(raw.get("Tags")).get(ENVIRONMENT) == _environment(observed)
 
 
 def _comes_with_the_vpc(raw: Mapping[str, Any]) -> bool:
@@ -156,5 +156,5 @@ def _is_over(raw: Mapping[str, Any]) -> bool:
     return str(state).lower() in OVER
 
 
-def _environment(live: Live) -> str:
-    return (live.tags or {}).get(ENVIRONMENT, "")
+def _environment(observed: Observed) -> str:
+    return (observed.tags or {}).get(ENVIRONMENT, "")

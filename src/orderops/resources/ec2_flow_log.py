@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.iam_role import IamRole
@@ -33,7 +33,7 @@ class Ec2FlowLog(Resource):
     role: IamRole
 
     kind: ClassVar[str] = "ec2-flow-log"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidParameter: Unable to assume given IAM role",  # a role made a moment ago
             "InvalidVpcID.NotFound",
@@ -45,11 +45,11 @@ class Ec2FlowLog(Resource):
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(KEYS, Effect.REPLACES)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=owner.filters):
             yield _live(raw)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         there = [
             {"Name": "resource-id", "Values": [desired["ResourceId"]]},
             {"Name": "log-group-name", "Values": [desired["LogGroupName"]]},
@@ -57,8 +57,8 @@ class Ec2FlowLog(Resource):
         return next(map(_live, every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=there)), None)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -70,22 +70,22 @@ class Ec2FlowLog(Resource):
             "MaxAggregationInterval": 600,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: desired[key] for key in KEYS if key != "ResourceId"}
         answer = aws.ec2.create_flow_logs(
             **given,
             ResourceType="VPC",
             ResourceIds=[desired["ResourceId"]],
-            TagSpecifications=claim.specification("vpc-flow-log"),
+            TagSpecifications=owner.specification("vpc-flow-log"),
         )
         _raise_unsuccessful("ec2.create_flow_logs", answer)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        self.delete(aws, live)  # the next look finds none and makes the new one
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        self.delete(aws, observed)  # the next look finds none and makes the new one
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        answer = aws.ec2.delete_flow_logs(FlowLogIds=[live.id])
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        answer = aws.ec2.delete_flow_logs(FlowLogIds=[observed.id])
         _raise_unsuccessful("ec2.delete_flow_logs", answer)
 
 
@@ -96,10 +96,10 @@ def _raise_unsuccessful(call: str, answer: Mapping[str, Any]) -> None:
         raise AwsError(call, error.get("Code", "Unknown"), error.get("Message", ""), Meaning.NO)
 
 
-def _live(raw: Mapping[str, Any]) -> Live:
+def _live(raw: Mapping[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     told = {key: raw.get(key) for key in KEYS}
     if not told["LogGroupName"]:  # one made by hand with the group's ARN
         told["LogGroupName"] = raw.get("LogDestination", "").partition(":log-group:")[2].removesuffix(":*")
     told["DeliverLogsErrorMessage"] = raw.get("DeliverLogsErrorMessage")
-    return Live(raw["FlowLogId"], told, tags, name=tags.get("Name", ""), status=raw.get("FlowLogStatus", ""))
+    return Observed(raw["FlowLogId"], told, tags, name=tags.get("Name", ""), status=raw.get("FlowLogStatus", ""))

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named, public_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
@@ -21,7 +21,7 @@ class Ec2InternetGateway(Resource):
     vpc: Ec2Vpc
 
     kind: ClassVar[str] = "ec2-internet-gateway"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidInternetGatewayID.NotFound",
             "InvalidVpcID.NotFound",
@@ -30,54 +30,54 @@ class Ec2InternetGateway(Resource):
             "DependencyViolation",
         }
     )
-    patience: ClassVar[timedelta] = timedelta(minutes=45)
+    timeout: ClassVar[timedelta] = timedelta(minutes=45)
     """It cannot be detached while an interface with a public address is left, such as a balancer's."""
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=owner.filters):
             yield _live(raw)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         there = [{"Name": "attachment.vpc-id", "Values": [desired["VpcId"]]}]
         return next(map(_live, every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=there)), None)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"VpcId": outputs[self.vpc].id}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.ec2.create_internet_gateway(TagSpecifications=claim.specification("internet-gateway"))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.ec2.create_internet_gateway(TagSpecifications=owner.specification("internet-gateway"))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        if live.properties["VpcId"]:
-            _detach(aws, live)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        if observed.properties["VpcId"]:
+            _detach(aws, observed)
         else:
-            aws.ec2.attach_internet_gateway(InternetGatewayId=live.id, VpcId=changed["VpcId"])
+            aws.ec2.attach_internet_gateway(InternetGatewayId=observed.id, VpcId=changed["VpcId"])
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        if live.properties["VpcId"]:
-            _detach(aws, live)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        if observed.properties["VpcId"]:
+            _detach(aws, observed)
         else:
-            aws.ec2.delete_internet_gateway(InternetGatewayId=live.id)
+            aws.ec2.delete_internet_gateway(InternetGatewayId=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return named(public_interfaces(aws, live, live.properties["VpcId"] or ""))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return named(public_interfaces(aws, observed, observed.properties["VpcId"] or ""))
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
-        return Effect.INTERRUPTS if live else Effect.SAFE
-
-
-def _detach(aws: Aws, live: Live) -> None:
-    aws.ec2.detach_internet_gateway(InternetGatewayId=live.id, VpcId=live.properties["VpcId"])
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
+        return Effect.INTERRUPTS if observed else Effect.SAFE
 
 
-def _live(raw: dict[str, Any]) -> Live:
+def _detach(aws: Aws, observed: Observed) -> None:
+    aws.ec2.detach_internet_gateway(InternetGatewayId=observed.id, VpcId=observed.properties["VpcId"])
+
+
+def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     attached = [each["VpcId"] for each in raw.get("Attachments") or () if not each["State"].startswith("detach")]
-    return Live(raw["InternetGatewayId"], {"VpcId": next(iter(attached), None)}, tags, name=tags.get("Name", ""))
+    return Observed(raw["InternetGatewayId"], {"VpcId": next(iter(attached), None)}, tags, name=tags.get("Name", ""))

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -28,7 +28,7 @@ class Ec2NatGateway(Resource):
     gateway: Ec2InternetGateway
 
     kind: ClassVar[str] = "ec2-nat-gateway"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "NatGatewayNotFound",
             "InvalidSubnetID.NotFound",
@@ -38,32 +38,32 @@ class Ec2NatGateway(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"SubnetId", "AllocationId", "ConnectivityType"})
-    usual: ClassVar[timedelta] = timedelta(minutes=2)
+    typical_duration: ClassVar[timedelta] = timedelta(minutes=2)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        filters = [*claim.filters, *IN_THESE_STATES]
-        lives = [_live(raw) for raw in every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=filters)]
-        lives = [live for live in lives if _claimed(claim, live)]
-        standing = {_address(live) for live in lives if live.state is not State.FAILED}
-        for live in lives:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        filters = [*owner.filters, *IN_THESE_STATES]
+        found = [_live(raw) for raw in every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=filters)]
+        found = [observed for observed in found if _claimed(owner, observed)]
+        standing = {_address(observed) for observed in found if observed.state is not State.FAILED}
+        for observed in found:
             # a failed one stays listed for an hour: it matters only while nothing stands in its place
-            if live.state is not State.FAILED or _address(live) not in standing:
-                yield live
+            if observed.state is not State.FAILED or _address(observed) not in standing:
+                yield observed
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         there = [
             {"Name": "subnet-id", "Values": [desired["SubnetId"]]},
             {"Name": "state", "Values": ["pending", "available"]},
         ]
-        for live in map(_live, every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=there)):
-            if live.properties["AllocationId"] == desired["AllocationId"]:
-                return live
+        for observed in map(_live, every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=there)):
+            if observed.properties["AllocationId"] == desired["AllocationId"]:
+                return observed
         return None
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -72,28 +72,28 @@ class Ec2NatGateway(Resource):
             "ConnectivityType": "public",
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.ec2.create_nat_gateway(**desired, TagSpecifications=claim.specification("natgateway"))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.ec2.create_nat_gateway(**desired, TagSpecifications=owner.specification("natgateway"))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         """Nothing of a NAT gateway changes."""
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ec2.delete_nat_gateway(NatGatewayId=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ec2.delete_nat_gateway(NatGatewayId=observed.id)
 
 
-def _claimed(claim: Claim, live: Live) -> bool:
+def _claimed(owner: Ownership, observed: Observed) -> bool:
     """What the tag filters say, said again: the emulator leaves them out for NAT gateways."""
-    tags = live.tags or {}
-    return tags.get(ENVIRONMENT) == claim.environment and claim.address in ("", _address(live))
+    tags = observed.tags or {}
+    return tags.get(ENVIRONMENT) == owner.environment and owner.address in ("", _address(observed))
 
 
-def _address(live: Live) -> str | None:
-    return (live.tags or {}).get(ADDRESS)
+def _address(observed: Observed) -> str | None:
+    return (observed.tags or {}).get(ADDRESS)
 
 
-def _live(raw: dict[str, Any]) -> Live:
+def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     addresses = raw.get("NatGatewayAddresses") or [{}]
     primary = next((each for each in addresses if each.get("IsPrimary")), addresses[0])
@@ -104,4 +104,6 @@ def _live(raw: dict[str, Any]) -> Live:
         "PublicIp": primary.get("PublicIp"),
     }
     status = ": ".join(filter(None, [raw["State"], raw.get("FailureMessage")]))
-    return Live(raw["NatGatewayId"], told, tags, name=tags.get("Name", ""), state=STATES[raw["State"]], status=status)
+    return Observed(
+        raw["NatGatewayId"], told, tags, name=tags.get("Name", ""), state=STATES[raw["State"]], status=status
+    )

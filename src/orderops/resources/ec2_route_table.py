@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_nat_gateway import Ec2NatGateway
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -40,7 +40,7 @@ class Ec2RouteTable(Resource):
     nat: Ec2NatGateway | None = None
 
     kind: ClassVar[str] = "ec2-route-table"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidVpcID.NotFound",
             "InvalidRouteTableID.NotFound",
@@ -62,20 +62,20 @@ class Ec2RouteTable(Resource):
     immutable: ClassVar[frozenset[str]] = frozenset({"VpcId"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_route_tables, "RouteTables", Filters=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_route_tables, "RouteTables", Filters=owner.filters):
             yield _live(raw)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
-        for live in map(_live, _tables_of(aws, desired["Associations"])):
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
+        for observed in map(_live, _tables_of(aws, desired["Associations"])):
             # a table with another address is no stray of ours: its subnet is about to move here
-            if (live.tags or {}).get(ADDRESS) in (None, self.address):
-                return live
+            if (observed.tags or {}).get(ADDRESS) in (None, self.address):
+                return observed
         return None
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         way = self.gateway or self.nat
@@ -85,54 +85,54 @@ class Ec2RouteTable(Resource):
             "Associations": sorted(outputs[subnet].id for subnet in self.subnets),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.ec2.create_route_table(VpcId=desired["VpcId"], TagSpecifications=claim.specification("route-table"))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.ec2.create_route_table(VpcId=desired["VpcId"], TagSpecifications=owner.specification("route-table"))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Routes" in changed:
-            _set_routes(aws, live, changed["Routes"])
+            _set_routes(aws, observed, changed["Routes"])
         if "Associations" in changed:
-            _associate(aws, live, changed["Associations"])
+            _associate(aws, observed, changed["Associations"])
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        for association in live.properties["AssociationIds"].values():
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        for association in observed.properties["AssociationIds"].values():
             aws.ec2.disassociate_route_table(AssociationId=association)
-        aws.ec2.delete_route_table(RouteTableId=live.id)
+        aws.ec2.delete_route_table(RouteTableId=observed.id)
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         if key == "Routes":
-            working = {to: target for to, target in (live or {}).items() if not target.endswith(BLACKHOLE)}
+            working = {to: target for to, target in (observed or {}).items() if not target.endswith(BLACKHOLE)}
             return Effect.SAFE if working.items() <= desired.items() else Effect.INTERRUPTS
         if key == "Associations":
-            return Effect.SAFE if set(live or ()) <= set(desired) else Effect.INTERRUPTS
-        return super().effect(key, live, desired)
+            return Effect.SAFE if set(observed or ()) <= set(desired) else Effect.INTERRUPTS
+        return super().effect(key, observed, desired)
 
 
-def _set_routes(aws: Aws, live: Live, routes: Mapping[str, str]) -> None:
-    there = live.properties["Routes"]
+def _set_routes(aws: Aws, observed: Observed, routes: Mapping[str, str]) -> None:
+    there = observed.properties["Routes"]
     for to, target in routes.items():
         if there.get(to) != target:
             send = aws.ec2.replace_route if to in there else aws.ec2.create_route
-            send(RouteTableId=live.id, **_destination(to), **_target(target))
+            send(RouteTableId=observed.id, **_destination(to), **_target(target))
     for to in there.keys() - routes.keys():
-        aws.ec2.delete_route(RouteTableId=live.id, **_destination(to))
+        aws.ec2.delete_route(RouteTableId=observed.id, **_destination(to))
 
 
-def _associate(aws: Aws, live: Live, subnets: list[str]) -> None:
-    there = live.properties["AssociationIds"]
+def _associate(aws: Aws, observed: Observed, subnets: list[str]) -> None:
+    there = observed.properties["AssociationIds"]
     missing = [subnet for subnet in subnets if subnet not in there]
     elsewhere = {
         subnet: association
         for raw in _tables_of(aws, missing)
         for subnet, association in _associations(raw).items()
-        if raw["RouteTableId"] != live.id
+        if raw["RouteTableId"] != observed.id
     }
     for subnet in missing:
         if subnet in elsewhere:  # moved in one call: between two the subnet would fall to the main table
-            aws.ec2.replace_route_table_association(AssociationId=elsewhere[subnet], RouteTableId=live.id)
+            aws.ec2.replace_route_table_association(AssociationId=elsewhere[subnet], RouteTableId=observed.id)
         else:
-            aws.ec2.associate_route_table(RouteTableId=live.id, SubnetId=subnet)
+            aws.ec2.associate_route_table(RouteTableId=observed.id, SubnetId=subnet)
     for subnet in there.keys() - set(subnets):
         aws.ec2.disassociate_route_table(AssociationId=there[subnet])
 
@@ -144,7 +144,7 @@ def _tables_of(aws: Aws, subnets: list[str]) -> list[dict[str, Any]]:
     return list(every(aws.ec2.describe_route_tables, "RouteTables", Filters=filters))
 
 
-def _live(raw: dict[str, Any]) -> Live:
+def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     associations = _associations(raw)
     told = {
@@ -153,7 +153,7 @@ def _live(raw: dict[str, Any]) -> Live:
         "Associations": sorted(associations),
         "AssociationIds": associations,
     }
-    return Live(raw["RouteTableId"], told, tags, name=tags.get("Name", ""))
+    return Observed(raw["RouteTableId"], told, tags, name=tags.get("Name", ""))
 
 
 def _associations(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from ipaddress import ip_network
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import first, foreign_groups, foreign_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
 
@@ -19,7 +19,7 @@ EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
-class Rule:
+class IngressRule:
     """One `port` open for `source` (where to, in egress): a CIDR, a prefix list or a group.
 
     Protocol "-1" with port 0 is everything.
@@ -37,11 +37,11 @@ class Ec2SecurityGroup(Resource):
 
     vpc: Ec2Vpc
     description: str
-    ingress: tuple[Rule, ...] = ()
-    egress: tuple[Rule, ...] = ()
+    ingress: tuple[IngressRule, ...] = ()
+    egress: tuple[IngressRule, ...] = ()
 
     kind: ClassVar[str] = "ec2-security-group"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidVpcID.NotFound",
             "InvalidGroup.NotFound",
@@ -53,15 +53,15 @@ class Ec2SecurityGroup(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"VpcId", "Description"})
-    patience: ClassVar[timedelta] = timedelta(minutes=45)
+    timeout: ClassVar[timedelta] = timedelta(minutes=45)
     """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=owner.filters):
             yield _live(raw)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         there = [
             {"Name": "vpc-id", "Values": [desired["VpcId"]]},
             {"Name": "group-name", "Values": [self.name]},
@@ -69,8 +69,8 @@ class Ec2SecurityGroup(Resource):
         return next(map(_live, every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=there)), None)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -80,62 +80,64 @@ class Ec2SecurityGroup(Resource):
             "Egress": _asked(self.egress, "to", outputs),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.ec2.create_security_group(
             GroupName=self.name,
             Description=desired["Description"],
             VpcId=desired["VpcId"],
-            TagSpecifications=claim.specification("security-group"),
+            TagSpecifications=owner.specification("security-group"),
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         for direction in DIRECTIONS:
             if direction in changed:
-                _settle(aws, live, direction, changed[direction])
+                _settle(aws, observed, direction, changed[direction])
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        _forget(aws, live)
-        aws.ec2.delete_security_group(GroupId=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        _forget(aws, observed)
+        aws.ec2.delete_security_group(GroupId=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return first(foreign_interfaces(aws, live, "group-id"), foreign_groups(aws, live))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return first(foreign_interfaces(aws, observed, "group-id"), foreign_groups(aws, observed))
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         if key in DIRECTIONS:
-            return Effect.SAFE if _by_traffic(live or ()).keys() <= _by_traffic(desired).keys() else Effect.INTERRUPTS
-        return super().effect(key, live, desired)
+            return (
+                Effect.SAFE if _by_traffic(observed or ()).keys() <= _by_traffic(desired).keys() else Effect.INTERRUPTS
+            )
+        return super().effect(key, observed, desired)
 
 
-def _settle(aws: Aws, live: Live, direction: str, lines: list[str]) -> None:
+def _settle(aws: Aws, observed: Observed, direction: str, lines: list[str]) -> None:
     """Open what is missing before closing what is too much: a rule that is replaced leaves no gap."""
-    there, asked = _by_traffic(live.properties[direction]), _by_traffic(lines)
+    there, asked = _by_traffic(observed.properties[direction]), _by_traffic(lines)
     word = direction.lower()
-    _send(aws, f"authorize_security_group_{word}", live, [asked[rule] for rule in asked if rule not in there])
+    _send(aws, f"authorize_security_group_{word}", observed, [asked[rule] for rule in asked if rule not in there])
     # the same rule with other words is a duplicate to AWS, so its words are changed where it stands
     renamed = [asked[rule] for rule in asked if rule in there and asked[rule] != there[rule]]
-    _send(aws, f"update_security_group_rule_descriptions_{word}", live, renamed)
-    _send(aws, f"revoke_security_group_{word}", live, [there[rule] for rule in there if rule not in asked])
+    _send(aws, f"update_security_group_rule_descriptions_{word}", observed, renamed)
+    _send(aws, f"revoke_security_group_{word}", observed, [there[rule] for rule in there if rule not in asked])
 
 
-def _forget(aws: Aws, live: Live) -> None:
+def _forget(aws: Aws, observed: Observed) -> None:
     """Take the group out of the rules of our other groups: AWS deletes none that is named somewhere."""
-    environment = (live.tags or {}).get(ENVIRONMENT)
-    others = Ec2SecurityGroup.listing(aws, Claim(environment)) if environment else ()
+    environment = (observed.tags or {}).get(ENVIRONMENT)
+    others = Ec2SecurityGroup.listing(aws, Ownership(environment)) if environment else ()
     for other in others:
         for direction in DIRECTIONS:
-            naming = [line for line in other.properties[direction] if _peer(line) == live.id]
-            if other.id != live.id:
+            naming = [line for line in other.properties[direction] if _peer(line) == observed.id]
+            if other.id != observed.id:
                 _send(aws, f"revoke_security_group_{direction.lower()}", other, naming)
 
 
-def _send(aws: Aws, operation: str, live: Live, lines: list[str]) -> None:
+def _send(aws: Aws, operation: str, observed: Observed, lines: list[str]) -> None:
     if lines:
-        getattr(aws.ec2, operation)(GroupId=live.id, IpPermissions=[_permission(line) for line in lines])
+        getattr(aws.ec2, operation)(GroupId=observed.id, IpPermissions=[_permission(line) for line in lines])
 
 
-def _live(raw: Mapping[str, Any]) -> Live:
+def _live(raw: Mapping[str, Any]) -> Observed:
     owner = raw.get("OwnerId", "")
     told = {
         "VpcId": raw["VpcId"],
@@ -144,10 +146,10 @@ def _live(raw: Mapping[str, Any]) -> Live:
         "Egress": sorted(_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
     }
     arn = raw.get("SecurityGroupArn", "")
-    return Live(raw["GroupId"], told, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
+    return Observed(raw["GroupId"], told, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
 
 
-def _asked(rules: Iterable[Rule], word: str, outputs: Outputs) -> list[str]:
+def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
     """One line for each rule, and one for what is asked twice, as AWS keeps it."""
     lines = {}
     for rule in rules:

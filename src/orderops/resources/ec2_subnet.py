@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import foreign_interfaces, named
 from orderops.resources.ec2_vpc import Ec2Vpc
 
@@ -26,20 +26,20 @@ class Ec2Subnet(Resource):
     public: bool = False
 
     kind: ClassVar[str] = "ec2-subnet"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
-    way_round: ClassVar[str] = Ec2Vpc.way_round
-    patience: ClassVar[timedelta] = timedelta(minutes=45)
+    replacement_hint: ClassVar[str] = Ec2Vpc.replacement_hint
+    timeout: ClassVar[timedelta] = timedelta(minutes=45)
     """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.ec2.describe_subnets, "Subnets", Filters=claim.filters):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.ec2.describe_subnets, "Subnets", Filters=owner.filters):
             yield _live(raw)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         there = [
             {"Name": "vpc-id", "Values": [desired["VpcId"]]},
             {"Name": "cidr-block", "Values": [desired["CidrBlock"]]},
@@ -47,8 +47,8 @@ class Ec2Subnet(Resource):
         return next(map(_live, every(aws.ec2.describe_subnets, "Subnets", Filters=there)), None)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ec2.create_tags(Resources=[live.id], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ec2.create_tags(Resources=[observed.id], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -58,27 +58,29 @@ class Ec2Subnet(Resource):
             "MapPublicIpOnLaunch": self.public,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: desired[key] for key in PLACE}
-        aws.ec2.create_subnet(**given, TagSpecifications=claim.specification("subnet"))
+        aws.ec2.create_subnet(**given, TagSpecifications=owner.specification("subnet"))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         public = {"Value": changed["MapPublicIpOnLaunch"]}
-        aws.ec2.modify_subnet_attribute(SubnetId=live.id, MapPublicIpOnLaunch=public)
+        aws.ec2.modify_subnet_attribute(SubnetId=observed.id, MapPublicIpOnLaunch=public)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ec2.delete_subnet(SubnetId=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ec2.delete_subnet(SubnetId=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return named(foreign_interfaces(aws, live, "subnet-id"))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return named(foreign_interfaces(aws, observed, "subnet-id"))
 
 
-def _live(raw: dict[str, Any]) -> Live:
+def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     told = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch")}
-    return Live(raw["SubnetId"], told, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"])
+    return Observed(
+        raw["SubnetId"], told, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"]
+    )
 
 
 def _state(word: str) -> State:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 UNTAGGED_DAYS = 7
 
@@ -22,14 +22,16 @@ class EcrRepository(Resource):
 
     kind: ClassVar[str] = "ecr-repository"
     arn_form: ClassVar[str] = "arn:{partition}:ecr:{region}:{account}:repository/{name}"
-    passing: ClassVar[frozenset[str]] = frozenset({"RepositoryNotFoundException", "RepositoryAlreadyExistsException"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        {"RepositoryNotFoundException", "RepositoryAlreadyExistsException"}
+    )
     immutable: ClassVar[frozenset[str]] = frozenset({"EncryptionType"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ecr.describe_repositories, "repositories", maxResults=1000):
-            if raw["repositoryName"].startswith(claim.prefix):
-                yield Live(
+            if raw["repositoryName"].startswith(owner.prefix):
+                yield Observed(
                     raw["repositoryName"],
                     {
                         "ImageTagMutability": raw["imageTagMutability"],
@@ -41,18 +43,18 @@ class EcrRepository(Resource):
                     arn=raw["repositoryArn"],
                 )
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        told = if_found(aws.ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=live.id)
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        told = if_found(aws.ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=observed.id)
         policy = told and json.loads(told["lifecyclePolicyText"])
-        return replace(live, properties={**live.properties, "LifecyclePolicy": policy})
+        return replace(observed, properties={**observed.properties, "LifecyclePolicy": policy})
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return from_pairs(aws.ecr.list_tags_for_resource(resourceArn=live.arn).get("tags"))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return from_pairs(aws.ecr.list_tags_for_resource(resourceArn=observed.arn).get("tags"))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ecr.tag_resource(resourceArn=live.arn, tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ecr.tag_resource(resourceArn=observed.arn, tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -62,33 +64,37 @@ class EcrRepository(Resource):
             "LifecyclePolicy": _lifecycle(self.keep),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.ecr.create_repository(
             repositoryName=self.name,
             imageTagMutability=desired["ImageTagMutability"],
             imageScanningConfiguration={"scanOnPush": desired["ScanOnPush"]},
             encryptionConfiguration={"encryptionType": desired["EncryptionType"]},
-            tags=claim.pairs,
+            tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "ImageTagMutability" in changed:
-            aws.ecr.put_image_tag_mutability(repositoryName=live.id, imageTagMutability=changed["ImageTagMutability"])
+            aws.ecr.put_image_tag_mutability(
+                repositoryName=observed.id, imageTagMutability=changed["ImageTagMutability"]
+            )
         if "ScanOnPush" in changed:
             aws.ecr.put_image_scanning_configuration(
-                repositoryName=live.id, imageScanningConfiguration={"scanOnPush": changed["ScanOnPush"]}
+                repositoryName=observed.id, imageScanningConfiguration={"scanOnPush": changed["ScanOnPush"]}
             )
         if "LifecyclePolicy" in changed:
             text = json.dumps(changed["LifecyclePolicy"])
-            aws.ecr.put_lifecycle_policy(repositoryName=live.id, lifecyclePolicyText=text)
+            aws.ecr.put_lifecycle_policy(repositoryName=observed.id, lifecyclePolicyText=text)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ecr.delete_repository(repositoryName=live.id, force=True)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ecr.delete_repository(repositoryName=observed.id, force=True)
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
-        count = sum(1 for _ in every(aws.ecr.describe_images, "imageDetails", repositoryName=live.id, maxResults=1000))
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        count = sum(
+            1 for _ in every(aws.ecr.describe_images, "imageDetails", repositoryName=observed.id, maxResults=1000)
+        )
         return f"{count} image{'s' * (count > 1)}" if count else ""
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import named
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
@@ -25,7 +25,7 @@ class EcsCluster(Resource):
     linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "ecs-cluster"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ClusterNotFoundException",
             "ClusterContainsServicesException",
@@ -36,9 +36,9 @@ class EcsCluster(Resource):
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         names = [arn.rpartition("/")[2] for arn in every(aws.ecs.list_clusters, "clusterArns")]
-        ours = [name for name in names if name.startswith(claim.prefix)]
+        ours = [name for name in names if name.startswith(owner.prefix)]
         for start in range(0, len(ours), CLUSTERS_A_CALL):
             chunk = ours[start : start + CLUSTERS_A_CALL]
             for raw in aws.ecs.describe_clusters(clusters=chunk, include=["TAGS", "SETTINGS"])["clusters"]:
@@ -46,32 +46,32 @@ class EcsCluster(Resource):
                     yield _live(raw)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=observed.arn, tags=to_pairs(tags, "key", "value"))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"containerInsights": "enabled" if self.container_insights else "disabled"}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        pairs = to_pairs(claim.tags, "key", "value")
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        pairs = to_pairs(owner.tags, "key", "value")
         aws.ecs.create_cluster(clusterName=self.name, settings=_settings(desired), tags=pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.ecs.update_cluster(cluster=live.name, settings=_settings(changed))
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.ecs.update_cluster(cluster=observed.name, settings=_settings(changed))
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ecs.delete_cluster(cluster=live.name)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ecs.delete_cluster(cluster=observed.name)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        environment = (live.tags or {}).get(ENVIRONMENT, "")
-        return named([*_foreign_services(aws, live, environment), *_foreign_tasks(aws, live, environment)])
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        environment = (observed.tags or {}).get(ENVIRONMENT, "")
+        return named([*_foreign_services(aws, observed, environment), *_foreign_tasks(aws, observed, environment)])
 
 
-def _live(raw: Mapping[str, Any]) -> Live:
+def _live(raw: Mapping[str, Any]) -> Observed:
     settings = {each["name"]: each["value"] for each in raw.get("settings", ())}
-    return Live(
+    return Observed(
         raw["clusterArn"],
         {"containerInsights": settings.get("containerInsights", "disabled")},
         tags=from_pairs(raw.get("tags"), "key", "value"),
@@ -82,22 +82,22 @@ def _live(raw: Mapping[str, Any]) -> Live:
     )
 
 
-def _foreign_services(aws: Aws, live: Live, environment: str) -> Iterator[str]:
-    arns = list(every(aws.ecs.list_services, "serviceArns", cluster=live.name))
+def _foreign_services(aws: Aws, observed: Observed, environment: str) -> Iterator[str]:
+    arns = list(every(aws.ecs.list_services, "serviceArns", cluster=observed.name))
     for start in range(0, len(arns), SERVICES_A_CALL):
         chunk = arns[start : start + SERVICES_A_CALL]
-        for raw in aws.ecs.describe_services(cluster=live.name, services=chunk, include=["TAGS"])["services"]:
+        for raw in aws.ecs.describe_services(cluster=observed.name, services=chunk, include=["TAGS"])["services"]:
             owner = from_pairs(raw.get("tags"), "key", "value").get(ENVIRONMENT)
             if raw["status"] != "INACTIVE" and owner != environment:
                 whose = f"of the environment {owner}" if owner else "without owner"
                 yield f"service {raw['serviceName']} ({whose}, {raw['runningCount']} tasks run)"
 
 
-def _foreign_tasks(aws: Aws, live: Live, environment: str) -> Iterator[str]:
+def _foreign_tasks(aws: Aws, observed: Observed, environment: str) -> Iterator[str]:
     """Tasks that somebody started by hand; those of services go with them, and ours end by themselves."""
-    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=live.name))
+    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=observed.name))
     for start in range(0, len(arns), CLUSTERS_A_CALL):
-        for raw in aws.ecs.describe_tasks(cluster=live.name, tasks=arns[start : start + CLUSTERS_A_CALL])["tasks"]:
+        for raw in aws.ecs.describe_tasks(cluster=observed.name, tasks=arns[start : start + CLUSTERS_A_CALL])["tasks"]:
             group = raw.get("group", "")
             if not group.startswith(("service:", f"family:orderops-{environment}-")):
                 starter = f", started by {raw['startedBy']}" if raw.get("startedBy") else ""

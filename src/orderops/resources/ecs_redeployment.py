@@ -8,51 +8,51 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim, Tags
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ecs_service import EcsService
 
 
 @dataclass(frozen=True, eq=False)
-class EcsRenewal(Resource):
+class EcsRedeployment(Resource):
     """The living service of this name, with a deployment of the same release begun after `since`."""
 
     cluster: str
     since: datetime
 
     kind: ClassVar[str] = EcsService.kind
-    passing: ClassVar[frozenset[str]] = EcsService.passing
-    outcomes: ClassVar[frozenset[str]] = EcsService.outcomes
+    retryable_errors: ClassVar[frozenset[str]] = EcsService.retryable_errors
+    result_properties: ClassVar[frozenset[str]] = EcsService.result_properties
     effects: ClassVar[Mapping[str, Effect]] = {"Renewed": Effect.RESTARTS}
-    patience: ClassVar[timedelta] = EcsService.patience
-    usual: ClassVar[timedelta] = EcsService.usual
+    timeout: ClassVar[timedelta] = EcsService.timeout
+    typical_duration: ClassVar[timedelta] = EcsService.typical_duration
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        yield from EcsService.listing(aws, claim)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        yield from EcsService.listing(aws, owner)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        deployed = live.properties["DeployedAt"]
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        deployed = observed.properties["DeployedAt"]
         renewed = deployed is not None and deployed >= self.since
-        return replace(live, properties={**live.properties, "Renewed": renewed})
+        return replace(observed, properties={**observed.properties, "Renewed": renewed})
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        EcsService.retag(aws, live, tags)
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        EcsService.retag(aws, observed, tags)
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"Renewed": True, "Rollout": "COMPLETED"}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         raise TypeError("a service that is not there has nothing to renew")
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.ecs.update_service(cluster=self.cluster, service=live.name, forceNewDeployment=True)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.ecs.update_service(cluster=self.cluster, service=observed.name, forceNewDeployment=True)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        EcsService.delete(aws, live)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        EcsService.delete(aws, observed)
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
-        return EcsService.why_undone(aws, live)
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
+        return EcsService.rollback_reason(aws, observed)

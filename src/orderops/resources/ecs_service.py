@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -45,7 +45,7 @@ class EcsService(Resource):
     grace: int = 60
 
     kind: ClassVar[str] = "ecs-service"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ClusterNotFoundException",
             "ServiceNotFoundException",
@@ -59,35 +59,35 @@ class EcsService(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"LaunchType"})
-    outcomes: ClassVar[frozenset[str]] = frozenset({"Rollout"})
+    result_properties: ClassVar[frozenset[str]] = frozenset({"Rollout"})
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING, State.FAILED})
     """A deployment that cannot succeed need not end before the service goes."""
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
         ("TaskDefinition", "LoadBalancers", "Rollout", *NETWORK), Effect.RESTARTS
     )
-    patience: ClassVar[timedelta] = timedelta(minutes=20)
-    usual: ClassVar[timedelta] = timedelta(minutes=2)
+    timeout: ClassVar[timedelta] = timedelta(minutes=20)
+    typical_duration: ClassVar[timedelta] = timedelta(minutes=2)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for cluster in EcsCluster.listing(aws, Claim(claim.environment)):
-            names = [claim.name] if claim.address else _names(aws, cluster)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for cluster in EcsCluster.listing(aws, Ownership(owner.environment)):
+            names = [owner.name] if owner.address else _names(aws, cluster)
             for start in range(0, len(names), SERVICES_A_CALL):
                 chunk = names[start : start + SERVICES_A_CALL]
                 for raw in _described(aws, cluster, chunk):
                     if raw["status"] != "INACTIVE":
                         yield _live(raw)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        untold = {key: value for key, value in live.properties.items() if value is None and key in ALWAYS_TOLD}
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        untold = {key: value for key, value in observed.properties.items() if value is None and key in ALWAYS_TOLD}
         told: dict[str, Any] = {key: ALWAYS_TOLD[key] for key in untold}
-        if live.properties.get("healthCheckGracePeriodSeconds") is None:
+        if observed.properties.get("healthCheckGracePeriodSeconds") is None:
             told["healthCheckGracePeriodSeconds"] = self.grace
-        return replace(live, properties={**live.properties, **told})
+        return replace(observed, properties={**observed.properties, **told})
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=observed.arn, tags=to_pairs(tags, "key", "value"))
 
     def desired(self, outputs: Outputs) -> Properties:
         definition = self.task_definition
@@ -110,30 +110,30 @@ class EcsService(Resource):
             "Rollout": "COMPLETED",
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.ecs.create_service(
             cluster=self.cluster.name,
             serviceName=self.name,
             desiredCount=self.tasks,
             launchType=desired["LaunchType"],
             **_given(desired, desired),
-            tags=to_pairs(claim.tags, "key", "value"),
+            tags=to_pairs(owner.tags, "key", "value"),
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        given = _given({**live.properties, **changed}, changed)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        given = _given({**observed.properties, **changed}, changed)
         if set(changed) == {"Rollout"}:
             given["forceNewDeployment"] = True
-        aws.ecs.update_service(cluster=self.cluster.name, service=live.name, **given)
+        aws.ecs.update_service(cluster=self.cluster.name, service=observed.name, **given)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.ecs.delete_service(cluster=live.properties["Cluster"], service=live.name, force=True)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.ecs.delete_service(cluster=observed.properties["Cluster"], service=observed.name, force=True)
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
-        tasks = stopped_tasks(aws, live.properties["Cluster"], live.name)
-        return tasks[0] if tasks else str(live.properties.get("RolloutReason", ""))
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
+        tasks = stopped_tasks(aws, observed.properties["Cluster"], observed.name)
+        return tasks[0] if tasks else str(observed.properties.get("RolloutReason", ""))
 
 
 def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
@@ -157,7 +157,7 @@ def why_stopped(task: Mapping[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _names(aws: Aws, cluster: Live) -> list[str]:
+def _names(aws: Aws, cluster: Observed) -> list[str]:
     try:
         return [arn.rpartition("/")[2] for arn in every(aws.ecs.list_services, "serviceArns", cluster=cluster.name)]
     except AwsError as error:
@@ -166,7 +166,7 @@ def _names(aws: Aws, cluster: Live) -> list[str]:
         return []
 
 
-def _described(aws: Aws, cluster: Live, names: list[str]) -> list[dict[str, Any]]:
+def _described(aws: Aws, cluster: Observed, names: list[str]) -> list[dict[str, Any]]:
     try:
         answer = aws.ecs.describe_services(cluster=cluster.name, services=names, include=["TAGS"])
     except AwsError as error:
@@ -176,13 +176,13 @@ def _described(aws: Aws, cluster: Live, names: list[str]) -> list[dict[str, Any]
     return list(answer["services"])
 
 
-def _live(raw: Mapping[str, Any]) -> Live:
+def _live(raw: Mapping[str, Any]) -> Observed:
     network = raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
     primary: Mapping[str, Any] = next((each for each in raw.get("deployments", ()) if each["status"] == "PRIMARY"), {})
     rollout = primary.get("rolloutState", "COMPLETED")
     running = f"{raw['runningCount']} of {raw['desiredCount']} tasks run"
     failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
-    return Live(
+    return Observed(
         raw["serviceArn"],
         {
             "LaunchType": raw.get("launchType"),

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Output, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
 
@@ -48,13 +48,13 @@ class EcsTaskDefinition(Resource):
     secrets: Mapping[str, Output] = field(default_factory=dict)
 
     kind: ClassVar[str] = "ecs-task-definition"
-    renewed: ClassVar[bool] = True
-    passing: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})
+    replaced_on_update: ClassVar[bool] = True
+    retryable_errors: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(PROPERTIES, Effect.RESTARTS)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        families = every(aws.ecs.list_task_definition_families, "families", familyPrefix=claim.prefix, status="ACTIVE")
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        families = every(aws.ecs.list_task_definition_families, "families", familyPrefix=owner.prefix, status="ACTIVE")
         for family in families:
             # the newest active revision; a family without one answers ClientException
             told = if_found(
@@ -64,8 +64,8 @@ class EcsTaskDefinition(Resource):
                 yield _live(told["taskDefinition"], from_pairs(told.get("tags"), "key", "value"))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.ecs.tag_resource(resourceArn=live.arn, tags=to_pairs(tags, "key", "value"))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.ecs.tag_resource(resourceArn=observed.arn, tags=to_pairs(tags, "key", "value"))
 
     def desired(self, outputs: Outputs) -> Properties:
         texts = {
@@ -85,28 +85,28 @@ class EcsTaskDefinition(Resource):
             "Logs": outputs[self.log_group].name,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        _register(aws, self.name, desired, claim.tags)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        _register(aws, self.name, desired, owner.tags)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        _register(aws.once, self.name, {**live.properties, **changed}, live.tags or {})
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        _register(aws.once, self.name, {**observed.properties, **changed}, observed.tags or {})
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
         call = aws.ecs.list_task_definitions
-        arns = list(islice(every(call, "taskDefinitionArns", familyPrefix=live.name), REVISIONS_A_STEP))
+        arns = list(islice(every(call, "taskDefinitionArns", familyPrefix=observed.name), REVISIONS_A_STEP))
         for arn in arns:
             aws.ecs.deregister_task_definition(taskDefinition=arn)
         for start in range(0, len(arns), REVISIONS_A_DELETE):
             aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + REVISIONS_A_DELETE])
 
 
-def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
+def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
     containers = raw["containerDefinitions"]
     first = containers[0]
     ports = [each["containerPort"] for each in first.get("portMappings", ())]
     options = first.get("logConfiguration", {}).get("options", {})
-    return Live(
+    return Observed(
         raw["family"],
         {
             "Cpu": raw.get("cpu"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer, load_balancers, tags_of
 
@@ -30,12 +30,14 @@ class Elbv2Listener(Resource):
     port: int = 80
 
     kind: ClassVar[str] = "elbv2-listener"
-    passing: ClassVar[frozenset[str]] = frozenset({"ListenerNotFound", "LoadBalancerNotFound", "DuplicateListener"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        {"ListenerNotFound", "LoadBalancerNotFound", "DuplicateListener"}
+    )
     immutable: ClassVar[frozenset[str]] = frozenset({"LoadBalancerArn"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for balancer in load_balancers(aws, claim):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for balancer in load_balancers(aws, owner):
             for raw in listeners(aws, balancer):
                 told = {
                     "LoadBalancerArn": raw["LoadBalancerArn"],
@@ -43,15 +45,15 @@ class Elbv2Listener(Resource):
                     "Protocol": raw["Protocol"],
                     "DefaultActions": [_action(each) for each in raw["DefaultActions"]],
                 }
-                yield Live(raw["ListenerArn"], told, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"])
+                yield Observed(raw["ListenerArn"], told, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"])
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return tags_of(aws, live.arn)
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return tags_of(aws, observed.arn)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[observed.arn], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -61,18 +63,18 @@ class Elbv2Listener(Resource):
             "DefaultActions": [NOTHING_HERE],
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.elbv2.create_listener(**desired, Tags=claim.pairs)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.elbv2.create_listener(**desired, Tags=owner.pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.elbv2.modify_listener(ListenerArn=live.arn, **changed)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.elbv2.modify_listener(ListenerArn=observed.arn, **changed)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.elbv2.delete_listener(ListenerArn=live.arn)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.elbv2.delete_listener(ListenerArn=observed.arn)
 
 
-def listeners(aws: Aws, balancer: Live) -> Iterator[dict[str, Any]]:
+def listeners(aws: Aws, balancer: Observed) -> Iterator[dict[str, Any]]:
     """The listeners of a balancer, none when it is gone meanwhile."""
     try:
         yield from every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer.arn)

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -39,7 +39,7 @@ class Elbv2LoadBalancer(Resource):
     deletion_protection: bool = False
 
     kind: ClassVar[str] = "elbv2-load-balancer"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "LoadBalancerNotFound",
             "DuplicateLoadBalancerName",
@@ -52,29 +52,29 @@ class Elbv2LoadBalancer(Resource):
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"Scheme", "Type"})
     effects: ClassVar[Mapping[str, Effect]] = {"SecurityGroups": Effect.INTERRUPTS, "Subnets": Effect.INTERRUPTS}
-    patience: ClassVar[timedelta] = timedelta(minutes=20)
-    usual: ClassVar[timedelta] = timedelta(minutes=3)
+    timeout: ClassVar[timedelta] = timedelta(minutes=20)
+    typical_duration: ClassVar[timedelta] = timedelta(minutes=3)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.elbv2.describe_load_balancers, "LoadBalancers"):
-            if raw["LoadBalancerName"].startswith(claim.prefix):
+            if raw["LoadBalancerName"].startswith(owner.prefix):
                 yield _live(raw)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        pairs = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=live.arn)["Attributes"]
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        pairs = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=observed.arn)["Attributes"]
         told = DEFAULTS | {pair["Key"]: pair["Value"] for pair in pairs if pair["Key"] in DEFAULTS}
         if told[LOGS_ENABLED] == "false":  # AWS keeps the bucket of logs that were switched off
             told[LOGS_BUCKET] = ""
-        return replace(live, properties={**live.properties, **told})
+        return replace(observed, properties={**observed.properties, **told})
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return tags_of(aws, live.arn)
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return tags_of(aws, observed.arn)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[observed.arn], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         logs = self.access_logs
@@ -90,40 +90,40 @@ class Elbv2LoadBalancer(Resource):
             LOGS_BUCKET: outputs[logs].name if logs else "",
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.elbv2.create_load_balancer(
             Name=self.name,
             **{key: desired[key] for key in ("Type", "Scheme", "Subnets", "SecurityGroups")},
             IpAddressType="ipv4",
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Subnets" in changed:
-            aws.elbv2.set_subnets(LoadBalancerArn=live.arn, Subnets=changed["Subnets"])
+            aws.elbv2.set_subnets(LoadBalancerArn=observed.arn, Subnets=changed["Subnets"])
         if "SecurityGroups" in changed:
-            aws.elbv2.set_security_groups(LoadBalancerArn=live.arn, SecurityGroups=changed["SecurityGroups"])
+            aws.elbv2.set_security_groups(LoadBalancerArn=observed.arn, SecurityGroups=changed["SecurityGroups"])
         attributes = {key: value for key, value in changed.items() if key in DEFAULTS}
         if LOGS_BUCKET in attributes or LOGS_ENABLED in attributes:  # AWS checks the two together
-            attributes |= {key: self._logs(live, changed, key) for key in (LOGS_ENABLED, LOGS_BUCKET)}
+            attributes |= {key: self._logs(observed, changed, key) for key in (LOGS_ENABLED, LOGS_BUCKET)}
         if attributes.get(LOGS_ENABLED) == "false":
             del attributes[LOGS_BUCKET]
         if attributes:
-            _modify(aws, live, attributes)
+            _modify(aws, observed, attributes)
 
     @staticmethod
-    def _logs(live: Live, changed: Properties, key: str) -> str:
-        return str(changed.get(key, live.properties[key]))
+    def _logs(observed: Observed, changed: Properties, key: str) -> str:
+        return str(changed.get(key, observed.properties[key]))
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        _modify(aws, live, {PROTECTION: "false", LOGS_ENABLED: "false"})
-        aws.elbv2.delete_load_balancer(LoadBalancerArn=live.arn)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        _modify(aws, observed, {PROTECTION: "false", LOGS_ENABLED: "false"})
+        aws.elbv2.delete_load_balancer(LoadBalancerArn=observed.arn)
 
 
-def load_balancers(aws: Aws, claim: Claim) -> Iterator[Live]:
+def load_balancers(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """The environment's load balancers, for kinds that live on one; shares the listing of the survey."""
-    whole = Claim(claim.environment)
+    whole = Ownership(owner.environment)
     yield from Elbv2LoadBalancer.listing(aws, whole)
 
 
@@ -133,9 +133,9 @@ def tags_of(aws: Aws, arn: str) -> Tags:
     return from_pairs(told[0]["Tags"]) if told else {}
 
 
-def _live(raw: Mapping[str, Any]) -> Live:
+def _live(raw: Mapping[str, Any]) -> Observed:
     state = raw.get("State", {})
-    return Live(
+    return Observed(
         raw["LoadBalancerArn"],
         {
             "Type": raw["Type"],
@@ -152,5 +152,5 @@ def _live(raw: Mapping[str, Any]) -> Live:
     )
 
 
-def _modify(aws: Aws, live: Live, attributes: Mapping[str, str]) -> None:
-    aws.elbv2.modify_load_balancer_attributes(LoadBalancerArn=live.arn, Attributes=to_pairs(attributes))
+def _modify(aws: Aws, observed: Observed, attributes: Mapping[str, str]) -> None:
+    aws.elbv2.modify_load_balancer_attributes(LoadBalancerArn=observed.arn, Attributes=to_pairs(attributes))

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ADDRESS, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs
 from orderops.resources.elbv2_listener import Elbv2Listener, listeners
 from orderops.resources.elbv2_load_balancer import load_balancers, tags_of
@@ -29,26 +29,26 @@ class Elbv2Rule(Resource):
     paths: tuple[str, ...] = ("/*",)
 
     kind: ClassVar[str] = "elbv2-rule"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"RuleNotFound", "ListenerNotFound", "TargetGroupNotFound", "PriorityInUse"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"ListenerArn"})
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        raws = [raw for raw in _rules(aws, claim) if raw["Priority"] != "default"]
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        raws = [raw for raw in _rules(aws, owner) if raw["Priority"] != "default"]
         tags = _tags_of(aws, [raw["RuleArn"] for raw in raws])
         for raw in raws:
             yield _live(raw, tags.get(raw["RuleArn"], {}))
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         raw = _at(aws, desired["ListenerArn"], desired["Priority"])
         tags = tags_of(aws, raw["RuleArn"]) if raw else {}
         return _live(raw, tags) if raw and ADDRESS not in tags else None  # another of ours makes way
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[observed.arn], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -58,29 +58,29 @@ class Elbv2Rule(Resource):
             "TargetGroupArn": outputs[self.target_group].arn,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.elbv2.create_rule(
             ListenerArn=desired["ListenerArn"],
             Priority=_free(aws, desired["ListenerArn"], desired["Priority"]),
             Conditions=_conditions(desired["PathPatterns"]),
             Actions=_actions(desired["TargetGroupArn"]),
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Priority" in changed:
-            _move(aws, live, changed["Priority"])
+            _move(aws, observed, changed["Priority"])
         given: dict[str, Any] = {}
         if "PathPatterns" in changed:
             given["Conditions"] = _conditions(changed["PathPatterns"])
         if "TargetGroupArn" in changed:
             given["Actions"] = _actions(changed["TargetGroupArn"])
         if given:
-            aws.elbv2.modify_rule(RuleArn=live.arn, **given)
+            aws.elbv2.modify_rule(RuleArn=observed.arn, **given)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.elbv2.delete_rule(RuleArn=live.arn)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.elbv2.delete_rule(RuleArn=observed.arn)
 
 
 def _at(aws: Aws, listener: str, priority: int) -> dict[str, Any] | None:
@@ -94,22 +94,22 @@ def _free(aws: Aws, listener: str, wanted: int) -> int:
     return next(place for place in chain([wanted], range(LAST_PRIORITY, 0, -1)) if str(place) not in taken)
 
 
-def _move(aws: Aws, live: Live, priority: int) -> None:
+def _move(aws: Aws, observed: Observed, priority: int) -> None:
     """Change places with the rule that stands there: AWS takes that in one call only, and no request goes astray."""
-    moves = {live.arn: priority}
-    other = _at(aws, live.properties["ListenerArn"], priority)
+    moves = {observed.arn: priority}
+    other = _at(aws, observed.properties["ListenerArn"], priority)
     if other and ADDRESS not in tags_of(aws, other["RuleArn"]):
         raise NotOurs(
             f"priority {priority} is taken by a rule without an owner: {other['RuleArn']}",
             "delete that rule in the AWS console, or give the service another priority",
         )
     if other:
-        moves[other["RuleArn"]] = live.properties["Priority"]
+        moves[other["RuleArn"]] = observed.properties["Priority"]
     aws.elbv2.set_rule_priorities(RulePriorities=[{"RuleArn": arn, "Priority": to} for arn, to in moves.items()])
 
 
-def _rules(aws: Aws, claim: Claim) -> Iterator[dict[str, Any]]:
-    for balancer in load_balancers(aws, claim):
+def _rules(aws: Aws, owner: Ownership) -> Iterator[dict[str, Any]]:
+    for balancer in load_balancers(aws, owner):
         for listener in listeners(aws, balancer):
             arn = listener["ListenerArn"]
             try:
@@ -127,10 +127,10 @@ def _tags_of(aws: Aws, arns: list[str]) -> dict[str, Tags]:
     return {each["ResourceArn"]: from_pairs(each["Tags"]) for each in told}
 
 
-def _live(raw: Mapping[str, Any], tags: Tags) -> Live:
+def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
     arn = raw["RuleArn"]
     listener = arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
-    return Live(
+    return Observed(
         arn,
         {
             "ListenerArn": raw.get("ListenerArn", listener),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import tags_of
@@ -38,33 +38,35 @@ class Elbv2TargetGroup(Resource):
     interval: int = 15
 
     kind: ClassVar[str] = "elbv2-target-group"
-    passing: ClassVar[frozenset[str]] = frozenset({"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        {"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"}
+    )
     immutable: ClassVar[frozenset[str]] = frozenset(FIXED)
-    way_round: ClassVar[str] = "declare the service under another name beside this one, then remove this one"
+    replacement_hint: ClassVar[str] = "declare the service under another name beside this one, then remove this one"
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.elbv2.describe_target_groups, "TargetGroups"):
-            if raw["TargetGroupName"].startswith(claim.prefix):
+            if raw["TargetGroupName"].startswith(owner.prefix):
                 told = {key: raw.get(key) for key in (*FIXED, *CHECKS)}
                 suffix = "targetgroup/" + raw["TargetGroupArn"].partition(":targetgroup/")[2]
                 extra = {"ArnSuffix": suffix, "LoadBalancerArns": raw.get("LoadBalancerArns", [])}
-                yield Live(
+                yield Observed(
                     raw["TargetGroupArn"], {**told, **extra}, name=raw["TargetGroupName"], arn=raw["TargetGroupArn"]
                 )
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        pairs = aws.elbv2.describe_target_group_attributes(TargetGroupArn=live.arn)["Attributes"]
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        pairs = aws.elbv2.describe_target_group_attributes(TargetGroupArn=observed.arn)["Attributes"]
         told = {pair["Key"]: pair["Value"] for pair in pairs}
-        return replace(live, properties={**live.properties, DELAY: told.get(DELAY, "300")})
+        return replace(observed, properties={**observed.properties, DELAY: told.get(DELAY, "300")})
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return tags_of(aws, live.arn)
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return tags_of(aws, observed.arn)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.elbv2.add_tags(ResourceArns=[live.arn], Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.elbv2.add_tags(ResourceArns=[observed.arn], Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -83,27 +85,27 @@ class Elbv2TargetGroup(Resource):
             DELAY: str(self.deregistration_delay),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: desired[key] for key in (*FIXED, *CHECKS)}
-        aws.elbv2.create_target_group(Name=self.name, **given, Tags=claim.pairs)
+        aws.elbv2.create_target_group(Name=self.name, **given, Tags=owner.pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         checks = {key: value for key, value in changed.items() if key in CHECKS}
         if checks:
-            aws.elbv2.modify_target_group(TargetGroupArn=live.arn, **checks)
+            aws.elbv2.modify_target_group(TargetGroupArn=observed.arn, **checks)
         if DELAY in changed:
             pairs = to_pairs({DELAY: changed[DELAY]})
-            aws.elbv2.modify_target_group_attributes(TargetGroupArn=live.arn, Attributes=pairs)
+            aws.elbv2.modify_target_group_attributes(TargetGroupArn=observed.arn, Attributes=pairs)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.elbv2.delete_target_group(TargetGroupArn=live.arn)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.elbv2.delete_target_group(TargetGroupArn=observed.arn)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        prefix = f"orderops-{(live.tags or {}).get(ENVIRONMENT, '')}-"
-        arns = [arn for arn in live.properties["LoadBalancerArns"] if not arn.split("/")[-2].startswith(prefix)]
-        return named(user for arn in arns for user in _users(aws, arn, live.arn))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        prefix = f"orderops-{(observed.tags or {}).get(ENVIRONMENT, '')}-"
+        arns = [arn for arn in observed.properties["LoadBalancerArns"] if not arn.split("/")[-2].startswith(prefix)]
+        return named(user for arn in arns for user in _users(aws, arn, observed.arn))
 
 
 def _users(aws: Aws, balancer: str, target_group: str) -> Iterator[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import Claim, Tags, from_pairs
-from orderops.engine.resource import Live, Output, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs
+from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 
 POLICY = "orderops"
@@ -46,7 +46,7 @@ class IamRole(Resource):
 
     kind: ClassVar[str] = "iam-role"
     arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "NoSuchEntity",
             "EntityAlreadyExists",
@@ -57,18 +57,18 @@ class IamRole(Resource):
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        if claim.address:
-            yield from _one(aws, claim.name)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        if owner.address:
+            yield from _one(aws, owner.name)
             return
         for raw in every(aws.iam.get_account_authorization_details, "RoleDetailList", Filter=["Role"]):
-            if raw["RoleName"].startswith(claim.prefix):
+            if raw["RoleName"].startswith(owner.prefix):
                 inline = {each["PolicyName"]: each["PolicyDocument"] for each in raw.get("RolePolicyList", ())}
                 yield _live(raw, inline, raw.get("AttachedManagedPolicies", ()))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.iam.tag_role(RoleName=live.name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.iam.tag_role(RoleName=observed.name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
     def desired(self, outputs: Outputs) -> Properties:
         trust = {"Effect": "Allow", "Principal": {"Service": self.principal}, "Action": "sts:AssumeRole"}
@@ -79,32 +79,32 @@ class IamRole(Resource):
             "ManagedPolicies": [],
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.iam.create_role(
             RoleName=self.name,
             AssumeRolePolicyDocument=json.dumps(desired["AssumeRolePolicyDocument"]),
             Description="made by orderops",
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "AssumeRolePolicyDocument" in changed:
             document = json.dumps(changed["AssumeRolePolicyDocument"])
-            aws.iam.update_assume_role_policy(RoleName=live.name, PolicyDocument=document)
+            aws.iam.update_assume_role_policy(RoleName=observed.name, PolicyDocument=document)
         if "InlinePolicies" in changed:
-            _set_inline(aws, live, changed["InlinePolicies"])
+            _set_inline(aws, observed, changed["InlinePolicies"])
         if "ManagedPolicies" in changed:
-            _detach(aws, live)
+            _detach(aws, observed)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        _detach(aws, live)
-        _set_inline(aws, live, {})
-        aws.iam.delete_role(RoleName=live.name)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        _detach(aws, observed)
+        _set_inline(aws, observed, {})
+        aws.iam.delete_role(RoleName=observed.name)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        profiles = every(aws.iam.list_instance_profiles_for_role, "InstanceProfiles", RoleName=live.name)
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        profiles = every(aws.iam.list_instance_profiles_for_role, "InstanceProfiles", RoleName=observed.name)
         return named(f"instance profile {raw['InstanceProfileName']}" for raw in profiles)
 
 
@@ -127,8 +127,8 @@ def _sorted(key: str, value: Any) -> Any:
     return value
 
 
-def _live(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> Live:
-    return Live(
+def _live(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> Observed:
+    return Observed(
         raw["RoleId"],
         {
             "AssumeRolePolicyDocument": canonical(_parsed(raw["AssumeRolePolicyDocument"])),
@@ -141,7 +141,7 @@ def _live(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> L
     )
 
 
-def _one(aws: Aws, name: str) -> Iterator[Live]:
+def _one(aws: Aws, name: str) -> Iterator[Observed]:
     found = if_found(aws.iam.get_role, "NoSuchEntity", RoleName=name)
     if not found:
         return
@@ -152,18 +152,18 @@ def _one(aws: Aws, name: str) -> Iterator[Live]:
     )
 
 
-def _set_inline(aws: Aws, live: Live, wanted: Mapping[str, Any]) -> None:
+def _set_inline(aws: Aws, observed: Observed, wanted: Mapping[str, Any]) -> None:
     for name, document in wanted.items():
-        if live.properties["InlinePolicies"].get(name) != document:
-            aws.iam.put_role_policy(RoleName=live.name, PolicyName=name, PolicyDocument=json.dumps(document))
-    for name in live.properties["InlinePolicies"]:
+        if observed.properties["InlinePolicies"].get(name) != document:
+            aws.iam.put_role_policy(RoleName=observed.name, PolicyName=name, PolicyDocument=json.dumps(document))
+    for name in observed.properties["InlinePolicies"]:
         if name not in wanted:
-            aws.iam.delete_role_policy(RoleName=live.name, PolicyName=name)
+            aws.iam.delete_role_policy(RoleName=observed.name, PolicyName=name)
 
 
-def _detach(aws: Aws, live: Live) -> None:
-    for arn in live.properties["ManagedPolicies"]:
-        aws.iam.detach_role_policy(RoleName=live.name, PolicyArn=arn)
+def _detach(aws: Aws, observed: Observed) -> None:
+    for arn in observed.properties["ManagedPolicies"]:
+        aws.iam.detach_role_policy(RoleName=observed.name, PolicyArn=arn)
 
 
 def _parsed(document: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim
-from orderops.engine.resource import Left, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership
+from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
 
 ROOT = "/aws-service-role/"
 OF_USE = frozenset(
@@ -25,32 +25,32 @@ class IamServiceLinkedRole(Resource):
     """
 
     kind: ClassVar[str] = "iam-service-linked-role"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"NoSuchEntity", "EntityAlreadyExists", "InvalidInput: has been taken"}
     )
     untagged: ClassVar[bool] = True
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        root = f"{ROOT}{claim.name}/" if claim.address else ROOT
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        root = f"{ROOT}{owner.name}/" if owner.address else ROOT
         for raw in every(aws.iam.list_roles, "Roles", PathPrefix=root):
-            yield Live(raw["RoleId"], tags={}, name=raw["Path"].removeprefix(ROOT).strip("/"), arn=raw["Arn"])
+            yield Observed(raw["RoleId"], tags={}, name=raw["Path"].removeprefix(ROOT).strip("/"), arn=raw["Arn"])
 
     def desired(self, outputs: Outputs) -> Properties:
         return {}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.iam.create_service_linked_role(AWSServiceName=self.name)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         """Has nothing that could differ."""
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
         """Others in the account use it too."""
 
     @classmethod
-    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
-        roles = [live.arn.rpartition("/")[2] for live in cls.listing(aws, claim) if live.name in OF_USE]
+    def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
+        roles = [observed.arn.rpartition("/")[2] for observed in cls.listing(aws, owner) if observed.name in OF_USE]
         command = "aws iam delete-service-linked-role --role-name NAME"
-        yield Left("role of the whole account", command, tuple(sorted(roles)))
+        yield Leftover("role of the whole account", command, tuple(sorted(roles)))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +19,15 @@ class LogsGroup(Resource):
 
     kind: ClassVar[str] = "logs-group"
     arn_form: ClassVar[str] = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
-    passing: ClassVar[frozenset[str]] = frozenset({"ResourceAlreadyExistsException", "ResourceNotFoundException"})
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        {"ResourceAlreadyExistsException", "ResourceNotFoundException"}
+    )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=claim.path()):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=owner.path()):
             arn = raw["arn"].removesuffix(":*")  # tag calls, flow logs and policies want the one without
-            yield Live(
+            yield Observed(
                 raw["logGroupName"],
                 {"retentionInDays": raw.get("retentionInDays")},
                 name=raw["logGroupName"],
@@ -33,22 +35,22 @@ class LogsGroup(Resource):
             )
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return dict(aws.logs.list_tags_for_resource(resourceArn=live.arn).get("tags", {}))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return dict(aws.logs.list_tags_for_resource(resourceArn=observed.arn).get("tags", {}))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.logs.tag_resource(resourceArn=live.arn, tags=dict(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.logs.tag_resource(resourceArn=observed.arn, tags=dict(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"retentionInDays": self.retention_days}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.logs.create_log_group(logGroupName=self.name, tags=claim.tags)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.logs.create_log_group(logGroupName=self.name, tags=owner.tags)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.logs.put_retention_policy(logGroupName=live.id, **changed)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.logs.put_retention_policy(logGroupName=observed.id, **changed)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.logs.delete_log_group(logGroupName=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.logs.delete_log_group(logGroupName=observed.id)

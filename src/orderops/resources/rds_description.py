@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim, Tags, from_pairs
-from orderops.engine.resource import Live, State
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, from_pairs
+from orderops.engine.resource import Observed, State
 
 KIND = "rds-instance"
 TERM = "orderops:term"
@@ -45,7 +45,7 @@ TOLD_AS_ASKED = (
 )
 
 
-def instances(aws: Aws, claim: Claim) -> Iterator[Live]:
+def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """The instances of an environment, or those that may be the one claimed; each with the role that it has in truth.
 
     Several may say that they are the same one: a promotion was cut between its two writes. The last promoted is it.
@@ -57,8 +57,8 @@ def instances(aws: Aws, claim: Claim) -> Iterator[Live]:
         name = raw["DBInstanceIdentifier"]
         if term_of(tags) < terms.get(_whose(tags), 0):
             tags = tags | former(name)
-        if sought(name, tags, claim):
-            yield live_of(raw, tags)
+        if sought(name, tags, owner):
+            yield observed_of(raw, tags)
 
 
 def former(name: str) -> dict[str, str]:
@@ -84,22 +84,22 @@ def _highest_terms(tagged: Iterable[Tags]) -> dict[tuple[str, str], int]:
     return terms
 
 
-def sought(name: str, tags: Tags, claim: Claim) -> bool:
+def sought(name: str, tags: Tags, owner: Ownership) -> bool:
     """By tag as well as by name: a restored instance that took over has a name of its own."""
-    if claim.name:
-        return name == claim.name or tags.get(ADDRESS) == claim.address
-    return name.startswith(claim.prefix) or tags.get(ENVIRONMENT) == claim.environment
+    if owner.name:
+        return name == owner.name or tags.get(ADDRESS) == owner.address
+    return name.startswith(owner.prefix) or tags.get(ENVIRONMENT) == owner.environment
 
 
-def sought_backup(raw: Mapping[str, Any], claim: Claim) -> bool:
-    return sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), claim)
+def sought_backup(raw: Mapping[str, Any], owner: Ownership) -> bool:
+    return sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), owner)
 
 
-def live_of(raw: Mapping[str, Any], tags: Tags) -> Live:
+def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
     state, status = _condition(raw)
     endpoint = raw.get("Endpoint", {})
     pending = sorted(raw.get("PendingModifiedValues", {}))
-    return Live(
+    return Observed(
         raw["DBInstanceIdentifier"],
         {
             **_settings(raw),
@@ -122,7 +122,7 @@ def live_of(raw: Mapping[str, Any], tags: Tags) -> Live:
         arn=raw["DBInstanceArn"],
         state=state,
         status=status,
-        unsettled=f"{', '.join(pending)} to be changed" if pending else "",
+        settling=f"{', '.join(pending)} to be changed" if pending else "",
     )
 
 

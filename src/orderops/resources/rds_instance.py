@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, ROLE, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Effect, Left, Live, Outputs, Properties, Resource, State
+from orderops.aws.ownership import ENVIRONMENT, ROLE, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.rds_description import DISPOSABLE, FORMER, KIND, LIFECYCLE, RESTORED, instances, sought_backup
@@ -48,7 +48,7 @@ class RdsInstance(Resource):
     maintenance_window: str = "sun:17:00-sun:17:30"
 
     kind: ClassVar[str] = KIND
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "DBInstanceNotFound",
             "DBInstanceAlreadyExists",
@@ -66,14 +66,14 @@ class RdsInstance(Resource):
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
         ("DBInstanceClass", "EngineVersion", "MultiAZ", "Port"), Effect.INTERRUPTS
     )
-    way_round: ClassVar[str] = (
+    replacement_hint: ClassVar[str] = (
         "set it back; only a new instance can have it: dump the database, remove the instance with {remove}, "
         "run orderops up and load the dump"
     )
-    patience: ClassVar[timedelta] = timedelta(minutes=90)
-    usual: ClassVar[timedelta] = timedelta(minutes=8)
+    timeout: ClassVar[timedelta] = timedelta(minutes=90)
+    typical_duration: ClassVar[timedelta] = timedelta(minutes=8)
 
-    def place(self, aws: Aws, desired: Properties) -> Live | None:
+    def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         """Nothing; raises OrderopsError beside copies of a database that is gone: a new one would be empty."""
         for raw in every(aws.rds.describe_db_instances, "DBInstances"):
             tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
@@ -82,13 +82,13 @@ class RdsInstance(Resource):
         return None
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        yield from instances(aws, claim)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        yield from instances(aws, owner)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        if (live.tags or {}).get(ROLE) == FORMER:
-            raise _is_gone(live.id, live.tags or {})
-        told = dict(live.properties)
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        if (observed.tags or {}).get(ROLE) == FORMER:
+            raise _is_gone(observed.id, observed.tags or {})
+        told = dict(observed.properties)
         if _is_or_follows(told["EngineVersion"], self.engine_version):
             told["EngineVersion"] = self.engine_version
         if self.storage_gb <= told["AllocatedStorage"] <= self._most_storage():
@@ -97,11 +97,11 @@ class RdsInstance(Resource):
             told["Port"] = self.port  # no endpoint until it is made
         if told["EnablePerformanceInsights"] is None:
             told["EnablePerformanceInsights"] = self.performance_insights  # AWS always tells; the emulator never does
-        return replace(live, properties=told)
+        return replace(observed, properties=told)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.rds.add_tags_to_resource(ResourceName=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.rds.add_tags_to_resource(ResourceName=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -134,74 +134,76 @@ class RdsInstance(Resource):
             "EnableCloudwatchLogsExports": sorted(self.log_exports),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: value for key, value in desired.items() if value is not None and key != "Running"}
-        aws.rds.create_db_instance(DBInstanceIdentifier=self.name, **given, Tags=claim.pairs)
+        aws.rds.create_db_instance(DBInstanceIdentifier=self.name, **given, Tags=owner.pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Running" in changed:
-            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # nothing else can change before
+            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)  # nothing else can change before
         else:
-            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **modification(live, changed))
+            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, **modification(observed, changed))
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        told = live.properties
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        told = observed.properties
         if not told["Running"]:
-            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)  # stopped, it takes no final snapshot
+            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)  # stopped, it takes no final snapshot
         elif told["DeletionProtection"]:
-            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, DeletionProtection=False, ApplyImmediately=True)
-        elif _holds_nothing(live):
-            aws.rds.delete_db_instance(
-                DBInstanceIdentifier=live.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
+            aws.rds.modify_db_instance(
+                DBInstanceIdentifier=observed.id, DeletionProtection=False, ApplyImmediately=True
             )
-        elif live.state is State.FAILED:  # AWS takes no snapshot of a dead instance; its backups stay
+        elif _holds_nothing(observed):
             aws.rds.delete_db_instance(
-                DBInstanceIdentifier=live.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
+                DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
+            )
+        elif observed.state is State.FAILED:  # AWS takes no snapshot of a dead instance; its backups stay
+            aws.rds.delete_db_instance(
+                DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
             )
         else:
             aws.rds.delete_db_instance(
-                DBInstanceIdentifier=live.id,
+                DBInstanceIdentifier=observed.id,
                 SkipFinalSnapshot=False,
-                FinalDBSnapshotIdentifier=final_snapshot(live),
+                FinalDBSnapshotIdentifier=final_snapshot(observed),
                 DeleteAutomatedBackups=False,
             )
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
-        if _holds_nothing(live):
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        if _holds_nothing(observed):
             return ""
-        told = live.properties
+        told = observed.properties
         major = told["EngineVersion"].partition(".")[0]
         size = f"{told['AllocatedStorage']} GB"
         return f"a PostgreSQL {major} database of {size} (a final snapshot and its backups would stay)"
 
     @classmethod
-    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+    def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
         snapshots = every(aws.rds.describe_db_snapshots, "DBSnapshots", SnapshotType="manual")
-        taken = [raw for raw in snapshots if from_pairs(raw.get("TagList")).get(ENVIRONMENT) == claim.environment]
+        taken = [raw for raw in snapshots if from_pairs(raw.get("TagList")).get(ENVIRONMENT) == owner.environment]
         command = "aws rds delete-db-snapshot --db-snapshot-identifier NAME"
-        yield Left("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
+        yield Leftover("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
         backups = every(aws.rds.describe_db_instance_automated_backups, "DBInstanceAutomatedBackups")
-        retained = [raw for raw in backups if raw.get("Status") == "retained" and sought_backup(raw, claim)]
+        retained = [raw for raw in backups if raw.get("Status") == "retained" and sought_backup(raw, owner)]
         names = [raw["DbiResourceId"] for raw in retained if "DbiResourceId" in raw]  # the emulator may not tell it
         command = "aws rds delete-db-instance-automated-backup --dbi-resource-id NAME"
-        yield Left("backups of a deleted database", command, tuple(names))
+        yield Leftover("backups of a deleted database", command, tuple(names))
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
         call = aws.rds.describe_events
-        events = every(call, "Events", SourceIdentifier=live.id, SourceType="db-instance", Duration=120)
+        events = every(call, "Events", SourceIdentifier=observed.id, SourceType="db-instance", Duration=120)
         return next((each["Message"] for each in reversed(list(events)) if TROUBLE.search(each["Message"])), "")
 
-    def effect(self, key: str, live: Any, desired: Any) -> Effect:
-        if key == "AllocatedStorage" and desired < live:
+    def effect(self, key: str, observed: Any, desired: Any) -> Effect:
+        if key == "AllocatedStorage" and desired < observed:
             return Effect.LOSES
-        if key == "EngineVersion" and _numbers(desired) < _numbers(live):
+        if key == "EngineVersion" and _numbers(desired) < _numbers(observed):
             return Effect.LOSES
-        if key == "BackupRetentionPeriod" and 0 in (live, desired):
+        if key == "BackupRetentionPeriod" and 0 in (observed, desired):
             return Effect.INTERRUPTS if desired else Effect.LOSES  # AWS drops the backups with the setting
-        return super().effect(key, live, desired)
+        return super().effect(key, observed, desired)
 
     def _most_storage(self) -> float:
         """To how much the storage may have come without a change of ours: AWS grows it by a tenth at least."""
@@ -215,20 +217,20 @@ def _is_gone(name: str, tags: Tags) -> OrderopsError:
     )
 
 
-def _holds_nothing(live: Live) -> bool:
+def _holds_nothing(observed: Observed) -> bool:
     """Whether it is a copy that somebody made to look at, or said of that no snapshot is wanted."""
-    tags = live.tags or {}
+    tags = observed.tags or {}
     return tags.get(ROLE) in DISPOSABLE or tags.get(SNAPSHOT) == NO_SNAPSHOT
 
 
-def final_snapshot(live: Live) -> str:
+def final_snapshot(observed: Observed) -> str:
     """The one name of an instance's final snapshot, different for an instance made again under its name."""
-    return f"{live.id}-final-{live.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
+    return f"{observed.id}-final-{observed.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
 
 
-def modification(live: Live, changed: Properties) -> dict[str, Any]:
+def modification(observed: Observed, changed: Properties) -> dict[str, Any]:
     """What ModifyDBInstance is given; it has other words than CreateDBInstance for some settings."""
-    told = live.properties
+    told = observed.properties
     given = {**changed, "ApplyImmediately": True}
     if "Port" in given:
         given["DBPortNumber"] = given.pop("Port")

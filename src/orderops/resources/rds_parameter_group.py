@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.rds_subnet_group import foreign_instances
 
@@ -25,65 +25,67 @@ class RdsParameterGroup(Resource):
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     kind: ClassVar[str] = "rds-parameter-group"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"DBParameterGroupNotFound", "DBParameterGroupAlreadyExists", "InvalidDBParameterGroupState"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"DBParameterGroupFamily"})
-    way_round: ClassVar[str] = "give the group of the new family another name, and its instance the new group"
+    replacement_hint: ClassVar[str] = "give the group of the new family another name, and its instance the new group"
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.rds.describe_db_parameter_groups, "DBParameterGroups"):
-            if raw["DBParameterGroupName"].startswith(claim.prefix):
-                yield Live(
+            if raw["DBParameterGroupName"].startswith(owner.prefix):
+                yield Observed(
                     raw["DBParameterGroupName"],
                     {"DBParameterGroupFamily": raw["DBParameterGroupFamily"]},
                     name=raw["DBParameterGroupName"],
                     arn=raw["DBParameterGroupArn"],
                 )
 
-    def detail(self, aws: Aws, live: Live) -> Live:
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
         call = aws.rds.describe_db_parameters
-        found = every(call, "Parameters", DBParameterGroupName=live.id, Source="user")
+        found = every(call, "Parameters", DBParameterGroupName=observed.id, Source="user")
         told = {each["ParameterName"]: each["ParameterValue"] for each in found if "ParameterValue" in each}
-        return replace(live, properties={**live.properties, "Parameters": told})
+        return replace(observed, properties={**observed.properties, "Parameters": told})
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return from_pairs(aws.rds.list_tags_for_resource(ResourceName=live.arn)["TagList"])
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return from_pairs(aws.rds.list_tags_for_resource(ResourceName=observed.arn)["TagList"])
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.rds.add_tags_to_resource(ResourceName=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.rds.add_tags_to_resource(ResourceName=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"DBParameterGroupFamily": self.family, "Parameters": dict(self.parameters)}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.rds.create_db_parameter_group(
             DBParameterGroupName=self.name,
             DBParameterGroupFamily=desired["DBParameterGroupFamily"],
             Description=DESCRIPTION,
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        there, wanted = live.properties["Parameters"], changed["Parameters"]
-        dynamic = _dynamic(aws, live.id)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        there, wanted = observed.properties["Parameters"], changed["Parameters"]
+        dynamic = _dynamic(aws, observed.id)
         differing = [name for name, value in wanted.items() if there.get(name) != value]
         surplus = [name for name in there if name not in wanted]
         for some in _batches(_parameter(name, dynamic) | {"ParameterValue": wanted[name]} for name in differing):
-            aws.rds.modify_db_parameter_group(DBParameterGroupName=live.id, Parameters=some)
+            aws.rds.modify_db_parameter_group(DBParameterGroupName=observed.id, Parameters=some)
         for some in _batches(_parameter(name, dynamic) for name in surplus):
-            aws.rds.reset_db_parameter_group(DBParameterGroupName=live.id, Parameters=some, ResetAllParameters=False)
+            aws.rds.reset_db_parameter_group(
+                DBParameterGroupName=observed.id, Parameters=some, ResetAllParameters=False
+            )
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.rds.delete_db_parameter_group(DBParameterGroupName=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.rds.delete_db_parameter_group(DBParameterGroupName=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return named(foreign_instances(aws, live, _groups))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return named(foreign_instances(aws, observed, _groups))
 
 
 def _groups(raw: Mapping[str, Any]) -> list[str | None]:

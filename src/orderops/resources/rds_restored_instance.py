@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import Claim, Tags
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.rds_description import KIND, instances
 from orderops.resources.rds_instance import RdsInstance, modification
 
@@ -77,71 +77,71 @@ ALONE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, eq=False)
-class RdsRestored(Resource):
+class RdsRestoredInstance(Resource):
     """A copy of `source` as it was at `moment`, or as late as can be; with a master password of its own."""
 
-    source: Live
+    source: Observed
     moment: datetime | None = None
     disposable: bool = False
 
     kind: ClassVar[str] = KIND
-    passing: ClassVar[frozenset[str]] = RdsInstance.passing
-    patience: ClassVar[timedelta] = timedelta(hours=24)
-    usual: ClassVar[timedelta] = timedelta(minutes=20)
+    retryable_errors: ClassVar[frozenset[str]] = RdsInstance.retryable_errors
+    timeout: ClassVar[timedelta] = timedelta(hours=24)
+    typical_duration: ClassVar[timedelta] = timedelta(minutes=20)
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        yield from instances(aws, claim)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        yield from instances(aws, owner)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        return replace(live, properties=self._told(live))
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        return replace(observed, properties=self._told(observed))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        RdsInstance.retag(aws, live, tags)
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        RdsInstance.retag(aws, observed, tags)
 
     def desired(self, outputs: Outputs) -> Properties:
         return {**self._wanted(), PARAMETERS: IN_SYNC}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         when = {"RestoreTime": self.moment.astimezone(UTC)} if self.moment else {"UseLatestRestorableTime": True}
         aws.rds.restore_db_instance_to_point_in_time(
             SourceDbiResourceId=self.source.properties["DbiResourceId"],
             TargetDBInstanceIdentifier=self.name,
             **when,
             **_given(desired),
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if set(changed) == {PARAMETERS}:
-            aws.rds.reboot_db_instance(DBInstanceIdentifier=live.id)
+            aws.rds.reboot_db_instance(DBInstanceIdentifier=observed.id)
         elif "Running" in changed:
-            aws.rds.start_db_instance(DBInstanceIdentifier=live.id)
+            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
         else:
-            aws.rds.modify_db_instance(DBInstanceIdentifier=live.id, **modification(live, _to_set(changed)))
+            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, **modification(observed, _to_set(changed)))
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        RdsInstance.delete(aws, live)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        RdsInstance.delete(aws, observed)
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
-        return RdsInstance.holds(aws, live)
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        return RdsInstance.holds(aws, observed)
 
     @classmethod
-    def why_undone(cls, aws: Aws, live: Live) -> str:
-        return RdsInstance.why_undone(aws, live)
+    def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
+        return RdsInstance.rollback_reason(aws, observed)
 
-    def unlike(self, copy: Live) -> dict[str, tuple[Any, Any]]:
+    def unlike(self, copy: Observed) -> dict[str, tuple[Any, Any]]:
         """The settings that a copy does not have as it should, each with what it should have and what it has."""
         wanted, told = self._wanted(), self._told(copy)
         return {key: (wanted[key], told[key]) for key in CARRIED if told[key] != wanted[key]}
 
-    def _told(self, live: Live) -> dict[str, Any]:
+    def _told(self, observed: Observed) -> dict[str, Any]:
         """What is told of a copy, and what is not told yet taken as right."""
         wanted = self._wanted()
-        told = dict(live.properties)
+        told = dict(observed.properties)
         if told["Port"] is None:
             told["Port"] = wanted["Port"]  # no endpoint until it is made
         if told["EnablePerformanceInsights"] is None:
@@ -158,7 +158,7 @@ class RdsRestored(Resource):
         return {**carried, **(ALONE if self.disposable else {}), "ManageMasterUserPassword": True, "Running": True}
 
 
-def differences(source: Live, copy: Live) -> dict[str, tuple[Any, Any]]:
+def differences(source: Observed, copy: Observed) -> dict[str, tuple[Any, Any]]:
     """The settings in which a copy is not as its source, each with the source's value and its own."""
     pairs = {key: (source.properties.get(key), copy.properties.get(key)) for key in CARRIED}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_subnet import Ec2Subnet
 
@@ -22,7 +22,7 @@ class RdsSubnetGroup(Resource):
     subnets: tuple[Ec2Subnet, ...]
 
     kind: ClassVar[str] = "rds-subnet-group"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "DBSubnetGroupNotFoundFault",
             "DBSubnetGroupAlreadyExists",
@@ -32,10 +32,10 @@ class RdsSubnetGroup(Resource):
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.rds.describe_db_subnet_groups, "DBSubnetGroups"):
-            if raw["DBSubnetGroupName"].startswith(claim.prefix):
-                yield Live(
+            if raw["DBSubnetGroupName"].startswith(owner.prefix):
+                yield Observed(
                     raw["DBSubnetGroupName"],
                     {"SubnetIds": sorted(each["SubnetIdentifier"] for each in raw["Subnets"])},
                     name=raw["DBSubnetGroupName"],
@@ -43,40 +43,44 @@ class RdsSubnetGroup(Resource):
                 )
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return from_pairs(aws.rds.list_tags_for_resource(ResourceName=live.arn)["TagList"])
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return from_pairs(aws.rds.list_tags_for_resource(ResourceName=observed.arn)["TagList"])
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.rds.add_tags_to_resource(ResourceName=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.rds.add_tags_to_resource(ResourceName=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"SubnetIds": sorted(outputs[subnet].id for subnet in self.subnets)}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.rds.create_db_subnet_group(
             DBSubnetGroupName=self.name,
             DBSubnetGroupDescription=DESCRIPTION,
             SubnetIds=desired["SubnetIds"],
-            Tags=claim.pairs,
+            Tags=owner.pairs,
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.rds.modify_db_subnet_group(DBSubnetGroupName=live.id, SubnetIds=changed["SubnetIds"])
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.rds.modify_db_subnet_group(DBSubnetGroupName=observed.id, SubnetIds=changed["SubnetIds"])
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.rds.delete_db_subnet_group(DBSubnetGroupName=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.rds.delete_db_subnet_group(DBSubnetGroupName=observed.id)
 
     @classmethod
-    def held_by(cls, aws: Aws, live: Live) -> str:
-        return named(foreign_instances(aws, live, lambda raw: [raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName")]))
+    def blockers(cls, aws: Aws, observed: Observed) -> str:
+        return named(
+            foreign_instances(aws, observed, lambda raw: [raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName")])
+        )
 
 
-def foreign_instances(aws: Aws, live: Live, groups: Callable[[Mapping[str, Any]], list[str | None]]) -> Iterator[str]:
+def foreign_instances(
+    aws: Aws, observed: Observed, groups: Callable[[Mapping[str, Any]], list[str | None]]
+) -> Iterator[str]:
     """The database instances of others that stand on one of our groups; `groups` tells those of an instance."""
     for raw in every(aws.rds.describe_db_instances, "DBInstances"):
         owner = from_pairs(raw.get("TagList")).get(ENVIRONMENT)
-        if live.id in groups(raw) and owner != (live.tags or {}).get(ENVIRONMENT):
+        if observed.id in groups(raw) and owner != (observed.tags or {}).get(ENVIRONMENT):
             whose = f"of the environment {owner}" if owner else "without owner"
             yield f"database instance {raw['DBInstanceIdentifier']} ({whose}, {raw['DBInstanceStatus']})"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 
 # Balancers write their logs as an account of AWS's, one for each region; newer regions have a service for it.
@@ -52,32 +52,32 @@ class S3Bucket(Resource):
 
     kind: ClassVar[str] = "s3-bucket"
     arn_form: ClassVar[str] = "arn:{partition}:s3:::{name}"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"NoSuchBucket", "BucketAlreadyOwnedByYou", "BucketNotEmpty", "MalformedPolicy: Invalid principal"}
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for raw in every(aws.s3.list_buckets, "Buckets", Prefix=claim.prefix, MaxBuckets=1000):
-            if raw["Name"].startswith(claim.prefix):
-                owner = {"Environment": claim.environment} if _named_by_us(raw["Name"], claim) else {}
-                yield Live(raw["Name"], owner, name=raw["Name"], arn=f"arn:aws:s3:::{raw['Name']}")
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for raw in every(aws.s3.list_buckets, "Buckets", Prefix=owner.prefix, MaxBuckets=1000):
+            if raw["Name"].startswith(owner.prefix):
+                tags = {"Environment": owner.environment} if _named_by_us(raw["Name"], owner) else {}
+                yield Observed(raw["Name"], tags, name=raw["Name"], arn=f"arn:aws:s3:::{raw['Name']}")
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        return replace(live, properties={key: read(aws, live.id) for key, read in READERS.items()})
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        return replace(observed, properties={key: read(aws, observed.id) for key, read in READERS.items()})
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        told = _tags(aws, live.id)
-        if told or "Environment" not in live.properties or _has_anything(aws, live.id):
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        told = _tags(aws, observed.id)
+        if told or "Environment" not in observed.properties or _has_anything(aws, observed.id):
             return told
         # Our account, our name, no tag and nothing in it: made by a create whose tags were not kept, as emulators do.
-        return {ENVIRONMENT: live.properties["Environment"]}
+        return {ENVIRONMENT: observed.properties["Environment"]}
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        whole = {**_tags(aws, live.id), **(live.tags or {}), **tags}  # this call replaces them all
-        aws.s3.put_bucket_tagging(Bucket=live.id, Tagging={"TagSet": to_pairs(whole)})
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        whole = {**_tags(aws, observed.id), **(observed.tags or {}), **tags}  # this call replaces them all
+        aws.s3.put_bucket_tagging(Bucket=observed.id, Tagging={"TagSet": to_pairs(whole)})
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
@@ -88,30 +88,30 @@ class S3Bucket(Resource):
             "Policy": _canonical(self._policy()),
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         home: dict[str, Any] = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
         aws.s3.create_bucket(
             Bucket=self.name,
             ObjectOwnership=desired["ObjectOwnership"],
-            CreateBucketConfiguration={**home, "Tags": claim.pairs},
+            CreateBucketConfiguration={**home, "Tags": owner.pairs},
         )
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         for key, value in changed.items():
-            WRITERS[key](aws, live.id, value)
+            WRITERS[key](aws, observed.id, value)
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
         for _ in range(PAGES_A_STEP):
-            if not _emptier_by_a_page(aws, live.id):
+            if not _emptier_by_a_page(aws, observed.id):
                 break
-        _abort_uploads(aws, live.id)
-        aws.s3.delete_bucket(Bucket=live.id)
+        _abort_uploads(aws, observed.id)
+        aws.s3.delete_bucket(Bucket=observed.id)
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
-        logs = _told_count(*_objects(aws, live.id, LOGS), "log file")
-        others, more = _not_logs(aws, live.id)
+    def holds(cls, aws: Aws, observed: Observed) -> str:
+        logs = _told_count(*_objects(aws, observed.id, LOGS), "log file")
+        others, more = _not_logs(aws, observed.id)
         sample = ", ".join(others[:SAMPLE]) + ("…" if len(others) > SAMPLE else "")
         strange = _told_count(others, more, "object")
         return " and ".join(filter(None, [logs, strange and f"{strange} that no balancer wrote: {sample}"]))
@@ -146,9 +146,9 @@ def _delivery(region: str) -> dict[str, str]:
     return {"AWS": f"arn:aws:iam::{account}:root"} if account else {"Service": DELIVERY_SERVICE}
 
 
-def _named_by_us(name: str, claim: Claim) -> bool:
+def _named_by_us(name: str, owner: Ownership) -> bool:
     """Whether the name is one that only this environment would give; `dev` must not claim what is `dev-eu`'s."""
-    return OUR_NAMES.fullmatch(name.removeprefix(f"orderops-{claim.environment}-")) is not None
+    return OUR_NAMES.fullmatch(name.removeprefix(f"orderops-{owner.environment}-")) is not None
 
 
 def _tags(aws: Aws, bucket: str) -> dict[str, str]:

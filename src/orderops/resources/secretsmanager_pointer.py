@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, if_found
-from orderops.aws.ownership import Claim, Tags, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
@@ -28,26 +28,28 @@ class DatabasePointer(Resource):
     sslmode: str = "verify-full"
 
     kind: ClassVar[str] = "secretsmanager-pointer"
-    passing: ClassVar[frozenset[str]] = SecretsmanagerSecret.passing
+    retryable_errors: ClassVar[frozenset[str]] = SecretsmanagerSecret.retryable_errors
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        yield from secrets_of(cls.kind, aws, claim)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        yield from secrets_of(cls.kind, aws, owner)
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=live.arn)
-        return replace(live, properties={**live.properties, "SecretString": _told(told and told["SecretString"])})
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=observed.arn)
+        return replace(
+            observed, properties={**observed.properties, "SecretString": _told(told and told["SecretString"])}
+        )
 
     def now(self, aws: Aws, environment: str) -> tuple[Mapping[str, Any], datetime] | None:
         """What it says and since when; nothing where it is not there, or says nothing that can be read."""
-        found = next(self.listing(aws, Claim(environment, self.address, self.name)), None)
+        found = next(self.listing(aws, Ownership(environment, self.address, self.name)), None)
         told = found and if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=found.arn)
         value = _told(told["SecretString"]) if told else None
         return (value, told["CreatedDate"].astimezone(UTC)) if told and isinstance(value, dict) else None
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.secretsmanager.tag_resource(SecretId=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.secretsmanager.tag_resource(SecretId=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         told = outputs[self.instance].properties
@@ -62,18 +64,18 @@ class DatabasePointer(Resource):
             },
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        create_or_restore(aws, claim, desired["Description"], json.dumps(desired["SecretString"]))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        create_or_restore(aws, owner, desired["Description"], json.dumps(desired["SecretString"]))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Description" in changed:
-            aws.secretsmanager.update_secret(SecretId=live.arn, Description=changed["Description"])
+            aws.secretsmanager.update_secret(SecretId=observed.arn, Description=changed["Description"])
         if "SecretString" in changed:
-            aws.secretsmanager.put_secret_value(SecretId=live.arn, SecretString=json.dumps(changed["SecretString"]))
+            aws.secretsmanager.put_secret_value(SecretId=observed.arn, SecretString=json.dumps(changed["SecretString"]))
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.secretsmanager.delete_secret(SecretId=live.arn, ForceDeleteWithoutRecovery=True)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.secretsmanager.delete_secret(SecretId=observed.arn, ForceDeleteWithoutRecovery=True)
 
 
 def _told(text: str | None) -> Any:

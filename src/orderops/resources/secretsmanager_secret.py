@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Left, Live, Outputs, Properties, Resource
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs
 
 GONE = "ResourceNotFoundException"
@@ -28,73 +28,73 @@ class SecretsmanagerSecret(Resource):
     description: str
 
     kind: ClassVar[str] = "secretsmanager-secret"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {GONE, TAKEN, f"{INVALID}: marked for deletion", f"{INVALID}: scheduled for deletion"}
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        yield from secrets_of(cls.kind, aws, claim)
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        yield from secrets_of(cls.kind, aws, owner)
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.secretsmanager.tag_resource(SecretId=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.secretsmanager.tag_resource(SecretId=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"Description": self.description}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        create_or_restore(aws, claim, desired["Description"], secrets.token_urlsafe(32))
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        create_or_restore(aws, owner, desired["Description"], secrets.token_urlsafe(32))
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.secretsmanager.update_secret(SecretId=live.arn, Description=changed["Description"])
-
-    @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.secretsmanager.delete_secret(SecretId=live.arn, RecoveryWindowInDays=RECOVERY_DAYS)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.secretsmanager.update_secret(SecretId=observed.arn, Description=changed["Description"])
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.secretsmanager.delete_secret(SecretId=observed.arn, RecoveryWindowInDays=RECOVERY_DAYS)
+
+    @classmethod
+    def holds(cls, aws: Aws, observed: Observed) -> str:
         return f"a secret value (recoverable for {RECOVERY_DAYS} days)"
 
     @classmethod
-    def leaves(cls, aws: Aws, claim: Claim) -> Iterator[Left]:
+    def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
         command = "aws secretsmanager restore-secret --secret-id NAME, to have it back"
-        yield Left(f"secret, gone by itself in {RECOVERY_DAYS} days", command, tuple(_in_their_window(aws, claim)))
+        yield Leftover(f"secret, gone by itself in {RECOVERY_DAYS} days", command, tuple(_in_their_window(aws, owner)))
 
 
-def _in_their_window(aws: Aws, claim: Claim) -> Iterator[str]:
-    call, names = aws.secretsmanager.list_secrets, [{"Key": "name", "Values": [claim.path("orderops/{}/")]}]
+def _in_their_window(aws: Aws, owner: Ownership) -> Iterator[str]:
+    call, names = aws.secretsmanager.list_secrets, [{"Key": "name", "Values": [owner.path("orderops/{}/")]}]
     for raw in every(call, "SecretList", Filters=names, MaxResults=100, IncludePlannedDeletion=True):
-        if "DeletedDate" in raw and from_pairs(raw.get("Tags")).get(ENVIRONMENT) == claim.environment:
+        if "DeletedDate" in raw and from_pairs(raw.get("Tags")).get(ENVIRONMENT) == owner.environment:
             yield raw["Name"]
 
 
-def secrets_of(kind: str, aws: Aws, claim: Claim) -> Iterator[Live]:
+def secrets_of(kind: str, aws: Aws, owner: Ownership) -> Iterator[Observed]:
     """The secrets of that kind; a listing lags minutes behind, so a single one is asked for by its name."""
-    for raw in _one(aws, claim.name) if claim.name else _all(aws, claim):
+    for raw in _one(aws, owner.name) if owner.name else _all(aws, owner):
         tags = from_pairs(raw.get("Tags"))
         of_kind = tags.get(ADDRESS, kind).partition("/")[0] == kind
-        if "DeletedDate" not in raw and (claim.name or of_kind):
-            yield Live(raw["ARN"], {"Description": raw.get("Description", "")}, tags, raw["Name"], raw["ARN"])
+        if "DeletedDate" not in raw and (owner.name or of_kind):
+            yield Observed(raw["ARN"], {"Description": raw.get("Description", "")}, tags, raw["Name"], raw["ARN"])
 
 
-def create_or_restore(aws: Aws, claim: Claim, description: str, value: str) -> None:
+def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) -> None:
     """Make the secret, or call it back when it is ours and waits for its deletion."""
     try:
-        aws.secretsmanager.create_secret(Name=claim.name, Description=description, SecretString=value, Tags=claim.pairs)
+        aws.secretsmanager.create_secret(Name=owner.name, Description=description, SecretString=value, Tags=owner.pairs)
     except AwsError as error:
         if error.code not in (TAKEN, INVALID):
             raise
-        told = next(_one(aws, claim.name), {})
+        told = next(_one(aws, owner.name), {})
         if "DeletedDate" not in told:
             raise
-        if from_pairs(told.get("Tags")).get(ENVIRONMENT) != claim.environment:
+        if from_pairs(told.get("Tags")).get(ENVIRONMENT) != owner.environment:
             raise NotOurs(
-                f"{claim.name} is scheduled for deletion and is not ours",
-                f"aws secretsmanager restore-secret --secret-id {claim.name}; then the same command again",
+                f"{owner.name} is scheduled for deletion and is not ours",
+                f"aws secretsmanager restore-secret --secret-id {owner.name}; then the same command again",
             ) from None
-        aws.secretsmanager.restore_secret(SecretId=claim.name)
+        aws.secretsmanager.restore_secret(SecretId=owner.name)
 
 
 def _one(aws: Aws, name: str) -> Iterator[dict[str, Any]]:
@@ -103,6 +103,6 @@ def _one(aws: Aws, name: str) -> Iterator[dict[str, Any]]:
         yield told
 
 
-def _all(aws: Aws, claim: Claim) -> Iterator[dict[str, Any]]:
-    names = [{"Key": "name", "Values": [claim.path("orderops/{}/")]}]
+def _all(aws: Aws, owner: Ownership) -> Iterator[dict[str, Any]]:
+    names = [{"Key": "name", "Values": [owner.path("orderops/{}/")]}]
     return every(aws.secretsmanager.list_secrets, "SecretList", Filters=names, MaxResults=100)

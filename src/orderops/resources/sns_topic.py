@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags, from_pairs, to_pairs
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
 THIS_TOPIC = "(this topic)"
@@ -32,59 +32,61 @@ class SnsTopic(Resource):
 
     kind: ClassVar[str] = "sns-topic"
     arn_form: ClassVar[str] = "arn:{partition}:sns:{region}:{account}:{name}"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"NotFound", "InvalidParameter: already exists", "InvalidParameter: PrincipalNotFound"}
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.sns.list_topics, "Topics"):
             name = raw["TopicArn"].rpartition(":")[2]
-            if name.startswith(claim.prefix):
-                yield Live(raw["TopicArn"], name=name, arn=raw["TopicArn"])
+            if name.startswith(owner.prefix):
+                yield Observed(raw["TopicArn"], name=name, arn=raw["TopicArn"])
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        raw = aws.sns.get_topic_attributes(TopicArn=live.id)["Attributes"]
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        raw = aws.sns.get_topic_attributes(TopicArn=observed.id)["Attributes"]
         ends = {
             _shown(each["Protocol"], each["Endpoint"]): each["SubscriptionArn"]
             for each in every(aws.sns.list_subscriptions, "Subscriptions")
-            if each["TopicArn"] == live.id and each["SubscriptionArn"] != DELETED
+            if each["TopicArn"] == observed.id and each["SubscriptionArn"] != DELETED
         }
         return replace(
-            live,
+            observed,
             properties={
-                "Policy": _in_words(json.loads(raw["Policy"]), live.arn) if raw.get("Policy") else None,
+                "Policy": _in_words(json.loads(raw["Policy"]), observed.arn) if raw.get("Policy") else None,
                 "Subscriptions": sorted(ends.keys() & self._ends().keys()),
                 PENDING: sorted(end for end, arn in ends.items() if arn == PENDING),
             },
         )
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return from_pairs(aws.sns.list_tags_for_resource(ResourceArn=live.arn).get("Tags"))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return from_pairs(aws.sns.list_tags_for_resource(ResourceArn=observed.arn).get("Tags"))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.sns.tag_resource(ResourceArn=live.arn, Tags=to_pairs(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.sns.tag_resource(ResourceArn=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         return {"Policy": POLICY, "Subscriptions": sorted(self._ends())}
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
-        aws.sns.create_topic(Name=self.name, Tags=claim.pairs)
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        aws.sns.create_topic(Name=self.name, Tags=owner.pairs)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Policy" in changed:
-            policy = json.dumps(_out_of_words(changed["Policy"], live.arn))
-            aws.sns.set_topic_attributes(TopicArn=live.id, AttributeName="Policy", AttributeValue=policy)
+            policy = json.dumps(_out_of_words(changed["Policy"], observed.arn))
+            aws.sns.set_topic_attributes(TopicArn=observed.id, AttributeName="Policy", AttributeValue=policy)
         for end in changed.get("Subscriptions", ()):
-            if end not in live.properties["Subscriptions"]:
+            if end not in observed.properties["Subscriptions"]:
                 protocol, endpoint = self._ends()[end]
-                aws.sns.subscribe(TopicArn=live.id, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True)
+                aws.sns.subscribe(
+                    TopicArn=observed.id, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True
+                )
 
     @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.sns.delete_topic(TopicArn=live.id)
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.sns.delete_topic(TopicArn=observed.id)
 
     def _ends(self) -> dict[str, tuple[str, str]]:
         ends = [*(("email", email) for email in self.emails), *(("https", url) for url in self.https)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import Claim, Tags
-from orderops.engine.resource import Live, Outputs, Properties, Resource
+from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
@@ -25,7 +25,7 @@ class SqsQueue(Resource):
 
     kind: ClassVar[str] = "sqs-queue"
     arn_form: ClassVar[str] = "arn:{partition}:sqs:{region}:{account}:{name}"
-    passing: ClassVar[frozenset[str]] = frozenset(
+    retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             *GONE,
             "QueueDeletedRecently",
@@ -37,18 +37,18 @@ class SqsQueue(Resource):
     )
 
     @classmethod
-    def listing(cls, aws: Aws, claim: Claim) -> Iterator[Live]:
-        for url in every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=claim.prefix, MaxResults=1000):
+    def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        for url in every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=owner.prefix, MaxResults=1000):
             account, name = url.split("/")[-2:]
-            yield Live(url, name=name, arn=f"arn:aws:sqs:{aws.region}:{account}:{name}")
+            yield Observed(url, name=name, arn=f"arn:aws:sqs:{aws.region}:{account}:{name}")
 
-    def detail(self, aws: Aws, live: Live) -> Live:
-        raw = aws.sqs.get_queue_attributes(QueueUrl=live.id, AttributeNames=["All"])["Attributes"]
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        raw = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=["All"])["Attributes"]
         redrive = json.loads(raw["RedrivePolicy"]) if raw.get("RedrivePolicy") else None
         if redrive:
             redrive["maxReceiveCount"] = int(redrive["maxReceiveCount"])  # AWS answers it as number or as text
         return replace(
-            live,
+            observed,
             properties={
                 "VisibilityTimeout": int(raw["VisibilityTimeout"]),
                 "MessageRetentionPeriod": int(raw["MessageRetentionPeriod"]),
@@ -57,12 +57,12 @@ class SqsQueue(Resource):
         )
 
     @classmethod
-    def tags(cls, aws: Aws, live: Live) -> Tags:
-        return dict(aws.sqs.list_queue_tags(QueueUrl=live.id).get("Tags", {}))
+    def tags(cls, aws: Aws, observed: Observed) -> Tags:
+        return dict(aws.sqs.list_queue_tags(QueueUrl=observed.id).get("Tags", {}))
 
     @classmethod
-    def retag(cls, aws: Aws, live: Live, tags: Tags) -> None:
-        aws.sqs.tag_queue(QueueUrl=live.id, Tags=dict(tags))
+    def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
+        aws.sqs.tag_queue(QueueUrl=observed.id, Tags=dict(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
         dead = self.dead_letter
@@ -73,25 +73,25 @@ class SqsQueue(Resource):
             "RedrivePolicy": redrive,
         }
 
-    def create(self, aws: Aws, desired: Properties, claim: Claim) -> None:
+    def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: value for key, value in desired.items() if value is not None}
-        aws.sqs.create_queue(QueueName=self.name, Attributes=_encode(given), tags=claim.tags)
+        aws.sqs.create_queue(QueueName=self.name, Attributes=_encode(given), tags=owner.tags)
 
-    def update(self, aws: Aws, live: Live, changed: Properties) -> None:
-        aws.sqs.set_queue_attributes(QueueUrl=live.id, Attributes=_encode(changed))
-
-    @classmethod
-    def delete(cls, aws: Aws, live: Live) -> None:
-        aws.sqs.delete_queue(QueueUrl=live.id)
+    def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        aws.sqs.set_queue_attributes(QueueUrl=observed.id, Attributes=_encode(changed))
 
     @classmethod
-    def holds(cls, aws: Aws, live: Live) -> str:
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.sqs.delete_queue(QueueUrl=observed.id)
+
+    @classmethod
+    def holds(cls, aws: Aws, observed: Observed) -> str:
         names = [
             "ApproximateNumberOfMessages",
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesDelayed",
         ]
-        raw = aws.sqs.get_queue_attributes(QueueUrl=live.id, AttributeNames=names)["Attributes"]
+        raw = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=names)["Attributes"]
         count = sum(int(raw.get(name, 0)) for name in names)
         return f"{count} message{'s' * (count > 1)}" if count else ""
 

@@ -28,7 +28,7 @@ class Drill:
     findings: tuple[str, ...] = ()
     """In what the copy was not as the live database, other than by what was written since."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For machines, and for the bucket."""
         return {
             "started": self.started.astimezone(UTC).isoformat(),
@@ -43,7 +43,7 @@ class Drill:
         }
 
     @classmethod
-    def from_told(cls, told: dict[str, Any]) -> Drill:
+    def from_dict(cls, told: dict[str, Any]) -> Drill:
         """What `told` wrote."""
         return cls(
             datetime.fromisoformat(told["started"]),
@@ -60,7 +60,7 @@ class Drill:
 
 def keep(bucket: Bucket, environment: str, drill: Drill) -> None:
     """Put it on record."""
-    bucket.put(f"{prefix_of(environment)}{drill.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json", drill.told())
+    bucket.put(f"{prefix_of(environment)}{drill.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json", drill.to_dict())
 
 
 def last(bucket: Bucket, environment: str) -> Drill | None:
@@ -68,7 +68,7 @@ def last(bucket: Bucket, environment: str) -> Drill | None:
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
         with suppress(KeyError, TypeError, ValueError):
             if document := bucket.read(key):
-                return Drill.from_told(document.value)
+                return Drill.from_dict(document.value)
     return None
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
-from orderops.migrations.ledger.table import Action, Standing, State
-from orderops.restore.instances import Copy
+from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
+from orderops.restore.instances import Instance
 
 
-def door(stack: Stack, copy: Copy) -> dict[str, Any]:
+def connection_info(stack: Stack, copy: Instance) -> dict[str, Any]:
     """What the pointer would say, if it led to this instance."""
-    told = copy.live.properties
+    told = copy.observed.properties
     if not told["EndpointAddress"] or not told["MasterUserSecretArn"]:
         raise OrderopsError(
-            f"{copy.name} cannot be opened yet: it is {copy.live.status}",
+            f"{copy.name} cannot be opened yet: it is {copy.observed.status}",
             f"how far it is: orderops restore list --env {stack.environment.name}",
         )
     return {
@@ -29,7 +29,7 @@ def door(stack: Stack, copy: Copy) -> dict[str, Any]:
     }
 
 
-def start_of(standings: Mapping[int, Standing], version: int, words: str = "") -> datetime:
+def start_of(standings: Mapping[int, History], version: int, words: str = "") -> datetime:
     """When the attempts began by which a migration is in the database, by the database's own clock.
 
     One that failed and left nothing does not count. `words` lead a command to the same place.
@@ -43,19 +43,19 @@ def start_of(standings: Mapping[int, Standing], version: int, words: str = "") -
             f"the ledger knows no V{version}: it knows {known}",
             f"which are there: orderops migrate info {words}".rstrip(),
         )
-    if not standing.stands:
+    if not standing.status:
         raise OrderopsError(
             f"V{version} is not in this database, so there is nothing before it to go back to",
             f"what was done when: orderops migrate history {words}".rstrip(),
         )
     start: datetime | None = None
     for attempt in standing.attempts:
-        if attempt.action == Action.APPLY:
-            left_something = attempt.state == State.DONE or attempt.partial
+        if attempt.action == AttemptAction.APPLY:
+            left_something = attempt.state == AttemptState.DONE or attempt.partial
             start = start or (attempt.started if left_something else None)
             continue
-        start = attempt.started if attempt.action == Action.BASELINE else None
-    if start is None or (standing.applied and standing.applied.action == Action.BASELINE):
+        start = attempt.started if attempt.action == AttemptAction.BASELINE else None
+    if start is None or (standing.applied and standing.applied.action == AttemptAction.BASELINE):
         raise OrderopsError(
             f"V{version} was not applied here but marked as applied, so nobody knows when its effect began",
             'say the time: orderops restore --at "2026-11-10T08:00:00Z"',

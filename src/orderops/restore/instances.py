@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim
-from orderops.engine.resource import Live, State
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
+from orderops.engine.resource import Observed, State
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, FORMER, PRIMARY, TERM, instances
@@ -36,14 +36,14 @@ SETTLED = "orderops:settled"
 
 
 @dataclass(frozen=True)
-class Copy:
+class Instance:
     """One instance, by what its tags say of it."""
 
-    live: Live
+    observed: Observed
 
     @property
     def name(self) -> str:
-        return self.live.id
+        return self.observed.id
 
     @property
     def role(self) -> str:
@@ -52,7 +52,7 @@ class Copy:
     @property
     def ready(self) -> bool:
         """Whether its restore, if it comes from one, is done."""
-        return self.live.state is State.READY and (not self.tag(MOMENT) or bool(self.tag(READY)))
+        return self.observed.state is State.READY and (not self.tag(MOMENT) or bool(self.tag(READY)))
 
     @property
     def settled(self) -> bool:
@@ -81,39 +81,39 @@ class Copy:
 
     def tag(self, key: str) -> str:
         """One of its tags, empty where it has none."""
-        return (self.live.tags or {}).get(key, "")
+        return (self.observed.tags or {}).get(key, "")
 
-    def told(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """For machines."""
-        created = self.live.properties["InstanceCreateTime"]
+        created = self.observed.properties["InstanceCreateTime"]
         return {
             "name": self.name,
             "role": self.role,
-            "status": self.live.status,
+            "status": self.observed.status,
             "ready": self.ready,
             "settled": self.settled if self.role == PRIMARY else None,
             "source": self.tag(SOURCE) or None,
             "restored_to": self.tag(MOMENT) if self.moment else None,
-            "class": self.live.properties["DBInstanceClass"],
-            "storage_gb": self.live.properties["AllocatedStorageNow"],
+            "class": self.observed.properties["DBInstanceClass"],
+            "storage_gb": self.observed.properties["AllocatedStorageNow"],
             "created": created.astimezone(UTC).isoformat() if created else None,
-            "endpoint": self.live.properties["EndpointAddress"],
-            "port": self.live.properties["EndpointPort"],
+            "endpoint": self.observed.properties["EndpointAddress"],
+            "port": self.observed.properties["EndpointPort"],
         }
 
 
 @dataclass(frozen=True)
-class Copies:
+class Instances:
     """All of an environment at one look."""
 
     environment: str
-    primary: Copy | None
-    beside: Sequence[Copy]
+    primary: Instance | None
+    others: Sequence[Instance]
 
     @property
-    def all(self) -> list[Copy]:
+    def all(self) -> list[Instance]:
         """The primary first, where there is one."""
-        return [*([self.primary] if self.primary else []), *self.beside]
+        return [*([self.primary] if self.primary else []), *self.others]
 
     @property
     def gone(self) -> bool:
@@ -121,12 +121,12 @@ class Copies:
         return self.primary is None and bool(self.restored)
 
     @property
-    def restored(self) -> list[Copy]:
+    def restored(self) -> list[Instance]:
         """What can be compared and promoted: neither made to be thrown away nor on its way out."""
         gone = State.GOING
-        return [copy for copy in self.beside if copy.role not in DISPOSABLE and copy.live.state is not gone]
+        return [copy for copy in self.others if copy.role not in DISPOSABLE and copy.observed.state is not gone]
 
-    def the_primary(self) -> Copy:
+    def the_primary(self) -> Instance:
         """Raises OrderopsError where there is none."""
         if self.primary is None:
             left = [f"orderops restore promote {copy.name} --env {self.environment}" for copy in self.restored]
@@ -137,7 +137,7 @@ class Copies:
             )
         return self.primary
 
-    def named(self, name: str | None, *, what: str) -> Copy:
+    def named(self, name: str | None, *, what: str) -> Instance:
         """The one meant beside the primary; may be left out where there is only one that could be `what`."""
         if name is None:
             return self._the_only_one(what)
@@ -149,7 +149,7 @@ class Copies:
             f"what there is: orderops restore list --env {self.environment}",
         )
 
-    def _the_only_one(self, what: str) -> Copy:
+    def _the_only_one(self, what: str) -> Instance:
         found = [copy for copy in self.restored if copy.role != FORMER] or self.restored
         if len(found) == 1:
             return found[0]
@@ -162,21 +162,23 @@ class Copies:
         raise UsageError(f"{self.environment} has {len(found)} restored instances: say which", names)
 
 
-def look(aws: Aws, stack: Stack) -> Copies:
+def load_instances(aws: Aws, stack: Stack) -> Instances:
     """All of them, by one call."""
     environment = stack.environment.name
     found = [
-        Copy(live) for live in instances(aws, Claim(environment)) if (live.tags or {}).get(ENVIRONMENT) == environment
+        Instance(live)
+        for live in instances(aws, Ownership(environment))
+        if (live.tags or {}).get(ENVIRONMENT) == environment
     ]
     declared = stack.database.address
-    primary = [copy for copy in found if copy.tag(ADDRESS) == declared and copy.live.state is not State.GOING]
+    primary = [copy for copy in found if copy.tag(ADDRESS) == declared and copy.observed.state is not State.GOING]
     if len(primary) > 1:
         raise OrderopsError(
             f"{' and '.join(copy.name for copy in primary)} both say that they are the primary",
             f"take the tag {ADDRESS} from the one that nothing uses",
         )
     beside = [copy for copy in found if copy not in primary]
-    return Copies(environment, primary[0] if primary else None, sorted(beside, key=lambda copy: copy.name))
+    return Instances(environment, primary[0] if primary else None, sorted(beside, key=lambda copy: copy.name))
 
 
 def _time(text: str) -> datetime | None:

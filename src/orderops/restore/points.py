@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orderops.migrations.ledger.table import Action, Standing, State
+from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
 from orderops.restore.point_in_time import before
 from orderops.restore.timestamps import utc
-from orderops.restore.window import Window
+from orderops.restore.window import RestoreWindow
 
 NOT_POINTS = ("migrate", "restore")
 """Commands whose runs are no release."""
 
 
 @dataclass(frozen=True)
-class Point:
+class RestorePoint:
     """Something that changed the system, and the last moment before it."""
 
     began: datetime
@@ -26,34 +26,40 @@ class Point:
     """What to give `--at` to come out just before it."""
     inside: bool
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For machines."""
         return {"began": self.began.isoformat(), "what": self.what, "at": self.at, "in_window": self.inside}
 
 
-def points(window: Window, standings: Mapping[int, Standing], runs: Iterable[Mapping[str, Any]]) -> list[Point]:
+def points(
+    window: RestoreWindow, standings: Mapping[int, History], runs: Iterable[Mapping[str, Any]]
+) -> list[RestorePoint]:
     """Newest first."""
     return sorted(
         [*_migrations(window, standings), *_releases(window, runs)], key=lambda each: each.began, reverse=True
     )
 
 
-def _migrations(window: Window, standings: Mapping[int, Standing]) -> Iterable[Point]:
+def _migrations(window: RestoreWindow, standings: Mapping[int, History]) -> Iterable[RestorePoint]:
     for version, standing in standings.items():
         for attempt in standing.attempts:
-            if attempt.action in (Action.APPLY, Action.UNDO) and (attempt.state == State.DONE or attempt.partial):
-                verb = {Action.APPLY: "apply", Action.UNDO: "undo"}[Action(attempt.action)]
-                left = "" if attempt.state == State.DONE else ", cut"
+            if attempt.action in (AttemptAction.APPLY, AttemptAction.UNDO) and (
+                attempt.state == AttemptState.DONE or attempt.partial
+            ):
+                verb = {AttemptAction.APPLY: "apply", AttemptAction.UNDO: "undo"}[AttemptAction(attempt.action)]
+                left = "" if attempt.state == AttemptState.DONE else ", cut"
                 last = standing.applied is attempt
                 at = f'"before V{version}"' if last else utc(before(attempt.started))
                 inside = before(attempt.started) in window
-                yield Point(attempt.started, f"{verb} V{version:03} {attempt.description}{left}", at, inside)
+                yield RestorePoint(attempt.started, f"{verb} V{version:03} {attempt.description}{left}", at, inside)
 
 
-def _releases(window: Window, runs: Iterable[Mapping[str, Any]]) -> Iterable[Point]:
+def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Iterable[RestorePoint]:
     for run in runs:
         if str(run["command"]).startswith(NOT_POINTS):
             continue
         began = datetime.fromisoformat(run["started"])
         ended = "" if run["outcome"] == "done" else f", {run['outcome']}"
-        yield Point(began, f"{run['command']} by {run['who']}{ended}", utc(before(began)), before(began) in window)
+        yield RestorePoint(
+            began, f"{run['command']} by {run['who']}{ended}", utc(before(began)), before(began) in window
+        )

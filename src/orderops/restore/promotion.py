@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from time import monotonic, sleep
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Claim
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import SEEN_WITHIN, Action, Sightings, Step, reconcile
+from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import SEEN_WITHIN, Action, RecentWrites, Step, reconcile
 from orderops.engine.resource import Effect, Outputs, Resource, State
-from orderops.engine.scheduler import Watch
+from orderops.engine.scheduler import OnWait
 from orderops.errors import OrderopsError
-from orderops.infra.workspace import Site
-from orderops.resources.ecs_redeployment import EcsRenewal
+from orderops.infra.workspace import Workspace
+from orderops.resources.ecs_redeployment import EcsRedeployment
 from orderops.resources.ecs_service import EcsService
 from orderops.resources.rds_description import PRIMARY, RESTORED, TERM, former, term_of
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import differences
-from orderops.restore.instances import BEFORE, BY, SETTLED, Copies, Copy, look
+from orderops.restore.instances import BEFORE, BY, SETTLED, Instance, Instances, load_instances
 
 PROMOTE, BACK = "promote", "back"
 
@@ -33,8 +33,8 @@ PROMOTE, BACK = "promote", "back"
 class Switch:
     """From which instance to which."""
 
-    to: Copy
-    other: Copy | None
+    to: Instance
+    other: Instance | None
     """The primary until now; or, where the switch was cut, the one before."""
     by: str
     """The command that asks for it."""
@@ -42,7 +42,7 @@ class Switch:
     """Whether `to` is the primary already, so that only the rest may be left to do."""
 
 
-def switch(copies: Copies, name: str | None, by: str = PROMOTE) -> Switch:
+def switch(copies: Instances, name: str | None, by: str = PROMOTE) -> Switch:
     """Who is to become the primary; raises OrderopsError where that one cannot."""
     primary = copies.primary if copies.gone and name else copies.the_primary()
     to = copies.named(name, what=PROMOTE) if name or not primary else _meant(copies, primary)
@@ -57,7 +57,7 @@ def switch(copies: Copies, name: str | None, by: str = PROMOTE) -> Switch:
     return Switch(to, primary, by)
 
 
-def back(copies: Copies) -> Switch:
+def back(copies: Instances) -> Switch:
     """The last promotion turned back; one that was turned back already is ended, and not turned round again."""
     primary = copies.the_primary()
     before = primary.tag(BEFORE)
@@ -68,7 +68,7 @@ def back(copies: Copies) -> Switch:
             f"{primary.name} is the primary and was never promoted, so there is nothing to turn back",
             f"what there is: orderops restore list --env {copies.environment}",
         )
-    if not any(copy.name == before for copy in copies.beside):
+    if not any(copy.name == before for copy in copies.others):
         query = f"DBSnapshots[?DBInstanceIdentifier=='{before}'].DBSnapshotIdentifier"
         raise OrderopsError(
             f"{before}, which was the primary before {primary.name}, is gone",
@@ -77,7 +77,7 @@ def back(copies: Copies) -> Switch:
     return switch(copies, before, BACK)
 
 
-def _meant(copies: Copies, primary: Copy) -> Copy:
+def _meant(copies: Instances, primary: Instance) -> Instance:
     """Who is meant where nobody is named: the switch that is under way, or the only one that was restored."""
     restored = [copy for copy in copies.restored if copy.role == RESTORED]
     promoted = primary.tag(BY) == PROMOTE
@@ -89,8 +89,8 @@ def _meant(copies: Copies, primary: Copy) -> Copy:
     raise OrderopsError(f"{copies.environment} has no restored instance that was not primary before", names)
 
 
-def _the_rest(copies: Copies, primary: Copy) -> Switch:
-    other = next((copy for copy in copies.beside if copy.name == primary.tag(BEFORE)), None)
+def _the_rest(copies: Instances, primary: Instance) -> Switch:
+    other = next((copy for copy in copies.others if copy.name == primary.tag(BEFORE)), None)
     return Switch(primary, other, primary.tag(BY), decided=True)
 
 
@@ -98,17 +98,17 @@ def _the_rest(copies: Copies, primary: Copy) -> Switch:
 class Promotion:
     """The way of a switch, step by step; what is done already makes no step."""
 
-    site: Site
+    workspace: Workspace
     switch: Switch
-    sightings: Sightings = field(default_factory=Sightings)
-    watch: Watch = lambda *_: None
+    recent_writes: RecentWrites = field(default_factory=RecentWrites)
+    watch: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def plan(self) -> list[Step]:
         """What carrying it out would change."""
         return list(self._steps(dry_run=True))
 
-    def carry_out(self) -> Iterator[Step]:
+    def run(self) -> Iterator[Step]:
         """Decide, and have everything follow; ends when the services' tasks are new."""
         yield from self._steps(dry_run=False)
 
@@ -119,56 +119,56 @@ class Promotion:
         yield from self._settling(dry_run=dry_run)
 
     def _tagging(self, *, dry_run: bool) -> Iterator[Step]:
-        to, other, aws = self.switch.to, self.switch.other, self.site.aws
-        address = self.site.stack.database.address
+        to, other, aws = self.switch.to, self.switch.other, self.workspace.aws
+        address = self.workspace.stack.database.address
         if not self.switch.decided:
             if not dry_run:
-                claim = Claim(self.site.environment.name, address, self.site.stack.database.name)
+                owner = Ownership(self.workspace.environment.name, address, self.workspace.stack.database.name)
                 before = {BEFORE: other.name} if other else {}
-                mine = {**claim.tags, **before, ROLE: PRIMARY, TERM: str(self._term(other)), BY: self.switch.by}
-                RdsInstance.retag(aws, to.live, mine)
-                _await_primary(self.site, to)
+                mine = {**owner.tags, **before, ROLE: PRIMARY, TERM: str(self._term(other)), BY: self.switch.by}
+                RdsInstance.retag(aws, to.observed, mine)
+                _await_primary(self.workspace, to)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})
         if other and (not self.switch.decided or _says_it_is_primary(aws, other, address)):
             if not dry_run:
-                RdsInstance.retag(aws, other.live, former(other.name))
+                RdsInstance.retag(aws, other.observed, former(other.name))
             role = (PRIMARY, former(other.name)[ROLE])
             yield Step(f"{RdsInstance.kind}/{other.name}", Action.UPDATE, {"role": role})
 
     def _pointing(self, *, dry_run: bool) -> Iterator[Step]:
         """The pointer, and whatever else is told of the primary."""
-        site, database = self.site, self.site.stack.database
-        looked = site.survey(infra_only=True)
-        self.outputs = Outputs(site.aws.region, site.aws.account)
-        for _ in reconcile(site.stack.infra, looked, outputs=self.outputs, dry_run=True):
+        workspace, database = self.workspace, self.workspace.stack.database
+        looked = workspace.inventory(infra_only=True)
+        self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
+        for _ in reconcile(workspace.stack.infra, looked, outputs=self.outputs, dry_run=True):
             pass  # only to know what is there
-        self.outputs[database] = self.switch.to.live  # whatever a listing that lags behind says
-        told = [each for each in site.stack.infra if each is not database and _is_told_of(each, database)]
+        self.outputs[database] = self.switch.to.observed  # whatever a listing that lags behind says
+        told = [each for each in workspace.stack.infra if each is not database and _is_told_of(each, database)]
         steps = reconcile(
-            told, looked, outputs=self.outputs, dry_run=dry_run, watch=self.watch, sightings=self.sightings
+            told, looked, outputs=self.outputs, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes
         )
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
     def _renewing(self, *, dry_run: bool) -> Iterator[Step]:
         """Tasks that were started before the pointer was changed may still use what they read then."""
-        site = self.site
-        pointer = site.stack.pointer.now(site.aws, site.environment.name)
+        workspace = self.workspace
+        pointer = workspace.stack.pointer.now(workspace.aws, workspace.environment.name)
         if pointer is None:
             return
         _, since = pointer
         services = [
             live
-            for live in EcsService.listing(site.aws, Claim(site.environment.name))
-            if live.state is not State.GOING and (live.tags or {}).get(ENVIRONMENT) == site.environment.name
+            for live in EcsService.listing(workspace.aws, Ownership(workspace.environment.name))
+            if live.state is not State.GOING and (live.tags or {}).get(ENVIRONMENT) == workspace.environment.name
         ]
         if dry_run and not self.switch.decided:
             for live in services:
                 change = {"Renewed": (False, True)}
                 yield Step(f"{EcsService.kind}/{live.name}", Action.UPDATE, change, Effect.RESTARTS)
             return
-        renewals = [EcsRenewal(live.name, live.properties["Cluster"], since) for live in services]
-        looked = Survey(site.aws, site.environment.name, [EcsRenewal], site.environment.tags)
-        steps = reconcile(renewals, looked, dry_run=dry_run, watch=self.watch, sightings=self.sightings)
+        renewals = [EcsRedeployment(live.name, live.properties["Cluster"], since) for live in services]
+        looked = Inventory(workspace.aws, workspace.environment.name, [EcsRedeployment], workspace.environment.tags)
+        steps = reconcile(renewals, looked, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes)
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
     def _settling(self, *, dry_run: bool) -> Iterator[Step]:
@@ -178,20 +178,20 @@ class Promotion:
             return
         term = to.tag(TERM) if decided else str(self._term(self.switch.other))
         if not dry_run:
-            RdsInstance.retag(self.site.aws, to.live, {SETTLED: term})
+            RdsInstance.retag(self.workspace.aws, to.observed, {SETTLED: term})
         if decided:
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"switch": ("begun", "done")})
 
-    def _term(self, other: Copy | None) -> int:
+    def _term(self, other: Instance | None) -> int:
         """One more than any before."""
-        return 1 + max(term_of(copy.live.tags or {}) for copy in (self.switch.to, other) if copy)
+        return 1 + max(term_of(copy.observed.tags or {}) for copy in (self.switch.to, other) if copy)
 
 
-def refuse_unlike(switched: Switch) -> None:
+def check_alike(switched: Switch) -> None:
     """Raise OrderopsError where the instance to be promoted is not set as the one that it replaces."""
     if switched.decided or switched.other is None:
         return
-    different = differences(switched.other.live, switched.to.live)
+    different = differences(switched.other.observed, switched.to.observed)
     if different:
         told = "\n".join(f"{key}: {there!r} there, {here!r} here" for key, (there, here) in different.items())
         raise OrderopsError(
@@ -200,30 +200,30 @@ def refuse_unlike(switched: Switch) -> None:
         )
 
 
-def _refuse_unready(copy: Copy, environment: str) -> None:
-    if copy.live.state is State.READY and copy.ready:
+def _refuse_unready(copy: Instance, environment: str) -> None:
+    if copy.observed.state is State.READY and copy.ready:
         return
-    how = copy.live.status if copy.live.state is not State.READY else "not restored to the end"
+    how = copy.observed.status if copy.observed.state is not State.READY else "not restored to the end"
     raise OrderopsError(
         f"{copy.name} is {how}",
         f"the command that makes it goes on with it; how far it is: orderops restore list --env {environment}",
     )
 
 
-def _await_primary(site: Site, to: Copy) -> None:
+def _await_primary(workspace: Workspace, to: Instance) -> None:
     """The tag is the decision: it must be seen before anything follows it."""
     until = monotonic() + SEEN_WITHIN.total_seconds()
     while monotonic() < until:
-        primary = look(site.aws, site.stack).primary
+        primary = load_instances(workspace.aws, workspace.stack).primary
         if primary and primary.name == to.name:
             return
         sleep(0.2)
     raise OrderopsError(f"{to.name} was tagged as the primary and is not seen as such", "the same command goes on")
 
 
-def _says_it_is_primary(aws: Aws, copy: Copy, address: str) -> bool:
+def _says_it_is_primary(aws: Aws, copy: Instance, address: str) -> bool:
     """What its own tags say; the listing shows what follows from the term."""
-    told = aws.rds.list_tags_for_resource(ResourceName=copy.live.arn)["TagList"]
+    told = aws.rds.list_tags_for_resource(ResourceName=copy.observed.arn)["TagList"]
     return any((each["Key"], each["Value"]) == (ADDRESS, address) for each in told)
 
 

@@ -26,7 +26,7 @@ READ, QUOTED = 100, 60
 FORMS = 'write --at 2026-11-10T08:00:00Z, --at "-15m", --at "before V7" or --at latest'
 
 
-class Kind(StrEnum):
+class TimestampForm(StrEnum):
     """How a moment was said."""
 
     TIME = "time"
@@ -36,17 +36,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RestoreTarget:
     """What was asked for, before any database was looked at."""
 
     words: str
-    kind: Kind
+    form: TimestampForm
     time: datetime | None = None
     ago: timedelta = timedelta()
     version: int = 0
 
 
-def read_moment(text: str, *, zone: tzinfo | None = None) -> Asked:
+def parse_timestamp(text: str, *, zone: tzinfo | None = None) -> RestoreTarget:
     """What `--at` says; `zone` is the operator's own, which only helps to explain a refusal.
 
     Raises UsageError for what names no moment, or more than one.
@@ -57,15 +57,15 @@ def read_moment(text: str, *, zone: tzinfo | None = None) -> Asked:
     if len(words) > READ or not words.isascii():  # other alphabets have digits as well
         raise UsageError(f"--at {_quoted(words)} is no moment", FORMS)
     if words.lower() == "latest":
-        return Asked("latest", Kind.LATEST)
+        return RestoreTarget("latest", TimestampForm.LATEST)
     if told := AGO.fullmatch(words):
         seconds = sum(int(count) * UNITS[unit] for count, unit in PART.findall(told[1]))
         if seconds > LONGEST.total_seconds():
             raise UsageError(f"--at {_quoted(words)} is longer ago than RDS keeps backups: {LONGEST.days} days", FORMS)
-        return Asked(words, Kind.AGO, ago=timedelta(seconds=seconds))
+        return RestoreTarget(words, TimestampForm.AGO, ago=timedelta(seconds=seconds))
     if told := BEFORE.fullmatch(words):
-        return Asked(f"before V{int(told[1])}", Kind.BEFORE, version=int(told[1]))
-    return Asked(words, Kind.TIME, time=_time(words, zone))
+        return RestoreTarget(f"before V{int(told[1])}", TimestampForm.BEFORE, version=int(told[1]))
+    return RestoreTarget(words, TimestampForm.TIME, time=_time(words, zone))
 
 
 def both(moment: datetime, zone: tzinfo | None = None) -> str:

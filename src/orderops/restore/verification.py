@@ -21,14 +21,14 @@ ASKED = 10
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServiceResponse:
     """What the service said."""
 
     asked: int
     users: int
 
 
-class Unasked(OrderopsError):
+class ServiceUnreachable(OrderopsError):
     """The service cannot be reached from this machine, so that nothing is known of it."""
 
 
@@ -38,7 +38,7 @@ def identity(door: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> Answer:
+def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> ServiceResponse:
     """Query through the service until only the database behind `door` answers.
 
     Raises Unasked where nothing listens for this machine, and OrderopsError where something else answers.
@@ -48,8 +48,8 @@ def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> 
         try:
             for _ in range(ASKED):
                 _check(_get(f"{url}/ready"), wanted)
-            return Answer(ASKED, len(_get(f"{url}/users").get("users") or ()))
-        except Unasked:
+            return ServiceResponse(ASKED, len(_get(f"{url}/users").get("users") or ()))
+        except ServiceUnreachable:
             raise
         except OrderopsError:
             if monotonic() > until:
@@ -81,7 +81,7 @@ def _get(url: str) -> dict[str, Any]:
             ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Unasked(
+        raise ServiceUnreachable(
             f"the service at {url} cannot be asked from here: {reason}", "ask it from a machine that may"
         ) from None
     try:

@@ -9,13 +9,13 @@ from typing import Any
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT
-from orderops.engine.resource import Live
+from orderops.engine.resource import Observed
 from orderops.errors import AwsError, OrderopsError
 from orderops.restore.timestamps import both, utc
 
 
 @dataclass(frozen=True)
-class Window:
+class RestoreWindow:
     """The earliest and the latest moment, both in UTC."""
 
     earliest: datetime
@@ -25,12 +25,12 @@ class Window:
         return self.earliest <= moment <= self.latest
 
     @property
-    def told(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, str]:
         """For machines."""
         return {"earliest": utc(self.earliest), "latest": utc(self.latest)}
 
 
-def window_of(aws: Aws, live: Live) -> Window:
+def window_of(aws: Aws, live: Observed) -> RestoreWindow:
     """Ask AWS; raises OrderopsError where the instance cannot be restored at all.
 
     Only DescribeDBInstanceAutomatedBackups tells the earliest time; the latest trails the clock by about five minutes.
@@ -49,10 +49,12 @@ def window_of(aws: Aws, live: Live) -> Window:
             f"{live.id} has no backup yet: the first is taken when it is made, and takes some minutes",
             f"look again: orderops restore points --env {env}",
         )
-    return Window(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
+    return RestoreWindow(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
 
 
-def refuse_outside(moment: datetime, window: Window, name: str, who_has: Callable[[], str] = lambda: "") -> None:
+def check_in_window(
+    moment: datetime, window: RestoreWindow, name: str, who_has: Callable[[], str] = lambda: ""
+) -> None:
     """Raise OrderopsError for a moment to which the instance cannot be restored; `who_has` it instead is said."""
     if moment in window:
         return
@@ -72,7 +74,7 @@ def refuse_outside(moment: datetime, window: Window, name: str, who_has: Callabl
     )
 
 
-def _backup(aws: Aws, live: Live) -> dict[str, Any]:
+def _backup(aws: Aws, live: Observed) -> dict[str, Any]:
     call = aws.rds.describe_db_instance_automated_backups
     try:
         found = every(call, "DBInstanceAutomatedBackups", DbiResourceId=live.properties["DbiResourceId"])

@@ -20,7 +20,7 @@ from orderops.errors import OrderopsError
 READERS = 16
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """How a run ended, or that it did not."""
 
     RUNNING = "running"
@@ -53,27 +53,27 @@ class Record:
 
     def begin(self) -> None:
         """Write the beginning; what cannot be put on record is not begun."""
-        self.bucket.write(self.key, self._value(Outcome.RUNNING), over=None)
+        self.bucket.write(self.key, self._value(RunOutcome.RUNNING), over=None)
 
     def flush(self) -> None:
         """Write what was noted since the last time; the next one has it when this one fails."""
         with self._lock, suppress(OrderopsError):
             if not self._ended and len(self.steps) > self._written:
-                self._put(Outcome.RUNNING)
+                self._put(RunOutcome.RUNNING)
 
-    def end(self, outcome: Outcome, error: OrderopsError | None = None) -> None:
+    def end(self, outcome: RunOutcome, error: OrderopsError | None = None) -> None:
         """Complete it. The work is done or not, whether that can be written or not."""
         self.told |= {"ended": timestamp(), **({"error": error.message} if error and error.message else {})}
         with self._lock, suppress(OrderopsError):
             self._ended = True
             self._put(outcome)
 
-    def _put(self, outcome: Outcome) -> None:
+    def _put(self, outcome: RunOutcome) -> None:
         value = self._value(outcome)
         self.bucket.put(self.key, value)
         self._written = len(value["steps"])
 
-    def _value(self, outcome: Outcome) -> dict[str, Any]:
+    def _value(self, outcome: RunOutcome) -> dict[str, Any]:
         return {**self.told, "outcome": str(outcome), "steps": list(self.steps)}
 
 
@@ -84,8 +84,8 @@ def runs(bucket: Bucket, environment: str, *, last: int, alive: Collection[str] 
         for document in pool.map(bucket.read, reversed(keys)):
             if document is not None:
                 told = dict(document.value)
-                if told["outcome"] == Outcome.RUNNING and told["run"] not in alive:
-                    told["outcome"] = str(Outcome.KILLED)
+                if told["outcome"] == RunOutcome.RUNNING and told["run"] not in alive:
+                    told["outcome"] = str(RunOutcome.KILLED)
                     told["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
                 yield told
 

@@ -22,7 +22,7 @@ from orderops.errors import AwsError, OrderopsError
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-Waiting = Callable[[str, timedelta], None]
+OnLeaseWait = Callable[[str, timedelta], None]
 """Told who holds the lease, and how long ago that one was last seen."""
 
 
@@ -45,7 +45,7 @@ USUAL = Timing()
 
 
 @dataclass(frozen=True)
-class Holder:
+class LeaseHolder:
     """Who holds or wants the lease."""
 
     run: str
@@ -68,7 +68,7 @@ class LeaseLost(OrderopsError):
 class Lease:
     """The lease of one environment, seen from one run."""
 
-    def __init__(self, bucket: Bucket, environment: str, holder: Holder, timing: Timing = USUAL) -> None:
+    def __init__(self, bucket: Bucket, environment: str, holder: LeaseHolder, timing: Timing = USUAL) -> None:
         self._bucket = bucket
         self._environment = environment
         self._holder = holder
@@ -84,7 +84,7 @@ class Lease:
         self.doubtful: dict[str, float] = {}
         """What the last holder made at its end, with the seconds for which reads may not tell it yet."""
 
-    def take(self, known: Document | None, *, wait: timedelta, waiting: Waiting) -> bool:
+    def take(self, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> bool:
         """Hold it, at once or when it is free; answers whether what was seen since `known` was asked for still holds.
 
         It does when nobody held the lease since, nor shortly before. Raises Held when it is not free in time.
@@ -118,7 +118,7 @@ class Lease:
         if _now() > self._good_until:
             self._renew(only_if_over=True)
 
-    def give_back(self, made: Collection[str] = ()) -> None:
+    def release(self, made: Collection[str] = ()) -> None:
         """Let the next one in; `made` was made lately. Never fails: a lease not given back runs out."""
         self._done.set()
         if self._document is None or self._lost or not self._lock.acquire(timeout=10):

@@ -14,13 +14,13 @@ from typing import Any
 from orderops import __version__
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket, Document
-from orderops.engine.reconcile import Action, Sightings, Step
+from orderops.engine.reconcile import Action, RecentWrites, Step
 from orderops.errors import Interrupted, OrderopsError
-from orderops.runs.history import Outcome, Record, runs, timestamp
-from orderops.runs.lease import USUAL, Holder, Lease, Timing, Waiting, key_of
+from orderops.runs.history import Record, RunOutcome, runs, timestamp
+from orderops.runs.lease import USUAL, Lease, LeaseHolder, OnLeaseWait, Timing, key_of
 
 
-class Gate:
+class ChangeGuard:
     """Stands before every call that changes something; closed but for the time of a run."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Run:
     """What a run is told while it goes on."""
 
     record: Record
-    sightings: Sightings
+    recent_writes: RecentWrites
     undisturbed: bool
     """Whether nobody held the lease since it was first looked at, so that what was seen then still holds."""
 
@@ -66,7 +66,9 @@ COPIES = "copies"
 class Runs:
     """How an environment, or a part of it, is changed: one run at a time, each on record."""
 
-    def __init__(self, aws: Aws, environment: str, gate: Gate, timing: Timing = USUAL, *, part: str = "") -> None:
+    def __init__(
+        self, aws: Aws, environment: str, gate: ChangeGuard, timing: Timing = USUAL, *, part: str = ""
+    ) -> None:
         self._aws = aws.guarded(lambda: None)  # the lease is taken outside of what it guards
         self._environment = environment
         self._leased = f"{environment}/{part}" if part else environment
@@ -77,7 +79,7 @@ class Runs:
         """The lease as it is, to be looked at before a plan is made."""
         return Bucket(self._aws).read(key_of(self._leased))
 
-    def told(self, *, last: int) -> Iterator[dict[str, Any]]:
+    def history(self, *, last: int) -> Iterator[dict[str, Any]]:
         """The last runs on record, newest first."""
         bucket = Bucket(self._aws)
         return runs(bucket, self._environment, last=last, alive=self._alive(bucket))
@@ -96,31 +98,31 @@ class Runs:
         return {lease.value["run"] for lease in held if not lease.value.get("released")}
 
     @contextmanager
-    def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: Waiting) -> Iterator[Run]:
+    def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> Iterator[Run]:
         """Take the lease, open the gate and begin the record; the end is put on record however it comes."""
         bucket = Bucket(self._aws)
-        holder = Holder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
+        holder = LeaseHolder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
         lease = Lease(bucket, self._leased, holder, self._timing)
         undisturbed = lease.take(known, wait=wait, waiting=waiting)
         record = Record(bucket, self._environment, _beginning(self._environment, holder))
         lease.on_beat = record.flush
-        run = Run(record, Sightings(doubtful=lease.doubtful), undisturbed)
+        run = Run(record, RecentWrites(unconfirmed=lease.doubtful), undisturbed)
         try:
             record.begin()
             with self._gate.opened(lease.check):
                 yield run
-            record.end(Outcome.DONE)
+            record.end(RunOutcome.DONE)
         except OrderopsError as error:
-            record.end(Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.FAILED, error)
+            record.end(RunOutcome.INTERRUPTED if isinstance(error, Interrupted) else RunOutcome.FAILED, error)
             raise
         except BaseException as error:
-            record.end(Outcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Outcome.FAILED)
+            record.end(RunOutcome.INTERRUPTED if isinstance(error, KeyboardInterrupt) else RunOutcome.FAILED)
             raise
         finally:
-            lease.give_back(run.sightings.lately(self._timing.lag))
+            lease.release(run.recent_writes.within(self._timing.lag))
 
 
-def _beginning(environment: str, holder: Holder) -> dict[str, str]:
+def _beginning(environment: str, holder: LeaseHolder) -> dict[str, str]:
     return {
         "run": holder.run,
         "environment": environment,

@@ -17,7 +17,7 @@ from botocore.config import Config
 from orderops.service import logs
 from orderops.service.address import AddressBook
 from orderops.service.app import create_app
-from orderops.service.database import Database
+from orderops.service.database import OrderStore
 from orderops.service.queues import Queue
 from orderops.service.settings import Settings, WrongSettings, read_settings
 
@@ -49,7 +49,7 @@ def serve(settings: Settings) -> None:
     session = boto3.session.Session(region_name=settings.region)
     # Short, because someone waits for the page: the next request asks again.
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-    database = Database(
+    database = OrderStore(
         AddressBook(session.client("secretsmanager", config=config), settings.database_secret),
         pool_size=settings.database_pool_size,
         application_name=settings.service,

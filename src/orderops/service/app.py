@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from orderops.service.access import Access
 from orderops.service.circuit import Away, Unavailable
-from orderops.service.database import Database, User
+from orderops.service.database import OrderStore, User
 from orderops.service.logs import request_id
 from orderops.service.pages import Pages, json_answer, wants_page
 from orderops.service.queues import Depth, Queue
@@ -35,9 +35,9 @@ USERS_SHOWN = 100
 THREADS = 16
 
 
-def create_app(settings: Settings, database: Database, queue: Queue, *, started_at: datetime) -> ASGIApp:
+def create_app(settings: Settings, database: OrderStore, queue: Queue, *, started_at: datetime) -> ASGIApp:
     """Put the service together; it closes the database when it ends."""
-    service = Service(settings, database, queue, started_at)
+    service = OrderService(settings, database, queue, started_at)
     routes = [
         Route("/", service.index),
         Route("/users", service.users),
@@ -49,10 +49,10 @@ def create_app(settings: Settings, database: Database, queue: Queue, *, started_
     return Access(Starlette(routes=routes, exception_handlers=handlers, lifespan=service.lifespan))
 
 
-class Service:
+class OrderService:
     """Answers each route from what the service was given."""
 
-    def __init__(self, settings: Settings, database: Database, queue: Queue, started_at: datetime) -> None:
+    def __init__(self, settings: Settings, database: OrderStore, queue: Queue, started_at: datetime) -> None:
         self._database = database
         self._queue = queue
         self._about = {

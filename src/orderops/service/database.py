@@ -35,7 +35,7 @@ class User:
     created_at: datetime
 
 
-class Database:
+class OrderStore:
     """Asks the database, within bounded time and over a bounded number of connections."""
 
     def __init__(

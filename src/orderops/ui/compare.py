@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.markup import escape
 
 from orderops.database.connection import Login
-from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.result import Compared, Comparison, Seen, Single
 from orderops.restore.compare.samples import Row, Sample
-from orderops.restore.compare.schema_diff import Unlike, Where
-from orderops.ui.console import FEW, out, say, tell
+from orderops.restore.compare.schema_diff import FoundIn, SchemaDifference
+from orderops.ui.console import FEW, data, info, out
 
-COLOURS = {Kind.ONLY_LIVE: "red", Kind.ONLY_RESTORED: "green", Kind.CHANGED: "yellow"}
+COLOURS = {Difference.ONLY_LIVE: "red", Difference.ONLY_RESTORED: "green", Difference.CHANGED: "yellow"}
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
 LONGEST = 60
 """Characters of a value that are shown."""
@@ -52,12 +52,12 @@ def _show_tables(comparison: Comparison) -> None:
     for table in sorted(unequal, key=lambda each: (not each.refused, -sum(each.unequal.values()))):
         _show_table(table, width)
     for single in singles:
-        where = Kind.ONLY_LIVE if single in comparison.only_live else Kind.ONLY_RESTORED
+        where = Difference.ONLY_LIVE if single in comparison.only_live else Difference.ONLY_RESTORED
         held = "rows that cannot be counted" if single.rows is None else _rows(single.rows)
         out.print(f"{escape(single.name):{width}}  [{COLOURS[where]}]the whole table {where}[/]: {held}")
     if same := [each for each in comparison.tables if each.same]:
         rows = sum(each.rows.live for each in same)
-        tell(f"{_number(len(same), 'table')} the same, {_rows(rows)}{'' if unequal else ' in all'}")
+        data(f"{_number(len(same), 'table')} the same, {_rows(rows)}{'' if unequal else ' in all'}")
 
 
 def _show_table(table: Compared, width: int) -> None:
@@ -75,7 +75,7 @@ def _show_table(table: Compared, width: int) -> None:
 
 def _sample(sample: Sample) -> str:
     lead = f"{sample.kind}: "
-    if sample.kind is not Kind.CHANGED:
+    if sample.kind is not Difference.CHANGED:
         return lead + _row(sample.live or sample.restored)
     changes = [f"{name}: {_value(sample.restored[name])} -> {_value(sample.live[name])}" for name in sample.live]
     return f"{lead}{_row(sample.key)}, restored -> live  {', '.join(changes)}"
@@ -107,54 +107,56 @@ def _show_sequences(comparison: Comparison) -> None:
                 )
 
 
-def _show_unlike(unlike: Sequence[Unlike]) -> None:
+def _show_unlike(unlike: Sequence[SchemaDifference]) -> None:
     for each in unlike:
         what = f"{each.kind} {each.name}"
-        both = f": live {each.live}, restored {each.restored}" if each.where is Where.DIFFERS else ""
+        both = f": live {each.live}, restored {each.restored}" if each.where is FoundIn.DIFFERS else ""
         told = both if each.kind in DEFINITIONS and len(both) <= 2 * LONGEST else ""
         out.print(f"[cyan]{escape(what)}[/]  {each.where}{escape(told)}")
 
 
 def _say_what_it_means(comparison: Comparison, name: str) -> None:
     if comparison.same:
-        say(f"{name} holds what live holds" + ("" if comparison.whole else ", in these tables"))
+        info(f"{name} holds what live holds" + ("" if comparison.whole else ", in these tables"))
         return
-    lost, back = (_counted(comparison, kind) for kind in (Kind.ONLY_LIVE, Kind.ONLY_RESTORED))
-    changed = comparison.rows(Kind.CHANGED)
+    lost, back = (_counted(comparison, kind) for kind in (Difference.ONLY_LIVE, Difference.ONLY_RESTORED))
+    changed = comparison.rows(Difference.CHANGED)
     tables = f", {_number(len(comparison.only_live), 'table')} lost" if comparison.only_live else ""
-    say(f"if {name} took over: {lost} lost, {back} brought back, {changed:,} changed back{tables}")
+    info(f"if {name} took over: {lost} lost, {back} brought back, {changed:,} changed back{tables}")
 
 
-def _counted(comparison: Comparison, kind: Kind) -> str:
+def _counted(comparison: Comparison, kind: Difference) -> str:
     least = "at least " if any(each.rows is None for each in comparison.singles(kind)) else ""
     return least + _rows(comparison.rows(kind))
 
 
 def _say_next(comparison: Comparison, words: str) -> None:
     if comparison.same:
-        say(
+        info(
             f"next: orderops restore discard {words}" if comparison.whole else f"next: orderops restore compare {words}"
         )
         return
-    if back := _tables_with(comparison, Kind.ONLY_RESTORED):
-        say(f"to bring {_those(comparison.rows_in_both(Kind.ONLY_RESTORED))} back to live, without a switch:")
-        say(f"      orderops restore salvage {words} {back}--only-restored --output back.sql")
+    if back := _tables_with(comparison, Difference.ONLY_RESTORED):
+        info(f"to bring {_those(comparison.rows_in_both(Difference.ONLY_RESTORED))} back to live, without a switch:")
+        info(f"      orderops restore salvage {words} {back}--only-restored --output back.sql")
     if comparison.only_restored:
         what, _ = _whole(comparison.only_restored)
-        say(f"to bring {what} that only restored has to live, without a switch, on {comparison.restored.database}:")
-        say(f"      {_dump(comparison.only_restored, 'back-tables.sql')}")
-    lost = _tables_with(comparison, Kind.ONLY_LIVE)
+        info(f"to bring {what} that only restored has to live, without a switch, on {comparison.restored.database}:")
+        info(f"      {_dump(comparison.only_restored, 'back-tables.sql')}")
+    lost = _tables_with(comparison, Difference.ONLY_LIVE)
     if comparison.only_live:
         what, it = _whole(comparison.only_live)
-        say(f"{what} that only live has cannot be salvaged; keep {it}, on {comparison.live.database}, before a switch:")
-        say(f"{'     ' if lost else 'next:'} {_dump(comparison.only_live, 'kept-tables.sql')}")
+        info(
+            f"{what} that only live has cannot be salvaged; keep {it}, on {comparison.live.database}, before a switch:"
+        )
+        info(f"{'     ' if lost else 'next:'} {_dump(comparison.only_live, 'kept-tables.sql')}")
     if lost:
-        say(f"to keep {_those(comparison.rows_in_both(Kind.ONLY_LIVE))} that only live has, before a switch:")
-        say(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
+        info(f"to keep {_those(comparison.rows_in_both(Difference.ONLY_LIVE))} that only live has, before a switch:")
+        info(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
     if [each for each in comparison.tables if each.refused]:
-        say(f"next: mend why a table could not be compared, then orderops restore compare {words}")
+        info(f"next: mend why a table could not be compared, then orderops restore compare {words}")
     elif not (lost or comparison.only_live):
-        say(f"next: orderops restore promote {words}")
+        info(f"next: orderops restore promote {words}")
 
 
 def _whole(singles: Sequence[Single]) -> tuple[str, str]:
@@ -174,7 +176,7 @@ def _pattern(name: str) -> str:
     return shlex.quote(".".join(quoted))
 
 
-def _tables_with(comparison: Comparison, kind: Kind) -> str:
+def _tables_with(comparison: Comparison, kind: Difference) -> str:
     """What names the tables of such rows; nothing where there are many."""
     names = [each.name for each in comparison.tables if each.unequal[kind] and not each.refused]
     if not names:
@@ -191,10 +193,11 @@ def show_script(pieces: Iterable[str]) -> None:
 def say_how_to_run(file: Path | None, goal: Login, words: str) -> None:
     """Nothing was run: where and how that is done."""
     name = shlex.quote(str(file)) if file else "FILE"
-    say(
-        f"it was not run; read it, then on {goal.told}: psql -X -f {name} (a second time does no harm to a keyed table)"
+    info(
+        f"the script was not run; review it, then run it on {goal.describe}: psql -X -f {name} "
+        "(safe to repeat on tables with a key)"
     )
-    say(f"next: orderops restore compare {words}")
+    info(f"next: orderops restore compare {words}")
 
 
 def _rows(number: int) -> str:

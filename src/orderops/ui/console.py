@@ -16,11 +16,11 @@ from rich.text import Text
 
 from orderops.engine.inventory import Owned
 from orderops.engine.reconcile import Action, Step
-from orderops.engine.resource import Effect, Left
+from orderops.engine.resource import Effect, Leftover
 from orderops.errors import OrderopsError, Unfinished, UsageError
 
 if TYPE_CHECKING:
-    from orderops.doctor import Finding
+    from orderops.doctor import Check
 
 SIGNS = {
     Action.CREATE: ("+", "green"),
@@ -54,26 +54,26 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def say(text: str = "") -> None:
+def info(text: str = "") -> None:
     """A line beside the data."""
     err.print(escape(text))
 
 
-def say_folded(text: str) -> None:
+def info_folded(text: str) -> None:
     """A longer line beside the data, folded at words where somebody reads along."""
     fold = textwrap.TextWrapper(err.width, "", "    ", break_long_words=False, break_on_hyphens=False)
     for line in fold.wrap(text) if err.is_terminal else [text]:
-        say(line)
+        info(line)
 
 
-def tell(text: str) -> None:
+def data(text: str) -> None:
     """A line of data."""
     out.print(escape(text))
 
 
-def show_refusal(error: OrderopsError) -> None:
+def show_error(error: OrderopsError) -> None:
     """What happened, and what to type next."""
-    for place, line in enumerate(error.told):
+    for place, line in enumerate(error.lines):
         _explain("[bold red]error:[/] " if place == 0 else "", line, indent=7)
     for line in error.hint.splitlines():
         err.print("[bold] hint:[/] " + escape(line))
@@ -94,11 +94,13 @@ def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: 
         elif whole:
             for key, (_, desired) in step.changes.items():
                 out.print(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]")
-        if step.refusal:
-            out.print(f"    [red]refused:[/] {escape(step.refusal.message)}")
-            out.print(f"    [bold]hint:[/] {escape(step.refusal.hint)}")
+        if step.error:
+            out.print(f"    [red]refused:[/] {escape(step.error.message)}")
+            out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
     for owned in unclaimed:
-        out.print(f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.live.id)}, no longer declared[/]")
+        out.print(
+            f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}, no longer declared[/]"
+        )
 
 
 def noteworthy(step: Step) -> str:
@@ -117,14 +119,14 @@ def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
     return ", ".join(said)
 
 
-def say_strangers(environment: str, strangers: Mapping[str, Collection[str]]) -> None:
+def show_undeclared_environments(environment: str, strangers: Mapping[str, Collection[str]]) -> None:
     """Environments that are in the account and have no file, before one is made anew: it may have been renamed."""
     for name, addresses in strangers.items():
         database = ", a database among them" if any(each.startswith("rds-instance/") for each in addresses) else ""
-        say(
+        info(
             f"there is also {name} here ({len(addresses)} resources{database}) and no file {name}.toml: was it renamed?"
         )
-        say(f"an environment keeps its name: {environment} would be made anew, and {name} stays as it is, unused")
+        info(f"an environment keeps its name: {environment} would be made anew, and {name} stays as it is, unused")
 
 
 def plan_json(
@@ -143,7 +145,7 @@ def plan_json(
                 "action": str(step.action),
                 "class": str(step.effect),
                 "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
-                **({"refused": step.refusal.message, "hint": step.refusal.hint} if step.refusal else {}),
+                **({"refused": step.error.message, "hint": step.error.hint} if step.error else {}),
             }
             for step in sorted(steps, key=lambda step: step.address)
             if step.action is not Action.NO_OP
@@ -154,7 +156,7 @@ def plan_json(
     }
 
 
-def somebody_is_there() -> bool:
+def is_interactive() -> bool:
     """Whether a question would be read."""
     return sys.stdin.isatty()
 
@@ -180,16 +182,16 @@ def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "go o
     return input().strip() == name
 
 
-def show_left(left: Iterable[Left]) -> None:
+def show_leftovers(left: Iterable[Leftover]) -> None:
     """What stays behind on purpose, and what to type for each kind of it."""
-    say("left behind, until you remove it:")
+    info("left behind, until you remove it:")
     for each in left:
         for name in each.names[:FEW]:
-            say(f"  {each.what}: {name}")
+            info(f"  {each.what}: {name}")
         if len(each.names) > FEW:
-            say(f"  and {len(each.names) - FEW} more")
+            info(f"  and {len(each.names) - FEW} more")
         whole = each.command.replace("NAME", each.names[0])
-        say(f"    {whole if len(each.names) == 1 and len(whole) <= COMMAND else each.command}")
+        info(f"    {whole if len(each.names) == 1 and len(whole) <= COMMAND else each.command}")
 
 
 def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
@@ -215,7 +217,7 @@ def _took(run: Mapping[str, Any]) -> str:
     return short(max(0.0, seconds))
 
 
-def show_findings(findings: Iterable[Finding]) -> None:
+def show_findings(findings: Iterable[Check]) -> None:
     """What was looked at, with a hint below what is missing."""
     for each in findings:
         word, colour = ("ok", "green") if each.ok else ("missing", "red") if each.needed else ("absent", "yellow")
@@ -266,9 +268,9 @@ def show_unfinished(error: Unfinished) -> None:
         by_hint.setdefault(refusal.hint, []).append(address)
     for hint, addresses in by_hint.items():
         for address in sorted(addresses):
-            first = error.failures[address].told[:1]
+            first = error.failures[address].lines[:1]
             _explain(f"[red]x {escape(address)}[/]: ", "".join(first), indent=4)
-        for line in dict.fromkeys(line for address in sorted(addresses) for line in error.failures[address].told[1:]):
+        for line in dict.fromkeys(line for address in sorted(addresses) for line in error.failures[address].lines[1:]):
             _explain("", line, indent=4)
         for line in hint.splitlines():
             err.print("    [bold]hint:[/] " + escape(line))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from orderops.migrations.lint.finding import Finding, Level
-from orderops.ui.console import out, say
+from orderops.ui.console import info, out
 
 COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
 FIX = "    fix: "
@@ -29,8 +29,8 @@ def say_summary(findings: Sequence[Finding], migrations: int) -> None:
     """The counts in a line, and what comes next."""
     counts = [(level, sum(each.level is level for each in findings)) for level in Level]
     told = ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for level, count in counts)
-    say(f"{migrations} migration{'' if migrations == 1 else 's'}: {told}")
+    info(f"{migrations} migration{'' if migrations == 1 else 's'}: {told}")
     if not findings:
-        say("next: orderops migrate apply --dry-run")
+        info("next: orderops migrate apply --dry-run")
     elif any(each.level is Level.ERROR for each in findings):
-        say("where one has been seen to, a comment above the statement says so: -- squawk-ignore RULE")
+        info("where one has been seen to, a comment above the statement says so: -- squawk-ignore RULE")

@@ -9,24 +9,24 @@ from typing import Any
 
 from rich.markup import escape
 
-from orderops.migrations.ledger.status import Line, Stand
-from orderops.migrations.ledger.table import Attempt, Standing, State
-from orderops.migrations.migrator import Picture, Repair
+from orderops.migrations.ledger.status import MigrationStatus, Status
+from orderops.migrations.ledger.table import Attempt, AttemptState, History
+from orderops.migrations.migrator import Overview, Repair
 from orderops.migrations.sql.locks import Lock
 from orderops.migrations.sql.parser import Statement
-from orderops.ui.console import out, precise, say, tell
+from orderops.ui.console import data, info, out, precise
 
 COLOURS = {
-    Stand.APPLIED: "green",
-    Stand.PENDING: "yellow",
-    Stand.RUNNING: "cyan",
-    Stand.PARTLY: "red",
-    Stand.PARTLY_UNDONE: "red",
-    Stand.CHANGED: "red",
-    Stand.MISSING: "red",
-    Stand.OUT_OF_ORDER: "red",
+    Status.APPLIED: "green",
+    Status.PENDING: "yellow",
+    Status.RUNNING: "cyan",
+    Status.PARTLY: "red",
+    Status.PARTLY_UNDONE: "red",
+    Status.CHANGED: "red",
+    Status.MISSING: "red",
+    Status.OUT_OF_ORDER: "red",
 }
-ENDS = {State.DONE: "green", State.RUNNING: "cyan", State.FAILED: "red"}
+ENDS = {AttemptState.DONE: "green", AttemptState.RUNNING: "cyan", AttemptState.FAILED: "red"}
 WIDEST = 34
 ATTEMPT = (
     "action",
@@ -50,39 +50,41 @@ ATTEMPT = (
 """What machines are told of an attempt; of none, each is null."""
 
 
-def show_picture(picture: Picture, words: str) -> None:
+def show_picture(picture: Overview, words: str) -> None:
     """A line a version, a summary, and the next command."""
-    for line in picture.lines:
-        colour = COLOURS[line.stand]
+    for line in picture.statuses:
+        colour = COLOURS[line.status]
         number = f"V{line.version:03}"
         more = f"  -> {line.next}" if line.next else f"  {_when(line.applied)}"
         out.print(
-            f"{number}  {escape(_cut(line.description)):{WIDEST}}  [{colour}]{line.stand:14}[/]{escape(more)}".rstrip()
+            f"{number}  {escape(_cut(line.description)):{WIDEST}}  [{colour}]{line.status:14}[/]{escape(more)}".rstrip()
         )
     for foreign in picture.foreign:
-        say(f"{foreign.tool} has migrated this database: {len(foreign.applied)} applied, in {foreign.table}")
+        info(f"{foreign.tool} has migrated this database: {len(foreign.applied)} applied, in {foreign.table}")
     if picture.held_by:
-        say(f"being migrated by {picture.held_by}")
-    counts = Counter(line.stand for line in picture.lines)
-    say(f"{len(picture.lines)} migrations: " + ", ".join(f"{counts[each]} {each}" for each in Stand if counts[each]))
+        info(f"being migrated by {picture.held_by}")
+    counts = Counter(line.status for line in picture.statuses)
+    info(
+        f"{len(picture.statuses)} migrations: " + ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])
+    )
     if step := _next(picture, counts):
-        say(f"next: orderops migrate {step} {words}".rstrip())
+        info(f"next: orderops migrate {step} {words}".rstrip())
 
 
-def picture_json(picture: Picture) -> dict[str, Any]:
+def picture_json(picture: Overview) -> dict[str, Any]:
     """How a database stands, for machines; keys stay as they are."""
     return {
         "migrations": [
             {
                 "version": line.version,
                 "description": line.description,
-                "state": str(line.stand),
+                "state": str(line.status),
                 "file": line.migration.name if line.migration else None,
                 "next": line.next or None,
                 "checksum": line.migration.checksum if line.migration else None,
                 **_attempt(_shown(line)),
             }
-            for line in picture.lines
+            for line in picture.statuses
         ],
         "held_by": picture.held_by or None,
         "foreign": [{"tool": each.tool, "table": each.table, "applied": len(each.applied)} for each in picture.foreign],
@@ -92,7 +94,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
 def show_attempts(attempts: Iterable[Attempt]) -> None:
     """What was done, newest first: when, what, how it ended, by whom, and what it waited for."""
     for each in attempts:
-        colour = ENDS.get(State(each.state), "white")
+        colour = ENDS.get(AttemptState(each.state), "white")
         took = _took(each)
         out.print(
             f"{_when(each)}  [{colour}]{each.state:7}[/]  {each.action:8}  V{each.version:03} "
@@ -103,7 +105,7 @@ def show_attempts(attempts: Iterable[Attempt]) -> None:
         )
         tries = f", {each.lock_tries} tries without a lock" if each.lock_tries else ""
         rows = f", {each.rows_changed:,} rows" if each.rows_changed is not None else ""
-        part = f", {each.statements_done} of {each.statements} statements" if each.state != State.DONE else ""
+        part = f", {each.statements_done} of {each.statements} statements" if each.state != AttemptState.DONE else ""
         on = f" on {each.host}" if each.host else ""
         out.print(
             f"    [dim]{escape(each.who)}{escape(on)}, orderops {each.tool_version}{part}{rows}{tries}{waited}[/]"
@@ -111,7 +113,7 @@ def show_attempts(attempts: Iterable[Attempt]) -> None:
         if each.receipt:
             out.print(f"    [dim]{escape(each.receipt)}[/]")
         if each.note:
-            out.print(f"    [{'red' if each.state == State.FAILED else 'dim'}]{escape(each.note)}[/]")
+            out.print(f"    [{'red' if each.state == AttemptState.FAILED else 'dim'}]{escape(each.note)}[/]")
 
 
 def attempts_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ def attempts_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
 
 def show_statements(name: str, statements: Iterable[tuple[Statement, Sequence[Lock], str]], action: str) -> None:
     """What a file would do, statement by statement, with the locks that it asks for."""
-    tell(f"+ {action} {name}")
+    data(f"+ {action} {name}")
     for statement, locks, way in statements:
         out.print(f"    {statement.line:>4}  {escape(statement.begins)}")
         for lock in locks:
@@ -134,28 +136,28 @@ def show_statements(name: str, statements: Iterable[tuple[Statement, Sequence[Lo
 def show_repairs(repairs: Sequence[Repair]) -> None:
     """What repair would write."""
     for each in repairs:
-        tell(f"~ {each.why}")
+        data(f"~ {each.why}")
 
 
-def attempts_of(standings: Mapping[int, Standing], last: int | None) -> list[Attempt]:
+def attempts_of(standings: Mapping[int, History], last: int | None) -> list[Attempt]:
     """Every attempt, newest first."""
     every = sorted((each for standing in standings.values() for each in standing.attempts), key=lambda each: -each.id)
     return every[:last] if last else every
 
 
-def _next(picture: Picture, counts: Counter[Stand]) -> str:
+def _next(picture: Overview, counts: Counter[Status]) -> str:
     if picture.foreign:
         return f"baseline --from {picture.foreign[0].tool}"
-    if counts[Stand.CHANGED] or counts[Stand.MISSING] or counts[Stand.OUT_OF_ORDER]:
+    if counts[Status.CHANGED] or counts[Status.MISSING] or counts[Status.OUT_OF_ORDER]:
         return "apply --dry-run"
-    if counts[Stand.PARTLY_UNDONE]:
+    if counts[Status.PARTLY_UNDONE]:
         return "undo"
-    return "apply" if counts[Stand.PENDING] or counts[Stand.PARTLY] else ""
+    return "apply" if counts[Status.PENDING] or counts[Status.PARTLY] else ""
 
 
-def _shown(line: Line) -> Attempt | None:
+def _shown(line: MigrationStatus) -> Attempt | None:
     """The attempt that says how it stands: what was left half-way, else what applied it, else the last."""
-    partial = line.standing.partial if line.standing else None
+    partial = line.history.partial if line.history else None
     return partial or line.applied or line.latest
 
 

@@ -33,7 +33,7 @@ class Progress:
         console: Console = err,
     ) -> None:
         self._noted = noted
-        self._usual: Mapping[str, timedelta] = {each.address: each.usual for each in resources}
+        self._usual: Mapping[str, timedelta] = {each.address: each.typical_duration for each in resources}
         self._console = console
         self._since: dict[str, float] = {}
         self._reasons: dict[str, str] = {}

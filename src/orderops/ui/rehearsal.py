@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from rich.markup import escape
 
 from orderops.rehearsal.markdown import size, waits
-from orderops.rehearsal.report import Kind, MigrationReport, Report, Stall, StatementReport
+from orderops.rehearsal.report import Impact, MigrationReport, Report, Stall, StatementReport
 from orderops.rehearsal.verdict import FEW as NAMED
 from orderops.rehearsal.verdict import UNNOTICED, span
-from orderops.ui.console import out, say, tell
+from orderops.ui.console import data, info, out
 
 COLOURS = {
-    Kind.SAFE: "green",
-    Kind.UNSEEN: "yellow",
-    Kind.BLOCKS: "yellow",
-    Kind.STOPS: "red",
-    Kind.BREAKS: "bold red",
-    Kind.FAILS: "bold red",
+    Impact.SAFE: "green",
+    Impact.UNSEEN: "yellow",
+    Impact.BLOCKS: "yellow",
+    Impact.STOPS: "red",
+    Impact.BREAKS: "bold red",
+    Impact.FAILS: "bold red",
 }
 WIDTH = 80
 LONG = 1.0
@@ -34,10 +34,10 @@ def show(report: Report) -> None:
     for each in report.migrations:
         _show_migration(each)
     for note in report.notes:
-        say(f"note: {note}")
+        info(f"note: {note}")
     if report.dump:
-        say(f"pg_dump before and after all undos: {report.dump}")
-    colour = COLOURS[report.verdict.kind]
+        info(f"pg_dump before and after all undos: {report.dump}")
+    colour = COLOURS[report.verdict.impact]
     out.print(f"[{colour}]{escape(_folded(report.verdict.sentence))}[/]")
 
 
@@ -49,15 +49,15 @@ def next_step(report: Report, lead: str) -> str:
 
 
 def _show_migration(report: MigrationReport) -> None:
-    colour = COLOURS[report.verdict.kind]
+    colour = COLOURS[report.verdict.impact]
     out.print(f"{escape(report.file)}  [dim]{span(report.seconds)}[/]")
     out.print(f"  [{colour}]{escape(_folded(report.verdict.sentence, '  '))}[/]")
     for line in _below(report):
-        tell(_folded(line, "      ", lead="    "))
+        data(_folded(line, "      ", lead="    "))
     if report.advice and report.verdict.holds_up:
         out.print("    [bold]the safe way:[/]")
         for line in report.advice.splitlines():
-            tell(f"      {line}")
+            data(f"      {line}")
 
 
 def _below(report: MigrationReport) -> Iterator[str]:

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
-from orderops.remote.framing import Mark, Said
+from orderops.remote.framing import Mark, OutputLine
 from orderops.ui.progress import Progress
 
 
-class Heard:
+class JobOutput:
     """Shows what is waited for until the command speaks, and then its lines: data on stdout, the rest beside.
 
     Data goes to `data` instead, where that is given.
@@ -21,7 +21,7 @@ class Heard:
         self._progress = Progress()
         self._speaks = False
 
-    def __enter__(self) -> Heard:
+    def __enter__(self) -> JobOutput:
         self._progress.__enter__()
         return self
 
@@ -35,7 +35,7 @@ class Heard:
         if not self._speaks:
             self._progress.watch(f"task {task[:8]}", what)
 
-    def heard(self, said: Said) -> None:
+    def heard(self, said: OutputLine) -> None:
         """Show a line, or a piece of one."""
         self._quiet()
         text = f"{said.text}\n" if said.ends else said.text

@@ -9,17 +9,17 @@ from rich.table import Table
 
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.resources.rds_description import PRIMARY
-from orderops.restore.instances import BY, Copies, Copy
-from orderops.restore.points import Point
+from orderops.restore.instances import BY, Instance, Instances
+from orderops.restore.points import RestorePoint
 from orderops.restore.timestamps import both
-from orderops.restore.window import Window
-from orderops.ui.console import out, say, short
+from orderops.restore.window import RestoreWindow
+from orderops.ui.console import info, out, short
 
 
-def show_copies(copies: Copies) -> None:
+def show_copies(copies: Instances) -> None:
     """The primary first, then what stands beside it."""
-    if not copies.primary and not copies.beside:
-        say(f"{copies.environment} has no database")
+    if not copies.primary and not copies.others:
+        info(f"{copies.environment} has no database")
         return
     for copy in copies.all:
         out.print(f"[bold]{copy.name}[/]")
@@ -29,11 +29,11 @@ def show_copies(copies: Copies) -> None:
             out.print(f"  as of {both(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
 
 
-def show_points(window: Window, points: Sequence[Point], name: str, env: str) -> None:
+def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str, env: str) -> None:
     """The window, and in it what was done when; what lies outside stands dimmed below."""
-    say(f"{name} can be restored")
-    say(f"  from {both(window.earliest)}")
-    say(f"  to   {both(window.latest)}")
+    info(f"{name} can be restored")
+    info(f"  from {both(window.earliest)}")
+    info(f"  to   {both(window.latest)}")
     if points:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("began", "what", "to come out before it"):
@@ -43,16 +43,15 @@ def show_points(window: Window, points: Sequence[Point], name: str, env: str) ->
             way = f"--at {point.at}" if point.inside else "out of the window"
             table.add_row(began, point.what, way, style="" if point.inside else "dim")
         out.print(table)
-    say(f"next: orderops restore --at MOMENT --env {env}")
+    info(f"next: orderops restore --at MOMENT --env {env}")
 
 
-def _about(copy: Copy) -> str:
-    told = copy.live.properties
+def _about(copy: Instance) -> str:
+    told = copy.observed.properties
     created: datetime | None = told["InstanceCreateTime"]
     age = f", {short(datetime.now(UTC) - created)} old" if created else ""
     ready = "" if copy.ready or not copy.moment else ", not restored to the end"
     command = f"orderops restore {copy.tag(BY)} --env {copy.tag(ENVIRONMENT)}"
     cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"
-    return (
-        f"{copy.role}, {copy.live.status}{ready}{cut}, {told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB{age}"
-    )
+    size = f"{told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB"
+    return f"{copy.role}, {copy.observed.status}{ready}{cut}, {size}{age}"

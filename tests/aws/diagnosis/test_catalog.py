@@ -12,7 +12,7 @@ import pytest
 
 from orderops.aws.diagnosis.catalog import CATALOGUE, explain
 from orderops.aws.diagnosis.permissions import ACTIONS, action_of, decoded, encoded, readable
-from orderops.aws.diagnosis.rule import Said
+from orderops.aws.diagnosis.rule import ErrorContext
 
 REGION = "ap-southeast-2"
 USER = "arn:aws:iam::123456789012:user/ann"
@@ -36,10 +36,10 @@ class Case:
 CASES = [Case(**each) for each in tomllib.loads((Path(__file__).parent / "failures.toml").read_text())["case"]]
 
 
-def said(case: Case) -> Said:
+def said(case: Case) -> ErrorContext:
     service, _, operation = case.call.partition(".")
     action = action_of(service, "".join(word.capitalize() for word in operation.split("_")))
-    return Said(case.call, case.code, case.text, action, case.region, "dev", "r-1", case.params)
+    return ErrorContext(case.call, case.code, case.text, action, case.region, "dev", "r-1", case.params)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.entry}: {case.code} {case.call}")
@@ -90,12 +90,12 @@ def test_no_words_however_odd_keep_a_failure_from_being_told(text: str) -> None:
 
     for code in sorted(codes):
         for call in ("rds.create_db_instance", "s3.head_bucket", "ecs.run_task", "unknown.call"):
-            told = explain(Said(call, code, text))
+            told = explain(ErrorContext(call, code, text))
             assert told is None or (told.means and told.hint)
 
 
 def test_an_unknown_failure_is_not_explained() -> None:
-    assert explain(Said("rds.create_db_instance", "NeverSeen", "a new thing")) is None
+    assert explain(ErrorContext("rds.create_db_instance", "NeverSeen", "a new thing")) is None
 
 
 def test_what_ec2_encodes_is_found_and_left_out_of_what_is_read() -> None:
@@ -115,7 +115,7 @@ def test_what_was_decoded_reads_as_the_others_do(explicit: bool, entry: str) -> 
         '"action":"ec2:CreateVpc","resource":"arn:aws:ec2:ap-southeast-2:123456789012:vpc/*"}}'
     )
 
-    told = explain(Said("ec2.create_vpc", "UnauthorizedOperation", decoded(message)))
+    told = explain(ErrorContext("ec2.create_vpc", "UnauthorizedOperation", decoded(message)))
 
     assert told is not None
     assert told.name == entry

@@ -8,14 +8,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from orderops import local
-from orderops.local.elb.routing import Listener, Request, Rule, pick_group, redirect_to
-from orderops.local.elb.targets import Check
+from orderops.local.elb.routing import HttpRequest, Listener, RoutingRule, pick_group, redirect_to
+from orderops.local.elb.targets import HealthCheck
 from orderops.local.ports import free_port
 from support.laptop import Laptop, Stack, until
 
 
-def request(path: str = "/", method: str = "GET", host: str = "shop.example", query: str = "") -> Request:
-    return Request(method, host, path, query, {"x-kind": "gold"})
+def request(path: str = "/", method: str = "GET", host: str = "shop.example", query: str = "") -> HttpRequest:
+    return HttpRequest(method, host, path, query, {"x-kind": "gold"})
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
         ),
     ],
 )
-def test_a_rule_meets_what_its_condition_says(condition: dict[str, Any], asked: Request, met: bool) -> None:
-    assert Rule(1, (condition,), ()).meets(asked) is met
+def test_a_rule_meets_what_its_condition_says(condition: dict[str, Any], asked: HttpRequest, met: bool) -> None:
+    assert RoutingRule(1, (condition,), ()).meets(asked) is met
 
 
 def test_weights_decide_between_target_groups() -> None:
@@ -66,7 +66,7 @@ def test_no_rule_that_is_met_is_no_action() -> None:
     ("matcher", "status", "good"), [("200", 200, True), ("200-299,404", 404, True), ("200", 500, False)]
 )
 def test_a_health_check_accepts_what_its_matcher_says(matcher: str, status: int, good: bool) -> None:
-    assert Check(matcher=matcher).accepts(status) is good
+    assert HealthCheck(matcher=matcher).accepts(status) is good
 
 
 @pytest.fixture(scope="module")

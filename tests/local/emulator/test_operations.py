@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from orderops.local.emulator.protocol import Call
+from orderops.local.emulator.protocol import Request
 
 RECORDS = [{"Action": "UPSERT", "ResourceRecordSet": {"Name": "a", "Type": "A"}}]
 CALLS: dict[str, dict[str, object]] = {
@@ -43,7 +43,7 @@ CALLS: dict[str, dict[str, object]] = {
 READING = ("Get", "List", "Head", "Describe")
 
 
-def asked(service: str, method: str, params: dict[str, object]) -> Call:
+def asked(service: str, method: str, params: dict[str, object]) -> Request:
     """The call as it arrives, without sending it anywhere."""
     client = boto3.Session("id", "key", region_name="ap-southeast-2").client(service, endpoint_url="http://127.0.0.1:1")
     sent: list[AWSRequest] = []
@@ -59,7 +59,7 @@ def asked(service: str, method: str, params: dict[str, object]) -> Call:
     path, _, query = request.url.removeprefix("http://127.0.0.1:1").partition("?")
     headers = {name.upper().replace("-", "_"): _text(value) for name, value in request.headers.items()}
     body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
-    return Call(
+    return Request(
         {
             "REQUEST_METHOD": request.method,
             "PATH_INFO": path,

@@ -7,7 +7,7 @@ import socket
 
 import boto3
 
-from support.account_snapshot import take_inventory
+from support.account_snapshot import take_snapshot
 from support.faulty_proxy import served
 
 
@@ -31,6 +31,6 @@ def test_a_request_that_came_only_in_part_has_no_effect() -> None:
         proxy.settle()
 
         session = boto3.Session(region_name="ap-southeast-2")
-        there = take_inventory(lambda service: session.client(service, endpoint_url=proxy.url))
+        there = take_snapshot(lambda service: session.client(service, endpoint_url=proxy.url))
 
     assert "cluster" not in there

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from orderops.errors import OrderopsError
-from orderops.local.directories import BACKUP_LAG, Place
+from orderops.local.directories import BACKUP_LAG, DataDirectory
 from support.laptop import Laptop, until
 from support.laptop_restores import password, remove
 
@@ -120,10 +120,10 @@ def test_the_window_of_a_stopped_instance_stands_still(laptop: Laptop, name: str
 
 
 def test_how_far_the_latest_lies_behind_is_said_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Place(tmp_path).backup_lag == timedelta()
+    assert DataDirectory(tmp_path).backup_lag == timedelta()
     monkeypatch.setenv(BACKUP_LAG, "300")
-    assert Place(tmp_path).backup_lag == timedelta(minutes=5)
+    assert DataDirectory(tmp_path).backup_lag == timedelta(minutes=5)
     monkeypatch.setenv(BACKUP_LAG, "5m")
 
     with pytest.raises(OrderopsError, match="ORDEROPS_LOCAL_BACKUP_LAG=5m is not a number of whole seconds"):
-        _ = Place(tmp_path).backup_lag
+        _ = DataDirectory(tmp_path).backup_lag

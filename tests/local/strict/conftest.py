@@ -11,10 +11,10 @@ from moto.moto_api._internal import moto_api_backend
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from support.strict_clients import Client, Refused, served
 
-UNHURRIED = Pace(
+UNHURRIED = Delays(
     network=2.0, balancer=2.0, interfaces=2.0, changes=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
 )
 """Long enough that a busy machine, too, sees what is pending."""

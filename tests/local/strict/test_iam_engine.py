@@ -10,12 +10,12 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.inventory import Survey
-from orderops.engine.reconcile import Action, Limits, reconcile
+from orderops.engine.inventory import Inventory
+from orderops.engine.reconcile import Action, ReconcileLimits, reconcile
 from orderops.engine.resource import Resource
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -26,7 +26,9 @@ from support.declared_service import DEFINITION, LOGS, SERVICE, VPC
 from support.emulated_account import MODELS, with_needs
 from support.strict_clients import Client, served
 
-PATIENT = Limits(seen_within=timedelta(seconds=30), trouble=timedelta(seconds=60), patience=timedelta(seconds=120))
+PATIENT = ReconcileLimits(
+    seen_within=timedelta(seconds=30), trouble=timedelta(seconds=60), timeout=timedelta(seconds=120)
+)
 ECS = IamServiceLinkedRole("ecs.amazonaws.com")
 SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")
 FLOW = IamRole("orderops-dev-flow", "vpc-flow-logs.amazonaws.com")
@@ -41,7 +43,7 @@ CONSUMERS: dict[str, tuple[Resource, str]] = {
 @pytest.fixture(scope="module")
 def strict_server() -> Iterator[Client]:
     emulator = Emulator()
-    make_strict(emulator, Pace(role=1.5))
+    make_strict(emulator, Delays(role=1.5))
     with served(emulator) as client:
         yield client
 
@@ -68,8 +70,8 @@ def aws(strict: Client, refusals: list[str]) -> Aws:
 def up(aws: Aws, resource: Resource) -> Action:
     """Reconcile it and all it needs, and say what was done to it."""
     declared = with_needs([resource, GATEWAY])
-    survey = Survey(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
-    return {step.address: step.action for step in reconcile(declared, survey, limits=PATIENT)}[resource.address]
+    inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    return {step.address: step.action for step in reconcile(declared, inventory, limits=PATIENT)}[resource.address]
 
 
 @pytest.mark.parametrize("case", CONSUMERS)

@@ -11,7 +11,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Survey
+from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import Action, reconcile
 from orderops.engine.resource import Resource
 from orderops.infra.network import balancer_of, entrance_group_of, network_of
@@ -46,22 +46,22 @@ def declared() -> list[Resource]:
     return with_needs([balancer, bucket, *network.rest])
 
 
-def survey(aws: Aws, declared: list[Resource]) -> Survey:
-    return Survey(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+def inventory(aws: Aws, declared: list[Resource]) -> Inventory:
+    return Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
 
 
 def test_a_network_with_a_balancer_comes_stays_and_goes(
     aws: Aws, declared: list[Resource], refusals: Counter[str]
 ) -> None:
-    assert {step.action for step in reconcile(declared, survey(aws, declared))} == {Action.CREATE}
-    assert {step.action for step in reconcile(declared, survey(aws, declared))} == {Action.NO_OP}
+    assert {step.action for step in reconcile(declared, inventory(aws, declared))} == {Action.CREATE}
+    assert {step.action for step in reconcile(declared, inventory(aws, declared))} == {Action.NO_OP}
     assert refusals.keys() <= MADE
 
     refusals.clear()
-    look = survey(aws, declared)
+    look = inventory(aws, declared)
     assert {step.action for step in destroy(look.owned(), look)} == {Action.DELETE}
 
-    look = survey(aws, declared)
+    look = inventory(aws, declared)
     assert list(look.owned()) == []
     assert refusals.keys() <= GONE
 

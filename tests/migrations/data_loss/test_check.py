@@ -12,8 +12,8 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local.rds.postgres import PostgresServer
-from orderops.migrations.data_loss.check import losses, refuse
-from orderops.migrations.sql.files import File
+from orderops.migrations.data_loss.check import check_accepted, losses
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import read_script
 from support.migrate_runs import Run
 
@@ -202,18 +202,18 @@ def place(postgres: PostgresServer) -> Iterator[str]:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_holds_something_is_named_before_it_goes(case: Case, place: str) -> None:
     versions = range(len(case.undo), 0, -1)
-    files = [File(Path(f"U{number:03}__step.sql"), text) for number, text in zip(versions, case.undo, strict=True)]
+    files = [SqlFile(Path(f"U{number:03}__step.sql"), text) for number, text in zip(versions, case.undo, strict=True)]
     with psycopg.connect(place) as connection:
         connection.execute(case.there.encode())
         found = losses(connection, [(file, read_script(file)) for file in files])
         connection.rollback()
 
-    assert [loss.told.partition(" takes away ")[2] for loss in found] == list(case.lost)
-    refuse(found, case.accept)
+    assert [loss.describe.partition(" takes away ")[2] for loss in found] == list(case.lost)
+    check_accepted(found, case.accept)
     for number in range(len(case.accept)):
         with pytest.raises(OrderopsError) as refused:
-            refuse(found, case.accept[:number])
-        assert refused.value.told[-1] == "nothing was undone"
+            check_accepted(found, case.accept[:number])
+        assert refused.value.lines[-1] == "nothing was undone"
         said = refused.value.hint.removeprefix("if that may go, the same command with: ")
         assert shlex.split(said) == [word for table in case.accept for word in ("--accept-data-loss", table)]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from orderops.migrations.sql.batches import ASPIRED, SMALLEST, Limits, Pace, Rate
+from orderops.migrations.sql.batches import ASPIRED, SMALLEST, BatchLimits, Pace, Rate
 from support.migrate_runs import Run, until
 
 pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
@@ -360,10 +360,10 @@ def test_it_pauses_while_many_wait_for_locks_says_so_and_goes_on(run: Run) -> No
 def test_what_others_suffer_is_told_with_its_limit(run: Run) -> None:
     run.execute("create table busy (id int)")
     with psycopg.connect(run.dsn, autocommit=True) as eye, queue(run, "busy", 2):
-        assert Limits(waiting=1).exceeded(eye, []) == "2 sessions wait for locks (limit 1)"
-        assert Limits(waiting=2).exceeded(eye, []) == ""
+        assert BatchLimits(waiting=1).exceeded(eye, []) == "2 sessions wait for locks (limit 1)"
+        assert BatchLimits(waiting=2).exceeded(eye, []) == ""
         own = [int(str(pid)) for (pid,) in run.rows("select pid from pg_stat_activity where wait_event_type = 'Lock'")]
-        assert Limits(waiting=1).exceeded(eye, own[:1]) == ""
+        assert BatchLimits(waiting=1).exceeded(eye, own[:1]) == ""
 
 
 @contextmanager
@@ -433,5 +433,5 @@ def test_it_rests_as_long_as_it_works_and_never_for_long() -> None:
 def test_progress_counts_what_an_earlier_run_did() -> None:
     rate = Rate(total=1000, before=500, passed=250)
 
-    assert rate.told(750).startswith("75 % of about 1,000 rows, 750 changed, ")
-    assert Rate(total=0).told(0).startswith("0 changed, ")
+    assert rate.describe(750).startswith("75 % of about 1,000 rows, 750 changed, ")
+    assert Rate(total=0).describe(0).startswith("0 changed, ")

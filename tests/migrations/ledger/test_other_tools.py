@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 
 from orderops.errors import OrderopsError
 from orderops.local.rds.postgres import PostgresServer
-from orderops.migrations.ledger.other_tools import Entry, Foreign, foreign_ledgers, match
-from orderops.migrations.sql.files import File, Migration
+from orderops.migrations.ledger.other_tools import OtherToolEntry, OtherToolLedger, ledgers_of_other_tools, match
+from orderops.migrations.sql.files import Migration, SqlFile
 
 pytest_plugins = ["support.postgres_fixtures"]
 
@@ -54,10 +54,10 @@ def connection(place: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def flyway(connection: psycopg.Connection) -> Callable[..., Foreign]:
+def flyway(connection: psycopg.Connection) -> Callable[..., OtherToolLedger]:
     """What is read of a history of Flyway's with these rows, (version, description, type, success) each."""
 
-    def read(*rows: tuple[str | None, str, str, bool]) -> Foreign:
+    def read(*rows: tuple[str | None, str, str, bool]) -> OtherToolLedger:
         connection.execute(OF_FLYWAY)
         for rank, (version, description, kind, success) in enumerate(rows, 1):
             connection.execute(
@@ -72,29 +72,29 @@ def flyway(connection: psycopg.Connection) -> Callable[..., Foreign]:
 def test_an_ordinary_database_has_none(connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE users (version varchar)")
 
-    assert foreign_ledgers(connection) == []
+    assert ledgers_of_other_tools(connection) == []
 
 
-def test_flyway_tells_what_it_applied(flyway: Callable[..., Foreign]) -> None:
+def test_flyway_tells_what_it_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("001", "create users", "SQL", True), ("2", "fill users", "JDBC", True))
 
-    assert told == Foreign(
+    assert told == OtherToolLedger(
         "flyway",
         "public.flyway_schema_history",
-        applied=(Entry("001", "create users", NOON), Entry("2", "fill users", NOON)),
+        applied=(OtherToolEntry("001", "create users", NOON), OtherToolEntry("2", "fill users", NOON)),
         failed=(),
     )
     assert versions(match(told, files(1, 2, 3))) == ([1, 2], [])
 
 
-def test_what_flyway_failed_at_is_not_applied(flyway: Callable[..., Foreign]) -> None:
+def test_what_flyway_failed_at_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "create users", "SQL", True), ("2", "index users", "SQL", False))
 
-    assert told.failed == (Entry("2", "index users", NOON),)
+    assert told.failed == (OtherToolEntry("2", "index users", NOON),)
     assert versions(match(told, files(1, 2))) == ([1], [])
 
 
-def test_what_failed_and_was_mended_is_applied(flyway: Callable[..., Foreign]) -> None:
+def test_what_failed_and_was_mended_is_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "create users", "SQL", False), ("1", "create users", "SQL", True))
 
     assert (len(told.applied), told.failed) == (1, ())
@@ -102,7 +102,7 @@ def test_what_failed_and_was_mended_is_applied(flyway: Callable[..., Foreign]) -
 
 @pytest.mark.parametrize("undone_as", ["2", "02", "2.0"])
 def test_what_flyway_undid_is_not_applied_until_it_is_applied_again(
-    connection: psycopg.Connection, flyway: Callable[..., Foreign], undone_as: str
+    connection: psycopg.Connection, flyway: Callable[..., OtherToolLedger], undone_as: str
 ) -> None:
     told = flyway(("1", "a", "SQL", True), ("2", "b", "SQL", True), (undone_as, "b", "UNDO_SQL", True))
     assert versions(match(told, files(1, 2))) == ([1], [])
@@ -113,20 +113,20 @@ def test_what_flyway_undid_is_not_applied_until_it_is_applied_again(
     assert versions(match(only(connection), files(1, 2))) == ([1, 2], [])
 
 
-def test_an_undo_that_failed_leaves_neither_applied_nor_undone(flyway: Callable[..., Foreign]) -> None:
+def test_an_undo_that_failed_leaves_neither_applied_nor_undone(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("1", "a", "UNDO_SQL", False))
 
-    assert (told.applied, told.failed) == ((), (Entry("1", "a", NOON),))
+    assert (told.applied, told.failed) == ((), (OtherToolEntry("1", "a", NOON),))
 
 
-def test_what_a_repair_marked_as_deleted_is_not_applied(flyway: Callable[..., Foreign]) -> None:
+def test_what_a_repair_marked_as_deleted_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("2", "b", "SQL", True), ("2", "b", "DELETE", True))
 
     assert [entry.version for entry in told.applied] == ["1"]
 
 
 @pytest.mark.parametrize("kind", ["BASELINE", "SQL_BASELINE"])
-def test_a_baseline_of_flyway_stands_for_everything_up_to_it(flyway: Callable[..., Foreign], kind: str) -> None:
+def test_a_baseline_of_flyway_stands_for_everything_up_to_it(flyway: Callable[..., OtherToolLedger], kind: str) -> None:
     told = flyway(("3", "<< Flyway Baseline >>", kind, True), ("5", "later", "SQL", True))
 
     assert (told.up_to, [entry.version for entry in told.applied]) == ("3", ["5"])
@@ -135,22 +135,22 @@ def test_a_baseline_of_flyway_stands_for_everything_up_to_it(flyway: Callable[..
 
 @pytest.mark.parametrize(("up_to", "under"), [("2.5", [1, 2]), ("2", [1, 2]), ("10", [1, 2, 3]), ("0.9", [])])
 def test_a_baseline_is_compared_as_a_version_and_not_as_text(
-    flyway: Callable[..., Foreign], up_to: str, under: list[int]
+    flyway: Callable[..., OtherToolLedger], up_to: str, under: list[int]
 ) -> None:
     assert versions(match(flyway((up_to, "b", "BASELINE", True)), files(1, 2, 3))) == (under, [])
 
 
-def test_the_highest_baseline_counts(flyway: Callable[..., Foreign]) -> None:
+def test_the_highest_baseline_counts(flyway: Callable[..., OtherToolLedger]) -> None:
     assert flyway(("9", "b", "BASELINE", True), ("10", "b", "SQL_BASELINE", True)).up_to == "10"
 
 
-def test_a_version_with_a_dot_has_no_file_here(flyway: Callable[..., Foreign]) -> None:
+def test_a_version_with_a_dot_has_no_file_here(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("1.2", "b", "SQL", True), ("20221219.1720", "c", "SQL", True))
 
     assert versions(match(told, files(1, 2, 12, 20221219))) == ([1], ["1.2", "20221219.1720"])
 
 
-def test_flyways_repeatables_are_told_apart_and_its_own_marks_left_out(flyway: Callable[..., Foreign]) -> None:
+def test_flyways_repeatables_are_told_apart_and_its_own_marks_left_out(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(
         (None, "<< Flyway Schema Creation >>", "SCHEMA", True),
         ("1", "create users", "SQL", True),
@@ -173,7 +173,7 @@ def test_dbmate_tells_versions_only(connection: psycopg.Connection) -> None:
     told = only(connection)
 
     assert (told.tool, told.table) == ("dbmate", "public.schema_migrations")
-    assert told.applied[0] == Entry("003", "", None)
+    assert told.applied[0] == OtherToolEntry("003", "", None)
     assert versions(match(told, files(3, 20260101000000))) == ([3, 20260101000000], ["20260102030405"])
 
 
@@ -184,10 +184,10 @@ def test_yoyo_tells_ids_and_times(connection: psycopg.Connection) -> None:
 
     assert told.tool == "yoyo"
     assert told.applied == (
-        Entry("0001", "create users", NOON.replace(minute=0)),
-        Entry("2", "add status", NOON.replace(minute=1)),
-        Entry("20230101_01", "add orders", NOON.replace(minute=2)),
-        Entry("init", "", NOON.replace(minute=3)),
+        OtherToolEntry("0001", "create users", NOON.replace(minute=0)),
+        OtherToolEntry("2", "add status", NOON.replace(minute=1)),
+        OtherToolEntry("20230101_01", "add orders", NOON.replace(minute=2)),
+        OtherToolEntry("init", "", NOON.replace(minute=3)),
     )
     assert versions(match(told, files(1, 2, 3, 20230101))) == ([1, 2, 20230101], ["init"])
 
@@ -206,7 +206,9 @@ def test_golang_migrate_stands_at_a_version_and_above_all_before(connection: psy
 
     told = only(connection)
 
-    assert told == Foreign("golang-migrate", "public.schema_migrations", (Entry("3", "", None),), (), up_to="3")
+    assert told == OtherToolLedger(
+        "golang-migrate", "public.schema_migrations", (OtherToolEntry("3", "", None),), (), up_to="3"
+    )
     assert versions(match(told, files(1, 2, 3, 4))) == ([1, 2, 3], [])
     assert versions(match(told, files(1, 2))) == ([1, 2], ["3"])
 
@@ -220,7 +222,7 @@ def test_where_golang_migrate_is_dirty_only_what_lies_before_is_applied(
 
     told = only(connection)
 
-    assert (told.applied, told.failed) == ((), (Entry(str(at), "", None),))
+    assert (told.applied, told.failed) == ((), (OtherToolEntry(str(at), "", None),))
     assert versions(match(told, files(0, 1, 2, 3, 4))) == ([0, *under] if at > 0 else [], [])
 
 
@@ -268,7 +270,7 @@ def test_ledgers_are_found_on_the_search_path_and_in_public(connection: psycopg.
     connection.execute(OF_FLYWAY)
     connection.execute('SET search_path TO sales, "Häfen", nowhere')
 
-    found = [(ledger.tool, ledger.table) for ledger in foreign_ledgers(connection)]
+    found = [(ledger.tool, ledger.table) for ledger in ledgers_of_other_tools(connection)]
 
     assert found == [
         ("dbmate", "Häfen.schema_migrations"),
@@ -284,7 +286,7 @@ def test_rails_in_one_schema_says_nothing_of_another(connection: psycopg.Connect
     connection.execute(OF_DBMATE)
     connection.execute(BESIDE_RAILS)
 
-    assert [ledger.tool for ledger in foreign_ledgers(connection)] == ["rails", "dbmate"]
+    assert [ledger.tool for ledger in ledgers_of_other_tools(connection)] == ["rails", "dbmate"]
 
 
 def test_whoever_may_not_read_a_ledger_is_told_what_grants_it(connection: psycopg.Connection) -> None:
@@ -294,7 +296,7 @@ def test_whoever_may_not_read_a_ledger_is_told_what_grants_it(connection: psycop
     connection.execute('SET ROLE "reader of yoyo"')
 
     with pytest.raises(OrderopsError) as refused:
-        foreign_ledgers(connection)
+        ledgers_of_other_tools(connection)
 
     told = "Old._yoyo_migration, the ledger of yoyo, cannot be read by user reader of yoyo"
     assert refused.value.message == told
@@ -309,11 +311,11 @@ def test_reading_changes_nothing_and_asks_for_no_form_of_rows(database: str) -> 
         maker.execute(OF_DBMATE)
     with psycopg.connect(database, row_factory=dict_row) as connection:
         connection.read_only = True
-        assert [ledger.tool for ledger in foreign_ledgers(connection)] == ["dbmate"]
+        assert [ledger.tool for ledger in ledgers_of_other_tools(connection)] == ["dbmate"]
 
 
-def only(connection: psycopg.Connection) -> Foreign:
-    (ledger,) = foreign_ledgers(connection)
+def only(connection: psycopg.Connection) -> OtherToolLedger:
+    (ledger,) = ledgers_of_other_tools(connection)
     return ledger
 
 
@@ -325,10 +327,10 @@ def of_yoyo(connection: psycopg.Connection, *named: str) -> None:
 
 
 def files(*versions: int) -> list[Migration]:
-    empty = File(Path("V.sql"), "")
+    empty = SqlFile(Path("V.sql"), "")
     return [Migration(version, f"number {version}", empty, empty) for version in versions]
 
 
-def versions(told: tuple[list[Migration], list[Entry]]) -> tuple[list[int], list[str]]:
+def versions(told: tuple[list[Migration], list[OtherToolEntry]]) -> tuple[list[int], list[str]]:
     matched, missing = told
     return [each.version for each in matched], [each.version for each in missing]

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations import migrator as work
+from orderops.migrations import migrator
 from orderops.migrations.execution.sessions import Sessions
 from orderops.migrations.ledger.table import Author
 from orderops.migrations.sql.files import read_migrations
@@ -148,10 +148,10 @@ def test_what_was_left_half_way_and_lost_its_file_is_settled_by_the_hint(two: Ru
 def test_what_was_worked_on_since_it_was_decided_is_left_alone(two: Run) -> None:
     edit(two)
     with psycopg.connect(two.dsn, autocommit=True) as connection:
-        decided = work.to_repair(work.look(connection, read_migrations(two.folder)), None)
+        decided = migrator.to_repair(migrator.overview(connection, read_migrations(two.folder)), None)
         two("repair", "--yes")
 
         with pytest.raises(OrderopsError, match="V002 was worked on meanwhile; nothing was written"):
-            work.repair(Sessions(connection, connection, Author("ada", "here")), decided)
+            migrator.repair(Sessions(connection, connection, Author("ada", "here")), decided)
 
     assert len(attempts(two)) == 1

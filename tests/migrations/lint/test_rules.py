@@ -9,7 +9,7 @@ import pytest
 
 from orderops.migrations.lint.catalog import ERRORS
 from orderops.migrations.lint.syntax import NEXT_FILE
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import read_script
 from support.lint_folder import ANYTHING, BASE, forwards, linted, places
 
@@ -197,7 +197,7 @@ def test_the_way_that_is_proposed_is_sql_and_silent_itself(tmp_path: Path, name:
 
     assert all(each.rewrite for each in found if each.level == "error")
     for number, each in enumerate(found):
-        whole = [text for text in each.rewrite.split(NEXT_FILE) if read_script(File(each.file, text))]
+        whole = [text for text in each.rewrite.split(NEXT_FILE) if read_script(SqlFile(each.file, text))]
         folder = tmp_path / str(number)
         folder.mkdir()
         assert [said for said in forwards(folder, *whole) if said.level == "error"] == []
@@ -232,7 +232,7 @@ def carry_out(connection: psycopg.Connection, *texts: str) -> None:
     connection.execute("CREATE SCHEMA lint; SET search_path TO lint; SET client_min_messages TO error")
     try:
         for text in texts:
-            for statement in read_script(File(Path("V002__case.sql"), text)):
+            for statement in read_script(SqlFile(Path("V002__case.sql"), text)):
                 connection.execute(statement.text.encode())
     finally:
         connection.execute("DROP SCHEMA lint CASCADE")

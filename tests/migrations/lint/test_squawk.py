@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.migrations.lint.context import Reading
+from orderops.migrations.lint.context import LintContext
 from orderops.migrations.lint.linter import lint
-from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.squawk import squawk, squawk_program
 from orderops.migrations.sql.directives import Head
-from orderops.migrations.sql.files import File, read_migrations
+from orderops.migrations.sql.files import SqlFile, read_migrations
 from orderops.migrations.sql.parser import read_script
 from support.lint_folder import write
 
 
-def reading(text: str, *, alone: bool = False) -> Reading:
-    file = File(Path("V001__x.sql"), text)
-    return Reading(file, False, Head(no_transaction=alone), read_script(file), History())
+def reading(text: str, *, alone: bool = False) -> LintContext:
+    file = SqlFile(Path("V001__x.sql"), text)
+    return LintContext(file, False, Head(no_transaction=alone), read_script(file), SchemaHistory())
 
 
 def program(folder: Path, body: str) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.directives import Batch, Head, head_of
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.validation import checked
 
 NAME = "V003__add_status.sql"
@@ -175,7 +175,7 @@ AFTER = {
 @pytest.mark.parametrize(("text", "place"), AFTER.values(), ids=AFTER)
 def test_a_directive_after_the_first_statement_is_refused(text: str, place: str) -> None:
     with pytest.raises(UsageError) as refused:
-        checked(File(Path(NAME), text))
+        checked(SqlFile(Path(NAME), text))
 
     said = "-- orderops no-transaction" if " no-" in text and "orderops:" not in text else "-- orderops: no-transaction"
     assert refused.value.message == f"{NAME}:{place}: '{said}' stands after the first statement"
@@ -192,7 +192,7 @@ NO_COMMENT = {
 
 @pytest.mark.parametrize("text", NO_COMMENT.values(), ids=NO_COMMENT)
 def test_what_is_no_comment_of_the_file_is_no_directive(text: str) -> None:
-    assert len(checked(File(Path(NAME), text))) == 1
+    assert len(checked(SqlFile(Path(NAME), text))) == 1
 
 
 def test_a_name_is_what_the_catalogue_has() -> None:

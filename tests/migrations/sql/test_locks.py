@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from orderops.local.rds.postgres import PostgresServer
-from orderops.migrations.sql.files import File
-from orderops.migrations.sql.locks import WEAKER, Course, Mode, course, locks_of, runs_alone
+from orderops.migrations.sql.files import SqlFile
+from orderops.migrations.sql.locks import WEAKER, ExecutionMode, Mode, execution_mode, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement, read_script
 from support.migrate_runs import until
 
@@ -229,7 +229,7 @@ ALONE: dict[str, dict[str, Mode]] = {
 
 def statement_of(text: str) -> Statement:
     """One statement, as a file holds it."""
-    return read_script(File(Path("V001__case.sql"), text + ";\n"))[0]
+    return read_script(SqlFile(Path("V001__case.sql"), text + ";\n"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_says_of_a_statement_that_runs_alone_the_lock_that_it_waits_for(
         connection.execute("select pg_terminate_backend(%s)", [other.info.backend_pid])
         waiting.join()
 
-    assert runs_alone(statement) and course(statement) is Course.ALONE
+    assert is_non_transactional(statement) and execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL
     assert said(statement) == wanted
     (table, mode), *_ = asked
     assert mode in wanted.values(), table

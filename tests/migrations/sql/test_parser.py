@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderops.errors import UsageError
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import read_script
 
 PATH = Path("sql/V003__case.sql")
@@ -15,7 +15,7 @@ PATH = Path("sql/V003__case.sql")
 
 def script_of(text: str) -> list[tuple[str, str]]:
     """Each statement with its place."""
-    return [(f"{each.line}:{each.column}", each.text) for each in read_script(File(PATH, text))]
+    return [(f"{each.line}:{each.column}", each.text) for each in read_script(SqlFile(PATH, text))]
 
 
 SPLIT: dict[str, tuple[str, list[tuple[str, str]]]] = {
@@ -103,7 +103,7 @@ DATA: dict[str, tuple[str, list[tuple[str, str | None]]]] = {
 
 @pytest.mark.parametrize(("text", "found"), DATA.values(), ids=DATA)
 def test_data_stands_behind_a_copy_and_nowhere_else(text: str, found: list[tuple[str, str | None]]) -> None:
-    script = read_script(File(PATH, text))
+    script = read_script(SqlFile(PATH, text))
 
     assert [(f"{each.line}:{each.column}", each.data) for each in script] == found
 
@@ -195,7 +195,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize(("text", "message", "hint"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_sql_is_refused_with_its_place(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
-        read_script(File(PATH, text))
+        read_script(SqlFile(PATH, text))
 
     assert refused.value.message == f"{PATH}:{message}"
     assert refused.value.hint == hint
@@ -203,7 +203,7 @@ def test_what_is_no_sql_is_refused_with_its_place(text: str, message: str, hint:
 
 def test_a_statement_is_told_from_any_other_wherever_it_stands() -> None:
     def digests(text: str) -> list[str]:
-        return [each.digest for each in read_script(File(PATH, text))]
+        return [each.digest for each in read_script(SqlFile(PATH, text))]
 
     one, two = digests("select 1; select 2;")
     assert digests("-- later\nselect 2;\n\nselect  1;\nselect 1;")[::2] == [two, one]
@@ -212,7 +212,7 @@ def test_a_statement_is_told_from_any_other_wherever_it_stands() -> None:
 
 
 def test_a_statement_is_known_by_its_first_words() -> None:
-    short, long = read_script(File(PATH, f"select\n  1;select {', '.join('abcdefghijklmnopqrstuvwxyz')};"))
+    short, long = read_script(SqlFile(PATH, f"select\n  1;select {', '.join('abcdefghijklmnopqrstuvwxyz')};"))
 
     assert short.begins == "select 1"
     assert long.begins == "select a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v…"
@@ -222,7 +222,7 @@ def test_a_statement_is_known_by_its_first_words() -> None:
 def test_places_hold_in_a_file_of_many_statements(letter: str) -> None:
     text = "".join(f"/* {letter} */ insert into t values ({number}, '{letter}');\n" for number in range(20_000))
 
-    script = read_script(File(PATH, text))
+    script = read_script(SqlFile(PATH, text))
 
     assert {(each.line - number, each.column) for number, each in enumerate(script)} == {(1, 9)}
     assert {text[each.position :][:8] for each in script[::1000]} == {"insert i"}

@@ -11,7 +11,7 @@ import pytest
 
 from orderops.local.rds.postgres import PostgresServer
 from orderops.restore.compare.comparison import compare
-from orderops.restore.compare.merge import Counts, Kind
+from orderops.restore.compare.merge import Counts, Difference
 from orderops.restore.compare.result import Compared
 from orderops.restore.compare.row_diff import Amounts, differences, recipe
 from orderops.restore.compare.snapshots import opened
@@ -272,7 +272,7 @@ def test_random_edits_are_found_as_a_full_comparison_finds_them(
     if seed == 1:
         two.live.execute(f"insert into t select {shape.row} from generate_series(9001, 9400) i")
 
-    counts, seen = Counts(), Counter[Kind]()
+    counts, seen = Counts(), Counter[Difference]()
     closely = Amounts(buckets=buckets, small=10, few=40)
     with opened(two.live.login, two.restored.login) as sides:
         (pairing,) = side_by_side(sides).pairings
@@ -283,22 +283,30 @@ def test_random_edits_are_found_as_a_full_comparison_finds_them(
     assert [counts.live, counts.restored] == [len(side.rows("select from t")) for side in (two.live, two.restored)]
 
 
-def naively(two: Two, key: int) -> Counter[Kind]:
+def naively(two: Two, key: int) -> Counter[Difference]:
     """The same numbers, from all rows of both."""
     live, restored = (Counter(side.rows("select * from t")) for side in (two.live, two.restored))
     if not key:
         return Counter(
-            {Kind.ONLY_LIVE: (live - restored).total(), Kind.ONLY_RESTORED: (restored - live).total(), Kind.CHANGED: 0}
+            {
+                Difference.ONLY_LIVE: (live - restored).total(),
+                Difference.ONLY_RESTORED: (restored - live).total(),
+                Difference.CHANGED: 0,
+            }
         )
     here, there = ({row[:key]: row for row in rows} for rows in (live, restored))
     return Counter(
         {
-            Kind.ONLY_LIVE: len(here.keys() - there.keys()),
-            Kind.ONLY_RESTORED: len(there.keys() - here.keys()),
-            Kind.CHANGED: sum(here[each] != there[each] for each in here.keys() & there.keys()),
+            Difference.ONLY_LIVE: len(here.keys() - there.keys()),
+            Difference.ONLY_RESTORED: len(there.keys() - here.keys()),
+            Difference.CHANGED: sum(here[each] != there[each] for each in here.keys() & there.keys()),
         }
     )
 
 
 def told(table: Compared) -> tuple[int, int, int]:
-    return table.unequal[Kind.ONLY_LIVE], table.unequal[Kind.ONLY_RESTORED], table.unequal[Kind.CHANGED]
+    return (
+        table.unequal[Difference.ONLY_LIVE],
+        table.unequal[Difference.ONLY_RESTORED],
+        table.unequal[Difference.CHANGED],
+    )

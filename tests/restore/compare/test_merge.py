@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from orderops.restore.compare.merge import WINDOW, Counts, Kind, by_key, by_number
+from orderops.restore.compare.merge import WINDOW, Counts, Difference, by_key, by_number
 
 Rows = Mapping[bytes, int]
 """A hash by key."""
@@ -26,9 +26,9 @@ def test_what_is_not_shared_is_found_however_many_keys_share_a_place(crowd: int,
     found = {(each.kind, each.key) for each in by_key(stream(live, crowd), stream(restored, crowd), counts, quiet)}
 
     assert found == {
-        *((Kind.ONLY_LIVE, key) for key in live.keys() - restored.keys()),
-        *((Kind.ONLY_RESTORED, key) for key in restored.keys() - live.keys()),
-        *((Kind.CHANGED, key) for key in live.keys() & restored.keys() if live[key] != restored[key]),
+        *((Difference.ONLY_LIVE, key) for key in live.keys() - restored.keys()),
+        *((Difference.ONLY_RESTORED, key) for key in restored.keys() - live.keys()),
+        *((Difference.CHANGED, key) for key in live.keys() & restored.keys() if live[key] != restored[key]),
     }
     assert (counts.live, counts.restored) == (len(live), len(restored))
 
@@ -54,7 +54,7 @@ def test_no_more_than_a_few_windows_are_held() -> None:
     early = (b"%d\t1\n" % number for number in range(100_000))
     merged = by_key(iter(watched("late", late)), iter(watched("early", early)), Counts(), quiet)
 
-    assert next(merged).kind is Kind.ONLY_RESTORED
+    assert next(merged).kind is Difference.ONLY_RESTORED
     for _ in range(50_000):
         next(merged)
     assert taken["late"] <= 2 * WINDOW
@@ -66,7 +66,11 @@ def test_rows_without_a_key_are_counted() -> None:
 
     found = [tuple(each) for each in by_number(iter(live), iter(restored), counts, quiet)]
 
-    assert found == [(Kind.ONLY_LIVE, b"1", 1), (Kind.ONLY_LIVE, b"5", 3), (Kind.ONLY_RESTORED, b"9", 2)]
+    assert found == [
+        (Difference.ONLY_LIVE, b"1", 1),
+        (Difference.ONLY_LIVE, b"5", 3),
+        (Difference.ONLY_RESTORED, b"9", 2),
+    ]
     assert (counts.live, counts.restored) == (7, 5)
 
 

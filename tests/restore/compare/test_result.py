@@ -15,7 +15,7 @@ from orderops.local.rds.postgres import UNDURABLE, PostgresServer
 from orderops.local.users import scratch
 from orderops.migrations.ledger import table as ledger
 from orderops.restore.compare.comparison import compare
-from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.result import Comparison
 from support.two_databases import Database, Two
 
@@ -86,7 +86,7 @@ def test_how_far_each_ledger_is(two: Two) -> None:
             ledger.make(connection)
             author = ledger.Author("Ada", "laptop")
             marked = [(version, "first", "0" * 64) for version in versions]
-            ledger.mark(connection, author, marked, action=ledger.Action.BASELINE, note="")
+            ledger.record(connection, author, marked, action=ledger.AttemptAction.BASELINE, note="")
 
     comparison = compared(two)
 
@@ -99,7 +99,9 @@ def test_what_somebody_made_in_the_schema_of_the_ledger_is_compared_too(two: Two
     two.both("create schema orderops; create table orderops.orders (id int primary key)")
     two.live.execute("insert into orderops.orders values (1)")
 
-    assert [(each.name, each.unequal[Kind.ONLY_LIVE]) for each in compared(two).tables] == [("orderops.orders", 1)]
+    assert [(each.name, each.unequal[Difference.ONLY_LIVE]) for each in compared(two).tables] == [
+        ("orderops.orders", 1)
+    ]
 
 
 def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> None:
@@ -109,12 +111,12 @@ def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> No
 
     (table,) = compare(two.live.login, two.restored.login, samples=1).tables
 
-    assert [each.told() for each in table.samples] == [
+    assert [each.to_dict() for each in table.samples] == [
         {"kind": "only_in_live", "key": {"id": "8"}, "live": {"id": "8", "note": "note 8", "v": "8"}},
         {"kind": "only_in_restored", "key": {"id": "3"}, "restored": {"id": "3", "note": "note 3", "v": "3"}},
         {"kind": "changed", "key": {"id": "5"}, "live": {"v": None}, "restored": {"v": "5"}},
     ]
-    assert table.unequal[Kind.CHANGED] == 2
+    assert table.unequal[Difference.CHANGED] == 2
 
 
 def test_samples_of_rows_without_a_key(two: Two) -> None:
@@ -208,7 +210,7 @@ def test_what_a_role_may_not_read_is_said_and_the_rest_compared(two: Two) -> Non
         " (the role is clerk)",
         "public.secret": "live: permission denied for table secret (the role is clerk)",
     }
-    assert comparison.rows(Kind.ONLY_LIVE) == 1
+    assert comparison.rows(Difference.ONLY_LIVE) == 1
     assert not comparison.same
 
 
@@ -266,7 +268,7 @@ def test_a_lock_that_somebody_holds_is_waited_for_and_then_said(two: Two) -> Non
 
     assert comparison.notes == ["no index is compared: live: somebody holds a lock for more than 0.2 s"]
     assert refusals(comparison) == {"public.a": "live: somebody holds a lock for more than 0.2 s"}
-    assert comparison.rows(Kind.ONLY_LIVE) == 1
+    assert comparison.rows(Difference.ONLY_LIVE) == 1
 
 
 def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: PostgresServer) -> None:
@@ -282,7 +284,7 @@ def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: Post
     finally:
         postgres.drop_database("test_latin")
 
-    assert comparison.tables[0].unequal[Kind.CHANGED] == 1
+    assert comparison.tables[0].unequal[Difference.CHANGED] == 1
     assert comparison.tables[0].samples[0].restored == {"note": "rosé"}
     assert "live is in UTF8 and restored in LATIN1" in comparison.notes
 

@@ -10,7 +10,7 @@ import pytest
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.compare.comparison import compare
-from orderops.restore.compare.merge import Kind
+from orderops.restore.compare.merge import Difference
 from orderops.restore.salvage.script import salvage, wanted_kinds, write_script
 from support.migrate_runs import until
 from support.two_databases import Two
@@ -33,11 +33,11 @@ SINCE = (
     " array['a', null, 'b,\"c'], '{\"a\" :1}' from generate_series(1, 2500) i",
     "insert into orders (customer, note) values (6, null), (7, '')",
 )
-BOTH_WAYS = {"before the switch": (Kind.ONLY_LIVE, False), "after the switch": (Kind.ONLY_RESTORED, True)}
+BOTH_WAYS = {"before the switch": (Difference.ONLY_LIVE, False), "after the switch": (Difference.ONLY_RESTORED, True)}
 
 
 @pytest.mark.parametrize(("kind", "turned"), BOTH_WAYS.values(), ids=BOTH_WAYS.keys())
-def test_what_psql_runs_brings_the_rows_back(two: Two, kind: Kind, turned: bool) -> None:
+def test_what_psql_runs_brings_the_rows_back(two: Two, kind: Difference, turned: bool) -> None:
     two.both(*SHOP)
     behind, ahead = (two.live, two.restored) if turned else (two.restored, two.live)
     ahead.execute(*SINCE)
@@ -54,7 +54,7 @@ def test_what_psql_runs_brings_the_rows_back(two: Two, kind: Kind, turned: bool)
 def test_values_that_changed_are_brought_back_and_what_was_written_since_stays(two: Two) -> None:
     two.both(*SHOP)
     two.live.execute("update orders set note = 'paid', extra = '{}' where id < 4")
-    text = script(two, ["orders"], {Kind.CHANGED})
+    text = script(two, ["orders"], {Difference.CHANGED})
     two.restored.execute("update orders set note = 'written since' where id = 2")
 
     two.psql(two.restored, text)
@@ -72,7 +72,7 @@ def test_a_missing_row_of_another_table_is_said_before_the_script_is_run(two: Tw
     two.live.execute(*SINCE)
     said: list[str] = []
 
-    text = script(two, ["public.orders"], {Kind.ONLY_LIVE}, said)
+    text = script(two, ["public.orders"], {Difference.ONLY_LIVE}, said)
 
     assert "-- warning: public.customers has no row for orders.customer = 6 / 7: orders_customer_fkey\n" in text
     assert "the same command with --table public.customers" in said[-1]
@@ -85,7 +85,7 @@ def test_no_warning_where_every_row_is_there(two: Two) -> None:
     two.both(*SHOP)
     two.live.execute("insert into orders (customer) values (1), (null)")
 
-    assert "warning" not in script(two, ["orders"], {Kind.ONLY_LIVE})
+    assert "warning" not in script(two, ["orders"], {Difference.ONLY_LIVE})
 
 
 def test_rows_that_refer_to_rows_of_their_own_table_come_together(two: Two) -> None:
@@ -95,7 +95,7 @@ def test_rows_that_refer_to_rows_of_their_own_table_come_together(two: Two) -> N
         "update tree set parent = 'n7' where id = 'n0'",
     )
 
-    two.psql(two.restored, script(two, ["tree"], {Kind.ONLY_LIVE, Kind.CHANGED}))
+    two.psql(two.restored, script(two, ["tree"], {Difference.ONLY_LIVE, Difference.CHANGED}))
 
     assert compare(two.live.login, two.restored.login).same
 
@@ -104,7 +104,7 @@ def test_rows_without_a_key_come_back_as_often_as_they_are_missing(two: Two) -> 
     two.both("create table log (line text)", "insert into log values ('a'), ('a'), ('b')")
     two.live.execute("insert into log values ('a'), ('c'), ('c'), (null)")
 
-    text = script(two, ["log"], {Kind.ONLY_LIVE})
+    text = script(two, ["log"], {Difference.ONLY_LIVE})
     two.psql(two.restored, text)
 
     assert "-- run this once: without a key nothing tells a row that is there already\n" in text
@@ -120,7 +120,7 @@ def test_odd_names_are_spelled_and_cannot_end_a_comment(two: Two) -> None:
     )
     two.live.execute("insert into \"T\ndrop table x; --\" values (1, 'a')")
 
-    two.psql(two.restored, script(two, ["T\ndrop table x; --"], {Kind.ONLY_LIVE}))
+    two.psql(two.restored, script(two, ["T\ndrop table x; --"], {Difference.ONLY_LIVE}))
 
     assert compare(two.live.login, two.restored.login).same
 
@@ -132,13 +132,13 @@ def test_triggers_are_named(two: Two) -> None:
         "create trigger tell before insert on t for each row execute function f()",
     )
 
-    assert "-- triggers fire for these rows: tell\n" in script(two, ["t"], {Kind.ONLY_LIVE})
+    assert "-- triggers fire for these rows: tell\n" in script(two, ["t"], {Difference.ONLY_LIVE})
 
 
 def test_nothing_to_bring_back_is_a_script_that_does_nothing(two: Two) -> None:
     two.both(*SHOP)
 
-    two.psql(two.restored, script(two, ["orders"], {Kind.ONLY_LIVE}))
+    two.psql(two.restored, script(two, ["orders"], {Difference.ONLY_LIVE}))
 
     assert compare(two.live.login, two.restored.login).same
 
@@ -150,7 +150,9 @@ def test_tables_in_a_circle_are_said(two: Two) -> None:
     )
     said: list[str] = []
 
-    assert "warning: tables that refer to each other in a circle" in script(two, ["a", "b"], {Kind.ONLY_LIVE}, said)
+    assert "warning: tables that refer to each other in a circle" in script(
+        two, ["a", "b"], {Difference.ONLY_LIVE}, said
+    )
     assert any("drop one of the foreign keys" in line for line in said)
 
 
@@ -158,7 +160,7 @@ def test_a_table_that_only_one_has_is_refused_with_the_way(two: Two) -> None:
     two.live.execute("create table t (id int primary key)")
 
     with pytest.raises(OrderopsError, match=r"public\.t is only in live") as refused:
-        script(two, ["t"], {Kind.ONLY_LIVE})
+        script(two, ["t"], {Difference.ONLY_LIVE})
 
     assert refused.value.hint == "the whole of it: pg_dump --table public.t"
 
@@ -168,7 +170,7 @@ def test_a_table_that_only_one_has_is_left_out_where_none_is_named(two: Two) -> 
     two.live.execute("create table t (id int primary key)", *SINCE)
     said: list[str] = []
 
-    two.psql(two.restored, script(two, [], {Kind.ONLY_LIVE}, said))
+    two.psql(two.restored, script(two, [], {Difference.ONLY_LIVE}, said))
 
     assert "public.t is only in live: there is no table that its rows could go to" in said
     assert all(each.same for each in compare(two.live.login, two.restored.login).tables)
@@ -207,6 +209,6 @@ def test_a_script_that_nobody_reads_to_its_end_leaves_no_session(two: Two, caplo
     assert caplog.messages == []
 
 
-def script(two: Two, tables: Collection[str], kinds: Collection[Kind], said: list[str] | None = None) -> str:
+def script(two: Two, tables: Collection[str], kinds: Collection[Difference], said: list[str] | None = None) -> str:
     say = (said if said is not None else []).append
     return "".join(salvage(two.live.login, two.restored.login, tables, kinds=kinds, say=say))

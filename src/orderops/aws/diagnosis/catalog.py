@@ -13,9 +13,9 @@ from orderops.aws.diagnosis.credentials import FAILURES as IDENTITY
 from orderops.aws.diagnosis.network import FAILURES as NETWORK
 from orderops.aws.diagnosis.permissions import FAILURES as DENIED
 from orderops.aws.diagnosis.quotas import FAILURES as LIMITS
-from orderops.aws.diagnosis.rule import Failure, Said
+from orderops.aws.diagnosis.rule import ErrorContext, KnownError
 
-CATALOGUE: tuple[Failure, ...] = (*IDENTITY, *NETWORK, *DENIED, *LIMITS, *THINGS)
+CATALOGUE: tuple[KnownError, ...] = (*IDENTITY, *NETWORK, *DENIED, *LIMITS, *THINGS)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Explanation:
     hint: str
 
 
-def explain(said: Said) -> Explanation | None:
+def explain(said: ErrorContext) -> Explanation | None:
     """What is known of a failure; None when nobody has met it yet."""
     for failure in CATALOGUE:
         values = failure.told(said)

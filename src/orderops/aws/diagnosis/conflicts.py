@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orderops.aws.diagnosis.rule import Failure, Said, Values, codes
+from orderops.aws.diagnosis.rule import ErrorContext, KnownError, Values, codes
 
 TAKEN = codes(
     "DBInstanceAlreadyExists",
@@ -66,38 +66,38 @@ LINKED_ROLES = {
 """Where the service that works under a role is not named as boto3 names it."""
 
 
-def _holders(said: Said, found: Values) -> Values:
+def _holders(said: ErrorContext, found: Values) -> Values:
     return {"filter": next(each for start, each in HOLDERS.items() if found["id"].startswith(start))}
 
 
-def _certificate(said: Said, found: Values) -> Values:
+def _certificate(said: ErrorContext, found: Values) -> Values:
     """The region that the certificate is in."""
     return {"there": found["certificate"].split(":")[3]}
 
 
-def _elsewhere(said: Said, found: Values) -> Values:
+def _elsewhere(said: ErrorContext, found: Values) -> Values:
     return _certificate(said, found) | {"here": said.region}
 
 
-def _key(said: Said, found: Values) -> Values:
+def _key(said: ErrorContext, found: Values) -> Values:
     given = [str(said.params[key]) for key in ("KmsKeyId", "KmsMasterKeyId", "kmsKeyId") if key in said.params]
     return {"key": found.get("key") or next(iter(given), f"alias/aws/{said.service}")}
 
 
 FAILURES = (
-    Failure(
+    KnownError(
         "bucket-name-taken",
         codes("BucketAlreadyExists"),
         "bucket {thing} belongs to somebody else: bucket names are shared by all of AWS",
         "give the environment another name: the name of {file} becomes part of the bucket's",
     ),
-    Failure(
+    KnownError(
         "name-taken",
         TAKEN,
         "{thing} is there already, and is not of this environment",
         "what is there, and how to take it over: orderops infra plan{env}",
     ),
-    Failure(
+    KnownError(
         "secret-in-deletion",
         codes("InvalidRequestException"),
         "the secret {thing} was deleted and keeps its name until its days of grace are over",
@@ -105,14 +105,14 @@ FAILURES = (
         words=r"scheduled for deletion|marked for deletion|marked deleted",
         calls=r"secretsmanager\.",
     ),
-    Failure(
+    KnownError(
         "protected",
         codes("InvalidParameterCombination", "OperationNotPermitted", "InvalidParameterValue"),
         "{thing} is protected against deletion",
         "set deletion_protection = false in {file}, then: orderops infra apply{env}; then the same command",
         words=r"protected db instance|deletion protection",
     ),
-    Failure(
+    KnownError(
         "addresses-in-use",
         codes("DependencyViolation"),
         "public addresses still lead through this gateway",
@@ -120,7 +120,7 @@ FAILURES = (
         "--query 'Addresses[].[PublicIp,AssociationId,NetworkInterfaceId]' --output text",
         words=ADDRESSES,
     ),
-    Failure(
+    KnownError(
         "network-in-use",
         codes("DependencyViolation", "InvalidGroup.InUse"),
         "{id} is still in use",
@@ -129,27 +129,27 @@ FAILURES = (
         words=rf"^(?!.*{ADDRESSES}).*?{WITH_ID}",
         fill=_holders,
     ),
-    Failure(
+    KnownError(
         "in-use",
         IN_USE | codes("DependencyViolation"),
         "{thing} is still in use by something else",
         "what else is there: orderops infra plan{env}; end what uses it, then the same command",
         words=rf"^(?!.*({ADDRESSES}|\b(sg|subnet|vpc)-[0-9a-z]))",
     ),
-    Failure(
+    KnownError(
         "not-empty",
         codes("BucketNotEmpty", "RepositoryNotEmptyException"),
         "{thing} is not empty",
         "look what is in it, then by name: orderops down{env} --confirm {thing}",
     ),
-    Failure(
+    KnownError(
         "address-of-another",
         codes("AuthFailure"),
         "the address is still held by a gateway, or belongs to another account",
         "whose is it? aws ec2 describe-addresses --region {region} --output text; then the same command",
         words=r"permission to access the specified resource",
     ),
-    Failure(
+    KnownError(
         "certificate-elsewhere",
         codes("ValidationError", "InvalidCertificate", "CertificateNotFound", "InvalidConfigurationRequest"),
         "the certificate is in {there}, and the balancer is in {here}",
@@ -158,7 +158,7 @@ FAILURES = (
         words=rf"(?=.*(same region|not valid)).*?{CERTIFICATE}",
         fill=_elsewhere,
     ),
-    Failure(
+    KnownError(
         "certificate-not-ready",
         codes("CertificateNotFound", "UnsupportedCertificate"),
         "the certificate is not there, or not validated yet",
@@ -167,7 +167,7 @@ FAILURES = (
         words=rf"^(?!.*(same region|not valid)).*?{CERTIFICATE}",
         fill=_certificate,
     ),
-    Failure(
+    KnownError(
         "key-away",
         KEY_AWAY,
         "the KMS key {key} cannot be used: disabled, deleted, of another account, or not allowed to these credentials",
@@ -175,7 +175,7 @@ FAILURES = (
         words=r"^(?:.*?(?P<key>arn:[\w-]+:kms:[^\s'\",\]]+))?",
         fill=_key,
     ),
-    Failure(
+    KnownError(
         "linked-role-missing",
         codes("InvalidParameterException", "InvalidParameterValue", "ServiceLinkedRoleFailure", "ValidationException"),
         "the role that AWS's own service works under is missing in this account",
@@ -183,28 +183,28 @@ FAILURES = (
         words=r"service.linked role",
         fill=lambda said, found: {"principal": LINKED_ROLES.get(said.service, f"{said.service}.amazonaws.com")},
     ),
-    Failure(
+    KnownError(
         "image-platform",
         STOPPED | codes("ImagePlatformMismatch"),
         "the image is made for another processor than the tasks have",
         "build it for theirs: orderops service deploy{env}, without --image; or docker build --platform linux/amd64 …",
         words=PLATFORM,
     ),
-    Failure(
+    KnownError(
         "image-missing",
         STOPPED | codes("ImageNotFoundException", "RepositoryNotFoundException"),
         "the image is not in its repository: never pushed, or cleared away",
         "build and push it: orderops service build{env}; then: orderops service deploy{env}",
         words=rf"^(?!.*({PLATFORM})).*({NO_IMAGE})",
     ),
-    Failure(
+    KnownError(
         "image-not-allowed",
         STOPPED,
         "the task may not read the image's repository",
         "give its execution role AmazonECSTaskExecutionRolePolicy: orderops infra apply{env}",
         words=rf"^(?!.*({PLATFORM}|{NO_IMAGE})).*(403|forbidden|denied|not authorized|no basic auth)",
     ),
-    Failure(
+    KnownError(
         "registry-unreachable",
         STOPPED | codes("ResourceInitializationError"),
         "the task cannot reach the registry, or the secrets it is started with",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from orderops.aws.diagnosis.rule import Failure, Said, Values, codes
+from orderops.aws.diagnosis.rule import ErrorContext, KnownError, Values, codes
 
 DENIED = codes("AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException") | codes(
     "UnauthorizedOperation", "UnauthorizedException", "NotAuthorized", "ForbiddenException", "403"
@@ -68,7 +68,7 @@ def decoded(message: str) -> str:
     return f"User: {who} is not authorized to perform: {action} on resource: {resource} {why}"
 
 
-def _statement(said: Said, found: Values) -> Values:
+def _statement(said: ErrorContext, found: Values) -> Values:
     """The IAM statement that would allow it, and the user or role whose policies it belongs to."""
     who = found.get("who", "")
     session = ROLE_SESSION.match(who)
@@ -100,8 +100,8 @@ def _resource(told: str, identity: str) -> str:
     return f"{identity.rpartition(':')[0]}:{kind}/{name}" if identity else "*"
 
 
-def _denied(name: str, words: str, means: str, hint: str) -> Failure:
-    return Failure(name, DENIED, means, hint, words=words, fill=_statement)
+def _denied(name: str, words: str, means: str, hint: str) -> KnownError:
+    return KnownError(name, DENIED, means, hint, words=words, fill=_statement)
 
 
 WHICH_DENY = (
@@ -163,14 +163,14 @@ FAILURES = (
         "{identity} may not {asked}",
         "add to its policies: {statement}",
     ),
-    Failure(
+    KnownError(
         "denied-in-code",
         DENIED,
         "these credentials may not {action}; AWS says which policy decides only to who may decode it",
         "aws sts decode-authorization-message --query DecodedMessage --output text --encoded-message {blob}",
         words=rf"^(?!.*is not authorized to perform: ).*{ENCODED.pattern}",
     ),
-    Failure(
+    KnownError(
         "bucket-of-another",
         DENIED,
         "bucket {thing} belongs to another account than this one, or these credentials may not use it",

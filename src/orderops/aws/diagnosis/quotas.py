@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orderops.aws.diagnosis.rule import Failure, Said, Values, codes
+from orderops.aws.diagnosis.rule import ErrorContext, KnownError, Values, codes
 
 GENERIC = codes(
     "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "ResourceLimitExceeded", "QuotaExceeded"
@@ -24,10 +24,10 @@ CLASSES = (
 )
 
 
-def _quota(code: str, of: str, quota: str, name: str, calls: str = "", words: str = "") -> Failure:
+def _quota(code: str, of: str, quota: str, name: str, calls: str = "", words: str = "") -> KnownError:
     """A quota that has a code and a name of its own."""
     at = "us-east-1" if of in GLOBAL else "{region}"
-    return Failure(
+    return KnownError(
         f"quota {name}",
         GENERIC if code == "LimitExceeded" else codes(code),
         f"the account has reached its quota '{name}'" + ("" if of in GLOBAL else " in {region}"),
@@ -37,13 +37,13 @@ def _quota(code: str, of: str, quota: str, name: str, calls: str = "", words: st
     )
 
 
-def _listed(said: Said, found: Values) -> Values:
+def _listed(said: ErrorContext, found: Values) -> Values:
     of = SERVICE_CODES.get(said.service, said.service)
     limit = f" '{found['named']}'" if "named" in found else ""
     return {"of": of, "at": "us-east-1" if of in GLOBAL else said.region, "limit": limit}
 
 
-def _database(said: Said, found: Values) -> Values:
+def _database(said: ErrorContext, found: Values) -> Values:
     return {
         "engine": str(said.params.get("Engine", "postgres")),
         "version": found.get("version") or str(said.params.get("EngineVersion", "16")),
@@ -83,7 +83,7 @@ FAILURES = (
         r"ecs\.(run_task|create_service|update_service)$",
         r"limit on the number of (vCPUs|tasks)",
     ),
-    Failure(
+    KnownError(
         "quota",
         GENERIC | codes("TooManyRules", "TooManyTargets", "OverLimit", "TooManyTagsException"),
         "the account has reached one of its quotas{limit} ({service})",
@@ -91,7 +91,7 @@ FAILURES = (
         words=r"^(?:.*?quota for (?P<named>\w+))?",
         fill=_listed,
     ),
-    Failure(
+    KnownError(
         "subnet-full",
         codes("InsufficientFreeAddressesInSubnet", "InsufficientAvailableIPsInSubnetFault", "InvalidSubnet"),
         "the subnet {subnet} has no free addresses left",
@@ -99,27 +99,27 @@ FAILURES = (
         "--query 'Subnets[].[SubnetId,CidrBlock,AvailableIpAddressCount]' --output text; then end what holds them",
         words=r"^(?=.*(not enough|insufficient|free))(?:.*?(?P<subnet>subnet-\w+))?",
     ),
-    Failure(
+    KnownError(
         "addresses-gone",
         codes("InsufficientAddressCapacity"),
         "AWS itself has no Elastic IP free in {region} at present",
         "the same command later; it goes on from there",
     ),
-    Failure(
+    KnownError(
         "zone-without-database-capacity",
         codes("InsufficientDBInstanceCapacity"),
         "AWS has no {class} free in these zones of {region} at present",
         f"the same command later, or another instance_class in {{file}}; which zones have which: {CLASSES}",
         fill=_database,
     ),
-    Failure(
+    KnownError(
         "zone-without-capacity",
         codes("InsufficientInstanceCapacity", "InsufficientCapacity", "CapacityNotAvailableError", "ClientException"),
         "AWS has no capacity free in this zone of {region} at present",
         "the same command later; it goes on from there",
         words=r"capacity",
     ),
-    Failure(
+    KnownError(
         "instance-class-unknown",
         codes("InvalidParameterCombination", "InvalidParameterValue"),
         "RDS does not offer {class} for {engine} {version} in {region}",
@@ -128,7 +128,7 @@ FAILURES = (
         calls=r"rds\.",
         fill=lambda said, found: _database(said, {**found, "class": found.get("class", found.get("other", ""))}),
     ),
-    Failure(
+    KnownError(
         "engine-version-unknown",
         codes("InvalidParameterCombination", "InvalidParameterValue"),
         "RDS has no {engine} {version} in {region}",

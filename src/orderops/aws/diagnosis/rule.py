@@ -14,7 +14,7 @@ LONGEST = 4000
 
 
 @dataclass(frozen=True)
-class Said:
+class ErrorContext:
     """What a call came to: AWS's words, or those of the way to it, and what is known of the call."""
 
     call: str
@@ -43,7 +43,7 @@ NAMED = re.compile(r"(Name|name|Identifier|Bucket|Id|Arn)$")
 
 
 @dataclass(frozen=True)
-class Failure:
+class KnownError:
     """A known failure; in what it says, {words} are filled in from the call, the pattern's groups and `fill`."""
 
     name: str
@@ -57,9 +57,9 @@ class Failure:
     regions: frozenset[str] = frozenset()
     given: str = ""
     """A parameter that the call must have had."""
-    fill: Callable[[Said, Values], Values] = lambda said, found: {}
+    fill: Callable[[ErrorContext, Values], Values] = lambda said, found: {}
 
-    def told(self, said: Said) -> Values | None:
+    def told(self, said: ErrorContext) -> Values | None:
         """What was found out when it is this failure; None when it is another one."""
         if said.code not in self.codes or (self.regions and said.region not in self.regions):
             return None

@@ -9,11 +9,11 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.deployments import ServiceDeployments
-from orderops.local.ecs.exec_sessions import Sessions
+from orderops.local.ecs.exec_sessions import ExecSessions
 from orderops.local.ecs.fleet import Fleet
-from orderops.local.ecs.records import Json, Service, Task
+from orderops.local.ecs.records import EcsServiceRecord, EcsTask, Json
 from orderops.local.ecs.scheduler import Scheduler
-from orderops.local.emulator.protocol import Answer, Call, Refusal, json_answer
+from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 
 KEPT = (
@@ -53,7 +53,7 @@ class EcsCalls:
         self._emulator = emulator
         self._scheduler = scheduler
         self._tasks = tasks
-        answers: dict[str, Callable[[Call], Json]] = {
+        answers: dict[str, Callable[[Request], Json]] = {
             "CreateService": self._create_service,
             "UpdateService": self._update_service,
             "DeleteService": self._delete_service,
@@ -67,12 +67,12 @@ class EcsCalls:
         }
         for action, answer in answers.items():
             emulator.instead["ecs", action] = _as_json(answer)
-        for action, answer in Sessions(tasks).answers().items():
+        for action, answer in ExecSessions(tasks).answers().items():
             emulator.instead["ssm", action] = _as_json(answer)
         emulator.on_before("ecs", "DeleteCluster", self._cluster_is_empty)
         emulator.on_after("application-autoscaling", "RegisterScalableTarget", self._into_range)
 
-    def _create_service(self, call: Call) -> Json:
+    def _create_service(self, call: Request) -> Json:
         asked = call.json
         cluster = _cluster(call)
         key = (call.region, cluster, asked["serviceName"])
@@ -80,7 +80,7 @@ class EcsCalls:
         if there and there.status != "INACTIVE":
             going = "Unable to Start a service that is still Draining."
             same = "Creation of service was not idempotent."
-            raise Refusal("InvalidParameterException", going if there.status == "DRAINING" else same)
+            raise ApiError("InvalidParameterException", going if there.status == "DRAINING" else same)
         definition = _definition(call, asked.get("taskDefinition", ""))
         for balanced in asked.get("loadBalancers") or ():
             _is_balanced(call, balanced)
@@ -102,16 +102,18 @@ class EcsCalls:
             **{name: asked[name] for name in KEPT if name in asked},
         }
         settings["deploymentConfiguration"] = {**DEPLOYMENT_DEFAULTS, **asked.get("deploymentConfiguration", {})}
-        service = Service(call.region, cluster, asked["serviceName"], settings, asked.get("desiredCount") or 0, [])
+        service = EcsServiceRecord(
+            call.region, cluster, asked["serviceName"], settings, asked.get("desiredCount") or 0, []
+        )
         self._scheduler.deploy(service, definition.arn)
         self._scheduler.services[key] = service
         return {"service": self._told(service, tags=True)}
 
-    def _update_service(self, call: Call) -> Json:
+    def _update_service(self, call: Request) -> Json:
         asked = call.json
         service = self._service(call, asked["service"])
         if service.status != "ACTIVE":
-            raise Refusal("ServiceNotActiveException", "Service was not ACTIVE.")
+            raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
         definition = service.primary.definition
         if asked.get("taskDefinition"):
             definition = _definition(call, asked["taskDefinition"]).arn
@@ -133,19 +135,19 @@ class EcsCalls:
             self._scheduler.deploy(service, definition)
         return {"service": self._told(service, tags=True)}
 
-    def _delete_service(self, call: Call) -> Json:
+    def _delete_service(self, call: Request) -> Json:
         service = self._service(call, call.json["service"])
         if service.status == "INACTIVE":
-            raise Refusal("ServiceNotFoundException", "Service not found.")
+            raise ApiError("ServiceNotFoundException", "Service not found.")
         if service.desired > 0 and not call.json.get("force"):
-            raise Refusal("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
+            raise ApiError("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
         service.status = "DRAINING"
         self._scale(service, 0)
         if found := _motos(service):
             found.status = "INACTIVE"
         return {"service": self._told(service, tags=True)}
 
-    def _describe_services(self, call: Call) -> Json:
+    def _describe_services(self, call: Request) -> Json:
         cluster = _cluster(call)
         tags = "TAGS" in call.json.get("include", [])
         found, failures = [], []
@@ -158,7 +160,7 @@ class EcsCalls:
                 failures.append({"arn": arn, "reason": "MISSING"})
         return {"services": found, "failures": failures}
 
-    def _list_services(self, call: Call) -> Json:
+    def _list_services(self, call: Request) -> Json:
         cluster = _cluster(call)
         arns = sorted(
             one.arn
@@ -167,24 +169,24 @@ class EcsCalls:
         )
         return _page("serviceArns", arns, call.json)
 
-    def _run_task(self, call: Call) -> Json:
+    def _run_task(self, call: Request) -> Json:
         asked = call.json
         cluster = _cluster(call)
         token = asked.get("clientToken", "")
         same = [task for task in self._tasks.all.values() if token and task.client_token == token]
         if same:
             if any(task.asked not in (None, asked) for task in same):
-                raise Refusal("ConflictException", "The client token was used with other parameters.")
-            return {"tasks": [task.told() for task in same], "failures": []}
+                raise ApiError("ConflictException", "The client token was used with other parameters.")
+            return {"tasks": [task.to_dict() for task in same], "failures": []}
         definition = _definition(call, asked["taskDefinition"])
         if definition.network_mode == "awsvpc" and not asked.get("networkConfiguration"):
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterException",
                 "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
             )
         begun = [
             self._tasks.add(
-                Task(
+                EcsTask(
                     region=call.region,
                     cluster=cluster,
                     definition=definition.arn,
@@ -200,33 +202,33 @@ class EcsCalls:
             )
             for _ in range(asked.get("count") or 1)
         ]
-        return {"tasks": [task.told() for task in begun], "failures": []}
+        return {"tasks": [task.to_dict() for task in begun], "failures": []}
 
-    def _stop_task(self, call: Call) -> Json:
+    def _stop_task(self, call: Request) -> Json:
         cluster = _cluster(call)
         task = self._find_task(call, cluster, call.json["task"])
         if task is None:
-            raise Refusal("InvalidParameterException", "The referenced task was not found.")
+            raise ApiError("InvalidParameterException", "The referenced task was not found.")
         task.stop("UserInitiated", call.json.get("reason") or "Task stopped by user")
-        return {"task": task.told()}
+        return {"task": task.to_dict()}
 
-    def _describe_tasks(self, call: Call) -> Json:
+    def _describe_tasks(self, call: Request) -> Json:
         cluster = _cluster(call)
         found, failures = [], []
         for name in call.json["tasks"]:
             if task := self._find_task(call, cluster, name):
-                found.append(task.told())
+                found.append(task.to_dict())
             else:
                 arn = f"arn:aws:ecs:{call.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
                 failures.append({"arn": arn, "reason": "MISSING"})
         return {"tasks": found, "failures": failures}
 
-    def _list_tasks(self, call: Call) -> Json:
+    def _list_tasks(self, call: Request) -> Json:
         asked, cluster = call.json, _cluster(call)
         status = asked.get("desiredStatus", "RUNNING")
         group = f"service:{asked['serviceName'].rpartition('/')[2]}" if asked.get("serviceName") else ""
         if group and (call.region, cluster, group.removeprefix("service:")) not in self._scheduler.services:
-            raise Refusal("ServiceNotFoundException", "Service not found.")
+            raise ApiError("ServiceNotFoundException", "Service not found.")
         arns = [
             task.arn
             for task in self._tasks.all.values()
@@ -238,16 +240,16 @@ class EcsCalls:
         ]
         return _page("taskArns", arns, asked)
 
-    def _cluster_is_empty(self, call: Call) -> None:
+    def _cluster_is_empty(self, call: Request) -> None:
         place = (call.region, _cluster(call))
         if any(one.key[:2] == place and one.status != "INACTIVE" for one in self._scheduler.services.values()):
-            raise Refusal(
+            raise ApiError(
                 "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
             )
         if any((task.region, task.cluster) == place and not task.over for task in self._tasks.all.values()):
-            raise Refusal("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
+            raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
 
-    def _into_range(self, call: Call, _answer: Answer) -> None:
+    def _into_range(self, call: Request, _answer: Response) -> None:
         """Registering a scalable target moves the desired count into its range at once."""
         asked = call.json
         if asked.get("ServiceNamespace") != "ecs":
@@ -258,40 +260,40 @@ class EcsCalls:
             low, high = asked.get("MinCapacity", service.desired), asked.get("MaxCapacity", service.desired)
             self._scale(service, min(max(service.desired, low), high))
 
-    def _scale(self, service: Service, desired: int) -> None:
+    def _scale(self, service: EcsServiceRecord, desired: int) -> None:
         if service.desired != desired:
             service.desired, service.steady = desired, False
             if found := _motos(service):
                 found.desired_count = desired
 
-    def _told(self, service: Service, *, tags: bool) -> Json:
+    def _told(self, service: EcsServiceRecord, *, tags: bool) -> Json:
         found = _motos(service)
-        return service.told(self._scheduler.tasks_of(service), list(found.tags or []) if tags and found else None)
+        return service.to_dict(self._scheduler.tasks_of(service), list(found.tags or []) if tags and found else None)
 
-    def _service(self, call: Call, name: str) -> Service:
+    def _service(self, call: Request, name: str) -> EcsServiceRecord:
         return self._service_of(call.region, _cluster(call), name)
 
-    def _service_of(self, region: str, cluster: str, name: str) -> Service:
+    def _service_of(self, region: str, cluster: str, name: str) -> EcsServiceRecord:
         service = self._scheduler.services.get((region, cluster, name.rpartition("/")[2]))
         if service is None:
-            raise Refusal("ServiceNotFoundException", "Service not found.")
+            raise ApiError("ServiceNotFoundException", "Service not found.")
         return service
 
-    def _find_task(self, call: Call, cluster: str, name: str) -> Task | None:
+    def _find_task(self, call: Request, cluster: str, name: str) -> EcsTask | None:
         arn = f"arn:aws:ecs:{call.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
         return self._tasks.all.get(arn)
 
 
-class _Passed(Refusal):
+class _Passed(ApiError):
     """A refusal that moto has already put into words."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         super().__init__("passed", "on")
         self.answer = answer
 
 
-def _as_json(answer: Callable[[Call], Json]) -> Callable[[Call], Answer]:
-    def instead(call: Call) -> Answer:
+def _as_json(answer: Callable[[Request], Json]) -> Callable[[Request], Response]:
+    def instead(call: Request) -> Response:
         try:
             return json_answer(answer(call))
         except _Passed as passed:
@@ -304,37 +306,37 @@ def _backend(region: str) -> Any:
     return get_backend("ecs")[DEFAULT_ACCOUNT_ID][region]
 
 
-def _cluster(call: Call) -> str:
+def _cluster(call: Request) -> str:
     name = str(call.json.get("cluster") or "default").rpartition("/")[2]
     cluster = _backend(call.region).clusters.get(name)
     if cluster is None or cluster.status == "INACTIVE":
-        raise Refusal("ClusterNotFoundException", "Cluster not found.")
+        raise ApiError("ClusterNotFoundException", "Cluster not found.")
     return name
 
 
-def _definition(call: Call, name: str) -> Any:
+def _definition(call: Request, name: str) -> Any:
     try:
         return _backend(call.region).describe_task_definition(name)
     except Exception:
-        raise Refusal("ClientException", "TaskDefinition not found.") from None
+        raise ApiError("ClientException", "TaskDefinition not found.") from None
 
 
-def _is_balanced(call: Call, balanced: Json) -> None:
+def _is_balanced(call: Request, balanced: Json) -> None:
     arn = balanced.get("targetGroupArn", "")
     group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][call.region].target_groups.get(arn)
     if group is None:
-        raise Refusal("InvalidParameterException", f"Unable to find target group with arn {arn}")
+        raise ApiError("InvalidParameterException", f"Unable to find target group with arn {arn}")
     if not group.load_balancer_arns:
         text = f"The target group with targetGroupArn {arn} does not have an associated load balancer."
-        raise Refusal("InvalidParameterException", text)
+        raise ApiError("InvalidParameterException", text)
 
 
-def _motos(service: Service) -> Any:
+def _motos(service: EcsServiceRecord) -> Any:
     """moto's record of a service, which holds its tags and is what autoscaling looks for."""
     return _backend(service.region).services.get(f"{service.cluster}:{service.name}")
 
 
-def _family(task: Task) -> str:
+def _family(task: EcsTask) -> str:
     return task.definition.rpartition("/")[2].rpartition(":")[0]
 
 

@@ -6,26 +6,26 @@ from collections.abc import Callable
 
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.ecs.records import Deployment, Json, Service
+from orderops.local.ecs.records import Deployment, EcsServiceRecord, Json
 from orderops.local.ecs.scheduler import Scheduler
-from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request
 
 
 class ServiceDeployments:
     """Deployments as ListServiceDeployments and its kin know them."""
 
-    def __init__(self, service_of: Callable[[str, str, str], Service], scheduler: Scheduler) -> None:
+    def __init__(self, service_of: Callable[[str, str, str], EcsServiceRecord], scheduler: Scheduler) -> None:
         self._service_of = service_of
         self._scheduler = scheduler
 
-    def answers(self) -> dict[str, Callable[[Call], Json]]:
+    def answers(self) -> dict[str, Callable[[Request], Json]]:
         return {
             "ListServiceDeployments": self._list,
             "DescribeServiceDeployments": self._describe,
             "StopServiceDeployment": self._stop,
         }
 
-    def _list(self, call: Call) -> Json:
+    def _list(self, call: Request) -> Json:
         cluster = str(call.json.get("cluster") or "default").rpartition("/")[2]
         service = self._service_of(call.region, cluster, call.json["service"])
         wanted = call.json.get("status")
@@ -41,33 +41,33 @@ class ServiceDeployments:
         ]
         return {"serviceDeployments": brief}
 
-    def _describe(self, call: Call) -> Json:
+    def _describe(self, call: Request) -> Json:
         found, failures = [], []
         for arn in call.json["serviceDeploymentArns"]:
             try:
                 service, one = self._find(call, arn)
                 found.append(self._told(service, one))
-            except Refusal:
+            except ApiError:
                 failures.append({"arn": arn, "reason": "MISSING"})
         return {"serviceDeployments": found, "failures": failures}
 
-    def _stop(self, call: Call) -> Json:
+    def _stop(self, call: Request) -> Json:
         arn = call.json["serviceDeploymentArn"]
         service, one = self._find(call, arn)
         if one is not service.primary or one.rollout != "IN_PROGRESS":
-            raise Refusal("ConflictException", "The service deployment is not in progress.")
+            raise ApiError("ConflictException", "The service deployment is not in progress.")
         self._scheduler.roll_back(service, "Service deployment was stopped by the user.")
         return {"serviceDeploymentArn": arn}
 
-    def _find(self, call: Call, arn: str) -> tuple[Service, Deployment]:
+    def _find(self, call: Request, arn: str) -> tuple[EcsServiceRecord, Deployment]:
         _, cluster, name, number = f"///{arn}".rsplit("/", 3)
         service = self._service_of(call.region, cluster, name)
         for one in _all(service):
             if _number(one) == number:
                 return service, one
-        raise Refusal("ServiceDeploymentNotFoundException", "The service deployment was not found.")
+        raise ApiError("ServiceDeploymentNotFoundException", "The service deployment was not found.")
 
-    def _told(self, service: Service, one: Deployment) -> Json:
+    def _told(self, service: EcsServiceRecord, one: Deployment) -> Json:
         place = f"{service.cluster}/{service.name}"
         head = f"arn:aws:ecs:{service.region}:{DEFAULT_ACCOUNT_ID}"
         every = [*service.deployments, *service.past]
@@ -99,7 +99,7 @@ class ServiceDeployments:
         return {key: value for key, value in told.items() if value is not None}
 
 
-def _all(service: Service) -> list[Deployment]:
+def _all(service: EcsServiceRecord) -> list[Deployment]:
     """Every roll-out that was asked for; a roll-back belongs to the one it undoes."""
     return [one for one in [*service.deployments, *service.past] if not one.rolls_back]
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from orderops.local.ecs.records import Task
+from orderops.local.ecs.records import EcsTask
 
 
 class Fleet(Protocol):
     """Every task of the account."""
 
     @property
-    def all(self) -> dict[str, Task]:
+    def all(self) -> dict[str, EcsTask]:
         """Tasks by ARN."""
 
-    def add(self, task: Task) -> Task:
+    def add(self, task: EcsTask) -> EcsTask:
         """A new task; it starts later."""
 
-    def of_group(self, region: str, cluster: str, group: str) -> list[Task]:
+    def of_group(self, region: str, cluster: str, group: str) -> list[EcsTask]:
         """The tasks of one service, or of one family."""
 
-    def is_healthy(self, task: Task) -> bool:
+    def is_healthy(self, task: EcsTask) -> bool:
         """It runs, and every target group that it belongs to finds it healthy."""
 
-    def target_states(self, task: Task) -> list[tuple[str, str]]:
+    def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
         """State and description of its place in each of its target groups."""

@@ -13,7 +13,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.processes import Processes
-from orderops.local.ecs.records import Json, Run, Task
+from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
@@ -30,12 +30,12 @@ def definition(arn: str, region: str) -> Any:
     return get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].describe_task_definition(arn)
 
 
-def prepare(task: Task, found: Any, tasks_folder: Path) -> None:
+def prepare(task: EcsTask, found: Any, tasks_folder: Path) -> None:
     """Say what the task's containers are; nothing is started."""
     task.cpu, task.memory = str(found.cpu or ""), str(found.memory or "")
     for container in found.container_definitions:
         ports = [mapping.get("containerPort") for mapping in container.get("portMappings") or ()]
-        run = Run(
+        run = ContainerProcess(
             name=container["name"],
             image=container.get("image", ""),
             essential=bool(container.get("essential", True)),
@@ -50,7 +50,7 @@ def prepare(task: Task, found: Any, tasks_folder: Path) -> None:
         task.runs.append(run)
 
 
-def check(task: Task, found: Any) -> None:
+def check(task: EcsTask, found: Any) -> None:
     """Say why the task could not start, as far as the account tells; nothing is started."""
     containers = {container["name"]: container for container in found.container_definitions}
     for run in task.runs:
@@ -58,7 +58,7 @@ def check(task: Task, found: Any) -> None:
         _check_log_group(task, run, containers[run.name])
 
 
-def launch(task: Task, found: Any, processes: Processes, url: str, taken: set[int]) -> None:
+def launch(task: EcsTask, found: Any, processes: Processes, url: str, taken: set[int]) -> None:
     """Start the task's processes, or say why not."""
     containers = {container["name"]: container for container in found.container_definitions}
     for run in task.runs:
@@ -74,7 +74,7 @@ def launch(task: Task, found: Any, processes: Processes, url: str, taken: set[in
         processes.start(run, _arguments(task, run, container), environment)
 
 
-def _arguments(task: Task, run: Run, container: Json) -> list[str]:
+def _arguments(task: EcsTask, run: ContainerProcess, container: Json) -> list[str]:
     """A module with its words; a command that begins with `python` takes the place of all, as it does in an image."""
     command = _override(task, run.name).get("command") or container.get("command") or []
     if command[:1] == ["python"]:
@@ -84,7 +84,7 @@ def _arguments(task: Task, run: Run, container: Json) -> list[str]:
     return [sys.executable, "-m", run.image.removeprefix(SCHEME), *command]
 
 
-def _environment(task: Task, run: Run, container: Json, url: str) -> dict[str, str]:
+def _environment(task: EcsTask, run: ContainerProcess, container: Json, url: str) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         "PYTHONUNBUFFERED": "1",
@@ -107,7 +107,7 @@ def _pairs(given: Iterable[Json]) -> dict[str, str]:
     return {pair["name"]: str(pair["value"]) for pair in given}
 
 
-def _override(task: Task, name: str) -> Json:
+def _override(task: EcsTask, name: str) -> Json:
     for override in task.overrides.get("containerOverrides") or ():
         if override.get("name") == name:
             return dict(override)
@@ -153,7 +153,7 @@ def _log_options(container: Json) -> dict[str, str]:
     return dict(told.get("options") or {}) if told.get("logDriver") == "awslogs" else {}
 
 
-def _check_log_group(task: Task, run: Run, container: Json) -> None:
+def _check_log_group(task: EcsTask, run: ContainerProcess, container: Json) -> None:
     if not run.log_group:
         return
     backend = get_backend("logs")[DEFAULT_ACCOUNT_ID][task.region]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from orderops.local.ecs.records import Run
+    from orderops.local.ecs.records import ContainerProcess
 
 LONGEST_READ = 256_000
 LONGEST_LINE = 64_000
@@ -26,7 +26,7 @@ class Processes:
     def __init__(self) -> None:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, run: Run, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def start(self, run: ContainerProcess, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start a container's process; it lives on when we die."""
         path = Path(run.log)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ class Processes:
         _note(path).write_text(json.dumps({"pid": run.pid, "created": run.created}))
         self._children[child.pid] = child
 
-    def ended(self, run: Run) -> bool:
+    def ended(self, run: ContainerProcess) -> bool:
         """The process is over; its exit code is known when it was our own child."""
         if run.ended or run.pid is None:
             return True
@@ -65,13 +65,13 @@ class Processes:
         run.ended = True
         return True
 
-    def terminate(self, run: Run) -> None:
+    def terminate(self, run: ContainerProcess) -> None:
         self._signal(run, signal.SIGTERM)
 
-    def kill(self, run: Run) -> None:
+    def kill(self, run: ContainerProcess) -> None:
         self._signal(run, signal.SIGKILL)
 
-    def _signal(self, run: Run, number: signal.Signals) -> None:
+    def _signal(self, run: ContainerProcess, number: signal.Signals) -> None:
         if run.pid is None or self.ended(run):
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -97,7 +97,7 @@ def _note(log: Path) -> Path:
     return log.with_suffix(".process")
 
 
-def new_lines(run: Run, *, to_the_end: bool) -> list[str]:
+def new_lines(run: ContainerProcess, *, to_the_end: bool) -> list[str]:
     """What the process has printed since the last time; half a line waits for its end, unless none will come."""
     try:
         with Path(run.log).open("rb") as log:

@@ -17,7 +17,7 @@ STOPPED_TASKS_KEPT = 3600.0
 
 
 @dataclass
-class Run:
+class ContainerProcess:
     """One container of a task: a process."""
 
     name: str
@@ -37,7 +37,7 @@ class Run:
     reason: str = ""
     address: str = "127.0.0.1"
 
-    def told(self, task: Task) -> Json:
+    def to_dict(self, task: EcsTask) -> Json:
         found: Json = {
             "containerArn": f"{task.arn.replace(':task/', ':container/')}/{self.name}",
             "taskArn": task.arn,
@@ -57,7 +57,7 @@ class Run:
 
 
 @dataclass
-class Task:
+class EcsTask:
     """A task, from the wish for it to an hour after its end."""
 
     region: str
@@ -83,7 +83,7 @@ class Task:
     kill_at: float | None = None
     stop_code: str = ""
     stopped_reason: str = ""
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ContainerProcess] = field(default_factory=list)
     balanced: list[Json] = field(default_factory=list)
     ever_healthy: bool = False
     failed_checks: bool = False
@@ -109,7 +109,7 @@ class Task:
             self.desired_status, self.stop_code, self.stopped_reason = "STOPPED", code, reason
             self.stopping_at = time.time()
 
-    def told(self) -> Json:
+    def to_dict(self) -> Json:
         found: Json = {
             "taskArn": self.arn,
             "clusterArn": f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:cluster/{self.cluster}",
@@ -123,7 +123,7 @@ class Task:
             "healthStatus": self.health,
             "connectivity": "CONNECTED",
             "createdAt": self.created_at,
-            "containers": [run.told(self) for run in self.runs],
+            "containers": [run.to_dict(self) for run in self.runs],
             "overrides": self.overrides or {"containerOverrides": [], "inferenceAcceleratorOverrides": []},
             "attachments": [],
             "attributes": [],
@@ -170,7 +170,7 @@ class Deployment:
 
 
 @dataclass
-class Service:
+class EcsServiceRecord:
     """A service as it was asked for, its deployments (the primary first) and what happened to it."""
 
     region: str
@@ -209,7 +209,7 @@ class Service:
         )
         del self.events[KEPT_EVENTS:]
 
-    def told(self, tasks: list[Task], tags: list[Json] | None) -> Json:
+    def to_dict(self, tasks: list[EcsTask], tags: list[Json] | None) -> Json:
         alive = [task for task in tasks if not task.over]
         found: Json = {
             "serviceArn": self.arn,
@@ -229,7 +229,7 @@ class Service:
         }
         return found if tags is None else {**found, "tags": tags}
 
-    def _deployment(self, one: Deployment, alive: list[Task]) -> Json:
+    def _deployment(self, one: Deployment, alive: list[EcsTask]) -> Json:
         mine = [task for task in alive if task.started_by == one.id]
         failed = one.rollout == "FAILED"
         return {

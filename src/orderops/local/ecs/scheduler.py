@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 
 from orderops.local.ecs.fleet import Fleet
-from orderops.local.ecs.records import Deployment, Service, Task
+from orderops.local.ecs.records import Deployment, EcsServiceRecord, EcsTask
 
 LONGEST_BACKOFF = 15.0
 LIVED_WELL = 10.0
 LONGEST_GRACE = 5.0
 KEPT_PAST = 20
-Services = dict[tuple[str, str, str], Service]
+Services = dict[tuple[str, str, str], EcsServiceRecord]
 log = logging.getLogger(__name__)
 
 
@@ -39,10 +39,10 @@ class Scheduler:
             except Exception:
                 log.exception("%s", service.arn)
 
-    def tasks_of(self, service: Service) -> list[Task]:
+    def tasks_of(self, service: EcsServiceRecord) -> list[EcsTask]:
         return self._tasks.of_group(service.region, service.cluster, f"service:{service.name}")
 
-    def deploy(self, service: Service, definition: str, rolls_back: str = "", reason: str = "") -> Deployment:
+    def deploy(self, service: EcsServiceRecord, definition: str, rolls_back: str = "", reason: str = "") -> Deployment:
         """Begin to roll out a task definition; what was the newest is on its way out."""
         for one in service.deployments:
             one.status = "ACTIVE"
@@ -51,7 +51,7 @@ class Scheduler:
         service.steady = False
         return begun
 
-    def roll_back(self, service: Service, why: str) -> bool:
+    def roll_back(self, service: EcsServiceRecord, why: str) -> bool:
         """Give up the newest deployment for the last one that was completed; false when there is none."""
         failed = service.primary
         good = next((one for one in [*service.deployments, *service.past] if one.rollout == "COMPLETED"), None)
@@ -67,7 +67,7 @@ class Scheduler:
                 task.started_by = back.id  # They run what is wanted; nobody gains from new ones.
         return True
 
-    def _reconcile(self, service: Service) -> None:
+    def _reconcile(self, service: EcsServiceRecord) -> None:
         tasks = self.tasks_of(service)
         if service.status != "ACTIVE":
             self._drain(service, tasks)
@@ -85,13 +85,13 @@ class Scheduler:
             self._start_missing(service, tasks)
         self._conclude(service)
 
-    def _drain(self, service: Service, tasks: list[Task]) -> None:
+    def _drain(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         for task in tasks:
             task.stop("ServiceSchedulerInitiated", f"Scaling activity initiated by (service {service.name})")
         if service.status == "DRAINING" and all(task.over for task in tasks):
             service.status = "INACTIVE"
 
-    def _count_failures(self, service: Service, tasks: list[Task]) -> None:
+    def _count_failures(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         deployments = {one.id: one for one in service.deployments}
         for task in tasks:
             if task.counted or not task.over:
@@ -109,7 +109,7 @@ class Scheduler:
             pause = min(2.0 ** (deployment.failures_in_a_row - 1), LONGEST_BACKOFF)
             deployment.next_start = time.time() + (pause if deployment.failures_in_a_row > 1 else 0)
 
-    def _judge_health(self, service: Service, tasks: list[Task]) -> None:
+    def _judge_health(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         asked = float(service.settings.get("healthCheckGracePeriodSeconds") or 0)
         for task in tasks:
             if not task.wanted or task.started_at is None or time.time() - task.started_at < min(asked, LONGEST_GRACE):
@@ -121,13 +121,13 @@ class Scheduler:
                     service.event(f"(task {task.id}) is unhealthy in (target-group {group}) due to (reason {why}).")
                     task.stop("ServiceSchedulerInitiated", f"Task failed ELB health checks in (target-group {group})")
 
-    def _breaker_is_due(self, service: Service) -> bool:
+    def _breaker_is_due(self, service: EcsServiceRecord) -> bool:
         primary = service.primary
         threshold = max(3, min(200, math.ceil(service.desired / 2)))
         failing = primary.rollout == "IN_PROGRESS" and primary.failed_tasks >= threshold
         return failing and bool(service.breaker.get("enable")) and not primary.rolls_back
 
-    def _stop_older(self, service: Service, tasks: list[Task]) -> None:
+    def _stop_older(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         """Stop what is not wanted any more, as far as enough healthy tasks remain."""
         wanted = [task for task in tasks if task.wanted]
         mine = [task for task in wanted if task.started_by == service.primary.id]
@@ -143,7 +143,7 @@ class Scheduler:
         for task in sorted(mine, key=self._tasks.is_healthy)[: max(0, len(mine) - service.desired)]:
             self._stop(service, task)
 
-    def _start_missing(self, service: Service, tasks: list[Task]) -> None:
+    def _start_missing(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         primary = service.primary
         wanted = [task for task in tasks if task.wanted]
         missing = service.desired - sum(task.started_by == primary.id for task in wanted)
@@ -155,10 +155,10 @@ class Scheduler:
             service.steady = False
             service.event(f"has started 1 tasks: (task {task.id}).")
 
-    def _new_task(self, service: Service) -> Task:
+    def _new_task(self, service: EcsServiceRecord) -> EcsTask:
         settings = service.settings
         tags = list(settings.get("tags") or ()) if settings.get("propagateTags") == "SERVICE" else []
-        return Task(
+        return EcsTask(
             region=service.region,
             cluster=service.cluster,
             definition=service.primary.definition,
@@ -170,11 +170,11 @@ class Scheduler:
             balanced=[one for one in settings.get("loadBalancers") or () if one.get("targetGroupArn")],
         )
 
-    def _stop(self, service: Service, task: Task) -> None:
+    def _stop(self, service: EcsServiceRecord, task: EcsTask) -> None:
         task.stop("ServiceSchedulerInitiated", f"Scaling activity initiated by (deployment {service.primary.id})")
         service.event(f"has begun draining connections on 1 tasks: (task {task.id}).")
 
-    def _conclude(self, service: Service) -> None:
+    def _conclude(self, service: EcsServiceRecord) -> None:
         """Say when a deployment is completed, and when there is nothing left to do."""
         tasks, primary = self.tasks_of(service), service.primary
         healthy = [task for task in tasks if task.started_by == primary.id and self._tasks.is_healthy(task)]
@@ -191,10 +191,10 @@ class Scheduler:
             service.event("has reached a steady state.")
 
 
-def _failed(task: Task) -> bool:
+def _failed(task: EcsTask) -> bool:
     return task.failed_checks or task.stop_code in ("EssentialContainerExited", "TaskFailedToStart")
 
 
-def _percent(service: Service, name: str, default: int) -> float:
+def _percent(service: EcsServiceRecord, name: str, default: int) -> float:
     found = service.settings.get("deploymentConfiguration", {}).get(name)
     return float(default if found is None else found)

@@ -12,7 +12,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.launch import CannotStart, definition, launch, prepare
 from orderops.local.ecs.processes import Processes, kill_orphans, new_lines
-from orderops.local.ecs.records import STOPPED_TASKS_KEPT, Run, Task
+from orderops.local.ecs.records import STOPPED_TASKS_KEPT, ContainerProcess, EcsTask
 from orderops.local.elb.targets import Targets
 
 KEPT_EVENTS_OF_A_STREAM = 2000
@@ -26,19 +26,19 @@ class Tasks:
     """Every task of the account. The caller holds the emulator's lock."""
 
     def __init__(self, folder: Path, targets: Targets) -> None:
-        self.all: dict[str, Task] = {}
+        self.all: dict[str, EcsTask] = {}
         self.url = ""
         self._folder = folder
         self._targets = targets
         self._processes = Processes()
 
-    def add(self, task: Task) -> Task:
+    def add(self, task: EcsTask) -> EcsTask:
         """A new task; its first step is taken with the next tick."""
         prepare(task, definition(task.definition, task.region), self._folder)
         self.all[task.arn] = task
         return task
 
-    def of_group(self, region: str, cluster: str, group: str) -> list[Task]:
+    def of_group(self, region: str, cluster: str, group: str) -> list[EcsTask]:
         return [t for t in self.all.values() if (t.region, t.cluster, t.group) == (region, cluster, group)]
 
     def tick(self) -> bool:
@@ -83,16 +83,16 @@ class Tasks:
         found = [self._pass_on_log(task, run) for task in self.all.values() if not task.over for run in task.runs]
         return any(found)
 
-    def is_healthy(self, task: Task) -> bool:
+    def is_healthy(self, task: EcsTask) -> bool:
         """It runs, and every target group that it belongs to finds it healthy."""
         return (
             task.last_status == "RUNNING" and task.wanted and all(s == "healthy" for s, _ in self.target_states(task))
         )
 
-    def target_states(self, task: Task) -> list[tuple[str, str]]:
+    def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
         return [self._targets.state(group, port) for group, port in self._registrations(task)]
 
-    def _step(self, task: Task) -> None:
+    def _step(self, task: EcsTask) -> None:
         match task.last_status:
             case "PROVISIONING":
                 task.last_status = "PENDING" if task.wanted else "STOPPED"
@@ -111,7 +111,7 @@ class Tasks:
             case "DEPROVISIONING":
                 self._is_over(task)
 
-    def _launch(self, task: Task) -> None:
+    def _launch(self, task: EcsTask) -> None:
         try:
             taken = {run.port for other in self.all.values() if not other.over for run in other.runs}
             launch(task, definition(task.definition, task.region), self._processes, self.url, taken)
@@ -123,7 +123,7 @@ class Tasks:
         task.started_at = time.time()
         self._register(task)
 
-    def _watch(self, task: Task) -> None:
+    def _watch(self, task: EcsTask) -> None:
         ended = [run for run in task.runs if self._processes.ended(run)]
         if any(run.essential for run in ended):
             task.stop("EssentialContainerExited", "Essential container in task exited")
@@ -136,26 +136,26 @@ class Tasks:
         elif self.is_healthy(task):
             task.ever_healthy = True
 
-    def _terminate(self, task: Task) -> None:
+    def _terminate(self, task: EcsTask) -> None:
         task.last_status = "STOPPING"
         for run in task.runs:
             self._processes.terminate(run)
         task.kill_at = time.time() + max((run.stop_timeout for run in task.runs), default=0)
 
-    def _wait_for_end(self, task: Task) -> None:
+    def _wait_for_end(self, task: EcsTask) -> None:
         if all(self._processes.ended(run) for run in task.runs):
             task.last_status = "DEPROVISIONING"
         elif task.kill_at is None or time.time() > task.kill_at:
             for run in task.runs:
                 self._processes.kill(run)
 
-    def _is_over(self, task: Task) -> None:
+    def _is_over(self, task: EcsTask) -> None:
         for run in task.runs:
             self._pass_on_log(task, run)
         task.last_status = "STOPPED"
         task.stopped_at = time.time()
 
-    def _registrations(self, task: Task) -> list[tuple[str, int]]:
+    def _registrations(self, task: EcsTask) -> list[tuple[str, int]]:
         ports = {run.name: run.port for run in task.runs}
         return [
             (one["targetGroupArn"], ports[one["containerName"]])
@@ -163,11 +163,11 @@ class Tasks:
             if ports.get(one["containerName"])
         ]
 
-    def _register(self, task: Task) -> None:
+    def _register(self, task: EcsTask) -> None:
         for group, port in self._registrations(task):
             self._targets.register(group, port)
 
-    def _pass_on_log(self, task: Task, run: Run) -> bool:
+    def _pass_on_log(self, task: EcsTask, run: ContainerProcess) -> bool:
         lines = new_lines(run, to_the_end=run.ended)
         if not lines or not run.log_group:
             return bool(lines)

@@ -8,9 +8,9 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.elb.routing import Listener, Rule
-from orderops.local.elb.targets import LONGEST_DRAIN, Check, Targets
-from orderops.local.emulator.protocol import Answer, Call, Refusal, element, xml_answer
+from orderops.local.elb.routing import Listener, RoutingRule
+from orderops.local.elb.targets import LONGEST_DRAIN, HealthCheck, Targets
+from orderops.local.emulator.protocol import ApiError, Request, Response, element, xml_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.ports import port_is_free, taken_text
 
@@ -21,13 +21,13 @@ LAST = float("inf")
 def take_part(emulator: Emulator, targets: Targets, listens_on: Callable[[int], bool]) -> None:
     """Tell the health of what is really there, and refuse a listener whose port another program has."""
 
-    def health(call: Call) -> Answer:
+    def health(call: Request) -> Response:
         return _health(call, targets)
 
-    def port(call: Call) -> None:
+    def port(call: Request) -> None:
         wanted = int(call.form.get("Port", 0))
         if wanted and not listens_on(wanted) and not port_is_free(wanted):
-            raise Refusal("InvalidConfigurationRequest", taken_text(wanted))
+            raise ApiError("InvalidConfigurationRequest", taken_text(wanted))
 
     emulator.instead[SERVICE, "DescribeTargetHealth"] = health
     emulator.before[SERVICE, "CreateListener"] = [port]
@@ -53,12 +53,12 @@ def routes() -> list[Listener]:
     ]
 
 
-def checks() -> dict[str, Check]:
+def checks() -> dict[str, HealthCheck]:
     """How each target group asks after its targets."""
     found = {}
     for _, _, backend in get_backend("elbv2").iter_backends():
         for group in backend.target_groups.values():
-            found[group.arn] = Check(
+            found[group.arn] = HealthCheck(
                 path=group.health_check_path or "/",
                 matcher=str((group.matcher or {}).get("HttpCode", "200")),
                 timeout=float(group.health_check_timeout_seconds or 5),
@@ -70,16 +70,16 @@ def checks() -> dict[str, Check]:
     return found
 
 
-def _rule(rule: Any) -> Rule:
+def _rule(rule: Any) -> RoutingRule:
     priority = LAST if rule.priority in ("default", None) else float(rule.priority)
-    return Rule(priority, tuple(rule.conditions or ()), tuple(dict(action.data) for action in rule.actions))
+    return RoutingRule(priority, tuple(rule.conditions or ()), tuple(dict(action.data) for action in rule.actions))
 
 
-def _health(call: Call, targets: Targets) -> Answer:
+def _health(call: Request, targets: Targets) -> Response:
     arn = call.form.get("TargetGroupArn", "")
     group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][call.region].target_groups.get(arn)
     if group is None:
-        raise Refusal("TargetGroupNotFound", "One or more target groups not found")
+        raise ApiError("TargetGroupNotFound", "One or more target groups not found")
     asked = [(one.get("Id", ""), one.get("Port")) for one in call.members("Targets")]
     members = []
     for target in targets.of(arn):

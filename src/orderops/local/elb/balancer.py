@@ -14,12 +14,12 @@ from contextlib import suppress
 import httpx
 import uvicorn
 from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
+from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from orderops.local.elb.routing import Listener, Request, pick_group, redirect_to
-from orderops.local.elb.targets import Target, Targets
+from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
+from orderops.local.elb.targets import TargetProcess, Targets
 from orderops.local.ports import HOST, listen, taken_text
 
 HOP_BY_HOP = frozenset(
@@ -137,13 +137,15 @@ class _Port:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        asked = HttpRequest(scope, receive)
+        asked = StarletteRequest(scope, receive)
         with suppress(ClientDisconnect):
             response = await self._decide(asked)
             await response(scope, receive, send)
 
-    async def _decide(self, asked: HttpRequest) -> Response:
-        request = Request(asked.method, asked.headers.get("host", ""), asked.url.path, asked.url.query, asked.headers)
+    async def _decide(self, asked: StarletteRequest) -> Response:
+        request = HttpRequest(
+            asked.method, asked.headers.get("host", ""), asked.url.path, asked.url.query, asked.headers
+        )
         action = self.listener.action(request)
         match action["Type"]:
             case "forward":
@@ -158,7 +160,7 @@ class _Port:
             case _:
                 return _failure(503)
 
-    async def _forward(self, asked: HttpRequest, group: str) -> Response:
+    async def _forward(self, asked: StarletteRequest, group: str) -> Response:
         healthy = self._targets.healthy(group)
         if not healthy:
             return _failure(503)
@@ -181,7 +183,7 @@ class _Port:
         passed.raw_headers = [(k, v) for k, v in answer.headers.raw if k.decode().lower() not in HOP_BY_HOP]
         return passed
 
-    async def _send(self, asked: HttpRequest, target: Target) -> httpx.Response:
+    async def _send(self, asked: StarletteRequest, target: TargetProcess) -> httpx.Response:
         assert self._client is not None
         url = httpx.URL(scheme="http", host=HOST, port=target.port, raw_path=_raw_path(asked))
         bodiless = asked.method in WITHOUT_BODY and "content-length" not in asked.headers
@@ -195,7 +197,7 @@ class _Port:
         )
         return await self._client.send(request, stream=True)
 
-    def _headers(self, asked: HttpRequest) -> list[tuple[bytes, bytes]]:
+    def _headers(self, asked: StarletteRequest) -> list[tuple[bytes, bytes]]:
         came = asked.client.host if asked.client else HOST
         before = asked.headers.get("x-forwarded-for")
         trace = asked.headers.get("x-amzn-trace-id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
@@ -209,7 +211,7 @@ class _Port:
         return [*passed, *((name.encode(), value.encode()) for name, value in ours.items())]
 
 
-async def _body(answer: httpx.Response, target: Target) -> AsyncIterator[bytes]:
+async def _body(answer: httpx.Response, target: TargetProcess) -> AsyncIterator[bytes]:
     try:
         async for part in answer.aiter_raw():
             yield part
@@ -218,7 +220,7 @@ async def _body(answer: httpx.Response, target: Target) -> AsyncIterator[bytes]:
         await answer.aclose()
 
 
-def _raw_path(asked: HttpRequest) -> bytes:
+def _raw_path(asked: StarletteRequest) -> bytes:
     query = asked.scope["query_string"]
     path: bytes = asked.scope["raw_path"]
     return path + b"?" + query if query else path

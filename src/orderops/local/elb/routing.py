@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """What rules look at."""
 
     method: str
@@ -25,14 +25,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Rule:
+class RoutingRule:
     """Conditions that must all hold, and what happens then; the default rule has none."""
 
     priority: float
     conditions: tuple[Json, ...]
     actions: tuple[Json, ...]
 
-    def meets(self, request: Request) -> bool:
+    def meets(self, request: HttpRequest) -> bool:
         return all(_holds(condition, request) for condition in self.conditions)
 
 
@@ -43,10 +43,10 @@ class Listener:
     arn: str
     balancer: str
     port: int
-    rules: tuple[Rule, ...]
+    rules: tuple[RoutingRule, ...]
     idle_timeout: float = 60.0
 
-    def action(self, request: Request) -> Json:
+    def action(self, request: HttpRequest) -> Json:
         """The last action of the first rule that the request meets: those before it only authenticate."""
         for rule in self.rules:
             if rule.meets(request) and rule.actions:
@@ -63,7 +63,7 @@ def pick_group(action: Json) -> str:
     return str(action.get("TargetGroupArn", ""))
 
 
-def redirect_to(action: Json, request: Request, port: int) -> tuple[int, str]:
+def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str]:
     """Status and address of a redirect."""
     config = action["RedirectConfig"]
     known = {"protocol": "http", "host": request.host.partition(":")[0], "port": str(port)}
@@ -82,7 +82,7 @@ def redirect_to(action: Json, request: Request, port: int) -> tuple[int, str]:
     return status, f"{filled['Protocol'].lower()}://{filled['Host']}:{filled['Port']}{filled['Path']}{query}"
 
 
-def _holds(condition: Json, request: Request) -> bool:
+def _holds(condition: Json, request: HttpRequest) -> bool:
     values = condition.get("Values") or []
     match condition.get("Field"):
         case "path-pattern":

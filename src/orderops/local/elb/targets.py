@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Check:
+class HealthCheck:
     """How a target group asks its targets how they are."""
 
     path: str = "/"
@@ -38,7 +38,7 @@ class Check:
 
 
 @dataclass
-class Target:
+class TargetProcess:
     """One process behind a target group."""
 
     group: str
@@ -60,10 +60,10 @@ class Targets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._targets: dict[tuple[str, int], Target] = {}
-        self._checks: dict[str, Check] = {}
+        self._targets: dict[tuple[str, int], TargetProcess] = {}
+        self._checks: dict[str, HealthCheck] = {}
 
-    def configure(self, checks: dict[str, Check]) -> None:
+    def configure(self, checks: dict[str, HealthCheck]) -> None:
         self._checks = checks
 
     def register(self, group: str, port: int) -> None:
@@ -71,7 +71,7 @@ class Targets:
         with self._lock:
             if (group, port) in self._targets:
                 return
-            target = self._targets[group, port] = Target(group, port)
+            target = self._targets[group, port] = TargetProcess(group, port)
         threading.Thread(target=self._watch, args=(target,), name=f"health {port}", daemon=True).start()
 
     def deregister(self, group: str, port: int) -> bool:
@@ -80,7 +80,7 @@ class Targets:
         if target is None:
             return True
         if target.state != "draining":
-            check = self._checks.get(group, Check())
+            check = self._checks.get(group, HealthCheck())
             target.drain_until = time.monotonic() + min(check.drain, LONGEST_DRAIN)
             target.turn("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
             return False  # One turn at least: a request may just have been given to it.
@@ -95,11 +95,11 @@ class Targets:
             if target := self._targets.pop((group, port), None):
                 target.gone = True
 
-    def of(self, group: str) -> list[Target]:
+    def of(self, group: str) -> list[TargetProcess]:
         with self._lock:
             return [target for (its, _), target in self._targets.items() if its == group]
 
-    def healthy(self, group: str) -> list[Target]:
+    def healthy(self, group: str) -> list[TargetProcess]:
         """Who may get a request."""
         return [target for target in self.of(group) if target.state == "healthy"]
 
@@ -112,10 +112,10 @@ class Targets:
             for target in self._targets.values():
                 target.gone = True
 
-    def _watch(self, target: Target) -> None:
+    def _watch(self, target: TargetProcess) -> None:
         good = bad = 0
         while not target.gone:
-            check = self._checks.get(target.group, Check())
+            check = self._checks.get(target.group, HealthCheck())
             reason, description = _ask(target.port, check)
             good, bad = (0, bad + 1) if reason else (good + 1, 0)
             if target.gone or target.state == "draining":
@@ -131,13 +131,13 @@ class Targets:
             time.sleep(EVERY_AT_FIRST if target.state in ("initial", "unused") else EVERY)
 
 
-def _still_starting(target: Target, reason: str) -> bool:
+def _still_starting(target: TargetProcess, reason: str) -> bool:
     """Nobody listens there yet: AWS asks so seldom that a start never counts as a failure."""
     young = time.monotonic() - target.since < STARTING_TAKES
     return target.state == "initial" and reason == "Target.FailedHealthChecks" and young
 
 
-def _ask(port: int, check: Check) -> tuple[str, str]:
+def _ask(port: int, check: HealthCheck) -> tuple[str, str]:
     """Reason and description of a failure; empty when all is well."""
     connection = http.client.HTTPConnection(HOST, port, timeout=check.timeout)
     try:

@@ -18,7 +18,7 @@ import moto.rds.models as rds
 import moto.sns.models as sns
 
 from orderops.local.emulator.background import Background
-from orderops.local.emulator.origin import Origin
+from orderops.local.emulator.origin import RestoreOrigin
 
 WISHES = {"available": "starting", "stopped": "stopping"}
 AT_REST = frozenset({"stopping", "stopped", "deleting", "failed", "incompatible-network", "incompatible-restore"})
@@ -44,7 +44,7 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
 
     endpoint_port: int | None = None
     declared_port: int | None = None
-    origin: Origin | None = None
+    origin: RestoreOrigin | None = None
     restorable_since: datetime | None = None
     logged_until: datetime | None = None
     """The last moment after which there is a commit in the log for certain."""

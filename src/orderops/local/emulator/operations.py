@@ -20,7 +20,7 @@ MODELS = {
 
 
 @dataclass(frozen=True)
-class Operation:
+class OperationPattern:
     """One operation, and what a request for it must have; the more that is, the more it means this one."""
 
     name: str
@@ -53,11 +53,11 @@ def name_of(service: str, method: str, path: str, query: str, headers: Mapping[s
 
 
 @cache
-def operations(service: str) -> tuple[Operation, ...]:
+def operations(service: str) -> tuple[OperationPattern, ...]:
     """Every operation of a service that speaks in paths; reading a model takes a while, so it is read once."""
     from moto.core.utils import get_service_model  # not before the daemon has set moto's settings
 
-    found: list[Operation] = []
+    found: list[OperationPattern] = []
     for name in MODELS.get(service, ()):
         model = get_service_model(name)
         each = (model.operation_model(operation) for operation in model.operation_names)
@@ -65,11 +65,11 @@ def operations(service: str) -> tuple[Operation, ...]:
     return tuple(found)
 
 
-def _operation(model: Any) -> Operation:
+def _operation(model: Any) -> OperationPattern:
     path, _, query = model.http["requestUri"].partition("?")
     shape = model.input_shape
     needed = [shape.members[name].serialization for name in shape.required_members] if shape else []
-    return Operation(
+    return OperationPattern(
         name=model.name,
         method=model.http["method"],
         path=re.compile(_pattern(path.rstrip("/") or "/")),

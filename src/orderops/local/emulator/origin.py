@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Origin:
+class RestoreOrigin:
     """An instance as it was at a moment, or a snapshot as it is."""
 
     folder: str

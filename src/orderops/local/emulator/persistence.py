@@ -38,7 +38,7 @@ _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 _OF_EVERY_BACKEND = frozenset({"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"})
 
 
-class Memory:
+class StateFile:
     """The state file, and the thread that writes it soon after something changed."""
 
     def __init__(self, path: Path, lock: threading.RLock, own: Callable[[], Any]) -> None:

@@ -23,7 +23,7 @@ XML_NAMESPACES = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What goes back."""
 
     status: int
@@ -35,7 +35,7 @@ class Answer:
         return self.status < 300
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """A call that AWS would refuse, in AWS's words; `shape` where a service names the error in two ways."""
 
     def __init__(self, code: str, message: str, status: int = 400, shape: str = "") -> None:
@@ -46,7 +46,7 @@ class Refusal(Exception):
         self.status = status
 
 
-class Call:
+class Request:
     """One request: which service, which action, with which parameters."""
 
     def __init__(self, environ: Environ) -> None:
@@ -127,20 +127,20 @@ class Call:
         return environ
 
 
-def json_answer(value: Mapping[str, Any], status: int = 200) -> Answer:
+def json_answer(value: Mapping[str, Any], status: int = 200) -> Response:
     """An answer of the JSON protocols; times go as seconds."""
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))]
-    return Answer(status, json.dumps(value).encode(), headers)
+    return Response(status, json.dumps(value).encode(), headers)
 
 
-def xml_answer(call: Call, result: str) -> Answer:
+def xml_answer(call: Request, result: str) -> Response:
     """An answer of the query protocol around the XML of its result."""
     space = XML_NAMESPACES[call.service]
     text = (
         f'<{call.action}Response xmlns="{space}"><{call.action}Result>{result}</{call.action}Result>'
         f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{call.action}Response>"
     )
-    return Answer(200, text.encode(), [("Content-Type", "text/xml")])
+    return Response(200, text.encode(), [("Content-Type", "text/xml")])
 
 
 def element(name: str, content: object) -> str:
@@ -148,7 +148,7 @@ def element(name: str, content: object) -> str:
     return f"<{name}>{escape(str(content))}</{name}>"
 
 
-def refused(call: Call, refusal: Refusal) -> Answer:
+def refused(call: Request, refusal: ApiError) -> Response:
     """A refusal in the protocol of the call."""
     if call.target:
         name = refusal.shape or refusal.code
@@ -156,7 +156,7 @@ def refused(call: Call, refusal: Refusal) -> Answer:
         headers = [*answer.headers, ("x-amzn-errortype", name)]
         if refusal.shape:
             headers.append(("x-amzn-query-error", f"{refusal.code};Sender"))
-        return Answer(answer.status, answer.body, headers)
+        return Response(answer.status, answer.body, headers)
     error = f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
     request = element("RequestId", uuid.uuid4())
     if call.service == "ec2":
@@ -167,7 +167,7 @@ def refused(call: Call, refusal: Refusal) -> Answer:
         text = f"<Error>{error}{request}</Error>"
     else:
         return json_answer({"__type": refusal.code, "message": refusal.message}, refusal.status)
-    return Answer(refusal.status, text.encode(), [("Content-Type", "text/xml")])
+    return Response(refusal.status, text.encode(), [("Content-Type", "text/xml")])
 
 
 def _unfolded(value: Any) -> Any:

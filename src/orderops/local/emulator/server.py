@@ -14,16 +14,16 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from orderops.local.emulator.protocol import Answer, Call, Environ, Refusal, refused
+from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.ports import HOST, PortTaken, listen
 
 LONGEST_POLL = 20.0
 POLL_EVERY = 0.25
 log = logging.getLogger(__name__)
 
-Instead = Callable[[Call], Answer | None]
-Before = Callable[[Call], None]
-After = Callable[[Call, Answer], Answer | None]
+Instead = Callable[[Request], Response | None]
+Before = Callable[[Request], None]
+After = Callable[[Request, Response], Response | None]
 
 
 class Emulator:
@@ -34,8 +34,8 @@ class Emulator:
         self.instead: dict[tuple[str, str], Instead] = {}
         self.before: dict[tuple[str, str], list[Before]] = {}
         self.after: dict[tuple[str, str], list[After]] = {}
-        self.pages: dict[str, Callable[[Environ], Answer]] = {}
-        self.changed: list[Callable[[Call], None]] = []
+        self.pages: dict[str, Callable[[Environ], Response]] = {}
+        self.changed: list[Callable[[Request], None]] = []
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._queues_changed = threading.Condition()
 
@@ -56,26 +56,26 @@ class Emulator:
         start_response(f"{answer.status} .", [*headers, ("Content-Length", str(len(answer.body)))])
         return [answer.body]
 
-    def answer(self, environ: Environ) -> Answer:
+    def answer(self, environ: Environ) -> Response:
         """What AWS says to a request, refusals in the words of its protocol included."""
         if page := self.pages.get(environ.get("PATH_INFO", "")):
             return page(environ)
-        call = Call(environ)
+        call = Request(environ)
         try:
             if (call.service, call.action) == ("sqs", "ReceiveMessage"):
                 return self._receive(call)
             with self.lock:
                 answer = self.decide(call)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return refused(call, refusal)
         except Exception as error:
             log.exception("%s %s", call.service, call.action)
-            return refused(call, Refusal("InternalFailure", f"{type(error).__name__}: {error}", 500))
+            return refused(call, ApiError("InternalFailure", f"{type(error).__name__}: {error}", 500))
         if not call.reads:
             self._tell(call)
         return answer
 
-    def decide(self, call: Call) -> Answer:
+    def decide(self, call: Request) -> Response:
         """What is answered to a call, by whoever answers it; who asks holds the lock."""
         key = (call.service, call.action)
         if (instead := self.instead.get(key)) and (answer := instead(call)):
@@ -88,7 +88,7 @@ class Emulator:
                 answer = after(call, answer) or answer
         return answer
 
-    def ask_moto(self, call: Call, environ: Environ) -> Answer:
+    def ask_moto(self, call: Request, environ: Environ) -> Response:
         """What moto alone answers; what it does not know is refused in words, not as a page of HTML."""
         told: list[Any] = []
 
@@ -105,7 +105,7 @@ class Emulator:
         status, headers = told[-1]
         if status in (404, 500) and b"<!doctype html" in body[:200].lower():
             raise self._not_emulated(call, "")
-        return Answer(status, body, headers)
+        return Response(status, body, headers)
 
     def serve(self, port: int) -> BaseWSGIServer:
         """A server on this port of the loopback interface, not yet running."""
@@ -117,7 +117,7 @@ class Emulator:
         with listening:
             return make_server(HOST, port, self, threaded=True, request_handler=_RequestHandler, fd=listening.detach())
 
-    def _receive(self, call: Call) -> Answer:
+    def _receive(self, call: Request) -> Response:
         """Wait for messages without holding the lock meanwhile."""
         parameters = call.json
         until = time.monotonic() + min(self._patience(call), LONGEST_POLL)
@@ -135,7 +135,7 @@ class Emulator:
             if _hung_up(call.environ):
                 return answer
 
-    def _patience(self, call: Call) -> float:
+    def _patience(self, call: Request) -> float:
         told = call.json.get("WaitTimeSeconds")
         if told is None:
             question = {"QueueUrl": call.json.get("QueueUrl"), "AttributeNames": ["ReceiveMessageWaitTimeSeconds"]}
@@ -146,16 +146,16 @@ class Emulator:
             told = json.loads(answer.body).get("Attributes", {}).get("ReceiveMessageWaitTimeSeconds", 0)
         return float(told)
 
-    def _tell(self, call: Call) -> None:
+    def _tell(self, call: Request) -> None:
         for changed in self.changed:
             changed(call)
         if call.service in ("sqs", "sns", "events"):
             with self._queues_changed:
                 self._queues_changed.notify_all()
 
-    def _not_emulated(self, call: Call, why: str) -> Refusal:
+    def _not_emulated(self, call: Request, why: str) -> ApiError:
         text = f"{call.service or 'this service'} {call.action} is not emulated on the laptop"
-        return Refusal("NotEmulated", f"{text}: {why}" if why else text)
+        return ApiError("NotEmulated", f"{text}: {why}" if why else text)
 
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types

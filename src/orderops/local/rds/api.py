@@ -11,7 +11,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator.moto_models import DBInstance, change_password
-from orderops.local.emulator.protocol import Answer, Call, Refusal, json_answer
+from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds import snapshots
 from orderops.local.rds.parameters import leave_out, told_true
@@ -61,9 +61,9 @@ def _all_snapshots() -> list[Any]:
 def take_part(emulator: Emulator, refuse_port: Callable[[int], str]) -> None:
     """Refuse what the state of an instance forbids, and turn moto's instant results into wishes."""
 
-    def create(call: Call) -> None:
+    def create(call: Request) -> None:
         if call.form.get("Engine") == "postgres" and (why := refuse_port(int(call.form.get("Port", 5432)))):
-            raise Refusal("InvalidParameterValue", why)
+            raise ApiError("InvalidParameterValue", why)
 
     emulator.before["rds", "CreateDBInstance"] = [create]
     for action in NEEDS_AVAILABLE:
@@ -81,48 +81,48 @@ def take_part(emulator: Emulator, refuse_port: Callable[[int], str]) -> None:
     emulator.instead["secretsmanager", "RotateSecret"] = _rotate
 
 
-def _backend(call: Call) -> Any:
+def _backend(call: Request) -> Any:
     return get_backend("rds")[DEFAULT_ACCOUNT_ID][call.region]
 
 
-def _instance(call: Call) -> DBInstance | None:
+def _instance(call: Request) -> DBInstance | None:
     found = _backend(call).databases.get(call.form.get("DBInstanceIdentifier", "").lower())
     return found if isinstance(found, DBInstance) and found.is_real else None
 
 
-def _needs_usable(call: Call) -> None:
+def _needs_usable(call: Request) -> None:
     instance = _instance(call)
     if instance and instance.status not in USABLE.get(call.action, ("available",)):
-        raise Refusal(
+        raise ApiError(
             "InvalidDBInstanceState",
             f"Database instance is not in available state: {instance.db_instance_identifier} is {instance.status}.",
         )
 
 
-def _name_is_free(call: Call) -> None:
+def _name_is_free(call: Request) -> None:
     name = call.form.get("NewDBInstanceIdentifier", "").lower()
     if name and name in _backend(call).databases and name != call.form["DBInstanceIdentifier"].lower():
-        raise Refusal("DBInstanceAlreadyExists", "DB instance already exists")
+        raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
 
 
-def _is_managed_already(call: Call) -> None:
+def _is_managed_already(call: Request) -> None:
     """moto makes a second secret of a password that is managed already, and loses the first."""
     instance = _instance(call)
     if instance and instance.manage_master_user_password and told_true(call, "ManageMasterUserPassword"):
         leave_out(call, ["ManageMasterUserPassword"])
 
 
-def _remember(call: Call) -> None:
+def _remember(call: Request) -> None:
     instance = _instance(call)
     if instance and instance.status == "deleting":
         name = instance.db_instance_identifier
-        raise Refusal("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
+        raise ApiError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     call.environ["orderops.instance"] = instance
     automated = {name: one for name, one in _backend(call).database_snapshots.items() if _is_automated(one)}
     call.environ["orderops.automated"] = automated
 
 
-def _deleting(call: Call, answer: Answer) -> None:
+def _deleting(call: Request, answer: Response) -> None:
     """moto has forgotten it; it stays, as `deleting`, for as long as its server is there."""
     instance = call.environ["orderops.instance"]
     if not instance:
@@ -136,7 +136,7 @@ def _deleting(call: Call, answer: Answer) -> None:
     _keep_backups(call, instance)
 
 
-def _keep_backups(call: Call, instance: DBInstance) -> None:
+def _keep_backups(call: Request, instance: DBInstance) -> None:
     """The automated backups of this very instance go or stay; moto takes those of the same name for its."""
     backend = _backend(call)
     retains = call.form.get("DeleteAutomatedBackups", "").lower() == "false" and instance.backup_retention_period
@@ -157,14 +157,14 @@ def _is_automated(snapshot: Any) -> bool:
     return bool(snapshot.snapshot_type == "automated")
 
 
-def _keep_snapshot(call: Call, answer: Answer) -> None:
+def _keep_snapshot(call: Request, answer: Response) -> None:
     """The snapshot that was asked for is made of the instance's server."""
     snapshot = _backend(call).database_snapshots.get(call.form.get("DBSnapshotIdentifier", "").lower())
     if snapshot and _instance(call):
         snapshots.keep(snapshot)
 
 
-def _copied(call: Call, answer: Answer) -> None:
+def _copied(call: Request, answer: Response) -> None:
     """Another name for the same data."""
     found = _backend(call).database_snapshots
     source = found.get(call.form["SourceDBSnapshotIdentifier"].rpartition(":snapshot:")[2].lower())
@@ -173,23 +173,23 @@ def _copied(call: Call, answer: Answer) -> None:
         copied.kept_in, copied.status = source.kept_in, source.status
 
 
-def _is_whole(call: Call) -> None:
+def _is_whole(call: Request) -> None:
     name = call.form.get("DBSnapshotIdentifier", "").lower()
     snapshot = _backend(call).database_snapshots.get(name)
     if snapshot and snapshots.is_kept(snapshot) and snapshot.status == "creating":
-        raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
+        raise ApiError("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
 
 
-def _rebooting(call: Call, answer: Answer) -> None:
+def _rebooting(call: Request, answer: Response) -> None:
     if instance := _instance(call):
         instance.settle("rebooting")
 
 
-def _not_yet(call: Call) -> Answer:
-    raise Refusal("NotEmulated", f"{call.action} is not emulated on the laptop")
+def _not_yet(call: Request) -> Response:
+    raise ApiError("NotEmulated", f"{call.action} is not emulated on the laptop")
 
 
-def _rotate(call: Call) -> Answer | None:
+def _rotate(call: Request) -> Response | None:
     """A managed password is rotated by RDS itself, without a function."""
     secretsmanager = get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID][call.region]
     name = call.json.get("SecretId", "")

@@ -11,7 +11,7 @@ from typing import Any
 from orderops.local.emulator.moto_models import DBInstance
 from orderops.local.ports import port_is_free, taken_text
 from orderops.local.rds.directory import ADMINISTRATOR as ADMINISTRATOR
-from orderops.local.rds.instance import Database
+from orderops.local.rds.instance import DatabaseServer
 from orderops.local.rds.postgres import PostgresServer
 from orderops.local.rds.snapshots import FOLDER, Snapshots
 
@@ -27,7 +27,7 @@ class Databases:
         self._lock = lock
         self._told = told
         self._remember = remember
-        self._known: dict[str, Database] = {}
+        self._known: dict[str, DatabaseServer] = {}
 
     def tick(self, found: list[tuple[Any, DBInstance]]) -> None:
         """Give each new instance a server, and let go of what is deleted."""
@@ -84,17 +84,17 @@ class Databases:
         others = [one for one in list(self._known.values()) if one.instance.dbi_resource_id != but]
         return {port for one in others if (port := one.instance.endpoint_port or one.server.port)}
 
-    def database(self, resource: str) -> Database | None:
+    def database(self, resource: str) -> DatabaseServer | None:
         """The instance with this identity; none once it is deleted."""
         return self._known.get(resource)
 
     def _begin(self, backend: Any, instance: DBInstance) -> None:
-        database = Database(backend, instance, self, self.directory, self._lock, self._told, self._remember)
+        database = DatabaseServer(backend, instance, self, self.directory, self._lock, self._told, self._remember)
         self._known[instance.dbi_resource_id] = database
         database.start()
 
 
-def _state(database: Database) -> str:
+def _state(database: DatabaseServer) -> str:
     instance = database.instance
     if instance.misfortune:
         return f"{instance.status}: {instance.misfortune}"

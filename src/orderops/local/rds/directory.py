@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Home:
+class InstanceDirectory:
     """Where everything of one instance lies; nothing is made before it is laid out."""
 
     folder: Path

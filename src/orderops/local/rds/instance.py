@@ -18,8 +18,8 @@ from orderops.errors import OrderopsError
 from orderops.local.emulator.moto_models import AT_REST, DBInstance
 from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
-from orderops.local.rds.directory import Home
-from orderops.local.rds.recovery import Log, Unreachable, recover, unfinished
+from orderops.local.rds.directory import InstanceDirectory
+from orderops.local.rds.recovery import Unreachable, WalSource, recover, unfinished
 from orderops.local.rds.roles import set_password, set_up
 from orderops.local.rds.snapshots import Snapshots
 
@@ -37,10 +37,10 @@ class Neighbours(Protocol):
 
     def ports(self, but: str) -> set[int]: ...
 
-    def database(self, resource: str) -> Database | None: ...
+    def database(self, resource: str) -> DatabaseServer | None: ...
 
 
-class Database:
+class DatabaseServer:
     """One instance and its server, on a thread of their own: a server's start must hold up nobody else."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Database:
         remember: Callable[[], None],
     ) -> None:
         self.instance = instance
-        self.home = Home(databases / instance.dbi_resource_id)
+        self.home = InstanceDirectory(databases / instance.dbi_resource_id)
         self.server = self.home.server
         self.trouble = ""
         self.gone = False
@@ -166,12 +166,12 @@ class Database:
             copy, password = self._snapshots.data(origin.folder), self._snapshots.password(origin.folder)
             recover(self.server, copy, password, None, self._going_on)
         else:
-            source = Home(self._databases / origin.folder)
+            source = InstanceDirectory(self._databases / origin.folder)
             self._await_source(origin.folder)
             backup = source.backups.newest_by(origin.moment)
             if backup is None:
                 raise Unreachable(f"no base backup of {origin.name} is as old as {origin.moment:%Y-%m-%dT%H:%M:%SZ}")
-            then = Log(source.archive, source.server.data, origin.moment)
+            then = WalSource(source.archive, source.server.data, origin.moment)
             recover(self.server, backup.folder, source.server.password, then, self._going_on)
         with self._lock:
             what = "DB instance" if origin.moment else "snapshot"

@@ -34,7 +34,7 @@ class Unreachable(OrderopsError):
 
 
 @dataclass(frozen=True)
-class Log:
+class WalSource:
     """Where the log is, and up to which moment it is played."""
 
     archive: Path
@@ -61,7 +61,9 @@ def unfinished(server: PostgresServer) -> bool:
     return not server.created or (server.data / SIGNAL).exists()
 
 
-def recover(server: PostgresServer, copy: Path, password: str, log: Log | None, going_on: Callable[[], bool]) -> None:
+def recover(
+    server: PostgresServer, copy: Path, password: str, log: WalSource | None, going_on: Callable[[], bool]
+) -> None:
     """Start a server with this copy's data; cut anywhere, the same call again goes on.
 
     Raises Unreachable when the log does not lead to the moment: the data is never silently that of another one.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import acm, autoscaling, kms, route53, s3, secretsmanager, sns, sqs, sts, tagging, wafv2
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.ec2 import descriptions as ec2_descriptions
 from orderops.local.strict.ec2 import hooks as ec2
 from orderops.local.strict.ecs import hooks as ecs
@@ -22,7 +22,7 @@ from orderops.local.strict.iam import hooks as iam
 from orderops.local.strict.logs import hooks as logs
 from orderops.local.strict.rds import hooks as rds
 
-AS_USUAL = Pace()
+AS_USUAL = Delays()
 MENDS: tuple[Callable[[Emulator], None], ...] = (
     autoscaling.mend,
     ec2_descriptions.mend,
@@ -30,7 +30,7 @@ MENDS: tuple[Callable[[Emulator], None], ...] = (
     rds.mend,
     s3.mend,
 )
-PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
+PARTS: tuple[Callable[[Emulator, Delays], None], ...] = (
     acm.take_part,
     autoscaling.take_part,
     cloudwatch.take_part,
@@ -52,7 +52,7 @@ PARTS: tuple[Callable[[Emulator, Pace], None], ...] = (
 )
 
 
-def make_strict(emulator: Emulator, pace: Pace = AS_USUAL) -> None:
+def make_strict(emulator: Emulator, pace: Delays = AS_USUAL) -> None:
     """Let every service refuse and delay what AWS does."""
     mend(emulator)
     for take_part in PARTS:

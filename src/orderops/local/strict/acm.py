@@ -10,18 +10,18 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 LOOKS = ("DescribeCertificate", "ListCertificates", "GetCertificate")
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Let a certificate wait for its record, and refuse to delete one in use."""
 
-    def requested(call: Call, answer: Answer) -> None:
+    def requested(call: Request, answer: Response) -> None:
         made = backend("acm", call.region)._certificates[json.loads(answer.body)["CertificateArn"]]
         made.record_at = time.time() + pace.changes
 
@@ -63,7 +63,7 @@ def _records() -> set[tuple[str, str]]:
     }
 
 
-def _described(call: Call, answer: Answer) -> Answer | None:
+def _described(call: Request, answer: Response) -> Response | None:
     told = json.loads(answer.body)
     certificate = told["Certificate"]
     known = backend("acm", call.region)._certificates[certificate["CertificateArn"]]
@@ -75,7 +75,7 @@ def _described(call: Call, answer: Answer) -> Answer | None:
     return replace(answer, body=json.dumps(told).encode())
 
 
-def _unused(call: Call) -> None:
+def _unused(call: Request) -> None:
     arn = str(call.json.get("CertificateArn"))
     if _users(call.region, arn):
-        raise Refusal("ResourceInUseException", f"Certificate {arn} in account {DEFAULT_ACCOUNT_ID} is in use.")
+        raise ApiError("ResourceInUseException", f"Certificate {arn} in account {DEFAULT_ACCOUNT_ID} is in use.")

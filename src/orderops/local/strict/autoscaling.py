@@ -7,14 +7,14 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 
 SERVICE = "application-autoscaling"
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses. That registering moves the desired count is for who answers about services."""
     emulator.on_before(SERVICE, "RegisterScalableTarget", _can_be_registered)
     emulator.on_before(SERVICE, "PutScalingPolicy", _has_target)
@@ -28,16 +28,16 @@ def mend(emulator: Emulator) -> None:
     emulator.on_after(SERVICE, "PutScalingPolicy", _without_old_alarms)
 
 
-def _can_be_registered(call: Call) -> None:
+def _can_be_registered(call: Request) -> None:
     asked, target = call.json, _target(call)
     least = asked.get("MinCapacity", target and target.min_capacity)
     most = asked.get("MaxCapacity", target and target.max_capacity)
     if least is None or most is None:
-        raise Refusal("ValidationException", "Both MinCapacity and MaxCapacity must be specified for a new target.")
+        raise ApiError("ValidationException", "Both MinCapacity and MaxCapacity must be specified for a new target.")
     if least > most:
-        raise Refusal("ValidationException", "Maximum capacity cannot be less than minimum capacity")
+        raise ApiError("ValidationException", "Maximum capacity cannot be less than minimum capacity")
     if asked["ServiceNamespace"] == "ecs" and not _is_active(call.region, asked["ResourceId"]):
-        raise Refusal("ValidationException", f"ECS service doesn't exist: {asked['ResourceId']}")
+        raise ApiError("ValidationException", f"ECS service doesn't exist: {asked['ResourceId']}")
 
 
 def _is_active(region: str, resource: str) -> bool:
@@ -46,17 +46,17 @@ def _is_active(region: str, resource: str) -> bool:
     return service is not None and service.status == "ACTIVE"
 
 
-def _has_target(call: Call) -> None:
+def _has_target(call: Request) -> None:
     if _target(call) is None:
         asked = call.json
-        raise Refusal(
+        raise ApiError(
             "ObjectNotFoundException",
             f"No scalable target registered for service namespace: {asked['ServiceNamespace']}, "
             f"resource ID: {asked['ResourceId']}, scalable dimension: {asked['ScalableDimension']}",
         )
 
 
-def _policies_go_too(call: Call, _answer: Answer) -> None:
+def _policies_go_too(call: Request, _answer: Response) -> None:
     asked, backend = call.json, _backend(call)
     place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
     for policy in list(backend.policies.values()):
@@ -64,7 +64,7 @@ def _policies_go_too(call: Call, _answer: Answer) -> None:
             backend.delete_scaling_policy(policy.policy_name, *place)
 
 
-def _remember_policy(call: Call) -> None:
+def _remember_policy(call: Request) -> None:
     asked = call.json
     place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
     call.environ["orderops.policies"] = [
@@ -75,15 +75,15 @@ def _remember_policy(call: Call) -> None:
     ]
 
 
-def _without_old_alarms(call: Call, _answer: Answer) -> None:
+def _without_old_alarms(call: Request, _answer: Response) -> None:
     for policy in call.environ["orderops.policies"]:
         policy.delete_alarms(DEFAULT_ACCOUNT_ID, call.region)
 
 
-def _target(call: Call) -> Any:
+def _target(call: Request) -> Any:
     asked = call.json
     return _backend(call).targets.get(asked["ScalableDimension"], {}).get(asked["ResourceId"])
 
 
-def _backend(call: Call) -> Any:
+def _backend(call: Request) -> Any:
     return get_backend("applicationautoscaling")[DEFAULT_ACCOUNT_ID][call.region]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Pace:
+class Delays:
     """Seconds: short enough for a laptop, long enough that nobody finds things ready at once."""
 
     network: float = 0.2

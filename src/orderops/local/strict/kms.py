@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 USES = (
@@ -26,7 +26,7 @@ NAMED_IN_FRONT = 36
 """With so many bytes, the identifier of the key, what moto encrypts begins."""
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Look at the state of the key first."""
     for action in USES:
         emulator.on_before("kms", action, _usable)
@@ -34,20 +34,20 @@ def take_part(emulator: Emulator, _pace: Pace) -> None:
         emulator.on_before("kms", action, _stays)
 
 
-def _usable(call: Call) -> None:
+def _usable(call: Request) -> None:
     key = _key(call)
     _stays(call)
     if key and key.key_state == "Disabled":
-        raise Refusal("DisabledException", f"{key.arn} is disabled.")
+        raise ApiError("DisabledException", f"{key.arn} is disabled.")
 
 
-def _stays(call: Call) -> None:
+def _stays(call: Request) -> None:
     key = _key(call)
     if key and key.key_state == "PendingDeletion":
-        raise Refusal("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+        raise ApiError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
 
 
-def _key(call: Call) -> Any:
+def _key(call: Request) -> Any:
     """The key that the call names, or the one that its secret was encrypted with."""
     keys, asked = backend("kms", call.region), call.json
     name = asked.get("DestinationKeyId") or asked.get("KeyId")

@@ -14,19 +14,19 @@ from xml.etree.ElementTree import Element
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.xml import NAMESPACE, edited, put
 
 CHANGING = ("ChangeResourceRecordSets", "CreateHostedZone", "DeleteHostedZone")
 ALIKE = re.compile(r"\\052")
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Give every change an identifier and a time, and check a batch as a whole before any of it is done."""
 
-    def changed(_call: Call, answer: Answer) -> Answer:
+    def changed(_call: Request, answer: Response) -> Response:
         name = f"C{uuid.uuid4().hex[:13].upper()}"
         zones = _backend()
         zones.changes = {**getattr(zones, "changes", {}), name: time.time() + pace.changes}
@@ -50,26 +50,26 @@ def _backend() -> Any:
     return get_backend("route53")[DEFAULT_ACCOUNT_ID]["aws"]
 
 
-def _known(call: Call) -> None:
+def _known(call: Request) -> None:
     name = call.path.rpartition("/")[2]
     if name not in getattr(_backend(), "changes", {}):
-        raise Refusal("NoSuchChange", f"Could not find resource with ID: {name}", 404)
+        raise ApiError("NoSuchChange", f"Could not find resource with ID: {name}", 404)
 
 
-def _change(call: Call, answer: Answer) -> Answer:
+def _change(call: Request, answer: Response) -> Response:
     ready_at = _backend().changes[call.path.rpartition("/")[2]]
     if ready_at <= time.time():
         return answer
     return replace(answer, body=answer.body.replace(b">INSYNC<", b">PENDING<"))
 
 
-def _once(call: Call) -> None:
+def _once(call: Request) -> None:
     asked = _root(call).findtext("CallerReference")
     if any(one.caller_reference == asked for one in _backend().zones.values()):
-        raise Refusal("HostedZoneAlreadyExists", f"A hosted zone has already been created with {asked}.", 409)
+        raise ApiError("HostedZoneAlreadyExists", f"A hosted zone has already been created with {asked}.", 409)
 
 
-def _as_they_stand(call: Call) -> None:
+def _as_they_stand(call: Request) -> None:
     zone = _backend().zones.get(call.path.split("/hostedzone/")[-1].split("/")[0])
     there = {_key(one.name, one.type, one.set_identifier): one for one in zone.rrsets} if zone else {}
     for action, asked in _asked(call) if zone else ():
@@ -84,7 +84,7 @@ def _as_they_stand(call: Call) -> None:
             raise _batch(f"Tried to delete {what} but the values provided do not match the current values")
 
 
-def _asked(call: Call) -> Iterator[tuple[str, Element]]:
+def _asked(call: Request) -> Iterator[tuple[str, Element]]:
     for change in _root(call).iter("Change"):
         record = change.find("ResourceRecordSet")
         if record is not None:
@@ -101,9 +101,9 @@ def _key(name: str, kind: str, identifier: str | None) -> tuple[str, str, str]:
     return ALIKE.sub("*", name.rstrip(".").lower()), kind, identifier or ""
 
 
-def _batch(words: str) -> Refusal:
-    return Refusal("InvalidChangeBatch", f"[{words}]")
+def _batch(words: str) -> ApiError:
+    return ApiError("InvalidChangeBatch", f"[{words}]")
 
 
-def _root(call: Call) -> Element:
+def _root(call: Request) -> Element:
     return ElementTree.fromstring(NAMESPACE.sub(b"", call.body))

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
 from orderops.local.strict.xml import NAMESPACE
 
@@ -68,7 +68,7 @@ NOT_IN_MOTO = (
 REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Refuse names and policies that AWS refuses, and keep the tags of the call that makes a bucket."""
     emulator.on_before("s3", "CreateBucket", _name)
     emulator.on_after("s3", "CreateBucket", _tag)
@@ -78,7 +78,7 @@ def take_part(emulator: Emulator, _pace: Pace) -> None:
 def mend(emulator: Emulator) -> None:
     """Refuse what moto would take for something else, and read of a policy what moto understands."""
 
-    def unconditional(call: Call) -> Answer | None:
+    def unconditional(call: Request) -> Response | None:
         bucket = _buckets().get(_bucket(call))
         if bucket is None or not bucket.policy:
             return None
@@ -95,26 +95,26 @@ def mend(emulator: Emulator) -> None:
         emulator.instead["s3", action] = unconditional
 
 
-def _name(call: Call) -> None:
+def _name(call: Request) -> None:
     if not NAME.fullmatch(_bucket(call)):
-        raise Refusal("InvalidBucketName", "The specified bucket is not valid.")
+        raise ApiError("InvalidBucketName", "The specified bucket is not valid.")
 
 
-def _tag(call: Call, _answer: Answer) -> None:
+def _tag(call: Request, _answer: Response) -> None:
     asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body or b"<Nothing/>"))
     if tags := {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}:
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(call), tags)
 
 
-def _unknown(call: Call) -> None:
-    raise Refusal("NotEmulated", f"{call.service} {call.action} is not emulated on the laptop")
+def _unknown(call: Request) -> None:
+    raise ApiError("NotEmulated", f"{call.service} {call.action} is not emulated on the laptop")
 
 
-def _is_read(call: Call) -> None:
+def _is_read(call: Request) -> None:
     list(_statements(call))
 
 
-def _statements(call: Call) -> Iterator[Mapping[str, Any]]:
+def _statements(call: Request) -> Iterator[Mapping[str, Any]]:
     """Those of the policy in a call, each with what it must have."""
     try:
         policy = json.loads(call.body)
@@ -135,7 +135,7 @@ def _statements(call: Call) -> Iterator[Mapping[str, Any]]:
         yield statement
 
 
-def _for_this_bucket(call: Call) -> None:
+def _for_this_bucket(call: Request) -> None:
     name = re.escape(_bucket(call))
     for statement in _statements(call):
         if not all(re.fullmatch(r"\*|s3:.+", one) for one in _listed(statement.get("Action"))):
@@ -173,11 +173,11 @@ def _denials(policy: bytes) -> bytes:
     return json.dumps({**whole, "Statement": kept}).encode()
 
 
-def _malformed(words: str) -> Refusal:
-    return Refusal("MalformedPolicy", words)
+def _malformed(words: str) -> ApiError:
+    return ApiError("MalformedPolicy", words)
 
 
-def _bucket(call: Call) -> str:
+def _bucket(call: Request) -> str:
     return call.path.lstrip("/").partition("/")[0]
 
 

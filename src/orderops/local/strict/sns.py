@@ -17,9 +17,9 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.emulator.background import Background
-from orderops.local.emulator.protocol import Answer, Call, Environ, Refusal
+from orderops.local.emulator.protocol import ApiError, Environ, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 MAIL, WEB = ("email", "email-json"), ("http", "https")
@@ -28,14 +28,14 @@ CONFIRMED_WITHIN = 48 * 3600.0
 TOLD_ARN = re.compile(rb"(?<=<SubscriptionArn>)[^<]*")
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses, and let who subscribes confirm first."""
     post = Background()
 
-    def subscribed(call: Call, answer: Answer) -> Answer | None:
+    def subscribed(call: Request, answer: Response) -> Response | None:
         return _wait_for_confirmation(call, answer, post)
 
-    def published(call: Call) -> Answer:
+    def published(call: Request) -> Response:
         with only_confirmed(call.region):
             return emulator.ask_moto(call, call.again())
 
@@ -67,23 +67,23 @@ def only_confirmed(region: str) -> Iterator[None]:
         subscriptions.update(every)
 
 
-def _tags_agree(call: Call) -> None:
+def _tags_agree(call: Request) -> None:
     arn = f"arn:aws:sns:{call.region}:{DEFAULT_ACCOUNT_ID}:{call.form.get('Name', '')}"
     topic = _backend(call.region).topics.get(arn)
     asked = {tag["Key"]: tag.get("Value", "") for tag in call.members("Tags")}
     if topic and asked and asked != topic._tags:
-        raise Refusal("InvalidParameter", "Invalid parameter: Tags Reason: Topic already exists with different tags")
+        raise ApiError("InvalidParameter", "Invalid parameter: Tags Reason: Topic already exists with different tags")
 
 
-def _can_be_reached(call: Call) -> None:
+def _can_be_reached(call: Request) -> None:
     protocol, endpoint = call.form.get("Protocol", ""), call.form.get("Endpoint", "")
     if protocol in MAIL and not EMAIL.fullmatch(endpoint):
-        raise Refusal("InvalidParameter", "Invalid parameter: Email address")
+        raise ApiError("InvalidParameter", "Invalid parameter: Email address")
     if protocol in WEB and not endpoint.startswith(f"{protocol}://"):
-        raise Refusal("InvalidParameter", "Invalid parameter: Endpoint must match the specified protocol")
+        raise ApiError("InvalidParameter", "Invalid parameter: Endpoint must match the specified protocol")
 
 
-def _wait_for_confirmation(call: Call, answer: Answer, post: Background) -> Answer | None:
+def _wait_for_confirmation(call: Request, answer: Response, post: Background) -> Response | None:
     found = TOLD_ARN.search(answer.body)
     one = _backend(call.region).subscriptions.get(found[0].decode()) if found else None
     if one is None or one.protocol not in (*MAIL, *WEB):
@@ -97,7 +97,7 @@ def _wait_for_confirmation(call: Call, answer: Answer, post: Background) -> Answ
         _ask(one, f"http://{call.environ.get('HTTP_HOST', '127.0.0.1')}{CONFIRM_PATH}", post)
     if call.form.get("ReturnSubscriptionArn") == "true":
         return None
-    return Answer(answer.status, TOLD_ARN.sub(b"pending confirmation", answer.body), answer.headers)
+    return Response(answer.status, TOLD_ARN.sub(b"pending confirmation", answer.body), answer.headers)
 
 
 def _ask(one: Any, page: str, post: Background) -> None:
@@ -123,56 +123,56 @@ def _ask(one: Any, page: str, post: Background) -> None:
     post.post(one.endpoint, content=json.dumps(asked), headers=headers)
 
 
-def _is_confirmed(call: Call) -> None:
+def _is_confirmed(call: Request) -> None:
     arn = call.form.get("SubscriptionArn", "")
     if arn.count(":") < 5:
         text = (
             f"Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not {arn.count(':') + 1}"
         )
-        raise Refusal("InvalidParameter", text)
+        raise ApiError("InvalidParameter", text)
     one = _backend(call.region).subscriptions.get(arn)
     if one is not None and _is_pending(one):
         text = (
             "Invalid parameter: SubscriptionArn Reason: Cannot unsubscribe a subscription that is pending confirmation"
         )
-        raise Refusal("InvalidParameter", text)
+        raise ApiError("InvalidParameter", text)
 
 
-def _token_is_known(call: Call) -> None:
+def _token_is_known(call: Request) -> None:
     if _asked(call.region, call.form.get("TopicArn", ""), call.form.get("Token", "")) is None:
-        raise Refusal("InvalidParameter", "Invalid parameter: Token")
+        raise ApiError("InvalidParameter", "Invalid parameter: Token")
 
 
-def _confirmed(call: Call, answer: Answer) -> Answer:
+def _confirmed(call: Request, answer: Response) -> Response:
     one = _asked(call.region, call.form["TopicArn"], call.form["Token"])
     one.attributes["PendingConfirmation"] = False
-    return Answer(answer.status, TOLD_ARN.sub(one.arn.encode(), answer.body), answer.headers)
+    return Response(answer.status, TOLD_ARN.sub(one.arn.encode(), answer.body), answer.headers)
 
 
-def _confirmed_by_link(environ: Environ) -> Answer:
+def _confirmed_by_link(environ: Environ) -> Response:
     told = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
     topic = told.get("TopicArn", "")
     one = _asked(topic.split(":")[3], topic, told.get("Token", "")) if topic.count(":") >= 5 else None
     if one is None:
-        return Answer(403, b"this link confirms nothing\n", [("Content-Type", "text/plain")])
+        return Response(403, b"this link confirms nothing\n", [("Content-Type", "text/plain")])
     one.attributes["PendingConfirmation"] = False
-    return Answer(200, b"subscription confirmed\n", [("Content-Type", "text/plain")])
+    return Response(200, b"subscription confirmed\n", [("Content-Type", "text/plain")])
 
 
-def _forget_unconfirmed(call: Call) -> None:
+def _forget_unconfirmed(call: Request) -> None:
     subscriptions = _backend(call.region).subscriptions
     for arn, one in list(subscriptions.items()):
         if _is_pending(one) and time.time() > one.asked_at + CONFIRMED_WITHIN:
             del subscriptions[arn]
 
 
-def _hide_arns(call: Call, answer: Answer) -> Answer:
+def _hide_arns(call: Request, answer: Response) -> Response:
     """Who has not confirmed has no ARN yet."""
     body = answer.body
     for arn, one in _backend(call.region).subscriptions.items():
         if _is_pending(one):
             body = body.replace(f">{arn}<".encode(), b">PendingConfirmation<")
-    return Answer(answer.status, body, answer.headers)
+    return Response(answer.status, body, answer.headers)
 
 
 def _asked(region: str, topic: str, token: str) -> Any:

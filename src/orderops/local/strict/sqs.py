@@ -9,9 +9,9 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 
 RANGES = {
     "DelaySeconds": (0, 900),
@@ -35,13 +35,13 @@ WITHOUT_A_RANGE = (
 MOST_RECEIVES = 1000
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses."""
 
-    def name_is_free(call: Call) -> None:
+    def name_is_free(call: Request) -> None:
         name = call.json["QueueName"]
         if time.time() - _deleted(call).get(name, 0.0) < pace.queue_name:
-            raise Refusal(
+            raise ApiError(
                 "AWS.SimpleQueueService.QueueDeletedRecently",
                 "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
                 shape="com.amazonaws.sqs#QueueDeletedRecently",
@@ -53,16 +53,16 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_after("sqs", "DeleteQueue", _note_deleted)
 
 
-def _attributes_are_in_range(call: Call) -> None:
+def _attributes_are_in_range(call: Request) -> None:
     for name, value in (call.json.get("Attributes") or {}).items():
         if name in RANGES:
             low, high = RANGES[name]
             if not (str(value).isdigit() and low <= int(value) <= high):
                 raise _invalid(name)
         elif name not in WITHOUT_A_RANGE:
-            raise Refusal("InvalidAttributeName", f"Unknown Attribute {name}.")
+            raise ApiError("InvalidAttributeName", f"Unknown Attribute {name}.")
         elif name == "RedrivePolicy" and value and not _is_redrive(value):
-            raise Refusal("InvalidParameterValue", f"Value {value} for parameter RedrivePolicy is invalid.")
+            raise ApiError("InvalidParameterValue", f"Value {value} for parameter RedrivePolicy is invalid.")
 
 
 def _is_redrive(text: str) -> bool:
@@ -73,15 +73,15 @@ def _is_redrive(text: str) -> bool:
         return False
 
 
-def _invalid(name: str) -> Refusal:
-    return Refusal("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+def _invalid(name: str) -> ApiError:
+    return ApiError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
-def _note_deleted(call: Call, _answer: Answer) -> None:
+def _note_deleted(call: Request, _answer: Response) -> None:
     _deleted(call)[call.json["QueueUrl"].rpartition("/")[2]] = time.time()
 
 
-def _deleted(call: Call) -> dict[str, float]:
+def _deleted(call: Request) -> dict[str, float]:
     """When which queue was deleted, kept with what moto keeps of SQS."""
     backend: Any = get_backend("sqs")[DEFAULT_ACCOUNT_ID][call.region]
     if not hasattr(backend, "deleted"):

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses."""
     emulator.on_before("sts", "AssumeRole", _is_there)
 
 
-def _is_there(call: Call) -> None:
+def _is_there(call: Request) -> None:
     arn = call.form.get("RoleArn", "")
     role = role_by_arn(arn)
     if f":{DEFAULT_ACCOUNT_ID}:" in arn and (role is None or unknown_yet(role)):
-        raise Refusal(
+        raise ApiError(
             "AccessDenied",
             f"User: arn:aws:iam::{DEFAULT_ACCOUNT_ID}:root is not authorized to perform: sts:AssumeRole "
             f"on resource: {arn}",

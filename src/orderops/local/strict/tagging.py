@@ -9,19 +9,19 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call
+from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 
 Tags = dict[str, str]
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Answer for all kinds that AWS answers for, as far as orderops makes them."""
     emulator.on_after("tagging", "GetResources", _with_the_rest)
 
 
-def _with_the_rest(call: Call, answer: Answer) -> Answer | None:
+def _with_the_rest(call: Request, answer: Response) -> Response | None:
     """Behind moto's last page comes what it does not know of."""
     told, asked = json.loads(answer.body), call.json
     if told.get("PaginationToken"):
@@ -31,7 +31,7 @@ def _with_the_rest(call: Call, answer: Answer) -> Answer | None:
         if arn not in known and _wanted(asked, kind, arn, tags):
             pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
             told["ResourceTagMappingList"].append({"ResourceARN": arn, "Tags": pairs})
-    return Answer(answer.status, json.dumps(told).encode(), answer.headers)
+    return Response(answer.status, json.dumps(told).encode(), answer.headers)
 
 
 def _left_out(region: str) -> Iterator[tuple[str, str, Tags]]:

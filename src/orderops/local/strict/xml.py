@@ -8,12 +8,12 @@ from dataclasses import replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from orderops.local.emulator.protocol import Answer
+from orderops.local.emulator.protocol import Response
 
 NAMESPACE = re.compile(rb' xmlns="([^"]*)"')
 
 
-def edited(answer: Answer, edit: Callable[[Element], object]) -> Answer:
+def edited(answer: Response, edit: Callable[[Element], object]) -> Response:
     """The answer after `edit` had its root, in which names stand without their namespace."""
     space = NAMESPACE.search(answer.body)
     root = ElementTree.fromstring(NAMESPACE.sub(b"", answer.body))

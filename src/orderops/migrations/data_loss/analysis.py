@@ -55,7 +55,7 @@ CATALOGUES = {
 
 
 @dataclass(frozen=True)
-class Taken:
+class AffectedData:
     """A table's rows, or a column's values."""
 
     table: int
@@ -66,7 +66,7 @@ class Taken:
     all_rows: bool = True
 
 
-class Taking:
+class LossAnalyzer:
     """The statements of an undo, one after the other; none of them is run."""
 
     def __init__(self, connection: Connection) -> None:
@@ -76,7 +76,7 @@ class Taking:
         self._columns: dict[tuple[int, str], str] = {}
         self._schemas: dict[str, str] = {}
 
-    def by(self, statement: Statement) -> Iterator[Taken]:
+    def by(self, statement: Statement) -> Iterator[AffectedData]:
         """What this statement takes away of what is there now."""
         tree = statement.tree
         match statement.kind:
@@ -151,7 +151,7 @@ class Taking:
 
     # what goes
 
-    def _drop(self, tree: Any) -> Iterator[Taken]:
+    def _drop(self, tree: Any) -> Iterator[AffectedData]:
         dropped = enum_name(tree, "remove_type")
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE" or dropped == "OBJECT_SCHEMA"
         for each in tree.objects:
@@ -181,11 +181,11 @@ class Taking:
                 return self._number("select to_regtype(%s)::oid", self._now("".join(schema[-1:]), name))
         return None
 
-    def _drop_owned(self, roles: Sequence[str]) -> Iterator[Taken]:
+    def _drop_owned(self, roles: Sequence[str]) -> Iterator[AffectedData]:
         tables = self._connection.execute(OWNED, [list(roles)]).fetchall()
         yield from (self._rows(table) for (table,) in tables)
 
-    def _alter(self, tree: Any) -> Iterator[Taken]:
+    def _alter(self, tree: Any) -> Iterator[AffectedData]:
         table = self._table(tree.relation)
         for each in tree.cmds:
             if table is None or enum_name(each.alter_table_cmd, "subtype") != "AT_DropColumn":
@@ -196,7 +196,7 @@ class Taking:
                 name = each.alter_table_cmd.name
                 yield from self._values(table, self._columns.get((table, name), name))
 
-    def _truncate(self, tree: Any) -> Iterator[Taken]:
+    def _truncate(self, tree: Any) -> Iterator[AffectedData]:
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE"
         for each in tree.relations:
             table = self._table(each.range_var)
@@ -205,7 +205,7 @@ class Taking:
             elif table is not None:
                 yield self._rows(table)
 
-    def _delete(self, statement: Statement) -> Iterator[Taken]:
+    def _delete(self, statement: Statement) -> Iterator[AffectedData]:
         """The rows that its condition meets, where it is as plain as that."""
         tree = statement.tree
         table = self._table(tree.relation)
@@ -217,21 +217,21 @@ class Taking:
         alias = tree.relation.alias.aliasname if tree.relation.HasField("alias") else tree.relation.relname
         met = f"from {self._name(table)} as {identifier('', alias)} where {statement.text[where:]}\n"
         rows = self._rows(table)
-        yield Taken(table, [f"select exists (select {met})", *rows.queries], all_rows=False)
+        yield AffectedData(table, [f"select exists (select {met})", *rows.queries], all_rows=False)
         yield from (
-            Taken(each.table, [f"select exists (select {met}) and ({each.queries[0]})"], all_rows=False)
+            AffectedData(each.table, [f"select exists (select {met}) and ({each.queries[0]})"], all_rows=False)
             for each in self._emptied(table, truncated=False)
             if each.table != table
         )
 
-    def _emptied(self, table: int | None, *, truncated: bool) -> Iterator[Taken]:
+    def _emptied(self, table: int | None, *, truncated: bool) -> Iterator[AffectedData]:
         """The rows of a table, and of those that lose theirs with it."""
         if table is not None:
-            yield Taken(table, self._rows(table).queries, all_rows=truncated)
+            yield AffectedData(table, self._rows(table).queries, all_rows=truncated)
             for (other,) in self._connection.execute(EMPTIED, {"object": table, "truncated": truncated}).fetchall():
-                yield Taken(other, self._rows(other).queries, all_rows=truncated)
+                yield AffectedData(other, self._rows(other).queries, all_rows=truncated)
 
-    def _dependent(self, catalogue: str, number: int) -> Iterator[Taken]:
+    def _dependent(self, catalogue: str, number: int) -> Iterator[AffectedData]:
         rows = self._connection.execute(DEPENDENT, {"class": catalogue, "object": number}).fetchall()
         tables = {table for table, column in rows if not column}
         for table, column in rows:
@@ -240,17 +240,17 @@ class Taking:
             elif table not in tables:
                 yield from self._values(table, column)
 
-    def _rows(self, table: int) -> Taken:
-        return Taken(table, [f"select exists (select from {self._name(table)})"])
+    def _rows(self, table: int) -> AffectedData:
+        return AffectedData(table, [f"select exists (select from {self._name(table)})"])
 
-    def _values(self, table: int, column: str) -> Iterator[Taken]:
+    def _values(self, table: int, column: str) -> Iterator[AffectedData]:
         """A generated column holds nothing that could not be computed again."""
         given = (
             "select true from pg_attribute where attrelid = %s and attname = %s and attgenerated = '' and attnum > 0"
         )
         if self._connection.execute(given, [table, column]).fetchone():
             held = f"select exists (select from {self._name(table)} where {identifier('', column)} is not null)"
-            yield Taken(table, [held], column)
+            yield AffectedData(table, [held], column)
 
     def _name(self, table: int) -> str:
         return str(self._one("select %s::oid::regclass::text", table))

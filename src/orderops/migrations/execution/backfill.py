@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError
 from orderops.migrations.execution.failures import HINTS, broken, lost, start_again
-from orderops.migrations.execution.transaction import Worker
-from orderops.migrations.ledger.table import Attempt, Entry
-from orderops.migrations.sql.batches import Keys, Limits, Pace, Rate, check_batch, estimate, keys_of
+from orderops.migrations.execution.transaction import TransactionRunner
+from orderops.migrations.ledger.table import Attempt, AttemptRecord
+from orderops.migrations.sql.batches import BatchLimits, Keys, Pace, Rate, check_batch, estimate, keys_of
 from orderops.migrations.sql.locks import Lock, Mode
 from orderops.migrations.sql.parser import Statement
 
@@ -25,7 +25,12 @@ class Backfill:
     """One statement, cut into pieces; each is written into the ledger in the transaction that changes its rows."""
 
     def __init__(
-        self, worker: Worker, script: Sequence[Statement], entry: Entry, limits: Limits, after: Attempt | None
+        self,
+        worker: TransactionRunner,
+        script: Sequence[Statement],
+        entry: AttemptRecord,
+        limits: BatchLimits,
+        after: Attempt | None,
     ) -> None:
         batch = worker.file.head.batch
         assert batch, "asked of a file with a batch in its head"
@@ -54,8 +59,8 @@ class Backfill:
             began = time.monotonic()
             self._change(keys, upto)
             rate.passed += passed
-            worker.way.voice.now(rate.told(self._changed))
-            worker.way.patience.sleep(pace.after(time.monotonic() - began))
+            worker.lock_waiter.reporter.now(rate.describe(self._changed))
+            worker.lock_waiter.retry_budget.sleep(pace.after(time.monotonic() - began))
 
     def _next(self, keys: Keys, size: int) -> tuple[str, int] | None:
         """The next piece, as the role sees it that changes it."""
@@ -73,7 +78,7 @@ class Backfill:
             nonlocal rows
             rows = self._worker.execute(self._statement, text)
             self._worker.reset_role()
-            self._entry.passed(self._mark, upto, rows)
+            self._entry.record_batch(self._mark, upto, rows)
 
         try:
             self._worker.transaction(work, first=self._statement)
@@ -88,22 +93,22 @@ class Backfill:
         self._changed += rows
 
     def _wait_for_others(self) -> None:
-        sessions, way = self._worker.sessions, self._worker.way
-        while exceeded := self._limits.exceeded(sessions.eye, sessions.own):
+        sessions, way = self._worker.sessions, self._worker.lock_waiter
+        while exceeded := self._limits.exceeded(sessions.monitor, sessions.own):
             if not self._paused:
                 self._paused = True
-                way.voice.line(f"pauses: {exceeded}")
-            way.voice.now(f"pauses: {exceeded}")
-            way.patience.sleep(PAUSE)
+                way.reporter.line(f"pauses: {exceeded}")
+            way.reporter.now(f"pauses: {exceeded}")
+            way.retry_budget.sleep(PAUSE)
 
     def _with_holders(self, error: OrderopsError) -> list[str]:
         """A row is waited for so briefly that nobody may have been seen: then those are named who may hold it."""
         worker, held = self._worker, self._piecewise
-        if not worker.way.patience.over or "pid " in error.message:
-            return error.told
+        if not worker.lock_waiter.retry_budget.over or "pid " in error.message:
+            return error.lines
         rows = Lock(held.schema, held.table, Mode.EXCLUSIVE)
-        holders = worker.way.eye.in_the_way([rows], older=worker.lock_timeout)
-        return [error.told[0], *(f"may hold the row: {each.told}" for each in holders)] if holders else error.told
+        holders = worker.lock_waiter.monitor.blockers([rows], older=worker.lock_timeout)
+        return [error.lines[0], *(f"may hold the row: {each.describe}" for each in holders)] if holders else error.lines
 
     def _stopped(self, error: psycopg.Error, upto: str) -> OrderopsError:
         column = self._batch.name

@@ -30,7 +30,7 @@ class Blocker:
         return f"pid {self.pid}, {self._who}" if self.pid else "a prepared transaction"
 
     @property
-    def told(self) -> str:
+    def describe(self) -> str:
         """Who it is and what it does, in a line; values of its statement are left out."""
         if not self.pid:
             return f"a prepared transaction (select * from pg_prepared_xacts) holds {self.mode} on {self.relation}"

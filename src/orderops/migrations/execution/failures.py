@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from orderops.errors import OrderopsError
-from orderops.migrations.sql.files import File, places
+from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.parser import Statement
 
 HINTS = {
@@ -37,7 +37,7 @@ def lost(error: Any) -> bool:
     return state.startswith(LOST) if state else isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
-def broken(file: File, statement: Statement | None, error: Any, stands: str) -> OrderopsError:
+def broken(file: SqlFile, statement: Statement | None, error: Any, stands: str) -> OrderopsError:
     """The refusal for an error of the server in a statement, or none for its end; `stands` says what is done."""
     diagnosis = error.diag
     said = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
@@ -51,7 +51,7 @@ def broken(file: File, statement: Statement | None, error: Any, stands: str) -> 
     return OrderopsError("\n".join(lines), _hint(file, error, said))
 
 
-def unreachable(file: File, error: Any, stands: str) -> OrderopsError:
+def unreachable(file: SqlFile, error: Any, stands: str) -> OrderopsError:
     """The refusal for a connection that was lost on the way."""
     said = " ".join(str(error).split())
     return OrderopsError(
@@ -60,7 +60,7 @@ def unreachable(file: File, error: Any, stands: str) -> OrderopsError:
     )
 
 
-def edited(file: File, number: int) -> OrderopsError:
+def edited(file: SqlFile, number: int) -> OrderopsError:
     """The refusal for a file that was done in part, and whose part that is done is another one now."""
     return OrderopsError(
         f"{file.name} was cut after a part, and its statement {number}, which is done, was edited since",
@@ -68,13 +68,13 @@ def edited(file: File, number: int) -> OrderopsError:
     )
 
 
-def start_again(file: File) -> str:
+def start_again(file: SqlFile) -> str:
     """The command after which a file that was done in part begins at its first statement."""
     version = file.name[1:].partition("__")[0].lstrip("0")
     return f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}"
 
 
-def _place(file: File, statement: Statement | None, diagnosis: Any) -> str:
+def _place(file: SqlFile, statement: Statement | None, diagnosis: Any) -> str:
     if statement is None:
         return f"{file.name}, at its end"
     line, column = statement.line, statement.column
@@ -87,7 +87,7 @@ def _place(file: File, statement: Statement | None, diagnosis: Any) -> str:
     return f"{file.name}:{line}:{column}"
 
 
-def _hint(file: File, error: Any, said: str) -> str:
+def _hint(file: SqlFile, error: Any, said: str) -> str:
     owner = file.head.owner
     named = owner and (owner if owner.startswith('"') else f'"{owner.lower()}"')
     if named and f"role {named}" in said:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def large_relations(connection: Connection) -> frozenset[str]:
     return frozenset(name for (name,) in rows)
 
 
-def is_brief(file: File, script: Sequence[Statement], large: Collection[str]) -> bool:
+def takes_fast_path(file: SqlFile, script: Sequence[Statement], large: Collection[str]) -> bool:
     """Whether a file is over at once; `large` names what is not small."""
     head = file.head
     if len(file.text) > LONGEST or head.no_transaction or head.batch or head.owner:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, LiteralString
 
 from orderops.errors import OrderopsError
 from orderops.migrations.execution.blocker import Blocker
-from orderops.migrations.execution.reporter import Voice
+from orderops.migrations.execution.reporter import Reporter
 from orderops.migrations.sql.locks import Lock
 from orderops.migrations.sql.parser import identifier
 
@@ -66,7 +66,7 @@ where a.pid <> all(%(own)s)
 
 
 @dataclass
-class Eye:
+class LockMonitor:
     """A connection that looks at what others hold."""
 
     connection: Connection
@@ -75,7 +75,7 @@ class Eye:
     quiet_at: float = float("-inf")
     """When no transaction was old."""
 
-    def in_the_way(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
+    def blockers(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
         """The sessions whose transactions, older than so many seconds, hold what keeps these locks out."""
         wanted = [
             (identifier(lock.schema, lock.name), mode, lock.linked) for lock in locks for mode in lock.mode.keeps_out
@@ -111,7 +111,7 @@ class Eye:
 
 
 @dataclass
-class Patience:
+class RetryBudget:
     """How long a run may wait for locks in all, and how long it pauses between two tries."""
 
     budget: timedelta
@@ -145,53 +145,54 @@ Ask = Callable[[Blocker], bool]
 
 
 @dataclass
-class Way:
+class LockWaiter:
     """The way to a table: looked at before a lock is asked for."""
 
-    eye: Eye
-    patience: Patience
-    voice: Voice = field(default_factory=Voice)
+    monitor: LockMonitor
+    retry_budget: RetryBudget
+    reporter: Reporter = field(default_factory=Reporter)
     may_end: Ask | None = None
     _asked: set[int] = field(default_factory=set)
 
-    def until_free(self, locks: Sequence[Lock], *, older: float, what: str) -> None:
+    def wait_until_free(self, locks: Sequence[Lock], *, older: float, what: str) -> None:
         """Return when nobody whose transaction is older than so many seconds holds what keeps these locks out.
 
         Where transactions come and go, none of them old, there is never such a moment; then `STUBBORN` counts.
         """
         waited = 0.0
-        while blockers := self.eye.in_the_way(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
-            self.voice.waits_for(blockers[0], waited)
+        while blockers := self.monitor.blockers(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
+            self.reporter.waits_for(blockers[0], waited)
             if self.end(blockers):
                 continue
             self.check(blockers, what)
             before = time.monotonic()
-            self.patience.wait(EVERY)
+            self.retry_budget.wait(EVERY)
             waited += time.monotonic() - before
 
     def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
         """Pause after a lock that was not had in time."""
-        blockers = seen or self.eye.in_the_way(locks)
-        self.voice.now(f"try {failed} had no lock{f': {blockers[0].brief}' if blockers else ''}")
+        blockers = seen or self.monitor.blockers(locks)
+        self.reporter.now(f"try {failed} had no lock{f': {blockers[0].brief}' if blockers else ''}")
         self.check(blockers, what)
-        self.patience.pause(failed)
+        self.retry_budget.pause(failed)
 
     def check(self, blockers: Sequence[Blocker], what: str) -> None:
         """Raise OrderopsError when the budget is spent, with who is in the way."""
-        if not self.patience.over:
+        if not self.retry_budget.over:
             return
         named = (
-            "\n".join(blocker.told for blocker in blockers) or "somebody holds a lock that it needs, briefly and often"
+            "\n".join(blocker.describe for blocker in blockers)
+            or "somebody holds a lock that it needs, briefly and often"
         )
         hints = ["the same command goes on; a longer wait: --budget 1h"]
-        if self.patience.tries:
+        if self.retry_budget.tries:
             hints.append("where transactions of 200 ms never leave a gap: -- orderops: lock-timeout 300ms in the head")
         if any(blocker.gives_way for blocker in blockers):
             hints.append("autovacuum gives way to who waits for a second: -- orderops: lock-timeout 1200ms in the head")
         if any(blocker.may_be_ended for blocker in blockers):
             hints.append("to end these sessions, after a question each: --terminate-blockers")
         raise OrderopsError(
-            f"{what}: no lock within {self.patience.budget.total_seconds():.0f} s\n{named}", "\n".join(hints)
+            f"{what}: no lock within {self.retry_budget.budget.total_seconds():.0f} s\n{named}", "\n".join(hints)
         )
 
     def end(self, blockers: Sequence[Blocker]) -> bool:
@@ -207,7 +208,7 @@ class Way:
                 self._asked.add(each.pid)
                 if not self.may_end(each):
                     continue
-                self.eye.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
+                self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
                 ended = True
         return ended
 
@@ -216,8 +217,8 @@ class Way:
         import psycopg
 
         try:
-            self.eye.connection.execute("select pg_cancel_backend(%s)", [blocker.pid])
+            self.monitor.connection.execute("select pg_cancel_backend(%s)", [blocker.pid])
         except psycopg.errors.InsufficientPrivilege:
             return False
-        self.voice.line(f"cancelled {blocker.told}: it begins again by itself")
+        self.reporter.line(f"cancelled {blocker.describe}: it begins again by itself")
         return True

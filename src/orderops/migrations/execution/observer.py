@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class Observer:
     """Told of a run while it goes on, by the one who carries it out; this one wants to know nothing."""
 
-    def begins(self, connection: Connection, file: File, statement: Statement) -> None:
+    def begins(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
         """A statement, or one more try or piece of it, is about to be sent; may be told twice of one."""
 
-    def ended(self, connection: Connection, file: File, statement: Statement) -> None:
+    def ended(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
         """It went well; where it runs in a transaction, that is still open."""
 
     def settled(self) -> None:

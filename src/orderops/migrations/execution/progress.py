@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops.migrations.execution.blocker import Blocker
-from orderops.migrations.execution.lock_wait import Way
-from orderops.migrations.execution.reporter import SPOKEN, Voice
+from orderops.migrations.execution.lock_wait import LockWaiter
+from orderops.migrations.execution.reporter import SPOKEN, Reporter
 from orderops.migrations.sql.parser import Statement
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Watched:
     """A statement that runs."""
 
     statement: Statement
-    voice: Voice
+    voice: Reporter
     began: float
     looked: float = 0.0
     blockers: Sequence[Blocker] = ()
@@ -44,9 +44,9 @@ class Watched:
 class Watcher:
     """Looks at the session that works, for as long as a statement takes: how far it is, and who is in its way."""
 
-    def __init__(self, way: Way, worker: int) -> None:
+    def __init__(self, way: LockWaiter, worker: int) -> None:
         self._way = way
-        self._eye = way.eye
+        self._eye = way.monitor
         self._worker = worker
         self._current: Watched | None = None
         self._ended = threading.Event()
@@ -63,7 +63,7 @@ class Watcher:
         self._thread.join()
 
     @contextmanager
-    def on(self, statement: Statement, voice: Voice) -> Iterator[Watched]:
+    def on(self, statement: Statement, voice: Reporter) -> Iterator[Watched]:
         """While this statement runs."""
         watched = self._current = Watched(statement, voice, time.monotonic())
         try:

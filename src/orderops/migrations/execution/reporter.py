@@ -12,7 +12,7 @@ SPOKEN = 0.5
 
 
 @dataclass
-class Voice:
+class Reporter:
     """How far it is, again and again; and who is in its way, once each."""
 
     name: str = ""
@@ -42,5 +42,5 @@ class Voice:
         lead = f"{what}, waits for" if what else "waits for"
         if seconds >= SPOKEN and blocker.pid not in self._named:
             self._named.add(blocker.pid)
-            self.line(f"{lead} {blocker.told}")
+            self.line(f"{lead} {blocker.describe}")
         self.now(f"{lead} {blocker.brief}")

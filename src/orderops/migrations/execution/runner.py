@@ -12,22 +12,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError
-from orderops.migrations.data_loss.check import refuse_again
+from orderops.migrations.data_loss.check import check_still_accepted
 from orderops.migrations.execution.backfill import Backfill
 from orderops.migrations.execution.failures import broken, edited, lost, unreachable
-from orderops.migrations.execution.fast_path import is_brief, large_relations
-from orderops.migrations.execution.lock_wait import Way
+from orderops.migrations.execution.fast_path import large_relations, takes_fast_path
+from orderops.migrations.execution.lock_wait import LockWaiter
 from orderops.migrations.execution.non_transactional import cleared, is_invalid
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.execution.progress import Watcher
-from orderops.migrations.execution.reporter import Voice
+from orderops.migrations.execution.reporter import Reporter
 from orderops.migrations.execution.sessions import Sessions, prepare
-from orderops.migrations.execution.transaction import Worker, locks_of_file, tables_made
+from orderops.migrations.execution.transaction import TransactionRunner, locks_of_file, tables_made
 from orderops.migrations.ledger import table as ledger
-from orderops.migrations.ledger.table import Action, Attempt, Entry, Expected, State, Subject
-from orderops.migrations.sql.batches import Limits
-from orderops.migrations.sql.files import File, Migration
-from orderops.migrations.sql.locks import Course, Mode, course, locks_of
+from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptRecord, AttemptState, Expected, Subject
+from orderops.migrations.sql.batches import BatchLimits
+from orderops.migrations.sql.files import Migration, SqlFile
+from orderops.migrations.sql.locks import ExecutionMode, Mode, execution_mode, locks_of
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked, leaves_settings
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Carrier:
+class Runner:
     """One run: its connections, its patience, and who is told."""
 
     sessions: Sessions
-    way: Way
+    lock_waiter: LockWaiter
     watcher: Watcher
-    watch: Callable[[str, str], None] = lambda *_: None
+    on_wait: Callable[[str, str], None] = lambda *_: None
     """Told of a file what it waits for or how far it is; nothing when it is done."""
     say: Callable[[str], None] = lambda _: None
-    limits: Limits = field(default_factory=Limits)
+    limits: BatchLimits = field(default_factory=BatchLimits)
     accepted: Collection[str] | None = None
     """The tables whose rows may go, where anything is to be taken away."""
     observer: Observer | None = None
@@ -54,45 +54,52 @@ class Carrier:
     """What rehearsals said of the migrations that are applied, by version."""
     _large: frozenset[str] | None = None
 
-    def carry_out(self, migration: Migration, action: Action, after: Attempt | None) -> None:
+    def run(self, migration: Migration, action: AttemptAction, after: Attempt | None) -> None:
         """Apply a file, or undo by its other one; raises OrderopsError that says how far it came."""
-        file = migration.forwards if action is Action.APPLY else migration.back
+        file = migration.forwards if action is AttemptAction.APPLY else migration.back
         script = checked(file)
-        worker = Worker(self.sessions, self.way, self.watcher, file, self.observer or Observer())
+        worker = TransactionRunner(self.sessions, self.lock_waiter, self.watcher, file, self.observer or Observer())
         author = self.sessions.author
-        expected = self.expected.get(migration.version) if action is Action.APPLY else None
+        expected = self.expected.get(migration.version) if action is AttemptAction.APPLY else None
         subject = Subject(
             author, migration.version, migration.description, action, migration.checksum, len(script), expected
         )
-        self.way.voice = Voice(file.name, self.watch, self.say)
+        self.lock_waiter.reporter = Reporter(file.name, self.on_wait, self.say)
         try:
-            if not (self._is_brief(file, script) and worker.at_once(ledger.whole(subject), locks_of_file(script))):
+            if not (
+                self._is_brief(file, script) and worker.at_once(ledger.completed_insert(subject), locks_of_file(script))
+            ):
                 entry = ledger.begin(self.sessions.work, subject, after)
-                _Work(self, worker, script, entry, after).run()
+                _FileRun(self, worker, script, entry, after).run()
         except KeyboardInterrupt:
             raise Interrupted([file.name]) from None
         finally:
-            self.way.voice.over()
+            self.lock_waiter.reporter.over()
         if leaves_settings(script):
             prepare(self.sessions.work)
 
-    def _is_brief(self, file: File, script: Sequence[Statement]) -> bool:
+    def _is_brief(self, file: SqlFile, script: Sequence[Statement]) -> bool:
         """What is large is looked up anew after each file that may have made it so."""
         if self.accepted is not None or self.observer is not None:
             return False
         if self._large is None:
             self._large = large_relations(self.sessions.work)
-        brief = is_brief(file, script, self._large)
+        brief = takes_fast_path(file, script, self._large)
         if not brief:
             self._large = None
         return brief
 
 
-class _Work:
+class _FileRun:
     """One file under way."""
 
     def __init__(
-        self, carrier: Carrier, worker: Worker, script: Sequence[Statement], entry: Entry, after: Attempt | None
+        self,
+        carrier: Runner,
+        worker: TransactionRunner,
+        script: Sequence[Statement],
+        entry: AttemptRecord,
+        after: Attempt | None,
     ) -> None:
         self._carrier = carrier
         self._worker = worker
@@ -101,7 +108,7 @@ class _Work:
         self._after = after
         self._number = 0
         """Statements before the one that is under way."""
-        self._before = carrier.way.patience.tries, carrier.way.patience.spent
+        self._before = carrier.lock_waiter.retry_budget.tries, carrier.lock_waiter.retry_budget.spent
 
     def run(self) -> None:
         """To the end; raises OrderopsError, and writes into the ledger how it ended."""
@@ -119,7 +126,7 @@ class _Work:
         except psycopg.Error as error:
             raise self._stopped(error) from None
         except OrderopsError as error:
-            self._fail(error.told[0])
+            self._fail(error.lines[0])
             raise
         except KeyboardInterrupt:
             self._fail("interrupted")
@@ -147,7 +154,7 @@ class _Work:
             if number < len(done):
                 if done[number] != statement.digest:
                     raise edited(self._worker.file, number + 1)
-            elif course(statement) is Course.ALONE:
+            elif execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL:
                 self._alone(statement, begun=begun == statement.digest)
             else:
                 self._by_itself(statement)
@@ -161,7 +168,7 @@ class _Work:
             worker.reset_role()
             self._entry.done(statement.digest)
 
-        keeps_nobody_out = course(statement) is Course.VALIDATE
+        keeps_nobody_out = execution_mode(statement) is ExecutionMode.VALIDATE
         locks = [] if keeps_nobody_out else locks_of(statement)
         worker.transaction(work, first=statement, locks=locks, unlimited=keeps_nobody_out)
 
@@ -169,7 +176,7 @@ class _Work:
         worker, accepted = self._worker, self._carrier.accepted
         worker.begin(statement)
         if accepted is not None:
-            refuse_again(worker.connection, worker.file, statement, accepted)
+            check_still_accepted(worker.connection, worker.file, statement, accepted)
         worker.execute(statement)
 
     def _alone(self, statement: Statement, *, begun: bool) -> None:
@@ -182,7 +189,9 @@ class _Work:
         keeps_nobody_out = all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
         failed = 0
         while not self._is_done(statement, begun=begun):
-            worker.way.until_free([] if keeps_nobody_out else locks, older=worker.lock_timeout, what=worker.place)
+            worker.lock_waiter.wait_until_free(
+                [] if keeps_nobody_out else locks, older=worker.lock_timeout, what=worker.place
+            )
             self._entry.begun(statement.digest)
             worker.connection.execute(worker.settings("set", unlimited=keeps_nobody_out))
             try:
@@ -201,11 +210,11 @@ class _Work:
 
     def _is_done(self, statement: Statement, *, begun: bool) -> bool:
         with self._worker.as_owner():
-            return cleared(self._worker.connection, statement, begun=begun, say=self._carrier.way.voice.line)
+            return cleared(self._worker.connection, statement, begun=begun, say=self._carrier.lock_waiter.reporter.line)
 
     def _end(self) -> None:
         tries, waited = self._waited()
-        self._entry.ended(State.DONE, tries=tries, waited=waited)
+        self._entry.ended(AttemptState.DONE, tries=tries, waited=waited)
 
     def _fail(self, note: str) -> None:
         """Say in the ledger that it failed; a connection that is lost says it by itself."""
@@ -213,10 +222,10 @@ class _Work:
 
         tries, waited = self._waited()
         with suppress(psycopg.Error, OrderopsError):
-            self._entry.ended(State.FAILED, tries=tries, waited=waited, note=note)
+            self._entry.ended(AttemptState.FAILED, tries=tries, waited=waited, note=note)
 
     def _waited(self) -> tuple[int, timedelta]:
-        patience = self._carrier.way.patience
+        patience = self._carrier.lock_waiter.retry_budget
         tries, spent = self._before
         return patience.tries - tries, timedelta(seconds=patience.spent - spent)
 
@@ -226,7 +235,7 @@ class _Work:
             return unreachable(worker.file, error, "what was not committed is rolled back, what was stays")
         worker.roll_back()
         refusal = broken(worker.file, worker.at, error, self._stands())
-        self._fail(refusal.told[0])
+        self._fail(refusal.lines[0])
         return refusal
 
     def _stands(self) -> str:

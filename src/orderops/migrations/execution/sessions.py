@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
-from orderops.database.connection import Login, connected
+from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
 from orderops.migrations.ledger.table import Author
 
@@ -50,12 +50,12 @@ where current_user = 'orderops' and path <> '' and not exists (
 """A role of the name of the ledger's schema would make its tables in there, since "$user" stands first in its path."""
 LONGEST_NAME = 63
 
-Waiting = Callable[[str, float], None]
+OnSessionWait = Callable[[str, float], None]
 """Told what is waited for, and for how many seconds so far; nothing when that is over."""
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """The session that holds one of our locks."""
 
     pid: int
@@ -64,7 +64,7 @@ class Holder:
     query: str
 
     @property
-    def told(self) -> str:
+    def describe(self) -> str:
         """Who it is, since when."""
         who = self.application.removeprefix("orderops migrate: ") or "a session without a name"
         return f"{who} (pid {self.pid}) since {self.since:%H:%M:%S}Z"
@@ -75,26 +75,26 @@ class Sessions:
     """An open run: nobody else migrates this database."""
 
     work: Connection
-    eye: Connection
+    monitor: Connection
     author: Author
 
     @property
     def own(self) -> list[int]:
         """The server's processes that are ours."""
-        return [each.info.backend_pid for each in (self.work, self.eye)]
+        return [each.info.backend_pid for each in (self.work, self.monitor)]
 
 
 @contextmanager
-def opened(to: Login, author: Author, *, wait: timedelta, waiting: Waiting) -> Iterator[Sessions]:
+def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait) -> Iterator[Sessions]:
     """Take the lock and open the connections; raises OrderopsError where another holds it for longer than `wait`."""
     with ExitStack() as open_ones:
-        guard = open_ones.enter_context(connected(to, name=_name(author)))
+        guard = open_ones.enter_context(connect(to, name=_name(author)))
         prepare(guard)
         _take(guard, WHO_MIGRATES, wait, waiting)
-        work = open_ones.enter_context(connected(to, name="orderops migrate"))
+        work = open_ones.enter_context(connect(to, name="orderops migrate"))
         prepare(work)
         _take(work, WHO_WORKS, wait, waiting)
-        eye = open_ones.enter_context(connected(to, name="orderops migrate looks"))
+        eye = open_ones.enter_context(connect(to, name="orderops migrate looks"))
         prepare(eye)
         yield Sessions(work, eye, author)
 
@@ -111,7 +111,7 @@ def prepare(connection: Connection) -> None:
     connection.execute(NOT_INTO_OURS)
 
 
-def holder(connection: Connection, number: int = WHO_MIGRATES) -> Holder | None:
+def holder(connection: Connection, number: int = WHO_MIGRATES) -> LockHolder | None:
     """Who holds one of our locks on this database."""
     told = connection.execute(
         "select l.pid, coalesce(a.application_name, ''), coalesce(a.backend_start, now()) at time zone 'UTC',"
@@ -120,10 +120,10 @@ def holder(connection: Connection, number: int = WHO_MIGRATES) -> Holder | None:
         " and l.database = (select oid from pg_database where datname = current_database())",
         [LOCKS, number],
     ).fetchone()
-    return Holder(*told) if told else None
+    return LockHolder(*told) if told else None
 
 
-def _take(connection: Connection, number: int, wait: timedelta, waiting: Waiting) -> None:
+def _take(connection: Connection, number: int, wait: timedelta, waiting: OnSessionWait) -> None:
     began = time.monotonic()
     while True:
         told = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOCKS, number]).fetchone()
@@ -139,7 +139,7 @@ def _take(connection: Connection, number: int, wait: timedelta, waiting: Waiting
         time.sleep(EVERY)
 
 
-def _held(found: Holder, number: int, waited: float) -> OrderopsError:
+def _held(found: LockHolder, number: int, waited: float) -> OrderopsError:
     after = f", waited {waited:.0f} s" if waited >= 1 else ""
     return OrderopsError(
         f"{_by(found, number)}{after}; nothing was done",
@@ -148,9 +148,9 @@ def _held(found: Holder, number: int, waited: float) -> OrderopsError:
     )
 
 
-def _by(found: Holder, number: int) -> str:
+def _by(found: LockHolder, number: int) -> str:
     if number == WHO_MIGRATES:
-        return f"this database is being migrated by {found.told}"
+        return f"this database is being migrated by {found.describe}"
     return f"a statement of a run that ended is still at work, pid {found.pid} since {found.since:%H:%M:%S}Z"
 
 

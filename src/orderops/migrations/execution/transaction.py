@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.migrations.execution.blocker import Blocker
-from orderops.migrations.execution.lock_wait import Way
+from orderops.migrations.execution.lock_wait import LockWaiter
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.execution.progress import Watcher
 from orderops.migrations.execution.sessions import Sessions
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import Lock, locks_of
 from orderops.migrations.sql.parser import Statement
 
@@ -33,18 +33,18 @@ AGAIN = ("55P03", "40P01", "40001")
 """No lock in time, a deadlock, a conflict: nothing was done, and it may go well the next time."""
 
 
-class InTheWay(Exception):
+class LockBlocked(Exception):
     """Somebody came into the way while our transaction was open."""
 
 
 @dataclass
-class Worker:
+class TransactionRunner:
     """The session that changes the database, for one file."""
 
     sessions: Sessions
-    way: Way
+    lock_waiter: LockWaiter
     watcher: Watcher
-    file: File
+    file: SqlFile
     observer: Observer = field(default_factory=Observer)
     at: Statement | None = None
     """The statement that runs."""
@@ -59,7 +59,7 @@ class Worker:
     def execute(self, statement: Statement, text: str = "") -> int:
         """Run a statement, or a text that stands for it, and answer the rows that it touched."""
         self.begin(statement)
-        with self.watcher.on(statement, self.way.voice) as watched:
+        with self.watcher.on(statement, self.lock_waiter.reporter) as watched:
             try:
                 rows = self._send(statement, text)
             finally:
@@ -97,14 +97,14 @@ class Worker:
         failed = 0
         while True:
             self.at = first
-            self.way.until_free(locks, older=self.lock_timeout, what=self.place)
+            self.lock_waiter.wait_until_free(locks, older=self.lock_timeout, what=self.place)
             try:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
                 self.connection.execute("commit")
                 self.observer.settled()
                 return
-            except InTheWay:
+            except LockBlocked:
                 self.roll_back()
             except psycopg.Error as error:
                 self.roll_back()
@@ -121,7 +121,7 @@ class Worker:
         """
         import psycopg
 
-        if self.way.eye.in_the_way(locks, older=self.lock_timeout):
+        if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             return False
         begun = b"begin; " + self.settings("set local") + b";\n"
         ended = b"\n; " + ending.as_bytes(self.connection) + b"; commit"
@@ -139,12 +139,12 @@ class Worker:
         """Pause after a try that may go well the next time; raise the error where none would."""
         if error.sqlstate not in AGAIN:
             raise error
-        self.way.again(failed, locks, self._seen, self.place)
+        self.lock_waiter.again(failed, locks, self._seen, self.place)
 
     def look_once(self, locks: Sequence[Lock]) -> None:
         """While our transaction holds locks it waits for none: raises InTheWay, to let go of all and wait outside."""
-        if self.way.eye.in_the_way(locks, older=self.lock_timeout):
-            raise InTheWay
+        if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
+            raise LockBlocked
 
     def settings(self, scope: str, *, unlimited: bool = False) -> bytes:
         """The limits and the role under which a statement runs; `unlimited` for one that keeps nobody out."""

@@ -51,7 +51,7 @@ DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
 @dataclass(frozen=True)
-class Entry:
+class OtherToolEntry:
     """One migration, as another tool wrote it down."""
 
     version: str
@@ -61,22 +61,22 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class OtherToolLedger:
     """The ledger of another tool."""
 
     tool: str
     table: str
     """With its schema."""
-    applied: tuple[Entry, ...]
+    applied: tuple[OtherToolEntry, ...]
     """What stands now, in the order in which it was applied."""
-    failed: tuple[Entry, ...]
+    failed: tuple[OtherToolEntry, ...]
     up_to: str = ""
     """Every version up to this one is applied too, though no entry says so: Flyway's baseline, and golang-migrate."""
-    repeatable: tuple[Entry, ...] = ()
+    repeatable: tuple[OtherToolEntry, ...] = ()
     """Flyway's migrations without a version: they run whenever they change."""
 
 
-def foreign_ledgers(connection: psycopg.Connection[Any]) -> list[Foreign]:
+def ledgers_of_other_tools(connection: psycopg.Connection[Any]) -> list[OtherToolLedger]:
     """The ledgers on the search path and in public; raises OrderopsError for one that this user may not read."""
     from psycopg.rows import tuple_row
 
@@ -90,7 +90,7 @@ def foreign_ledgers(connection: psycopg.Connection[Any]) -> list[Foreign]:
         ]
 
 
-def match(foreign: Foreign, migrations: Sequence[Migration]) -> tuple[list[Migration], list[Entry]]:
+def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[list[Migration], list[OtherToolEntry]]:
     """Which of these migrations it has applied, and which of its entries have no file among them.
 
     Raises OrderopsError for a ledger that is not read.
@@ -128,13 +128,13 @@ def _tool(name: str, columns: Mapping[str, str], beside_rails: bool) -> str:
     return UNKNOWN
 
 
-def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barred: str) -> Foreign:
+def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barred: str) -> OtherToolLedger:
     """Read one ledger; `barred` is the user that may not."""
     from psycopg import sql
 
     table = f"{schema}.{name}"
     if tool not in READ:
-        return Foreign(tool, table, (), ())
+        return OtherToolLedger(tool, table, (), ())
     if barred:
         grant = sql.SQL("grant usage on schema {0} to {2}; grant select on {1} to {2};").format(
             sql.Identifier(schema), sql.Identifier(schema, name), sql.Identifier(barred)
@@ -149,26 +149,26 @@ def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barr
     if tool == GOLANG_MIGRATE:
         return _of_golang_migrate(table, rows)
     if tool == YOYO:
-        return Foreign(YOYO, table, tuple(_of_yoyo(named, when) for named, when in rows), ())
-    return Foreign(DBMATE, table, tuple(Entry(version, "", None) for (version,) in rows), ())
+        return OtherToolLedger(YOYO, table, tuple(_of_yoyo(named, when) for named, when in rows), ())
+    return OtherToolLedger(DBMATE, table, tuple(OtherToolEntry(version, "", None) for (version,) in rows), ())
 
 
-def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> Foreign:
+def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
     """By the latest row of each version, or of each description where there is no version.
 
     An undo writes its version as its own file spells it, so 1, 01 and 1.0 are one.
     """
-    latest: dict[object, tuple[Entry, str, bool]] = {}
+    latest: dict[object, tuple[OtherToolEntry, str, bool]] = {}
     for version, description, kind, when, success in rows:
         if kind in MARKS:
             continue
-        entry = Entry(version or "", description, _utc(when))
+        entry = OtherToolEntry(version or "", description, _utc(when))
         key = (_place(version) or version) if version else f"repeatable {description}"
         latest.pop(key, None)  # its place is where it was applied last
         latest[key] = entry, kind, success
     standing = [(entry, kind) for entry, kind, success in latest.values() if success and not _taken_back(kind)]
     floors = [entry.version for entry, kind in standing if entry.version and _baseline(kind)]
-    return Foreign(
+    return OtherToolLedger(
         FLYWAY,
         table,
         applied=tuple(entry for entry, kind in standing if entry.version and not _baseline(kind)),
@@ -187,22 +187,22 @@ def _baseline(kind: str) -> bool:
     return kind.endswith(("BASELINE", "_STATE_SCRIPT"))
 
 
-def _of_yoyo(named: str, when: datetime | None) -> Entry:
+def _of_yoyo(named: str, when: datetime | None) -> OtherToolEntry:
     told = DATED.fullmatch(named) or NUMBERED.fullmatch(named)
     if not told:
-        return Entry(named, "", _utc(when))
-    return Entry(told["version"], re.sub(r"[-_]+", " ", told["description"]), _utc(when))
+        return OtherToolEntry(named, "", _utc(when))
+    return OtherToolEntry(told["version"], re.sub(r"[-_]+", " ", told["description"]), _utc(when))
 
 
-def _of_golang_migrate(table: str, rows: Sequence[tuple[Any, ...]]) -> Foreign:
+def _of_golang_migrate(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
     """It keeps one row, the version where it stands; a dirty one was begun, upwards or downwards, and not finished."""
     if not rows:
-        return Foreign(GOLANG_MIGRATE, table, (), ())
+        return OtherToolLedger(GOLANG_MIGRATE, table, (), ())
     version, dirty = max(rows)
-    entry = Entry(str(version), "", None)
+    entry = OtherToolEntry(str(version), "", None)
     if dirty:
-        return Foreign(GOLANG_MIGRATE, table, (), (entry,), up_to=str(version - 1) if version > 0 else "")
-    return Foreign(GOLANG_MIGRATE, table, (entry,), (), up_to=entry.version)
+        return OtherToolLedger(GOLANG_MIGRATE, table, (), (entry,), up_to=str(version - 1) if version > 0 else "")
+    return OtherToolLedger(GOLANG_MIGRATE, table, (entry,), (), up_to=entry.version)
 
 
 def _place(version: str) -> tuple[int, ...]:

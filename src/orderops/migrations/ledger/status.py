@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.migrations.ledger.table import Action, Attempt, Standing, State, highest
+from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History, highest
 from orderops.migrations.sql.files import Migration, unapplied_gaps
 
 
-class Stand(StrEnum):
+class Status(StrEnum):
     """How one version stands."""
 
     APPLIED = "applied"
@@ -25,24 +25,24 @@ class Stand(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class MigrationStatus:
     """One version: its files, its attempts, and what both come to."""
 
     version: int
     description: str
-    stand: Stand
+    status: Status
     migration: Migration | None
-    standing: Standing | None
+    history: History | None
 
     @property
     def applied(self) -> Attempt | None:
         """The attempt by which it is in the database."""
-        return self.standing.applied if self.standing else None
+        return self.history.applied if self.history else None
 
     @property
     def latest(self) -> Attempt | None:
         """The last attempt."""
-        return self.standing.latest if self.standing else None
+        return self.history.latest if self.history else None
 
     @property
     def name(self) -> str:
@@ -52,35 +52,41 @@ class Line:
     @property
     def next(self) -> str:
         """What `apply` would do about it."""
-        match self.stand:
-            case Stand.PENDING:
+        match self.status:
+            case Status.PENDING:
                 return "apply"
-            case Stand.PARTLY:
+            case Status.PARTLY:
                 latest = self.latest
                 return f"go on after statement {len(latest.done)}" if latest and latest.done else "go on"
-            case Stand.CHANGED | Stand.MISSING | Stand.OUT_OF_ORDER | Stand.PARTLY_UNDONE:
+            case Status.CHANGED | Status.MISSING | Status.OUT_OF_ORDER | Status.PARTLY_UNDONE:
                 return "refuse"
         return ""
 
 
-def lines(migrations: Sequence[Migration], standings: Mapping[int, Standing], *, held: bool = False) -> list[Line]:
+def statuses(
+    migrations: Sequence[Migration], standings: Mapping[int, History], *, held: bool = False
+) -> list[MigrationStatus]:
     """Every version by number; `held` says whether somebody is applying right now."""
     files = {each.version: each for each in migrations}
     newest = highest(standings)
     return [
         _line(version, files.get(version), standings.get(version), newest, held)
-        for version in sorted({*files, *(version for version, each in standings.items() if version and each.stands)})
+        for version in sorted({*files, *(version for version, each in standings.items() if version and each.status)})
     ]
 
 
-def to_apply(found: Sequence[Line], *, to: int | None = None, out_of_order: bool = False) -> list[Line]:
+def to_apply(
+    found: Sequence[MigrationStatus], *, to: int | None = None, out_of_order: bool = False
+) -> list[MigrationStatus]:
     """What is pending, in its order; raises OrderopsError where files and ledger do not fit together."""
     _check_target(found, to)
     for line in found:
         _check_fits(line)
-    wanted = [line for line in found if line.stand in (Stand.PENDING, Stand.PARTLY, Stand.OUT_OF_ORDER, Stand.RUNNING)]
+    wanted = [
+        line for line in found if line.status in (Status.PENDING, Status.PARTLY, Status.OUT_OF_ORDER, Status.RUNNING)
+    ]
     wanted = [line for line in wanted if not line.applied and (to is None or line.version <= to)]
-    late = [line for line in wanted if line.stand is Stand.OUT_OF_ORDER]
+    late = [line for line in wanted if line.status is Status.OUT_OF_ORDER]
     newest = max((line.version for line in found if line.applied), default=0)
     if late and not out_of_order:
         raise OrderopsError(
@@ -91,71 +97,75 @@ def to_apply(found: Sequence[Line], *, to: int | None = None, out_of_order: bool
     return wanted
 
 
-def to_undo(found: Sequence[Line], *, to: int | None = None) -> list[Line]:
+def to_undo(found: Sequence[MigrationStatus], *, to: int | None = None) -> list[MigrationStatus]:
     """What stands above a version, newest first; without one the newest alone. Raises as `to_apply` does."""
     applied = [line for line in reversed(found) if line.applied]
     if to is not None and to and not any(line.version == to for line in applied):
         raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied[::-1])}")
     wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
     for line in found:
-        if line.stand is Stand.PARTLY:
+        if line.status is Status.PARTLY:
             raise _half_applied(line)
-        if line.stand is Stand.PARTLY_UNDONE and line not in wanted:
+        if line.status is Status.PARTLY_UNDONE and line not in wanted:
             raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
     for line in wanted:
         if line.migration is None:
             raise _missing(line)
-        if line.stand is Stand.CHANGED:
+        if line.status is Status.CHANGED:
             raise _changed(line)
     return wanted
 
 
-def goes_on_after(line: Line, action: Action) -> Attempt | None:
+def goes_on_after(line: MigrationStatus, action: AttemptAction) -> Attempt | None:
     """The attempt that was left half-way and is gone on with."""
-    partial = line.standing.partial if line.standing else None
+    partial = line.history.partial if line.history else None
     return partial if partial and partial.action == action else None
 
 
-def _line(version: int, migration: Migration | None, standing: Standing | None, newest: int, held: bool) -> Line:
+def _line(
+    version: int, migration: Migration | None, standing: History | None, newest: int, held: bool
+) -> MigrationStatus:
     description = migration.description if migration else standing.latest.description if standing else ""
-    return Line(version, description, _stand(version, migration, standing, newest, held), migration, standing)
+    return MigrationStatus(
+        version, description, _stand(version, migration, standing, newest, held), migration, standing
+    )
 
 
-def _stand(version: int, migration: Migration | None, standing: Standing | None, newest: int, held: bool) -> Stand:
+def _stand(version: int, migration: Migration | None, standing: History | None, newest: int, held: bool) -> Status:
     applied = standing.applied if standing else None
     latest = standing.latest if standing else None
-    if held and latest and latest.state == State.RUNNING:
-        return Stand.RUNNING
+    if held and latest and latest.state == AttemptState.RUNNING:
+        return Status.RUNNING
     if latest and latest.partial:
-        return Stand.PARTLY_UNDONE if latest.action == Action.UNDO else Stand.PARTLY
+        return Status.PARTLY_UNDONE if latest.action == AttemptAction.UNDO else Status.PARTLY
     if applied and migration is None:
-        return Stand.MISSING
+        return Status.MISSING
     if applied and migration and applied.checksum != migration.checksum:
-        return Stand.CHANGED
+        return Status.CHANGED
     if applied:
-        return Stand.APPLIED
-    return Stand.OUT_OF_ORDER if version < newest else Stand.PENDING
+        return Status.APPLIED
+    return Status.OUT_OF_ORDER if version < newest else Status.PENDING
 
 
-def _check_target(found: Sequence[Line], to: int | None) -> None:
+def _check_target(found: Sequence[MigrationStatus], to: int | None) -> None:
     files = [line for line in found if line.migration]
     if to is not None and not any(line.version == to for line in files):
         raise UsageError(f"no migration has version {to}", f"versions here: {_listed(files)}")
 
 
-def _check_fits(line: Line) -> None:
-    match line.stand:
-        case Stand.CHANGED:
+def _check_fits(line: MigrationStatus) -> None:
+    match line.status:
+        case Status.CHANGED:
             raise _changed(line)
-        case Stand.MISSING:
+        case Status.MISSING:
             raise _missing(line)
-        case Stand.PARTLY if line.migration is None:
+        case Status.PARTLY if line.migration is None:
             raise _half_applied(line)
-        case Stand.PARTLY_UNDONE:
+        case Status.PARTLY_UNDONE:
             raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
 
 
-def _check_gaps(found: Sequence[Line], wanted: Sequence[Line], newest: int) -> None:
+def _check_gaps(found: Sequence[MigrationStatus], wanted: Sequence[MigrationStatus], newest: int) -> None:
     known = [line.migration for line in found if line.migration]
     pending = {line.version for line in wanted}
     for migration, missing in unapplied_gaps(known, newest):
@@ -166,7 +176,7 @@ def _check_gaps(found: Sequence[Line], wanted: Sequence[Line], newest: int) -> N
             )
 
 
-def _changed(line: Line) -> OrderopsError:
+def _changed(line: MigrationStatus) -> OrderopsError:
     return OrderopsError(
         f"{line.name} was applied and has been edited since",
         f"undo the edit and put the change into a new file: git checkout -- {line.migration.forwards.path}\n"
@@ -176,9 +186,9 @@ def _changed(line: Line) -> OrderopsError:
     )
 
 
-def _missing(line: Line) -> OrderopsError:
+def _missing(line: MigrationStatus) -> OrderopsError:
     way = "orderops migrate repair"
-    if line.stand is Stand.PARTLY_UNDONE:
+    if line.status is Status.PARTLY_UNDONE:
         way += f" --version {line.version} --as pending"
     return OrderopsError(
         f"V{line.version:03} '{line.description}' was applied and has no file here",
@@ -186,7 +196,7 @@ def _missing(line: Line) -> OrderopsError:
     )
 
 
-def _half_applied(line: Line) -> OrderopsError:
+def _half_applied(line: MigrationStatus) -> OrderopsError:
     if line.migration:
         return OrderopsError(f"{line.name} is half applied", "let it end first: orderops migrate apply")
     return OrderopsError(
@@ -197,10 +207,10 @@ def _half_applied(line: Line) -> OrderopsError:
     )
 
 
-def _bring_back(line: Line) -> str:
+def _bring_back(line: MigrationStatus) -> str:
     return f"bring it back: git log --oneline -- 'sql/V*{line.version}__*.sql'"
 
 
-def _listed(found: Sequence[Line]) -> str:
+def _listed(found: Sequence[MigrationStatus]) -> str:
     versions = [str(line.version) for line in found]
     return ", ".join(versions if len(versions) <= 8 else [*versions[:3], "…", *versions[-3:]]) or "none"

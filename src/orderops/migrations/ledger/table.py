@@ -95,7 +95,7 @@ class Form(StrEnum):
     CURRENT = "of today"
 
 
-class Action(StrEnum):
+class AttemptAction(StrEnum):
     """What an attempt is about."""
 
     APPLY = "apply"
@@ -106,7 +106,7 @@ class Action(StrEnum):
     """Marked as pending: what it made is gone."""
 
 
-class State(StrEnum):
+class AttemptState(StrEnum):
     """How an attempt ended."""
 
     RUNNING = "running"
@@ -152,11 +152,11 @@ class Attempt:
     @property
     def partial(self) -> bool:
         """Whether it did a part and not the rest; or nobody knows of the statement that it had begun."""
-        return self.state != State.DONE and bool(self.done or self.begun or self.batch_after is not None)
+        return self.state != AttemptState.DONE and bool(self.done or self.begun or self.batch_after is not None)
 
 
 @dataclass(frozen=True)
-class Standing:
+class History:
     """How a version stands: the attempts at it, in their order."""
 
     attempts: Sequence[Attempt]
@@ -164,8 +164,8 @@ class Standing:
     @property
     def applied(self) -> Attempt | None:
         """The attempt by which it is in the database; none where it is not."""
-        done = [each for each in self.attempts if each.state == State.DONE]
-        return done[-1] if done and done[-1].action in (Action.APPLY, Action.BASELINE) else None
+        done = [each for each in self.attempts if each.state == AttemptState.DONE]
+        return done[-1] if done and done[-1].action in (AttemptAction.APPLY, AttemptAction.BASELINE) else None
 
     @property
     def latest(self) -> Attempt:
@@ -178,7 +178,7 @@ class Standing:
         return self.latest if self.latest.partial else None
 
     @property
-    def stands(self) -> bool:
+    def status(self) -> bool:
         """Whether it is in the database, wholly or in part: what is pending and has no file is nobody's concern."""
         return bool(self.applied or self.partial)
 
@@ -198,7 +198,7 @@ def make(connection: Connection) -> None:
             connection.execute(FROM_FIRST_FORM)
 
 
-def read(connection: Connection) -> dict[int, Standing]:
+def read(connection: Connection) -> dict[int, History]:
     """Every version that the ledger knows; nothing where there is none. Changes nothing."""
     form = _form(connection)
     if form is Form.NONE:
@@ -208,7 +208,7 @@ def read(connection: Connection) -> dict[int, Standing]:
     for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
         attempt = Attempt(*row)
         found.setdefault(attempt.version, []).append(attempt)
-    return {version: Standing(attempts) for version, attempts in found.items()}
+    return {version: History(attempts) for version, attempts in found.items()}
 
 
 def _form(connection: Connection) -> Form:
@@ -236,7 +236,7 @@ class Subject:
     author: Author
     version: int
     description: str
-    action: Action
+    action: AttemptAction
     checksum: str
     statements: int
     expected: Expected | None = None
@@ -257,7 +257,7 @@ class Subject:
         }
 
 
-def begin(connection: Connection, subject: Subject, after: Attempt | None) -> Entry:
+def begin(connection: Connection, subject: Subject, after: Attempt | None) -> AttemptRecord:
     """Write an attempt that runs, which goes on where a cut one ended.
 
     It need not be on disk before what comes later is: the log is written in order.
@@ -265,18 +265,18 @@ def begin(connection: Connection, subject: Subject, after: Attempt | None) -> En
     from psycopg import sql
 
     left = ("begun", "done", "batch_after", "rows_changed", "statements_done")
-    values = {**subject.values, "state": State.RUNNING.value}
+    values = {**subject.values, "state": AttemptState.RUNNING.value}
     values |= {column: getattr(after, column) for column in left} if after else {}
     told = sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(_insert(values))
     connection.execute(told)
-    return Entry(connection, subject.version)
+    return AttemptRecord(connection, subject.version)
 
 
-def whole(subject: Subject) -> Composed:
+def completed_insert(subject: Subject) -> Composed:
     """The statement that writes, in the transaction of its effect, an attempt that nobody saw run."""
     from psycopg import sql
 
-    values = {**subject.values, "state": State.DONE.value, "statements_done": subject.statements}
+    values = {**subject.values, "state": AttemptState.DONE.value, "statements_done": subject.statements}
     now = {"started": sql.SQL("now()"), "finished": sql.SQL("clock_timestamp()")}
     return _insert({**values, **now})
 
@@ -289,12 +289,12 @@ def _insert(values: Mapping[str, object]) -> Composed:
     return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
 
 
-def mark(
+def record(
     connection: Connection,
     author: Author,
     versions: Iterable[tuple[int, str, str]],
     *,
-    action: Action,
+    action: AttemptAction,
     note: str,
 ) -> None:
     """Write that versions (number, description, checksum) count as applied, or as pending, by somebody's word."""
@@ -309,17 +309,17 @@ def mark(
         )
 
 
-def bury(connection: Connection) -> None:
+def mark_interrupted(connection: Connection) -> None:
     """Say of attempts that run that they were cut off; only who holds the lock knows."""
     connection.execute("update orderops.ledger set state = 'failed', note = 'cut off' where state = 'running'")
 
 
-def highest(standings: Mapping[int, Standing]) -> int:
+def highest(standings: Mapping[int, History]) -> int:
     """The highest version that is applied; 0 where none is."""
     return max((version for version, standing in standings.items() if standing.applied), default=0)
 
 
-class Entry:
+class AttemptRecord:
     """The attempt at a version while it runs; what is noted takes effect with the transaction that it is noted in."""
 
     def __init__(self, connection: Connection, version: int) -> None:
@@ -334,14 +334,14 @@ class Entry:
         """One statement more is done."""
         self._write("done = done || {}::text, statements_done = statements_done + 1, begun = null", digest)
 
-    def passed(self, digest: str, after: str, rows: int) -> None:
+    def record_batch(self, digest: str, after: str, rows: int) -> None:
         """One batch more is done: its last key, and the rows that it changed."""
         self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
 
-    def ended(self, state: State, *, tries: int, waited: timedelta, note: str | None = None) -> None:
+    def ended(self, state: AttemptState, *, tries: int, waited: timedelta, note: str | None = None) -> None:
         """How it ended; of a statement that the server refused nothing is left to be gone on with."""
         more = ""
-        if state is State.DONE:
+        if state is AttemptState.DONE:
             more = ", statements_done = statements"
         elif note != INTERRUPTED:
             more = ", begun = case when batch_after is null then null else begun end"

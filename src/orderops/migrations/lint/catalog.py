@@ -12,18 +12,18 @@ from orderops.migrations.lint.finding import Level
 
 
 @dataclass(frozen=True)
-class Rule:
+class LintRule:
     """What a rule is about."""
 
     level: Level
     about: str
 
 
-def rule(name: str) -> Rule | None:
+def rule(name: str) -> LintRule | None:
     """A rule by its name; None for one that only a newer squawk knows."""
     if name in ERRORS:
-        return Rule(Level.ERROR, ERRORS[name])
-    return Rule(Level.WARNING, WARNINGS[name]) if name in WARNINGS else None
+        return LintRule(Level.ERROR, ERRORS[name])
+    return LintRule(Level.WARNING, WARNINGS[name]) if name in WARNINGS else None
 
 
 ERRORS = {

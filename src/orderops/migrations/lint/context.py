@@ -10,17 +10,17 @@ from typing import Any, Protocol
 
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.finding import Finding, Level
-from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.syntax import plain
 from orderops.migrations.sql.directives import Head
-from orderops.migrations.sql.files import File, places
+from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement, tokens, without_data, words_at_top
 
 IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
 
 
-class Place(Protocol):
+class SourcePosition(Protocol):
     """What a finding can point at."""
 
     @property
@@ -53,15 +53,15 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LintContext:
     """A file that parses."""
 
-    file: File
+    file: SqlFile
     back: bool
     """Whether it is the way back."""
     head: Head
     statements: Sequence[Statement]
-    history: History
+    history: SchemaHistory
     """Of the migrations before it, and for a way back of its own way forwards too."""
 
     @property
@@ -99,7 +99,7 @@ class Reading:
         """Whether a comment silences a finding."""
         return any(name in ("*", finding.rule) and first <= finding.line <= last for name, first, last in self.ignored)
 
-    def finding(self, name: str, at: Place, message: str, rewrite: str = "") -> Finding:
+    def finding(self, name: str, at: SourcePosition, message: str, rewrite: str = "") -> Finding:
         """A finding in this file, as bad as the catalog says."""
         known = rule(name)
         level = known.level if known else Level.WARNING

@@ -41,7 +41,7 @@ OF_A_TABLE = {
 
 
 @dataclass(frozen=True)
-class Thing:
+class SchemaObject:
     """Something with a name in a schema."""
 
     kind: str
@@ -68,34 +68,34 @@ class Made:
 class Effects:
     """What is different after a file."""
 
-    made: dict[Thing, Made] = field(default_factory=dict)
-    removed: dict[Thing, Made] = field(default_factory=dict)
-    remade: dict[Thing, Made] = field(default_factory=dict)
+    made: dict[SchemaObject, Made] = field(default_factory=dict)
+    removed: dict[SchemaObject, Made] = field(default_factory=dict)
+    remade: dict[SchemaObject, Made] = field(default_factory=dict)
     """Removed and made anew, or replaced: it may have been there before."""
     cascades: bool = False
     """Whether a DROP takes along what nobody can see here."""
     opaque: bool = False
     """Whether something is run that may do anything."""
 
-    def make(self, thing: Thing, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
+    def make(self, thing: SchemaObject, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
         """Note a thing that is new."""
         replaced = self.removed.pop(thing, None) is not None
         (self.remade if replaced else self.made)[thing] = Made(statement, table or thing.table, frozenset(columns))
 
-    def remove(self, thing: Thing, statement: Statement) -> None:
+    def remove(self, thing: SchemaObject, statement: Statement) -> None:
         """Note a thing that is gone, with what goes with it."""
         if thing.kind in ("table", "schema"):
             self._remove_parts(thing)
         if self.made.pop(thing, None) is None:
             self.removed[thing] = Made(statement, thing.table)
 
-    def _remove_parts(self, whole: Thing) -> None:
+    def _remove_parts(self, whole: SchemaObject) -> None:
         for things in (self.made, self.removed, self.remade):
             for each in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
                 del things[each]
 
 
-def goes_with(thing: Thing, made: Made, whole: Thing) -> bool:
+def goes_with(thing: SchemaObject, made: Made, whole: SchemaObject) -> bool:
     """Whether a thing is gone when another one is."""
     match whole.kind:
         case "schema":
@@ -116,7 +116,7 @@ def effects(statements: Sequence[Statement], *, names: str) -> Effects:
     for statement in statements:
         for thing, made, table, columns in _things(statement):
             if thing.table in first:
-                thing = Thing(thing.kind, thing.name, first[thing.table])
+                thing = SchemaObject(thing.kind, thing.name, first[thing.table])
             if made:
                 told.make(thing, statement, first.get(table, table), columns)
             else:
@@ -142,11 +142,11 @@ def _note(told: Effects, statement: Statement) -> None:
     if replaced and replaced in told.made:
         told.remade[replaced] = told.made.pop(replaced)
     for name in _taken_over(statement):
-        if index := told.made.pop(Thing("index", name), None):
+        if index := told.made.pop(SchemaObject("index", name), None):
             _with_columns(told, statement, index.columns)
 
 
-def _replaced(statement: Statement) -> Thing | None:
+def _replaced(statement: Statement) -> SchemaObject | None:
     tree = statement.tree
     if statement.kind in ("create_function_stmt", "view_stmt", "create_trig_stmt") and tree.replace:
         return next((thing for thing, _, _, _ in _things(statement)), None)
@@ -172,7 +172,7 @@ def _rename_table(told: Effects, old: str, new: str) -> None:
     for things in (told.made, told.removed, told.remade):
         renamed = [
             (
-                Thing(each.kind, each.name, new) if each.table == old else each,
+                SchemaObject(each.kind, each.name, new) if each.table == old else each,
                 Made(made.statement, new, made.columns) if made.table == old else made,
             )
             for each, made in things.items()
@@ -181,7 +181,7 @@ def _rename_table(told: Effects, old: str, new: str) -> None:
         things.update(renamed)
 
 
-Told = tuple[Thing, bool, str, Sequence[str]]
+Told = tuple[SchemaObject, bool, str, Sequence[str]]
 """A thing, whether it is made (or removed), the table and the columns with which it goes."""
 
 
@@ -198,51 +198,51 @@ def _things(statement: Statement) -> Iterator[Told]:
             table = plain(tree.relation)
             columns = [each.index_elem.name for each in tree.index_params]
             columns += [name for each in tree.index_params for name in columns_in(each)]
-            yield Thing("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
+            yield SchemaObject("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
         case "create_seq_stmt":
             owner = next(
                 (strings(each.def_elem.arg.list.items) for each in tree.options if each.def_elem.defname == "owned_by"),
                 [],
             )
-            yield Thing("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
+            yield SchemaObject("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
         case _:
             made = _created(statement)
             if made:
                 yield made, True, "", ()
 
 
-def _created(statement: Statement) -> Thing | None:
+def _created(statement: Statement) -> SchemaObject | None:
     tree = statement.tree
     match statement.kind:
         case "create_stmt" if tree.relation.relpersistence != "t":
-            return Thing("table", plain(tree.relation))
+            return SchemaObject("table", plain(tree.relation))
         case "create_foreign_table_stmt":
-            return Thing("table", plain(tree.base_stmt.relation))
+            return SchemaObject("table", plain(tree.base_stmt.relation))
         case "create_table_as_stmt" if tree.into.rel.relpersistence != "t":
             kind = "materialized view" if enum_name(tree, "objtype") == "OBJECT_MATVIEW" else "table"
-            return Thing(kind, plain(tree.into.rel))
+            return SchemaObject(kind, plain(tree.into.rel))
         case "select_stmt" if tree.HasField("into_clause") and tree.into_clause.rel.relpersistence != "t":
-            return Thing("table", plain(tree.into_clause.rel))
+            return SchemaObject("table", plain(tree.into_clause.rel))
         case "view_stmt" if tree.view.relpersistence != "t":
-            return Thing("view", plain(tree.view))
+            return SchemaObject("view", plain(tree.view))
         case "create_trig_stmt":
-            return Thing("trigger", tree.trigname, plain(tree.relation))
+            return SchemaObject("trigger", tree.trigname, plain(tree.relation))
         case "create_policy_stmt":
-            return Thing("policy", tree.policy_name, plain(tree.table))
+            return SchemaObject("policy", tree.policy_name, plain(tree.table))
         case "rule_stmt":
-            return Thing("rule", tree.rulename, plain(tree.relation))
+            return SchemaObject("rule", tree.rulename, plain(tree.relation))
         case "create_function_stmt":
-            return Thing("function", dotted(strings(tree.funcname)))
+            return SchemaObject("function", dotted(strings(tree.funcname)))
         case "create_enum_stmt" | "create_range_stmt":
-            return Thing("type", dotted(strings(tree.type_name)))
+            return SchemaObject("type", dotted(strings(tree.type_name)))
         case "composite_type_stmt":
-            return Thing("type", plain(tree.typevar))
+            return SchemaObject("type", plain(tree.typevar))
         case "create_domain_stmt":
-            return Thing("type", dotted(strings(tree.domainname)))
+            return SchemaObject("type", dotted(strings(tree.domainname)))
         case "create_schema_stmt" if tree.schemaname:
-            return Thing("schema", tree.schemaname)
+            return SchemaObject("schema", tree.schemaname)
         case "create_extension_stmt":
-            return Thing("extension", tree.extname)
+            return SchemaObject("extension", tree.extname)
     return None
 
 
@@ -255,18 +255,23 @@ def _altered(tree: Any) -> Iterator[Told]:
         content = getattr(command, "def") if command.HasField("def") else None
         match enum_name(command, "subtype"):
             case "AT_AddColumn" if content:
-                yield Thing("column", content.column_def.colname, table), True, "", ()
+                yield SchemaObject("column", content.column_def.colname, table), True, "", ()
             case "AT_DropColumn":
-                yield Thing("column", command.name, table), False, "", ()
+                yield SchemaObject("column", command.name, table), False, "", ()
             case "AT_AddConstraint" if content:
                 constraint = content.constraint
                 columns = [*strings(constraint.keys), *strings(constraint.fk_attrs), *columns_in(constraint.raw_expr)]
-                yield Thing("constraint", constraint_name(tree.relation.relname, constraint), table), True, "", columns
+                yield (
+                    SchemaObject("constraint", constraint_name(tree.relation.relname, constraint), table),
+                    True,
+                    "",
+                    columns,
+                )
             case "AT_DropConstraint":
-                yield Thing("constraint", command.name, table), False, "", ()
+                yield SchemaObject("constraint", command.name, table), False, "", ()
 
 
-def _dropped(tree: Any) -> Iterator[Thing]:
+def _dropped(tree: Any) -> Iterator[SchemaObject]:
     remove_type = enum_name(tree, "remove_type")
     kind = DROPPED.get(remove_type)
     for each in tree.objects if kind else ():
@@ -277,17 +282,17 @@ def _dropped(tree: Any) -> Iterator[Thing]:
         else:
             names = strings(each.list.items) or [each.string.sval]
         if remove_type in OF_A_TABLE:
-            yield Thing(str(kind), names[-1], dotted(names[:-1]))
+            yield SchemaObject(str(kind), names[-1], dotted(names[:-1]))
         else:
-            yield Thing(str(kind), dotted(names))
+            yield SchemaObject(str(kind), dotted(names))
 
 
 def _renamed(tree: Any) -> Iterator[Told]:
     kind = enum_name(tree, "rename_type")
     if kind in OF_A_TABLE:
         table = plain(tree.relation)
-        yield Thing(OF_A_TABLE[kind], tree.subname, table), False, "", ()
-        yield Thing(OF_A_TABLE[kind], tree.newname, table), True, "", ()
+        yield SchemaObject(OF_A_TABLE[kind], tree.subname, table), False, "", ()
+        yield SchemaObject(OF_A_TABLE[kind], tree.newname, table), True, "", ()
     elif kind in DROPPED:
         if tree.HasField("relation"):
             names = [tree.relation.schemaname, tree.relation.relname]
@@ -296,5 +301,5 @@ def _renamed(tree: Any) -> Iterator[Told]:
             names = strings(whole.object_with_args.objname if whole.HasField("object_with_args") else whole.list.items)
         else:
             names = [tree.subname]
-        yield Thing(DROPPED[kind], dotted(names)), False, "", ()
-        yield Thing(DROPPED[kind], dotted([*names[:-1], tree.newname])), True, "", ()
+        yield SchemaObject(DROPPED[kind], dotted(names)), False, "", ()
+        yield SchemaObject(DROPPED[kind], dotted([*names[:-1], tree.newname])), True, "", ()

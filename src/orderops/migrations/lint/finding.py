@@ -31,7 +31,7 @@ class Finding:
     rewrite: str
     """The safe way: SQL and comments; `lint_sql.NEXT_FILE` stands between files. May be empty."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""
         return {
             "file": self.file.as_posix(),

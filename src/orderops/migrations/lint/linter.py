@@ -12,18 +12,18 @@ from pathlib import Path
 
 from orderops.errors import UsageError
 from orderops.migrations.lint.catalog import rule
-from orderops.migrations.lint.context import Reading, Spot
-from orderops.migrations.lint.effects import Thing, effects
+from orderops.migrations.lint.context import LintContext, Spot
+from orderops.migrations.lint.effects import SchemaObject, effects
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
-from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.squawk import squawk
 from orderops.migrations.lint.suggestions import advise
 from orderops.migrations.lint.transactions import file_rules
 from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
-from orderops.migrations.sql.files import File, Migration
+from orderops.migrations.sql.files import Migration, SqlFile
 from orderops.migrations.sql.parser import Statement, read_script
 from orderops.migrations.sql.validation import checked, checked_forwards
 
@@ -45,8 +45,8 @@ def lint(
     """What would hurt in these migrations, or in those versions `only`; what came before is known all the same."""
     asked = {each.version for each in migrations} if only is None else set(only)
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in asked]
-    readings: list[Reading] = []
-    history, origins = History(), dict[Thing, Statement]()
+    readings: list[LintContext] = []
+    history, origins = SchemaHistory(), dict[SchemaObject, Statement]()
     for migration in migrations:
         forwards, wrong = _read(migration.forwards, history.copy(), back=False)
         for statement in forwards.statements if forwards else ():
@@ -100,13 +100,13 @@ def _merged(findings: Sequence[Finding]) -> list[Finding]:
     return list(merged.values())
 
 
-def _files(migrations: Sequence[Migration]) -> Iterator[File]:
+def _files(migrations: Sequence[Migration]) -> Iterator[SqlFile]:
     for each in migrations:
         yield each.forwards
         yield each.back
 
 
-def _read(file: File, history: History, *, back: bool) -> tuple[Reading | None, list[Finding]]:
+def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintContext | None, list[Finding]]:
     """A file as rules see it, or what keeps it from being read."""
     wrong = []
     try:
@@ -115,12 +115,12 @@ def _read(file: File, history: History, *, back: bool) -> tuple[Reading | None, 
         head = Head()
         wrong.append(_unread(file, "wrong-directive", error))
     try:
-        return Reading(file, back, head, read_script(file), history), wrong
+        return LintContext(file, back, head, read_script(file), history), wrong
     except UsageError as error:
         return None, [*wrong, _unread(file, "syntax-error", error)]
 
 
-def _refused(reading: Reading, found: Sequence[Finding]) -> Iterator[Finding]:
+def _refused(reading: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
     """What apply refuses and no rule has a word for."""
     try:
         (checked if reading.back else checked_forwards)(reading.file)
@@ -130,7 +130,7 @@ def _refused(reading: Reading, found: Sequence[Finding]) -> Iterator[Finding]:
             yield reading.finding("cannot-be-applied", place, message, _comments(error.hint))
 
 
-def _unread(file: File, name: str, error: UsageError) -> Finding:
+def _unread(file: SqlFile, name: str, error: UsageError) -> Finding:
     place, message = _place(error)
     known = rule(name)
     level = known.level if known else Level.ERROR

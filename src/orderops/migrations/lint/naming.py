@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.finding import Finding, Level
-from orderops.migrations.sql.files import DATED, File, Migration, unapplied_gaps
+from orderops.migrations.sql.files import DATED, Migration, SqlFile, unapplied_gaps
 
 
 def name_rules(migrations: Sequence[Migration]) -> Iterator[tuple[Migration, Finding]]:
@@ -34,6 +34,6 @@ def _number(migration: Migration) -> str:
     return migration.name[1:].partition("__")[0]
 
 
-def _finding(file: File, name: str, message: str, rewrite: str) -> Finding:
+def _finding(file: SqlFile, name: str, message: str, rewrite: str) -> Finding:
     known = rule(name)
     return Finding(file.path, 1, 1, name, known.level if known else Level.WARNING, message, rewrite)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orderops.migrations.lint.context import Command, Reading
-from orderops.migrations.lint.schema_history import History
+from orderops.migrations.lint.context import Command, LintContext
+from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.syntax import (
     ALONE,
     LONGEST_NAME,
@@ -47,7 +47,7 @@ MANY = 8
 SERIAL = {"serial": "int", "bigserial": "bigint", "smallserial": "smallint"}
 
 
-def in_pieces(history: History, relation: Any, statement: str) -> str:
+def in_pieces(history: SchemaHistory, relation: Any, statement: str) -> str:
     """A file that changes many rows in pieces."""
     return lines(f"-- orderops: batch {SIZE} by {spelled(history.key(plain(relation)))}", closed(statement))
 
@@ -57,7 +57,7 @@ def alone(*statements: str) -> str:
     return lines(ALONE, *statements)
 
 
-def same_alone(reading: Reading) -> str:
+def same_alone(reading: LintContext) -> str:
     """The file itself, each statement by itself."""
     return alone(*others(reading.statements))
 
@@ -114,7 +114,7 @@ def concurrently(index: Statement) -> str:
     return text.replace(" USING btree (", " (", 1) + ";"
 
 
-def column_in_steps(reading: Reading, command: Command) -> str:
+def column_in_steps(reading: LintContext, command: Command) -> str:
     """A column that is added bare, filled in pieces, and constrained in the end."""
     relation, column = command.statement.tree.relation, getattr(command.node, "def").column_def
     table, name = table_of(relation), spelled(column.colname)
@@ -145,7 +145,7 @@ def bare(column: Any) -> str:
     return column_definition(column, COSTLY)
 
 
-def retyped(reading: Reading, command: Command) -> str:
+def retyped(reading: LintContext, command: Command) -> str:
     """A column of the new type beside the old one, filled in pieces."""
     relation, change = command.statement.tree.relation, getattr(command.node, "def").column_def
     old, new, told = spelled(command.node.name), spelled(f"{command.node.name}_new"), type_text(change.type_name)
@@ -165,7 +165,7 @@ def retyped(reading: Reading, command: Command) -> str:
     )
 
 
-def renamed_column(reading: Reading, statement: Statement) -> str:
+def renamed_column(reading: LintContext, statement: Statement) -> str:
     """A column of the new name beside the old one, filled in pieces."""
     tree = statement.tree
     table, old, new = table_of(tree.relation), spelled(tree.subname), spelled(tree.newname)

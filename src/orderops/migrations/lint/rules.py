@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orderops.migrations.lint import rewrites as rewrites
-from orderops.migrations.lint.context import Command, Reading
+from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import (
     ALONE,
@@ -21,12 +21,12 @@ from orderops.migrations.lint.syntax import (
     table_of,
     walk,
 )
-from orderops.migrations.sql.locks import enum_name, locks_of, runs_alone
+from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import OURS
 
 
-def statement_rules(reading: Reading) -> Iterator[Finding]:
+def statement_rules(reading: LintContext) -> Iterator[Finding]:
     """What each statement does by itself."""
     for statement in reading.statements:
         match statement.kind:
@@ -42,14 +42,14 @@ def statement_rules(reading: Reading) -> Iterator[Finding]:
                 yield _transaction_control(reading, statement)
             case "variable_set_stmt" | "select_stmt":
                 yield from _timeout(reading, statement)
-        if runs_alone(statement) and reading.in_transaction:
+        if is_non_transactional(statement) and reading.in_transaction:
             yield _needs_no_transaction(reading, statement)
     for command in reading.commands:
         if command.kind == "AT_AddColumn" and not reading.is_new(plain(_relation(command)), command.statement):
             yield from _added_column(reading, command)
 
 
-def _whole_table(reading: Reading, statement: Statement) -> Iterator[Finding]:
+def _whole_table(reading: LintContext, statement: Statement) -> Iterator[Finding]:
     tree = statement.tree
     table, word = table_of(tree.relation), statement.kind.removesuffix("_stmt")
     if reading.head.batch or _chooses_rows(tree) or reading.is_new(plain(tree.relation), statement):
@@ -59,7 +59,7 @@ def _whole_table(reading: Reading, statement: Statement) -> Iterator[Finding]:
     yield reading.finding(f"{word}-without-where", statement, why, _piecewise(reading, statement))
 
 
-def _piecewise(reading: Reading, statement: Statement) -> str:
+def _piecewise(reading: LintContext, statement: Statement) -> str:
     tree = statement.tree
     if tree.HasField("with_clause") or tree.HasField("returning_clause"):
         return "-- without WITH and RETURNING, in a file of its own with -- orderops: batch 5000 by id in its head"
@@ -73,7 +73,7 @@ def _chooses_rows(tree: Any) -> bool:
     )
 
 
-def _truncate(reading: Reading, statement: Statement) -> Iterator[Finding]:
+def _truncate(reading: LintContext, statement: Statement) -> Iterator[Finding]:
     relations = [each.range_var for each in statement.tree.relations]
     if all(reading.is_new(plain(each), statement) for each in relations):
         return
@@ -85,7 +85,7 @@ def _truncate(reading: Reading, statement: Statement) -> Iterator[Finding]:
     yield reading.finding("truncate", statement, why, files(*pieces))
 
 
-def _written_anew(reading: Reading, statement: Statement) -> Iterator[Finding]:
+def _written_anew(reading: LintContext, statement: Statement) -> Iterator[Finding]:
     tree = statement.tree
     if statement.kind == "cluster_stmt":
         named = table_of(tree.relation) if tree.HasField("relation") else "every clustered table"
@@ -101,7 +101,7 @@ def _written_anew(reading: Reading, statement: Statement) -> Iterator[Finding]:
         yield reading.finding("vacuum-full", statement, why, rewrite)
 
 
-def _lock(reading: Reading, statement: Statement) -> Iterator[Finding]:
+def _lock(reading: LintContext, statement: Statement) -> Iterator[Finding]:
     for lock in locks_of(statement)[:1]:
         if lock.mode.stops:
             why = f"LOCK TABLE keeps out {lock.mode.stops} of {lock.relation} until the file is done"
@@ -109,14 +109,14 @@ def _lock(reading: Reading, statement: Statement) -> Iterator[Finding]:
             yield reading.finding("lock-table", statement, why, what)
 
 
-def _transaction_control(reading: Reading, statement: Statement) -> Finding:
+def _transaction_control(reading: LintContext, statement: Statement) -> Finding:
     word = statement.text.split()[0].rstrip(";").upper()
     why = f"{word} in a file ends the transaction in which orderops runs it: a failure behind it leaves half of it done"
     what = "-- take it out; for one transaction a statement, in the head:"
     return reading.finding("transaction-control", statement, why, lines(what, ALONE))
 
 
-def _timeout(reading: Reading, statement: Statement) -> Iterator[Finding]:
+def _timeout(reading: LintContext, statement: Statement) -> Iterator[Finding]:
     name = _setting(statement)
     if name not in OURS:
         return
@@ -135,14 +135,14 @@ def _setting(statement: Statement) -> str:
     return ""
 
 
-def _needs_no_transaction(reading: Reading, statement: Statement) -> Finding:
+def _needs_no_transaction(reading: LintContext, statement: Statement) -> Finding:
     words = " ".join(statement.text.split()[:3])
     why = f"PostgreSQL runs {words} … in no transaction, and this file runs in one: it fails when it is applied"
     text = rewrites.concurrently(statement) if statement.kind == "index_stmt" else closed(statement.text)
     return reading.finding("needs-no-transaction", statement, why, rewrites.alone(text))
 
 
-def _added_column(reading: Reading, command: Command) -> Iterator[Finding]:
+def _added_column(reading: LintContext, command: Command) -> Iterator[Finding]:
     column = getattr(command.node, "def").column_def
     table, name = table_of(_relation(command)), spelled(column.colname)
     serial = strings(column.type_name.names)[-1] in rewrites.SERIAL

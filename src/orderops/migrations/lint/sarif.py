@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orderops import __version__
-from orderops.migrations.lint.catalog import Rule, rule
+from orderops.migrations.lint.catalog import LintRule, rule
 from orderops.migrations.lint.finding import Finding
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -43,7 +43,7 @@ def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str,
 
 def _rule(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
     first = next(each for each in findings if each.rule == name)
-    known = rule(name) or Rule(first.level, first.message[:1].upper() + first.message[1:] + ".")
+    known = rule(name) or LintRule(first.level, first.message[:1].upper() + first.message[1:] + ".")
     silence = f"Where it has been seen to, a comment above the statement says so: -- squawk-ignore {name}"
     return {
         "id": name,

@@ -13,7 +13,7 @@ ID = "id"
 
 
 @dataclass
-class History:
+class SchemaHistory:
     """The schema as far as plain statements tell it; what a function or a DO block made is not in it."""
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -27,9 +27,9 @@ class History:
     filled: set[tuple[str, str]] = field(default_factory=set)
     """A table's columns of which PostgreSQL knows that no row holds NULL."""
 
-    def copy(self) -> History:
+    def copy(self) -> SchemaHistory:
         """As it is now."""
-        return History(dict(self.keys), dict(self.types), dict(self.indexes), dict(self.checks), set(self.filled))
+        return SchemaHistory(dict(self.keys), dict(self.types), dict(self.indexes), dict(self.checks), set(self.filled))
 
     def key(self, table: str) -> str:
         """The column by which a table is passed in pieces; a guess where nothing is known."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orderops.errors import OrderopsError
-from orderops.migrations.lint.context import Reading
+from orderops.migrations.lint.context import LintContext
 
 LEFT_OUT = (
     # orderops sets both limits for every statement, and a file asks for others in its head
@@ -45,7 +45,7 @@ OTHER = "it does not speak as squawk-cli 2.70 does; install that one: pip instal
 
 
 @dataclass(frozen=True)
-class Told:
+class SquawkFinding:
     """One finding of squawk's."""
 
     rule: str
@@ -58,10 +58,10 @@ class Told:
 
 
 def squawk(
-    readings: Sequence[Reading], *, pg_version: int | None = None, program: Path | None = None
-) -> list[list[Told]]:
+    readings: Sequence[LintContext], *, pg_version: int | None = None, program: Path | None = None
+) -> list[list[SquawkFinding]]:
     """What squawk finds in each file; raises OrderopsError when it cannot be run or understood."""
-    found: list[list[Told]] = [[] for _ in readings]
+    found: list[list[SquawkFinding]] = [[] for _ in readings]
     with tempfile.TemporaryDirectory(prefix="orderops-lint-") as folder:
         for in_transaction in (True, False):
             numbers = [place for place, each in enumerate(readings) if each.in_transaction is in_transaction]
@@ -125,13 +125,13 @@ def _understood(program: Path, done: subprocess.CompletedProcess[str]) -> list[A
     return told
 
 
-def _told(raw: Any, readings: Sequence[Reading]) -> tuple[int, Told]:
+def _told(raw: Any, readings: Sequence[LintContext]) -> tuple[int, SquawkFinding]:
     """squawk counts lines from 0, and columns in bytes."""
     try:
         number = int(Path(raw["file"]).stem)
         lines = readings[number].text_without_data.split("\n")
         before = lines[raw["line"]].encode()[: raw["column"]].decode(errors="ignore")
         rule, message = str(raw["rule_name"]), str(raw["message"])
-        return number, Told(rule, raw["line"] + 1, len(before) + 1, message, raw.get("help") or "")
+        return number, SquawkFinding(rule, raw["line"] + 1, len(before) + 1, message, raw.get("help") or "")
     except (KeyError, TypeError, ValueError, IndexError):
         raise OrderopsError(f"squawk told of a finding in a form that nobody knows: {raw!r}"[:300], OTHER) from None

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orderops.migrations.lint.context import Command, Reading
+from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.rewrites import SERIAL
-from orderops.migrations.lint.squawk import Told
+from orderops.migrations.lint.squawk import SquawkFinding
 from orderops.migrations.lint.syntax import (
     constraint_name,
     dotted,
@@ -47,11 +47,11 @@ VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
 
 
 @dataclass(frozen=True)
-class Case:
+class SquawkCase:
     """A finding of squawk's, and what it points at."""
 
-    reading: Reading
-    told: Told
+    reading: LintContext
+    told: SquawkFinding
     statement: Statement
     command: Command | None
     offset: int
@@ -82,7 +82,7 @@ class Case:
         return max((each for each in defined if each.location <= byte), key=lambda each: each.location, default=None)
 
 
-def concerns(case: Case) -> bool:
+def applies(case: SquawkCase) -> bool:
     """Whether what squawk found would hurt here."""
     name = case.told.rule
     if (name not in TYPES and _on_new_table(case)) or (case.reading.back and name.startswith(NOT_BACK)):
@@ -112,7 +112,7 @@ def concerns(case: Case) -> bool:
     return True
 
 
-def _on_new_table(case: Case) -> bool:
+def _on_new_table(case: SquawkCase) -> bool:
     statement, tree = case.statement, case.statement.tree
     if statement.kind == "drop_stmt":
         return all(case.reading.is_new(each, statement) for each in _dropped(statement))
@@ -143,7 +143,7 @@ def _same_for_every_row(column: Any) -> bool:
     return True
 
 
-def _only_widens(case: Case) -> bool:
+def _only_widens(case: SquawkCase) -> bool:
     assert case.command
     change = case.content.column_def
     old = VARCHAR.fullmatch(case.reading.history.types.get((plain(case.relation), case.command.node.name), ""))
@@ -163,7 +163,7 @@ def _numbers_rows(column: Any) -> bool:
     return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
 
 
-def _goes_with_its_table(case: Case) -> bool:
+def _goes_with_its_table(case: SquawkCase) -> bool:
     """Whether the table of each index is new, or dropped by the same file."""
     reading = case.reading
     tables = {**reading.history.indexes}
@@ -180,7 +180,7 @@ def _goes_with_its_table(case: Case) -> bool:
     return all(owner in dropped or reading.is_new(owner, case.statement) for owner in owners)
 
 
-def _constraints_made(reading: Reading) -> set[str]:
+def _constraints_made(reading: LintContext) -> set[str]:
     return {
         constraint_name(each.statement.tree.relation.relname, getattr(each.node, "def").constraint)
         for each in reading.commands
@@ -198,7 +198,7 @@ def _name_of(node: Any) -> list[str]:
     return strings(node.list.items) if node.HasField("list") else [node.string.sval]
 
 
-def _made_again(reading: Reading) -> Iterator[str]:
+def _made_again(reading: LintContext) -> Iterator[str]:
     for each in reading.statements:
         match each.kind:
             case "view_stmt":

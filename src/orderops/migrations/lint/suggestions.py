@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from orderops.migrations.lint import rewrites as rewrites
 from orderops.migrations.lint.catalog import rule
-from orderops.migrations.lint.context import Reading, Spot
+from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding
-from orderops.migrations.lint.squawk import LEFT_OUT, Told
-from orderops.migrations.lint.squawk_filter import Case, concerns
+from orderops.migrations.lint.squawk import LEFT_OUT, SquawkFinding
+from orderops.migrations.lint.squawk_filter import SquawkCase, applies
 from orderops.migrations.lint.syntax import (
     column_definition,
     kind_of,
@@ -30,7 +30,7 @@ COMMENTS = {
 }
 
 
-def advise(reading: Reading, told: Sequence[Told]) -> Iterator[Finding]:
+def advise(reading: LintContext, told: Sequence[SquawkFinding]) -> Iterator[Finding]:
     """The findings of squawk's that hold here, in our words."""
     for each in told:
         if each.rule == NO_RULE:
@@ -39,30 +39,30 @@ def advise(reading: Reading, told: Sequence[Told]) -> Iterator[Finding]:
         case = _case(reading, each)
         if case is None:
             yield reading.finding(each.rule, Spot(each.line, each.column), _sentence(each.message), _help(each))
-        elif concerns(case):
+        elif applies(case):
             message, rewrite = _advice(case)
             yield reading.finding(each.rule, Spot(each.line, each.column), message, rewrite)
 
 
-def _unused(reading: Reading, told: Told) -> Iterator[Finding]:
+def _unused(reading: LintContext, told: SquawkFinding) -> Iterator[Finding]:
     """A name in an ignore comment that is no rule of squawk's, nor of ours."""
     name = told.message.split()[-1] if told.message else ""
     if rule(name) is None and name not in LEFT_OUT:
         yield reading.finding(told.rule, Spot(told.line, told.column), f"no rule is called {name}: it silences nothing")
 
 
-def _case(reading: Reading, told: Told) -> Case | None:
+def _case(reading: LintContext, told: SquawkFinding) -> SquawkCase | None:
     lines_before = reading.text_without_data.split("\n")[: told.line - 1]
     offset = sum(len(line) + 1 for line in lines_before) + told.column - 1
     for statement in reading.statements:
         if statement.position <= offset < statement.position + len(statement.text) + 1:
             parts = [each for each in reading.commands if each.statement is statement]
             command = next((each for each in reversed(parts) if each.begin <= offset), None)
-            return Case(reading, told, statement, command, offset)
+            return SquawkCase(reading, told, statement, command, offset)
     return None
 
 
-def _advice(case: Case) -> tuple[str, str]:
+def _advice(case: SquawkCase) -> tuple[str, str]:
     match case.statement.kind:
         case "alter_table_stmt" if case.command:
             return _of_column(case) or _of_constraint(case) or _of_other_part(case)
@@ -82,7 +82,7 @@ def _advice(case: Case) -> tuple[str, str]:
     return _of_the_rest(case)
 
 
-def _of_column(case: Case) -> tuple[str, str] | None:
+def _of_column(case: SquawkCase) -> tuple[str, str] | None:
     assert case.command
     table = table_of(case.relation)
     name = spelled(case.column.colname) if case.column else ""
@@ -101,7 +101,7 @@ def _of_column(case: Case) -> tuple[str, str] | None:
     return why, rewrites.column_in_steps(case.reading, case.command)
 
 
-def _of_constraint(case: Case) -> tuple[str, str] | None:
+def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
     assert case.command
     table, constraint = table_of(case.relation), case.constraint
     match case.told.rule, case.command.kind:
@@ -129,7 +129,7 @@ def _of_constraint(case: Case) -> tuple[str, str] | None:
     return None
 
 
-def _of_other_part(case: Case) -> tuple[str, str]:
+def _of_other_part(case: SquawkCase) -> tuple[str, str]:
     assert case.command
     table, name = table_of(case.relation), case.command.node.name
     match case.told.rule, case.command.kind:
@@ -152,7 +152,7 @@ def _of_other_part(case: Case) -> tuple[str, str]:
     return _of_the_rest(case)
 
 
-def _of_rename(case: Case) -> tuple[str, str]:
+def _of_rename(case: SquawkCase) -> tuple[str, str]:
     tree = case.statement.tree
     match case.told.rule:
         case "renaming-column" if tree.HasField("relation") and tree.relation.inh:
@@ -165,7 +165,7 @@ def _of_rename(case: Case) -> tuple[str, str]:
     return _of_the_rest(case)
 
 
-def _of_the_rest(case: Case) -> tuple[str, str]:
+def _of_the_rest(case: SquawkCase) -> tuple[str, str]:
     known, name = rule(case.told.rule), case.told.rule
     message = _sentence(known.about if known else case.told.message)
     if name == "ban-drop-database":
@@ -180,7 +180,7 @@ def _of_the_rest(case: Case) -> tuple[str, str]:
     return message, "" if known else _help(case.told)
 
 
-def _better(case: Case) -> str:
+def _better(case: SquawkCase) -> str:
     """The column as it should be."""
     column = case.column
     if column is None:
@@ -215,5 +215,5 @@ def _sentence(text: str) -> str:
     return text if first != first.capitalize() else text[:1].lower() + text[1:]
 
 
-def _help(told: Told) -> str:
+def _help(told: SquawkFinding) -> str:
     return f"-- {' '.join(told.help.split())}" if told.help else ""

@@ -7,11 +7,11 @@ from typing import Any
 
 from orderops.errors import UsageError
 from orderops.migrations.lint import rewrites as rewrites
-from orderops.migrations.lint.context import Reading, Spot
+from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import closed, dotted, files, lines, plain, table_of, walk
 from orderops.migrations.sql.batches import check_batch
-from orderops.migrations.sql.locks import locks_of, runs_alone
+from orderops.migrations.sql.locks import is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement
 
 SOURCES = ("range_var", "range_function")
@@ -21,7 +21,7 @@ BY_HAND = ("truncate_stmt", "lock_stmt", "cluster_stmt")
 CHANGES = ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt")
 
 
-def file_rules(reading: Reading) -> Iterator[Finding]:
+def file_rules(reading: LintContext) -> Iterator[Finding]:
     """What a file does as a whole."""
     if reading.head.batch:
         yield from _batch(reading)
@@ -32,7 +32,7 @@ def file_rules(reading: Reading) -> Iterator[Finding]:
         yield from _needless(reading)
 
 
-def strong_locks(reading: Reading, statement: Statement) -> dict[str, str]:
+def strong_locks(reading: LintContext, statement: Statement) -> dict[str, str]:
     """The tables that are not new here and that a statement keeps others out of, with what it keeps out."""
     found: dict[str, str] = {}
     for lock in locks_of(statement):
@@ -43,7 +43,7 @@ def strong_locks(reading: Reading, statement: Statement) -> dict[str, str]:
     return found
 
 
-def _batch(reading: Reading) -> Iterator[Finding]:
+def _batch(reading: LintContext) -> Iterator[Finding]:
     try:
         check_batch(reading.file, reading.statements)
     except UsageError as error:
@@ -53,7 +53,7 @@ def _batch(reading: Reading) -> Iterator[Finding]:
         yield reading.finding("batch-impossible", at, why, apart or f"-- {error.hint}")
 
 
-def _batch_alone(reading: Reading) -> str:
+def _batch_alone(reading: LintContext) -> str:
     """The rest in one file and each UPDATE and DELETE in one of its own, where that can be told."""
     alone = [each for each in reading.statements if each.kind in ("update_stmt", "delete_stmt") and _can_be_cut(each)]
     if not alone or any(each.kind in CHANGES and each not in alone for each in reading.statements):
@@ -63,7 +63,7 @@ def _batch_alone(reading: Reading) -> str:
     return files(*([lines(*rest)] if rest else []), *cut)
 
 
-def _mixed(reading: Reading) -> Iterator[Finding]:
+def _mixed(reading: LintContext) -> Iterator[Finding]:
     """Rows that are changed while a lock on some table is held."""
     schema = [each for each in reading.statements if each.kind not in BY_HAND]
     locked = [(each, *found) for each in schema for found in strong_locks(reading, each).items()]
@@ -79,7 +79,7 @@ def _mixed(reading: Reading) -> Iterator[Finding]:
         yield reading.finding("schema-and-data-mixed", statement, why, _apart(reading, statement, changed))
 
 
-def _apart(reading: Reading, statement: Statement, changed: Any) -> str:
+def _apart(reading: LintContext, statement: Statement, changed: Any) -> str:
     rest = lines(*rewrites.others([each for each in reading.statements if _changed(each) is None]))
     if not _can_be_cut(statement):
         return files(rest, lines("-- the rows, in a file of their own:", closed(statement.text)))
@@ -102,7 +102,7 @@ def _changed(statement: Statement) -> Any:
     return statement.tree.relation
 
 
-def _piled_up(reading: Reading) -> Iterator[Finding]:
+def _piled_up(reading: LintContext) -> Iterator[Finding]:
     held: dict[str, str] = {}
     for statement in reading.statements:
         if reading.back and statement.kind == "drop_stmt":
@@ -119,8 +119,8 @@ def _piled_up(reading: Reading) -> Iterator[Finding]:
             held[dotted([statement.tree.relation.schemaname, statement.tree.newname])] = next(iter(locked.values()))
 
 
-def _needless(reading: Reading) -> Iterator[Finding]:
-    if not reading.statements or any(map(runs_alone, reading.statements)):
+def _needless(reading: LintContext) -> Iterator[Finding]:
+    if not reading.statements or any(map(is_non_transactional, reading.statements)):
         return
     if any(each.kind == "AT_ValidateConstraint" for each in reading.commands):
         return
@@ -135,6 +135,6 @@ def _needless(reading: Reading) -> Iterator[Finding]:
     yield reading.finding("needless-no-transaction", Spot(_directive(reading)), why, lines(*rest))
 
 
-def _directive(reading: Reading) -> int:
+def _directive(reading: LintContext) -> int:
     texts = reading.file.text.split("\n")
     return next((number for number, line in enumerate(texts, 1) if "no-transaction" in line), 1)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orderops.migrations.lint import rewrites as rewrites
-from orderops.migrations.lint.context import Reading, Spot
-from orderops.migrations.lint.effects import Effects, Made, Thing, effects, goes_with
+from orderops.migrations.lint.context import LintContext, Spot
+from orderops.migrations.lint.effects import Effects, Made, SchemaObject, effects, goes_with
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import ALONE, closed, lines, spelled, table_of
 from orderops.migrations.sql.locks import enum_name
@@ -18,11 +18,11 @@ LOOSE = ("view", "materialized view", "trigger", "constraint", "policy", "rule",
 """What may go with a DROP … CASCADE that names something else."""
 OF_A_TABLE = ("trigger", "policy", "rule")
 
-Origins = Mapping[Thing, Statement]
+Origins = Mapping[SchemaObject, Statement]
 """The statements of earlier migrations that made things."""
 
 
-def undo_rules(forwards: Reading, back: Reading, origins: Origins) -> Iterator[Finding]:
+def undo_rules(forwards: LintContext, back: LintContext, origins: Origins) -> Iterator[Finding]:
     """What the way back leaves, forgets to bring back, or takes away beyond its own."""
     if not back.statements:
         if forwards.statements:
@@ -43,7 +43,7 @@ def undo_rules(forwards: Reading, back: Reading, origins: Origins) -> Iterator[F
             yield back.finding("undo-removes-more", removed.statement, why, what)
 
 
-def _missing(forwards: Reading, there: Effects, here: Effects, origins: Origins) -> Iterator[tuple[str, str]]:
+def _missing(forwards: LintContext, there: Effects, here: Effects, origins: Origins) -> Iterator[tuple[str, str]]:
     name = forwards.file.name
     for thing, made in there.made.items():
         if _dropped_instead(thing, made, here):
@@ -64,20 +64,20 @@ def _missing(forwards: Reading, there: Effects, here: Effects, origins: Origins)
             yield f"{name}:{made.statement.line} replaces {thing}, and this does not bring the former one back", told
 
 
-def _dropped_instead(thing: Thing, made: Made, here: Effects) -> bool:
+def _dropped_instead(thing: SchemaObject, made: Made, here: Effects) -> bool:
     """Whether what was renamed is dropped, with what it holds, and not renamed back."""
     if made.statement.kind != "rename_stmt" or thing.kind not in HOLDS_DATA or thing not in here.removed:
         return False
     return here.removed[thing].statement.kind != "rename_stmt"
 
 
-def _is_gone(thing: Thing, made: Made, here: Effects) -> bool:
+def _is_gone(thing: SchemaObject, made: Made, here: Effects) -> bool:
     if thing in here.removed or any(goes_with(thing, made, whole) for whole in here.removed):
         return True
     return here.cascades and thing.kind in LOOSE
 
 
-def _whole_undo(forwards: Reading, origins: Origins) -> str:
+def _whole_undo(forwards: LintContext, origins: Origins) -> str:
     there = effects(forwards.statements, names="last")
     whole = [made for made in there.made if not any(goes_with(made, there.made[made], other) for other in there.made)]
     drops = [removing(thing, there.made[thing].statement) for thing in reversed(whole)]
@@ -89,7 +89,7 @@ def _whole_undo(forwards: Reading, origins: Origins) -> str:
     return lines(*plain, *returns)
 
 
-def removing(thing: Thing, statement: Statement) -> str:
+def removing(thing: SchemaObject, statement: Statement) -> str:
     """What takes a thing away again."""
     if statement.kind == "rename_stmt":
         return _renaming_back(statement.tree)
@@ -104,7 +104,7 @@ def removing(thing: Thing, statement: Statement) -> str:
     return f"DROP {thing.kind.upper()} {named};"
 
 
-def bringing_back(thing: Thing, forwards: Reading, origins: Origins) -> str:
+def bringing_back(thing: SchemaObject, forwards: LintContext, origins: Origins) -> str:
     """What makes a thing again, as far as earlier migrations tell."""
     told = forwards.history.types.get((thing.table, thing.name))
     if thing.kind == "column" and told:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.migrations.sql.directives import Batch
-from orderops.migrations.sql.files import File
+from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement, identifier, words_at_top
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Piecewise:
         return identifier(self.schema, self.table)
 
 
-def check_batch(file: File, script: Sequence[Statement]) -> Piecewise:
+def check_batch(file: SqlFile, script: Sequence[Statement]) -> Piecewise:
     """The one statement of a file that runs in batches; raises UsageError for any other file."""
     batch = file.head.batch
     assert batch, "asked of a file with a batch in its head"
@@ -151,7 +151,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Limits:
+class BatchLimits:
     """What others may suffer while rows are changed in pieces."""
 
     replication_lag: float = 10.0
@@ -193,7 +193,7 @@ class Rate:
     passed: int = 0
     began: float = 0.0
 
-    def told(self, changed: int) -> str:
+    def describe(self, changed: int) -> str:
         """Progress as an operator reads it."""
         seconds = max(1e-3, time.monotonic() - self.began)
         rate = self.passed / seconds

@@ -41,7 +41,7 @@ BACK = """\
 
 
 @dataclass(frozen=True)
-class File:
+class SqlFile:
     """One text of SQL."""
 
     path: Path
@@ -70,8 +70,8 @@ class Migration:
 
     version: int
     description: str
-    forwards: File
-    back: File
+    forwards: SqlFile
+    back: SqlFile
 
     @property
     def name(self) -> str:
@@ -178,7 +178,7 @@ def _named(path: Path) -> re.Match[str]:
     return named
 
 
-def _read(path: Path) -> File:
+def _read(path: Path) -> SqlFile:
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -201,7 +201,7 @@ def _read(path: Path) -> File:
             f"{path}:{line}:{column}: a carriage return that ends no line",
             r"save it with the line ends of Unix or Windows; in a value write E'\r'",
         )
-    return File(path, text)
+    return SqlFile(path, text)
 
 
 def _why(error: OSError) -> str:

@@ -65,26 +65,26 @@ class Lock:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
-class Course(StrEnum):
+class ExecutionMode(StrEnum):
     """How a statement has to be run."""
 
     PLAIN = "in a transaction"
     VALIDATE = "in a transaction, without a limit: it reads a table and keeps nobody out"
-    ALONE = "in no transaction"
+    NON_TRANSACTIONAL = "in no transaction"
 
 
-def course(statement: Statement) -> Course:
+def execution_mode(statement: Statement) -> ExecutionMode:
     """The way a statement goes; raises nothing."""
-    if runs_alone(statement):
-        return Course.ALONE
+    if is_non_transactional(statement):
+        return ExecutionMode.NON_TRANSACTIONAL
     if statement.kind == "alter_table_stmt" and all(
         command == "AT_ValidateConstraint" for command in alter_commands(statement.tree)
     ):
-        return Course.VALIDATE
-    return Course.PLAIN
+        return ExecutionMode.VALIDATE
+    return ExecutionMode.PLAIN
 
 
-def runs_alone(statement: Statement) -> bool:
+def is_non_transactional(statement: Statement) -> bool:
     """Whether PostgreSQL refuses it inside of a transaction."""
     tree = statement.tree
     match statement.kind:

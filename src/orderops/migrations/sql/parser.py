@@ -16,7 +16,7 @@ from typing import Any
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.directives import first_word
-from orderops.migrations.sql.files import File, places
+from orderops.migrations.sql.files import SqlFile, places
 
 STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
 REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
@@ -63,7 +63,7 @@ class Statement:
         return line if len(line) <= 72 else line[:71] + "…"
 
 
-def read_script(file: File) -> list[Statement]:
+def read_script(file: SqlFile) -> list[Statement]:
     """The statements of a file; raises UsageError with line and column where it does not parse."""
     import postgast
 
@@ -87,7 +87,7 @@ def read_script(file: File) -> list[Statement]:
     return script
 
 
-def comments(file: File) -> Iterator[tuple[str, int]]:
+def comments(file: SqlFile) -> Iterator[tuple[str, int]]:
     """The comments of a file that parses, each with its place."""
     import postgast
 
@@ -149,7 +149,7 @@ def _token_name(token: Any) -> str:
     return str(token.DESCRIPTOR.fields_by_name["token"].enum_type.values_by_number[token.token].name)
 
 
-def without_data(file: File) -> tuple[str, dict[int, str]]:
+def without_data(file: SqlFile) -> tuple[str, dict[int, str]]:
     """The text with COPY's data blanked out, so that every place stays, and the data by where its statement ends."""
     text = file.text
     data: dict[int, str] = {}
@@ -203,7 +203,7 @@ def _statement_around(text: str, base: int, place: int) -> tuple[list[tuple[str,
     return None
 
 
-def _unreadable(file: File, text: str, error: Any) -> UsageError:
+def _unreadable(file: SqlFile, text: str, error: Any) -> UsageError:
     position = max(0, (error.cursorpos or 1) - 1)
     line, column = places(text, position)
     place = f"{file.path}:{line}:{column}"

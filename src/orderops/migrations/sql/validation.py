@@ -8,8 +8,8 @@ from functools import cache
 from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
 from orderops.migrations.sql.directives import is_directive
-from orderops.migrations.sql.files import File, places
-from orderops.migrations.sql.locks import enum_name, locks_of, runs_alone
+from orderops.migrations.sql.files import SqlFile, places
+from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement, comments, read_script
 
 OURS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
@@ -25,7 +25,7 @@ SETTING = ("variable_set_stmt", "do_stmt", "call_stmt", "select_stmt", "execute_
 
 
 @cache
-def checked(file: File) -> Sequence[Statement]:
+def checked(file: SqlFile) -> Sequence[Statement]:
     """The statements of a file that can be carried out, found out once; raises UsageError."""
     script = read_script(file)
     for statement in script:
@@ -36,7 +36,7 @@ def checked(file: File) -> Sequence[Statement]:
     return script
 
 
-def checked_forwards(file: File) -> Sequence[Statement]:
+def checked_forwards(file: SqlFile) -> Sequence[Statement]:
     """The same for a file that has to do something."""
     script = checked(file)
     if not script:
@@ -44,7 +44,7 @@ def checked_forwards(file: File) -> Sequence[Statement]:
     return script
 
 
-def _check_directives(file: File, script: Sequence[Statement]) -> None:
+def _check_directives(file: SqlFile, script: Sequence[Statement]) -> None:
     """Only the head is read for them."""
     if not script or "orderops" not in file.text[script[0].position :].lower():
         return
@@ -57,7 +57,7 @@ def _check_directives(file: File, script: Sequence[Statement]) -> None:
             )
 
 
-def _check(file: File, statement: Statement) -> None:
+def _check(file: SqlFile, statement: Statement) -> None:
     place = f"{file.path}:{statement.line}:{statement.column}"
     match statement.kind:
         case "transaction_stmt":
@@ -80,11 +80,11 @@ def _check(file: File, statement: Statement) -> None:
             f"{place}: {statement.begins}\nthe schema {LEDGER} holds the ledger, and no migration changes it",
             "take it out; to put right what the ledger says: orderops migrate repair",
         )
-    if runs_alone(statement):
+    if is_non_transactional(statement):
         _check_alone(file, statement, place)
 
 
-def _check_lasting(file: File, statement: Statement, place: str) -> None:
+def _check_lasting(file: SqlFile, statement: Statement, place: str) -> None:
     """A file that is gone on with after a cut begins in a new session, which knows nothing of the one before."""
     if file.head.no_transaction:
         raise UsageError(
@@ -146,7 +146,7 @@ def _changes_the_ledger(statement: Statement) -> bool:
     return LEDGER in schemas
 
 
-def _check_alone(file: File, statement: Statement, place: str) -> None:
+def _check_alone(file: SqlFile, statement: Statement, place: str) -> None:
     tree = statement.tree
     if statement.kind not in SURVIVING_A_CUT:
         raise UsageError(

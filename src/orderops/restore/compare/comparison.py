@@ -15,14 +15,14 @@ from pathlib import Path
 from orderops.database.connection import Login
 from orderops.migrations.ledger import table as ledger
 from orderops.restore.compare.export import Export, new_folder
-from orderops.restore.compare.merge import Difference, Kind
+from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.result import Compared, Comparison, Seen, Single
 from orderops.restore.compare.row_diff import Recipe, differences, recipe
 from orderops.restore.compare.samples import Found, samples
-from orderops.restore.compare.schema_diff import unlike
+from orderops.restore.compare.schema_diff import schema_differences
 from orderops.restore.compare.sequences import sequences
-from orderops.restore.compare.snapshots import LOCK_PATIENCE, Side, Sides, Unreadable, opened
-from orderops.restore.compare.tables import Pairing, Table, partitions, rewritten, side_by_side
+from orderops.restore.compare.snapshots import LOCK_PATIENCE, Snapshot, SnapshotPair, Unreadable, opened
+from orderops.restore.compare.tables import TablePair, TableSnapshot, partitions, rewritten, side_by_side
 
 Watch = Callable[[str, str], None]
 """Told a table's name and how far it is; nothing when that is over."""
@@ -70,7 +70,7 @@ def compare(
             tables=compared,
             only_live=[_single(sides.live, table) for table in found.only_live],
             only_restored=[_single(sides.restored, table) for table in found.only_restored],
-            unlike=[] if tables else unlike(sides, notes),
+            unlike=[] if tables else schema_differences(sides, notes),
             sequences=[] if tables else sequences(sides, notes),
             notes=notes,
             whole=not tables,
@@ -79,21 +79,21 @@ def compare(
     return comparison
 
 
-def _compared(sides: Sides, pairing: Pairing, made: Recipe, wish: Wish, watch: Watch) -> Compared:
-    watch(pairing.told, "begins")
-    compared = Compared(pairing.told, pairing.notes)
+def _compared(sides: SnapshotPair, pairing: TablePair, made: Recipe, wish: Wish, watch: Watch) -> Compared:
+    watch(pairing.summary, "begins")
+    compared = Compared(pairing.summary, pairing.notes)
     try:
         with sides.looking(), ExitStack() as stack:
-            _rows(sides, pairing, made, wish, compared, lambda told: watch(pairing.told, told), stack)
+            _rows(sides, pairing, made, wish, compared, lambda told: watch(pairing.summary, told), stack)
     except Unreadable as error:
         compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
-    watch(pairing.told, "")
+    watch(pairing.summary, "")
     return compared
 
 
 def _rows(
-    sides: Sides,
-    pairing: Pairing,
+    sides: SnapshotPair,
+    pairing: TablePair,
     made: Recipe,
     wish: Wish,
     compared: Compared,
@@ -106,7 +106,7 @@ def _rows(
     if wish.export:
         beside = stack.enter_context(sides.beside())
         export = stack.enter_context(Export(wish.export, beside, found))
-    kept: dict[Kind, list[Difference]] = {kind: [] for kind in Kind}
+    kept: dict[Difference, list[RowDifference]] = {kind: [] for kind in Difference}
     found_rows = stack.enter_context(closing(differences(sides, pairing, made, compared.rows, said)))
     for each in found_rows:
         compared.unequal[each.kind] += each.times
@@ -119,7 +119,7 @@ def _rows(
     compared.samples = samples(sides, found, kept)
 
 
-def _say_what_changed(sides: Sides, pairings: Collection[Pairing], compared: Collection[Compared]) -> None:
+def _say_what_changed(sides: SnapshotPair, pairings: Collection[TablePair], compared: Collection[Compared]) -> None:
     """A table that was emptied since the snapshot looked empty in it: what was counted there counts for nothing."""
     changed = [rewritten(side) for side in sides.both]
     if not any(changed):
@@ -130,18 +130,18 @@ def _say_what_changed(sides: Sides, pairings: Collection[Pairing], compared: Col
                 each.refused = f"{side.name}: {CHANGED_MEANWHILE}"
 
 
-def _single(side: Side, table: Table) -> Single:
+def _single(side: Snapshot, table: TableSnapshot) -> Single:
     from psycopg import sql
 
     try:
         with side.looking():
             rows: int = side.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
     except Unreadable:
-        return Single(table.told, None)
-    return Single(table.told, rows)
+        return Single(table.summary, None)
+    return Single(table.summary, rows)
 
 
-def _seen(side: Side, notes: list[str]) -> Seen:
+def _seen(side: Snapshot, notes: list[str]) -> Seen:
     version: int | None = None
     try:
         with side.looking():
@@ -149,4 +149,4 @@ def _seen(side: Side, notes: list[str]) -> Seen:
     except Unreadable as error:
         notes.append(f"the ledger cannot be read: {error.message}")
     major = side.version // 10000
-    return Seen(side.login.told, side.taken, f"PostgreSQL {major}.{side.version % 10000}", version)
+    return Seen(side.login.describe, side.taken, f"PostgreSQL {major}.{side.version % 10000}", version)

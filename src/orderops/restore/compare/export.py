@@ -13,10 +13,10 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from orderops.errors import OrderopsError, UsageError
-from orderops.restore.compare.merge import Difference, Kind
+from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.samples import Found
-from orderops.restore.compare.snapshots import Side, Sides
-from orderops.restore.compare.tables import Pairing, Table
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
+from orderops.restore.compare.tables import TablePair, TableSnapshot
 
 
 def new_folder(directory: Path) -> Path:
@@ -55,10 +55,10 @@ class Export:
     """The files of one table: what only one side has, and for what changed a file of each side."""
 
     directory: Path
-    beside: Sides
+    beside: SnapshotPair
     found: Found
     _open: dict[str, BinaryIO] = field(default_factory=dict)
-    _waiting: dict[Kind, list[Difference]] = field(default_factory=lambda: {kind: [] for kind in Kind})
+    _waiting: dict[Difference, list[RowDifference]] = field(default_factory=lambda: {kind: [] for kind in Difference})
     _files: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Export:
@@ -67,7 +67,7 @@ class Export:
     def __exit__(self, *_: object) -> None:
         self._files.close()
 
-    def take(self, difference: Difference) -> None:
+    def take(self, difference: RowDifference) -> None:
         """One more row, which is written with others."""
         waiting = self._waiting[difference.kind]
         waiting.append(difference)
@@ -76,23 +76,23 @@ class Export:
 
     def finish(self) -> None:
         """Write what is left."""
-        for kind in Kind:
+        for kind in Difference:
             self._write(kind)
 
-    def _write(self, kind: Kind) -> None:
+    def _write(self, kind: Difference) -> None:
         wanted, self._waiting[kind] = self._waiting[kind], []
         if not wanted:
             return
         pairing = self.found.pairing
         word = str(kind).replace(" ", "-")
-        if kind is not Kind.ONLY_RESTORED:
-            name = word if kind is Kind.ONLY_LIVE else f"{word}-live"
+        if kind is not Difference.ONLY_RESTORED:
+            name = word if kind is Difference.ONLY_LIVE else f"{word}-live"
             self._copy(self.beside.live, pairing.live, wanted, name)
-        if kind is not Kind.ONLY_LIVE:
-            name = word if kind is Kind.ONLY_RESTORED else f"{word}-restored"
+        if kind is not Difference.ONLY_LIVE:
+            name = word if kind is Difference.ONLY_RESTORED else f"{word}-restored"
             self._copy(self.beside.restored, pairing.restored, wanted, name)
 
-    def _copy(self, side: Side, table: Table, wanted: Sequence[Difference], name: str) -> None:
+    def _copy(self, side: Snapshot, table: TableSnapshot, wanted: Sequence[RowDifference], name: str) -> None:
         from psycopg import sql
 
         columns = [sql.SQL("t.{}").format(sql.Identifier(each)) for each in self.found.pairing.writable]
@@ -102,10 +102,10 @@ class Export:
             for line in lines:
                 write(file, bytes(line))
 
-    def _file(self, pairing: Pairing, name: str) -> BinaryIO:
+    def _file(self, pairing: TablePair, name: str) -> BinaryIO:
         """A file with a line of names; begun with its first row."""
         if name not in self._open:
-            path = self.directory / f"{quote(pairing.told, safe=' ')}.{name}.csv"
+            path = self.directory / f"{quote(pairing.summary, safe=' ')}.{name}.csv"
             file = self._files.enter_context(new_file(path))
             head = io.StringIO()
             csv.writer(head, lineterminator="\n").writerow(pairing.writable)

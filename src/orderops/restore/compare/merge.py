@@ -16,7 +16,7 @@ SPOKEN = 100_000
 """Rows between two words about how far it is."""
 
 
-class Kind(StrEnum):
+class Difference(StrEnum):
     """In what way a row is not the same on both sides."""
 
     ONLY_LIVE = "only in live"
@@ -29,10 +29,10 @@ class Kind(StrEnum):
         return str(self).replace(" ", "_")
 
 
-class Difference(NamedTuple):
+class RowDifference(NamedTuple):
     """A row that is not the same: its key as COPY writes it (without one: its hash), and how many such rows."""
 
-    kind: Kind
+    kind: Difference
     key: bytes
     times: int = 1
 
@@ -47,7 +47,7 @@ class Counts:
 
 def by_key(
     live: Iterator[bytes], restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
-) -> Iterator[Difference]:
+) -> Iterator[RowDifference]:
     """Merge lines of place, hash and key, window by window; equal lines, mostly all, cost a look-up."""
     here, there = Window(live), Window(restored)
     while here.filled() | there.filled():
@@ -90,35 +90,35 @@ class Window:
 
 def by_number(
     live: Iterator[bytes], restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
-) -> Iterator[Difference]:
+) -> Iterator[RowDifference]:
     """Merge lines of a row's hash and how often it is there."""
     here, there = _numbers(live, counts, "live", said), _numbers(restored, counts, "restored", said)
     mine, theirs = next(here, None), next(there, None)
     while mine is not None or theirs is not None:
         if theirs is None or (mine is not None and mine[0] < theirs[0]):
             assert mine, "one of them is there"
-            yield Difference(Kind.ONLY_LIVE, b"%d" % mine[0], mine[1])
+            yield RowDifference(Difference.ONLY_LIVE, b"%d" % mine[0], mine[1])
             mine = next(here, None)
         elif mine is None or theirs[0] < mine[0]:
-            yield Difference(Kind.ONLY_RESTORED, b"%d" % theirs[0], theirs[1])
+            yield RowDifference(Difference.ONLY_RESTORED, b"%d" % theirs[0], theirs[1])
             theirs = next(there, None)
         else:
             if mine[1] != theirs[1]:
-                kind = Kind.ONLY_LIVE if mine[1] > theirs[1] else Kind.ONLY_RESTORED
-                yield Difference(kind, b"%d" % mine[0], abs(mine[1] - theirs[1]))
+                kind = Difference.ONLY_LIVE if mine[1] > theirs[1] else Difference.ONLY_RESTORED
+                yield RowDifference(kind, b"%d" % mine[0], abs(mine[1] - theirs[1]))
             mine, theirs = next(here, None), next(there, None)
 
 
-def _unequal(live: Sequence[bytes], restored: Sequence[bytes]) -> Iterator[Difference]:
+def _unequal(live: Sequence[bytes], restored: Sequence[bytes]) -> Iterator[RowDifference]:
     """What differs among the lines of the same places."""
     on_live, on_restored = set(live), set(restored)
     here = dict.fromkeys(_key(line) for line in live if line not in on_restored)
     there = dict.fromkeys(_key(line) for line in restored if line not in on_live)
     for key in here:
-        yield Difference(Kind.CHANGED if key in there else Kind.ONLY_LIVE, key)
+        yield RowDifference(Difference.CHANGED if key in there else Difference.ONLY_LIVE, key)
     for key in there:
         if key not in here:
-            yield Difference(Kind.ONLY_RESTORED, key)
+            yield RowDifference(Difference.ONLY_RESTORED, key)
 
 
 def _place(line: bytes) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from orderops.restore.compare.merge import Counts, Kind
+from orderops.restore.compare.merge import Counts, Difference
 from orderops.restore.compare.samples import Sample
-from orderops.restore.compare.schema_diff import Unlike
+from orderops.restore.compare.schema_diff import SchemaDifference
 from orderops.restore.compare.sequences import Sequence as NumberSequence
 
 
@@ -40,7 +40,7 @@ class Compared:
     name: str
     notes: Sequence[str] = ()
     rows: Counts = field(default_factory=Counts)
-    unequal: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    unequal: dict[Difference, int] = field(default_factory=lambda: dict.fromkeys(Difference, 0))
     refused: str = ""
     """Why it could not be compared."""
     samples: Sequence[Sample] = ()
@@ -59,7 +59,7 @@ class Compared:
             **{kind.key: None if self.refused else count for kind, count in self.unequal.items()},
             "refused": self.refused or None,
             "notes": list(self.notes),
-            "samples": [each.told() for each in self.samples],
+            "samples": [each.to_dict() for each in self.samples],
         }
 
 
@@ -85,7 +85,7 @@ class Comparison:
     tables: Sequence[Compared]
     only_live: Sequence[Single]
     only_restored: Sequence[Single]
-    unlike: Sequence[Unlike]
+    unlike: Sequence[SchemaDifference]
     sequences: Sequence[NumberSequence]
     notes: Sequence[str]
     """What could not be seen, beside tables."""
@@ -105,17 +105,17 @@ class Comparison:
             or self.live.ledger != self.restored.ledger
         )
 
-    def rows(self, kind: Kind) -> int:
+    def rows(self, kind: Difference) -> int:
         """How many rows are unequal in this way, those of tables that one side has not among them."""
         return self.rows_in_both(kind) + sum(each.rows or 0 for each in self.singles(kind))
 
-    def rows_in_both(self, kind: Kind) -> int:
+    def rows_in_both(self, kind: Difference) -> int:
         """The same, in tables that both have."""
         return sum(each.unequal[kind] for each in self.tables)
 
-    def singles(self, kind: Kind) -> Sequence[Single]:
+    def singles(self, kind: Difference) -> Sequence[Single]:
         """The tables of which every row is unequal in this way."""
-        return {Kind.ONLY_LIVE: self.only_live, Kind.ONLY_RESTORED: self.only_restored}.get(kind, ())
+        return {Difference.ONLY_LIVE: self.only_live, Difference.ONLY_RESTORED: self.only_restored}.get(kind, ())
 
     def told(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
@@ -123,12 +123,12 @@ class Comparison:
             "same": self.same,
             "live": self.live.told(),
             "restored": self.restored.told(),
-            "rows": {kind.key: self.rows(kind) for kind in Kind},
+            "rows": {kind.key: self.rows(kind) for kind in Difference},
             "tables": [each.told() for each in self.tables],
             "tables_only_in_live": [each.told() for each in self.only_live],
             "tables_only_in_restored": [each.told() for each in self.only_restored],
-            "schema": [each.told() for each in self.unlike],
-            "sequences": [each.told() for each in self.sequences if not each.fine],
+            "schema": [each.to_dict() for each in self.unlike],
+            "sequences": [each.to_dict() for each in self.sequences if not each.fine],
             "notes": list(self.notes),
             "whole": self.whole,
         }

@@ -12,9 +12,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from orderops.restore.compare.merge import Counts, Difference, by_key, by_number
-from orderops.restore.compare.snapshots import Side, Sides
-from orderops.restore.compare.tables import Pairing, Table
+from orderops.restore.compare.merge import Counts, RowDifference, by_key, by_number
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
+from orderops.restore.compare.tables import TablePair, TableSnapshot
 
 if TYPE_CHECKING:
     from psycopg.sql import Composable, Composed
@@ -49,7 +49,7 @@ class Recipe:
     seed: int
     null: str
 
-    def place(self, table: Table, pairing: Pairing) -> Composed:
+    def place(self, table: TableSnapshot, pairing: TablePair) -> Composed:
         """Where a row stands among the others: a bigint, the same on both sides for the same key."""
         from psycopg import sql
 
@@ -59,7 +59,7 @@ class Recipe:
             return self._hash([key_text(table, name) for name in pairing.key])
         return self.hash(table, pairing)
 
-    def hash(self, table: Table, pairing: Pairing) -> Composed:
+    def hash(self, table: TableSnapshot, pairing: TablePair) -> Composed:
         """The common values of a row, in the order of live."""
         from psycopg import sql
 
@@ -85,12 +85,12 @@ class Recipe:
         return sql.SQL("{}{}{}").format(sql.Composed(opened), self.seed, sql.SQL(")" * len(texts)))
 
 
-def recipe(sides: Sides) -> Recipe:
+def recipe(sides: SnapshotPair) -> Recipe:
     """How rows of these two are hashed this time."""
     return Recipe(sides.recode, secrets.randbits(62), f"null {secrets.token_hex(8)}")
 
 
-def key_text(table: Table, name: str) -> Composed:
+def key_text(table: TableSnapshot, name: str) -> Composed:
     """A value of a key as text; numbers that are equal are written alike."""
     from psycopg import sql
 
@@ -101,13 +101,13 @@ def key_text(table: Table, name: str) -> Composed:
 
 
 def differences(
-    sides: Sides,
-    pairing: Pairing,
+    sides: SnapshotPair,
+    pairing: TablePair,
     made: Recipe,
     counts: Counts,
     said: Callable[[str], None] = lambda _: None,
     amounts: Amounts = Amounts(),
-) -> Generator[Difference]:
+) -> Generator[RowDifference]:
     """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
     look = Look(sides, pairing, made, said, amounts)
     if pairing.estimate is not None and pairing.estimate <= amounts.small:
@@ -155,8 +155,8 @@ class Unequal:
 class Look:
     """The questions put to both servers about one table."""
 
-    sides: Sides
-    pairing: Pairing
+    sides: SnapshotPair
+    pairing: TablePair
     made: Recipe
     said: Callable[[str], None]
     amounts: Amounts
@@ -193,7 +193,7 @@ class Look:
         rows = sum(each[bucket][0] for bucket in buckets for each in (here, there) if bucket in each)
         return Unequal(shift, buckets, rows, seen)
 
-    def merged(self, within: Unequal | None, counts: Counts) -> Iterator[Difference]:
+    def merged(self, within: Unequal | None, counts: Counts) -> Iterator[RowDifference]:
         """Keys and hashes of both, in one order; what they do not share."""
         what, how = "{place}, count(*)", "group by 1 order by 1"
         if self.pairing.key:
@@ -202,7 +202,7 @@ class Look:
         with self.sides.streaming(lines) as (live, restored):
             yield from (by_key if self.pairing.key else by_number)(live, restored, counts, self.said)
 
-    def _both(self) -> tuple[tuple[Side, Table], tuple[Side, Table]]:
+    def _both(self) -> tuple[tuple[Snapshot, TableSnapshot], tuple[Snapshot, TableSnapshot]]:
         return (self.sides.live, self.pairing.live), (self.sides.restored, self.pairing.restored)
 
     def _span(self) -> tuple[int, int]:
@@ -222,8 +222,8 @@ class Look:
 
     def _select(
         self,
-        side: Side,
-        table: Table,
+        side: Snapshot,
+        table: TableSnapshot,
         within: Unequal | None,
         what: LiteralString,
         how: LiteralString,
@@ -246,7 +246,7 @@ class Look:
             where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))
         return sql.SQL("select /* orderops */ {} from {} {} {}").format(told, rows, where, sql.SQL(how))
 
-    def _by_index(self, side: Side, within: Unequal, rows: Composed) -> Composed:
+    def _by_index(self, side: Snapshot, within: Unequal, rows: Composed) -> Composed:
         """The stretches of some buckets, each found by the index of the key.
 
         The server guesses badly how many rows lie in a list of ranges; here it is known that they are few.

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orderops.restore.compare.merge import Difference, Kind
+from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.row_diff import Recipe
-from orderops.restore.compare.snapshots import Side, Sides, Unreadable
-from orderops.restore.compare.tables import Pairing, Table
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
+from orderops.restore.compare.tables import TablePair, TableSnapshot
 
 if TYPE_CHECKING:
     from psycopg.sql import Composable, Composed
@@ -30,12 +30,12 @@ Row = Mapping[str, str | None]
 class Sample:
     """One row that is not the same: whole where only one side has it, else what differs."""
 
-    kind: Kind
+    kind: Difference
     key: Row
     live: Row = field(default_factory=dict)
     restored: Row = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         sides = {"live": dict(self.live), "restored": dict(self.restored)}
         return {"kind": self.kind.key, "key": dict(self.key), **{name: row for name, row in sides.items() if row}}
@@ -45,7 +45,7 @@ class Sample:
 class Found:
     """How rows of one table are found again."""
 
-    pairing: Pairing
+    pairing: TablePair
     made: Recipe
 
     @property
@@ -53,7 +53,7 @@ class Found:
         """So many at once."""
         return BATCH if self.pairing.key else BATCH_WITHOUT_KEY
 
-    def rows(self, side: Side, table: Table, wanted: Sequence[Difference]) -> list[Row]:
+    def rows(self, side: Snapshot, table: TableSnapshot, wanted: Sequence[RowDifference]) -> list[Row]:
         """The common columns of the rows, in the order of the keys; as often as each is wanted."""
         from psycopg import sql
 
@@ -61,7 +61,7 @@ class Found:
         texts = [sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in side.rows(self.query(table, wanted, texts))]
 
-    def query(self, table: Table, wanted: Sequence[Difference], columns: Sequence[Composable]) -> Composed:
+    def query(self, table: TableSnapshot, wanted: Sequence[RowDifference], columns: Sequence[Composable]) -> Composed:
         """The question for some columns of these rows."""
         from psycopg import sql
 
@@ -87,7 +87,7 @@ class Found:
             ),
         )
 
-    def _by_hash(self, table: Table, columns: Composed, hashes: Composable, times: Composable) -> Composed:
+    def _by_hash(self, table: TableSnapshot, columns: Composed, hashes: Composable, times: Composable) -> Composed:
         """One row of each hash, however often it is there."""
         from psycopg import sql
 
@@ -107,16 +107,16 @@ class Found:
         )
 
 
-def samples(sides: Sides, found: Found, wanted: Mapping[Kind, Sequence[Difference]]) -> list[Sample]:
+def samples(sides: SnapshotPair, found: Found, wanted: Mapping[Difference, Sequence[RowDifference]]) -> list[Sample]:
     """A few rows of each kind, of which those that changed say only what."""
     return [each for kind, some in wanted.items() if some for each in _samples(sides, found, kind, some)]
 
 
-def _samples(sides: Sides, found: Found, kind: Kind, some: Sequence[Difference]) -> Iterator[Sample]:
+def _samples(sides: SnapshotPair, found: Found, kind: Difference, some: Sequence[RowDifference]) -> Iterator[Sample]:
     pairing = found.pairing
-    live = found.rows(sides.live, pairing.live, some) if kind is not Kind.ONLY_RESTORED else []
-    restored = found.rows(sides.restored, pairing.restored, some) if kind is not Kind.ONLY_LIVE else []
-    if kind is not Kind.CHANGED:
+    live = found.rows(sides.live, pairing.live, some) if kind is not Difference.ONLY_RESTORED else []
+    restored = found.rows(sides.restored, pairing.restored, some) if kind is not Difference.ONLY_LIVE else []
+    if kind is not Difference.CHANGED:
         for row in live or restored:
             key = {name: row[name] for name in pairing.key}
             yield Sample(kind, key, live=row if live else {}, restored=row if restored else {})

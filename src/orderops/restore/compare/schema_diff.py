@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from orderops.restore.compare.snapshots import Side, Sides, Unreadable
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS
 
 OWN_PART = "from pg_depend d where d.deptype = 'e' and d.classid = '{}'::regclass and d.objid = {}.oid"
@@ -108,7 +108,7 @@ OBJECTS = {
 """For each kind of thing: the table that it belongs to, its name, and what it is."""
 
 
-class Where(StrEnum):
+class FoundIn(StrEnum):
     """How a thing is not the same on both sides."""
 
     ONLY_LIVE = "only in live"
@@ -117,16 +117,16 @@ class Where(StrEnum):
 
 
 @dataclass(frozen=True)
-class Unlike:
+class SchemaDifference:
     """A thing other than a row that is not the same on both sides."""
 
     kind: str
     name: str
-    where: Where
+    where: FoundIn
     live: str | None
     restored: str | None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {
             "kind": self.kind,
@@ -141,13 +141,13 @@ Objects = Mapping[tuple[str, str], tuple[str, str]]
 """By kind and name: the table that it belongs to, and what it is."""
 
 
-def unlike(sides: Sides, notes: list[str]) -> list[Unlike]:
+def schema_differences(sides: SnapshotPair, notes: list[str]) -> list[SchemaDifference]:
     """Every object, extension and role that is not the same; adds to `notes` what could not be seen."""
     live, restored = (_objects(side, notes) for side in sides.both)
     return list(_unlike(live, restored))
 
 
-def _objects(side: Side, notes: list[str]) -> Objects:
+def _objects(side: Snapshot, notes: list[str]) -> Objects:
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for kind, query in OBJECTS.items():
         try:
@@ -159,7 +159,7 @@ def _objects(side: Side, notes: list[str]) -> Objects:
     return found
 
 
-def _unlike(live: Objects, restored: Objects) -> Iterator[Unlike]:
+def _unlike(live: Objects, restored: Objects) -> Iterator[SchemaDifference]:
     """What belongs to a table that only one side has goes without saying."""
     single = {name for kind, name in live.keys() ^ restored.keys() if kind == "table"}
     for kind, name in _in_order(live.keys() | restored.keys()):
@@ -167,10 +167,10 @@ def _unlike(live: Objects, restored: Objects) -> Iterator[Unlike]:
         if (here or there or ("", ""))[0] in single:
             continue
         if here is None or there is None:
-            where = Where.ONLY_LIVE if there is None else Where.ONLY_RESTORED
-            yield Unlike(kind, name, where, here and here[1], there and there[1])
+            where = FoundIn.ONLY_LIVE if there is None else FoundIn.ONLY_RESTORED
+            yield SchemaDifference(kind, name, where, here and here[1], there and there[1])
         elif here[1] != there[1]:
-            yield Unlike(kind, name, Where.DIFFERS, here[1], there[1])
+            yield SchemaDifference(kind, name, FoundIn.DIFFERS, here[1], there[1])
 
 
 def _in_order(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orderops.restore.compare.snapshots import Side, Sides, Unreadable
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS, source_of
 
 SEQUENCES = f"""
@@ -33,7 +33,7 @@ order by 1, 2, 6, 7, 9
 
 
 @dataclass(frozen=True)
-class Standing:
+class SequencePosition:
     """How far a sequence is on one side."""
 
     last: int | None
@@ -51,7 +51,7 @@ class Standing:
         found = {name: (value - last) * (1 if self.step > 0 else -1) for name, value in self.furthest.items()}
         return {name: far for name, far in found.items() if far > 0}
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {"last_value": self.last, "furthest": dict(self.furthest), "behind": dict(self.behind)}
 
@@ -61,8 +61,8 @@ class Sequence:
     """A sequence that both have."""
 
     name: str
-    live: Standing
-    restored: Standing
+    live: SequencePosition
+    restored: SequencePosition
 
     @property
     def lag(self) -> int:
@@ -78,17 +78,17 @@ class Sequence:
         """Whether nobody need look at it."""
         return not (self.lag or self.live.behind or self.restored.behind)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {
             "name": self.name,
-            "live": self.live.told(),
-            "restored": self.restored.told(),
+            "live": self.live.to_dict(),
+            "restored": self.restored.to_dict(),
             "restored_behind_live": self.lag,
         }
 
 
-def sequences(sides: Sides, notes: list[str]) -> list[Sequence]:
+def sequences(sides: SnapshotPair, notes: list[str]) -> list[Sequence]:
     """Every sequence of both, with how far it is; adds to `notes` what could not be seen."""
     live, restored = (dict(_standings(side, notes)) for side in sides.both)
     return [Sequence(name, live[name], restored[name]) for name in sorted(live.keys() & restored.keys())]
@@ -109,31 +109,31 @@ class Use:
     column: str | None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The sequence's name, with its schema."""
         return f"{self.schema}.{self.name}"
 
 
-def uses(side: Side) -> list[Use]:
+def uses(side: Snapshot) -> list[Use]:
     """Every sequence, once for each column that it serves."""
     return [Use(*row) for row in side.rows(SEQUENCES)]
 
 
-def _standings(side: Side, notes: list[str]) -> Iterator[tuple[str, Standing]]:
+def _standings(side: Snapshot, notes: list[str]) -> Iterator[tuple[str, SequencePosition]]:
     found: dict[str, tuple[int | None, int, dict[str, int]]] = {}
     for use in uses(side):
         if not use.readable:
-            notes.append(f"sequence {use.told} of {side.name} cannot be read by {side.login.username}")
+            notes.append(f"sequence {use.summary} of {side.name} cannot be read by {side.login.username}")
             continue
-        _, _, furthest = found.setdefault(use.told, (use.last, use.step, {}))
+        _, _, furthest = found.setdefault(use.summary, (use.last, use.step, {}))
         value = _furthest(side, use, notes) if use.column else None
         if value is not None:
             furthest[f"{use.of_schema}.{use.table}.{use.column}"] = value
     for told, (last, step, furthest) in found.items():
-        yield told, Standing(last, furthest, step)
+        yield told, SequencePosition(last, furthest, step)
 
 
-def _furthest(side: Side, use: Use, notes: list[str]) -> int | None:
+def _furthest(side: Snapshot, use: Use, notes: list[str]) -> int | None:
     from psycopg import sql
 
     assert use.of_schema and use.table and use.column, "only asked where there is a column"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orderops.database.connection import GONE, Login, connected
+from orderops.database.connection import GONE, Login, connect
 from orderops.errors import OrderopsError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Unreadable(OrderopsError):
 
 
 @dataclass(frozen=True)
-class Side:
+class Snapshot:
     """One of the two: `live`, or `restored`."""
 
     name: str
@@ -97,10 +97,10 @@ class Side:
             yield self._lines(lines)
 
     @contextmanager
-    def beside(self) -> Iterator[Side]:
+    def beside(self) -> Iterator[Snapshot]:
         """One more session that sees the same moment."""
         with (
-            connected(self.login, name=NAME) as connection,
+            connect(self.login, name=NAME) as connection,
             _settled(self.name, self.login, connection, self.patience, self) as side,
         ):
             yield side
@@ -126,7 +126,7 @@ class Side:
         said = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
         if self.connection.broken or self.connection.closed or not state or state.startswith(GONE):
             return OrderopsError(
-                f"the connection to the {self.name} database {self.login.told} was lost: {said}",
+                f"the connection to the {self.name} database {self.login.describe} was lost: {said}",
                 "nothing was changed; the same command begins again once it is there",
             )
         if state == LOCKED:
@@ -135,14 +135,14 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Sides:
+class SnapshotPair:
     """Both, each at its moment."""
 
-    live: Side
-    restored: Side
+    live: Snapshot
+    restored: Snapshot
 
     @property
-    def both(self) -> tuple[Side, Side]:
+    def both(self) -> tuple[Snapshot, Snapshot]:
         """Live first."""
         return self.live, self.restored
 
@@ -164,27 +164,27 @@ class Sides:
             yield live, restored
 
     @contextmanager
-    def beside(self) -> Iterator[Sides]:
+    def beside(self) -> Iterator[SnapshotPair]:
         """One more session on each, for rows that are fetched while others are counted."""
         with self.live.beside() as live, self.restored.beside() as restored:
-            yield Sides(live, restored)
+            yield SnapshotPair(live, restored)
 
 
 @contextmanager
-def opened(live: Login, restored: Login, patience: timedelta = LOCK_PATIENCE) -> Iterator[Sides]:
+def opened(live: Login, restored: Login, patience: timedelta = LOCK_PATIENCE) -> Iterator[SnapshotPair]:
     """Both databases, to be read and never written."""
     with ExitStack() as stack:
         sides = []
         for name, login in (("live", live), ("restored", restored)):
-            connection = stack.enter_context(connected(login, name=NAME))
+            connection = stack.enter_context(connect(login, name=NAME))
             sides.append(stack.enter_context(_settled(name, login, connection, patience)))
-        yield Sides(*sides)
+        yield SnapshotPair(*sides)
 
 
 @contextmanager
 def _settled(
-    name: str, login: Login, connection: Connection, patience: timedelta, same: Side | None = None
-) -> Iterator[Side]:
+    name: str, login: Login, connection: Connection, patience: timedelta, same: Snapshot | None = None
+) -> Iterator[Snapshot]:
     import psycopg
     from psycopg import sql
 
@@ -204,4 +204,4 @@ def _settled(
         ).fetchone()
         assert told, "a database knows itself"
         snapshot, taken, encoding = told
-        yield Side(name, login, connection, snapshot, taken, version, encoding, patience)
+        yield Snapshot(name, login, connection, snapshot, taken, version, encoding, patience)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.parser import identifier
-from orderops.restore.compare.snapshots import Side, Sides
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed
@@ -54,7 +54,7 @@ select c.oid::bigint from pg_class c where c.relkind = 'r' and c.relfilenode <> 
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparedColumn:
     """A column as one side has it."""
 
     name: str
@@ -66,7 +66,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableSnapshot:
     """A table as one side has it; a partitioned one is one table."""
 
     oid: int
@@ -76,12 +76,12 @@ class Table:
     unlogged: bool
     rows: int | None
     """As the server last estimated; none where it never did."""
-    columns: Mapping[str, Column]
+    columns: Mapping[str, ComparedColumn]
     keys: Sequence[tuple[str, ...]]
     """Columns by which a row is one of its kind, the primary key first."""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Its name, with its schema, as an operator would type it."""
         return f"{self.schema}.{self.name}"
 
@@ -97,11 +97,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Pairing:
+class TablePair:
     """A table that both have, and how the one is compared with the other."""
 
-    live: Table
-    restored: Table
+    live: TableSnapshot
+    restored: TableSnapshot
     columns: Sequence[str]
     """Those that both have, in the order of live."""
     key: Sequence[str]
@@ -109,9 +109,9 @@ class Pairing:
     notes: Sequence[str] = field(default=())
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Its name, with its schema."""
-        return self.live.told
+        return self.live.summary
 
     @property
     def numbered(self) -> bool:
@@ -140,12 +140,12 @@ class Pairing:
 class Tables:
     """The tables of both, side by side."""
 
-    pairings: Sequence[Pairing]
-    only_live: Sequence[Table]
-    only_restored: Sequence[Table]
+    pairings: Sequence[TablePair]
+    only_live: Sequence[TableSnapshot]
+    only_restored: Sequence[TableSnapshot]
 
 
-def side_by_side(sides: Sides, wanted: Collection[str] = ()) -> Tables:
+def side_by_side(sides: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
     """Every table of the two, or those that are named; raises UsageError for a name that neither has."""
     live, restored = (_tables(side) for side in sides.both)
     if wanted:
@@ -164,12 +164,12 @@ def source_of(schema: str, name: str, *, partitioned: bool) -> Composed:
     return sql.SQL("{}{} t").format(sql.SQL("" if partitioned else "only "), sql.Identifier(schema, name))
 
 
-def rewritten(side: Side) -> set[int]:
+def rewritten(side: Snapshot) -> set[int]:
     """The tables that were emptied, rewritten or dropped since the snapshot, partitions among them."""
     return {oid for (oid,) in side.rows(REWRITTEN)}
 
 
-def partitions(side: Side, table: Table) -> set[int]:
+def partitions(side: Snapshot, table: TableSnapshot) -> set[int]:
     """The table's own number and those of its partitions, as of the snapshot."""
     query = (
         f"with recursive of_it (oid) as (select {table.oid}::oid union all"
@@ -178,15 +178,15 @@ def partitions(side: Side, table: Table) -> set[int]:
     return {oid for (oid,) in side.rows(query)} if table.partitioned else {table.oid}
 
 
-def _tables(side: Side) -> dict[tuple[str, str], Table]:
-    columns: dict[int, dict[str, Column]] = {}
+def _tables(side: Snapshot) -> dict[tuple[str, str], TableSnapshot]:
+    columns: dict[int, dict[str, ComparedColumn]] = {}
     for oid, name, kind, generated, identity in side.rows(COLUMNS):
-        columns.setdefault(oid, {})[name] = Column(name, kind, bool(generated), generated == "v", identity)
+        columns.setdefault(oid, {})[name] = ComparedColumn(name, kind, bool(generated), generated == "v", identity)
     keys: dict[int, list[tuple[str, ...]]] = {}
     for oid, names in side.rows(KEYS):
         keys.setdefault(oid, []).append(tuple(names))
     return {
-        (schema, name): Table(
+        (schema, name): TableSnapshot(
             oid, schema, name, partitioned, unlogged, rows, columns.get(oid, {}), tuple(keys.get(oid, ()))
         )
         for oid, schema, name, partitioned, unlogged, rows in side.rows(TABLES)
@@ -194,8 +194,10 @@ def _tables(side: Side) -> dict[tuple[str, str], Table]:
 
 
 def _chosen(
-    live: Mapping[tuple[str, str], Table], restored: Mapping[tuple[str, str], Table], wanted: Collection[str]
-) -> tuple[dict[tuple[str, str], Table], dict[tuple[str, str], Table]]:
+    live: Mapping[tuple[str, str], TableSnapshot],
+    restored: Mapping[tuple[str, str], TableSnapshot],
+    wanted: Collection[str],
+) -> tuple[dict[tuple[str, str], TableSnapshot], dict[tuple[str, str], TableSnapshot]]:
     every = {**restored, **live}
     names: set[tuple[str, str]] = set()
     for each in wanted:
@@ -206,27 +208,27 @@ def _chosen(
     return {k: v for k, v in live.items() if k in names}, {k: v for k, v in restored.items() if k in names}
 
 
-def _called(table: Table) -> set[str]:
+def _called(table: TableSnapshot) -> set[str]:
     """What an operator may call it."""
-    return {table.name, table.told, table.spelled, identifier("", table.name)}
+    return {table.name, table.summary, table.spelled, identifier("", table.name)}
 
 
-def _listed(tables: Mapping[tuple[str, str], Table]) -> str:
-    names = [table.told for table in tables.values()]
+def _listed(tables: Mapping[tuple[str, str], TableSnapshot]) -> str:
+    names = [table.summary for table in tables.values()]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "none"
 
 
-def _paired(live: Table, restored: Table) -> Pairing:
+def _paired(live: TableSnapshot, restored: TableSnapshot) -> TablePair:
     columns = [
         name
         for name, column in live.columns.items()
         if name in restored.columns and not (column.virtual or restored.columns[name].virtual)
     ]
     keys = [key for key in live.keys if key in restored.keys and set(key) <= set(columns)]
-    return Pairing(live, restored, columns, keys[0] if keys else (), tuple(_notes(live, restored, keys)))
+    return TablePair(live, restored, columns, keys[0] if keys else (), tuple(_notes(live, restored, keys)))
 
 
-def _notes(live: Table, restored: Table, keys: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def _notes(live: TableSnapshot, restored: TableSnapshot, keys: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for here, there, where in ((live, restored, "live"), (restored, live, "restored")):
         if single := [name for name in here.columns if name not in there.columns]:
             yield f"column{'s' if len(single) > 1 else ''} {', '.join(single)} only in {where}: not compared"

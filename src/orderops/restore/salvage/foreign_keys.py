@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from orderops.restore.compare.samples import Row, text_array
-from orderops.restore.compare.snapshots import Side
-from orderops.restore.compare.tables import Pairing, Table
+from orderops.restore.compare.snapshots import Snapshot
+from orderops.restore.compare.tables import TablePair, TableSnapshot
 
 TIES = """
 select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
@@ -29,7 +29,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Tie:
+class ForeignKey:
     """A foreign key."""
 
     name: str
@@ -42,11 +42,11 @@ class Tie:
     types: Sequence[str]
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The table that it refers to."""
         return f"{self.schema}.{self.table}"
 
-    def missing(self, side: Side, rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    def missing(self, side: Snapshot, rows: Sequence[Row]) -> list[tuple[str, ...]]:
         """The values that no row of the other table has, of those that some row refers to."""
         from psycopg import sql
 
@@ -72,10 +72,10 @@ class Tie:
 class Part:
     """A table whose rows come back, and what it is tied to there."""
 
-    pairing: Pairing
-    into: Table
-    ties: Sequence[Tie]
-    loose: Sequence[Tie]
+    pairing: TablePair
+    into: TableSnapshot
+    ties: Sequence[ForeignKey]
+    loose: Sequence[ForeignKey]
     """Those of its ties of which the other end does not come along."""
     triggers: Sequence[str]
 
@@ -85,11 +85,13 @@ class Part:
         return any(tie.parent == self.into.oid for tie in self.ties)
 
 
-def parts_of(side: Side, pairings: Sequence[tuple[Pairing, Table]], coming: Collection[int]) -> list[Part]:
+def parts_of(
+    side: Snapshot, pairings: Sequence[tuple[TablePair, TableSnapshot]], coming: Collection[int]
+) -> list[Part]:
     """The tables with their ties in the database that the rows go to; every missing row of `coming` comes along."""
     parts: list[Part] = []
     for pairing, table in pairings:
-        ties = [Tie(*row) for row in side.rows(TIES.format(table.oid))]
+        ties = [ForeignKey(*row) for row in side.rows(TIES.format(table.oid))]
         triggers = [name for (name,) in side.rows(TRIGGERS.format(table.oid))]
         parts.append(Part(pairing, table, ties, [tie for tie in ties if tie.parent not in coming], triggers))
     return parts
@@ -105,4 +107,4 @@ def in_order(parts: Sequence[Part]) -> tuple[list[Part], str]:
     try:
         return [by_oid[oid] for oid in TopologicalSorter(graph).static_order()], ""
     except CycleError as error:
-        return list(parts), " -> ".join(by_oid[oid].into.told for oid in error.args[1])
+        return list(parts), " -> ".join(by_oid[oid].into.summary for oid in error.args[1])

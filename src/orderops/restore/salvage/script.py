@@ -12,24 +12,24 @@ from orderops.database.connection import Login
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.compare.comparison import CHANGED_MEANWHILE, Watch
 from orderops.restore.compare.export import new_file, write
-from orderops.restore.compare.merge import Counts, Difference, Kind
+from orderops.restore.compare.merge import Counts, Difference, RowDifference
 from orderops.restore.compare.row_diff import Recipe, differences, recipe
 from orderops.restore.compare.samples import Found, Row
 from orderops.restore.compare.sequences import uses
-from orderops.restore.compare.snapshots import Side, Sides, opened
-from orderops.restore.compare.tables import Table, partitions, rewritten, side_by_side
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, opened
+from orderops.restore.compare.tables import TableSnapshot, partitions, rewritten, side_by_side
 from orderops.restore.salvage import statements as script
-from orderops.restore.salvage.foreign_keys import NAMED, Part, Tie, in_order, parts_of
+from orderops.restore.salvage.foreign_keys import NAMED, ForeignKey, Part, in_order, parts_of
 
 
 @dataclass(frozen=True)
-class Course:
+class Salvage:
     """From which of the two to which, and how it is looked at."""
 
-    sides: Sides
-    beside: Sides
+    sides: SnapshotPair
+    beside: SnapshotPair
     """For rows that are fetched while others are counted."""
-    kinds: Collection[Kind]
+    kinds: Collection[Difference]
     made: Recipe
     watch: Watch
     say: Callable[[str], None]
@@ -39,15 +39,15 @@ class Course:
     @property
     def back(self) -> bool:
         """Whether rows of the restored one go to live: after the switch it is the older of the two that has more."""
-        return Kind.ONLY_RESTORED in self.kinds
+        return Difference.ONLY_RESTORED in self.kinds
 
     @property
-    def origin(self) -> Side:
+    def origin(self) -> Snapshot:
         """Where the rows are."""
         return self.beside.restored if self.back else self.beside.live
 
     @property
-    def goal(self) -> Side:
+    def goal(self) -> Snapshot:
         """Where they go."""
         return self.beside.live if self.back else self.beside.restored
 
@@ -57,7 +57,7 @@ def salvage(
     restored: Login,
     tables: Collection[str],
     *,
-    kinds: Collection[Kind] = (Kind.ONLY_LIVE,),
+    kinds: Collection[Difference] = (Difference.ONLY_LIVE,),
     watch: Watch = lambda *_: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Generator[str]:
@@ -69,7 +69,7 @@ def salvage(
     Raises UsageError for a table that neither has, OrderopsError for one that only one of them has, where it is named.
     """
     with opened(live, restored) as sides, sides.beside() as beside:
-        course = Course(sides, beside, kinds, recipe(sides), watch, say)
+        course = Salvage(sides, beside, kinds, recipe(sides), watch, say)
         parts, circle = in_order(_parts(course, tables))
         yield from _head(course, parts, circle)
         for part in parts:
@@ -82,13 +82,13 @@ def salvage(
             say(f"it fails as it is: rows that it refers to are missing; the same command with {more}")
 
 
-def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[Kind]:
+def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[Difference]:
     """What is asked for, as kinds of rows; raises UsageError where it is nothing, or both ways at once."""
-    asked = {Kind.ONLY_LIVE: only_live, Kind.ONLY_RESTORED: only_restored, Kind.CHANGED: changed}
+    asked = {Difference.ONLY_LIVE: only_live, Difference.ONLY_RESTORED: only_restored, Difference.CHANGED: changed}
     kinds = {kind for kind, wanted in asked.items() if wanted}
     if not kinds:
         raise UsageError("say which rows", "--only-live for the restored instance, --only-restored for live")
-    if {Kind.ONLY_LIVE, Kind.ONLY_RESTORED} <= kinds:
+    if {Difference.ONLY_LIVE, Difference.ONLY_RESTORED} <= kinds:
         raise UsageError("rows come back either from live or from the restored one", "ask for one of them at a time")
     return kinds
 
@@ -105,25 +105,25 @@ def write_script(pieces: Iterator[str], path: Path) -> None:
         raise
 
 
-def _parts(course: Course, wanted: Collection[str]) -> list[Part]:
+def _parts(course: Salvage, wanted: Collection[str]) -> list[Part]:
     found = side_by_side(course.sides, wanted)
     for single, where in ((found.only_live, "live"), (found.only_restored, "the restored one")):
         for table in single:
-            told = f"{table.told} is only in {where}: there is no table that its rows could go to"
+            told = f"{table.summary} is only in {where}: there is no table that its rows could go to"
             if wanted:
-                raise OrderopsError(told, f"the whole of it: pg_dump --table {table.told}")
+                raise OrderopsError(told, f"the whole of it: pg_dump --table {table.summary}")
             course.say(told)
     tables = [(each, each.live if course.back else each.restored) for each in found.pairings]
-    coming = {table.oid for _, table in tables} if {*course.kinds} - {Kind.CHANGED} else set()
+    coming = {table.oid for _, table in tables} if {*course.kinds} - {Difference.CHANGED} else set()
     return parts_of(course.goal, tables, coming)
 
 
-def _head(course: Course, parts: Sequence[Part], circle: str) -> Iterator[str]:
+def _head(course: Salvage, parts: Sequence[Part], circle: str) -> Iterator[str]:
     origin, goal = course.origin, course.goal
-    yield script.comment(f"rows of {origin.login.told} as of {origin.taken.astimezone(UTC):%Y-%m-%d %H:%M:%SZ},")
-    yield script.comment(f"for {goal.login.told}: {', '.join(sorted(map(str, course.kinds)))}")
+    yield script.comment(f"rows of {origin.login.describe} as of {origin.taken.astimezone(UTC):%Y-%m-%d %H:%M:%SZ},")
+    yield script.comment(f"for {goal.login.describe}: {', '.join(sorted(map(str, course.kinds)))}")
     yield script.BEGIN
-    yield script.settings(compared=Kind.CHANGED in course.kinds)
+    yield script.settings(compared=Difference.CHANGED in course.kinds)
     if any(tie.deferrable for part in parts for tie in part.ties):
         yield "set constraints all deferred;\n"
     if circle:
@@ -131,10 +131,10 @@ def _head(course: Course, parts: Sequence[Part], circle: str) -> Iterator[str]:
         course.say(f"{circle}: these refer to each other; drop one of the foreign keys until it is done")
 
 
-def _rows(course: Course, part: Part) -> Iterator[str]:
+def _rows(course: Salvage, part: Part) -> Iterator[str]:
     """What is to be known of a table, then its rows: those that come back, then the values of changed ones."""
     pairing = part.pairing
-    yield "\n" + script.comment(pairing.told)
+    yield "\n" + script.comment(pairing.summary)
     for note in pairing.notes:
         yield script.comment(note)
     if not pairing.key:
@@ -144,21 +144,21 @@ def _rows(course: Course, part: Part) -> Iterator[str]:
     if not pairing.writable:
         yield script.comment("no column into which a value can be written")
         return
-    course.watch(pairing.told, "begins")
+    course.watch(pairing.summary, "begins")
     number = 0
-    for kind in sorted(course.kinds, key=lambda kind: kind is Kind.CHANGED):
+    for kind in sorted(course.kinds, key=lambda kind: kind is Difference.CHANGED):
         number += yield from _statements(course, part, kind)
-    course.watch(pairing.told, "")
-    course.say(f"{pairing.told}: {number:,} rows")
+    course.watch(pairing.summary, "")
+    course.say(f"{pairing.summary}: {number:,} rows")
 
 
-def _statements(course: Course, part: Part, kind: Kind) -> Generator[str, None, int]:
+def _statements(course: Salvage, part: Part, kind: Difference) -> Generator[str, None, int]:
     """The statements for rows of one kind; answers how many rows they are about."""
     columns = part.pairing.writable
     number = 0
     for rows, there in _batches(course, part, kind):
         yield from _warnings(course, part, rows)
-        if kind is Kind.CHANGED:
+        if kind is Difference.CHANGED:
             for row, other in zip(rows, there, strict=True):
                 yield script.update(part.into, part.pairing.key, columns, row, other)
         elif part.of_itself:
@@ -167,15 +167,15 @@ def _statements(course: Course, part: Part, kind: Kind) -> Generator[str, None, 
         else:
             yield script.head(part.into, columns) + script.values(columns, rows) + script.LEFT_ALONE
         number += len(rows)
-    if number and part.of_itself and kind is not Kind.CHANGED:
+    if number and part.of_itself and kind is not Difference.CHANGED:
         yield script.LEFT_ALONE
     return number
 
 
-def _batches(course: Course, part: Part, kind: Kind) -> Iterator[tuple[list[Row], list[Row]]]:
+def _batches(course: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
     """The rows of one kind, some at a time; of changed ones, what is there as well."""
     found = Found(part.pairing, course.made)
-    waiting: list[Difference] = []
+    waiting: list[RowDifference] = []
     for each in _differences(course, part, kind):
         waiting.append(each)
         if len(waiting) >= found.batch:
@@ -185,8 +185,8 @@ def _batches(course: Course, part: Part, kind: Kind) -> Iterator[tuple[list[Row]
         yield _fetched(course, part, found, kind, waiting)
 
 
-def _differences(course: Course, part: Part, kind: Kind) -> Iterator[Difference]:
-    pairing, told = part.pairing, part.pairing.told
+def _differences(course: Salvage, part: Part, kind: Difference) -> Iterator[RowDifference]:
+    pairing, told = part.pairing, part.pairing.summary
     with (
         course.sides.looking(),
         closing(
@@ -197,41 +197,41 @@ def _differences(course: Course, part: Part, kind: Kind) -> Iterator[Difference]
 
 
 def _fetched(
-    course: Course, part: Part, found: Found, kind: Kind, wanted: Sequence[Difference]
+    course: Salvage, part: Part, found: Found, kind: Difference, wanted: Sequence[RowDifference]
 ) -> tuple[list[Row], list[Row]]:
     of_origin = part.pairing.restored if course.back else part.pairing.live
     with course.origin.looking(), course.goal.looking():
         rows = found.rows(course.origin, of_origin, wanted)
-        there = found.rows(course.goal, part.into, wanted) if kind is Kind.CHANGED else []
+        there = found.rows(course.goal, part.into, wanted) if kind is Difference.CHANGED else []
     return rows, there
 
 
-def _warnings(course: Course, part: Part, rows: Sequence[Row]) -> Iterator[str]:
+def _warnings(course: Salvage, part: Part, rows: Sequence[Row]) -> Iterator[str]:
     """Rows of other tables without which these cannot come."""
     for tie in part.loose:
         if missing := tie.missing(course.goal, rows):
-            course.missing.add(tie.told)
+            course.missing.add(tie.summary)
             yield script.comment(f"warning: {_told(part.into, tie, missing)}")
 
 
-def _told(table: Table, tie: Tie, missing: Sequence[tuple[str, ...]]) -> str:
+def _told(table: TableSnapshot, tie: ForeignKey, missing: Sequence[tuple[str, ...]]) -> str:
     shown = [", ".join(values) for values in missing[:NAMED]]
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    return f"{tie.told} has no row for {table.name}.{', '.join(tie.columns)} = {' / '.join(shown)}{more}: {tie.name}"
+    return f"{tie.summary} has no row for {table.name}.{', '.join(tie.columns)} = {' / '.join(shown)}{more}: {tie.name}"
 
 
-def _sequences(course: Course, parts: Sequence[Part]) -> Iterator[str]:
+def _sequences(course: Salvage, parts: Sequence[Part]) -> Iterator[str]:
     """Numbers that were given out are not given again."""
     coming = {(part.into.schema, part.into.name) for part in parts}
-    last = {use.told: use.last for use in uses(course.origin)}
+    last = {use.summary: use.last for use in uses(course.origin)}
     served = [use for use in uses(course.goal) if use.column and (use.of_schema, use.table) in coming]
     if served:
         yield "\n"
     for use in served:
-        yield script.set_sequence(use, last.get(use.told))
+        yield script.set_sequence(use, last.get(use.summary))
 
 
-def _refuse_what_changed(course: Course, parts: Sequence[Part]) -> None:
+def _refuse_what_changed(course: Salvage, parts: Sequence[Part]) -> None:
     for side, tables in (
         (course.sides.live, [part.pairing.live for part in parts]),
         (course.sides.restored, [part.pairing.restored for part in parts]),
@@ -239,4 +239,4 @@ def _refuse_what_changed(course: Course, parts: Sequence[Part]) -> None:
         changed = rewritten(side)
         for table in tables:
             if changed and changed & partitions(side, table):
-                raise OrderopsError(f"{side.name}: {table.told} was {CHANGED_MEANWHILE}", "the same command again")
+                raise OrderopsError(f"{side.name}: {table.summary} was {CHANGED_MEANWHILE}", "the same command again")

@@ -8,7 +8,7 @@ from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.samples import Row
 from orderops.restore.compare.sequences import Use
 from orderops.restore.compare.snapshots import ALIKE, AS_TEXT
-from orderops.restore.compare.tables import Table
+from orderops.restore.compare.tables import TableSnapshot
 
 READ_AS_WRITTEN = {**AS_TEXT, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
 COMPARED_AS_WRITTEN = {name: ALIKE[name] for name in ("TimeZone", "bytea_output")}
@@ -30,7 +30,7 @@ def settings(*, compared: bool) -> str:
     return "".join(f"set local {name} = {literal(value)};\n" for name, value in every.items())
 
 
-def head(table: Table, columns: Sequence[str]) -> str:
+def head(table: TableSnapshot, columns: Sequence[str]) -> str:
     """The beginning of an insert, up to its rows."""
     override = " overriding system value" if any(table.columns[name].identity for name in columns) else ""
     names = ", ".join(identifier("", name) for name in columns)
@@ -42,7 +42,7 @@ def values(columns: Sequence[str], rows: Iterable[Row]) -> str:
     return ",\n".join(f"({', '.join(literal(row[name]) for name in columns)})" for row in rows)
 
 
-def update(table: Table, key: Sequence[str], columns: Sequence[str], row: Row, there: Row) -> str:
+def update(table: TableSnapshot, key: Sequence[str], columns: Sequence[str], row: Row, there: Row) -> str:
     """The values of a row that are others there; a row that was written to meanwhile is left as it is."""
     other = [name for name in columns if row[name] != there[name]]
     if not other:

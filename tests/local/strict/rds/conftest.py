@@ -8,13 +8,13 @@ import pytest
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from support.strict_clients import Client, served
 
 
 @pytest.fixture(scope="package")
 def strict_server() -> Iterator[Client]:
     emulator = Emulator()
-    make_strict(emulator, Pace(database=3600, backup_lag=0.2))
+    make_strict(emulator, Delays(database=3600, backup_lag=0.2))
     with served(emulator) as client:
         yield client

@@ -13,7 +13,7 @@ from orderops.aws.client import Aws
 from orderops.engine.reconcile import Action
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -44,7 +44,7 @@ DB = RdsInstance(
 @pytest.fixture(scope="module")
 def strict_server() -> Iterator[Client]:
     emulator = Emulator()
-    make_strict(emulator, Pace())
+    make_strict(emulator, Delays())
     with served(emulator) as client:
         yield client
 

@@ -8,13 +8,13 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal, json_answer
+from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.cloudwatch import alarms
 from orderops.local.strict.cloudwatch.metrics import queues, record
 from orderops.local.strict.cloudwatch.rules import BadRule, children
-from orderops.local.strict.cloudwatch.services import Asking
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.cloudwatch.services import ServiceMetrics
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.logs.hooks import count_lines
 
 SERVICE = "monitoring"
@@ -27,19 +27,19 @@ OF_A_COMPOSITE = {
 }
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Let data appear and alarms follow it, at a look, and refuse what AWS refuses."""
 
-    def look(call: Call, _answer: Answer | None = None) -> None:
+    def look(call: Request, _answer: Response | None = None) -> None:
         count_lines(call.region)
-        asking = Asking(emulator, call)
+        asking = ServiceMetrics(emulator, call)
         record(call.region, [*queues(call.region), *asking.hosts(), *asking.tasks()])
         alarms.evaluate(call.region, pace.alarm)
 
-    def put(call: Call) -> Answer:
+    def put(call: Request) -> Response:
         return _put(emulator, call)
 
-    def turn(call: Call) -> Answer:
+    def turn(call: Request) -> Response:
         return _turn(emulator, call)
 
     for action in LOOKS:
@@ -53,7 +53,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_after(SERVICE, "DeleteAlarms", _tags_go_too)
 
 
-def _put(emulator: Emulator, call: Call) -> Answer:
+def _put(emulator: Emulator, call: Request) -> Response:
     """An alarm that is there keeps its state and its tags."""
     backend, name = _backend(call), call.json["AlarmName"]
     before = backend.alarms.get(name)
@@ -64,15 +64,15 @@ def _put(emulator: Emulator, call: Call) -> Answer:
     return answer
 
 
-def _put_composite(call: Call) -> Answer:
+def _put_composite(call: Request) -> Response:
     backend, asked = _backend(call), call.json
     name = asked["AlarmName"]
     try:
         named = children(asked["AlarmRule"])
     except BadRule as error:
-        raise Refusal("ValidationError", f"Invalid AlarmRule: {error}") from None
+        raise ApiError("ValidationError", f"Invalid AlarmRule: {error}") from None
     if missing := sorted(named - backend.alarms.keys()):
-        raise Refusal("ValidationError", f"AlarmRule names alarms that do not exist: {', '.join(missing)}")
+        raise ApiError("ValidationError", f"AlarmRule names alarms that do not exist: {', '.join(missing)}")
     before = backend.alarms.get(name)
     backend.put_metric_alarm(
         name=name,
@@ -96,7 +96,7 @@ def _keep_state(alarm: Any, before: Any) -> None:
         setattr(alarm, name, getattr(before, name))
 
 
-def _turn(emulator: Emulator, call: Call) -> Answer:
+def _turn(emulator: Emulator, call: Request) -> Response:
     alarm = _backend(call).alarms.get(call.json["AlarmName"])
     before = alarm.state_value if alarm else ""
     answer = emulator.ask_moto(call, call.again())
@@ -105,20 +105,20 @@ def _turn(emulator: Emulator, call: Call) -> Answer:
     return answer
 
 
-def _nobody_needs_them(call: Call) -> None:
+def _nobody_needs_them(call: Request) -> None:
     every = _backend(call).alarms
     going = set(call.json["AlarmNames"])
     composites = [name for name in going if name in every and every[name].rule is not None]
     if len(composites) > 1:
-        raise Refusal("ValidationError", "Only one composite alarm can be deleted in a call.")
+        raise ApiError("ValidationError", "Only one composite alarm can be deleted in a call.")
     for other in every.values():
         if other.rule is not None and other.name not in going and (needed := going & children(other.rule)):
-            raise Refusal(
+            raise ApiError(
                 "ValidationError", f"Cannot delete {min(needed)}: composite alarm {other.name} depends on it."
             )
 
 
-def _tags_go_too(call: Call, _answer: Answer) -> None:
+def _tags_go_too(call: Request, _answer: Response) -> None:
     backend = _backend(call)
     for name in call.json["AlarmNames"]:
         backend.tagger.delete_all_tags_for_resource(
@@ -126,15 +126,15 @@ def _tags_go_too(call: Call, _answer: Answer) -> None:
         )
 
 
-def _only_types_asked(call: Call, answer: Answer) -> Answer | None:
+def _only_types_asked(call: Request, answer: Response) -> Response | None:
     """Composite alarms are told to those who ask for them."""
     types = call.json.get("AlarmTypes") or ["MetricAlarm"]
     told = json.loads(answer.body)
     for key in ("MetricAlarms", "CompositeAlarms"):
         if key.removesuffix("s") not in types:
             told[key] = []
-    return Answer(answer.status, json.dumps(told).encode(), answer.headers)
+    return Response(answer.status, json.dumps(told).encode(), answer.headers)
 
 
-def _backend(call: Call) -> Any:
+def _backend(call: Request) -> Any:
     return get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][call.region]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 TOKEN = re.compile(r'\s*(?:(ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*"?([^()"]+?)"?\s*\)|(AND|OR|NOT|TRUE|FALSE|[()]))', re.I)
 
-Rule = Callable[[Mapping[str, str]], bool]
+AlarmRule = Callable[[Mapping[str, str]], bool]
 
 
 class BadRule(ValueError):
@@ -39,25 +39,25 @@ class _Reader:
             self._tokens.append((state.upper(), name) if state else (word.upper(), ""))
             place = found.end()
 
-    def read(self) -> Rule:
+    def read(self) -> AlarmRule:
         rule = self._either()
         if self._tokens:
             raise BadRule(self._tokens[0][0])
         return rule
 
-    def _either(self) -> Rule:
+    def _either(self) -> AlarmRule:
         parts = [self._both()]
         while self._take("OR"):
             parts.append(self._both())
         return lambda states: any(part(states) for part in parts)
 
-    def _both(self) -> Rule:
+    def _both(self) -> AlarmRule:
         parts = [self._one()]
         while self._take("AND"):
             parts.append(self._one())
         return lambda states: all(part(states) for part in parts)
 
-    def _one(self) -> Rule:
+    def _one(self) -> AlarmRule:
         if not self._tokens:
             raise BadRule("the end")
         word, name = self._tokens.pop(0)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.cloudwatch.metrics import Measure
 
@@ -21,10 +21,10 @@ STATE = re.compile(rb"<State>([\w.]+)</State>")
 SERVICES_A_CALL = 10
 
 
-class Asking:
+class ServiceMetrics:
     """Asks other services on behalf of one who looks at metrics."""
 
-    def __init__(self, emulator: Emulator, call: Call) -> None:
+    def __init__(self, emulator: Emulator, call: Request) -> None:
         self._emulator = emulator
         self._call = call
 
@@ -67,8 +67,8 @@ class Asking:
             "HTTP_AUTHORIZATION": self._call.environ["HTTP_AUTHORIZATION"].replace("/monitoring/", f"/{service}/"),
         }
         try:
-            answer = self._emulator.decide(Call(environ))
-        except Refusal:
+            answer = self._emulator.decide(Request(environ))
+        except ApiError:
             return b""
         return answer.body if answer.ok else b""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orderops.local.emulator.protocol import Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.interfaces import backend
 
@@ -25,36 +25,36 @@ def mend(emulator: Emulator) -> None:
         emulator.on_before("ec2", f"RevokeSecurityGroup{direction}", _said_as_it_stands)
 
 
-def _not_twice(call: Call) -> None:
+def _not_twice(call: Request) -> None:
     for rule, pair in _asked(call):
         if rule:
             ports = f", from port: {rule.from_port}, to port: {rule.to_port}" if rule.ip_protocol != "-1" else ""
             peer = (
                 f'the specified rule "peer: {pair["GroupId"]}, {rule.ip_protocol.upper()}{ports}, ALLOW" already exists'
             )
-            raise Refusal("InvalidPermission.Duplicate", peer)
+            raise ApiError("InvalidPermission.Duplicate", peer)
 
 
-def _describe(call: Call) -> None:
+def _describe(call: Request) -> None:
     for rule, pair in _found(call):
         words = {"Description": pair["Description"]} if pair.get("Description") else {}
         rule.source_group = {key: value for key, value in rule.source_group.items() if key != "Description"} | words
 
 
-def _said_as_it_stands(call: Call) -> None:
+def _said_as_it_stands(call: Request) -> None:
     """Give the rules that go the words of the call, so that moto knows them again."""
     for rule, pair in _found(call):
         rule.source_group = {**pair, "OwnerId": rule.owner_id, "UserId": pair.get("UserId", rule.owner_id)}
 
 
-def _found(call: Call) -> list[tuple[Any, Pair]]:
+def _found(call: Request) -> list[tuple[Any, Pair]]:
     asked = list(_asked(call))
     if not all(rule for rule, _ in asked):
-        raise Refusal("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+        raise ApiError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
     return asked
 
 
-def _asked(call: Call) -> Iterator[tuple[Any, Pair]]:
+def _asked(call: Request) -> Iterator[tuple[Any, Pair]]:
     """Each rule of the call that names a group by its id, beside the one that stands there, if any does."""
     name = call.form.get("GroupId") or call.form.get("GroupName", "")
     group = backend("ec2", call.region).get_security_group_by_name_or_id(name)

@@ -7,9 +7,9 @@ import uuid
 from typing import Any
 from urllib.parse import unquote
 
-from orderops.local.emulator.protocol import Answer, Call, element
+from orderops.local.emulator.protocol import Request, Response, element
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.iam.roles import role_by_arn
 from orderops.local.strict.interfaces import backend
 
@@ -22,12 +22,12 @@ TWICE = (
 NO_ROLE = ("InvalidParameter", "Unable to assume given IAM role")
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Tell what did not succeed as AWS does."""
     emulator.instead["ec2", "CreateFlowLogs"] = _unsuccessful
 
 
-def _unsuccessful(call: Call) -> Answer | None:
+def _unsuccessful(call: Request) -> Response | None:
     wanted = [value for key, value in call.form.items() if key.startswith("ResourceId.")]
     role = call.form.get("DeliverLogsPermissionArn")
     if role and not _assumable(role):
@@ -52,12 +52,12 @@ def _document(told: Any) -> Any:
     return json.loads(unquote(told)) if isinstance(told, str) else told
 
 
-def _answer(failed: list[tuple[str, str, str]]) -> Answer:
+def _answer(failed: list[tuple[str, str, str]]) -> Response:
     items = "".join(_item(*each) for each in failed)
     request = element("requestId", uuid.uuid4())
     text = f"{request}<flowLogIdSet/><unsuccessful>{items}</unsuccessful>"
     body = f'<CreateFlowLogsResponse xmlns="{SPACE}">{text}</CreateFlowLogsResponse>'
-    return Answer(200, body.encode(), [("Content-Type", "text/xml")])
+    return Response(200, body.encode(), [("Content-Type", "text/xml")])
 
 
 def _item(resource: str, code: str, words: str) -> str:

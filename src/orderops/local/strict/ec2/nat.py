@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 IDENTIFIER = re.compile(rb"<natGatewayId>(nat-\w+)<")
@@ -31,13 +31,13 @@ LOOKS = (
 )
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Every call that could tell whether a gateway is ready, or gone, looks at the clock first."""
 
-    def created(call: Call, answer: Answer) -> Answer:
+    def created(call: Request, answer: Response) -> Response:
         return _created(call, answer, time.time() + pace.network)
 
-    def deleted(call: Call, _answer: Answer) -> None:
+    def deleted(call: Request, _answer: Response) -> None:
         _deleted(call, time.time() + pace.network)
 
     for action in LOOKS:
@@ -48,7 +48,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_before("ec2", "ReleaseAddress", _released)
 
 
-def _created(call: Call, answer: Answer, until: float) -> Answer:
+def _created(call: Request, answer: Response, until: float) -> Response:
     found = IDENTIFIER.search(answer.body)
     if not found:
         return answer
@@ -60,24 +60,24 @@ def _created(call: Call, answer: Answer, until: float) -> Answer:
     return replace(answer, body=answer.body.replace(b"<state>available</state>", b"<state>pending</state>"))
 
 
-def _there(call: Call) -> None:
+def _there(call: Request) -> None:
     name = call.form.get("NatGatewayId", "")
     gateway = backend("ec2", call.region).nat_gateways.get(name)
     if gateway is None or gateway.state == "deleted":
-        raise Refusal("NatGatewayNotFound", f"NAT gateway {name} was not found")
+        raise ApiError("NatGatewayNotFound", f"NAT gateway {name} was not found")
 
 
-def _deleted(call: Call, until: float) -> None:
+def _deleted(call: Request, until: float) -> None:
     gateway = backend("ec2", call.region).nat_gateways[call.form["NatGatewayId"]]
     gateway.state = "deleting"
     gateway.until = gateway.gone_at = getattr(gateway, "gone_at", until)
 
 
-def _released(call: Call) -> None:
+def _released(call: Request) -> None:
     for address in backend("ec2", call.region).addresses:
         asked = address.allocation_id == call.form.get("AllocationId") or address.public_ip == call.form.get("PublicIp")
         if asked and address.association_id:
-            raise Refusal("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
+            raise ApiError("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
 
 
 def _settle(ec2: Any, now: float) -> None:

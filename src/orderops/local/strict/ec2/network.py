@@ -6,18 +6,18 @@ import re
 import time
 from dataclasses import replace
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend, interfaces
 
 IDENTIFIER = re.compile(rb"<vpcId>(vpc-\w+)<")
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Let a VPC take its time, and refuse to take away what is in use."""
 
-    def created(call: Call, answer: Answer) -> Answer:
+    def created(call: Request, answer: Response) -> Response:
         return _created(call, answer, time.time() + pace.network)
 
     emulator.on_after("ec2", "CreateVpc", created)
@@ -28,7 +28,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_before("ec2", "DetachInternetGateway", _maps_no_address)
 
 
-def _created(call: Call, answer: Answer, until: float) -> Answer:
+def _created(call: Request, answer: Response, until: float) -> Response:
     found = IDENTIFIER.search(answer.body)
     if not found:
         return answer
@@ -37,40 +37,40 @@ def _created(call: Call, answer: Answer, until: float) -> Answer:
     return replace(answer, body=answer.body.replace(b"<state>available</state>", b"<state>pending</state>"))
 
 
-def _settle(call: Call) -> None:
+def _settle(call: Request) -> None:
     for vpc in backend("ec2", call.region).vpcs.values():
         if vpc.state == "pending" and vpc.until <= time.time():
             vpc.state = "available"
 
 
-def _vpc_is_free(call: Call) -> None:
+def _vpc_is_free(call: Request) -> None:
     name, ec2 = call.form.get("VpcId", ""), backend("ec2", call.region)
     attached = any(one.vpc and one.vpc.id == name for one in ec2.internet_gateways.values())
     groups = any(not one.is_default for one in ec2.groups.get(name, {}).values())
     endpoints = any(one.vpc_id == name and one.state != "deleted" for one in ec2.vpc_end_points.values())
     if attached or groups or endpoints:
-        raise Refusal("DependencyViolation", f"The vpc '{name}' has dependencies and cannot be deleted.")
+        raise ApiError("DependencyViolation", f"The vpc '{name}' has dependencies and cannot be deleted.")
 
 
-def _subnet_is_free(call: Call) -> None:
+def _subnet_is_free(call: Request) -> None:
     name = call.form.get("SubnetId", "")
     if any(one.subnet == name for one in interfaces(call.region)):
-        raise Refusal("DependencyViolation", f"The subnet '{name}' has dependencies and cannot be deleted.")
+        raise ApiError("DependencyViolation", f"The subnet '{name}' has dependencies and cannot be deleted.")
 
 
-def _has_no_gateway(call: Call) -> None:
+def _has_no_gateway(call: Request) -> None:
     name, wanted = call.form.get("VpcId", ""), call.form.get("InternetGatewayId", "")
     for one in backend("ec2", call.region).internet_gateways.values():
         if one.id != wanted and one.vpc and one.vpc.id == name:
-            raise Refusal("InvalidParameterValue", f"Network {name} already has an internet gateway attached")
+            raise ApiError("InvalidParameterValue", f"Network {name} already has an internet gateway attached")
 
 
-def _maps_no_address(call: Call) -> None:
+def _maps_no_address(call: Request) -> None:
     name, ec2 = call.form.get("VpcId", ""), backend("ec2", call.region)
     gateway = ec2.internet_gateways.get(call.form.get("InternetGatewayId", ""))
     attached = gateway and gateway.vpc and gateway.vpc.id == name
     if attached and any(one.public and one.vpc == name for one in interfaces(call.region)):
-        raise Refusal(
+        raise ApiError(
             "DependencyViolation",
             f"Network {name} has some mapped public address(es). "
             "Please unmap those public address(es) before detaching the gateway.",

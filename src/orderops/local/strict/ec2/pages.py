@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.xml import edited, put
 
 LISTS = {
@@ -24,25 +24,25 @@ FEWEST, MOST = 5, 1000
 MARK = "page-"
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Give out long listings piece by piece."""
     for action in LISTS:
         emulator.on_before("ec2", action, _is_a_page)
         emulator.on_after("ec2", action, _page)
 
 
-def _is_a_page(call: Call) -> None:
+def _is_a_page(call: Request) -> None:
     size, token = call.form.get("MaxResults"), call.form.get("NextToken")
     if size and not FEWEST <= int(size) <= MOST:
-        raise Refusal(
+        raise ApiError(
             "InvalidParameterValue",
             f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {FEWEST} and {MOST}.",
         )
     if token and not token.removeprefix(MARK).isdigit():
-        raise Refusal("InvalidNextToken", f"The token '{token}' is invalid")
+        raise ApiError("InvalidNextToken", f"The token '{token}' is invalid")
 
 
-def _page(call: Call, answer: Answer) -> Answer | None:
+def _page(call: Request, answer: Response) -> Response | None:
     size, token = int(call.form.get("MaxResults", MOST)), call.form.get("NextToken", "")
     first = int(token.removeprefix(MARK) or 0)
     name = LISTS[call.action]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 from orderops.local.strict.xml import edited, having, put
 
 OVER = ("deleted", "failed")
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Refuse routes to nowhere, and show those that lead nowhere now."""
     for action in ("CreateRoute", "ReplaceRoute"):
         emulator.on_before("ec2", action, _leads_somewhere)
@@ -22,29 +22,29 @@ def take_part(emulator: Emulator, _pace: Pace) -> None:
     emulator.on_after("ec2", "DescribeRouteTables", _black_holes)
 
 
-def _leads_somewhere(call: Call) -> None:
+def _leads_somewhere(call: Request) -> None:
     ec2, asked = backend("ec2", call.region), call.form
     if (nat := asked.get("NatGatewayId")) and _gone(ec2, nat):
-        raise Refusal("InvalidNatGatewayID.NotFound", f"The natGateway ID '{nat}' does not exist")
+        raise ApiError("InvalidNatGatewayID.NotFound", f"The natGateway ID '{nat}' does not exist")
     gateway, table = ec2.internet_gateways.get(asked.get("GatewayId")), ec2.route_tables.get(asked.get("RouteTableId"))
     if gateway and table and not (gateway.vpc and gateway.vpc.id == table.vpc_id):
-        raise Refusal(
+        raise ApiError(
             "InvalidParameterValue",
             f"route table {table.id} and network gateway {gateway.id} belong to different networks",
         )
 
 
-def _of_no_other_table(call: Call) -> None:
+def _of_no_other_table(call: Request) -> None:
     subnet, wanted = call.form.get("SubnetId"), call.form.get("RouteTableId")
     for table in backend("ec2", call.region).route_tables.values():
         if subnet and table.id != wanted and subnet in table._associations.values():
-            raise Refusal(
+            raise ApiError(
                 "Resource.AlreadyAssociated",
                 f"the specified association for route table {wanted} conflicts with an existing association",
             )
 
 
-def _black_holes(call: Call, answer: Answer) -> Answer | None:
+def _black_holes(call: Request, answer: Response) -> Response | None:
     ec2 = backend("ec2", call.region)
     routes = [route for table in ec2.route_tables.values() for route in table.routes]
     gone = {route.nat_gateway.id for route in routes if route.nat_gateway and _gone(ec2, route.nat_gateway.id)}

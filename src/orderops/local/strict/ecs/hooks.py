@@ -11,9 +11,9 @@ from moto.backends import get_backend
 
 from orderops.local.ecs.api import EcsCalls
 from orderops.local.ecs.scheduler import Scheduler
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator, Instead
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.ecs.simulated_tasks import PaperTasks, kept
 from orderops.local.strict.ecs.targets import tell_health
 
@@ -30,38 +30,38 @@ MEMORY = {
 STEPS_A_LOOK = 10
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses, and keep services on paper where no data plane does better."""
     emulator.on_before("ecs", "RegisterTaskDefinition", _fits_fargate)
     if ("ecs", "CreateService") not in emulator.instead:
         _on_paper(emulator, pace)
 
 
-def _fits_fargate(call: Call) -> None:
+def _fits_fargate(call: Request) -> None:
     asked = call.json
     if "FARGATE" not in (asked.get("requiresCompatibilities") or ()):
         return
     if asked.get("networkMode") != "awsvpc":
-        raise Refusal("ClientException", "Fargate only supports network mode 'awsvpc'.")
+        raise ApiError("ClientException", "Fargate only supports network mode 'awsvpc'.")
     for name in ("cpu", "memory"):
         if not asked.get(name):
-            raise Refusal("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
+            raise ApiError("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
     cpu, memory = str(asked["cpu"]), str(asked["memory"])
     if not (cpu.isdigit() and memory.isdigit()):
         return  # "1 vCPU", "2 GB": AWS takes such words too
     if int(memory) not in MEMORY.get(int(cpu), ()):
-        raise Refusal(
+        raise ApiError(
             "ClientException",
             f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. "
             "See the Amazon ECS documentation for the valid values.",
         )
 
 
-def _on_paper(emulator: Emulator, pace: Pace) -> None:
+def _on_paper(emulator: Emulator, pace: Delays) -> None:
     tasks = PaperTasks(pace.task)
     scheduler = Scheduler(tasks, lambda: kept().services)
 
-    def look(_call: Call | None = None) -> None:
+    def look(_call: Request | None = None) -> None:
         """Let everything become what it has become meanwhile."""
         for _ in range(STEPS_A_LOOK):
             if not tasks.tick() | _moves(scheduler):
@@ -77,8 +77,8 @@ def _on_paper(emulator: Emulator, pace: Pace) -> None:
     tell_health(emulator, tasks, look)
 
 
-def _looking_first(look: Callable[[Call], None], answer: Instead) -> Instead:
-    def looked(call: Call) -> Answer | None:
+def _looking_first(look: Callable[[Request], None], answer: Instead) -> Instead:
+    def looked(call: Request) -> Response | None:
         look(call)
         return answer(call)
 

@@ -10,7 +10,7 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.launch import CannotStart, check, definition, prepare
-from orderops.local.ecs.records import STOPPED_TASKS_KEPT, Service, Task
+from orderops.local.ecs.records import STOPPED_TASKS_KEPT, EcsServiceRecord, EcsTask
 
 HOME = "us-east-1"
 ENDED_BY_SIGTERM = 143
@@ -20,8 +20,8 @@ ENDED_BY_SIGTERM = 143
 class Paper:
     """The services and tasks of the account, of all regions."""
 
-    tasks: dict[str, Task] = field(default_factory=dict)
-    services: dict[tuple[str, str, str], Service] = field(default_factory=dict)
+    tasks: dict[str, EcsTask] = field(default_factory=dict)
+    services: dict[tuple[str, str, str], EcsServiceRecord] = field(default_factory=dict)
 
 
 def kept() -> Paper:
@@ -40,27 +40,27 @@ class PaperTasks:
         self._pace = pace
 
     @property
-    def all(self) -> dict[str, Task]:
+    def all(self) -> dict[str, EcsTask]:
         return kept().tasks
 
-    def add(self, task: Task) -> Task:
+    def add(self, task: EcsTask) -> EcsTask:
         prepare(task, definition(task.definition, task.region), Path())
         for run in task.runs:
             run.port, run.address = run.container_port or 0, _address(task)
         self.all[task.arn] = task
         return task
 
-    def of_group(self, region: str, cluster: str, group: str) -> list[Task]:
+    def of_group(self, region: str, cluster: str, group: str) -> list[EcsTask]:
         return [t for t in self.all.values() if (t.region, t.cluster, t.group) == (region, cluster, group)]
 
-    def is_healthy(self, task: Task) -> bool:
+    def is_healthy(self, task: EcsTask) -> bool:
         states = [state for state, _ in self.target_states(task)]
         return task.last_status == "RUNNING" and task.wanted and all(state == "healthy" for state in states)
 
-    def target_states(self, task: Task) -> list[tuple[str, str]]:
+    def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
         return [self.target_state(task, one["targetGroupArn"]) for one in task.balanced]
 
-    def target_state(self, task: Task, group_arn: str) -> tuple[str, str]:
+    def target_state(self, task: EcsTask, group_arn: str) -> tuple[str, str]:
         """How the task is as a target of this group."""
         group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][task.region].target_groups.get(group_arn)
         if group is None or not group.load_balancer_arns:
@@ -80,7 +80,7 @@ class PaperTasks:
         self._forget_old()
         return before != after
 
-    def _step(self, task: Task) -> None:
+    def _step(self, task: EcsTask) -> None:
         now = time.time()
         match task.last_status:
             case "PROVISIONING" | "PENDING" if not task.wanted:
@@ -97,7 +97,7 @@ class PaperTasks:
             case "DEACTIVATING" if now >= (task.stopping_at or now) + self._pace:
                 self._end(task, ENDED_BY_SIGTERM)
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: EcsTask) -> None:
         try:
             check(task, definition(task.definition, task.region))
         except CannotStart as error:
@@ -107,7 +107,7 @@ class PaperTasks:
         task.last_status = "RUNNING"
         task.started_at = task.created_at + self._pace  # When it did, and not when somebody looked.
 
-    def _end(self, task: Task, exit_code: int | None = None) -> None:
+    def _end(self, task: EcsTask, exit_code: int | None = None) -> None:
         task.last_status, task.stopped_at = "STOPPED", time.time()
         for run in task.runs:
             run.exit_code, run.ended = exit_code, True
@@ -118,7 +118,7 @@ class PaperTasks:
                 del self.all[arn]
 
 
-def _address(task: Task) -> str:
+def _address(task: EcsTask) -> str:
     """An address inside a VPC, always the same for the same task."""
     number = int(task.id[:4], 16)
     return f"10.0.{number >> 8}.{number & 255}"

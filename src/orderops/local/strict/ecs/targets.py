@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orderops.local.ecs.records import Task
-from orderops.local.emulator.protocol import Answer, Call, element, xml_answer
+from orderops.local.ecs.records import EcsTask
+from orderops.local.emulator.protocol import Request, Response, element, xml_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.ecs.simulated_tasks import PaperTasks
 
@@ -17,11 +17,11 @@ REASONS = {
 }
 
 
-def tell_health(emulator: Emulator, tasks: PaperTasks, look: Callable[[Call], None]) -> None:
+def tell_health(emulator: Emulator, tasks: PaperTasks, look: Callable[[Request], None]) -> None:
     """Answer for the groups that such tasks belong to; about the others, whoever answered before does."""
     others = emulator.instead.get(KEY)
 
-    def health(call: Call) -> Answer | None:
+    def health(call: Request) -> Response | None:
         look(call)
         group = call.form.get("TargetGroupArn", "")
         found = [(task, one) for task in tasks.all.values() for one in task.balanced if one["targetGroupArn"] == group]
@@ -40,7 +40,7 @@ def tell_health(emulator: Emulator, tasks: PaperTasks, look: Callable[[Call], No
     emulator.instead[KEY] = health
 
 
-def _places(task: Task, container: str) -> list[tuple[str, int]]:
+def _places(task: EcsTask, container: str) -> list[tuple[str, int]]:
     return [(run.address, run.port) for run in task.runs if run.name == container]
 
 

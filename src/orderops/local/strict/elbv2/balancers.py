@@ -6,9 +6,9 @@ import time
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend, leave_behind, of_balancer
 from orderops.local.strict.xml import edited, having, put
 
@@ -21,15 +21,15 @@ NOT_IN_USE = {
 }
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Let balancers come and go as on AWS, and call no target healthy that nobody serves."""
 
-    def created(call: Call, _answer: Answer) -> None:
+    def created(call: Request, _answer: Response) -> None:
         balancers = backend("elbv2", call.region).load_balancers.values()
         made = next(one for one in balancers if one.name == call.form["Name"])
         made.ready_at = time.time() + pace.balancer
 
-    def deleted(call: Call) -> None:
+    def deleted(call: Request) -> None:
         _delete(call, time.time() + pace.interfaces)
 
     emulator.on_after(SERVICE, "CreateLoadBalancer", created)
@@ -43,7 +43,7 @@ def provisioning(balancer: Any) -> bool:
     return bool(getattr(balancer, "ready_at", 0.0) > time.time())
 
 
-def _described(call: Call, answer: Answer) -> Answer | None:
+def _described(call: Request, answer: Response) -> Response | None:
     balancers = backend("elbv2", call.region).load_balancers.values()
     young = {one.arn for one in balancers if provisioning(one)}
     if not young:
@@ -58,12 +58,12 @@ def _described(call: Call, answer: Answer) -> Answer | None:
     return edited(answer, mark)
 
 
-def _delete(call: Call, until: float) -> None:
+def _delete(call: Request, until: float) -> None:
     balancer = backend("elbv2", call.region).load_balancers.get(call.form.get("LoadBalancerArn"))
     if balancer is None:
         return
     if balancer.attrs.get("deletion_protection.enabled") == "true":
-        raise Refusal(
+        raise ApiError(
             "OperationNotPermitted",
             f"Load balancer '{balancer.arn}' cannot be deleted because deletion protection is enabled",
         )
@@ -73,7 +73,7 @@ def _delete(call: Call, until: float) -> None:
             acl.associated_resources.remove(balancer.arn)
 
 
-def _unserved(call: Call, answer: Answer) -> Answer:
+def _unserved(call: Request, answer: Response) -> Response:
     """No data plane answered for these targets, so nobody answers at them."""
     elb, group = backend("elbv2", call.region), call.form.get("TargetGroupArn")
     told = NOBODY if elb._any_listener_using(group) else NOT_IN_USE

@@ -10,9 +10,9 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 SERVICE = "elasticloadbalancing"
@@ -41,32 +41,32 @@ TEST_OBJECT = "ELBAccessLogTestFile"
 ENABLED, BUCKET, PREFIX = (f"access_logs.s3.{name}" for name in ("enabled", "bucket", "prefix"))
 
 
-def take_part(emulator: Emulator, _pace: Pace) -> None:
+def take_part(emulator: Emulator, _pace: Delays) -> None:
     """Refuse logs to a bucket that takes none; leave a test file in one that does."""
     emulator.on_before(SERVICE, "ModifyLoadBalancerAttributes", _takes_logs)
     emulator.on_after(SERVICE, "ModifyLoadBalancerAttributes", _tried)
 
 
-def _takes_logs(call: Call) -> None:
+def _takes_logs(call: Request) -> None:
     asked = _logs(call)
     if asked is None:
         return
     name, key = asked
     if not name:
-        raise Refusal("InvalidConfigurationRequest", "The access logs S3 bucket name must be specified")
+        raise ApiError("InvalidConfigurationRequest", "The access logs S3 bucket name must be specified")
     bucket = _buckets().get(name)
     if bucket is None or bucket.region_name != call.region or not _writable(bucket, key, call.region):
-        raise Refusal(
+        raise ApiError(
             "InvalidConfigurationRequest", f"Access Denied for bucket: {name}. Please check S3bucket permission"
         )
 
 
-def _tried(call: Call, _answer: Answer) -> None:
+def _tried(call: Request, _answer: Response) -> None:
     if asked := _logs(call):
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_object(*asked, b"Enable AccessLog for ELB")
 
 
-def _logs(call: Call) -> tuple[str, str] | None:
+def _logs(call: Request) -> tuple[str, str] | None:
     """Bucket and key of the test file, when the call switches logs on or sends them elsewhere."""
     balancer = backend("elbv2", call.region).load_balancers.get(call.form.get("LoadBalancerArn"))
     asked = {one["Key"]: one.get("Value", "") for one in call.parameters.get("Attributes", ())}

@@ -15,9 +15,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.iam.roles import role_by_arn, role_by_name, unknown_yet
 
 LINKED = "/aws-service-role/"
@@ -32,7 +32,7 @@ SERVICES = frozenset(PRINCIPALS.split())
 """Services that assume roles, as they stand before .amazonaws.com; some with a region behind."""
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse and delay what AWS does."""
     emulator.on_before("iam", "CreateRole", _trusts("AssumeRolePolicyDocument"))
     emulator.on_before("iam", "UpdateAssumeRolePolicy", _trusts("PolicyDocument"))
@@ -40,7 +40,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     for action in ("DeleteRole", "UpdateAssumeRolePolicy", "PutRolePolicy", "AttachRolePolicy", "UpdateRole"):
         emulator.on_before("iam", action, _is_not_linked)
 
-    def made(call: Call, answer: Answer) -> None:
+    def made(call: Request, answer: Response) -> None:
         for role in _named(call):
             role.known_from = time.time() + pace.role
 
@@ -48,7 +48,7 @@ def take_part(emulator: Emulator, pace: Pace) -> None:
     emulator.on_after("iam", "CreateServiceLinkedRole", made)
 
 
-def _named(call: Call) -> Iterator[Any]:
+def _named(call: Request) -> Iterator[Any]:
     if call.action == "CreateRole":
         yield role_by_name(call.form["RoleName"])
         return
@@ -56,10 +56,10 @@ def _named(call: Call) -> Iterator[Any]:
     yield from [role for role in roles if role.path == f"{LINKED}{call.form['AWSServiceName']}/"]
 
 
-def _trusts(parameter: str) -> Callable[[Call], None]:
+def _trusts(parameter: str) -> Callable[[Request], None]:
     """Refuse a trust policy that is none, or trusts somebody who is not there."""
 
-    def refuse(call: Call) -> None:
+    def refuse(call: Request) -> None:
         text = call.form.get(parameter, "")
         try:
             document = json.loads(text)
@@ -108,22 +108,22 @@ def _is_there(principal: str) -> bool:
     return any(user.arn == principal for user in users) or ":assumed-role/" in principal
 
 
-def _malformed(words: str) -> Refusal:
-    return Refusal("MalformedPolicyDocument", words)
+def _malformed(words: str) -> ApiError:
+    return ApiError("MalformedPolicyDocument", words)
 
 
-def _is_not_there(call: Call) -> None:
+def _is_not_there(call: Request) -> None:
     for role in _named(call):
-        raise Refusal(
+        raise ApiError(
             "InvalidInput",
             f"Service role name {role.name} has been taken in this account, please try a different suffix.",
         )
 
 
-def _is_not_linked(call: Call) -> None:
+def _is_not_linked(call: Request) -> None:
     role = role_by_name(call.form.get("RoleName", ""))
     if role and role.path.startswith(LINKED):
-        raise Refusal(
+        raise ApiError(
             "UnmodifiableEntity",
             f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS",
         )

@@ -9,9 +9,9 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.logs.models import LogEvent
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.logs.patterns import BadPattern, number_at, read
 
 Key = tuple[str, str]
@@ -21,7 +21,7 @@ RETENTION_DAYS = frozenset(
 )
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse what AWS refuses."""
     emulator.on_before("logs", "PutRetentionPolicy", _offered)
     emulator.on_before("logs", "PutMetricFilter", _is_put_anew)
@@ -42,29 +42,29 @@ def count_lines(region: str) -> None:
                 _put_data(region, told, events)
 
 
-def _offered(call: Call) -> None:
+def _offered(call: Request) -> None:
     days = call.json.get("retentionInDays")
     if days not in RETENTION_DAYS:
-        raise Refusal("InvalidParameterException", f"Invalid retentionInDays value: {days}")
+        raise ApiError("InvalidParameterException", f"Invalid retentionInDays value: {days}")
 
 
-def _is_put_anew(call: Call) -> None:
+def _is_put_anew(call: Request) -> None:
     """A filter put again is the same filter, and counts the lines that come from now on."""
     asked, backend = call.json, _backend(call.region)
     key = (asked["logGroupName"], asked["filterName"])
     if key[0] not in backend.groups:
-        raise Refusal("ResourceNotFoundException", "The specified log group does not exist.")
+        raise ApiError("ResourceNotFoundException", "The specified log group does not exist.")
     try:
         read(asked.get("filterPattern", ""))
     except BadPattern as error:
-        raise Refusal("InvalidParameterException", f"Invalid metric filter pattern: {error}") from None
+        raise ApiError("InvalidParameterException", f"Invalid metric filter pattern: {error}") from None
     if any(change.get("dimensions") for change in asked["metricTransformations"]):
-        raise Refusal("NotEmulated", "dimensions of a metric filter are not emulated")
+        raise ApiError("NotEmulated", "dimensions of a metric filter are not emulated")
     backend.filters.delete_filter(key[1], key[0])
     _seen(backend)[key] = LogEvent._event_id
 
 
-def _filters_go_too(call: Call, _answer: Answer) -> None:
+def _filters_go_too(call: Request, _answer: Response) -> None:
     filters = _backend(call.region).filters
     filters.metric_filters = [one for one in filters.metric_filters if one["logGroupName"] != call.json["logGroupName"]]
 

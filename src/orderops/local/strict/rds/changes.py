@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, given, leave_out, told_true
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds.instances import NAMED, Instances
 from orderops.local.strict.rds.rules import (
     MANAGED,
@@ -60,26 +60,26 @@ PASSING = {
 class Changes:
     """The changes of instances, at a pace."""
 
-    def __init__(self, emulator: Emulator, pace: Pace, instances: Instances) -> None:
+    def __init__(self, emulator: Emulator, pace: Delays, instances: Instances) -> None:
         self._pace = pace
         self._instances = instances
         emulator.on_before("rds", "ModifyDBInstance", self._accept)
         emulator.on_after("rds", "ModifyDBInstance", self._begin)
 
-    def _accept(self, call: Call) -> None:
+    def _accept(self, call: Request) -> None:
         """Refuse what AWS refuses, and keep from moto what does not happen now."""
         instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
         if instance is None or instance.db_cluster_identifier:
             return
         if instance.status not in MODIFIABLE:
-            raise Refusal("InvalidDBInstanceState", "Database instance is not in available state.")
+            raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
         _refuse(call, instance)
         call.environ["orderops.changes"] = _changes(call, instance)
         call.environ["orderops.parameter_group"] = instance.db_parameter_group_name
         leave_out(call, [*WAITING, *(["BackupRetentionPeriod"] if _turns_backups(call, instance) else [])])
         call.environ["orderops.passing"] = [state for name, state in PASSING.items() if given(call, name)]
 
-    def _begin(self, call: Call, answer: Answer) -> Answer | None:
+    def _begin(self, call: Request, answer: Response) -> Response | None:
         if "orderops.changes" not in call.environ:
             return None
         backend = backend_of(call)
@@ -120,7 +120,7 @@ class Changes:
             become(instance, AVAILABLE, (wait / 4, "modifying"), (wait, AVAILABLE))
 
 
-def _changes(call: Call, instance: Any) -> dict[str, Any]:
+def _changes(call: Request, instance: Any) -> dict[str, Any]:
     """What the call changes and may wait, in the words of PendingModifiedValues."""
     names = [name for name in WAITING if given(call, name)]
     if _turns_backups(call, instance):
@@ -135,19 +135,19 @@ def _changes(call: Call, instance: Any) -> dict[str, Any]:
     return changes
 
 
-def _value(call: Call, name: str) -> Any:
+def _value(call: Request, name: str) -> Any:
     if name in TRUTHS:
         return told_true(call, name)
     return int(call.form[name]) if name in NUMBERS else call.form[name]
 
 
-def _turns_backups(call: Call, instance: Any) -> bool:
+def _turns_backups(call: Request, instance: Any) -> bool:
     """Backups are turned on or off, which interrupts; another number of days does not."""
     asked = call.form.get("BackupRetentionPeriod")
     return asked is not None and (int(asked) == 0) != (instance.backup_retention_period == 0)
 
 
-def _refuse(call: Call, instance: Any) -> None:
+def _refuse(call: Request, instance: Any) -> None:
     _refuse_name(call, instance)
     refuse_class(call)
     _refuse_version(call, instance)
@@ -157,30 +157,30 @@ def _refuse(call: Call, instance: Any) -> None:
     refuse_groups(call, instance.engine, _version(call, instance), there.name if there else None)
 
 
-def _refuse_name(call: Call, instance: Any) -> None:
+def _refuse_name(call: Request, instance: Any) -> None:
     name = call.form.get("NewDBInstanceIdentifier", "").lower()
     if name and name != instance.db_instance_identifier and name in backend_of(call).databases:
-        raise Refusal("DBInstanceAlreadyExists", "DB instance already exists")
+        raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
 
 
-def _version(call: Call, instance: Any) -> str:
+def _version(call: Request, instance: Any) -> str:
     asked = call.form.get("EngineVersion")
     return whole_version(asked) if asked and instance.engine == POSTGRES else str(instance.engine_version)
 
 
-def _refuse_version(call: Call, instance: Any) -> None:
+def _refuse_version(call: Request, instance: Any) -> None:
     asked = call.form.get("EngineVersion")
     if not asked or instance.engine != POSTGRES:
         return
     there = str(instance.engine_version)
     if not is_offered(asked):
-        raise Refusal("InvalidParameterCombination", f"Cannot find version {asked} for {POSTGRES}")
+        raise ApiError("InvalidParameterCombination", f"Cannot find version {asked} for {POSTGRES}")
     wanted = whole_version(asked)
     if _numbers(wanted) < _numbers(there):
-        raise Refusal("InvalidParameterCombination", f"Cannot upgrade {POSTGRES} from {there} to {asked}")
+        raise ApiError("InvalidParameterCombination", f"Cannot upgrade {POSTGRES} from {there} to {asked}")
     if _numbers(wanted)[0] > _numbers(there)[0]:
         if not told_true(call, "AllowMajorVersionUpgrade"):
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterCombination",
                 "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version.",
             )
@@ -190,17 +190,17 @@ def _refuse_version(call: Call, instance: Any) -> None:
             refuse_parameter_group(backend_of(call), instance.db_parameter_group_name, POSTGRES, wanted)
 
 
-def _refuse_storage(call: Call, instance: Any) -> None:
+def _refuse_storage(call: Request, instance: Any) -> None:
     if given(call, "StorageType") or given(call, "AllocatedStorage"):
         asked = int(call.form.get("AllocatedStorage", instance.allocated_storage))
         refuse_size(instance.engine, call.form.get("StorageType", instance.storage_type), asked)
         if asked < instance.allocated_storage:
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterCombination",
                 f"Requested size ({asked}) cannot be less than the current size ({instance.allocated_storage}).",
             )
         if instance.status == OPTIMIZING and asked != instance.allocated_storage:
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterCombination",
                 "You can't currently modify the storage of this DB instance because the previous storage change "
                 "is being optimized.",
@@ -208,15 +208,15 @@ def _refuse_storage(call: Call, instance: Any) -> None:
     refuse_room(call, int(call.form.get("AllocatedStorage", instance.allocated_storage)))
 
 
-def _refuse_credentials(call: Call, instance: Any) -> None:
+def _refuse_credentials(call: Request, instance: Any) -> None:
     refuse_password(call)
     managed = told_true(call, MANAGED) or (instance.manage_master_user_password and not given(call, MANAGED))
     if managed and given(call, PASSWORD):
-        raise Refusal(
+        raise ApiError(
             "InvalidParameterCombination", f"You can't specify {PASSWORD} for an instance with {MANAGED} enabled."
         )
     if given(call, MANAGED) and not told_true(call, MANAGED) and not given(call, PASSWORD):
-        raise Refusal("InvalidParameterCombination", f"{PASSWORD} must be provided when {MANAGED} is set to false.")
+        raise ApiError("InvalidParameterCombination", f"{PASSWORD} must be provided when {MANAGED} is set to false.")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import subprocess
 from functools import cache
 from typing import Any
 
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.binaries import find_bindir
 from orderops.local.rds.parameters import answer_with, backend_of, ec2_of, listed, structures, told_true
@@ -35,38 +35,38 @@ def take_part(emulator: Emulator) -> None:
     emulator.instead["rds", "DescribeDBParameters"] = _describe_parameters
 
 
-def _new_subnet_group(call: Call) -> None:
+def _new_subnet_group(call: Request) -> None:
     name = call.form.get("DBSubnetGroupName", "")
     if name.lower() in backend_of(call).subnet_groups:
-        raise Refusal("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
+        raise ApiError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     _subnets(call)
 
 
-def _modify_subnet_group(call: Call) -> Answer:
+def _modify_subnet_group(call: Request) -> Response:
     """moto takes the group out of its store for the change, and does not put it back."""
     name = call.form.get("DBSubnetGroupName", "")
     group = backend_of(call).subnet_groups.get(name)
     if group is None:
-        raise Refusal("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
+        raise ApiError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
     subnets = _subnets(call)
     if subnets[0].vpc_id != group.vpc_id:
-        raise Refusal("InvalidSubnet", "The new subnets are not in the same VPC as the existing subnet group.")
+        raise ApiError("InvalidSubnet", "The new subnets are not in the same VPC as the existing subnet group.")
     group.subnets = subnets
     group.description = call.form.get("DBSubnetGroupDescription", group.description)
     return answer_with(call, {"DBSubnetGroup": group})
 
 
-def _subnets(call: Call) -> list[Any]:
+def _subnets(call: Request) -> list[Any]:
     there = {subnet.id: subnet for zone in ec2_of(call).subnets.values() for subnet in zone.values()}
     asked = listed(call, "SubnetIds")
     if unknown := [each for each in asked if each not in there]:
-        raise Refusal("InvalidSubnet", f"Some input subnets in :[{', '.join(unknown)}] are invalid.")
+        raise ApiError("InvalidSubnet", f"Some input subnets in :[{', '.join(unknown)}] are invalid.")
     subnets = [there[each] for each in asked]
     if len({subnet.vpc_id for subnet in subnets}) > 1:
-        raise Refusal("InvalidSubnet", "The subnets are not all in a common VPC.")
+        raise ApiError("InvalidSubnet", "The subnets are not all in a common VPC.")
     zones = sorted({subnet.availability_zone for subnet in subnets})
     if len(zones) < 2:
-        raise Refusal(
+        raise ApiError(
             "DBSubnetGroupDoesNotCoverEnoughAZs",
             "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. "
             f"Current AZ coverage: {', '.join(zones)}. Add subnets to cover at least 2 AZs.",
@@ -74,71 +74,71 @@ def _subnets(call: Call) -> list[Any]:
     return subnets
 
 
-def _subnet_group_is_free(call: Call) -> None:
+def _subnet_group_is_free(call: Request) -> None:
     name = call.form.get("DBSubnetGroupName", "").lower()
     for instance in backend_of(call).databases.values():
         group = getattr(instance, "db_subnet_group", None)
         if group and group.name == name:
-            raise Refusal(
+            raise ApiError(
                 "InvalidDBSubnetGroupStateFault",
                 f"Cannot delete the subnet group '{name}' because at least one database instance: "
                 f"{instance.db_instance_identifier} is still using it.",
             )
 
 
-def _new_parameter_group(call: Call) -> None:
+def _new_parameter_group(call: Request) -> None:
     family = call.form.get("DBParameterGroupFamily", "")
     if family.startswith("postgres") and not family.removeprefix("postgres").isdecimal():
-        raise Refusal("InvalidParameterValue", f"ParameterGroupFamily {family} is not a valid parameter group family")
+        raise ApiError("InvalidParameterValue", f"ParameterGroupFamily {family} is not a valid parameter group family")
 
 
-def _parameter_group_is_free(call: Call) -> None:
+def _parameter_group_is_free(call: Request) -> None:
     name = call.form.get("DBParameterGroupName", "").lower()
     if name.startswith("default."):
-        raise Refusal("InvalidDBParameterGroupState", f"The default parameter group {name} cannot be deleted.")
+        raise ApiError("InvalidDBParameterGroupState", f"The default parameter group {name} cannot be deleted.")
     if _users(call, name):
-        raise Refusal(
+        raise ApiError(
             "InvalidDBParameterGroupState",
             f"One or more database instances are still members of this parameter group {name}, "
             "so the group cannot be deleted",
         )
 
 
-def _users(call: Call, group: str) -> list[Any]:
+def _users(call: Request, group: str) -> list[Any]:
     databases = backend_of(call).databases.values()
     return [each for each in databases if (each.db_parameter_group_name or "").lower() == group]
 
 
-def _parameters_exist(call: Call) -> None:
+def _parameters_exist(call: Request) -> None:
     asked = structures(call, "Parameters")
     if len(asked) > MOST_PARAMETERS:
-        raise Refusal(
+        raise ApiError(
             "InvalidParameterValue", f"At most {MOST_PARAMETERS} parameters can be changed in a call; got {len(asked)}."
         )
     for parameter in asked:
         name = parameter.get("ParameterName", "")
         if not _exists(name):
-            raise Refusal("InvalidParameterValue", f"Could not find parameter with name: {name}")
+            raise ApiError("InvalidParameterValue", f"Could not find parameter with name: {name}")
         if parameter.get("ApplyMethod") == "immediate" and is_static(name):
-            raise Refusal("InvalidParameterCombination", "cannot use immediate apply method for static parameter")
+            raise ApiError("InvalidParameterCombination", "cannot use immediate apply method for static parameter")
 
 
-def _wait_for_reboot(call: Call, answer: Answer) -> None:
+def _wait_for_reboot(call: Request, answer: Response) -> None:
     names = [parameter["ParameterName"] for parameter in structures(call, "Parameters")]
     _pending(call, names)
 
 
-def _pending(call: Call, names: list[str]) -> None:
+def _pending(call: Request, names: list[str]) -> None:
     if any(is_static(name) for name in names):
         for instance in _users(call, call.form["DBParameterGroupName"].lower()):
             instance.parameter_apply_status = "pending-reboot"
 
 
-def _reset(call: Call) -> Answer:
+def _reset(call: Request) -> Response:
     name = call.form.get("DBParameterGroupName", "")
     group = backend_of(call).db_parameter_groups.get(name)
     if group is None:
-        raise Refusal("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
+        raise ApiError("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
     _parameters_exist(call)
     every = told_true(call, "ResetAllParameters") or "ResetAllParameters" not in call.form
     asked = [parameter["ParameterName"] for parameter in structures(call, "Parameters")]
@@ -149,12 +149,12 @@ def _reset(call: Call) -> Answer:
     return answer_with(call, {"DBParameterGroupName": group.name})
 
 
-def _describe_parameters(call: Call) -> Answer:
+def _describe_parameters(call: Request) -> Response:
     """What the group sets, and what the engine has by itself; moto tells only the first."""
     name = call.form.get("DBParameterGroupName", "")
     group = backend_of(call).db_parameter_groups.get(name)
     if group is None and not name.startswith("default."):
-        raise Refusal("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
+        raise ApiError("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
     there = group.parameters if group else {}
     source = call.form.get("Source", "")
     every = sorted({*there, *engine_parameters()})

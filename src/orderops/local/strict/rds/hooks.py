@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds import groups as rds_groups
 from orderops.local.strict.rds import instances as rds_instances
 from orderops.local.strict.rds.changes import Changes
@@ -11,7 +11,7 @@ from orderops.local.strict.rds.instances import Instances
 from orderops.local.strict.rds.restores import Restores
 
 
-def take_part(emulator: Emulator, pace: Pace) -> None:
+def take_part(emulator: Emulator, pace: Delays) -> None:
     """Refuse and delay what AWS does."""
     instances = Instances(emulator, pace)
     Changes(emulator, pace, instances)
@@ -23,4 +23,4 @@ def mend(emulator: Emulator) -> None:
     """Do what moto does wrong or not at all."""
     rds_groups.mend(emulator)
     rds_instances.mend(emulator)
-    Restores(emulator, Pace(), plain=True)
+    Restores(emulator, Delays(), plain=True)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from orderops.local.emulator.origin import Origin
-from orderops.local.emulator.protocol import Answer, Call, Refusal
+from orderops.local.emulator.origin import RestoreOrigin
+from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import answer_with, backend_of, given, listed, tags_in, told_true
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 from orderops.local.strict.rds.instances import is_made, one
 from orderops.local.strict.rds.rules import is_offered, refuse_class, refuse_groups, refuse_size
 from orderops.local.strict.rds.states import identify, is_real, make_room, settle, window_of
@@ -66,7 +66,7 @@ TRUTHS = {
 class Restores:
     """Restores, refused and made as AWS does; in a plain emulator only those of what has a server."""
 
-    def __init__(self, emulator: Emulator, pace: Pace, *, plain: bool = False) -> None:
+    def __init__(self, emulator: Emulator, pace: Delays, *, plain: bool = False) -> None:
         self._pace = pace
         self._plain = plain
         emulator.instead["rds", BACKUPS] = self._backups
@@ -74,10 +74,10 @@ class Restores:
         for action, find in ((TO_TIME, self._to_time), (FROM_SNAPSHOT, self._from_snapshot)):
             emulator.instead["rds", action] = self._restore(find)
 
-    def _restore(self, find: Callable[[Call], tuple[Any, Origin]]) -> Callable[[Call], Answer | None]:
+    def _restore(self, find: Callable[[Request], tuple[Any, RestoreOrigin]]) -> Callable[[Request], Response | None]:
         """Refuse what AWS refuses; the data of what has a server is brought by the data plane."""
 
-        def restore(call: Call) -> Answer | None:
+        def restore(call: Request) -> Response | None:
             backend = backend_of(call)
             settle(backend)
             if self._plain and not any(is_real(source) for source in self._meant(call)):
@@ -98,63 +98,63 @@ class Restores:
 
         return restore
 
-    def _to_time(self, call: Call) -> tuple[Any, Origin]:
+    def _to_time(self, call: Request) -> tuple[Any, RestoreOrigin]:
         """The source of a restore to a time at which AWS has it."""
         source = self._source(call)
         name = source.db_instance_identifier
         _refuse_target(call, call.form.get("TargetDBInstanceIdentifier", ""), source)
         if given(call, "RestoreTime") == told_true(call, "UseLatestRestorableTime"):
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterCombination",
                 "Either RestoreTime or UseLatestRestorableTime must be specified, and not both.",
             )
         window = window_of(source, self._pace)
         if not source.backup_retention_period:
-            raise Refusal("PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for DB instance {name}.")
+            raise ApiError("PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for DB instance {name}.")
         if not window:
-            raise Refusal("InvalidRestoreFault", f"There is no backup of {name} yet.")
+            raise ApiError("InvalidRestoreFault", f"There is no backup of {name} yet.")
         if not given(call, "RestoreTime"):
-            return source, Origin(source.dbi_resource_id, name, source.latest if is_real(source) else window[1])
+            return source, RestoreOrigin(source.dbi_resource_id, name, source.latest if is_real(source) else window[1])
         moment = _time(call.form["RestoreTime"])
         _refuse_time(moment, *window)
-        return source, Origin(source.dbi_resource_id, name, moment.replace(microsecond=0))
+        return source, RestoreOrigin(source.dbi_resource_id, name, moment.replace(microsecond=0))
 
-    def _from_snapshot(self, call: Call) -> tuple[Any, Origin]:
+    def _from_snapshot(self, call: Request) -> tuple[Any, RestoreOrigin]:
         """The instance as it was when the snapshot was taken."""
         name = _snapshot_name(call)
         snapshot = backend_of(call).database_snapshots.get(name)
         if snapshot is None:
-            raise Refusal("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
+            raise ApiError("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
         if snapshot.status != "available":
-            raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
+            raise ApiError("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
         source = snapshot.database
         _refuse_target(call, call.form.get("DBInstanceIdentifier", ""), source)
         if is_real(source) and not getattr(snapshot, "kept_in", ""):
             return source, self._first_backup(call, snapshot)
-        return source, Origin(getattr(snapshot, "kept_in", ""), name)
+        return source, RestoreOrigin(getattr(snapshot, "kept_in", ""), name)
 
-    def _first_backup(self, call: Call, snapshot: Any) -> Origin:
+    def _first_backup(self, call: Request, snapshot: Any) -> RestoreOrigin:
         """What moto calls the automated snapshot of a new instance is its first base backup."""
         for instance in _backed_up(backend_of(call)):
             if instance.dbi_resource_id == snapshot.dbi_resource_id and (window := window_of(instance, self._pace)):
-                return Origin(instance.dbi_resource_id, instance.db_instance_identifier, window[0])
+                return RestoreOrigin(instance.dbi_resource_id, instance.db_instance_identifier, window[0])
         name = snapshot.db_snapshot_identifier
-        raise Refusal("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
+        raise ApiError("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
 
-    def _meant(self, call: Call) -> list[Any]:
+    def _meant(self, call: Request) -> list[Any]:
         """What may be meant as the source, as far as it is there at all."""
         if call.action == FROM_SNAPSHOT:
             snapshot = backend_of(call).database_snapshots.get(_snapshot_name(call))
             return [snapshot.database] if snapshot else []
         return [instance for instance in _backed_up(backend_of(call)) if _is_meant(call, instance)]
 
-    def _source(self, call: Call) -> Any:
+    def _source(self, call: Request) -> Any:
         for instance in self._meant(call):
             return instance
         told = _source_name(call) or call.form.get("SourceDbiResourceId")
-        raise Refusal("DBInstanceNotFound", f"DBInstance {told} not found.", 404)
+        raise ApiError("DBInstanceNotFound", f"DBInstance {told} not found.", 404)
 
-    def _backups(self, call: Call) -> Answer:
+    def _backups(self, call: Request) -> Response:
         backend = backend_of(call)
         settle(backend)
         name, resource = call.form.get("DBInstanceIdentifier", "").lower(), call.form.get("DbiResourceId", "")
@@ -166,12 +166,12 @@ class Restores:
             and resource in ("", instance.dbi_resource_id)
         ]
         if not found and (name or resource):
-            raise Refusal(
+            raise ApiError(
                 "DBInstanceAutomatedBackupNotFound", f"No automated backup of {name or resource} was found.", 404
             )
         return answer_with(call, {"DBInstanceAutomatedBackups": found})
 
-    def _backup(self, call: Call, instance: Any) -> dict[str, Any]:
+    def _backup(self, call: Request, instance: Any) -> dict[str, Any]:
         window = window_of(instance, self._pace)
         state = "retained" if not _lives(instance) else "active" if window else "creating"
         return {
@@ -193,7 +193,7 @@ class Restores:
         }
 
 
-def settings_of(call: Call, source: Any) -> dict[str, Any]:
+def settings_of(call: Request, source: Any) -> dict[str, Any]:
     """What a restored instance is made with: what the call gives, what comes along, and else AWS's defaults."""
     form = call.form
     return {
@@ -211,14 +211,14 @@ def settings_of(call: Call, source: Any) -> dict[str, Any]:
     }
 
 
-def _forget_backups(call: Call) -> Answer:
+def _forget_backups(call: Request) -> Response:
     """The backups that a deleted instance left."""
     backend, resource = backend_of(call), call.form.get("DbiResourceId", "")
     found = [each for each in _backed_up(backend) if each.dbi_resource_id == resource]
     if not found:
-        raise Refusal("DBInstanceAutomatedBackupNotFound", f"No automated backup of {resource} was found.", 404)
+        raise ApiError("DBInstanceAutomatedBackupNotFound", f"No automated backup of {resource} was found.", 404)
     if _lives(found[0]):
-        raise Refusal("InvalidDBInstanceAutomatedBackupState", "Only retained backups can be deleted.")
+        raise ApiError("InvalidDBInstanceAutomatedBackupState", "Only retained backups can be deleted.")
     for name, snapshot in list(backend.database_snapshots.items()):
         if snapshot.snapshot_type == "automated" and snapshot.dbi_resource_id == resource:
             backend.database_snapshots.pop(name)
@@ -226,16 +226,16 @@ def _forget_backups(call: Call) -> Answer:
     return answer_with(call, {"DBInstanceAutomatedBackup": told})
 
 
-def _is_meant(call: Call, instance: Any) -> bool:
+def _is_meant(call: Request, instance: Any) -> bool:
     named = instance.db_instance_identifier == _source_name(call) and _lives(instance)
     return bool(named or instance.dbi_resource_id == call.form.get("SourceDbiResourceId"))
 
 
-def _source_name(call: Call) -> str:
+def _source_name(call: Request) -> str:
     return call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2].lower()
 
 
-def _snapshot_name(call: Call) -> str:
+def _snapshot_name(call: Request) -> str:
     return call.form.get("DBSnapshotIdentifier", "").rpartition(":snapshot:")[2]
 
 
@@ -253,9 +253,9 @@ def _lives(instance: Any) -> bool:
     return "retained_at" not in instance.__dict__
 
 
-def _refuse_target(call: Call, name: str, source: Any) -> None:
+def _refuse_target(call: Request, name: str, source: Any) -> None:
     if name in backend_of(call).databases:
-        raise Refusal("DBInstanceAlreadyExists", "DB instance already exists")
+        raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
     refuse_class(call)
     version = str(source.engine_version)
     refuse_groups(call, source.engine if is_offered(version) else "", version)
@@ -263,7 +263,7 @@ def _refuse_target(call: Call, name: str, source: Any) -> None:
         asked = int(call.form["AllocatedStorage"])
         refuse_size(source.engine, call.form.get("StorageType", source.storage_type), asked)
         if asked < source.allocated_storage:
-            raise Refusal(
+            raise ApiError(
                 "InvalidParameterValue",
                 "The allocated storage size can't be less than the source snapshot or backup size.",
             )
@@ -276,7 +276,7 @@ def _refuse_time(asked: datetime, earliest: datetime, latest: datetime) -> None:
         word, limit = "earlier", earliest
     else:
         return
-    raise Refusal(
+    raise ApiError(
         "InvalidParameterValue",
         f"The specified instance cannot be restored to a time {word} than {limit:%Y-%m-%d %H:%M:%S} UTC.",
     )
@@ -286,5 +286,5 @@ def _time(text: str) -> datetime:
     try:
         told = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal("MalformedInput", f"{text} is no time") from None
+        raise ApiError("MalformedInput", f"{text} is no time") from None
     return told if told.tzinfo else told.replace(tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Any
 
 from moto.rds.models import DBParameterGroup
 
-from orderops.local.strict.delays import Pace
+from orderops.local.strict.delays import Delays
 
 AVAILABLE = "available"
 OPTIMIZING = "storage-optimization"
@@ -128,7 +128,7 @@ def make_room(backend: Any, name: str) -> None:
             backend.database_snapshots[snapshot.db_snapshot_identifier] = snapshot
 
 
-def window_of(instance: Any, pace: Pace) -> tuple[datetime, datetime] | None:
+def window_of(instance: Any, pace: Delays) -> tuple[datetime, datetime] | None:
     """From when to when the instance can be restored; nothing while there is no backup."""
     if is_real(instance):
         told: tuple[datetime, datetime] | None = instance.window
@@ -145,7 +145,7 @@ def window_of(instance: Any, pace: Pace) -> tuple[datetime, datetime] | None:
 class Seen:
     """An instance as DescribeDBInstances tells it: without the address it has not yet, and with its backups' lag."""
 
-    def __init__(self, instance: Any, pace: Pace) -> None:
+    def __init__(self, instance: Any, pace: Delays) -> None:
         self._instance = instance
         self._pace = pace
 
