@@ -12,6 +12,7 @@ from rich.console import Console
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Effect
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui import status as terminal_status
 from orderops.ui.progress import Progress
@@ -149,7 +150,7 @@ def test_a_long_line_stays_whole_when_piped(capsys: pytest.CaptureFixture[str]) 
     [(4, "4 s"), (190, "3 min 10 s"), (180, "3 min"), (7500, "2 h 5 min"), (timedelta(minutes=8), "8 min")],
 )
 def test_a_duration_is_said_as_an_operator_says_it(duration: float | timedelta, said: str) -> None:
-    assert console.short(duration) == said
+    assert in_words(duration) == said
 
 
 def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:

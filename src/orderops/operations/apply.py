@@ -14,6 +14,7 @@ from orderops.infra.workspace import Apply, DestroyPlan, Workspace, leftovers_of
 from orderops.operations.locked import LeaseReading, check_as_agreed, locked_run, read_lease
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -72,7 +73,7 @@ def apply_everything(
                 if prune:
                     for step in work.prune():
                         progress.done(step)
-        console.info(f"{_done(progress, run)} in {console.short(progress.elapsed)}")
+        console.info(f"{_done(progress, run)} in {in_words(progress.elapsed)}")
     else:
         console.info(f"0 changes: {workspace.environment.name} is as declared ({len(planned.steps)} resources)")
     _leave(workspace, planned, work, released=images is not None)
@@ -144,7 +145,7 @@ def _remove(
             except Unfinished:
                 _say_kept(workspace, decided, only)
                 raise
-    console.info(f"{_done(progress, run)} in {console.short(progress.elapsed)}")
+    console.info(f"{_done(progress, run)} in {in_words(progress.elapsed)}")
     _say_kept(workspace, decided, only)
     console.show_leftovers(leftovers_of(workspace, {owned.kind: None for owned in decided.removed} if only else KINDS))
 

@@ -11,6 +11,7 @@ from orderops.infra.workspace import Release, Workspace
 from orderops.operations.apply import show_image_choices
 from orderops.operations.locked import check_as_agreed, locked_run, read_lease
 from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -39,7 +40,7 @@ def deploy_services(workspace: Workspace, manner: ChangeOptions, choices: Mappin
             with Progress(with_usual_durations(workspace), noted=run.done) as progress:
                 for step in release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
                     progress.done(step)
-        console.info(f"released in {console.short(progress.elapsed)}")
+        console.info(f"released in {in_words(progress.elapsed)}")
     else:
         console.info("0 changes: every service runs what was asked")
     console.data(f"{load_balancer_url(workspace.stack, release.outputs)}/")

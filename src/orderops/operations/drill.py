@@ -19,6 +19,7 @@ from orderops.restore.drill_record import Drill, keep
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import RestoreTarget
 from orderops.restore.window import window_of
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -92,8 +93,8 @@ def _findings(told: Mapping[str, Any]) -> Iterator[str]:
 def show(proven: Drill, env: str) -> None:
     """What was measured, and what was found."""
     console.data(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
-    console.data(f"recovery time  {console.short(proven.recovery)}")
-    console.data(f"recovery point {console.short(proven.lost)} before the drill began")
+    console.data(f"recovery time  {in_words(proven.recovery)}")
+    console.data(f"recovery point {in_words(proven.lost)} before the drill began")
     for each in proven.findings:
         console.info(f"  {each}")
     console.info(f"next: orderops status --env {env}")

@@ -17,6 +17,7 @@ from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import Migration
 from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
 from orderops.rehearsal.receipts import Receipt, receipts
+from orderops.text.durations import in_words
 from orderops.ui import console
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class RehearsalGate:
         here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
         receipt = opening(self._receipts, wanted, here, days=self._days, words=self._words)
         if not quiet:
-            age = console.short(receipt.age(here.now))
+            age = in_words(receipt.age(here.now))
             console.info(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")
         return expectations(receipt, wanted)
 

@@ -14,6 +14,7 @@ from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.workspace import ChangeOptions
 from orderops.runs.run import Run, Runs
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -39,9 +40,9 @@ def locked_run(
 
         def waiting(told: str, silent_for: timedelta) -> None:
             if not shown:
-                console.info(f"{name} is {told}; waiting for up to {console.short(manner.wait)}")
+                console.info(f"{name} is {told}; waiting for up to {in_words(manner.wait)}")
                 shown.append(waits.enter_context(Progress()))
-            shown[0].watch(name, f"its holder was last seen {console.short(silent_for)} ago")
+            shown[0].watch(name, f"its holder was last seen {in_words(silent_for)} ago")
 
         with (runs or workspace.runs).begun(
             f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting

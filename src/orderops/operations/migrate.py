@@ -31,6 +31,7 @@ from orderops.migrations.sql.validation import checked
 from orderops.operations.workspace import ChangeOptions, consent, open_workspace
 from orderops.remote.job import CurrentJob, current_job
 from orderops.remote.tunnel import tunnel_of
+from orderops.text.durations import measured
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -192,7 +193,7 @@ def carry_through(
     ):
         ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
     meanwhile = "" if ended else ": somebody else did it meanwhile"
-    console.info(f"{len(ended)} {carrying.done} in {console.precise(progress.elapsed)}{meanwhile}")
+    console.info(f"{len(ended)} {carrying.done} in {measured(progress.elapsed)}{meanwhile}")
     console.info(f"next: orderops migrate info {at.words}".rstrip())
 
 
@@ -204,7 +205,7 @@ def show_done(
     before = progress.elapsed
     for line in done:
         now = progress.elapsed
-        progress.finished(f"migration {line.name}", f"{word} in {console.precise(now - before)}")
+        progress.finished(f"migration {line.name}", f"{word} in {measured(now - before)}")
         note(migration=line.name, action=action)
         before = now
         ended.append(line)

@@ -18,6 +18,7 @@ from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import BEFORE, BY, Instance, Instances, load_instances
 from orderops.restore.promotion import BACK, Promotion, Switch, check_alike
 from orderops.restore.verification import ServiceUnreachable, verify
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -58,7 +59,7 @@ def switch_to(workspace: Workspace, manner: ChangeOptions, decide: Decide, *, as
             if steps:
                 run.record.note(action="promoted", name=switched.to.name, before=before)
     if steps:
-        console.info(f"switched in {console.short(progress.elapsed)}")
+        console.info(f"switched in {in_words(progress.elapsed)}")
     else:
         console.info(f"0 changes: {switched.to.name} is the primary, and everything follows it")
     _ask_the_service(workspace, switched.to, promotion)
@@ -96,7 +97,7 @@ def discard(workspace: Workspace, manner: ChangeOptions, name: str | None, *, sn
         _refuse_in_use(workspace, copies, copy)
         with Progress(noted=run.done) as progress:
             remove(workspace, copy, progress, snapshot=keeps)
-    console.info(f"discarded in {console.short(progress.elapsed)}")
+    console.info(f"discarded in {in_words(progress.elapsed)}")
     console.info(f"next: orderops restore list --env {env}")
 
 

@@ -35,6 +35,7 @@ from orderops.restore.points import RestorePoint, points
 from orderops.restore.timestamps import RestoreTarget, both, utc
 from orderops.restore.window import RestoreWindow, window_of
 from orderops.runs.run import Run
+from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -183,7 +184,7 @@ def restore(
             for step in work.run():
                 progress.done(step)
         run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
-    console.info(f"restored in {console.short(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
+    console.info(f"restored in {in_words(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
     _leave(workspace, goal, as_json)
 
 

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from orderops.engine.inventory import Owned
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Effect, Leftover
 from orderops.errors import OrderopsError, Unfinished, UsageError
+from orderops.text.durations import in_words
 
 if TYPE_CHECKING:
     from orderops.doctor import Check
@@ -214,7 +215,7 @@ def _took(run: Mapping[str, Any]) -> str:
     if not until:
         return ""
     seconds = (datetime.fromisoformat(until) - datetime.fromisoformat(run["started"])).total_seconds()
-    return short(max(0.0, seconds))
+    return in_words(max(0.0, seconds))
 
 
 def show_findings(findings: Iterable[Check]) -> None:
@@ -240,25 +241,6 @@ def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
                     out.print(f"    [dim]if {operator} {escape(key)}: {escape(wanted)}[/]")
         out.print(escape(each["create"]))
         out.print(escape(each["attach"]))
-
-
-def short(duration: timedelta | float) -> str:
-    """A duration as an operator says it: 4 s, 3 min 10 s, 2 h 5 min, 3 days."""
-    seconds = int(duration.total_seconds() if isinstance(duration, timedelta) else duration)
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours // 24} days" if hours >= 48 else f"{hours} h {minutes} min"
-
-
-def precise(seconds: float) -> str:
-    """A duration of which the fractions matter: 12 ms, 4.2 s, 3 min 10 s."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else short(seconds)
 
 
 def show_unfinished(error: Unfinished) -> None:

@@ -14,7 +14,8 @@ from orderops.migrations.ledger.table import Attempt, AttemptState, History
 from orderops.migrations.migrator import Overview, Repair
 from orderops.migrations.sql.locks import Lock
 from orderops.migrations.sql.parser import Statement
-from orderops.ui.console import data, info, out, precise
+from orderops.text.durations import measured
+from orderops.ui.console import data, info, out
 
 COLOURS = {
     Status.APPLIED: "green",
@@ -200,7 +201,7 @@ def _took(attempt: Attempt) -> str:
 
 
 def _seconds(duration: timedelta) -> str:
-    return precise(duration.total_seconds())
+    return measured(duration.total_seconds())
 
 
 def _cut(text: str) -> str:

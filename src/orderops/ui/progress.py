@@ -15,7 +15,8 @@ from rich.text import Text
 
 from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Resource
-from orderops.ui.console import DONE, SIGNS, err, noteworthy, short
+from orderops.text.durations import in_words
+from orderops.ui.console import DONE, SIGNS, err, noteworthy
 
 EVERY = 5.0
 """Seconds between plain lines about what is waited for."""
@@ -103,7 +104,9 @@ class Progress:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))
         running = len(self._since)
-        yield Text(f"{len(self.steps) + self._finished} done, {running} under way, {short(self.elapsed)}", style="bold")
+        yield Text(
+            f"{len(self.steps) + self._finished} done, {running} under way, {in_words(self.elapsed)}", style="bold"
+        )
         for address in waiting[:ROWS]:
             yield Text(f"  {self._line(address)}", style="dim", overflow="ellipsis", no_wrap=True)
         if len(waiting) > ROWS:
@@ -119,5 +122,5 @@ class Progress:
     def _line(self, address: str) -> str:
         waited = monotonic() - self._since.get(address, monotonic())
         usual = self._usual.get(address)
-        usually = f", usually {short(usual)}" if usual and usual >= timedelta(seconds=30) else ""
-        return f"{address}: {self._reasons.get(address, '')} ({short(waited)}{usually})"
+        usually = f", usually {in_words(usual)}" if usual and usual >= timedelta(seconds=30) else ""
+        return f"{address}: {self._reasons.get(address, '')} ({in_words(waited)}{usually})"

@@ -13,7 +13,8 @@ from orderops.restore.instances import BY, Instance, Instances
 from orderops.restore.points import RestorePoint
 from orderops.restore.timestamps import both
 from orderops.restore.window import RestoreWindow
-from orderops.ui.console import info, out, short
+from orderops.text.durations import in_words
+from orderops.ui.console import info, out
 
 
 def show_copies(copies: Instances) -> None:
@@ -25,7 +26,7 @@ def show_copies(copies: Instances) -> None:
         out.print(f"[bold]{copy.name}[/]")
         out.print(f"  {_about(copy)}", highlight=False)
         if copy.moment:
-            took = f", in {short(copy.took)}" if copy.took else ""
+            took = f", in {in_words(copy.took)}" if copy.took else ""
             out.print(f"  as of {both(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
 
 
@@ -49,7 +50,7 @@ def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str
 def _about(copy: Instance) -> str:
     told = copy.observed.properties
     created: datetime | None = told["InstanceCreateTime"]
-    age = f", {short(datetime.now(UTC) - created)} old" if created else ""
+    age = f", {in_words(datetime.now(UTC) - created)} old" if created else ""
     ready = "" if copy.ready or not copy.moment else ", not restored to the end"
     command = f"orderops restore {copy.tag(BY)} --env {copy.tag(ENVIRONMENT)}"
     cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 from rich.markup import escape
 from rich.table import Table
 
-from orderops.ui.console import out, short
+from orderops.text.durations import in_words
+from orderops.ui.console import out
 
 STATE_COLOURS = {
     "ok": "green",
@@ -42,7 +43,7 @@ def _proven(drill: Mapping[str, Any] | None, environment: str) -> str:
     if drill is None:
         return f"no restore was ever proven: orderops restore drill --env {environment}"
     age = datetime.now(UTC) - datetime.fromisoformat(drill["started"])
-    return f"last proven restore {short(age)} ago, in {short(drill['recovery_seconds'])}"
+    return f"last proven restore {in_words(age)} ago, in {in_words(drill['recovery_seconds'])}"
 
 
 def _show_components(components: Sequence[Mapping[str, str]]) -> None:

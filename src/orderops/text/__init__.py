@@ -1,0 +1,1 @@
+"""Durations, counts and lists in words."""
