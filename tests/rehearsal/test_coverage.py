@@ -72,7 +72,7 @@ def test_an_empty_table_that_is_locked_for_long_is_not_called_safe(database: str
         login_from_dsn(database), read_migrations(tmp_path), seconds_before=0.1, holder=timedelta(milliseconds=100)
     )
 
-    assert [each.verdict.impact for each in report.migrations] == [Impact.SAFE, Impact.UNSEEN, Impact.SAFE]
+    assert [migration.verdict.impact for migration in report.migrations] == [Impact.SAFE, Impact.UNSEEN, Impact.SAFE]
     assert report.verdict.impact is Impact.UNSEEN
     assert report.verdict.sentence.startswith("UNSEEN: no query went on bare, which it locks for ")
     assert report.verdict.sentence.endswith(" (V002__long.sql)")

@@ -70,7 +70,7 @@ def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_
 ) -> None:
     told = traffic(connection, "select 1;", canaries=True)
 
-    assert [each.name for each in told.families] == [
+    assert [group.name for group in told.families] == [
         "the newest users",
         "an order by its id",
         "the items of an order",
@@ -79,7 +79,7 @@ def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_
     assert told.notes == []
     with LoadProcess(login_from_dsn(dsn), told.families) as process:
         process.catch_up()
-    assert [each.message for each in process.calls if each.state] == []
+    assert [call.message for call in process.calls if call.state] == []
 
 
 def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: psycopg.Connection) -> None:
@@ -98,7 +98,7 @@ def test_canaries_are_no_migration_and_no_concern_of_lint(tmp_path: Path) -> Non
     new_pair(tmp_path, "one")
     (tmp_path / "canaries.sql").write_text("-- canary: a\nselect 1 from t;")
 
-    assert [each.version for each in read_migrations(tmp_path)] == [1]
+    assert [migration.version for migration in read_migrations(tmp_path)] == [1]
     assert "canaries.sql" not in (each.file.name for each in lint(read_migrations(tmp_path)))
     assert new_pair(tmp_path, "two")[0].name == "V002__two.sql"
 
@@ -120,7 +120,7 @@ def test_a_folder_without_canaries_has_none(tmp_path: Path) -> None:
 def test_what_nobody_asks_is_made_for_each_table_that_is_touched(connection: psycopg.Connection) -> None:
     told = traffic(connection, "alter table users add x int; create index on twin (c); drop index orders_of_user;")
 
-    names = {each.name for each in told.families}
+    names = {group.name for group in told.families}
     assert names == {
         f"{verb} {table}" for verb in ("reads", "writes", "inserts") for table in ("users", "twin", "orders")
     }
@@ -130,13 +130,13 @@ def test_what_nobody_asks_is_made_for_each_table_that_is_touched(connection: psy
 def test_a_word_in_a_body_may_be_a_table(connection: psycopg.Connection) -> None:
     told = traffic(connection, "do $$ begin update public.orders set status = 'shipped'; end $$;")
 
-    assert [each.name for each in told.tables] == ["orders"]
+    assert [table.name for table in told.tables] == ["orders"]
 
 
 def test_a_canary_sees_to_what_it_does_itself(connection: psycopg.Connection) -> None:
     told = traffic(connection, "alter table orders add x int;", canaries=True)
 
-    derived = [each.name for each in told.families if each.query.origin is QueryOrigin.DERIVED]
+    derived = [group.name for group in told.families if group.query.origin is QueryOrigin.DERIVED]
     assert derived == ["writes orders"], "none of the canaries changes an order that is there"
 
 
@@ -151,7 +151,7 @@ def test_a_table_without_rows_to_find_is_told(connection: psycopg.Connection, ta
 def test_the_update_leaves_alone_what_a_migration_names(connection: psycopg.Connection) -> None:
     told = traffic(connection, "alter table users drop column name;")
 
-    update = next(each for each in told.families if each.name == "writes users")
+    update = next(group for group in told.families if group.name == "writes users")
     assert '"name" = "name"' not in update.query.text
 
 
@@ -220,9 +220,9 @@ def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Con
 
     rates = [
         next(
-            each.rate
-            for each in traffic(connection, "alter table orders add x int;", one).families
-            if each.query.kind == "reads"
+            group.rate
+            for group in traffic(connection, "alter table orders add x int;", one).families
+            if group.query.kind == "reads"
         )
         for one in often
     ]

@@ -61,7 +61,10 @@ def test_it_says_in_which_schema_each_migration_was_seen(bucket: Bucket) -> None
     made = kept(bucket)
 
     assert made.schema == "schema 6"
-    told = [(each.version, each.checksum, each.undo_checksum, each.before, each.after) for each in made.migrations]
+    told = [
+        (migration.version, migration.checksum, migration.undo_checksum, migration.before, migration.after)
+        for migration in made.migrations
+    ]
     assert told == [
         (7, "forwards 7", "back 7", "schema 6", "schema 7"),
         (8, "forwards 8", "back 8", "schema 7", "schema 8"),
@@ -71,7 +74,10 @@ def test_it_says_in_which_schema_each_migration_was_seen(bucket: Bucket) -> None
 def test_what_failed_in_it_is_said(bucket: Bucket) -> None:
     failed = (MIGRATIONS[0], replace(MIGRATIONS[1], failed="no such table"))
 
-    assert [each.failed for each in kept(bucket, replace(REPORT, migrations=failed)).migrations] == [False, True]
+    assert [migration.failed for migration in kept(bucket, replace(REPORT, migrations=failed)).migrations] == [
+        False,
+        True,
+    ]
 
 
 def test_the_newest_of_its_environment_comes_first(bucket: Bucket) -> None:

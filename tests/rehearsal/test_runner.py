@@ -79,7 +79,7 @@ class Rehearsed:
     watched: list[str]
 
     def of(self, version: int) -> MigrationReport:
-        return next(each for each in self.report.migrations if each.version == version)
+        return next(migration for migration in self.report.migrations if migration.version == version)
 
 
 def write(folder: Path, migrations: dict[str, tuple[str, str]], canaries: str = "") -> Path:
@@ -124,13 +124,13 @@ def test_an_instant_change_is_safe_and_its_lock_is_told(rehearsed: Rehearsed) ->
     report = rehearsed.of(1)
 
     assert report.verdict.seconds < 0.5, "on a machine that stands still even this one waits"
-    assert [(each.relation, each.mode) for each in report.statements[0].locks] == [("orders", "AccessExclusiveLock")]
+    assert [(lock.relation, lock.mode) for lock in report.statements[0].locks] == [("orders", "AccessExclusiveLock")]
     assert report.statements[0].rewritten == ()
 
 
 def test_a_lock_against_writes_blocks_writes_from_the_statement_on_that_takes_it(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(2)
-    stalls = {each.family: each for each in report.statements[1].stalls}
+    stalls = {stall.family: stall for stall in report.statements[1].stalls}
 
     assert report.verdict.impact is Impact.BLOCKS
     assert report.verdict.sentence.startswith("BLOCKS writes to orders for ")
@@ -146,8 +146,8 @@ def test_a_lock_against_all_stops_reads_and_writes_of_that_table(rehearsed: Rehe
 
     assert report.verdict.impact is Impact.STOPS
     assert report.verdict.sentence.startswith("STOPS reads and writes of orders for ")
-    assert "the status of an order" in [each.family for each in report.statements[0].stalls]
-    assert "all users" not in [each.family for each in report.statements[0].stalls if each.seconds > 0.5]
+    assert "the status of an order" in [stall.family for stall in report.statements[0].stalls]
+    assert "all users" not in [stall.family for stall in report.statements[0].stalls if stall.seconds > 0.5]
     assert "leave it out" in report.advice
 
 
@@ -169,16 +169,16 @@ def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(reh
 
 def test_what_nobody_is_known_to_ask_breaks_nobody(rehearsed: Rehearsed) -> None:
     told = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; nobody is known'
-    assert [each for each in rehearsed.report.notes if each.startswith(told)]
+    assert [note for note in rehearsed.report.notes if note.startswith(told)]
 
 
 def test_each_undo_is_proven_or_says_what_it_leaves(rehearsed: Rehearsed) -> None:
-    undone = {each.version: each.undo for each in rehearsed.report.migrations if each.undo}
+    undone = {migration.version: migration.undo for migration in rehearsed.report.migrations if migration.undo}
 
     assert [version for version, undo in undone.items() if undo.proven] == [1, 2, 4, 5]
-    assert any(each.startswith("+ relation public.left_over") for each in undone[3].differences)
-    assert not any("orders" in each for each in undone[3].differences), "that was the doing of another one"
-    assert "- order of columns public.orders" in [each.partition(":")[0] for each in undone[6].differences]
+    assert any(difference.startswith("+ relation public.left_over") for difference in undone[3].differences)
+    assert not any("orders" in difference for difference in undone[3].differences), "that was the doing of another one"
+    assert "- order of columns public.orders" in [difference.partition(":")[0] for difference in undone[6].differences]
     assert undone[5].lost == ("U005__paid.sql:1 takes away the rows of paid",)
     assert rehearsed.report.dump == "differs"
 
@@ -187,7 +187,7 @@ def test_behind_an_open_transaction_it_waits_without_making_others_wait(rehearse
     worst = rehearsed.of(1).worst_case
     assert worst
     assert 0 < worst.after < worst.seconds
-    assert max((each.seconds for each in worst.stalls), default=0.0) < worst.held
+    assert max((stall.seconds for stall in worst.stalls), default=0.0) < worst.held
     untouched = rehearsed.of(5).worst_case
     assert untouched
     assert untouched.held == 0, "nobody else knows its table"
@@ -222,7 +222,7 @@ def test_the_report_can_be_read_back(rehearsed: Rehearsed) -> None:
     again = Report.from_dict(told)
     assert again.to_dict() == told
     assert again.verdict.sentence == rehearsed.report.verdict.sentence
-    assert [each.file for each in again.migrations] == [f"V{name}.sql" for name in MIGRATIONS]
+    assert [migration.file for migration in again.migrations] == [f"V{name}.sql" for name in MIGRATIONS]
     assert again.server_major == 18
 
 
@@ -290,9 +290,9 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
     assert report.verdict.sentence.startswith("FAILS: V001__dup.sql:2:1: division by zero")
     assert report.migrations[1].failed == "not tried, since V001__dup.sql fails"
     assert report.schema_before == report.schema_after
-    assert not any(each.undo and each.undo.proven for each in report.migrations)
+    assert not any(migration.undo and migration.undo.proven for migration in report.migrations)
     assert report.dump == "", "nothing was undone"
-    assert [each.advice for each in report.migrations] == ["", ""]
+    assert [migration.advice for migration in report.migrations] == ["", ""]
     assert terminal_rehearsal.next_step(report, "--env prod --sql other") == (
         "next: mend V001__dup.sql, then orderops migrate rehearsal --env prod --sql other"
     )

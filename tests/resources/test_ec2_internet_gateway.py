@@ -26,7 +26,7 @@ def test_keeps_its_promises(aws: Aws, up: Up) -> None:
 def test_it_is_attached_to_its_vpc(aws: Aws, up: Up) -> None:
     up(GATEWAY)
 
-    assert [each["VpcId"] for each in _found(aws)[0]["Attachments"]] == [_vpc(aws, VPC)]
+    assert [attachment["VpcId"] for attachment in _found(aws)[0]["Attachments"]] == [_vpc(aws, VPC)]
 
 
 def test_one_that_was_detached_is_attached_again(aws: Aws, up: Up) -> None:
@@ -47,7 +47,7 @@ def test_moving_it_to_another_vpc_interrupts(aws: Aws, up: Up) -> None:
     step = up(Ec2InternetGateway(GATEWAY.name, other))[GATEWAY.address]
 
     assert step.effect is Effect.INTERRUPTS
-    assert [each["VpcId"] for each in _found(aws)[0]["Attachments"]] == [_vpc(aws, other)]
+    assert [attachment["VpcId"] for attachment in _found(aws)[0]["Attachments"]] == [_vpc(aws, other)]
 
 
 @pytest.mark.parametrize("call", range(11))

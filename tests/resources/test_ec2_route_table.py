@@ -207,4 +207,4 @@ def _subnet(aws: Aws, subnet: Ec2Subnet) -> str:
 def _all(aws: Aws) -> list[Any]:
     """Every table that is not the main table of a VPC."""
     tables = aws.ec2.describe_route_tables()["RouteTables"]
-    return [raw for raw in tables if not any(each["Main"] for each in raw["Associations"])]
+    return [raw for raw in tables if not any(association["Main"] for association in raw["Associations"])]

@@ -247,7 +247,9 @@ def _refuse_deleting_what_is_named(session: boto3.Session) -> None:
     def refuse(params: Any, **_: Any) -> tuple[Any, Any] | None:
         group = params["body"]["GroupId"]
         groups = boto3.client("ec2", region_name="ap-southeast-2").describe_security_groups()["SecurityGroups"]
-        pairs = [pair for raw in groups for each in raw["IpPermissions"] for pair in each["UserIdGroupPairs"]]
+        pairs = [
+            pair for raw in groups for permission in raw["IpPermissions"] for pair in permission["UserIdGroupPairs"]
+        ]
         if group not in [pair["GroupId"] for pair in pairs]:
             return None
         refusal = {"Code": "DependencyViolation", "Message": f"resource {group} has a dependent object"}

@@ -100,7 +100,7 @@ def test_a_container_added_by_hand_is_left_behind(aws: Aws, up: Up) -> None:
     )
 
     assert up(DEFINITION)[DEFINITION.address].changes == {"Container": ("shop more", "shop")}
-    assert [each["name"] for each in _newest(aws)["containerDefinitions"]] == ["shop"]
+    assert [definition["name"] for definition in _newest(aws)["containerDefinitions"]] == ["shop"]
 
 
 def test_each_revision_carries_our_tags(aws: Aws, up: Up) -> None:

@@ -65,7 +65,7 @@ def test_a_condition_added_by_hand_is_taken_away(aws: Aws, up: Up) -> None:
     aws.elbv2.modify_rule(RuleArn=_arn(aws), Conditions=[path, host])
 
     assert list(up(RULE)[RULE.address].changes) == ["PathPatterns"]
-    assert [each["Field"] for each in _rules(aws)[0]["Conditions"]] == ["path-pattern"]
+    assert [condition["Field"] for condition in _rules(aws)[0]["Conditions"]] == ["path-pattern"]
 
 
 def test_an_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:

@@ -174,7 +174,7 @@ def _make(aws: Aws, **more: Any) -> None:
 
 
 def _snapshots(aws: Aws) -> list[str]:
-    return [each["DBSnapshotIdentifier"] for each in aws.rds.describe_db_snapshots()["DBSnapshots"]]
+    return [snapshot["DBSnapshotIdentifier"] for snapshot in aws.rds.describe_db_snapshots()["DBSnapshots"]]
 
 
 def _address(aws: Aws, name: str, address: str) -> None:

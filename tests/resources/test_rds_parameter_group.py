@@ -53,7 +53,7 @@ def test_a_static_parameter_waits_for_the_reboot_and_a_dynamic_one_does_not(up: 
 
     up(group)
 
-    methods = {each["ParameterName"]: each["ApplyMethod"] for each in sent[0]["Parameters"]}
+    methods = {parameter["ParameterName"]: parameter["ApplyMethod"] for parameter in sent[0]["Parameters"]}
     assert methods == {"max_connections": "pending-reboot", "log_statement": "immediate"}
 
 
@@ -69,7 +69,7 @@ def test_a_parameter_no_longer_asked_for_is_reset(up: Up, session: boto3.Session
     fewer = RdsParameterGroup(GROUP.name, "postgres16", {"rds.force_ssl": "1"})
     up(fewer)
 
-    assert [each["ParameterName"] for each in resets[0]["Parameters"]] == ["log_min_duration_statement"]
+    assert [parameter["ParameterName"] for parameter in resets[0]["Parameters"]] == ["log_min_duration_statement"]
     assert up(fewer)[fewer.address].action is Action.NO_OP
 
 
@@ -104,5 +104,7 @@ def _with_apply_types(parsed: dict[str, Any], **_: Any) -> None:
 
 
 def _without(parsed: dict[str, Any], resets: list[dict[str, Any]]) -> None:
-    gone = {each["ParameterName"] for reset in resets for each in reset["Parameters"]}
-    parsed["Parameters"] = [each for each in parsed.get("Parameters", []) if each["ParameterName"] not in gone]
+    gone = {parameter["ParameterName"] for reset in resets for parameter in reset["Parameters"]}
+    parsed["Parameters"] = [
+        parameter for parameter in parsed.get("Parameters", []) if parameter["ParameterName"] not in gone
+    ]

@@ -65,7 +65,7 @@ def an_account() -> Iterator[Aws]:
 
 
 def reconciled(aws: Aws, *resources: Any, **tags: str) -> list[Step]:
-    inventory = Inventory(aws, "dev", [*{type(each) for each in resources}], EXTRA | tags)
+    inventory = Inventory(aws, "dev", [*{type(resource) for resource in resources}], EXTRA | tags)
     return list(reconcile(resources, inventory, limits=QUICK))
 
 

@@ -48,7 +48,7 @@ def test_a_subnet_that_rds_does_not_see_yet_is_waited_for(aws: Aws, up: Up, sess
     answers = iter([SimpleNamespace(status_code=400)])
     unseen = {"Error": {"Code": "InvalidSubnet", "Message": "Some input subnets are invalid."}}
     session.events.register(
-        "before-call.rds.CreateDBSubnetGroup", lambda **_: next(((each, unseen) for each in answers), None)
+        "before-call.rds.CreateDBSubnetGroup", lambda **_: next(((answer, unseen) for answer in answers), None)
     )
 
     assert up(GROUP)[GROUP.address].action is Action.CREATE

@@ -117,7 +117,7 @@ def test_a_bucket_of_our_name_without_any_tag_and_with_something_in_it_is_not_ta
         up(LOGS)
 
     assert up(LOGS, adopt=[LOGS.address])[LOGS.address].action is Action.ADOPT
-    assert [each["Key"] for each in aws.s3.list_objects_v2(Bucket=NAME)["Contents"]] == ["theirs"]
+    assert [content["Key"] for content in aws.s3.list_objects_v2(Bucket=NAME)["Contents"]] == ["theirs"]
 
 
 def test_a_bucket_of_our_name_without_any_tag_and_with_nothing_in_it_is_ours(aws: Aws, up: Up) -> None:

@@ -29,7 +29,10 @@ def test_each_end_is_subscribed_once(aws: Aws, up: Up) -> None:
     up(ALERTS)
     up(ALERTS)
 
-    ends = [(each["Protocol"], each["Endpoint"]) for each in aws.sns.list_subscriptions()["Subscriptions"]]
+    ends = [
+        (subscription["Protocol"], subscription["Endpoint"])
+        for subscription in aws.sns.list_subscriptions()["Subscriptions"]
+    ]
     assert sorted(ends) == [("email", "oncall@example.com"), ("https", "https://pager.example.com/in")]
 
 

@@ -47,17 +47,17 @@ class Ignore:
         parts = path.split("/")
         lineage = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
         verdict = False
-        for each in self._patterns:
-            if each.lets_in == verdict and any(each.regex.fullmatch(one) for one in lineage):
-                verdict = not each.lets_in
+        for pattern in self._patterns:
+            if pattern.lets_in == verdict and any(pattern.regex.fullmatch(one) for one in lineage):
+                verdict = not pattern.lets_in
         return verdict
 
     def may_let_in_below(self, folder: str) -> bool:
         """Whether a later exception could reach into a folder that is left out."""
         below = f"{folder}/"
         return any(
-            each.lets_in and (each.start.startswith(below) or (each.wild and below.startswith(each.start)))
-            for each in self._patterns
+            pattern.lets_in and (pattern.start.startswith(below) or (pattern.wild and below.startswith(pattern.start)))
+            for pattern in self._patterns
         )
 
 

@@ -53,7 +53,9 @@ class BlockingSession:
 
         self._connection.execute(f"select from {table.name} limit 1".encode())
         self._connection.execute(f"lock table {table.name} in row exclusive mode".encode())
-        column = next((each for each in table.columns if not each.generated and each.name not in table.key), None)
+        column = next(
+            (column for column in table.columns if not column.generated and column.name not in table.key), None
+        )
         row = self._row(table) if column and table.key else None
         if column and row:
             named = identifier("", column.name)

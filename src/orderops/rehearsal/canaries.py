@@ -37,7 +37,7 @@ def read_canaries(folder: Path) -> list[Query]:
     for statement in read_script(file):
         queries.append(_query(file, statement, file.text[ended : statement.position]))
         ended = statement.position + len(statement.text)
-    names = [each.name for each in queries]
+    names = [query.name for query in queries]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{path}: {names.count(name)} canaries are called {name!r}", "give each its own name")

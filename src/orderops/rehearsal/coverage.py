@@ -59,6 +59,6 @@ class UncoveredTables:
     def _watched(self, mode: str) -> set[int]:
         """The tables on which somebody would have waited: beside most locks, only who writes."""
         if mode == MODES[-1]:
-            return {number for each in self.families for number in each.tables}
-        writers = (each for each in self.families if each.query.kind == "writes")
-        return {self.first[name].number for each in writers for name in each.names if name in self.first}
+            return {number for group in self.families for number in group.tables}
+        writers = (group for group in self.families if group.query.kind == "writes")
+        return {self.first[name].number for writer in writers for name in writer.names if name in self.first}

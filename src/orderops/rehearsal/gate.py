@@ -59,7 +59,7 @@ def opening(
 
 def expectations(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> dict[int, Expected]:
     """What the receipt says of each, for the ledger."""
-    known = {each.version: each for each in receipt.migrations}
+    known = {migration.version: migration for migration in receipt.migrations}
     return {
         line.version: Expected(f"rehearsed: {receipt.name}", timedelta(seconds=known[line.version].seconds))
         for line in wanted
@@ -91,7 +91,7 @@ def _why_not(receipt: Receipt, wanted: Sequence[MigrationStatus], here: Database
 
 def _about(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> str | list[RehearsedMigration]:
     """The part of a receipt that is about these, one after the other; or what is not alike."""
-    versions = [each.version for each in receipt.migrations]
+    versions = [migration.version for migration in receipt.migrations]
     asked = [line.version for line in wanted]
     if asked[0] not in versions:
         return f"is of {_named(versions)}"
@@ -114,4 +114,4 @@ def _goes_on(line: MigrationStatus, receipt: Receipt) -> bool:
 
 
 def _named(versions: Sequence[int]) -> str:
-    return ", ".join(f"V{each:03}" for each in versions) or "no migration"
+    return ", ".join(f"V{version:03}" for version in versions) or "no migration"

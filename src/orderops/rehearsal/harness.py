@@ -75,7 +75,7 @@ class Harness:
 
     def calls_since(self, begin: float) -> list[SlowQuery]:
         """Every call of note that was answered after a time."""
-        return [each for each in self.traffic.calls if each.answered >= begin]
+        return [call for call in self.traffic.calls if call.answered >= begin]
 
     def calm(self, seconds: float) -> dict[str, float]:
         """Let nothing happen for a while; answers the slowest call of each family."""
@@ -85,7 +85,7 @@ class Harness:
         self.traffic.catch_up()
         after = gauge(self.eye, [])
         self.wal_rate = (after.wal - before.wal) / (after.at - before.at)
-        worst = {each.name: 0.0 for each in self.told.families}
+        worst = {group.name: 0.0 for group in self.told.families}
         for call in self.calls_since(began):
             name = self.told.families[call.family].name
             worst[name] = max(worst[name], call.seconds)

@@ -98,12 +98,12 @@ class LoadProcess:
     def _plan(self) -> dict[str, Any]:
         families = [
             {
-                "text": each.query.text,
-                "rows": each.rows,
-                "rate": each.rate,
-                "rolled_back": each.query.rolled_back,
+                "text": group.query.text,
+                "rows": group.rows,
+                "rate": group.rate,
+                "rolled_back": group.query.rolled_back,
             }
-            for each in self.families
+            for group in self.families
         ]
         return {"login": asdict(self._to), "families": families}
 
@@ -120,7 +120,7 @@ class LoadProcess:
             if "ready" in told:
                 self.pids = told["ready"]
             self._lost = told.get("lost", self._lost)
-            self.calls += [SlowQuery(*each) for each in told.get("samples", ())]
+            self.calls += [SlowQuery(*sample) for sample in told.get("samples", ())]
             self._through = told.get("through", self._through)
             if "ready" in told or self._lost:
                 self._ready.set()

@@ -45,11 +45,11 @@ def main() -> None:
     told: deque[list[Any]] = deque()
     families = [_Family(number, each, told) for number, each in enumerate(plan["families"])]
     to = Login(**plan["login"])
-    threads = [threading.Thread(target=each.run, args=(to,), daemon=True) for each in families]
+    threads = [threading.Thread(target=group.run, args=(to,), daemon=True) for group in families]
     for thread in threads:
         thread.start()
     threading.Thread(target=_leave_with_input, daemon=True).start()
-    _write({"ready": [pid for each in families for pid in each.wait_until_ready()]})
+    _write({"ready": [pid for group in families for pid in group.wait_until_ready()]})
     gc.collect()
     gc.freeze()
     gc.disable()  # a collection takes as long as a small stall
@@ -58,7 +58,7 @@ def main() -> None:
         each.begin(begin + number * each.interval / len(families))
     while True:
         time.sleep(EVERY)
-        through = min(each.through for each in families) if families else time.monotonic()
+        through = min(group.through for group in families) if families else time.monotonic()
         samples = [told.popleft() for _ in range(len(told))]
         _write({"through": through, "samples": samples})
 

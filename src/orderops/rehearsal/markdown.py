@@ -49,11 +49,17 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield "| migration | verdict | took | undo | behind an open transaction |"
     yield "| --- | --- | --- | --- | --- |"
-    for each in report.migrations:
-        cells = [f"`{each.file}`", _plain(each.verdict.sentence), span(each.seconds), _undo(each), _worst_case(each)]
+    for migration in report.migrations:
+        cells = [
+            f"`{migration.file}`",
+            _plain(migration.verdict.sentence),
+            span(migration.seconds),
+            _undo(migration),
+            _worst_case(migration),
+        ]
         yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
-    for each in report.migrations:
-        yield from _migration(each)
+    for migration in report.migrations:
+        yield from _migration(migration)
     yield from _families(report)
     yield from _notes(report)
 
@@ -69,8 +75,8 @@ def _migration(report: MigrationReport) -> Iterator[str]:
         yield ""
         yield "| line | statement | took | locks, held for | written anew | WAL | grown by | waits |"
         yield "| --: | --- | --: | --- | --- | --: | --: | --- |"
-        for each in report.statements:
-            yield f"| {' | '.join(_cell(cell) for cell in _cells(each))} |"
+        for statement in report.statements:
+            yield f"| {' | '.join(_cell(cell) for cell in _cells(statement))} |"
     for broken in report.broken:
         yield from ("", f"- breaks `{broken.query}`: {broken.error}")
     if report.undo and report.undo.differences:
@@ -86,7 +92,7 @@ def _cells(statement: StatementReport) -> list[str]:
         str(statement.line),
         f"`{statement.begins}`",
         span(statement.seconds) + (f", {statement.tries} tries" if statement.tries > 1 else ""),
-        ", ".join(f"{each.mode} on {each.relation} {span(each.seconds)}" for each in statement.locks),
+        ", ".join(f"{lock.mode} on {lock.relation} {span(lock.seconds)}" for lock in statement.locks),
         ", ".join(statement.rewritten),
         size(statement.wal_bytes),
         size(statement.growth_bytes),
@@ -118,8 +124,8 @@ def _worst_case(report: MigrationReport) -> str:
 def _families(report: Report) -> Iterator[str]:
     yield from ("", "## The queries that went on", "", "| family | a second | slowest in calm | from |")
     yield "| --- | --: | --: | --- |"
-    for each in report.families:
-        yield f"| {_cell(each.name)} | {each.rate:.0f} | {span(each.calm_worst)} | {each.origin} |"
+    for group in report.families:
+        yield f"| {_cell(group.name)} | {group.rate:.0f} | {span(group.calm_worst)} | {group.origin} |"
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -131,7 +137,9 @@ def _notes(report: Report) -> Iterator[str]:
 
 def waits(stalls: Sequence[Stall]) -> str:
     """Who waited how long, in a line."""
-    told = [f"{each.family} {span(each.seconds)}{'' if each.for_lock else ' (no lock)'}" for each in stalls[:SLOWEST]]
+    told = [
+        f"{stall.family} {span(stall.seconds)}{'' if stall.for_lock else ' (no lock)'}" for stall in stalls[:SLOWEST]
+    ]
     return ", ".join(told) + (f" and {len(stalls) - SLOWEST} more" if len(stalls) > SLOWEST else "")
 
 

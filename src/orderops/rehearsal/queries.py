@@ -134,7 +134,7 @@ def live_queries(connection: Connection) -> list[Query]:
         if OUR_WORD in text or OUR_SHAPE.search(text):
             continue
         query = read_query(masked(text), text, QueryOrigin.LIVE)
-        if query is None or not query.tables or any(_is_of_the_system(each) for each in query.tables):
+        if query is None or not query.tables or any(_is_of_the_system(table) for table in query.tables):
             continue
         before = found.get(query.fingerprint)
         found[query.fingerprint] = replace(query, rate=rate + (before.rate or 0.0 if before else 0.0))

@@ -64,7 +64,7 @@ class Receipt:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Receipt:
         """What `told` wrote."""
-        migrations = [RehearsedMigration(**each) for each in told["migrations"]]
+        migrations = [RehearsedMigration(**migration) for migration in told["migrations"]]
         return cls(**{**told, "ended": datetime.fromisoformat(told["ended"]), "migrations": migrations})
 
 
@@ -94,7 +94,7 @@ def receipts(bucket: Bucket, environment: str) -> list[Receipt]:
 def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
     """Read a document of the bucket."""
     report = Report.from_dict(value["report"])
-    befores = [report.schema_before, *(each.schema_after for each in report.migrations)]
+    befores = [report.schema_before, *(migration.schema_after for migration in report.migrations)]
     migrations = [
         RehearsedMigration(
             each.version,

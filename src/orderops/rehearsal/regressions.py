@@ -61,7 +61,7 @@ class Watchdog:
 
     def notes(self, name: str) -> list[str]:
         """What failed and says nothing of the service, once each."""
-        told, self._notes = [f"{name}: {each}" for each in self._notes], []
+        told, self._notes = [f"{name}: {note}" for note in self._notes], []
         return told
 
     def _says_nothing(self, query: Query, call: SlowQuery) -> bool:
@@ -78,4 +78,4 @@ def _told(call: SlowQuery) -> str:
 
 
 def _failed(calls: Sequence[SlowQuery]) -> Iterator[SlowQuery]:
-    return (each for each in calls if each.state not in (WELL, *PASSING))
+    return (call for call in calls if call.state not in (WELL, *PASSING))

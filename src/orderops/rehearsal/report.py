@@ -201,7 +201,9 @@ class Report:
         """The file that must not be applied as it is; nothing where there is none."""
         if self.verdict.impact not in (Impact.BREAKS, Impact.FAILS):
             return ""
-        return next((each.file for each in self.migrations if each.verdict.impact is self.verdict.impact), "")
+        return next(
+            (migration.file for migration in self.migrations if migration.verdict.impact is self.verdict.impact), ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For machines; keys stay as they are."""
@@ -244,14 +246,14 @@ def _read(kind: Any, value: Any) -> Any:
     """A value of a kind, from what JSON can hold."""
     if is_dataclass(kind):
         kinds = get_type_hints(kind)
-        given = {each.name: _read(kinds[each.name], value[each.name]) for each in fields(kind) if each.name in value}
+        given = {item.name: _read(kinds[item.name], value[item.name]) for item in fields(kind) if item.name in value}
         return kind(**given)  # type: ignore[operator]  # a class, and not one of its values
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise TypeError(f"{value!r} is no list")
         return tuple(_read(get_args(kind)[0], each) for each in value)
     if isinstance(kind, UnionType):
-        return None if value is None else _read(next(each for each in get_args(kind) if each is not NoneType), value)
+        return None if value is None else _read(next(arg for arg in get_args(kind) if arg is not NoneType), value)
     if kind is datetime:
         return datetime.fromisoformat(value)
     if kind is float and isinstance(value, int):

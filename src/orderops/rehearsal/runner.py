@@ -78,10 +78,10 @@ def rehearse(
         if not pending:
             raise OrderopsError(f"nothing is pending on {copy.describe}", "how it stands: orderops migrate info")
         told = workload_for(eye, [each.forwards for each in pending], canaries, queries)
-        known = {each.query.name for each in told.families}
-        kept_up = [each for each in canaries if each.name in known]
+        known = {group.query.name for group in told.families}
+        kept_up = [canary for canary in canaries if canary.name in known]
         prints = {each.fingerprint for each in kept_up}
-        asked = [*kept_up, *(each for each in queries if each.fingerprint not in prints)]
+        asked = [*kept_up, *(query for query in queries if query.fingerprint not in prints)]
         before, (dumped, no_dump) = schema_lines(eye), schema_dump(copy)
         with open_harness(copy, eye, told, watch) as stage:
             play = _Rehearsal(stage, migrations, say, asked=asked, live=bool(queries), notes=list(told.notes))
@@ -94,8 +94,8 @@ def rehearse(
             play.apply_again(holder.total_seconds())
         watch("rehearsal", "")
         families = [
-            QueryGroupReport(each.name, each.query.text, each.rate, calm[each.name], str(each.query.origin))
-            for each in told.families
+            QueryGroupReport(group.name, group.query.text, group.rate, calm[group.name], str(group.query.origin))
+            for group in told.families
         ]
         return Report(
             started,
@@ -103,7 +103,7 @@ def rehearse(
             __version__,
             eye.info.parameter_status("server_version") or "",
             digest_of(before),
-            next((each.schema_after for each in reversed(play.reports) if each.schema_after), digest_of(before)),
+            next((report.schema_after for report in reversed(play.reports) if report.schema_after), digest_of(before)),
             overall(play.reports),
             tuple(play.reports),
             tuple(families),
@@ -157,7 +157,7 @@ class _Rehearsal:
 
     def undo(self) -> None:
         """Each again in reverse, with a look at whether it leaves anything behind."""
-        if any(each.failed for each in self.reports):
+        if any(report.failed for report in self.reports):
             self.notes.append("nothing was undone, and nothing applied again, since not everything could be applied")
             return
         for number in reversed(range(len(self.reports))):
@@ -172,11 +172,11 @@ class _Rehearsal:
     @property
     def undone(self) -> bool:
         """Whether every one of them was."""
-        return all(each.undo and not each.undo.failed for each in self.reports)
+        return all(report.undo and not report.undo.failed for report in self.reports)
 
     def apply_again(self, seconds: float) -> None:
         """Each once more, while somebody who used its tables leaves a transaction open."""
-        undone = [each for each in self.reports if each.undo and not each.undo.failed]
+        undone = [report for report in self.reports if report.undo and not report.undo.failed]
         if not undone:
             return
         held = min(seconds, IN_ALL * seconds / len(undone))
@@ -221,18 +221,18 @@ class _Rehearsal:
         """What failed gets no advice: that would fail as well."""
         if report.failed:
             return replace(report, verdict=failing(report.failed))
-        stalls = [stall for each in report.statements for stall in each.stalls]
+        stalls = [stall for statement in report.statements for stall in statement.stalls]
         verdict = self.judge.of(stalls, report.broken)
         if not verdict.holds_up:
             verdict = unseen(lock for _, lock in unwatched) or verdict
         if not verdict.holds_up:
             return replace(report, verdict=verdict)
-        lines = {each.line for each in stalls if self.judge.counts(each)}
+        lines = {stall.line for stall in stalls if self.judge.counts(stall)}
         lines |= {line for line, lock in unwatched if unseen([lock])}
         return replace(report, verdict=verdict, advice=safe_way(self.migrations, self._of(report), lines))
 
     def _undo(self, migration: Migration, before: Sequence[str]) -> UndoReport:
-        lost = tuple(each.describe for each in losses(self.stage.eye, [(migration.back, checked(migration.back))]))
+        lost = tuple(loss.describe for loss in losses(self.stage.eye, [(migration.back, checked(migration.back))]))
         accepted = _every_table(self.stage.eye)
         began = time.monotonic()
         failed = ""
@@ -261,10 +261,10 @@ class _Rehearsal:
 
     def _behind_holder(self, report: MigrationReport, held: float) -> WorstCase:
         migration = self._of(report)
-        locked = {lock.relation for each in report.statements for lock in each.locks}
+        locked = {lock.relation for statement in report.statements for lock in statement.locks}
         tables = self.stage.touched(migration.forwards, locked)
         held = held if tables else 0.0
-        kept = [row for each in self.stage.told.families for row in each.rows]
+        kept = [row for group in self.stage.told.families for row in group.rows]
         still = f", while a transaction stays open for {span(held)}" if held else ""
         self.stage.watch("rehearsal", f"applies {migration.name} again{still}")
         failed = ""
@@ -286,7 +286,7 @@ class _Rehearsal:
         return WorstCase(held, done - began, after, stalls, failed)
 
     def _of(self, report: MigrationReport) -> Migration:
-        return next(each for each in self.migrations if each.version == report.version)
+        return next(migration for migration in self.migrations if migration.version == report.version)
 
 
 def _report(
@@ -315,7 +315,7 @@ def _report(
 def _stalls(statements: Sequence[StatementReport]) -> tuple[Stall, ...]:
     """The longest of each family."""
     longest: dict[str, Stall] = {}
-    for stall in (stall for each in statements for stall in each.stalls):
+    for stall in (stall for statement in statements for stall in statement.stalls):
         if stall.family not in longest or stall.seconds > longest[stall.family].seconds:
             longest[stall.family] = stall
     return tuple(sorted(longest.values(), key=lambda each: -each.seconds))

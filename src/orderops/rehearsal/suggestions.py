@@ -16,5 +16,5 @@ def safe_way(migrations: Sequence[Migration], migration: Migration, lines: Colle
     except OrderopsError:  # the linter's program is not on this machine
         return ""
     forwards = [each for each in found if each.file == migration.forwards.path]
-    meant = [each for each in forwards if each.line in lines] or forwards
+    meant = [forward for forward in forwards if forward.line in lines] or forwards
     return "\n".join(dict.fromkeys(each.rewrite for each in meant))

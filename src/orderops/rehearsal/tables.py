@@ -60,7 +60,7 @@ class TableDefinition:
     @property
     def key_types(self) -> list[str]:
         """The types of the key's columns."""
-        types = {each.name: each.type for each in self.columns}
+        types = {column.name: column.type for column in self.columns}
         return [types[name] for name in self.key]
 
 

@@ -55,14 +55,14 @@ class Evaluator:
     def _held_up(self, longest: Mapping[str, float], where: str) -> Verdict:
         seconds = max(longest.values())
         least = PARTLY * seconds
-        stopped = [each for each in self.families if longest.get(each.name, 0.0) >= least]
+        stopped = [group for group in self.families if longest.get(group.name, 0.0) >= least]
         kinds = _by_table(stopped)
         both = [table for table, verbs in kinds.items() if len(verbs) > 1]
         tail = f"for {span(seconds)}{where}"
         if len(stopped) == len(self.families) and len(_kinds(self.families)) > 1:
             return Verdict(Impact.STOPS, f"STOPS everything {tail}", seconds)
         if both:
-            others = [each for each in kinds if each not in both]
+            others = [kind for kind in kinds if kind not in both]
             more = f", and {_named(kinds, others)}" if others else ""
             return Verdict(Impact.STOPS, f"STOPS reads and writes of {_listed(both)}{more} {tail}", seconds)
         return Verdict(Impact.BLOCKS, f"BLOCKS {_named(kinds, list(kinds))} {tail}", seconds)
@@ -75,7 +75,7 @@ def failing(why: str) -> Verdict:
 
 def unseen(locks: Iterable[HeldLock]) -> Verdict | None:
     """The verdict on locks beside which nobody asked; None where nobody could have waited for long."""
-    long = [each for each in locks if each.seconds >= UNNOTICED]
+    long = [lock for lock in locks if lock.seconds >= UNNOTICED]
     if not long:
         return None
     seconds = max(each.seconds for each in long)
@@ -109,14 +109,14 @@ def span(seconds: float) -> str:
 def _by_table(families: Iterable[QueryGroup]) -> dict[str, set[str]]:
     """What of each table is stopped."""
     kinds: dict[str, set[str]] = {}
-    for each in families:
-        for table in each.names:
-            kinds.setdefault(table, set()).add(each.query.kind)
+    for group in families:
+        for table in group.names:
+            kinds.setdefault(table, set()).add(group.query.kind)
     return kinds
 
 
 def _kinds(families: Iterable[QueryGroup]) -> Collection[str]:
-    return {each.query.kind for each in families}
+    return {group.query.kind for group in families}
 
 
 def _named(kinds: Mapping[str, Collection[str]], tables: Sequence[str]) -> str:

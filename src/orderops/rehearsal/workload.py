@@ -66,7 +66,7 @@ def workload_for(
     tables = touched(connection, files)
     notes: list[str] = []
     families = list(_of_canaries(connection, canaries, live, notes))
-    covered = {told for each in families for told in _covered(connection, each.query)}
+    covered = {told for group in families for told in _covered(connection, group.query)}
     changed = names_in(files)
     for table in tables:
         rows = draw(connection, table) if table.key else []
@@ -126,7 +126,7 @@ def _derived(table: TableDefinition, changed: Collection[str]) -> Iterator[tuple
         named = identifier("", column.name)
         text = f"update {table.name} set {named} = {named} where {where}"
         yield "writes", _made(f"writes {table.name}", text)
-    given = [each for each in table.columns if not each.generated]
+    given = [column for column in table.columns if not column.generated]
     new = NEW_KEYS.get(table.key_types[0]) if len(table.key) == 1 else None
     values = [new if new and each.name == table.key[0] else identifier("", each.name) for each in given]
     columns = ", ".join(identifier("", each.name) for each in given)
@@ -145,7 +145,7 @@ def _made(name: str, text: str) -> Query:
 
 def _untouched(table: TableDefinition, changed: Collection[str]) -> ColumnDefinition | None:
     """A column that can be set to itself, and that no migration names; of the key only where there is no other."""
-    free = [each for each in table.columns if not each.generated and each.name not in table.key]
+    free = [column for column in table.columns if not column.generated and column.name not in table.key]
     return next((each for each in free if each.name.lower() not in changed), next(iter(free), None))
 
 
@@ -167,4 +167,4 @@ def _called(connection: Connection, name: str) -> TableDefinition | None:
 
 def _bounded(families: Sequence[QueryGroup]) -> list[QueryGroup]:
     most = min(MOST, ALL / max(1, len(families)))
-    return [replace(each, rate=min(most, max(LEAST, each.rate))) for each in families]
+    return [replace(group, rate=min(most, max(LEAST, group.rate))) for group in families]

@@ -119,7 +119,9 @@ def _of_our_gateways(aws: Aws, observed: Observed) -> frozenset[str]:
     """The interfaces of our NAT gateways, of those that are going too."""
     gateways = every(aws.ec2.describe_nat_gateways, "NatGateways")
     ours = [raw for raw in gateways if _is_ours(raw, observed)]
-    return frozenset(str(each.get("NetworkInterfaceId")) for raw in ours for each in raw.get("NatGatewayAddresses", ()))
+    return frozenset(
+        str(address.get("NetworkInterfaceId")) for raw in ours for address in raw.get("NatGatewayAddresses", ())
+    )
 
 
 def _interface(raw: Mapping[str, Any]) -> str:
@@ -147,7 +149,7 @@ def _is_ours(raw: Mapping[str, Any], observed: Observed) -> bool:
 
 
 def _comes_with_the_vpc(raw: Mapping[str, Any]) -> bool:
-    main = any(each.get("Main") for each in raw.get("Associations") or ())
+    main = any(association.get("Main") for association in raw.get("Associations") or ())
     return main or bool(raw.get("IsDefault")) or raw.get("GroupName") == "default"
 
 

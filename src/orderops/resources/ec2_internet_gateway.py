@@ -79,5 +79,9 @@ def _detach(aws: Aws, observed: Observed) -> None:
 
 def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
-    attached = [each["VpcId"] for each in raw.get("Attachments") or () if not each["State"].startswith("detach")]
+    attached = [
+        attachment["VpcId"]
+        for attachment in raw.get("Attachments") or ()
+        if not attachment["State"].startswith("detach")
+    ]
     return Observed(raw["InternetGatewayId"], {"VpcId": next(iter(attached), None)}, tags, name=tags.get("Name", ""))

@@ -96,7 +96,7 @@ def _address(observed: Observed) -> str | None:
 def _live(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     addresses = raw.get("NatGatewayAddresses") or [{}]
-    primary = next((each for each in addresses if each.get("IsPrimary")), addresses[0])
+    primary = next((address for address in addresses if address.get("IsPrimary")), addresses[0])
     told = {
         "SubnetId": raw.get("SubnetId"),
         "AllocationId": primary.get("AllocationId"),

@@ -149,7 +149,7 @@ def _live(raw: dict[str, Any]) -> Observed:
     associations = _associations(raw)
     told = {
         "VpcId": raw["VpcId"],
-        "Routes": dict(_route(each) for each in raw.get("Routes") or () if _by_hand(each)),
+        "Routes": dict(_route(route) for route in raw.get("Routes") or () if _by_hand(route)),
         "Associations": sorted(associations),
         "AssociationIds": associations,
     }
@@ -159,9 +159,10 @@ def _live(raw: dict[str, Any]) -> Observed:
 def _associations(raw: Mapping[str, Any]) -> dict[str, str]:
     """The subnets that use the table, each with its association; being the main table is none."""
     return {
-        each["SubnetId"]: each["RouteTableAssociationId"]
-        for each in raw.get("Associations") or ()
-        if each.get("SubnetId") and each.get("AssociationState", {}).get("State") in (None, "associating", "associated")
+        association["SubnetId"]: association["RouteTableAssociationId"]
+        for association in raw.get("Associations") or ()
+        if association.get("SubnetId")
+        and association.get("AssociationState", {}).get("State") in (None, "associating", "associated")
     }
 
 

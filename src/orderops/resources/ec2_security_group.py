@@ -173,10 +173,10 @@ def _peers(raw: Mapping[str, Any], owner: str) -> Iterator[tuple[str, str]]:
     for key, member in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId")):
         for each in raw.get(key) or ():
             yield each[member], each.get("Description", "")
-    for each in raw.get("UserIdGroupPairs") or ():
-        account = each.get("UserId", owner)
-        group = each["GroupId"] if account == owner else f"{account}/{each['GroupId']}"
-        yield group, each.get("Description", "")
+    for pair in raw.get("UserIdGroupPairs") or ():
+        account = pair.get("UserId", owner)
+        group = pair["GroupId"] if account == owner else f"{account}/{pair['GroupId']}"
+        yield group, pair.get("Description", "")
 
 
 def _traffic(raw: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ class EcsCluster(Resource):
 
 
 def _live(raw: Mapping[str, Any]) -> Observed:
-    settings = {each["name"]: each["value"] for each in raw.get("settings", ())}
+    settings = {setting["name"]: setting["value"] for setting in raw.get("settings", ())}
     return Observed(
         raw["clusterArn"],
         {"containerInsights": settings.get("containerInsights", "disabled")},

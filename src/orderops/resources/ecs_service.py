@@ -178,7 +178,9 @@ def _described(aws: Aws, cluster: Observed, names: list[str]) -> list[dict[str, 
 
 def _live(raw: Mapping[str, Any]) -> Observed:
     network = raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
-    primary: Mapping[str, Any] = next((each for each in raw.get("deployments", ()) if each["status"] == "PRIMARY"), {})
+    primary: Mapping[str, Any] = next(
+        (deployment for deployment in raw.get("deployments", ()) if deployment["status"] == "PRIMARY"), {}
+    )
     rollout = primary.get("rolloutState", "COMPLETED")
     running = f"{raw['runningCount']} of {raw['desiredCount']} tasks run"
     failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
@@ -190,8 +192,8 @@ def _live(raw: Mapping[str, Any]) -> Observed:
             "Subnets": sorted(network.get("subnets", ())),
             "SecurityGroups": sorted(network.get("securityGroups", ())),
             "LoadBalancers": [
-                {key: each[key] for key in ("targetGroupArn", "containerName", "containerPort") if key in each}
-                for each in raw.get("loadBalancers", ())
+                {key: balancer[key] for key in ("targetGroupArn", "containerName", "containerPort") if key in balancer}
+                for balancer in raw.get("loadBalancers", ())
             ],
             "deploymentConfiguration": _deployment(raw.get("deploymentConfiguration")),
             "healthCheckGracePeriodSeconds": raw.get("healthCheckGracePeriodSeconds"),

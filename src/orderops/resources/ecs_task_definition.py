@@ -104,7 +104,7 @@ class EcsTaskDefinition(Resource):
 def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
     containers = raw["containerDefinitions"]
     first = containers[0]
-    ports = [each["containerPort"] for each in first.get("portMappings", ())]
+    ports = [mapping["containerPort"] for mapping in first.get("portMappings", ())]
     options = first.get("logConfiguration", {}).get("options", {})
     return Observed(
         raw["family"],
@@ -113,12 +113,12 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "Memory": raw.get("memory"),
             "ExecutionRoleArn": raw.get("executionRoleArn"),
             "TaskRoleArn": raw.get("taskRoleArn"),
-            "Container": " ".join(each["name"] for each in containers),
+            "Container": " ".join(container["name"] for container in containers),
             "Image": first["image"],
             "Port": ports[0] if len(ports) == 1 else ports,
             "StopTimeout": first.get("stopTimeout", 30),
             "Environment": {each["name"]: each["value"] for each in first.get("environment", ())},
-            "Secrets": {each["name"]: each["valueFrom"] for each in first.get("secrets", ())},
+            "Secrets": {secret["name"]: secret["valueFrom"] for secret in first.get("secrets", ())},
             "Logs": options.get("awslogs-group"),
             "Revision": raw["revision"],
         },

@@ -43,7 +43,7 @@ class Elbv2Listener(Resource):
                     "LoadBalancerArn": raw["LoadBalancerArn"],
                     "Port": raw["Port"],
                     "Protocol": raw["Protocol"],
-                    "DefaultActions": [_action(each) for each in raw["DefaultActions"]],
+                    "DefaultActions": [_action(action) for action in raw["DefaultActions"]],
                 }
                 yield Observed(raw["ListenerArn"], told, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"])
 

@@ -123,7 +123,11 @@ def _rules(aws: Aws, owner: Ownership) -> Iterator[dict[str, Any]]:
 
 def _tags_of(aws: Aws, arns: list[str]) -> dict[str, Tags]:
     chunks = [arns[start : start + TAGS_A_CALL] for start in range(0, len(arns), TAGS_A_CALL)]
-    told = [each for chunk in chunks for each in aws.elbv2.describe_tags(ResourceArns=chunk)["TagDescriptions"]]
+    told = [
+        description
+        for chunk in chunks
+        for description in aws.elbv2.describe_tags(ResourceArns=chunk)["TagDescriptions"]
+    ]
     return {each["ResourceArn"]: from_pairs(each["Tags"]) for each in told}
 
 
@@ -145,7 +149,7 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
 
 def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
     """The paths, when the rule asks for nothing else; else all that it asks for, to be shown as a difference."""
-    if [each["Field"] for each in conditions] == ["path-pattern"]:
+    if [condition["Field"] for condition in conditions] == ["path-pattern"]:
         condition = conditions[0]
         return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
     return conditions
@@ -153,7 +157,7 @@ def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, An
 
 def _target(actions: list[dict[str, Any]]) -> Any:
     """The one group forwarded to. AWS also answers a ForwardConfig that says the same."""
-    if [each["Type"] for each in actions] == ["forward"] and "TargetGroupArn" in actions[0]:
+    if [action["Type"] for action in actions] == ["forward"] and "TargetGroupArn" in actions[0]:
         return actions[0]["TargetGroupArn"]
     groups = actions[0].get("ForwardConfig", {}).get("TargetGroups", []) if len(actions) == 1 else []
     return groups[0]["TargetGroupArn"] if len(groups) == 1 else actions

@@ -112,7 +112,7 @@ def canonical(policy: Mapping[str, Any]) -> dict[str, Any]:
     """A policy in the one form in which equal policies are equal: lists sorted, single values as lists."""
     statements = policy.get("Statement", [])
     statements = [statements] if isinstance(statements, Mapping) else statements
-    written = [{key: _sorted(key, value) for key, value in each.items()} for each in statements]
+    written = [{key: _sorted(key, value) for key, value in statement.items()} for statement in statements]
     return {**policy, "Statement": sorted(written, key=lambda each: json.dumps(each, sort_keys=True))}
 
 

@@ -114,7 +114,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "AllocatedStorageNow": raw["AllocatedStorage"],
             "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
             "ParameterApplyStatus": next(
-                (each["ParameterApplyStatus"] for each in raw.get("DBParameterGroups", ())), ""
+                (group["ParameterApplyStatus"] for group in raw.get("DBParameterGroups", ())), ""
             ),
         },
         tags,
@@ -139,7 +139,9 @@ def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "MonitoringInterval": now.get("MonitoringInterval") or 0,
         "MonitoringRoleArn": now.get("MonitoringRoleArn") or None,
         "NetworkType": now.get("NetworkType"),
-        "OptionGroupName": next((each["OptionGroupName"] for each in raw.get("OptionGroupMemberships", ())), None),
+        "OptionGroupName": next(
+            (membership["OptionGroupName"] for membership in raw.get("OptionGroupMemberships", ())), None
+        ),
         "PerformanceInsightsKMSKeyId": now.get("PerformanceInsightsKMSKeyId") or None,
         "PerformanceInsightsRetentionPeriod": now.get("PerformanceInsightsRetentionPeriod") or None,
         "MaxAllocatedStorage": room if room and room > raw["AllocatedStorage"] else None,
@@ -149,9 +151,11 @@ def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "EnablePerformanceInsights": raw.get("PerformanceInsightsEnabled"),
         "EnableCloudwatchLogsExports": _log_exports(raw, pending.get("PendingCloudwatchLogsExports", {})),
         "DBSubnetGroupName": pending.get("DBSubnetGroupName") or raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
-        "DBParameterGroupName": next((each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())), None),
+        "DBParameterGroupName": next(
+            (group["DBParameterGroupName"] for group in raw.get("DBParameterGroups", ())), None
+        ),
         "VpcSecurityGroupIds": sorted(
-            each["VpcSecurityGroupId"] for each in raw.get("VpcSecurityGroups", ()) if each["Status"] != "removing"
+            group["VpcSecurityGroupId"] for group in raw.get("VpcSecurityGroups", ()) if group["Status"] != "removing"
         ),
         "Port": pending.get("Port") or raw.get("DbInstancePort") or raw.get("Endpoint", {}).get("Port"),
     }
@@ -173,9 +177,9 @@ def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
         return State.PENDING, status
     if raw.get("MasterUserSecret", {}).get("SecretStatus") == "creating":
         return State.PENDING, "creating the master secret"
-    if any(each["Status"] in ("adding", "removing") for each in raw.get("VpcSecurityGroups", ())):
+    if any(group["Status"] in ("adding", "removing") for group in raw.get("VpcSecurityGroups", ())):
         return State.PENDING, "changing the security groups"
-    if any(each["ParameterApplyStatus"] == "applying" for each in raw.get("DBParameterGroups", ())):
+    if any(group["ParameterApplyStatus"] == "applying" for group in raw.get("DBParameterGroups", ())):
         return State.PENDING, "applying the parameter group"
     if "Port" in raw.get("PendingModifiedValues", {}):  # it waits for no window, and others are told the port
         return State.PENDING, "changing the port"

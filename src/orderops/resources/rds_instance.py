@@ -194,7 +194,7 @@ class RdsInstance(Resource):
     def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
         call = aws.rds.describe_events
         events = every(call, "Events", SourceIdentifier=observed.id, SourceType="db-instance", Duration=120)
-        return next((each["Message"] for each in reversed(list(events)) if TROUBLE.search(each["Message"])), "")
+        return next((event["Message"] for event in reversed(list(events)) if TROUBLE.search(event["Message"])), "")
 
     def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         if key == "AllocatedStorage" and desired < observed:

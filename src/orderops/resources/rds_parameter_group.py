@@ -89,7 +89,7 @@ class RdsParameterGroup(Resource):
 
 
 def _groups(raw: Mapping[str, Any]) -> list[str | None]:
-    return [each["DBParameterGroupName"] for each in raw.get("DBParameterGroups", ())]
+    return [group["DBParameterGroupName"] for group in raw.get("DBParameterGroups", ())]
 
 
 def _dynamic(aws: Aws, group: str) -> set[str]:

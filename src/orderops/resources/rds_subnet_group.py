@@ -37,7 +37,7 @@ class RdsSubnetGroup(Resource):
             if raw["DBSubnetGroupName"].startswith(owner.prefix):
                 yield Observed(
                     raw["DBSubnetGroupName"],
-                    {"SubnetIds": sorted(each["SubnetIdentifier"] for each in raw["Subnets"])},
+                    {"SubnetIds": sorted(subnet["SubnetIdentifier"] for subnet in raw["Subnets"])},
                     name=raw["DBSubnetGroupName"],
                     arn=raw["DBSubnetGroupArn"],
                 )

@@ -240,17 +240,17 @@ def _has_anything(aws: Aws, bucket: str) -> bool:
 def _not_logs(aws: Aws, bucket: str) -> tuple[list[str], bool]:
     """The keys of what is no log, and whether there are more; the logs, which are many, are not read."""
     top = aws.s3.list_objects_v2(Bucket=bucket, Delimiter="/", MaxKeys=PAGE)
-    found, more = [each["Key"] for each in top.get("Contents", ())], bool(top.get("IsTruncated"))
-    for each in top.get("CommonPrefixes", ()):
-        if each["Prefix"] != LOGS and not more:
-            below, more = _objects(aws, bucket, each["Prefix"])
+    found, more = [content["Key"] for content in top.get("Contents", ())], bool(top.get("IsTruncated"))
+    for prefix in top.get("CommonPrefixes", ()):
+        if prefix["Prefix"] != LOGS and not more:
+            below, more = _objects(aws, bucket, prefix["Prefix"])
             found += below
     return found, more
 
 
 def _objects(aws: Aws, bucket: str, prefix: str) -> tuple[list[str], bool]:
     page = aws.s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=PAGE)
-    keys = [each["Key"] for each in page.get("Contents", ()) if not each["Key"].endswith(TEST_FILE)]
+    keys = [content["Key"] for content in page.get("Contents", ()) if not content["Key"].endswith(TEST_FILE)]
     return keys, bool(page.get("IsTruncated"))
 
 

@@ -46,9 +46,9 @@ class SnsTopic(Resource):
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         raw = aws.sns.get_topic_attributes(TopicArn=observed.id)["Attributes"]
         ends = {
-            _shown(each["Protocol"], each["Endpoint"]): each["SubscriptionArn"]
-            for each in every(aws.sns.list_subscriptions, "Subscriptions")
-            if each["TopicArn"] == observed.id and each["SubscriptionArn"] != DELETED
+            _shown(subscription["Protocol"], subscription["Endpoint"]): subscription["SubscriptionArn"]
+            for subscription in every(aws.sns.list_subscriptions, "Subscriptions")
+            if subscription["TopicArn"] == observed.id and subscription["SubscriptionArn"] != DELETED
         }
         return replace(
             observed,
