@@ -61,7 +61,7 @@ PACKAGES = {
     "postgast": {"migrations", "rehearsal"},
     "psutil": {"local"},
     "psycopg": {"database", "migrations", "local", "rehearsal", "restore"},
-    "pydantic": {"config", "images"},
+    "pydantic": {"config", "images", "rehearsal"},
     "rich": {"ui"},
     "starlette": {"local"},
     "tenacity": {"database", "infra"},

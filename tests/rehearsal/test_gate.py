@@ -12,7 +12,7 @@ import pytest
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptAction, History
 from orderops.migrations.sql.files import Migration, SqlFile
-from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
+from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, matching_receipt, unrehearsed
 from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -41,14 +41,14 @@ RECEIPT = Receipt(
     NOW - timedelta(days=3),
     "ada",
     16,
-    "SAFE: nobody waits more than 50 ms",
+    "SAFE: no query waits more than 50 ms",
     [rehearsed(1), rehearsed(2), rehearsed(3)],
 )
 ALL = [line(1), line(2), line(3)]
 
 
 def opened(wanted: list[MigrationStatus], *receipts: Receipt, here: DatabaseState = HERE) -> Receipt:
-    return opening(receipts or (RECEIPT,), wanted, here, days=7, words="--env prod")
+    return matching_receipt(receipts or (RECEIPT,), wanted, here, max_days=7, options="--env prod")
 
 
 @pytest.mark.parametrize(
@@ -61,21 +61,26 @@ def test_it_opens_for(wanted: list[MigrationStatus], schema: str) -> None:
 
 
 CLOSED: dict[str, tuple[list[MigrationStatus], Receipt, DatabaseState, str]] = {
-    "another migration": ([line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "one more": ([*ALL, line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "another file": ([line(1, text="select 3;\n")], RECEIPT, HERE, "was of another V001__step.sql"),
-    "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "was of another U001__step.sql"),
-    "an old receipt": (ALL, replace(RECEIPT, ended=NOW - timedelta(days=8)), HERE, "is 8 days old, and 7 count"),
-    "another major version": (ALL, RECEIPT, replace(HERE, major=17), "was of PostgreSQL 16, and this is 17"),
-    "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "was of another schema than this one is now"),
+    "another migration": ([line(4)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "one more": ([*ALL, line(4)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "another file": ([line(1, text="select 3;\n")], RECEIPT, HERE, "is for another version of V001__step.sql"),
+    "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "is for another version of U001__step.sql"),
+    "an old receipt": (
+        ALL,
+        replace(RECEIPT, ended=NOW - timedelta(days=8)),
+        HERE,
+        "is 8 days old; at most 7 days are accepted",
+    ),
+    "another major version": (ALL, RECEIPT, replace(HERE, major=17), "is for PostgreSQL 16, and this is 17"),
+    "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "is for another schema than the current one"),
     "a failed rehearsal": (
         ALL,
         replace(RECEIPT, migrations=[rehearsed(1), replace(rehearsed(2), failed=True), rehearsed(3)]),
         HERE,
         "says that V002 fails",
     ),
-    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is of no migration"),
+    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is for no migration"),
 }
 
 
@@ -89,14 +94,14 @@ def test_it_stays_closed_for(case: str) -> None:
     assert why in refused.value.message
     assert "nothing was applied" in refused.value.message
     assert refused.value.hint.splitlines() == [
-        "rehearse it: orderops migrate rehearsal --env prod",
-        'or without, on record: orderops migrate apply --env prod --without-rehearsal --reason "…"',
+        "rehearse first: orderops migrate rehearsal --env prod",
+        'or bypass the gate, on record: orderops migrate apply --env prod --without-rehearsal --reason "…"',
     ]
 
 
 def test_without_any_receipt_it_says_so() -> None:
     with pytest.raises(NotRehearsed, match="there is none; nothing was applied"):
-        opening([], ALL, HERE, days=7, words="--env prod")
+        matching_receipt([], ALL, HERE, max_days=7, options="--env prod")
 
 
 def test_an_older_receipt_that_fits_opens_it_where_the_last_does_not() -> None:
@@ -113,7 +118,7 @@ def test_the_newest_rehearsal_of_these_files_decides() -> None:
 
 
 def test_a_receipt_from_the_future_opens_nothing() -> None:
-    with pytest.raises(NotRehearsed, match="is from the future"):
+    with pytest.raises(NotRehearsed, match="is dated in the future"):
         opened(ALL, replace(RECEIPT, ended=NOW + timedelta(days=300)))
 
 

@@ -23,14 +23,14 @@ from orderops.restore.compare.comparison import compare
 pytest_plugins = ["support.postgres_fixtures"]
 WRONG = {
     "without a name": ("select 1 from t;", "a canary without a name"),
-    "without values": ("-- canary: a\nselect 1 from t where id = $1;", "says nothing of where its $1 comes from"),
-    "with needless values": ("-- canary: a\n-- values: select 1\nselect 1 from t;", "draws values and has no $1"),
-    "that is none": ("-- canary: a\ncreate table t ();", "a canary reads or writes rows"),
-    "twice": ("-- canary: a\nselect 1 from t;\n-- canary: a\nselect 2 from t;", "2 canaries are called 'a'"),
-    "with a wrong rate": ("-- canary: a\n-- rate: often\nselect 1 from t;", "a rate of 'often'"),
+    "without values": ("-- canary: a\nselect 1 from t where id = $1;", "has parameters and no values"),
+    "with needless values": ("-- canary: a\n-- values: select 1\nselect 1 from t;", "has values and no parameters"),
+    "that is none": ("-- canary: a\ncreate table t ();", "a canary has to read or write rows"),
+    "twice": ("-- canary: a\nselect 1 from t;\n-- canary: a\nselect 2 from t;", "2 canaries are named 'a'"),
+    "with a wrong rate": ("-- canary: a\n-- rate: often\nselect 1 from t;", "invalid rate 'often'"),
     "with values that write": (
         "-- canary: a\n-- values: delete from t returning id\nselect 1 from t where id = $1;",
-        "drawn by one SELECT",
+        "have to come from one SELECT",
     ),
     "that does not parse": ("-- canary: a\nselect from where;", "syntax error"),
 }
@@ -79,7 +79,7 @@ def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_
     assert told.notes == []
     with LoadProcess(login_from_dsn(dsn), told.families) as process:
         process.catch_up()
-    assert [call.message for call in process.calls if call.state] == []
+    assert [call.message for call in process.slow_queries if call.state] == []
 
 
 def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: psycopg.Connection) -> None:
@@ -88,10 +88,10 @@ def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: 
     family = QueryGroup(slow, 50.0, [[]], set(), ())
     with LoadProcess(login_from_dsn(dsn), [family]) as process:
         for _ in range(3):
-            process.catch_up(within=30)
+            process.catch_up(timeout=30)
 
-        assert len(process.calls) >= 3
-        assert all(call.due < later.due for call, later in pairwise(process.calls))
+        assert len(process.slow_queries) >= 3
+        assert all(call.due < later.due for call, later in pairwise(process.slow_queries))
 
 
 def test_canaries_are_no_migration_and_no_concern_of_lint(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_canary_that_cannot_run_is_left_out_and_told(connection: psycopg.Conne
     assert told.families == []
     assert told.notes == [
         """the canary 'a' was left out: relation "gone" does not exist""",
-        "the canary 'b' was left out: it wants 2 values, and 1 are drawn",
+        "the canary 'b' was left out: it has 2 parameters, and its values query returns 1 columns",
     ]
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.rehearsal.receipts import Receipt, keep, prefix_of, receipts
+from orderops.rehearsal.receipts import Receipt, load_receipts, prefix_of, save_receipt
 from orderops.rehearsal.report import FORM, Impact, MigrationReport, Report, Verdict
 
-SAFE = Verdict(Impact.SAFE, "SAFE: nobody waits more than 50 ms")
+SAFE = Verdict(Impact.SAFE, "SAFE: no query waits more than 50 ms")
 MIGRATIONS = tuple(
     MigrationReport(
         version, "step", f"V{version:03}__step.sql", f"forwards {version}", f"back {version}", SAFE, f"schema {version}"
@@ -39,17 +39,17 @@ def bucket(aws: Aws) -> Bucket:
 
 
 def kept(bucket: Bucket, report: Report = REPORT, environment: str = "prod") -> Receipt:
-    return keep(bucket, environment, report, who="ada", copy={"name": "a copy"})
+    return save_receipt(bucket, environment, report, who="ada", copy={"name": "a copy"})
 
 
 def test_without_any_there_is_none(bucket: Bucket) -> None:
-    assert receipts(bucket, "prod") == []
+    assert load_receipts(bucket, "prod") == []
 
 
 def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
     made = kept(bucket)
 
-    assert receipts(bucket, "prod") == [made]
+    assert load_receipts(bucket, "prod") == [made]
     assert (made.who, made.major, made.verdict) == ("ada", 16, SAFE.sentence)
     assert made.ended == REPORT.started + timedelta(seconds=90)
     assert made.name == "2026-11-20T080130Z-schema 6"
@@ -85,7 +85,7 @@ def test_the_newest_of_its_environment_comes_first(bucket: Bucket) -> None:
     made = [kept(bucket, report) for report in reports]
     kept(bucket, environment="staging")
 
-    assert receipts(bucket, "prod") == [made[2], made[0], made[1]]
+    assert load_receipts(bucket, "prod") == [made[2], made[0], made[1]]
 
 
 def document(**changed: Any) -> bytes:
@@ -113,4 +113,4 @@ def test_what_cannot_be_read_is_left_out(bucket: Bucket, aws: Aws, left: bytes) 
     made = kept(bucket)
     aws.s3.put_object(Bucket=bucket.name, Key=f"{prefix_of('prod')}2026-11-22T080000Z-schema 6.json", Body=left)
 
-    assert receipts(bucket, "prod") == [made]
+    assert load_receipts(bucket, "prod") == [made]

@@ -62,7 +62,7 @@ from pathlib import Path
 from orderops.database.connection import login_from_dsn
 from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.runner import rehearse
-rehearse(login_from_dsn(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
+rehearse(login_from_dsn(sys.argv[1]), read_migrations(Path(sys.argv[2])), baseline_seconds=0.1)
 """
 LIVE = Query(
     "asked live", "select note, status from orders where n = $1", QueryOrigin.LIVE, rate=1.0, fingerprint="live"
@@ -111,10 +111,10 @@ def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
             login_from_dsn(dsn),
             read_migrations(folder),
             queries=[LIVE],
-            holder=timedelta(seconds=1),
-            seconds_before=0.5,
-            watch=lambda _, told: watched.append(told),
-            say=said.append,
+            held_for=timedelta(seconds=1),
+            baseline_seconds=0.5,
+            on_wait=lambda _, told: watched.append(told),
+            on_verdict=said.append,
         )
     assert report.schema_before == before
     return Rehearsed(report, dsn, said, watched)
@@ -168,7 +168,7 @@ def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(reh
 
 
 def test_what_nobody_is_known_to_ask_breaks_nobody(rehearsed: Rehearsed) -> None:
-    told = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; nobody is known'
+    told = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; no known query'
     assert [note for note in rehearsed.report.notes if note.startswith(told)]
 
 
@@ -260,7 +260,7 @@ def test_what_breaks_somebody_is_mended_and_not_applied(rehearsed: Rehearsed) ->
 def test_a_place_for_the_report_is_looked_at_first(tmp_path: Path) -> None:
     check_writable(tmp_path / "report.md")
     for path in (tmp_path, tmp_path / "gone" / "report.md"):
-        with pytest.raises(UsageError, match="folder"):
+        with pytest.raises(UsageError, match="is a folder|does not exist"):
             check_writable(path)
 
 
@@ -268,7 +268,7 @@ def test_a_report_that_cannot_be_written_is_not_lost(rehearsed: Rehearsed, tmp_p
     with pytest.raises(OrderopsError, match="could not be written") as refused:
         write_report(tmp_path / "gone" / "report.md", rehearsed.report, "2026-11-20")
 
-    assert refused.value.hint == "it is told above, and kept as the receipt 2026-11-20"
+    assert refused.value.hint == "the report is shown above and stored as receipt 2026-11-20"
 
 
 def test_markdown_holds_all_of_it(rehearsed: Rehearsed) -> None:
@@ -284,7 +284,7 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
         "001__dup": ("create table t (id int);\ninsert into t select 1 / 0;", "drop table t;"),
         "002__next": ("create table u (id int);", "drop table u;"),
     }
-    report = rehearse(login_from_dsn(database), read_migrations(write(tmp_path, pairs)), seconds_before=0.1)
+    report = rehearse(login_from_dsn(database), read_migrations(write(tmp_path, pairs)), baseline_seconds=0.1)
 
     assert report.verdict.impact is Impact.FAILS
     assert report.verdict.sentence.startswith("FAILS: V001__dup.sql:2:1: division by zero")
@@ -300,10 +300,10 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
 
 def test_nothing_pending_is_refused(database: str, tmp_path: Path) -> None:
     folder = write(tmp_path, {"001__t": ("create table t (id int);", "drop table t;")})
-    rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
+    rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1)
 
     with pytest.raises(OrderopsError, match="nothing is pending"):
-        rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
+        rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1)
 
 
 def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_p
                 )
 
         with pytest.raises(OrderopsError, match=r"lost|ended"):
-            rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1, watch=watch)
+            rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1, on_wait=watch)
 
 
 def test_a_rehearsal_that_is_killed_leaves_no_session_behind(database: str, tmp_path: Path) -> None:
