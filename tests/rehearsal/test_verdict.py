@@ -1,4 +1,4 @@
-"""The sentence that a rehearsal ends in, made of what each family of queries waited."""
+"""The verdict's sentence for the waits of query groups."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ CASES = {
 
 
 @pytest.mark.parametrize(("waited", "sentence"), CASES.values(), ids=CASES.keys())
-def test_the_sentence_names_what_waits_for_how_long(waited: dict[str, float], sentence: str) -> None:
+def test_the_sentence_names_the_waiting_queries_and_the_longest_wait(waited: dict[str, float], sentence: str) -> None:
     assert JUDGE.verdict_on([Stall(name, seconds) for name, seconds in waited.items()]).sentence == sentence
 
 
-def test_a_wait_for_no_lock_counts_only_when_it_is_long() -> None:
+def test_a_wait_without_a_lock_counts_only_if_it_is_long() -> None:
     assert JUDGE.verdict_on([Stall("writes orders", 0.2, for_lock=False)]).impact is Impact.SAFE
     assert JUDGE.verdict_on([Stall("writes orders", 0.4, for_lock=False)]).impact is Impact.BLOCKS
 
 
-def test_what_breaks_comes_first_and_says_what_waits_as_well() -> None:
+def test_broken_queries_come_before_waiting_ones() -> None:
     verdict = JUDGE.verdict_on([Stall("writes orders", 1.1)], [BrokenQuery("an order", "gone")])
 
     assert verdict.impact is Impact.BREAKS
     assert verdict.sentence == "BREAKS 'an order' (gone); BLOCKS writes to orders for 1.1 s"
 
 
-def test_behind_a_transaction_only_what_is_clearly_worse_is_worth_another_word() -> None:
+def test_a_wait_behind_a_transaction_is_mentioned_only_if_clearly_worse() -> None:
     blocks, longer, much = (
         Verdict(Impact.BLOCKS, name, seconds) for name, seconds in (("", 1.0), ("", 1.2), ("", 3.0))
     )
