@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -23,10 +24,13 @@ from support.repository import ENVIRONMENTS, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+SOURCE = ROOT / "src" / "orderops"
 REFERENCE = ROOT / "docs" / "reference"
 CLI = typer.main.get_command(commands)
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)|(?:src|href)=\"(?P<source>[^\"]+)\"")
+# Paths with a folder, and modules: not `NAME.toml`, nor what is in an operator's home.
+CODE = re.compile(r"`(?P<path>(?:[a-z_]+/)+(?:[a-z_0-9]+\.[a-z]+)?|[a-z_]+\.py)(?::(?P<name>\w+))?`")
 HEADING = re.compile(r"^#+ +(?P<title>.+?) *$", re.MULTILINE)
 # What ends a command inside a line of shell.
 SHELL = re.compile(r"\s(?:\||&&|;|>|2>|<)\s|\s#\s")
@@ -104,6 +108,32 @@ def _command_in(line: str, *, prompt: bool) -> str | None:
         if words.startswith("orderops "):
             return words.split(")")[0] if "$(" in line else words
     return None
+
+
+def code_references() -> Iterator[tuple[str, str, str]]:
+    """Every file or folder of the repository that a page names between backticks, with a function behind a colon."""
+    for page in NAMES:
+        for match in CODE.finditer(FENCE.sub("", (ROOT / page).read_text())):
+            yield page, match["path"], match["name"] or ""
+
+
+def json_keys() -> set[str]:
+    """Every key of --json, and every fixed value, that has an entry."""
+    text = (REFERENCE / "json.md").read_text()
+    return set(re.findall(r"`([a-z_]+)`", text)) - {"null"}
+
+
+def names_in_source() -> set[str]:
+    """Every text and every declared field of the source: a key of JSON is one of them."""
+    found: set[str] = set()
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Constant(value=str(text)):
+                    found.add(text.replace(" ", "_"))
+                case ast.AnnAssign(target=ast.Name(id=name)):
+                    found.add(name)
+    return found
 
 
 def what_is_wrong(command: str) -> str:
@@ -184,6 +214,18 @@ def test_every_link_leads_to_a_file_and_a_heading(page: str, target: str) -> Non
 
     assert file.exists()
     assert not anchor or anchor in anchors(file)
+
+
+@pytest.mark.parametrize(("page", "path", "name"), list(dict.fromkeys(code_references())))
+def test_every_file_and_function_on_a_page_exists(page: str, path: str, name: str) -> None:
+    file = next((file for file in (ROOT / path, SOURCE / path) if file.exists()), None)
+
+    assert file is not None
+    assert not name or re.search(rf"^ *(?:def|class) {name}\b", file.read_text(), re.MULTILINE)
+
+
+def test_every_json_key_on_the_page_is_in_the_source() -> None:
+    assert json_keys() - names_in_source() == set()
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
