@@ -91,10 +91,14 @@ class Command:
     @property
     def help(self) -> list[str]:
         """The paragraphs of the help text; a group that runs by itself says what that does too."""
-        text = self.click.help or ""
-        if self.group and self.runs and self.click.callback:
-            text += "\n\n" + (self.click.callback.__doc__ or "")
-        return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+        group = _paragraphs(self.click.help) if self.group else []
+        return [*group, *(paragraph for paragraph in self.about if paragraph not in group)]
+
+    @property
+    def about(self) -> list[str]:
+        """What it does by itself."""
+        by_itself = self.group and self.runs and self.click.callback
+        return _paragraphs(self.click.callback.__doc__ if by_itself else self.click.help)
 
     @property
     def group(self) -> bool:
@@ -194,10 +198,8 @@ def _fingerprint(option: Any) -> tuple[str, ...]:
 
 
 def _summary(command: Command) -> tuple[str, str]:
-    about = command.help[-1 if command.group else 0]
-    return f"[`{command.name}`](#{command.name.replace(' ', '-')})", _escaped(
-        re.split(r"(?<=[.;:]) ", about)[0].rstrip(".;:")
-    )
+    sentence = re.split(r"(?<=\.) ", command.about[0])[0].rstrip(".")
+    return f"[`{command.name}`](#{command.name.replace(' ', '-')})", _escaped(sentence)
 
 
 def _option(command: Command, option: Any) -> tuple[str, ...]:
@@ -374,7 +376,11 @@ def _words(error: object) -> str:
 
 def _prose(documented: type) -> str:
     """A docstring with each of its paragraphs on one line."""
-    return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", documented.__doc__ or ""))
+    return "\n\n".join(_paragraphs(documented.__doc__))
+
+
+def _paragraphs(text: str | None) -> list[str]:
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text or "") if part.strip()]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -184,8 +184,10 @@ def test_every_command_has_help_and_an_entry_in_the_reference(
 
     assert result.code == 0
     assert result.out.count(".") >= 1
-    assert [each.opts[0] for each in command.params if f"`{each.opts[0]}" not in entry and each.help is None] == []
-    assert [each.opts[0] for each in command.params if each.opts[0].startswith("-") and each.opts[0] not in entry] == []
+    assert [param.name for param in command.params if not param.help] == []
+    assert [
+        param.name for param in command.params if param.opts[0].startswith("-") and param.opts[0] not in entry
+    ] == []
 
 
 @pytest.mark.parametrize(("table", "key"), list(environment_keys()))
