@@ -57,7 +57,7 @@ UNDO = "DROP INDEX orders_by_currency;\n"
 
 
 def main() -> None:
-    """Take the pictures that are asked for."""
+    """Take the pictures that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(SCENES)}; all when left out")
     names = parser.parse_args().names or list(SCENES)
