@@ -21,6 +21,7 @@ from orderops.cli import commands
 from orderops.config.environment import Environment
 from support.command_line import Orderops
 from support.repository import ENVIRONMENTS, ROOT
+from test_layering import APART, LAYERS
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -224,6 +225,20 @@ def test_every_file_and_function_on_a_page_exists(page: str, path: str, name: st
 
     assert file is not None
     assert not name or re.search(rf"^ *(?:def|class) {name}\b", file.read_text(), re.MULTILINE)
+
+
+def test_the_architecture_page_shows_the_layers_that_are_checked() -> None:
+    text = sections(ROOT / "docs" / "explanation" / "architecture.md")
+    shown = next(FENCE.finditer(text["Layers"]))["text"]
+
+    assert [line.split() for line in shown.splitlines()] == [line.split() for line in LAYERS.strip().splitlines()]
+
+
+def test_the_architecture_page_describes_every_package() -> None:
+    rows = sections(ROOT / "docs" / "explanation" / "architecture.md")["Packages"]
+    described = {name.removesuffix(".py") for row in rows.splitlines() for name in re.findall(r"`(\S+?)`", row[:30])}
+
+    assert {*LAYERS.split(), APART} - described == set()
 
 
 def test_every_json_key_on_the_page_is_in_the_source() -> None:
