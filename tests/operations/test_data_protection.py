@@ -181,7 +181,7 @@ def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: O
 
     assert down.code == 1
     assert told_holders(down.err) == held
-    assert "hint: it is not ours: look whose it is, and have it ended; the same command then takes what is left" in (
+    assert "hint: it does not belong to this environment: have its owner remove it, then re-run this command" in (
         down.err
     )
     left = take_snapshot(client)
@@ -243,8 +243,10 @@ def test_one_thing_that_ours_still_use_is_refused_at_once(
 
 
 def told_holders(said: str) -> dict[str, str]:
-    lines = [line.removeprefix("x ") for line in said.splitlines() if ": is held by " in line]
-    return dict(line.split(": is held by ") for line in lines)
+    lines = [
+        line.removeprefix("x ") for line in said.splitlines() if ": cannot be deleted while it is used by " in line
+    ]
+    return dict(line.split(": cannot be deleted while it is used by ") for line in lines)
 
 
 def an_interface(client: Client) -> str:
@@ -512,7 +514,7 @@ def test_what_cannot_change_is_refused_and_the_rest_is_made(
 
     assert refused.code == 1
     (line,) = (each for each in refused.err.splitlines() if each.startswith(f"x {address}: {key} "))
-    assert re.search(r"(cannot change on a living resource|would lose data) \(live .*, desired .*\)$", line)
+    assert re.search(r"(cannot be changed on an existing resource|would lose data) \(observed .*, desired .*\)$", line)
     assert "hint: set it back" in refused.err
     assert identities(client) == before
     assert [call for call in dev.changing if re.search(r"DBInstance|^ecr\.", call)] == []
@@ -529,7 +531,7 @@ def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Order
 
     assert refused.code == 1
     said = refused.err.splitlines()[-2]
-    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot change on a living resource")
+    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot be changed on an existing resource")
     assert dev.changing == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.infra.workspace import Apply, Workspace
 from orderops.local.emulator.protocol import ApiError
 from support.command_line import Orderops

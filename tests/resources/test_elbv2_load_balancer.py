@@ -11,8 +11,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import needed_kinds
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, State
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from support.contract import Up, keeps_its_promises
 from support.declared_service import RULE, TARGETS

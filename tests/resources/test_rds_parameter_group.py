@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from support.contract import Up, keeps_its_promises

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.infra.workspace import Apply, make_plan, plan_destroy
 from orderops.operations.restore import copied, leftovers_removed
 from orderops.resources.rds_description import DRILL, REHEARSAL

@@ -16,7 +16,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.config.environment import load_environment
-from orderops.engine.reconcile import Step
+from orderops.engine.step import Step
 from orderops.infra.workspace import Workspace, make_plan
 from orderops.resources.rds_description import RESTORED
 from orderops.restore.instances import Instance, Instances, load_instances

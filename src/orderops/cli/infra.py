@@ -115,8 +115,8 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
 
 def _outputs(workspace: Workspace) -> dict[str, object]:
     """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
-    from orderops.engine.reconcile import Action
     from orderops.engine.resource import UNKNOWN
+    from orderops.engine.step import Action
     from orderops.errors import OrderopsError
     from orderops.infra.stack import outputs_of
     from orderops.infra.workspace import make_plan

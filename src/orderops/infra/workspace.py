@@ -15,9 +15,11 @@ from orderops.aws.ownership import Ownership
 from orderops.config.environment import Environment
 from orderops.engine.destroy import destroy, holding, in_use, undeclared, with_what_they_need
 from orderops.engine.inventory import Inventory, Owned, environments_in_account
-from orderops.engine.reconcile import Action, RecentWrites, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Leftover, Outputs, Resource
 from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
 from orderops.errors import AwsError, OrderopsError, UsageError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
 from orderops.resources.ecs_service import EcsService

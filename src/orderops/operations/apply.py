@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import OrderopsError, Unfinished
 from orderops.images.resolve import ImageChoice, materialize
 from orderops.infra.stack import KINDS, load_balancer_url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.images.resolve import ImageChoice, materialize
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Release, Workspace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orderops.database.connection import connect
-from orderops.engine.reconcile import Step
+from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
