@@ -64,7 +64,7 @@ PACKAGES = {
     "pydantic": {"config", "images", "rehearsal"},
     "rich": {"ui"},
     "starlette": {"local"},
-    "tenacity": {"database", "infra"},
+    "tenacity": {"database"},
     "typer": {"cli"},
     "uvicorn": {"local"},
     "werkzeug": {"local"},

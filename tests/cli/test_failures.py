@@ -254,7 +254,7 @@ MACHINE = {
         ("infra", "plan", "--env", "odd", "--environments", "odd-region"),
     ),
     "an account that is another one's": Told(
-        ("these credentials open account 123456789012", "AWS_PROFILE=NAME"),
+        ("these credentials are for account 123456789012", "AWS_PROFILE=NAME"),
         ("infra", "plan", "--env", "odd", "--environments", "odd-account"),
     ),
     "an environment that is not there": Told(("no environment is named 'qa'",), ("status", "--env", "qa")),

@@ -16,8 +16,9 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.inventory import Inventory, Owned
 from orderops.engine.resource import Observed
+from orderops.infra.apply import Apply
 from orderops.infra.stack import KINDS
-from orderops.infra.workspace import Apply, Workspace
+from orderops.infra.workspace import Workspace
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
@@ -238,7 +239,7 @@ def test_one_thing_that_ours_still_use_is_refused_at_once(
 
     assert refused.code == 1
     assert refused.err.splitlines()[0].startswith(f"error: {address} is used by {user}")
-    assert "hint: nothing was removed; " in refused.err
+    assert "hint: nothing was deleted; " in refused.err
     assert dev.changing == []
 
 
@@ -355,8 +356,8 @@ def test_another_account_than_the_one_pinned_is_refused_before_anything(
 
     assert refused.code == 1
     assert refused.err == (
-        "error: these credentials open account 123456789012, and dev lives in 999999999999\n"
-        " hint: choose the profile of that account: AWS_PROFILE=NAME orderops … --env dev\n"
+        "error: these credentials are for account 123456789012; dev is pinned to 999999999999\n"
+        " hint: use a profile of that account: AWS_PROFILE=NAME orderops … --env dev\n"
     )
     assert [str(request) for request in dev.requests] == ["sts.GetCallerIdentity"]
 

@@ -60,7 +60,7 @@ def test_where_it_stands_cannot_change(up: Up) -> None:
     up(NAT)
     other = replace(PUBLIC, name="orderops-dev-public-b", cidr="10.0.1.0/24")
 
-    with pytest.raises(Unfinished, match="SubnetId cannot change"):
+    with pytest.raises(Unfinished, match="SubnetId cannot be changed"):
         up(replace(NAT, subnet=other))
 
 

@@ -172,7 +172,7 @@ def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
 def test_what_a_group_is_cannot_change(up: Up, key: str, other: Ec2SecurityGroup) -> None:
     up(BALANCER)
 
-    with pytest.raises(Unfinished, match=f"{key} cannot change"):
+    with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
         up(other)
 
 
@@ -226,7 +226,7 @@ def test_a_group_that_a_strangers_rule_names_is_left_and_who_holds_it_is_told(
     aws.ec2.authorize_security_group_ingress(GroupId=other["GroupId"], IpPermissions=[rule])
 
     inventory = Inventory(aws, "dev", [Ec2SecurityGroup])
-    theirs = rf"cannot be deleted while it is used by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
+    theirs = rf"used by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
     with pytest.raises(Unfinished, match=theirs):
         list(destroy(inventory.owned(), inventory, limits=ReconcileLimits(timeout=timedelta(seconds=0.5))))
 

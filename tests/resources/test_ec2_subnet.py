@@ -44,7 +44,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
 def test_where_it_stands_cannot_change(up: Up, key: str, other: Ec2Subnet) -> None:
     up(SUBNET)
 
-    with pytest.raises(Unfinished, match=f"{key} cannot change"):
+    with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
         up(other)
 
 

@@ -92,7 +92,7 @@ def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, u
     tags = [{"Key": "orderops:environment", "Value": "dev"}]
     aws.elbv2.create_load_balancer(Name=BALANCER.name, Subnets=subnets, Scheme="internal", Tags=tags)
 
-    with pytest.raises(Unfinished, match="Scheme cannot change"):
+    with pytest.raises(Unfinished, match="Scheme cannot be changed"):
         up(BALANCER)
 
 

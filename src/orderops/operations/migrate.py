@@ -38,7 +38,8 @@ from orderops.ui.progress import Progress
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orderops.infra.workspace import Plan, Workspace
+    from orderops.infra.plan import Plan
+    from orderops.infra.workspace import Workspace
     from orderops.operations.locked import LeaseReading
     from orderops.runs.run import Run
 

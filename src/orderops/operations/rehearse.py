@@ -64,12 +64,12 @@ def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
 
 def rehearse_on_a_copy(workspace: Workspace, manner: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
     """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).the_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
     agree(workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
     with (
-        locked_run(workspace, manner, lease, workspace.copying) as run,
+        locked_run(workspace, manner, lease, workspace.restore_runs) as run,
         thrown_away(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
         report = _rehearsed(workspace, primary, copy, asked)
