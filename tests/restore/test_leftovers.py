@@ -12,7 +12,7 @@ from orderops.engine.step import Action
 from orderops.infra.apply import Apply
 from orderops.infra.destroy import plan_destroy
 from orderops.infra.plan import make_plan
-from orderops.operations.restore import copied, leftovers_removed
+from orderops.operations.restore import remove_leftovers, restored_instance
 from orderops.resources.rds_description import DRILL, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance
 from orderops.restore.instances import SOURCE_RESOURCE, Instance
@@ -85,7 +85,7 @@ def a_run(dev: Dev) -> Iterator[Run]:
 
 def clean_up(dev: Dev, at: str = "latest", role: str = DRILL) -> None:
     with a_run(dev) as run:
-        leftovers_removed(dev.workspace, run, parse_timestamp(at), role)
+        remove_leftovers(dev.workspace, run, parse_timestamp(at), role)
 
 
 @pytest.mark.parametrize("role", [REHEARSAL, DRILL])
@@ -112,7 +112,7 @@ def test_one_that_is_still_being_made_is_taken_up(dev: Dev) -> None:
 
     clean_up(dev, role=REHEARSAL)
     with a_run(dev) as run:
-        copy = copied(dev.workspace, run, parse_timestamp("latest"), REHEARSAL)
+        copy = restored_instance(dev.workspace, run, parse_timestamp("latest"), REHEARSAL)
 
     assert (copy.name, copy.ready, copy.moment) == (cut.name, True, cut.moment)
     assert names(dev, REHEARSAL) == [cut.name]
@@ -151,7 +151,7 @@ def test_one_whose_restore_failed_goes(dev: Dev) -> None:
 
 def test_a_copy_to_be_thrown_away_comes_in_another_class(dev: Dev) -> None:
     with a_run(dev) as run:
-        copy = copied(dev.workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class="db.t3.small")
+        copy = restored_instance(dev.workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class="db.t3.small")
 
     assert copy.observed.properties["DBInstanceClass"] == "db.t3.small"
     assert copy.ready

@@ -11,7 +11,7 @@ from orderops.engine.resource import UNKNOWN
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.local.emulator.protocol import ApiError
-from orderops.operations.locked import check_as_agreed
+from orderops.operations.guarded import check_covered
 from orderops.runs.run import ChangeGuard
 from support.command_line import Orderops
 from support.faulty_proxy import Fate, Proxy, from_change
@@ -161,7 +161,7 @@ SLOWER = {"VisibilityTimeout": (30, 45)}
     ],
 )
 def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step]) -> None:
-    check_as_agreed(agreed, now)
+    check_covered(agreed, now)
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,4 @@ def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step])
 )
 def test_more_than_was_agreed_to_is_refused(agreed: list[Step], now: list[Step]) -> None:
     with pytest.raises(OrderopsError, match=f"{A} changed while you decided; nothing was done"):
-        check_as_agreed(agreed, now)
+        check_covered(agreed, now)

@@ -56,8 +56,8 @@ def apply(
     from orderops.operations.workspace import ChangeOptions, open_workspace
 
     workspace = open_workspace(env, environments)
-    manner = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
-    apply_everything(workspace, manner, choices=None, adopt=adopt, prune=prune)
+    options = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
+    apply_everything(workspace, options, choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()
@@ -70,7 +70,7 @@ def destroy(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
-    from orderops.operations.apply import destroy_everything
+    from orderops.operations.destroy import destroy_everything
     from orderops.operations.workspace import ChangeOptions, open_workspace
 
     workspace = open_workspace(env, environments)

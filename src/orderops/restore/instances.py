@@ -16,6 +16,10 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, FORMER, PRIMARY, TERM, instances
 from orderops.restore.timestamps import YEARS
+from orderops.runs.run import Runs
+
+# How many runs back an interrupted run of the same command is looked for.
+RECENT_RUNS = 20
 
 SOURCE = "orderops:source"
 """The identifier of the instance that this one is a copy of."""
@@ -188,3 +192,12 @@ def _time(text: str) -> datetime | None:
     except ValueError:
         return None
     return told if told.tzinfo and told.year in YEARS else None
+
+
+def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:
+    """Whether an interrupted run of the same command has deleted the instance. A misspelt name is not on record."""
+    if name and any(instance.name == name.lower() for instance in instances.all):
+        return False
+    if name is None and instances.restored:
+        return False
+    return any(run["command"].startswith(f"{command} --env") for run in runs.history(last=RECENT_RUNS))

@@ -232,3 +232,33 @@ def _says_it_is_primary(aws: Aws, copy: Instance, address: str) -> bool:
 
 def _is_told_of(resource: Resource, database: Resource) -> bool:
     return any(need is database or _is_told_of(need, database) for need in resource.needs())
+
+
+def check_not_in_use(workspace: Workspace, instances: Instances, instance: Instance) -> None:
+    """Raise OrderopsError if an instance is the primary or may be used by the service, by its tags or the pointer."""
+    env = workspace.environment.name
+    if instances.gone:
+        raise OrderopsError(
+            f"the database of {env} is gone, and {instance.name} may be what is left of it",
+            f"make it the database: orderops restore promote {instance.name} --env {env}",
+        )
+    if not instance.ready and (who := workspace.restore_runs.holder()):
+        raise OrderopsError(f"{instance.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
+    if instances.primary and instance.name == instances.primary.name:
+        raise OrderopsError(
+            f"{instance.name} is the primary of {env}, and is never discarded",
+            f"promote another one first: orderops restore list --env {env}",
+        )
+    if instances.primary and not instances.primary.settled and instances.primary.tag(BEFORE) == instance.name:
+        command = f"orderops restore {instances.primary.tag(BY)} --env {env}"
+        raise OrderopsError(
+            f"the services of {env} may still use {instance.name}: a switch was cut", f"finish it: {command}"
+        )
+    pointer = workspace.stack.pointer.now(workspace.aws, env)
+    properties = instance.observed.properties
+    endpoint = [properties["EndpointAddress"], properties["EndpointPort"]]
+    if pointer and [pointer[0].get(key) for key in ("host", "port")] == endpoint:
+        raise OrderopsError(
+            f"the services of {env} are told to use {instance.name}",
+            f"let them follow the primary: orderops up --env {env}",
+        )
