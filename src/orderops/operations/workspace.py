@@ -62,10 +62,11 @@ def open_account(environment: Environment) -> Aws:
 def confirm_change(
     workspace: Workspace, question: str, options: ChangeOptions, *, undeclared_environments: Collection[str] = ()
 ) -> bool:
-    """Ask before changing: not on this machine's emulator; by name where the environment is protected.
+    """Ask before a change; return whether the operator was asked, so that time has passed.
 
-    Answers whether somebody was asked, so that time has passed. Beside environments without a file (`undeclared_environments`), a
-    new one wants somebody who is asked, or its name.
+    Nothing is asked for this machine's emulator. A protected environment has to be named. In an account with
+    environments that have no file (`undeclared_environments`), a new environment needs an operator who answers, or its
+    name, since it may be one whose file was renamed.
     """
     from orderops.errors import UsageError
     from orderops.ui import console
