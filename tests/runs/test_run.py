@@ -135,7 +135,7 @@ def test_nothing_is_changed_outside_of_a_run(aws: Aws) -> None:
 
     with pytest.raises(RuntimeError, match="outside of a run"):
         guarded.sqs.create_queue(QueueName="orders")
-    with gate.opened(lambda: None):
+    with gate.allowing(lambda: None):
         guarded.sqs.create_queue(QueueName="orders")
     with pytest.raises(RuntimeError):
         guarded.sqs.delete_queue(QueueUrl="orders")

@@ -242,7 +242,7 @@ def check_not_in_use(workspace: Workspace, instances: Instances, instance: Insta
             f"the database of {env} is gone, and {instance.name} may be what is left of it",
             f"make it the database: orderops restore promote {instance.name} --env {env}",
         )
-    if not instance.ready and (who := workspace.restore_runs.holder()):
+    if not instance.ready and (who := workspace.restore_runs.current_holder()):
         raise OrderopsError(f"{instance.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
     if instances.primary and instance.name == instances.primary.name:
         raise OrderopsError(
