@@ -223,7 +223,7 @@ def test_a_page_of_someone_else_is_no_answer_that_says_there_is_nothing(status: 
         getattr(getattr(answers.aws.once, service), operation)()
 
     assert told.value.meaning is Meaning.LOST
-    assert told.value.hint == "is the network there, and AWS_ENDPOINT_URL right? orderops doctor"
+    assert told.value.hint == "check the network and AWS_ENDPOINT_URL: orderops doctor"
 
 
 def test_pages_are_read_to_the_end() -> None:

@@ -98,7 +98,10 @@ def mended_by_hint(service: str, question: Asked) -> bool:
     """Whether what is typed as the refusal says would allow what was asked."""
     said = denial(service, question)
     told = refusal(Sent(service, "some_call", {}, "ap-southeast-2", "dev"), said.code, said.message, Meaning.NO)
-    assert f"{WHO} may not {question.action}" in told.explanation or "service-linked role" in told.explanation
+    assert (
+        f"permission {question.action} is missing for {WHO}" in told.explanation
+        or "service-linked role" in told.explanation
+    )
     statement = told.hint.partition("add to its policies: ")[2]
     return bool(statement) and bool(allowing(question, [{"Statement": [{"Sid": "Hint", **json.loads(statement)}]}]))
 

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.call_log import where_to_look
-from orderops.aws.diagnosis.catalog import explain
-from orderops.aws.diagnosis.network import THROTTLED
+from orderops.aws.diagnosis.catalog import codes_of, explain
 from orderops.aws.diagnosis.permissions import action_of, readable
 from orderops.aws.diagnosis.rule import ErrorContext
 from orderops.errors import AwsError, Meaning
 
-# Throttling has no effect and passes. botocore retries these by itself in reads; a create meets them bare.
-LATER_CODES = THROTTLED | {
-    "PriorRequestNotComplete",
-    "ConcurrentModification",
-    "ConcurrentUpdateException",
-    "OperationAbortedException",
-    "OperationAborted",
-    "ConcurrentAccess",
-}
+LATER_CODES = frozenset(
+    {
+        "PriorRequestNotComplete",
+        "ConcurrentModification",
+        "ConcurrentUpdateException",
+        "OperationAbortedException",
+        "OperationAborted",
+        "ConcurrentAccess",
+    }
+)
 # AWS gave up waiting for the request, or for its answer: nobody knows, whatever the HTTP status says.
 LOST_CODES = frozenset({"RequestTimeout", "RequestTimeoutException"})
 READING = ("Describe", "List", "Get", "BatchGet")
@@ -62,7 +62,7 @@ def translate_error(sent: Sent, error: Exception) -> AwsError | None:
         case ValueError() if re.search(r"endpoint|\bURL\b", str(error)):
             return refusal(sent, "InvalidEndpoint", str(error), Meaning.NO)
         case KeyError() | IndexError():  # what botocore's parsers stumble over
-            text = f"not an answer of AWS ({type(error).__name__}: {error})"
+            text = f"not an AWS response ({type(error).__name__}: {error})"
             return refusal(sent, "LostAnswer", text, Meaning.LOST)
         case OSError() | ValueError():  # a program that gives credentials, a file of certificates, a proxy's address
             return refusal(sent, type(error).__name__, str(error), Meaning.NO)
@@ -77,7 +77,7 @@ def refuse_broken(operation_model: Any, response_dict: Mapping[str, Any], **_: A
     if not isinstance(body, bytes):
         return
     if status < 500 and PAGE.match(body[:1000]):
-        raise ResponseParserError(f"HTTP {status} with a page that is not an answer of AWS")
+        raise ResponseParserError(f"HTTP {status} with a page that is not an AWS response")
     if status < 300 and operation_model.service_model.resolved_protocol == "json":
         asked = operation_model.output_shape
         empty = not body and asked is not None and asked.members and operation_model.name.startswith(READING)
@@ -100,7 +100,7 @@ def refusal(
     said = ErrorContext(sent.call, code, text, action, sent.region, sent.environment, request_id, sent.params)
     known = explain(said)
     if known:
-        means, hint = known.means, known.hint
+        means, hint = known.meaning, known.hint
     else:
         means, hint = "", _where(said)
     return AwsError(sent.call, code, readable(text), meaning, request_id=request_id, explanation=means, hint=hint)
@@ -110,13 +110,13 @@ def _refused(sent: Sent, error: Any) -> AwsError:
     told, meta = error.response.get("Error", {}), metadata_of(error)
     code, status = str(told.get("Code", "Unknown")), int(meta.get("HTTPStatusCode", 0))
     meaning = Meaning.NO
-    if code in LATER_CODES or status == 429:
+    if status == 429 or code in LATER_CODES or code in codes_of("throttled"):
         meaning = Meaning.LATER
     elif code in LOST_CODES or status >= 500:
         meaning = Meaning.LOST
     text = str(told.get("Message", "")).strip()
     if status >= 500 and (code in ("", "Unknown") or PAGE.match(text.encode())):
-        code, text = f"HTTP {status}", "what answered does not speak as AWS does"
+        code, text = f"HTTP {status}", "not an AWS response"
     request_id = str(meta.get("RequestId", ""))
     return refusal(sent, code, text, meaning, request_id=request_id, operation=str(error.operation_name))
 

@@ -327,7 +327,7 @@ def _undone(resource: Resource, inventory: Inventory, observed: Observed, what: 
     known = code and explain(
         ErrorContext("", code[0], why, region=inventory.aws.region, environment=inventory.environment)
     )
-    means = f": {known.means}" if known else ""
+    means = f": {known.meaning}" if known else ""
     hint = known.hint if known else "mend the cause; then the same command again"
     return OrderopsError(f"{what}{means}\n{why}" if means else f"{what}: {why}" if why else what, hint)
 
