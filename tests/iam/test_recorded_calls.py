@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import orderops
-from orderops.aws.translate import Sent, refusal
+from orderops.aws.translate import SentCall, aws_error
 from orderops.errors import Meaning
 from orderops.iam.actions import NOT_RECORDED, Persona, actions_for, actions_of, calls
 from support.policy_account import WHO, Account, denial
@@ -97,7 +97,7 @@ def test_every_permission_that_is_refused_is_told_with_the_statement_to_add(acco
 def mended_by_hint(service: str, question: Asked) -> bool:
     """Whether what is typed as the refusal says would allow what was asked."""
     said = denial(service, question)
-    told = refusal(Sent(service, "some_call", {}, "ap-southeast-2", "dev"), said.code, said.message, Meaning.NO)
+    told = aws_error(SentCall(service, "some_call", {}, "ap-southeast-2", "dev"), said.code, said.message, Meaning.NO)
     assert (
         f"permission {question.action} is missing for {WHO}" in told.explanation
         or "service-linked role" in told.explanation

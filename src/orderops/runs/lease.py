@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket, Document, Overtaken
+from orderops.aws.documents import Bucket, Document, DocumentChanged
 from orderops.errors import AwsError, OrderopsError
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -96,7 +96,7 @@ class Lease:
                 try:
                     self._hold(known)
                     return first and (known is None or known.age >= self._timing.quiet)
-                except Overtaken:
+                except DocumentChanged:
                     first = False
             else:
                 first = False
@@ -149,7 +149,7 @@ class Lease:
                 raise self._refusal()
             if only_if_over and _now() <= self._good_until:  # another thread has just said that we are there
                 return
-            with suppress(Overtaken):
+            with suppress(DocumentChanged):
                 self._write({})
                 return
             found = self._bucket.read(key_of(self._environment))
