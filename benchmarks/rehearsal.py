@@ -150,7 +150,7 @@ def main() -> None:
 def _rehearsed(dsn: str, sql: Path, rows: int) -> tuple[MigrationReport, dict[str, Seen], tuple[float, float]]:
     """The report, what was seen by the other process, and when the migration was applied first."""
     with _independent(dsn, rows) as seen:
-        report = rehearse(login_from_dsn(dsn), read_migrations(sql), holder=timedelta(seconds=3), seconds_before=2)
+        report = rehearse(login_from_dsn(dsn), read_migrations(sql), held_for=timedelta(seconds=3), baseline_seconds=2)
     return report.migrations[0], seen, _spent(report.migrations[0])
 
 

@@ -16,8 +16,9 @@ from moto.core.models import botocore_stubber
 
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
+from orderops.engine.step import Step
 from support.call_checker import check_strictly
 from support.contract import Up
 from support.emulated_account import MODELS, QUICK, with_needs

@@ -258,7 +258,7 @@ MACHINE = {
         ("infra", "plan", "--env", "odd", "--environments", "odd-region"),
     ),
     "another account": Case(
-        ("these credentials open account 123456789012", "AWS_PROFILE=NAME"),
+        ("these credentials are for account 123456789012", "AWS_PROFILE=NAME"),
         ("infra", "plan", "--env", "odd", "--environments", "odd-account"),
     ),
     "an unknown environment": Case(("no environment is named 'qa'",), ("status", "--env", "qa")),

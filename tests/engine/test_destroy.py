@@ -11,8 +11,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy, holding, needed_kinds, undeclared, with_what_they_need
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Observed, Resource, State
+from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, Unfinished
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
@@ -229,7 +229,7 @@ def test_what_is_gone_already_is_done(world: World) -> None:
     assert world.changes == []
 
 
-@pytest.mark.parametrize(("code", "told"), [("Gone", "what cannot be looked at now (see_in: Gone)"), ("Denied", None)])
+@pytest.mark.parametrize(("code", "told"), [("Gone", "data that cannot be read now (see_in: Gone)"), ("Denied", None)])
 def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: World, code: str, told: str | None) -> None:
     @dataclass(frozen=True, eq=False)
     class Vanishing(Thing):

@@ -138,7 +138,7 @@ def test_who_watches_is_told_in_the_main_thread_what_is_waited_for() -> None:
     def watch(name: str, waits_for: str) -> None:
         told.append((name, waits_for, threading.current_thread() is threading.main_thread()))
 
-    list(run_all({"a": job(waits=1)}, {}, watch=watch))
+    list(run_all({"a": job(waits=1)}, {}, on_wait=watch))
 
     assert told == [("a", "", True), ("a", "its turn", True), ("a", "", True)]
 
@@ -151,7 +151,7 @@ def test_who_stops_asking_leaves_no_job_under_way() -> None:
     del ends
     turns = len(ended)
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("course")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("resource")]
     assert len(ended) == turns
 
 
@@ -208,7 +208,7 @@ def _interrupt() -> None:
 def _main_waits_for_the_calls() -> bool:
     main = threading.main_thread().ident
     frame = sys._current_frames()[main] if main else None
-    while frame is not None and frame.f_code.co_name != "finish_turns":
+    while frame is not None and frame.f_code.co_name != "finish_ticks":
         frame = frame.f_back
     return frame is not None
 

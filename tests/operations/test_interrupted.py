@@ -6,8 +6,9 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.engine.reconcile import Action
-from orderops.infra.workspace import Apply, Workspace
+from orderops.engine.step import Action
+from orderops.infra.apply import Apply
+from orderops.infra.workspace import Workspace
 from orderops.local.emulator.protocol import ApiError
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy, from_change

@@ -9,7 +9,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.infra.workspace import Apply, Workspace
+from orderops.infra.apply import Apply
+from orderops.infra.workspace import Workspace
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
@@ -101,6 +102,6 @@ def test_an_address_that_nothing_has_is_refused_before_anything_happens(
     refused = orderops(*words, "sqs-queue/orderops-dev-order-procesor-queue")
 
     assert refused.code == 2
-    assert f"{words[-1]} sqs-queue/orderops-dev-order-procesor-queue: nothing" in refused.err
+    assert f"{words[-1]} sqs-queue/orderops-dev-order-procesor-queue: no " in refused.err
     assert "hint: did you mean sqs-queue/orderops-dev-order-processor-queue?" in refused.err
     assert proxy.changing == []

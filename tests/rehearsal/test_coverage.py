@@ -1,4 +1,4 @@
-"""Where nobody asks, nobody is seen to wait: that is said, and is not called safe."""
+"""A lock on a table without load is reported as UNSEEN, not as SAFE."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from orderops.database.connection import login_from_dsn
 from orderops.migrations.sql.files import read_migrations
-from orderops.rehearsal.coverage import TableRef, UncoveredTables
+from orderops.rehearsal.coverage import Coverage, TableRef
 from orderops.rehearsal.queries import Query, QueryOrigin
 from orderops.rehearsal.report import HeldLock, Impact, StatementReport
 from orderops.rehearsal.runner import rehearse
-from orderops.rehearsal.verdict import unseen
+from orderops.rehearsal.verdict import unseen_verdict
 from orderops.rehearsal.workload import QueryGroup
 
 pytest_plugins = ["support.postgres_fixtures"]
@@ -36,26 +36,26 @@ CASES: dict[str, tuple[list[QueryGroup], HeldLock, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("families", "lock", "told"), CASES.values(), ids=CASES.keys())
-def test_a_lock_is_unseen_where_nobody_would_have_waited(
-    families: Sequence[QueryGroup], lock: HeldLock, told: list[str]
+@pytest.mark.parametrize(("families", "lock", "expected_notes"), CASES.values(), ids=CASES.keys())
+def test_a_lock_is_unseen_without_a_query_that_would_have_waited(
+    families: Sequence[QueryGroup], lock: HeldLock, expected_notes: list[str]
 ) -> None:
     there = {**THERE, "made": TableRef(9, 9, "made")}
-    found = UncoveredTables(THERE, families).among([StatementReport(4, "it", 1.0, (lock,))], there)
+    found = Coverage(THERE, families).uncovered_locks([StatementReport(4, "it", 1.0, (lock,))], there)
 
-    assert [(line, each.relation) for line, each in found] == [(4, name) for name in told]
+    assert [(line, lock.relation) for line, lock in found] == [(4, name) for name in expected_notes]
 
 
-def test_what_is_locked_only_briefly_keeps_nobody_waiting() -> None:
-    assert unseen([HeldLock("orders", ALL, 0.049)]) is None
-    long = unseen([HeldLock("orders", SHARE, 0.06), HeldLock("users", SHARE, 2.0), HeldLock("paid", ALL, 0.01)])
+def test_a_brief_lock_without_load_is_safe() -> None:
+    assert unseen_verdict([HeldLock("orders", ALL, 0.049)]) is None
+    long = unseen_verdict([HeldLock("orders", SHARE, 0.06), HeldLock("users", SHARE, 2.0), HeldLock("paid", ALL, 0.01)])
     assert long
-    assert long.sentence == "UNSEEN: no write went on orders, users, which it locks for 2.0 s"
+    assert long.sentence == "UNSEEN: no write ran on orders, users, which it locks for 2.0 s"
     assert Impact.SAFE.badness < long.impact.badness < Impact.BLOCKS.badness
     assert long.holds_up
 
 
-def test_an_empty_table_that_is_locked_for_long_is_not_called_safe(database: str, tmp_path: Path) -> None:
+def test_a_long_lock_on_an_empty_table_is_not_safe(database: str, tmp_path: Path) -> None:
     locked = "lock table {};\nselect pg_sleep(0.2);\ncreate index on {} (id);\n"
     pairs = {
         "001__new": "create table made (id int);\n",
@@ -69,11 +69,11 @@ def test_an_empty_table_that_is_locked_for_long_is_not_called_safe(database: str
         connection.execute("create table bare (id int primary key)")
 
     report = rehearse(
-        login_from_dsn(database), read_migrations(tmp_path), seconds_before=0.1, holder=timedelta(milliseconds=100)
+        login_from_dsn(database), read_migrations(tmp_path), baseline_seconds=0.1, held_for=timedelta(milliseconds=100)
     )
 
     assert [migration.verdict.impact for migration in report.migrations] == [Impact.SAFE, Impact.UNSEEN, Impact.SAFE]
     assert report.verdict.impact is Impact.UNSEEN
-    assert report.verdict.sentence.startswith("UNSEEN: no query went on bare, which it locks for ")
+    assert report.verdict.sentence.startswith("UNSEEN: no query ran on bare, which it locks for ")
     assert report.verdict.sentence.endswith(" (V002__long.sql)")
-    assert report.to_mend == ""
+    assert report.file_to_fix == ""

@@ -1,4 +1,4 @@
-"""The gate opens for what a receipt is about, and for nothing else."""
+"""The gate opens for exactly the migrations of a valid receipt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptAction, History
 from orderops.migrations.sql.files import Migration, SqlFile
-from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
+from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, matching_receipt, unrehearsed
 from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -31,9 +31,9 @@ def line(
 
 
 def rehearsed(version: int) -> RehearsedMigration:
-    told = migration(version)
+    files = migration(version)
     schemas = f"schema {version - 1}", f"schema {version}"
-    return RehearsedMigration(version, told.checksum, told.back.checksum, 1.5 * version, *schemas, failed=False)
+    return RehearsedMigration(version, files.checksum, files.back.checksum, 1.5 * version, *schemas, failed=False)
 
 
 RECEIPT = Receipt(
@@ -41,14 +41,14 @@ RECEIPT = Receipt(
     NOW - timedelta(days=3),
     "ada",
     16,
-    "SAFE: nobody waits more than 50 ms",
+    "SAFE: no query waits more than 50 ms",
     [rehearsed(1), rehearsed(2), rehearsed(3)],
 )
 ALL = [line(1), line(2), line(3)]
 
 
 def opened(wanted: list[MigrationStatus], *receipts: Receipt, here: DatabaseState = HERE) -> Receipt:
-    return opening(receipts or (RECEIPT,), wanted, here, days=7, words="--env prod")
+    return matching_receipt(receipts or (RECEIPT,), wanted, here, max_days=7, options="--env prod")
 
 
 @pytest.mark.parametrize(
@@ -56,31 +56,36 @@ def opened(wanted: list[MigrationStatus], *receipts: Receipt, here: DatabaseStat
     [(ALL, "schema 0"), (ALL[:1], "schema 0"), (ALL[1:], "schema 1"), (ALL[2:], "schema 2")],
     ids=["all of it", "the first of it", "the rest, after the first", "the last"],
 )
-def test_it_opens_for(wanted: list[MigrationStatus], schema: str) -> None:
+def test_a_receipt_opens_the_gate(wanted: list[MigrationStatus], schema: str) -> None:
     assert opened(wanted, here=replace(HERE, schema=schema)) is RECEIPT
 
 
 CLOSED: dict[str, tuple[list[MigrationStatus], Receipt, DatabaseState, str]] = {
-    "another migration": ([line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "one more": ([*ALL, line(4)], RECEIPT, HERE, "is of V001, V002, V003"),
-    "another file": ([line(1, text="select 3;\n")], RECEIPT, HERE, "was of another V001__step.sql"),
-    "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "was of another U001__step.sql"),
-    "an old receipt": (ALL, replace(RECEIPT, ended=NOW - timedelta(days=8)), HERE, "is 8 days old, and 7 count"),
-    "another major version": (ALL, RECEIPT, replace(HERE, major=17), "was of PostgreSQL 16, and this is 17"),
-    "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "was of another schema than this one is now"),
+    "another migration": ([line(4)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "one that was left out": ([line(1), line(3)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "one more": ([*ALL, line(4)], RECEIPT, HERE, "is for V001, V002, V003"),
+    "another file": ([line(1, text="select 3;\n")], RECEIPT, HERE, "is for another version of V001__step.sql"),
+    "another way back": ([line(1, back="select 3;\n")], RECEIPT, HERE, "is for another version of U001__step.sql"),
+    "an old receipt": (
+        ALL,
+        replace(RECEIPT, ended=NOW - timedelta(days=8)),
+        HERE,
+        "is 8 days old; at most 7 days are accepted",
+    ),
+    "another major version": (ALL, RECEIPT, replace(HERE, major=17), "is for PostgreSQL 16, and this is 17"),
+    "another schema": (ALL, RECEIPT, replace(HERE, schema="drifted"), "is for another schema than the current one"),
     "a failed rehearsal": (
         ALL,
         replace(RECEIPT, migrations=[rehearsed(1), replace(rehearsed(2), failed=True), rehearsed(3)]),
         HERE,
         "says that V002 fails",
     ),
-    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is of no migration"),
+    "nothing rehearsed": (ALL, replace(RECEIPT, migrations=[]), HERE, "is for no migration"),
 }
 
 
 @pytest.mark.parametrize("case", CLOSED)
-def test_it_stays_closed_for(case: str) -> None:
+def test_the_gate_stays_closed(case: str) -> None:
     wanted, receipt, here, why = CLOSED[case]
 
     with pytest.raises(NotRehearsed) as refused:
@@ -89,17 +94,17 @@ def test_it_stays_closed_for(case: str) -> None:
     assert why in refused.value.message
     assert "nothing was applied" in refused.value.message
     assert refused.value.hint.splitlines() == [
-        "rehearse it: orderops migrate rehearsal --env prod",
-        'or without, on record: orderops migrate apply --env prod --without-rehearsal --reason "…"',
+        "rehearse first: orderops migrate rehearsal --env prod",
+        'or bypass the gate, on record: orderops migrate apply --env prod --without-rehearsal --reason "…"',
     ]
 
 
-def test_without_any_receipt_it_says_so() -> None:
+def test_a_missing_receipt_is_named_as_the_reason() -> None:
     with pytest.raises(NotRehearsed, match="there is none; nothing was applied"):
-        opening([], ALL, HERE, days=7, words="--env prod")
+        matching_receipt([], ALL, HERE, max_days=7, options="--env prod")
 
 
-def test_an_older_receipt_that_fits_opens_it_where_the_last_does_not() -> None:
+def test_an_older_valid_receipt_opens_the_gate() -> None:
     other = replace(RECEIPT, key="later", migrations=[rehearsed(3)])
 
     assert opened(ALL, other, RECEIPT) is RECEIPT
@@ -112,12 +117,12 @@ def test_the_newest_rehearsal_of_these_files_decides() -> None:
         opened(ALL[:1], failed, RECEIPT)
 
 
-def test_a_receipt_from_the_future_opens_nothing() -> None:
-    with pytest.raises(NotRehearsed, match="is from the future"):
+def test_a_receipt_dated_in_the_future_opens_no_gate() -> None:
+    with pytest.raises(NotRehearsed, match="is dated in the future"):
         opened(ALL, replace(RECEIPT, ended=NOW + timedelta(days=300)))
 
 
-def attempt(**told: Any) -> Attempt:
+def attempt(**changes: Any) -> Attempt:
     values = dict.fromkeys(Attempt.__dataclass_fields__)
     given = {
         "id": 1,
@@ -127,10 +132,10 @@ def attempt(**told: Any) -> Attempt:
         "done": ["a digest"],
         "statements": 2,
     }
-    return Attempt(**{**values, **given, **told})
+    return Attempt(**{**values, **given, **changes})
 
 
-def test_what_was_cut_half_way_goes_on_under_the_receipt_that_it_began_with() -> None:
+def test_an_interrupted_migration_continues_under_its_receipt() -> None:
     begun = History([attempt(receipt=f"rehearsed: {RECEIPT.name}")])
     half_way = replace(HERE, schema="that nobody saw")
 
@@ -139,16 +144,16 @@ def test_what_was_cut_half_way_goes_on_under_the_receipt_that_it_began_with() ->
         opened([line(1, Status.PARTLY, History([attempt(receipt="rehearsed: another")]))], here=half_way)
 
 
-def test_the_ledger_is_told_what_was_predicted_or_why_there_was_nothing() -> None:
-    told = expectations(RECEIPT, ALL[1:])
+def test_the_ledger_records_the_prediction_or_the_reason_for_none() -> None:
+    expected = expectations(RECEIPT, ALL[1:])
 
-    assert {version: each.predicted for version, each in told.items()} == {
+    assert {version: expectation.predicted for version, expectation in expected.items()} == {
         2: timedelta(seconds=3),
         3: timedelta(seconds=4.5),
     }
-    assert told[2].receipt == "rehearsed: 2026-11-20T080000Z-schema 0"
+    assert expected[2].receipt == "rehearsed: 2026-11-20T080000Z-schema 0"
     assert unrehearsed(ALL[:1], "it burns")[1].receipt == "without a rehearsal: it burns"
 
 
-def test_a_receipt_goes_through_an_errand() -> None:
+def test_a_receipt_survives_the_trip_to_a_remote_job() -> None:
     assert Receipt.from_dict(RECEIPT.to_dict()) == RECEIPT

@@ -1,4 +1,4 @@
-"""Which queries go on during a rehearsal: the service's own as canaries.sql says, others for what nobody asks."""
+"""Which queries run during a rehearsal: canaries, and derived queries for tables without any."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from orderops.restore.compare.comparison import compare
 pytest_plugins = ["support.postgres_fixtures"]
 WRONG = {
     "without a name": ("select 1 from t;", "a canary without a name"),
-    "without values": ("-- canary: a\nselect 1 from t where id = $1;", "says nothing of where its $1 comes from"),
-    "with needless values": ("-- canary: a\n-- values: select 1\nselect 1 from t;", "draws values and has no $1"),
-    "that is none": ("-- canary: a\ncreate table t ();", "a canary reads or writes rows"),
-    "twice": ("-- canary: a\nselect 1 from t;\n-- canary: a\nselect 2 from t;", "2 canaries are called 'a'"),
-    "with a wrong rate": ("-- canary: a\n-- rate: often\nselect 1 from t;", "a rate of 'often'"),
+    "without values": ("-- canary: a\nselect 1 from t where id = $1;", "has parameters and no values"),
+    "with needless values": ("-- canary: a\n-- values: select 1\nselect 1 from t;", "has values and no parameters"),
+    "that is none": ("-- canary: a\ncreate table t ();", "a canary has to read or write rows"),
+    "twice": ("-- canary: a\nselect 1 from t;\n-- canary: a\nselect 2 from t;", "2 canaries are named 'a'"),
+    "with a wrong rate": ("-- canary: a\n-- rate: often\nselect 1 from t;", "invalid rate 'often'"),
     "with values that write": (
         "-- canary: a\n-- values: delete from t returning id\nselect 1 from t where id = $1;",
-        "drawn by one SELECT",
+        "have to come from one SELECT",
     ),
     "that does not parse": ("-- canary: a\nselect from where;", "syntax error"),
 }
@@ -65,46 +65,44 @@ def traffic(connection: psycopg.Connection, text: str, *live: Query, canaries: b
     return workload_for(connection, [file], read_canaries(sql_folder()) if canaries else [], live)
 
 
-def test_the_canaries_that_come_with_orderops_run_on_the_schema_that_comes_with_it(
-    dsn: str, connection: psycopg.Connection
-) -> None:
-    told = traffic(connection, "select 1;", canaries=True)
+def test_the_shipped_canaries_run_on_the_shipped_schema(dsn: str, connection: psycopg.Connection) -> None:
+    workload = traffic(connection, "select 1;", canaries=True)
 
-    assert [group.name for group in told.families] == [
+    assert [group.name for group in workload.families] == [
         "the newest users",
         "an order by its id",
         "the items of an order",
         "an order comes in",
     ]
-    assert told.notes == []
-    with LoadProcess(login_from_dsn(dsn), told.families) as process:
+    assert workload.notes == []
+    with LoadProcess(login_from_dsn(dsn), workload.families) as process:
         process.catch_up()
-    assert [call.message for call in process.calls if call.state] == []
+    assert [call.message for call in process.slow_queries if call.state] == []
 
 
-def test_a_slow_query_is_asked_more_rarely_and_waited_for(dsn: str, connection: psycopg.Connection) -> None:
+def test_a_slow_query_runs_less_often_and_is_waited_for(dsn: str, connection: psycopg.Connection) -> None:
     slow = read_query("slow", "select pg_sleep(0.1) from users limit 1", QueryOrigin.CANARY)
     assert slow
     family = QueryGroup(slow, 50.0, [[]], set(), ())
     with LoadProcess(login_from_dsn(dsn), [family]) as process:
         for _ in range(3):
-            process.catch_up(within=30)
+            process.catch_up(timeout=30)
 
-        assert len(process.calls) >= 3
-        assert all(call.due < later.due for call, later in pairwise(process.calls))
+        assert len(process.slow_queries) >= 3
+        assert all(call.due < later.due for call, later in pairwise(process.slow_queries))
 
 
-def test_canaries_are_no_migration_and_no_concern_of_lint(tmp_path: Path) -> None:
+def test_canaries_are_neither_migrations_nor_linted(tmp_path: Path) -> None:
     new_pair(tmp_path, "one")
     (tmp_path / "canaries.sql").write_text("-- canary: a\nselect 1 from t;")
 
     assert [migration.version for migration in read_migrations(tmp_path)] == [1]
-    assert "canaries.sql" not in (each.file.name for each in lint(read_migrations(tmp_path)))
+    assert "canaries.sql" not in (finding.file.name for finding in lint(read_migrations(tmp_path)))
     assert new_pair(tmp_path, "two")[0].name == "V002__two.sql"
 
 
 @pytest.mark.parametrize(("text", "why"), WRONG.values(), ids=WRONG.keys())
-def test_a_canary_is_refused(tmp_path: Path, text: str, why: str) -> None:
+def test_an_invalid_canary_is_an_error_with_its_place(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "canaries.sql").write_text(text)
 
     with pytest.raises(UsageError) as refusal:
@@ -113,63 +111,63 @@ def test_a_canary_is_refused(tmp_path: Path, text: str, why: str) -> None:
     assert "canaries.sql" in refusal.value.message or "drawn by" in why
 
 
-def test_a_folder_without_canaries_has_none(tmp_path: Path) -> None:
+def test_a_folder_without_a_canary_file_has_no_canaries(tmp_path: Path) -> None:
     assert read_canaries(tmp_path) == []
 
 
-def test_what_nobody_asks_is_made_for_each_table_that_is_touched(connection: psycopg.Connection) -> None:
-    told = traffic(connection, "alter table users add x int; create index on twin (c); drop index orders_of_user;")
+def test_queries_are_derived_for_each_touched_table(connection: psycopg.Connection) -> None:
+    workload = traffic(connection, "alter table users add x int; create index on twin (c); drop index orders_of_user;")
 
-    names = {group.name for group in told.families}
+    names = {group.name for group in workload.families}
     assert names == {
         f"{verb} {table}" for verb in ("reads", "writes", "inserts") for table in ("users", "twin", "orders")
     }
-    _each_works(connection, told.families)
+    _all_work(connection, workload.families)
 
 
-def test_a_word_in_a_body_may_be_a_table(connection: psycopg.Connection) -> None:
-    told = traffic(connection, "do $$ begin update public.orders set status = 'shipped'; end $$;")
+def test_any_word_in_a_do_body_may_name_a_table(connection: psycopg.Connection) -> None:
+    workload = traffic(connection, "do $$ begin update public.orders set status = 'shipped'; end $$;")
 
-    assert [table.name for table in told.tables] == ["orders"]
+    assert [table.name for table in workload.tables] == ["orders"]
 
 
-def test_a_canary_sees_to_what_it_does_itself(connection: psycopg.Connection) -> None:
-    told = traffic(connection, "alter table orders add x int;", canaries=True)
+def test_access_that_a_canary_covers_is_not_derived(connection: psycopg.Connection) -> None:
+    workload = traffic(connection, "alter table orders add x int;", canaries=True)
 
-    derived = [group.name for group in told.families if group.query.origin is QueryOrigin.DERIVED]
+    derived = [group.name for group in workload.families if group.query.origin is QueryOrigin.DERIVED]
     assert derived == ["writes orders"], "none of the canaries changes an order that is there"
 
 
 @pytest.mark.parametrize(("table", "why"), [("nothing", "has no key"), ("empty", "is empty")])
-def test_a_table_without_rows_to_find_is_told(connection: psycopg.Connection, table: str, why: str) -> None:
-    told = traffic(connection, f"alter table {table} add x int;")
+def test_a_table_without_rows_or_key_is_noted(connection: psycopg.Connection, table: str, why: str) -> None:
+    workload = traffic(connection, f"alter table {table} add x int;")
 
-    assert told.families == []
-    assert told.notes[0].startswith(f"{table} {why}")
+    assert workload.families == []
+    assert workload.notes[0].startswith(f"{table} {why}")
 
 
-def test_the_update_leaves_alone_what_a_migration_names(connection: psycopg.Connection) -> None:
-    told = traffic(connection, "alter table users drop column name;")
+def test_the_derived_update_avoids_columns_that_a_migration_names(connection: psycopg.Connection) -> None:
+    workload = traffic(connection, "alter table users drop column name;")
 
-    update = next(group for group in told.families if group.name == "writes users")
+    update = next(group for group in workload.families if group.name == "writes users")
     assert '"name" = "name"' not in update.query.text
 
 
-def test_a_canary_that_cannot_run_is_left_out_and_told(connection: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_canary_that_cannot_run_is_left_out_and_noted(connection: psycopg.Connection, tmp_path: Path) -> None:
     (tmp_path / "canaries.sql").write_text(
         "-- canary: a\n-- values: select id from gone\nselect 1 from users where id = $1;\n"
         "-- canary: b\n-- values: select id from users\nselect 1 from users where id = $1 and name = $2;\n"
     )
-    told = workload_for(connection, [], read_canaries(tmp_path), [])
+    workload = workload_for(connection, [], read_canaries(tmp_path), [])
 
-    assert told.families == []
-    assert told.notes == [
+    assert workload.families == []
+    assert workload.notes == [
         """the canary 'a' was left out: relation "gone" does not exist""",
-        "the canary 'b' was left out: it wants 2 values, and 1 are drawn",
+        "the canary 'b' was left out: it has 2 parameters, and its values query returns 1 columns",
     ]
 
 
-def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connection: psycopg.Connection) -> None:
+def test_queries_and_rates_come_from_pg_stat_statements(dsn: str, connection: psycopg.Connection) -> None:
     connection.execute("select pg_stat_statements_reset()")
     for number in range(5):
         connection.execute("SELECT id, status FROM orders WHERE total_cents = %s", [number])
@@ -177,7 +175,7 @@ def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connectio
     connection.execute("select count(*) from pg_class")
     connection.execute("create table made (id int)")
 
-    found = {next(iter(each.tables)): each for each in queries_of(login_from_dsn(dsn)) if len(each.tables) == 1}
+    found = {next(iter(query.tables)): query for query in queries_of(login_from_dsn(dsn)) if len(query.tables) == 1}
     assert {"orders", "users"} <= found.keys()
     assert not found.keys() & {"pg_class", "made"}
     assert found["orders"].rate
@@ -186,16 +184,16 @@ def test_a_live_database_says_what_it_is_asked_and_how_often(dsn: str, connectio
     assert found["orders"].fingerprint == other.fingerprint
 
 
-def test_what_orderops_asks_itself_is_nobodys_query(dsn: str, connection: psycopg.Connection) -> None:
+def test_queries_of_orderops_itself_are_left_out(dsn: str, connection: psycopg.Connection) -> None:
     connection.execute("select pg_stat_statements_reset()")
     connection.execute('select /* orderops */ min(t."id"), max(t."id") from "public"."users" t')
     connection.execute('select count(*) from only "public"."users" t')
     connection.execute('select currency from only "public"."orders" o')
 
-    assert [each.tables for each in queries_of(login_from_dsn(dsn))] == [{"public.orders"}]
+    assert [query.tables for query in queries_of(login_from_dsn(dsn))] == [{"public.orders"}]
 
 
-def test_the_questions_of_a_comparison_are_left_out(database: str) -> None:
+def test_queries_of_a_comparison_are_left_out(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("create table big (id int primary key); insert into big select generate_series(1, 5000)")
         connection.execute("create table parts (id int primary key) partition by range (id)")
@@ -204,16 +202,16 @@ def test_the_questions_of_a_comparison_are_left_out(database: str) -> None:
         connection.execute("analyze; create extension pg_stat_statements; select pg_stat_statements_reset()")
         compare(login_from_dsn(database), login_from_dsn(database))
 
-        told = connection.execute("select query from pg_stat_statements where query ~ 'min.t..id'").fetchall()
-    assert len(told) == 2
+        workload = connection.execute("select query from pg_stat_statements where query ~ 'min.t..id'").fetchall()
+    assert len(workload) == 2
     assert queries_of(login_from_dsn(database)) == []
 
 
-def test_a_database_without_statistics_says_nothing(database: str) -> None:
+def test_a_database_without_pg_stat_statements_has_no_known_queries(database: str) -> None:
     assert queries_of(login_from_dsn(database)) == []
 
 
-def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Connection) -> None:
+def test_frequent_queries_run_often_within_bounds(connection: psycopg.Connection) -> None:
     live = read_query("", "select total_cents from orders where id = $1", QueryOrigin.LIVE)
     assert live
     often = [Query("", live.text, QueryOrigin.LIVE, rate=rate, reads=live.reads) for rate in (80.0, 8000.0, 0.01)]
@@ -229,7 +227,7 @@ def test_what_is_asked_often_goes_on_often_within_bounds(connection: psycopg.Con
     assert rates == [80.0, 100.0, 50.0]
 
 
-def _each_works(connection: psycopg.Connection, families: Sequence[QueryGroup]) -> None:
+def _all_work(connection: psycopg.Connection, families: Sequence[QueryGroup]) -> None:
     for family in families:
         with connection.transaction(force_rollback=True):
             done = psycopg.RawCursor(connection).execute(family.query.text.encode(), family.rows[0])

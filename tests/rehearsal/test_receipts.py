@@ -1,4 +1,4 @@
-"""A rehearsal is on record as a receipt, which the gate reads back; what is no receipt opens nothing."""
+"""Receipts are stored, read back and ordered; an unreadable document opens no gate."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.rehearsal.receipts import Receipt, keep, prefix_of, receipts
+from orderops.rehearsal.receipts import Receipt, load_receipts, prefix_of, save_receipt
 from orderops.rehearsal.report import FORM, Impact, MigrationReport, Report, Verdict
 
-SAFE = Verdict(Impact.SAFE, "SAFE: nobody waits more than 50 ms")
+SAFE = Verdict(Impact.SAFE, "SAFE: no query waits more than 50 ms")
 MIGRATIONS = tuple(
     MigrationReport(
         version, "step", f"V{version:03}__step.sql", f"forwards {version}", f"back {version}", SAFE, f"schema {version}"
@@ -39,17 +39,17 @@ def bucket(aws: Aws) -> Bucket:
 
 
 def kept(bucket: Bucket, report: Report = REPORT, environment: str = "prod") -> Receipt:
-    return keep(bucket, environment, report, who="ada", copy={"name": "a copy"})
+    return save_receipt(bucket, environment, report, who="ada", copy={"name": "a copy"})
 
 
-def test_without_any_there_is_none(bucket: Bucket) -> None:
-    assert receipts(bucket, "prod") == []
+def test_an_environment_without_rehearsals_has_no_receipts(bucket: Bucket) -> None:
+    assert load_receipts(bucket, "prod") == []
 
 
-def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
+def test_a_receipt_is_read_back_as_it_was_stored(bucket: Bucket) -> None:
     made = kept(bucket)
 
-    assert receipts(bucket, "prod") == [made]
+    assert load_receipts(bucket, "prod") == [made]
     assert (made.who, made.major, made.verdict) == ("ada", 16, SAFE.sentence)
     assert made.ended == REPORT.started + timedelta(seconds=90)
     assert made.name == "2026-11-20T080130Z-schema 6"
@@ -57,21 +57,21 @@ def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
     assert document and Report.from_dict(document.value["report"]) == REPORT
 
 
-def test_it_says_in_which_schema_each_migration_was_seen(bucket: Bucket) -> None:
+def test_a_receipt_knows_the_schema_before_and_after_each_migration(bucket: Bucket) -> None:
     made = kept(bucket)
 
     assert made.schema == "schema 6"
-    told = [
+    migrations = [
         (migration.version, migration.checksum, migration.undo_checksum, migration.before, migration.after)
         for migration in made.migrations
     ]
-    assert told == [
+    assert migrations == [
         (7, "forwards 7", "back 7", "schema 6", "schema 7"),
         (8, "forwards 8", "back 8", "schema 7", "schema 8"),
     ]
 
 
-def test_what_failed_in_it_is_said(bucket: Bucket) -> None:
+def test_a_receipt_knows_which_migration_failed(bucket: Bucket) -> None:
     failed = (MIGRATIONS[0], replace(MIGRATIONS[1], failed="no such table"))
 
     assert [migration.failed for migration in kept(bucket, replace(REPORT, migrations=failed)).migrations] == [
@@ -80,12 +80,12 @@ def test_what_failed_in_it_is_said(bucket: Bucket) -> None:
     ]
 
 
-def test_the_newest_of_its_environment_comes_first(bucket: Bucket) -> None:
+def test_receipts_of_one_environment_are_sorted_newest_first(bucket: Bucket) -> None:
     reports = [replace(REPORT, started=REPORT.started + timedelta(hours=hours)) for hours in (1, 0, 2)]
     made = [kept(bucket, report) for report in reports]
     kept(bucket, environment="staging")
 
-    assert receipts(bucket, "prod") == [made[2], made[0], made[1]]
+    assert load_receipts(bucket, "prod") == [made[2], made[0], made[1]]
 
 
 def document(**changed: Any) -> bytes:
@@ -109,8 +109,8 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("left", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_cannot_be_read_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
+def test_an_unreadable_receipt_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
     made = kept(bucket)
     aws.s3.put_object(Bucket=bucket.name, Key=f"{prefix_of('prod')}2026-11-22T080000Z-schema 6.json", Body=left)
 
-    assert receipts(bucket, "prod") == [made]
+    assert load_receipts(bucket, "prod") == [made]

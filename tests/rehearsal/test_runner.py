@@ -1,4 +1,4 @@
-"""A rehearsal on small data: each verdict once, the way back, the worst case, and what is said of all that."""
+"""A rehearsal on small data: each verdict once, the undo, the worst case, and their reports."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ from pathlib import Path
 from orderops.database.connection import login_from_dsn
 from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.runner import rehearse
-rehearse(login_from_dsn(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
+rehearse(login_from_dsn(sys.argv[1]), read_migrations(Path(sys.argv[2])), baseline_seconds=0.1)
 """
 LIVE = Query(
     "asked live", "select note, status from orders where n = $1", QueryOrigin.LIVE, rate=1.0, fingerprint="live"
@@ -75,7 +75,7 @@ class Rehearsed:
 
     report: Report
     dsn: str
-    said: list[str]
+    verdicts: list[str]
     watched: list[str]
 
     def of(self, version: int) -> MigrationReport:
@@ -103,7 +103,7 @@ def small(dsn: str) -> Iterator[psycopg.Connection]:
 def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
     dsn = postgres.create_database("test_rehearse")
     folder = write(tmp_path_factory.mktemp("rehearsal") / "sql", MIGRATIONS, CANARIES)
-    said: list[str] = []
+    verdicts: list[str] = []
     watched: list[str] = []
     with small(dsn) as connection:
         before = schema_digest(connection)
@@ -111,16 +111,16 @@ def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
             login_from_dsn(dsn),
             read_migrations(folder),
             queries=[LIVE],
-            holder=timedelta(seconds=1),
-            seconds_before=0.5,
-            watch=lambda _, told: watched.append(told),
-            say=said.append,
+            held_for=timedelta(seconds=1),
+            baseline_seconds=0.5,
+            on_wait=lambda _, progress: watched.append(progress),
+            on_verdict=verdicts.append,
         )
     assert report.schema_before == before
-    return Rehearsed(report, dsn, said, watched)
+    return Rehearsed(report, dsn, verdicts, watched)
 
 
-def test_an_instant_change_is_safe_and_its_lock_is_told(rehearsed: Rehearsed) -> None:
+def test_an_instant_change_is_safe_and_its_lock_is_reported(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(1)
 
     assert report.verdict.seconds < 0.5, "on a machine that stands still even this one waits"
@@ -128,7 +128,7 @@ def test_an_instant_change_is_safe_and_its_lock_is_told(rehearsed: Rehearsed) ->
     assert report.statements[0].rewritten == ()
 
 
-def test_a_lock_against_writes_blocks_writes_from_the_statement_on_that_takes_it(rehearsed: Rehearsed) -> None:
+def test_a_lock_against_writes_blocks_them_from_its_statement_on(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(2)
     stalls = {stall.family: stall for stall in report.statements[1].stalls}
 
@@ -141,7 +141,7 @@ def test_a_lock_against_writes_blocks_writes_from_the_statement_on_that_takes_it
     assert report.statements[1].locks[0].seconds > 0.7, "held until the transaction ends, two statements later"
 
 
-def test_a_lock_against_all_stops_reads_and_writes_of_that_table(rehearsed: Rehearsed) -> None:
+def test_an_exclusive_lock_stops_reads_and_writes_of_its_table(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(3)
 
     assert report.verdict.impact is Impact.STOPS
@@ -151,15 +151,15 @@ def test_a_lock_against_all_stops_reads_and_writes_of_that_table(rehearsed: Rehe
     assert "leave it out" in report.advice
 
 
-def test_what_is_written_anew_is_told(rehearsed: Rehearsed) -> None:
+def test_a_rewritten_table_is_reported(rehearsed: Rehearsed) -> None:
     assert "orders" in rehearsed.of(4).statements[0].rewritten
 
 
-def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(rehearsed: Rehearsed) -> None:
+def test_a_broken_service_query_is_named_with_its_error(rehearsed: Rehearsed) -> None:
     report = rehearsed.of(6)
 
     assert report.verdict.impact is Impact.BREAKS
-    assert {each.query: each.error for each in report.broken} == {
+    assert {broken.query: broken.error for broken in report.broken} == {
         "the status of an order": 'column "status" does not exist',
         "asked live": 'column "status" does not exist',
     }
@@ -167,12 +167,12 @@ def test_a_query_of_the_service_that_no_longer_works_is_named_with_the_error(reh
     assert rehearsed.report.verdict.impact is Impact.BREAKS, "the worst of all"
 
 
-def test_what_nobody_is_known_to_ask_breaks_nobody(rehearsed: Rehearsed) -> None:
-    told = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; nobody is known'
-    assert [note for note in rehearsed.report.notes if note.startswith(told)]
+def test_a_failing_derived_query_breaks_nothing(rehearsed: Rehearsed) -> None:
+    note_start = 'V006__gone.sql: inserts orders: column "status" of relation "orders" does not exist; no known query'
+    assert [note for note in rehearsed.report.notes if note.startswith(note_start)]
 
 
-def test_each_undo_is_proven_or_says_what_it_leaves(rehearsed: Rehearsed) -> None:
+def test_each_undo_is_proven_or_its_differences_are_listed(rehearsed: Rehearsed) -> None:
     undone = {migration.version: migration.undo for migration in rehearsed.report.migrations if migration.undo}
 
     assert [version for version, undo in undone.items() if undo.proven] == [1, 2, 4, 5]
@@ -183,7 +183,7 @@ def test_each_undo_is_proven_or_says_what_it_leaves(rehearsed: Rehearsed) -> Non
     assert rehearsed.report.dump == "differs"
 
 
-def test_behind_an_open_transaction_it_waits_without_making_others_wait(rehearsed: Rehearsed) -> None:
+def test_a_migration_behind_an_open_transaction_blocks_no_client(rehearsed: Rehearsed) -> None:
     worst = rehearsed.of(1).worst_case
     assert worst
     assert 0 < worst.after < worst.seconds
@@ -193,14 +193,14 @@ def test_behind_an_open_transaction_it_waits_without_making_others_wait(rehearse
     assert untouched.held == 0, "nobody else knows its table"
 
 
-def test_in_the_end_all_is_applied(rehearsed: Rehearsed) -> None:
+def test_every_migration_is_applied_at_the_end(rehearsed: Rehearsed) -> None:
     with psycopg.connect(rehearsed.dsn) as connection:
         stands = connection.execute("select version, state from orderops.migrations order by version").fetchall()
 
     assert stands == [(version, "applied") for version in range(1, 7)]
 
 
-def test_nothing_of_it_stays_behind(rehearsed: Rehearsed) -> None:
+def test_a_rehearsal_leaves_no_session_behind(rehearsed: Rehearsed) -> None:
     with psycopg.connect(rehearsed.dsn) as connection:
         left = connection.execute(
             "select application_name from pg_stat_activity where datname = current_database()"
@@ -210,33 +210,32 @@ def test_nothing_of_it_stays_behind(rehearsed: Rehearsed) -> None:
     assert left == []
 
 
-def test_the_operator_is_told_what_goes_on_and_each_verdict_as_it_falls(rehearsed: Rehearsed) -> None:
-    assert [each.partition(":")[0] for each in rehearsed.said] == [f"V{name}.sql" for name in MIGRATIONS]
-    assert any(each.startswith("applies V001__note.sql again, while a transaction") for each in rehearsed.watched)
+def test_progress_and_each_verdict_are_shown_as_they_come(rehearsed: Rehearsed) -> None:
+    assert [verdict.partition(":")[0] for verdict in rehearsed.verdicts] == [f"V{name}.sql" for name in MIGRATIONS]
+    assert any(message.startswith("applies V001__note.sql again, while a transaction") for message in rehearsed.watched)
     assert rehearsed.watched[-1] == ""
 
 
-def test_the_report_can_be_read_back(rehearsed: Rehearsed) -> None:
-    told = json.loads(json.dumps(rehearsed.report.to_dict()))
+def test_a_report_is_read_back_from_json(rehearsed: Rehearsed) -> None:
+    document = json.loads(json.dumps(rehearsed.report.to_dict()))
 
-    again = Report.from_dict(told)
-    assert again.to_dict() == told
+    again = Report.from_dict(document)
+    assert again.to_dict() == document
     assert again.verdict.sentence == rehearsed.report.verdict.sentence
     assert [migration.file for migration in again.migrations] == [f"V{name}.sql" for name in MIGRATIONS]
     assert again.server_major == 18
 
 
-@pytest.mark.parametrize("told", [{}, {"form": 2}, {"form": 1}, {"form": 1, "started": 5}])
-def test_what_is_no_report_is_refused(told: dict[str, object]) -> None:
+@pytest.mark.parametrize("document", [{}, {"form": 2}, {"form": 1}, {"form": 1, "started": 5}])
+def test_an_invalid_report_is_an_error(document: dict[str, object]) -> None:
     with pytest.raises(OrderopsError, match="report"):
-        Report.from_dict(told)
+        Report.from_dict(document)
 
 
-def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
-    rehearsed: Rehearsed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_terminal_shows_each_verdict_in_80_columns(rehearsed: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> None:
     page = io.StringIO()
-    monkeypatch.setattr(console.out, "_file", page)  # the property would be given back what it told, and keep it
+    # Not the property `file`: it returns the redirected stdout, which monkeypatch would put back as a fixed value.
+    monkeypatch.setattr(console.out, "_file", page)
     terminal_rehearsal.show(rehearsed.report)
     lines = page.getvalue().splitlines()
 
@@ -247,7 +246,7 @@ def test_the_terminal_shows_each_verdict_in_80_columns_and_ends_with_the_whole(
     assert "(V006__gone.sql)" in " ".join(lines[-4:])
 
 
-def test_what_breaks_somebody_is_mended_and_not_applied(rehearsed: Rehearsed) -> None:
+def test_the_next_step_for_a_breaking_migration_is_to_fix_it(rehearsed: Rehearsed) -> None:
     report = rehearsed.report
     calm = replace(report, verdict=Verdict(Impact.SAFE, ""))
 
@@ -257,21 +256,21 @@ def test_what_breaks_somebody_is_mended_and_not_applied(rehearsed: Rehearsed) ->
     assert terminal_rehearsal.next_step(calm, "--env prod") == "next: orderops migrate apply --env prod"
 
 
-def test_a_place_for_the_report_is_looked_at_first(tmp_path: Path) -> None:
+def test_an_unwritable_report_path_is_an_error_up_front(tmp_path: Path) -> None:
     check_writable(tmp_path / "report.md")
     for path in (tmp_path, tmp_path / "gone" / "report.md"):
-        with pytest.raises(UsageError, match="folder"):
+        with pytest.raises(UsageError, match=r"is a folder|does not exist"):
             check_writable(path)
 
 
-def test_a_report_that_cannot_be_written_is_not_lost(rehearsed: Rehearsed, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_names_its_receipt(rehearsed: Rehearsed, tmp_path: Path) -> None:
     with pytest.raises(OrderopsError, match="could not be written") as refused:
         write_report(tmp_path / "gone" / "report.md", rehearsed.report, "2026-11-20")
 
-    assert refused.value.hint == "it is told above, and kept as the receipt 2026-11-20"
+    assert refused.value.hint == "the report is shown above and stored as receipt 2026-11-20"
 
 
-def test_markdown_holds_all_of_it(rehearsed: Rehearsed) -> None:
+def test_markdown_holds_the_whole_report(rehearsed: Rehearsed) -> None:
     page = markdown(rehearsed.report)
 
     assert page.startswith(f"# {rehearsed.report.verdict.sentence}\n")
@@ -279,12 +278,12 @@ def test_markdown_holds_all_of_it(rehearsed: Rehearsed) -> None:
     assert "\n+ relation public.left_over" in page
 
 
-def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: str, tmp_path: Path) -> None:
+def test_a_failing_migration_is_named_and_later_ones_are_not_tried(database: str, tmp_path: Path) -> None:
     pairs = {
         "001__dup": ("create table t (id int);\ninsert into t select 1 / 0;", "drop table t;"),
         "002__next": ("create table u (id int);", "drop table u;"),
     }
-    report = rehearse(login_from_dsn(database), read_migrations(write(tmp_path, pairs)), seconds_before=0.1)
+    report = rehearse(login_from_dsn(database), read_migrations(write(tmp_path, pairs)), baseline_seconds=0.1)
 
     assert report.verdict.impact is Impact.FAILS
     assert report.verdict.sentence.startswith("FAILS: V001__dup.sql:2:1: division by zero")
@@ -298,30 +297,30 @@ def test_what_fails_is_told_with_its_place_and_the_rest_is_not_tried(database: s
     )
 
 
-def test_nothing_pending_is_refused(database: str, tmp_path: Path) -> None:
+def test_a_rehearsal_without_pending_migrations_is_an_error(database: str, tmp_path: Path) -> None:
     folder = write(tmp_path, {"001__t": ("create table t (id int);", "drop table t;")})
-    rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
+    rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1)
 
     with pytest.raises(OrderopsError, match="nothing is pending"):
-        rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1)
+        rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1)
 
 
-def test_a_copy_that_goes_away_in_the_middle_is_one_refusal(database: str, tmp_path: Path) -> None:
+def test_a_copy_that_disappears_is_one_error(database: str, tmp_path: Path) -> None:
     folder = write(tmp_path, {"001__a": ("alter table orders add a int;", "alter table orders drop a;")})
     with small(database) as connection:
 
-        def watch(_: str, told: str) -> None:
-            if told.startswith("applies"):
+        def watch(_: str, progress: str) -> None:
+            if progress.startswith("applies"):
                 connection.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where datname = current_database() and pid <> pg_backend_pid()"
                 )
 
         with pytest.raises(OrderopsError, match=r"lost|ended"):
-            rehearse(login_from_dsn(database), read_migrations(folder), seconds_before=0.1, watch=watch)
+            rehearse(login_from_dsn(database), read_migrations(folder), baseline_seconds=0.1, on_wait=watch)
 
 
-def test_a_rehearsal_that_is_killed_leaves_no_session_behind(database: str, tmp_path: Path) -> None:
+def test_a_killed_rehearsal_leaves_no_session_behind(database: str, tmp_path: Path) -> None:
     folder = write(tmp_path, {"001__a": ("lock table orders;\nselect pg_sleep(60);", "select 1;")})
     with small(database) as connection:
         victim = subprocess.Popen([sys.executable, "-c", PROCESS, database, str(folder)])

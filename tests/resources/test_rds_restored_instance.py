@@ -15,8 +15,9 @@ from moto.moto_api._internal import moto_api_backend
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Observed
+from orderops.engine.step import Action, Step
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine.reconcile import Action
-from orderops.infra.workspace import Apply, make_plan, plan_destroy
+from orderops.engine.step import Action
+from orderops.infra.apply import Apply
+from orderops.infra.destroy import plan_destroy
+from orderops.infra.plan import make_plan
 from orderops.operations.restore import copied, leftovers_removed
 from orderops.resources.rds_description import DRILL, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance
@@ -77,7 +79,7 @@ def test_down_takes_what_was_made_to_be_thrown_away_without_its_name(dev: Dev, r
 
 @contextmanager
 def a_run(dev: Dev) -> Iterator[Run]:
-    with dev.workspace.copying.begun("restore drill", None, wait=timedelta(), waiting=lambda *_: None) as run:
+    with dev.workspace.restore_runs.begun("restore drill", None, wait=timedelta(), waiting=lambda *_: None) as run:
         yield run
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from orderops.aws.ownership import ADDRESS, from_pairs
-from orderops.engine.reconcile import Step
+from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
 from orderops.restore.instances import BEFORE, BY, SETTLED

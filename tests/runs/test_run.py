@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import UNKNOWN
+from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.local.emulator.protocol import ApiError
 from orderops.operations.locked import check_as_agreed

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from botocore.loaders import create_loader
 
-from orderops.engine.reconcile import ReconcileLimits
 from orderops.engine.resource import Resource
+from orderops.engine.waiting import ReconcileLimits
 
 QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), timeout=timedelta(seconds=60))
 MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these

@@ -12,6 +12,7 @@ from botocore.retries import standard
 import orderops.operations.apply
 import orderops.operations.deploy  # noqa: F401 - for the import
 from orderops.engine import reconcile
+from orderops.engine.waiting import ReconcileLimits
 from support.call_checker import USED
 
 MODELS = create_loader()
@@ -19,7 +20,7 @@ botocore.session.create_loader = lambda *_: MODELS
 # Time runs faster here: lags of AWS are 2 s at most, and not 30; pauses are shorter, and as many.
 defaults = reconcile.reconcile.__kwdefaults__
 assert defaults is not None
-defaults["limits"] = reconcile.ReconcileLimits(seen_within=timedelta(seconds=4))
+defaults["limits"] = ReconcileLimits(seen_within=timedelta(seconds=4))
 standard.ExponentialBackoff._BASE = 0.1
 session = boto3.Session("warm", "up", region_name="ap-southeast-2")
 for service in USED:

@@ -16,8 +16,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.config.environment import load_environment
-from orderops.engine.reconcile import Step
-from orderops.infra.workspace import Workspace, make_plan
+from orderops.engine.step import Step
+from orderops.infra.plan import make_plan
+from orderops.infra.workspace import Workspace
 from orderops.resources.rds_description import RESTORED
 from orderops.restore.instances import Instance, Instances, load_instances
 from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, target

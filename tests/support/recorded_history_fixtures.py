@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orderops.infra.workspace import Apply
+from orderops.infra.apply import Apply
 from orderops.local.strict.delays import Delays
 from support.command_line import Orderops
 from support.emulated_account import MODELS

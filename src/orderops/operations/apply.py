@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import OrderopsError, Unfinished
 from orderops.images.resolve import ImageChoice, materialize
+from orderops.infra.apply import Apply
+from orderops.infra.destroy import DestroyPlan, leftovers_of, plan_destroy
+from orderops.infra.plan import make_plan
 from orderops.infra.stack import KINDS, load_balancer_url
-from orderops.infra.workspace import Apply, DestroyPlan, Workspace, leftovers_of, make_plan, plan_destroy
+from orderops.infra.workspace import Workspace
 from orderops.operations.locked import LeaseReading, check_as_agreed, locked_run, read_lease
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations
@@ -19,7 +22,7 @@ from orderops.ui import console
 from orderops.ui.progress import Progress
 
 if TYPE_CHECKING:
-    from orderops.infra.workspace import Plan
+    from orderops.infra.plan import Plan
     from orderops.runs.run import Run
 
 
@@ -140,7 +143,7 @@ def _remove(
                 check_as_agreed(agreed.run(dry_run=True), decided.run(dry_run=True))
         with Progress(noted=run.done) as progress:
             try:
-                for step in decided.run(watch=progress.watch):
+                for step in decided.run(on_wait=progress.watch):
                     progress.done(step)
             except Unfinished:
                 _say_kept(workspace, decided, only)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.images.resolve import ImageChoice, materialize
+from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
-from orderops.infra.workspace import Release, Workspace
+from orderops.infra.workspace import Workspace
 from orderops.operations.apply import show_image_choices
 from orderops.operations.locked import check_as_agreed, locked_run, read_lease
 from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations

@@ -26,10 +26,10 @@ from orderops.ui.progress import Progress
 
 def drill(workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget) -> Drill:
     """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).the_primary()
     agree(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
-    with locked_run(workspace, manner, lease, workspace.copying) as run, ExitStack() as needed:
+    with locked_run(workspace, manner, lease, workspace.restore_runs) as run, ExitStack() as needed:
         primary = load_instances(
             workspace.aws, workspace.stack
         ).the_primary()  # it may have changed while the lease was waited for

@@ -15,8 +15,8 @@ from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Expected
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import Migration
-from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, opening, unrehearsed
-from orderops.rehearsal.receipts import Receipt, receipts
+from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, matching_receipt, unrehearsed
+from orderops.rehearsal.receipts import Receipt, load_receipts
 from orderops.text.durations import in_words
 from orderops.ui import console
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def settings_of(workspace: Workspace) -> dict[str, Any]:
     """What the gate needs to know, where it stands; as an errand takes it along."""
     declared = workspace.environment.migrations
-    found = receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
+    found = load_receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
     return {
         "rehearsed": declared.rehearsed,
         "receipt_days": declared.receipt_days,
@@ -77,7 +77,7 @@ class RehearsalGate:
         if not self._stands:
             return {}
         here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
-        receipt = opening(self._receipts, wanted, here, days=self._days, words=self._words)
+        receipt = matching_receipt(self._receipts, wanted, here, max_days=self._days, options=self._words)
         if not quiet:
             age = in_words(receipt.age(here.now))
             console.info(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")

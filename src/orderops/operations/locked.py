@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from orderops.aws.documents import Document
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import unknown_in
+from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.workspace import ChangeOptions

@@ -38,7 +38,8 @@ from orderops.ui.progress import Progress
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orderops.infra.workspace import Plan, Workspace
+    from orderops.infra.plan import Plan
+    from orderops.infra.workspace import Workspace
     from orderops.operations.locked import LeaseReading
     from orderops.runs.run import Run
 
@@ -282,7 +283,7 @@ def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> 
 
 def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
     """What is pending: all, where the database is still to be made."""
-    from orderops.engine.reconcile import Action
+    from orderops.engine.step import Action
 
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
     if not migrations or workspace.stack.pointer.address in to_create:

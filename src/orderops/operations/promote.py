@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orderops.database.connection import connect
-from orderops.engine.reconcile import Step
+from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
@@ -173,7 +173,7 @@ def _refuse_in_use(workspace: Workspace, copies: Instances, copy: Instance) -> N
             f"the database of {env} is gone, and {copy.name} may be what is left of it",
             f"make it the database: orderops restore promote {copy.name} --env {env}",
         )
-    if not copy.ready and (who := workspace.copying.holder()):
+    if not copy.ready and (who := workspace.restore_runs.holder()):
         raise OrderopsError(f"{copy.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
     if copies.primary and copy.name == copies.primary.name:
         raise OrderopsError(

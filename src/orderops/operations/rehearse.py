@@ -23,7 +23,7 @@ from orderops.operations.remote import send
 from orderops.operations.restore import opened, thrown_away
 from orderops.operations.workspace import ChangeOptions, agree
 from orderops.rehearsal.queries import queries_of
-from orderops.rehearsal.receipts import Receipt, keep
+from orderops.rehearsal.receipts import Receipt, save_receipt
 from orderops.rehearsal.report import Report
 from orderops.rehearsal.runner import rehearse
 from orderops.remote.job import CurrentJob, DatabaseEndpoint
@@ -64,17 +64,19 @@ def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
 
 def rehearse_on_a_copy(workspace: Workspace, manner: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
     """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).the_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
     agree(workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
     with (
-        locked_run(workspace, manner, lease, workspace.copying) as run,
+        locked_run(workspace, manner, lease, workspace.restore_runs) as run,
         thrown_away(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
         report = _rehearsed(workspace, primary, copy, asked)
         about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
-        receipt = keep(Bucket(workspace.aws), workspace.environment.name, report, who=workspace.aws.caller, copy=about)
+        receipt = save_receipt(
+            Bucket(workspace.aws), workspace.environment.name, report, who=workspace.aws.caller, copy=about
+        )
         run.record.note(action="rehearsed", receipt=receipt.name, verdict=receipt.verdict)
     return report, receipt
 
@@ -116,9 +118,9 @@ def _carried_out(live: Login, copy: Login, asked: RehearsalRequest) -> Report:
             copy,
             asked.migrations,
             queries=queries_of(live),
-            holder=asked.holder,
-            watch=progress.watch,
-            say=console.info_folded,
+            held_for=asked.holder,
+            on_wait=progress.watch,
+            on_verdict=console.info_folded,
         )
 
 

@@ -156,7 +156,7 @@ def restore(
     workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget, *, source: str | None, as_json: bool = False
 ) -> None:
     """Show what would be made, ask, make it, and say what comes next."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     began = datetime.now(UTC)
 
     def decide(since: datetime | None = None) -> RestoreRequest:
@@ -175,7 +175,7 @@ def restore(
         console.show_plan(work.plan())
         return
     agree(workspace, f"Restore to {goal.name}?", manner)
-    with locked_run(workspace, manner, lease, workspace.copying) as run:
+    with locked_run(workspace, manner, lease, workspace.restore_runs) as run:
         if not run.undisturbed:
             work.target = goal = decide(began)
         work.recent_writes = run.recent_writes

@@ -1,4 +1,4 @@
-"""A session that has used some tables and stays idle in its transaction: what stands in the way of migrations."""
+"""A session that has used some tables and stays idle in its transaction, as a forgotten client does."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from types import TracebackType
 
 from orderops.database.connection import Login, connect
 from orderops.migrations.sql.parser import identifier
-from orderops.rehearsal.tables import TableDefinition, drawn
+from orderops.rehearsal.tables import TableDefinition, fetch_text
 
 
 class BlockingSession:
-    """It reads and writes every table, holds on for a time, and lets go by itself; at the latest where the block ends.
+    """Reads and writes every table, keeps its transaction open for `seconds`, and rolls back; at the latest on exit.
 
-    `kept` are rows that others want: one of those is not written to, or they would wait for the holder alone.
+    Rows in `kept` are used by the load. They are not written to, or the load would wait for this session and not for
+    the migration.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class BlockingSession:
         self._stack = ExitStack()
         self._released = threading.Lock()
         self.ended = 0.0
-        """When it let go, on the monotonic clock; 0 while it holds."""
+        """When the transaction ended, on the monotonic clock; 0 while it is open."""
 
     def __enter__(self) -> BlockingSession:
         self._connection = self._stack.enter_context(connect(self._to, name="orderops rehearsal holds"))
@@ -66,9 +67,9 @@ class BlockingSession:
             self._connection.execute(f"update {table.name} set {named} = {named} where {where}".encode())
 
     def _row(self, table: TableDefinition) -> Sequence[str | None] | None:
-        """The key of a row that nobody else asks for."""
-        keys = ", ".join(identifier("", each) for each in table.key)
-        found = drawn(self._connection, f"select {keys} from {table.name} limit 500")
+        """The key of a row that the load does not use."""
+        keys = ", ".join(identifier("", column) for column in table.key)
+        found = fetch_text(self._connection, f"select {keys} from {table.name} limit 500")
         return next((row for row in reversed(found) if tuple(row) not in self._kept and None not in row), None)
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""What was locked where nobody asked: there no wait could be seen, and so nothing is known of one."""
+"""Locks on tables without load: nothing ran there that could have waited, so their effect is unknown."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableRef:
-    """A table that is there, and the one that it is a partition of: itself where it is none."""
+    """A table by OID, and the partitioned table it belongs to: itself if it is not a partition."""
 
     number: int
     root: int
     root_name: str
 
 
-def places(connection: Connection) -> dict[str, TableRef]:
-    """Every table by its name."""
+def load_tables(connection: Connection) -> dict[str, TableRef]:
+    """Every table, by name."""
     rows = connection.execute(
         "select c.oid::regclass::text, c.oid::int8, r.root::oid::int8, r.root::text from pg_class c"
         " cross join lateral (select coalesce(pg_partition_root(c.oid), c.oid::regclass) as root) r"
@@ -34,31 +34,33 @@ def places(connection: Connection) -> dict[str, TableRef]:
 
 
 @dataclass(frozen=True)
-class UncoveredTables:
-    """Compares with what was there before the first migration: what is new, nobody asks for yet."""
+class Coverage:
+    """Which tables the load covers, among those that existed before the first migration: new ones have no clients."""
 
-    first: Mapping[str, TableRef]
+    tables: Mapping[str, TableRef]
     families: Sequence[QueryGroup]
 
-    def among(self, statements: Sequence[StatementReport], there: Mapping[str, TableRef]) -> list[tuple[int, HeldLock]]:
-        """The locks beside which no query went on that would have waited, each with the line that took it.
+    def uncovered_locks(
+        self, statements: Sequence[StatementReport], existing: Mapping[str, TableRef]
+    ) -> list[tuple[int, HeldLock]]:
+        """Strong locks on tables without a query that would have waited, each with the line that took it.
 
-        `there` is what was there when the first of these statements began.
+        `existing` holds the tables at the start of these statements.
         """
-        known = {each.number for each in self.first.values()}
+        known = {table.number for table in self.tables.values()}
         found = []
         for statement in statements:
             for lock in statement.locks:
-                place = there.get(lock.relation)
-                if lock.mode not in STRONG or place is None or place.number not in known:
+                table = existing.get(lock.relation)
+                if lock.mode not in STRONG or table is None or table.number not in known:
                     continue
-                if not {place.number, place.root} & self._watched(lock.mode):
-                    found.append((statement.line, HeldLock(place.root_name, lock.mode, lock.seconds)))
+                if not {table.number, table.root} & self._watched(lock.mode):
+                    found.append((statement.line, HeldLock(table.root_name, lock.mode, lock.seconds)))
         return found
 
     def _watched(self, mode: str) -> set[int]:
-        """The tables on which somebody would have waited: beside most locks, only who writes."""
+        """OIDs of the tables with load that conflicts with a mode: any query, or only writes."""
         if mode == MODES[-1]:
             return {number for group in self.families for number in group.tables}
         writers = (group for group in self.families if group.query.kind == "writes")
-        return {self.first[name].number for writer in writers for name in writer.names if name in self.first}
+        return {self.tables[name].number for writer in writers for name in writer.names if name in self.tables}

@@ -1,7 +1,7 @@
-"""The gate before production: what is applied was seen on a copy, with these files and this schema.
+"""The gate of protected environments: only migrations that were rehearsed on this schema are applied.
 
-A receipt opens it for the files that it is about, in their order, from where the schema stands now: so an apply that
-was cut after the second of three files goes on with the third.
+A receipt opens the gate for its files, in order, from the current schema on. So an apply that was interrupted after the
+second of three files continues with the third.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from orderops.migrations.ledger.status import MigrationStatus
 from orderops.migrations.ledger.table import Expected
 from orderops.rehearsal.receipts import Receipt, RehearsedMigration
 
-FAILED = "says that"
-SKEW = timedelta(hours=1)
-"""By how much two clocks may differ."""
+FAILS = "says that"
+# A receipt may be written by a machine whose clock is ahead of this one.
+CLOCK_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """Where the database stands."""
+    """The database to which migrations are applied."""
 
     schema: str
-    """The digest of its schema now."""
+    """Digest of its current schema."""
     major: int
     """PostgreSQL's major version."""
     now: datetime
@@ -35,30 +35,31 @@ class NotRehearsed(OrderopsError):
     """No receipt opens the gate."""
 
 
-def opening(
-    receipts: Sequence[Receipt], wanted: Sequence[MigrationStatus], here: DatabaseState, *, days: int, words: str
+def matching_receipt(
+    receipts: Sequence[Receipt], wanted: Sequence[MigrationStatus], state: DatabaseState, *, max_days: int, options: str
 ) -> Receipt:
-    """The newest receipt that is about just what is to be applied; raises NotRehearsed with what is wrong with it."""
+    """The newest receipt for exactly the requested migrations. Raises NotRehearsed with what is wrong with the last."""
     why = "there is none"
     for receipt in receipts:
-        reason = _why_not(receipt, wanted, here, days)
+        reason = _why_not(receipt, wanted, state, max_days)
         if not reason:
             return receipt
-        if FAILED in reason:  # the newest rehearsal of these files decides
+        # An older success does not outweigh a newer failure of the same files.
+        if FAILS in reason:
             why = f"{receipt.name} {reason}"
             break
         if receipt is receipts[0]:
             why = f"the last one, {receipt.name}, {reason}"
     names = ", ".join(line.name for line in wanted)
     raise NotRehearsed(
-        f"{names}: no receipt of a rehearsal is good for it: {why}; nothing was applied",
-        f"rehearse it: orderops migrate rehearsal {words}\n"
-        f'or without, on record: orderops migrate apply {words} --without-rehearsal --reason "…"',
+        f"{names}: no valid rehearsal receipt: {why}; nothing was applied",
+        f"rehearse first: orderops migrate rehearsal {options}\n"
+        f'or bypass the gate, on record: orderops migrate apply {options} --without-rehearsal --reason "…"',
     )
 
 
 def expectations(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> dict[int, Expected]:
-    """What the receipt says of each, for the ledger."""
+    """What the ledger records for each migration: its receipt and predicted duration."""
     known = {migration.version: migration for migration in receipt.migrations}
     return {
         line.version: Expected(f"rehearsed: {receipt.name}", timedelta(seconds=known[line.version].seconds))
@@ -67,49 +68,49 @@ def expectations(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> dict[in
 
 
 def unrehearsed(wanted: Sequence[MigrationStatus], reason: str) -> dict[int, Expected]:
-    """What the ledger is told of what goes without."""
+    """What the ledger records for migrations that bypass the gate."""
     return {line.version: Expected(f"without a rehearsal: {reason}") for line in wanted}
 
 
 def _why_not(receipt: Receipt, wanted: Sequence[MigrationStatus], here: DatabaseState, days: int) -> str:
-    """What is wrong with a receipt; nothing for one that fits."""
+    """Why a receipt is not valid for these migrations; "" if it is."""
     about = _about(receipt, wanted)
     if isinstance(about, str):
         return about
     if receipt.age(here.now) > timedelta(days=days):
-        return f"is {receipt.age(here.now).days} days old, and {days} count"
-    if receipt.age(here.now) < -SKEW:
-        return "is from the future, by the clock here"
+        return f"is {receipt.age(here.now).days} days old; at most {days} days are accepted"
+    if receipt.age(here.now) < -CLOCK_SKEW:
+        return "is dated in the future by this machine's clock"
     if receipt.major != here.major:
-        return f"was of PostgreSQL {receipt.major}, and this is {here.major}"
-    if failed := [each.version for each in about if each.failed]:
-        return f"{FAILED} V{failed[0]:03} fails"
+        return f"is for PostgreSQL {receipt.major}, and this is {here.major}"
+    if failed := [migration.version for migration in about if migration.failed]:
+        return f"{FAILS} V{failed[0]:03} fails"
     if about[0].before != here.schema and not _goes_on(wanted[0], receipt):
-        return "was of another schema than this one is now"
+        return "is for another schema than the current one"
     return ""
 
 
 def _about(receipt: Receipt, wanted: Sequence[MigrationStatus]) -> str | list[RehearsedMigration]:
-    """The part of a receipt that is about these, one after the other; or what is not alike."""
+    """The consecutive part of a receipt for these migrations; or how it differs from them."""
     versions = [migration.version for migration in receipt.migrations]
-    asked = [line.version for line in wanted]
-    if asked[0] not in versions:
-        return f"is of {_named(versions)}"
-    start = versions.index(asked[0])
-    part = receipt.migrations[start : start + len(asked)]
-    if [each.version for each in part] != asked:
-        return f"is of {_named(versions)}"
-    for line, each in zip(wanted, part, strict=True):
-        assert line.migration, "what is pending has its files"
-        if line.migration.checksum != each.checksum:
-            return f"was of another {line.migration.forwards.name}"
-        if line.migration.back.checksum != each.undo_checksum:
-            return f"was of another {line.migration.back.name}"
+    requested = [line.version for line in wanted]
+    if requested[0] not in versions:
+        return f"is for {_named(versions)}"
+    start = versions.index(requested[0])
+    part = receipt.migrations[start : start + len(requested)]
+    if [migration.version for migration in part] != requested:
+        return f"is for {_named(versions)}"
+    for line, rehearsed in zip(wanted, part, strict=True):
+        assert line.migration, "a pending migration has its files"
+        if line.migration.checksum != rehearsed.checksum:
+            return f"is for another version of {line.migration.forwards.name}"
+        if line.migration.back.checksum != rehearsed.undo_checksum:
+            return f"is for another version of {line.migration.back.name}"
     return list(part)
 
 
 def _goes_on(line: MigrationStatus, receipt: Receipt) -> bool:
-    """A migration that was cut half-way left a schema that no rehearsal saw; it goes on under its receipt."""
+    """Whether a migration was interrupted under this receipt: its schema is one that no rehearsal saw."""
     return bool(line.latest and line.latest.partial and receipt.name in (line.latest.receipt or ""))
 
 

@@ -1,4 +1,4 @@
-"""Where a rehearsal plays: the copy, the traffic on it, who looks, and who carries migrations out."""
+"""What a rehearsal runs on: the copy, the load on it, the lock sampler, and a runner for migrations."""
 
 from __future__ import annotations
 
@@ -19,93 +19,94 @@ from orderops.migrations.execution.sessions import Sessions, opened
 from orderops.migrations.ledger.table import Author
 from orderops.migrations.sql.files import SqlFile
 from orderops.rehearsal.load import LoadProcess, SlowQuery
-from orderops.rehearsal.lock_sampler import Sampler
-from orderops.rehearsal.recorder import Recorder, gauge, relations
-from orderops.rehearsal.tables import TableDefinition, table_called, touched
+from orderops.rehearsal.lock_sampler import LockSampler
+from orderops.rehearsal.recorder import Recorder, measure, relations
+from orderops.rehearsal.tables import TableDefinition, find_table, tables_touched
 from orderops.rehearsal.workload import Workload
+from orderops.text.lists import counted
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 OnHarnessWait = Callable[[str, str], None]
-"""Told what goes on and how far it is; nothing when that is over."""
-LEFT_BY_A_CUT = timedelta(seconds=10)
-"""How long a session of a rehearsal that was killed may still be at work."""
-PATIENCE = timedelta(minutes=2)
-"""How long a migration may wait for locks on a copy that only our own traffic uses."""
+"""Called with an activity and its progress; with "" when the activity is over."""
+# A session of a killed rehearsal works on until the server notices that its client is gone.
+INTERRUPTED_SESSION_TIMEOUT = timedelta(seconds=10)
+# Only our own load uses the copy, so a lock that takes longer is not going to be free.
+LOCK_BUDGET = timedelta(minutes=2)
 
 
 @dataclass
 class Harness:
-    """Everything that is open while a rehearsal plays."""
+    """Everything that is open during a rehearsal."""
 
-    to: Login
-    eye: Connection
+    login: Login
+    reader: Connection
     sessions: Sessions
-    traffic: LoadProcess
-    sampler: Sampler
-    told: Workload
-    watch: OnHarnessWait
+    load: LoadProcess
+    sampler: LockSampler
+    workload: Workload
+    on_wait: OnHarnessWait
     wal_rate: float = 0.0
-    """Bytes of WAL a second while nothing is done."""
+    """Bytes of WAL a second under load alone."""
 
     def check(self) -> None:
-        """Raise where the copy or the traffic on it is gone."""
-        self.eye.execute("select")
-        self.traffic.check()
+        """Raise if the copy is unavailable, or if the load or the lock sampler has stopped."""
+        self.reader.execute("select")
+        self.load.check()
         if self.sampler.lost:
-            raise OrderopsError(self.sampler.lost, "is the copy still there? Then rehearse again")
+            raise OrderopsError(self.sampler.lost, "check that the copy is available, then rehearse again")
 
     @contextmanager
-    def recorded(self, file: SqlFile, *, budget: timedelta = PATIENCE) -> Iterator[tuple[Runner, Recorder]]:
-        """What carries a file out while everything is written down."""
-        tables = [each.number for each in touched(self.eye, [file])]
-        recorder = Recorder(self.sampler, gauge(self.eye, tables), relations(self.eye, tables), self.wal_rate)
-        way = LockWaiter(LockMonitor(self.sessions.monitor, self.sessions.own), RetryBudget(budget))
-        with Watcher(way, self.sessions.work.info.backend_pid) as watcher:
-            yield Runner(self.sessions, way, watcher, self.watch, observer=recorder), recorder
-        recorder.close(gauge(self.eye, tables))
-        self.traffic.catch_up()
+    def recorded(self, file: SqlFile, *, budget: timedelta = LOCK_BUDGET) -> Iterator[tuple[Runner, Recorder]]:
+        """A runner for a file, and the recorder of what its statements do."""
+        tables = [table.number for table in tables_touched(self.reader, [file])]
+        recorder = Recorder(self.sampler, measure(self.reader, tables), relations(self.reader, tables), self.wal_rate)
+        lock_waiter = LockWaiter(LockMonitor(self.sessions.monitor, self.sessions.own), RetryBudget(budget))
+        with Watcher(lock_waiter, self.sessions.work.info.backend_pid) as watcher:
+            yield Runner(self.sessions, lock_waiter, watcher, self.on_wait, observer=recorder), recorder
+        recorder.close(measure(self.reader, tables))
+        self.load.catch_up()
 
-    def touched(self, file: SqlFile, seen: Iterable[str]) -> list[TableDefinition]:
-        """The tables that are there now and that a file names, or that it was seen to lock."""
-        locked = (table_called(self.eye, name) for name in seen)
-        every = [*touched(self.eye, [file]), *(each for each in locked if each)]
-        return list({each.number: each for each in every}.values())
+    def tables_touched(self, file: SqlFile, seen: Iterable[str]) -> list[TableDefinition]:
+        """Existing tables that a file names or that it was seen to lock."""
+        locked = (find_table(self.reader, name) for name in seen)
+        tables = [*tables_touched(self.reader, [file]), *(table for table in locked if table)]
+        return list({table.number: table for table in tables}.values())
 
-    def calls_since(self, begin: float) -> list[SlowQuery]:
-        """Every call of note that was answered after a time."""
-        return [call for call in self.traffic.calls if call.answered >= begin]
+    def slow_queries_since(self, begin: float) -> list[SlowQuery]:
+        """Slow or failed queries that were answered after a time (monotonic)."""
+        return [call for call in self.load.slow_queries if call.answered >= begin]
 
-    def calm(self, seconds: float) -> dict[str, float]:
-        """Let nothing happen for a while; answers the slowest call of each family."""
-        self.watch("rehearsal", f"measures {len(self.told.families)} families of queries in calm")
-        began, before = self.traffic.catch_up(), gauge(self.eye, [])
+    def measure_baseline(self, seconds: float) -> dict[str, float]:
+        """Run the load alone for some seconds; return the slowest query of each group, in seconds."""
+        self.on_wait("rehearsal", f"measures {counted(len(self.workload.families), 'query group')} without a migration")
+        began, before = self.load.catch_up(), measure(self.reader, [])
         time.sleep(seconds)
-        self.traffic.catch_up()
-        after = gauge(self.eye, [])
+        self.load.catch_up()
+        after = measure(self.reader, [])
         self.wal_rate = (after.wal - before.wal) / (after.at - before.at)
-        worst = {group.name: 0.0 for group in self.told.families}
-        for call in self.calls_since(began):
-            name = self.told.families[call.family].name
+        worst = {group.name: 0.0 for group in self.workload.families}
+        for call in self.slow_queries_since(began):
+            name = self.workload.families[call.family].name
             worst[name] = max(worst[name], call.seconds)
         return worst
 
 
 @contextmanager
-def open_harness(to: Login, eye: Connection, told: Workload, watch: OnHarnessWait) -> Iterator[Harness]:
-    """Open all of it; nothing of it outlives the block."""
+def open_harness(login: Login, reader: Connection, workload: Workload, on_wait: OnHarnessWait) -> Iterator[Harness]:
+    """Open everything; nothing outlives the block."""
     author = Author("rehearsal", socket.gethostname())
     with (
-        LoadProcess(to, told.families) as traffic,
-        opened(to, author, wait=LEFT_BY_A_CUT, waiting=lambda *_: None) as sessions,
-        Sampler(to, sessions.work.info.backend_pid, traffic.pids) as sampler,
+        LoadProcess(login, workload.families) as traffic,
+        opened(login, author, wait=INTERRUPTED_SESSION_TIMEOUT, waiting=lambda *_: None) as sessions,
+        LockSampler(login, sessions.work.info.backend_pid, traffic.pids) as sampler,
     ):
-        yield Harness(to, eye, sessions, traffic, sampler, told, watch)
+        yield Harness(login, reader, sessions, traffic, sampler, workload, on_wait)
 
 
 @contextmanager
-def looking(to: Login) -> Iterator[Connection]:
-    """A connection that looks at the copy."""
-    with connect(to, name="orderops rehearsal") as connection:
+def open_reader(login: Login) -> Iterator[Connection]:
+    """A connection that reads the copy."""
+    with connect(login, name="orderops rehearsal") as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""The traffic as the rehearsal sees it: started, listened to, ended; and what each family waited when."""
+"""The load process: started, read from, ended."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from orderops.database.connection import Login
 from orderops.errors import OrderopsError
 from orderops.rehearsal.workload import QueryGroup
 
-PATIENCE = 30.0
-"""Seconds until the traffic must have begun."""
-EVERY = 0.02
+# Seconds. On a busy machine Python and its connections take some.
+START_TIMEOUT = 30.0
+POLL_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
 class SlowQuery:
-    """One call that took long, or after which a family began to fail or to go well again."""
+    """A query that was slow, or after which its group began to fail or to succeed again. Times are monotonic."""
 
     family: int
     due: float
     answered: float
     state: str
-    """The server's code for an error; nothing where it went well."""
+    """SQLSTATE of an error; "" for success."""
     message: str
 
     @property
     def seconds(self) -> float:
-        """How long it was waited for, from when it was due."""
+        """How long a client waited for it, from when it was due."""
         return self.answered - self.due
 
 
 class LoadProcess:
-    """Calls of all families, for as long as the block lasts."""
+    """Runs all query groups for the length of the block."""
 
     def __init__(self, to: Login, families: Sequence[QueryGroup]) -> None:
         self._to = to
         self.families = families
-        self.calls: list[SlowQuery] = []
-        """In the order in which they were answered, nearly."""
+        self.slow_queries: list[SlowQuery] = []
+        """Nearly in the order in which they were answered."""
         self.pids: list[int] = []
         self._through = 0.0
         self._lost = ""
@@ -59,12 +59,15 @@ class LoadProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._listener = threading.Thread(target=self._listen, daemon=True, name="listens to the traffic")
+        self._listener = threading.Thread(target=self._listen, daemon=True, name="load listener")
         self._listener.start()
         try:
             self._send(self._plan())
-            if not self._ready.wait(PATIENCE):
-                raise OrderopsError(f"the traffic did not begin within {PATIENCE:.0f} s", "is this machine busy?")
+            if not self._ready.wait(START_TIMEOUT):
+                raise OrderopsError(
+                    f"the load did not start within {START_TIMEOUT:.0f} s",
+                    "rehearse again when this machine is less busy",
+                )
             self.check()
         except BaseException:
             self._end()
@@ -77,22 +80,24 @@ class LoadProcess:
         self._end()
 
     def check(self) -> None:
-        """Raise OrderopsError where nobody asks any more."""
+        """Raise OrderopsError if the load has stopped."""
         if self._lost or self._process.poll() is not None:
             why = self._lost or f"its process ended with {self._process.poll()}"
-            raise OrderopsError(f"the traffic on the copy ended: {why}", "is the copy still there? Then rehearse again")
+            raise OrderopsError(
+                f"the load on the copy ended: {why}", "check that the copy is available, then rehearse again"
+            )
 
-    def catch_up(self, within: float = 10.0) -> float:
-        """Come back when every family was asked once more and what it answered is known; answers when that was said.
+    def catch_up(self, timeout: float = 10.0) -> float:
+        """Wait until every group has run once more and its result is known; return when the wait began.
 
-        A family that waits for longer than `within` is waited for no more.
+        A group that takes longer than `timeout` is not waited for.
         """
         now = time.monotonic()
         while self._through < now and self.families:
             self.check()
-            if time.monotonic() - now > within:
+            if time.monotonic() - now > timeout:
                 break
-            time.sleep(EVERY)
+            time.sleep(POLL_INTERVAL)
         return now
 
     def _plan(self) -> dict[str, Any]:
@@ -107,27 +112,27 @@ class LoadProcess:
         ]
         return {"login": asdict(self._to), "families": families}
 
-    def _send(self, told: dict[str, Any]) -> None:
-        assert self._process.stdin, "asked for"
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin, "a pipe was requested"
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(told) + "\n")
+            self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
 
     def _listen(self) -> None:
-        assert self._process.stdout, "asked for"
+        assert self._process.stdout, "a pipe was requested"
         for line in self._process.stdout:
             told = json.loads(line)
             if "ready" in told:
                 self.pids = told["ready"]
             self._lost = told.get("lost", self._lost)
-            self.calls += [SlowQuery(*sample) for sample in told.get("samples", ())]
+            self.slow_queries += [SlowQuery(*sample) for sample in told.get("samples", ())]
             self._through = told.get("through", self._through)
             if "ready" in told or self._lost:
                 self._ready.set()
         self._ready.set()
 
     def _end(self) -> None:
-        """The server ends the calls under way when their connections go."""
+        """Close its stdin, on which it exits; the server cancels the queries of lost connections."""
         with suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()

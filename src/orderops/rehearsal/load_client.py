@@ -1,8 +1,8 @@
 """The load client, a process of its own: `python -m orderops.rehearsal.load_client`, controlled through its stdin.
 
-It is a process of its own so that nothing which the rehearsal computes is taken for a stall of the database. Each
-family has a connection and a thread, and a call is due at fixed times: what cannot begin in time counts from when it
-was due. It ends when its standard input does, and so with whoever started it.
+A process of its own, so that computation in the rehearsal does not look like a stall of the database. Each query group
+has a connection and a thread. A query is due at fixed times, and its wait counts from then, even if it starts late. The
+process exits when its stdin closes, and so with the process that started it.
 """
 
 from __future__ import annotations
@@ -21,65 +21,67 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.database.connection import Login, connect
 from orderops.errors import OrderopsError
-from orderops.rehearsal.queries import said
+from orderops.rehearsal.queries import error_text
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-NOTABLE = 0.004
-"""Seconds: what was answered sooner is not told one by one."""
-EVERY = 0.02
-"""Seconds between two words to who listens."""
-BROKEN_EVERY = 0.25
-"""Seconds between two calls of a query that fails."""
-WELL = ""
-PASSING = ("40P01", "40001", "55P03", "57014")
-"""Errors after which the same call may go well."""
-ENDED = ("08", "57P")
+# Seconds. Faster queries are not reported one by one.
+REPORTED_FROM = 0.004
+# Seconds between two reports on stdout.
+REPORT_INTERVAL = 0.02
+# Seconds between two runs of a query that fails.
+FAILING_INTERVAL = 0.25
+SUCCESS = ""
+# Deadlock, serialization failure, lock timeout, cancellation: the same query may succeed next time.
+RETRYABLE_STATES = ("40P01", "40001", "55P03", "57014")
+# SQLSTATE classes: connection exception, operator intervention (shutdown).
+CONNECTION_LOST_STATES = ("08", "57P")
 
 
 def main() -> None:
-    """Read the plan, be ready, and ask until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the rehearsal, which then closes our input
+    """Read the plan from stdin, connect, and run queries until stdin closes."""
+    # Ctrl+C reaches the whole process group; the rehearsal handles it and then closes our stdin.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     plan = json.loads(sys.stdin.readline())
-    told: deque[list[Any]] = deque()
-    families = [_Family(number, each, told) for number, each in enumerate(plan["families"])]
+    samples: deque[list[Any]] = deque()
+    families = [_GroupClient(number, group, samples) for number, group in enumerate(plan["families"])]
     to = Login(**plan["login"])
     threads = [threading.Thread(target=group.run, args=(to,), daemon=True) for group in families]
     for thread in threads:
         thread.start()
-    threading.Thread(target=_leave_with_input, daemon=True).start()
+    threading.Thread(target=_exit_with_stdin, daemon=True).start()
     _write({"ready": [pid for group in families for pid in group.wait_until_ready()]})
     gc.collect()
     gc.freeze()
-    gc.disable()  # a collection takes as long as a small stall
-    begin = time.monotonic() + 2 * EVERY
+    # A garbage collection takes as long as a small stall.
+    gc.disable()
+    begin = time.monotonic() + 2 * REPORT_INTERVAL
     for number, each in enumerate(families):
         each.begin(begin + number * each.interval / len(families))
     while True:
-        time.sleep(EVERY)
+        time.sleep(REPORT_INTERVAL)
         through = min(group.through for group in families) if families else time.monotonic()
-        samples = [told.popleft() for _ in range(len(told))]
-        _write({"through": through, "samples": samples})
+        _write({"through": through, "samples": [samples.popleft() for _ in range(len(samples))]})
 
 
-class _Family:
-    """One kind of query, asked again and again."""
+class _GroupClient:
+    """Runs the queries of one group on a connection of its own."""
 
-    def __init__(self, number: int, plan: dict[str, Any], told: deque[list[Any]]) -> None:
+    def __init__(self, number: int, plan: dict[str, Any], samples: deque[list[Any]]) -> None:
         self.number = number
         self.text = plan["text"].encode()
         self.rows = cycle(plan["rows"])
         self.interval: float = 1 / plan["rate"]
         self.rolled_back = plan["rolled_back"]
         self.through = 0.0
-        """When the last call was due that is answered."""
-        self._told = told
+        """When the last answered query was due (monotonic)."""
+        self._samples = samples
         self._ready = threading.Event()
         self._go = threading.Event()
         self._due = 0.0
         self._pid = 0
-        self._state = WELL
+        self._state = SUCCESS
         self._took: deque[float] = deque(maxlen=5)
 
     def wait_until_ready(self) -> list[int]:
@@ -92,17 +94,17 @@ class _Family:
 
     def run(self, to: Login) -> None:
         try:
-            with connect(to, name="orderops rehearsal traffic") as connection:
+            with connect(to, name="orderops rehearsal load") as connection:
                 self._pid = connection.info.backend_pid
-                _as_always(connection)
+                _disable_timeouts(connection)
                 self._ready.set()
                 self._go.wait()
-                self._ask_for_ever(connection)
+                self._run_queries(connection)
         except OrderopsError as error:
             _write({"lost": error.message})
             os._exit(1)
 
-    def _ask_for_ever(self, connection: Connection) -> None:
+    def _run_queries(self, connection: Connection) -> None:
         from psycopg import Error, RawCursor
 
         cursor = RawCursor(connection)
@@ -111,51 +113,53 @@ class _Family:
             if early > 0:
                 time.sleep(early)
             sent = time.monotonic()
-            state, message = WELL, ""
+            state, message = SUCCESS, ""
             try:
-                self._ask(connection, cursor)
+                self._run_query(connection, cursor)
             except Error as error:
-                state, message = error.sqlstate or "", said(error)
-                if connection.closed or not state or state.startswith(ENDED):
+                state, message = error.sqlstate or "", error_text(error)
+                if connection.closed or not state or state.startswith(CONNECTION_LOST_STATES):
                     raise
             answered = time.monotonic()
-            self._tell(answered, state, message)
+            self._report(answered, state, message)
             self.through = self._due
-            if state not in (WELL, *PASSING):
+            if state not in (SUCCESS, *RETRYABLE_STATES):
                 with suppress(Error):
-                    connection.execute("deallocate all")  # what was prepared for what was there before
+                    # A statement prepared before the migration would fail forever; a new session would not have it.
+                    connection.execute("deallocate all")
             self._took.append(answered - sent)
-            pace = self._pace() if state in (WELL, *PASSING) else BROKEN_EVERY
+            pace = self._pace() if state in (SUCCESS, *RETRYABLE_STATES) else FAILING_INTERVAL
             self._due += pace * max(1, int((answered - self._due) / pace))
 
     def _pace(self) -> float:
-        """Seconds from one call to the next: at least as long a rest as a call takes that nobody holds up."""
+        """Seconds between two queries: at least twice the fastest recent duration, so that the group rests as long."""
         return max(self.interval, 2 * min(self._took, default=0.0))
 
-    def _ask(self, connection: Connection, cursor: Any) -> None:
+    def _run_query(self, connection: Connection, cursor: Any) -> None:
         if self.rolled_back:
             with connection.transaction(force_rollback=True):
                 cursor.execute(self.text, next(self.rows))
         else:
             cursor.execute(self.text, next(self.rows))
 
-    def _tell(self, answered: float, state: str, message: str) -> None:
-        """What took long, and where it began to fail or to go well again."""
-        changed = state != self._state and state not in PASSING
+    def _report(self, answered: float, state: str, message: str) -> None:
+        """Report a query that was slow, or after which the group began to fail or to succeed."""
+        changed = state != self._state and state not in RETRYABLE_STATES
         if changed:
             self._state = state
-        if changed or state in PASSING or answered - self._due > NOTABLE:
-            self._told.append([self.number, self._due, answered, state, message])
+        if changed or state in RETRYABLE_STATES or answered - self._due > REPORTED_FROM:
+            self._samples.append([self.number, self._due, answered, state, message])
 
 
-def _as_always(connection: Connection) -> None:
-    """No limit of ours or of the role's ends a call that waits: how long it waits is the question."""
-    connection.execute("set client_connection_check_interval = 1000")  # a call that waits when we are gone ends
+def _disable_timeouts(connection: Connection) -> None:
+    """Remove every timeout of the role, since the length of a wait is what is measured."""
+    # A query that waits for a lock ends when this process is gone.
+    connection.execute("set client_connection_check_interval = 1000")
     for setting in ("statement_timeout", "lock_timeout", "idle_session_timeout"):
         connection.execute(f"set {setting} = 0".encode())
 
 
-def _leave_with_input() -> None:
+def _exit_with_stdin() -> None:
     with suppress(OSError, ValueError):
         sys.stdin.read()
     os._exit(0)
@@ -164,9 +168,9 @@ def _leave_with_input() -> None:
 _WRITING = threading.Lock()
 
 
-def _write(told: dict[str, Any]) -> None:
+def _write(message: dict[str, Any]) -> None:
     with _WRITING, suppress(BrokenPipeError, ValueError):
-        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
 

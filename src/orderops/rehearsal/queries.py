@@ -1,4 +1,4 @@
-"""Queries of the running service: what they read and write, how often, and where their values come from."""
+"""Queries of the running service: which tables they read and write, how often, and where their values come from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 KINDS = ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt")
 WRITERS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-NOT_OURS = ("pg_catalog", "information_schema", "orderops")
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "orderops")
 PARAMETER = re.compile(r"\$(\d+)\b")
-OUR_WORD = "/* orderops */"
-"""Stands in what orderops itself asks of the tables of others; not at the head, where servers cut comments off."""
-OUR_SHAPE = re.compile(r'\bonly "[^"]+"\."[^"]+" t\b')
-"""How a comparison names the rows of a table."""
-MOST = 500
-"""Queries of a live database that are taken into account, those that are called most."""
+# Marks the queries that orderops sends to tables of others. Not at the start, where pg_stat_statements cuts comments.
+OWN_QUERY_MARK = "/* orderops */"
+# How a comparison of databases spells a table.
+OWN_QUERY_SHAPE = re.compile(r'\bonly "[^"]+"\."[^"]+" t\b')
+# The most frequent queries of a database; the rest is too rare to matter for a verdict.
+MAX_QUERIES = 500
 
 
 class QueryOrigin(StrEnum):
@@ -31,7 +31,7 @@ class QueryOrigin(StrEnum):
 
     LIVE = "pg_stat_statements"
     CANARY = "canaries.sql"
-    DERIVED = "made for a table that is touched"
+    DERIVED = "derived for a table that is touched"
 
 
 @dataclass(frozen=True)
@@ -40,52 +40,53 @@ class Query:
 
     name: str
     text: str
-    """With its values as $1, $2 …"""
+    """With parameters $1, $2 …"""
     origin: QueryOrigin
     rate: float | None = None
-    """A second; None where nobody knows."""
+    """Calls a second; None if unknown."""
     fingerprint: str = ""
-    """Alike for texts that differ in their values only."""
+    """Equal for texts that differ only in their values."""
     reads: frozenset[str] = frozenset()
-    """Tables, as the text names them, with their schema where it does."""
+    """Tables, spelled as in the text."""
     writes: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
-    """Those of them of which it changes rows that are there."""
+    """Tables whose existing rows it changes; a part of `writes`."""
     values: str = ""
-    """A query that draws values which are there; nothing for a text without $1."""
+    """A query that selects existing values for the parameters; "" without parameters."""
     rolled_back: bool = False
 
     @property
     def kind(self) -> str:
-        """What is stopped when it is stopped."""
+        """`writes` or `reads`."""
         return "writes" if self.writes else "reads"
 
     @property
     def parameters(self) -> int:
-        """How many values it wants."""
-        return max((int(each) for each in PARAMETER.findall(self.text)), default=0)
+        """How many parameters it has."""
+        return max((int(number) for number in PARAMETER.findall(self.text)), default=0)
 
     @property
     def tables(self) -> frozenset[str]:
-        """Every table that it needs."""
+        """Every table that it uses."""
         return self.reads | self.writes
 
 
 def read_query(name: str, text: str, origin: QueryOrigin) -> Query | None:
-    """Look into one statement; None for a text that is none, or that neither reads nor writes rows."""
+    """Parse one statement; None for a text that is not one, or that neither reads nor writes rows."""
     import postgast
 
     try:
         parsed = postgast.parse(text)
         fingerprint = postgast.fingerprint(text)
-    except postgast.PgQueryError:  # cut off by the server
+    # pg_stat_statements truncates long texts, which then do not parse.
+    except postgast.PgQueryError:
         return None
     if len(parsed.stmts) != 1:
         return None
     node = parsed.stmts[0].stmt
     if node.WhichOneof("node") not in KINDS:
         return None
-    made = set(_names_of_ctes(node))
+    ctes = set(_names_of_ctes(node))
     reads: set[str] = set()
     writes: set[str] = set()
     changes: set[str] = set()
@@ -98,20 +99,20 @@ def read_query(name: str, text: str, origin: QueryOrigin) -> Query | None:
         text.strip().rstrip(";").rstrip(),
         origin,
         fingerprint=fingerprint.hex,
-        reads=frozenset(reads - made),
+        reads=frozenset(reads - ctes),
         writes=frozenset(writes),
         changes=frozenset(changes),
     )
 
 
 def queries_of(live: Login) -> Sequence[Query]:
-    """What a database is asked, and how often, by its pg_stat_statements; changes nothing."""
-    with connect(live, name="orderops rehearsal looks") as connection:
+    """The queries of a database and their rates, from pg_stat_statements. Changes nothing."""
+    with connect(live, name="orderops rehearsal queries") as connection:
         return live_queries(connection)
 
 
 def live_queries(connection: Connection) -> list[Query]:
-    """The same on a connection; of texts that differ in their values only, one with the calls of all."""
+    """The same on a connection; texts that differ only in their values are one query with the calls of all."""
     from psycopg import sql
 
     schema = connection.execute(
@@ -121,20 +122,20 @@ def live_queries(connection: Connection) -> list[Query]:
     ).fetchone()
     if schema is None:
         return []
-    told = connection.execute(
+    rows = connection.execute(
         sql.SQL(
             "select s.query, sum(s.calls)::float8 / greatest(1, extract(epoch from now() - i.stats_reset))::float8"
             " from {0}.pg_stat_statements s, {0}.pg_stat_statements_info i"
             " where s.dbid = (select oid from pg_database where datname = current_database())"
             " group by s.query, i.stats_reset order by 2 desc limit {1}"
-        ).format(sql.Identifier(schema[0]), sql.Literal(MOST))
+        ).format(sql.Identifier(schema[0]), sql.Literal(MAX_QUERIES))
     ).fetchall()
     found: dict[str, Query] = {}
-    for text, rate in told:
-        if OUR_WORD in text or OUR_SHAPE.search(text):
+    for text, rate in rows:
+        if OWN_QUERY_MARK in text or OWN_QUERY_SHAPE.search(text):
             continue
         query = read_query(masked(text), text, QueryOrigin.LIVE)
-        if query is None or not query.tables or any(_is_of_the_system(table) for table in query.tables):
+        if query is None or not query.tables or any(_is_system_table(table) for table in query.tables):
             continue
         before = found.get(query.fingerprint)
         found[query.fingerprint] = replace(query, rate=rate + (before.rate or 0.0 if before else 0.0))
@@ -146,37 +147,37 @@ def plain(table: str) -> str:
     return table.rpartition(".")[2]
 
 
-def said(error: Exception) -> str:
-    """The server's own words for an error, in a line."""
+def error_text(error: Exception) -> str:
+    """The server's message of an error, in one line."""
     diagnosis = getattr(error, "diag", None)
     return (diagnosis.message_primary if diagnosis else None) or " ".join(str(error).split())
 
 
-def _is_of_the_system(table: str) -> bool:
+def _is_system_table(table: str) -> bool:
     schema, _, name = table.rpartition(".")
-    return schema in NOT_OURS or name.startswith("pg_")
+    return schema in SYSTEM_SCHEMAS or name.startswith("pg_")
 
 
 def _tables(node: Any) -> Iterator[tuple[str, str]]:
-    """Every table that a part of a statement names, and the statement that writes to it, if one does."""
+    """Every table in a part of a statement, with the kind of statement that writes to it, or ""."""
     for field, value in node.ListFields():
         if field.type != field.TYPE_MESSAGE:
             continue
-        for each in value if field.is_repeated else [value]:
-            kind = each.DESCRIPTOR.name
+        for child in value if field.is_repeated else [value]:
+            kind = child.DESCRIPTOR.name
             if kind == "RangeVar":
                 target = node.DESCRIPTOR.name in WRITERS and field.name == "relation"
-                name = f"{each.schemaname}.{each.relname}" if each.schemaname else each.relname
+                name = f"{child.schemaname}.{child.relname}" if child.schemaname else child.relname
                 yield name, node.DESCRIPTOR.name if target else ""
             else:
-                yield from _tables(each)
+                yield from _tables(child)
 
 
 def _names_of_ctes(node: Any) -> Iterator[str]:
     for field, value in node.ListFields():
         if field.type != field.TYPE_MESSAGE:
             continue
-        for each in value if field.is_repeated else [value]:
-            if each.DESCRIPTOR.name == "CommonTableExpr":
-                yield each.ctename
-            yield from _names_of_ctes(each)
+        for child in value if field.is_repeated else [value]:
+            if child.DESCRIPTOR.name == "CommonTableExpr":
+                yield child.ctename
+            yield from _names_of_ctes(child)

@@ -1,7 +1,7 @@
-"""Receipts: what was rehearsed on a copy of which schema, kept in the account's bucket.
+"""Receipts: which files were rehearsed on which schema, stored in the account's bucket.
 
-A receipt is the whole report; of it the gate reads which files it is about, in which states of the schema they were
-seen, and what was found.
+A receipt is the whole report. The gate reads from it the checksums of the files, the schema digests between them, and
+whether any failed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from orderops.aws.documents import Bucket
 from orderops.errors import AwsError, OrderopsError
 from orderops.rehearsal.report import Report
 
-READ = 20
-"""How many of the latest receipts are looked at."""
+# Only the newest are read: one request migration, and an older one would be too old for the gate anyway.
+MAX_RECEIPTS = 20
 
 
 @dataclass(frozen=True)
 class RehearsedMigration:
-    """One migration of a receipt: its files, what it takes, and the schema before it and after it."""
+    """One migration of a receipt: checksums of its files, its duration, and the schema digests before and after."""
 
     version: int
     checksum: str
@@ -34,7 +34,7 @@ class RehearsedMigration:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the gate needs to know of a rehearsal."""
+    """What the gate needs to know about a rehearsal."""
 
     key: str
     ended: datetime
@@ -45,31 +45,31 @@ class Receipt:
 
     @property
     def schema(self) -> str:
-        """The digest of the schema that the first migration met."""
+        """Digest of the schema before the first migration."""
         return self.migrations[0].before if self.migrations else ""
 
     @property
     def name(self) -> str:
-        """How it is called where it is used."""
+        """Its name in messages and in the ledger."""
         return self.key.rpartition("/")[2].removesuffix(".json")
 
     def age(self, now: datetime) -> timedelta:
-        """How long ago it was made."""
+        """Time since the rehearsal ended."""
         return now - self.ended
 
     def to_dict(self) -> dict[str, Any]:
-        """As an errand takes it along."""
+        """As JSON, for a remote job."""
         return {**asdict(self), "ended": self.ended.isoformat()}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Receipt:
-        """What `told` wrote."""
-        migrations = [RehearsedMigration(**migration) for migration in told["migrations"]]
-        return cls(**{**told, "ended": datetime.fromisoformat(told["ended"]), "migrations": migrations})
+    def from_dict(cls, document: Mapping[str, Any]) -> Receipt:
+        """Read what `to_dict` wrote."""
+        migrations = [RehearsedMigration(**migration) for migration in document["migrations"]]
+        return cls(**{**document, "ended": datetime.fromisoformat(document["ended"]), "migrations": migrations})
 
 
-def keep(bucket: Bucket, environment: str, report: Report, *, who: str, copy: Mapping[str, Any]) -> Receipt:
-    """Put a report where the gate finds it."""
+def save_receipt(bucket: Bucket, environment: str, report: Report, *, who: str, copy: Mapping[str, Any]) -> Receipt:
+    """Store a report where the gate finds it."""
     ended = report.started + timedelta(seconds=report.seconds)
     key = f"{prefix_of(environment)}{ended.astimezone(UTC):%Y-%m-%dT%H%M%SZ}-{report.schema_before[:8]}.json"
     value = {"who": who, "ended": ended.isoformat(), "copy": dict(copy), "report": report.to_dict()}
@@ -77,10 +77,10 @@ def keep(bucket: Bucket, environment: str, report: Report, *, who: str, copy: Ma
     return receipt_of(key, value)
 
 
-def receipts(bucket: Bucket, environment: str) -> list[Receipt]:
-    """The latest, newest first; one of another form is left out, since nobody can say what it holds."""
+def load_receipts(bucket: Bucket, environment: str) -> list[Receipt]:
+    """The latest receipts, newest first, without those that cannot be read: an unreadable receipt opens no gate."""
     found: list[Receipt] = []
-    for key in reversed(bucket.keys(prefix_of(environment))[-READ:]):
+    for key in reversed(bucket.keys(prefix_of(environment))[-MAX_RECEIPTS:]):
         try:
             if document := bucket.read(key):
                 found.append(receipt_of(key, document.value))
@@ -92,27 +92,28 @@ def receipts(bucket: Bucket, environment: str) -> list[Receipt]:
 
 
 def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
-    """Read a document of the bucket."""
+    """Read a receipt from its document; `key` is its S3 key."""
     report = Report.from_dict(value["report"])
     befores = [report.schema_before, *(migration.schema_after for migration in report.migrations)]
     migrations = [
         RehearsedMigration(
-            each.version,
-            each.checksum,
-            each.undo_checksum,
-            each.seconds,
+            migration.version,
+            migration.checksum,
+            migration.undo_checksum,
+            migration.seconds,
             before,
-            each.schema_after,
-            bool(each.failed),
+            migration.schema_after,
+            bool(migration.failed),
         )
-        for before, each in zip(befores, report.migrations, strict=False)
+        for before, migration in zip(befores, report.migrations, strict=False)
     ]
     ended = datetime.fromisoformat(value["ended"])
     if as_of := (value.get("copy") or {}).get("as_of"):
-        ended = min(ended, datetime.fromisoformat(as_of))  # what was seen is as old as its data
+        # A rehearsal on an old copy proves nothing about newer data.
+        ended = min(ended, datetime.fromisoformat(as_of))
     return Receipt(key, ended, value["who"], report.server_major, report.verdict.sentence, migrations)
 
 
 def prefix_of(environment: str) -> str:
-    """Where the receipts of an environment lie."""
+    """S3 prefix of an environment's receipts."""
     return f"{environment}/rehearsals/"

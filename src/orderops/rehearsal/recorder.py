@@ -1,4 +1,4 @@
-"""What each statement did: how long it took, what it locked until when, what it wrote anew, who waited meanwhile."""
+"""What each statement did: its duration, the locks it held and for how long, what it rewrote, and who waited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderops.migrations.execution.observer import Observer
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
 from orderops.rehearsal.load import LoadProcess
-from orderops.rehearsal.lock_sampler import EVERY, Sampler
+from orderops.rehearsal.lock_sampler import INTERVAL, LockSampler
 from orderops.rehearsal.report import HeldLock, Stall, StatementReport
 from orderops.rehearsal.workload import QueryGroup
 
@@ -28,14 +28,14 @@ MODES = (
     "ExclusiveLock",
     "AccessExclusiveLock",
 )
-"""The strongest last."""
+"""Weakest first."""
 STRONG = MODES[MODES.index("ShareLock") :]
-"""Those beside which nobody writes."""
-NOTED = 0.02
-"""Seconds from which a wait is told of a statement."""
-SLACK = 0.005
-"""Seconds by which two clocks of one machine may be read apart."""
-GAUGE: LiteralString = """
+"""Modes that conflict with writes."""
+REPORTED_FROM = 0.02
+"""Seconds from which a wait is reported for a statement."""
+# Seconds. Two processes read the same clock at slightly different moments.
+CLOCK_TOLERANCE = 0.005
+MEASUREMENT: LiteralString = """
 with recursive mine(oid, relkind) as (
     select c.oid, c.relkind from pg_class c where c.oid = any(%(tables)s::oid[])
     union select c.oid, c.relkind from mine
@@ -56,23 +56,23 @@ select (pg_current_wal_insert_lsn() - '0/0')::int8,
 
 
 @dataclass(frozen=True)
-class Gauge:
-    """How much there is, and what a session holds."""
+class Measurement:
+    """WAL position, size and files of some tables, and the locks of a session, at one moment."""
 
     at: float
     wal: int
     size: int
     files: Mapping[int, int]
-    """The file of each table and index, by its number."""
+    """The file node of each table and index, by OID: another one means that it was rewritten."""
     locks: frozenset[tuple[int, str]]
 
 
-def gauge(connection: Connection, tables: Sequence[int]) -> Gauge:
-    """Look now, as this session sees it."""
-    row = connection.execute(GAUGE, {"tables": list(tables)}).fetchone()
-    assert row, "one row always"
+def measure(connection: Connection, tables: Sequence[int]) -> Measurement:
+    """Measure now, as this session sees it."""
+    row = connection.execute(MEASUREMENT, {"tables": list(tables)}).fetchone()
+    assert row, "the query always returns one row"
     wal, size, numbers, files, relations, modes = row
-    return Gauge(
+    return Measurement(
         time.monotonic(),
         wal,
         size,
@@ -83,17 +83,17 @@ def gauge(connection: Connection, tables: Sequence[int]) -> Gauge:
 
 @dataclass(frozen=True)
 class Relations:
-    """What is there before a file, by number: nobody else knows what it makes."""
+    """Tables and indexes that exist before a file is applied, by OID; what the file creates has no clients yet."""
 
     touched: Sequence[int]
-    """The tables that its statements name."""
+    """Tables that the statements name."""
     names: Mapping[int, str]
-    """Of every table and index."""
+    """Names of every table and index."""
     indexes: frozenset[int]
 
 
 def relations(connection: Connection, touched: Sequence[int]) -> Relations:
-    """What is there now."""
+    """Load the tables and indexes that exist now."""
     rows = connection.execute(
         "select c.oid::int8, c.oid::regclass::text, c.relkind in ('i', 'I') from pg_class c"
         " join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'm', 'i', 'I')"
@@ -105,7 +105,7 @@ def relations(connection: Connection, touched: Sequence[int]) -> Relations:
 
 @dataclass
 class StatementTiming:
-    """One statement, over all tries and pieces of it."""
+    """One statement, over all of its tries or batches."""
 
     statement: Statement
     began: datetime
@@ -118,46 +118,46 @@ class StatementTiming:
 
 
 @dataclass
-class Span:
-    """A time in which locks may be held: a transaction, or a statement that runs in none."""
+class LockSpan:
+    """A period in which locks may be held: a transaction, or a statement outside of one."""
 
     begin: float
     end: float = float("inf")
     statements: list[tuple[float, int]] = field(default_factory=list)
-    """When which statement began, by its place in the file."""
+    """When each statement began, by its position in the file."""
     taken: list[tuple[int, int, str]] = field(default_factory=list)
-    """Which statement took which lock on what."""
+    """Position of a statement, and the relation and mode of a lock that it took."""
 
 
 class Recorder(Observer):
-    """Writes down one file under way."""
+    """Records the statements of one file as they run."""
 
-    def __init__(self, sampler: Sampler, before: Gauge, relations: Relations, wal_rate: float) -> None:
+    def __init__(self, sampler: LockSampler, before: Measurement, relations: Relations, wal_rate: float) -> None:
         self._sampler = sampler
         self._relations = relations
         self._wal_rate = wal_rate
         self._before = before
-        self.runs: dict[int, StatementTiming] = {}
-        self.spans: list[Span] = []
-        self._open: Span | None = None
+        self.timings: dict[int, StatementTiming] = {}
+        self.spans: list[LockSpan] = []
+        self._open: LockSpan | None = None
         self._running: StatementTiming | None = None
         self._in_pieces: StatementTiming | None = None
-        self._begun = 0.0
+        self._began = 0.0
         self._taken: list[tuple[StatementTiming, int, str, float]] = []
-        """Locks of the open transaction: whose, on what, how, since when."""
-        sampler.forget()
+        """Locks of the open transaction: statement, relation, mode, since when."""
+        sampler.take_held()
 
     def begins(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
         """See Observer."""
-        run = self.runs.setdefault(statement.position, StatementTiming(statement, datetime.now(UTC)))
+        run = self.timings.setdefault(statement.position, StatementTiming(statement, datetime.now(UTC)))
         if self._running is run:
             return
         now = time.monotonic()
         if self._open is None:
-            self._open = Span(now)
+            self._open = LockSpan(now)
             self.spans.append(self._open)
         self._open.statements.append((now, statement.position))
-        self._running, self._begun = run, now
+        self._running, self._began = run, now
         run.tries = 1 if file.head.batch else run.tries + 1
 
     def ended(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
@@ -165,31 +165,33 @@ class Recorder(Observer):
         import psycopg
 
         now = time.monotonic()
-        run = self.runs[statement.position]
+        run = self.timings[statement.position]
         self._running = None
-        taken = now - self._begun
+        taken = now - self._began
         run.seconds = run.seconds + taken if file.head.batch else taken
-        alone = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if alone:
-            self._settle(now)
+        in_no_transaction = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if in_no_transaction:
+            self._close_span(now)
         if file.head.batch:
             self._in_pieces = run
-            return  # a gauge for each piece would be a load of its own
-        after = gauge(connection, self._relations.touched)
-        self.measure(run, after)
-        if not alone:
+            # Measuring each batch would be a load of its own; `close` measures them together.
+            return
+        after = measure(connection, self._relations.touched)
+        self.add_measurement(run, after)
+        if not in_no_transaction:
             for relation, mode in after.locks - {(number, mode) for _, number, mode, _ in self._taken}:
-                self._taken.append((run, relation, mode, self._seen(relation, mode, now)))
+                self._taken.append((run, relation, mode, self._locked_since(relation, mode, now)))
 
     def settled(self) -> None:
         """See Observer."""
-        self._settle(time.monotonic())
+        self._close_span(time.monotonic())
 
-    def measure(self, run: StatementTiming, after: Gauge) -> None:
-        """What has changed since the last look is this statement's doing."""
+    def add_measurement(self, run: StatementTiming, after: Measurement) -> None:
+        """Attribute what changed since the last measurement to this statement."""
         before, self._before = self._before, after
-        calm = self._wal_rate * (after.at - before.at)
-        run.wal = max(0, round(after.wal - before.wal - calm))
+        # The load writes WAL as well, at the rate that it had before the migration.
+        by_load = self._wal_rate * (after.at - before.at)
+        run.wal = max(0, round(after.wal - before.wal - by_load))
         run.size = after.size - before.size
         run.rewritten |= {
             self._relations.names[number]
@@ -197,37 +199,38 @@ class Recorder(Observer):
             if number in before.files and before.files[number] != file and number in self._relations.names
         }
 
-    def close(self, after: Gauge) -> None:
-        """The file is done: what ran in pieces is measured as a whole."""
+    def close(self, after: Measurement) -> None:
+        """Measure a statement that ran in batches, once the file is done."""
         if self._in_pieces:
-            self.measure(self._in_pieces, after)
+            self.add_measurement(self._in_pieces, after)
 
-    def _settle(self, now: float) -> None:
+    def _close_span(self, now: float) -> None:
         if self._open is None:
             return
         self._open.end = now
-        held = self._sampler.forget()
+        held = self._sampler.take_held()
         for run, relation, mode, since in self._taken:
             self._open.taken.append((run.statement.position, relation, mode))
-            self._hold(run, relation, mode, now - since)
+            self._add_lock(run, relation, mode, now - since)
         if not self._taken:
-            self._hold_as_seen(held, now)
+            self._add_sampled_locks(held, now)
         self._open, self._running, self._taken = None, None, []
 
-    def _hold_as_seen(self, held: Mapping[tuple[int, str], tuple[float, float]], now: float) -> None:
-        """In no transaction, or in one that was given up, only what was seen is known."""
-        assert self._open, "called while it is"
-        run = self.runs[self._open.statements[-1][1]]
+    def _add_sampled_locks(self, held: Mapping[tuple[int, str], tuple[float, float]], now: float) -> None:
+        """Without a transaction, or after a rollback, only sampled locks are known."""
+        assert self._open, "called while a span is open"
+        run = self.timings[self._open.statements[-1][1]]
         for (relation, mode), (first, last) in held.items():
-            self._hold(run, relation, mode, min(now, last + EVERY) - max(first, self._open.begin))
+            self._add_lock(run, relation, mode, min(now, last + INTERVAL) - max(first, self._open.begin))
 
-    def _seen(self, relation: int, mode: str, now: float) -> float:
-        """Since when the statement that has just ended holds a lock."""
+    def _locked_since(self, relation: int, mode: str, now: float) -> float:
+        """Since when the statement that has just ended has held a lock."""
         if seen := self._sampler.held.get((relation, mode)):
-            return max(self._begun, seen[0])
-        return self._begun if now - self._begun <= 3 * EVERY else now
+            return max(self._began, seen[0])
+        # A lock of a short statement may fall between two samples.
+        return self._began if now - self._began <= 3 * INTERVAL else now
 
-    def _hold(self, run: StatementTiming, relation: int, mode: str, seconds: float) -> None:
+    def _add_lock(self, run: StatementTiming, relation: int, mode: str, seconds: float) -> None:
         name = self._relations.names.get(relation)
         if name is None or relation in self._relations.indexes or mode not in MODES:
             return
@@ -238,9 +241,9 @@ class Recorder(Observer):
             run.locks[name] = HeldLock(name, mode, max(seconds, before.seconds))
 
 
-def statement_reports(recorder: Recorder, traffic: LoadProcess, sampler: Sampler) -> list[StatementReport]:
-    """Every statement of a file in its order, with the longest that each family waited because of it."""
-    stalls = stalls_of(recorder, traffic, sampler)
+def statement_reports(recorder: Recorder, load: LoadProcess, sampler: LockSampler) -> list[StatementReport]:
+    """Every statement of a file in order, with the longest wait of each query group that it caused."""
+    stalls = stalls_of(recorder, load, sampler)
     return [
         StatementReport(
             run.statement.line,
@@ -254,40 +257,43 @@ def statement_reports(recorder: Recorder, traffic: LoadProcess, sampler: Sampler
             run.tries,
             run.began,
         )
-        for position, run in sorted(recorder.runs.items())
+        for position, run in sorted(recorder.timings.items())
     ]
 
 
-def stalls_of(recorder: Recorder, traffic: LoadProcess, sampler: Sampler) -> dict[int, list[Stall]]:
-    """The longest that each family waited at each statement, by its place in the file; the longest first.
+def stalls_of(recorder: Recorder, load: LoadProcess, sampler: LockSampler) -> dict[int, list[Stall]]:
+    """The longest wait of each query group at each statement, by position in the file; longest first.
 
-    A wait counts for the statement that took the lock, even where that was held on while others ran; one that lasts
-    into the next transaction counts for that as well, from its beginning on.
+    A wait counts for the statement that took the lock, even if later statements ran while it was held. A wait that
+    lasts into the next transaction counts for that one as well, from its beginning on.
     """
     spans = recorder.spans
     worst: dict[int, dict[int, Stall]] = {}
     begins, ends = [span.begin for span in spans], [span.end for span in spans]
-    for call in traffic.calls:
-        for span in spans[bisect_left(ends, call.due) : bisect_right(begins, call.answered)]:
-            since = max(call.due, span.begin)
-            seconds = call.answered - since
-            place = _at(span, since, traffic.families[call.family])
-            found = worst.setdefault(place, {})
-            if seconds >= NOTED and (call.family not in found or seconds > found[call.family].seconds):
-                line = recorder.runs[place].statement.line
-                for_lock = sampler.waited(call.family, since, call.answered)
-                found[call.family] = Stall(traffic.families[call.family].name, seconds, line, for_lock)
-    return {place: sorted(found.values(), key=lambda each: -each.seconds) for place, found in worst.items()}
+    for query in load.slow_queries:
+        for span in spans[bisect_left(ends, query.due) : bisect_right(begins, query.answered)]:
+            since = max(query.due, span.begin)
+            seconds = query.answered - since
+            group = load.families[query.family]
+            position = _blocking_statement(span, since, group)
+            stalls = worst.setdefault(position, {})
+            if seconds >= REPORTED_FROM and (query.family not in stalls or seconds > stalls[query.family].seconds):
+                line = recorder.timings[position].statement.line
+                for_lock = sampler.waited(query.family, since, query.answered)
+                stalls[query.family] = Stall(group.name, seconds, line, for_lock)
+    return {position: sorted(stalls.values(), key=lambda stall: -stall.seconds) for position, stalls in worst.items()}
 
 
-def _at(span: Span, since: float, family: QueryGroup) -> int:
-    """The statement that keeps a family out from a time on: the last to lock what it needs, or that which runs then.
+def _blocking_statement(span: LockSpan, since: float, group: QueryGroup) -> int:
+    """Position of the statement that blocks a query group from a time on: the last that locked one of its tables.
 
-    What it needs beside its own tables, as those that a foreign key refers to, is not known: then any lock counts.
+    A group may need more tables than it names, such as those that a foreign key refers to. So if none of its tables is
+    locked, any strong lock counts; and without one, the statement that runs at that time.
     """
-    begun = [place for at, place in span.statements if at <= since + SLACK] or [span.statements[0][1]]
-    strong = STRONG if family.query.kind == "writes" else MODES[-1:]
-    taken = [(place, relation) for place, relation, mode in span.taken if mode in strong]
-    own = {place for place, relation in taken if relation in family.tables}
-    keeps_out = own or {place for place, _ in taken}
-    return next((place for place in reversed(begun) if place in keeps_out), begun[-1])
+    begun = [position for at, position in span.statements if at <= since + CLOCK_TOLERANCE]
+    begun = begun or [span.statements[0][1]]
+    strong = STRONG if group.query.kind == "writes" else MODES[-1:]
+    taken = [(position, relation) for position, relation, mode in span.taken if mode in strong]
+    own = {position for position, relation in taken if relation in group.tables}
+    blocking = own or {position for position, _ in taken}
+    return next((position for position in reversed(begun) if position in blocking), begun[-1])

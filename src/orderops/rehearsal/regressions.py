@@ -1,81 +1,104 @@
-"""Queries of the running service that no longer work: those that failed when asked, and those that cannot be said."""
+"""Queries of the running service that a migration breaks: they fail when run, or cannot be prepared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from orderops.rehearsal.compatibility import refused
 from orderops.rehearsal.harness import Harness
 from orderops.rehearsal.load import SlowQuery
-from orderops.rehearsal.load_client import PASSING, WELL
-from orderops.rehearsal.queries import Query, QueryOrigin
+from orderops.rehearsal.load_client import RETRYABLE_STATES, SUCCESS
+from orderops.rehearsal.queries import Query, QueryOrigin, error_text
 from orderops.rehearsal.report import BrokenQuery
 
-OF_VALUES = "23"
-"""The class of errors that come of the values of a row."""
-NOT_NULL = "23502"
-"""A column that the running service does not know wants a value."""
+if TYPE_CHECKING:
+    from psycopg import Connection
 
-PREPARED = "0A000"
-"""What was prepared would answer in other types."""
+# SQLSTATE class 23: a constraint rejects the values of a row.
+CONSTRAINT_CLASS = "23"
+# A new column that the running service does not know requires a value, so this is no matter of our values.
+NOT_NULL_VIOLATION = "23502"
+# "cached plan must not change result type": a prepared statement would return other types.
+FEATURE_NOT_SUPPORTED = "0A000"
+STATEMENT = "orderops_rehearsal"
 
 
 class Watchdog:
-    """Compares with what worked before."""
+    """Finds queries that worked before a migration and fail after it, each once."""
 
-    def __init__(self, stage: Harness, asked: Sequence[Query], *, live: bool) -> None:
-        self._stage = stage
-        self._asked = asked
-        self._live = live
-        """Whether it is known what the service asks: then what was made here for a table is nobody's."""
-        self._refused = set(refused(stage.eye, asked))
+    def __init__(self, harness: Harness, queries: Sequence[Query], *, queries_known: bool) -> None:
+        self._harness = harness
+        self._queries = queries
+        self._queries_known = queries_known
+        self._rejected = set(rejected_queries(harness.reader, queries))
         self._failing: set[str] = set()
         self._notes: list[str] = []
 
     def already_failing(self) -> Iterator[tuple[str, str]]:
-        """The families that fail while nothing was done."""
-        for call in _failed(self._stage.traffic.calls):
-            name = self._stage.told.families[call.family].name
+        """Query groups that fail before any migration, with the error."""
+        for failure in _failures(self._harness.load.slow_queries):
+            name = self._harness.workload.families[failure.family].name
             if name not in self._failing:
                 self._failing.add(name)
-                yield name, call.message
+                yield name, failure.message
 
-    def broken(self, since: float) -> list[BrokenQuery]:
-        """What has stopped working since a time, and was not told before."""
+    def newly_broken(self, since: float) -> list[BrokenQuery]:
+        """Queries that stopped working after a time (monotonic) and were not reported before."""
         found: dict[str, BrokenQuery] = {}
-        for call in _failed(self._stage.calls_since(since)):
-            query = self._stage.told.families[call.family].query
+        for failure in _failures(self._harness.slow_queries_since(since)):
+            query = self._harness.workload.families[failure.family].query
             if query.name in self._failing:
                 continue
             self._failing.add(query.name)
-            if self._says_nothing(query, call):
-                self._notes.append(f"{query.name}: {call.message}; nobody is known to ask that")
+            if self._is_our_own_doing(query, failure):
+                self._notes.append(f"{query.name}: {failure.message}; no known query of the service does this")
             else:
-                found[query.name] = BrokenQuery(query.name, _told(call))
-        for text, (query, why) in refused(self._stage.eye, self._asked).items():
-            if text not in self._refused:
-                self._refused.add(text)
+                found[query.name] = BrokenQuery(query.name, _message(failure))
+        for text, (query, why) in rejected_queries(self._harness.reader, self._queries).items():
+            if text not in self._rejected:
+                self._rejected.add(text)
                 if query.name not in self._failing:
                     found.setdefault(query.name, BrokenQuery(query.name, why))
         return list(found.values())
 
     def notes(self, name: str) -> list[str]:
-        """What failed and says nothing of the service, once each."""
-        told, self._notes = [f"{name}: {note}" for note in self._notes], []
-        return told
+        """Failures that say nothing about the service, each once, led by the migration's name."""
+        notes, self._notes = [f"{name}: {note}" for note in self._notes], []
+        return notes
 
-    def _says_nothing(self, query: Query, call: SlowQuery) -> bool:
+    def _is_our_own_doing(self, query: Query, failure: SlowQuery) -> bool:
+        """Whether only a query that the rehearsal derived fails, and for its values."""
         if query.origin is not QueryOrigin.DERIVED:
             return False
-        return self._live or (call.state.startswith(OF_VALUES) and call.state != NOT_NULL)
+        return self._queries_known or (
+            failure.state.startswith(CONSTRAINT_CLASS) and failure.state != NOT_NULL_VIOLATION
+        )
 
 
-def _told(call: SlowQuery) -> str:
-    """The server's words, and for what a prepared statement meets, how long that lasts."""
-    if call.state == PREPARED and "cached plan" in call.message:
-        return f"{call.message}: a session that has prepared it fails until it connects anew"
-    return call.message
+def rejected_queries(connection: Connection, queries: Iterable[Query]) -> dict[str, tuple[Query, str]]:
+    """Prepare each query without running it; return those that the server rejects, by their text, with the error."""
+    import psycopg
+
+    rejected: dict[str, tuple[Query, str]] = {}
+    for query in queries:
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute("set local lock_timeout = '2s'")
+                connection.execute(f"prepare {STATEMENT} as {query.text}".encode())
+                connection.execute(f"deallocate {STATEMENT}".encode())
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            rejected[query.text] = (query, error_text(error))
+    return rejected
 
 
-def _failed(calls: Sequence[SlowQuery]) -> Iterator[SlowQuery]:
-    return (call for call in calls if call.state not in (WELL, *PASSING))
+def _message(failure: SlowQuery) -> str:
+    """The server's message; for a prepared statement also how long the failure lasts."""
+    if failure.state == FEATURE_NOT_SUPPORTED and "cached plan" in failure.message:
+        return f"{failure.message}: a session that prepared it fails until it reconnects"
+    return failure.message
+
+
+def _failures(queries: Sequence[SlowQuery]) -> Iterator[SlowQuery]:
+    return (query for query in queries if query.state not in (SUCCESS, *RETRYABLE_STATES))

@@ -1,22 +1,22 @@
-"""What a rehearsal found out, as values that can be written down as JSON and read back."""
+"""What a rehearsal found, as values that are written as JSON and read back."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from orderops.errors import OrderopsError
 
+# Incremented when an older orderops could no longer read what is written.
 FORM = 1
-"""Counted up when what is written down could no longer be read by what was there before."""
 
 
 class Impact(StrEnum):
-    """What a migration does to the running system, the worst last."""
+    """What a migration does to the running system, worst last."""
 
     SAFE = "SAFE"
     UNSEEN = "UNSEEN"
@@ -27,41 +27,41 @@ class Impact(StrEnum):
 
     @property
     def badness(self) -> int:
-        """Its place among them."""
+        """Its rank, from 0 for SAFE."""
         return list(Impact).index(self)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence, and what it stands on."""
+    """One sentence, and the figure behind it."""
 
     impact: Impact
     sentence: str
-    """As SAFE: nobody waits more than 50 ms."""
+    """Such as "SAFE: no query waits more than 50 ms"."""
     seconds: float = 0.0
-    """How long the one waited who waited longest."""
+    """The longest wait of a query."""
 
     @property
     def holds_up(self) -> bool:
-        """Whether anybody is held up or turned away, as far as is known: what was not seen counts too."""
+        """Whether queries wait or fail, as far as is known: locks without coverage count as well."""
         return self.impact is not Impact.SAFE
 
 
 @dataclass(frozen=True)
 class Stall:
-    """The longest that one family of queries waited."""
+    """The longest wait of one query group."""
 
     family: str
     seconds: float
     line: int = 0
-    """Of the statement at which the wait began."""
+    """Line of the statement that caused the wait."""
     for_lock: bool = True
-    """Whether it was seen to wait for a lock; else the machine was busy."""
+    """Whether it was seen waiting for a lock; otherwise the machine was busy."""
 
 
 @dataclass(frozen=True)
 class HeldLock:
-    """The strongest lock that a statement took on a table, and for how long it was held."""
+    """The strongest lock that a statement took on a table, and for how long."""
 
     relation: str
     mode: str
@@ -78,17 +78,17 @@ class StatementReport:
     seconds: float
     locks: tuple[HeldLock, ...] = ()
     rewritten: tuple[str, ...] = ()
-    """Tables and indexes that were written anew."""
+    """Tables and indexes that were rewritten."""
     wal_bytes: int = 0
-    """Without what the queries beside it wrote, as far as their calm rate tells."""
+    """Without the WAL of the load, estimated from its rate before the migration."""
     growth_bytes: int = 0
-    """By which the tables and indexes grew that it touched."""
+    """Growth of the tables and indexes that it touched."""
     stalls: tuple[Stall, ...] = ()
-    """Of each family that waited longer than it does in calm."""
+    """Of each query group that waited."""
     tries: int = 1
-    """How often its locks were asked for."""
+    """How often its locks were requested."""
     began: datetime | None = None
-    """When its first try did, to be looked up in what the copy tells of itself."""
+    """When its first try began, to find it in the server's log."""
 
 
 @dataclass(frozen=True)
@@ -101,41 +101,41 @@ class BrokenQuery:
 
 @dataclass(frozen=True)
 class UndoReport:
-    """How the way back went."""
+    """Result of an undo."""
 
     seconds: float = 0.0
     lost: tuple[str, ...] = ()
-    """What it takes away that holds something."""
+    """Non-empty tables and columns that it drops."""
     differences: tuple[str, ...] = ()
-    """What of the schema is not as it was: - is missing, + is left over."""
+    """Schema lines that differ from before: - is missing, + is left over."""
     stalls: tuple[Stall, ...] = ()
     failed: str = ""
-    """Why it did not get to its end, or was not tried."""
+    """Why it did not finish or was not tried; "" if it did."""
 
     @property
     def proven(self) -> bool:
-        """Whether it brought the schema back."""
+        """Whether it restored the schema."""
         return not self.failed and not self.differences
 
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The same migration once more, while a session that used its tables leaves its transaction open."""
+    """The migration applied again, while a session that used its tables keeps its transaction open."""
 
     held: float = 0.0
-    """Seconds that the transaction stayed open; 0 where the migration touches nothing that is there before."""
+    """Seconds that the transaction stayed open; 0 if the migration touches no existing table."""
     seconds: float = 0.0
-    """From its beginning until it was done."""
+    """Seconds from its start until it was done."""
     after: float = 0.0
-    """From the end of that transaction until it was done."""
+    """Seconds from the end of that transaction until it was done."""
     stalls: tuple[Stall, ...] = ()
     failed: str = ""
-    """Why it did not get to its end, or was not tried."""
+    """Why it did not finish or was not tried; "" if it did."""
 
 
 @dataclass(frozen=True)
 class MigrationReport:
-    """One migration."""
+    """What the rehearsal found about one migration."""
 
     version: int
     description: str
@@ -144,31 +144,31 @@ class MigrationReport:
     undo_checksum: str
     verdict: Verdict
     schema_after: str = ""
-    """The digest of the schema once it is applied; the next one meets that."""
+    """Digest of the schema after it."""
     seconds: float = 0.0
-    """What it took, and so what is to be expected."""
+    """How long it took, which the gate records as the prediction."""
     statements: tuple[StatementReport, ...] = ()
     broken: tuple[BrokenQuery, ...] = ()
     failed: str = ""
-    """Why it could not be applied, or was not tried."""
+    """Why it could not be applied or was not tried; "" if it was."""
     advice: str = ""
-    """The safe way to write it, as SQL and comments."""
+    """A safer way to write it, as SQL and comments."""
     undo: UndoReport | None = None
     worst_case: WorstCase | None = None
 
 
 @dataclass(frozen=True)
 class QueryGroupReport:
-    """Queries that went on all the time, and how they fared while nothing was done."""
+    """A query group that ran throughout, and how it performed without a migration."""
 
     name: str
     text: str
     rate: float
-    """A second."""
+    """Queries a second."""
     calm_worst: float
-    """Seconds that the slowest took."""
+    """Seconds that its slowest query took without a migration."""
     origin: str
-    """Where it comes from: canaries.sql, or made for a table that is touched."""
+    """Where it comes from: canaries.sql, or derived for a table that is touched."""
 
 
 @dataclass(frozen=True)
@@ -180,14 +180,14 @@ class Report:
     tool_version: str
     server_version: str
     schema_before: str
-    """The digest of the schema that the migrations met."""
+    """Digest of the schema before the migrations."""
     schema_after: str
-    """The digest of what they make of it."""
+    """Digest of the schema after them."""
     verdict: Verdict
     migrations: tuple[MigrationReport, ...] = ()
     families: tuple[QueryGroupReport, ...] = ()
     dump: str = ""
-    """What a schema dump before and after all undos said: same, differs, or why there is none; nothing without them."""
+    """pg_dump before and after all undos: "same", "differs", or why there is none; "" if not all were undone."""
     notes: tuple[str, ...] = ()
     """What could not be measured, and why."""
 
@@ -197,8 +197,8 @@ class Report:
         return int(self.server_version.split(".")[0].split(" ")[0])
 
     @property
-    def to_mend(self) -> str:
-        """The file that must not be applied as it is; nothing where there is none."""
+    def file_to_fix(self) -> str:
+        """The file that has to be fixed before it is applied; "" if there is none."""
         if self.verdict.impact not in (Impact.BREAKS, Impact.FAILS):
             return ""
         return next(
@@ -206,33 +206,40 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines; keys stay as they are."""
-        return {"form": FORM, **_written(asdict(self))}
+        """As JSON, with stable keys."""
+        return {"form": FORM, **_to_json(asdict(self))}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Report:
-        """Read what `told` wrote; raises OrderopsError for anything else."""
-        if told.get("form") != FORM:
-            raise OrderopsError(
-                f"this report is of form {told.get('form')!r}, and form {FORM} is what this orderops reads",
-                "rehearse again: orderops migrate rehearsal",
-            )
+    def from_dict(cls, document: Mapping[str, Any]) -> Report:
+        """Read what `to_dict` wrote. Raises OrderopsError for anything else."""
+        from pydantic import TypeAdapter, ValidationError
+
+        hint = "rehearse again: orderops migrate rehearsal"
+        if document.get("form") != FORM:
+            raise OrderopsError(f"this report has form {document.get('form')!r}; this orderops reads form {FORM}", hint)
         try:
-            report = _read(cls, told)
-        except (KeyError, TypeError, ValueError) as error:
-            raise OrderopsError(
-                f"this is no whole report of a rehearsal: {error}", "rehearse again: orderops migrate rehearsal"
-            ) from None
-        assert isinstance(report, cls)
+            # In JSON text, strict mode accepts lists as tuples and strings as dates and enums, and nothing else.
+            report = TypeAdapter(cls).validate_json(json.dumps(document), strict=True)
+        except (ValidationError, TypeError) as error:
+            raise OrderopsError(f"not a complete rehearsal report: {_first_line(error)}", hint) from None
         return report
 
 
-def _written(value: Any) -> Any:
+def _first_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)
+
+
+def _to_json(value: Any) -> Any:
     match value:
         case dict():
-            return {key: _written(each) for key, each in value.items()}
+            return {key: _to_json(item) for key, item in value.items()}
         case tuple() | list():
-            return [_written(each) for each in value]
+            return [_to_json(item) for item in value]
         case datetime():
             return value.astimezone(UTC).isoformat()
         case StrEnum():
@@ -240,24 +247,3 @@ def _written(value: Any) -> Any:
         case float():
             return round(value, 4)
     return value
-
-
-def _read(kind: Any, value: Any) -> Any:
-    """A value of a kind, from what JSON can hold."""
-    if is_dataclass(kind):
-        kinds = get_type_hints(kind)
-        given = {item.name: _read(kinds[item.name], value[item.name]) for item in fields(kind) if item.name in value}
-        return kind(**given)  # type: ignore[operator]  # a class, and not one of its values
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f"{value!r} is no list")
-        return tuple(_read(get_args(kind)[0], each) for each in value)
-    if isinstance(kind, UnionType):
-        return None if value is None else _read(next(arg for arg in get_args(kind) if arg is not NoneType), value)
-    if kind is datetime:
-        return datetime.fromisoformat(value)
-    if kind is float and isinstance(value, int):
-        return float(value)
-    if not isinstance(value, str if issubclass(kind, StrEnum) else kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
-    return kind(value)

@@ -1,12 +1,12 @@
-"""The rehearsal: what is pending is applied to a copy under traffic, undone, and applied again behind a holder.
+"""The rehearsal: apply pending migrations under load, undo them, and apply them behind a blocking session.
 
-The copy is disposable: everything may be done to it, and wherever a rehearsal is cut there is nothing to mend.
+The database is a disposable copy. Everything may be done to it, so an interrupted rehearsal leaves nothing to repair.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,13 +16,14 @@ from orderops.database.connection import Login
 from orderops.errors import Interrupted, OrderopsError
 from orderops.migrations import migrator
 from orderops.migrations.data_loss.check import losses
+from orderops.migrations.lint.linter import lint
 from orderops.migrations.schema_snapshot import differences, digest_of, schema_lines, thing_of
 from orderops.migrations.sql.files import Migration
 from orderops.migrations.sql.validation import checked
 from orderops.rehearsal.blocking_session import BlockingSession
 from orderops.rehearsal.canaries import read_canaries
-from orderops.rehearsal.coverage import UncoveredTables, places
-from orderops.rehearsal.harness import PATIENCE, Harness, OnHarnessWait, looking, open_harness
+from orderops.rehearsal.coverage import Coverage, load_tables
+from orderops.rehearsal.harness import LOCK_BUDGET, Harness, OnHarnessWait, open_harness, open_reader
 from orderops.rehearsal.queries import Query
 from orderops.rehearsal.recorder import statement_reports
 from orderops.rehearsal.regressions import Watchdog
@@ -38,20 +39,21 @@ from orderops.rehearsal.report import (
     WorstCase,
 )
 from orderops.rehearsal.schema_dump import schema_dump
-from orderops.rehearsal.suggestions import safe_way
-from orderops.rehearsal.verdict import Evaluator, failing, overall, span, unseen, worse
-from orderops.rehearsal.workload import workload_for
+from orderops.rehearsal.verdict import Evaluator, failed_verdict, overall_verdict, unseen_verdict, worse_of
+from orderops.rehearsal.workload import Workload, workload_for
+from orderops.text.durations import measured
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-HELD = timedelta(seconds=30)
-IN_ALL = 3
-"""Times as long as one transaction stays open, all of them may, however many migrations there are."""
-CALM = timedelta(seconds=3)
-OLD = 0.1
-"""Seconds after which a transaction is no passing one."""
-BEHIND = ", behind a transaction that stays open"
+HELD_FOR = timedelta(seconds=30)
+# All blocking sessions together stay open for at most this many times HELD_FOR, so that a rehearsal of twenty
+# migrations does not take ten minutes more.
+TOTAL_HELD_FACTOR = 3
+BASELINE_DURATION = timedelta(seconds=3)
+# Seconds. A transaction as old as this counts as long-running for the lock wait, so it has to be that old first.
+HEAD_START = 0.1
+BEHIND_OPEN_TRANSACTION = ", behind a transaction that stays open"
 
 
 def rehearse(
@@ -60,126 +62,159 @@ def rehearse(
     *,
     queries: Sequence[Query] = (),
     canaries: Sequence[Query] | None = None,
-    holder: timedelta = HELD,
-    seconds_before: float = CALM.total_seconds(),
-    watch: OnHarnessWait = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
+    held_for: timedelta = HELD_FOR,
+    baseline_seconds: float = BASELINE_DURATION.total_seconds(),
+    on_wait: OnHarnessWait = lambda *_: None,
+    on_verdict: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Apply what is pending to a copy that may be ruined, and say what it would do to those who use the original.
+    """Apply the pending migrations to a disposable copy and report what they would do to the clients of the original.
 
-    `queries` is what the original is asked, as `queries_of` tells; `canaries` stand beside the migrations where none
-    are given. Raises OrderopsError where nothing is pending, where apply would refuse, or where the copy goes away.
+    `queries` are the queries of the original, from `queries_of`. Without `canaries`, those next to the migrations are
+    used. Raises OrderopsError if nothing is pending, if apply would refuse, or if the copy becomes unavailable.
     """
     started, began = datetime.now(UTC), time.monotonic()
     if canaries is None:
         canaries = read_canaries(migrations[0].forwards.path.parent) if migrations else []
-    with looking(copy) as eye:
-        pending = [line.migration for line in migrator.plan(migrator.overview(eye, migrations)) if line.migration]
-        if not pending:
-            raise OrderopsError(f"nothing is pending on {copy.describe}", "how it stands: orderops migrate info")
-        told = workload_for(eye, [each.forwards for each in pending], canaries, queries)
-        known = {group.query.name for group in told.families}
-        kept_up = [canary for canary in canaries if canary.name in known]
-        prints = {each.fingerprint for each in kept_up}
-        asked = [*kept_up, *(query for query in queries if query.fingerprint not in prints)]
-        before, (dumped, no_dump) = schema_lines(eye), schema_dump(copy)
-        with open_harness(copy, eye, told, watch) as stage:
-            play = _Rehearsal(stage, migrations, say, asked=asked, live=bool(queries), notes=list(told.notes))
-            calm = stage.calm(seconds_before)
-            play.judge = Evaluator(told.families, calm)
-            play.look_at_calm()
-            play.apply(pending, before)
-            play.undo()
-            dump = (no_dump or _compared(dumped, copy)) if play.undone else ""
-            play.apply_again(holder.total_seconds())
-        watch("rehearsal", "")
-        families = [
-            QueryGroupReport(group.name, group.query.text, group.rate, calm[group.name], str(group.query.origin))
-            for group in told.families
-        ]
+    with open_reader(copy) as reader:
+        pending = _pending(reader, migrations, copy)
+        workload = workload_for(reader, [migration.forwards for migration in pending], canaries, queries)
+        before, dump = schema_lines(reader), schema_dump(copy)
+        with open_harness(copy, reader, workload, on_wait) as harness:
+            run = _Rehearsal(
+                harness,
+                migrations,
+                on_verdict,
+                queries=_service_queries(workload, canaries, queries),
+                queries_known=bool(queries),
+                notes=list(workload.notes),
+            )
+            run.measure_baseline(baseline_seconds)
+            run.apply(pending, before)
+            run.undo()
+            dump_result = _dump_result(dump, copy) if run.all_undone else ""
+            run.apply_again(held_for.total_seconds())
+        on_wait("rehearsal", "")
         return Report(
             started,
             time.monotonic() - began,
             __version__,
-            eye.info.parameter_status("server_version") or "",
+            reader.info.parameter_status("server_version") or "",
             digest_of(before),
-            next((report.schema_after for report in reversed(play.reports) if report.schema_after), digest_of(before)),
-            overall(play.reports),
-            tuple(play.reports),
-            tuple(families),
-            dump,
-            tuple(play.notes),
+            run.schema_after or digest_of(before),
+            overall_verdict(run.reports),
+            tuple(run.reports),
+            tuple(_group_reports(workload, run.evaluator.baseline)),
+            dump_result,
+            tuple(run.notes),
         )
+
+
+def _pending(reader: Connection, migrations: Sequence[Migration], copy: Login) -> list[Migration]:
+    planned = migrator.plan(migrator.overview(reader, migrations))
+    pending = [status.migration for status in planned if status.migration]
+    if not pending:
+        raise OrderopsError(f"nothing is pending on {copy.describe}", "the state of each: orderops migrate info")
+    return pending
+
+
+def _service_queries(workload: Workload, canaries: Sequence[Query], queries: Sequence[Query]) -> list[Query]:
+    """Every distinct query of the service: the canaries that run, then the queries of the original."""
+    running = {group.query.name for group in workload.families}
+    kept = [canary for canary in canaries if canary.name in running]
+    fingerprints = {canary.fingerprint for canary in kept}
+    return [*kept, *(query for query in queries if query.fingerprint not in fingerprints)]
+
+
+def _group_reports(workload: Workload, baseline: Mapping[str, float]) -> list[QueryGroupReport]:
+    return [
+        QueryGroupReport(group.name, group.query.text, group.rate, baseline[group.name], str(group.query.origin))
+        for group in workload.families
+    ]
+
+
+def _dump_result(dump: tuple[str, str], copy: Login) -> str:
+    """Compare pg_dump's schema from before with the one after all undos: "same", "differs", or why there is none."""
+    before, why_missing = dump
+    if why_missing:
+        return why_missing
+    after, why_missing = schema_dump(copy)
+    return why_missing or ("same" if after == before else "differs")
 
 
 @dataclass
 class _Rehearsal:
-    """A rehearsal under way: a report for each migration, completed as it goes."""
+    """A rehearsal in progress: one report for each migration, completed phase by phase."""
 
-    stage: Harness
+    harness: Harness
     migrations: Sequence[Migration]
-    say: Callable[[str], None]
-    asked: Sequence[Query]
-    live: bool
+    on_verdict: Callable[[str], None]
+    queries: Sequence[Query]
+    queries_known: bool
+    """Whether `queries` come from the original, so that a derived query is known to be nobody's."""
     notes: list[str]
-    judge: Evaluator = field(default_factory=lambda: Evaluator((), {}))
+    evaluator: Evaluator = field(default_factory=lambda: Evaluator((), {}))
     reports: list[MigrationReport] = field(default_factory=list)
     _schemas: list[Sequence[str]] = field(default_factory=list)
-    """Before the first migration, and after each."""
-    _left: set[str] = field(default_factory=set)
-    """What undos have left otherwise than it was."""
+    """The schema before the first migration and after each."""
+    _left_by_undos: set[str] = field(default_factory=set)
+    """Schema objects that earlier undos left different, so that each is reported once."""
 
     def __post_init__(self) -> None:
-        self._watchdog = Watchdog(self.stage, self.asked, live=self.live)
-        self._unseen = UncoveredTables(places(self.stage.eye), self.stage.told.families)
+        self._watchdog = Watchdog(self.harness, self.queries, queries_known=self.queries_known)
+        self._coverage = Coverage(load_tables(self.harness.reader), self.harness.workload.families)
 
-    def look_at_calm(self) -> None:
-        """What fails while nothing was done says nothing of a migration."""
-        if not self.stage.told.families:
-            self.notes.append("no query went on beside it, so nobody could be seen to wait")
+    @property
+    def all_undone(self) -> bool:
+        """Whether every migration was applied and undone."""
+        return all(report.undo and not report.undo.failed for report in self.reports)
+
+    @property
+    def schema_after(self) -> str:
+        """The digest of the schema after the last migration that was applied; "" if none was."""
+        return next((report.schema_after for report in reversed(self.reports) if report.schema_after), "")
+
+    def measure_baseline(self, seconds: float) -> None:
+        """Measure the load alone, and note what fails already: that says nothing about a migration."""
+        families = self.harness.workload.families
+        self.evaluator = Evaluator(families, self.harness.measure_baseline(seconds))
+        if not families:
+            self.notes.append("no query ran during the rehearsal, so no wait could be observed")
         for name, why in self._watchdog.already_failing():
-            self.notes.append(f"{name!r} fails before anything is done: {why}")
+            self.notes.append(f"{name!r} fails before any migration: {why}")
 
     def apply(self, pending: Sequence[Migration], before: Sequence[str]) -> None:
-        """Each migration in its turn, as far as they go."""
+        """Apply each migration in order, up to the first that fails."""
         self._schemas = [before]
         for number, migration in enumerate(pending):
-            self.stage.watch("rehearsal", f"applies {migration.name}, {number + 1} of {len(pending)}")
+            self.harness.on_wait("rehearsal", f"applies {migration.name}, {number + 1} of {len(pending)}")
             report = self._apply(migration)
             self.reports.append(report)
-            self.say(f"{migration.name}: {report.verdict.sentence}")
+            self.on_verdict(f"{migration.name}: {report.verdict.sentence}")
             if report.failed:
-                left = [
-                    _report(each, failed=f"not tried, since {migration.name} fails") for each in pending[number + 1 :]
-                ]
-                self.reports += left
+                why = f"not tried, since {migration.name} fails"
+                self.reports += [_report(later, failed=why) for later in pending[number + 1 :]]
                 return
 
     def undo(self) -> None:
-        """Each again in reverse, with a look at whether it leaves anything behind."""
+        """Undo each migration, newest first, and compare the schema with the one before it."""
         if any(report.failed for report in self.reports):
-            self.notes.append("nothing was undone, and nothing applied again, since not everything could be applied")
+            self.notes.append("nothing was undone or applied again, since not every migration could be applied")
             return
         for number in reversed(range(len(self.reports))):
             report = self.reports[number]
-            self.stage.watch("rehearsal", f"undoes {report.file}")
-            undone = self._undo(self._of(report), self._schemas[number])
+            self.harness.on_wait("rehearsal", f"undoes {report.file}")
+            undone = self._undo(self._migration_of(report), self._schemas[number])
             self.reports[number] = replace(report, undo=undone)
             if undone.failed:
                 self._skip_undo(number, f"not tried, since {report.file} cannot be undone")
                 return
 
-    @property
-    def undone(self) -> bool:
-        """Whether every one of them was."""
-        return all(report.undo and not report.undo.failed for report in self.reports)
-
     def apply_again(self, seconds: float) -> None:
-        """Each once more, while somebody who used its tables leaves a transaction open."""
+        """Apply each undone migration once more while a session that used its tables keeps its transaction open."""
         undone = [report for report in self.reports if report.undo and not report.undo.failed]
         if not undone:
             return
-        held = min(seconds, IN_ALL * seconds / len(undone))
+        held = min(seconds, TOTAL_HELD_FACTOR * seconds / len(undone))
         failed = ""
         for number, report in enumerate(self.reports):
             if report not in undone:
@@ -187,105 +222,117 @@ class _Rehearsal:
             if failed:
                 self.reports[number] = replace(report, worst_case=WorstCase(failed=f"not tried, since {failed} fails"))
                 continue
-            worst = self._behind_holder(report, held)
+            worst = self._apply_behind_session(report, held)
             failed = report.file if worst.failed else ""
-            verdict = self.judge.of(worst.stalls, where=BEHIND)
-            both = worse(report.verdict, verdict) if verdict.holds_up else report.verdict
+            verdict = self.evaluator.verdict_on(worst.stalls, where=BEHIND_OPEN_TRANSACTION)
+            both = worse_of(report.verdict, verdict) if verdict.holds_up else report.verdict
             self.reports[number] = replace(report, worst_case=worst, verdict=both)
 
     def _apply(self, migration: Migration) -> MigrationReport:
-        there = places(self.stage.eye)
+        tables = load_tables(self.harness.reader)
         began = time.monotonic()
         failed = ""
-        with self.stage.recorded(migration.forwards) as (carrier, recorder):
+        with self.harness.recorded(migration.forwards) as (runner, recorder):
             try:
-                done = list(migrator.apply(carrier, self.migrations, to=migration.version))
+                done = list(migrator.apply(runner, self.migrations, to=migration.version))
                 assert done, f"{migration.name} was pending"
             except Interrupted:
                 raise
             except OrderopsError as error:
                 failed = error.message
             seconds = time.monotonic() - began
-        self.stage.check()
-        statements = tuple(statement_reports(recorder, self.stage.traffic, self.stage.sampler))
-        broken = tuple(self._watchdog.broken(began))
-        unwatched = self._unseen.among(statements, there)
+        self.harness.check()
+        statements = tuple(statement_reports(recorder, self.harness.load, self.harness.sampler))
+        broken = tuple(self._watchdog.newly_broken(began))
+        uncovered = self._coverage.uncovered_locks(statements, tables)
         self.notes += self._watchdog.notes(migration.name)
-        if named := ", ".join(sorted({lock.relation for _, lock in unwatched})):
-            self.notes.append(f"{migration.name} locks {named}, on which no query went on that would wait")
-        after = schema_lines(self.stage.eye)
+        if names := ", ".join(sorted({lock.relation for _, lock in uncovered})):
+            self.notes.append(f"{migration.name} locks {names}, and no query ran there that would have waited")
+        after = schema_lines(self.harness.reader)
         self._schemas.append(after)
-        return self._judged(_report(migration, failed, seconds, digest_of(after), statements, broken), unwatched)
+        report = _report(migration, failed, seconds, digest_of(after), statements, broken)
+        return self._with_verdict(report, uncovered)
 
-    def _judged(self, report: MigrationReport, unwatched: Sequence[tuple[int, HeldLock]]) -> MigrationReport:
-        """What failed gets no advice: that would fail as well."""
+    def _with_verdict(self, report: MigrationReport, uncovered: Sequence[tuple[int, HeldLock]]) -> MigrationReport:
+        # A migration that failed gets no advice: the rewrite of a statement that fails would fail as well.
         if report.failed:
-            return replace(report, verdict=failing(report.failed))
+            return replace(report, verdict=failed_verdict(report.failed))
         stalls = [stall for statement in report.statements for stall in statement.stalls]
-        verdict = self.judge.of(stalls, report.broken)
+        verdict = self.evaluator.verdict_on(stalls, report.broken)
         if not verdict.holds_up:
-            verdict = unseen(lock for _, lock in unwatched) or verdict
+            verdict = unseen_verdict(lock for _, lock in uncovered) or verdict
         if not verdict.holds_up:
             return replace(report, verdict=verdict)
-        lines = {stall.line for stall in stalls if self.judge.counts(stall)}
-        lines |= {line for line, lock in unwatched if unseen([lock])}
-        return replace(report, verdict=verdict, advice=safe_way(self.migrations, self._of(report), lines))
+        lines = {stall.line for stall in stalls if self.evaluator.is_noticed(stall)}
+        lines |= {line for line, lock in uncovered if unseen_verdict([lock])}
+        return replace(report, verdict=verdict, advice=self._advice(self._migration_of(report), lines))
+
+    def _advice(self, migration: Migration, lines: set[int]) -> str:
+        """The rewrites that lint suggests for these lines, or for the whole file if it has none for them; or ""."""
+        try:
+            findings = [finding for finding in lint(self.migrations, only={migration.version}) if finding.rewrite]
+        except OrderopsError:  # squawk, which lint runs, is not installed
+            return ""
+        forwards = [finding for finding in findings if finding.file == migration.forwards.path]
+        matching = [finding for finding in forwards if finding.line in lines] or forwards
+        return "\n".join(dict.fromkeys(finding.rewrite for finding in matching))
 
     def _undo(self, migration: Migration, before: Sequence[str]) -> UndoReport:
-        lost = tuple(loss.describe for loss in losses(self.stage.eye, [(migration.back, checked(migration.back))]))
-        accepted = _every_table(self.stage.eye)
+        reader = self.harness.reader
+        lost = tuple(loss.describe for loss in losses(reader, [(migration.back, checked(migration.back))]))
+        accepted = _every_table(reader)
         began = time.monotonic()
         failed = ""
-        with self.stage.recorded(migration.back) as (carrier, recorder):
+        with self.harness.recorded(migration.back) as (runner, recorder):
             try:
-                list(migrator.undo(carrier, self.migrations, accepted=accepted))
+                list(migrator.undo(runner, self.migrations, accepted=accepted))
             except Interrupted:
                 raise
             except OrderopsError as error:
                 failed = error.message
             seconds = time.monotonic() - began
-        self.stage.check()
-        stalls = _stalls(statement_reports(recorder, self.stage.traffic, self.stage.sampler))
-        return UndoReport(seconds, lost, () if failed else self._left_by_undo(before), stalls, failed)
+        self.harness.check()
+        stalls = _longest_stalls(statement_reports(recorder, self.harness.load, self.harness.sampler))
+        return UndoReport(seconds, lost, () if failed else self._new_differences(before), stalls, failed)
 
-    def _left_by_undo(self, before: Sequence[str]) -> tuple[str, ...]:
-        """What it leaves, beside what those before it have left already."""
-        found = differences(before, schema_lines(self.stage.eye))
-        new = [each for each in found if thing_of(each) not in self._left]
-        self._left.update(map(thing_of, new))
+    def _new_differences(self, before: Sequence[str]) -> tuple[str, ...]:
+        """What this undo leaves different, without what earlier undos left."""
+        found = differences(before, schema_lines(self.harness.reader))
+        new = [difference for difference in found if thing_of(difference) not in self._left_by_undos]
+        self._left_by_undos.update(map(thing_of, new))
         return tuple(new)
 
     def _skip_undo(self, above: int, why: str) -> None:
         for number, report in enumerate(self.reports[:above]):
             self.reports[number] = replace(report, undo=UndoReport(failed=why))
 
-    def _behind_holder(self, report: MigrationReport, held: float) -> WorstCase:
-        migration = self._of(report)
+    def _apply_behind_session(self, report: MigrationReport, held: float) -> WorstCase:
+        migration = self._migration_of(report)
         locked = {lock.relation for statement in report.statements for lock in statement.locks}
-        tables = self.stage.touched(migration.forwards, locked)
+        tables = self.harness.tables_touched(migration.forwards, locked)
         held = held if tables else 0.0
-        kept = [row for group in self.stage.told.families for row in group.rows]
-        still = f", while a transaction stays open for {span(held)}" if held else ""
-        self.stage.watch("rehearsal", f"applies {migration.name} again{still}")
+        kept = [row for group in self.harness.workload.families for row in group.rows]
+        still = f", while a transaction stays open for {measured(held)}" if held else ""
+        self.harness.on_wait("rehearsal", f"applies {migration.name} again{still}")
         failed = ""
-        with BlockingSession(self.stage.to, tables, held, kept) as idle:
-            time.sleep(min(held, OLD))
+        with BlockingSession(self.harness.login, tables, held, kept) as session:
+            time.sleep(min(held, HEAD_START))
             began = time.monotonic()
-            budget = timedelta(seconds=held) + PATIENCE
-            with self.stage.recorded(migration.forwards, budget=budget) as (carrier, recorder):
+            budget = timedelta(seconds=held) + LOCK_BUDGET
+            with self.harness.recorded(migration.forwards, budget=budget) as (runner, recorder):
                 try:
-                    list(migrator.apply(carrier, self.migrations, to=migration.version))
+                    list(migrator.apply(runner, self.migrations, to=migration.version))
                 except Interrupted:
                     raise
                 except OrderopsError as error:
                     failed = error.message
                 done = time.monotonic()
-        self.stage.check()
-        stalls = _stalls(statement_reports(recorder, self.stage.traffic, self.stage.sampler))
-        after = max(0.0, done - idle.ended) if idle.ended and held else done - began
+        self.harness.check()
+        stalls = _longest_stalls(statement_reports(recorder, self.harness.load, self.harness.sampler))
+        after = max(0.0, done - session.ended) if session.ended and held else done - began
         return WorstCase(held, done - began, after, stalls, failed)
 
-    def _of(self, report: MigrationReport) -> Migration:
+    def _migration_of(self, report: MigrationReport) -> Migration:
         return next(migration for migration in self.migrations if migration.version == report.version)
 
 
@@ -303,7 +350,7 @@ def _report(
         migration.name,
         migration.checksum,
         migration.back.checksum,
-        failing(failed),
+        failed_verdict(failed),
         after,
         seconds,
         statements,
@@ -312,25 +359,20 @@ def _report(
     )
 
 
-def _stalls(statements: Sequence[StatementReport]) -> tuple[Stall, ...]:
-    """The longest of each family."""
+def _longest_stalls(statements: Sequence[StatementReport]) -> tuple[Stall, ...]:
+    """The longest stall of each query group, longest first."""
     longest: dict[str, Stall] = {}
     for stall in (stall for statement in statements for stall in statement.stalls):
         if stall.family not in longest or stall.seconds > longest[stall.family].seconds:
             longest[stall.family] = stall
-    return tuple(sorted(longest.values(), key=lambda each: -each.seconds))
+    return tuple(sorted(longest.values(), key=lambda stall: -stall.seconds))
 
 
 def _every_table(connection: Connection) -> list[str]:
-    """Every name of every table: on a copy all rows may go."""
+    """Every spelling of every table's name: on a copy, an undo may drop all rows."""
     rows = connection.execute(
         "select c.relname, c.oid::regclass::text, quote_ident(n.nspname) || '.' || quote_ident(c.relname)"
         " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'm')"
         " and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
     ).fetchall()
     return [name for row in rows for name in row]
-
-
-def _compared(before: str, copy: Login) -> str:
-    after, why = schema_dump(copy)
-    return why or ("same" if after == before else "differs")

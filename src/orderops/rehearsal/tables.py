@@ -1,4 +1,4 @@
-"""The tables that migrations touch and that are there before: how they are called, and how a row of one is found."""
+"""Existing tables that migrations touch: their names, columns and keys, and sampled keys of their rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 NAME = re.compile(r"(?:\b(\w+)\.)?\b(\w+)\b")
-DRAWN = 500
-"""Rows of a table whose keys are drawn."""
+SAMPLE_SIZE = 500
 TABLE: LiteralString = """
 select c.oid::int8, c.oid::regclass::text, greatest(c.reltuples, 0)::float8,
     coalesce((select array(select attname::text from unnest(i.indkey::int2[]) k(n) join pg_attribute a
@@ -46,56 +45,61 @@ class ColumnDefinition:
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """A table that is there."""
+    """An existing table."""
 
     number: int
     name: str
-    """As SQL spells it, with its schema where that is not on the search path."""
+    """As SQL spells it, with its schema if that is not on the search path."""
     rows: float
-    """About how many."""
+    """Estimated number of rows."""
     key: tuple[str, ...]
-    """Columns that tell every row from every other; none where nothing does."""
+    """Columns of a unique, non-null key; empty if there is none."""
     columns: tuple[ColumnDefinition, ...]
 
     @property
     def key_types(self) -> list[str]:
-        """The types of the key's columns."""
+        """Types of the key's columns."""
         types = {column.name: column.type for column in self.columns}
         return [types[name] for name in self.key]
 
 
-def touched(connection: Connection, files: Iterable[SqlFile]) -> list[TableDefinition]:
-    """The tables that statements name, each once; of a body of DO every word may be a table, of a function none is."""
+def tables_touched(connection: Connection, files: Iterable[SqlFile]) -> list[TableDefinition]:
+    """Existing tables that statements name. In a DO body every word may be a table; function bodies are not read."""
     found: dict[int, TableDefinition] = {}
     for file in files:
         for statement in checked(file):
             for schema, name in _named(statement):
-                table = table_called(connection, identifier(schema, name))
+                table = find_table(connection, identifier(schema, name))
                 if table:
                     found.setdefault(table.number, table)
     return list(found.values())
 
 
-def table_called(connection: Connection, name: str) -> TableDefinition | None:
-    """The table of that name, as SQL spells it, or the one that an index of that name is of."""
+def find_table(connection: Connection, name: str) -> TableDefinition | None:
+    """The table with a name, as SQL spells it, or the table of an index with that name."""
     row = connection.execute(TABLE, {"name": name}).fetchone()
     if row is None:
         return None
-    columns = tuple(ColumnDefinition(*each) for each in connection.execute(COLUMNS, [row[0]]))
+    columns = tuple(ColumnDefinition(*column) for column in connection.execute(COLUMNS, [row[0]]))
     return TableDefinition(row[0], row[1], row[2], tuple(row[3]), columns)
 
 
-def draw(connection: Connection, table: TableDefinition) -> list[list[str | None]]:
-    """Keys of rows from all over a table, as text."""
-    keys = ", ".join(identifier("", each) for each in table.key)
-    share = min(100.0, 100 * 40 * DRAWN / max(1.0, table.rows))
+def sample_keys(connection: Connection, table: TableDefinition) -> list[list[str | None]]:
+    """Keys of rows from all parts of a table, as text."""
+    keys = ", ".join(identifier("", column) for column in table.key)
+    # 40 times as many rows as needed, since TABLESAMPLE SYSTEM picks whole pages, which hold neighbouring rows.
+    share = min(100.0, 100 * 40 * SAMPLE_SIZE / max(1.0, table.rows))
     sampled = f"select {keys} from {table.name} tablesample system ({share:.6f})"
-    rows = drawn(connection, f"select * from ({sampled}) s order by random() limit {DRAWN}") if share < 100 else []
-    return rows or drawn(connection, f"select {keys} from {table.name} limit {DRAWN}")
+    rows = (
+        fetch_text(connection, f"select * from ({sampled}) s order by random() limit {SAMPLE_SIZE}")
+        if share < 100
+        else []
+    )
+    return rows or fetch_text(connection, f"select {keys} from {table.name} limit {SAMPLE_SIZE}")
 
 
-def drawn(connection: Connection, query: str) -> list[list[str | None]]:
-    """The rows that a query gives, each value as the server writes it."""
+def fetch_text(connection: Connection, query: str) -> list[list[str | None]]:
+    """The first rows of a query, each value as the server's text."""
     result = connection.execute(query.encode()).pgresult
     if result is None:
         return []
@@ -104,7 +108,7 @@ def drawn(connection: Connection, query: str) -> list[list[str | None]]:
             None if (value := result.get_value(row, column)) is None else value.decode()
             for column in range(result.nfields)
         ]
-        for row in range(min(result.ntuples, DRAWN))
+        for row in range(min(result.ntuples, SAMPLE_SIZE))
     ]
 
 
@@ -120,15 +124,15 @@ def _relations(node: Any) -> Iterator[tuple[str, str]]:
     for field, value in node.ListFields():
         if field.type != field.TYPE_MESSAGE:
             continue
-        for each in value if field.is_repeated else [value]:
-            if each.DESCRIPTOR.name == "RangeVar":
-                yield each.schemaname, each.relname
+        for child in value if field.is_repeated else [value]:
+            if child.DESCRIPTOR.name == "RangeVar":
+                yield child.schemaname, child.relname
             else:
-                yield from _relations(each)
+                yield from _relations(child)
 
 
 def names_in(files: Iterable[SqlFile]) -> set[str]:
-    """Every word of some files: a column that none of them names is one that none of them changes."""
+    """Every word of some files: a column that no word names is not changed by them."""
     return {word.strip('"').lower() for file in files for word in _words(file)}
 
 

@@ -1,4 +1,4 @@
-"""The one sentence: what a migration does to those who use the database meanwhile."""
+"""The verdict: one sentence about what a migration does to the clients of the database."""
 
 from __future__ import annotations
 
@@ -9,105 +9,101 @@ from dataclasses import dataclass
 from orderops.rehearsal.recorder import MODES
 from orderops.rehearsal.report import BrokenQuery, HeldLock, Impact, MigrationReport, Stall, Verdict
 from orderops.rehearsal.workload import QueryGroup
+from orderops.text.durations import measured
+from orderops.text.lists import joined
 
-UNNOTICED = 0.05
-"""Seconds that nobody minds, beyond what the slowest call takes in calm."""
-BUSY = 0.25
-"""The same for a wait that is for no lock: the machine was busy, perhaps with something else."""
-PARTLY = 0.5
-"""Reads that were held up for less than this part of the time that writes were, are not stopped with them."""
-LONGER = 1.5
-"""Times as long is worth another word."""
-FEW = 2
+# Seconds beyond the slowest query without a migration; users do not notice less.
+NOTICED_FROM = 0.05
+# The same for a wait without a lock: the machine was busy, perhaps with something else.
+BUSY_NOTICED_FROM = 0.25
+# Groups that waited for less than this share of the longest wait are not named with the ones that waited longest.
+STOPPED_SHARE = 0.5
+# A wait behind an open transaction is mentioned only if it is this many times as long as the plain one.
+CLEARLY_LONGER = 1.5
+MAX_BROKEN_QUERIES = 2
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What went on, and how that fares in calm."""
+    """Turns the waits of query groups into a verdict."""
 
     families: Sequence[QueryGroup]
-    calm: Mapping[str, float]
-    """The slowest call of each family while nothing was done."""
+    baseline: Mapping[str, float]
+    """The slowest query of each group without a migration, in seconds."""
 
-    def counts(self, stall: Stall) -> bool:
-        """Whether somebody notices."""
-        return stall.seconds > self.calm.get(stall.family, 0.0) + (UNNOTICED if stall.for_lock else BUSY)
+    def is_noticed(self, stall: Stall) -> bool:
+        """Whether a client notices the wait."""
+        return stall.seconds > self.baseline.get(stall.family, 0.0) + (
+            NOTICED_FROM if stall.for_lock else BUSY_NOTICED_FROM
+        )
 
-    def of(self, stalls: Iterable[Stall], broken: Sequence[BrokenQuery] = (), *, where: str = "") -> Verdict:
-        """The verdict on what these families waited; `where` is said behind it."""
-        every = list(stalls)
+    def verdict_on(self, stalls: Iterable[Stall], broken: Sequence[BrokenQuery] = (), *, where: str = "") -> Verdict:
+        """The verdict on these waits and broken queries; `where` is appended to the sentence."""
+        stalls = list(stalls)
         longest: dict[str, float] = {}
-        for stall in filter(self.counts, every):
+        for stall in filter(self.is_noticed, stalls):
             longest[stall.family] = max(stall.seconds, longest.get(stall.family, 0.0))
         held_up = self._held_up(longest, where) if longest else None
         if broken:
-            named = ", ".join(f"{each.query!r} ({each.error})" for each in broken[:FEW])
-            more = f" and {len(broken) - FEW} more" if len(broken) > FEW else ""
-            also = f"; and {held_up.sentence}" if held_up else ""
-            sentence = f"BREAKS {named}{more}{also}"
+            names = joined([f"{query.query!r} ({query.error})" for query in broken], MAX_BROKEN_QUERIES)
+            also = f"; {held_up.sentence}" if held_up else ""
+            sentence = f"BREAKS {names}{also}"
             return Verdict(Impact.BREAKS, sentence, held_up.seconds if held_up else 0.0)
         if held_up:
             return held_up
-        unnoticed = [each.seconds for each in every if each.for_lock]
-        most = max([UNNOTICED, *unnoticed])
-        return Verdict(Impact.SAFE, f"SAFE: nobody waits more than {math.ceil(100 * most) * 10} ms", most)
+        unnoticed = [stall.seconds for stall in stalls if stall.for_lock]
+        most = max([NOTICED_FROM, *unnoticed])
+        return Verdict(Impact.SAFE, f"SAFE: no query waits more than {math.ceil(100 * most) * 10} ms", most)
 
     def _held_up(self, longest: Mapping[str, float], where: str) -> Verdict:
         seconds = max(longest.values())
-        least = PARTLY * seconds
+        least = STOPPED_SHARE * seconds
         stopped = [group for group in self.families if longest.get(group.name, 0.0) >= least]
         kinds = _by_table(stopped)
         both = [table for table, verbs in kinds.items() if len(verbs) > 1]
-        tail = f"for {span(seconds)}{where}"
+        tail = f"for {measured(seconds)}{where}"
         if len(stopped) == len(self.families) and len(_kinds(self.families)) > 1:
             return Verdict(Impact.STOPS, f"STOPS everything {tail}", seconds)
         if both:
             others = [kind for kind in kinds if kind not in both]
             more = f", and {_named(kinds, others)}" if others else ""
-            return Verdict(Impact.STOPS, f"STOPS reads and writes of {_listed(both)}{more} {tail}", seconds)
+            return Verdict(Impact.STOPS, f"STOPS reads and writes of {joined(both)}{more} {tail}", seconds)
         return Verdict(Impact.BLOCKS, f"BLOCKS {_named(kinds, list(kinds))} {tail}", seconds)
 
 
-def failing(why: str) -> Verdict:
-    """The verdict on what does not get to its end."""
-    return Verdict(Impact.FAILS, f"FAILS: {why.splitlines()[0] if why else 'nobody knows why'}")
+def failed_verdict(why: str) -> Verdict:
+    """The verdict on a migration that fails."""
+    return Verdict(Impact.FAILS, f"FAILS: {why.splitlines()[0] if why else 'the reason is unknown'}")
 
 
-def unseen(locks: Iterable[HeldLock]) -> Verdict | None:
-    """The verdict on locks beside which nobody asked; None where nobody could have waited for long."""
-    long = [lock for lock in locks if lock.seconds >= UNNOTICED]
+def unseen_verdict(locks: Iterable[HeldLock]) -> Verdict | None:
+    """The verdict on strong locks on tables without load; None if all were too short to notice."""
+    long = [lock for lock in locks if lock.seconds >= NOTICED_FROM]
     if not long:
         return None
-    seconds = max(each.seconds for each in long)
-    what = "query" if any(each.mode == MODES[-1] for each in long) else "write"
-    named = _listed(sorted({each.relation for each in long}))
-    return Verdict(Impact.UNSEEN, f"UNSEEN: no {what} went on {named}, which it locks for {span(seconds)}", seconds)
+    seconds = max(lock.seconds for lock in long)
+    what = "query" if any(lock.mode == MODES[-1] for lock in long) else "write"
+    names = joined(sorted({lock.relation for lock in long}))
+    return Verdict(Impact.UNSEEN, f"UNSEEN: no {what} ran on {names}, which it locks for {measured(seconds)}", seconds)
 
 
-def worse(plain: Verdict, behind: Verdict) -> Verdict:
-    """The one that weighs more; where both say the same, the plain one."""
+def worse_of(plain: Verdict, behind: Verdict) -> Verdict:
+    """The worse verdict; of two alike the plain one, unless the other waits clearly longer."""
     if behind.impact.badness == plain.impact.badness:
-        return behind if behind.seconds > LONGER * plain.seconds else plain
+        return behind if behind.seconds > CLEARLY_LONGER * plain.seconds else plain
     return behind if behind.impact.badness > plain.impact.badness else plain
 
 
-def overall(migrations: Sequence[MigrationReport]) -> Verdict:
-    """The verdict on all: that on the worst, with its name where there is more than one."""
-    worst = max(migrations, key=lambda each: (each.verdict.impact.badness, each.verdict.seconds))
+def overall_verdict(migrations: Sequence[MigrationReport]) -> Verdict:
+    """The worst verdict of all, with its file if there are several migrations."""
+    worst = max(migrations, key=lambda report: (report.verdict.impact.badness, report.verdict.seconds))
     if len(migrations) == 1 or worst.verdict.impact is Impact.SAFE:
         return worst.verdict
     return Verdict(worst.verdict.impact, f"{worst.verdict.sentence} ({worst.file})", worst.verdict.seconds)
 
 
-def span(seconds: float) -> str:
-    """A time as an operator reads it."""
-    if seconds < 1:
-        return f"{max(10, round(seconds * 100) * 10)} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
 def _by_table(families: Iterable[QueryGroup]) -> dict[str, set[str]]:
-    """What of each table is stopped."""
+    """For each table, whether reads, writes or both are stopped."""
     kinds: dict[str, set[str]] = {}
     for group in families:
         for table in group.names:
@@ -120,13 +116,9 @@ def _kinds(families: Iterable[QueryGroup]) -> Collection[str]:
 
 
 def _named(kinds: Mapping[str, Collection[str]], tables: Sequence[str]) -> str:
-    """As `writes to orders, users`."""
-    told = []
+    """Such as "writes to orders, users"."""
+    parts = []
     for kind, word in (("reads", "reads of"), ("writes", "writes to")):
         of_kind = [table for table in tables if kind in kinds[table]]
-        told += [f"{word} {_listed(of_kind)}"] if of_kind else []
-    return " and ".join(told)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        parts += [f"{word} {joined(of_kind)}"] if of_kind else []
+    return " and ".join(parts)

@@ -1,4 +1,4 @@
-"""Families of queries that go on during a rehearsal: the service's own, and simple ones for tables that nobody asks."""
+"""Query groups that run during a rehearsal: the service's own, and derived ones for tables without any."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING
 
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import identifier
-from orderops.rehearsal.queries import Query, QueryOrigin, read_query, said
-from orderops.rehearsal.tables import ColumnDefinition, TableDefinition, draw, drawn, names_in, table_called, touched
+from orderops.rehearsal.queries import Query, QueryOrigin, error_text, read_query
+from orderops.rehearsal.tables import (
+    ColumnDefinition,
+    TableDefinition,
+    fetch_text,
+    find_table,
+    names_in,
+    sample_keys,
+    tables_touched,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-LEAST, USUAL, MOST = 50.0, 50.0, 100.0
-"""Calls a second of a family: asked more rarely, it would not see the beginning of a short stall."""
-ALL = 600.0
-"""Calls a second of all families: the traffic must not be what is measured."""
+# Queries a second of a group. A slower one would miss the start of a short stall.
+MIN_RATE, DEFAULT_RATE, MAX_RATE = 50.0, 50.0, 100.0
+# Queries a second of all groups. With more, the load itself would be what is measured.
+MAX_TOTAL_RATE = 600.0
 NEW_KEYS = {
     "uuid": "gen_random_uuid()",
     "text": "'rehearsal ' || gen_random_uuid()",
@@ -27,93 +35,93 @@ NEW_KEYS = {
     "smallint": "-(random() * 3e4)::smallint",
     "numeric": "-(random() * 9e18)::numeric",
 }
-"""A key that no row has, by the type of the column."""
+"""Expressions for a key that no row has, by column type."""
 
 
 @dataclass(frozen=True)
 class QueryGroup:
-    """Queries of one kind that go on all the time."""
+    """One query that runs repeatedly, with changing values."""
 
     query: Query
     rate: float
     rows: Sequence[Sequence[str | None]]
-    """Values for $1, $2 …, one after the other."""
+    """Values for $1, $2 …, used in turn."""
     tables: Collection[int]
-    """The tables that it needs."""
+    """OIDs of the tables that it uses."""
     names: Collection[str]
-    """What they are called: of those that it writes to, where it writes."""
+    """Names of the tables in a verdict: those that it writes to, or else reads."""
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Its name in reports."""
         return self.query.name
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What goes on, and what cannot."""
+    """The query groups of a rehearsal, and notes about queries that cannot run."""
 
     families: Sequence[QueryGroup]
     tables: Sequence[TableDefinition]
-    """Those that the migrations touch."""
+    """Tables that the migrations touch."""
     notes: Sequence[str] = ()
 
 
 def workload_for(
     connection: Connection, files: Sequence[SqlFile], canaries: Sequence[Query], live: Sequence[Query]
 ) -> Workload:
-    """The canaries, and for each table that these files touch what the canaries do not see to."""
-    tables = touched(connection, files)
+    """The canaries, and derived queries for each table that the files touch and the canaries do not cover."""
+    tables = tables_touched(connection, files)
     notes: list[str] = []
-    families = list(_of_canaries(connection, canaries, live, notes))
+    families = list(_canary_groups(connection, canaries, live, notes))
     covered = {told for group in families for told in _covered(connection, group.query)}
     changed = names_in(files)
     for table in tables:
-        rows = draw(connection, table) if table.key else []
+        rows = sample_keys(connection, table) if table.key else []
         if not rows:
-            why = "is empty" if table.key else "has no key: nothing finds a row of it"
-            notes.append(f"{table.name} {why}, so no query on it was kept up")
+            why = "is empty" if table.key else "has no key to find a row by"
+            notes.append(f"{table.name} {why}, so no query ran on it")
             continue
         for verb, query in _derived(table, changed):
             if (verb, table.number) not in covered:
                 rate = _rate_of(connection, query.kind, table, live)
                 families.append(QueryGroup(query, rate, rows, {table.number}, (table.name,)))
-    return Workload(_bounded(families), tables, notes)
+    return Workload(_with_bounded_rates(families), tables, notes)
 
 
-def _of_canaries(
+def _canary_groups(
     connection: Connection, canaries: Sequence[Query], live: Sequence[Query], notes: list[str]
 ) -> Iterator[QueryGroup]:
     import psycopg
 
-    rates = {each.fingerprint: each.rate for each in live}
+    rates = {query.fingerprint: query.rate for query in live}
     for query in canaries:
         try:
             with connection.transaction(force_rollback=True):
-                rows = drawn(connection, query.values) if query.values else [[]]
+                rows = fetch_text(connection, query.values) if query.values else [[]]
         except psycopg.Error as error:
-            notes.append(f"the canary {query.name!r} was left out: {said(error)}")
+            notes.append(f"the canary {query.name!r} was left out: {error_text(error)}")
             continue
         if not rows:
-            notes.append(f"the canary {query.name!r} was left out: there are no values for it")
+            notes.append(f"the canary {query.name!r} was left out: its values query returned no row")
             continue
         if len(rows[0]) != query.parameters:
-            why = f"it wants {query.parameters} values, and {len(rows[0])} are drawn"
+            why = f"it has {query.parameters} parameters, and its values query returns {len(rows[0])} columns"
             notes.append(f"the canary {query.name!r} was left out: {why}")
             continue
-        found = [table for name in query.tables if (table := _called(connection, name))]
-        shown = [table for name in query.writes or query.reads if (table := _called(connection, name))]
-        rate = query.rate or rates.get(query.fingerprint) or USUAL
+        found = [table for name in query.tables if (table := _find_table(connection, name))]
+        shown = [table for name in query.writes or query.reads if (table := _find_table(connection, name))]
+        rate = query.rate or rates.get(query.fingerprint) or DEFAULT_RATE
         yield QueryGroup(
-            query, rate, rows, {each.number for each in found}, tuple(dict.fromkeys(each.name for each in shown))
+            query, rate, rows, {table.number for table in found}, tuple(dict.fromkeys(table.name for table in shown))
         )
 
 
 def _covered(connection: Connection, query: Query) -> Iterator[tuple[str, int]]:
-    """What a query does to which tables, so that nothing of that kind has to be made for them."""
+    """Which kinds of access to which tables a query covers, so that none has to be derived."""
     verbs = {"reads": query.reads, "writes": query.changes, "inserts": query.writes - query.changes}
     for verb, names in verbs.items():
-        yield from ((verb, table.number) for name in names if (table := _called(connection, name)))
+        yield from ((verb, table.number) for name in names if (table := _find_table(connection, name)))
 
 
 def _derived(table: TableDefinition, changed: Collection[str]) -> Iterator[tuple[str, Query]]:
@@ -121,50 +129,50 @@ def _derived(table: TableDefinition, changed: Collection[str]) -> Iterator[tuple
         f"{identifier('', name)} = ${number}::{kind}"
         for number, (name, kind) in enumerate(zip(table.key, table.key_types, strict=True), 1)
     )
-    yield "reads", _made(f"reads {table.name}", f"select ctid from {table.name} where {where}")
-    if column := _untouched(table, changed):
+    yield "reads", _derived_query(f"reads {table.name}", f"select ctid from {table.name} where {where}")
+    if column := _settable_column(table, changed):
         named = identifier("", column.name)
         text = f"update {table.name} set {named} = {named} where {where}"
-        yield "writes", _made(f"writes {table.name}", text)
+        yield "writes", _derived_query(f"writes {table.name}", text)
     given = [column for column in table.columns if not column.generated]
     new = NEW_KEYS.get(table.key_types[0]) if len(table.key) == 1 else None
-    values = [new if new and each.name == table.key[0] else identifier("", each.name) for each in given]
-    columns = ", ".join(identifier("", each.name) for each in given)
+    values = [new if new and column.name == table.key[0] else identifier("", column.name) for column in given]
+    columns = ", ".join(identifier("", column.name) for column in given)
     insert = (
         f"insert into {table.name} ({columns}) overriding system value"
         f" select {', '.join(values)} from {table.name} where {where} on conflict do nothing"
     )
-    yield "inserts", replace(_made(f"inserts {table.name}", insert), rolled_back=True)
+    yield "inserts", replace(_derived_query(f"inserts {table.name}", insert), rolled_back=True)
 
 
-def _made(name: str, text: str) -> Query:
+def _derived_query(name: str, text: str) -> Query:
     query = read_query(name, text, QueryOrigin.DERIVED)
-    assert query, f"written here: {text}"
+    assert query, f"derived text does not parse: {text}"
     return query
 
 
-def _untouched(table: TableDefinition, changed: Collection[str]) -> ColumnDefinition | None:
-    """A column that can be set to itself, and that no migration names; of the key only where there is no other."""
+def _settable_column(table: TableDefinition, changed: Collection[str]) -> ColumnDefinition | None:
+    """A column outside of the key that can be set to itself, preferably one that no migration names."""
     free = [column for column in table.columns if not column.generated and column.name not in table.key]
-    return next((each for each in free if each.name.lower() not in changed), next(iter(free), None))
+    return next((column for column in free if column.name.lower() not in changed), next(iter(free), None))
 
 
 def _rate_of(connection: Connection, kind: str, table: TableDefinition, live: Sequence[Query]) -> float:
-    """How often the live database is asked for it."""
+    """Calls a second of such queries in the original."""
     rates = [
-        each.rate or 0.0
-        for each in live
-        for name in (each.writes if kind == "writes" else each.reads)
-        if (called := _called(connection, name)) and called.number == table.number
+        query.rate or 0.0
+        for query in live
+        for name in (query.writes if kind == "writes" else query.reads)
+        if (found := _find_table(connection, name)) and found.number == table.number
     ]
-    return sum(rates) or USUAL
+    return sum(rates) or DEFAULT_RATE
 
 
-def _called(connection: Connection, name: str) -> TableDefinition | None:
+def _find_table(connection: Connection, name: str) -> TableDefinition | None:
     schema, _, plain = name.rpartition(".")
-    return table_called(connection, identifier(schema, plain))
+    return find_table(connection, identifier(schema, plain))
 
 
-def _bounded(families: Sequence[QueryGroup]) -> list[QueryGroup]:
-    most = min(MOST, ALL / max(1, len(families)))
-    return [replace(group, rate=min(most, max(LEAST, group.rate))) for group in families]
+def _with_bounded_rates(families: Sequence[QueryGroup]) -> list[QueryGroup]:
+    most = min(MAX_RATE, MAX_TOTAL_RATE / max(1, len(families)))
+    return [replace(group, rate=min(most, max(MIN_RATE, group.rate))) for group in families]

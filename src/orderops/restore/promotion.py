@@ -14,9 +14,12 @@ from time import monotonic, sleep
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import SEEN_WITHIN, Action, RecentWrites, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Effect, Outputs, Resource, State
 from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_redeployment import EcsRedeployment
@@ -212,7 +215,7 @@ def _refuse_unready(copy: Instance, environment: str) -> None:
 
 def _await_primary(workspace: Workspace, to: Instance) -> None:
     """The tag is the decision: it must be seen before anything follows it."""
-    until = monotonic() + SEEN_WITHIN.total_seconds()
+    until = monotonic() + ReconcileLimits().seen_within.total_seconds()
     while monotonic() < until:
         primary = load_instances(workspace.aws, workspace.stack).primary
         if primary and primary.name == to.name:

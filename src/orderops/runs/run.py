@@ -14,7 +14,8 @@ from typing import Any
 from orderops import __version__
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket, Document
-from orderops.engine.reconcile import Action, RecentWrites, Step
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
 from orderops.runs.history import Record, RunOutcome, runs, timestamp
 from orderops.runs.lease import USUAL, Lease, LeaseHolder, OnLeaseWait, Timing, key_of

@@ -9,8 +9,9 @@ from rich.markup import escape
 
 from orderops.rehearsal.markdown import size, waits
 from orderops.rehearsal.report import Impact, MigrationReport, Report, Stall, StatementReport
-from orderops.rehearsal.verdict import FEW as NAMED
-from orderops.rehearsal.verdict import UNNOTICED, span
+from orderops.rehearsal.verdict import MAX_BROKEN_QUERIES as NAMED
+from orderops.rehearsal.verdict import NOTICED_FROM
+from orderops.text.durations import measured
 from orderops.ui.console import data, info, out
 
 COLOURS = {
@@ -43,14 +44,14 @@ def show(report: Report) -> None:
 
 def next_step(report: Report, lead: str) -> str:
     """What an operator types next; `lead` leads to the same environment and files."""
-    if report.to_mend:
-        return f"next: mend {report.to_mend}, then orderops migrate rehearsal {lead}"
+    if report.file_to_fix:
+        return f"next: mend {report.file_to_fix}, then orderops migrate rehearsal {lead}"
     return f"next: orderops migrate apply {lead}"
 
 
 def _show_migration(report: MigrationReport) -> None:
     colour = COLOURS[report.verdict.impact]
-    out.print(f"{escape(report.file)}  [dim]{span(report.seconds)}[/]")
+    out.print(f"{escape(report.file)}  [dim]{measured(report.seconds)}[/]")
     out.print(f"  [{colour}]{escape(_folded(report.verdict.sentence, '  '))}[/]")
     for line in _below(report):
         data(_folded(line, "      ", lead="    "))
@@ -72,12 +73,12 @@ def _below(report: MigrationReport) -> Iterator[str]:
     elif undo.failed:
         yield f"undo: {undo.failed.splitlines()[0]}"
     elif undo.differences:
-        yield f"undo: leaves the schema otherwise, {len(undo.differences)} differences"
+        yield f"undo: leaves the schema different, {len(undo.differences)} differences"
         yield from (f"  {each}" for each in undo.differences[:FEW])
     else:
         noted = _noted(undo.stalls)[:1]
         waited = f"; {waits(noted)}" if noted else ""
-        yield f"undo: {span(undo.seconds)}, the schema is as before{waited}"
+        yield f"undo: {measured(undo.seconds)}, the schema is as before{waited}"
     if undo:
         yield from (f"undo: {each}" for each in undo.lost[:FEW])
     if worst and worst.failed:
@@ -85,17 +86,18 @@ def _below(report: MigrationReport) -> Iterator[str]:
     elif worst and worst.held:
         noted = _noted(worst.stalls)[:2]
         waited = f"; {waits(noted)}" if noted else ""
-        yield f"behind a transaction open for {span(worst.held)}: done {span(worst.after)} after its end{waited}"
+        after = f"done {measured(worst.after)} after its end"
+        yield f"behind a transaction open for {measured(worst.held)}: {after}{waited}"
 
 
 def _of_statement(statement: StatementReport) -> Iterator[str]:
     """One that held somebody up, wrote a table anew, took long or wrote much."""
-    strong = [each for each in statement.locks if each.seconds >= UNNOTICED]
+    strong = [each for each in statement.locks if each.seconds >= NOTICED_FROM]
     stalls = _noted(statement.stalls)
     if not (stalls or statement.rewritten or statement.seconds >= LONG or statement.wal_bytes >= MUCH):
         return
-    told = [f"line {statement.line}, {span(statement.seconds)}: {statement.begins}"]
-    told += [f"{each.mode} on {each.relation} for {span(each.seconds)}" for each in strong]
+    told = [f"line {statement.line}, {measured(statement.seconds)}: {statement.begins}"]
+    told += [f"{each.mode} on {each.relation} for {measured(each.seconds)}" for each in strong]
     told += [f"writes anew {', '.join(statement.rewritten[:FEW])}"] if statement.rewritten else []
     told += [f"{size(statement.wal_bytes)} of WAL"] if statement.wal_bytes >= MUCH else []
     told += [f"waits: {waits(stalls)}"] if stalls else []
@@ -104,7 +106,7 @@ def _of_statement(statement: StatementReport) -> Iterator[str]:
 
 def _noted(stalls: Sequence[Stall]) -> list[Stall]:
     """Those that somebody may notice."""
-    return [each for each in stalls if each.seconds >= UNNOTICED]
+    return [each for each in stalls if each.seconds >= NOTICED_FROM]
 
 
 def _folded(text: str, indent: str = "", *, lead: str = "") -> str:

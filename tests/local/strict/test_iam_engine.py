@@ -11,8 +11,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, ReconcileLimits, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action
+from orderops.engine.waiting import ReconcileLimits
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays

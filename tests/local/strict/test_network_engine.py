@@ -12,8 +12,9 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action
 from orderops.infra.network import balancer_of, entrance_group_of, network_of
 from support.emulated_account import MODELS, with_needs
 from support.repository import ENVIRONMENTS
