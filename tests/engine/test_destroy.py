@@ -161,7 +161,7 @@ def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: Wor
     world.add("apart", tags=ours("apart"))
     world.meets("delete", "AccessDenied")
     inventory = Inventory(world, "dev", (Base, User))
-    with pytest.raises(Unfinished, match=r"^1 of the steps stopped; 1 more wait for them\nuser/u: "):
+    with pytest.raises(Unfinished, match=r"^1 step failed, 1 blocked\nuser/u: "):
         list(destroy(inventory.owned(), inventory, limits=QUICK))
 
     assert world.called("b")

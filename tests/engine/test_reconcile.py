@@ -257,7 +257,7 @@ def test_a_failed_one_takes_along_only_what_needs_it_and_every_error_is_told(wor
     world.add("b", tags=ours("b"), Shape="square")
     needs_a, needs_that = Thing("x", on=(A,)), Thing("y", on=(Thing("x", on=(A,)),))
 
-    with pytest.raises(Unfinished, match=r"^2 of the steps stopped; 2 more wait for them") as told:
+    with pytest.raises(Unfinished, match=r"^2 steps failed, 2 blocked") as told:
         operator.up(A, B, C, needs_a, needs_that)
 
     assert set(told.value.failures) == {"thing/a", "thing/b"}

@@ -164,7 +164,7 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
         finished.append("call")
 
     jobs = {"done": job(), "calling": job(does=interrupts), "asked again": endless(), "never begun": job()}
-    with pytest.raises(Interrupted, match=r"left: asked again, never begun$") as told:
+    with pytest.raises(Interrupted, match=r"not done: asked again, never begun$") as told:
         run(jobs, {"calling": {"done"}, "never begun": {"asked again"}})
 
     assert finished == ["call"]

@@ -28,8 +28,8 @@ def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(
         proxy.rule = from_change(30, None, then=victim.interrupt)
 
     assert victim.ended() == 130, victim.said
-    assert "error: interrupted; left: " in victim.said
-    assert "hint: the same command goes on from here" in victim.said
+    assert "error: interrupted; not done: " in victim.said
+    assert "hint: re-run this command to continue" in victim.said
     assert "Traceback" not in victim.said
     proxy.settle()
     proxy.forget()

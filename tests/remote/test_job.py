@@ -207,7 +207,7 @@ def test_an_interrupted_command_ends_in_order_there_too(elsewhere: Elsewhere) ->
     operator.interrupt()
 
     assert operator.ended() == 130
-    assert "interrupted; left: V001__sleep.sql" in operator.said
+    assert "interrupted; not done: V001__sleep.sql" in operator.said
     assert not elsewhere.sleeps()
     assert elsewhere.rows("select state from orderops.ledger") == [("failed",)]
     assert elsewhere.papers() == []

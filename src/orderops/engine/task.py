@@ -207,5 +207,5 @@ class ResourceTask:
         context = code and ErrorContext("", code[0], why, region=aws.region, environment=self._inventory.environment)
         known = context and explain(context)
         if known:
-            return OrderopsError(f"{what}: {known.means}\n{why}", known.hint)
+            return OrderopsError(f"{what}: {known.meaning}\n{why}", known.hint)
         return OrderopsError(f"{what}: {why}" if why else what, "fix the cause, then re-run this command")

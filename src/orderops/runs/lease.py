@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket, Document, Overtaken
+from orderops.aws.documents import Bucket, Document, DocumentChanged
 from orderops.errors import AwsError, OrderopsError
 from orderops.text.durations import in_words
 
@@ -101,7 +101,7 @@ class Lease:
                 try:
                     self._hold(known)
                     return first and (known is None or known.age >= self._timing.quiet)
-                except Overtaken:
+                except DocumentChanged:
                     first = False
             else:
                 first = False
@@ -158,7 +158,7 @@ class Lease:
             if only_if_over and _now() <= self._good_until:
                 # Another thread has written a heartbeat meanwhile.
                 return
-            with suppress(Overtaken):
+            with suppress(DocumentChanged):
                 self._write({})
                 return
             found = self._bucket.read(key_of(self._environment))

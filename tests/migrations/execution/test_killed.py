@@ -66,8 +66,8 @@ def test_ctrl_c_ends_it_at_once_and_says_what_is_left(database: str, folder: Pat
         assert run.ended(within=20) == 130
         holder.rollback()
 
-    assert "interrupted; left: V001__create_parts.sql, V002__create_makers.sql" in run.said
-    assert "the same command goes on from here" in run.said
+    assert "interrupted; not done: V001__create_parts.sql, V002__create_makers.sql" in run.said
+    assert "re-run this command to continue" in run.said
     assert undisturbed(database, folder).lines == whole.lines
 
 
