@@ -141,10 +141,7 @@ def account() -> Iterator[Proxy]:
 @pytest.fixture
 def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """An empty account over HTTP, which every command of the test reaches."""
-    from support.emulated_account import MODELS
-
     monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
-    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff._BASE", 0.1)  # as often as ever, less pause
     account.reset()
     return account

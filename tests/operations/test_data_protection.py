@@ -21,7 +21,6 @@ from orderops.infra.workspace import Apply, Site
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from support.account_snapshot import take_inventory
 from support.command_line import Orderops
-from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -40,7 +39,6 @@ pytestmark = pytest.mark.slow
 def made(account: Proxy) -> bytes:
     """The account with all of dev in it, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     site = Site(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
     run = Apply(site, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40

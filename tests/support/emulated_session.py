@@ -22,7 +22,7 @@ from moto.core.models import botocore_stubber
 
 from orderops.aws.client import Aws
 from support.call_checker import check_strictly
-from support.emulated_account import MODELS
+from support.shared_parts import share_parts
 
 REGION = "ap-southeast-2"
 EVENTS = ("provide-client-params", "before-parameter-build", "before-call", "after-call")
@@ -35,8 +35,8 @@ class EmulatedSession(boto3.Session):  # type: ignore[misc]  # boto3 is read wit
     _handlers: Any = None
 
     def __init__(self) -> None:
+        share_parts()
         super().__init__("testing", "testing", region_name=REGION)
-        self._session.register_component("data_loader", MODELS)
         check_strictly(self)
         for event in EVENTS:
             self.events.register(event, self._pass_on)

@@ -23,7 +23,7 @@ from orderops.restore.instances import Copies, Copy, look
 from orderops.restore.point_in_time import Restore, StartOf, Target, target
 from orderops.restore.promotion import Promotion, switch
 from orderops.restore.timestamps import read_moment, utc
-from support.emulated_account import MODELS, QUICK
+from support.emulated_account import QUICK
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -43,7 +43,6 @@ COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
 def aws_at(url: str) -> Aws:
     """One door for all tests: its clients take longer to make than most of these."""
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     return Aws(REGION, endpoint_url=url, session=session)
 
 
