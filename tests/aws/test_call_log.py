@@ -23,7 +23,7 @@ from support.repository import ENVIRONMENTS
 
 WRITER = """
 import sys
-from orderops import call_log
+from orderops.aws import call_log
 name, lines = sys.argv[1:]
 with call_log.kept(print):
     print("ready", flush=True)

@@ -59,9 +59,9 @@ MIGRATIONS = {
 PROCESS = """
 import sys
 from pathlib import Path
-from orderops.database import login_by
-from orderops.migrations.files import read_migrations
-from orderops.rehearsal.run import rehearse
+from orderops.database.connection import login_by
+from orderops.migrations.sql.files import read_migrations
+from orderops.rehearsal.runner import rehearse
 rehearse(login_by(sys.argv[1]), read_migrations(Path(sys.argv[2])), seconds_before=0.1)
 """
 LIVE = Query("asked live", "select note, status from orders where n = $1", Origin.LIVE, rate=1.0, fingerprint="live")

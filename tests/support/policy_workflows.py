@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import Refusal
 from support.command_line import Said
-from support.fake_builders import put
+from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, Request
 from support.policy_account import Account
 from support.policy_evaluation import Document
@@ -81,8 +82,13 @@ class Operator:
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Commands find the account, and log beside the environments."""
+        """Commands find the account and an image builder, and log beside the environments."""
+        builders = self.folder / "bin"
+        builders.mkdir(exist_ok=True)
+        Bench(builders).add("docker")  # `doctor` fails on a machine without one
         told = {
+            "PATH": f"{builders}{os.pathsep}{os.environ['PATH']}",
+            "ORDEROPS_BUILDER": "docker",
             "AWS_ENDPOINT_URL": self.account.url,
             "AWS_ACCESS_KEY_ID": self.key[0],
             "AWS_SECRET_ACCESS_KEY": self.key[1],
@@ -98,8 +104,7 @@ class Operator:
         """The policies, as IAM would weigh them."""
         if self.persona is None:
             return []
-        environment = load_environment(env, ENVIRONMENTS)
-        return [taken_out(each.document, self.without) for each in policies(environment, ACCOUNT, self.persona)]
+        return [taken_out(document, self.without) for document in _shipped_documents(env, self.persona)]
 
     def write(self, env: str, text: str) -> None:
         (self.folder / f"{env}.toml").write_text(text)
@@ -111,6 +116,12 @@ class Operator:
     def client(self, service: str) -> Any:
         """A hand in the console: past the account, and so past IAM."""
         return self._session.client(service, endpoint_url=self.account.proxy.url)
+
+
+@cache
+def _shipped_documents(env: str, persona: Persona) -> tuple[Document, ...]:
+    """The policies of a persona on an environment as it is shipped; to work them out takes half a second."""
+    return tuple(policy.document for policy in policies(load_environment(env, ENVIRONMENTS), ACCOUNT, persona))
 
 
 def quietly(*words: str) -> Said:
