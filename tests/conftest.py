@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.register_assert_rewrite("support")  # before the first import of a helper, so that its asserts explain themselves
+
 if TYPE_CHECKING:
     import boto3
     from xdist.scheduler import WorkStealingScheduling
@@ -53,6 +55,7 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     }.items():
         monkeypatch.setenv(name, value)
     for name in (
+        "PYTHONDONTWRITEBYTECODE",  # the many processes that tests start would each compile every module
         "AWS_PROFILE",
         "AWS_ENDPOINT_URL",
         "ORDEROPS_ENV",

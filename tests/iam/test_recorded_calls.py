@@ -1,6 +1,6 @@
 """The policies are written from the calls that are made: recorded here, and every one of them allowed, and narrowly.
 
-`ORDEROPS_RECORD=1 pytest tests/iam/test_recorded_calls.py` records the calls anew.
+`ORDEROPS_RECORD=1 pytest -m slow tests/iam/test_recorded_calls.py` records the calls anew.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from support.policy_workflows import Operator, everything
 
 FILE = Path(orderops.__file__).parent / "iam" / "recorded_calls.json"
 RECORD = "ORDEROPS_RECORD" in os.environ
-ANEW = "record the calls anew: ORDEROPS_RECORD=1 pytest tests/iam/test_recorded_calls.py"
+ANEW = "record the calls anew: ORDEROPS_RECORD=1 pytest -m slow tests/iam/test_recorded_calls.py"
 pytestmark = pytest.mark.slow
 
 

@@ -32,7 +32,6 @@ LOGS = "orderops-dev-access-logs-123456789012"
 REGION = "ap-southeast-2"
 EVERYTHING = ("--yes", "--confirm", DATABASE, "--confirm", LOGS, "--confirm", SERVICE)
 Client = Callable[[str], Any]
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
