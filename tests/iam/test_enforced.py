@@ -30,7 +30,6 @@ from support.repository import ENVIRONMENTS
 UP = ("up", "--yes", "--image", IMAGE)
 DATABASE = "orderops-dev-database"
 EVERY = "ORDEROPS_EVERY_PERMISSION" in os.environ
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

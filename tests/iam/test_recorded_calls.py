@@ -1,6 +1,6 @@
 """The calls of all workflows: on file, allowed by the policies, and allowed as narrowly as possible.
 
-`ORDEROPS_RECORD=1 pytest tests/iam/test_recorded_calls.py` records the calls again.
+`ORDEROPS_RECORD=1 pytest -m slow tests/iam/test_recorded_calls.py` records the calls again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from support.policy_workflows import Operator, run_all_workflows
 
 FILE = Path(orderops.__file__).parent / "iam" / "recorded_calls.json"
 RECORD = "ORDEROPS_RECORD" in os.environ
-RECORD_AGAIN = "record the calls again: ORDEROPS_RECORD=1 pytest tests/iam/test_recorded_calls.py"
+RECORD_AGAIN = "record the calls again: ORDEROPS_RECORD=1 pytest -m slow tests/iam/test_recorded_calls.py"
 pytestmark = pytest.mark.slow
 
 

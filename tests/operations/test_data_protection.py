@@ -22,7 +22,6 @@ from orderops.infra.workspace import Workspace
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
-from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -34,14 +33,12 @@ LOGS = "orderops-dev-access-logs-123456789012"
 REGION = "ap-southeast-2"
 EVERYTHING = ("--yes", "--confirm", DATABASE, "--confirm", LOGS, "--confirm", SERVICE)
 Client = Callable[[str], Any]
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def made(account: Proxy) -> bytes:
     """The account with all of dev in it, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
     run = Apply(workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40

@@ -17,7 +17,6 @@ from support.repository import ENVIRONMENTS
 
 APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
 IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
-pytestmark = pytest.mark.slow
 
 
 def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(

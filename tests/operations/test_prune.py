@@ -20,7 +20,6 @@ DEV = (ENVIRONMENTS / "dev.toml").read_text()
 FIRST = DEV.replace("[services.order-processor]\n", "[services.order-processor]\npriority = 1000\n")
 SECOND = '\n[services.billing]\npaths = ["/billing/*"]\npriority = 200\n'
 IMAGES = dict.fromkeys(("order-processor", "billing"), "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/image:1")
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -34,7 +34,6 @@ from support.repository import ROOT
 
 READS = re.compile(r"(Describe|List|Get|Head|BatchGet|Lookup)")
 SERVICE = "orderops-local-order-processor"
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

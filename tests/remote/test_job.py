@@ -31,7 +31,6 @@ from support.session_plugin import plugin
 
 CLUSTER = "orderops-local-cluster"
 SLOW = "select pg_sleep(60);\n"
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from support.repository import ENVIRONMENTS
 
 WORDS = ("--env", "dev", "--environments", str(ENVIRONMENTS))
 APPLY = ("infra", "apply", *WORDS, "--yes")
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

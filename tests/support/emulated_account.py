@@ -1,17 +1,14 @@
-"""What every test on an emulated account shares: AWS's models, short limits, and a resource with all that it needs."""
+"""What every test on an emulated account shares: short limits, and a resource with all that it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
 
-from botocore.loaders import create_loader
-
 from orderops.engine.resource import Resource
 from orderops.engine.waiting import ReconcileLimits
 
 QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), timeout=timedelta(seconds=60))
-MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
 
 
 def with_needs(resources: Collection[Resource]) -> list[Resource]:

@@ -40,6 +40,7 @@ from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.faults import let_s3_age
 from support.lagging_reads import Lagging
+from support.shared_parts import share_parts
 
 PING = "/is-anybody-there"
 StartResponse = Callable[..., Any]
@@ -173,6 +174,7 @@ QUICK = Delays()
 @contextmanager
 def served(pace: Delays = QUICK) -> Iterator[Proxy]:
     """A proxy on a free port of this machine, before an empty account."""
+    share_parts()
     proxy = Proxy(pace)
     server = _Server("127.0.0.1", 0, proxy, handler=Handler)
     server.connections = proxy.connections

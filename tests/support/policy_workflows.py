@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import ApiError
 from support.command_line import Said
-from support.fake_builders import put
+from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, SeenRequest
 from support.policy_account import Account
 from support.policy_evaluation import Document
@@ -81,8 +82,14 @@ class Operator:
 
     @contextlib.contextmanager
     def _environment_variables(self) -> Iterator[None]:
-        """Point commands to the account, and their log to the folder of the environments."""
+        """Point commands to the account and to an image builder, and their log to the folder of the environments."""
+        builders = self.folder / "bin"
+        builders.mkdir(exist_ok=True)
+        # Without a builder on the machine `doctor` ends with 3.
+        Bench(builders).add("docker")
         variables = {
+            "PATH": f"{builders}{os.pathsep}{os.environ['PATH']}",
+            "ORDEROPS_BUILDER": "docker",
             "AWS_ENDPOINT_URL": self.account.url,
             "AWS_ACCESS_KEY_ID": self.key[0],
             "AWS_SECRET_ACCESS_KEY": self.key[1],
@@ -98,10 +105,7 @@ class Operator:
         """Return the policies of the persona; [] without a persona."""
         if self.persona is None:
             return []
-        environment = load_environment(env, ENVIRONMENTS)
-        return [
-            without_actions(policy.document, self.without) for policy in policies(environment, ACCOUNT, self.persona)
-        ]
+        return [without_actions(document, self.without) for document in _shipped_documents(env, self.persona)]
 
     def write(self, env: str, text: str) -> None:
         (self.folder / f"{env}.toml").write_text(text)
@@ -113,6 +117,12 @@ class Operator:
     def client(self, service: str) -> Any:
         """Return a client for changes by hand. It bypasses the account, and so IAM."""
         return self._session.client(service, endpoint_url=self.account.proxy.url)
+
+
+@cache
+def _shipped_documents(env: str, persona: Persona) -> tuple[Document, ...]:
+    """The policies of a persona in a shipped environment. Cached, since writing them takes half a second."""
+    return tuple(policy.document for policy in policies(load_environment(env, ENVIRONMENTS), ACCOUNT, persona))
 
 
 def run_quietly(*argv: str) -> Said:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import boto3
-import botocore.session
-from botocore.loaders import create_loader
 from botocore.retries import standard
 
 import orderops.operations.apply
@@ -14,9 +12,9 @@ import orderops.operations.deploy  # noqa: F401 - for the import
 from orderops.engine import reconcile
 from orderops.engine.waiting import ReconcileLimits
 from support.call_checker import USED
+from support.shared_parts import share_parts
 
-MODELS = create_loader()
-botocore.session.create_loader = lambda *_: MODELS
+share_parts()
 # Time runs faster here: lags of AWS are 2 s at most, and not 30; pauses are shorter, and as many.
 defaults = reconcile.reconcile.__kwdefaults__
 assert defaults is not None

@@ -24,7 +24,7 @@ from orderops.restore.instances import Instance, Instances, load_instances
 from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, target
 from orderops.restore.promotion import Promotion, switch
 from orderops.restore.timestamps import parse_timestamp, utc
-from support.emulated_account import MODELS, QUICK
+from support.emulated_account import QUICK
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -44,7 +44,6 @@ COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
 def aws_at(url: str) -> Aws:
     """One door for all tests: its clients take longer to make than most of these."""
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     return Aws(REGION, endpoint_url=url, session=session)
 
 

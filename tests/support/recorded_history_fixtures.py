@@ -15,7 +15,6 @@ import pytest
 from orderops.infra.apply import Apply
 from orderops.local.strict.delays import Delays
 from support.command_line import Orderops
-from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
@@ -61,7 +60,6 @@ def brought(swift: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], 
 
     def bring(kept: bytes) -> Dev:
         monkeypatch.setenv("AWS_ENDPOINT_URL", swift.url)
-        monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
         swift.bring_back(kept)
         return Dev(swift)
 

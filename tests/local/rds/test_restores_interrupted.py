@@ -7,12 +7,14 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from orderops.local.rds.recovery import SIGNAL
 from support.laptop import Laptop, until
 from support.laptop_restores import home, opened, restore, rows, window
 
 
+@pytest.mark.slow
 def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Laptop) -> None:
     laptop = own_laptop
     made = laptop.create_database()

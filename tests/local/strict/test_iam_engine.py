@@ -25,7 +25,7 @@ from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.declared_service import DEFINITION, LOGS, SERVICE, VPC
-from support.emulated_account import MODELS, with_needs
+from support.emulated_account import with_needs
 from support.strict_clients import Client, served
 
 PATIENT = ReconcileLimits(
@@ -58,7 +58,6 @@ def refusals() -> list[str]:
 @pytest.fixture
 def aws(strict: Client, refusals: list[str]) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
 
     def note(parsed: dict[str, Any], **_: Any) -> None:
         refusals.extend(each["Error"]["Message"] for each in parsed.get("Unsuccessful", ()))

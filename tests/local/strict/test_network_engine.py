@@ -16,7 +16,7 @@ from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action
 from orderops.infra.network import balancer_of, entrance_group_of, network_of
-from support.emulated_account import MODELS, with_needs
+from support.emulated_account import with_needs
 from support.repository import ENVIRONMENTS
 from support.strict_clients import Client
 
@@ -29,7 +29,6 @@ def refusals() -> Counter[str]:
 @pytest.fixture
 def aws(strict: Client, refusals: Counter[str]) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
 
     def note(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         for error in [parsed["Error"]] if "Error" in parsed else []:

@@ -32,6 +32,7 @@ def whole(postgres: PostgresServer, folder: Path) -> Left:
     return left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_a_run_that_is_killed_twice_is_finished_by_the_same_command(
     number: int, database: str, folder: Path, whole: Left

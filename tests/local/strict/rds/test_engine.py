@@ -23,7 +23,6 @@ from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
-from support.emulated_account import MODELS
 from support.laptop import until
 from support.strict_clients import Client, served
 
@@ -52,7 +51,6 @@ def strict_server() -> Iterator[Client]:
 @pytest.fixture
 def aws(strict: Client) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
     return Aws("ap-southeast-2", endpoint_url=strict("sts").meta.endpoint_url, session=session)
 
 
