@@ -169,7 +169,7 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
 
     assert finished == ["call"]
     assert told.value.exit_code == 130
-    assert "same command" in told.value.hint
+    assert "re-run this command" in told.value.hint
 
 
 def test_after_an_interruption_nothing_new_begins() -> None:

@@ -36,7 +36,7 @@ def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(
     again = orderops(*APPLY)
     assert again.code == 0, again.err
     proxy.forget()
-    assert "0 changes" in orderops(*APPLY).err
+    assert "is up to date" in orderops(*APPLY).err
     assert proxy.changing == []
 
 

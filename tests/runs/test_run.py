@@ -107,7 +107,7 @@ def test_somebody_elses_run_is_named_and_nothing_is_changed_beside_it(
     assert said.code == 1
     assert "error: dev is held by arn:aws:sts::123456789012:user/moto on " in said.err
     assert "`infra apply --env dev`, last seen " in said.err
-    assert "hint: wait for it: --wait 15m" in said.err
+    assert "hint: wait longer: --wait 15m" in said.err
     assert proxy.changing == []
 
 
@@ -124,7 +124,7 @@ def test_two_at_once_and_a_third_after_the_first_was_killed_all_end_right(ordero
     assert [second.ended(), third.ended()] == [0, 0], second.said + third.said
     assert "unlock" not in second.said + third.said
     proxy.forget()
-    assert "0 changes" in orderops("infra", "apply", "--yes").err
+    assert "is up to date" in orderops("infra", "apply", "--yes").err
     assert proxy.changing == []
 
 
@@ -184,5 +184,5 @@ def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step])
     ],
 )
 def test_more_than_was_agreed_to_is_refused(agreed: list[Step], now: list[Step]) -> None:
-    with pytest.raises(OrderopsError, match=f"{A} changed while you decided; nothing was done"):
+    with pytest.raises(OrderopsError, match=f"{A} changed while you decided; nothing was changed"):
         check_covered(agreed, now)
