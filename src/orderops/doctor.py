@@ -13,7 +13,7 @@ from orderops.aws import call_log
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import AwsError, OrderopsError
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 from orderops.iam.policies import Simulation, identity_of, simulations
 from orderops.images.builder import builder
 from orderops.text.lists import joined

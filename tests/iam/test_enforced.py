@@ -17,7 +17,8 @@ import pytest
 from moto.core.authorization import enable_iam_authentication
 
 from orderops.config.environment import load_environment
-from orderops.iam.actions import Persona, actions_for, actions_of, calls
+from orderops.iam.actions import actions_for, actions_of, calls
+from orderops.iam.persona import Persona
 from orderops.iam.policies import policies
 from support.command_line import Said
 from support.policy_account import Account

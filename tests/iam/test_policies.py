@@ -11,8 +11,9 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.config.environment import Environment, load_environment
 from orderops.doctor import diagnose
-from orderops.iam.actions import Persona, actions_for
+from orderops.iam.actions import actions_for
 from orderops.iam.grants import ANYTHING, NARROW, grants_of
+from orderops.iam.persona import Persona
 from orderops.iam.policies import identity_of, policies, simulations, statements
 from orderops.local.emulator.protocol import Response
 from support.command_line import Orderops

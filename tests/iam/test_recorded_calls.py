@@ -15,7 +15,8 @@ import pytest
 import orderops
 from orderops.aws.translate import SentCall, aws_error
 from orderops.errors import Meaning
-from orderops.iam.actions import NOT_RECORDED, Persona, actions_for, actions_of, calls
+from orderops.iam.actions import NOT_RECORDED, actions_for, actions_of, calls
+from orderops.iam.persona import Persona
 from support.policy_account import CALLER, Account, denial
 from support.policy_evaluation import allowing
 from support.policy_fixtures import account_with_iam

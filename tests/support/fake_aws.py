@@ -121,7 +121,7 @@ class World(Aws):
         """The next call of that operation ends with this error, whether or not it took effect."""
         self.trouble[operation].append((AwsError(f"fake.{operation}", code, text, meaning), took))
 
-    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool) -> Any:
         if operation in self.at:
             self.at[operation](params.get("name", ""))
         with self.lock:

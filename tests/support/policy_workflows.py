@@ -18,7 +18,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.cli import main
 from orderops.config.environment import load_environment
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import ApiError

@@ -100,7 +100,7 @@ class Aws:
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
         """Send one call and return the response, or the list of all `pages`; raises AwsError."""
         if self._cache is None:
-            return self._send(service, operation, params, pages)
+            return self._send(service, operation, params, pages=pages)
         key = json.dumps([service, operation, pages, params], sort_keys=True, default=str)
         with self._lock:
             future = self._cache.get(key)
@@ -109,7 +109,7 @@ class Aws:
                 future = self._cache[key] = Future()
         if first:
             try:
-                future.set_result(self._send(service, operation, params, pages))
+                future.set_result(self._send(service, operation, params, pages=pages))
             except BaseException as error:
                 # Removed before the waiting threads continue, so that the next call is sent again.
                 del self._cache[key]
@@ -122,13 +122,13 @@ class Aws:
         view.__dict__.pop("once", None)
         return view
 
-    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool) -> Any:
         call = SentCall(service, operation, params, self.region, self.environment)
         log = LoggedCall(call.name, params)
         with self._clients.guarded(_unguarded if operation.startswith(READING) else self._guard):
             try:
                 client = self._clients.get(service, self._attempts)
-                responses = [log.succeeded(response) for response in _responses(client, operation, params, pages)]
+                responses = [log.succeeded(response) for response in _responses(client, operation, params, pages=pages)]
             except Exception as error:
                 translated = translate_error(call, error)
                 log.failed(translated.code if translated else type(error).__name__, str(error), metadata_of(error))
@@ -190,7 +190,7 @@ def if_found(call: Operation, *missing: str, **params: Any) -> Any | None:
         raise
 
 
-def _responses(client: Any, operation: str, params: Mapping[str, Any], pages: bool) -> Iterator[Any]:
+def _responses(client: Any, operation: str, params: Mapping[str, Any], *, pages: bool) -> Iterator[Any]:
     if pages and client.can_paginate(operation):
         yield from client.get_paginator(operation).paginate(**params)
     else:

@@ -19,7 +19,7 @@ CONTENTS = frozenset({"MessageBody", "Message", "Body"})
 NAME_KEYS = ("name", "Name", "key", "Key", "ParameterName")
 VALUE_KEYS = ("value", "Value", "ParameterValue", "values", "Values")
 SIGNATURE = r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=)[^&\s]+"
-# At most 80 characters on each side of the word: unbounded, the search takes quadratic time on a long text.
+# At most 80 characters on each side of the word, which bounds the time that the search takes on a long text.
 JSON_SECRET = r'("[^"]{0,80}?(?:password|secret|token|authorization)[^"]{0,80}"\s*:\s*)"(?:[^"\\]|\\.)*"'
 IN_TEXT = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*):[^\s@/]+@", re.I), rf"\1:{HIDDEN}@"),

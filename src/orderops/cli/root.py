@@ -23,7 +23,7 @@ from orderops.cli.options import (
     Wait,
     Yes,
 )
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 
 
 def add_to(commands: typer.Typer) -> None:

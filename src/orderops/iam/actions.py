@@ -8,27 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
 from orderops.aws.diagnosis.permissions import action_of
 
-READING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list")
-RELEASING = ("up", "infra apply", "service build", "service deploy")
-# As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
-MIGRATING = ("migrate info", "migrate apply")
-RESTORING = (
-    "migrate rehearsal",
-    "restore",
-    "restore back",
-    "restore compare",
-    "restore discard",
-    "restore drill",
-    "restore points",
-    "restore promote",
-)
-REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
 NETWORK_CREATES = (
     "AllocateAddress",
     "CreateFlowLogs",
@@ -124,23 +108,6 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "rds:DescribeEvents": (("up", "infra apply"), "called when an instance failed, which the emulator's never do"),
 }
 """Calls that these commands may make, and why the recorded workflows do not contain them."""
-
-
-class Persona(StrEnum):
-    """The user of a policy: someone who operates an environment, its pipeline, or someone who only reads."""
-
-    OPERATOR = "operator"
-    PIPELINE = "pipeline"
-    VIEWER = "viewer"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """The commands that the persona runs."""
-        return {
-            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *RESTORING, *REMOVING),
-            Persona.PIPELINE: (*READING, *RELEASING),
-            Persona.VIEWER: READING,
-        }[self]
 
 
 @cache

@@ -11,8 +11,9 @@ from typing import Any
 from orderops.aws.diagnosis.permissions import ROLE_SESSION
 from orderops.config.environment import Environment
 from orderops.engine.resource import PARTITIONS
-from orderops.iam.actions import Persona, actions_for
+from orderops.iam.actions import actions_for
 from orderops.iam.grants import ANYTHING, DATABASE_ACCESS, NARROW, Grant, grants_of
+from orderops.iam.persona import Persona
 
 # IAM and STS quotas: characters of a managed policy, white space not counted.
 MAX_CHARACTERS = 6144

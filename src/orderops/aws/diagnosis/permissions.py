@@ -49,7 +49,7 @@ def encoded(text: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Replace the encoded part of an EC2 error, which takes up to 2,000 characters, by a note."""
+    """Replace the encoded part of an EC2 error, which fills the screen and says nothing, by a note."""
     return ENCODED.sub(" (the encoded part is in the log)", text)
 
 

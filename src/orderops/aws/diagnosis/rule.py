@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-# AWS's longest known error messages (encoded authorization failures) take about 2,000 characters. The limit keeps
-# the patterns fast on a page of HTML that arrives in place of a message.
+# Longer than any message of AWS. The limit keeps the patterns fast on a page of HTML in place of a message.
 MAX_CHARACTERS = 4000
 RESOURCE_PARAMETER = re.compile(r"(Name|name|Identifier|Bucket|Id|Arn)$")
 REFERENCE = re.compile(r"\$\{(\w+)\}")
@@ -115,7 +113,7 @@ class KnownError:
             return None
         return self._compiled["message"].search(text)
 
-    # Compiled on first use: a command meets a few of the codes, and all patterns together take some 50 ms.
+    # Compiled on first use: a command meets a few of the codes only.
     @cached_property
     def _compiled(self) -> Mapping[str, re.Pattern[str]]:
         flags = re.IGNORECASE | re.DOTALL
@@ -124,6 +122,8 @@ class KnownError:
 
 def read_entries(text: str, details: Mapping[str, Details]) -> Iterator[KnownError]:
     """Read the entries of a TOML file; raises ValueError or KeyError where an entry is not valid."""
+    import tomllib
+
     document = tomllib.loads(text)
     patterns = document.get("patterns", {})
     for entry in document["error"]:
