@@ -53,7 +53,7 @@ class Daemon:
     def __init__(self, place: DataDirectory, region: str) -> None:
         # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
         self.strict = not place.plain
-        _set_up_environment(region, strict=self.strict)
+        _set_up_environment(region)
         from orderops.local.data_plane import DataPlane
         from orderops.local.emulator import moto_models as models
         from orderops.local.emulator.persistence import StateFile
@@ -131,7 +131,7 @@ def _json(value: object) -> Response:
     return Response(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
 
 
-def _set_up_environment(region: str, *, strict: bool) -> None:
+def _set_up_environment(region: str) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_", "TEST_SERVER"))]:
         del os.environ[name]
     os.environ.update(
@@ -142,7 +142,6 @@ def _set_up_environment(region: str, *, strict: bool) -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
-        MOTO_ACM_VALIDATION_WAIT=str(2**31 if strict else 60),  # by themselves, not by their record
     )
 
 

@@ -14,9 +14,7 @@ from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.strict_clients import Client, Refused, served
 
-UNHURRIED = Delays(
-    network=2.0, balancer=2.0, interfaces=2.0, changes=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
-)
+UNHURRIED = Delays(network=2.0, balancer=2.0, interfaces=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0)
 """Long enough that a busy machine, too, sees what is pending."""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.emulated_service import System
 from support.laptop import until
-from support.strict_clients import Client, Refused
+from support.strict_clients import Client
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",
@@ -101,47 +101,6 @@ def test_the_tags_of_an_alarm_go_with_it(moto: Client, strict: Client) -> None:
         assert bool(left) == (client is moto)
 
 
-def test_a_composite_follows_its_rule(strict: Client) -> None:
-    cloudwatch = strict("cloudwatch")
-    for name, metric in {"errors": "Errors", "latency": "Latency"}.items():
-        settings = {"AlarmName": name, "MetricName": metric, "TreatMissingData": "notBreaching"}
-        cloudwatch.put_metric_alarm(**{**ALARM, **settings})
-    cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule='ALARM("errors") AND NOT ALARM(latency)')
-
-    told = cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])
-
-    assert [one["StateValue"] for one in told["CompositeAlarms"]] == ["INSUFFICIENT_DATA"]
-    assert told["MetricAlarms"] == cloudwatch.describe_alarms()["CompositeAlarms"] == []
-    until(lambda: _composite(strict) == "OK")
-    _measure(strict, 5)
-    until(lambda: _composite(strict) == "ALARM")
-
-
-def test_the_child_of_a_composite_cannot_be_deleted(moto: Client, strict: Client, refused: Refused) -> None:
-    cloudwatch = strict("cloudwatch")
-    cloudwatch.put_metric_alarm(**ALARM)
-    cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule="ALARM(errors)")
-
-    with refused("ValidationError"):
-        cloudwatch.delete_alarms(AlarmNames=["errors"])
-    cloudwatch.put_composite_alarm(AlarmName="never", AlarmRule="FALSE")
-    with refused("ValidationError"):
-        cloudwatch.delete_alarms(AlarmNames=["never", "both"])
-    cloudwatch.delete_alarms(AlarmNames=["both"])
-    cloudwatch.delete_alarms(AlarmNames=["errors"])
-
-    with refused("NotEmulated"):
-        moto("cloudwatch").put_composite_alarm(AlarmName="both", AlarmRule="ALARM(errors)")
-
-
-@pytest.mark.parametrize("rule", ["ALARM(nobody)", "ALARM(errors) AND", "(ALARM(errors)", "RED(errors)", "ALARM"])
-def test_a_composite_needs_a_rule_about_alarms_that_exist(strict: Client, refused: Refused, rule: str) -> None:
-    strict("cloudwatch").put_metric_alarm(**ALARM)
-
-    with refused("ValidationError"):
-        strict("cloudwatch").put_composite_alarm(AlarmName="both", AlarmRule=rule)
-
-
 def test_the_depth_of_a_queue_appears_by_itself(moto: Client, strict: Client) -> None:
     url = strict("sqs").create_queue(QueueName="orders")["QueueUrl"]
     for _ in range(3):
@@ -168,11 +127,6 @@ def _measure(client: Client, value: float, ago: float = 0) -> None:
 
 def _state(client: Client, name: str = "errors") -> str:
     return str(client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"])
-
-
-def _composite(client: Client) -> str:
-    told = client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-    return str(told[0]["StateValue"])
 
 
 def test_the_health_of_targets_and_the_tasks_of_services_appear_by_themselves(moto: Client, strict: Client) -> None:

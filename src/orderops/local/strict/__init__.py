@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict import acm, autoscaling, kms, route53, s3, secretsmanager, sns, sqs, sts, tagging, wafv2
+from orderops.local.strict import autoscaling, s3, secretsmanager, sns, sqs, sts, tagging
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.ec2 import descriptions as ec2_descriptions
@@ -31,23 +31,19 @@ MENDS: tuple[Callable[[Emulator], None], ...] = (
     s3.mend,
 )
 PARTS: tuple[Callable[[Emulator, Delays], None], ...] = (
-    acm.take_part,
     autoscaling.take_part,
     cloudwatch.take_part,
     ec2.take_part,
     ecs.take_part,
     elbv2.take_part,
-    kms.take_part,
     logs.take_part,
     rds.take_part,
-    route53.take_part,
     s3.take_part,
     secretsmanager.take_part,
     sns.take_part,
     sqs.take_part,
     sts.take_part,
     tagging.take_part,
-    wafv2.take_part,
     iam.take_part,
 )
 

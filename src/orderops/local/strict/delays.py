@@ -38,6 +38,3 @@ class Delays:
 
     alarm: float = 0.5
     """For which an alarm stays as it was put or set, before its data count."""
-
-    changes: float = 0.3
-    """Until a change of the DNS is everywhere, and until a certificate says which record it wants."""

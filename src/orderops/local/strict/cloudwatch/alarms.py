@@ -12,7 +12,6 @@ from moto.backends import get_backend
 from moto.cloudwatch.models import MetricAggregatedDatum, are_dimensions_same
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.strict.cloudwatch.rules import holds
 from orderops.local.strict.sns import only_confirmed
 
 BEYOND = {
@@ -29,12 +28,11 @@ log = logging.getLogger(__name__)
 def evaluate(region: str, pace: float) -> None:
     """Bring each alarm into the state that its data say; none so soon after it was set or put."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
-    every = list(backend.alarms.values())
-    for alarm in sorted(every, key=lambda one: one.rule is not None):  # composites look at the others
+    for alarm in list(backend.alarms.values()):
         touched = max(_aware(alarm.configuration_updated_timestamp), _aware(alarm.state_updated_timestamp))
         if datetime.now(UTC) - touched < timedelta(seconds=pace):
             continue
-        state, reason = _composite(backend, alarm) if alarm.rule is not None else _metric(backend, alarm)
+        state, reason = _metric(backend, alarm)
         if state and state != alarm.state_value:
             before = alarm.state_value
             alarm.update_state(reason, "{}", state)
@@ -58,12 +56,6 @@ def act(region: str, alarm: Any, before: str) -> None:
                 )
         except Exception as error:  # the topic may be gone: AWS says nothing either
             log.warning("%s: %s: %s", alarm.name, arn, error)
-
-
-def _composite(backend: Any, alarm: Any) -> tuple[str, str]:
-    states = {one.name: one.state_value for one in backend.alarms.values()}
-    state = "ALARM" if holds(alarm.rule, states) else "OK"
-    return state, f"The rule {alarm.rule} is {'true' if state == 'ALARM' else 'false'}"
 
 
 def _metric(backend: Any, alarm: Any) -> tuple[str, str]:

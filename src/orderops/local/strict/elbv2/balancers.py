@@ -68,9 +68,6 @@ def _delete(call: Request, until: float) -> None:
             f"Load balancer '{balancer.arn}' cannot be deleted because deletion protection is enabled",
         )
     leave_behind(call.region, of_balancer(balancer, until))
-    for acl in backend("wafv2", call.region).wacls.values():
-        if balancer.arn in acl.associated_resources:
-            acl.associated_resources.remove(balancer.arn)
 
 
 def _unserved(call: Request, answer: Response) -> Response:

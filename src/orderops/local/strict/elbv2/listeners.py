@@ -6,7 +6,6 @@ from typing import Any
 
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.acm import look
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
@@ -73,7 +72,6 @@ def _certified(call: Request) -> None:
     certificates = [one["CertificateArn"] for one in call.parameters.get("Certificates", ())]
     if call.form.get("Protocol") == "HTTPS" and not certificates and call.action == "CreateListener":
         raise ApiError("ValidationError", "A certificate must be specified for HTTPS listeners")
-    look(call.region)
     for arn in certificates:
         if ":acm:" not in arn:
             continue
