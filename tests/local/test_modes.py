@@ -57,7 +57,7 @@ def test_one_that_runs_does_not_change_its_manner(orderops: Orderops, directory:
 
     assert refused.code == 1
     assert refused.err == (
-        "error: the local environment runs already, as strict as AWS\n hint: end it first: orderops local stop\n"
+        "error: the local environment is already running in strict mode\n hint: stop it first: orderops local stop\n"
     )
     assert orderops("local", "start", "--strict").code == 0
     assert orderops("local", "start").code == 0

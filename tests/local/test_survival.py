@@ -121,7 +121,7 @@ def test_a_folder_with_other_things_in_it_is_neither_used_nor_deleted(tmp_path: 
     (tmp_path / "thesis.txt").write_text("years of work")
 
     for use in (lambda: local.start(Laptop.region, tmp_path), lambda: local.reset(tmp_path)):
-        with pytest.raises(OrderopsError, match="holds other things"):
+        with pytest.raises(OrderopsError, match="contains other files"):
             use()
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -187,7 +187,7 @@ def test_without_an_environment_status_says_so_and_psql_says_what_to_type(tmp_pa
     assert local.status(tmp_path)["running"] is False
     with pytest.raises(OrderopsError) as refused:
         local.psql(directory=tmp_path)
-    assert refused.value.hint == "type: orderops local start"
+    assert refused.value.hint == "run: orderops local start"
     local.stop(tmp_path)
 
 

@@ -33,7 +33,7 @@ from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
@@ -122,7 +122,7 @@ class Proxy:
         self.reset()
         with self._lock, tempfile.NamedTemporaryFile() as file:
             Path(file.name).write_bytes(kept)
-            recall(Path(file.name))
+            load(Path(file.name))
 
     def later(self, seconds: float) -> None:
         """Let time pass: S3, which tells by its own clock how old a lease is, and reads that lag."""
@@ -153,7 +153,7 @@ class Proxy:
         self.requests.append(request)
         fate = self.rule(request)
         if fate in (None, Fate.UNANSWERED, Fate.BROKEN):
-            answer = self._lagging.answer(call, lambda: self._emulator.answer(call.again()))
+            answer = self._lagging.answer(call, lambda: self._emulator.answer(call.unchanged()))
             fate = INTERNAL_FAILURE if fate is Fate.BROKEN else fate or answer
         if isinstance(fate, ApiError):
             fate = refused(call, fate)

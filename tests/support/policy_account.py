@@ -45,7 +45,7 @@ class Account:
         self.called[f"{PREFIXES.get(call.service, call.service)}:{call.action}"].add(self.command)
         refusal = self._weigh(call) if self.documents else None
         if refusal is None:
-            return self.proxy(call.again(), start_response)
+            return self.proxy(call.unchanged(), start_response)
         answer = refused(call, refusal)
         start_response(f"{answer.status} .", [*answer.headers, ("Content-Length", str(len(answer.body)))])
         return [answer.body]

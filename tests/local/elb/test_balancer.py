@@ -43,7 +43,7 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
     ],
 )
 def test_a_rule_meets_what_its_condition_says(condition: dict[str, Any], asked: HttpRequest, met: bool) -> None:
-    assert RoutingRule(1, (condition,), ()).meets(asked) is met
+    assert RoutingRule(1, (condition,), ()).matches(asked) is met
 
 
 def test_weights_decide_between_target_groups() -> None:
@@ -160,4 +160,4 @@ def _refused(stack: Stack) -> bool:
 
 def test_two_free_ports_differ() -> None:
     first = free_port()
-    assert free_port(but={first}) != first
+    assert free_port(excluded={first}) != first

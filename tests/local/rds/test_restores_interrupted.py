@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from orderops.local.rds.recovery import SIGNAL
+from orderops.local.rds.recovery import SIGNAL_FILE
 from support.laptop import Laptop, until
 from support.laptop_restores import home, opened, restore, rows, window
 
@@ -36,7 +36,7 @@ def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Lap
     laptop.kill()
     laptop.start()
 
-    signalled = copy.server.data / SIGNAL
+    signalled = copy.server.data / SIGNAL_FILE
     process = until(lambda: _suspended(signalled), what="it recovers")
     laptop.kill()
     assert process and process.is_running()

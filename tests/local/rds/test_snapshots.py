@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from orderops.local.rds.base_backups import NAMED
+from orderops.local.rds.base_backups import FOLDER_FORMAT
 from support.laptop import Laptop, until
 from support.laptop_restores import folder, home, opened, remove, restore, rows, window, write
 
@@ -80,8 +80,8 @@ def test_a_base_backup_is_renewed_each_day_and_kept_for_as_long_as_is_asked(
     (first,) = backups.all()
     now = datetime.now(UTC).replace(microsecond=0)
     for days in (9, 5):
-        shutil.copytree(first.folder, backups.folder / (now - days * DAY).strftime(NAMED))
-    first.folder.rename(backups.folder / (now - 2 * DAY).strftime(NAMED))
+        shutil.copytree(first.folder, backups.folder / (now - days * DAY).strftime(FOLDER_FORMAT))
+    first.folder.rename(backups.folder / (now - 2 * DAY).strftime(FOLDER_FORMAT))
     (backups.archive / "000000010000000000000000").touch()
 
     # Nine days ago nobody asks for any more; five days ago is where a restore to three days ago begins.

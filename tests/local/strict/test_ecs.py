@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from support.emulated_service import System
 from support.laptop import until
 from support.strict_clients import Client, Refused
@@ -207,7 +207,7 @@ def test_services_on_paper_are_remembered(system: System, tmp_path: Path) -> Non
 
     moto_api_backend.reset()
     assert system.client("ecs").list_clusters()["clusterArns"] == []
-    recall(state)
+    load(state)
 
     assert system.steady()
     assert system.health() == ["healthy", "healthy"]

@@ -11,7 +11,7 @@ from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 
 from orderops.local.emulator.operations import operations
-from orderops.local.strict.s3 import NOT_IN_MOTO, ON_OBJECTS
+from orderops.local.strict.s3 import NOT_IN_MOTO, OBJECT_ACTIONS
 from support.strict_clients import Client
 
 UNKNOWN: dict[str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ def test_no_call_of_s3_is_taken_for_another(strict: Client, moto: Client) -> Non
         "PostObject",
     }
     with_a_key = {one.name for one in operations("s3") if one.path.pattern.endswith(".+")}
-    assert with_a_key - {*NOT_IN_MOTO, "ObjectCORSPreflightCheck"} == set(ON_OBJECTS) - {"DeleteObjects"}
+    assert with_a_key - {*NOT_IN_MOTO, "ObjectCORSPreflightCheck"} == set(OBJECT_ACTIONS) - {"DeleteObjects"}
     region = {"LocationConstraint": "ap-southeast-2"}
     moto("s3").create_bucket(Bucket="our-bucket", CreateBucketConfiguration=region)
     with pytest.raises(ClientError, match="NotEmulated"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from moto.moto_api._internal import moto_api_backend
 
 from local.strict.test_elbv2 import create, state
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from support.emulated_network import Network, until
 from support.strict_clients import Client, Refused
 
@@ -25,7 +25,7 @@ def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(
 
     (tmp_path / "state").write_bytes(dump(None))
     moto_api_backend.reset()
-    recall(tmp_path / "state")
+    load(tmp_path / "state")
 
     with refused("DependencyViolation"):
         ec2.delete_security_group(GroupId=group)

@@ -13,9 +13,9 @@ def secret(client: Client, name: str = "orders") -> None:
     client("secretsmanager").create_secret(Name=name, SecretString="value")
 
 
-def names_going() -> dict[str, float]:
+def released_names() -> dict[str, float]:
     backend: Any = get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
-    found: dict[str, float] = backend.names_going
+    found: dict[str, float] = backend.released_names
     return found
 
 
@@ -39,13 +39,13 @@ def test_a_deletion_without_recovery_gives_the_name_up_a_while_later(
     for client in (moto, strict):
         secret(client)
         client("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
-    names_going()["orders"] = time.time() + 3600
+    released_names()["orders"] = time.time() + 3600
 
     with refused("InvalidRequestException"):
         secret(strict)
     secret(moto)
     moto("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
-    names_going()["orders"] = time.time()
+    released_names()["orders"] = time.time()
     secret(strict)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict import mend
+from orderops.local.strict import patch
 from support.emulated_databases import SMALL, subnets, told
 from support.strict_clients import Client, served
 
@@ -15,7 +15,7 @@ from support.strict_clients import Client, served
 @pytest.fixture(scope="module")
 def mended() -> Iterator[Client]:
     emulator = Emulator()
-    mend(emulator)
+    patch(emulator)
     with served(emulator) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""CloudWatch: alarms that know nothing at first, follow their data, and stay while a composite needs them."""
+"""CloudWatch: new alarms have no data, follow it later, and keep state and tags when put again."""
 
 from __future__ import annotations
 
@@ -15,66 +15,72 @@ from orderops.local.strict.cloudwatch.services import ServiceMetrics
 from orderops.local.strict.delays import Delays
 
 SERVICE = "monitoring"
-LOOKS = ("DescribeAlarms", "DescribeAlarmsForMetric", "GetMetricData", "GetMetricStatistics", "ListMetrics")
+EVALUATING_ACTIONS = (
+    "DescribeAlarms",
+    "DescribeAlarmsForMetric",
+    "GetMetricData",
+    "GetMetricStatistics",
+    "ListMetrics",
+)
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Let data appear and alarms follow it, at a look, and refuse what AWS refuses."""
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Record metrics and evaluate alarms whenever they are read, and reject what AWS rejects."""
 
-    def look(call: Request, _answer: Response | None = None) -> None:
-        asking = ServiceMetrics(emulator, call)
-        record(call.region, [*queues(call.region), *asking.hosts(), *asking.tasks()])
-        alarms.evaluate(call.region, pace.alarm)
+    def evaluate(request: Request, _answer: Response | None = None) -> None:
+        service_metrics = ServiceMetrics(emulator, request)
+        record(request.region, [*queues(request.region), *service_metrics.hosts(), *service_metrics.tasks()])
+        alarms.evaluate(request.region, delays.alarm)
 
-    def put(call: Request) -> Response:
-        return _put(emulator, call)
+    def put_alarm(request: Request) -> Response:
+        return _put_alarm(emulator, request)
 
-    def turn(call: Request) -> Response:
-        return _turn(emulator, call)
+    def set_state(request: Request) -> Response:
+        return _set_alarm_state(emulator, request)
 
-    for action in LOOKS:
-        emulator.on_before(SERVICE, action, look)
-    emulator.on_after(SERVICE, "PutMetricData", look)
-    emulator.instead[SERVICE, "PutMetricAlarm"] = put
-    emulator.instead[SERVICE, "SetAlarmState"] = turn
-    emulator.on_after(SERVICE, "DeleteAlarms", _tags_go_too)
-
-
-def _put(emulator: Emulator, call: Request) -> Response:
-    """An alarm that is there keeps its state and its tags."""
-    backend, name = _backend(call), call.json["AlarmName"]
-    before = backend.alarms.get(name)
-    asked = {key: value for key, value in call.json.items() if not (before and key == "Tags")}
-    answer = emulator.ask_moto(call, call.with_json(asked))
-    if answer.ok:
-        _keep_state(backend.alarms[name], before)
-    return answer
+    for action in EVALUATING_ACTIONS:
+        emulator.on_before(SERVICE, action, evaluate)
+    emulator.on_after(SERVICE, "PutMetricData", evaluate)
+    emulator.instead[SERVICE, "PutMetricAlarm"] = put_alarm
+    emulator.instead[SERVICE, "SetAlarmState"] = set_state
+    emulator.on_after(SERVICE, "DeleteAlarms", _delete_tags)
 
 
-def _keep_state(alarm: Any, before: Any) -> None:
-    if before is None:
+def _put_alarm(emulator: Emulator, request: Request) -> Response:
+    """Put an alarm; an existing one keeps its state and tags, which moto would reset."""
+    backend, name = _backend(request), request.json["AlarmName"]
+    previous = backend.alarms.get(name)
+    parameters = {key: value for key, value in request.json.items() if not (previous and key == "Tags")}
+    response = emulator.call_moto(request, request.with_json(parameters))
+    if response.ok:
+        _keep_state(backend.alarms[name], previous)
+    return response
+
+
+def _keep_state(alarm: Any, previous: Any) -> None:
+    if previous is None:
         alarm.state_value = "INSUFFICIENT_DATA"
         return
     for name in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
-        setattr(alarm, name, getattr(before, name))
+        setattr(alarm, name, getattr(previous, name))
 
 
-def _turn(emulator: Emulator, call: Request) -> Response:
-    alarm = _backend(call).alarms.get(call.json["AlarmName"])
-    before = alarm.state_value if alarm else ""
-    answer = emulator.ask_moto(call, call.again())
-    if answer.ok and alarm.state_value != before:
-        alarms.act(call.region, alarm, before)
-    return answer
+def _set_alarm_state(emulator: Emulator, request: Request) -> Response:
+    alarm = _backend(request).alarms.get(request.json["AlarmName"])
+    previous = alarm.state_value if alarm else ""
+    response = emulator.call_moto(request, request.unchanged())
+    if response.ok and alarm.state_value != previous:
+        alarms.notify(request.region, alarm, previous)
+    return response
 
 
-def _tags_go_too(call: Request, _answer: Response) -> None:
-    backend = _backend(call)
-    for name in call.json["AlarmNames"]:
+def _delete_tags(request: Request, _answer: Response) -> None:
+    backend = _backend(request)
+    for name in request.json["AlarmNames"]:
         backend.tagger.delete_all_tags_for_resource(
-            f"arn:aws:cloudwatch:{call.region}:{DEFAULT_ACCOUNT_ID}:alarm:{name}"
+            f"arn:aws:cloudwatch:{request.region}:{DEFAULT_ACCOUNT_ID}:alarm:{name}"
         )
 
 
-def _backend(call: Request) -> Any:
-    return get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][call.region]
+def _backend(request: Request) -> Any:
+    return get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][request.region]

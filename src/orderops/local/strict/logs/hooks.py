@@ -6,18 +6,18 @@ from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
-# The periods that PutRetentionPolicy accepts, by the CloudWatch Logs API reference, 2 and 3 to 10 years in days.
+# Periods that PutRetentionPolicy accepts, from the CloudWatch Logs API reference.
 RETENTION_DAYS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 )
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses."""
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects."""
     emulator.on_before("logs", "PutRetentionPolicy", _offered)
 
 
-def _offered(call: Request) -> None:
-    days = call.json.get("retentionInDays")
+def _offered(request: Request) -> None:
+    days = request.json.get("retentionInDays")
     if days not in RETENTION_DAYS:
         raise ApiError("InvalidParameterException", f"Invalid retentionInDays value: {days}")
