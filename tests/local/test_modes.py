@@ -30,7 +30,7 @@ def strict(orderops: Orderops) -> bool:
     return bool(json.loads(orderops("local", "status", "--json").out)["strict"])
 
 
-def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderops: Orderops, directory: Path) -> None:
+def test_the_mode_is_strict_at_first_and_changes_only_by_an_option(orderops: Orderops, directory: Path) -> None:
     assert strict(orderops)
     assert orderops("local", "start").code == 0
     assert strict(orderops)
@@ -50,7 +50,7 @@ def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderop
     assert strict(orderops)
 
 
-def test_one_that_runs_does_not_change_its_manner(orderops: Orderops, directory: Path) -> None:
+def test_a_running_environment_refuses_another_mode(orderops: Orderops, directory: Path) -> None:
     assert orderops("local", "start").code == 0
 
     refused = orderops("local", "start", "--plain")

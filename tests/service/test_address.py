@@ -49,17 +49,17 @@ def book(secrets: Secrets, clock: Clock) -> AddressBook:
     return AddressBook(secrets, "database", keep_seconds=30, clock=clock)
 
 
-def test_both_secrets_make_the_address(book: AddressBook) -> None:
+def test_the_address_combines_both_secrets(book: AddressBook) -> None:
     assert book.address() == Address("old", 5432, "orders", "require", "app", "first")
 
 
-def test_no_text_of_an_address_holds_the_password(book: AddressBook) -> None:
+def test_no_text_form_of_an_address_contains_the_password(book: AddressBook) -> None:
     address = book.address()
 
     assert "first" not in f"{address} {address!r}"
 
 
-def test_a_change_is_seen_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
+def test_a_changed_secret_is_read_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
     book.address()
     secrets.place["host"] = "new"
 
@@ -68,23 +68,23 @@ def test_a_change_is_seen_within_half_a_minute(book: AddressBook, secrets: Secre
     assert book.address().host == "new"
 
 
-def test_a_refused_login_reads_at_once(book: AddressBook, secrets: Secrets) -> None:
+def test_a_refused_login_reads_the_secret_at_once(book: AddressBook, secrets: Secrets) -> None:
     failed = book.address()
     secrets.login["password"] = "second"
 
-    assert book.after(failed).password == "second"
+    assert book.after_failed_login(failed).password == "second"
 
 
-def test_of_many_refused_logins_one_reads(book: AddressBook, secrets: Secrets) -> None:
+def test_many_refused_logins_read_the_secret_once(book: AddressBook, secrets: Secrets) -> None:
     failed = book.address()
     secrets.login["password"] = "second"
     reads = secrets.reads
 
-    assert {book.after(failed).password for _ in range(5)} == {"second"}
+    assert {book.after_failed_login(failed).password for _ in range(5)} == {"second"}
     assert secrets.reads == reads + 2
 
 
-def test_while_the_secret_cannot_be_read_the_known_address_serves(
+def test_an_unreadable_secret_leaves_the_known_address_in_use(
     book: AddressBook, secrets: Secrets, clock: Clock
 ) -> None:
     known = book.address()
@@ -94,7 +94,7 @@ def test_while_the_secret_cannot_be_read_the_known_address_serves(
     assert book.address() == known
 
 
-def test_an_address_never_read_is_a_reason(book: AddressBook, secrets: Secrets) -> None:
+def test_without_a_known_address_the_error_names_the_secret(book: AddressBook, secrets: Secrets) -> None:
     secrets.away = True
 
     with pytest.raises(Away, match="secret database cannot be read: InternalServiceError"):
@@ -102,7 +102,7 @@ def test_an_address_never_read_is_a_reason(book: AddressBook, secrets: Secrets) 
 
 
 @pytest.mark.parametrize("field", ["port", "host"])
-def test_a_value_of_the_wrong_kind_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
+def test_a_value_of_the_wrong_type_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
     secrets.place.pop("credentials")
     secrets.place[field] = "misplaced-password"
 

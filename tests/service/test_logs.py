@@ -11,7 +11,7 @@ from orderops.service.logs import JsonLines
 from support.service_process import Start, World, until
 
 
-def test_a_request_leaves_one_line(start: Start) -> None:
+def test_a_request_logs_one_line(start: Start) -> None:
     service = start()
     service.get("/users?after=7", X_Request_Id="from-a-caller")
     service.get("/nowhere")
@@ -30,7 +30,7 @@ def test_a_request_leaves_one_line(start: Start) -> None:
     assert all(line.keys() >= {"time", "level", "logger", "message"} for line in service.lines())
 
 
-def test_health_is_told_when_everything_is(start: Start) -> None:
+def test_health_checks_are_logged_at_debug_level_only(start: Start) -> None:
     service = start(LOG_LEVEL="debug")
     service.get("/health")
 
@@ -48,7 +48,7 @@ def test_health_is_told_when_everything_is(start: Start) -> None:
         ({}, None),
     ],
 )
-def test_the_id_is_taken_over_when_it_is_fit_and_made_otherwise(
+def test_a_valid_request_id_is_kept_and_another_replaced(
     start: Start, headers: dict[str, str], expected: str | None
 ) -> None:
     given = start().get("/version", **headers).headers["x-request-id"]
@@ -56,7 +56,7 @@ def test_the_id_is_taken_over_when_it_is_fit_and_made_otherwise(
     assert given == expected if expected else re.fullmatch(r"[0-9a-f]{32}", given)
 
 
-def test_no_line_ever_holds_a_password(world: World, start: Start) -> None:
+def test_no_log_line_contains_a_password(world: World, start: Start) -> None:
     service = start(LOG_LEVEL="DEBUG")
     service.get("/users")
     world.set_password_in_database("second-pw-of-this-test")
@@ -73,7 +73,7 @@ def test_no_line_ever_holds_a_password(world: World, start: Start) -> None:
     assert service.lines()
 
 
-def test_an_exception_stays_on_one_line() -> None:
+def test_an_exception_is_logged_on_one_line() -> None:
     try:
         raise ValueError("two\nlines")
     except ValueError:

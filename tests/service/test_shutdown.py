@@ -21,7 +21,7 @@ def refuses(service: Running) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_with_0_and_says_nothing_of_an_error(start: Start, number: int) -> None:
+def test_sigterm_ends_the_service_with_0_and_no_error(start: Start, number: int) -> None:
     service = start()
     service.get("/users")
 
@@ -48,7 +48,7 @@ def test_a_taken_port_is_named(world: World, start: Start) -> None:
     assert all(json.loads(line) for line in second.stdout.splitlines())
 
 
-def test_a_request_under_way_is_finished_first(world: World, start: Start) -> None:
+def test_an_open_request_is_finished_before_shutdown(world: World, start: Start) -> None:
     service = start()
     with ThreadPoolExecutor(1) as threads:
         with world.session() as session, session.transaction():
@@ -65,7 +65,7 @@ def test_a_request_under_way_is_finished_first(world: World, start: Start) -> No
     assert world.sessions(world.name, world.name) == 0
 
 
-def test_what_does_not_end_in_time_is_left(world: World, start: Start) -> None:
+def test_a_request_that_takes_too_long_is_abandoned_at_shutdown(world: World, start: Start) -> None:
     service = start(DRAIN_SECONDS="1")
     with ThreadPoolExecutor(1) as threads, world.session() as session, session.transaction():
         session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
@@ -76,4 +76,4 @@ def test_what_does_not_end_in_time_is_left(world: World, start: Start) -> None:
 
         assert service.process.wait(PATIENCE) == 1
         assert isinstance(answer.exception(), httpx.TransportError)
-    assert service.lines()[-1]["message"] == "not everything was finished in time: leaving it"
+    assert service.lines()[-1]["message"] == "shutdown timeout reached: abandoning open requests"

@@ -73,7 +73,7 @@ def asked(service: str, method: str, params: dict[str, object]) -> Request:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_has_the_name_of_its_operation(name: str) -> None:
+def test_a_request_has_the_name_of_its_operation(name: str) -> None:
     service, _, method = name.partition(".")
 
     call = asked(service, method, CALLS[name])
@@ -82,7 +82,7 @@ def test_a_call_has_the_name_of_its_operation(name: str) -> None:
     assert call.reads == call.action.startswith(READING)
 
 
-def test_what_no_model_names_has_method_and_path() -> None:
+def test_a_request_outside_all_models_is_named_by_method_and_path() -> None:
     call = asked("s3", "create_bucket", {"Bucket": "b"})
     call.environ["PATH_INFO"] = call.path = "/moto-api/reset"
     call.method = "PATCH"

@@ -88,7 +88,7 @@ def restored(laptop: Laptop, source: dict[str, Any]) -> Iterator[Restored]:
 
 
 @pytest.mark.parametrize("label", MOMENTS)
-def test_exactly_the_rows_committed_by_a_moment_are_there(laptop: Laptop, restored: Restored, label: str) -> None:
+def test_a_restore_has_exactly_the_rows_committed_by_its_time(laptop: Laptop, restored: Restored, label: str) -> None:
     certain, perhaps = restored.writer.by(restored.moments[label])
 
     found = rows(laptop, restored.copies[label])
@@ -98,13 +98,13 @@ def test_exactly_the_rows_committed_by_a_moment_are_there(laptop: Laptop, restor
     assert found in (certain, perhaps)
 
 
-def test_a_moment_while_it_writes_is_between_the_first_and_the_last_row(restored: Restored) -> None:
+def test_a_restore_to_a_time_during_writes_has_a_prefix_of_the_rows(restored: Restored) -> None:
     certain, _ = restored.writer.by(restored.moments["while_it_writes"])
 
     assert 0 < len(certain) < len(restored.writer.written)
 
 
-def test_what_aws_does_not_carry_over_is_not_there(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_lacks_the_settings_that_aws_does_not_copy(laptop: Laptop, restored: Restored) -> None:
     source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["in_idle_time"]
 
     assert source["DeletionProtection"] and source["MultiAZ"] and source["IAMDatabaseAuthenticationEnabled"]
@@ -120,7 +120,7 @@ def test_what_aws_does_not_carry_over_is_not_there(laptop: Laptop, restored: Res
     assert (copy["BackupRetentionPeriod"], copy["DBName"], copy["TagList"]) == (7, "orders", source["TagList"])
 
 
-def test_a_copy_has_a_port_and_a_secret_of_its_own(laptop: Laptop, restored: Restored) -> None:
+def test_a_restored_instance_has_its_own_port_and_secret(laptop: Laptop, restored: Restored) -> None:
     everybody = [restored.source, *restored.copies.values()]
 
     assert len({each["Endpoint"]["Port"] for each in everybody}) == len(everybody)
@@ -128,9 +128,7 @@ def test_a_copy_has_a_port_and_a_secret_of_its_own(laptop: Laptop, restored: Res
     assert len({password(laptop, each) for each in everybody}) == len(everybody)
 
 
-def test_a_new_secret_takes_the_place_of_the_password_that_came_with_the_data(
-    laptop: Laptop, restored: Restored
-) -> None:
+def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: Restored) -> None:
     copy = restored.copies["in_idle_time"]
     where = {"host": "127.0.0.1", "port": copy["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
@@ -139,7 +137,7 @@ def test_a_new_secret_takes_the_place_of_the_password_that_came_with_the_data(
     psycopg.connect(**where, password=password(laptop, copy)).close()
 
 
-def test_the_password_of_that_time_opens_a_copy_until_it_has_another(laptop: Laptop, restored: Restored) -> None:
+def test_the_restored_password_opens_the_instance_until_it_is_changed(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, restored.moments["in_idle_time"])
     port = laptop.wait_for_database(name, "available")["Endpoint"]["Port"]
     where = {"host": "127.0.0.1", "port": port, "dbname": "orders", "user": "orders_admin"}
@@ -154,7 +152,7 @@ def test_the_password_of_that_time_opens_a_copy_until_it_has_another(laptop: Lap
     remove(laptop, name)
 
 
-def test_the_source_goes_on_untouched(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_leaves_its_source_untouched(laptop: Laptop, restored: Restored) -> None:
     server = home(laptop, restored.source).server.process()
     segments = [file.name for file in home(laptop, restored.source).archive.iterdir() if "." not in file.name]
 
@@ -164,7 +162,7 @@ def test_the_source_goes_on_untouched(laptop: Laptop, restored: Restored) -> Non
     assert laptop.database(restored.source["DBInstanceIdentifier"])["DBInstanceStatus"] == "available"
 
 
-def test_a_copy_has_a_history_of_its_own_and_can_be_restored_in_its_turn(laptop: Laptop, restored: Restored) -> None:
+def test_a_restored_instance_has_its_own_backups_and_can_be_restored(laptop: Laptop, restored: Restored) -> None:
     copy = restored.copies["the_first_there_is"]
     earliest, _ = window(laptop, copy)
     assert earliest > window(laptop, restored.source)[0]
@@ -177,7 +175,7 @@ def test_a_copy_has_a_history_of_its_own_and_can_be_restored_in_its_turn(laptop:
     remove(laptop, again["DBInstanceIdentifier"])
 
 
-def test_no_moment_outside_the_window_is_restored(laptop: Laptop, restored: Restored) -> None:
+def test_a_time_outside_the_restore_window_is_refused(laptop: Laptop, restored: Restored) -> None:
     earliest, latest = window(laptop, restored.source)
     with pytest.raises(ClientError, match=f"a time earlier than {earliest:%Y-%m-%d %H:%M:%S} UTC"):
         restore(laptop, restored.source, earliest - SECOND)
@@ -193,7 +191,7 @@ def test_no_moment_outside_the_window_is_restored(laptop: Laptop, restored: Rest
         )
 
 
-def test_the_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
+def test_the_restore_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
     earliest, latest = window(laptop, restored.source)
     told = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
 
@@ -202,7 +200,7 @@ def test_the_window_lies_between_the_first_backup_and_now(laptop: Laptop, restor
     assert latest <= told <= datetime.now(UTC) <= latest + timedelta(seconds=30)
 
 
-def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) -> None:
+def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, BackupRetentionPeriod=0)
     made = laptop.wait_for_database(name, "available")
 
@@ -218,7 +216,7 @@ def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) 
     remove(laptop, name)
 
 
-def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, restored: Restored) -> None:
     made = opened(laptop, restore(laptop, restored.source))
     name, place = made["DBInstanceIdentifier"], home(laptop, made)
     window(laptop, made)

@@ -13,7 +13,7 @@ from support.laptop import Laptop, until
 from support.laptop_restores import home, opened, restore, rows, window
 
 
-def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Laptop) -> None:
+def test_a_restore_killed_while_waiting_copying_or_recovering_completes(own_laptop: Laptop) -> None:
     laptop = own_laptop
     made = laptop.create_database()
     window(laptop, made)

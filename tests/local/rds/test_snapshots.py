@@ -53,7 +53,7 @@ def kept(laptop: Laptop) -> int:
     return len(list(folder(laptop).glob("snapshots/*")))
 
 
-def test_a_snapshot_is_what_was_there_when_it_was_taken(laptop: Laptop, source: dict[str, Any]) -> None:
+def test_a_snapshot_holds_the_data_of_its_time(laptop: Laptop, source: dict[str, Any]) -> None:
     before = kept(laptop)
     name = snapshot(laptop, source)
     wait_for_snapshot(laptop, name)
@@ -73,9 +73,7 @@ def test_a_snapshot_is_what_was_there_when_it_was_taken(laptop: Laptop, source: 
     remove(laptop, copy)
 
 
-def test_a_base_backup_is_renewed_each_day_and_kept_for_as_long_as_is_asked(
-    laptop: Laptop, source: dict[str, Any]
-) -> None:
+def test_base_backups_are_taken_daily_and_kept_for_the_retention_period(laptop: Laptop, source: dict[str, Any]) -> None:
     backups = home(laptop, source).backups
     (first,) = backups.all()
     now = datetime.now(UTC).replace(microsecond=0)
@@ -95,7 +93,7 @@ def test_a_base_backup_is_renewed_each_day_and_kept_for_as_long_as_is_asked(
     until(lambda: window(laptop, source)[0] == backups.all()[0].since, what="the window begins with the new one")
 
 
-def test_what_a_deleted_instance_leaves_brings_all_of_it_back(laptop: Laptop, source: dict[str, Any]) -> None:
+def test_retained_backups_restore_a_deleted_instance(laptop: Laptop, source: dict[str, Any]) -> None:
     rds, name, final = laptop.client("rds"), source["DBInstanceIdentifier"], laptop.name("final")
     window(laptop, source)
     write(laptop, source, 3)

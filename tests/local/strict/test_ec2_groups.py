@@ -6,7 +6,7 @@ from support.emulated_network import Network, rule
 from support.strict_clients import Client, Refused
 
 
-def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_group_that_another_refers_to_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
 
     def pair() -> tuple[str, str]:
@@ -25,7 +25,7 @@ def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused:
     strict("ec2").delete_security_group(GroupId=named)
 
 
-def test_the_default_group_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_default_group_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     default = [{"Name": "vpc-id", "Values": [Network(moto).vpc]}]
     group = moto("ec2").describe_security_groups(Filters=default)["SecurityGroups"][0]["GroupId"]
 
@@ -34,7 +34,7 @@ def test_the_default_group_stays(moto: Client, strict: Client, refused: Refused)
     moto("ec2").delete_security_group(GroupId=group)
 
 
-def test_groups_come_in_pages(moto: Client, strict: Client, refused: Refused) -> None:
+def test_groups_are_listed_in_pages(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     for number in range(6):
         network.group(f"group-{number}")
@@ -52,7 +52,7 @@ def test_groups_come_in_pages(moto: Client, strict: Client, refused: Refused) ->
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_that_names_a_group_is_the_same_with_other_words(
+def test_the_description_is_not_part_of_a_rules_identity(
     moto: Client, strict: Client, refused: Refused, direction: str
 ) -> None:
     network = Network(moto)

@@ -17,7 +17,7 @@ def test_a_new_vpc_is_pending(moto: Client, strict: Client) -> None:
     until(lambda: state() == "available")
 
 
-def test_a_vpc_with_a_gateway_or_a_group_of_its_own_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_vpc_with_a_gateway_or_a_group_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     def emptied() -> Network:
         network = Network(moto)
         for subnet in network.subnets:
@@ -75,7 +75,7 @@ def test_a_subnet_has_one_route_table(moto: Client, strict: Client, refused: Ref
     assert strict("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"] == there
 
 
-def test_a_flow_log_that_cannot_be_made_stands_in_the_answer(moto: Client, strict: Client) -> None:
+def test_a_flow_log_that_fails_is_listed_in_the_response(moto: Client, strict: Client) -> None:
     vpc = Network(moto).vpc
     trust = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": %s}]}'
 

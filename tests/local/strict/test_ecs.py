@@ -20,7 +20,7 @@ def system(strict: Client) -> System:
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [("256", "4096"), ("512", "512"), ("1024", "2000"), ("300", "512")])
-def test_a_size_that_fargate_does_not_have_is_refused(
+def test_a_task_size_that_fargate_lacks_is_refused(
     moto: Client, system: System, refused: Refused, cpu: str, memory: str
 ) -> None:
     moto("ecs").register_task_definition(
@@ -32,7 +32,7 @@ def test_a_size_that_fargate_does_not_have_is_refused(
     system.define("1024", "3072")
 
 
-def test_a_service_becomes_steady_by_itself(moto: Client, system: System) -> None:
+def test_a_simulated_service_reaches_a_steady_state(moto: Client, system: System) -> None:
     begun = system.create(system.define())
 
     until(system.steady)
@@ -65,7 +65,7 @@ def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None
     assert moto("ecs").list_tasks(cluster="dev", serviceName="app")["taskArns"] == []
 
 
-def test_the_old_deployment_stays_beside_the_new_one_for_a_while(system: System) -> None:
+def test_the_old_deployment_runs_alongside_the_new_one_for_a_while(system: System) -> None:
     system.create(system.define())
     until(system.steady)
 
@@ -76,7 +76,7 @@ def test_the_old_deployment_stays_beside_the_new_one_for_a_while(system: System)
     assert system.service()["taskDefinition"].endswith("app:2")
 
 
-def test_what_was_asked_of_a_service_reads_back(moto: Client, system: System) -> None:
+def test_settings_of_a_service_read_back(moto: Client, system: System) -> None:
     asked = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
     system.create(system.define(), **asked)
 
@@ -133,7 +133,7 @@ def test_a_service_is_not_created_twice(moto: Client, system: System, refused: R
         system.create(definition)
 
 
-def test_the_name_of_a_service_is_taken_while_it_drains(system: System, refused: Refused) -> None:
+def test_the_name_of_a_draining_service_is_taken(system: System, refused: Refused) -> None:
     definition = system.define()
     system.create(definition)
     until(system.steady)
@@ -145,7 +145,7 @@ def test_the_name_of_a_service_is_taken_while_it_drains(system: System, refused:
     system.create(definition)
 
 
-def test_a_target_group_needs_a_balancer_first(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_service_needs_a_target_group_with_a_balancer(moto: Client, strict: Client, refused: Refused) -> None:
     system = System(strict)
     definition = system.define()
     balanced = {"targetGroupArn": system.arn, "containerName": "app", "containerPort": 80}
@@ -173,7 +173,7 @@ def test_a_cluster_with_services_is_not_deleted(moto: Client, system: System, re
     assert moto("ecs").delete_cluster(cluster="other")["cluster"]["status"] == "INACTIVE"
 
 
-def test_a_task_run_again_with_its_token_is_the_same_task(system: System, refused: Refused) -> None:
+def test_run_task_with_the_same_token_returns_the_same_task(system: System, refused: Refused) -> None:
     definition = system.define()
     asked = {"cluster": "dev", "launchType": "FARGATE", "networkConfiguration": system.network, "clientToken": "one"}
     ecs = system.client("ecs")
@@ -185,7 +185,7 @@ def test_a_task_run_again_with_its_token_is_the_same_task(system: System, refuse
         ecs.run_task(**asked, taskDefinition=definition, count=2)
 
 
-def test_a_task_of_its_own_ends_well(system: System) -> None:
+def test_a_simulated_single_task_succeeds(system: System) -> None:
     ecs = system.client("ecs")
     asked = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
     arn = ecs.run_task(**asked, launchType="FARGATE")["tasks"][0]["taskArn"]
@@ -199,7 +199,7 @@ def test_a_task_of_its_own_ends_well(system: System) -> None:
     assert task()["stopCode"] == "EssentialContainerExited"
 
 
-def test_services_on_paper_are_remembered(system: System, tmp_path: Path) -> None:
+def test_simulated_services_are_saved(system: System, tmp_path: Path) -> None:
     system.create(system.define())
     until(system.steady)
     state = tmp_path / "state"

@@ -55,7 +55,7 @@ def test_a_balancer_is_provisioned_for_a_while(moto: Client, strict: Client) -> 
     until(lambda: state(strict, made) == "active")
 
 
-def test_the_same_balancer_again_is_that_balancer_and_another_of_its_name_is_refused(
+def test_creating_a_balancer_twice_returns_it_unless_settings_differ(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     network = Network(moto)
@@ -71,7 +71,7 @@ def test_the_same_balancer_again_is_that_balancer_and_another_of_its_name_is_ref
 
 
 @pytest.mark.parametrize("name", ["a" * 33, "under_score", "-first", "last-", "internal-orders"])
-def test_a_name_that_aws_does_not_take_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
+def test_an_invalid_balancer_name_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
     network = Network(moto)
     create(moto, network, name)
 
@@ -79,7 +79,7 @@ def test_a_name_that_aws_does_not_take_is_refused(moto: Client, strict: Client, 
         create(strict, network, f"{name}")
 
 
-def test_a_balancer_needs_subnets_of_two_zones(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_balancer_needs_subnets_in_two_zones(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     one = network.subnets[:1]
     third = moto("ec2").create_subnet(VpcId=network.vpc, CidrBlock="10.0.9.0/24", AvailabilityZone="ap-southeast-2a")
@@ -98,7 +98,7 @@ def test_a_balancer_needs_subnets_of_two_zones(moto: Client, strict: Client, ref
         strict("elbv2").set_subnets(LoadBalancerArn=made["LoadBalancerArn"], Subnets=one)
 
 
-def test_a_balancer_needs_a_way_to_the_internet_and_groups_of_its_network(
+def test_a_balancer_needs_an_internet_gateway_and_groups_of_its_vpc(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     island, network = Network(moto, attached=False), Network(moto)
@@ -114,7 +114,7 @@ def test_a_balancer_needs_a_way_to_the_internet_and_groups_of_its_network(
     create(strict, network, "other", SecurityGroups=[network.group("front")])
 
 
-def test_a_protected_balancer_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_protected_balancer_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     network, protection = Network(moto), {"deletion_protection.enabled": "true"}
     first, second = create(moto, network, "plain"), create(strict, network)
     for made in (first, second):
@@ -127,9 +127,7 @@ def test_a_protected_balancer_stays(moto: Client, strict: Client, refused: Refus
     strict("elbv2").delete_load_balancer(LoadBalancerArn=second["LoadBalancerArn"])
 
 
-def test_a_balancer_holds_its_network_for_a_while_longer_than_it_lives(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_deleted_balancer_holds_its_network_for_a_while(moto: Client, strict: Client, refused: Refused) -> None:
     other = Network(moto)
     group = other.group("front")
     create(moto, other, "plain", SecurityGroups=[group])
@@ -163,7 +161,7 @@ def test_a_balancer_holds_its_network_for_a_while_longer_than_it_lives(
     taking["the gateway"]()
 
 
-def test_logs_go_only_to_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
+def test_access_logs_need_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     set_attributes(moto, create(moto, network, "plain"), LOGS)
     made = create(strict, network)
@@ -201,7 +199,7 @@ def test_a_port_has_one_listener(moto: Client, strict: Client, refused: Refused)
         strict("elbv2").modify_listener(ListenerArn=other, Port=80)
 
 
-def test_https_needs_a_certificate_that_is_issued(moto: Client, strict: Client, refused: Refused) -> None:
+def test_https_needs_an_issued_certificate(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     first, second = create(moto, network, "plain"), create(strict, network)
     arn = moto("acm").request_certificate(DomainName="orders.example.org")["CertificateArn"]
@@ -216,7 +214,7 @@ def test_https_needs_a_certificate_that_is_issued(moto: Client, strict: Client, 
         listen(strict, second, **https, Certificates=[{"CertificateArn": arn}])
 
 
-def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: Refused) -> None:
+def test_rules_swap_priorities_in_one_request(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     listener = listen(moto, create(moto, network))
     path = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a"]}}]
@@ -241,7 +239,7 @@ def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: 
     assert places() == ["2", "1"]
 
 
-def test_a_target_that_nobody_serves_is_not_healthy(moto: Client, strict: Client) -> None:
+def test_a_target_without_a_server_is_not_healthy(moto: Client, strict: Client) -> None:
     network = Network(moto)
     instance = moto("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=network.subnets[0])[
         "Instances"

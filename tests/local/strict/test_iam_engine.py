@@ -75,7 +75,7 @@ def up(aws: Aws, resource: Resource) -> Action:
 
 
 @pytest.mark.parametrize("case", CONSUMERS)
-def test_a_new_role_is_waited_for_by(aws: Aws, refusals: list[str], case: str) -> None:
+def test_a_new_role_is_awaited_by(aws: Aws, refusals: list[str], case: str) -> None:
     resource, words = CONSUMERS[case]
 
     assert up(aws, resource) is Action.CREATE

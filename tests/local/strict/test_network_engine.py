@@ -50,7 +50,7 @@ def inventory(aws: Aws, declared: list[Resource]) -> Inventory:
     return Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
 
 
-def test_a_network_with_a_balancer_comes_stays_and_goes(
+def test_a_network_with_a_balancer_is_created_unchanged_and_deleted(
     aws: Aws, declared: list[Resource], refusals: Counter[str]
 ) -> None:
     assert {step.action for step in reconcile(declared, inventory(aws, declared))} == {Action.CREATE}

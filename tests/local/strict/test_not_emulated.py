@@ -27,7 +27,7 @@ UNKNOWN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_is_not_emulated_is_refused_in_words(strict: Client, name: str) -> None:
+def test_an_operation_that_moto_lacks_is_refused_by_name(strict: Client, name: str) -> None:
     service, _, operation = name.partition(".")
     region = {"LocationConstraint": "ap-southeast-2"}
     strict("s3").create_bucket(Bucket="our-bucket", CreateBucketConfiguration=region)
@@ -40,7 +40,7 @@ def test_what_is_not_emulated_is_refused_in_words(strict: Client, name: str) -> 
     assert operation.replace("_", "") in error["Message"].lower()
 
 
-def test_no_call_of_s3_is_taken_for_another(strict: Client, moto: Client) -> None:
+def test_no_s3_operation_is_taken_for_another(strict: Client, moto: Client) -> None:
     unknown = {
         one.name
         for one in operations("s3")

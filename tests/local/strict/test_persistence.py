@@ -12,7 +12,7 @@ from support.emulated_network import Network, until
 from support.strict_clients import Client, Refused
 
 
-def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(
+def test_pending_states_continue_in_the_next_emulator(
     moto: Client, strict: Client, refused: Refused, tmp_path: Path
 ) -> None:
     network, ec2 = Network(moto), strict("ec2")

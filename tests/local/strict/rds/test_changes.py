@@ -8,7 +8,7 @@ from support.emulated_databases import SMALL, available, proceed, settled, told
 from support.strict_clients import Client, Refused
 
 
-def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Client, strict: Client) -> None:
+def test_a_change_waits_for_its_window_unless_applied_immediately(moto: Client, strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db", MultiAZ=False)
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
@@ -30,7 +30,7 @@ def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Clie
     assert not found.get("PendingModifiedValues")
 
 
-def test_a_pending_change_is_taken_back_with_the_old_value(strict: Client) -> None:
+def test_requesting_the_old_value_cancels_a_pending_change(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
     rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.6", EnableIAMDatabaseAuthentication=True)
@@ -41,7 +41,7 @@ def test_a_pending_change_is_taken_back_with_the_old_value(strict: Client) -> No
     assert told(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
 
 
-def test_another_change_does_not_stop_one_under_way(strict: Client) -> None:
+def test_a_further_change_does_not_stop_one_under_way(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
     rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", ApplyImmediately=True)
@@ -53,7 +53,7 @@ def test_another_change_does_not_stop_one_under_way(strict: Client) -> None:
     assert found["PendingModifiedValues"] == {"MultiAZ": True}
 
 
-def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> None:
+def test_a_new_port_applies_at_once_and_interrupts(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBPortNumber=6543)
     assert told(moto, "plain")["Endpoint"]["Port"] == 5432
@@ -73,7 +73,7 @@ def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> 
         ({"BackupRetentionPeriod": 14}, "modifying"),
     ],
 )
-def test_a_change_without_a_window_is_seen_under_way(strict: Client, change: dict[str, Any], state: str) -> None:
+def test_a_change_without_a_window_shows_a_transition_state(strict: Client, change: dict[str, Any], state: str) -> None:
     available(strict, "db")
 
     answer = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
@@ -82,7 +82,7 @@ def test_a_change_without_a_window_is_seen_under_way(strict: Client, change: dic
     settled(strict, "db")
 
 
-def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
+def test_backups_are_switched_off_in_the_maintenance_window(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
 
@@ -94,7 +94,7 @@ def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
     assert "LatestRestorableTime" not in told(strict, "db")
 
 
-def test_nothing_changes_while_something_changes(moto: Client, strict: Client, refused: Refused) -> None:
+def test_an_instance_under_change_refuses_other_changes(moto: Client, strict: Client, refused: Refused) -> None:
     rds = strict("rds")
     rds.create_db_instance(DBInstanceIdentifier="db", **SMALL)
 
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_a_change_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     code, change = REFUSED[case]
     available(strict, "db", AllocatedStorage=30)
     moto("rds").create_db_instance(DBInstanceIdentifier="other", **SMALL)
@@ -134,7 +134,7 @@ def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -
     moto("rds").modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True, **change)
 
 
-def test_moto_replaces_the_instance_whose_name_is_taken(moto: Client, strict: Client, refused: Refused) -> None:
+def test_plain_moto_replaces_an_instance_with_the_same_name(moto: Client, strict: Client, refused: Refused) -> None:
     available(strict, "db")
     available(strict, "other")
 
@@ -148,7 +148,9 @@ def test_moto_replaces_the_instance_whose_name_is_taken(moto: Client, strict: Cl
     assert len(moto("rds").describe_db_instances()["DBInstances"]) == 1
 
 
-def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: Client, refused: Refused) -> None:
+def test_storage_grows_by_at_least_a_tenth_and_is_then_optimized(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
     rds = strict("rds")
     available(strict, "db", AllocatedStorage=100)
 
@@ -164,9 +166,7 @@ def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: 
     assert told(moto, "db")["AllocatedStorage"] == 101
 
 
-def test_a_renamed_instance_is_gone_under_its_old_name_and_reboots(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_renamed_instance_loses_its_old_name_and_reboots(moto: Client, strict: Client, refused: Refused) -> None:
     before = available(strict, "old")
 
     strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="New", ApplyImmediately=True)

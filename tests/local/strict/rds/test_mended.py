@@ -20,7 +20,7 @@ def mended() -> Iterator[Client]:
         yield client
 
 
-def test_a_changed_subnet_group_is_still_there(mended: Client) -> None:
+def test_a_changed_subnet_group_still_exists(mended: Client) -> None:
     _, ids = subnets(mended, "abc")
     rds = mended("rds")
     rds.create_db_subnet_group(DBSubnetGroupName="own", DBSubnetGroupDescription="-", SubnetIds=ids[:2])
@@ -42,7 +42,7 @@ def test_parameters_can_be_reset(mended: Client) -> None:
     assert rds.describe_db_parameters(DBParameterGroupName="own", Source="user")["Parameters"] == []
 
 
-def test_an_instance_gets_another_port(mended: Client) -> None:
+def test_the_port_of_an_instance_changes(mended: Client) -> None:
     mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
 
     mended("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543, ApplyImmediately=True)
@@ -50,7 +50,7 @@ def test_an_instance_gets_another_port(mended: Client) -> None:
     assert told(mended, "db")["Endpoint"]["Port"] == 6543
 
 
-def test_an_instance_is_made_again_within_the_minute(mended: Client) -> None:
+def test_an_instance_is_created_again_within_the_same_minute(mended: Client) -> None:
     for _ in range(2):
         mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
         mended("rds").delete_db_instance(
