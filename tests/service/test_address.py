@@ -14,7 +14,13 @@ class Secrets:
     """Secrets Manager as far as it is asked here."""
 
     def __init__(self) -> None:
-        self.place = {"host": "old", "port": 5432, "dbname": "orders", "sslmode": "require", "credentials": "login"}
+        self.database_secret = {
+            "host": "old",
+            "port": 5432,
+            "dbname": "orders",
+            "sslmode": "require",
+            "credentials": "login",
+        }
         self.login = {"username": "app", "password": "first"}
         self.reads = 0
         self.away = False
@@ -23,7 +29,7 @@ class Secrets:
         if self.away:
             raise ClientError({"Error": {"Code": "InternalServiceError", "Message": "later"}}, "GetSecretValue")
         self.reads += 1
-        return {"SecretString": json.dumps(self.login if SecretId == "login" else self.place)}
+        return {"SecretString": json.dumps(self.login if SecretId == "login" else self.database_secret)}
 
 
 class Clock:
@@ -61,7 +67,7 @@ def test_no_text_form_of_an_address_contains_the_password(book: AddressBook) -> 
 
 def test_a_changed_secret_is_read_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
     book.address()
-    secrets.place["host"] = "new"
+    secrets.database_secret["host"] = "new"
 
     assert book.address().host == "old"
     clock.now += 30
@@ -103,8 +109,8 @@ def test_without_a_known_address_the_error_names_the_secret(book: AddressBook, s
 
 @pytest.mark.parametrize("field", ["port", "host"])
 def test_a_value_of_the_wrong_type_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
-    secrets.place.pop("credentials")
-    secrets.place[field] = "misplaced-password"
+    secrets.database_secret.pop("credentials")
+    secrets.database_secret[field] = "misplaced-password"
 
     with pytest.raises(Away) as refusal:
         book.address()

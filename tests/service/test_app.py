@@ -58,19 +58,19 @@ def ask(path: str, **headers: str) -> httpx.Response:
 
 def test_a_bug_yields_a_500_with_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        answer = ask("/users", **{"X-Request-Id": "abc"})
+        response = ask("/users", **{"X-Request-Id": "abc"})
 
-    assert answer.status_code == 500
-    assert answer.json()["request_id"] == "abc"
-    assert "mistake of ours" not in answer.text
-    assert answer.headers["x-request-id"] == "abc"
+    assert response.status_code == 500
+    assert response.json()["request_id"] == "abc"
+    assert "mistake of ours" not in response.text
+    assert response.headers["x-request-id"] == "abc"
     faults = [json.loads(JsonLines().format(record)) for record in caplog.records if record.levelname == "ERROR"]
     assert len(faults) == 1
     assert "ZeroDivisionError: a mistake of ours" in faults[0]["exception"]
 
 
 def test_a_bug_yields_a_page_in_a_browser() -> None:
-    answer = ask("/users", accept="text/html")
+    response = ask("/users", accept="text/html")
 
-    assert answer.status_code == 500
-    assert "Internal error" in answer.text
+    assert response.status_code == 500
+    assert "Internal error" in response.text

@@ -18,15 +18,15 @@ def test_a_request_logs_one_line(start: Start) -> None:
     service.get("/health")
     assert service.end() == 0
 
-    told = [line for line in service.lines() if line["message"] == "request"]
+    requests = [line for line in service.lines() if line["message"] == "request"]
 
-    assert [(line["method"], line["path"], line["status"]) for line in told] == [
+    assert [(line["method"], line["path"], line["status"]) for line in requests] == [
         ("GET", "/users", 200),
         ("GET", "/nowhere", 404),
     ]
-    assert told[0]["request_id"] == "from-a-caller"
-    assert told[0]["duration_ms"] > 0
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told[0]["time"])
+    assert requests[0]["request_id"] == "from-a-caller"
+    assert requests[0]["duration_ms"] > 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", requests[0]["time"])
     assert all(line.keys() >= {"time", "level", "logger", "message"} for line in service.lines())
 
 

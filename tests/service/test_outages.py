@@ -25,11 +25,11 @@ def test_without_the_database_the_page_shows_the_rest_and_recovers(world: World,
 
     world.server.stop()
 
-    answer = service.get("/users")
-    assert answer.status_code == 503
-    assert answer.json()["users"] is None
-    assert answer.json()["queue"]["visible"] == 1
-    assert [error["part"] for error in answer.json()["errors"]] == ["database"]
+    response = service.get("/users")
+    assert response.status_code == 503
+    assert response.json()["users"] is None
+    assert response.json()["queue"]["visible"] == 1
+    assert [error["part"] for error in response.json()["errors"]] == ["database"]
     page = service.page("/users")
     assert page.status_code == 200
     assert "The database is unavailable" in page.text
@@ -60,12 +60,12 @@ def test_without_the_queue_the_page_shows_the_users(world: World, start: Start) 
     service = start()
     world.sqs.delete_queue(QueueUrl=world.queue_url)
 
-    answer = service.get("/users")
+    response = service.get("/users")
 
-    assert answer.status_code == 200
-    assert answer.json()["queue"] is None
-    assert len(answer.json()["users"]) == 3
-    assert answer.json()["errors"][0]["detail"] == f"queue {world.name} does not exist"
+    assert response.status_code == 200
+    assert response.json()["queue"] is None
+    assert len(response.json()["users"]) == 3
+    assert response.json()["errors"][0]["detail"] == f"queue {world.name} does not exist"
     page = service.page("/users").text
     assert "The queue cannot be read" in page
     assert "ada@example.com" in page
@@ -119,7 +119,7 @@ def test_the_service_follows_the_database_to_another_address(world: World, start
     promoted = f"{world.name}_promoted"
     world.copy_database(promoted)
     try:
-        world.set_place(dbname=promoted)
+        world.set_database_secret(dbname=promoted)
         world.refuse_logins()
 
         assert [user["email"] for user in service.get("/users").json()["users"]] == ["ada@example.com"]
@@ -132,10 +132,10 @@ def test_a_missing_migration_is_named(world: World, start: Start) -> None:
     service = start()
     world.migrate("U001__create_users.sql")
 
-    answer = service.get("/users")
+    response = service.get("/users")
 
-    assert answer.status_code == 503
-    assert answer.json()["errors"] == [
+    assert response.status_code == 503
+    assert response.json()["errors"] == [
         {
             "part": "database",
             "title": "The database cannot be read",
@@ -168,7 +168,7 @@ def test_a_missing_secret_is_named(start: Start) -> None:
 
 
 def test_missing_tls_support_is_named(world: World, start: Start) -> None:
-    world.set_place(sslmode="require")
+    world.set_database_secret(sslmode="require")
 
     service = start()
 
@@ -178,7 +178,7 @@ def test_missing_tls_support_is_named(world: World, start: Start) -> None:
 
 
 def test_verify_full_without_a_bundle_names_the_variable(world: World, start: Start) -> None:
-    world.set_place(sslmode="verify-full")
+    world.set_database_secret(sslmode="verify-full")
 
     service = start()
 
@@ -187,14 +187,14 @@ def test_verify_full_without_a_bundle_names_the_variable(world: World, start: St
 
 def test_a_server_that_never_answers_blocks_requests_for_seconds_only(world: World, start: Start) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        world.set_place(port=silent.getsockname()[1])
+        world.set_database_secret(port=silent.getsockname()[1])
         service = start()
         until(lambda: "no answer from 127.0.0.1" in database_check(service), "the reason to be known")
 
         assert service.get("/health").status_code == 200
         assert "no answer from 127.0.0.1" in service.get("/users").json()["errors"][0]["detail"]
 
-        world.set_place()
+        world.set_database_secret()
         until(lambda: ready(service), "the right address to be read")
 
 
@@ -206,8 +206,8 @@ def test_connections_are_limited_and_other_requests_still_served(world: World, s
         until(lambda: world.waiting_for_a_lock() == 2, "two requests to wait for the table")
 
         assert service.get("/health").status_code == 200
-        until(lambda: any(answer.done() for answer in answers), "the third request to be turned away")
+        until(lambda: any(response.done() for response in answers), "the third request to be turned away")
         assert world.sessions(world.name, world.name) == 2
 
-    details = {json.dumps(answer.result().json()["errors"]) for answer in answers}
+    details = {json.dumps(response.result().json()["errors"]) for response in answers}
     assert any("all 2 connections of this task were in use" in detail for detail in details)

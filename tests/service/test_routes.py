@@ -22,36 +22,40 @@ def its_world(standing: tuple[World, Running]) -> World:
 
 
 def test_health_reports_a_running_process(service: Running) -> None:
-    answer = service.get("/health")
+    response = service.get("/health")
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
 def test_ready_checks_both_dependencies(service: Running) -> None:
-    answer = service.get("/ready")
+    response = service.get("/ready")
 
-    assert answer.status_code == 200
-    told = answer.json()
-    assert len(told.pop("database")) == 12
-    assert told == {
+    assert response.status_code == 200
+    document = response.json()
+    assert len(document.pop("database")) == 12
+    assert document == {
         "ready": True,
         "checks": {"database": {"ok": True, "detail": "answers"}, "queue": {"ok": True, "detail": "answers"}},
     }
 
 
 def test_version_reports_the_version_and_the_start_time(service: Running) -> None:
-    told = service.get("/version").json()
+    response = service.get("/version").json()
 
-    assert (told["service"], told["version"], told["environment"]) == ("order-processor", "7-abc1234", "test")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["started_at"])
-    assert re.fullmatch(r"3\.\d+\.\d+", told["python"])
+    assert (response["service"], response["version"], response["environment"]) == (
+        "order-processor",
+        "7-abc1234",
+        "test",
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", response["started_at"])
+    assert re.fullmatch(r"3\.\d+\.\d+", response["python"])
 
 
 def test_users_as_json_has_depth_and_users(service: Running) -> None:
-    answer = service.get("/users")
+    response = service.get("/users")
 
-    content = answer.json()
-    assert answer.status_code == 200
+    content = response.json()
+    assert response.status_code == 200
     assert content["queue"].keys() == {"visible", "in_flight", "delayed", "dead_letters"}
     assert [user["email"] for user in content["users"]] == DEMO
     assert content["users"][0].keys() == {"id", "name", "email", "created_at"}
@@ -91,20 +95,20 @@ def test_the_depth_is_counted_at_every_load(service: Running, its_world: World) 
 )
 @pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
 def test_a_browser_receives_a_page_and_a_client_json(service: Running, path: str, accept: str, kind: str) -> None:
-    answer = service.get(path, accept=accept)
+    response = service.get(path, accept=accept)
 
-    assert answer.headers["content-type"].split(";")[0] == kind
-    assert answer.headers["vary"] == "Accept"
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"].split(";")[0] == kind
+    assert response.headers["vary"] == "Accept"
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
 def test_a_page_loads_nothing_from_other_hosts(service: Running, path: str) -> None:
-    answer = service.page(path)
+    response = service.page(path)
 
-    assert not re.findall(r"(?:src|href)=[\"'](?!/(?!/)|data:)", answer.text)
-    assert "url(" not in answer.text
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"(?:src|href)=[\"'](?!/(?!/)|data:)", response.text)
+    assert "url(" not in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 def test_a_page_shows_environment_version_and_state(service: Running) -> None:
@@ -146,15 +150,15 @@ def test_a_long_list_of_users_is_shortened_with_a_note(service: Running, its_wor
 
 
 def test_an_unknown_path_yields_a_small_404(service: Running) -> None:
-    answer = service.get("/nowhere")
+    response = service.get("/nowhere")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"] == "there is no such path"
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert response.status_code == 404
+    assert response.json()["error"] == "there is no such path"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 def test_a_wrong_method_yields_the_allowed_ones(service: Running) -> None:
-    answer = httpx.post(f"{service.url}/users")
+    response = httpx.post(f"{service.url}/users")
 
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["allow"]
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]

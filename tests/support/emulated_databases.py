@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def told(client: Client, name: str) -> dict[str, Any]:
+def describe(client: Client, name: str) -> dict[str, Any]:
     """What DescribeDBInstances says of it."""
     found: dict[str, Any] = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
     return found
@@ -33,14 +33,14 @@ def proceed(client: Client, name: str) -> dict[str, Any]:
     """Let the time of the instance's next state have come, and look at it."""
     instance = backend().databases[name]
     instance.stages[0] = (time.time(), instance.stages[0][1])
-    return told(client, name)
+    return describe(client, name)
 
 
 def settled(client: Client, name: str, status: str = "available") -> dict[str, Any]:
     """Let all of the instance's states come, of which the last must be this."""
     while backend().databases[name].stages:
         proceed(client, name)
-    found = told(client, name)
+    found = describe(client, name)
     assert found["DBInstanceStatus"] == status
     return found
 
@@ -71,8 +71,8 @@ def backend() -> Any:
 
 def restorable(client: Client, name: str) -> dict[str, Any]:
     """The instance, with a first time to which it can be restored."""
-    until(lambda: "LatestRestorableTime" in told(client, name), what=f"{name} can be restored")
-    return told(client, name)
+    until(lambda: "LatestRestorableTime" in describe(client, name), what=f"{name} can be restored")
+    return describe(client, name)
 
 
 def subnets(client: Client, zones: str = "ab") -> tuple[str, list[str]]:
@@ -80,11 +80,11 @@ def subnets(client: Client, zones: str = "ab") -> tuple[str, list[str]]:
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     until(lambda: ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["State"] == "available", what="the VPC")
-    made = [
+    subnets_made = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")
         for n, zone in enumerate(zones)
     ]
-    return vpc, [each["Subnet"]["SubnetId"] for each in made]
+    return vpc, [subnet["Subnet"]["SubnetId"] for subnet in subnets_made]
 
 
 def subnet_group(client: Client, name: str, zones: str = "ab") -> str:

@@ -11,13 +11,13 @@ from support.strict_clients import Client
 ANYWHERE = "0.0.0.0/0"
 
 
-def until(found: Callable[[], Any], timeout: float = 10) -> Any:
+def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
     """Ask again until the answer is true."""
     deadline = time.monotonic() + timeout
-    while not (answer := found()):
+    while not (result := condition()):
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.02)
-    return answer
+    return result
 
 
 class Network:
@@ -37,19 +37,19 @@ class Network:
             ec2.attach_internet_gateway(InternetGatewayId=self.gateway, VpcId=self.vpc)
 
     def group(self, name: str) -> str:
-        made = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
-        return str(made["GroupId"])
+        response = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
+        return str(response["GroupId"])
 
     def table(self) -> str:
         return str(self.ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"])
 
 
-def rule(group: str, words: str = "") -> dict[str, Any]:
+def rule(group: str, description: str = "") -> dict[str, Any]:
     """Port 80 open for a group."""
-    described = {"Description": words} if words else {}
+    extra = {"Description": description} if description else {}
     return {
         "IpProtocol": "tcp",
         "FromPort": 80,
         "ToPort": 80,
-        "UserIdGroupPairs": [{"GroupId": group, **described}],
+        "UserIdGroupPairs": [{"GroupId": group, **extra}],
     }

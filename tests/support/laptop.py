@@ -26,13 +26,13 @@ T = TypeVar("T")
 Headers = Mapping[str, str] | None
 
 
-def until(found: Callable[[], T], timeout: float = 60, what: str = "") -> T:
+def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
     """Ask again until the answer is true."""
     deadline = time.monotonic() + timeout
-    while not (answer := found()):
+    while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.05)
-    return answer
+    return result
 
 
 @dataclass
@@ -91,8 +91,8 @@ class Laptop:
         return self.wait_for_database(name, "available")
 
     def database(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-        return found
+        instance: dict[str, Any] = self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+        return instance
 
     def wait_for_database(self, name: str, status: str) -> dict[str, Any]:
         until(lambda: self.database(name)["DBInstanceStatus"] == status, what=f"{name} is {status}")
@@ -175,7 +175,7 @@ class Stack:
         return str(definition["taskDefinitionArn"])
 
     def create(self, definition: str, **settings: Any) -> dict[str, Any]:
-        balanced = {"targetGroupArn": self.group, "containerName": "app", "containerPort": 8080}
+        load_balancer = {"targetGroupArn": self.group, "containerName": "app", "containerPort": 8080}
         service: dict[str, Any] = self.laptop.client("ecs").create_service(
             **{
                 "cluster": self.name,
@@ -184,7 +184,7 @@ class Stack:
                 "desiredCount": self.desired,
                 "launchType": "FARGATE",
                 "networkConfiguration": {"awsvpcConfiguration": {"subnets": self.subnets, "securityGroups": []}},
-                "loadBalancers": [balanced],
+                "loadBalancers": [load_balancer],
                 "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}},
                 **settings,
             }
@@ -198,8 +198,8 @@ class Stack:
         return service
 
     def service(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.laptop.client("ecs").describe_services(cluster=self.name, services=[self.name])
-        service: dict[str, Any] = found["services"][0]
+        response: dict[str, Any] = self.laptop.client("ecs").describe_services(cluster=self.name, services=[self.name])
+        service: dict[str, Any] = response["services"][0]
         return service
 
     def tasks(self, **filters: Any) -> list[dict[str, Any]]:
@@ -219,22 +219,22 @@ class Stack:
         return self.service()
 
     def health(self) -> list[str]:
-        told = self.laptop.client("elbv2").describe_target_health(TargetGroupArn=self.group)
-        return sorted(one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"])
+        response = self.laptop.client("elbv2").describe_target_health(TargetGroupArn=self.group)
+        return sorted(description["TargetHealth"]["State"] for description in response["TargetHealthDescriptions"])
 
     def get(self, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
         return get(self.port, path, body, headers)
 
     def pids(self) -> set[int]:
-        return {one["pid"] for one in self.laptop.status()["services"].get(self.name, [])}
+        return {process["pid"] for process in self.laptop.status()["services"].get(self.name, [])}
 
 
 def get(port: int, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
     """Status and JSON (or text) of an answer."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, dict(headers or {}))
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status, text = answer.status, answer.read().decode()
+        with urllib.request.urlopen(request, timeout=20) as response:
+            status, text = response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         status, text = error.code, error.read().decode()
     try:

@@ -23,7 +23,7 @@ from support.repository import SQL
 
 REGION = "ap-southeast-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 """How long a test waits for what must come, in seconds."""
 
 
@@ -48,9 +48,9 @@ class World:
         self.dead_letter_url = self.sqs.create_queue(QueueName=f"{self.name}-dlq")["QueueUrl"]
         login = json.dumps({"username": self.name, "password": self.password})
         self.credentials = self.secrets.create_secret(Name=f"{self.name}-login", SecretString=login)["ARN"]
-        self.secrets.create_secret(Name=self.name, SecretString=json.dumps(self.place()))
+        self.secrets.create_secret(Name=self.name, SecretString=json.dumps(self.database_secret()))
 
-    def place(self) -> dict[str, Any]:
+    def database_secret(self) -> dict[str, Any]:
         """What the service's secret says of the database."""
         where = {"host": "127.0.0.1", "port": self.server.port, "dbname": self.name, "sslmode": "disable"}
         return {**where, "credentials": self.credentials}
@@ -70,8 +70,10 @@ class World:
         login = json.dumps({"username": self.name, "password": password})
         self.secrets.put_secret_value(SecretId=self.credentials, SecretString=login)
 
-    def set_place(self, **changed: Any) -> None:
-        self.secrets.put_secret_value(SecretId=self.name, SecretString=json.dumps({**self.place(), **changed}))
+    def set_database_secret(self, **changed: Any) -> None:
+        self.secrets.put_secret_value(
+            SecretId=self.name, SecretString=json.dumps({**self.database_secret(), **changed})
+        )
 
     def end_sessions(self) -> None:
         with self.server.connect() as session:
@@ -149,8 +151,8 @@ class Running:
     log: Path
 
     def get(self, path: str, *, accept: str = "application/json", **headers: str) -> httpx.Response:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.get(self.url + path, headers={"Accept": accept, **given}, timeout=PATIENCE)
+        variables = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.get(self.url + path, headers={"Accept": accept, **variables}, timeout=WAIT_SECONDS)
 
     def page(self, path: str) -> httpx.Response:
         """What a browser gets."""
@@ -163,14 +165,16 @@ class Running:
     def end(self) -> int:
         """Stop it as ECS does, and tell its exit code."""
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(WAIT_SECONDS)
 
 
 def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
-    given = {name: value for name, value in environment.items() if value is not None}
+    variables = {name: value for name, value in environment.items() if value is not None}
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "orderops.service"], env=given, stdout=output, stderr=output)
-    running = Running(process, f"http://127.0.0.1:{given['PORT']}", log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orderops.service"], env=variables, stdout=output, stderr=output
+        )
+    running = Running(process, f"http://127.0.0.1:{variables['PORT']}", log)
 
     def listening() -> bool:
         assert process.poll() is None, log.read_text()
@@ -185,13 +189,13 @@ def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
 def stop(running: Running) -> None:
     if running.process.poll() is None:
         running.process.kill()
-        running.process.wait(PATIENCE)
+        running.process.wait(WAIT_SECONDS)
 
 
-def until(true: Callable[[], Any], what: str) -> None:
+def until(condition: Callable[[], Any], what: str) -> None:
     """Return when it is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"waited in vain for {what}")
         time.sleep(0.02)

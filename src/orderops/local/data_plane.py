@@ -147,7 +147,7 @@ class DataPlane:
         with self._emulator.lock:
             for balancer in elb_calls.balancers():
                 problem = problems.get(balancer.name, "")
-                if problem != getattr(balancer, "trouble", ""):
+                if problem != getattr(balancer, "problem", ""):
                     log.error("%s: %s", balancer.name, problem or "listens again")
                     balancer.trouble = problem
 

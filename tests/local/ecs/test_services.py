@@ -24,15 +24,15 @@ def test_a_service_runs_its_desired_count_of_processes_behind_its_balancer(stack
     answers = [stack.get() for _ in range(6)]
 
     assert {status for status, _ in answers} == {200}
-    assert {answer["pid"] for _, answer in answers} == stack.pids()
+    assert {response["pid"] for _, response in answers} == stack.pids()
     assert stack.health() == ["healthy", "healthy"]
 
 
 def test_the_balancer_forwards_a_request_with_its_headers(stack: Stack) -> None:
-    _, answer = stack.get("/a%20b?x=1&y=%2F", headers={"X-Forwarded-For": "203.0.113.9"})
+    _, response = stack.get("/a%20b?x=1&y=%2F", headers={"X-Forwarded-For": "203.0.113.9"})
 
-    assert answer["path"] == "/a%20b?x=1&y=%2F"
-    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    assert response["path"] == "/a%20b?x=1&y=%2F"
+    headers = {name.lower(): value for name, value in response["headers"].items()}
     assert headers["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
     assert headers["x-amzn-trace-id"].startswith("Root=1-")
@@ -57,9 +57,9 @@ def test_a_new_revision_replaces_the_old_one_without_a_failed_request(stack: Sta
 
     def ask() -> None:
         while not done and time.monotonic() < stop:
-            answer = stack.get("/slow" if len(failed) % 2 else "/")
-            if answer[0] != 200:
-                failed.append(answer)
+            response = stack.get("/slow" if len(failed) % 2 else "/")
+            if response[0] != 200:
+                failed.append(response)
 
     with ThreadPoolExecutor() as pool:
         for _ in range(3):
@@ -82,8 +82,8 @@ def test_a_revision_that_crashes_is_rolled_back(stack: Stack) -> None:
 
     assert service["taskDefinition"] == before
     assert stack.get()[0] == 200
-    told = stack.laptop.client("ecs").list_service_deployments(cluster=stack.name, service=stack.name)
-    assert told["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
+    response = stack.laptop.client("ecs").list_service_deployments(cluster=stack.name, service=stack.name)
+    assert response["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
     failed = stack.tasks(desiredStatus="STOPPED", startedBy=mine)
     assert [task["containers"][0]["exitCode"] for task in failed] == [1] * len(failed)
     assert any("deployment failed" in event["message"] for event in service["events"])
@@ -156,9 +156,9 @@ def test_a_single_task_reports_its_exit_code(stack: Stack) -> None:
     job = {"name": "app", "command": ["order", "7"], "environment": [{"name": "MODE", "value": "job"}]}
     overrides = {"containerOverrides": [job]}
     network = {"awsvpcConfiguration": {"subnets": stack.subnets}}
-    asked = {"cluster": stack.name, "taskDefinition": stack.register(MODE="good"), "overrides": overrides}
-    arn = ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"]
-    assert ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"] == arn
+    parameters = {"cluster": stack.name, "taskDefinition": stack.register(MODE="good"), "overrides": overrides}
+    arn = ecs.run_task(**parameters, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"]
+    assert ecs.run_task(**parameters, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"] == arn
 
     def over() -> bool:
         return bool(ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]["lastStatus"] == "STOPPED")

@@ -19,7 +19,7 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
 
 
 @pytest.mark.parametrize(
-    ("condition", "asked", "met"),
+    ("condition", "http_request", "matches"),
     [
         ({"Field": "path-pattern", "Values": ["/orders/*"]}, request("/orders/7"), True),
         ({"Field": "path-pattern", "Values": ["/orders/*"]}, request("/orders"), False),
@@ -42,8 +42,10 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
         ),
     ],
 )
-def test_a_rule_matches_the_requests_of_its_condition(condition: dict[str, Any], asked: HttpRequest, met: bool) -> None:
-    assert RoutingRule(1, (condition,), ()).matches(asked) is met
+def test_a_rule_matches_the_requests_of_its_condition(
+    condition: dict[str, Any], http_request: HttpRequest, matches: bool
+) -> None:
+    assert RoutingRule(1, (condition,), ()).matches(http_request) is matches
 
 
 def test_weights_decide_between_target_groups() -> None:
@@ -134,11 +136,11 @@ def test_a_port_taken_while_the_environment_was_down_is_reported_until_it_is_fre
     with socket.create_server(("127.0.0.1", stack.port)), socket.create_server(("127.0.0.1", port)):
         laptop.start()
 
-        told = until(
+        state = until(
             lambda: _state(stack) if _state(stack)["Code"] == "failed" else None, what="the balancer's trouble"
         )
-        assert told
-        assert f"port {stack.port} is taken by another program" in told["Reason"]
+        assert state
+        assert f"port {stack.port} is taken by another program" in state["Reason"]
         laptop.wait_for_database(database["DBInstanceIdentifier"], "incompatible-network")
         assert f"port {port} is taken" in laptop.status()["databases"][database["DBInstanceIdentifier"]]["state"]
 

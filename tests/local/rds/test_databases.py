@@ -36,15 +36,15 @@ def test_the_secret_of_an_instance_opens_its_postgresql(laptop: Laptop, instance
         key: value for key, value in instance["Endpoint"].items() if key == "HostedZoneId"
     }
     with laptop.connect(instance) as session:
-        told = session.execute("SELECT current_user, current_database(), current_setting('is_superuser')").fetchone()
+        row = session.execute("SELECT current_user, current_database(), current_setting('is_superuser')").fetchone()
         session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
-    assert told == ("orders_admin", "orders", "off")
+    assert row == ("orders_admin", "orders", "off")
 
 
 def test_a_new_instance_is_creating_and_has_no_endpoint(laptop: Laptop) -> None:
     name = laptop.name("db")
-    told = laptop.client("rds").create_db_instance(
+    response = laptop.client("rds").create_db_instance(
         DBInstanceIdentifier=name,
         DBInstanceClass="db.t3.micro",
         Engine="postgres",
@@ -53,8 +53,8 @@ def test_a_new_instance_is_creating_and_has_no_endpoint(laptop: Laptop) -> None:
         AllocatedStorage=20,
         Port=laptop.database_port(),
     )["DBInstance"]
-    assert told["DBInstanceStatus"] == "creating"
-    assert "Endpoint" not in told
+    assert response["DBInstanceStatus"] == "creating"
+    assert "Endpoint" not in response
 
     found = laptop.wait_for_database(name, "available")
 
@@ -177,8 +177,8 @@ def test_a_deleted_instance_leaves_no_files(laptop: Laptop) -> None:
     rds, instance = laptop.client("rds"), laptop.create_database()
     name, server = instance["DBInstanceIdentifier"], server_of(laptop, instance)
     process = server.process()
-    told = rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)["DBInstance"]
-    assert told["DBInstanceStatus"] == "deleting"
+    response = rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)["DBInstance"]
+    assert response["DBInstanceStatus"] == "deleting"
 
     def gone() -> bool:
         try:

@@ -73,24 +73,24 @@ def test_groups_are_replaced_and_static_parameters_wait_for_a_reboot(laptop: Lap
         DBParameterGroupName=mine, DBParameterGroupFamily="postgres18", Description="of this test"
     )
 
-    told = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
-    assert [each["VpcSecurityGroupId"] for each in told["VpcSecurityGroups"]] == [group]
-    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
+    instance = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
+    assert [member["VpcSecurityGroupId"] for member in instance["VpcSecurityGroups"]] == [group]
+    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
     rds.reboot_db_instance(DBInstanceIdentifier=name)
 
-    told = laptop.wait_for_database(name, "available")
-    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
+    instance = laptop.wait_for_database(name, "available")
+    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
 
 
 def test_a_managed_password_replaces_a_given_one_and_is_created_once(laptop: Laptop, name: str) -> None:
-    told = changed(laptop, name, ManageMasterUserPassword=True)
-    where = {"host": "127.0.0.1", "port": told["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
+    instance = changed(laptop, name, ManageMasterUserPassword=True)
+    where = {"host": "127.0.0.1", "port": instance["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
-    psycopg.connect(**where, password=password(laptop, told)).close()
+    psycopg.connect(**where, password=password(laptop, instance)).close()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(**where, password="as-it-was-made")
     again = changed(laptop, name, ManageMasterUserPassword=True)
-    assert again["MasterUserSecret"]["SecretArn"] == told["MasterUserSecret"]["SecretArn"]
+    assert again["MasterUserSecret"]["SecretArn"] == instance["MasterUserSecret"]["SecretArn"]
 
     assert "MasterUserSecret" not in changed(
         laptop, name, ManageMasterUserPassword=False, MasterUserPassword="given-again"

@@ -123,9 +123,9 @@ def test_a_restore_lacks_the_settings_that_aws_does_not_copy(laptop: Laptop, res
 def test_a_restored_instance_has_its_own_port_and_secret(laptop: Laptop, restored: Restored) -> None:
     everybody = [restored.source, *restored.copies.values()]
 
-    assert len({each["Endpoint"]["Port"] for each in everybody}) == len(everybody)
-    assert len({each["MasterUserSecret"]["SecretArn"] for each in everybody}) == len(everybody)
-    assert len({password(laptop, each) for each in everybody}) == len(everybody)
+    assert len({instance["Endpoint"]["Port"] for instance in everybody}) == len(everybody)
+    assert len({instance["MasterUserSecret"]["SecretArn"] for instance in everybody}) == len(everybody)
+    assert len({password(laptop, instance) for instance in everybody}) == len(everybody)
 
 
 def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: Restored) -> None:
@@ -193,11 +193,11 @@ def test_a_time_outside_the_restore_window_is_refused(laptop: Laptop, restored: 
 
 def test_the_restore_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
     earliest, latest = window(laptop, restored.source)
-    told = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
+    latest_restorable = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
 
     assert [backup.since for backup in home(laptop, restored.source).backups.all()] == [earliest]
     assert (earliest.microsecond, latest.microsecond) == (0, 0)
-    assert latest <= told <= datetime.now(UTC) <= latest + timedelta(seconds=30)
+    assert latest <= latest_restorable <= datetime.now(UTC) <= latest + timedelta(seconds=30)
 
 
 def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, restored: Restored) -> None:

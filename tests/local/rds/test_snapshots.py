@@ -28,8 +28,8 @@ def source(laptop: Laptop) -> dict[str, Any]:
 
 def snapshot(laptop: Laptop, instance: dict[str, Any]) -> str:
     rds, name = laptop.client("rds"), laptop.name("snapshot")
-    told = rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=instance["DBInstanceIdentifier"])
-    assert told["DBSnapshot"]["Status"] == "creating"
+    response = rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=instance["DBInstanceIdentifier"])
+    assert response["DBSnapshot"]["Status"] == "creating"
     with pytest.raises(ClientError, match="InvalidDBSnapshotState"):
         from_snapshot(laptop, name)
     return name

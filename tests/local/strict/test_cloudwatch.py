@@ -71,9 +71,13 @@ def test_an_alarm_publishes_to_its_topic(strict: Client) -> None:
     strict("cloudwatch").set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="a drill")
 
     body = json.loads(strict("sqs").receive_message(QueueUrl=url)["Messages"][0]["Body"])
-    told = json.loads(body["Message"])
-    assert (told["AlarmName"], told["OldStateValue"], told["NewStateValue"]) == ("errors", "INSUFFICIENT_DATA", "ALARM")
-    assert told["NewStateReason"] == "a drill"
+    message = json.loads(body["Message"])
+    assert (message["AlarmName"], message["OldStateValue"], message["NewStateValue"]) == (
+        "errors",
+        "INSUFFICIENT_DATA",
+        "ALARM",
+    )
+    assert message["NewStateReason"] == "a drill"
 
 
 def test_an_alarm_put_again_keeps_its_state_and_tags(moto: Client, strict: Client) -> None:
@@ -142,10 +146,10 @@ def test_target_health_and_task_counts_are_recorded_as_metrics(moto: Client, str
 
     def latest(client: Client, namespace: str, metric: str, dimensions: Any) -> list[float]:
         window = {"StartTime": time.time() - 600, "EndTime": time.time() + 60, "Period": 3600}
-        told = client("cloudwatch").get_metric_statistics(
+        response = client("cloudwatch").get_metric_statistics(
             Namespace=namespace, MetricName=metric, Dimensions=dimensions, Statistics=["Maximum"], **window
         )
-        return [point["Maximum"] for point in told["Datapoints"]]
+        return [point["Maximum"] for point in response["Datapoints"]]
 
     assert latest(moto, "AWS/ApplicationELB", "HealthyHostCount", group) == []
     assert latest(strict, "AWS/ApplicationELB", "HealthyHostCount", group) == [2.0]

@@ -14,8 +14,8 @@ def test_a_group_that_another_refers_to_is_not_deleted(moto: Client, strict: Cli
         moto("ec2").authorize_security_group_ingress(GroupId=naming, IpPermissions=[rule(named)])
         return named, naming
 
-    for each in pair():
-        moto("ec2").delete_security_group(GroupId=each)
+    for permission in pair():
+        moto("ec2").delete_security_group(GroupId=permission)
 
     named, naming = pair()
     moto("ec2").authorize_security_group_ingress(GroupId=named, IpPermissions=[rule(named)])  # itself does not count
@@ -62,9 +62,9 @@ def test_the_description_is_not_part_of_a_rules_identity(
         getattr(client("ec2"), f"{verb}_{direction}")(GroupId=group, IpPermissions=[rule(peer, words)])
 
     def words() -> list[str]:
-        told = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
-        permissions = told["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
-        return [pair.get("Description", "") for each in permissions for pair in each["UserIdGroupPairs"]]
+        group_found = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+        permissions = group_found["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
+        return [pair.get("Description", "") for permission in permissions for pair in permission["UserIdGroupPairs"]]
 
     update = "update_security_group_rule_descriptions"
     ask(moto, "authorize_security_group", "one")

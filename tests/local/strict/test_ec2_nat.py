@@ -44,9 +44,9 @@ def test_a_nat_gateway_fails_in_a_network_without_internet(moto: Client, strict:
     made = make(strict, network, address)
 
     until(lambda: state(strict, made["NatGatewayId"]) == "failed")
-    told = strict("ec2").describe_nat_gateways(NatGatewayIds=[made["NatGatewayId"]])["NatGateways"][0]
-    assert told["FailureCode"] == "Gateway.NotAttached"
-    assert network.vpc in told["FailureMessage"]
+    gateway = strict("ec2").describe_nat_gateways(NatGatewayIds=[made["NatGatewayId"]])["NatGateways"][0]
+    assert gateway["FailureCode"] == "Gateway.NotAttached"
+    assert network.vpc in gateway["FailureMessage"]
     strict("ec2").release_address(AllocationId=address)
 
 
@@ -103,8 +103,8 @@ def test_a_route_through_a_deleted_gateway_is_a_black_hole(moto: Client, strict:
     until(lambda: state(strict, gateway) == "deleted")
 
     def states(client: Client) -> list[str]:
-        told = client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
-        return [route["State"] for route in told]
+        routes = client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+        return [route["State"] for route in routes]
 
     assert states(moto) == ["active", "active"]
     assert states(strict) == ["active", "blackhole"]

@@ -54,9 +54,9 @@ def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None
     seen = []
 
     def runs() -> bool:
-        told = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
-        seen.append(told[0]["lastStatus"])
-        return all(task["lastStatus"] == "RUNNING" for task in told)
+        tasks = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
+        seen.append(tasks[0]["lastStatus"])
+        return all(task["lastStatus"] == "RUNNING" for task in tasks)
 
     until(runs)
 
@@ -77,13 +77,13 @@ def test_the_old_deployment_runs_alongside_the_new_one_for_a_while(system: Syste
 
 
 def test_settings_of_a_service_read_back(moto: Client, system: System) -> None:
-    asked = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
-    system.create(system.define(), **asked)
+    settings = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
+    system.create(system.define(), **settings)
 
-    told = system.service()
+    service = system.service()
 
-    assert {key: told[key] for key in asked} == asked
-    assert told["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert {key: service[key] for key in settings} == settings
+    assert service["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     plain = moto("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
     assert "healthCheckGracePeriodSeconds" not in plain
     assert "deploymentConfiguration" not in plain
@@ -101,8 +101,8 @@ def test_a_deployment_that_cannot_start_is_rolled_back(system: System) -> None:
 
     ecs = system.client("ecs")
     newest = ecs.list_service_deployments(cluster="dev", service="app")["serviceDeployments"][0]
-    told = ecs.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"]])
-    assert told["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
+    response = ecs.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"]])
+    assert response["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
     stopped = ecs.list_tasks(cluster="dev", serviceName="app", desiredStatus="STOPPED")["taskArns"]
     reasons = {task["stoppedReason"] for task in ecs.describe_tasks(cluster="dev", tasks=stopped)["tasks"]}
     assert any("The specified log group does not exist: /nowhere" in reason for reason in reasons)
@@ -175,20 +175,25 @@ def test_a_cluster_with_services_is_not_deleted(moto: Client, system: System, re
 
 def test_run_task_with_the_same_token_returns_the_same_task(system: System, refused: Refused) -> None:
     definition = system.define()
-    asked = {"cluster": "dev", "launchType": "FARGATE", "networkConfiguration": system.network, "clientToken": "one"}
+    parameters = {
+        "cluster": "dev",
+        "launchType": "FARGATE",
+        "networkConfiguration": system.network,
+        "clientToken": "one",
+    }
     ecs = system.client("ecs")
 
-    first = ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"]
+    first = ecs.run_task(**parameters, taskDefinition=definition)["tasks"][0]["taskArn"]
 
-    assert ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"] == first
+    assert ecs.run_task(**parameters, taskDefinition=definition)["tasks"][0]["taskArn"] == first
     with refused("ConflictException"):
-        ecs.run_task(**asked, taskDefinition=definition, count=2)
+        ecs.run_task(**parameters, taskDefinition=definition, count=2)
 
 
 def test_a_simulated_single_task_succeeds(system: System) -> None:
     ecs = system.client("ecs")
-    asked = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
-    arn = ecs.run_task(**asked, launchType="FARGATE")["tasks"][0]["taskArn"]
+    parameters = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
+    arn = ecs.run_task(**parameters, launchType="FARGATE")["tasks"][0]["taskArn"]
 
     def task() -> Any:
         return ecs.describe_tasks(cluster="dev", tasks=[arn])["tasks"][0]

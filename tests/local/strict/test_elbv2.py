@@ -21,13 +21,13 @@ def create(client: Client, network: Network, name: str = "front", **settings: An
 
 
 def state(client: Client, balancer: dict[str, Any]) -> str:
-    told = client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer["LoadBalancerArn"]])
-    return str(told["LoadBalancers"][0]["State"]["Code"])
+    response = client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer["LoadBalancerArn"]])
+    return str(response["LoadBalancers"][0]["State"]["Code"])
 
 
 def listen(client: Client, balancer: dict[str, Any], **settings: Any) -> str:
-    asked = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
-    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **asked)
+    parameters = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
+    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **parameters)
     return str(made["Listeners"][0]["ListenerArn"])
 
 
@@ -177,7 +177,7 @@ def test_access_logs_need_a_bucket_that_lets_aws_write(moto: Client, strict: Cli
         set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs"})
     set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs", "access_logs.s3.prefix": "other"})
     found = moto("s3").list_objects_v2(Bucket="narrow-logs")["Contents"]
-    assert [each["Key"] for each in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
+    assert [rule["Key"] for rule in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
     set_attributes(strict, made, {"idle_timeout.timeout_seconds": "30"})
     set_attributes(strict, made, {"access_logs.s3.enabled": "false"})
 
@@ -222,7 +222,7 @@ def test_rules_swap_priorities_in_one_request(moto: Client, strict: Client, refu
         moto("elbv2").create_rule(ListenerArn=listener, Priority=n, Conditions=path, Actions=[NOTHING])["Rules"][0]
         for n in (1, 2, 3)
     ]
-    one, two, _ = (each["RuleArn"] for each in rules)
+    one, two, _ = (rule["RuleArn"] for rule in rules)
     swap = [{"RuleArn": one, "Priority": 2}, {"RuleArn": two, "Priority": 1}]
     with refused("PriorityInUse"):
         moto("elbv2").set_rule_priorities(RulePriorities=swap)
@@ -230,8 +230,8 @@ def test_rules_swap_priorities_in_one_request(moto: Client, strict: Client, refu
     strict("elbv2").set_rule_priorities(RulePriorities=swap)
 
     def places() -> list[str]:
-        told = strict("elbv2").describe_rules(RuleArns=[one, two])["Rules"]
-        return [each["Priority"] for each in sorted(told, key=lambda each: [one, two].index(each["RuleArn"]))]
+        response = strict("elbv2").describe_rules(RuleArns=[one, two])["Rules"]
+        return [rule["Priority"] for rule in sorted(response, key=lambda rule: [one, two].index(rule["RuleArn"]))]
 
     assert places() == ["2", "1"]
     with refused("PriorityInUse"):
@@ -249,8 +249,8 @@ def test_a_target_without_a_server_is_not_healthy(moto: Client, strict: Client) 
     moto("elbv2").register_targets(TargetGroupArn=arn, Targets=[{"Id": instance}])
 
     def health(client: Client) -> dict[str, str]:
-        told = client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        return dict(told[0]["TargetHealth"])
+        response = client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return dict(response[0]["TargetHealth"])
 
     assert health(moto)["State"] == "healthy"
     assert (health(strict)["State"], health(strict)["Reason"]) == ("unused", "Target.NotInUse")

@@ -56,7 +56,7 @@ def test_services_roles_users_and_accounts_are_trusted(moto: Client, strict: Cli
 
     for n, principal in enumerate(
         [
-            {"Service": [f"{each}.amazonaws.com" for each in services]},
+            {"Service": [f"{service}.amazonaws.com" for service in services]},
             {"AWS": [ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", user, other]},
             {"AWS": "*"},
         ]

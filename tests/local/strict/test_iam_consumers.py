@@ -20,15 +20,15 @@ CONTAINER = {"name": "app", "image": "app:1", "essential": True}
 
 def flow_log(client: Client, arn: str) -> None:
     vpc = client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
-    answer = client("ec2").create_flow_logs(
+    response = client("ec2").create_flow_logs(
         ResourceIds=[vpc],
         ResourceType="VPC",
         TrafficType="REJECT",
         LogGroupName="flow",
         DeliverLogsPermissionArn=arn,
     )
-    for each in answer["Unsuccessful"]:
-        raise ClientError({"Error": each["Error"]}, "CreateFlowLogs")
+    for failure in response["Unsuccessful"]:
+        raise ClientError({"Error": failure["Error"]}, "CreateFlowLogs")
 
 
 def task_definition(client: Client, arn: str) -> None:

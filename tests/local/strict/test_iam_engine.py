@@ -59,7 +59,7 @@ def aws(strict: Client, refusals: list[str]) -> Aws:
     session._session.register_component("data_loader", MODELS)
 
     def note(parsed: dict[str, Any], **_: Any) -> None:
-        refusals.extend(each["Error"]["Message"] for each in parsed.get("Unsuccessful", ()))
+        refusals.extend(message["Error"]["Message"] for message in parsed.get("Unsuccessful", ()))
         if "Error" in parsed:
             refusals.append(parsed["Error"].get("Message", ""))
 
@@ -70,7 +70,7 @@ def aws(strict: Client, refusals: list[str]) -> Aws:
 def up(aws: Aws, resource: Resource) -> Action:
     """Reconcile it and all it needs, and say what was done to it."""
     declared = with_needs([resource, GATEWAY])
-    inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(message) for message in declared)))
     return {step.address: step.action for step in reconcile(declared, inventory, limits=PATIENT)}[resource.address]
 
 
@@ -79,7 +79,7 @@ def test_a_new_role_is_awaited_by(aws: Aws, refusals: list[str], case: str) -> N
     resource, words = CONSUMERS[case]
 
     assert up(aws, resource) is Action.CREATE
-    assert any(words in each for each in refusals), refusals
+    assert any(words in message for message in refusals), refusals
 
     assert up(aws, resource) is Action.NO_OP
 
@@ -90,5 +90,5 @@ def test_a_service_and_its_scaling_wait_for_their_roles(aws: Aws, refusals: list
 
     assert up(aws, scaling) is Action.CREATE
 
-    assert any("Unable to assume IAM role" in each for each in refusals), refusals
+    assert any("Unable to assume IAM role" in message for message in refusals), refusals
     assert up(aws, scaling) is Action.NO_OP

@@ -47,7 +47,7 @@ def declared() -> list[Resource]:
 
 
 def inventory(aws: Aws, declared: list[Resource]) -> Inventory:
-    return Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    return Inventory(aws, "dev", tuple(dict.fromkeys(type(item) for item in declared)))
 
 
 def test_a_network_with_a_balancer_is_created_unchanged_and_deleted(

@@ -49,12 +49,12 @@ def test_an_email_subscription_is_pending_until_confirmed(
     loose = moto("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="loose@example.com")
     assert loose["SubscriptionArn"].startswith("arn:")
 
-    told = strict("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
+    response = strict("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
     arn = strict("sns").subscribe(
         TopicArn=topic, Protocol="email", Endpoint="ops@example.com", ReturnSubscriptionArn=True
     )["SubscriptionArn"]
 
-    assert told["SubscriptionArn"] == "pending confirmation"
+    assert response["SubscriptionArn"] == "pending confirmation"
     assert _listed(strict, topic)["ops@example.com"] == "PendingConfirmation"
     assert _listed(moto, topic)["ops@example.com"] == arn
     assert strict("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "true"
@@ -78,8 +78,8 @@ def test_an_http_subscriber_receives_nothing_before_it_confirms(
     until(lambda: got)
 
     strict("sns").publish(TopicArn=topic, Message="too early")
-    with urllib.request.urlopen(got[0]["SubscribeURL"]) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(got[0]["SubscribeURL"]) as response:
+        assert response.status == 200
     strict("sns").publish(TopicArn=topic, Message="in time")
 
     until(lambda: len(got) > 1)
@@ -132,5 +132,5 @@ def test_a_topic_is_not_created_again_with_other_tags(
 
 
 def _listed(client: Client, topic: str) -> dict[str, str]:
-    told = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    return {one["Endpoint"]: one["SubscriptionArn"] for one in told}
+    response = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    return {one["Endpoint"]: one["SubscriptionArn"] for one in response}

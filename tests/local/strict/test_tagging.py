@@ -44,6 +44,6 @@ def test_the_tag_index_filters_by_type(strict: Client) -> None:
     assert _kinds(strict, ResourceTypeFilters=["rds:pg"]) == {"pg:orders"}
 
 
-def _kinds(client: Client, **asked: Any) -> set[str]:
-    told = client("resourcegroupstaggingapi").get_resources(**OURS, **asked)["ResourceTagMappingList"]
-    return {one["ResourceARN"].split(":", 5)[5] for one in told}
+def _kinds(client: Client, **filters: Any) -> set[str]:
+    mappings = client("resourcegroupstaggingapi").get_resources(**OURS, **filters)["ResourceTagMappingList"]
+    return {mapping["ResourceARN"].split(":", 5)[5] for mapping in mappings}

@@ -14,8 +14,8 @@ GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
 
 def set_up(server: PostgresServer, user: str, password: str, database: str | None) -> None:
     """Create the roles, extension and database that RDS creates in a new instance, unless they exist."""
-    for database in ("template1", "postgres"):
-        with suppress(psycopg.errors.FeatureNotSupported), server.connect(database) as session:
+    for template in ("template1", "postgres"):
+        with suppress(psycopg.errors.FeatureNotSupported), server.connect(template) as session:
             session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     with server.connect() as session:
         _set_up_roles(session, user)

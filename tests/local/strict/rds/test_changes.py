@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, proceed, settled, told
+from support.emulated_databases import SMALL, available, describe, proceed, settled
 from support.strict_clients import Client, Refused
 
 
@@ -13,17 +13,17 @@ def test_a_change_waits_for_its_window_unless_applied_immediately(moto: Client, 
     available(strict, "db", MultiAZ=False)
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBInstanceClass="db.t3.small")
-    assert told(moto, "plain")["DBInstanceClass"] == "db.t3.small"
+    assert describe(moto, "plain")["DBInstanceClass"] == "db.t3.small"
 
     rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", CopyTagsToSnapshot=True)
-    found = told(strict, "db")
+    found = describe(strict, "db")
     assert found["DBInstanceClass"] == "db.t3.micro"
     assert found["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small"}
     assert found["DBInstanceStatus"] == "available"
     assert found["CopyTagsToSnapshot"]
 
     rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True, ApplyImmediately=True)
-    assert told(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
     assert proceed(strict, "db")["DBInstanceStatus"] == "modifying"
     found = settled(strict, "db")
     assert (found["DBInstanceClass"], found["MultiAZ"]) == ("db.t3.small", True)
@@ -34,11 +34,11 @@ def test_requesting_the_old_value_cancels_a_pending_change(strict: Client) -> No
     rds = strict("rds")
     available(strict, "db")
     rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.6", EnableIAMDatabaseAuthentication=True)
-    assert told(strict, "db")["PendingModifiedValues"]["EngineVersion"] == "16.6"
+    assert describe(strict, "db")["PendingModifiedValues"]["EngineVersion"] == "16.6"
 
     rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.4")
 
-    assert told(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
 
 
 def test_a_further_change_does_not_stop_one_under_way(strict: Client) -> None:
@@ -56,7 +56,7 @@ def test_a_further_change_does_not_stop_one_under_way(strict: Client) -> None:
 def test_a_new_port_applies_at_once_and_interrupts(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBPortNumber=6543)
-    assert told(moto, "plain")["Endpoint"]["Port"] == 5432
+    assert describe(moto, "plain")["Endpoint"]["Port"] == 5432
 
     available(strict, "db")
     strict("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543)
@@ -76,9 +76,9 @@ def test_a_new_port_applies_at_once_and_interrupts(moto: Client, strict: Client)
 def test_a_change_without_a_window_shows_a_transition_state(strict: Client, change: dict[str, Any], state: str) -> None:
     available(strict, "db")
 
-    answer = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
+    response = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
 
-    assert answer["DBInstance"]["DBInstanceStatus"] == state
+    assert response["DBInstance"]["DBInstanceStatus"] == state
     settled(strict, "db")
 
 
@@ -87,11 +87,11 @@ def test_backups_are_switched_off_in_the_maintenance_window(strict: Client) -> N
     available(strict, "db")
 
     rds.modify_db_instance(DBInstanceIdentifier="db", BackupRetentionPeriod=0)
-    assert told(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
     rds.modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True)
 
     assert settled(strict, "db")["BackupRetentionPeriod"] == 0
-    assert "LatestRestorableTime" not in told(strict, "db")
+    assert "LatestRestorableTime" not in describe(strict, "db")
 
 
 def test_an_instance_under_change_refuses_other_changes(moto: Client, strict: Client, refused: Refused) -> None:
@@ -163,7 +163,7 @@ def test_storage_grows_by_at_least_a_tenth_and_is_then_optimized(
     settled(strict, "db")
 
     moto("rds").modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101)
-    assert told(moto, "db")["AllocatedStorage"] == 101
+    assert describe(moto, "db")["AllocatedStorage"] == 101
 
 
 def test_a_renamed_instance_loses_its_old_name_and_reboots(moto: Client, strict: Client, refused: Refused) -> None:
@@ -172,14 +172,14 @@ def test_a_renamed_instance_loses_its_old_name_and_reboots(moto: Client, strict:
     strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="New", ApplyImmediately=True)
 
     with refused("DBInstanceNotFound"):
-        told(strict, "old")
-    assert told(strict, "new")["DBInstanceStatus"] == "renaming"
+        describe(strict, "old")
+    assert describe(strict, "new")["DBInstanceStatus"] == "renaming"
     assert proceed(strict, "new")["DBInstanceStatus"] == "rebooting"
     after = settled(strict, "new")
     assert after["DbiResourceId"] == before["DbiResourceId"]
     assert after["Endpoint"]["Address"].startswith("new.")
     moto("rds").modify_db_instance(DBInstanceIdentifier="new", NewDBInstanceIdentifier="old")
-    assert told(moto, "old")["DBInstanceStatus"] == "available"
+    assert describe(moto, "old")["DBInstanceStatus"] == "available"
 
 
 def test_a_rename_waits_for_its_window(strict: Client) -> None:
@@ -187,7 +187,7 @@ def test_a_rename_waits_for_its_window(strict: Client) -> None:
 
     strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="new")
 
-    assert told(strict, "old")["PendingModifiedValues"] == {"DBInstanceIdentifier": "new"}
+    assert describe(strict, "old")["PendingModifiedValues"] == {"DBInstanceIdentifier": "new"}
 
 
 def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client) -> None:
@@ -196,7 +196,7 @@ def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client
     rds.create_db_parameter_group(DBParameterGroupName="own", DBParameterGroupFamily="postgres16", Description="-")
 
     def status(client: Client) -> str:
-        return str(told(client, "db")["DBParameterGroups"][0]["ParameterApplyStatus"])
+        return str(describe(client, "db")["DBParameterGroups"][0]["ParameterApplyStatus"])
 
     rds.modify_db_instance(DBInstanceIdentifier="db", DBParameterGroupName="own")
     assert (status(moto), status(strict)) == ("in-sync", "applying")
@@ -206,7 +206,7 @@ def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client
     settled(strict, "db")
 
     assert status(strict) == "in-sync"
-    assert told(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
+    assert describe(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
 
 
 def test_a_major_version_needs_a_parameter_group_of_its_family(strict: Client, refused: Refused) -> None:

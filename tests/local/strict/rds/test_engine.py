@@ -111,8 +111,8 @@ def test_services_receive_a_new_port_in_the_same_run(aws: Aws, up: Up) -> None:
 
     up(DatabasePointer("orderops/dev/database", replace(DB, port=6543)))
 
-    told = json.loads(aws.secretsmanager.get_secret_value(SecretId="orderops/dev/database")["SecretString"])
-    assert told["port"] == 6543
+    document = json.loads(aws.secretsmanager.get_secret_value(SecretId="orderops/dev/database")["SecretString"])
+    assert document["port"] == 6543
 
 
 def test_a_deletion_removes_protection_and_waits_for_states(aws: Aws, up: Up) -> None:
@@ -121,7 +121,7 @@ def test_a_deletion_removes_protection_and_waits_for_states(aws: Aws, up: Up) ->
     remove(DB, aws)
 
     kept = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
-    assert [each["DBInstanceIdentifier"] for each in kept] == [DB.name]
+    assert [snapshot["DBInstanceIdentifier"] for snapshot in kept] == [DB.name]
     assert aws.rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"][0]["Status"] == "retained"
 
 

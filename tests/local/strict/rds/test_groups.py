@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, settled, subnet_group, subnets, told
+from support.emulated_databases import SMALL, available, describe, settled, subnet_group, subnets
 from support.strict_clients import Client, Refused
 
 WORDS = {"DBSubnetGroupDescription": "of a test"}
@@ -53,9 +53,9 @@ def test_a_changed_subnet_group_still_exists(moto: Client, strict: Client, refus
     rds = strict("rds")
     rds.create_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[:2], **WORDS)
 
-    answer = rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[1:])
+    response = rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[1:])
 
-    assert {each["SubnetIdentifier"] for each in answer["DBSubnetGroup"]["Subnets"]} == set(ids[1:])
+    assert {item["SubnetIdentifier"] for item in response["DBSubnetGroup"]["Subnets"]} == set(ids[1:])
     with refused("DBSubnetGroupDoesNotCoverEnoughAZs"):
         rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[:1])
     with refused("DBSubnetGroupNotFoundFault"):
@@ -117,7 +117,7 @@ def test_parameters_of_rds_itself_are_accepted(strict: Client) -> None:
 
 def parameters_of(client: Client, name: str = "own", **more: Any) -> dict[str, dict[str, Any]]:
     pages = client("rds").get_paginator("describe_db_parameters").paginate(DBParameterGroupName=name, **more)
-    return {each["ParameterName"]: each for page in pages for each in page["Parameters"]}
+    return {item["ParameterName"]: item for page in pages for item in page["Parameters"]}
 
 
 def test_a_group_lists_the_parameters_of_the_engine(moto: Client, strict: Client) -> None:
@@ -156,11 +156,11 @@ def test_a_static_parameter_waits_for_a_reboot(moto: Client, strict: Client) -> 
     available(strict, "db", DBParameterGroupName="own")
 
     rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[parameter("work_mem", "1", "immediate")])
-    assert told(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
+    assert describe(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
     rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[parameter("max_connections", "50")])
 
-    assert told(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
-    assert told(moto, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
+    assert describe(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
+    assert describe(moto, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
     rds.reboot_db_instance(DBInstanceIdentifier="db")
     assert settled(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
 
@@ -168,7 +168,7 @@ def test_a_static_parameter_waits_for_a_reboot(moto: Client, strict: Client) -> 
 def test_the_default_parameter_group_cannot_be_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     strict("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
     settled(strict, "db")
-    told(strict, "db")
+    describe(strict, "db")
 
     with refused("InvalidDBParameterGroupState"):
         strict("rds").delete_db_parameter_group(DBParameterGroupName="default.postgres16")

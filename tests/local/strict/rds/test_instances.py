@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, gone, proceed, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, describe, gone, proceed, settled, subnet_group, taken
 from support.strict_clients import Client, Refused
 
 
@@ -27,31 +27,31 @@ def test_every_instance_has_its_own_resource_id(moto: Client, strict: Client) ->
         moto("rds").create_db_instance(DBInstanceIdentifier=f"plain-{name}", **SMALL)
         strict("rds").create_db_instance(DBInstanceIdentifier=f"strict-{name}", **SMALL)
 
-    assert told(moto, "plain-first")["DbiResourceId"] == told(moto, "plain-second")["DbiResourceId"]
-    assert told(strict, "strict-first")["DbiResourceId"] != told(strict, "strict-second")["DbiResourceId"]
+    assert describe(moto, "plain-first")["DbiResourceId"] == describe(moto, "plain-second")["DbiResourceId"]
+    assert describe(strict, "strict-first")["DbiResourceId"] != describe(strict, "strict-second")["DbiResourceId"]
     snapshots = strict("rds").describe_db_snapshots(DBInstanceIdentifier="strict-first")["DBSnapshots"]
-    assert [each["DbiResourceId"] for each in snapshots] == [told(strict, "strict-first")["DbiResourceId"]]
+    assert [item["DbiResourceId"] for item in snapshots] == [describe(strict, "strict-first")["DbiResourceId"]]
 
 
 def test_a_version_without_a_minor_number_is_the_newest(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **{**SMALL, "EngineVersion": "16"})
-    assert told(moto, "plain")["EngineVersion"] == "16"
+    assert describe(moto, "plain")["EngineVersion"] == "16"
 
     assert available(strict, "whole", EngineVersion="16")["EngineVersion"].startswith("16.")
 
 
 def test_settings_that_moto_drops_read_back(moto: Client, strict: Client) -> None:
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "EnablePerformanceInsights": True,
         "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
     }
-    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **asked)
-    assert "PerformanceInsightsEnabled" not in told(moto, "plain")
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **settings)
+    assert "PerformanceInsightsEnabled" not in describe(moto, "plain")
 
-    found = available(strict, "whole", **asked)
+    found = available(strict, "whole", **settings)
 
     assert found["PerformanceInsightsEnabled"]
-    assert found["EngineLifecycleSupport"] == asked["EngineLifecycleSupport"]
+    assert found["EngineLifecycleSupport"] == settings["EngineLifecycleSupport"]
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -126,12 +126,12 @@ def test_the_name_of_a_deleted_instance_is_taken_until_it_is_removed(
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").delete_db_instance(DBInstanceIdentifier="plain", SkipFinalSnapshot=True)
     with refused("DBInstanceNotFound"):
-        told(moto, "plain")
+        describe(moto, "plain")
 
     available(strict, "going")
-    answer = strict("rds").delete_db_instance(DBInstanceIdentifier="going", FinalDBSnapshotIdentifier="last")
-    assert answer["DBInstance"]["DBInstanceStatus"] == "deleting"
-    assert told(strict, "going")["DBInstanceStatus"] == "deleting"
+    response = strict("rds").delete_db_instance(DBInstanceIdentifier="going", FinalDBSnapshotIdentifier="last")
+    assert response["DBInstance"]["DBInstanceStatus"] == "deleting"
+    assert describe(strict, "going")["DBInstanceStatus"] == "deleting"
     with refused("DBInstanceAlreadyExists"):
         strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
     with refused("InvalidDBInstanceState"):
@@ -159,7 +159,7 @@ def test_a_reboot_and_a_stop_take_time_and_refuse_other_requests(
     assert moto("rds").reboot_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "available"
 
     rds.reboot_db_instance(DBInstanceIdentifier="busy")
-    assert told(strict, "busy")["DBInstanceStatus"] == "rebooting"
+    assert describe(strict, "busy")["DBInstanceStatus"] == "rebooting"
     for call in (rds.reboot_db_instance, rds.stop_db_instance):
         with refused("InvalidDBInstanceState"):
             call(DBInstanceIdentifier="busy")
@@ -200,12 +200,12 @@ def test_a_replica_needs_a_source_with_backups_and_an_unmanaged_password(
         with refused("InvalidDBInstanceState"):
             strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier=name)
     strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier="source")
-    assert told(strict, "copy")["DBInstanceStatus"] == "creating"
+    assert describe(strict, "copy")["DBInstanceStatus"] == "creating"
     copy = settled(strict, "copy")
 
     assert copy["DbiResourceId"] != source["DbiResourceId"]
     assert copy["ReadReplicaSourceDBInstanceIdentifier"] == "source"
-    assert told(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
+    assert describe(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
     moto("rds").create_db_instance_read_replica(DBInstanceIdentifier="plain", SourceDBInstanceIdentifier="bare")
 
 
@@ -214,7 +214,7 @@ def test_many_instances_are_listed_in_pages(strict: Client) -> None:
         strict("rds").create_db_instance(DBInstanceIdentifier=f"one-{n:02}", **SMALL)
 
     pages = strict("rds").get_paginator("describe_db_instances").paginate(PaginationConfig={"PageSize": 20})
-    found = [[each["DBInstanceIdentifier"] for each in page["DBInstances"]] for page in pages]
+    found = [[item["DBInstanceIdentifier"] for item in page["DBInstances"]] for page in pages]
 
     assert [len(page) for page in found] == [20, 3]
     assert sorted(chain.from_iterable(found)) == [f"one-{n:02}" for n in range(23)]

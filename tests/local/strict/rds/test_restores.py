@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, gone, restorable, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, describe, gone, restorable, settled, subnet_group, taken
 from support.laptop import until
 from support.strict_clients import Client, Refused
 
 
 def restore(client: Client, name: str = "copy", **settings: Any) -> dict[str, Any]:
-    asked = {"UseLatestRestorableTime": True} if "RestoreTime" not in settings else {}
+    times = {"UseLatestRestorableTime": True} if "RestoreTime" not in settings else {}
     made: dict[str, Any] = client("rds").restore_db_instance_to_point_in_time(
-        **{"SourceDBInstanceIdentifier": "source", "TargetDBInstanceIdentifier": name, **asked, **settings}
+        **{"SourceDBInstanceIdentifier": "source", "TargetDBInstanceIdentifier": name, **times, **settings}
     )["DBInstance"]
     return made
 
@@ -21,12 +21,12 @@ def restore(client: Client, name: str = "copy", **settings: Any) -> dict[str, An
 def test_the_latest_restorable_time_is_behind_the_clock(moto: Client, strict: Client) -> None:
     available(strict, "source")
     began = datetime.now(UTC)
-    assert told(moto, "source")["LatestRestorableTime"] >= began.replace(microsecond=0)
+    assert describe(moto, "source")["LatestRestorableTime"] >= began.replace(microsecond=0)
 
     latest = restorable(strict, "source")["LatestRestorableTime"]
 
     assert latest < datetime.now(UTC) - timedelta(seconds=0.1)
-    until(lambda: told(strict, "source")["LatestRestorableTime"] > latest, what="it goes on")
+    until(lambda: describe(strict, "source")["LatestRestorableTime"] > latest, what="it goes on")
 
 
 def test_automated_backups_have_a_restore_window(moto: Client, strict: Client) -> None:
@@ -41,7 +41,7 @@ def test_automated_backups_have_a_restore_window(moto: Client, strict: Client) -
 
     window = found["RestoreWindow"]
     assert window["EarliestTime"] <= window["LatestTime"] < datetime.now(UTC)
-    assert found["DbiResourceId"] == told(strict, "source")["DbiResourceId"]
+    assert found["DbiResourceId"] == describe(strict, "source")["DbiResourceId"]
     assert found["Status"] == "active"
 
 
@@ -69,14 +69,14 @@ TIMES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", TIMES)
 def test_a_restore_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
-    code, asked = TIMES[case]
+    code, times = TIMES[case]
     available(strict, "source", AllocatedStorage=30)
     restorable(strict, "source")
 
     with refused(code):
-        restore(strict, **asked)
+        restore(strict, **times)
     if case != "less storage":  # which moto refuses as well
-        restore(moto, **asked)
+        restore(moto, **times)
 
 
 def test_a_source_without_backups_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
@@ -159,7 +159,7 @@ def test_a_restored_instance_has_defaults_for_missing_settings(moto: Client, str
 
 def test_a_restored_instance_has_the_given_settings(strict: Client) -> None:
     source = source_with_everything(strict)
-    groups = [each["VpcSecurityGroupId"] for each in source["VpcSecurityGroups"]]
+    groups = [group["VpcSecurityGroupId"] for group in source["VpcSecurityGroups"]]
 
     restore(
         strict,
@@ -212,7 +212,7 @@ def test_a_deleted_instance_is_restored_from_retained_backups(strict: Client, re
 
     assert settled(strict, "source")["DbiResourceId"] != resource
     kept = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
-    assert [each["Status"] for each in kept] == ["retained"]
+    assert [group["Status"] for group in kept] == ["retained"]
 
 
 def test_backups_are_deleted_with_the_instance_unless_retained(strict: Client) -> None:

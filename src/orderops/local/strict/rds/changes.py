@@ -121,7 +121,7 @@ class Changes:
         if has_server(instance) or renamed:
             apply_pending(backend, instance)
         if has_server(instance):
-            instance.advance("rebooting" if renamed else "modifying")
+            instance.set_status("rebooting" if renamed else "modifying")
         elif renamed:
             transition(instance, "renaming", (delay / 2, "rebooting"), (delay, AVAILABLE))
         elif states:

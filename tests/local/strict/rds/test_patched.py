@@ -8,7 +8,7 @@ import pytest
 
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import patch
-from support.emulated_databases import SMALL, subnets, told
+from support.emulated_databases import SMALL, describe, subnets
 from support.strict_clients import Client, served
 
 
@@ -28,7 +28,7 @@ def test_a_changed_subnet_group_still_exists(mended: Client) -> None:
     rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids)
 
     (group,) = rds.describe_db_subnet_groups(DBSubnetGroupName="own")["DBSubnetGroups"]
-    assert {each["SubnetIdentifier"] for each in group["Subnets"]} == set(ids)
+    assert {item["SubnetIdentifier"] for item in group["Subnets"]} == set(ids)
 
 
 def test_parameters_can_be_reset(mended: Client) -> None:
@@ -47,7 +47,7 @@ def test_the_port_of_an_instance_changes(mended: Client) -> None:
 
     mended("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543, ApplyImmediately=True)
 
-    assert told(mended, "db")["Endpoint"]["Port"] == 6543
+    assert describe(mended, "db")["Endpoint"]["Port"] == 6543
 
 
 def test_an_instance_is_created_again_within_the_same_minute(mended: Client) -> None:
