@@ -20,8 +20,11 @@ from urllib.parse import quote
 from orderops.errors import OrderopsError
 from orderops.local.directories import DataDirectory, data_directory
 
+# Seconds. Importing moto alone takes over 10 s on a busy machine.
 START_WITHIN = 120.0
+# Seconds: 30 for tasks with the default stop timeout, 30 for databases, and a margin.
 STOP_WITHIN = 90.0
+# Bytes. The daemon runs for weeks, and a log without a limit fills the disk.
 KEPT_LOG_BYTES = 20_000_000
 
 
@@ -83,6 +86,7 @@ def reset(directory: Path | None = None, *, on_wait: Callable[[str], None] = lam
         _kill_orphans(files)
         shutil.rmtree(files.databases, ignore_errors=True)
         for entry in files.directory.iterdir():
+            # The lock file is deleted last: another command that waits for it must find the same file.
             if entry.name != "start.lock":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     shutil.rmtree(files.directory, ignore_errors=True)
@@ -154,7 +158,8 @@ def _launch(files: DataDirectory, region: str, on_wait: Callable[[str], None]) -
     deadline = time.monotonic() + START_WITHIN
     while not _answers(files):
         exit_code = process.poll()
-        if exit_code == 0:  # A daemon started by an interrupted command holds the lock: it answers soon, or exits.
+        if exit_code == 0:
+            # A daemon started by an interrupted command holds the lock: it answers soon, or exits.
             process = _spawn(files, region)
         elif exit_code is not None and not _answers(files):
             raise files.refusal() or OrderopsError(
@@ -176,6 +181,7 @@ def _spawn(files: DataDirectory, region: str) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            # Ctrl+C in the operator's terminal must not reach the daemon.
             start_new_session=True,
         )
 
@@ -202,6 +208,8 @@ def _alive(info: dict[str, Any]) -> bool:
 
     try:
         process = psutil.Process(info["pid"])
+        # A pid is reused: the creation time tells whether it is still the daemon. It is read with a resolution of 10
+        # ms.
         same = abs(process.create_time() - info["created"]) < 1
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -221,6 +229,7 @@ def _end(files: DataDirectory, on_wait: Callable[[str], None]) -> None:
     while _alive(info):
         if time.monotonic() > deadline:
             process.kill()
+            # A process that writes to a hung disk ends some time after SIGKILL.
             deadline += 5
         with suppress(psutil.TimeoutExpired):
             process.wait(0.05)

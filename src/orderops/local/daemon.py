@@ -21,6 +21,7 @@ from orderops.local.directories import DataDirectory
 from orderops.local.emulator.protocol import Environ, Request, Response
 from orderops.local.ports import free_port
 
+# Seconds between two looks at the account. Below half a second, a change seems to take effect at once.
 TICK = 0.2
 log = logging.getLogger("orderops.local")
 
@@ -33,7 +34,10 @@ def main() -> None:
     arguments = parser.parse_args()
     files = DataDirectory(arguments.directory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # httpx logs every request at INFO: each forwarded request would be in the log twice.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Two commands may start a daemon at the same time. The one without the lock exits with 0, which the client
+    # understands.
     lock = files.try_lock("daemon")
     if lock is None:
         return
@@ -117,6 +121,7 @@ class Daemon:
 
     def _changed(self, request: Request) -> None:
         self.state_file.touch()
+        # These services have real processes: look at the account now instead of at the next tick.
         if request.service in ("rds", "ecs", "elasticloadbalancing", "secretsmanager", "application-autoscaling"):
             self.plane.wake()
             self._wake.set()
@@ -133,6 +138,7 @@ def _json(value: object) -> Response:
 
 
 def _set_up_environment(region: str) -> None:
+    # AWS_PROFILE or AWS_ENDPOINT_URL of the operator would send the emulator's own clients to the real AWS.
     for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_", "TEST_SERVER"))]:
         del os.environ[name]
     os.environ.update(
@@ -141,6 +147,7 @@ def _set_up_environment(region: str) -> None:
         AWS_DEFAULT_REGION=region,
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        # Roles of ECS refer to AWS managed policies. The images of EC2 are never used, and loading them takes a second.
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
     )

@@ -19,6 +19,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.rds import api as rds_calls
 from orderops.local.rds.databases import Databases
 
+# Seconds. Log lines arrive all the time, and each save writes the whole state.
 LOG_SAVE_DELAY = 3.0
 # Tag that marks restored instances. orderops sets it, AWS knows nothing of it; copied, as this package imports no core.
 ROLE_TAG = "orderops:role"
@@ -63,6 +64,7 @@ class DataPlane:
 
     def tick(self) -> None:
         """Read the account once and take one step towards it."""
+        # Listed before the account is read: a directory created in between must not count as unused.
         folders = self._databases.folders()
         with self._emulator.lock:
             rds_calls.delete_expired_backups()
@@ -83,6 +85,7 @@ class DataPlane:
             self._seen = seen
             self._touch()
         self._record_problems(self._balancers.update(listeners))
+        # Without the lock: it may wait for a database, and requests must still be answered.
         self._databases.tick(instances)
         self._databases.sweep(folders, in_use)
 
@@ -149,7 +152,7 @@ class DataPlane:
                 problem = problems.get(balancer.name, "")
                 if problem != getattr(balancer, "problem", ""):
                     log.error("%s: %s", balancer.name, problem or "listens again")
-                    balancer.trouble = problem
+                    balancer.problem = problem
 
     def _count_tasks(self) -> None:
         """Update the counters that DescribeClusters returns; moto does not know the tasks."""

@@ -18,6 +18,7 @@ import platformdirs
 from orderops.errors import OrderopsError
 from orderops.local.users import SYSTEM_DIRECTORY, enterable
 
+# On AWS, the latest restorable time is about 5 minutes behind; without a lag, tests and drills need not wait.
 BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
 
 
@@ -131,10 +132,12 @@ class DataDirectory:
         file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A reset deletes the file: a lock on a deleted file excludes nobody.
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return file
         except OSError:
-            pass  # Held by another process, or deleted by a reset a moment ago.
+            # Held by another process, or deleted by a reset a moment ago.
+            pass
         file.close()
         return None
 
@@ -153,6 +156,7 @@ class DataDirectory:
             yield
 
     def _write(self, name: str, text: str) -> None:
-        half = self.directory / f".{name}"
-        half.write_text(text)
-        half.replace(self.directory / name)
+        temporary = self.directory / f".{name}"
+        # Replaced atomically, so that a reader never sees a part of the file.
+        temporary.write_text(text)
+        temporary.replace(self.directory / name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orderops.local.directories import DataDirectory
 
+# Seconds. Short enough for an operator who reads along.
 POLL_SECONDS = 0.3
 
 

@@ -45,6 +45,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     # asyncio sets TCP_NODELAY only when the protocol is given; without it every answer takes 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        # Without this option, a port stays taken for a minute after its last connection (TIME_WAIT).
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(128)
@@ -69,6 +70,7 @@ def _listener(port: int) -> str:
                 and connection.pid
             ):
                 return f"another program ({psutil.Process(connection.pid).name()}, pid {connection.pid})"
-    except psutil.Error:  # Only root sees the connections of other users.
+    except psutil.Error:
+        # Only root sees the connections of other users.
         pass
     return ""

@@ -58,6 +58,7 @@ def server_account() -> Account | None:
     """Return the user that servers run as, or None when this process is not root."""
     if os.geteuid() != 0:
         return None
+    # Both exist on Debian, Red Hat and Alpine images; some images lack one of them.
     for name in ("nobody", "daemon"):
         try:
             entry = pwd.getpwnam(name)
@@ -76,6 +77,7 @@ def enterable(folder: Path) -> Path:
     account = server_account()
     if account is None or account.may_enter(folder):
         return folder
+    # The name is derived from the path, so that the same directory always has the same substitute.
     digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     return SYSTEM_DIRECTORY / "sheltered" / f"{folder.name}-{digest}"
 

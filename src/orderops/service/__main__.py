@@ -41,7 +41,8 @@ def main() -> int:
     try:
         serve(settings)
     except SystemExit as ending:
-        return 1 if ending.code else 0  # uvicorn exits with 3 when the port is taken.
+        # uvicorn exits with 3 when the port is taken.
+        return 1 if ending.code else 0
     return 0
 
 

@@ -14,7 +14,9 @@ from orderops.service.logs import request_id
 
 log = logging.getLogger(__name__)
 
+# Only characters that cannot break a log line or a header.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;/+-]{0,127}")
+# The balancer sets X-Amzn-Trace-Id; its root is the same in the balancer's access log.
 _TRACE_ROOT = re.compile(r"Root=([A-Za-z0-9-]{1,64})")
 
 
@@ -66,7 +68,8 @@ def _log_request(scope: Scope, status: int, seconds: float) -> None:
     if status >= 500 or not status:
         level = logging.WARNING
     elif scope["path"] == "/health":
-        level = logging.DEBUG  # The balancer's health checks every few seconds would fill the log.
+        # The balancer's health checks every few seconds would fill the log.
+        level = logging.DEBUG
     fields = {
         "method": scope["method"],
         "path": scope["path"],

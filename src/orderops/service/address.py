@@ -62,7 +62,8 @@ class AddressBook:
         """Read the address again after a login with `failed` was rejected."""
         with self._lock:
             if self._known and self._known != failed:
-                return self._known  # Another thread has read it in the meantime.
+                # Another thread has read it in the meantime.
+                return self._known
             return self._refresh()
 
     def _refresh(self) -> Address:

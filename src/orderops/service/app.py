@@ -31,7 +31,9 @@ from orderops.service.settings import Settings
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+# A page of this size still renders at once on a phone.
 USERS_SHOWN = 100
+# More than the pool's maximum of connections would only wait for one; the rest serves SQS.
 THREADS = 16
 
 
@@ -69,6 +71,7 @@ class OrderService:
         """Provide threads for blocking work, and close the database after the last request."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
         yield
+        # In a thread, since closing waits for the server.
         await asyncio.to_thread(self._database.close)
         log.info("drained: all requests are finished and all connections closed")
 

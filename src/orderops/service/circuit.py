@@ -41,11 +41,13 @@ class Circuit:
         self._check_open()
         try:
             result = work()
+        # Only an unreachable dependency opens the circuit; a rejected query says nothing about the next one.
         except Away as error:
             self._failed(str(error))
             raise
         except Unavailable:
-            self._succeeded()  # The dependency answered, even though with an error.
+            # The dependency answered, even though with an error.
+            self._succeeded()
             raise
         self._succeeded()
         return result

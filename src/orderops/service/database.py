@@ -21,6 +21,7 @@ from orderops.service.pool import Connection, Pool
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+# Seconds. Together with a second attempt, still within the balancer's health check timeout of 5 s.
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 
@@ -112,6 +113,7 @@ class OrderStore:
             sslmode=address.sslmode,
             sslrootcert=str(self._ca) if self._ca else None,
             application_name=self._application_name,
+            # Single statements need no transaction, and a connection in one cannot go back to the pool.
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
             # The kernel notices a server that vanished; the statement timeout runs on the server and cannot.
@@ -120,6 +122,7 @@ class OrderStore:
         )
 
 
+# libpq has no error codes for failed connections: its messages are all there is to tell them apart.
 _LOGIN_REASONS = (
     ("password authentication failed", "the server at {address} rejects the password of {user}"),
     ("Connection refused", "no server listens at {address}"),

@@ -76,7 +76,8 @@ class Pool:
                 return idle
             else:
                 idle.connection.close()
-                self._close_idle()  # The server has restarted: the other connections are broken, too.
+                # The server has restarted: the other connections are broken, too.
+                self._close_idle()
 
     def _take_back(self, lent: _IdleConnection) -> None:
         healthy = lent.connection.info.transaction_status == TransactionStatus.IDLE

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 
 from orderops.service.circuit import Away, Circuit, Unavailable
 
+# Both codes are in use: one by the JSON protocol, one by the older query protocol.
 _ABSENT = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 _COUNTS = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orderops.service.circuit import Unavailable
 
+# Seconds. Less than the timeout of a load balancer's health check (5 s by default).
 CHECK_SECONDS = 2.0
 
 

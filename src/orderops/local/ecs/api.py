@@ -16,6 +16,7 @@ from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 
+# Settings that DescribeServices returns as they were requested.
 STORED_SETTINGS = (
     "loadBalancers",
     "serviceRegistries",
@@ -34,8 +35,11 @@ STORED_SETTINGS = (
     "placementConstraints",
     "placementStrategy",
 )
+# Per the ECS API reference, these start a deployment even with unchanged values.
 REDEPLOY_IF_PRESENT = ("loadBalancers", "serviceRegistries")
+# These start a deployment only with another value; other settings never do.
 REDEPLOY_IF_CHANGED = ("networkConfiguration", "platformVersion", "capacityProviderStrategy", "enableExecuteCommand")
+# Defaults of a rolling update, from the ECS API reference.
 DEPLOYMENT_DEFAULTS = {
     "deploymentCircuitBreaker": {"enable": False, "rollback": False},
     "maximumPercent": 200,
@@ -43,6 +47,7 @@ DEPLOYMENT_DEFAULTS = {
     "strategy": "ROLLING",
     "bakeTimeInMinutes": 0,
 }
+# Maximum of ListServices and ListTasks.
 PAGE_SIZE = 100
 
 
@@ -86,6 +91,7 @@ class EcsCalls:
         definition = _definition(request, parameters.get("taskDefinition", ""))
         for load_balancer in parameters.get("loadBalancers") or ():
             _check_target_group(request, load_balancer)
+        # moto's own record keeps the tags, and Application Auto Scaling looks the service up there.
         response = self._emulator.call_moto(request, request.unchanged())
         if not response.ok:
             raise _MotoError(response)
@@ -128,6 +134,7 @@ class EcsCalls:
         )
         changed = {name: parameters[name] for name in STORED_SETTINGS if parameters.get(name) is not None}
         if "deploymentConfiguration" in changed:
+            # Fields that the request leaves out keep their values.
             previous = service.settings["deploymentConfiguration"]
             changed["deploymentConfiguration"] = {**previous, **changed["deploymentConfiguration"]}
         service.settings.update(changed)
@@ -143,6 +150,7 @@ class EcsCalls:
             raise ApiError("ServiceNotFoundException", "Service not found.")
         if service.desired > 0 and not request.json.get("force"):
             raise ApiError("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
+        # AWS keeps a deleted service as DRAINING until its last task has stopped, then as INACTIVE.
         service.status = "DRAINING"
         self._scale(service, 0)
         if record := _moto_record(service):
@@ -309,6 +317,7 @@ def _cluster(request: Request) -> str:
 def _definition(request: Request, name: str) -> Any:
     try:
         return _backend(request.region).describe_task_definition(name)
+    # moto raises various types for a malformed or missing definition; AWS has one error for all.
     except Exception:
         raise ApiError("ClientException", "TaskDefinition not found.") from None
 

@@ -17,7 +17,9 @@ from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
+# Only what Python needs: AWS_* and the operator's settings must not leak into a task.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER", "TZ", "SYSTEMROOT")
+# Seconds, the default of ECS on Fargate.
 STOP_TIMEOUT = 30
 
 
@@ -69,6 +71,7 @@ def launch(task: EcsTask, task_definition: Any, processes: Processes, url: str, 
                 f"{process.image} is not {SCHEME}MODULE"
             )
         _check_log_group(task, process, container)
+        # Tasks share one host, unlike in awsvpc mode: each needs a port of its own.
         process.port = free_port(excluded=taken_ports)
         taken_ports.add(process.port)
         environment = _environment(task, process, container, url)
@@ -88,6 +91,7 @@ def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> lis
 def _environment(task: EcsTask, process: ContainerProcess, container: Json, url: str) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        # Without it, output arrives in the log only when the buffer is full or the process ends.
         "PYTHONUNBUFFERED": "1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -98,6 +102,7 @@ def _environment(task: EcsTask, process: ContainerProcess, container: Json, url:
         **_pairs(container.get("environment") or ()),
         **_secrets(container.get("secrets") or (), task.region),
         **_pairs(_override(task, process.name).get("environment") or ()),
+        # Last, so that a task definition written for AWS cannot bypass the emulator or take a used port.
         "AWS_ENDPOINT_URL": url,
         "HOST": "127.0.0.1",
         "PORT": str(process.port),

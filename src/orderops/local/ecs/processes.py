@@ -16,7 +16,9 @@ import psutil
 if TYPE_CHECKING:
     from orderops.local.ecs.records import ContainerProcess
 
+# Bytes in one step, so that a task that floods its log does not delay the others.
 MAX_READ_BYTES = 256_000
+# CloudWatch Logs limited an event to 256 KB; a character takes up to 4 bytes.
 MAX_LINE_LENGTH = 64_000
 
 
@@ -78,6 +80,7 @@ class Processes:
         if process.pid is None or self.ended(process):
             return
         with suppress(ProcessLookupError, PermissionError):
+            # ECS sends SIGTERM to the first process only, and SIGKILL to all.
             if number == signal.SIGKILL:
                 os.killpg(process.pid, number)
             else:

@@ -11,8 +11,10 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 
 Json = dict[str, Any]
+# DescribeServices returns the last 100 events.
 KEPT_EVENTS = 100
 LINKED_ROLE = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+# Seconds. ECS shows a stopped task for about an hour.
 STOPPED_TASKS_KEPT = 3600.0
 
 
@@ -105,6 +107,7 @@ class EcsTask:
 
     def stop(self, code: str, reason: str) -> None:
         """Request the stop of the task; the first reason is kept."""
+        # Later reasons are consequences of the first.
         if self.should_run:
             self.desired_status, self.stop_code, self.stopped_reason = "STOPPED", code, reason
             self.stopping_at = time.time()

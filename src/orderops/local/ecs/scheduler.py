@@ -10,9 +10,13 @@ from collections.abc import Callable
 from orderops.local.ecs.fleet import Fleet
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, EcsTask
 
+# Seconds. ECS waits up to 15 minutes between starts of a failing task; nobody waits for that on a laptop.
 MAX_BACKOFF = 15.0
+# Seconds after which the end of a task counts as a new failure and not as a crash loop.
 STABLE_AFTER = 10.0
+# Seconds. A local process starts faster than the grace periods that AWS needs.
 MAX_GRACE = 5.0
+# ListServiceDeployments covers 90 days; the newest are enough for a rollback.
 PAST_DEPLOYMENTS_KEPT = 20
 Services = dict[tuple[str, str, str], EcsServiceRecord]
 log = logging.getLogger(__name__)
@@ -36,6 +40,7 @@ class Scheduler:
         for service in list(self.services.values()):
             try:
                 self._reconcile(service)
+            # One broken service must not stop the scheduling of the others.
             except Exception:
                 log.exception("%s", service.arn)
 
@@ -131,6 +136,7 @@ class Scheduler:
 
     def _breaker_triggered(self, service: EcsServiceRecord) -> bool:
         primary = service.primary
+        # Documented by ECS: half of the desired count, between 3 and 200.
         threshold = max(3, min(200, math.ceil(service.desired / 2)))
         failing = primary.rollout == "IN_PROGRESS" and primary.failed_tasks >= threshold
         return failing and bool(service.breaker.get("enable")) and not primary.rolls_back
@@ -142,6 +148,7 @@ class Scheduler:
         older = [task for task in running if task.started_by != service.primary.id]
         minimum = math.ceil(service.desired * _percent(service, "minimumHealthyPercent", 100) / 100)
         spare = sum(self._tasks.is_healthy(task) for task in running) - minimum
+        # Unhealthy tasks first: they serve no client, and stopping them costs no capacity.
         for task in sorted(older, key=self._tasks.is_healthy):
             if not self._tasks.is_healthy(task):
                 self._stop(service, task)
@@ -157,7 +164,8 @@ class Scheduler:
         missing = service.desired - sum(task.started_by == primary.id for task in running)
         maximum = max(math.floor(service.desired * _percent(service, "maximumPercent", 200) / 100), service.desired)
         if primary.failures_in_a_row > 1:
-            missing = min(missing, 1)  # Like ECS, try one task at a time while tasks keep failing.
+            # Like ECS, try one task at a time while tasks keep failing.
+            missing = min(missing, 1)
         for _ in range(min(missing, maximum - len(running))) if time.time() >= primary.next_start else ():
             task = self._tasks.add(self._new_task(service))
             service.steady = False

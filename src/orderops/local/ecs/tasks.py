@@ -15,9 +15,10 @@ from orderops.local.ecs.processes import Processes, kill_orphans, new_lines
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, ContainerProcess, EcsTask
 from orderops.local.elb.targets import Targets
 
+# Bounds, since every save of the state writes all events.
 MAX_STREAM_EVENTS = 2000
+# Limit for tasks outside services. Their followers hold a position counted from the first event kept.
 MAX_JOB_EVENTS = 50_000
-"""Limit for tasks outside services. Their followers hold a position counted from the first event kept."""
 MAX_GROUP_STREAMS = 30
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Tasks:
             if task.stopped or task.last_status == "PROVISIONING":
                 continue
             if any(process.essential and self._processes.ended(process) for process in task.processes):
+                # Counting a failure here could trip the circuit breaker after a reboot of the machine.
                 task.stop("ServiceSchedulerInitiated", "The local environment was not running")
             elif task.last_status == "RUNNING":
                 self._register(task)

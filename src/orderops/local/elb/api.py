@@ -15,6 +15,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.ports import port_is_free, taken_text
 
 SERVICE = "elasticloadbalancing"
+# The default rule comes after all numbered rules.
 DEFAULT_PRIORITY = float("inf")
 
 
@@ -29,6 +30,7 @@ def register(emulator: Emulator, targets: Targets, listens_on: Callable[[int], b
         if port and not listens_on(port) and not port_is_free(port):
             raise ApiError("InvalidConfigurationRequest", taken_text(port))
 
+    # moto reports every registered target as healthy.
     emulator.instead[SERVICE, "DescribeTargetHealth"] = health
     emulator.before[SERVICE, "CreateListener"] = [check_port]
 

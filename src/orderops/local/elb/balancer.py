@@ -22,6 +22,7 @@ from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redire
 from orderops.local.elb.targets import TargetProcess, Targets
 from orderops.local.ports import HOST, listen, taken_text
 
+# RFC 9110, section 7.6.1: these headers concern one connection and are not forwarded.
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -34,8 +35,10 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+# httpx would send `Transfer-Encoding: chunked` with an empty body, which some servers reject for GET.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 STATUS_TEXTS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+# Seconds after which an unused connection to a target is closed.
 IDLE_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Balancers:
             for other in listeners
             if wanted[other.port].balancer != other.balancer
         }
+        # Closed first: a port can move from one balancer to another in the same step.
         for port in [port for port in self._ports if port not in wanted]:
             self._ports.pop(port).close()
         for port, listener in wanted.items():
@@ -88,7 +92,8 @@ class Balancers:
             return f"port {listener.port} needs root: choose one above 1023"
         except OSError:
             return taken_text(listener.port)
-        with suppress(OSError):  # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
+        with suppress(OSError):
+            # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             sockets.append(listen(listener.port, "::1"))
         self._ports[listener.port] = _Port(listener, sockets, self._targets, self._loop)
         return ""
@@ -114,6 +119,7 @@ class _Port:
             server_header=False,
             date_header=False,
         )
+        # Seconds. A deleted listener must free its port soon, whatever its clients do.
         config.timeout_graceful_shutdown = 3
         self._server = uvicorn.Server(config)
         self._sockets = sockets
@@ -131,7 +137,8 @@ class _Port:
         # Shorter than the keep-alive of any service: a connection that it is just closing would turn into a 502.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS)
         async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False) as self._client:
-            self._client.headers.clear()  # httpx's default headers must not reach the service.
+            # httpx's default headers must not reach the service.
+            self._client.headers.clear()
             await self._server.serve(self._sockets)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,6 +183,7 @@ class _Port:
             target.in_flight -= 1
             log.info("target %d: %s", target.port, error)
             return _error_response(502)
+        # Cancelled when the client disconnects: the count of open requests has to go down as well.
         except BaseException:
             target.in_flight -= 1
             raise

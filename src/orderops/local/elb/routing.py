@@ -102,6 +102,7 @@ def _condition_matches(condition: Json, request: HttpRequest) -> bool:
                 for expected in wanted
                 for k, v in pairs
             )
+        # Every client of a laptop comes from the loopback interface.
         case "source-ip":
             return any(
                 str(value).startswith("127.") or value == "0.0.0.0/0" for value in _values(condition, "SourceIpConfig")

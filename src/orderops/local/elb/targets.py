@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 
 from orderops.local.ports import HOST
 
+# Seconds. AWS checks every 5 to 300 s; on a laptop a check costs nothing.
 INTERVAL = 1.0
+# Seconds. A new target becomes healthy about as fast as its process starts.
 INITIAL_INTERVAL = 0.2
+# Seconds in which a refused connection means that the process is still starting.
 STARTUP_GRACE = 10.0
+# Seconds, instead of AWS's default of 300: local requests are short.
 MAX_DRAIN = 30.0
 log = logging.getLogger(__name__)
 
@@ -83,7 +87,8 @@ class Targets:
             check = self._checks.get(group, HealthCheck())
             target.drain_until = time.monotonic() + min(check.drain, MAX_DRAIN)
             target.set_state("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-            return False  # Wait one tick at least: a request may be on its way to the target.
+            # Wait one tick at least: a request may be on its way to the target.
+            return False
         if target.in_flight and time.monotonic() < target.drain_until:
             return False
         self.forget(group, port)
@@ -120,6 +125,7 @@ class Targets:
             successes, failures = (0, failures + 1) if reason else (successes + 1, 0)
             if target.removed or target.state == "draining":
                 return
+            # As on AWS, a target group without a listener reports its targets as unused.
             if not check.in_use:
                 target.set_state("unused", "Target.NotInUse", "Target group is not configured to receive traffic")
             elif successes >= check.healthy_after:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 log = logging.getLogger(__name__)
+# Seconds. SNS gives an HTTP endpoint 15 s to answer.
 TIMEOUT = 10.0
 
 

@@ -22,8 +22,8 @@ from orderops.local.emulator.background import Background
 from orderops.local.emulator.origin import RestoreOrigin
 
 TRANSITIONS = {"available": "starting", "stopped": "stopping"}
+# Statuses in which the server commits nothing more, so that its log does not grow.
 NOT_RUNNING = frozenset({"stopping", "stopped", "deleting", "failed", "incompatible-network", "incompatible-restore"})
-"""Statuses in which the server commits nothing more, so that its log does not grow."""
 
 
 class MasterUserSecret(rds.MasterUserSecret):  # type: ignore[misc]  # moto is read without types
@@ -57,6 +57,7 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)
         if self.has_server:
+            # moto gives every instance the same resource id, and the data directory is named after it.
             random = base64.b32encode(uuid.uuid4().bytes).decode().rstrip("=")
             self.dbi_resource_id = f"db-{random}"
             self.set_status("creating")
@@ -94,6 +95,7 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
     def endpoint(self) -> dict[str, Any] | None:
         if not self.has_server:
             return dict(super().endpoint)
+        # AWS returns no endpoint while an instance is created.
         return {"Address": "127.0.0.1", "Port": self.endpoint_port} if self.endpoint_port else None
 
     @property
@@ -139,6 +141,7 @@ class LoadBalancer(elbv2.FakeLoadBalancer):  # type: ignore[misc]  # moto is rea
 
 def install() -> None:
     """Replace moto's models by these."""
+    # moto looks these classes up in its modules when it creates a resource.
     rds.MasterUserSecret = MasterUserSecret
     rds.DBInstance = DBInstance
     elbv2.FakeLoadBalancer = LoadBalancer

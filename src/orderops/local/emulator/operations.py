@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+# Services with a REST protocol, as named in signatures, and the models that may define an operation.
 MODELS = {
     "s3": ("s3",),
     "route53": ("route53",),
@@ -16,7 +17,6 @@ MODELS = {
     "xray": ("xray",),
     "apigateway": ("apigateway", "apigatewayv2"),
 }
-"""Services with a REST protocol, as named in signatures, and the models that may define an operation."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def name_of(service: str, method: str, path: str, query: str, headers: Mapping[s
         for pattern in operations(service)
         if pattern.matches(method, path.rstrip("/") or "/", query_values, headers)
     )
+    # GET /{Bucket} with `?policy` fits both ListObjects and GetBucketPolicy: the more specific one is meant.
     best = max(matching, key=lambda pattern: pattern.weight, default=None)
     return best.name if best else None
 
@@ -59,7 +60,8 @@ def name_of(service: str, method: str, path: str, query: str, headers: Mapping[s
 @cache
 def operations(service: str) -> tuple[OperationPattern, ...]:
     """Return every operation of a REST service. Cached, since loading a model takes long."""
-    from moto.core.utils import get_service_model  # Import only after the daemon has set moto's settings.
+    # Import only after the daemon has set moto's settings.
+    from moto.core.utils import get_service_model
 
     patterns: list[OperationPattern] = []
     for name in MODELS.get(service, ()):

@@ -30,8 +30,11 @@ from moto.logs.models import LogEvent
 
 from orderops.errors import OrderopsError
 
+# Increased when the pickled classes of this package change incompatibly.
 FORMAT = 1
+# Seconds. An apply sends dozens of requests in a row: one save is enough for them.
 DEBOUNCE_SECONDS = 0.2
+# Seconds. A full disk is not repaired sooner.
 RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
@@ -79,6 +82,7 @@ class StateFile:
             with open(temporary, "wb", opener=_open_private) as file:
                 file.write(content)
                 file.flush()
+                # Without it, a power cut can leave an empty file under the new name.
                 os.fsync(file.fileno())
             temporary.replace(self._path)
 
@@ -151,6 +155,7 @@ def load(path: Path) -> Any:
         for account, regions in accounts.items():
             backend[account].update(regions)
         vars(backend).update(state["attributes"][name])
+    # moto numbers log events by a class attribute; starting at 0 again would repeat ids that followers have seen.
     LogEvent._event_id = state["log_event"]
     return state["own"]
 
@@ -173,6 +178,7 @@ def _extra_attributes(backend: Any) -> dict[str, Any]:
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
+        # Locks cannot be pickled; a new process needs new ones.
         if isinstance(value, _RLOCK):
             return threading.RLock, ()
         if isinstance(value, _LOCK):

@@ -15,7 +15,9 @@ from xml.sax.saxutils import escape
 from orderops.local.emulator.operations import name_of
 
 Environ = dict[str, Any]
+# Prefixes of operations that change nothing, in the naming of AWS's APIs.
 READING = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Search", "Filter", "Simulate", "Test", "Decode")
+# boto3 ignores the namespace, other clients check it. From the service models.
 XML_NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "rds": "http://rds.amazonaws.com/doc/2014-10-31/",
@@ -101,6 +103,7 @@ class Request:
         tree: dict[str, Any] = {}
         for key, value in self.form.items():
             branch = tree
+            # `member` is an artefact of the query protocol for lists; EC2 leaves it out.
             *parents, last = (part for part in key.split(".") if part != "member")
             for part in parents:
                 branch = branch.setdefault(part, {})
@@ -155,6 +158,7 @@ def refused(request: Request, error: ApiError) -> Response:
         response = json_answer({"__type": name, "message": error.message}, error.status)
         headers = [*response.headers, ("x-amzn-errortype", name)]
         if error.shape:
+            # SQS moved from the query to the JSON protocol. Clients read the old error code from this header.
             headers.append(("x-amzn-query-error", f"{error.code};Sender"))
         return Response(response.status, response.body, headers)
     error_xml = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
@@ -183,7 +187,8 @@ def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     if length := int(environ.get("CONTENT_LENGTH") or 0):
         body = bytes(stream.read(length))
-        if len(body) < length:  # AWS ignores incomplete requests; moto acts on one and creates the wrong resource.
+        if len(body) < length:
+            # AWS ignores incomplete requests; moto acts on one and creates the wrong resource.
             raise ConnectionAbortedError("the client disconnected in the middle of its request")
         return body
     return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""

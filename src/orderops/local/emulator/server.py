@@ -17,7 +17,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.ports import HOST, PortTaken, listen
 
+# Seconds. SQS accepts WaitTimeSeconds from 0 to 20.
 MAX_POLL_SECONDS = 20.0
+# Seconds. Messages also become visible by time, which notifies nobody.
 POLL_INTERVAL = 0.25
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class Emulator:
     """
 
     def __init__(self) -> None:
+        # moto's backends are not safe for threads.
         self.lock = threading.RLock()
         self.instead: dict[tuple[str, str], Instead] = {}
         self.before: dict[tuple[str, str], list[Before]] = {}
@@ -53,7 +56,8 @@ class Emulator:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         response = self.answer(environ)
-        if environ["REQUEST_METHOD"] == "HEAD":  # Content-Length describes the body that GET would return.
+        if environ["REQUEST_METHOD"] == "HEAD":
+            # Content-Length describes the body that GET would return.
             start_response(f"{response.status} .", response.headers)
             return []
         headers = [(name, value) for name, value in response.headers if name.lower() != "content-length"]
@@ -101,6 +105,7 @@ class Emulator:
 
         try:
             body = b"".join(self._moto(environ, start_response))
+        # moto raises for unknown operations, or answers with an HTML page; boto3 can read neither.
         except NotImplementedError as error:
             raise self._not_emulated(request, str(error)) from None
         except Exception as error:
@@ -166,7 +171,9 @@ class Emulator:
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
     protocol_version = "HTTP/1.1"
+    # Nagle's algorithm together with delayed ACKs makes every request 40 ms slower.
     disable_nagle_algorithm = True
+    # Buffered: unbuffered, each header is a packet of its own.
     wbufsize = -1
 
     def handle_expect_100(self) -> bool:

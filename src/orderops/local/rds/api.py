@@ -17,6 +17,7 @@ from orderops.local.rds import snapshots
 from orderops.local.rds.parameters import is_true, remove_parameters
 
 NEEDS_AVAILABLE = ("RebootDBInstance", "StopDBInstance", "CreateDBSnapshot", "ModifyDBInstance")
+# AWS also accepts changes of a stopped instance.
 USABLE = {"ModifyDBInstance": ("available", "stopped")}
 
 
@@ -81,6 +82,7 @@ def register(emulator: Emulator, port_problem: Callable[[int], str]) -> None:
     for action in ("CreateDBSnapshot", "StopDBInstance"):
         emulator.after["rds", action] = [_begin_snapshot]
     emulator.after["rds", "CopyDBSnapshot"] = [_copy_data]
+    # moto would create an empty instance, and a client would read from it.
     emulator.instead["rds", "CreateDBInstanceReadReplica"] = _not_emulated
     emulator.instead["secretsmanager", "RotateSecret"] = _rotate
 
@@ -203,6 +205,7 @@ def _rotate(request: Request) -> Response | None:
         return None
     secret = secretsmanager.secrets[name]
     owners = [tag["Value"] for tag in secret.tags or () if tag["Key"] == "aws:secretsmanager:owningService"]
+    # A secret of the operator's own goes to moto, which needs a function to rotate it.
     if owners != ["rds"]:
         return None
     change_password(secretsmanager, secret.arn)

@@ -15,6 +15,7 @@ from orderops.errors import OrderopsError
 from orderops.local.users import SYSTEM_DIRECTORY, Account, server_account
 
 REQUIRED_PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
+# Apple silicon and Intel.
 HOMEBREW = (Path("/opt/homebrew/opt"), Path("/usr/local/opt"))
 
 
@@ -38,6 +39,7 @@ def find_bindir() -> Path:
 def server_version(bindir: Path) -> int:
     """Return the major version, such as 18."""
     output = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    # `postgres (PostgreSQL) 18beta1` has no minor version.
     return int(output.split()[2].split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
 
 
@@ -51,6 +53,7 @@ def run_program(
         text=True,
         check=False,
         cwd=folder,
+        # Messages are matched in English.
         env={**os.environ, "LC_ALL": "C", "PGPASSWORD": secret},
         user=account.uid if account else None,
         group=account.gid if account else None,
@@ -134,7 +137,8 @@ def _open_to_all(folder: Path) -> None:
 def _put_in_place(temporary: Path, copy: Path) -> None:
     try:
         temporary.rename(copy)
-    except OSError:  # Another process was faster; its copy has the same content.
+    except OSError:
+        # Another process was faster; its copy has the same content.
         shutil.rmtree(temporary, ignore_errors=True)
 
 

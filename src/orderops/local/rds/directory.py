@@ -15,6 +15,7 @@ from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import server_account
 
 ADMINISTRATOR = "rdsadmin"
+# Seconds. PostgreSQL archives a switched segment at once, unless the disk is very slow.
 ARCHIVE_TIMEOUT = 15.0
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,11 @@ class InstanceDirectory:
     @cached_property
     def server(self) -> PostgresServer:
         return PostgresServer(
-            self.folder / "server", administrator=ADMINISTRATOR, segment_megabytes=1, settings=self._settings()
+            # Small segments: each call of commit_and_archive fills a whole one.
+            self.folder / "server",
+            administrator=ADMINISTRATOR,
+            segment_megabytes=1,
+            settings=self._settings(),
         )
 
     @cached_property
@@ -59,7 +64,8 @@ class InstanceDirectory:
         segment = str(row[0]) if row else ""
         deadline = time.monotonic() + ARCHIVE_TIMEOUT
         while not (self.archive / segment).exists():
-            if time.monotonic() > deadline:  # A restore also reads the server's own pg_wal.
+            if time.monotonic() > deadline:
+                # A restore also reads the server's own pg_wal.
                 log.warning("%s: %s was not archived within %.0f s", self.folder.name, segment, ARCHIVE_TIMEOUT)
                 break
             time.sleep(0.02)
@@ -72,6 +78,7 @@ class InstanceDirectory:
             "archive_mode": "on",
             # Copied under a temporary name: a recovery must not read an incomplete segment.
             "archive_command": f"cp %p {folder}/.%f && mv {folder}/.%f {folder}/%f",
+            # Bounds what a deleted data directory can lose to a minute.
             "archive_timeout": "60",
             "shared_preload_libraries": "pg_stat_statements",
             "max_connections": "100",

@@ -23,9 +23,13 @@ from orderops.local.rds.recovery import Unreachable, WalSource, recover, recover
 from orderops.local.rds.roles import set_password, set_up
 from orderops.local.rds.snapshots import Snapshots
 
+# Seconds between two steps of an instance.
 INTERVAL = 0.25
+# Attempts. A port or a lock of a server that just ended is often free a second later.
 FAILED_AFTER = 3
+# Seconds. At a shutdown of the machine, the daemon is ended within this time, too.
 STOPPED_BY_HAND_AFTER = 1.0
+# Seconds. A source that is recovering after a crash takes a while to accept connections.
 SOURCE_TIMEOUT = 60.0
 DAY = timedelta(days=1)
 NO_LONGER_RESTORING = ("deleting", "incompatible-restore")
@@ -136,7 +140,8 @@ class DatabaseServer:
         self.home.create()
         if self.instance.declared_port != self.instance.port or not self.instance.endpoint_port:
             self.server.stop()
-            with self._lock:  # Two instances that start together must not choose the same port.
+            with self._lock:
+                # Two instances that start together must not choose the same port.
                 port = self._choose_port()
                 self.server.move_to(port)
         else:
@@ -233,7 +238,8 @@ class DatabaseServer:
         if self._applied == (user, password):
             return
         if password is not None and self.instance.origin:
-            set_password(self.server, user, password)  # Roles and databases are part of the restored data.
+            # Roles and databases are part of the restored data.
+            set_password(self.server, user, password)
         elif password is not None:
             set_up(self.server, user, password, name)
         self._applied = (user, password)
@@ -242,6 +248,7 @@ class DatabaseServer:
         """Take a base backup a day, keep as many days as requested, and commit once after the first."""
         days, backups, now = self.instance.backup_retention_period, self.home.backups.all(), datetime.now(UTC)
         due = bool(days) and (not backups or now - backups[-1].since >= DAY)
+        # The first backup makes an instance restorable; later ones shorten the log to replay.
         if due:
             self.home.backups.take()
         if due or (backups and not days):
@@ -296,7 +303,8 @@ class DatabaseServer:
             with self._lock:
                 retained.restorable_since = self.instance.restorable_since
                 retained.logged_until = self.instance.logged_until
-        self._save()  # Saved first: a kill must not bring back an instance without data.
+        # Saved first: a kill must not bring back an instance without data.
+        self._save()
         self.server.kill()
         shutil.rmtree(self.server.data if retained else self.home.folder, ignore_errors=True)
         self.gone = True

@@ -58,7 +58,8 @@ def remove_parameters(request: Request, names: Collection[str]) -> None:
     """Hide these parameters from moto."""
     remaining = {key: value for key, value in request.form.items() if key.partition(".")[0] not in names}
     request.body = urlencode(remaining).encode()
-    request.__dict__["form"] = remaining  # Replaces the value cached by Request.form.
+    # Replaces the value cached by Request.form.
+    request.__dict__["form"] = remaining
 
 
 def rds_response(request: Request, result: dict[str, Any]) -> Response:

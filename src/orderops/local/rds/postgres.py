@@ -31,9 +31,10 @@ from orderops.local.ports import free_port as free_port
 from orderops.local.rds.binaries import find_bindir, last_line, run_program, server_version
 from orderops.local.users import server_account
 
+# Bytes. A server runs for weeks, and a log without a limit fills the disk.
 KEPT_LOG_BYTES = 20_000_000
+# Settings for tests: data survives a killed server, but not a power cut.
 UNDURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
-"""Settings for tests: data survives a killed server, but not a power cut."""
 
 
 class PostgresServer:
@@ -121,6 +122,7 @@ class PostgresServer:
         if self.account:
             self.account.owns(self.directory)
         locale = ["--locale=C.UTF-8", "--encoding=UTF8"]
+        # The builtin provider sorts the same on every machine; libc's order depends on the system.
         if server_version(self.bindir) >= 17:
             locale.append("--locale-provider=builtin")
         result = self.program(
@@ -137,6 +139,7 @@ class PostgresServer:
         if result.returncode:
             raise OrderopsError(f"initdb cannot create {self.data}: {last_line(result.stderr)}", "run: orderops doctor")
         with (self.data / "postgresql.conf").open("a") as conf:
+            # Settings that change at each start are in a file of their own.
             conf.write("\ninclude_if_exists '../server.conf'\n")
         self._write("whole", "")
 
@@ -183,8 +186,10 @@ class PostgresServer:
         if process is None:
             return
         with suppress(psutil.NoSuchProcess):
+            # Fast shutdown: SIGTERM would wait for open sessions.
             process.send_signal(signal.SIGINT)
             if not self._wait_until_gone(process, timeout):
+                # Immediate shutdown, with a recovery at the next start.
                 process.send_signal(signal.SIGQUIT)
                 self._wait_until_gone(process, timeout)
 
@@ -193,6 +198,7 @@ class PostgresServer:
         process = self.process()
         if process is None:
             return
+        # Listed before the kill: orphans have another parent, and hold the shared memory.
         children = process.children(recursive=True)
         for member in (process, *children):
             with suppress(psutil.NoSuchProcess):
@@ -203,7 +209,8 @@ class PostgresServer:
     def process(self) -> psutil.Process | None:
         """Return the postmaster, unless its pid has been reused by another program."""
         if self._started:
-            self._started.poll()  # Reaps the child; a zombie would look alive.
+            # Reaps the child; a zombie would look alive.
+            self._started.poll()
         try:
             process = psutil.Process(int(self._pid_file_line("pid") or -1))
             if process.status() == psutil.STATUS_ZOMBIE or str(self.data) not in process.cmdline():
@@ -333,6 +340,7 @@ class PostgresServer:
 
     def _write(self, name: str, text: str) -> None:
         path = self.directory / name
+        # Created with its mode before the password is written.
         path.touch(mode=0o600)
         path.write_text(text)
         if self.account:

@@ -15,9 +15,11 @@ from orderops.errors import OrderopsError
 from orderops.local.rds.binaries import last_line
 from orderops.local.rds.postgres import PostgresServer
 
+# Seconds. Replaying a long log may take hours.
 RECOVERY_TIMEOUT = 86_400.0
 SIGNAL_FILE = "recovery.signal"
 STOP_MESSAGE = "recovery stopping "
+# PostgreSQL messages after which a retry cannot succeed.
 FATAL_MESSAGES = (
     "recovery ended before configured recovery target",
     "requested recovery stop point is before consistent recovery point",
@@ -26,7 +28,6 @@ FATAL_MESSAGES = (
     "WAL ends before end of online backup",
     "WAL ends before consistent recovery point",
 )
-"""PostgreSQL messages after which a retry cannot succeed."""
 
 
 class Unreachable(OrderopsError):
@@ -52,7 +53,8 @@ class WalSource:
             "recovery_target_time": self.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00"),
             "recovery_target_inclusive": "on",
             "recovery_target_action": "promote",
-            "hot_standby": "off",  # Sessions must not see data from before the target.
+            # Sessions must not see data from before the target.
+            "hot_standby": "off",
         }
 
 
@@ -91,12 +93,14 @@ def install_copy(server: PostgresServer, source: Path, password: str, *, signal:
     temporary = server.directory / f".data-{uuid.uuid4().hex}"
     shutil.copytree(source, temporary, symlinks=True)
     with suppress(FileNotFoundError):
+        # A copied pid file makes PostgreSQL refuse to start.
         (temporary / "postmaster.pid").unlink()
     if signal:
         (temporary / SIGNAL_FILE).touch(mode=0o600)
     if server.account:
         server.account.owns(server.directory)
     shutil.rmtree(server.data, ignore_errors=True)
+    # Last step of the copy: an interrupted one is never taken for data.
     temporary.rename(server.data)
     server.adopt(password)
 

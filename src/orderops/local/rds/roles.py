@@ -9,12 +9,14 @@ from psycopg import sql
 
 from orderops.local.rds.postgres import PostgresServer
 
+# Rights of rds_superuser that orderops uses, from the RDS user guide; RDS grants more.
 GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
 
 
 def set_up(server: PostgresServer, user: str, password: str, database: str | None) -> None:
     """Create the roles, extension and database that RDS creates in a new instance, unless they exist."""
     for template in ("template1", "postgres"):
+        # Raised when the extension's files are not installed.
         with suppress(psycopg.errors.FeatureNotSupported), server.connect(template) as session:
             session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     with server.connect() as session:
@@ -41,7 +43,8 @@ def _set_up_roles(session: psycopg.Connection, user: str) -> None:
         if not existing:
             session.execute(sql.SQL("CREATE ROLE {} " + rights).format(sql.Identifier(role)))
     for role in GRANTED:
-        with suppress(psycopg.errors.UndefinedObject):  # pg_checkpoint exists since PostgreSQL 15.
+        with suppress(psycopg.errors.UndefinedObject):
+            # pg_checkpoint exists since PostgreSQL 15.
             session.execute(sql.SQL("GRANT {} TO rds_superuser WITH ADMIN OPTION").format(sql.Identifier(role)))
     session.execute(sql.SQL("GRANT rds_superuser TO {}").format(sql.Identifier(user)))
 

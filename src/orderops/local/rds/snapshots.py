@@ -36,6 +36,7 @@ class Snapshots:
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(server.password)
         if server.running:
+            # A running server is copied by pg_basebackup: its files change during a plain copy.
             copy_server(server, folder / "data")
         else:
             temporary = folder / f".{uuid.uuid4().hex}"

@@ -19,11 +19,13 @@ def register(emulator: Emulator, delays: Delays) -> None:
     emulator.on_before(SERVICE, "RegisterScalableTarget", _check_registration)
     emulator.on_before(SERVICE, "PutScalingPolicy", _check_target)
     emulator.on_before(SERVICE, "DeregisterScalableTarget", _check_target)
+    # AWS deletes the policies with their target; moto keeps them.
     emulator.on_after(SERVICE, "DeregisterScalableTarget", _delete_policies)
 
 
 def patch(emulator: Emulator) -> None:
     """Replace a policy's alarms when it is put again; moto leaves the old ones."""
+    # moto creates a policy's alarms again on every put, and forgets the old ones without deleting them.
     emulator.on_before(SERVICE, "PutScalingPolicy", _note_policies)
     emulator.on_after(SERVICE, "PutScalingPolicy", _delete_old_alarms)
 

@@ -17,11 +17,13 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.iam.roles import not_yet_known, role_by_arn
 from orderops.local.strict.xml import NAMESPACE
 
+# Bucket naming rules of the S3 user guide: no IP address, no reserved prefix or suffix, 3 to 63 characters.
 BUCKET_NAME = re.compile(
     r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|--x-s3|\.mrap)$)"
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 )
 PRINCIPAL_ARN = re.compile(r"arn:aws:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
+# Requests for which moto evaluates the bucket policy.
 OBJECT_ACTIONS = (
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
@@ -48,6 +50,7 @@ OBJECT_ACTIONS = (
     "UploadPartCopy",
 )
 SETTINGS = ("Analytics", "IntelligentTiering", "Metrics")
+# Operations that moto confuses with the one on the same path without a query, such as DeleteBucket.
 NOT_IN_MOTO = (
     *(f"{verb}Bucket{what}Configuration" for what in SETTINGS for verb in ("Delete", "Get", "Put")),
     *(f"ListBucket{what}Configurations" for what in SETTINGS),
@@ -64,13 +67,14 @@ NOT_IN_MOTO = (
     "UpdateObjectEncryption",
     "WriteGetObjectResponse",
 )
-"""Operations that moto confuses with the one on the same path without a query, such as DeleteBucket."""
+# Elements of a policy statement that S3 requires; either of a pair.
 REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
 
 
 def register(emulator: Emulator, _delays: Delays) -> None:
     """Reject names and policies that AWS rejects, and store the tags of CreateBucket."""
     emulator.on_before("s3", "CreateBucket", _check_name)
+    # moto ignores the tags in CreateBucketConfiguration, which S3 has accepted since 2025.
     emulator.on_after("s3", "CreateBucket", _store_tags)
     emulator.on_before("s3", "PutBucketPolicy", _check_policy_of_bucket)
 
@@ -90,6 +94,7 @@ def patch(emulator: Emulator) -> None:
 
     emulator.on_before("s3", "PutBucketPolicy", _check_policy)
     for action in NOT_IN_MOTO:
+        # moto would handle DeleteBucketAnalyticsConfiguration as DeleteBucket, and data would be lost.
         emulator.on_before("s3", action, _refuse)
     for action in OBJECT_ACTIONS:
         emulator.instead["s3", action] = with_denials_only
@@ -138,6 +143,7 @@ def _statements(request: Request) -> Iterator[Mapping[str, Any]]:
 def _check_policy_of_bucket(request: Request) -> None:
     name = re.escape(_bucket(request))
     for statement in _statements(request):
+        # S3 accepts no actions of other services, and no resources outside the bucket.
         if not all(re.fullmatch(r"\*|s3:.+", value) for value in _as_list(statement.get("Action"))):
             raise _malformed("Policy has invalid action")
         if not all(re.fullmatch(rf"arn:aws:s3:::{name}(/.*)?", value) for value in _as_list(statement.get("Resource"))):

@@ -26,6 +26,8 @@ NOT_WHILE_DELETED = ("GetSecretValue", "PutSecretValue", "UpdateSecret", "Rotate
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject and delay what AWS does."""
     emulator.on_before(SERVICE, "CreateSecret", _check_name_free)
+    # moto frees the name within the request; on AWS, CreateSecret fails for a few seconds with "scheduled for
+    # deletion".
     emulator.on_after(SERVICE, "DeleteSecret", _hold_name(delays))
     for action in NOT_WHILE_DELETED:
         emulator.on_before(SERVICE, action, _check_not_deleted)
@@ -57,6 +59,7 @@ def _check_not_deleted(request: Request) -> None:
 
 def _check_rotation_function(request: Request) -> None:
     secret = _secret(request, request.json.get("SecretId", ""))
+    # RDS rotates its own secrets without a function.
     if secret is None or secret.owning_service:
         return
     function = request.json.get("RotationLambdaARN") or secret.rotation_lambda_arn

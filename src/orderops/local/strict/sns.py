@@ -24,6 +24,7 @@ from orderops.local.strict.delays import Delays
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 EMAIL_PROTOCOLS, WEB_PROTOCOLS = ("email", "email-json"), ("http", "https")
 CONFIRM_PATH = "/sns/confirm"
+# SNS deletes a subscription that is not confirmed within 48 hours.
 CONFIRMATION_SECONDS = 48 * 3600.0
 SUBSCRIPTION_ARN = re.compile(rb"(?<=<SubscriptionArn>)[^<]*")
 
@@ -39,9 +40,12 @@ def register(emulator: Emulator, delays: Delays) -> None:
         with only_confirmed(request.region):
             return emulator.call_moto(request, request.unchanged())
 
+    # CreateTopic is idempotent on AWS only with equal tags; moto ignores the difference.
     emulator.on_before("sns", "CreateTopic", _check_tags)
     emulator.on_before("sns", "Subscribe", _check_endpoint)
+    # moto confirms every subscription immediately and sends to it.
     emulator.on_after("sns", "Subscribe", subscribed)
+    # Only the subscriber can get rid of a pending subscription; AWS rejects Unsubscribe.
     emulator.on_before("sns", "Unsubscribe", _check_confirmed)
     emulator.on_before("sns", "ConfirmSubscription", _check_token)
     emulator.on_after("sns", "ConfirmSubscription", _confirm)

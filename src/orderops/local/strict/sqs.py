@@ -13,6 +13,7 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
+# From SetQueueAttributes in the SQS API reference; moto accepts any value.
 RANGES = {
     "DelaySeconds": (0, 900),
     "KmsDataKeyReusePeriodSeconds": (60, 86_400),
@@ -21,6 +22,7 @@ RANGES = {
     "ReceiveMessageWaitTimeSeconds": (0, 20),
     "VisibilityTimeout": (0, 43_200),
 }
+# Attributes without a numeric range.
 OTHER_ATTRIBUTES = (
     "ContentBasedDeduplication",
     "DeduplicationScope",
@@ -32,6 +34,7 @@ OTHER_ATTRIBUTES = (
     "RedrivePolicy",
     "SqsManagedSseEnabled",
 )
+# From the SQS developer guide, "Amazon SQS dead-letter queues".
 MAX_RECEIVES = 1000
 
 
@@ -40,6 +43,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
 
     def check_name_free(request: Request) -> None:
         name = request.json["QueueName"]
+        # AWS keeps the name for 60 s after DeleteQueue.
         if time.time() - _deleted(request).get(name, 0.0) < delays.queue_name:
             raise ApiError(
                 "AWS.SimpleQueueService.QueueDeletedRecently",

@@ -18,6 +18,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
 def _check_role(request: Request) -> None:
     arn = request.form.get("RoleArn", "")
     role = role_by_arn(arn)
+    # Roles of other accounts cannot be checked, since the emulator has only one.
     if f":{DEFAULT_ACCOUNT_ID}:" in arn and (role is None or not_yet_known(role)):
         raise ApiError(
             "AccessDenied",

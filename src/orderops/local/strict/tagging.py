@@ -24,6 +24,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
 def _add_missing(request: Request, response: Response) -> Response | None:
     """Append the missing resources to moto's last page."""
     document, parameters = json.loads(response.body), request.json
+    # Not the last page yet.
     if document.get("PaginationToken"):
         return None
     known = {mapping["ResourceARN"] for mapping in document["ResourceTagMappingList"]}

@@ -14,13 +14,16 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.strict.sns import only_confirmed
 
+# The comparison operators of metric alarms; those for anomaly bands are missing.
 COMPARISONS = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
+# TreatMissingData: how a missing data point counts. "missing" and "ignore" are handled separately.
 MISSING_DATA_BREACHES = {"breaching": True, "notBreaching": False}
+# SNS accepts subjects of up to 100 characters.
 MAX_SUBJECT_LENGTH = 99
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ def evaluate(region: str, min_age: float) -> None:
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
     for alarm in list(backend.alarms.values()):
         changed_at = max(_with_utc(alarm.configuration_updated_timestamp), _with_utc(alarm.state_updated_timestamp))
+        # SetAlarmState would otherwise be overwritten by the evaluation that the next read causes.
         if datetime.now(UTC) - changed_at < timedelta(seconds=min_age):
             continue
         state, reason = _evaluate(backend, alarm)
@@ -54,13 +58,15 @@ def notify(region: str, alarm: Any, previous: str) -> None:
                 get_backend("sns")[DEFAULT_ACCOUNT_ID][region].publish(
                     _message(region, alarm, previous), arn, None, subject
                 )
-        except Exception as error:  # AWS ignores a deleted topic, too.
+        except Exception as error:
+            # AWS ignores a deleted topic, too.
             log.warning("%s: %s: %s", alarm.name, arn, error)
 
 
 def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
     if alarm.metric_data_queries or alarm.comparison_operator not in COMPARISONS:
-        return "", ""  # Metric math and anomaly bands are not emulated.
+        # Metric math and anomaly bands are not emulated.
+        return "", ""
     points = _points(backend, alarm)
     known = [point for point in points if point is not None]
     if not known and alarm.treat_missing_data == "ignore":
@@ -70,7 +76,8 @@ def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
         missing = MISSING_DATA_BREACHES.get(alarm.treat_missing_data or "")
         breaching = sum(bool(missing) if point is None else breaches(point, alarm.threshold) for point in points)
         needed = alarm.datapoints_to_alarm or len(points)
-        if missing is None:  # With "missing" and "ignore", only the existing data points count.
+        if missing is None:
+            # With "missing" and "ignore", only the existing data points count.
             needed = min(needed, len(known))
         state = "ALARM" if breaching >= needed else "OK"
         return state, f"Threshold Crossed: {breaching} of {len(points)} datapoints {known} {_comparison_text(alarm)}."
@@ -108,7 +115,8 @@ def _statistic(data: list[Any], name: str) -> float:
             return float(min([*values, *(datum.min for datum in aggregates)]))
         case "Maximum":
             return float(max([*values, *(datum.max for datum in aggregates)]))
-    spread = sorted([*values, *(datum.max for datum in aggregates)])  # Percentiles such as p99.
+    # Percentiles such as p99.
+    spread = sorted([*values, *(datum.max for datum in aggregates)])
     return float(spread[min(len(spread) - 1, int(len(spread) * float(name[1:]) / 100))])
 
 

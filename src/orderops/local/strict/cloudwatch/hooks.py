@@ -15,6 +15,7 @@ from orderops.local.strict.cloudwatch.services import ServiceMetrics
 from orderops.local.strict.delays import Delays
 
 SERVICE = "monitoring"
+# Requests whose result depends on current metrics or alarm states.
 EVALUATING_ACTIONS = (
     "DescribeAlarms",
     "DescribeAlarmsForMetric",
@@ -43,6 +44,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
     emulator.on_after(SERVICE, "PutMetricData", evaluate)
     emulator.instead[SERVICE, "PutMetricAlarm"] = put_alarm
     emulator.instead[SERVICE, "SetAlarmState"] = set_state
+    # moto keeps the tags, and a new alarm of the same name would inherit them.
     emulator.on_after(SERVICE, "DeleteAlarms", _delete_tags)
 
 
@@ -59,6 +61,7 @@ def _put_alarm(emulator: Emulator, request: Request) -> Response:
 
 def _keep_state(alarm: Any, previous: Any) -> None:
     if previous is None:
+        # moto starts with OK.
         alarm.state_value = "INSUFFICIENT_DATA"
         return
     for name in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):

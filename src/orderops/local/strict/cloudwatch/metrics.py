@@ -13,6 +13,7 @@ from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
+# AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
 RETENTION = timedelta(hours=3)
 
 

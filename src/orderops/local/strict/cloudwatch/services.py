@@ -18,6 +18,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.cloudwatch.metrics import Measurement
 
 STATE = re.compile(rb"<State>([\w.]+)</State>")
+# Limit of DescribeServices.
 SERVICES_PER_CALL = 10
 
 

@@ -13,6 +13,7 @@ from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.interfaces import backend
 
+# Numbers and names are interchangeable in the API; moto compares them as text.
 PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 Pair = dict[str, str]
 

@@ -15,6 +15,7 @@ from orderops.local.strict.interfaces import backend
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 SERVICE = "vpc-flow-logs.amazonaws.com"
+# Code and message as AWS returns them in `unsuccessful`.
 DUPLICATE_ERROR = (
     "FlowLogAlreadyExists",
     "Error. There is an existing Flow Log with the same configuration and log destination.",
@@ -30,6 +31,7 @@ def register(emulator: Emulator, _delays: Delays) -> None:
 def _check_flow_logs(request: Request) -> Response | None:
     resources = [value for key, value in request.form.items() if key.startswith("ResourceId.")]
     role = request.form.get("DeliverLogsPermissionArn")
+    # AWS answers 200 even if every flow log failed.
     if role and not _assumable(role):
         return _response([(resource, *ROLE_ERROR) for resource in resources])
     existing = {_identity(flow_log) for flow_log in backend("ec2", request.region).flow_logs.values()}

@@ -21,6 +21,7 @@ def _check_unused(request: Request) -> None:
     group = ec2.get_security_group_by_name_or_id(name)
     if group is None:
         return
+    # Deleted by AWS together with its VPC only.
     if group.is_default:
         raise ApiError("CannotDelete", f'the specified group: "{group.id}" name: "default" cannot be deleted by a user')
     others = [other for groups in ec2.groups.values() for other in groups.values() if other.id != group.id]

@@ -13,6 +13,7 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 IDENTIFIER = re.compile(rb"<natGatewayId>(nat-\w+)<")
+# Deleted and failed gateways stay visible for about an hour.
 SHOWN_SECONDS = 3600.0
 ADVANCING_ACTIONS = (
     "CreateNatGateway",
@@ -59,6 +60,7 @@ def _created(request: Request, response: Response, until: float) -> Response:
         internet_gateway.vpc and internet_gateway.vpc.id == gateway.vpc_id
         for internet_gateway in ec2.internet_gateways.values()
     )
+    # Decided at creation: AWS does not retry when an internet gateway is attached later.
     gateway.lacks_internet = gateway.connectivity_type != "private" and not attached
     return replace(response, body=response.body.replace(b"<state>available</state>", b"<state>pending</state>"))
 
@@ -81,6 +83,7 @@ def _check_address_free(request: Request) -> None:
         matches = address.allocation_id == request.form.get("AllocationId") or address.public_ip == request.form.get(
             "PublicIp"
         )
+        # moto releases an address that a gateway still uses.
         if matches and address.association_id:
             raise ApiError("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
 

@@ -20,11 +20,13 @@ def register(emulator: Emulator, delays: Delays) -> None:
     def created(request: Request, response: Response) -> Response:
         return _created(request, response, time.time() + delays.network)
 
+    # moto reports a VPC as available at once.
     emulator.on_after("ec2", "CreateVpc", created)
     emulator.on_before("ec2", "DescribeVpcs", _advance)
     emulator.on_before("ec2", "DeleteVpc", _check_vpc_unused)
     emulator.on_before("ec2", "DeleteSubnet", _check_subnet_unused)
     emulator.on_before("ec2", "AttachInternetGateway", _check_no_gateway)
+    # AWS refuses while an interface in the VPC has a public address, such as a NAT gateway or a public balancer.
     emulator.on_before("ec2", "DetachInternetGateway", _check_no_public_address)
 
 

@@ -20,6 +20,7 @@ LIST_ELEMENTS = {
     "DescribeSubnets": "subnetSet",
     "DescribeVpcs": "vpcSet",
 }
+# Bounds of MaxResults, which all these operations share.
 MIN_RESULTS, MAX_RESULTS = 5, 1000
 TOKEN_PREFIX = "page-"
 

@@ -18,6 +18,7 @@ def register(emulator: Emulator, _delays: Delays) -> None:
     """Reject routes to missing targets, and mark black holes."""
     for action in ("CreateRoute", "ReplaceRoute"):
         emulator.on_before("ec2", action, _check_target)
+    # A subnet has one route table on AWS; moto adds the second.
     emulator.on_before("ec2", "AssociateRouteTable", _check_association)
     emulator.on_after("ec2", "DescribeRouteTables", _mark_black_holes)
 

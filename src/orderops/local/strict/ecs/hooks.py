@@ -18,6 +18,7 @@ from orderops.local.strict.ecs.simulated_tasks import SimulatedTasks, records
 from orderops.local.strict.ecs.targets import register_health
 
 GB = 1024
+# Memory in MB for each size in CPU units, from "Task size" in the Fargate developer guide.
 MEMORY = {
     256: (512, GB, 2 * GB),
     512: range(GB, 4 * GB + 1, GB),
@@ -27,6 +28,7 @@ MEMORY = {
     8192: range(16 * GB, 60 * GB + 1, 4 * GB),
     16384: range(32 * GB, 120 * GB + 1, 8 * GB),
 }
+# A read after a long pause has to catch up on several steps; the bound ends a loop that never settles.
 MAX_STEPS = 10
 
 
@@ -48,7 +50,8 @@ def _check_fargate(request: Request) -> None:
             raise ApiError("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
     cpu, memory = str(parameters["cpu"]), str(parameters["memory"])
     if not (cpu.isdigit() and memory.isdigit()):
-        return  # AWS also accepts "1 vCPU" and "2 GB".
+        # AWS also accepts "1 vCPU" and "2 GB".
+        return
     if int(memory) not in MEMORY.get(int(cpu), ()):
         raise ApiError(
             "ClientException",

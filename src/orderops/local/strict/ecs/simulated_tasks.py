@@ -12,7 +12,9 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.local.ecs.launch import CannotStart, check, definition, prepare
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, EcsServiceRecord, EcsTask
 
+# moto has a backend for each region, and the records are for all of them: one backend holds them.
 RECORDS_REGION = "us-east-1"
+# 128 plus SIGTERM (15).
 ENDED_BY_SIGTERM = 143
 
 
@@ -93,7 +95,8 @@ class SimulatedTasks:
                 task.last_status = "DEACTIVATING"
             case "RUNNING" if not task.group.startswith("service:") and now >= (task.started_at or now) + self._delay:
                 task.stop("EssentialContainerExited", "Essential container in task exited")
-                self._end(task, exit_code=0)  # A simulated job has nothing to do, and succeeds.
+                # A simulated job has nothing to do, and succeeds.
+                self._end(task, exit_code=0)
             case "DEACTIVATING" if now >= (task.stopping_at or now) + self._delay:
                 self._end(task, ENDED_BY_SIGTERM)
 
@@ -105,7 +108,8 @@ class SimulatedTasks:
             self._end(task)
             return
         task.last_status = "RUNNING"
-        task.started_at = task.created_at + self._delay  # Not the time of the read that noticed it.
+        # Not the time of the read that noticed it.
+        task.started_at = task.created_at + self._delay
 
     def _end(self, task: EcsTask, exit_code: int | None = None) -> None:
         task.last_status, task.stopped_at = "STOPPED", time.time()

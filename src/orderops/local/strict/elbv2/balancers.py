@@ -67,6 +67,7 @@ def _check_deletion(request: Request, until: float) -> None:
             "OperationNotPermitted",
             f"Load balancer '{balancer.arn}' cannot be deleted because deletion protection is enabled",
         )
+    # AWS releases the interfaces some time after DeleteLoadBalancer; until then, subnets and groups cannot be deleted.
     retain_interfaces(request.region, balancer_interfaces(balancer, until))
 
 

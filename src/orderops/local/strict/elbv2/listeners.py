@@ -27,6 +27,7 @@ def register(emulator: Emulator, _delays: Delays) -> None:
             response.status, response.body.replace(b"DescribeListeners", b"CreateListener"), response.headers
         )
 
+    # CreateListener is idempotent on AWS: a request with equal settings returns the existing listener.
     emulator.instead[SERVICE, "CreateListener"] = reuse_existing
     emulator.on_before(SERVICE, "CreateListener", _check_certificates)
     emulator.on_before(SERVICE, "ModifyListener", _check_certificates)
@@ -75,6 +76,7 @@ def _check_certificates(request: Request) -> None:
     if request.form.get("Protocol") == "HTTPS" and not certificates and request.action == "CreateListener":
         raise ApiError("ValidationError", "A certificate must be specified for HTTPS listeners")
     for arn in certificates:
+        # Certificates in IAM have no state.
         if ":acm:" not in arn:
             continue
         certificate = backend("acm", request.region)._certificates.get(arn)
@@ -108,4 +110,5 @@ def _free_priorities(request: Request) -> None:
             }
             if len(moving) == len(requested) and len(set(wanted)) == len(wanted) and not kept_priorities & set(wanted):
                 for position, rule in enumerate(moving, start=1):
+                    # Negative priorities are unused, and moto accepts any that are free.
                     rule.priority = -position

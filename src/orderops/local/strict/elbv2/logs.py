@@ -86,6 +86,7 @@ def _buckets() -> Mapping[str, Any]:
 
 def _writable(bucket: Any, key: str, region: str) -> bool:
     """Tell whether the bucket policy lets the region's log delivery account or service write this object."""
+    # Access logs support only SSE-S3 encryption.
     if "aws:kms" in json.dumps(bucket.encryption or {}) or not bucket.policy:
         return False
     account = LOG_WRITERS.get(region, "")
@@ -94,6 +95,7 @@ def _writable(bucket: Any, key: str, region: str) -> bool:
     effects = {
         statement["Effect"]
         for statement in _as_list(json.loads(bucket.policy).get("Statement"))
+        # Conditions are not evaluated: a conditional Allow counts, a conditional Deny does not.
         if not statement.get("Condition") or statement["Effect"] == "Allow"
         if _is_for(statement.get("Principal"), writers)
         if any(fnmatchcase("s3:PutObject", pattern) for pattern in _as_list(statement.get("Action")))

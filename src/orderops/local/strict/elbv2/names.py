@@ -11,6 +11,7 @@ from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 SERVICE = "elasticloadbalancing"
+# From CreateLoadBalancer in the Elastic Load Balancing API reference.
 MAX_NAME_LENGTH = 32
 
 
@@ -34,6 +35,7 @@ def register(emulator: Emulator, _delays: Delays) -> None:
         }
         state = existing.state
         response = emulator.call_moto(request, request.with_form(parameters))
+        # moto sets a balancer to `active` when it is described.
         existing.state = state
         return Response(
             response.status, response.body.replace(b"DescribeLoadBalancers", b"CreateLoadBalancer"), response.headers

@@ -28,8 +28,8 @@ edgelambda.lambda eks elasticloadbalancing events events.rds firehose fis glue g
 logdelivery.elasticloadbalancing logs monitoring monitoring.rds pipes rds replication.ecr s3 scheduler
 secretsmanager ses sns sqs ssm states transfer vpc-flow-logs wafv2 xray
 """
+# Services that assume roles, without `.amazonaws.com`; some have a region appended.
 SERVICES = frozenset(PRINCIPALS.split())
-"""Services that assume roles, without `.amazonaws.com`; some have a region appended."""
 
 
 def register(emulator: Emulator, delays: Delays) -> None:
@@ -38,12 +38,14 @@ def register(emulator: Emulator, delays: Delays) -> None:
     emulator.on_before("iam", "UpdateAssumeRolePolicy", _check_trust("PolicyDocument"))
     emulator.on_before("iam", "CreateServiceLinkedRole", _check_no_linked_role)
     for action in ("DeleteRole", "UpdateAssumeRolePolicy", "PutRolePolicy", "AttachRolePolicy", "UpdateRole"):
+        # Service-linked roles can be changed by AWS only; moto lets anyone change them.
         emulator.on_before("iam", action, _check_not_linked)
 
     def note_creation(request: Request, response: Response) -> None:
         for role in _created_roles(request):
             role.known_from = time.time() + delays.role
 
+    # IAM is eventually consistent: other services reject a new role for several seconds.
     emulator.on_after("iam", "CreateRole", note_creation)
     emulator.on_after("iam", "CreateServiceLinkedRole", note_creation)
 
@@ -95,14 +97,16 @@ def _is_service(name: str) -> bool:
     service, dot, _ = name.partition(".amazonaws.com")
     return bool(dot) and (
         service in SERVICES or service.rpartition(".")[0] in SERVICES
-    )  # Both delivery.logs and logs.REGION.
+        # Both delivery.logs and logs.REGION.
+    )
 
 
 def _principal_exists(principal: str) -> bool:
     if principal == "*" or (principal.isdecimal() and len(principal) == 12) or principal.endswith(":root"):
         return True
     if principal.startswith(("AROA", "AIDA")):
-        return False  # AWS replaces the ARN of a deleted principal by its id.
+        # AWS replaces the ARN of a deleted principal by its id.
+        return False
     if ":role/" in principal:
         role = role_by_arn(principal)
         return role is not None and not not_yet_known(role)

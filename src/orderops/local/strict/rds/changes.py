@@ -32,6 +32,7 @@ from orderops.local.strict.rds.states import (
     transition,
 )
 
+# States in which AWS accepts ModifyDBInstance.
 MODIFIABLE = (AVAILABLE, OPTIMIZING, "storage-full", "stopped")
 # Names in ModifyDBInstance, and in PendingModifiedValues.
 PENDING_NAMES = {
@@ -50,8 +51,9 @@ PENDING_NAMES = {
 }
 NUMERIC = frozenset({"AllocatedStorage", "DBPortNumber", "Iops", "StorageThroughput", "BackupRetentionPeriod"})
 BOOLEAN = frozenset({"MultiAZ", "EnableIAMDatabaseAuthentication"})
+# Applied without ApplyImmediately: AWS reboots the instance for a new port.
 IMMEDIATE = frozenset({"Port"})
-"""Applied without ApplyImmediately: AWS reboots the instance for a new port."""
+# State that DescribeDBInstances shows while the parameter is applied.
 TRANSITION_STATES = {
     "BackupRetentionPeriod": "modifying",
     "CloudwatchLogsExportConfiguration": "configuring-log-exports",
@@ -117,7 +119,8 @@ class Changes:
         """Start the changes that apply now."""
         delay = self._delays.database
         growing = pending_of(instance).get("AllocatedStorage", 0) > instance.allocated_storage
-        renamed = "DBInstanceIdentifier" in instance.applying  # The old name disappears at once.
+        # The old name disappears at once.
+        renamed = "DBInstanceIdentifier" in instance.applying
         if has_server(instance) or renamed:
             apply_pending(backend, instance)
         if has_server(instance):
@@ -128,7 +131,8 @@ class Changes:
             transition(instance, states[0], (delay, AVAILABLE))
         elif growing and "AllocatedStorage" in instance.applying:
             transition(instance, AVAILABLE, (delay / 4, "modifying"), (delay, OPTIMIZING), (2 * delay, AVAILABLE))
-        else:  # AWS reports `available` for a while after it has accepted the change.
+        else:
+            # AWS reports `available` for a while after it has accepted the change.
             transition(instance, AVAILABLE, (delay / 4, "modifying"), (delay, AVAILABLE))
 
 
@@ -138,7 +142,8 @@ def _changes(request: Request, instance: Any) -> dict[str, Any]:
     if _switches_backups(request, instance):
         names.append("BackupRetentionPeriod")
     changes = {PENDING_NAMES.get(name, name): _value(request, name) for name in names}
-    if changes.get("AllocatedStorage", 0) > instance.allocated_storage:  # AWS grows by 10 % at least.
+    if changes.get("AllocatedStorage", 0) > instance.allocated_storage:
+        # AWS grows by 10 % at least.
         changes["AllocatedStorage"] = max(changes["AllocatedStorage"], -(-instance.allocated_storage * 11 // 10))
     if "EngineVersion" in changes and instance.engine == POSTGRES:
         changes["EngineVersion"] = full_version(changes["EngineVersion"])

@@ -11,10 +11,13 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.rds.binaries import find_bindir
 from orderops.local.rds.parameters import backend_of, ec2_of, is_true, list_of, rds_response, structures
 
+# Limit of ModifyDBParameterGroup.
 MAX_PARAMETERS = 20
+# Parameters of extensions and of RDS, which the server program does not list.
 OTHER_PREFIXES = frozenset({"rds", "auto_explain", "cron", "pg_hint_plan", "pg_stat_statements", "pgaudit"})
-"""Parameters of extensions and of RDS, which the server program does not list."""
+# Static parameters that are not PostgreSQL's own.
 STATIC_OF_RDS = frozenset({"rds.logical_replication", "rds.custom_dns_resolution", "pg_stat_statements.max"})
+# Bounds of MaxRecords.
 MIN_PAGE, MAX_PAGE = 20, 100
 
 

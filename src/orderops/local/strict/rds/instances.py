@@ -25,6 +25,7 @@ from orderops.local.strict.rds.states import (
 
 IDENTIFIER = "DBInstanceIdentifier"
 ACTIONS_ON_AVAILABLE = ("RebootDBInstance", "StopDBInstance")
+# Requests before which due state changes are made.
 SETTLING_ACTIONS = (
     "CreateDBInstance",
     "CreateDBInstanceReadReplica",
@@ -41,7 +42,6 @@ SETTLING_ACTIONS = (
     "StartDBInstance",
     "StopDBInstance",
 )
-"""Requests before which due state changes are made."""
 
 
 def patch(emulator: Emulator) -> None:
@@ -148,7 +148,8 @@ class Instances:
 
     def _begin_snapshot(self, snapshot: Any) -> None:
         if has_server(snapshot.database):
-            return  # The data plane sets `available` once the data is copied.
+            # The data plane sets `available` once the data is copied.
+            return
         snapshot.status = "creating"
         snapshot.available_from = time.time() + self._delays.database
 

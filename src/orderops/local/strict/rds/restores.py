@@ -19,6 +19,7 @@ RESTORE_TO_TIME = "RestoreDBInstanceToPointInTime"
 RESTORE_FROM_SNAPSHOT = "RestoreDBInstanceFromDBSnapshot"
 DESCRIBE_BACKUPS = "DescribeDBInstanceAutomatedBackups"
 DELETE_BACKUP = "DeleteDBInstanceAutomatedBackup"
+# Settings that a restored instance takes from its source unless given.
 INHERITED = (
     "allocated_storage",
     "auto_minor_version_upgrade",
@@ -36,7 +37,6 @@ INHERITED = (
     "storage_throughput",
     "storage_type",
 )
-"""Settings that a restored instance takes from its source unless given."""
 TEXT = {
     "CACertificateIdentifier": "ca_certificate_identifier",
     "DBInstanceClass": "db_instance_class",
@@ -90,7 +90,8 @@ class Restores:
             instance.engine_lifecycle_support = getattr(source, "engine_lifecycle_support", "")
             if has_server(instance):
                 instance.origin = origin
-                instance.master_user_password = None  # The restored data contains the password.
+                # The restored data contains the password.
+                instance.master_user_password = None
             else:
                 identify(backend, instance)
                 begin_creation(instance, self._delays)

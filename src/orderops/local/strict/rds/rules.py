@@ -9,17 +9,21 @@ from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.rds.parameters import backend_of, ec2_of, has_parameter, is_true, list_of
 
 POSTGRES = "postgres"
+# Newest minor version of each major version that the emulated RDS offers.
 NEWEST_MINOR = {11: 22, 12: 22, 13: 23, 14: 24, 15: 19, 16: 15, 17: 11, 18: 6}
-"""Newest minor version of each major version that the emulated RDS offers."""
+# Families of instance classes for PostgreSQL, without those that RDS no longer offers.
 BURSTABLE_CLASSES = r"t3|t4g"
 FIXED_CLASSES = r"m[5-8]i?g?d?n?|r[5-8]i?g?b?d?n?|x2g|x2iedn|x2idn"
 INSTANCE_CLASS = re.compile(
     rf"db\.(({BURSTABLE_CLASSES})\.(micro|small|medium|(2?x)?large)|({FIXED_CLASSES})\.(medium|((\d|\d\d)?x)?large))"
 )
+# GiB, from "Amazon RDS DB instance storage".
 MIN_STORAGE = {"gp2": 20, "gp3": 20, "io1": 100, "io2": 100, "standard": 10}
+# GiB from which RDS stripes a gp3 volume, and IOPS and throughput can be set.
 STRIPED_FROM = 400
 MANAGED = "ManageMasterUserPassword"
 PASSWORD = "MasterUserPassword"
+# All printable ASCII characters except `/`, `"`, `@` and space.
 PRINTABLE = re.compile(r"[!#-.0-?A-~]*")
 
 
@@ -35,6 +39,16 @@ def check_new(request: Request) -> None:
     check_groups(request, request.form.get("Engine", ""), version_of(request))
     if not has_parameter(request, "MasterUsername"):
         raise ApiError("InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank.")
+    _check_new_password(request)
+    _check_new_storage(request)
+    days = int(request.form.get("BackupRetentionPeriod", 1))
+    if not 0 <= days <= 35:
+        raise ApiError(
+            "InvalidParameterValue", f"Invalid backup retention period: {days}. It must be a value between 0 and 35."
+        )
+
+
+def _check_new_password(request: Request) -> None:
     if is_true(request, MANAGED) and has_parameter(request, PASSWORD):
         raise ApiError(
             "InvalidParameterCombination", f"You can't specify {PASSWORD} when {MANAGED} is specified as true."
@@ -42,6 +56,9 @@ def check_new(request: Request) -> None:
     if not is_true(request, MANAGED) and not has_parameter(request, PASSWORD):
         raise ApiError("InvalidParameterValue", f"The parameter {PASSWORD} must be provided and must not be blank.")
     check_password(request)
+
+
+def _check_new_storage(request: Request) -> None:
     if not has_parameter(request, "AllocatedStorage"):
         raise ApiError(
             "InvalidParameterValue", "The parameter AllocatedStorage must be provided and must not be blank."
@@ -59,11 +76,6 @@ def check_new(request: Request) -> None:
             "InvalidParameterCombination",
             f"You can't specify IOPS or storage throughput for engine {request.form['Engine']} "
             f"and a storage size less than {STRIPED_FROM}.",
-        )
-    days = int(request.form.get("BackupRetentionPeriod", 1))
-    if not 0 <= days <= 35:
-        raise ApiError(
-            "InvalidParameterValue", f"Invalid backup retention period: {days}. It must be a value between 0 and 35."
         )
 
 

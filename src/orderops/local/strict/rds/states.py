@@ -21,6 +21,7 @@ AVAILABLE = "available"
 OPTIMIZING = "storage-optimization"
 USABLE = (AVAILABLE, OPTIMIZING)
 GONE = "gone"
+# Names in PendingModifiedValues, and moto's attributes.
 ATTRIBUTES = {
     "AllocatedStorage": "allocated_storage",
     "BackupRetentionPeriod": "backup_retention_period",
@@ -36,7 +37,6 @@ ATTRIBUTES = {
     "StorageThroughput": "storage_throughput",
     "StorageType": "storage_type",
 }
-"""Names in PendingModifiedValues, and moto's attributes."""
 
 Stages = list[tuple[float, str]]
 
@@ -100,6 +100,7 @@ def apply_pending(backend: Any, instance: Any) -> None:
         else:
             setattr(instance, ATTRIBUTES[key], value)
     if instance.__dict__.get("parameter_apply_status") == "applying":
+        # AWS shows `applying` first, then waits for a reboot even for dynamic parameters of a new group.
         instance.parameter_apply_status = "pending-reboot"
 
 
@@ -185,6 +186,7 @@ def _note_first_backup(instance: Any, moment: float) -> None:
 def _set_status(instance: Any, status: str) -> None:
     set_status: Callable[[str], None] | None = getattr(instance, "set_status", None)
     if set_status:
-        set_status(status)  # Assigning `status` sets a target there; see DBInstance.
+        # Assigning `status` sets a target there; see DBInstance.
+        set_status(status)
     else:
         instance.status = status
