@@ -1,4 +1,4 @@
-"""How strict the local environment is: said once, kept until it is said anew."""
+"""Mode of the local environment: set by an option and kept until set again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_mode_is_strict_at_first_and_changes_only_by_an_option(orderops: Ord
     assert "manner    plain: " in orderops("local", "status").out
 
     assert orderops("local", "stop").code == 0
-    local.start("ap-southeast-2", directory)  # as `orderops up` does, which says neither
+    local.start("ap-southeast-2", directory)  # without a mode, like `orderops up`
     assert not strict(orderops)
 
     assert orderops("local", "stop").code == 0

@@ -58,13 +58,13 @@ def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_lapto
     assert again["DbiResourceId"] == instance["DbiResourceId"]
     with laptop.connect(again) as session:
         assert session.execute("SELECT id FROM orders").fetchone() == (7,)
-    until(lambda: stack.health() == ["healthy", "healthy"], what="its targets are found again")
+    until(lambda: stack.health() == ["healthy", "healthy"], what="the targets are healthy again")
     assert stack.pids() == pids
     assert stack.get()[0] == 200
 
     killed = min(pids)
     os.kill(killed, signal.SIGKILL)
-    until(lambda: killed not in stack.pids() and len(stack.pids()) == 2, what="a foster child is replaced, too")
+    until(lambda: killed not in stack.pids() and len(stack.pids()) == 2, what="a task of the killed daemon is replaced")
 
 
 def test_a_stopped_environment_leaves_no_process_and_keeps_its_state(own_laptop: Laptop) -> None:
@@ -83,7 +83,7 @@ def test_a_stopped_environment_leaves_no_process_and_keeps_its_state(own_laptop:
 
     laptop.start()
     stack.completed()
-    until(lambda: stack.health() == ["healthy"], what="its target is healthy")
+    until(lambda: stack.health() == ["healthy"], what="the target is healthy")
     assert stack.service()["deployments"][0]["failedTasks"] == 0
     laptop.connect(laptop.wait_for_database(instance["DBInstanceIdentifier"], "available")).close()
 
@@ -102,7 +102,7 @@ def test_reset_deletes_everything_even_after_a_crash(own_laptop: Laptop) -> None
 
     assert not laptop.directory.exists()
     assert not _postgres_below(laptop.directory)
-    until(lambda: not any(_alive(pid) for pid in pids), what="its tasks are gone")
+    until(lambda: not any(_alive(pid) for pid in pids), what="the tasks have ended")
 
 
 def test_concurrent_starts_yield_one_environment() -> None:

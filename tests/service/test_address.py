@@ -11,7 +11,7 @@ from orderops.service.circuit import Away
 
 
 class Secrets:
-    """Secrets Manager as far as it is asked here."""
+    """Secrets Manager with the one operation that the service uses."""
 
     def __init__(self) -> None:
         self.database_secret = {

@@ -27,7 +27,7 @@ SETTINGS = read_settings(
 
 
 class FaultyDatabase(OrderStore):
-    """A database whose code has a mistake."""
+    """Database client with a bug."""
 
     def __init__(self) -> None:
         super().__init__(AddressBook(None, "database"), pool_size=1)
@@ -37,7 +37,7 @@ class FaultyDatabase(OrderStore):
 
 
 class EmptyQueue(Queue):
-    """A queue in which nothing waits."""
+    """Queue without messages."""
 
     def __init__(self) -> None:
         super().__init__(None, "https://sqs.example/orders")

@@ -61,7 +61,7 @@ def test_no_log_line_contains_a_password(world: World, start: Start) -> None:
     service.get("/users")
     world.set_password_in_database("second-pw-of-this-test")
     world.end_sessions()
-    until(lambda: service.get("/users").status_code == 503, "the old password to be refused")
+    until(lambda: service.get("/users").status_code == 503, "the old password to be rejected")
     world.set_password_in_secret("second-pw-of-this-test")
     until(lambda: service.get("/users").status_code == 200, "the new password to be read")
     assert service.end() == 0

@@ -18,7 +18,7 @@ TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 
 
 @pytest.fixture
 def session(server: PostgresServer) -> Iterator[psycopg.Connection]:
-    """A session in a database of this test's own, with nothing in it."""
+    """Session in an empty database of this test."""
     name = f"m{uuid.uuid4().hex[:12]}"
     server.create_database(name)
     with server.connect(name) as connection:
@@ -38,7 +38,7 @@ def tables(session: psycopg.Connection) -> list[str]:
 
 
 def place_order(session: psycopg.Connection, key: str, order: uuid.UUID, user: int = 1) -> None:
-    """Write an order as the service does: the key first, everything in one transaction."""
+    """Write an order as a consumer does: the key first, everything in one transaction."""
     digest = hashlib.sha256(key.encode()).digest()
     with session.transaction():
         session.execute(

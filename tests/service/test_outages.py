@@ -41,7 +41,7 @@ def test_without_the_database_the_page_shows_the_rest_and_recovers(world: World,
 
     world.server.start()
 
-    until(lambda: ready(service), "the database to be found again")
+    until(lambda: ready(service), "the service to reconnect")
     assert len(service.get("/users").json()["users"]) == 3
     assert any("the database is available again" in line["message"] for line in service.lines())
 
@@ -89,7 +89,7 @@ def test_a_rotated_password_needs_no_restart(world: World, start: Start) -> None
     world.set_password_in_database("a-new-password")
     world.end_sessions()
 
-    until(lambda: not ready(service), "the old password to be refused")
+    until(lambda: not ready(service), "the old password to be rejected")
     assert database_check(service) == (
         f"the server at 127.0.0.1:{world.server.port} rejects the password of {world.name}"
     )
@@ -206,7 +206,7 @@ def test_connections_are_limited_and_other_requests_still_served(world: World, s
         until(lambda: world.waiting_for_a_lock() == 2, "two requests to wait for the table")
 
         assert service.get("/health").status_code == 200
-        until(lambda: any(response.done() for response in answers), "the third request to be turned away")
+        until(lambda: any(response.done() for response in answers), "the third request to be rejected")
         assert world.sessions(world.name, world.name) == 2
 
     details = {json.dumps(response.result().json()["errors"]) for response in answers}

@@ -56,7 +56,7 @@ def test_an_open_request_is_finished_before_shutdown(world: World, start: Start)
             response = threads.submit(service.get, "/users")
             until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
             service.process.terminate()
-            until(lambda: refuses(service), "the service to take no new requests")
+            until(lambda: refuses(service), "the service to accept no new requests")
             assert service.process.poll() is None
 
         assert response.result().status_code == 200

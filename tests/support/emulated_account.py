@@ -1,4 +1,4 @@
-"""What every test on an emulated account shares: AWS's models, short limits, and a resource with all that it needs."""
+"""Shared by all tests on an emulated account: AWS's models, short limits, and resources with their dependencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = create_loader()  # AWS's models are read once for all tests: they take 
 
 
 def with_needs(resources: Collection[Resource]) -> list[Resource]:
-    """These resources and everything they stand on."""
+    """Return these resources and all their dependencies."""
     found: dict[str, Resource] = {}
 
     def add(resource: Resource) -> None:

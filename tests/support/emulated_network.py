@@ -1,4 +1,4 @@
-"""A network as tests of the strict emulator want it, made with plain moto."""
+"""A network for tests of the strict emulator."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ANYWHERE = "0.0.0.0/0"
 
 
 def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
-    """Ask again until the answer is true."""
+    """Call a function until it returns a true value, and return that. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come true"
+        assert time.monotonic() < deadline, f"not within {timeout} s"
         time.sleep(0.02)
     return result
 
 
 class Network:
-    """A VPC with a public subnet in each of two zones; an internet gateway is attached unless it is said otherwise."""
+    """VPC with a public subnet in each of two zones, and an internet gateway, attached by default."""
 
     def __init__(self, client: Client, *, attached: bool = True) -> None:
         self.ec2 = ec2 = client("ec2")
@@ -45,7 +45,7 @@ class Network:
 
 
 def rule(group: str, description: str = "") -> dict[str, Any]:
-    """Port 80 open for a group."""
+    """Return a rule that opens port 80 to a group."""
     extra = {"Description": description} if description else {}
     return {
         "IpProtocol": "tcp",

@@ -1,4 +1,4 @@
-"""The least that a service on ECS stands on."""
+"""The resources that an ECS service needs, in an emulated account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 @dataclass
 class System:
-    """A cluster, a balanced target group and a task definition, made with this client."""
+    """Cluster, balanced target group and network, created with this client."""
 
     client: Client
 

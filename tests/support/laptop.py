@@ -1,4 +1,4 @@
-"""What the tests of the local environment do with it, over plain boto3."""
+"""Local environment for tests, used through boto3."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Headers = Mapping[str, str] | None
 
 
 def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
-    """Ask again until the answer is true."""
+    """Call a function until it returns a true value, and return that. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
@@ -37,7 +37,7 @@ def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
 
 @dataclass
 class Laptop:
-    """A running local environment."""
+    """Running local environment."""
 
     region: ClassVar[str] = "ap-southeast-2"
     directory: Path
@@ -54,7 +54,7 @@ class Laptop:
         self.endpoint = local.start(self.region, self.directory)
 
     def kill(self) -> None:
-        """kill -9, as a crash of the machine's memory would."""
+        """Kill the daemon with SIGKILL."""
         pid = json.loads((self.directory / "daemon.json").read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: not self.status()["running"], what="the daemon is dead")
@@ -63,7 +63,7 @@ class Laptop:
         return local.status(self.directory)
 
     def remembered(self) -> None:
-        """Wait until what was done is in the file."""
+        """Wait until the state file contains everything done so far."""
         marker = self.name("marker")
         self.client("sqs").create_queue(QueueName=marker)
         state = self.directory / "emulator.state"
@@ -73,7 +73,7 @@ class Laptop:
         return free_port()
 
     def create_database(self, **settings: Any) -> dict[str, Any]:
-        """A database, available."""
+        """Create a database and wait until it is available."""
         name = settings.get("DBInstanceIdentifier", self.name("db"))
         self.client("rds").create_db_instance(
             **{
@@ -113,7 +113,7 @@ class Laptop:
 
 @dataclass
 class Stack:
-    """A service behind a balancer: the least that AWS wants for it."""
+    """Service behind a balancer, with the minimum of resources that AWS requires."""
 
     laptop: Laptop
     desired: int = 2
@@ -152,7 +152,7 @@ class Stack:
         self.laptop.client("logs").create_log_group(logGroupName=f"/ecs/{self.name}")
 
     def register(self, image: str = "process://tiny_service", secrets: Any = (), **environment: str) -> str:
-        """A revision of the task definition."""
+        """Register a revision of the task definition and return its ARN."""
         log = {"awslogs-group": f"/ecs/{self.name}", "awslogs-stream-prefix": "orders", "awslogs-region": Laptop.region}
         definition = self.laptop.client("ecs").register_task_definition(
             family=self.name,
@@ -208,7 +208,7 @@ class Stack:
         return list(ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
 
     def completed(self) -> dict[str, Any]:
-        """Wait until the newest deployment is through and nothing else is left."""
+        """Wait until the newest deployment is complete and the only one."""
 
         def steady() -> bool:
             service = self.service()
@@ -230,7 +230,7 @@ class Stack:
 
 
 def get(port: int, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
-    """Status and JSON (or text) of an answer."""
+    """Return status and JSON (or text) of a response."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, dict(headers or {}))
     try:
         with urllib.request.urlopen(request, timeout=20) as response:

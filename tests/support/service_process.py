@@ -1,4 +1,4 @@
-"""The world of one service: a database, a queue, the secrets that tell of them, and the process itself."""
+"""World of one service: database, queue, secrets and the process itself."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from support.repository import SQL
 REGION = "ap-southeast-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 WAIT_SECONDS = 60.0
-"""How long a test waits for what must come, in seconds."""
+"""Maximum time that a test waits for an event."""
 
 
 @dataclass
 class World:
-    """One database, one login, one queue with dead letters, and the secrets that tell of them."""
+    """Database, login, queue with a dead-letter queue, and the secrets that describe them."""
 
     server: PostgresServer
     endpoint: str
@@ -51,7 +51,7 @@ class World:
         self.secrets.create_secret(Name=self.name, SecretString=json.dumps(self.database_secret()))
 
     def database_secret(self) -> dict[str, Any]:
-        """What the service's secret says of the database."""
+        """Return the content of the secret with the database's address."""
         where = {"host": "127.0.0.1", "port": self.server.port, "dbname": self.name, "sslmode": "disable"}
         return {**where, "credentials": self.credentials}
 
@@ -80,13 +80,13 @@ class World:
             session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (self.name,))
 
     def refuse_logins(self) -> None:
-        """Let nobody into the database any more, and put out who is in."""
+        """Forbid logins to the database and end all its sessions."""
         with self.server.connect() as session:
             session.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self.name)))
         self.end_sessions()
 
     def copy_database(self, name: str) -> None:
-        """Make a second database like this one."""
+        """Create a copy of the database."""
         self.end_sessions()
         with self.server.connect() as session:
             session.execute(
@@ -94,19 +94,19 @@ class World:
             )
 
     def sessions(self, database: str, user: str | None = None) -> int:
-        """How many sessions there are in a database."""
+        """Return the number of sessions in a database."""
         return self._count("datname = %s AND usename = %s", database, user or self.name)
 
     def waiting_for_a_lock(self) -> int:
-        """How many of the service's sessions wait for a lock."""
+        """Return the number of the service's sessions that wait for a lock."""
         return self._count("usename = %s AND wait_event_type = 'Lock'", self.name)
 
     def session(self) -> psycopg.Connection:
-        """An administrator's session in the database."""
+        """Return an administrator's session in the database."""
         return self.server.connect(self.name)
 
     def environment(self) -> dict[str, str]:
-        """What the task definition would say."""
+        """Return the environment variables that a task definition would set."""
         return {
             **KEYS,
             "AWS_REGION": REGION,
@@ -144,7 +144,7 @@ class World:
 
 @dataclass
 class Running:
-    """A process of the service."""
+    """Running process of the service."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -155,15 +155,15 @@ class Running:
         return httpx.get(self.url + path, headers={"Accept": accept, **variables}, timeout=WAIT_SECONDS)
 
     def page(self, path: str) -> httpx.Response:
-        """What a browser gets."""
+        """Return the response that a browser gets."""
         return self.get(path, accept="text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far; every line of it is JSON."""
+        """Return the log so far; every line is JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def end(self) -> int:
-        """Stop it as ECS does, and tell its exit code."""
+        """Stop the process as ECS does, and return its exit code."""
         self.process.terminate()
         return self.process.wait(WAIT_SECONDS)
 
@@ -193,11 +193,11 @@ def stop(running: Running) -> None:
 
 
 def until(condition: Callable[[], Any], what: str) -> None:
-    """Return when it is true."""
+    """Return once the condition is true. Fails after WAIT_SECONDS."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain for {what}")
+            raise AssertionError(f"not within {WAIT_SECONDS:.0f} s: {what}")
         time.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""A service of a few lines: says who it is, and behaves as MODE asks."""
+"""Minimal service: reports its process and environment, and misbehaves as MODE says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     if MODE == "crash":
-        sys.exit("cannot go on")
+        sys.exit("crashed on purpose")
     if MODE == "job":
         sys.stdout.write(f"worked on {' '.join(sys.argv[1:])}\n")
         sys.exit(7)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that speaks TLS: a door before a real server that has none, and an authority for its certificate."""
+"""TLS proxy in front of a PostgreSQL server without TLS, and a certificate authority for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ YEAR = timedelta(days=365)
 
 
 class Authority:
-    """A private root, as RDS has its own."""
+    """Private root certificate, like RDS's own."""
 
     def __init__(self, folder: Path, name: str = "test root") -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Authority:
         self.bundle.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def certificate(self, host: str, *, until: datetime | None = None) -> Path:
-        """A file with a key and the certificate for a host name."""
+        """Return a file with a key and the certificate for a host name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
         builder = _builder(subject, self._name, key, until or datetime.now(UTC) + YEAR)
@@ -67,18 +67,18 @@ def _builder(
 
 @dataclass
 class Front:
-    """What came to the door."""
+    """Address of the proxy, and the connections it has seen."""
 
     port: int
     connections: int = 0
-    """Connections that began."""
+    """Number of connections opened."""
     let_in: list[int] = field(default_factory=list)
-    """Connections of which a byte reached the server."""
+    """Connections that sent data to the server."""
 
 
 @contextmanager
 def tls_front(server_port: int, certificate: Path) -> Iterator[Front]:
-    """A loopback port that speaks TLS and hands what comes through to the server on another one."""
+    """Run a loopback port that speaks TLS and forwards to the server's port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with socket.create_server((HOST, 0)) as listener:
@@ -89,7 +89,7 @@ def tls_front(server_port: int, certificate: Path) -> Iterator[Front]:
             yield front
         finally:
             with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes the one who waits
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
             acceptor.join(5)
 
 
@@ -123,7 +123,7 @@ def _serve(client: socket.socket, front: Front, context: ssl.SSLContext, server_
 
 
 def _code(client: socket.socket) -> int:
-    """The request that a client begins with, before anything else: 8 bytes, a length and a number."""
+    """Return the code of the request that a client starts with: 8 bytes, a length and a number."""
     length, code = struct.unpack("!ii", client.recv(8, socket.MSG_WAITALL))
     if length != 8 or code not in (SSL_REQUEST, GSS_REQUEST):
         raise ConnectionError("not a request for TLS")
@@ -131,7 +131,7 @@ def _code(client: socket.socket) -> int:
 
 
 def _pass_on(encrypted: ssl.SSLSocket, server: socket.socket) -> None:
-    """Bytes in both directions, until one side ends."""
+    """Copy bytes in both directions until one side closes."""
     while True:
         ready = [encrypted] if encrypted.pending() else select.select([encrypted, server], [], [], 30)[0]
         if not ready:

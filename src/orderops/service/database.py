@@ -21,7 +21,7 @@ from orderops.service.pool import Connection, Pool
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-# Seconds. Together with a second attempt, still within the balancer's health check timeout of 5 s.
+# Seconds. libpq accepts no shorter connect_timeout.
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orderops.service.circuit import Unavailable
 
-# Seconds. Less than the timeout of a load balancer's health check (5 s by default).
+# Seconds. A client that polls /ready waits for the slowest dependency.
 CHECK_SECONDS = 2.0
 
 

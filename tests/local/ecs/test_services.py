@@ -44,7 +44,7 @@ def test_a_killed_task_is_replaced(stack: Stack) -> None:
     os.kill(victim, signal.SIGKILL)
 
     until(lambda: victim not in stack.pids() and len(stack.pids()) == 2, what="a new process")
-    until(lambda: stack.health() == ["healthy", "healthy"], what="it is healthy")
+    until(lambda: stack.health() == ["healthy", "healthy"], what="the targets are healthy")
     dead = [task for task in stack.tasks(desiredStatus="STOPPED") if task["stopCode"] == "EssentialContainerExited"]
     assert dead[0]["containers"][0]["exitCode"] == 137
 
@@ -93,7 +93,7 @@ def test_an_image_without_the_process_scheme_cannot_be_pulled(laptop: Laptop) ->
     stack = Stack(laptop, desired=1)
     stack.create(stack.register(image="registry.example/orders:1"))
 
-    until(lambda: stack.service()["deployments"][0]["rolloutState"] == "FAILED", what="the breaker")
+    until(lambda: stack.service()["deployments"][0]["rolloutState"] == "FAILED", what="the circuit breaker trips")
 
     task = stack.tasks(desiredStatus="STOPPED")[0]
     assert task["stopCode"] == "TaskFailedToStart"
@@ -163,7 +163,7 @@ def test_a_single_task_reports_its_exit_code(stack: Stack) -> None:
     def over() -> bool:
         return bool(ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]["lastStatus"] == "STOPPED")
 
-    until(over, what="the task is over")
+    until(over, what="the task has stopped")
     task = ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]
     assert task["containers"][0]["exitCode"] == 7
     stream = f"orders/app/{arn.rpartition('/')[2]}"
@@ -186,10 +186,10 @@ def test_a_stopped_task_finishes_its_open_requests(stack: Stack) -> None:
 
     stream = {"logGroupName": f"/ecs/{stack.name}", "logStreamName": f"orders/app/{arn.rpartition('/')[2]}"}
     until(lambda: task("RUNNING"), what="the task runs")
-    until(lambda: stack.laptop.client("logs").get_log_events(**stream)["events"], what="it is up")
+    until(lambda: stack.laptop.client("logs").get_log_events(**stream)["events"], what="the task prints a line")
     ecs.stop_task(cluster=stack.name, task=arn, reason="enough")
 
-    over = until(lambda: task("STOPPED"), what="the task is over")
+    over = until(lambda: task("STOPPED"), what="the task has stopped")
     assert (over["stopCode"], over["stoppedReason"]) == ("UserInitiated", "enough")
     assert over["containers"][0]["exitCode"] == 0
 
@@ -217,7 +217,7 @@ def test_a_deleted_service_leaves_no_process_and_frees_its_cluster(laptop: Lapto
 
     ecs.delete_service(cluster=stack.name, service=stack.name, force=True)
 
-    until(lambda: stack.service()["status"] == "INACTIVE", what="the service is gone")
+    until(lambda: stack.service()["status"] == "INACTIVE", what="the service is deleted")
     assert stack.pids() == set()
     assert stack.get()[0] == 503
     ecs.delete_cluster(cluster=stack.name)

@@ -77,7 +77,7 @@ def stack(laptop: Laptop) -> Iterator[Stack]:
 
 
 def test_a_listener_without_healthy_targets_returns_503(stack: Stack) -> None:
-    until(lambda: not _refused(stack), what="it listens")
+    until(lambda: not _refused(stack), what="the balancer listens")
 
     assert stack.get("/nothing")[0] == 503
     assert stack.balancer["DNSName"] == "localhost"
@@ -101,14 +101,14 @@ def test_rules_are_tried_in_the_order_of_their_priority(stack: Stack) -> None:
 def test_a_service_that_closes_the_connection_yields_502(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
     stack.create(stack.register(MODE="rude"))
-    until(lambda: stack.health() == ["healthy"], what="its target is healthy")
+    until(lambda: stack.health() == ["healthy"], what="the target is healthy")
 
     assert stack.get("/")[0] == 502
 
 
 def test_a_deleted_listener_frees_its_port(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
-    until(lambda: not _refused(stack), what="it listens")
+    until(lambda: not _refused(stack), what="the balancer listens")
 
     stack.laptop.client("elbv2").delete_listener(ListenerArn=stack.listener)
 
@@ -136,15 +136,13 @@ def test_a_port_taken_while_the_environment_was_down_is_reported_until_it_is_fre
     with socket.create_server(("127.0.0.1", stack.port)), socket.create_server(("127.0.0.1", port)):
         laptop.start()
 
-        state = until(
-            lambda: _state(stack) if _state(stack)["Code"] == "failed" else None, what="the balancer's trouble"
-        )
+        state = until(lambda: _state(stack) if _state(stack)["Code"] == "failed" else None, what="the balancer fails")
         assert state
         assert f"port {stack.port} is taken by another program" in state["Reason"]
         laptop.wait_for_database(database["DBInstanceIdentifier"], "incompatible-network")
         assert f"port {port} is taken" in laptop.status()["databases"][database["DBInstanceIdentifier"]]["state"]
 
-    until(lambda: _state(stack)["Code"] == "active", what="the balancer is back")
+    until(lambda: _state(stack)["Code"] == "active", what="the balancer is active again")
     assert stack.get()[0] == 503
     laptop.connect(laptop.wait_for_database(database["DBInstanceIdentifier"], "available")).close()
 

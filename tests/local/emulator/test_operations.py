@@ -1,4 +1,4 @@
-"""The names of what is asked in paths."""
+"""Operation names of requests, also of those with a REST protocol."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ READING = ("Get", "List", "Head", "Describe")
 
 
 def request_of(service: str, method: str, params: dict[str, object]) -> Request:
-    """The call as it arrives, without sending it anywhere."""
+    """Return the request as it would arrive, without sending it."""
     client = boto3.Session("id", "key", region_name="ap-southeast-2").client(service, endpoint_url="http://127.0.0.1:1")
     sent_requests: list[AWSRequest] = []
 
-    def catch(sent_request: AWSRequest, **_: object) -> None:
-        sent_requests.append(sent_request)
+    def catch(request: AWSRequest, **_: object) -> None:
+        sent_requests.append(request)
         raise ConnectionAbortedError
 
     client.meta.events.register_last("before-send", catch)

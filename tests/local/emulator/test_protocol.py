@@ -1,4 +1,4 @@
-"""Calls as they arrive over HTTP."""
+"""Requests as they arrive over HTTP."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from support.laptop import Laptop, until
 
 @pytest.fixture(scope="module")
 def instance(laptop: Laptop) -> dict[str, Any]:
-    """A database with one order in it."""
+    """Database with one order."""
     made = laptop.create_database()
     with laptop.connect(made) as session:
         session.execute("CREATE TABLE orders AS SELECT 7 AS id")
@@ -187,7 +187,7 @@ def test_a_deleted_instance_leaves_no_files(laptop: Laptop) -> None:
             return True
         return False
 
-    until(gone, what="the instance is gone")
+    until(gone, what="the instance is deleted")
     assert process
     assert not process.is_running()
     assert not server.directory.parent.exists()

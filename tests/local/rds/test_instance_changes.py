@@ -1,4 +1,4 @@
-"""What is changed on an instance with a server reads back, and a password that is changed opens it."""
+"""Changes of an instance with a server read back, and a changed password opens the database."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_restore_window_of_a_stopped_instance_does_not_move(laptop: Laptop, 
     assert laptop.database(name)["LatestRestorableTime"] == stopped
     laptop.client("rds").start_db_instance(DBInstanceIdentifier=name)
     laptop.wait_for_database(name, "available")
-    until(lambda: laptop.database(name)["LatestRestorableTime"] > stopped, what="time goes on")
+    until(lambda: laptop.database(name)["LatestRestorableTime"] > stopped, what="the window moves again")
 
 
 def test_the_backup_lag_is_given_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

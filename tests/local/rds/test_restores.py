@@ -1,4 +1,4 @@
-"""A restored instance holds exactly what was committed by a moment, and of its source what AWS carries over."""
+"""A restored instance has exactly the data committed by its time, and only the settings that AWS copies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOMENTS = ("the_first_there_is", "while_it_writes", "in_idle_time", "the_latest"
 
 @dataclass
 class Restored:
-    """An instance that was written to, and a copy of it for each of several moments."""
+    """Instance with writes, and a restored instance for each of several times."""
 
     source: dict[str, Any]
     writer: Writer
@@ -46,7 +46,7 @@ class Restored:
 
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
-    """Nothing is set on it as AWS would set it by itself."""
+    """Instance whose settings all differ from AWS's defaults."""
     made = laptop.create_database(
         BackupRetentionPeriod=7,
         MultiAZ=True,
@@ -212,7 +212,7 @@ def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, resto
     window(laptop, made)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=0, ApplyImmediately=True)
 
-    until(lambda: not home(laptop, made).backups.all(), what="the backups are gone")
+    until(lambda: not home(laptop, made).backups.all(), what="the backups are deleted")
     assert "LatestRestorableTime" not in laptop.database(name)
     remove(laptop, name)
 

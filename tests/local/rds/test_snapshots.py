@@ -1,4 +1,4 @@
-"""Snapshots and kept backups hold the data that they promise, for as long as somebody may ask for it."""
+"""Snapshots and retained backups have their data until they are deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> dict[str, Any]:
-    """Deleted by the tests: what it leaves is what they are about."""
+    """Instance that the tests delete, to restore it from what remains."""
     made = laptop.create_database(BackupRetentionPeriod=3)
     window(laptop, made)
     write(laptop, made, 1)
@@ -69,7 +69,7 @@ def test_a_snapshot_holds_the_data_of_its_time(laptop: Laptop, source: dict[str,
     laptop.client("rds").delete_db_snapshot(DBSnapshotIdentifier=copied)
 
     assert rows(laptop, opened(laptop, copy)) == [1]
-    until(lambda: kept(laptop) == before, what="the data is gone with the last name that it has")
+    until(lambda: kept(laptop) == before, what="the data is deleted with its last snapshot")
     remove(laptop, copy)
 
 
@@ -82,12 +82,12 @@ def test_base_backups_are_taken_daily_and_kept_for_the_retention_period(laptop: 
     first.folder.rename(backups.folder / (now - 2 * DAY).strftime(FOLDER_FORMAT))
     (backups.archive / "000000010000000000000000").touch()
 
-    # Nine days ago nobody asks for any more; five days ago is where a restore to three days ago begins.
+    # The backup of nine days ago has expired; a restore to three days ago needs the one of five days ago.
     until(lambda: len(backups.all()) == 3 and backups.all()[-1].since > now - DAY, what="a new backup")
 
     assert [backup.since for backup in backups.all()][:2] == [now - 5 * DAY, now - 2 * DAY]
     assert not (backups.archive / "000000010000000000000000").exists()
-    until(lambda: window(laptop, source)[0] == now - 5 * DAY, what="the window begins there")
+    until(lambda: window(laptop, source)[0] == now - 5 * DAY, what="the window begins at the older backup")
     for backup in backups.all()[:2]:
         shutil.rmtree(backup.folder)
     until(lambda: window(laptop, source)[0] == backups.all()[0].since, what="the window begins with the new one")
@@ -99,7 +99,7 @@ def test_retained_backups_restore_a_deleted_instance(laptop: Laptop, source: dic
     write(laptop, source, 3)
     remove(laptop, name, FinalDBSnapshotIdentifier=final, DeleteAutomatedBackups=False)
     wait_for_snapshot(laptop, final)
-    # another one of that name, whose own backups go with it
+    # Another instance of the same name, deleted together with its backups.
     second = laptop.wait_for_database(from_snapshot(laptop, final, name), "available")
     remove(laptop, name)
     assert not (folder(laptop) / second["DbiResourceId"]).exists()
@@ -115,7 +115,7 @@ def test_retained_backups_restore_a_deleted_instance(laptop: Laptop, source: dic
     rds.delete_db_instance_automated_backup(DbiResourceId=source["DbiResourceId"])
     with pytest.raises(ClientError, match="not found"):
         restore(laptop, source)
-    until(partial(_is_gone, laptop, source), what="its folder is gone")
+    until(partial(_is_gone, laptop, source), what="its directory is deleted")
 
 
 def _is_gone(laptop: Laptop, instance: dict[str, Any]) -> bool:

@@ -18,7 +18,9 @@ def test_a_group_that_another_refers_to_is_not_deleted(moto: Client, strict: Cli
         moto("ec2").delete_security_group(GroupId=permission)
 
     named, naming = pair()
-    moto("ec2").authorize_security_group_ingress(GroupId=named, IpPermissions=[rule(named)])  # itself does not count
+    moto("ec2").authorize_security_group_ingress(
+        GroupId=named, IpPermissions=[rule(named)]
+    )  # a reference to itself does not count
     with refused("DependencyViolation"):
         strict("ec2").delete_security_group(GroupId=named)
     strict("ec2").delete_security_group(GroupId=naming)

@@ -53,7 +53,7 @@ def test_a_nat_gateway_fails_in_a_network_without_internet(moto: Client, strict:
 def test_a_nat_gateway_keeps_its_address_while_deleting(moto: Client, strict: Client, refused: Refused) -> None:
     network, kept = Network(moto), address_of(moto)
     there = str(make(moto, network, kept)["NatGatewayId"])
-    moto("ec2").release_address(AllocationId=kept)  # from under the gateway
+    moto("ec2").release_address(AllocationId=kept)  # while the gateway uses it
     moto("ec2").delete_nat_gateway(NatGatewayId=there)
     assert state(moto, there) == "deleted"
 

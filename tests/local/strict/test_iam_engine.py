@@ -1,4 +1,4 @@
-"""The engine gets through the time in which roles are unknown, with the resources that use them."""
+"""The engine waits until new roles are known to the services that use them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def aws(strict: Client, refusals: list[str]) -> Aws:
 
 
 def up(aws: Aws, resource: Resource) -> Action:
-    """Reconcile it and all it needs, and say what was done to it."""
+    """Reconcile a resource and its dependencies, and return the steps by address."""
     declared = with_needs([resource, GATEWAY])
     inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(message) for message in declared)))
     return {step.address: step.action for step in reconcile(declared, inventory, limits=PATIENT)}[resource.address]

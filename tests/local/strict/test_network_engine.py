@@ -1,4 +1,4 @@
-"""The engine makes the network of an environment and takes it down, in an order that AWS takes."""
+"""The engine creates and deletes the network of an environment in an order that AWS accepts."""
 
 from __future__ import annotations
 

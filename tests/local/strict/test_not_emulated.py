@@ -1,4 +1,4 @@
-"""What moto does not know at all."""
+"""Operations that moto lacks."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_no_s3_operation_is_taken_for_another(strict: Client, moto: Client) -> N
     }
 
     assert unknown - set(NOT_IN_MOTO) == {
-        "ListDirectoryBuckets",  # no other than ListBuckets on the wire
-        "BucketCORSPreflightCheck",  # moto's own
+        "ListDirectoryBuckets",  # the same request as ListBuckets
+        "BucketCORSPreflightCheck",  # not an operation of AWS
         "ObjectCORSPreflightCheck",
         "PostObject",
     }

@@ -1,4 +1,4 @@
-"""What is pending survives the death of the emulator."""
+"""Pending states survive the end of the emulator."""
 
 from __future__ import annotations
 

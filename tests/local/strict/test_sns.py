@@ -22,7 +22,7 @@ def topic(strict: Client) -> str:
 
 @pytest.fixture
 def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of somebody who takes posts, and what was posted."""
+    """URL of an HTTP subscriber, and the posts it has received."""
     got: list[dict[str, Any]] = []
 
     class Taking(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The resources of a database and of secrets keep their promises where RDS takes its time and refuses."""
+"""Resources of a database and its secrets fulfil the resource contract on a slow and strict RDS."""
 
 from __future__ import annotations
 
@@ -84,7 +84,10 @@ def test_storage_that_aws_rounds_up_is_not_drift(aws: Aws, up: Up) -> None:
     up(small)
 
     up(replace(small, storage_gb=105))
-    until(lambda: aws.rds.describe_db_instances()["DBInstances"][0]["AllocatedStorage"] == 110, what="it has grown")
+    until(
+        lambda: aws.rds.describe_db_instances()["DBInstances"][0]["AllocatedStorage"] == 110,
+        what="the storage has grown",
+    )
 
     assert up(replace(small, storage_gb=105))[DB.address].action is Action.NO_OP
 

@@ -1,4 +1,4 @@
-"""What moto does wrong, mended also where nothing is strict."""
+"""Corrections of moto, which also apply to the plain emulator."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_the_latest_restorable_time_is_behind_the_clock(moto: Client, strict: Cl
     latest = restorable(strict, "source")["LatestRestorableTime"]
 
     assert latest < datetime.now(UTC) - timedelta(seconds=0.1)
-    until(lambda: describe(strict, "source")["LatestRestorableTime"] > latest, what="it goes on")
+    until(lambda: describe(strict, "source")["LatestRestorableTime"] > latest, what="the time advances")
 
 
 def test_automated_backups_have_a_restore_window(moto: Client, strict: Client) -> None:
@@ -75,7 +75,7 @@ def test_a_restore_is_refused_for(moto: Client, strict: Client, refused: Refused
 
     with refused(code):
         restore(strict, **times)
-    if case != "less storage":  # which moto refuses as well
+    if case != "less storage":  # moto also refuses less storage
         restore(moto, **times)
 
 
