@@ -162,7 +162,7 @@ def _launch(files: DataDirectory, region: str, on_wait: Callable[[str], None]) -
             # A daemon started by an interrupted command holds the lock: it answers soon, or exits.
             process = _spawn(files, region)
         elif exit_code is not None and not _answers(files):
-            raise files.refusal() or OrderopsError(
+            raise files.start_error() or OrderopsError(
                 f"the local environment exited during start-up (exit code {exit_code})\n{_tail(files.log, log_start)}",
                 f"read {files.log}, or delete its data: orderops local reset",
             )

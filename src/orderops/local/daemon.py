@@ -45,7 +45,7 @@ def main() -> None:
         Daemon(files, arguments.region).run()
     except OrderopsError as error:
         log.error("%s", error.message)
-        files.refuse(error)
+        files.record_start_error(error)
         sys.exit(1)
     logging.shutdown()
     # Everything is written. A regular interpreter shutdown spends another second freeing the emulator's memory.

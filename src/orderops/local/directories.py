@@ -111,19 +111,19 @@ class DataDirectory:
             return {}
         return document if isinstance(document, dict) else {}
 
-    def refuse(self, error: OrderopsError) -> None:
+    def record_start_error(self, error: OrderopsError) -> None:
         """Record why the daemon did not start, for the client that started it."""
-        self._write("refusal.json", json.dumps({"message": error.message, "hint": error.hint}))
+        self._write("start_error.json", json.dumps({"message": error.message, "hint": error.hint}))
 
-    def refusal(self) -> OrderopsError | None:
+    def start_error(self) -> OrderopsError | None:
         try:
-            document = json.loads((self.directory / "refusal.json").read_text())
+            document = json.loads((self.directory / "start_error.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
         return OrderopsError(document["message"], document["hint"])
 
     def clear_start_error(self) -> None:
-        (self.directory / "refusal.json").unlink(missing_ok=True)
+        (self.directory / "start_error.json").unlink(missing_ok=True)
 
     def try_lock(self, name: str) -> IO[str] | None:
         """Take a lock that lasts as long as the returned file is open; None when another process holds it."""
@@ -132,7 +132,7 @@ class DataDirectory:
         file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A reset deletes the file: a lock on a deleted file excludes nobody.
+            # A reset deletes the file: a lock on a deleted file excludes no other process.
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return file
         except OSError:

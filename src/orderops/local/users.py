@@ -38,12 +38,12 @@ class Account:
         """Tell whether the user can enter and list this directory."""
         return self.may_enter(folder) and self._may(folder.resolve(), stat.S_IRUSR)
 
-    def owns(self, path: Path) -> None:
+    def chown(self, path: Path) -> None:
         """Make the user the owner of a file, or of a directory and its contents."""
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
         if path.is_dir() and not path.is_symlink():
             for entry in path.iterdir():
-                self.owns(entry)
+                self.chown(entry)
 
     def _may(self, path: Path, owner_bit: int) -> bool:
         status = path.stat()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from orderops.local.ecs.fleet import Fleet
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, EcsTask
 
-# Seconds. ECS waits up to 15 minutes between starts of a failing task; nobody waits for that on a laptop.
+# Seconds. ECS waits up to 15 minutes between starts of a failing task, too long for a laptop.
 MAX_BACKOFF = 15.0
 # Seconds after which the end of a task counts as a new failure and not as a crash loop.
 STABLE_AFTER = 10.0

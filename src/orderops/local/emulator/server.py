@@ -19,7 +19,7 @@ from orderops.local.ports import HOST, PortTaken, listen
 
 # Seconds. SQS accepts WaitTimeSeconds from 0 to 20.
 MAX_POLL_SECONDS = 20.0
-# Seconds. Messages also become visible by time, which notifies nobody.
+# Seconds. Messages also become visible by time, without a notification.
 POLL_INTERVAL = 0.25
 log = logging.getLogger(__name__)
 

@@ -50,7 +50,7 @@ class InstanceDirectory:
             if not folder.exists():
                 folder.mkdir(parents=True)
                 if account := server_account():
-                    account.owns(folder)
+                    account.chown(folder)
 
     def commit_and_archive(self) -> datetime:
         """Write one commit and archive it; every time up to the returned one can then be restored.

@@ -120,7 +120,7 @@ class PostgresServer:
         with suppress(FileNotFoundError):
             (self.directory / "port").unlink()
         if self.account:
-            self.account.owns(self.directory)
+            self.account.chown(self.directory)
         locale = ["--locale=C.UTF-8", "--encoding=UTF8"]
         # The builtin provider sorts the same on every machine; libc's order depends on the system.
         if server_version(self.bindir) >= 17:

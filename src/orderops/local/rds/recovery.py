@@ -98,7 +98,7 @@ def install_copy(server: PostgresServer, source: Path, password: str, *, signal:
     if signal:
         (temporary / SIGNAL_FILE).touch(mode=0o600)
     if server.account:
-        server.account.owns(server.directory)
+        server.account.chown(server.directory)
     shutil.rmtree(server.data, ignore_errors=True)
     # Last step of the copy: an interrupted one is never taken for data.
     temporary.rename(server.data)

@@ -32,7 +32,7 @@ class Snapshots:
             return
         folder.mkdir(parents=True, exist_ok=True)
         if server.account:
-            server.account.owns(folder)
+            server.account.chown(folder)
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(server.password)
         if server.running:

@@ -10,7 +10,11 @@ from xml.etree import ElementTree
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.utils import camelcase_to_underscores
+from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
 
+from orderops.local.emulator.operations import operations
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -49,23 +53,10 @@ OBJECT_ACTIONS = (
     "UploadPart",
     "UploadPartCopy",
 )
-SETTINGS = ("Analytics", "IntelligentTiering", "Metrics")
-# Operations that moto confuses with the one on the same path without a query, such as DeleteBucket.
-NOT_IN_MOTO = (
-    *(f"{verb}Bucket{what}Configuration" for what in SETTINGS for verb in ("Delete", "Get", "Put")),
-    *(f"ListBucket{what}Configurations" for what in SETTINGS),
-    *(f"{verb}BucketMetadata{what}Configuration" for what in ("", "Table") for verb in ("Create", "Delete", "Get")),
-    *(f"UpdateBucketMetadata{what}TableConfiguration" for what in ("Annotation", "Inventory", "Journal")),
-    *(f"{verb}Bucket{what}" for what in ("Abac", "RequestPayment") for verb in ("Get", "Put")),
-    *(f"{verb}ObjectAnnotation" for verb in ("Delete", "Get", "Put")),
-    "CreateSession",
-    "DeleteBucketInventoryConfiguration",
-    "GetObjectRetention",
-    "GetObjectTorrent",
-    "ListObjectAnnotations",
-    "RenameObject",
-    "UpdateObjectEncryption",
-    "WriteGetObjectResponse",
+# Operations without a method in moto that are no requests of their own: ListDirectoryBuckets is ListBuckets on the
+# wire, and the others are answered by moto without being operations of AWS.
+WITHOUT_METHOD = frozenset(
+    {"BucketCORSPreflightCheck", "ListDirectoryBuckets", "ObjectCORSPreflightCheck", "PostObject"}
 )
 # Elements of a policy statement that S3 requires; either of a pair.
 REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
@@ -93,11 +84,21 @@ def patch(emulator: Emulator) -> None:
             bucket.policy = original
 
     emulator.on_before("s3", "PutBucketPolicy", _check_policy)
-    for action in NOT_IN_MOTO:
+    for action in missing_in_moto():
         # moto would handle DeleteBucketAnalyticsConfiguration as DeleteBucket, and data would be lost.
-        emulator.on_before("s3", action, _refuse)
+        emulator.on_before("s3", action, _reject)
     for action in OBJECT_ACTIONS:
         emulator.instead["s3", action] = with_denials_only
+
+
+def missing_in_moto() -> set[str]:
+    """Return the operations without a method in moto, which takes each for another one on the same path."""
+    return {
+        operation.name
+        for operation in operations("s3")
+        if operation.name not in WITHOUT_METHOD
+        and not any(hasattr(owner, camelcase_to_underscores(operation.name)) for owner in (S3Response, S3Backend))
+    }
 
 
 def _check_name(request: Request) -> None:
@@ -111,7 +112,7 @@ def _store_tags(request: Request, _answer: Response) -> None:
         get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(request), tags)
 
 
-def _refuse(request: Request) -> None:
+def _reject(request: Request) -> None:
     raise ApiError("NotEmulated", f"{request.service} {request.action} is not emulated on the laptop")
 
 

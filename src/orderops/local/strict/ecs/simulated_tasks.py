@@ -29,9 +29,9 @@ class SimulatedRecords:
 def records() -> SimulatedRecords:
     """Return the records, stored on moto's ECS backend so that they are reset and saved with it."""
     backend = get_backend("ecs")[DEFAULT_ACCOUNT_ID][RECORDS_REGION]
-    if not hasattr(backend, "paper"):
-        backend.paper = SimulatedRecords()
-    stored: SimulatedRecords = backend.paper
+    if not hasattr(backend, "simulated"):
+        backend.simulated = SimulatedRecords()
+    stored: SimulatedRecords = backend.simulated
     return stored
 
 

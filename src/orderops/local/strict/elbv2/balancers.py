@@ -30,7 +30,7 @@ def register(emulator: Emulator, delays: Delays) -> None:
         balancer.ready_at = time.time() + delays.balancer
 
     def deleted(request: Request) -> None:
-        _check_deletion(request, time.time() + delays.interfaces)
+        _prepare_deletion(request, time.time() + delays.interfaces)
 
     emulator.on_after(SERVICE, "CreateLoadBalancer", created)
     emulator.on_after(SERVICE, "DescribeLoadBalancers", _mark_provisioning)
@@ -58,7 +58,7 @@ def _mark_provisioning(request: Request, response: Response) -> Response | None:
     return edited(response, mark)
 
 
-def _check_deletion(request: Request, until: float) -> None:
+def _prepare_deletion(request: Request, until: float) -> None:
     balancer = backend("elbv2", request.region).load_balancers.get(request.form.get("LoadBalancerArn"))
     if balancer is None:
         return

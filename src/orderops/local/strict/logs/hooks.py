@@ -14,10 +14,10 @@ RETENTION_DAYS = frozenset(
 
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects."""
-    emulator.on_before("logs", "PutRetentionPolicy", _offered)
+    emulator.on_before("logs", "PutRetentionPolicy", _check_retention)
 
 
-def _offered(request: Request) -> None:
+def _check_retention(request: Request) -> None:
     days = request.json.get("retentionInDays")
     if days not in RETENTION_DAYS:
         raise ApiError("InvalidParameterException", f"Invalid retentionInDays value: {days}")

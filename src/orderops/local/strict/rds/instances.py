@@ -207,7 +207,7 @@ def _check_deletion(request: Request) -> None:
         name = instance.db_instance_identifier
         raise ApiError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     if final and instance.status not in (AVAILABLE, "storage-optimization"):
-        _snapshot_refused(instance)
+        raise _snapshot_error(instance)
 
 
 def _check_replica(request: Request) -> None:
@@ -229,12 +229,12 @@ def _check_replica(request: Request) -> None:
 def _check_snapshot(request: Request) -> None:
     instance = backend_of(request).databases.get(request.form.get(IDENTIFIER, ""))
     if instance and instance.status not in (AVAILABLE, "storage-optimization"):
-        _snapshot_refused(instance)
+        raise _snapshot_error(instance)
 
 
-def _snapshot_refused(instance: Any) -> None:
+def _snapshot_error(instance: Any) -> ApiError:
     name = instance.db_instance_identifier
-    raise ApiError(
+    return ApiError(
         "InvalidDBInstanceState",
         f"Cannot create a snapshot because the database instance {name} is not currently in the available state.",
     )
