@@ -1,4 +1,4 @@
-"""What every test on an emulated account shares: short limits, and a resource with all that it needs."""
+"""Shared by all tests on an emulated account: short limits, and resources with their dependencies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(se
 
 
 def with_needs(resources: Collection[Resource]) -> list[Resource]:
-    """These resources and everything they stand on."""
+    """Return these resources and all their dependencies."""
     found: dict[str, Resource] = {}
 
     def add(resource: Resource) -> None:

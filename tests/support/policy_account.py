@@ -45,7 +45,7 @@ class Account:
         self.called[f"{PREFIXES.get(call.service, call.service)}:{call.action}"].add(self.command)
         denied = self._evaluate(call) if self.documents else None
         if denied is None:
-            return self.proxy(call.again(), start_response)
+            return self.proxy(call.unchanged(), start_response)
         response = refused(call, denied)
         start_response(f"{response.status} .", [*response.headers, ("Content-Length", str(len(response.body)))])
         return [response.body]

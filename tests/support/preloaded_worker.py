@@ -1,4 +1,4 @@
-"""Everything that a run loads, loaded: imported once by the fork server of `victims`, and by nobody else."""
+"""All modules of a run, imported once by the fork server of `killable_process`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.call_checker import USED
 from support.shared_parts import share_parts
 
 share_parts()
-# Time runs faster here: lags of AWS are 2 s at most, and not 30; pauses are shorter, and as many.
+# Shorter limits: the emulated lag of reads is 2 s at most instead of 30, and retries pause for less.
 defaults = reconcile.reconcile.__kwdefaults__
 assert defaults is not None
 defaults["limits"] = ReconcileLimits(seen_within=timedelta(seconds=4))

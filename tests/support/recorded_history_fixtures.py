@@ -19,7 +19,12 @@ from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
 
-SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
+SWIFT = Delays(
+    database=0.05,
+    backup_lag=0.1,
+    task=0.02,
+    secret=0.05,
+)
 
 
 @pytest.fixture(scope="session")

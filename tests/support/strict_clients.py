@@ -1,4 +1,4 @@
-"""boto3 clients of an emulator over HTTP."""
+"""boto3 clients of an emulator, over HTTP."""
 
 from __future__ import annotations
 

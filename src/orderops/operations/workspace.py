@@ -54,7 +54,7 @@ def open_account(environment: Environment) -> Aws:
     from orderops.ui import console
 
     say = console.info
-    endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
+    endpoint = local.start(environment.region, on_wait=lambda what: say(f"starting the {what} on this machine"))
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
     return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
 

@@ -1,4 +1,4 @@
-"""The engine makes the network of an environment and takes it down, in an order that AWS takes."""
+"""The engine creates and deletes the network of an environment in an order that AWS accepts."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def declared() -> list[Resource]:
 
 
 def inventory(aws: Aws, declared: list[Resource]) -> Inventory:
-    return Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    return Inventory(aws, "dev", tuple(dict.fromkeys(type(item) for item in declared)))
 
 
-def test_a_network_with_a_balancer_comes_stays_and_goes(
+def test_a_network_with_a_balancer_is_created_unchanged_and_deleted(
     aws: Aws, declared: list[Resource], refusals: Counter[str]
 ) -> None:
     assert {step.action for step in reconcile(declared, inventory(aws, declared))} == {Action.CREATE}
