@@ -47,7 +47,7 @@ class Restored:
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
     """Instance whose settings all differ from AWS's defaults."""
-    made = laptop.create_database(
+    database = laptop.create_database(
         BackupRetentionPeriod=7,
         MultiAZ=True,
         DeletionProtection=True,
@@ -58,11 +58,11 @@ def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
         EnablePerformanceInsights=True,
         Tags=[{"Key": "team", "Value": "platform"}],
     )
-    yield made
+    yield database
     laptop.client("rds").modify_db_instance(
-        DBInstanceIdentifier=made["DBInstanceIdentifier"], DeletionProtection=False, ApplyImmediately=True
+        DBInstanceIdentifier=database["DBInstanceIdentifier"], DeletionProtection=False, ApplyImmediately=True
     )
-    remove(laptop, made["DBInstanceIdentifier"])
+    remove(laptop, database["DBInstanceIdentifier"])
 
 
 @pytest.fixture(scope="module")
@@ -203,34 +203,34 @@ def test_the_restore_window_lies_between_the_first_backup_and_now(laptop: Laptop
 
 def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, BackupRetentionPeriod=0)
-    made = laptop.wait_for_database(name, "available")
+    database = laptop.wait_for_database(name, "available")
 
     assert "LatestRestorableTime" not in laptop.database(name)
     with pytest.raises(ClientError, match="PointInTimeRestoreNotEnabled"):
-        restore(laptop, made)
+        restore(laptop, database)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
-    window(laptop, made)
+    window(laptop, database)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=0, ApplyImmediately=True)
 
-    until(lambda: not home(laptop, made).backups.all(), what="the backups are deleted")
+    until(lambda: not home(laptop, database).backups.all(), what="the backups are deleted")
     assert "LatestRestorableTime" not in laptop.database(name)
     remove(laptop, name)
 
 
 def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, restored: Restored) -> None:
-    made = opened(laptop, restore(laptop, restored.source))
-    name, place = made["DBInstanceIdentifier"], home(laptop, made)
-    window(laptop, made)
-    write(laptop, made, 1_000_000)
+    database = opened(laptop, restore(laptop, restored.source))
+    name, directory = database["DBInstanceIdentifier"], home(laptop, database)
+    window(laptop, database)
+    write(laptop, database, 1_000_000)
     laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
     laptop.wait_for_database(name, "stopped")
-    first = place.backups.all()[0].first_segment
-    for log in (place.archive, place.server.data / "pg_wal"):
+    first = directory.backups.all()[0].first_segment
+    for log in (directory.archive, directory.server.data / "pg_wal"):
         for file in log.glob("0" * 7 + "2*"):
             if file.name > first and "." not in file.name:
                 file.unlink()
 
-    copy = restore(laptop, made)
+    copy = restore(laptop, database)
 
     laptop.wait_for_database(copy, "incompatible-restore")
     events = laptop.client("rds").describe_events(SourceType="db-instance", SourceIdentifier=copy)["Events"]
@@ -239,4 +239,4 @@ def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, rest
     assert re.search(reason, laptop.status()["databases"][copy]["state"])
     assert "Endpoint" not in laptop.database(copy)
     remove(laptop, copy, name)
-    assert not (folder(laptop) / made["DbiResourceId"]).exists()
+    assert not (folder(laptop) / database["DbiResourceId"]).exists()

@@ -20,8 +20,8 @@ def trust(**changed: Any) -> str:
 
 
 def role(client: Client, name: str, **changed: Any) -> str:
-    made = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(**changed))
-    return str(made["Role"]["Arn"])
+    response = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(**changed))
+    return str(response["Role"]["Arn"])
 
 
 MALFORMED: dict[str, str] = {

@@ -123,8 +123,8 @@ def test_a_deletion_removes_protection_and_waits_for_states(aws: Aws, up: Up) ->
 
     remove(DB, aws)
 
-    kept = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
-    assert [snapshot["DBInstanceIdentifier"] for snapshot in kept] == [DB.name]
+    snapshots = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    assert [snapshot["DBInstanceIdentifier"] for snapshot in snapshots] == [DB.name]
     assert aws.rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"][0]["Status"] == "retained"
 
 

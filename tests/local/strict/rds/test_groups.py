@@ -139,11 +139,13 @@ def test_a_reset_parameter_has_its_default(moto: Client, strict: Client, refused
     rds.modify_db_parameter_group(
         DBParameterGroupName="own", Parameters=[parameter("work_mem"), parameter("log_statement", "all")]
     )
-    one = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
+    work_mem = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
     with refused("NotEmulated"):
-        moto("rds").reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+        moto("rds").reset_db_parameter_group(
+            DBParameterGroupName="own", Parameters=[work_mem], ResetAllParameters=False
+        )
 
-    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[work_mem], ResetAllParameters=False)
     assert list(parameters_of(strict, Source="user")) == ["log_statement"]
     rds.reset_db_parameter_group(DBParameterGroupName="own", ResetAllParameters=True)
 

@@ -100,11 +100,11 @@ def test_missing_groups_are_refused(strict: Client, refused: Refused) -> None:
 def test_a_security_group_of_another_vpc_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
     subnet_group(moto, "elsewhere")
     default = moto("ec2").describe_security_groups(GroupNames=["default"])["SecurityGroups"][0]["GroupId"]
-    place = {"DBSubnetGroupName": "elsewhere", "VpcSecurityGroupIds": [default]}
-    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **place)
+    missing_groups = {"DBSubnetGroupName": "elsewhere", "VpcSecurityGroupIds": [default]}
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **missing_groups)
 
     with refused("InvalidParameterCombination"):
-        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **place)
+        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **missing_groups)
 
 
 def test_a_deletion_has_to_decide_on_a_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:
