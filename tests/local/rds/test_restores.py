@@ -29,7 +29,7 @@ from support.laptop_restores import (
     write,
 )
 
-MOMENTS = ("the_first_there_is", "while_it_writes", "in_idle_time", "the_latest")
+MOMENTS = ("first_restorable", "during_writes", "while_idle", "latest")
 
 
 @dataclass
@@ -73,18 +73,18 @@ def restored(laptop: Laptop, source: dict[str, Any]) -> Iterator[Restored]:
     writer.end()
     last = writer.written[-1].after
     moments = {
-        "the_first_there_is": earliest,
-        "while_it_writes": whole(last),
-        "in_idle_time": whole(last) + SECOND,
+        "first_restorable": earliest,
+        "during_writes": whole(last),
+        "while_idle": whole(last) + SECOND,
     }
     wait_until(max(moments.values()))
     server = home(laptop, source).server.process()
     assert server
     names = {label: restore(laptop, source, moment) for label, moment in moments.items()}
-    names["the_latest"] = restore(laptop, source)
+    names["latest"] = restore(laptop, source)
     given = {label: laptop.wait_for_database(name, "available") for label, name in names.items()}
     copies = {label: opened(laptop, name) for label, name in names.items()}
-    yield Restored(source, writer, server.pid, {**moments, "the_latest": last}, copies, given)
+    yield Restored(source, writer, server.pid, {**moments, "latest": last}, copies, given)
     remove(laptop, *names.values())
 
 
@@ -100,13 +100,13 @@ def test_a_restore_has_exactly_the_rows_committed_by_its_time(laptop: Laptop, re
 
 
 def test_a_restore_to_a_time_during_writes_has_a_prefix_of_the_rows(restored: Restored) -> None:
-    certain, _ = restored.writer.by(restored.moments["while_it_writes"])
+    certain, _ = restored.writer.by(restored.moments["during_writes"])
 
     assert 0 < len(certain) < len(restored.writer.written)
 
 
 def test_a_restore_lacks_the_settings_that_aws_does_not_copy(laptop: Laptop, restored: Restored) -> None:
-    source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["in_idle_time"]
+    source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["while_idle"]
 
     assert source["DeletionProtection"] and source["MultiAZ"] and source["IAMDatabaseAuthenticationEnabled"]
     assert not copy["DeletionProtection"]
@@ -130,7 +130,7 @@ def test_a_restored_instance_has_its_own_port_and_secret(laptop: Laptop, restore
 
 
 def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: Restored) -> None:
-    copy = restored.copies["in_idle_time"]
+    copy = restored.copies["while_idle"]
     where = {"host": "127.0.0.1", "port": copy["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -139,7 +139,7 @@ def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: R
 
 
 def test_the_restored_password_opens_the_instance_until_it_is_changed(laptop: Laptop, restored: Restored) -> None:
-    name = restore(laptop, restored.source, restored.moments["in_idle_time"])
+    name = restore(laptop, restored.source, restored.moments["while_idle"])
     port = laptop.wait_for_database(name, "available")["Endpoint"]["Port"]
     where = {"host": "127.0.0.1", "port": port, "dbname": "orders", "user": "orders_admin"}
 
@@ -164,7 +164,7 @@ def test_a_restore_leaves_its_source_untouched(laptop: Laptop, restored: Restore
 
 
 def test_a_restored_instance_has_its_own_backups_and_can_be_restored(laptop: Laptop, restored: Restored) -> None:
-    copy = restored.copies["the_first_there_is"]
+    copy = restored.copies["first_restorable"]
     earliest, _ = window(laptop, copy)
     assert earliest > window(laptop, restored.source)[0]
     write(laptop, copy, 1_000_000)

@@ -32,10 +32,10 @@ MALFORMED: dict[str, str] = {
     "for another action": trust(Action="s3:GetObject"),
     "with a resource": trust(Resource="*"),
     "for an unknown service": trust(Principal={"Service": "ecs-task.amazonaws.com"}),
-    "for a service of somebody else": trust(Principal={"Service": "ecs.example.com"}),
+    "for a service outside AWS": trust(Principal={"Service": "ecs.example.com"}),
     "for an unknown role": trust(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:role/nobody"}),
     "for an unknown user": trust(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:user/nobody"}),
-    "for a kind that is none": trust(Principal={"Servis": "ecs-tasks.amazonaws.com"}),
+    "for an unknown principal type": trust(Principal={"Servis": "ecs-tasks.amazonaws.com"}),
 }
 
 

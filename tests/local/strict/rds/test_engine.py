@@ -96,7 +96,7 @@ OTHERS = {
     "port": replace(DB, port=6543),
     "maintenance window": replace(DB, maintenance_window="mon:17:00-mon:17:30"),
     "log exports": replace(DB, log_exports=()),
-    "room to grow": replace(DB, max_storage_gb=None),
+    "storage limit": replace(DB, max_storage_gb=None),
 }
 
 

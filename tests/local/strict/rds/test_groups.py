@@ -90,9 +90,9 @@ def test_an_unknown_family_is_refused(moto: Client, strict: Client, refused: Ref
 
 MANY = [parameter(name) for name in ("work_mem", "temp_buffers", "deadlock_timeout")] * 7
 REFUSED: dict[str, tuple[str, list[dict[str, str]]]] = {
-    "more than twenty": ("InvalidParameterValue", MANY),
-    "an unknown one": ("InvalidParameterValue", [parameter("work_memory")]),
-    "a static one at once": ("InvalidParameterCombination", [parameter("max_connections", "50", "immediate")]),
+    "more than 20 parameters": ("InvalidParameterValue", MANY),
+    "an unknown parameter": ("InvalidParameterValue", [parameter("work_memory")]),
+    "an immediate static parameter": ("InvalidParameterCombination", [parameter("max_connections", "50", "immediate")]),
 }
 
 

@@ -56,8 +56,8 @@ def test_an_instance_without_backups_has_no_restore_window(strict: Client, refus
 TIMES: dict[str, tuple[str, dict[str, Any]]] = {
     "the future": ("InvalidParameterValue", {"RestoreTime": datetime(2099, 1, 1, tzinfo=UTC)}),
     "a time before the backups": ("InvalidParameterValue", {"RestoreTime": datetime(2020, 1, 1, tzinfo=UTC)}),
-    "no time": ("InvalidParameterCombination", {"UseLatestRestorableTime": False}),
-    "two times": (
+    "no restore time": ("InvalidParameterCombination", {"UseLatestRestorableTime": False}),
+    "two restore times": (
         "InvalidParameterCombination",
         {"RestoreTime": datetime(2020, 1, 1, tzinfo=UTC), "UseLatestRestorableTime": True},
     ),
