@@ -8,7 +8,7 @@ import pytest
 
 from orderops.aws.documents import Bucket
 from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
-from orderops.restore.drill_record import Drill, keep
+from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
 from support.recorded_history import COPY, Dev
 
@@ -120,7 +120,7 @@ def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orde
     assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
-    keep(Bucket(dev.workspace.aws), "dev", proven)
+    save_drill(Bucket(dev.workspace.aws), "dev", proven)
 
     assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
     assert orderops("status", "--json").json["proven_restore"] == proven.to_dict()

@@ -16,8 +16,8 @@ from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
 from orderops.restore.drill_record import Drill
-from orderops.restore.drill_record import last as last_drill
-from orderops.restore.instances import BY, load_instances
+from orderops.restore.drill_record import last_drill as last_drill
+from orderops.restore.instances import PROMOTED_BY, load_instances
 
 READERS = 8
 
@@ -132,7 +132,7 @@ def _database(workspace: Workspace) -> ComponentStatus:
     where = f"{told['Engine']} {told['EngineVersion']}, {told['DBInstanceClass']}{promoted}"
     status = told["DBInstanceStatus"]
     if not copies.primary.settled:
-        command = f"orderops restore {copies.primary.tag(BY) or 'promote'}"
+        command = f"orderops restore {copies.primary.tag(PROMOTED_BY) or 'promote'}"
         return ComponentStatus(
             "database", ComponentState.DEGRADED, f"a switch was cut: not everything followed{promoted}", command
         )

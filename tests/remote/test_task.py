@@ -103,7 +103,7 @@ def end(code: int, **more: Any) -> str:
 def followed(aws: Aws, proxy: Proxy, ecs: Ecs) -> tuple[JobEnd, Shown]:
     proxy.rule = ecs
     shown = Shown()
-    return follow(RemoteTask(aws, PLACE, ARN), heard=shown.heard, waiting=shown.waiting), shown
+    return follow(RemoteTask(aws, PLACE, ARN), on_output=shown.heard, on_wait=shown.waiting), shown
 
 
 def refusal(ended: JobEnd) -> str:
@@ -223,7 +223,7 @@ def test_an_interrupted_command_says_what_is_left(aws: Aws, proxy: Proxy) -> Non
     proxy.rule = ecs = Ecs(at("RUNNING"), lines=([BEGIN], [end(130, left=["V003"])]))
     shown = Shown()
 
-    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", on_output=shown.heard, on_wait=shown.waiting)
 
     assert ecs.stopped == 1
     assert isinstance(ended.error, Interrupted)
@@ -235,7 +235,7 @@ def test_a_command_that_is_done_before_it_is_interrupted_is_done(aws: Aws, proxy
     shown = Shown()
 
     assert interrupted(
-        RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting
+        RemoteTask(aws, PLACE, ARN), "migrate apply", on_output=shown.heard, on_wait=shown.waiting
     ) == JobEnd(0)
 
 
@@ -243,7 +243,7 @@ def test_an_interrupted_command_that_never_began_is_left(aws: Aws, proxy: Proxy)
     proxy.rule = Ecs(at("STOPPED", stoppedReason="interrupted by the operator"))
     shown = Shown()
 
-    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", on_output=shown.heard, on_wait=shown.waiting)
 
     assert isinstance(ended.error, Interrupted)
     assert ended.error.left == ["migrate apply"]
@@ -256,7 +256,7 @@ def test_an_interrupted_command_that_does_not_end_is_left(
     proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN],))
     shown = Shown()
 
-    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", heard=shown.heard, waiting=shown.waiting)
+    ended = interrupted(RemoteTask(aws, PLACE, ARN), "migrate apply", on_output=shown.heard, on_wait=shown.waiting)
 
     assert ended.exit_code == 130
     assert isinstance(ended.error, Interrupted)
@@ -316,7 +316,7 @@ def test_no_errand_runs_where_none_was_started(aws: Aws, proxy: Proxy) -> None:
 def test_credentials_that_end_before_the_command_end_nothing(aws: Aws, proxy: Proxy, alone: bool, hint: str) -> None:
     proxy.rule = lambda request: ApiError("ExpiredTokenException", "expired") if request.service == "ecs" else None
     shown = Shown()
-    sent = replace(ERRAND, alone=alone)
+    sent = replace(ERRAND, exclusive=alone)
 
     with pytest.raises(OrderopsError, match="goes on in task 1a2b3c, which is not heard any more") as refused:
         job._followed(Bucket(aws), RemoteTask(aws, PLACE, ARN), sent, shown.heard, shown.waiting)

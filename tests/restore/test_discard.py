@@ -119,7 +119,7 @@ def test_without_the_original_the_promoted_one_stays_the_primary(promoted: Dev, 
     assert discard(orderops, DATABASE).code == 0
 
     copies = promoted.look()
-    assert (copies.the_primary().name, copies.the_primary().role, copies.others) == (COPY, PRIMARY, [])
+    assert (copies.require_primary().name, copies.require_primary().role, copies.others) == (COPY, PRIMARY, [])
     assert not promoted.differs()
 
 

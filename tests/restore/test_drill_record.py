@@ -9,7 +9,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.restore.drill_record import Drill, keep, last, prefix_of
+from orderops.restore.drill_record import Drill, last_drill, prefix_of, save_drill
 
 DRILL = Drill(
     started=datetime(2026, 11, 20, 8, tzinfo=UTC),
@@ -31,27 +31,27 @@ def bucket(aws: Aws) -> Bucket:
 
 
 def test_without_any_there_is_none(bucket: Bucket) -> None:
-    assert last(bucket, "prod") is None
+    assert last_drill(bucket, "prod") is None
 
 
 def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
-    keep(bucket, "prod", DRILL)
+    save_drill(bucket, "prod", DRILL)
 
-    assert last(bucket, "prod") == DRILL
+    assert last_drill(bucket, "prod") == DRILL
 
 
 def test_the_latest_is_told_of_its_environment(bucket: Bucket) -> None:
     for environment, drill in (("prod", LATER), ("prod", DRILL), ("staging", DRILL)):
-        keep(bucket, environment, drill)
+        save_drill(bucket, environment, drill)
 
-    assert last(bucket, "prod") == LATER
-    assert last(bucket, "staging") == DRILL
+    assert last_drill(bucket, "prod") == LATER
+    assert last_drill(bucket, "staging") == DRILL
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"[]", b'{"started": "yesterday"}', b'{"form": 9}'])
 def test_one_that_cannot_be_read_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
-    keep(bucket, "prod", DRILL)
+    save_drill(bucket, "prod", DRILL)
     key = f"{prefix_of('prod')}2026-11-22T080000Z.json"
     aws.s3.put_object(Bucket=bucket.name, Key=key, Body=left)
 
-    assert last(bucket, "prod") == DRILL
+    assert last_drill(bucket, "prod") == DRILL

@@ -10,7 +10,7 @@ import pytest
 from orderops.errors import OrderopsError
 from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptState, History
 from orderops.restore.endpoints import start_of
-from orderops.restore.point_in_time import before
+from orderops.restore.point_in_time import last_second_before
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 APPLY, UNDO, BASELINE, FORGET = AttemptAction.APPLY, AttemptAction.UNDO, AttemptAction.BASELINE, AttemptAction.FORGET
@@ -89,4 +89,4 @@ def test_without_a_ledger_none_is_known() -> None:
     ids=["in a second", "at its beginning", "on the second"],
 )
 def test_before_it_is_the_last_whole_second_in_which_nothing_of_it_had_begun(began: datetime, moment: datetime) -> None:
-    assert before(began) == moment
+    assert last_second_before(began) == moment

@@ -11,7 +11,7 @@ from orderops.aws.ownership import ROLE
 from orderops.errors import OrderopsError
 from orderops.resources.rds_description import FORMER, REHEARSAL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
-from orderops.restore.instances import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Instance
+from orderops.restore.instances import READY_AT, REQUESTED, RESTORED_TO, SOURCE, SOURCE_RESOURCE, STARTED, Instance
 from orderops.restore.point_in_time import Restore
 from orderops.restore.timestamps import utc
 from support.command_line import Orderops
@@ -29,7 +29,7 @@ def retag(dev: Dev, copy: Instance, **tags: str) -> None:
 
 
 def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: Dev, orderops: Orderops) -> None:
-    before = dev.look().the_primary()
+    before = dev.look().require_primary()
 
     said = orderops("restore", "--at", AT, "--yes")
 
@@ -41,7 +41,7 @@ def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: De
         f"next: orderops restore compare {COPY} --env dev then: orderops restore promote {COPY} --env dev"
     )
     [copy] = dev.look().others
-    assert as_it_is(dev.look().the_primary()) == as_it_is(before)
+    assert as_it_is(dev.look().require_primary()) == as_it_is(before)
     assert (copy.name, copy.role, copy.ready, copy.moment) == (COPY, RESTORED, True, YESTERDAY)
     assert copy.tag(SOURCE) == DATABASE
     assert copy.tag(SOURCE_RESOURCE) == before.observed.properties["DbiResourceId"]
@@ -79,7 +79,7 @@ def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, 
 
     done = dev.restore(at)
 
-    assert (done.name, done.moment, done.tag(BEGUN)) == (cut.name, cut.moment, cut.tag(BEGUN))
+    assert (done.name, done.moment, done.tag(STARTED)) == (cut.name, cut.moment, cut.tag(STARTED))
     assert done.ready
     assert len(dev.look().others) == 1
     assert dev.changes() == ["rds.AddTagsToResource"]
@@ -88,18 +88,18 @@ def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, 
 def test_before_a_migration_is_the_second_before_it_began(dev: Dev) -> None:
     goal = dev.target("before V7", start_of=lambda version: YESTERDAY + timedelta(seconds=version / 10))
 
-    assert (goal.moment, goal.name, goal.tags[ASKED]) == (YESTERDAY, COPY, "before V7")
+    assert (goal.moment, goal.name, goal.tags[REQUESTED]) == (YESTERDAY, COPY, "before V7")
 
 
 @pytest.mark.parametrize("at", ["-15m", "latest"])
 def test_the_same_words_after_it_was_ready_make_another(dev: Dev, at: str) -> None:
     first = dev.restore(at)
-    assert first.tag(ASKED) == at
+    assert first.tag(REQUESTED) == at
     wait_for_another_second()
 
     goal = dev.target(at)
 
-    assert goal.found is None
+    assert goal.existing is None
     assert goal.moment > (first.moment or goal.moment)
 
 
@@ -109,9 +109,9 @@ def test_what_somebody_else_made_with_the_same_words_while_it_was_waited_for_is_
 
     goal = dev.target("-15m", since=began)
 
-    assert goal.found is not None
-    assert (goal.name, goal.found.ready) == (made.name, True)
-    assert dev.target("-20m", since=began).found is None
+    assert goal.existing is not None
+    assert (goal.name, goal.existing.ready) == (made.name, True)
+    assert dev.target("-20m", since=began).existing is None
 
 
 def test_a_copy_that_is_not_set_as_its_source_is_not_called_ready(dev: Dev) -> None:
@@ -219,7 +219,7 @@ def test_a_rehearsal_s_copy_is_another_one_than_a_restored_one(restored: Dev) ->
     assert copy.name != COPY
     assert copy.observed.properties["BackupRetentionPeriod"] == 0
     assert len(restored.look().others) == 2
-    assert {MOMENT, READY} <= (copy.observed.tags or {}).keys()
+    assert {RESTORED_TO, READY_AT} <= (copy.observed.tags or {}).keys()
 
 
 def as_it_is(copy: Instance) -> dict[str, object]:

@@ -39,7 +39,7 @@ def one(found: list[RestorePoint]) -> RestorePoint:
 def test_a_migration_is_gone_back_before_by_its_version() -> None:
     point = one(points(WINDOW, standing(attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY)), []))
 
-    assert (point.what, point.at, point.inside) == ("apply V007 add carts", '"before V7"', True)
+    assert (point.what, point.at, point.in_window) == ("apply V007 add carts", '"before V7"', True)
 
 
 def test_a_migration_that_was_undone_is_gone_back_before_by_the_time() -> None:
@@ -100,7 +100,7 @@ def test_a_run_that_is_told_otherwise_or_releases_nothing_is_none(command: str) 
     ids=["the first", "too old", "the last", "too recent"],
 )
 def test_it_is_in_the_window_when_the_second_before_it_is(began: datetime, inside: bool) -> None:
-    assert one(points(WINDOW, {}, [run("up", began)])).inside is inside
+    assert one(points(WINDOW, {}, [run("up", began)])).in_window is inside
 
 
 def test_the_newest_comes_first() -> None:

@@ -11,8 +11,8 @@ from orderops.aws.ownership import ADDRESS, from_pairs
 from orderops.engine.reconcile import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
-from orderops.restore.instances import BEFORE, BY, SETTLED
-from orderops.restore.promotion import Promotion, back, check_alike, switch
+from orderops.restore.instances import PREVIOUS_PRIMARY, PROMOTED_BY, SETTLED
+from orderops.restore.promotion import Promotion, check_alike, switch, switch_back
 from support.command_line import Orderops
 from support.recorded_history import COPY, DATABASE, Dev
 
@@ -23,11 +23,11 @@ RENEW = "ecs.UpdateService"
 
 def roles(dev: Dev) -> dict[str, str]:
     copies = dev.look()
-    return {copy.name: copy.role for copy in [copies.the_primary(), *copies.others]}
+    return {copy.name: copy.role for copy in [copies.require_primary(), *copies.others]}
 
 
 def turning(dev: Dev) -> Promotion:
-    return Promotion(dev.workspace, back(dev.look()))
+    return Promotion(dev.workspace, switch_back(dev.look()))
 
 
 def told(steps: list[Step]) -> list[tuple[object, ...]]:
@@ -50,9 +50,9 @@ def test_everything_follows_it_and_up_sees_no_difference(restored: Dev) -> None:
 
     assert roles(restored) == {COPY: PRIMARY, DATABASE: FORMER}
     assert restored.leads_to() == COPY
-    primary = restored.look().the_primary()
+    primary = restored.look().require_primary()
     assert primary.settled
-    assert (primary.tag(BEFORE), primary.tag(BY), primary.tag(SETTLED)) == (DATABASE, "promote", "1")
+    assert (primary.tag(PREVIOUS_PRIMARY), primary.tag(PROMOTED_BY), primary.tag(SETTLED)) == (DATABASE, "promote", "1")
     assert restored.changes(RENEW) == [RENEW]
     assert not restored.differs()
 
@@ -62,8 +62,8 @@ def test_turned_back_everything_is_as_before(promoted: Dev) -> None:
 
     assert roles(promoted) == {DATABASE: PRIMARY, COPY: FORMER}
     assert promoted.leads_to() == DATABASE
-    primary = promoted.look().the_primary()
-    assert (primary.tag(BEFORE), primary.tag(BY), primary.tag(SETTLED)) == (COPY, "back", "2")
+    primary = promoted.look().require_primary()
+    assert (primary.tag(PREVIOUS_PRIMARY), primary.tag(PROMOTED_BY), primary.tag(SETTLED)) == (COPY, "back", "2")
     assert promoted.changes(RENEW) == [RENEW]
     assert not promoted.differs()
 
@@ -84,9 +84,9 @@ def test_cut_after_any_step_there_is_one_primary_and_the_same_command_ends_it(re
     list(islice(restored.promotion().run(), taken))
 
     assert roles(restored) == {COPY: PRIMARY, DATABASE: FORMER}
-    assert not restored.look().the_primary().settled
+    assert not restored.look().require_primary().settled
     restored.promote()
-    assert restored.look().the_primary().settled
+    assert restored.look().require_primary().settled
     assert restored.leads_to() == COPY
     assert restored.changes(RENEW) == [RENEW]
 
@@ -97,7 +97,7 @@ def test_after_the_first_write_both_say_that_they_are_it_and_the_last_one_is(res
     raws = restored.workspace.aws.rds.describe_db_instances()["DBInstances"]
     addresses = [from_pairs(raw["TagList"])[ADDRESS] for raw in raws]
     assert addresses == [f"rds-instance/{DATABASE}"] * 2
-    assert restored.look().the_primary().name == COPY
+    assert restored.look().require_primary().name == COPY
 
 
 def test_up_ends_a_cut_switch_too(restored: Dev, orderops: Orderops) -> None:
@@ -177,7 +177,7 @@ def test_a_promotion_after_a_promotion_leaves_one_primary_and_leads_back_by_one(
     promoted.promote(other.name)
 
     assert roles(promoted) == {other.name: PRIMARY, COPY: FORMER, DATABASE: FORMER}
-    assert back(promoted.look()).to.name == COPY
+    assert switch_back(promoted.look()).to.name == COPY
     assert not promoted.differs()
 
 
@@ -191,7 +191,7 @@ def refused_by(decide: Callable[[], object]) -> OrderopsError:
 
 
 def test_nothing_was_promoted_so_nothing_is_turned_back(restored: Dev) -> None:
-    error = refused_by(lambda: back(restored.look()))
+    error = refused_by(lambda: switch_back(restored.look()))
 
     assert error.message == f"{DATABASE} is the primary and was never promoted, so there is nothing to turn back"
 

@@ -9,8 +9,8 @@ import pytest
 
 from orderops.engine.resource import Observed
 from orderops.errors import UsageError
-from orderops.restore.instances import BEGUN, MOMENT, READY, Instance
-from orderops.restore.timestamps import TimestampForm, both, parse_timestamp
+from orderops.restore.instances import READY_AT, RESTORED_TO, STARTED, Instance
+from orderops.restore.timestamps import TimestampForm, parse_timestamp, utc_and_local
 
 SYDNEY = ZoneInfo("Australia/Sydney")
 
@@ -57,7 +57,7 @@ def test_so_long_ago(text: str, ago: timedelta) -> None:
 @pytest.mark.parametrize("text", ["before V7", "before v007", "before 7", "Before  V7"])
 def test_before_a_migration(text: str) -> None:
     assert parse_timestamp(text).version == 7
-    assert parse_timestamp(text).words == "before V7"
+    assert parse_timestamp(text).text == "before V7"
 
 
 def test_the_latest() -> None:
@@ -163,8 +163,8 @@ def test_a_fraction_of_a_second_is_refused_with_the_seconds_around_it() -> None:
 def test_a_moment_is_told_in_utc_and_by_the_clock_here() -> None:
     moment = datetime(2026, 11, 10, 8, tzinfo=UTC)
 
-    assert both(moment, SYDNEY) == "2026-11-10T08:00:00Z (2026-11-10 19:00:00 AEDT)"
-    assert both(moment, ZoneInfo("UTC")) == "2026-11-10T08:00:00Z"
+    assert utc_and_local(moment, SYDNEY) == "2026-11-10T08:00:00Z (2026-11-10 19:00:00 AEDT)"
+    assert utc_and_local(moment, ZoneInfo("UTC")) == "2026-11-10T08:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_a_moment_is_told_in_utc_and_by_the_clock_here() -> None:
 )
 def test_a_tag_that_tells_no_moment_is_as_if_it_were_not_there(text: str) -> None:
     good = "2026-11-10T08:00:00Z"
-    tags = {MOMENT: good, BEGUN: good, READY: good}
+    tags = {RESTORED_TO: good, STARTED: good, READY_AT: good}
 
     for key in tags:
         copy = Instance(Observed("shop-r1", tags=tags | {key: text}))
-        assert (copy.moment is None) == (key == MOMENT)
-        assert copy.took == (timedelta() if key == MOMENT else None)
+        assert (copy.moment is None) == (key == RESTORED_TO)
+        assert copy.duration == (timedelta() if key == RESTORED_TO else None)

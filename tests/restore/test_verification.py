@@ -13,7 +13,7 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
-from orderops.restore.verification import ASKED, ServiceResponse, ServiceUnreachable, identity, verify
+from orderops.restore.verification import REQUESTS, ServiceResponse, ServiceUnreachable, identity, verify
 
 DOOR = {"host": "new.example", "port": 5432, "dbname": "orders"}
 OTHER = {**DOOR, "host": "old.example"}
@@ -64,16 +64,16 @@ def service(*answers: tuple[int, str]) -> Iterator[Service]:
 
 def test_it_answers_from_the_right_database_every_time() -> None:
     with service(READY) as there:
-        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
+        assert verify(there.url, DOOR) == ServiceResponse(REQUESTS, users=2)
 
-    assert there.asked == ["/ready"] * ASKED + ["/users"]
+    assert there.asked == ["/ready"] * REQUESTS + ["/users"]
 
 
 def test_a_task_of_before_that_still_answers_is_waited_for() -> None:
     with service(READY, READY, OLD, READY) as there:
-        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
+        assert verify(there.url, DOOR) == ServiceResponse(REQUESTS, users=2)
 
-    assert there.asked == ["/ready"] * (3 + ASKED) + ["/users"]
+    assert there.asked == ["/ready"] * (3 + REQUESTS) + ["/users"]
 
 
 UNREADY = json.dumps({"checks": {"database": {"detail": "password authentication failed"}}})
@@ -93,7 +93,7 @@ def test_it_is_refused_when_there_answers(case: str) -> None:
     answer, why = WRONG[case]
 
     with service(answer) as there, pytest.raises(OrderopsError, match=why) as refused:
-        verify(there.url, DOOR, patience=0)
+        verify(there.url, DOOR, timeout=0)
 
     assert not isinstance(refused.value, ServiceUnreachable)
 

@@ -79,7 +79,7 @@ def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
 
     assert (refused.code, refused.out) == (1, "")
     told = refused.err.splitlines()
-    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
+    window = window_of(dev.workspace.aws, dev.look().require_primary().observed)
     assert told[0].startswith(f"error: {utc(moment)} (")
     assert utc(window.earliest) in told[1]
     assert all("AEDT)" in line or "AEST)" in line for line in told[:3])
@@ -88,7 +88,7 @@ def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
 
 
 def test_the_window_is_in_whole_seconds_that_lie_within(dev: Dev) -> None:
-    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
+    window = window_of(dev.workspace.aws, dev.look().require_primary().observed)
 
     assert window.earliest.microsecond == window.latest.microsecond == 0
     assert window.to_dict == {"earliest": utc(window.earliest), "latest": utc(window.latest)}

@@ -100,7 +100,7 @@ class Ground:
 
             workspace = open_workspace("local", None)
             copies = load_instances(workspace.aws, workspace.stack)
-            copy = copies.named(name, what="open") if name else copies.the_primary()
+            copy = copies.named(name, action="open") if name else copies.require_primary()
             told = login_at_endpoint(workspace.aws, connection_info(workspace.stack, copy)).parameters
             return psycopg.conninfo.make_conninfo(
                 "", **{key: str(value) for key, value in told.items() if value is not None}

@@ -20,7 +20,7 @@ from orderops.engine.reconcile import Step
 from orderops.infra.workspace import Workspace, make_plan
 from orderops.resources.rds_description import RESTORED
 from orderops.restore.instances import Instance, Instances, load_instances
-from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, target
+from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, restore_request
 from orderops.restore.promotion import Promotion, switch
 from orderops.restore.timestamps import parse_timestamp, utc
 from support.emulated_account import MODELS, QUICK
@@ -73,7 +73,7 @@ class Dev:
         copies = self.look()
         [name] = [
             copy.name
-            for copy in [copies.the_primary(), *copies.others]
+            for copy in [copies.require_primary(), *copies.others]
             if copy.observed.properties["EndpointAddress"] == self.pointer()["host"]
         ]
         return name
@@ -83,7 +83,7 @@ class Dev:
         return load_instances(workspace.aws, workspace.stack)
 
     def copy(self, name: str) -> Instance:
-        return self.look().named(name, what="look at")
+        return self.look().named(name, action="look at")
 
     def instance(self, name: str = DATABASE) -> Any:
         """What the emulator keeps of an instance, to be changed behind everybody's back."""
@@ -105,7 +105,7 @@ class Dev:
     ) -> RestoreRequest:
         """What the words of a restore mean now."""
         workspace = self.workspace
-        return target(
+        return restore_request(
             workspace.aws,
             workspace.stack,
             parse_timestamp(at),

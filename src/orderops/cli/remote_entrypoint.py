@@ -117,7 +117,7 @@ def _leave(found: CurrentJob) -> None:
     left = {"form": FORM, "notes": found.notes, "result": found.result}
     body = json.dumps(left, default=str).encode()
     try:
-        with urlopen(Request(found.request.leave, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
+        with urlopen(Request(found.request.result_url, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
             pass
     except (URLError, OSError) as error:
         if found.notes or found.result:

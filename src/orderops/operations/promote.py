@@ -15,7 +15,7 @@ from orderops.operations.workspace import ChangeOptions, consent, with_usual_dur
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
 from orderops.restore.endpoints import connection_info
-from orderops.restore.instances import BEFORE, BY, Instance, Instances, load_instances
+from orderops.restore.instances import PREVIOUS_PRIMARY, PROMOTED_BY, Instance, Instances, load_instances
 from orderops.restore.promotion import BACK, Promotion, Switch, check_alike
 from orderops.restore.verification import ServiceUnreachable, verify
 from orderops.text.durations import in_words
@@ -53,9 +53,9 @@ def switch_to(workspace: Workspace, manner: ChangeOptions, decide: Decide, *, as
                 _refuse_other(agreed, switched)
             promotion.recent_writes = run.recent_writes
             with Progress(with_usual_durations(workspace), noted=run.done) as progress:
-                promotion.watch = progress.watch
+                promotion.on_wait = progress.watch
                 steps = list(_shown(promotion, progress))
-            before = switched.other.name if switched.other else None
+            before = switched.previous.name if switched.previous else None
             if steps:
                 run.record.note(action="promoted", name=switched.to.name, before=before)
     if steps:
@@ -73,7 +73,7 @@ def discard(workspace: Workspace, manner: ChangeOptions, name: str | None, *, sn
     if _is_gone(workspace, copies, name, manner.command):
         console.info(f"0 changes: {name or 'it'} is gone")
         return
-    copy = copies.named(name, what="discard")
+    copy = copies.named(name, action="discard")
     _refuse_in_use(workspace, copies, copy)
     console.info(_holds(copy))
     keeps = snapshot and copy.role not in DISPOSABLE
@@ -93,7 +93,7 @@ def discard(workspace: Workspace, manner: ChangeOptions, name: str | None, *, sn
         if copy.name not in {each.name for each in copies.all}:
             console.info(f"0 changes: {copy.name} is gone, by somebody else's hand")
             return
-        copy = copies.named(copy.name, what="discard")
+        copy = copies.named(copy.name, action="discard")
         _refuse_in_use(workspace, copies, copy)
         with Progress(noted=run.done) as progress:
             remove(workspace, copy, progress, snapshot=keeps)
@@ -117,18 +117,20 @@ def _shown(promotion: Promotion, progress: Progress) -> Iterator[Step]:
 
 
 def _show(switched: Switch, *, undecided: bool) -> None:
-    if undecided and switched.other:
+    if undecided and switched.previous:
         moment = switched.to.tag("orderops:restored-to")
-        console.info(f"from {switched.other.name}, which stays as it is")
+        console.info(f"from {switched.previous.name}, which stays as it is")
         console.info(f"to   {switched.to.name}")
         if moment:
             console.info(f"     as of {moment}")
-    elif switched.other:
-        console.info(f"{switched.to.name} is the primary already, in the place of {switched.other.name}")
+    elif switched.previous:
+        console.info(f"{switched.to.name} is the primary already, in the place of {switched.previous.name}")
 
 
 def _refuse_other(agreed: Switch, now: Switch) -> None:
-    if agreed.to.name != now.to.name or (agreed.other and now.other and agreed.other.name != now.other.name):
+    if agreed.to.name != now.to.name or (
+        agreed.previous and now.previous and agreed.previous.name != now.previous.name
+    ):
         raise OrderopsError(
             f"{now.to.name} would be promoted now, and {agreed.to.name} was agreed to; nothing was done",
             "the same command shows the new plan",
@@ -151,24 +153,26 @@ def _ask_the_service(workspace: Workspace, primary: Instance, promotion: Promoti
         hint = f"its tasks: orderops status --env {env}; the other way: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
     console.info(
-        f"the service answers from {primary.name}: {answer.users} users, {answer.asked} answers of {answer.asked}"
+        f"the service answers from {primary.name}: {answer.users} users, {answer.requests} answers of {answer.requests}"
     )
 
 
 def _leave(workspace: Workspace, switched: Switch) -> None:
     env = workspace.environment.name
-    if switched.other and switched.by == BACK:
-        console.info(f"to have the other again: orderops restore promote {switched.other.name} --env {env}")
-    elif switched.other:
-        console.info(f"turn it back while {switched.other.name} lives: orderops restore back --env {env}")
-    if switched.other:
-        console.info(f"what it has that this one has not: orderops restore compare {switched.other.name} --env {env}")
+    if switched.previous and switched.command == BACK:
+        console.info(f"to have the other again: orderops restore promote {switched.previous.name} --env {env}")
+    elif switched.previous:
+        console.info(f"turn it back while {switched.previous.name} lives: orderops restore back --env {env}")
+    if switched.previous:
+        console.info(
+            f"what it has that this one has not: orderops restore compare {switched.previous.name} --env {env}"
+        )
 
 
 def _refuse_in_use(workspace: Workspace, copies: Instances, copy: Instance) -> None:
     """Raise OrderopsError for what the service uses, by its tags or by what the pointer says."""
     env = workspace.environment.name
-    if copies.gone:
+    if copies.primary_missing:
         raise OrderopsError(
             f"the database of {env} is gone, and {copy.name} may be what is left of it",
             f"make it the database: orderops restore promote {copy.name} --env {env}",
@@ -180,8 +184,8 @@ def _refuse_in_use(workspace: Workspace, copies: Instances, copy: Instance) -> N
             f"{copy.name} is the primary of {env}, and is never discarded",
             f"promote another one first: orderops restore list --env {env}",
         )
-    if copies.primary and not copies.primary.settled and copies.primary.tag(BEFORE) == copy.name:
-        command = f"orderops restore {copies.primary.tag(BY)} --env {env}"
+    if copies.primary and not copies.primary.settled and copies.primary.tag(PREVIOUS_PRIMARY) == copy.name:
+        command = f"orderops restore {copies.primary.tag(PROMOTED_BY)} --env {env}"
         raise OrderopsError(
             f"the services of {env} may still use {copy.name}: a switch was cut", f"finish it: {command}"
         )

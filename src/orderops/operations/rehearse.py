@@ -65,7 +65,7 @@ def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
 def rehearse_on_a_copy(workspace: Workspace, manner: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
     """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
     lease = read_lease(workspace, workspace.copying)
-    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    primary = load_instances(workspace.aws, workspace.stack).require_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
     agree(workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
     with (
@@ -86,9 +86,9 @@ def rehearse_inside(inside: CurrentJob, asked: RehearsalRequest, *, dry_run: boo
     if dry_run:
         with target(inside.request.environment, None, None) as at, looking(at) as connection:
             names = [line.name for line in migrator.plan(migrator.overview(connection, asked.migrations))]
-        inside.leave({"pending": names})
+        inside.set_result({"pending": names})
         return
-    inside.leave(_carried_out(inside.login(), inside.login(COPY), asked).to_dict())
+    inside.set_result(_carried_out(inside.login(), inside.login(COPY), asked).to_dict())
 
 
 def _rehearsed(workspace: Workspace, primary: Instance, copy: Instance, asked: RehearsalRequest) -> Report:

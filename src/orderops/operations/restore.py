@@ -30,9 +30,9 @@ from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored_instance import CARRIED, RdsRestoredInstance
 from orderops.restore.endpoints import connection_info, start_of
 from orderops.restore.instances import Instance, load_instances
-from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, target
+from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, restore_request
 from orderops.restore.points import RestorePoint, points
-from orderops.restore.timestamps import RestoreTarget, both, utc
+from orderops.restore.timestamps import RestoreTarget, utc, utc_and_local
 from orderops.restore.window import RestoreWindow, window_of
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -72,7 +72,7 @@ def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair
 def both_of(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
     """The primary, and what it is to be compared with."""
     copies = load_instances(workspace.aws, workspace.stack)
-    primary, copy = copies.the_primary(), copies.named(name, what="compare")
+    primary, copy = copies.require_primary(), copies.named(name, action="compare")
     if copy.name == primary.name:
         raise OrderopsError(
             f"{copy.name} is the primary, and would be compared with itself",
@@ -160,13 +160,13 @@ def restore(
     began = datetime.now(UTC)
 
     def decide(since: datetime | None = None) -> RestoreRequest:
-        return target(
+        return restore_request(
             workspace.aws, workspace.stack, asked, source=source, start_of=partial(when_begun, workspace), since=since
         )
 
     goal = decide()
-    if goal.found and goal.found.ready:
-        console.info(f"{goal.name} is there already, as of {both(goal.moment)}")
+    if goal.existing and goal.existing.ready:
+        console.info(f"{goal.name} is there already, as of {utc_and_local(goal.moment)}")
         _leave(workspace, goal, as_json)
         return
     _show(goal)
@@ -177,10 +177,10 @@ def restore(
     agree(workspace, f"Restore to {goal.name}?", manner)
     with locked_run(workspace, manner, lease, workspace.copying) as run:
         if not run.undisturbed:
-            work.target = goal = decide(began)
+            work.request = goal = decide(began)
         work.recent_writes = run.recent_writes
         with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
-            work.watch = progress.watch
+            work.on_wait = progress.watch
             for step in work.run():
                 progress.done(step)
         run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
@@ -190,13 +190,13 @@ def restore(
 
 def when_begun(workspace: Workspace, version: int) -> datetime:
     """When a migration began that is in the database."""
-    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    primary = load_instances(workspace.aws, workspace.stack).require_primary()
     return start_of(ledger_of(workspace, primary), version, f"--env {workspace.environment.name}")
 
 
 def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = "") -> Instance:
     """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
-    goal = target(
+    goal = restore_request(
         workspace.aws,
         workspace.stack,
         asked,
@@ -206,10 +206,10 @@ def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, i
     )
     work = Restore(workspace.aws, workspace.stack, goal, run.recent_writes)
     with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
-        work.watch = progress.watch
+        work.on_wait = progress.watch
         for step in work.run():
             progress.done(step)
-    return work.look()
+    return work.instance()
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def leftovers_removed(workspace: Workspace, run: Run, asked: RestoreTarget, role
     wanted = ""
     if role != DRILL:  # which is measured from its beginning
         with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
-            wanted = target(
+            wanted = restore_request(
                 workspace.aws, workspace.stack, asked, role=role, start_of=partial(when_begun, workspace)
             ).name
     with Progress(noted=run.done) as progress:
@@ -256,7 +256,7 @@ def remove(workspace: Workspace, copy: Instance, progress: Progress, *, snapshot
 def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[str, RestoreWindow, list[RestorePoint]]:
     """Which instance, its window, and what was done when."""
     copies = load_instances(workspace.aws, workspace.stack)
-    origin = copies.named(source, what="restore") if source else copies.the_primary()
+    origin = copies.named(source, action="restore") if source else copies.require_primary()
     window = window_of(workspace.aws, origin.observed)
     try:
         standings = ledger_of(workspace, origin)
@@ -273,18 +273,18 @@ def with_usual(workspace: Workspace, resources: list[RdsRestoredInstance]) -> li
 
 def _show(goal: RestoreRequest) -> None:
     window = goal.window
-    again = f", begun {goal.found.tag('orderops:begun')} and gone on with" if goal.found else ""
+    again = f", begun {goal.existing.tag('orderops:begun')} and gone on with" if goal.existing else ""
     console.info(f"restore {goal.source.name}{again}")
-    console.info(f"  to     {describe_moment(goal.moment, goal.asked)}")
-    console.info(f"  window {both(window.earliest)}")
-    console.info(f"      to {both(window.latest)}")
+    console.info(f"  to     {describe_moment(goal.moment, goal.requested)}")
+    console.info(f"  window {utc_and_local(window.earliest)}")
+    console.info(f"      to {utc_and_local(window.latest)}")
     console.info(f"  as     {goal.name}")
     console.info("         beside it: the original stays as it is")
 
 
 def _leave(workspace: Workspace, goal: RestoreRequest, as_json: bool) -> None:
     env = workspace.environment.name
-    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, what="restore")
+    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, action="restore")
     if as_json:
         console.show_json({**copy.to_dict(), "window": goal.window.to_dict})
         return

@@ -54,44 +54,45 @@ class JobRefused(OrderopsError):
         self.exit_code = exit_code
 
 
-def follow(task: RemoteTask, *, heard: OutputHandler, waiting: OnJobWait, within: float | None = None) -> JobEnd:
+def follow(task: RemoteTask, *, on_output: OutputHandler, on_wait: OnJobWait, within: float | None = None) -> JobEnd:
     """Pass on what the command says until it has ended.
 
     By its own word it ends before its task, which takes half a minute more to go.
     """
-    listening = _Listening(task, heard)
+    listening = _Listening(task, on_output)
     began = seen_at = monotonic()
     stopped_at = 0.0
     while True:
-        raw = task.look()
+        raw = task.describe()
         if ended := listening.ended():
             return ended
         now = monotonic()
         seen_at = now if raw else seen_at
         if now - seen_at > UNSEEN:
             raise OrderopsError(
-                f"task {task.id} was started and is not seen", f"orderops status --env {task.place.environment}"
+                f"task {task.id} was started and is not seen", f"orderops status --env {task.placement.environment}"
             )
         if raw and raw["lastStatus"] == "STOPPED":
             stopped_at = stopped_at or now
             if task.exit_code(raw) is None:
-                return JobEnd(1, task.never_ran(raw), by_its_word=False)
+                return JobEnd(1, task.start_error(raw), by_its_word=False)
             if now - stopped_at > LAG:
                 return JobEnd(_code(task, raw), _cut_off(task, raw, listening), by_its_word=False)
         if within and now - began > within:
             raise OrderopsError(
-                f"task {task.id} was asked to end and does not", f"look: orderops status --env {task.place.environment}"
+                f"task {task.id} was asked to end and does not",
+                f"look: orderops status --env {task.placement.environment}",
             )
-        waiting(task.id, listening.silent_for() or DOING.get(raw["lastStatus"] if raw else "", "is started"))
+        on_wait(task.id, listening.silent_for() or DOING.get(raw["lastStatus"] if raw else "", "is started"))
         sleep(EVERY)
 
 
-def interrupted(task: RemoteTask, command: str, *, heard: OutputHandler, waiting: OnJobWait) -> JobEnd:
+def interrupted(task: RemoteTask, command: str, *, on_output: OutputHandler, on_wait: OnJobWait) -> JobEnd:
     """Ask the command to end in good order, and pass on its last words; it may be done before it is asked."""
     task.stop("interrupted by the operator")
     left = JobEnd(Interrupted.exit_code, Interrupted([command]), by_its_word=False)
     try:
-        ended = follow(task, heard=heard, waiting=waiting, within=STOPS)
+        ended = follow(task, on_output=on_output, on_wait=on_wait, within=STOPS)
     except OrderopsError:
         return left
     return ended if ended.by_its_word else left
@@ -112,9 +113,9 @@ class _Listening:
         for said in self._new():
             self.last_at = monotonic()
             if said.mark is Mark.END:
-                return _by_its_word(said.to_dict, self._other_version())
+                return _by_its_word(said.document, self._other_version())
             if said.mark is Mark.BEGIN:
-                self.begun = said.to_dict
+                self.begun = said.document
             else:
                 self.pass_on(said)
         return None
@@ -125,7 +126,7 @@ class _Listening:
 
     def _other_version(self) -> str:
         """What to do where image and machine differ: then one may know words that the other does not."""
-        there, name = self.begun.get("version", __version__), self.task.place.environment
+        there, name = self.begun.get("version", __version__), self.task.placement.environment
         if there == __version__:
             return ""
         return (
@@ -159,14 +160,14 @@ def _cut_off(task: RemoteTask, raw: Mapping[str, Any], listening: _Listening) ->
     code = _code(task, raw)
     if not listening.begun:
         return JobRefused(
-            f"the image of {task.place.service} does not know errands: its command ended with {code}",
-            f"let it have the same orderops as this machine: orderops up --env {task.place.environment}",
+            f"the image of {task.placement.service} does not know errands: its command ended with {code}",
+            f"let it have the same orderops as this machine: orderops up --env {task.placement.environment}",
             code,
         )
     why = "; ".join(
         str(each["reason"])
         for each in raw.get("containers", ())
-        if each["name"] == task.place.container and each.get("reason")
+        if each["name"] == task.placement.container and each.get("reason")
     )
     return JobRefused(
         f"the command in task {task.id} was cut off with exit code {code}: "

@@ -37,7 +37,7 @@ class OutputLine:
     ends: bool = True
 
     @property
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What a line of the errand's own says."""
         told: dict[str, Any] = json.loads(self.text)
         return told

@@ -22,7 +22,7 @@ from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.remote.follow import OnJobWait, OutputHandler, follow, interrupted
 from orderops.remote.framing import Mark, OutputLine
-from orderops.remote.request import AT, DATABASE, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.request import DATABASE, JOB_URL, DatabaseEndpoint, JobRequest, job_request_of
 from orderops.remote.task import RemoteTask, TaskPlacement, placement_of, running, start
 
 __all__ = ["DATABASE", "CurrentJob", "DatabaseEndpoint", "JobRequest", "JobResult", "current_job", "run_job"]
@@ -96,9 +96,9 @@ def run_job(
         who=workspace.aws.caller,
         host=host,
         lead=lead or f"--env {name}",
-        alone=exclusive,
+        exclusive=exclusive,
         width=width,
-        leave=bucket.link("put_object", _result_key(name, id_), seconds=WRITABLE_FOR),
+        result_url=bucket.link("put_object", _result_key(name, id_), seconds=WRITABLE_FOR),
     )
     there = _other(bucket, free, place, errand) if exclusive else None
     if there:
@@ -136,14 +136,14 @@ class CurrentJob:
         """What was done, for the record that is kept outside."""
         self.notes.append(what)
 
-    def leave(self, result: Mapping[str, Any]) -> None:
+    def set_result(self, result: Mapping[str, Any]) -> None:
         """What `RunOutcome.result` is to be; the last counts."""
         self.result = dict(result)
 
 
 def current_job() -> CurrentJob | None:
     """The errand that this process carries out; None on the operator's machine."""
-    url = os.environ.get(AT)
+    url = os.environ.get(JOB_URL)
     return _fetched(url) if url else None
 
 
@@ -180,9 +180,9 @@ def _other(bucket: Bucket, aws: Aws, place: TaskPlacement, mine: JobRequest) -> 
         if document is None or bucket.read(_result_key(mine.environment, id_)):
             continue
         other = job_request_of(document.value)
-        if other.alone and other.same_as(mine):
+        if other.exclusive and other.same_as(mine):
             return other, task
-        if other.alone:
+        if other.exclusive:
             raise OrderopsError(
                 f"orderops {other.command} still runs in {mine.environment}: task {task.id}, begun by {other.who}"
                 f"{f' on {other.host}' if other.host else ''}",
@@ -207,9 +207,9 @@ def _followed(
 ) -> JobResult:
     """Listen until it has ended; what it wrote down is taken away then, and left while it may still run."""
     try:
-        ended = follow(task, heard=heard, waiting=waiting)
+        ended = follow(task, on_output=heard, on_wait=waiting)
     except KeyboardInterrupt:
-        ended = interrupted(task, errand.command, heard=heard, waiting=waiting)
+        ended = interrupted(task, errand.command, on_output=heard, on_wait=waiting)
     except AwsError as error:
         raise _unheard(task, errand, error) from None
     left = bucket.read(_result_key(errand.environment, errand.id))
@@ -220,7 +220,7 @@ def _followed(
 
 def _unheard(task: RemoteTask, errand: JobRequest, error: AwsError) -> OrderopsError:
     """AWS cannot be asked any more: what runs there runs on, as when credentials end before a long migration does."""
-    again = "the same command again goes on with it" if errand.alone else "the same command again begins anew"
+    again = "the same command again goes on with it" if errand.exclusive else "the same command again begins anew"
     return OrderopsError(
         f"orderops {errand.command} goes on in task {task.id}, which is not heard any more\n" + "\n".join(error.lines),
         "\n".join(filter(None, (error.hint, again))),

@@ -12,9 +12,9 @@ from orderops.errors import OrderopsError
 
 FORM = 1
 """Of the documents and of the lines between them; one that is not known is refused."""
-AT = "ORDEROPS_ERRAND"
+JOB_URL = "ORDEROPS_ERRAND"
 """The variable that tells the inside where its errand is."""
-ID = "ORDEROPS_ERRAND_ID"
+JOB_ID = "ORDEROPS_ERRAND_ID"
 DATABASE = "database"
 """The name of the door to the environment's own database."""
 
@@ -50,10 +50,10 @@ class JobRequest:
     """Who agreed to it, and from which machine."""
     lead: str = ""
     """What leads a command of the operator's to the same place again."""
-    alone: bool = False
+    exclusive: bool = False
     """Whether no other may run beside it."""
     width: int = 80
-    leave: str = field(default="", repr=False)
+    result_url: str = field(default="", repr=False)
     """Where the result may be written, for as long as the signature holds."""
     version: str = __version__
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.errors import AwsError, OrderopsError
-from orderops.remote.request import AT, ID
+from orderops.remote.request import JOB_ID, JOB_URL
 from orderops.resources.ecs_service import why_stopped
 
 COMMAND = ("python", "-m", "orderops.cli.remote_entrypoint")
@@ -68,10 +68,10 @@ def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> T
     )
 
 
-def start(aws: Aws, place: TaskPlacement, *, token: str, url: str) -> RemoteTask:
+def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str) -> RemoteTask:
     """Start a task that carries out the errand at `url`; with the same `token` it is the same task."""
-    variables = [{"name": AT, "value": url}, {"name": ID, "value": token}]
-    override = {"name": place.container, "command": list(COMMAND), "environment": variables}
+    variables = [{"name": JOB_URL, "value": url}, {"name": JOB_ID, "value": token}]
+    override = {"name": placement.container, "command": list(COMMAND), "environment": variables}
     overrides = {"containerOverrides": [override]}
     if len(json.dumps(overrides)) > OVERRIDES:
         raise OrderopsError(
@@ -79,27 +79,27 @@ def start(aws: Aws, place: TaskPlacement, *, token: str, url: str) -> RemoteTask
             "sign in with credentials whose session token is shorter: a user's, or a role's without session tags",
         )
     answer = aws.ecs.run_task(
-        cluster=place.cluster,
-        taskDefinition=place.definition,
+        cluster=placement.cluster,
+        taskDefinition=placement.definition,
         launchType="FARGATE",
         count=1,
         clientToken=token,
         startedBy=STARTED_BY,
-        networkConfiguration=place.network,
+        networkConfiguration=placement.network,
         overrides=overrides,
     )
     if not answer.get("tasks"):
-        raise _not_started(place, answer.get("failures") or ())
-    return RemoteTask(aws, place, answer["tasks"][0]["taskArn"])
+        raise _not_started(placement, answer.get("failures") or ())
+    return RemoteTask(aws, placement, answer["tasks"][0]["taskArn"])
 
 
-def running(aws: Aws, place: TaskPlacement) -> Iterator[tuple[str, RemoteTask]]:
+def running(aws: Aws, placement: TaskPlacement) -> Iterator[tuple[str, RemoteTask]]:
     """The errands under way beside a service, each with its id."""
-    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=place.cluster, startedBy=STARTED_BY))
+    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=placement.cluster, startedBy=STARTED_BY))
     for first in range(0, len(arns), TASKS_A_CALL):
-        for raw in aws.ecs.describe_tasks(cluster=place.cluster, tasks=arns[first : first + TASKS_A_CALL])["tasks"]:
+        for raw in aws.ecs.describe_tasks(cluster=placement.cluster, tasks=arns[first : first + TASKS_A_CALL])["tasks"]:
             if raw.get("desiredStatus") == "RUNNING":
-                yield _id_of(raw), RemoteTask(aws, place, raw["taskArn"])
+                yield _id_of(raw), RemoteTask(aws, placement, raw["taskArn"])
 
 
 @dataclass
@@ -107,7 +107,7 @@ class RemoteTask:
     """A task that was started, and how far its log was read."""
 
     aws: Aws
-    place: TaskPlacement
+    placement: TaskPlacement
     arn: str
     _read: dict[str, str] = field(default_factory=dict)
 
@@ -119,11 +119,11 @@ class RemoteTask:
     @property
     def stream(self) -> str:
         """Where its lines are."""
-        return f"{self.place.log_prefix}/{self.place.container}/{self.id}"
+        return f"{self.placement.log_prefix}/{self.placement.container}/{self.id}"
 
-    def look(self) -> Mapping[str, Any] | None:
+    def describe(self) -> Mapping[str, Any] | None:
         """What AWS says of it; None while it is not seen yet, or not any more."""
-        told = self.aws.ecs.describe_tasks(cluster=self.place.cluster, tasks=[self.arn])
+        told = self.aws.ecs.describe_tasks(cluster=self.placement.cluster, tasks=[self.arn])
         found: list[Mapping[str, Any]] = told["tasks"]
         return found[0] if found else None
 
@@ -132,7 +132,7 @@ class RemoteTask:
         while True:
             try:
                 answer = self.aws.logs.get_log_events(
-                    logGroupName=self.place.log_group, logStreamName=self.stream, startFromHead=True, **self._read
+                    logGroupName=self.placement.log_group, logStreamName=self.stream, startFromHead=True, **self._read
                 )
             except AwsError as error:
                 if error.code != "ResourceNotFoundException":
@@ -148,32 +148,34 @@ class RemoteTask:
     def stop(self, why: str) -> None:
         """Ask for its end; one that is gone needs none."""
         try:
-            self.aws.ecs.stop_task(cluster=self.place.cluster, task=self.arn, reason=why)
+            self.aws.ecs.stop_task(cluster=self.placement.cluster, task=self.arn, reason=why)
         except AwsError as error:
             if error.code != "InvalidParameterException":
                 raise
 
     def exit_code(self, raw: Mapping[str, Any]) -> int | None:
         """The code of its container; None where that never ran."""
-        codes = [each.get("exitCode") for each in raw.get("containers", ()) if each["name"] == self.place.container]
+        codes = [each.get("exitCode") for each in raw.get("containers", ()) if each["name"] == self.placement.container]
         return next((int(code) for code in codes if code is not None), None)
 
-    def never_ran(self, raw: Mapping[str, Any]) -> OrderopsError:
+    def start_error(self, raw: Mapping[str, Any]) -> OrderopsError:
         """Why it stopped before it began."""
         why = why_stopped(raw)
-        name = self.place.environment
+        name = self.placement.environment
         hint = "the same command again tries again"
         if "CannotPullContainer" in why:
-            hint = f"is {self.place.image} still there, and may it be pulled? A new release: orderops up --env {name}"
+            hint = (
+                f"is {self.placement.image} still there, and may it be pulled? A new release: orderops up --env {name}"
+            )
         elif "log group" in why:
-            hint = f"make {self.place.log_group} again: orderops infra apply --env {name}"
+            hint = f"make {self.placement.log_group} again: orderops infra apply --env {name}"
         elif "ResourceInitializationError" in why:
             hint = (
                 "does the private subnet reach ECR, Secrets Manager and CloudWatch Logs, and may the execution role? "
                 f"orderops infra plan --env {name}"
             )
         elif "executable file not found" in why or "CannotStartContainer" in why:
-            hint = f"the image of {self.place.service} must hold orderops: build it from the Dockerfile beside it"
+            hint = f"the image of {self.placement.service} must hold orderops: build it from the Dockerfile beside it"
         return OrderopsError(f"the task did not start: {why}", hint)
 
 
@@ -192,6 +194,6 @@ def _not_started(place: TaskPlacement, failures: Any) -> OrderopsError:
 def _id_of(raw: Mapping[str, Any]) -> str:
     for override in raw.get("overrides", {}).get("containerOverrides", ()):
         for pair in override.get("environment", ()):
-            if pair["name"] == ID:
+            if pair["name"] == JOB_ID:
                 return str(pair["value"])
     return ""

@@ -58,12 +58,12 @@ class Drill:
         )
 
 
-def keep(bucket: Bucket, environment: str, drill: Drill) -> None:
+def save_drill(bucket: Bucket, environment: str, drill: Drill) -> None:
     """Put it on record."""
     bucket.put(f"{prefix_of(environment)}{drill.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json", drill.to_dict())
 
 
-def last(bucket: Bucket, environment: str) -> Drill | None:
+def last_drill(bucket: Bucket, environment: str) -> Drill | None:
     """The latest that was proven; none where there never was one. What is no record of a drill is left out."""
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
         with suppress(KeyError, TypeError, ValueError):

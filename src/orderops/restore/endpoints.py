@@ -12,12 +12,12 @@ from orderops.migrations.ledger.table import AttemptAction, AttemptState, Histor
 from orderops.restore.instances import Instance
 
 
-def connection_info(stack: Stack, copy: Instance) -> dict[str, Any]:
+def connection_info(stack: Stack, instance: Instance) -> dict[str, Any]:
     """What the pointer would say, if it led to this instance."""
-    told = copy.observed.properties
+    told = instance.observed.properties
     if not told["EndpointAddress"] or not told["MasterUserSecretArn"]:
         raise OrderopsError(
-            f"{copy.name} cannot be opened yet: it is {copy.observed.status}",
+            f"{instance.name} cannot be opened yet: it is {instance.observed.status}",
             f"how far it is: orderops restore list --env {stack.environment.name}",
         )
     return {
@@ -29,24 +29,24 @@ def connection_info(stack: Stack, copy: Instance) -> dict[str, Any]:
     }
 
 
-def start_of(standings: Mapping[int, History], version: int, words: str = "") -> datetime:
+def start_of(histories: Mapping[int, History], version: int, options: str = "") -> datetime:
     """When the attempts began by which a migration is in the database, by the database's own clock.
 
     One that failed and left nothing does not count. `words` lead a command to the same place.
 
     Raises OrderopsError where it is not in there.
     """
-    standing = standings.get(version)
+    standing = histories.get(version)
     if standing is None:
-        known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"
+        known = ", ".join(f"V{each}" for each in sorted(histories) if each) or "none"
         raise UsageError(
             f"the ledger knows no V{version}: it knows {known}",
-            f"which are there: orderops migrate info {words}".rstrip(),
+            f"which are there: orderops migrate info {options}".rstrip(),
         )
     if not standing.status:
         raise OrderopsError(
             f"V{version} is not in this database, so there is nothing before it to go back to",
-            f"what was done when: orderops migrate history {words}".rstrip(),
+            f"what was done when: orderops migrate history {options}".rstrip(),
         )
     start: datetime | None = None
     for attempt in standing.attempts:

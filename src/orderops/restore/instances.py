@@ -21,15 +21,15 @@ SOURCE = "orderops:source"
 """The identifier of the instance that this one is a copy of."""
 SOURCE_RESOURCE = "orderops:source-resource"
 """Its DbiResourceId, which no instance after it has."""
-MOMENT = "orderops:restored-to"
-ASKED = "orderops:asked"
+RESTORED_TO = "orderops:restored-to"
+REQUESTED = "orderops:asked"
 """The words of a moment that is another one each time: "-15m", "latest"."""
-BEGUN = "orderops:begun"
-READY = "orderops:ready"
+STARTED = "orderops:begun"
+READY_AT = "orderops:ready"
 """When the restore ended and every setting was compared; not there while it goes on."""
-BEFORE = "orderops:before"
+PREVIOUS_PRIMARY = "orderops:before"
 """On a promoted instance: the one that was primary before it."""
-BY = "orderops:promoted-by"
+PROMOTED_BY = "orderops:promoted-by"
 """On a promoted instance: the command that did it."""
 SETTLED = "orderops:settled"
 """On a promoted instance: the term in which everything had followed it."""
@@ -52,7 +52,7 @@ class Instance:
     @property
     def ready(self) -> bool:
         """Whether its restore, if it comes from one, is done."""
-        return self.observed.state is State.READY and (not self.tag(MOMENT) or bool(self.tag(READY)))
+        return self.observed.state is State.READY and (not self.tag(RESTORED_TO) or bool(self.tag(READY_AT)))
 
     @property
     def settled(self) -> bool:
@@ -62,22 +62,22 @@ class Instance:
     @property
     def moment(self) -> datetime | None:
         """As of when its data are; none for what was not restored."""
-        return _time(self.tag(MOMENT))
+        return _time(self.tag(RESTORED_TO))
 
     @property
-    def begun(self) -> datetime | None:
+    def started(self) -> datetime | None:
         """When its restore was asked for."""
-        return _time(self.tag(BEGUN))
+        return _time(self.tag(STARTED))
 
     @property
     def ended(self) -> datetime | None:
         """When its restore was done; none while it goes on."""
-        return _time(self.tag(READY))
+        return _time(self.tag(READY_AT))
 
     @property
-    def took(self) -> timedelta | None:
+    def duration(self) -> timedelta | None:
         """How long its restore took."""
-        return self.ended - self.begun if self.begun and self.ended else None
+        return self.ended - self.started if self.started and self.ended else None
 
     def tag(self, key: str) -> str:
         """One of its tags, empty where it has none."""
@@ -93,7 +93,7 @@ class Instance:
             "ready": self.ready,
             "settled": self.settled if self.role == PRIMARY else None,
             "source": self.tag(SOURCE) or None,
-            "restored_to": self.tag(MOMENT) if self.moment else None,
+            "restored_to": self.tag(RESTORED_TO) if self.moment else None,
             "class": self.observed.properties["DBInstanceClass"],
             "storage_gb": self.observed.properties["AllocatedStorageNow"],
             "created": created.astimezone(UTC).isoformat() if created else None,
@@ -116,7 +116,7 @@ class Instances:
         return [*([self.primary] if self.primary else []), *self.others]
 
     @property
-    def gone(self) -> bool:
+    def primary_missing(self) -> bool:
         """Whether there is no primary, and yet what was or could be one."""
         return self.primary is None and bool(self.restored)
 
@@ -126,7 +126,7 @@ class Instances:
         gone = State.GOING
         return [copy for copy in self.others if copy.role not in DISPOSABLE and copy.observed.state is not gone]
 
-    def the_primary(self) -> Instance:
+    def require_primary(self) -> Instance:
         """Raises OrderopsError where there is none."""
         if self.primary is None:
             left = [f"orderops restore promote {copy.name} --env {self.environment}" for copy in self.restored]
@@ -137,10 +137,10 @@ class Instances:
             )
         return self.primary
 
-    def named(self, name: str | None, *, what: str) -> Instance:
+    def named(self, name: str | None, *, action: str) -> Instance:
         """The one meant beside the primary; may be left out where there is only one that could be `what`."""
         if name is None:
-            return self._the_only_one(what)
+            return self._the_only_one(action)
         for copy in self.all:
             if copy.name == name.lower():
                 return copy

@@ -22,17 +22,17 @@ from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
 from orderops.restore.instances import (
-    ASKED,
-    BEGUN,
-    MOMENT,
-    READY,
+    READY_AT,
+    REQUESTED,
+    RESTORED_TO,
     SOURCE,
     SOURCE_RESOURCE,
+    STARTED,
     Instance,
     Instances,
     load_instances,
 )
-from orderops.restore.timestamps import RestoreTarget, TimestampForm, both, utc
+from orderops.restore.timestamps import RestoreTarget, TimestampForm, utc, utc_and_local
 from orderops.restore.window import RestoreWindow, check_in_window, window_of
 
 TAKEN_UP = timedelta(hours=1)
@@ -48,17 +48,17 @@ class RestoreRequest:
     name: str
     source: Instance
     moment: datetime
-    asked: RestoreTarget
+    requested: RestoreTarget
     window: RestoreWindow
     role: str = RESTORED
     instance_class: str = ""
-    found: Instance | None = None
+    existing: Instance | None = None
     """What a run before this one made of it."""
 
     @property
     def resource(self) -> RdsRestoredInstance:
         """As the engine makes it."""
-        latest = self.asked.form is TimestampForm.LATEST
+        latest = self.requested.form is TimestampForm.LATEST
         source = self.source.observed
         if self.instance_class:
             source = replace(source, properties={**source.properties, "DBInstanceClass": self.instance_class})
@@ -69,14 +69,14 @@ class RestoreRequest:
     @property
     def tags(self) -> dict[str, str]:
         """What says what it is."""
-        begun = self.found.tag(BEGUN) if self.found else ""
-        relative = {ASKED: self.asked.words} if self.asked.form is not TimestampForm.TIME else {}
+        begun = self.existing.tag(STARTED) if self.existing else ""
+        relative = {REQUESTED: self.requested.text} if self.requested.form is not TimestampForm.TIME else {}
         return {
             ROLE: self.role,
             SOURCE: self.source.name,
             SOURCE_RESOURCE: self.source.observed.properties["DbiResourceId"],
-            MOMENT: utc(self.moment),
-            BEGUN: begun or _now(),
+            RESTORED_TO: utc(self.moment),
+            STARTED: begun or _now(),
             **relative,
         }
 
@@ -87,10 +87,10 @@ class Restore:
 
     aws: Aws
     stack: Stack
-    target: RestoreRequest
+    request: RestoreRequest
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
     limits: ReconcileLimits = field(default_factory=ReconcileLimits)
-    watch: OnWait = lambda *_: None
+    on_wait: OnWait = lambda *_: None
 
     def plan(self) -> list[Step]:
         """What carrying it out would do."""
@@ -99,35 +99,37 @@ class Restore:
     def run(self) -> Iterator[Step]:
         """Make it, set what AWS did not carry over, compare, and say that it is ready; raises where that cannot be."""
         yield from self._reconcile()
-        copy = self.look()
-        if different := self.target.resource.unlike(copy.observed):
+        copy = self.instance()
+        if different := self.request.resource.unlike(copy.observed):
             told = "\n".join(f"{key}: {there!r} here, {wanted!r} there" for key, (wanted, there) in different.items())
-            raise OrderopsError(f"{copy.name} is not as {self.target.source.name}:\n{told}", "the same command goes on")
-        if not copy.tag(READY):
-            RdsInstance.retag(self.aws, copy.observed, {READY: _now()})
+            raise OrderopsError(
+                f"{copy.name} is not as {self.request.source.name}:\n{told}", "the same command goes on"
+            )
+        if not copy.tag(READY_AT):
+            RdsInstance.retag(self.aws, copy.observed, {READY_AT: _now()})
 
-    def look(self) -> Instance:
+    def instance(self) -> Instance:
         """The copy as it is now."""
         copies = load_instances(self.aws, self.stack)
-        return copies.named(self.target.name, what="restore")
+        return copies.named(self.request.name, action="restore")
 
     def _reconcile(self, *, dry_run: bool = False) -> Iterator[Step]:
         environment = self.stack.environment
-        looked = Inventory(self.aws, environment.name, [RdsRestoredInstance], {**environment.tags, **self.target.tags})
+        looked = Inventory(self.aws, environment.name, [RdsRestoredInstance], {**environment.tags, **self.request.tags})
         yield from reconcile(
-            [self.target.resource],
+            [self.request.resource],
             looked,
             dry_run=dry_run,
-            on_wait=self.watch,
+            on_wait=self.on_wait,
             recent_writes=self.recent_writes,
             limits=self.limits,
         )
 
 
-def target(
+def restore_request(
     aws: Aws,
     stack: Stack,
-    asked: RestoreTarget,
+    requested: RestoreTarget,
     *,
     source: str | None = None,
     role: str = RESTORED,
@@ -141,20 +143,20 @@ def target(
     that somebody else made with the same words after `since`.
     """
     copies = load_instances(aws, stack)
-    origin = copies.named(source, what="restore") if source else copies.the_primary()
+    origin = copies.named(source, action="restore") if source else copies.require_primary()
     if origin.observed.state not in (State.READY, State.PENDING):
         raise OrderopsError(f"{origin.name} is {origin.observed.status}", "look at it in the AWS console")
     window = window_of(aws, origin.observed)
-    begun = _begun(copies, origin, asked, role, since)
+    begun = _begun(copies, origin, requested, role, since)
     if begun and begun.moment:
-        return RestoreRequest(begun.name, origin, begun.moment, asked, window, role, instance_class, begun)
-    moment = _moment(asked, window, start_of)
+        return RestoreRequest(begun.name, origin, begun.moment, requested, window, role, instance_class, begun)
+    moment = _moment(requested, window, start_of)
     check_in_window(moment, window, origin.name, lambda: _who_has(aws, copies, origin, moment))
     name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
     everything = copies.all
     found = next((copy for copy in everything if copy.name == name), None)
     _refuse_other(found, origin, role, copies.environment)
-    return RestoreRequest(name, origin, moment, asked, window, role, instance_class, found)
+    return RestoreRequest(name, origin, moment, requested, window, role, instance_class, found)
 
 
 def _who_has(aws: Aws, copies: Instances, but: Instance, moment: datetime) -> str:
@@ -174,7 +176,8 @@ def _begun(
         return None
     for copy in copies.others:
         same = (
-            copy.tag(SOURCE_RESOURCE) == source.observed.properties["DbiResourceId"] and copy.tag(ASKED) == asked.words
+            copy.tag(SOURCE_RESOURCE) == source.observed.properties["DbiResourceId"]
+            and copy.tag(REQUESTED) == asked.text
         )
         alive = copy.observed.state in (State.READY, State.PENDING)
         ended = copy.ended
@@ -191,7 +194,7 @@ def _begun(
 
 def _of_use(copy: Instance, role: str) -> bool:
     """A copy that a drill would be measured by, or a rehearsal judge by, is of now."""
-    begun = copy.begun
+    begun = copy.started
     return role not in DISPOSABLE or (role != DRILL and begun is not None and datetime.now(UTC) - begun < TAKEN_UP)
 
 
@@ -203,12 +206,12 @@ def _moment(asked: RestoreTarget, window: RestoreWindow, start_of: StartOf | Non
             return (datetime.now(UTC) - asked.ago).replace(microsecond=0)
         case TimestampForm.BEFORE:
             assert start_of, "who asks for a migration can read the ledger"
-            return before(start_of(asked.version))
+            return last_second_before(start_of(asked.version))
     assert asked.time, "a time that was told"
     return asked.time
 
 
-def before(start: datetime) -> datetime:
+def last_second_before(start: datetime) -> datetime:
     """The last whole second before something began."""
     return (start - timedelta(microseconds=1)).astimezone(UTC).replace(microsecond=0)
 
@@ -232,9 +235,9 @@ def _refuse_other(found: Instance | None, source: Instance, role: str, environme
         )
 
 
-def describe_moment(moment: datetime, asked: RestoreTarget) -> str:
+def describe_moment(moment: datetime, requested: RestoreTarget) -> str:
     """A moment in the words of the plan."""
-    return f"{both(moment)}{', or later' if asked.form is TimestampForm.LATEST else ''}"
+    return f"{utc_and_local(moment)}{', or later' if requested.form is TimestampForm.LATEST else ''}"
 
 
 def _now() -> str:

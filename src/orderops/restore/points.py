@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
-from orderops.restore.point_in_time import before
+from orderops.restore.point_in_time import last_second_before
 from orderops.restore.timestamps import utc
 from orderops.restore.window import RestoreWindow
 
@@ -24,19 +24,19 @@ class RestorePoint:
     what: str
     at: str
     """What to give `--at` to come out just before it."""
-    inside: bool
+    in_window: bool
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
-        return {"began": self.began.isoformat(), "what": self.what, "at": self.at, "in_window": self.inside}
+        return {"began": self.began.isoformat(), "what": self.what, "at": self.at, "in_window": self.in_window}
 
 
 def points(
-    window: RestoreWindow, standings: Mapping[int, History], runs: Iterable[Mapping[str, Any]]
+    window: RestoreWindow, histories: Mapping[int, History], runs: Iterable[Mapping[str, Any]]
 ) -> list[RestorePoint]:
     """Newest first."""
     return sorted(
-        [*_migrations(window, standings), *_releases(window, runs)], key=lambda each: each.began, reverse=True
+        [*_migrations(window, histories), *_releases(window, runs)], key=lambda each: each.began, reverse=True
     )
 
 
@@ -49,8 +49,8 @@ def _migrations(window: RestoreWindow, standings: Mapping[int, History]) -> Iter
                 verb = {AttemptAction.APPLY: "apply", AttemptAction.UNDO: "undo"}[AttemptAction(attempt.action)]
                 left = "" if attempt.state == AttemptState.DONE else ", cut"
                 last = standing.applied is attempt
-                at = f'"before V{version}"' if last else utc(before(attempt.started))
-                inside = before(attempt.started) in window
+                at = f'"before V{version}"' if last else utc(last_second_before(attempt.started))
+                inside = last_second_before(attempt.started) in window
                 yield RestorePoint(attempt.started, f"{verb} V{version:03} {attempt.description}{left}", at, inside)
 
 
@@ -61,5 +61,8 @@ def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Itera
         began = datetime.fromisoformat(run["started"])
         ended = "" if run["outcome"] == "done" else f", {run['outcome']}"
         yield RestorePoint(
-            began, f"{run['command']} by {run['who']}{ended}", utc(before(began)), before(began) in window
+            began,
+            f"{run['command']} by {run['who']}{ended}",
+            utc(last_second_before(began)),
+            last_second_before(began) in window,
         )

@@ -24,7 +24,7 @@ from orderops.resources.ecs_service import EcsService
 from orderops.resources.rds_description import PRIMARY, RESTORED, TERM, former, term_of
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import differences
-from orderops.restore.instances import BEFORE, BY, SETTLED, Instance, Instances, load_instances
+from orderops.restore.instances import PREVIOUS_PRIMARY, PROMOTED_BY, SETTLED, Instance, Instances, load_instances
 
 PROMOTE, BACK = "promote", "back"
 
@@ -34,64 +34,64 @@ class Switch:
     """From which instance to which."""
 
     to: Instance
-    other: Instance | None
+    previous: Instance | None
     """The primary until now; or, where the switch was cut, the one before."""
-    by: str
+    command: str
     """The command that asks for it."""
     decided: bool = False
     """Whether `to` is the primary already, so that only the rest may be left to do."""
 
 
-def switch(copies: Instances, name: str | None, by: str = PROMOTE) -> Switch:
+def switch(instances: Instances, name: str | None, command: str = PROMOTE) -> Switch:
     """Who is to become the primary; raises OrderopsError where that one cannot."""
-    primary = copies.primary if copies.gone and name else copies.the_primary()
-    to = copies.named(name, what=PROMOTE) if name or not primary else _meant(copies, primary)
+    primary = instances.primary if instances.primary_missing and name else instances.require_primary()
+    to = instances.named(name, action=PROMOTE) if name or not primary else _meant(instances, primary)
     if primary and to.name == primary.name:
-        return _the_rest(copies, primary)
-    if to not in copies.restored:
+        return _the_rest(instances, primary)
+    if to not in instances.restored:
         raise OrderopsError(
             f"{to.name} was made for a {to.role} and is thrown away after it",
-            f"restore one to keep: orderops restore --at latest --env {copies.environment}",
+            f"restore one to keep: orderops restore --at latest --env {instances.environment}",
         )
-    _refuse_unready(to, copies.environment)
-    return Switch(to, primary, by)
+    _refuse_unready(to, instances.environment)
+    return Switch(to, primary, command)
 
 
-def back(copies: Instances) -> Switch:
+def switch_back(instances: Instances) -> Switch:
     """The last promotion turned back; one that was turned back already is ended, and not turned round again."""
-    primary = copies.the_primary()
-    before = primary.tag(BEFORE)
-    if primary.tag(BY) == BACK:
-        return _the_rest(copies, primary)
+    primary = instances.require_primary()
+    before = primary.tag(PREVIOUS_PRIMARY)
+    if primary.tag(PROMOTED_BY) == BACK:
+        return _the_rest(instances, primary)
     if not before:
         raise OrderopsError(
             f"{primary.name} is the primary and was never promoted, so there is nothing to turn back",
-            f"what there is: orderops restore list --env {copies.environment}",
+            f"what there is: orderops restore list --env {instances.environment}",
         )
-    if not any(copy.name == before for copy in copies.others):
+    if not any(copy.name == before for copy in instances.others):
         query = f"DBSnapshots[?DBInstanceIdentifier=='{before}'].DBSnapshotIdentifier"
         raise OrderopsError(
             f"{before}, which was the primary before {primary.name}, is gone",
             f'the final snapshot that it left, if it did: aws rds describe-db-snapshots --query "{query}"',
         )
-    return switch(copies, before, BACK)
+    return switch(instances, before, BACK)
 
 
 def _meant(copies: Instances, primary: Instance) -> Instance:
     """Who is meant where nobody is named: the switch that is under way, or the only one that was restored."""
     restored = [copy for copy in copies.restored if copy.role == RESTORED]
-    promoted = primary.tag(BY) == PROMOTE
+    promoted = primary.tag(PROMOTED_BY) == PROMOTE
     if promoted and (not primary.settled or not restored):
         return primary
     if restored or not copies.restored:
-        return copies.named(None, what=PROMOTE)
+        return copies.named(None, action=PROMOTE)
     names = "\n".join(f"orderops restore promote {copy.name} --env {copies.environment}" for copy in copies.restored)
     raise OrderopsError(f"{copies.environment} has no restored instance that was not primary before", names)
 
 
 def _the_rest(copies: Instances, primary: Instance) -> Switch:
-    other = next((copy for copy in copies.others if copy.name == primary.tag(BEFORE)), None)
-    return Switch(primary, other, primary.tag(BY), decided=True)
+    other = next((copy for copy in copies.others if copy.name == primary.tag(PREVIOUS_PRIMARY)), None)
+    return Switch(primary, other, primary.tag(PROMOTED_BY), decided=True)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Promotion:
     workspace: Workspace
     switch: Switch
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
-    watch: OnWait = lambda *_: None
+    on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def plan(self) -> list[Step]:
@@ -119,13 +119,19 @@ class Promotion:
         yield from self._settling(dry_run=dry_run)
 
     def _tagging(self, *, dry_run: bool) -> Iterator[Step]:
-        to, other, aws = self.switch.to, self.switch.other, self.workspace.aws
+        to, other, aws = self.switch.to, self.switch.previous, self.workspace.aws
         address = self.workspace.stack.database.address
         if not self.switch.decided:
             if not dry_run:
                 owner = Ownership(self.workspace.environment.name, address, self.workspace.stack.database.name)
-                before = {BEFORE: other.name} if other else {}
-                mine = {**owner.tags, **before, ROLE: PRIMARY, TERM: str(self._term(other)), BY: self.switch.by}
+                before = {PREVIOUS_PRIMARY: other.name} if other else {}
+                mine = {
+                    **owner.tags,
+                    **before,
+                    ROLE: PRIMARY,
+                    TERM: str(self._term(other)),
+                    PROMOTED_BY: self.switch.command,
+                }
                 RdsInstance.retag(aws, to.observed, mine)
                 _await_primary(self.workspace, to)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})
@@ -145,7 +151,7 @@ class Promotion:
         self.outputs[database] = self.switch.to.observed  # whatever a listing that lags behind says
         told = [each for each in workspace.stack.infra if each is not database and _is_told_of(each, database)]
         steps = reconcile(
-            told, looked, outputs=self.outputs, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes
+            told, looked, outputs=self.outputs, dry_run=dry_run, on_wait=self.on_wait, recent_writes=self.recent_writes
         )
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
@@ -168,7 +174,7 @@ class Promotion:
             return
         renewals = [EcsRedeployment(live.name, live.properties["Cluster"], since) for live in services]
         looked = Inventory(workspace.aws, workspace.environment.name, [EcsRedeployment], workspace.environment.tags)
-        steps = reconcile(renewals, looked, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes)
+        steps = reconcile(renewals, looked, dry_run=dry_run, on_wait=self.on_wait, recent_writes=self.recent_writes)
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
     def _settling(self, *, dry_run: bool) -> Iterator[Step]:
@@ -176,7 +182,7 @@ class Promotion:
         to, decided = self.switch.to, self.switch.decided
         if decided and to.settled:
             return
-        term = to.tag(TERM) if decided else str(self._term(self.switch.other))
+        term = to.tag(TERM) if decided else str(self._term(self.switch.previous))
         if not dry_run:
             RdsInstance.retag(self.workspace.aws, to.observed, {SETTLED: term})
         if decided:
@@ -189,13 +195,13 @@ class Promotion:
 
 def check_alike(switched: Switch) -> None:
     """Raise OrderopsError where the instance to be promoted is not set as the one that it replaces."""
-    if switched.decided or switched.other is None:
+    if switched.decided or switched.previous is None:
         return
-    different = differences(switched.other.observed, switched.to.observed)
+    different = differences(switched.previous.observed, switched.to.observed)
     if different:
         told = "\n".join(f"{key}: {there!r} there, {here!r} here" for key, (there, here) in different.items())
         raise OrderopsError(
-            f"{switched.to.name} is not set as {switched.other.name} is:\n{told}",
+            f"{switched.to.name} is not set as {switched.previous.name} is:\n{told}",
             "promote it as it is, and let the next orderops up set the rest: --as-it-is",
         )
 

@@ -39,7 +39,7 @@ class TimestampForm(StrEnum):
 class RestoreTarget:
     """What was asked for, before any database was looked at."""
 
-    words: str
+    text: str
     form: TimestampForm
     time: datetime | None = None
     ago: timedelta = timedelta()
@@ -68,7 +68,7 @@ def parse_timestamp(text: str, *, zone: tzinfo | None = None) -> RestoreTarget:
     return RestoreTarget(words, TimestampForm.TIME, time=_time(words, zone))
 
 
-def both(moment: datetime, zone: tzinfo | None = None) -> str:
+def utc_and_local(moment: datetime, zone: tzinfo | None = None) -> str:
     """A moment in UTC and by the operator's own clock."""
     local = moment.astimezone(zone)
     if local.utcoffset() == timedelta():

@@ -16,7 +16,7 @@ from orderops.errors import OrderopsError
 TIMEOUT = 5.0
 PATIENCE = 30.0
 """Seconds for one answer, and until the balancer has taken the last old task out."""
-ASKED = 10
+REQUESTS = 10
 """Answers in a row that must all come from the right database: several tasks stand behind the balancer."""
 
 
@@ -24,7 +24,7 @@ ASKED = 10
 class ServiceResponse:
     """What the service said."""
 
-    asked: int
+    requests: int
     users: int
 
 
@@ -32,23 +32,23 @@ class ServiceUnreachable(OrderopsError):
     """The service cannot be reached from this machine, so that nothing is known of it."""
 
 
-def identity(door: Mapping[str, Any]) -> str:
+def identity(database: Mapping[str, Any]) -> str:
     """How the service calls the database that stands there, in a form that gives no address away."""
-    told = f"{door['host']}:{door['port']}/{door['dbname']}"
+    told = f"{database['host']}:{database['port']}/{database['dbname']}"
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> ServiceResponse:
+def verify(url: str, database: Mapping[str, Any], *, timeout: float = PATIENCE) -> ServiceResponse:
     """Query through the service until only the database behind `door` answers.
 
     Raises Unasked where nothing listens for this machine, and OrderopsError where something else answers.
     """
-    wanted, until = identity(door), monotonic() + patience
+    wanted, until = identity(database), monotonic() + timeout
     while True:
         try:
-            for _ in range(ASKED):
+            for _ in range(REQUESTS):
                 _check(_get(f"{url}/ready"), wanted)
-            return ServiceResponse(ASKED, len(_get(f"{url}/users").get("users") or ()))
+            return ServiceResponse(REQUESTS, len(_get(f"{url}/users").get("users") or ()))
         except ServiceUnreachable:
             raise
         except OrderopsError:

@@ -11,7 +11,7 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.engine.resource import Observed
 from orderops.errors import AwsError, OrderopsError
-from orderops.restore.timestamps import both, utc
+from orderops.restore.timestamps import utc, utc_and_local
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,30 @@ class RestoreWindow:
         return {"earliest": utc(self.earliest), "latest": utc(self.latest)}
 
 
-def window_of(aws: Aws, live: Observed) -> RestoreWindow:
+def window_of(aws: Aws, observed: Observed) -> RestoreWindow:
     """Ask AWS; raises OrderopsError where the instance cannot be restored at all.
 
     Only DescribeDBInstanceAutomatedBackups tells the earliest time; the latest trails the clock by about five minutes.
     """
-    env = (live.tags or {}).get(ENVIRONMENT, "")
-    if not live.properties["BackupRetentionPeriod"]:
+    env = (observed.tags or {}).get(ENVIRONMENT, "")
+    if not observed.properties["BackupRetentionPeriod"]:
         raise OrderopsError(
-            f"{live.id} keeps no backups, so there is nothing to restore",
+            f"{observed.id} keeps no backups, so there is nothing to restore",
             f"let it keep some from now on: backup_days = 7 in [database] of its file, then orderops up --env {env}",
         )
-    backup = _backup(aws, live)
+    backup = _backup(aws, observed)
     told = backup.get("RestoreWindow") or {}
-    earliest, latest = told.get("EarliestTime"), live.properties["LatestRestorableTime"] or told.get("LatestTime")
+    earliest, latest = told.get("EarliestTime"), observed.properties["LatestRestorableTime"] or told.get("LatestTime")
     if not earliest or not latest:
         raise OrderopsError(
-            f"{live.id} has no backup yet: the first is taken when it is made, and takes some minutes",
+            f"{observed.id} has no backup yet: the first is taken when it is made, and takes some minutes",
             f"look again: orderops restore points --env {env}",
         )
     return RestoreWindow(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
 
 
 def check_in_window(
-    moment: datetime, window: RestoreWindow, name: str, who_has: Callable[[], str] = lambda: ""
+    moment: datetime, window: RestoreWindow, name: str, other_source: Callable[[], str] = lambda: ""
 ) -> None:
     """Raise OrderopsError for a moment to which the instance cannot be restored; `who_has` it instead is said."""
     if moment in window:
@@ -65,11 +65,11 @@ def check_in_window(
         what, hint = "is too recent: backups trail the clock", "wait for it, or the latest there is: --at latest"
     else:
         what, hint = "is before the first backup that is kept", f"the earliest there is: --at {utc(window.earliest)}"
-    if moment <= now and (other := who_has()):
+    if moment <= now and (other := other_source()):
         hint = f"{other} can: --at {utc(moment)} --from {other}"
     raise OrderopsError(
-        f"{both(moment)} {what}\n{name} can be restored from {both(window.earliest)}\n"
-        f"to {both(window.latest)}; nothing was done",
+        f"{utc_and_local(moment)} {what}\n{name} can be restored from {utc_and_local(window.earliest)}\n"
+        f"to {utc_and_local(window.latest)}; nothing was done",
         hint,
     )
 

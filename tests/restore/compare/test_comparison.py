@@ -13,9 +13,9 @@ from orderops.local.rds.postgres import PostgresServer
 from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.merge import Counts, Difference
 from orderops.restore.compare.result import Compared
-from orderops.restore.compare.row_diff import Amounts, differences, recipe
-from orderops.restore.compare.snapshots import opened
-from orderops.restore.compare.tables import side_by_side
+from orderops.restore.compare.row_diff import Tuning, differences, new_row_hash
+from orderops.restore.compare.snapshots import open_snapshots
+from orderops.restore.compare.tables import pair_tables
 from support.two_databases import Database, Two
 
 pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
@@ -273,10 +273,10 @@ def test_random_edits_are_found_as_a_full_comparison_finds_them(
         two.live.execute(f"insert into t select {shape.row} from generate_series(9001, 9400) i")
 
     counts, seen = Counts(), Counter[Difference]()
-    closely = Amounts(buckets=buckets, small=10, few=40)
-    with opened(two.live.login, two.restored.login) as sides:
-        (pairing,) = side_by_side(sides).pairings
-        for each in differences(sides, pairing, recipe(sides), counts, amounts=closely):
+    closely = Tuning(max_sums=buckets, small_table=10, few_rows=40)
+    with open_snapshots(two.live.login, two.restored.login) as sides:
+        (pairing,) = pair_tables(sides).pairs
+        for each in differences(sides, pairing, new_row_hash(sides), counts, tuning=closely):
             seen[each.kind] += each.times
 
     assert seen == naively(two, shape.key)

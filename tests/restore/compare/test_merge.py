@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
-from orderops.restore.compare.merge import WINDOW, Counts, Difference, by_key, by_number
+from orderops.restore.compare.merge import WINDOW, Counts, Difference, merge_by_hash, merge_by_key
 
 Rows = Mapping[bytes, int]
 """A hash by key."""
@@ -23,7 +23,9 @@ def test_what_is_not_shared_is_found_however_many_keys_share_a_place(crowd: int,
         restored[key] = 2 if dice.random() < part else 1
     counts = Counts()
 
-    found = {(each.kind, each.key) for each in by_key(stream(live, crowd), stream(restored, crowd), counts, quiet)}
+    found = {
+        (each.kind, each.key) for each in merge_by_key(stream(live, crowd), stream(restored, crowd), counts, quiet)
+    }
 
     assert found == {
         *((Difference.ONLY_LIVE, key) for key in live.keys() - restored.keys()),
@@ -37,9 +39,9 @@ def test_what_is_not_shared_is_found_however_many_keys_share_a_place(crowd: int,
 def test_a_stream_that_ends_where_a_window_does(length: int) -> None:
     rows = {b"k%05d" % number: 1 for number in range(length)}
 
-    assert list(by_key(stream(rows), stream(rows), Counts(), quiet)) == []
-    assert len(list(by_key(stream(rows), stream({}), Counts(), quiet))) == length
-    assert len(list(by_key(stream({}), stream(rows), Counts(), quiet))) == length
+    assert list(merge_by_key(stream(rows), stream(rows), Counts(), quiet)) == []
+    assert len(list(merge_by_key(stream(rows), stream({}), Counts(), quiet))) == length
+    assert len(list(merge_by_key(stream({}), stream(rows), Counts(), quiet))) == length
 
 
 def test_no_more_than_a_few_windows_are_held() -> None:
@@ -52,7 +54,7 @@ def test_no_more_than_a_few_windows_are_held() -> None:
 
     late = (b"%d\t1\n" % number for number in range(1_000_000, 1_100_000))
     early = (b"%d\t1\n" % number for number in range(100_000))
-    merged = by_key(iter(watched("late", late)), iter(watched("early", early)), Counts(), quiet)
+    merged = merge_by_key(iter(watched("late", late)), iter(watched("early", early)), Counts(), quiet)
 
     assert next(merged).kind is Difference.ONLY_RESTORED
     for _ in range(50_000):
@@ -64,7 +66,7 @@ def test_rows_without_a_key_are_counted() -> None:
     live, restored = ([b"-3\t2\n", b"1\t1\n", b"5\t4\n"], [b"-3\t2\n", b"5\t1\n", b"9\t2\n"])
     counts = Counts()
 
-    found = [tuple(each) for each in by_number(iter(live), iter(restored), counts, quiet)]
+    found = [tuple(each) for each in merge_by_hash(iter(live), iter(restored), counts, quiet)]
 
     assert found == [
         (Difference.ONLY_LIVE, b"1", 1),

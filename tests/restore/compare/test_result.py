@@ -218,7 +218,9 @@ def test_a_table_that_is_emptied_meanwhile_counts_for_nothing(two: Two) -> None:
     two.both("create table a (id int primary key)", ORDERS, HUNDRED)
 
     comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute("truncate orders"))
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.orders", lambda: two.live.execute("truncate orders")),
     )
 
     assert refusals(comparison) == {
@@ -230,7 +232,9 @@ def test_a_table_that_is_dropped_meanwhile_is_said_and_the_rest_compared(two: Tw
     two.both("create table a (id int primary key)", ORDERS, HUNDRED)
 
     comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.a", lambda: two.restored.execute("drop table orders"))
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.a", lambda: two.restored.execute("drop table orders")),
     )
 
     assert refusals(comparison) == {"public.orders": 'restored: relation "public.orders" does not exist'}
@@ -240,7 +244,9 @@ def test_rows_written_meanwhile_are_of_another_moment(two: Two) -> None:
     two.both(ORDERS, HUNDRED)
 
     comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute(HUNDRED))
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.orders", lambda: two.live.execute(HUNDRED)),
     )
 
     assert comparison.tables[0].same
@@ -252,7 +258,7 @@ def test_a_migration_waits_for_no_more_than_the_table_that_is_being_read(two: Tw
     comparison = compare(
         two.live.login,
         two.restored.login,
-        watch=once("public.orders", lambda: two.live.execute("set lock_timeout = '5s'; alter table a add v int")),
+        on_progress=once("public.orders", lambda: two.live.execute("set lock_timeout = '5s'; alter table a add v int")),
     )
 
     assert refusals(comparison) == {}
@@ -264,7 +270,7 @@ def test_a_lock_that_somebody_holds_is_waited_for_and_then_said(two: Two) -> Non
 
     with psycopg.connect(two.live.dsn) as holder:
         holder.execute("lock table a in access exclusive mode")
-        comparison = compare(two.live.login, two.restored.login, patience=timedelta(seconds=0.2))
+        comparison = compare(two.live.login, two.restored.login, lock_timeout=timedelta(seconds=0.2))
 
     assert comparison.notes == ["no index is compared: live: somebody holds a lock for more than 0.2 s"]
     assert refusals(comparison) == {"public.a": "live: somebody holds a lock for more than 0.2 s"}
@@ -297,7 +303,7 @@ def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two, caplog: pytest.
         dying = Database(server.dsn())
         dying.execute(ORDERS, HUNDRED)
         with pytest.raises(OrderopsError, match="connection to the restored database postgres on") as refused:
-            compare(two.live.login, dying.login, watch=once("public.orders", server.kill))
+            compare(two.live.login, dying.login, on_progress=once("public.orders", server.kill))
 
     assert refused.value.hint == "nothing was changed; the same command begins again once it is there"
     assert caplog.messages == []
@@ -313,7 +319,7 @@ def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two, cap
             two.live.execute(ending + " and datname = current_database()")
 
     with pytest.raises(OrderopsError, match=r"connection to the live database test_live on .* was lost"):
-        compare(two.live.login, two.restored.login, watch=end)
+        compare(two.live.login, two.restored.login, on_progress=end)
 
     assert caplog.messages == []
 
@@ -321,7 +327,7 @@ def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two, cap
 def test_json_has_stable_keys(two: Two) -> None:
     two.both(ORDERS, HUNDRED)
 
-    told = json.loads(json.dumps(compared(two).told()))
+    told = json.loads(json.dumps(compared(two).to_dict()))
 
     assert told.keys() == {
         *("same", "live", "restored", "rows", "tables", "tables_only_in_live", "tables_only_in_restored"),

@@ -211,4 +211,4 @@ def test_a_script_that_nobody_reads_to_its_end_leaves_no_session(two: Two, caplo
 
 def script(two: Two, tables: Collection[str], kinds: Collection[Difference], said: list[str] | None = None) -> str:
     say = (said if said is not None else []).append
-    return "".join(salvage(two.live.login, two.restored.login, tables, kinds=kinds, say=say))
+    return "".join(salvage(two.live.login, two.restored.login, tables, kinds=kinds, on_note=say))

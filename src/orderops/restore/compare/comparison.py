@@ -17,20 +17,20 @@ from orderops.migrations.ledger import table as ledger
 from orderops.restore.compare.export import Export, new_folder
 from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.result import Compared, Comparison, Seen, Single
-from orderops.restore.compare.row_diff import Recipe, differences, recipe
-from orderops.restore.compare.samples import Found, samples
+from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
+from orderops.restore.compare.samples import RowFetcher, samples
 from orderops.restore.compare.schema_diff import schema_differences
 from orderops.restore.compare.sequences import sequences
-from orderops.restore.compare.snapshots import LOCK_PATIENCE, Snapshot, SnapshotPair, Unreadable, opened
-from orderops.restore.compare.tables import TablePair, TableSnapshot, partitions, rewritten, side_by_side
+from orderops.restore.compare.snapshots import LOCK_TIMEOUT, Snapshot, SnapshotPair, Unreadable, open_snapshots
+from orderops.restore.compare.tables import TablePair, TableSnapshot, pair_tables, partitions, rewritten
 
-Watch = Callable[[str, str], None]
+OnProgress = Callable[[str, str], None]
 """Told a table's name and how far it is; nothing when that is over."""
 CHANGED_MEANWHILE = "emptied, rewritten or dropped while it was compared: compare it again"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What is asked for beside the numbers."""
 
     samples: int = 0
@@ -46,24 +46,24 @@ def compare(
     tables: Collection[str] = (),
     samples: int = 0,
     export: Path | None = None,
-    patience: timedelta = LOCK_PATIENCE,
-    watch: Watch = lambda *_: None,
+    lock_timeout: timedelta = LOCK_TIMEOUT,
+    on_progress: OnProgress = lambda *_: None,
 ) -> Comparison:
     """What is not the same in two databases: of rows exact numbers, samples and files of them where wished.
 
     Raises UsageError for a table that neither has, or a folder that is not empty; OrderopsError where one of the
     databases cannot be reached, or is lost. One table that cannot be read is told of, and the rest compared.
     """
-    wish = Wish(samples, new_folder(export) if export else None)
-    with opened(live, restored, patience) as sides:
+    wish = Options(samples, new_folder(export) if export else None)
+    with open_snapshots(live, restored, lock_timeout) as sides:
         notes: list[str] = []
-        found = side_by_side(sides, tables)
-        made = recipe(sides)
-        if sides.recode:
+        found = pair_tables(sides, tables)
+        made = new_row_hash(sides)
+        if sides.encodings_differ:
             notes.append(f"live is in {sides.live.encoding} and restored in {sides.restored.encoding}")
-        compared = [_compared(sides, pairing, made, wish, watch) for pairing in found.pairings]
-        _say_what_changed(sides, found.pairings, compared)
-        watch("schema", "is compared")
+        compared = [_compared(sides, pairing, made, wish, on_progress) for pairing in found.pairs]
+        _say_what_changed(sides, found.pairs, compared)
+        on_progress("schema", "is compared")
         comparison = Comparison(
             live=_seen(sides.live, notes),
             restored=_seen(sides.restored, notes),
@@ -75,15 +75,15 @@ def compare(
             notes=notes,
             whole=not tables,
         )
-        watch("schema", "")
+        on_progress("schema", "")
     return comparison
 
 
-def _compared(sides: SnapshotPair, pairing: TablePair, made: Recipe, wish: Wish, watch: Watch) -> Compared:
+def _compared(sides: SnapshotPair, pairing: TablePair, made: RowHash, wish: Options, watch: OnProgress) -> Compared:
     watch(pairing.summary, "begins")
     compared = Compared(pairing.summary, pairing.notes)
     try:
-        with sides.looking(), ExitStack() as stack:
+        with sides.releasing_locks(), ExitStack() as stack:
             _rows(sides, pairing, made, wish, compared, lambda told: watch(pairing.summary, told), stack)
     except Unreadable as error:
         compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
@@ -94,17 +94,17 @@ def _compared(sides: SnapshotPair, pairing: TablePair, made: Recipe, wish: Wish,
 def _rows(
     sides: SnapshotPair,
     pairing: TablePair,
-    made: Recipe,
-    wish: Wish,
+    made: RowHash,
+    wish: Options,
     compared: Compared,
     said: Callable[[str], None],
     stack: ExitStack,
 ) -> None:
     """Count every row that is not the same, keep the first few, and write all to files."""
-    found = Found(pairing, made)
+    found = RowFetcher(pairing, made)
     export = None
     if wish.export:
-        beside = stack.enter_context(sides.beside())
+        beside = stack.enter_context(sides.second_session())
         export = stack.enter_context(Export(wish.export, beside, found))
     kept: dict[Difference, list[RowDifference]] = {kind: [] for kind in Difference}
     found_rows = stack.enter_context(closing(differences(sides, pairing, made, compared.rows, said)))
@@ -134,7 +134,7 @@ def _single(side: Snapshot, table: TableSnapshot) -> Single:
     from psycopg import sql
 
     try:
-        with side.looking():
+        with side.releasing_locks():
             rows: int = side.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
     except Unreadable:
         return Single(table.summary, None)
@@ -144,7 +144,7 @@ def _single(side: Snapshot, table: TableSnapshot) -> Single:
 def _seen(side: Snapshot, notes: list[str]) -> Seen:
     version: int | None = None
     try:
-        with side.looking():
+        with side.releasing_locks():
             version = ledger.highest(ledger.read(side.connection))
     except Unreadable as error:
         notes.append(f"the ledger cannot be read: {error.message}")

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.compare.merge import Difference, RowDifference
-from orderops.restore.compare.samples import Found
+from orderops.restore.compare.samples import RowFetcher
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
@@ -56,7 +56,7 @@ class Export:
 
     directory: Path
     beside: SnapshotPair
-    found: Found
+    found: RowFetcher
     _open: dict[str, BinaryIO] = field(default_factory=dict)
     _waiting: dict[Difference, list[RowDifference]] = field(default_factory=lambda: {kind: [] for kind in Difference})
     _files: ExitStack = field(default_factory=ExitStack)
@@ -98,7 +98,7 @@ class Export:
         columns = [sql.SQL("t.{}").format(sql.Identifier(each)) for each in self.found.pairing.writable]
         copying = sql.SQL("copy ({}) to stdout (format csv)").format(self.found.query(table, wanted, columns))
         file = self._file(self.found.pairing, name)
-        with side.looking(), side.connection.cursor() as cursor, cursor.copy(copying) as lines:
+        with side.releasing_locks(), side.connection.cursor() as cursor, cursor.copy(copying) as lines:
             for line in lines:
                 write(file, bytes(line))
 

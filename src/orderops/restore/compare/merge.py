@@ -45,7 +45,7 @@ class Counts:
     restored: int = 0
 
 
-def by_key(
+def merge_by_key(
     live: Iterator[bytes], restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
 ) -> Iterator[RowDifference]:
     """Merge lines of place, hash and key, window by window; equal lines, mostly all, cost a look-up."""
@@ -88,7 +88,7 @@ class Window:
         return taken
 
 
-def by_number(
+def merge_by_hash(
     live: Iterator[bytes], restored: Iterator[bytes], counts: Counts, said: Callable[[str], None]
 ) -> Iterator[RowDifference]:
     """Merge lines of a row's hash and how often it is there."""

@@ -23,7 +23,7 @@ class Seen:
     ledger: int | None
     """The highest version that its ledger says is applied; none where it cannot be read."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {
             "database": self.database,
@@ -50,7 +50,7 @@ class Compared:
         """Whether every row of the one is a row of the other."""
         return not self.refused and not any(self.unequal.values())
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {
             "table": self.name,
@@ -71,7 +71,7 @@ class Single:
     rows: int | None
     """None where they cannot be counted."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {"table": self.name, "rows": self.rows}
 
@@ -117,16 +117,16 @@ class Comparison:
         """The tables of which every row is unequal in this way."""
         return {Difference.ONLY_LIVE: self.only_live, Difference.ONLY_RESTORED: self.only_restored}.get(kind, ())
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same for machines; keys stay as they are."""
         return {
             "same": self.same,
-            "live": self.live.told(),
-            "restored": self.restored.told(),
+            "live": self.live.to_dict(),
+            "restored": self.restored.to_dict(),
             "rows": {kind.key: self.rows(kind) for kind in Difference},
-            "tables": [each.told() for each in self.tables],
-            "tables_only_in_live": [each.told() for each in self.only_live],
-            "tables_only_in_restored": [each.told() for each in self.only_restored],
+            "tables": [each.to_dict() for each in self.tables],
+            "tables_only_in_live": [each.to_dict() for each in self.only_live],
+            "tables_only_in_restored": [each.to_dict() for each in self.only_restored],
             "schema": [each.to_dict() for each in self.unlike],
             "sequences": [each.to_dict() for each in self.sequences if not each.fine],
             "notes": list(self.notes),

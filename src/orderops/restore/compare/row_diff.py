@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from orderops.restore.compare.merge import Counts, RowDifference, by_key, by_number
+from orderops.restore.compare.merge import Counts, RowDifference, merge_by_hash, merge_by_key
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
@@ -24,32 +24,32 @@ DEEPEST = 50
 
 
 @dataclass(frozen=True)
-class Amounts:
+class Tuning:
     """From where on one way is quicker than another."""
 
-    buckets: int = 1 << 16
+    max_sums: int = 1 << 16
     """So many sums are carried over at most, for each look at a table."""
-    fine: int = 16
+    bucket_rows: int = 16
     """Rows in a bucket that are as quick to carry over as its parts are to sum up."""
-    small: int = 4_000
+    small_table: int = 4_000
     """Rows of a table that are as quick to carry over as to sum up."""
-    few: int = 50_000
+    few_rows: int = 50_000
     """Rows whose hashes are carried over without looking closer first."""
-    scattered: float = 0.2
+    index_share: float = 0.2
     """The part of a table from which on it is read from front to back, and not by its index."""
-    nearly_all: float = 0.8
+    whole_share: float = 0.8
     """The part of a table from which on all of it is."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RowHash:
     """How both servers write a row as one number. The seed is new each time: what hides once does not hide again."""
 
-    recode: bool
+    as_utf8: bool
     seed: int
     null: str
 
-    def place(self, table: TableSnapshot, pairing: TablePair) -> Composed:
+    def position(self, table: TableSnapshot, pairing: TablePair) -> Composed:
         """Where a row stands among the others: a bigint, the same on both sides for the same key."""
         from psycopg import sql
 
@@ -79,15 +79,15 @@ class Recipe:
         from psycopg import sql
 
         hashing = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", ')
-        if self.recode:
+        if self.as_utf8:
             hashing = sql.SQL("hashtextextended(coalesce(encode(convert_to({}, 'UTF8'), 'hex'), {}) collate \"C\", ")
         opened = [hashing.format(text, self.null) for text in reversed(texts)]
         return sql.SQL("{}{}{}").format(sql.Composed(opened), self.seed, sql.SQL(")" * len(texts)))
 
 
-def recipe(sides: SnapshotPair) -> Recipe:
+def new_row_hash(snapshots: SnapshotPair) -> RowHash:
     """How rows of these two are hashed this time."""
-    return Recipe(sides.recode, secrets.randbits(62), f"null {secrets.token_hex(8)}")
+    return RowHash(snapshots.encodings_differ, secrets.randbits(62), f"null {secrets.token_hex(8)}")
 
 
 def key_text(table: TableSnapshot, name: str) -> Composed:
@@ -101,27 +101,27 @@ def key_text(table: TableSnapshot, name: str) -> Composed:
 
 
 def differences(
-    sides: SnapshotPair,
-    pairing: TablePair,
-    made: Recipe,
+    snapshots: SnapshotPair,
+    pair: TablePair,
+    row_hash: RowHash,
     counts: Counts,
-    said: Callable[[str], None] = lambda _: None,
-    amounts: Amounts = Amounts(),
+    on_progress: Callable[[str], None] = lambda _: None,
+    tuning: Tuning = Tuning(),
 ) -> Generator[RowDifference]:
     """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
-    look = Look(sides, pairing, made, said, amounts)
-    if pairing.estimate is not None and pairing.estimate <= amounts.small:
+    look = Look(snapshots, pair, row_hash, on_progress, tuning)
+    if pair.estimate is not None and pair.estimate <= tuning.small_table:
         yield from look.merged(None, counts)
         return
     shift = look.first_shift()
-    said(f"about {pairing.estimate:,} rows are summed up" if pairing.estimate else "is summed up")
+    on_progress(f"about {pair.estimate:,} rows are summed up" if pair.estimate else "is summed up")
     unequal = look.unequal(shift, None)
     counts.live, counts.restored = unequal.seen
     while look.worth_another(unequal):
-        finer = max(0, shift - (amounts.buckets // len(unequal.buckets)).bit_length() + 1)
+        finer = max(0, shift - (tuning.max_sums // len(unequal.buckets)).bit_length() + 1)
         unequal, shift = look.unequal(finer, unequal), finer
     if unequal.buckets:
-        everything = unequal.rows > amounts.nearly_all * sum(unequal.seen)
+        everything = unequal.rows > tuning.whole_share * sum(unequal.seen)
         yield from look.merged(None if everything else unequal, Counts())
 
 
@@ -157,15 +157,15 @@ class Look:
 
     sides: SnapshotPair
     pairing: TablePair
-    made: Recipe
+    made: RowHash
     said: Callable[[str], None]
-    amounts: Amounts
+    amounts: Tuning
 
     def first_shift(self) -> int:
         """So much to the right that the table falls into buckets of a few rows, or into as many as are carried over."""
         rows = self.pairing.estimate
-        most = self.amounts.buckets
-        wanted = most if rows is None else min(most, max(64, rows // self.amounts.fine))
+        most = self.amounts.max_sums
+        wanted = most if rows is None else min(most, max(64, rows // self.amounts.bucket_rows))
         if not self.pairing.numbered:
             return 64 - (wanted.bit_length() - 1)
         low, high = self._span()
@@ -177,8 +177,8 @@ class Look:
     def worth_another(self, unequal: Unequal) -> bool:
         """Whether smaller buckets would spare more than they cost."""
         number = len(unequal.buckets)
-        crowded = unequal.rows > self.amounts.few and unequal.rows > 4 * self.amounts.fine * number
-        return unequal.shift > 0 and crowded and number * 2 <= self.amounts.buckets
+        crowded = unequal.rows > self.amounts.few_rows and unequal.rows > 4 * self.amounts.bucket_rows * number
+        return unequal.shift > 0 and crowded and number * 2 <= self.amounts.max_sums
 
     def unequal(self, shift: int, within: Unequal | None) -> Unequal:
         """The buckets whose rows are not the same, out of those that were not the same before."""
@@ -200,7 +200,7 @@ class Look:
             what, how = "{place}, {hash}" if self.pairing.numbered else "{place}, {hash}, {keys}", "order by 1"
         lines = [self._select(side, table, within, what, how) for side, table in self._both()]
         with self.sides.streaming(lines) as (live, restored):
-            yield from (by_key if self.pairing.key else by_number)(live, restored, counts, self.said)
+            yield from (merge_by_key if self.pairing.key else merge_by_hash)(live, restored, counts, self.said)
 
     def _both(self) -> tuple[tuple[Snapshot, TableSnapshot], tuple[Snapshot, TableSnapshot]]:
         return (self.sides.live, self.pairing.live), (self.sides.restored, self.pairing.restored)
@@ -232,7 +232,7 @@ class Look:
         """A question about the rows of some buckets, or about all."""
         from psycopg import sql
 
-        place = self.made.place(table, self.pairing)
+        place = self.made.position(table, self.pairing)
         told = sql.SQL(what).format(
             place=place,
             hash=self.made.hash(table, self.pairing),
@@ -240,7 +240,7 @@ class Look:
             keys=sql.SQL(", ").join(key_text(table, name) for name in self.pairing.key),
         )
         rows, where = table.source, sql.SQL("").format()
-        if within and self.pairing.numbered and within.rows <= self.amounts.scattered * sum(within.seen):
+        if within and self.pairing.numbered and within.rows <= self.amounts.index_share * sum(within.seen):
             rows = self._by_index(side, within, rows)
         elif within:
             where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))

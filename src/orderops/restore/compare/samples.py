@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orderops.restore.compare.merge import Difference, RowDifference
-from orderops.restore.compare.row_diff import Recipe
+from orderops.restore.compare.row_diff import RowHash
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
@@ -42,11 +42,11 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Found:
+class RowFetcher:
     """How rows of one table are found again."""
 
     pairing: TablePair
-    made: Recipe
+    made: RowHash
 
     @property
     def batch(self) -> int:
@@ -107,12 +107,16 @@ class Found:
         )
 
 
-def samples(sides: SnapshotPair, found: Found, wanted: Mapping[Difference, Sequence[RowDifference]]) -> list[Sample]:
+def samples(
+    sides: SnapshotPair, found: RowFetcher, wanted: Mapping[Difference, Sequence[RowDifference]]
+) -> list[Sample]:
     """A few rows of each kind, of which those that changed say only what."""
     return [each for kind, some in wanted.items() if some for each in _samples(sides, found, kind, some)]
 
 
-def _samples(sides: SnapshotPair, found: Found, kind: Difference, some: Sequence[RowDifference]) -> Iterator[Sample]:
+def _samples(
+    sides: SnapshotPair, found: RowFetcher, kind: Difference, some: Sequence[RowDifference]
+) -> Iterator[Sample]:
     pairing = found.pairing
     live = found.rows(sides.live, pairing.live, some) if kind is not Difference.ONLY_RESTORED else []
     restored = found.rows(sides.restored, pairing.restored, some) if kind is not Difference.ONLY_LIVE else []

@@ -143,7 +143,7 @@ def _furthest(side: Snapshot, use: Use, notes: list[str]) -> int | None:
         source_of(use.of_schema, use.table, partitioned=bool(use.partitioned)),
     )
     try:
-        with side.looking():
+        with side.releasing_locks():
             value: int | None = side.rows(asked)[0][0]
     except Unreadable as error:
         notes.append(f"how far {use.of_schema}.{use.table}.{use.column} is cannot be seen: {error.message}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 NAME = "orderops restore compare"
-AS_TEXT = {
+TEXT_SETTINGS = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
@@ -29,8 +29,8 @@ AS_TEXT = {
     "xmloption": "content",
 }
 """What the text of a value depends on, and reading it again."""
-ALIKE = {
-    **AS_TEXT,
+SESSION_SETTINGS = {
+    **TEXT_SETTINGS,
     "TimeZone": "UTC",
     "bytea_output": "hex",
     "search_path": "pg_catalog",
@@ -43,7 +43,7 @@ ALIKE = {
 }
 PATIENT_SINCE_17 = {"transaction_timeout": "0"}
 FORGET = "rollback to savepoint look; release savepoint look"
-LOCK_PATIENCE = timedelta(seconds=5)
+LOCK_TIMEOUT = timedelta(seconds=5)
 PRIVILEGE = "42501"
 LOCKED = "55P03"
 
@@ -59,12 +59,12 @@ class Snapshot:
     name: str
     login: Login
     connection: Connection
-    snapshot: str
+    exported_id: str
     taken: datetime
     version: int
     """As the server numbers it: 180003."""
     encoding: str
-    patience: timedelta
+    lock_timeout: timedelta
     """How long somebody else's lock is waited for."""
 
     def rows(self, query: Composed | str) -> list[tuple[Any, ...]]:
@@ -73,7 +73,7 @@ class Snapshot:
             return self.connection.execute(query.encode() if isinstance(query, str) else query).fetchall()
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
+    def releasing_locks(self) -> Iterator[None]:
         """Locks that are taken meanwhile are given back at the end: a migration of live need not wait for the rest."""
         import psycopg
 
@@ -97,11 +97,11 @@ class Snapshot:
             yield self._lines(lines)
 
     @contextmanager
-    def beside(self) -> Iterator[Snapshot]:
+    def second_session(self) -> Iterator[Snapshot]:
         """One more session that sees the same moment."""
         with (
             connect(self.login, name=NAME) as connection,
-            _settled(self.name, self.login, connection, self.patience, self) as side,
+            _settled(self.name, self.login, connection, self.lock_timeout, self) as side,
         ):
             yield side
 
@@ -130,7 +130,7 @@ class Snapshot:
                 "nothing was changed; the same command begins again once it is there",
             )
         if state == LOCKED:
-            said = f"somebody holds a lock for more than {self.patience.total_seconds():g} s"
+            said = f"somebody holds a lock for more than {self.lock_timeout.total_seconds():g} s"
         return Unreadable(f"{self.name}: {said}", f"the role is {self.login.username}" if state == PRIVILEGE else "")
 
 
@@ -147,14 +147,14 @@ class SnapshotPair:
         return self.live, self.restored
 
     @property
-    def recode(self) -> bool:
+    def encodings_differ(self) -> bool:
         """Whether the same text is other bytes on the other server."""
         return self.live.encoding != self.restored.encoding
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
+    def releasing_locks(self) -> Iterator[None]:
         """Locks that are taken meanwhile are given back at the end, on both."""
-        with self.live.looking(), self.restored.looking():
+        with self.live.releasing_locks(), self.restored.releasing_locks():
             yield
 
     @contextmanager
@@ -164,20 +164,20 @@ class SnapshotPair:
             yield live, restored
 
     @contextmanager
-    def beside(self) -> Iterator[SnapshotPair]:
+    def second_session(self) -> Iterator[SnapshotPair]:
         """One more session on each, for rows that are fetched while others are counted."""
-        with self.live.beside() as live, self.restored.beside() as restored:
+        with self.live.second_session() as live, self.restored.second_session() as restored:
             yield SnapshotPair(live, restored)
 
 
 @contextmanager
-def opened(live: Login, restored: Login, patience: timedelta = LOCK_PATIENCE) -> Iterator[SnapshotPair]:
+def open_snapshots(live: Login, restored: Login, lock_timeout: timedelta = LOCK_TIMEOUT) -> Iterator[SnapshotPair]:
     """Both databases, to be read and never written."""
     with ExitStack() as stack:
         sides = []
         for name, login in (("live", live), ("restored", restored)):
             connection = stack.enter_context(connect(login, name=NAME))
-            sides.append(stack.enter_context(_settled(name, login, connection, patience)))
+            sides.append(stack.enter_context(_settled(name, login, connection, lock_timeout)))
         yield SnapshotPair(*sides)
 
 
@@ -191,13 +191,13 @@ def _settled(
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     version = connection.info.server_version
-    alike = ALIKE | (PATIENT_SINCE_17 if version >= 170000 else {})
+    alike = SESSION_SETTINGS | (PATIENT_SINCE_17 if version >= 170000 else {})
     alike["lock_timeout"] = f"{patience // timedelta(milliseconds=1)}ms"
     settled = [sql.SQL("set_config({}, {}, false)").format(key, value) for key, value in alike.items()]
     connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(settled)))
     with connection.transaction(force_rollback=True):
         if same:
-            connection.execute(sql.SQL("set transaction snapshot {}").format(same.snapshot))
+            connection.execute(sql.SQL("set transaction snapshot {}").format(same.exported_id))
         told = connection.execute(
             "select pg_export_snapshot(), clock_timestamp(), pg_encoding_to_char(encoding)"
             " from pg_database where datname = current_database()"

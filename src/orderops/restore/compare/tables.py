@@ -140,14 +140,14 @@ class TablePair:
 class Tables:
     """The tables of both, side by side."""
 
-    pairings: Sequence[TablePair]
+    pairs: Sequence[TablePair]
     only_live: Sequence[TableSnapshot]
     only_restored: Sequence[TableSnapshot]
 
 
-def side_by_side(sides: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
+def pair_tables(snapshots: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
     """Every table of the two, or those that are named; raises UsageError for a name that neither has."""
-    live, restored = (_tables(side) for side in sides.both)
+    live, restored = (_tables(side) for side in snapshots.both)
     if wanted:
         live, restored = _chosen(live, restored, wanted)
     return Tables(

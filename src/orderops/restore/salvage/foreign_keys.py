@@ -64,7 +64,7 @@ class ForeignKey:
             sql.SQL("{}::text[]").format(text_array(values[place] for values in whole)) for place, _ in enumerate(names)
         ]
         rows_of = sql.Identifier(self.schema, self.table)
-        with side.looking():
+        with side.releasing_locks():
             return side.rows(asked.format(sql.SQL(", ").join(texts), sql.SQL(", ").join(names), rows_of, met))
 
 

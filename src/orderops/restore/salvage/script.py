@@ -10,14 +10,14 @@ from pathlib import Path
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError, UsageError
-from orderops.restore.compare.comparison import CHANGED_MEANWHILE, Watch
+from orderops.restore.compare.comparison import CHANGED_MEANWHILE, OnProgress
 from orderops.restore.compare.export import new_file, write
 from orderops.restore.compare.merge import Counts, Difference, RowDifference
-from orderops.restore.compare.row_diff import Recipe, differences, recipe
-from orderops.restore.compare.samples import Found, Row
+from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
+from orderops.restore.compare.samples import Row, RowFetcher
 from orderops.restore.compare.sequences import uses
-from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, opened
-from orderops.restore.compare.tables import TableSnapshot, partitions, rewritten, side_by_side
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, open_snapshots
+from orderops.restore.compare.tables import TableSnapshot, pair_tables, partitions, rewritten
 from orderops.restore.salvage import statements as script
 from orderops.restore.salvage.foreign_keys import NAMED, ForeignKey, Part, in_order, parts_of
 
@@ -30,8 +30,8 @@ class Salvage:
     beside: SnapshotPair
     """For rows that are fetched while others are counted."""
     kinds: Collection[Difference]
-    made: Recipe
-    watch: Watch
+    made: RowHash
+    watch: OnProgress
     say: Callable[[str], None]
     missing: set[str] = field(default_factory=set)
     """Tables in which rows are missing that the script refers to."""
@@ -58,8 +58,8 @@ def salvage(
     tables: Collection[str],
     *,
     kinds: Collection[Difference] = (Difference.ONLY_LIVE,),
-    watch: Watch = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = lambda *_: None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> Generator[str]:
     """The script, piece by piece: rows that only live has, for the restored one; or with ONLY_RESTORED the other way.
 
@@ -68,8 +68,8 @@ def salvage(
     which some cannot come back. A script that breaks off has no commit.
     Raises UsageError for a table that neither has, OrderopsError for one that only one of them has, where it is named.
     """
-    with opened(live, restored) as sides, sides.beside() as beside:
-        course = Salvage(sides, beside, kinds, recipe(sides), watch, say)
+    with open_snapshots(live, restored) as sides, sides.second_session() as beside:
+        course = Salvage(sides, beside, kinds, new_row_hash(sides), on_progress, on_note)
         parts, circle = in_order(_parts(course, tables))
         yield from _head(course, parts, circle)
         for part in parts:
@@ -79,7 +79,7 @@ def salvage(
         yield script.COMMIT
         if course.missing:
             more = " ".join(f"--table {name}" for name in sorted(course.missing))
-            say(f"it fails as it is: rows that it refers to are missing; the same command with {more}")
+            on_note(f"it fails as it is: rows that it refers to are missing; the same command with {more}")
 
 
 def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[Difference]:
@@ -106,14 +106,14 @@ def write_script(pieces: Iterator[str], path: Path) -> None:
 
 
 def _parts(course: Salvage, wanted: Collection[str]) -> list[Part]:
-    found = side_by_side(course.sides, wanted)
+    found = pair_tables(course.sides, wanted)
     for single, where in ((found.only_live, "live"), (found.only_restored, "the restored one")):
         for table in single:
             told = f"{table.summary} is only in {where}: there is no table that its rows could go to"
             if wanted:
                 raise OrderopsError(told, f"the whole of it: pg_dump --table {table.summary}")
             course.say(told)
-    tables = [(each, each.live if course.back else each.restored) for each in found.pairings]
+    tables = [(each, each.live if course.back else each.restored) for each in found.pairs]
     coming = {table.oid for _, table in tables} if {*course.kinds} - {Difference.CHANGED} else set()
     return parts_of(course.goal, tables, coming)
 
@@ -174,7 +174,7 @@ def _statements(course: Salvage, part: Part, kind: Difference) -> Generator[str,
 
 def _batches(course: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
     """The rows of one kind, some at a time; of changed ones, what is there as well."""
-    found = Found(part.pairing, course.made)
+    found = RowFetcher(part.pairing, course.made)
     waiting: list[RowDifference] = []
     for each in _differences(course, part, kind):
         waiting.append(each)
@@ -188,7 +188,7 @@ def _batches(course: Salvage, part: Part, kind: Difference) -> Iterator[tuple[li
 def _differences(course: Salvage, part: Part, kind: Difference) -> Iterator[RowDifference]:
     pairing, told = part.pairing, part.pairing.summary
     with (
-        course.sides.looking(),
+        course.sides.releasing_locks(),
         closing(
             differences(course.sides, pairing, course.made, Counts(), lambda how: course.watch(told, how))
         ) as found,
@@ -197,10 +197,10 @@ def _differences(course: Salvage, part: Part, kind: Difference) -> Iterator[RowD
 
 
 def _fetched(
-    course: Salvage, part: Part, found: Found, kind: Difference, wanted: Sequence[RowDifference]
+    course: Salvage, part: Part, found: RowFetcher, kind: Difference, wanted: Sequence[RowDifference]
 ) -> tuple[list[Row], list[Row]]:
     of_origin = part.pairing.restored if course.back else part.pairing.live
-    with course.origin.looking(), course.goal.looking():
+    with course.origin.releasing_locks(), course.goal.releasing_locks():
         rows = found.rows(course.origin, of_origin, wanted)
         there = found.rows(course.goal, part.into, wanted) if kind is Difference.CHANGED else []
     return rows, there

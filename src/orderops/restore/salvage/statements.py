@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.samples import Row
 from orderops.restore.compare.sequences import Use
-from orderops.restore.compare.snapshots import ALIKE, AS_TEXT
+from orderops.restore.compare.snapshots import SESSION_SETTINGS, TEXT_SETTINGS
 from orderops.restore.compare.tables import TableSnapshot
 
-READ_AS_WRITTEN = {**AS_TEXT, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
-COMPARED_AS_WRITTEN = {name: ALIKE[name] for name in ("TimeZone", "bytea_output")}
+READ_AS_WRITTEN = {**TEXT_SETTINGS, "client_encoding": "UTF8", "standard_conforming_strings": "on"}
+COMPARED_AS_WRITTEN = {name: SESSION_SETTINGS[name] for name in ("TimeZone", "bytea_output")}
 BEGIN = "\\set ON_ERROR_STOP on\nbegin;\n"
 """A script that is cut off changes nothing: what comes last is its commit."""
 COMMIT = "commit;\n"
