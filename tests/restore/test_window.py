@@ -91,7 +91,7 @@ def test_the_window_is_in_whole_seconds_that_lie_within(dev: Dev) -> None:
     window = window_of(dev.workspace.aws, dev.look().require_primary().observed)
 
     assert window.earliest.microsecond == window.latest.microsecond == 0
-    assert window.to_dict == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
+    assert window.to_dict() == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
     with dev.proxy.held():
         since = dev.instance(DATABASE).backed_up_since
     assert since <= window.earliest.timestamp() < since + 1

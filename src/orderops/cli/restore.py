@@ -105,7 +105,7 @@ def points(
     workspace = open_workspace(env, environments)
     name, window, found = points_of(workspace, source, last=last)
     if json:
-        told = {"name": name, "window": window.to_dict, "points": [point.to_dict() for point in found]}
+        told = {"name": name, "window": window.to_dict(), "points": [point.to_dict() for point in found]}
         console.show_json(told)
     else:
         show_points(window, found, name, env)

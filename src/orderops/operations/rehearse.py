@@ -29,7 +29,6 @@ from orderops.rehearsal.runner import rehearse
 from orderops.remote.job import CurrentJob, DatabaseEndpoint
 from orderops.resources.rds_description import REHEARSAL
 from orderops.restore.endpoints import connection_info
-from orderops.restore.instance_class import smallest_of_its_family
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import parse_timestamp
 from orderops.ui import console
@@ -129,3 +128,18 @@ def _files(asked: RehearsalRequest) -> dict[str, str]:
     canaries = sql_folder(asked.sql) / CANARIES
     more = {CANARIES: canaries.read_text()} if canaries.is_file() else {}
     return {**files_of(asked.sql), **more}
+
+
+def smallest_of_its_family(instance_class: str) -> str:
+    """Return the smallest instance class of the same family: db.t3.micro for db.t3.medium.
+
+    It has the same processor and generation, so it runs the same engine and parameters at the lowest price.
+    """
+    parts = instance_class.split(".")
+    if len(parts) != 3:
+        return instance_class
+    prefix, family, size = parts
+    if family.startswith("t"):
+        return f"{prefix}.{family}.micro"
+    # Families other than the burstable ones start at large; old ones such as db.m1 have smaller sizes.
+    return instance_class if size in ("nano", "micro", "small") else f"{prefix}.{family}.large"

@@ -286,7 +286,7 @@ def _leave(workspace: Workspace, goal: RestoreRequest, as_json: bool) -> None:
     env = workspace.environment.name
     copy = load_instances(workspace.aws, workspace.stack).named(goal.name, action="restore")
     if as_json:
-        console.show_json({**copy.to_dict(), "window": goal.window.to_dict})
+        console.show_json({**copy.to_dict(), "window": goal.window.to_dict()})
         return
     console.data(goal.name)
     console.info(f"next: orderops restore compare {goal.name} --env {env}")
