@@ -168,7 +168,7 @@ def migrated(operator: Operator) -> None:
         patch.setattr("orderops.remote.follow.LAG", 0.1)
         for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
             told = operator("migrate", *words, "--sql", str(SQL), expect=1)
-            assert "does not know errands" in told.err, told.err
+            assert "cannot run jobs" in told.err, told.err
 
 
 def restored(operator: Operator) -> None:

@@ -22,8 +22,7 @@ from orderops.migrations.ledger.table import History
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.remote import send
 from orderops.operations.workspace import ChangeOptions, agree, open_workspace, with_usual_durations
-from orderops.remote.job import DATABASE, DatabaseEndpoint, JobResult, current_job
-from orderops.remote.job import run_job as errand_run
+from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, JobResult, current_job, run_job
 from orderops.remote.tunnel import tunnel_of
 from orderops.resources.rds_description import DRILL
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
@@ -96,14 +95,12 @@ def sent_pair(
 def compared_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
     """A comparison that a task made, as machines are told; that something differs is no failure of it."""
     with Progress() as progress:
-        ended = errand_run(
-            workspace,
-            ["restore", "compare"],
+        request = JobRequest(
+            ("restore", "compare"),
             databases=_doors(workspace, primary, copy),
             settings={LIVE: primary.name, RESTORED: copy.name},
-            on_output=lambda _: None,
-            on_wait=progress.watch,
         )
+        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
     if ended.result is None:
         ended.check()
         raise OrderopsError("the comparison ended without a result", "the same command makes another one")
@@ -141,13 +138,9 @@ def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
         with opened(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
             return ledger.read(connection)
     with Progress() as progress:
-        ended = errand_run(
-            workspace,
-            ["migrate", "history", "--json"],
-            databases={DATABASE: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
-            on_output=lambda _: None,
-            on_wait=progress.watch,
-        )
+        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, copy))
+        request = JobRequest(("migrate", "history", "--json"), databases={DATABASE: endpoint})
+        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
     ended.check()
     return from_json((ended.result or {}).get("ledger", ()))
 
