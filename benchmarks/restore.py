@@ -20,7 +20,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.order_client import Ground, Writer, exactly, ground, ids
+from support.order_client import LaptopEnvironment, OrderWriter, laptop_environment, mismatch, order_numbers
 
 DAMAGE = """-- orderops: statement-timeout 60s
 DELETE FROM orders WHERE total_cents % 5 = 0;
@@ -37,7 +37,7 @@ def main() -> None:
     words.add_argument("--seconds", type=float, default=5, help="how long orders come in before and after the damage")
     asked = words.parse_args()
     wrong: list[str] = []
-    with ground() as laptop:
+    with laptop_environment() as laptop:
         for told in scenario(laptop, asked.seconds):
             print(told, flush=True)
             wrong += [told] if told.startswith("WRONG") else []
@@ -49,9 +49,9 @@ def main() -> None:
     raise SystemExit(bool(wrong))
 
 
-def scenario(laptop: Ground, seconds: float) -> Iterator[str]:
+def scenario(laptop: LaptopEnvironment, seconds: float) -> Iterator[str]:
     """From the damage to the end of it."""
-    writer = Writer(laptop.dsn())
+    writer = OrderWriter(laptop.dsn())
     writer.start()
     time.sleep(seconds)
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
@@ -59,14 +59,14 @@ def scenario(laptop: Ground, seconds: float) -> Iterator[str]:
     forget = laptop.migration(3, "tidy_up", DAMAGE)
     laptop("migrate", "apply", "--yes")
     time.sleep(seconds)
-    writer.end()
-    live = ids(laptop.dsn())
+    writer.stop()
+    live = order_numbers(laptop.dsn())
     yield f"{len(writer.orders)} orders came in, the damage left {len(live)}; T is {moment:%H:%M:%SZ}"
 
     ended = laptop("restore", "--at", moment.isoformat())
     name = ended.out.strip()
-    there = ids(laptop.dsn(name))
-    problem = exactly(writer.orders, moment, there)
+    there = order_numbers(laptop.dsn(name))
+    problem = mismatch(writer.orders, moment, there)
     yield _verdict(problem, f"restored in {ended.seconds:.1f} s: {len(there)} orders, exactly those committed by T")
 
     ended = laptop("restore", "compare", name, "--json")
@@ -89,17 +89,17 @@ def scenario(laptop: Ground, seconds: float) -> Iterator[str]:
     answers = f"the service answers from {LIVE}" in ended.err
     yield _verdict("" if answers else ended.err, f"turned back in {ended.seconds:.1f} s; {_said(ended.err)}")
     yield _up(laptop)
-    yield _verdict("" if ids(laptop.dsn()) == live else "the original changed", "the original is as it was")
+    yield _verdict("" if order_numbers(laptop.dsn()) == live else "the original changed", "the original is as it was")
     ended = laptop("restore", "discard", name, "--confirm", name)
-    left = [copy["name"] for copy in laptop.copies()]
+    left = [copy["name"] for copy in laptop.instances()]
     yield _verdict(
         "" if left == [LIVE] else f"left: {left}", f"discarded in {ended.seconds:.1f} s; only the primary is left"
     )
 
 
-def killed(laptop: Ground, kills: int, random: Random) -> Iterator[str]:
+def killed(laptop: LaptopEnvironment, kills: int, random: Random) -> Iterator[str]:
     """Round after round of the four commands, each killed once and then typed again."""
-    live = ids(laptop.dsn())
+    live = order_numbers(laptop.dsn())
     moment = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
     name = f"{LIVE}-restored-{moment:%Y%m%d-%H%M%S}"
     takes = {"restore": 3.0, "promote": 4.0, "back": 4.0, "discard": 1.5}
@@ -113,7 +113,7 @@ def killed(laptop: Ground, kills: int, random: Random) -> Iterator[str]:
     while done < kills:
         for verb, command in commands.items():
             after = random.uniform(0.3, takes[verb])
-            process = laptop.begin(*command)
+            process = laptop.start(*command)
             try:
                 process.wait(after)
             except Exception:  # it is still at work
@@ -131,17 +131,18 @@ def killed(laptop: Ground, kills: int, random: Random) -> Iterator[str]:
             if verb in ("promote", "back"):
                 yield _up(laptop)
     yield _verdict(
-        "" if ids(laptop.dsn()) == live else "the original changed", f"{done} kills; the original is as it was"
+        "" if order_numbers(laptop.dsn()) == live else "the original changed",
+        f"{done} kills; the original is as it was",
     )
 
 
-def _standing(laptop: Ground, what: str) -> Iterator[str]:
-    primaries = [copy["name"] for copy in laptop.copies() if copy["role"] == "primary"]
+def _standing(laptop: LaptopEnvironment, what: str) -> Iterator[str]:
+    primaries = [copy["name"] for copy in laptop.instances() if copy["role"] == "primary"]
     yield _verdict("" if len(primaries) == 1 else f"primaries: {primaries}", f"{what}: the primary is {primaries[0]}")
 
 
-def _ended(laptop: Ground, verb: str, name: str) -> Iterator[str]:
-    there = {copy["name"]: copy["role"] for copy in laptop.copies()}
+def _ended(laptop: LaptopEnvironment, verb: str, name: str) -> Iterator[str]:
+    there = {copy["name"]: copy["role"] for copy in laptop.instances()}
     wanted = {
         "restore": {LIVE: "primary", name: "restored"},
         "promote": {LIVE: "former", name: "primary"},
@@ -151,7 +152,7 @@ def _ended(laptop: Ground, verb: str, name: str) -> Iterator[str]:
     yield _verdict("" if there == wanted else f"{there} and not {wanted}", f"  {verb} again: {len(there)} instances")
 
 
-def _expected(laptop: Ground, name: str) -> dict[str, int]:
+def _expected(laptop: LaptopEnvironment, name: str) -> dict[str, int]:
     """The same numbers the slow way: every row of both, side by side."""
     import psycopg
 
@@ -167,12 +168,12 @@ def _expected(laptop: Ground, name: str) -> dict[str, int]:
     }
 
 
-def _tasks(laptop: Ground) -> set[str]:
+def _tasks(laptop: LaptopEnvironment) -> set[str]:
     told = laptop("local", "status", "--json").json
     return {str(task["pid"]) for tasks in told["services"].values() for task in tasks}
 
 
-def _up(laptop: Ground) -> str:
+def _up(laptop: LaptopEnvironment) -> str:
     ended = laptop("up")
     url = next(line for line in ended.out.splitlines() if line.endswith("/users"))
     with urllib.request.urlopen(url, timeout=5) as answer:

@@ -10,7 +10,7 @@ from orderops.aws.documents import Bucket
 from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
 from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
-from support.recorded_history import COPY, Dev
+from support.recorded_history import RESTORED_INSTANCE, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -98,7 +98,7 @@ def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: D
     told = {each.name: each for each in examine(promoted.workspace).components}
 
     assert told["database"].state is ComponentState.OK
-    assert told["database"].detail.endswith(f", {COPY}")
+    assert told["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
 def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
@@ -109,7 +109,7 @@ def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None
 
 def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
     with promoted.proxy.held():
-        promoted.instance(COPY).status = "storage-full"
+        promoted.record(RESTORED_INSTANCE).status = "storage-full"
 
     told = {each.name: each for each in examine(promoted.workspace).components}
 

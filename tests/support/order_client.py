@@ -34,7 +34,7 @@ select id, line, 'sku ' || line, line, 100 from placed, generate_series(1, 1 + %
 
 
 @dataclass
-class Ended:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -48,7 +48,7 @@ class Ended:
 
 
 @dataclass
-class Ground:
+class LaptopEnvironment:
     """A laptop environment in a folder of its own."""
 
     folder: Path
@@ -66,7 +66,7 @@ class Ground:
             **self.more,
         }
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str) -> subprocess.Popen[str]:
         """A command that goes on by itself."""
         return subprocess.Popen(
             [sys.executable, "-m", "orderops", *words],
@@ -77,15 +77,15 @@ class Ground:
             text=True,
         )
 
-    def __call__(self, *words: str, timeout: float = 180, fails: bool = False) -> Ended:
+    def __call__(self, *words: str, timeout: float = 180, fails: bool = False) -> CommandResult:
         """A command to its end; one that fails and was not to is shown."""
         began = time.monotonic()
-        process = self.begin(*words)
+        process = self.start(*words)
         out, err = process.communicate(timeout=timeout)
         assert fails or process.returncode in (0, 3), f"{' '.join(words)} ended with {process.returncode}:\n{err}"
-        return Ended(process.returncode, out, err, time.monotonic() - began)
+        return CommandResult(process.returncode, out, err, time.monotonic() - began)
 
-    def copies(self) -> list[dict[str, Any]]:
+    def instances(self) -> list[dict[str, Any]]:
         """Every instance, as `restore list` tells."""
         found: list[dict[str, Any]] = self("restore", "list", "--json").json
         return found
@@ -130,7 +130,7 @@ class Ground:
 
 
 @contextmanager
-def ground(**changes: str) -> Iterator[Ground]:
+def laptop_environment(**changes: str) -> Iterator[LaptopEnvironment]:
     """A laptop that is up; `changes` are replaced in its environment file."""
     folder = Path(tempfile.mkdtemp(prefix="orderops-past-"))
     folder.chmod(0o755)  # where this runs as root, PostgreSQL runs as nobody
@@ -140,7 +140,7 @@ def ground(**changes: str) -> Iterator[Ground]:
     (folder / "environments").mkdir()
     (folder / "environments" / "local.toml").write_text(text)
     shutil.copytree(ROOT / "sql", folder / "sql")
-    place = Ground(folder)
+    place = LaptopEnvironment(folder)
     try:
         place("up")
         yield place
@@ -159,7 +159,7 @@ class Order:
     after: datetime | None = None
 
 
-class Writer(threading.Thread):
+class OrderWriter(threading.Thread):
     """Writes an order in a transaction of its own every few milliseconds, by the way that the pointer says."""
 
     def __init__(self, dsn: str, every: float = 0.01) -> None:
@@ -179,12 +179,12 @@ class Writer(threading.Thread):
                 order.after = datetime.now(UTC)
                 self._over.wait(self._every)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self._over.set()
         self.join(20)
 
 
-def ids(dsn: str) -> dict[str, int]:
+def order_numbers(dsn: str) -> dict[str, int]:
     """Every order that is there, with its number."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute("select id::text, total_cents from orders").fetchall()
@@ -196,7 +196,7 @@ def ids(dsn: str) -> dict[str, int]:
     return found
 
 
-def exactly(orders: list[Order], moment: datetime, there: dict[str, int]) -> str:
+def mismatch(orders: list[Order], moment: datetime, there: dict[str, int]) -> str:
     """What is wrong with the rows as of a moment; nothing where they are those that were committed by then."""
     must = {each.id for each in orders if each.after and each.after <= moment}
     may = {each.id for each in orders if each.before <= moment}

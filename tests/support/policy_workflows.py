@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orderops.iam.actions import Persona
 from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import ApiError
+from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
 from support.fake_builders import put
 from support.faulty_proxy import Fate, SeenRequest
@@ -165,7 +166,8 @@ def from_nothing(operator: Operator) -> None:
 def migrated(operator: Operator) -> None:
     """By tasks that live on paper, and so end without a word."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        quick = FollowTiming(log_lag=0.1)
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=quick))
         for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
             told = operator("migrate", *words, "--sql", str(SQL), expect=1)
             assert "cannot run jobs" in told.err, told.err
@@ -174,7 +176,8 @@ def migrated(operator: Operator) -> None:
 def restored(operator: Operator) -> None:
     """The past on a new instance, there and back; what opens databases does so by tasks that live on paper."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        quick = FollowTiming(log_lag=0.1)
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=quick))
         operator("restore", "--at", "latest", "--yes")
         operator("restore", "list")
         operator("restore", "points")

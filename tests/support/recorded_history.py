@@ -35,7 +35,7 @@ DAYS = 3
 """For which the database has been there."""
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
 """A moment in the window."""
-COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
+RESTORED_INSTANCE = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
 """The name of what is restored to it."""
 
 
@@ -68,9 +68,9 @@ class Dev:
         told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
         return told
 
-    def leads_to(self) -> str:
+    def pointed_instance(self) -> str:
         """The instance that services are told to use."""
-        copies = self.look()
+        copies = self.instances()
         [name] = [
             copy.name
             for copy in [copies.require_primary(), *copies.others]
@@ -78,23 +78,23 @@ class Dev:
         ]
         return name
 
-    def look(self) -> Instances:
+    def instances(self) -> Instances:
         workspace = self.workspace
         return load_instances(workspace.aws, workspace.stack)
 
-    def copy(self, name: str) -> Instance:
-        return self.look().named(name, action="look at")
+    def named(self, name: str) -> Instance:
+        return self.instances().named(name, action="look at")
 
-    def instance(self, name: str = DATABASE) -> Any:
+    def record(self, name: str = DATABASE) -> Any:
         """What the emulator keeps of an instance, to be changed behind everybody's back."""
         return get_backend("rds")[DEFAULT_ACCOUNT_ID][REGION].databases[name]
 
     def age(self, name: str = DATABASE, *, days: float = DAYS) -> None:
         """Let an instance have been backed up for so long; for no days, not once."""
         with self.proxy.held():
-            self.instance(name).backed_up_since = time() - days * 86_400 if days else 0.0
+            self.record(name).backed_up_since = time() - days * 86_400 if days else 0.0
 
-    def target(
+    def request(
         self,
         at: str,
         *,
@@ -117,24 +117,24 @@ class Dev:
 
     def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Instance:
         """A copy that is ready."""
-        workspace, goal = self.workspace, self.target(at, source=source, role=role)
+        workspace, goal = self.workspace, self.request(at, source=source, role=role)
         list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK).run())
-        return self.copy(goal.name)
+        return self.named(goal.name)
 
-    def cut_restore(self, at: str, *, role: str = RESTORED) -> Instance:
+    def interrupted_restore(self, at: str, *, role: str = RESTORED) -> Instance:
         """What a restore leaves that was killed when its instance was there and not compared yet."""
-        workspace, goal = self.workspace, self.target(at, role=role)
+        workspace, goal = self.workspace, self.request(at, role=role)
         list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK)._reconcile())
-        return self.copy(goal.name)
+        return self.named(goal.name)
 
     def promotion(self, name: str | None = None) -> Promotion:
         """The way on which an instance becomes the primary."""
-        return Promotion(self.workspace, switch(self.look(), name))
+        return Promotion(self.workspace, switch(self.instances(), name))
 
     def promote(self, name: str | None = None) -> list[Step]:
         return list(self.promotion(name).run())
 
-    def differs(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
         return make_plan(self.workspace).differs
 

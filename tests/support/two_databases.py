@@ -56,7 +56,7 @@ class Database:
 
 
 @dataclass(frozen=True)
-class Two:
+class DatabasePair:
     """Live, and restored."""
 
     live: Database
@@ -89,9 +89,9 @@ def emptied_pair(postgres: PostgresServer) -> tuple[str, str]:
 
 
 @pytest.fixture
-def two(emptied_pair: tuple[str, str], postgres: PostgresServer) -> Iterator[Two]:
+def two(emptied_pair: tuple[str, str], postgres: PostgresServer) -> Iterator[DatabasePair]:
     """Both, empty."""
     live, restored = emptied_pair
-    two = Two(Database(live), Database(restored), postgres)
+    two = DatabasePair(Database(live), Database(restored), postgres)
     yield two
     two.both(EMPTY)
