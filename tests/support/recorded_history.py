@@ -1,4 +1,4 @@
-"""All of dev in an emulated account, whose database can be restored to any second of the last three days."""
+"""The environment dev in an emulated account, with a database that can be restored to any second of three days."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/
 DATABASE = "orderops-dev-database"
 POINTER = "orderops/dev/database"
 DAYS = 3
-"""For which the database has been there."""
+"""How long the database has been backed up."""
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-"""A moment in the window."""
+"""A time in the restore window."""
 RESTORED_INSTANCE = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
-"""The name of what is restored to it."""
+"""The name of an instance restored to YESTERDAY."""
 
 
 @cache
 def aws_at(url: str) -> Aws:
-    """One door for all tests: its clients take longer to make than most of these."""
+    # Creating its clients takes longer than most of the tests.
     session = boto3.Session("testing", "testing", region_name=REGION)
     session._session.register_component("data_loader", MODELS)
     return Aws(REGION, endpoint_url=url, session=session)
@@ -49,13 +49,13 @@ def aws_at(url: str) -> Aws:
 
 @dataclass(frozen=True)
 class Dev:
-    """The account of dev, and what is done there."""
+    """The environment dev, and actions on it."""
 
     proxy: Proxy
 
     @property
     def workspace(self) -> Workspace:
-        """Seen anew, without the gate."""
+        """A new workspace, without the change guard."""
         return Workspace(load_environment("dev", ENVIRONMENTS), aws_at(self.proxy.url))
 
     @property
@@ -63,18 +63,18 @@ class Dev:
         return Ownership("dev")
 
     def pointer(self) -> dict[str, Any]:
-        """What services are told of the database."""
+        """Return the content of the pointer secret."""
         secrets = self.workspace.aws.secretsmanager
-        told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
-        return told
+        pointer: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
+        return pointer
 
     def pointed_instance(self) -> str:
-        """The instance that services are told to use."""
-        copies = self.instances()
+        """Return the instance that the pointer secret names."""
+        instances = self.instances()
         [name] = [
-            copy.name
-            for copy in [copies.require_primary(), *copies.others]
-            if copy.observed.properties["EndpointAddress"] == self.pointer()["host"]
+            instance.name
+            for instance in instances.all
+            if instance.observed.properties["EndpointAddress"] == self.pointer()["host"]
         ]
         return name
 
@@ -86,11 +86,11 @@ class Dev:
         return self.instances().named(name, action="look at")
 
     def record(self, name: str = DATABASE) -> Any:
-        """What the emulator keeps of an instance, to be changed behind everybody's back."""
+        """Return the emulator's record of an instance, to change it without a call."""
         return get_backend("rds")[DEFAULT_ACCOUNT_ID][REGION].databases[name]
 
     def age(self, name: str = DATABASE, *, days: float = DAYS) -> None:
-        """Let an instance have been backed up for so long; for no days, not once."""
+        """Let an instance have been backed up for so many days; 0 for never."""
         with self.proxy.held():
             self.record(name).backed_up_since = time() - days * 86_400 if days else 0.0
 
@@ -103,7 +103,7 @@ class Dev:
         start_of: StartOf | None = None,
         since: datetime | None = None,
     ) -> RestoreRequest:
-        """What the words of a restore mean now."""
+        """Return the request for a restore."""
         workspace = self.workspace
         return restore_request(
             workspace.aws,
@@ -116,29 +116,29 @@ class Dev:
         )
 
     def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Instance:
-        """A copy that is ready."""
-        workspace, goal = self.workspace, self.request(at, source=source, role=role)
-        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK).run())
-        return self.named(goal.name)
+        """Restore an instance completely."""
+        workspace, request = self.workspace, self.request(at, source=source, role=role)
+        list(Restore(workspace.aws, workspace.stack, request, limits=QUICK).run())
+        return self.named(request.name)
 
     def interrupted_restore(self, at: str, *, role: str = RESTORED) -> Instance:
-        """What a restore leaves that was killed when its instance was there and not compared yet."""
-        workspace, goal = self.workspace, self.request(at, role=role)
-        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK)._reconcile())
-        return self.named(goal.name)
+        """Return the instance of a restore that was killed before it was verified."""
+        workspace, request = self.workspace, self.request(at, role=role)
+        list(Restore(workspace.aws, workspace.stack, request, limits=QUICK)._reconcile())
+        return self.named(request.name)
 
     def promotion(self, name: str | None = None) -> Promotion:
-        """The way on which an instance becomes the primary."""
+        """Return the promotion of an instance."""
         return Promotion(self.workspace, switch(self.instances(), name))
 
     def promote(self, name: str | None = None) -> list[Step]:
         return list(self.promotion(name).run())
 
     def has_changes(self) -> bool:
-        """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
+        """Return whether `up` would change the infrastructure or find undeclared resources."""
         return make_plan(self.workspace).differs
 
     def changes(self, *actions: str) -> list[str]:
-        """The changing calls that were made, or those of these kinds; the lease and the record aside."""
-        made = [call for call in self.proxy.changing if not call.startswith("s3.")]
-        return [call for call in made if not actions or call in actions]
+        """Return the changing calls, all or of these actions, without those of the lease and the run record."""
+        calls = [call for call in self.proxy.changing if not call.startswith("s3.")]
+        return [call for call in calls if not actions or call in actions]
