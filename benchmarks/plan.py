@@ -22,7 +22,8 @@ import boto3
 
 from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
-from orderops.infra.workspace import Workspace, make_plan
+from orderops.infra.plan import make_plan
+from orderops.infra.workspace import Workspace
 
 SERVICES = (1, 5, 20)
 SERVICE = """

@@ -179,8 +179,8 @@ def _up(laptop: LaptopEnvironment) -> str:
     url = next(line for line in ended.out.splitlines() if line.endswith("/users"))
     with urllib.request.urlopen(url, timeout=5) as answer:
         code = answer.status
-    right = "0 changes" in ended.err and code == 200
-    return _verdict("" if right else ended.err, "orderops up: 0 changes, and /users answers 200")
+    right = "is up to date" in ended.err and code == 200
+    return _verdict("" if right else ended.err, "orderops up: up to date, and /users answers 200")
 
 
 def _service_line(text: str) -> str:

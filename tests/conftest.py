@@ -4,46 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.handlers
 import pytest
-from moto import mock_aws
-from moto.core.models import botocore_stubber
 
-from orderops.aws.client import Aws
-from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Step, reconcile
-from orderops.engine.resource import Resource
-from support.call_checker import check_strictly
-from support.contract import Up
-from support.emulated_account import MODELS, QUICK, with_needs
-from support.faults import Fault, Faults
+pytest.register_assert_rewrite("support")  # before the first import of a helper, so that its asserts explain themselves
 
 if TYPE_CHECKING:
+    import boto3
     from xdist.scheduler import WorkStealingScheduling
 
+    from orderops.aws.client import Aws
+    from orderops.engine.inventory import Inventory
+    from orderops.engine.resource import Resource
+    from orderops.engine.step import Step
+    from support.contract import Up
+    from support.faults import Fault, Faults
     from support.faulty_proxy import Proxy
 
 ENVIRONMENT = "dev"
 logging.getLogger("werkzeug").setLevel(
     logging.WARNING
 )  # a line for every call of every test is a slow way to say nothing
-_one_at_a_time = threading.RLock()
-
-
-def _serialised(event_name: str, request: Any, **more: Any) -> Any:
-    with _one_at_a_time:  # the emulator is not made for threads
-        return botocore_stubber(event_name, request, **more)
-
-
-botocore.handlers.BUILTIN_HANDLERS[:] = [
-    (each[0], _serialised, *each[2:]) if each[1] is botocore_stubber else each
-    for each in botocore.handlers.BUILTIN_HANDLERS
-]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -72,6 +55,7 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     }.items():
         monkeypatch.setenv(name, value)
     for name in (
+        "PYTHONDONTWRITEBYTECODE",  # the many processes that tests start would each compile every module
         "AWS_PROFILE",
         "AWS_ENDPOINT_URL",
         "ORDEROPS_ENV",
@@ -85,28 +69,33 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
 @pytest.fixture
 def the_faults() -> Faults:
     """What is done to the answers of `session`, and the calls that it made."""
+    from support.faults import Faults
+
     return Faults()
 
 
 @pytest.fixture
 def session(the_faults: Faults) -> Iterator[boto3.Session]:
     """A boto3 session on an empty emulated account; every call's parameters are checked against AWS's own models."""
-    with mock_aws():
-        made = boto3.Session(region_name="ap-southeast-2")
-        made._session.register_component("data_loader", MODELS)
-        check_strictly(made)
-        the_faults.install(made)
-        yield made
+    from support.emulated_session import emulated
+
+    with emulated() as session:
+        the_faults.install(session)
+        yield session
 
 
 @pytest.fixture
 def aws(session: boto3.Session) -> Aws:
-    return Aws("ap-southeast-2", session=session)
+    from support.emulated_session import shared_aws
+
+    return shared_aws()
 
 
 @pytest.fixture
 def survey_of(aws: Aws) -> Callable[..., Inventory]:
     """A fresh survey of the kinds of these resources."""
+    from orderops.engine.inventory import Inventory
+    from support.emulated_account import with_needs
 
     def look(*resources: Resource, environment: str = ENVIRONMENT) -> Inventory:
         kinds = dict.fromkeys(type(resource) for resource in with_needs(resources))
@@ -118,6 +107,8 @@ def survey_of(aws: Aws) -> Callable[..., Inventory]:
 @pytest.fixture
 def up(survey_of: Callable[..., Inventory]) -> Up:
     """Reconcile resources and all they need, and answer the steps by address."""
+    from orderops.engine.reconcile import reconcile
+    from support.emulated_account import QUICK, with_needs
 
     def run(
         *resources: Resource, dry_run: bool = False, adopt: Collection[str] = (), environment: str = ENVIRONMENT
@@ -154,7 +145,6 @@ def account() -> Iterator[Proxy]:
 def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """An empty account over HTTP, which every command of the test reaches."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", account.url)
-    monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff._BASE", 0.1)  # as often as ever, less pause
     account.reset()
     return account
@@ -163,5 +153,7 @@ def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
 @pytest.fixture
 def client(proxy: Proxy) -> Callable[[str], Any]:
     """`client("sqs")`: boto3's client on the account of `proxy`."""
+    import boto3
+
     session = boto3.Session(region_name="ap-southeast-2")
     return lambda service: session.client(service, endpoint_url=proxy.url)

@@ -95,14 +95,14 @@ def test_machines_read_the_same() -> None:
 
 
 def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: Dev) -> None:
-    told = {each.name: each for each in examine(promoted.workspace).components}
+    told = {component.name: component for component in examine(promoted.workspace).components}
 
     assert told["database"].state is ComponentState.OK
     assert told["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
 def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
-    told = {each.name: each for each in examine(restored.workspace).components}
+    told = {component.name: component for component in examine(restored.workspace).components}
 
     assert told["database"].detail.endswith(", db.t3.micro")
 
@@ -111,7 +111,7 @@ def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
     with promoted.proxy.held():
         promoted.record(RESTORED_INSTANCE).status = "storage-full"
 
-    told = {each.name: each for each in examine(promoted.workspace).components}
+    told = {component.name: component for component in examine(promoted.workspace).components}
 
     assert (told["database"].state, told["database"].next_command) == (ComponentState.DOWN, "orderops up")
 

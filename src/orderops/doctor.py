@@ -1,4 +1,4 @@
-"""What this machine and these credentials can and cannot do, each with the way to mend it."""
+"""Doctor: what this machine and these credentials can do, and a hint for each thing that they cannot."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from orderops.aws import call_log
 from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import AwsError, OrderopsError
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 from orderops.iam.policies import Simulation, identity_of, simulations
 from orderops.images.builder import builder
+from orderops.text.lists import joined
 
 # One harmless read for each service that a run needs, with the parameters that keep it small.
 READS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -34,12 +35,12 @@ READS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("application_autoscaling", "describe_scalable_targets", {"ServiceNamespace": "ecs", "MaxResults": 1}),
     ("resourcegroupstaggingapi", "get_resources", {"ResourcesPerPage": 1}),
 )
-MOST_NAMED = 5
+MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `needed` when the environment cannot do without."""
+    """One check; `needed` if the environment does not work without it."""
 
     name: str
     ok: bool
@@ -49,7 +50,7 @@ class Check:
 
 
 def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Persona = Persona.OPERATOR) -> list[Check]:
-    """Look at the machine, then at the credentials, then at what they may."""
+    """Check the machine, then the credentials, then their permissions."""
     findings = [_python(), _log(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
         findings.append(_postgres())
@@ -67,11 +68,11 @@ def _python() -> Check:
 
 
 def _log() -> Check:
-    """Whether the log of calls can be written; a run can do without."""
+    """Whether the log of AWS calls can be written. A run works without it."""
     path = call_log.directory()
-    there = next((each for each in (path, *path.parents) if os.access(each, os.F_OK)), path)
-    good = there.is_dir() and os.access(there, os.W_OK)
-    hint = "name a folder that this user may write to: export ORDEROPS_LOG_DIRECTORY=DIR"
+    existing = next((folder for folder in (path, *path.parents) if os.access(folder, os.F_OK)), path)
+    good = existing.is_dir() and os.access(existing, os.W_OK)
+    hint = "name a folder that this user can write to: export ORDEROPS_LOG_DIRECTORY=DIR"
     return Check("log", good, str(path / "calls.log"), hint, needed=False)
 
 
@@ -84,10 +85,10 @@ def _builder(environment: Environment) -> Check:
 
 
 def _session_plugin(environment: Environment) -> Check:
-    there = shutil.which("session-manager-plugin") is not None
+    found = shutil.which("session-manager-plugin") is not None
     hint = "install the Session Manager plugin for the AWS CLI"
     needed = environment.database.access == "tunnel"
-    return Check("session-manager-plugin", there, "there" if there else "not on PATH", hint, needed)
+    return Check("session-manager-plugin", found, "installed" if found else "not on PATH", hint, needed)
 
 
 def _postgres() -> Check:
@@ -103,8 +104,8 @@ def _account(environment: Environment, aws: Aws, account: str) -> Check:
     who = aws.sts.get_caller_identity()["Arn"]
     pinned = environment.account
     if pinned and pinned != account:
-        hint = "choose the profile of that account: AWS_PROFILE=NAME"
-        return Check("account", False, f"{who} is in {account}; {environment.name} lives in {pinned}", hint)
+        hint = "use a profile of that account: AWS_PROFILE=NAME"
+        return Check("account", False, f"{who} is in {account}; {environment.name} is pinned to {pinned}", hint)
     return Check("account", True, f"{account} as {who}, {aws.region}")
 
 
@@ -119,37 +120,40 @@ def _reads(aws: Aws) -> Iterator[Check]:
 
 
 def _permissions(environment: Environment, aws: Aws, account: str, persona: Persona) -> Iterator[Check]:
-    """What these credentials may not of what a persona needs; nothing where nobody may ask that."""
+    """Permissions of a persona that these credentials lack; nothing if IAM does not let them simulate policies."""
     identity = identity_of(aws.caller)
-    asked = simulations(environment, account, persona)
+    requests = simulations(environment, account, persona)
     try:
-        missing = sorted({action for each in asked for action in _denied(aws, identity, each)}) if identity else None
-    except AwsError:  # not permitted to look, or not emulated: what can be read was found out all the same
+        missing = (
+            sorted({action for request in requests for action in _denied(aws, identity, request)}) if identity else None
+        )
+    except AwsError:
+        # Simulating policies is not permitted, or not emulated. The reads above have shown what works.
         return
     if missing is None:
         return
-    total = len({action for each in asked for action in each.actions})
+    total = len({action for request in requests for action in request.actions})
     if not missing:
-        yield Check("permissions", True, f"all {total} of the {persona}'s")
+        yield Check("permissions", True, f"all {total} of the {persona}")
         return
-    named = ", ".join(missing[:MOST_NAMED]) + (f" and {rest} more" if (rest := len(missing) - MOST_NAMED) > 0 else "")
+    names = joined(missing, MAX_NAMES)
     hint = f"orderops doctor --policies --for {persona} --env {environment.name}"
     yield Check(
-        "permissions", False, f"{len(missing)} of the {persona}'s {total} are missing: {named}", hint, needed=False
+        "permissions", False, f"{len(missing)} of the {persona}'s {total} are missing: {names}", hint, needed=False
     )
 
 
-def _denied(aws: Aws, identity: str, asked: Simulation) -> Iterator[str]:
-    """What IAM would not allow these credentials, as it says itself."""
+def _denied(aws: Aws, identity: str, request: Simulation) -> Iterator[str]:
+    """Actions of a simulated request that IAM would deny these credentials."""
     results = every(
         aws.iam.simulate_principal_policy,
         "EvaluationResults",
         PolicySourceArn=identity,
-        ActionNames=list(asked.actions),
-        ResourceArns=list(asked.resources),
+        ActionNames=list(request.actions),
+        ResourceArns=list(request.resources),
         ContextEntries=[
             {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-            for key, value in asked.context.items()
+            for key, value in request.context.items()
         ],
     )
-    yield from (each["EvalActionName"] for each in results if each["EvalDecision"] != "allowed")
+    yield from (result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed")

@@ -1,15 +1,16 @@
-"""Every refusal, as one family of exceptions.
+"""All errors that end a command with a message and a hint, as one family of exceptions.
 
-OrderopsError                 refused or failed (exit 1)
+OrderopsError                 rejected or failed (exit 1)
 ├── UsageError                wrong usage or environment file (exit 2)
-├── AwsError                  AWS said no, said later, or was not heard
+├── AwsError                  AWS rejected a call, was busy, or did not answer
 ├── ReplacementRequired       an immutable property differs
-├── NotOurs                   the name is taken by a thing without an owner, or with another one
+├── NotOurs                   the name is taken by a resource that this environment does not own
 ├── Unfinished                some steps failed; the rest is done
-├── Interrupted               Ctrl+C; the calls under way were finished (exit 130)
-└── Differences               a plan or a look found something to do (exit 3, says nothing)
+├── Interrupted               Ctrl+C; the calls under way were completed (exit 130)
+└── Differences               a plan or a check found something to do (exit 3, without a message)
 
-A class exists when someone catches it or it has its own exit code.
+A class exists when a caller catches it, or when it has its own exit code. Packages derive their own from
+OrderopsError by the same rule.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from orderops.text.lists import counted, joined
+
 
 class OrderopsError(Exception):
-    """A refusal: what happened, with the name and the value, and what to type next."""
+    """An expected error: what happened, with the name and the value, and what to type next."""
 
     exit_code = 1
     stops_everything = False
-    """Whether it ends a whole run, and not only the step that met it."""
+    """Whether the error ends a whole run, and not only the step that raised it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -32,26 +35,29 @@ class OrderopsError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """What happened, line by line, the most important first."""
+        """What happened, the most important line first."""
         return self.message.splitlines()
 
 
 class UsageError(OrderopsError):
-    """The command line or an environment file is wrong."""
+    """Wrong usage of the command line, or an invalid environment file."""
 
     exit_code = 2
 
 
 class Meaning(StrEnum):
-    """What an error of AWS says of the call: it cannot work, it may work later, or nobody knows."""
+    """What an error of AWS says about the call."""
 
     NO = "no"
+    """Rejected: repeating it gives the same error."""
     LATER = "later"
+    """Had no effect, and may succeed later."""
     LOST = "lost"
+    """May have taken effect: no response arrived, or AWS failed in the middle."""
 
 
 class AwsError(OrderopsError):
-    """A call to AWS that did not answer what was asked."""
+    """A call to AWS that failed. `explanation` and hint come from the catalogue of known errors."""
 
     def __init__(
         self,
@@ -74,44 +80,45 @@ class AwsError(OrderopsError):
 
     @property
     def lines(self) -> list[str]:
-        """What it means where that is known, then AWS's own words."""
+        """The explanation, if there is one, then AWS's own message."""
         return [self.explanation, *super().lines] if self.explanation else super().lines
 
 
 class ReplacementRequired(OrderopsError):
-    """A property that AWS cannot change on a living resource differs."""
+    """A property differs that AWS cannot change on an existing resource."""
 
 
 class NotOurs(OrderopsError):
-    """The name or place of a resource is taken by a thing that is not ours."""
+    """The name or place of a resource is taken by one that this environment does not own."""
 
 
 class Unfinished(OrderopsError):
-    """Some steps failed; what does not need them is done, or in a dry run only looked at."""
+    """Some steps failed. Steps that do not depend on them are done, or in a dry run planned."""
 
     def __init__(self, failures: Mapping[str, OrderopsError], left: int, *, dry_run: bool = False) -> None:
         lines = [f"{address}: {error.message}" for address, error in failures.items()]
         hints = list(dict.fromkeys(error.hint for error in failures.values() if error.hint))
-        waiting = f"; {left} more wait for them" if left else ""
-        super().__init__(f"{len(failures)} of the steps stopped{waiting}\n" + "\n".join(lines), "\n".join(hints))
+        blocked = f", {left} blocked" if left else ""
+        super().__init__(f"{counted(len(failures), 'step')} failed{blocked}\n" + "\n".join(lines), "\n".join(hints))
         self.failures = dict(failures)
         self.left = left
         self.dry_run = dry_run
 
 
 class Interrupted(OrderopsError):
-    """Ctrl+C: the calls under way were finished; `left` names what was not."""
+    """Ctrl+C. The calls under way were completed; `left` names what was not done."""
 
     exit_code = 130
 
     def __init__(self, left: Sequence[str]) -> None:
-        named = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-        super().__init__(f"interrupted; left: {named}" if left else "interrupted", "the same command goes on from here")
+        names = joined(left, max_names=5)
+        not_done = f"; not done: {names}" if left else ""
+        super().__init__(f"interrupted{not_done}", "re-run this command to continue")
         self.left = list(left)
 
 
 class Differences(OrderopsError):
-    """Not a failure: what was asked is not as declared, and the exit code says so."""
+    """Not a failure: the actual state differs from the declared one, which the exit code reports."""
 
     exit_code = 3
 

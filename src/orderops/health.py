@@ -1,4 +1,4 @@
-"""The health board: what is measured, and what it means."""
+"""Health: one verdict about a running environment, with one cause and one next command."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
-from orderops.restore.drill_record import Drill
-from orderops.restore.drill_record import last_drill as last_drill
+from orderops.restore.drill_record import Drill, last_drill
 from orderops.restore.instances import PROMOTED_BY, load_instances
 
 READERS = 8
 
 
 class ComponentState(StrEnum):
-    """How a component is."""
+    """The state of one component."""
 
     OK = "ok"
     STARTING = "starting"
@@ -33,7 +32,7 @@ class ComponentState(StrEnum):
 
 
 class HealthVerdict(StrEnum):
-    """How the whole is."""
+    """The verdict on the whole environment."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -43,7 +42,7 @@ class HealthVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """One part of the system; `mend` is what to type when it is not well."""
+    """One part of the system; `next_command` is what to type if it is not OK."""
 
     name: str
     state: ComponentState
@@ -62,11 +61,11 @@ class Health:
     urls: Mapping[str, str]
     components: tuple[ComponentStatus, ...]
     proven: Drill | None = None
-    """The last restore that was proven by a drill."""
+    """The last restore drill."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines; keys stay as they are."""
-        parts = [{"name": each.name, "state": str(each.state), "detail": each.detail} for each in self.components]
+        """As JSON, with stable keys."""
+        parts = [{"name": part.name, "state": str(part.state), "detail": part.detail} for part in self.components]
         return {
             "environment": self.environment,
             "verdict": str(self.verdict),
@@ -79,8 +78,8 @@ class Health:
 
 
 def examine(workspace: Workspace) -> Health:
-    """Measure every component beside the others, and say what is wrong first."""
-    looks: list[Callable[[], ComponentStatus]] = [
+    """Read every component concurrently and judge them."""
+    reads: list[Callable[[], ComponentStatus]] = [
         lambda: _database(workspace),
         *(lambda base=base: _queue(workspace, base) for base in workspace.stack.services.values()),
         *(lambda base=base: _service(workspace, base) for base in workspace.stack.services.values()),
@@ -89,7 +88,7 @@ def examine(workspace: Workspace) -> Health:
     with ThreadPoolExecutor(READERS) as pool:
         balancer = pool.submit(_balancer, workspace)
         drill = pool.submit(lambda: last_drill(Bucket(workspace.aws), workspace.environment.name))
-        components = tuple(pool.map(lambda look: look(), looks))
+        components = tuple(pool.map(lambda read: read(), reads))
         entrance, urls = balancer.result()
         proven = drill.result()
     judged = judge(workspace.environment.name, (*components[:-1], entrance, components[-1]), urls)
@@ -97,53 +96,57 @@ def examine(workspace: Workspace) -> Health:
 
 
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
-    """The verdict on components given in the order of their dependence: the first that is not well is the cause."""
-    vital = [each for each in components if each.name != "alarms"]
-    if all(each.state is ComponentState.ABSENT for each in vital):
+    """The verdict on components in the order of their dependencies: the first that is not OK is the cause."""
+    vital = [component for component in components if component.name != "alarms"]
+    if all(component.state is ComponentState.ABSENT for component in vital):
         return Health(
             environment,
             HealthVerdict.ABSENT,
-            "nothing of it is there",
+            "it does not exist",
             _for("orderops up", environment),
             {},
             components,
         )
-    unwell = [each for each in components if each.state is not ComponentState.OK]
-    if not unwell:
+    impaired = [component for component in components if component.state is not ComponentState.OK]
+    if not impaired:
         return Health(environment, HealthVerdict.HEALTHY, "", "", urls, components)
-    lost = [each for each in unwell if each.state in (ComponentState.DOWN, ComponentState.ABSENT)]
-    first = (lost or unwell)[0]
-    verdict = HealthVerdict.DOWN if lost else HealthVerdict.DEGRADED
+    down = [component for component in impaired if component.state in (ComponentState.DOWN, ComponentState.ABSENT)]
+    first = (down or impaired)[0]
+    verdict = HealthVerdict.DOWN if down else HealthVerdict.DEGRADED
     cause = f"{first.name} is {first.state}: {first.detail}"
     return Health(environment, verdict, cause, _for(first.next_command or "orderops up", environment), urls, components)
 
 
 def _for(command: str, environment: str) -> str:
-    """The command with its environment, which is named even where it is the default: ORDEROPS_ENV may say another."""
+    """The command with its environment; named even if it is the default, since ORDEROPS_ENV may say another."""
     return command if command.startswith("orderops local ") else f"{command} --env {environment}"
 
 
 def _database(workspace: Workspace) -> ComponentStatus:
-    copies = load_instances(workspace.aws, workspace.stack)
-    if copies.primary is None:
+    primary = load_instances(workspace.aws, workspace.stack).primary
+    if primary is None:
         return ComponentStatus("database", ComponentState.ABSENT, "no instance")
-    told, name = copies.primary.observed.properties, copies.primary.name
+    properties, name = primary.observed.properties, primary.name
     promoted = f", {name}" if name != workspace.stack.database.name else ""
-    where = f"{told['Engine']} {told['EngineVersion']}, {told['DBInstanceClass']}{promoted}"
-    status = told["DBInstanceStatus"]
-    if not copies.primary.settled:
-        command = f"orderops restore {copies.primary.tag(PROMOTED_BY) or 'promote'}"
+    where = f"{properties['Engine']} {properties['EngineVersion']}, {properties['DBInstanceClass']}{promoted}"
+    status = properties["DBInstanceStatus"]
+    if not primary.settled:
+        command = f"orderops restore {primary.tag(PROMOTED_BY) or 'promote'}"
         return ComponentStatus(
-            "database", ComponentState.DEGRADED, f"a switch was cut: not everything followed{promoted}", command
+            "database",
+            ComponentState.DEGRADED,
+            f"a promotion was interrupted: not every service uses it yet{promoted}",
+            command,
         )
     if status in ("available", "storage-optimization", "backing-up", "configuring-log-exports"):
         return ComponentStatus("database", ComponentState.OK, where)
     if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):
         state = ComponentState.STARTING if status == "creating" else ComponentState.DEGRADED
         return ComponentStatus("database", state, f"{status}; {where}", "orderops status --watch")
-    known_there = workspace.environment.emulated and not status.startswith("stop")
-    mend = "orderops local status" if known_there else "orderops up"
-    return ComponentStatus("database", ComponentState.DOWN, f"{status}; {where}", mend)
+    # On the laptop a failed server's own message is shown by `local status`; a stopped one is started by `up`.
+    explained = workspace.environment.emulated and not status.startswith("stop")
+    command = "orderops local status" if explained else "orderops up"
+    return ComponentStatus("database", ComponentState.DOWN, f"{status}; {where}", command)
 
 
 def _queue(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
@@ -164,44 +167,54 @@ def _depth(aws: Aws, name: str) -> int | None:
     if not found:
         return None
     key = "ApproximateNumberOfMessages"
-    told = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=found["QueueUrl"], AttributeNames=[key])
-    return int(told["Attributes"][key]) if told else None
+    response = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=found["QueueUrl"], AttributeNames=[key])
+    return int(response["Attributes"][key]) if response else None
 
 
 def _service(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     name, cluster = workspace.environment.service_name(base.key), workspace.stack.cluster.name
     label = f"service {base.key}"
-    told = if_found(workspace.aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[name])
-    found = [raw for raw in (told or {}).get("services", ()) if raw["status"] == "ACTIVE"]
-    if not found:
+    response = if_found(
+        workspace.aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[name]
+    )
+    active = [raw for raw in (response or {}).get("services", ()) if raw["status"] == "ACTIVE"]
+    if not active:
         return ComponentStatus(label, ComponentState.ABSENT, "not released")
-    raw = found[0]
-    running, wanted = raw["runningCount"], raw["desiredCount"]
-    rollout: dict[str, Any] = next((each for each in raw["deployments"] if each["status"] == "PRIMARY"), {})
-    revision = raw["taskDefinition"].rpartition(":")[2]
-    detail = f"{running} of {wanted} tasks, revision {revision}"
-    if rollout.get("rolloutState") == "FAILED" or running < wanted:
+    raw = active[0]
+    rollout = _rollout(raw)
+    detail = (
+        f"{raw['runningCount']} of {raw['desiredCount']} tasks, revision {raw['taskDefinition'].rpartition(':')[2]}"
+    )
+    if rollout == "FAILED" or raw["runningCount"] < raw["desiredCount"]:
         stopped = stopped_tasks(workspace.aws, cluster, name)
         detail += f"; last stop: {stopped[0]}" if stopped else ""
-    if rollout.get("rolloutState") == "FAILED":
-        return ComponentStatus(
-            label, ComponentState.DOWN if not running else ComponentState.DEGRADED, f"release failed; {detail}"
-        )
-    if running >= wanted:
+    return _service_status(label, raw, rollout, detail)
+
+
+def _rollout(raw: Mapping[str, Any]) -> str:
+    """The state of the service's current deployment."""
+    primary = [deployment for deployment in raw["deployments"] if deployment["status"] == "PRIMARY"]
+    return str(primary[0].get("rolloutState", "")) if primary else ""
+
+
+def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: str) -> ComponentStatus:
+    running = raw["runningCount"]
+    impaired = ComponentState.DEGRADED if running else ComponentState.DOWN
+    if rollout == "FAILED":
+        return ComponentStatus(label, impaired, f"release failed; {detail}")
+    if running >= raw["desiredCount"]:
         return ComponentStatus(label, ComponentState.OK, detail)
-    if rollout.get("rolloutState") == "IN_PROGRESS" and not running:
-        return ComponentStatus(label, ComponentState.STARTING, detail, "orderops status --watch")
-    return ComponentStatus(
-        label, ComponentState.DEGRADED if running else ComponentState.DOWN, detail, "orderops status --watch"
-    )
+    if rollout == "IN_PROGRESS" and not running:
+        impaired = ComponentState.STARTING
+    return ComponentStatus(label, impaired, detail, "orderops status --watch")
 
 
 def _balancer(workspace: Workspace) -> tuple[ComponentStatus, dict[str, str]]:
     name = workspace.stack.balancer.name
-    told = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=[name])
-    if not told:
+    response = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=[name])
+    if not response:
         return ComponentStatus("balancer", ComponentState.ABSENT, "no load balancer"), {}
-    raw = told["LoadBalancers"][0]
+    raw = response["LoadBalancers"][0]
     port = workspace.environment.balancer.port
     url = f"http://{raw['DNSName']}" + ("" if port == 80 else f":{port}")
     state = raw.get("State", {}).get("Code", "active")
@@ -215,10 +228,10 @@ def _balancer(workspace: Workspace) -> tuple[ComponentStatus, dict[str, str]]:
 
 def _targets(workspace: Workspace, url: str) -> ComponentStatus:
     counts = [_healthy(workspace.aws, base.target_group.name) for base in workspace.stack.services.values()]
-    healthy, known = sum(each[0] for each in counts), sum(each[1] for each in counts)
-    reasons = [each[2] for each in counts if each[2]]
+    healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
+    reasons = [reason for _, _, reason in counts if reason]
     detail = f"{healthy} of {known} targets healthy" + (f"; {reasons[0]}" if reasons else "")
-    if any(not each[0] for each in counts):
+    if any(not count for count, _, _ in counts):
         return ComponentStatus("balancer", ComponentState.DOWN, detail, "orderops status --watch")
     return ComponentStatus(
         "balancer",
@@ -229,16 +242,16 @@ def _targets(workspace: Workspace, url: str) -> ComponentStatus:
 
 
 def _healthy(aws: Aws, name: str) -> tuple[int, int, str]:
-    """Healthy targets, all that are not leaving, and why the first is not healthy."""
+    """Number of healthy targets, number of targets that are not draining, and why the first is not healthy."""
     found = if_found(aws.elbv2.describe_target_groups, "TargetGroupNotFound", Names=[name])
     if not found:
         return 0, 0, f"no target group {name}"
     arn = found["TargetGroups"][0]["TargetGroupArn"]
-    told = if_found(aws.elbv2.describe_target_health, "TargetGroupNotFound", TargetGroupArn=arn)
-    health = [each["TargetHealth"] for each in (told or {}).get("TargetHealthDescriptions", ())]
-    staying = [each for each in health if each["State"] != "draining"]
-    unwell = [each.get("Description") or each["State"] for each in staying if each["State"] != "healthy"]
-    return len(staying) - len(unwell), len(staying), unwell[0] if unwell else ""
+    response = if_found(aws.elbv2.describe_target_health, "TargetGroupNotFound", TargetGroupArn=arn)
+    targets = [target["TargetHealth"] for target in (response or {}).get("TargetHealthDescriptions", ())]
+    staying = [target for target in targets if target["State"] != "draining"]
+    reasons = [target.get("Description") or target["State"] for target in staying if target["State"] != "healthy"]
+    return len(staying) - len(reasons), len(staying), reasons[0] if reasons else ""
 
 
 def _alarms(workspace: Workspace) -> ComponentStatus:

@@ -1,4 +1,4 @@
-"""The one door to AWS: what its errors mean, what is sent again, and what is sent once."""
+"""The gateway to AWS: what errors mean, which calls are retried, cached and guarded."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from contextlib import contextmanager
 
 import pytest
 
-from orderops.aws.client import READ_ATTEMPTS, Aws, every, if_found
+from orderops.aws.client import Aws, every, if_found
 from orderops.errors import AwsError, Meaning, OrderopsError
-from support.fake_answers import ACCOUNT, REGION, AnsweredSession, refusal
+from support.fake_answers import ACCOUNT, REGION, AnsweredSession, error_response
 
-REFUSALS = {
+ERRORS = {
     "a name that is taken": (400, "QueueNameExists", Meaning.NO),
     "no permission": (403, "AccessDenied", Meaning.NO),
     "expired credentials": (403, "ExpiredToken", Meaning.NO),
     "a quota": (400, "LimitExceeded", Meaning.NO),
     "throttled": (400, "Throttling", Meaning.LATER),
-    "throttled as EC2 says it, with a 503": (503, "RequestLimitExceeded", Meaning.LATER),
+    "throttled by EC2, with a 503": (503, "RequestLimitExceeded", Meaning.LATER),
     "too many requests, whatever the code": (429, "Slow", Meaning.LATER),
-    "someone else changes it": (409, "ConcurrentModification", Meaning.LATER),
+    "a concurrent change": (409, "ConcurrentModification", Meaning.LATER),
     "an error inside AWS": (500, "InternalFailure", Meaning.LOST),
-    "AWS is away": (503, "ServiceUnavailable", Meaning.LOST),
-    "AWS stopped waiting for the request": (400, "RequestTimeout", Meaning.LOST),
+    "AWS is unavailable": (503, "ServiceUnavailable", Meaning.LOST),
+    "AWS timed out waiting for the request": (400, "RequestTimeout", Meaning.LOST),
 }
-BROKEN_ANSWERS = {
-    "hung up without a word": b"",
-    "hung up in the middle": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<Half",
-    "a page of someone else": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<p>Proxy",
+BROKEN_RESPONSES = {
+    "closed without a response": b"",
+    "closed in the middle": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<Half",
+    "the page of a proxy": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n<p>Proxy",
 }
 
 
-@pytest.mark.parametrize(("status", "code", "meaning"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_an_error_says_no_later_or_lost(status: int, code: str, meaning: Meaning) -> None:
-    answers = AnsweredSession(refusal(status, code))
+@pytest.mark.parametrize(("status", "code", "meaning"), ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_means_no_later_or_lost(status: int, code: str, meaning: Meaning) -> None:
+    answers = AnsweredSession(error_response(status, code))
 
-    with pytest.raises(AwsError, match=f"^sts.get_caller_identity: {code}: words$") as told:
+    with pytest.raises(AwsError, match=f"^sts.get_caller_identity: {code}: words$") as caught:
         answers.aws.once.sts.get_caller_identity()
 
-    assert (told.value.meaning, told.value.code, told.value.request_id) == (meaning, code, "r-1")
+    assert (caught.value.meaning, caught.value.code, caught.value.request_id) == (meaning, code, "r-1")
 
 
-def test_a_create_is_sent_once_whatever_comes_back() -> None:
-    answers = AnsweredSession(refusal(500, "InternalFailure"))
+def test_a_create_is_sent_once_whatever_the_response() -> None:
+    answers = AnsweredSession(error_response(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.once.iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
@@ -53,24 +53,26 @@ def test_a_create_is_sent_once_whatever_comes_back() -> None:
     assert answers.sent == 1
 
 
-def test_a_read_is_sent_again() -> None:
-    answers = AnsweredSession(refusal(500, "InternalFailure"), refusal(503, "ServiceUnavailable"), (200, ACCOUNT))
+def test_a_read_is_retried() -> None:
+    answers = AnsweredSession(
+        error_response(500, "InternalFailure"), error_response(503, "ServiceUnavailable"), (200, ACCOUNT)
+    )
 
     assert answers.aws.account == "123456789012"
     assert answers.sent == 3
 
 
-def test_a_read_is_not_sent_again_for_ever() -> None:
-    answers = AnsweredSession(refusal(500, "InternalFailure"))
+def test_a_read_is_tried_five_times() -> None:
+    answers = AnsweredSession(error_response(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.sts.get_caller_identity()
 
-    assert answers.sent == READ_ATTEMPTS
+    assert answers.sent == 5
 
 
-def test_sending_once_stays_so_in_every_view() -> None:
-    answers = AnsweredSession(refusal(500, "InternalFailure"))
+def test_every_view_of_once_sends_once() -> None:
+    answers = AnsweredSession(error_response(500, "InternalFailure"))
 
     with pytest.raises(AwsError):
         answers.aws.remembering().once.sts.get_caller_identity()
@@ -78,18 +80,18 @@ def test_sending_once_stays_so_in_every_view() -> None:
     assert answers.sent == 1
 
 
-def test_remembering_sends_the_same_read_once_for_all_threads() -> None:
+def test_remembering_sends_an_equal_read_once_for_all_threads() -> None:
     answers = AnsweredSession((200, ACCOUNT))
     shared = answers.aws.remembering()
 
     with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(lambda _: shared.sts.get_caller_identity()["Account"], range(8)))
+        accounts = list(pool.map(lambda _: shared.sts.get_caller_identity()["Account"], range(8)))
 
-    assert told == ["123456789012"] * 8
+    assert accounts == ["123456789012"] * 8
     assert answers.sent == 1
 
 
-def test_remembering_tells_reads_apart_by_what_they_ask() -> None:
+def test_remembering_distinguishes_reads_by_their_parameters() -> None:
     answers = AnsweredSession((200, "<ListRolesResponse><ListRolesResult/></ListRolesResponse>"))
     shared = answers.aws.remembering()
 
@@ -99,7 +101,7 @@ def test_remembering_tells_reads_apart_by_what_they_ask() -> None:
     assert answers.sent == 2
 
 
-def test_two_that_remember_do_not_share() -> None:
+def test_two_remembering_views_share_nothing() -> None:
     answers = AnsweredSession((200, ACCOUNT))
 
     for _ in range(2):
@@ -108,8 +110,8 @@ def test_two_that_remember_do_not_share() -> None:
     assert answers.sent == 2
 
 
-def test_a_failure_is_not_remembered() -> None:
-    answers = AnsweredSession(refusal(403, "AccessDenied"), (200, ACCOUNT))
+def test_an_error_is_not_remembered() -> None:
+    answers = AnsweredSession(error_response(403, "AccessDenied"), (200, ACCOUNT))
     shared = answers.aws.remembering()
 
     with pytest.raises(AwsError):
@@ -118,7 +120,7 @@ def test_a_failure_is_not_remembered() -> None:
     assert shared.sts.get_caller_identity()["Account"] == "123456789012"
 
 
-def test_a_changing_call_is_never_remembered_where_it_is_sent_once() -> None:
+def test_a_view_that_sends_once_remembers_no_change() -> None:
     answers = AnsweredSession((200, "<CreateRoleResponse><CreateRoleResult/></CreateRoleResponse>"))
     once = answers.aws.remembering().once
 
@@ -128,8 +130,8 @@ def test_a_changing_call_is_never_remembered_where_it_is_sent_once() -> None:
     assert answers.sent == 2
 
 
-def test_what_is_missing_is_none_only_for_the_codes_named() -> None:
-    answers = AnsweredSession(refusal(404, "NoSuchEntity"), refusal(403, "AccessDenied"))
+def test_a_missing_resource_is_none_only_for_the_given_codes() -> None:
+    answers = AnsweredSession(error_response(404, "NoSuchEntity"), error_response(403, "AccessDenied"))
 
     assert if_found(answers.aws.iam.get_role, "NoSuchEntity", RoleName="r") is None
     with pytest.raises(AwsError, match="AccessDenied"):
@@ -137,96 +139,157 @@ def test_what_is_missing_is_none_only_for_the_codes_named() -> None:
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
-def test_expired_credentials_are_named_with_the_way_on(code: str) -> None:
-    with pytest.raises(AwsError) as told:
-        AnsweredSession(refusal(403, code)).aws.sts.get_caller_identity()
+def test_expired_credentials_have_a_hint(code: str) -> None:
+    with pytest.raises(AwsError) as caught:
+        AnsweredSession(error_response(403, code)).aws.sts.get_caller_identity()
 
-    assert "aws sso login" in told.value.hint
-
-
-def test_a_missing_permission_is_named_with_the_way_on() -> None:
-    with pytest.raises(AwsError) as told:
-        AnsweredSession(refusal(403, "AccessDenied")).aws.sts.get_caller_identity()
-
-    assert '{"Effect":"Allow","Action":"sts:GetCallerIdentity","Resource":"*"}' in told.value.hint
+    assert "aws sso login" in caught.value.hint
 
 
-def test_no_credentials_is_a_refusal_with_the_way_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_permission_has_a_hint() -> None:
+    with pytest.raises(AwsError) as caught:
+        AnsweredSession(error_response(403, "AccessDenied")).aws.sts.get_caller_identity()
+
+    assert '{"Effect":"Allow","Action":"sts:GetCallerIdentity","Resource":"*"}' in caught.value.hint
+
+
+def test_missing_credentials_are_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", "/nonexistent")
 
-    with pytest.raises(AwsError) as told:
+    with pytest.raises(AwsError) as caught:
         Aws(REGION).sts.get_caller_identity()
 
-    assert (told.value.code, told.value.meaning) == ("NoCredentials", Meaning.NO)
-    assert "AWS_PROFILE" in told.value.hint
+    assert (caught.value.code, caught.value.meaning) == ("NoCredentials", Meaning.NO)
+    assert "AWS_PROFILE" in caught.value.hint
 
 
-def test_an_unknown_profile_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
+def test_an_unknown_profile_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "absent")
 
-    with pytest.raises(AwsError, match="nobody") as told:
+    with pytest.raises(AwsError, match="absent") as caught:
         Aws(REGION).sts.get_caller_identity()
 
-    assert told.value.meaning is Meaning.NO
+    assert caught.value.meaning is Meaning.NO
 
 
 @pytest.mark.parametrize("endpoint", ["localhost:5000", "not a url"])
-def test_an_endpoint_that_is_no_url_is_a_refusal(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+def test_a_malformed_endpoint_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
 
-    with pytest.raises(AwsError, match="Invalid endpoint") as told:
+    with pytest.raises(AwsError, match="Invalid endpoint") as caught:
         Aws(REGION).sts.get_caller_identity()
 
-    assert told.value.meaning is Meaning.NO
-    assert "AWS_ENDPOINT_URL" in told.value.hint
+    assert caught.value.meaning is Meaning.NO
+    assert "AWS_ENDPOINT_URL" in caught.value.hint
 
 
-def test_nobody_at_the_other_end_may_pass() -> None:
-    with socket.socket() as taken:  # bound and not listening: every connection is refused
-        taken.bind(("127.0.0.1", 0))
-        aws = Aws(REGION, endpoint_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+def test_a_refused_connection_may_succeed_later() -> None:
+    with socket.socket() as bound:  # and not listening: every connection is refused
+        bound.bind(("127.0.0.1", 0))
+        aws = Aws(REGION, endpoint_url=f"http://127.0.0.1:{bound.getsockname()[1]}")
 
-        with pytest.raises(AwsError) as told:
+        with pytest.raises(AwsError) as caught:
             aws.once.sts.get_caller_identity()
 
-    assert (told.value.code, told.value.meaning) == ("Unreachable", Meaning.LATER)
+    assert (caught.value.code, caught.value.meaning) == ("Unreachable", Meaning.LATER)
 
 
-def test_a_name_without_an_address_is_named() -> None:
-    with pytest.raises(AwsError) as told:
+def test_a_host_without_an_address_is_named() -> None:
+    with pytest.raises(AwsError) as caught:
         Aws(REGION, endpoint_url="http://nowhere.invalid").once.sts.get_caller_identity()
 
-    assert (told.value.code, told.value.meaning) == ("Unreachable", Meaning.LATER)
-    assert told.value.explanation.startswith("nowhere.invalid has no address")
-    assert told.value.hint == "getent hosts nowhere.invalid"
+    assert (caught.value.code, caught.value.meaning) == ("Unreachable", Meaning.LATER)
+    assert caught.value.explanation.startswith("nowhere.invalid has no address")
+    assert caught.value.hint == "getent hosts nowhere.invalid"
 
 
-@pytest.mark.parametrize("answer", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS.keys())
-def test_an_answer_that_did_not_come_whole_is_lost(answer: bytes) -> None:
-    with raw_server(answer) as url, pytest.raises(AwsError) as told:
+@pytest.mark.parametrize("response", BROKEN_RESPONSES.values(), ids=BROKEN_RESPONSES.keys())
+def test_an_incomplete_response_is_lost(response: bytes) -> None:
+    with raw_server(response) as url, pytest.raises(AwsError) as caught:
         Aws(REGION, endpoint_url=url).once.sts.get_caller_identity()
 
-    assert told.value.meaning is Meaning.LOST
+    assert caught.value.meaning is Meaning.LOST
 
 
 @pytest.mark.parametrize("status", [200, 403, 502])
 @pytest.mark.parametrize("call", ["ec2.describe_vpcs", "sqs.list_queues", "iam.list_roles", "s3.list_buckets"])
-def test_a_page_of_someone_else_is_no_answer_that_says_there_is_nothing(status: int, call: str) -> None:
+def test_a_login_page_is_not_read_as_an_empty_listing(status: int, call: str) -> None:
     answers = AnsweredSession(
         (status, '<?xml version="1.0"?>\n<!DOCTYPE html>\n<html><body>Log in first</body></html>')
     )
     service, operation = call.split(".")
 
-    with pytest.raises(AwsError, match=f"{call}: .*HTTP {status}") as told:
+    with pytest.raises(AwsError, match=f"{call}: .*HTTP {status}") as caught:
         getattr(getattr(answers.aws.once, service), operation)()
 
-    assert told.value.meaning is Meaning.LOST
-    assert told.value.hint == "is the network there, and AWS_ENDPOINT_URL right? orderops doctor"
+    assert caught.value.meaning is Meaning.LOST
+    assert caught.value.hint == "check the network and AWS_ENDPOINT_URL: orderops doctor"
 
 
-def test_pages_are_read_to_the_end() -> None:
+@pytest.mark.parametrize(
+    ("call", "status", "body"),
+    [
+        ("sts.get_caller_identity", 200, "<status>fine</status>"),
+        ("ec2.describe_vpcs", 200, '{"error": "not found"}'),
+        ("iam.list_roles", 200, "<ListRolesResponse><ListRolesResult><Roles><member>"),
+        ("ecs.list_clusters", 200, '{"clusterArns": ["arn:'),
+        ("ecs.list_clusters", 200, ""),
+        ("sqs.list_queues", 200, "Blocked by policy"),
+        ("iam.list_roles", 200, "<ListRolesResponse><ListRolesResult><Roles><member><CreateDate>soon</CreateDate>"
+         "</member></Roles></ListRolesResult></ListRolesResponse>"),
+    ],
+    ids=["other XML", "JSON for XML", "half of XML", "half of JSON", "no body", "text for JSON", "no date"],
+)  # fmt: skip
+def test_what_a_proxy_sends_in_place_of_a_response_is_lost(call: str, status: int, body: str) -> None:
+    answers = AnsweredSession((status, body))
+    service, operation = call.split(".")
+
+    with pytest.raises(AwsError, match=rf"^{call}: LostAnswer: ") as caught:
+        getattr(getattr(answers.aws.once, service), operation)()
+
+    assert caught.value.meaning is Meaning.LOST
+
+
+def test_an_object_whose_connection_breaks_is_lost() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nETag: x\r\nLast-Modified: Thu, 12 Nov 2026 08:00:00 GMT\r\n\r\n"
+
+    with raw_server(head + b'{"half"') as url, pytest.raises(AwsError) as caught:
+        Aws(REGION, endpoint_url=url).once.s3.get_object(Bucket="orders", Key="a")
+
+    assert (caught.value.code, caught.value.meaning) == ("LostAnswer", Meaning.LOST)
+
+
+@pytest.mark.parametrize("bug", [KeyError("x"), IndexError("x"), ValueError("endpoint"), OSError("x"), TypeError("x")])
+def test_a_bug_of_orderops_is_not_reported_as_an_error_of_aws(bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_bug(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr("orderops.aws.call_log.LoggedCall.succeeded", raise_bug)
+
+    with pytest.raises(type(bug)) as caught:
+        AnsweredSession((200, ACCOUNT)).aws.sts.get_caller_identity()
+
+    assert caught.value is bug
+
+
+def test_a_bug_in_a_handler_that_botocore_calls_is_not_reported_as_an_error_of_aws() -> None:
+    def guard() -> None:
+        raise KeyError("lease")
+
+    guarded = AnsweredSession((200, ACCOUNT)).aws.guarded(guard)
+
+    with pytest.raises(KeyError, match="lease"):
+        guarded.sqs.create_queue(QueueName="orders")
+
+
+def test_an_unknown_operation_is_a_bug(aws: Aws) -> None:
+    with pytest.raises(AttributeError, match="create_kew"):
+        aws.sqs.create_kew(QueueName="orders")
+
+
+def test_all_pages_of_a_listing_are_read() -> None:
     first = "<Roles><member><RoleName>a</RoleName></member></Roles><IsTruncated>true</IsTruncated><Marker>next</Marker>"
     second = "<Roles><member><RoleName>b</RoleName></member></Roles>"
     pages = [(200, f"<ListRolesResponse><ListRolesResult>{page}</ListRolesResult></ListRolesResponse>")
@@ -236,26 +299,26 @@ def test_pages_are_read_to_the_end() -> None:
     assert [role["RoleName"] for role in every(answers.aws.iam.list_roles, "Roles")] == ["a", "b"]
 
 
-def test_clients_are_made_once_for_all_threads() -> None:
+def test_a_client_is_created_once_for_all_threads() -> None:
     answers = AnsweredSession((200, ACCOUNT))
-    made: list[str] = []
-    answers.session.events.register("creating-client-class.sts", lambda **_: made.append("sts"))
+    created: list[str] = []
+    answers.session.events.register("creating-client-class.sts", lambda **_: created.append("sts"))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: answers.aws.sts.get_caller_identity(), range(8)))
 
-    assert made == ["sts"]
+    assert created == ["sts"]
 
 
 @contextmanager
-def raw_server(answer: bytes) -> Iterator[str]:
-    """Reads one request, sends these bytes and hangs up."""
+def raw_server(response: bytes) -> Iterator[str]:
+    """Read one request, send these bytes and close the connection."""
 
     def serve() -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65_536)
-            connection.sendall(answer)
+            connection.sendall(response)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = threading.Thread(target=serve)
@@ -264,12 +327,12 @@ def raw_server(answer: bytes) -> Iterator[str]:
         serving.join(timeout=10)
 
 
-def test_a_guard_is_asked_before_every_call_that_is_more_than_a_read(aws: Aws) -> None:
-    asked: list[str] = []
-    _ = aws.once  # made before, and still not the one of the guarded view
+def test_a_guard_runs_before_every_call_that_is_not_a_read(aws: Aws) -> None:
+    calls: list[str] = []
+    _ = aws.once  # cached before, and not to be used by the guarded view
 
     def keep_out() -> None:
-        asked.append("asked")
+        calls.append("guard")
         raise OrderopsError("not now")
 
     guarded = aws.guarded(keep_out)
@@ -278,17 +341,17 @@ def test_a_guard_is_asked_before_every_call_that_is_more_than_a_read(aws: Aws) -
         with pytest.raises(OrderopsError, match="not now"):
             view.sqs.create_queue(QueueName="orders")
 
-    assert asked == ["asked"] * 3
+    assert calls == ["guard"] * 3
     assert aws.sqs.list_queues().get("QueueUrls") is None
     aws.sqs.create_queue(QueueName="orders")
 
 
-def test_a_guard_is_asked_again_before_a_call_is_sent_again() -> None:
-    asked: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    nobody = Aws(REGION, endpoint_url=f"http://127.0.0.1:{port}")
+def test_a_guard_runs_before_every_attempt() -> None:
+    calls: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    unreachable = Aws(REGION, endpoint_url=f"http://127.0.0.1:{port}")
     with pytest.raises(AwsError):
-        nobody.guarded(lambda: asked.append("asked")).sqs.create_queue(QueueName="orders")
+        unreachable.guarded(lambda: calls.append("guard")).sqs.create_queue(QueueName="orders")
 
-    assert len(asked) == READ_ATTEMPTS
+    assert len(calls) == 5

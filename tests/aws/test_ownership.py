@@ -1,4 +1,4 @@
-"""Whose a thing is."""
+"""Ownership tags."""
 
 from __future__ import annotations
 
@@ -6,68 +6,69 @@ import pytest
 
 from orderops.aws.ownership import Owner, Ownership, Tags, from_pairs, to_pairs
 
-WHOLE = Ownership("dev")
-ONE = Ownership("dev", "sqs-queue/orderops-dev-orders", "orderops-dev-orders", {"team": "shop"})
+ENVIRONMENT = Ownership("dev")
+RESOURCE = Ownership("dev", "sqs-queue/orderops-dev-orders", "orderops-dev-orders", {"team": "shop"})
 TAGS = {
     "Name": "orderops-dev-orders",
     "orderops:environment": "dev",
     "orderops:address": "sqs-queue/orderops-dev-orders",
     "team": "shop",
 }
-STANDINGS: dict[str, tuple[Tags, Owner]] = {
-    "our environment and address": (TAGS, Owner.OWNED),
-    "our environment, the address lost": ({"orderops:environment": "dev"}, Owner.OWNED),
+OWNERS: dict[str, tuple[Tags, Owner]] = {
+    "same environment and address": (TAGS, Owner.OWNED),
+    "same environment, address lost": ({"orderops:environment": "dev"}, Owner.OWNED),
     "no tags": ({}, Owner.ADOPTABLE),
-    "other people's tags": ({"Name": "orderops-dev-orders"}, Owner.ADOPTABLE),
+    "only tags of others": ({"Name": "orderops-dev-orders"}, Owner.ADOPTABLE),
     "another environment": ({**TAGS, "orderops:environment": "prod"}, Owner.FOREIGN),
     "another address": ({**TAGS, "orderops:address": "sqs-queue/other"}, Owner.FOREIGN),
 }
 
 
-@pytest.mark.parametrize(("tags", "standing"), STANDINGS.values(), ids=STANDINGS.keys())
-def test_tags_say_whose_a_thing_is(tags: Tags, standing: Owner) -> None:
-    assert ONE.owner(tags) is standing
+@pytest.mark.parametrize(("tags", "owner"), OWNERS.values(), ids=OWNERS.keys())
+def test_tags_decide_who_owns_a_resource(tags: Tags, owner: Owner) -> None:
+    assert RESOURCE.owner(tags) is owner
 
 
-def test_what_we_make_is_ours() -> None:
-    assert ONE.tags == TAGS
-    assert ONE.owner(ONE.tags) is Owner.OWNED
-    assert from_pairs(ONE.pairs) == TAGS
+def test_a_created_resource_is_owned() -> None:
+    assert RESOURCE.tags == TAGS
+    assert RESOURCE.owner(RESOURCE.tags) is Owner.OWNED
+    assert from_pairs(RESOURCE.pairs) == TAGS
 
 
-def test_no_extra_tag_can_hide_whose_it_is() -> None:
-    owner = Ownership("dev", "a/b", "b", {"orderops:environment": "prod", "orderops:address": "x", "Name": "y"})
+def test_an_extra_tag_cannot_replace_an_ownership_tag() -> None:
+    ownership = Ownership("dev", "a/b", "b", {"orderops:environment": "prod", "orderops:address": "x", "Name": "y"})
 
-    assert owner.tags == {"orderops:environment": "dev", "orderops:address": "a/b", "Name": "b"}
-
-
-def test_the_whole_environment_is_sought_by_how_names_begin_and_one_by_its_name() -> None:
-    assert (WHOLE.prefix, ONE.prefix) == ("orderops-dev-", "orderops-dev-orders")
-    assert WHOLE.path() == "/orderops/dev/"
-    assert WHOLE.path("orderops/{}/") == "orderops/dev/"
-    assert ONE.path() == "orderops-dev-orders"
+    assert ownership.tags == {"orderops:environment": "dev", "orderops:address": "a/b", "Name": "b"}
 
 
-def test_ec2_is_asked_for_our_tags() -> None:
+def test_an_environment_is_found_by_name_prefix_and_a_resource_by_its_name() -> None:
+    assert (ENVIRONMENT.prefix, RESOURCE.prefix) == ("orderops-dev-", "orderops-dev-orders")
+    assert ENVIRONMENT.path() == "/orderops/dev/"
+    assert ENVIRONMENT.path("orderops/{}/") == "orderops/dev/"
+    assert RESOURCE.path() == "orderops-dev-orders"
+
+
+def test_ec2_filters_select_the_ownership_tags() -> None:
     environment = {"Name": "tag:orderops:environment", "Values": ["dev"]}
+    address = {"Name": "tag:orderops:address", "Values": ["sqs-queue/orderops-dev-orders"]}
 
-    assert WHOLE.filters == [environment]
-    assert ONE.filters == [environment, {"Name": "tag:orderops:address", "Values": [ONE.address]}]
+    assert ENVIRONMENT.filters == [environment]
+    assert RESOURCE.filters == [environment, address]
 
 
-def test_aws_own_tags_and_missing_values_are_no_trouble() -> None:
-    told = [{"Key": "aws:cloudformation:stack", "Value": "x"}, {"Key": "empty"}, {"Key": "a", "Value": "b"}]
+def test_tags_of_aws_are_left_out_and_a_missing_value_is_empty() -> None:
+    pairs = [{"Key": "aws:cloudformation:stack", "Value": "x"}, {"Key": "empty"}, {"Key": "a", "Value": "b"}]
 
-    assert from_pairs(told) == {"empty": "", "a": "b"}
+    assert from_pairs(pairs) == {"empty": "", "a": "b"}
     assert from_pairs(None) == {}
 
 
-def test_pairs_come_in_an_order_that_never_changes() -> None:
+def test_pairs_are_sorted_by_key() -> None:
     assert to_pairs({"b": "2", "a": "1"}, "key", "value") == [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]
 
 
-def test_what_keeps_no_tags_is_ours_by_its_name() -> None:
-    assert WHOLE.named("autoscaling-target", "orderops-dev-x") == {
+def test_a_resource_without_tags_is_owned_by_its_name() -> None:
+    assert ENVIRONMENT.named("autoscaling-target", "orderops-dev-x") == {
         "orderops:environment": "dev",
         "orderops:address": "autoscaling-target/orderops-dev-x",
     }

@@ -361,7 +361,7 @@ def refusal(front: Front, login: Login) -> OrderopsError:
     """What connecting is refused with: at once, with no password sent or told."""
     with pytest.raises(OrderopsError) as refused, connect(login):
         pass
-    assert front.asked <= 2, "one for libpq, one to see what is wrong"
+    assert front.connections <= 2, "one for libpq, one to see what is wrong"
     assert front.let_in == []
     assert login.password not in refused.value.message + refused.value.hint
     return refused.value

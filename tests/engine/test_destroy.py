@@ -11,8 +11,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy, holding, needed_kinds, undeclared, with_what_they_need
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Observed, Resource, State
+from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, Unfinished
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
@@ -161,7 +161,7 @@ def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: Wor
     world.add("apart", tags=ours("apart"))
     world.meets("delete", "AccessDenied")
     inventory = Inventory(world, "dev", (Base, User))
-    with pytest.raises(Unfinished, match=r"^1 of the steps stopped; 1 more wait for them\nuser/u: "):
+    with pytest.raises(Unfinished, match=r"^1 step failed, 1 blocked\nuser/u: "):
         list(destroy(inventory.owned(), inventory, limits=QUICK))
 
     assert world.called("b")
@@ -229,7 +229,7 @@ def test_what_is_gone_already_is_done(world: World) -> None:
     assert world.changes == []
 
 
-@pytest.mark.parametrize(("code", "told"), [("Gone", "what cannot be looked at now (see_in: Gone)"), ("Denied", None)])
+@pytest.mark.parametrize(("code", "told"), [("Gone", "data that cannot be read now (see_in: Gone)"), ("Denied", None)])
 def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: World, code: str, told: str | None) -> None:
     @dataclass(frozen=True, eq=False)
     class Vanishing(Thing):

@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 
 from orderops.engine.inventory import Inventory, Once
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import UNKNOWN, State
+from orderops.engine.step import Action
 from orderops.errors import AwsError, Meaning, OrderopsError
 from support.fake_aws import KINDS, Operator, Placed, Thing, Untold, World, ours
 
@@ -221,4 +221,4 @@ def test_two_with_our_address_are_named(world: World, operator: Operator) -> Non
     with pytest.raises(OrderopsError, match=r"^found 2 times: a#1, other name#2") as told:
         operator.inventory().get(A, ASKED)
 
-    assert "take the tag orderops:address from the others" in told.value.hint
+    assert "remove the tag orderops:address from the others" in told.value.hint

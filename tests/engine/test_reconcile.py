@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from orderops.engine.reconcile import Action, ReconcileLimits, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import UNKNOWN, Effect, Output, Outputs, State
+from orderops.engine.step import Action, Step
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Interrupted, NotOurs, ReplacementRequired, Unfinished
 from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
@@ -85,7 +87,7 @@ def test_the_worst_effect_of_a_change_is_the_steps(world: World, operator: Opera
 def test_an_immutable_property_is_refused_with_both_values(world: World, operator: Operator) -> None:
     operator.up(A)
 
-    with pytest.raises(Unfinished, match=r"Shape cannot change .*live 'round', desired 'square'") as told:
+    with pytest.raises(Unfinished, match=r"Shape cannot be changed .*observed 'round', desired 'square'") as told:
         operator.up(replace(A, shape="square"))
 
     assert isinstance(told.value.failures["thing/a"], ReplacementRequired)
@@ -120,7 +122,7 @@ def test_a_thing_without_an_owner_is_taken_over_only_when_told(world: World, ope
 def test_a_thing_without_an_owner_that_differs_for_good_is_not_taken_over(world: World, operator: Operator) -> None:
     world.add("a", Shape="square")
 
-    with pytest.raises(Unfinished, match="Shape cannot change"):
+    with pytest.raises(Unfinished, match="Shape cannot be changed"):
         operator.up(A, adopt=["thing/a"])
 
     assert world.changes == []
@@ -199,8 +201,8 @@ def test_a_plan_shows_what_it_refuses_beside_all_other_steps(world: World, opera
     planned = operator.up(A, B, C, replace(D, on=(A, B, C)), dry_run=True)
 
     assert {name: str(step.error or "")[:24].strip() for name, step in planned.items()} == {
-        "a": "Shape cannot change on a",
-        "b": "b#2 is there and has no",
+        "a": "Shape cannot be changed",
+        "b": "b#2 exists and has no ow",
         "c": "c#3 is it is failed",
         "d": "",
     }
@@ -255,7 +257,7 @@ def test_a_failed_one_takes_along_only_what_needs_it_and_every_error_is_told(wor
     world.add("b", tags=ours("b"), Shape="square")
     needs_a, needs_that = Thing("x", on=(A,)), Thing("y", on=(Thing("x", on=(A,)),))
 
-    with pytest.raises(Unfinished, match=r"^2 of the steps stopped; 2 more wait for them") as told:
+    with pytest.raises(Unfinished, match=r"^2 steps failed, 2 blocked") as told:
         operator.up(A, B, C, needs_a, needs_that)
 
     assert set(told.value.failures) == {"thing/a", "thing/b"}
@@ -275,13 +277,13 @@ def test_an_interruption_tells_the_errors_that_were_met(world: World) -> None:
         list(reconcile([A, B], Operator(world).inventory(), on_wait=interrupted, limits=QUICK))
 
     assert told.value.left == ["thing/b"]
-    assert "thing/a: a#1 is there and has no owner" in told.value.message
+    assert "thing/a: a#1 exists and has no owner" in told.value.message
 
 
 def test_what_needs_a_thing_that_nobody_made_is_refused_before_anything_is_sent(
     world: World, operator: Operator
 ) -> None:
-    with pytest.raises(Unfinished, match="thing/b: needs thing/a, which is not there"):
+    with pytest.raises(Unfinished, match="thing/b: needs thing/a, which does not exist"):
         operator.up(replace(B, on=(A,)))
 
     assert world.changes == []

@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine.reconcile import Action, RecentWrites, ReconcileLimits, reconcile
+from orderops.engine.reconcile import reconcile
+from orderops.engine.step import Action
+from orderops.engine.task import RecentWrites
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Meaning, Unfinished
 from support.fake_aws import QUICK, Edition, Ended, Operator, Thing, World, ours
 from support.faults import PowerCut
@@ -104,7 +107,7 @@ def test_a_create_that_is_lost_every_time_ends_with_its_error(world: World) -> N
     for _ in range(50):
         world.meets("create", "InternalFailure", meaning=Meaning.LOST)
 
-    with pytest.raises(Unfinished, match=r"the fate of a lost answer \(InternalFailure\)"):
+    with pytest.raises(Unfinished, match=r"the effect of a call whose answer was lost \(InternalFailure\)"):
         Operator(world, NO_PATIENCE).up(A)
 
     assert world.changes == ["create a"]
@@ -160,7 +163,7 @@ def test_patience_ends_with_what_was_waited_for(world: World) -> None:
     with pytest.raises(Unfinished, match="still waiting for: it is pending, after") as told:
         Operator(world, NO_PATIENCE).up(A)
 
-    assert "goes on from here" in told.value.hint
+    assert "continues from here" in told.value.hint
 
 
 def test_a_change_that_never_shows_ends_with_its_name(world: World) -> None:
@@ -177,7 +180,7 @@ def test_a_change_that_is_taken_back_is_reported_with_the_reason_and_not_tried_f
     world.add("a", tags=ours("a"))
     world.manners.rolls_back, world.manners.pending_after_update = True, 3
 
-    with pytest.raises(Unfinished, match="Size was accepted and is back as it was: exited with 1"):
+    with pytest.raises(Unfinished, match="Size was accepted and reverted by AWS: exited with 1"):
         operator.up(replace(A, size=2))
 
     assert world.changes == ["update a"]
@@ -199,7 +202,7 @@ def test_the_reason_may_be_unknown(world: World, operator: Operator) -> None:
     world.manners.rolls_back, world.manners.pending_after_update = True, 3
     world.meets("why", "AccessDenied")
 
-    with pytest.raises(Unfinished, match=r"is back as it was: \(why is not known: fake.why: AccessDenied\)"):
+    with pytest.raises(Unfinished, match=r"reverted by AWS: \(the reason is unknown: fake.why: AccessDenied\)"):
         operator.up(replace(A, size=2))
 
 

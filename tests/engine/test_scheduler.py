@@ -138,7 +138,7 @@ def test_who_watches_is_told_in_the_main_thread_what_is_waited_for() -> None:
     def watch(name: str, waits_for: str) -> None:
         told.append((name, waits_for, threading.current_thread() is threading.main_thread()))
 
-    list(run_all({"a": job(waits=1)}, {}, watch=watch))
+    list(run_all({"a": job(waits=1)}, {}, on_wait=watch))
 
     assert told == [("a", "", True), ("a", "its turn", True), ("a", "", True)]
 
@@ -151,7 +151,7 @@ def test_who_stops_asking_leaves_no_job_under_way() -> None:
     del ends
     turns = len(ended)
 
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("course")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("resource")]
     assert len(ended) == turns
 
 
@@ -164,12 +164,12 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
         finished.append("call")
 
     jobs = {"done": job(), "calling": job(does=interrupts), "asked again": endless(), "never begun": job()}
-    with pytest.raises(Interrupted, match=r"left: asked again, never begun$") as told:
+    with pytest.raises(Interrupted, match=r"not done: asked again, never begun$") as told:
         run(jobs, {"calling": {"done"}, "never begun": {"asked again"}})
 
     assert finished == ["call"]
     assert told.value.exit_code == 130
-    assert "same command" in told.value.hint
+    assert "re-run this command" in told.value.hint
 
 
 def test_after_an_interruption_nothing_new_begins() -> None:
@@ -208,7 +208,7 @@ def _interrupt() -> None:
 def _main_waits_for_the_calls() -> bool:
     main = threading.main_thread().ident
     frame = sys._current_frames()[main] if main else None
-    while frame is not None and frame.f_code.co_name != "finish_turns":
+    while frame is not None and frame.f_code.co_name != "finish_ticks":
         frame = frame.f_back
     return frame is not None
 

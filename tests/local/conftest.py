@@ -15,7 +15,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "support"), os.
 
 @pytest.fixture(scope="session")
 def laptop() -> Iterator[Laptop]:
-    """One local environment for all tests that need it to stay up."""
+    """Local environment shared by all tests that leave it running."""
     with scratch("orderops-local-") as directory:
         yield Laptop(directory, local.start(Laptop.region, directory))
         local.reset(directory)
@@ -23,7 +23,7 @@ def laptop() -> Iterator[Laptop]:
 
 @pytest.fixture
 def own_laptop() -> Iterator[Laptop]:
-    """A local environment of this test's own, to be killed and started again."""
+    """Local environment of one test, which may kill and restart it."""
     with scratch("orderops-local-") as directory:
         yield Laptop(directory, local.start(Laptop.region, directory))
         local.reset(directory)

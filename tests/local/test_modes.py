@@ -1,4 +1,4 @@
-"""How strict the local environment is: said once, kept until it is said anew."""
+"""Mode of the local environment: set by an option and kept until set again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def strict(orderops: Orderops) -> bool:
     return bool(json.loads(orderops("local", "status", "--json").out)["strict"])
 
 
-def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderops: Orderops, directory: Path) -> None:
+def test_the_mode_is_strict_at_first_and_changes_only_by_an_option(orderops: Orderops, directory: Path) -> None:
     assert strict(orderops)
     assert orderops("local", "start").code == 0
     assert strict(orderops)
@@ -42,7 +42,7 @@ def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderop
     assert "manner    plain: " in orderops("local", "status").out
 
     assert orderops("local", "stop").code == 0
-    local.start("ap-southeast-2", directory)  # as `orderops up` does, which says neither
+    local.start("ap-southeast-2", directory)  # without a mode, like `orderops up`
     assert not strict(orderops)
 
     assert orderops("local", "stop").code == 0
@@ -50,14 +50,14 @@ def test_it_is_strict_until_plain_is_said_and_plain_until_strict_is_said(orderop
     assert strict(orderops)
 
 
-def test_one_that_runs_does_not_change_its_manner(orderops: Orderops, directory: Path) -> None:
+def test_a_running_environment_refuses_another_mode(orderops: Orderops, directory: Path) -> None:
     assert orderops("local", "start").code == 0
 
     refused = orderops("local", "start", "--plain")
 
     assert refused.code == 1
     assert refused.err == (
-        "error: the local environment runs already, as strict as AWS\n hint: end it first: orderops local stop\n"
+        "error: the local environment is already running in strict mode\n hint: stop it first: orderops local stop\n"
     )
     assert orderops("local", "start", "--strict").code == 0
     assert orderops("local", "start").code == 0

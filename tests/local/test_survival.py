@@ -19,7 +19,7 @@ from orderops.local.users import enterable, scratch
 from support.laptop import Laptop, Stack, until
 
 
-def test_a_killed_environment_comes_back_with_its_data_its_tasks_and_its_address(own_laptop: Laptop) -> None:
+def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_laptop: Laptop) -> None:
     laptop, url = own_laptop, own_laptop.endpoint.url
     instance = laptop.create_database()
     with laptop.connect(instance) as session:
@@ -58,16 +58,16 @@ def test_a_killed_environment_comes_back_with_its_data_its_tasks_and_its_address
     assert again["DbiResourceId"] == instance["DbiResourceId"]
     with laptop.connect(again) as session:
         assert session.execute("SELECT id FROM orders").fetchone() == (7,)
-    until(lambda: stack.health() == ["healthy", "healthy"], what="its targets are found again")
+    until(lambda: stack.health() == ["healthy", "healthy"], what="the targets are healthy again")
     assert stack.pids() == pids
     assert stack.get()[0] == 200
 
     killed = min(pids)
     os.kill(killed, signal.SIGKILL)
-    until(lambda: killed not in stack.pids() and len(stack.pids()) == 2, what="a foster child is replaced, too")
+    until(lambda: killed not in stack.pids() and len(stack.pids()) == 2, what="a task of the killed daemon is replaced")
 
 
-def test_a_stopped_environment_leaves_no_process_and_goes_on_where_it_was(own_laptop: Laptop) -> None:
+def test_a_stopped_environment_leaves_no_process_and_keeps_its_state(own_laptop: Laptop) -> None:
     laptop = own_laptop
     instance = laptop.create_database()
     stack = Stack(laptop, desired=1)
@@ -83,7 +83,7 @@ def test_a_stopped_environment_leaves_no_process_and_goes_on_where_it_was(own_la
 
     laptop.start()
     stack.completed()
-    until(lambda: stack.health() == ["healthy"], what="its target is healthy")
+    until(lambda: stack.health() == ["healthy"], what="the target is healthy")
     assert stack.service()["deployments"][0]["failedTasks"] == 0
     laptop.connect(laptop.wait_for_database(instance["DBInstanceIdentifier"], "available")).close()
 
@@ -102,10 +102,10 @@ def test_reset_deletes_everything_even_after_a_crash(own_laptop: Laptop) -> None
 
     assert not laptop.directory.exists()
     assert not _postgres_below(laptop.directory)
-    until(lambda: not any(_alive(pid) for pid in pids), what="its tasks are gone")
+    until(lambda: not any(_alive(pid) for pid in pids), what="the tasks have ended")
 
 
-def test_started_by_many_at_once_it_is_one() -> None:
+def test_concurrent_starts_yield_one_environment() -> None:
     with scratch() as directory, ThreadPoolExecutor() as pool:
         try:
             endpoints = list(pool.map(lambda _: local.start(Laptop.region, directory), range(4)))
@@ -117,18 +117,18 @@ def test_started_by_many_at_once_it_is_one() -> None:
             local.reset(directory)
 
 
-def test_a_folder_with_other_things_in_it_is_neither_used_nor_deleted(tmp_path: Path) -> None:
+def test_a_directory_with_other_files_is_neither_used_nor_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
 
     for use in (lambda: local.start(Laptop.region, tmp_path), lambda: local.reset(tmp_path)):
-        with pytest.raises(OrderopsError, match="holds other things"):
+        with pytest.raises(OrderopsError, match="contains other files"):
             use()
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize("head_start", [0.2, 0.5, 0.8])
-def test_what_an_interrupted_command_began_is_waited_for(head_start: float) -> None:
+def test_a_start_begun_by_an_interrupted_command_is_awaited(head_start: float) -> None:
     with scratch("orderops-local-") as directory:
         code = "import sys, pathlib; from orderops import local; local.start(sys.argv[1], pathlib.Path(sys.argv[2]))"
         first = subprocess.Popen([sys.executable, "-c", code, Laptop.region, directory], stderr=subprocess.DEVNULL)
@@ -155,7 +155,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
         assert "orderops local reset" in refused.value.hint
 
 
-def test_a_state_of_another_version_is_refused_with_the_way_out() -> None:
+def test_a_state_file_of_another_version_is_refused_with_a_hint() -> None:
     with scratch() as directory:
         local.start(Laptop.region, directory)
         local.stop(directory)
@@ -167,7 +167,7 @@ def test_a_state_of_another_version_is_refused_with_the_way_out() -> None:
         local.reset(directory)
 
 
-def test_status_tells_what_runs_with_stable_keys(laptop: Laptop, capfd: pytest.CaptureFixture[str]) -> None:
+def test_status_reports_running_parts_with_stable_keys(laptop: Laptop, capfd: pytest.CaptureFixture[str]) -> None:
     name = laptop.create_database()["DBInstanceIdentifier"]
 
     status = laptop.status()
@@ -183,11 +183,11 @@ def test_status_tells_what_runs_with_stable_keys(laptop: Laptop, capfd: pytest.C
     assert any(line.startswith("postgres: ") for line in local.logs(laptop.directory))
 
 
-def test_without_an_environment_status_says_so_and_psql_says_what_to_type(tmp_path: Path) -> None:
+def test_without_an_environment_status_reports_it_and_psql_hints_at_start(tmp_path: Path) -> None:
     assert local.status(tmp_path)["running"] is False
     with pytest.raises(OrderopsError) as refused:
         local.psql(directory=tmp_path)
-    assert refused.value.hint == "type: orderops local start"
+    assert refused.value.hint == "run: orderops local start"
     local.stop(tmp_path)
 
 

@@ -16,12 +16,12 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.inventory import Inventory, Owned
 from orderops.engine.resource import Observed
+from orderops.infra.apply import Apply
 from orderops.infra.stack import KINDS
-from orderops.infra.workspace import Apply, Workspace
+from orderops.infra.workspace import Workspace
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
-from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -33,14 +33,12 @@ LOGS = "orderops-dev-access-logs-123456789012"
 REGION = "ap-southeast-2"
 EVERYTHING = ("--yes", "--confirm", DATABASE, "--confirm", LOGS, "--confirm", SERVICE)
 Client = Callable[[str], Any]
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def made(account: Proxy) -> bytes:
     """The account with all of dev in it, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
     run = Apply(workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
@@ -158,7 +156,7 @@ def test_what_stays_behind_is_told_with_what_removes_it(orderops: Orderops) -> N
     assert told[0].startswith("  role of the whole account: AWSServiceRoleFor")
     assert "    aws iam delete-service-linked-role --role-name NAME" in told
     assert [line for line in told if len(line) > 80] == []
-    assert orderops("down", "--env", "dev", *EVERYTHING).err == "nothing to remove in dev\n"
+    assert orderops("down", "--env", "dev", *EVERYTHING).err == "nothing to delete in dev\n"
 
 
 # who else uses what is to go
@@ -181,7 +179,7 @@ def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: O
 
     assert down.code == 1
     assert told_holders(down.err) == held
-    assert "hint: it is not ours: look whose it is, and have it ended; the same command then takes what is left" in (
+    assert "hint: it does not belong to this environment: have its owner remove it, then re-run this command" in (
         down.err
     )
     left = take_snapshot(client)
@@ -238,13 +236,15 @@ def test_one_thing_that_ours_still_use_is_refused_at_once(
 
     assert refused.code == 1
     assert refused.err.splitlines()[0].startswith(f"error: {address} is used by {user}")
-    assert "hint: nothing was removed; " in refused.err
+    assert "hint: nothing was deleted; " in refused.err
     assert dev.changing == []
 
 
 def told_holders(said: str) -> dict[str, str]:
-    lines = [line.removeprefix("x ") for line in said.splitlines() if ": is held by " in line]
-    return dict(line.split(": is held by ") for line in lines)
+    lines = [
+        line.removeprefix("x ") for line in said.splitlines() if ": cannot be deleted while it is used by " in line
+    ]
+    return dict(line.split(": cannot be deleted while it is used by ") for line in lines)
 
 
 def an_interface(client: Client) -> str:
@@ -353,8 +353,8 @@ def test_another_account_than_the_one_pinned_is_refused_before_anything(
 
     assert refused.code == 1
     assert refused.err == (
-        "error: these credentials open account 123456789012, and dev lives in 999999999999\n"
-        " hint: choose the profile of that account: AWS_PROFILE=NAME orderops … --env dev\n"
+        "error: these credentials are for account 123456789012; dev is pinned to 999999999999\n"
+        " hint: use a profile of that account: AWS_PROFILE=NAME orderops … --env dev\n"
     )
     assert [str(request) for request in dev.requests] == ["sts.GetCallerIdentity"]
 
@@ -385,7 +385,7 @@ def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
 
     down = orderops("down", "--env", "dev", *EVERYTHING)
 
-    assert (down.code, down.err) == (0, "nothing to remove in dev\n")
+    assert (down.code, down.err) == (0, "nothing to delete in dev\n")
     assert dev.changing == []
 
     pruned = orderops("infra", "apply", "--env", "dev", "--prune", "--yes", "--confirm", "dev")
@@ -512,7 +512,7 @@ def test_what_cannot_change_is_refused_and_the_rest_is_made(
 
     assert refused.code == 1
     (line,) = (each for each in refused.err.splitlines() if each.startswith(f"x {address}: {key} "))
-    assert re.search(r"(cannot change on a living resource|would lose data) \(live .*, desired .*\)$", line)
+    assert re.search(r"(cannot be changed on an existing resource|would lose data) \(observed .*, desired .*\)$", line)
     assert "hint: set it back" in refused.err
     assert identities(client) == before
     assert [call for call in dev.changing if re.search(r"DBInstance|^ecr\.", call)] == []
@@ -529,7 +529,7 @@ def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Order
 
     assert refused.code == 1
     said = refused.err.splitlines()[-2]
-    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot change on a living resource")
+    assert said.startswith(f"error: {INSTANCE}: MasterUsername cannot be changed on an existing resource")
     assert dev.changing == []
 
 

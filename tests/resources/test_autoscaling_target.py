@@ -10,7 +10,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
 from orderops.resources.ecs_cluster import EcsCluster
 from support.contract import Up, keeps_its_promises

@@ -10,8 +10,9 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Output
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.sns_topic import SnsTopic

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.resources.ec2_address import Ec2Address
 from support.contract import Up, keeps_its_promises, remove
 from support.faults import Fault, PowerCut

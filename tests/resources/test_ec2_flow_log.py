@@ -10,8 +10,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -69,7 +69,7 @@ def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) 
     mine = _found(aws)[0]["FlowLogId"]
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
-    with pytest.raises(Unfinished, match=f"{mine} is there and has no owner"):
+    with pytest.raises(Unfinished, match=f"{mine} exists and has no owner"):
         up(FLOW)
     up(FLOW, adopt=[FLOW.address])
 

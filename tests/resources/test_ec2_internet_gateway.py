@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -74,7 +74,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     mine = _found(aws)[0]["InternetGatewayId"]
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
-    with pytest.raises(Unfinished, match=f"{mine} is there and has no owner"):
+    with pytest.raises(Unfinished, match=f"{mine} exists and has no owner"):
         up(GATEWAY)
     up(GATEWAY, adopt=[GATEWAY.address])
 

@@ -11,8 +11,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import State
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -60,7 +60,7 @@ def test_where_it_stands_cannot_change(up: Up) -> None:
     up(NAT)
     other = replace(PUBLIC, name="orderops-dev-public-b", cidr="10.0.1.0/24")
 
-    with pytest.raises(Unfinished, match="SubnetId cannot change"):
+    with pytest.raises(Unfinished, match="SubnetId cannot be changed"):
         up(replace(NAT, subnet=other))
 
 
@@ -88,7 +88,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     mine = _standing(aws)
     aws.ec2.delete_tags(Resources=mine, Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
-    with pytest.raises(Unfinished, match=f"{mine[0]} is there and has no owner"):
+    with pytest.raises(Unfinished, match=f"{mine[0]} exists and has no owner"):
         up(NAT)
     up(NAT, adopt=[NAT.address])
 

@@ -10,8 +10,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, Observed
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -178,7 +178,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     mine = _id(aws, TABLE)
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
-    with pytest.raises(Unfinished, match=f"{mine} is there and has no owner"):
+    with pytest.raises(Unfinished, match=f"{mine} exists and has no owner"):
         up(TABLE)
     up(TABLE, adopt=[TABLE.address])
 

@@ -14,8 +14,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, ReconcileLimits
 from orderops.engine.resource import Effect, Observed
+from orderops.engine.step import Action
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -171,7 +172,7 @@ def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
 def test_what_a_group_is_cannot_change(up: Up, key: str, other: Ec2SecurityGroup) -> None:
     up(BALANCER)
 
-    with pytest.raises(Unfinished, match=f"{key} cannot change"):
+    with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
         up(other)
 
 
@@ -198,7 +199,7 @@ def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) 
     mine = _live(aws, BALANCER).id
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
-    with pytest.raises(Unfinished, match=f"{mine} is there and has no owner"):
+    with pytest.raises(Unfinished, match=f"{mine} exists and has no owner"):
         up(BALANCER)
     up(BALANCER, adopt=[BALANCER.address])
 
@@ -225,7 +226,7 @@ def test_a_group_that_a_strangers_rule_names_is_left_and_who_holds_it_is_told(
     aws.ec2.authorize_security_group_ingress(GroupId=other["GroupId"], IpPermissions=[rule])
 
     inventory = Inventory(aws, "dev", [Ec2SecurityGroup])
-    theirs = rf"is held by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
+    theirs = rf"used by {other['GroupId']} \(security group theirs, owner \d+, names it in a rule\)"
     with pytest.raises(Unfinished, match=theirs):
         list(destroy(inventory.owned(), inventory, limits=ReconcileLimits(timeout=timedelta(seconds=0.5))))
 

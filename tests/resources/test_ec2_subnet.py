@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -44,7 +44,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
 def test_where_it_stands_cannot_change(up: Up, key: str, other: Ec2Subnet) -> None:
     up(SUBNET)
 
-    with pytest.raises(Unfinished, match=f"{key} cannot change"):
+    with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
         up(other)
 
 

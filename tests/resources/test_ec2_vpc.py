@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_vpc import Ec2Vpc
 from support.contract import Up, keeps_its_promises
@@ -39,7 +39,7 @@ def test_its_addresses_cannot_change(up: Up) -> None:
     up(VPC)
 
     with pytest.raises(
-        Unfinished, match=r"CidrBlock cannot change .*live '10\.0\.0\.0/16', desired '10\.1\.0\.0/16'"
+        Unfinished, match=r"CidrBlock cannot be changed .*observed '10\.0\.0\.0/16', desired '10\.1\.0\.0/16'"
     ) as told:
         up(Ec2Vpc(VPC.name, "10.1.0.0/16"))
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Observed
+from orderops.engine.step import Action
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.ecr_repository import EcrRepository
 from support.contract import Up, keeps_its_promises, remove
@@ -53,7 +53,7 @@ def test_the_address_to_push_to_is_told(aws: Aws, up: Up) -> None:
 def test_another_encryption_is_refused(aws: Aws, up: Up) -> None:
     aws.ecr.create_repository(repositoryName=IMAGES.name, encryptionConfiguration={"encryptionType": "KMS"})
 
-    with pytest.raises(Unfinished, match=r"EncryptionType cannot change on a living resource \(live 'KMS'"):
+    with pytest.raises(Unfinished, match=r"EncryptionType cannot be changed on an existing resource \(observed 'KMS'"):
         up(IMAGES, adopt=[IMAGES.address])
 
 

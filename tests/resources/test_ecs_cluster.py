@@ -10,8 +10,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import State
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect
+from orderops.engine.step import Action
 from orderops.resources.ecs_redeployment import EcsRedeployment
 from support.contract import Up
 from support.declared_service import CLUSTER, SERVICE

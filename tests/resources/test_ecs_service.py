@@ -14,8 +14,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import UNKNOWN, Effect, State
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ecs_service import EcsService, stopped_tasks

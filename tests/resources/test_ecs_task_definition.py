@@ -9,8 +9,8 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, Output
+from orderops.engine.step import Action
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises, remove
 from support.declared_service import DEFINITION, LOGS

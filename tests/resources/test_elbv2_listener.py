@@ -9,7 +9,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.resources.elbv2_listener import NOTHING_HERE, Elbv2Listener
 from support.contract import Up, keeps_its_promises
 from support.declared_service import BALANCER, LISTENER, TARGETS

@@ -11,8 +11,8 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import needed_kinds
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Effect, State
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
@@ -92,7 +92,7 @@ def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, u
     tags = [{"Key": "orderops:environment", "Value": "dev"}]
     aws.elbv2.create_load_balancer(Name=BALANCER.name, Subnets=subnets, Scheme="internal", Tags=tags)
 
-    with pytest.raises(Unfinished, match="Scheme cannot change"):
+    with pytest.raises(Unfinished, match="Scheme cannot be changed"):
         up(BALANCER)
 
 

@@ -14,7 +14,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import to_pairs
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from support.contract import Up, keeps_its_promises
 from support.declared_service import LISTENER, RULE, TARGETS

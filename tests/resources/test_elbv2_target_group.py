@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from support.contract import Up, keeps_its_promises
 from support.declared_service import RULE, TARGETS
@@ -41,7 +41,7 @@ def test_a_health_check_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: d
 def test_its_port_cannot_change(up: Up) -> None:
     up(TARGETS)
 
-    with pytest.raises(Unfinished, match=r"Port cannot change .*live 8080, desired 9090") as told:
+    with pytest.raises(Unfinished, match=r"Port cannot be changed .*observed 8080, desired 9090") as told:
         up(replace(TARGETS, port=9090))
 
     assert "under another name" in told.value.hint

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Output
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.iam_role import POLICY, Allow, IamRole, canonical
 from orderops.resources.sqs_queue import SqsQueue

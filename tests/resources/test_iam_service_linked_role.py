@@ -7,7 +7,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.contract import Up
 from support.faults import Fault, PowerCut

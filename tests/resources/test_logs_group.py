@@ -6,7 +6,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.logs_group import LogsGroup
 from support.contract import Up, keeps_its_promises

@@ -6,8 +6,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, ReconcileLimits
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action
+from orderops.engine.waiting import ReconcileLimits
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway

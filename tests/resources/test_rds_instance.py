@@ -12,7 +12,7 @@ from moto.backends import get_backend
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet

@@ -12,8 +12,9 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, to_pairs
-from orderops.engine.reconcile import Action, Step, decide
+from orderops.engine.decision import decide
 from orderops.engine.resource import Effect, Observed, Outputs, State
+from orderops.engine.step import Action, Step
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -249,13 +250,17 @@ def test_a_version_is_a_difference_only_when_it_is_behind(
 @pytest.mark.parametrize(
     ("asked", "told", "why"),
     [
-        ({}, {"EngineVersion": "17.1"}, "EngineVersion would lose data (live '17.1', desired '16')"),
+        ({}, {"EngineVersion": "17.1"}, "EngineVersion would lose data (observed '17.1', desired '16')"),
         ({}, {"AllocatedStorage": 100}, "AllocatedStorage would lose data (live 100, desired 20)"),
-        ({}, {"StorageEncrypted": False}, "StorageEncrypted cannot change on a living resource"),
-        ({}, {"Engine": "mysql"}, "Engine cannot change on a living resource"),
-        ({}, {"DBSubnetGroup": {"DBSubnetGroupName": "x"}}, "DBSubnetGroupName cannot change on a living resource"),
-        ({"database": "other"}, {}, "DBName cannot change on a living resource"),
-        ({"username": "other"}, {}, "MasterUsername cannot change on a living resource"),
+        ({}, {"StorageEncrypted": False}, "StorageEncrypted cannot be changed on an existing resource"),
+        ({}, {"Engine": "mysql"}, "Engine cannot be changed on an existing resource"),
+        (
+            {},
+            {"DBSubnetGroup": {"DBSubnetGroupName": "x"}},
+            "DBSubnetGroupName cannot be changed on an existing resource",
+        ),
+        ({"database": "other"}, {}, "DBName cannot be changed on an existing resource"),
+        ({"username": "other"}, {}, "MasterUsername cannot be changed on an existing resource"),
     ],
 )
 def test_what_cannot_change_is_refused_with_the_way_round(

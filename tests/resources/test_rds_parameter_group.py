@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from support.contract import Up, keeps_its_promises
@@ -76,7 +76,7 @@ def test_a_parameter_no_longer_asked_for_is_reset(up: Up, session: boto3.Session
 def test_another_family_is_refused(up: Up) -> None:
     up(GROUP)
 
-    with pytest.raises(Unfinished, match="DBParameterGroupFamily cannot change") as refusal:
+    with pytest.raises(Unfinished, match="DBParameterGroupFamily cannot be changed") as refusal:
         up(RdsParameterGroup(GROUP.name, "postgres17"))
 
     assert "another name" in refusal.value.hint

@@ -15,8 +15,9 @@ from moto.moto_api._internal import moto_api_backend
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Observed
+from orderops.engine.step import Action, Step
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
@@ -28,7 +29,7 @@ from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestoredInstance, differences
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
-from support.emulated_account import MODELS, QUICK
+from support.emulated_account import QUICK
 from support.strict_clients import served
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
@@ -60,7 +61,6 @@ def an_account() -> Iterator[Aws]:
     make_strict(emulator, Delays(database=0.1, backup_lag=0.1))
     with served(emulator) as client:
         session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-        session._session.register_component("data_loader", MODELS)
         yield Aws("ap-southeast-2", endpoint_url=client("sts").meta.endpoint_url, session=session)
 
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc

@@ -11,8 +11,8 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, from_pairs
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Observed
+from orderops.engine.step import Action
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.s3_bucket import S3Bucket
 from support.contract import Up, keeps_its_promises

@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
 from orderops.engine.resource import Observed
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove

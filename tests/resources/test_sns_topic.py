@@ -11,7 +11,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.sns_topic import SnsTopic
 from support.contract import Up, keeps_its_promises

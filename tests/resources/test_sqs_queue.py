@@ -9,7 +9,7 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises

@@ -30,7 +30,7 @@ def test_a_restored_instance_is_deleted_and_its_final_snapshot_is_kept(restored:
     done = discard(orderops, RESTORED_INSTANCE)
 
     assert done.code == 0, done.err
-    assert f"a final snapshot stays: {kept}" in done.err
+    assert f"a final snapshot is kept: {kept}" in done.err
     assert snapshots(restored) == [kept]
     assert restored.instances().others == []
     assert not restored.has_changes()
@@ -39,7 +39,7 @@ def test_a_restored_instance_is_deleted_and_its_final_snapshot_is_kept(restored:
 def test_no_snapshot_is_kept_with_no_snapshot(restored: Dev, orderops: Orderops) -> None:
     done = discard(orderops, RESTORED_INSTANCE, "--no-snapshot")
 
-    assert "no snapshot stays: all of it goes" in done.err
+    assert "no snapshot is kept: its data is lost" in done.err
     assert (snapshots(restored), restored.instances().others) == ([], [])
 
 
@@ -67,7 +67,7 @@ def test_only_the_instances_own_name_confirms_its_deletion(
     refused = orderops("restore", "discard", RESTORED_INSTANCE, *confirmation)
 
     assert refused.code == 2
-    assert f"error: {RESTORED_INSTANCE} stays: its name was not given" in refused.err
+    assert f"error: {RESTORED_INSTANCE} is kept: its name was not given" in refused.err
     assert f"orderops restore discard {RESTORED_INSTANCE} --env dev --confirm {RESTORED_INSTANCE}" in refused.err
     assert restored.proxy.changing == []
 
@@ -77,7 +77,7 @@ def test_a_dry_run_shows_what_is_kept_and_changes_nothing(restored: Dev, orderop
 
     assert shown.code == 0
     assert f"{RESTORED_INSTANCE}: restored, restored to " in shown.err
-    assert "a final snapshot stays: " in shown.err
+    assert "a final snapshot is kept: " in shown.err
     assert restored.proxy.changing == []
 
 
@@ -102,7 +102,7 @@ def test_an_instance_that_the_pointer_names_is_not_deleted(restored: Dev, ordero
     refused = discard(orderops, RESTORED_INSTANCE)
 
     assert refused.code == 1
-    assert f"error: the services of dev are told to use {RESTORED_INSTANCE}" in refused.err
+    assert f"error: the pointer secret of dev names {RESTORED_INSTANCE}, so the services use it" in refused.err
     assert "hint: let them follow the primary: orderops up --env dev" in refused.err
     assert restored.changes() == ["secretsmanager.PutSecretValue"]
 
@@ -114,8 +114,8 @@ def test_the_former_primary_of_an_interrupted_promotion_is_not_deleted(restored:
     refused = discard(orderops, DATABASE)
 
     assert refused.code == 1
-    assert f"error: the services of dev may still use {DATABASE}: a switch was cut" in refused.err
-    assert "hint: finish it: orderops restore promote --env dev" in refused.err
+    assert f"error: the services of dev may still use {DATABASE}: a switch was interrupted" in refused.err
+    assert "hint: complete it: orderops restore promote --env dev" in refused.err
     assert restored.changes() == changed
 
 

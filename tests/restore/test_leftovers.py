@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from orderops.engine.reconcile import Action
-from orderops.infra.workspace import Apply, make_plan, plan_destroy
-from orderops.operations.restore import copied, leftovers_removed
+from orderops.engine.step import Action
+from orderops.infra.apply import Apply
+from orderops.infra.destroy import plan_destroy
+from orderops.infra.plan import make_plan
+from orderops.operations.restore import remove_leftovers, restored_instance
 from orderops.resources.rds_description import DRILL, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance
 from orderops.restore.instances import SOURCE_RESOURCE, Instance
@@ -77,13 +79,13 @@ def test_down_takes_what_was_made_to_be_thrown_away_without_its_name(dev: Dev, r
 
 @contextmanager
 def a_run(dev: Dev) -> Iterator[Run]:
-    with dev.workspace.copying.begun("restore drill", None, wait=timedelta(), waiting=lambda *_: None) as run:
+    with dev.workspace.restore_runs.begun("restore drill", None, wait=timedelta(), waiting=lambda *_: None) as run:
         yield run
 
 
 def clean_up(dev: Dev, at: str = "latest", role: str = DRILL) -> None:
     with a_run(dev) as run:
-        leftovers_removed(dev.workspace, run, parse_timestamp(at), role)
+        remove_leftovers(dev.workspace, run, parse_timestamp(at), role)
 
 
 @pytest.mark.parametrize("role", [REHEARSAL, DRILL])
@@ -110,7 +112,7 @@ def test_an_incomplete_instance_is_resumed(dev: Dev) -> None:
 
     clean_up(dev, role=REHEARSAL)
     with a_run(dev) as run:
-        instance = copied(dev.workspace, run, parse_timestamp("latest"), REHEARSAL)
+        instance = restored_instance(dev.workspace, run, parse_timestamp("latest"), REHEARSAL)
 
     assert (instance.name, instance.ready, instance.moment) == (interrupted.name, True, interrupted.moment)
     assert names(dev, REHEARSAL) == [interrupted.name]
@@ -149,7 +151,9 @@ def test_an_instance_with_a_failed_restore_is_deleted(dev: Dev) -> None:
 
 def test_a_disposable_instance_can_have_another_class(dev: Dev) -> None:
     with a_run(dev) as run:
-        instance = copied(dev.workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class="db.t3.small")
+        instance = restored_instance(
+            dev.workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class="db.t3.small"
+        )
 
     assert instance.observed.properties["DBInstanceClass"] == "db.t3.small"
     assert instance.ready

@@ -59,7 +59,7 @@ def test_a_repeated_restore_finds_the_instance(restored: Dev, orderops: Orderops
     repeated = orderops("restore", "--at", AT, "--yes")
 
     assert (repeated.code, repeated.out) == (0, f"{RESTORED_INSTANCE}\n")
-    assert repeated.err.startswith(f"{RESTORED_INSTANCE} is there already, as of {AT}")
+    assert repeated.err.startswith(f"{RESTORED_INSTANCE} exists already, as of {AT}")
     assert restored.proxy.changing == []
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from orderops.aws.ownership import ADDRESS, from_pairs
-from orderops.engine.reconcile import Step
+from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
 from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
 from orderops.restore.instances import PREVIOUS_PRIMARY, PROMOTED_BY, SETTLED
@@ -268,7 +268,7 @@ def test_a_deleted_primary_is_not_recreated_and_a_former_one_can_take_over(promo
         refused = orderops(*argv)
         assert (refused.code, command in refused.err) == (1, True), refused.err
     kept = orderops("restore", "discard", DATABASE, "--confirm", DATABASE)
-    assert "may be what is left of it" in kept.err
+    assert "may be its only replacement" in kept.err
 
     promoted.promote(DATABASE)
 

@@ -192,13 +192,13 @@ def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(opera
     operator.takes(ana)
     ana.release(["ec2-vpc/dev"])
     operator.takes(bo)
-    assert 25 < bo.doubtful["ec2-vpc/dev"] <= 30
+    assert 25 < bo.unconfirmed["ec2-vpc/dev"] <= 30
     bo.release(["ec2-vpc/dev"])
     let_s3_age(31)
 
     operator.takes(cy)
 
-    assert cy.doubtful == {}
+    assert cy.unconfirmed == {}
 
 
 def test_what_was_seen_before_still_holds_only_when_nobody_held_it_since(operator: Operators) -> None:

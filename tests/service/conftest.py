@@ -1,4 +1,4 @@
-"""A PostgreSQL server and an emulated AWS for the run; a world and a service in it for each test."""
+"""PostgreSQL server and emulated AWS for the session; a world and a service in it for each test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """The address of an emulated AWS."""
+    """URL of an emulated AWS."""
     emulated = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     emulated.start()
     host, port = emulated.get_host_and_port()
@@ -41,7 +41,7 @@ def world(server: PostgresServer, emulator: str) -> Iterator[World]:
 
 @pytest.fixture
 def start(world: World, tmp_path: Path) -> Iterator[Start]:
-    """`start(**changed)` runs the service in that world; a variable given as None is left out."""
+    """`start(**changed)` runs the service in the world; a variable given as None is left out."""
     started: list[Running] = []
 
     def run(**changed: str | None) -> Running:
@@ -58,7 +58,7 @@ def start(world: World, tmp_path: Path) -> Iterator[Start]:
 def standing(
     server: PostgresServer, emulator: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[World, Running]]:
-    """A service for the tests that only ask it."""
+    """World and service for tests that only read."""
     made = World(server, emulator)
     running = run_service(made.environment(), tmp_path_factory.mktemp("service") / "log")
     yield made, running

@@ -11,10 +11,16 @@ from orderops.service.circuit import Away
 
 
 class Secrets:
-    """Secrets Manager as far as it is asked here."""
+    """Secrets Manager with the one operation that the service uses."""
 
     def __init__(self) -> None:
-        self.place = {"host": "old", "port": 5432, "dbname": "orders", "sslmode": "require", "credentials": "login"}
+        self.database_secret = {
+            "host": "old",
+            "port": 5432,
+            "dbname": "orders",
+            "sslmode": "require",
+            "credentials": "login",
+        }
         self.login = {"username": "app", "password": "first"}
         self.reads = 0
         self.away = False
@@ -23,7 +29,7 @@ class Secrets:
         if self.away:
             raise ClientError({"Error": {"Code": "InternalServiceError", "Message": "later"}}, "GetSecretValue")
         self.reads += 1
-        return {"SecretString": json.dumps(self.login if SecretId == "login" else self.place)}
+        return {"SecretString": json.dumps(self.login if SecretId == "login" else self.database_secret)}
 
 
 class Clock:
@@ -49,42 +55,42 @@ def book(secrets: Secrets, clock: Clock) -> AddressBook:
     return AddressBook(secrets, "database", keep_seconds=30, clock=clock)
 
 
-def test_both_secrets_make_the_address(book: AddressBook) -> None:
+def test_the_address_combines_both_secrets(book: AddressBook) -> None:
     assert book.address() == Address("old", 5432, "orders", "require", "app", "first")
 
 
-def test_no_text_of_an_address_holds_the_password(book: AddressBook) -> None:
+def test_no_text_form_of_an_address_contains_the_password(book: AddressBook) -> None:
     address = book.address()
 
     assert "first" not in f"{address} {address!r}"
 
 
-def test_a_change_is_seen_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
+def test_a_changed_secret_is_read_within_half_a_minute(book: AddressBook, secrets: Secrets, clock: Clock) -> None:
     book.address()
-    secrets.place["host"] = "new"
+    secrets.database_secret["host"] = "new"
 
     assert book.address().host == "old"
     clock.now += 30
     assert book.address().host == "new"
 
 
-def test_a_refused_login_reads_at_once(book: AddressBook, secrets: Secrets) -> None:
+def test_a_refused_login_reads_the_secret_at_once(book: AddressBook, secrets: Secrets) -> None:
     failed = book.address()
     secrets.login["password"] = "second"
 
-    assert book.after(failed).password == "second"
+    assert book.after_failed_login(failed).password == "second"
 
 
-def test_of_many_refused_logins_one_reads(book: AddressBook, secrets: Secrets) -> None:
+def test_many_refused_logins_read_the_secret_once(book: AddressBook, secrets: Secrets) -> None:
     failed = book.address()
     secrets.login["password"] = "second"
     reads = secrets.reads
 
-    assert {book.after(failed).password for _ in range(5)} == {"second"}
+    assert {book.after_failed_login(failed).password for _ in range(5)} == {"second"}
     assert secrets.reads == reads + 2
 
 
-def test_while_the_secret_cannot_be_read_the_known_address_serves(
+def test_an_unreadable_secret_leaves_the_known_address_in_use(
     book: AddressBook, secrets: Secrets, clock: Clock
 ) -> None:
     known = book.address()
@@ -94,7 +100,7 @@ def test_while_the_secret_cannot_be_read_the_known_address_serves(
     assert book.address() == known
 
 
-def test_an_address_never_read_is_a_reason(book: AddressBook, secrets: Secrets) -> None:
+def test_without_a_known_address_the_error_names_the_secret(book: AddressBook, secrets: Secrets) -> None:
     secrets.away = True
 
     with pytest.raises(Away, match="secret database cannot be read: InternalServiceError"):
@@ -102,9 +108,9 @@ def test_an_address_never_read_is_a_reason(book: AddressBook, secrets: Secrets) 
 
 
 @pytest.mark.parametrize("field", ["port", "host"])
-def test_a_value_of_the_wrong_kind_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
-    secrets.place.pop("credentials")
-    secrets.place[field] = "misplaced-password"
+def test_a_value_of_the_wrong_type_is_not_quoted(book: AddressBook, secrets: Secrets, field: str) -> None:
+    secrets.database_secret.pop("credentials")
+    secrets.database_secret[field] = "misplaced-password"
 
     with pytest.raises(Away) as refusal:
         book.address()

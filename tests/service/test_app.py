@@ -27,7 +27,7 @@ SETTINGS = read_settings(
 
 
 class FaultyDatabase(OrderStore):
-    """A database whose code has a mistake."""
+    """Database client with a bug."""
 
     def __init__(self) -> None:
         super().__init__(AddressBook(None, "database"), pool_size=1)
@@ -37,7 +37,7 @@ class FaultyDatabase(OrderStore):
 
 
 class EmptyQueue(Queue):
-    """A queue in which nothing waits."""
+    """Queue without messages."""
 
     def __init__(self) -> None:
         super().__init__(None, "https://sqs.example/orders")
@@ -56,21 +56,21 @@ def ask(path: str, **headers: str) -> httpx.Response:
     return asyncio.run(once())
 
 
-def test_a_mistake_of_ours_is_a_500_with_the_id_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_yields_a_500_with_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        answer = ask("/users", **{"X-Request-Id": "abc"})
+        response = ask("/users", **{"X-Request-Id": "abc"})
 
-    assert answer.status_code == 500
-    assert answer.json()["request_id"] == "abc"
-    assert "mistake of ours" not in answer.text
-    assert answer.headers["x-request-id"] == "abc"
+    assert response.status_code == 500
+    assert response.json()["request_id"] == "abc"
+    assert "mistake of ours" not in response.text
+    assert response.headers["x-request-id"] == "abc"
     faults = [json.loads(JsonLines().format(record)) for record in caplog.records if record.levelname == "ERROR"]
     assert len(faults) == 1
     assert "ZeroDivisionError: a mistake of ours" in faults[0]["exception"]
 
 
-def test_a_browser_sees_a_page_for_it() -> None:
-    answer = ask("/users", accept="text/html")
+def test_a_bug_yields_a_page_in_a_browser() -> None:
+    response = ask("/users", accept="text/html")
 
-    assert answer.status_code == 500
-    assert "The service made a mistake" in answer.text
+    assert response.status_code == 500
+    assert "Internal error" in response.text

@@ -42,18 +42,18 @@ def open_it(circuit: Circuit) -> None:
             circuit.call(failing())
 
 
-def test_an_answer_passes(circuit: Circuit) -> None:
+def test_a_closed_circuit_returns_the_result(circuit: Circuit) -> None:
     assert circuit.call(lambda: 7) == 7
 
 
-def test_after_repeated_failures_the_reason_is_told_without_asking(circuit: Circuit) -> None:
+def test_an_open_circuit_fails_with_the_reason_and_no_call(circuit: Circuit) -> None:
     open_it(circuit)
 
     with pytest.raises(Away, match="nobody there"):
         circuit.call(never)
 
 
-def test_one_failure_is_none(circuit: Circuit) -> None:
+def test_a_single_failure_does_not_open_the_circuit(circuit: Circuit) -> None:
     with pytest.raises(Away):
         circuit.call(failing())
 
@@ -63,7 +63,7 @@ def test_one_failure_is_none(circuit: Circuit) -> None:
     assert circuit.call(lambda: 7) == 7
 
 
-def test_the_memory_is_short(circuit: Circuit, clock: Clock) -> None:
+def test_an_open_circuit_tries_again_soon(circuit: Circuit, clock: Clock) -> None:
     open_it(circuit)
     clock.now += 2.0
 
@@ -71,7 +71,7 @@ def test_the_memory_is_short(circuit: Circuit, clock: Clock) -> None:
     assert circuit.call(lambda: 8) == 8
 
 
-def test_one_caller_finds_out_for_all(circuit: Circuit, clock: Clock) -> None:
+def test_one_caller_probes_for_all(circuit: Circuit, clock: Clock) -> None:
     open_it(circuit)
     clock.now += 2.0
 
@@ -83,7 +83,7 @@ def test_one_caller_finds_out_for_all(circuit: Circuit, clock: Clock) -> None:
     assert circuit.call(work) == "back"
 
 
-def test_a_failure_found_out_is_remembered_anew(circuit: Circuit, clock: Clock) -> None:
+def test_a_failed_probe_keeps_the_circuit_open(circuit: Circuit, clock: Clock) -> None:
     open_it(circuit)
     clock.now += 2.0
     with pytest.raises(Away, match="still starting"):
@@ -94,7 +94,7 @@ def test_a_failure_found_out_is_remembered_anew(circuit: Circuit, clock: Clock) 
         circuit.call(never)
 
 
-def test_a_refusal_is_an_answer(circuit: Circuit) -> None:
+def test_a_rejected_request_does_not_open_the_circuit(circuit: Circuit) -> None:
     def refuse() -> None:
         raise Unavailable("the table is missing")
 
@@ -105,7 +105,7 @@ def test_a_refusal_is_an_answer(circuit: Circuit) -> None:
     assert circuit.call(lambda: 7) == 7
 
 
-def test_whoever_finds_out_and_breaks_lets_the_next_one_try(circuit: Circuit, clock: Clock) -> None:
+def test_a_probe_that_raises_lets_the_next_caller_probe(circuit: Circuit, clock: Clock) -> None:
     open_it(circuit)
     clock.now += 2.0
     with pytest.raises(ZeroDivisionError):

@@ -23,7 +23,7 @@ def of_the_service(name: str) -> bool:
     return f"{name}.".startswith("orderops.service.")
 
 
-def test_the_service_knows_nothing_of_the_command_line() -> None:
+def test_the_service_imports_nothing_of_the_command_line() -> None:
     strangers = {
         (file.name, name)
         for file in SERVICE.rglob("*.py")
@@ -34,7 +34,7 @@ def test_the_service_knows_nothing_of_the_command_line() -> None:
     assert strangers == set()
 
 
-def test_nothing_else_knows_the_service() -> None:
+def test_no_other_package_imports_the_service() -> None:
     knowing = {
         (file.name, name)
         for file in SOURCE.rglob("*.py")

@@ -11,26 +11,26 @@ from orderops.service.logs import JsonLines
 from support.service_process import Start, World, until
 
 
-def test_a_request_leaves_one_line(start: Start) -> None:
+def test_a_request_logs_one_line(start: Start) -> None:
     service = start()
     service.get("/users?after=7", X_Request_Id="from-a-caller")
     service.get("/nowhere")
     service.get("/health")
     assert service.end() == 0
 
-    told = [line for line in service.lines() if line["message"] == "request"]
+    requests = [line for line in service.lines() if line["message"] == "request"]
 
-    assert [(line["method"], line["path"], line["status"]) for line in told] == [
+    assert [(line["method"], line["path"], line["status"]) for line in requests] == [
         ("GET", "/users", 200),
         ("GET", "/nowhere", 404),
     ]
-    assert told[0]["request_id"] == "from-a-caller"
-    assert told[0]["duration_ms"] > 0
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told[0]["time"])
+    assert requests[0]["request_id"] == "from-a-caller"
+    assert requests[0]["duration_ms"] > 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", requests[0]["time"])
     assert all(line.keys() >= {"time", "level", "logger", "message"} for line in service.lines())
 
 
-def test_health_is_told_when_everything_is(start: Start) -> None:
+def test_health_checks_are_logged_at_debug_level_only(start: Start) -> None:
     service = start(LOG_LEVEL="debug")
     service.get("/health")
 
@@ -48,7 +48,7 @@ def test_health_is_told_when_everything_is(start: Start) -> None:
         ({}, None),
     ],
 )
-def test_the_id_is_taken_over_when_it_is_fit_and_made_otherwise(
+def test_a_valid_request_id_is_kept_and_another_replaced(
     start: Start, headers: dict[str, str], expected: str | None
 ) -> None:
     given = start().get("/version", **headers).headers["x-request-id"]
@@ -56,12 +56,12 @@ def test_the_id_is_taken_over_when_it_is_fit_and_made_otherwise(
     assert given == expected if expected else re.fullmatch(r"[0-9a-f]{32}", given)
 
 
-def test_no_line_ever_holds_a_password(world: World, start: Start) -> None:
+def test_no_log_line_contains_a_password(world: World, start: Start) -> None:
     service = start(LOG_LEVEL="DEBUG")
     service.get("/users")
     world.set_password_in_database("second-pw-of-this-test")
     world.end_sessions()
-    until(lambda: service.get("/users").status_code == 503, "the old password to be refused")
+    until(lambda: service.get("/users").status_code == 503, "the old password to be rejected")
     world.set_password_in_secret("second-pw-of-this-test")
     until(lambda: service.get("/users").status_code == 200, "the new password to be read")
     assert service.end() == 0
@@ -73,7 +73,7 @@ def test_no_line_ever_holds_a_password(world: World, start: Start) -> None:
     assert service.lines()
 
 
-def test_an_exception_stays_on_one_line() -> None:
+def test_an_exception_is_logged_on_one_line() -> None:
     try:
         raise ValueError("two\nlines")
     except ValueError:

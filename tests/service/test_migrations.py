@@ -18,7 +18,7 @@ TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 
 
 @pytest.fixture
 def session(server: PostgresServer) -> Iterator[psycopg.Connection]:
-    """A session in a database of this test's own, with nothing in it."""
+    """Session in an empty database of this test."""
     name = f"m{uuid.uuid4().hex[:12]}"
     server.create_database(name)
     with server.connect(name) as connection:
@@ -38,7 +38,7 @@ def tables(session: psycopg.Connection) -> list[str]:
 
 
 def place_order(session: psycopg.Connection, key: str, order: uuid.UUID, user: int = 1) -> None:
-    """Write an order as the service does: the key first, everything in one transaction."""
+    """Write an order as a consumer does: the key first, everything in one transaction."""
     digest = hashlib.sha256(key.encode()).digest()
     with session.transaction():
         session.execute(
@@ -75,7 +75,7 @@ def test_a_migration_is_plain_sql(file: Path) -> None:
     assert not re.search(r"^\s*\\", file.read_text(), re.MULTILINE)
 
 
-def test_the_first_users_are_nobody(migrated: psycopg.Connection) -> None:
+def test_the_first_users_are_fictitious(migrated: psycopg.Connection) -> None:
     emails = [row[0] for row in migrated.execute("SELECT email FROM users")]
 
     assert len(emails) == 3
@@ -93,7 +93,7 @@ def test_an_order_delivered_twice_is_written_once(migrated: psycopg.Connection) 
     assert migrated.execute("SELECT count(*) FROM order_items").fetchone() == (1,)
 
 
-def test_an_order_that_cannot_be_written_leaves_its_key_free(migrated: psycopg.Connection) -> None:
+def test_a_failed_order_leaves_its_key_free(migrated: psycopg.Connection) -> None:
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         place_order(migrated, "key-1", uuid.uuid4(), user=404)
 
@@ -122,14 +122,14 @@ def test_a_key_without_its_order_is_refused_at_commit(migrated: psycopg.Connecti
         "UPDATE idempotency_keys SET key = ''",
     ],
 )
-def test_what_makes_no_sense_is_refused(migrated: psycopg.Connection, change: str) -> None:
+def test_invalid_values_are_refused(migrated: psycopg.Connection, change: str) -> None:
     place_order(migrated, "key-1", uuid.uuid4())
 
     with pytest.raises(psycopg.errors.CheckViolation):
         migrated.execute(change.encode())
 
 
-def test_a_user_with_orders_stays(migrated: psycopg.Connection) -> None:
+def test_a_user_with_orders_is_not_deleted(migrated: psycopg.Connection) -> None:
     place_order(migrated, "key-1", uuid.uuid4())
 
     with pytest.raises(psycopg.errors.ForeignKeyViolation):

@@ -18,22 +18,22 @@ def ready(service: Running) -> bool:
     return service.get("/ready").status_code == 200
 
 
-def test_without_the_database_the_rest_is_shown_and_it_comes_back_by_itself(world: World, start: Start) -> None:
+def test_without_the_database_the_page_shows_the_rest_and_recovers(world: World, start: Start) -> None:
     service = start()
     assert len(service.get("/users").json()["users"]) == 3
     world.sqs.send_message(QueueUrl=world.queue_url, MessageBody="an order")
 
     world.server.stop()
 
-    answer = service.get("/users")
-    assert answer.status_code == 503
-    assert answer.json()["users"] is None
-    assert answer.json()["queue"]["visible"] == 1
-    assert [error["part"] for error in answer.json()["errors"]] == ["database"]
+    response = service.get("/users")
+    assert response.status_code == 503
+    assert response.json()["users"] is None
+    assert response.json()["queue"]["visible"] == 1
+    assert [error["part"] for error in response.json()["errors"]] == ["database"]
     page = service.page("/users")
     assert page.status_code == 200
-    assert "The database is away" in page.text
-    assert "Nobody can be shown until the database is back." in page.text
+    assert "The database is unavailable" in page.text
+    assert "Users cannot be shown until the database is available again." in page.text
     assert database_check(service) == f"no server listens at 127.0.0.1:{world.server.port}"
     assert service.get("/ready").status_code == 503
     assert service.get("/health").status_code == 200
@@ -41,12 +41,12 @@ def test_without_the_database_the_rest_is_shown_and_it_comes_back_by_itself(worl
 
     world.server.start()
 
-    until(lambda: ready(service), "the database to be found again")
+    until(lambda: ready(service), "the service to reconnect")
     assert len(service.get("/users").json()["users"]) == 3
-    assert any("the database is back" in line["message"] for line in service.lines())
+    assert any("the database is available again" in line["message"] for line in service.lines())
 
 
-def test_it_starts_while_the_database_is_away(world: World, start: Start) -> None:
+def test_the_service_starts_without_the_database(world: World, start: Start) -> None:
     world.server.stop()
     service = start()
     assert service.get("/ready").status_code == 503
@@ -56,16 +56,16 @@ def test_it_starts_while_the_database_is_away(world: World, start: Start) -> Non
     until(lambda: ready(service), "the database")
 
 
-def test_without_the_queue_the_users_are_shown(world: World, start: Start) -> None:
+def test_without_the_queue_the_page_shows_the_users(world: World, start: Start) -> None:
     service = start()
     world.sqs.delete_queue(QueueUrl=world.queue_url)
 
-    answer = service.get("/users")
+    response = service.get("/users")
 
-    assert answer.status_code == 200
-    assert answer.json()["queue"] is None
-    assert len(answer.json()["users"]) == 3
-    assert answer.json()["errors"][0]["detail"] == f"queue {world.name} does not exist"
+    assert response.status_code == 200
+    assert response.json()["queue"] is None
+    assert len(response.json()["users"]) == 3
+    assert response.json()["errors"][0]["detail"] == f"queue {world.name} does not exist"
     page = service.page("/users").text
     assert "The queue cannot be read" in page
     assert "ada@example.com" in page
@@ -89,9 +89,9 @@ def test_a_rotated_password_needs_no_restart(world: World, start: Start) -> None
     world.set_password_in_database("a-new-password")
     world.end_sessions()
 
-    until(lambda: not ready(service), "the old password to be refused")
+    until(lambda: not ready(service), "the old password to be rejected")
     assert database_check(service) == (
-        f"the server at 127.0.0.1:{world.server.port} refuses the password of {world.name}"
+        f"the server at 127.0.0.1:{world.server.port} rejects the password of {world.name}"
     )
 
     world.set_password_in_secret("a-new-password")
@@ -100,7 +100,7 @@ def test_a_rotated_password_needs_no_restart(world: World, start: Start) -> None
     assert len(service.get("/users").json()["users"]) == 3
 
 
-def test_a_password_rotated_in_both_places_is_not_even_noticed(world: World, start: Start) -> None:
+def test_a_password_rotated_in_both_places_causes_no_error(world: World, start: Start) -> None:
     service = start()
     assert ready(service)
 
@@ -111,7 +111,7 @@ def test_a_password_rotated_in_both_places_is_not_even_noticed(world: World, sta
     assert service.get("/users").status_code == 200
 
 
-def test_it_follows_the_database_to_another_place(world: World, start: Start) -> None:
+def test_the_service_follows_the_database_to_another_address(world: World, start: Start) -> None:
     service = start()
     assert ready(service)
     with world.session() as session:
@@ -119,7 +119,7 @@ def test_it_follows_the_database_to_another_place(world: World, start: Start) ->
     promoted = f"{world.name}_promoted"
     world.copy_database(promoted)
     try:
-        world.set_place(dbname=promoted)
+        world.set_database_secret(dbname=promoted)
         world.refuse_logins()
 
         assert [user["email"] for user in service.get("/users").json()["users"]] == ["ada@example.com"]
@@ -132,10 +132,10 @@ def test_a_missing_migration_is_named(world: World, start: Start) -> None:
     service = start()
     world.migrate("U001__create_users.sql")
 
-    answer = service.get("/users")
+    response = service.get("/users")
 
-    assert answer.status_code == 503
-    assert answer.json()["errors"] == [
+    assert response.status_code == 503
+    assert response.json()["errors"] == [
         {
             "part": "database",
             "title": "The database cannot be read",
@@ -153,7 +153,7 @@ def test_a_missing_migration_is_named(world: World, start: Start) -> None:
         ('{"host": "h"}', "secret {name} must hold host, port, dbname, sslmode and credentials: port is missing"),
     ],
 )
-def test_a_wrong_secret_is_named_and_not_shown(world: World, start: Start, text: str, reason: str) -> None:
+def test_an_invalid_secret_is_named_and_not_shown(world: World, start: Start, text: str, reason: str) -> None:
     world.secrets.put_secret_value(SecretId=world.name, SecretString=text)
 
     service = start()
@@ -161,44 +161,44 @@ def test_a_wrong_secret_is_named_and_not_shown(world: World, start: Start, text:
     assert database_check(service) == reason.format(name=world.name)
 
 
-def test_an_absent_secret_is_named(start: Start) -> None:
+def test_a_missing_secret_is_named(start: Start) -> None:
     service = start(DATABASE_SECRET="nowhere")
 
     assert database_check(service) == "secret nowhere cannot be read: ResourceNotFoundException"
 
 
-def test_tls_that_the_server_lacks_is_named(world: World, start: Start) -> None:
-    world.set_place(sslmode="require")
+def test_missing_tls_support_is_named(world: World, start: Start) -> None:
+    world.set_database_secret(sslmode="require")
 
     service = start()
 
     assert database_check(service) == (
-        f"the server at 127.0.0.1:{world.server.port} offers no TLS, which sslmode asks for"
+        f"the server at 127.0.0.1:{world.server.port} offers no TLS, which sslmode requires"
     )
 
 
-def test_verify_full_without_the_bundle_names_the_variable(world: World, start: Start) -> None:
-    world.set_place(sslmode="verify-full")
+def test_verify_full_without_a_bundle_names_the_variable(world: World, start: Start) -> None:
+    world.set_database_secret(sslmode="verify-full")
 
     service = start()
 
     assert database_check(service) == "sslmode verify-full needs a CA bundle: set DATABASE_CA to the path of one"
 
 
-def test_a_server_that_never_answers_holds_nobody_up_for_long(world: World, start: Start) -> None:
+def test_a_server_that_never_answers_blocks_requests_for_seconds_only(world: World, start: Start) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        world.set_place(port=silent.getsockname()[1])
+        world.set_database_secret(port=silent.getsockname()[1])
         service = start()
-        until(lambda: "nothing answers at 127.0.0.1" in database_check(service), "the reason to be known")
+        until(lambda: "no answer from 127.0.0.1" in database_check(service), "the reason to be known")
 
         assert service.get("/health").status_code == 200
-        assert "nothing answers at 127.0.0.1" in service.get("/users").json()["errors"][0]["detail"]
+        assert "no answer from 127.0.0.1" in service.get("/users").json()["errors"][0]["detail"]
 
-        world.set_place()
+        world.set_database_secret()
         until(lambda: ready(service), "the right address to be read")
 
 
-def test_the_connections_are_bounded_and_the_rest_goes_on(world: World, start: Start) -> None:
+def test_connections_are_limited_and_other_requests_still_served(world: World, start: Start) -> None:
     service = start(DATABASE_POOL_SIZE="2")
     with world.session() as session, ThreadPoolExecutor(8) as threads, session.transaction():
         session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
@@ -206,8 +206,8 @@ def test_the_connections_are_bounded_and_the_rest_goes_on(world: World, start: S
         until(lambda: world.waiting_for_a_lock() == 2, "two requests to wait for the table")
 
         assert service.get("/health").status_code == 200
-        until(lambda: any(answer.done() for answer in answers), "the third request to be turned away")
+        until(lambda: any(response.done() for response in answers), "the third request to be rejected")
         assert world.sessions(world.name, world.name) == 2
 
-    details = {json.dumps(answer.result().json()["errors"]) for answer in answers}
+    details = {json.dumps(response.result().json()["errors"]) for response in answers}
     assert any("all 2 connections of this task were in use" in detail for detail in details)

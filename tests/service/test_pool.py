@@ -26,7 +26,7 @@ def pool_of(server: PostgresServer, opened: list[Connection], size: int = 2, **l
     return Pool(connect, size, **limits)
 
 
-def test_a_connection_serves_again(server: PostgresServer, opened: list[Connection]) -> None:
+def test_a_returned_connection_is_reused(server: PostgresServer, opened: list[Connection]) -> None:
     pool = pool_of(server, opened)
 
     for _ in range(3):
@@ -36,7 +36,7 @@ def test_a_connection_serves_again(server: PostgresServer, opened: list[Connecti
     assert len(opened) == 1
 
 
-def test_no_more_than_its_size_are_lent(server: PostgresServer, opened: list[Connection]) -> None:
+def test_a_pool_lends_no_more_connections_than_its_size(server: PostgresServer, opened: list[Connection]) -> None:
     pool = pool_of(server, opened, size=1, wait_seconds=0.01)
 
     with (
@@ -51,7 +51,7 @@ def test_no_more_than_its_size_are_lent(server: PostgresServer, opened: list[Con
     assert len(opened) == 1
 
 
-def test_a_connection_that_broke_at_rest_is_replaced(server: PostgresServer, opened: list[Connection]) -> None:
+def test_a_broken_idle_connection_is_replaced(server: PostgresServer, opened: list[Connection]) -> None:
     pool = pool_of(server, opened)
     with pool.connection(), pool.connection():
         pass
@@ -66,7 +66,7 @@ def test_a_connection_that_broke_at_rest_is_replaced(server: PostgresServer, ope
     assert [connection.closed for connection in opened] == [True, True, False]
 
 
-def test_a_connection_left_in_a_transaction_is_not_lent_again(server: PostgresServer, opened: list[Connection]) -> None:
+def test_a_connection_left_in_a_transaction_is_not_reused(server: PostgresServer, opened: list[Connection]) -> None:
     pool = pool_of(server, opened)
     with pool.connection() as connection:
         connection.execute("BEGIN")
@@ -87,7 +87,7 @@ def test_an_old_connection_is_replaced(server: PostgresServer, opened: list[Conn
     assert [connection.closed for connection in opened] == [True, False]
 
 
-def test_a_closed_pool_keeps_nothing_open(server: PostgresServer, opened: list[Connection]) -> None:
+def test_a_closed_pool_keeps_no_connection_open(server: PostgresServer, opened: list[Connection]) -> None:
     pool = pool_of(server, opened)
     with pool.connection():
         pass
@@ -98,7 +98,7 @@ def test_a_closed_pool_keeps_nothing_open(server: PostgresServer, opened: list[C
     assert all(connection.closed for connection in opened)
 
 
-def test_a_failed_login_gives_its_place_back(opened: list[Connection]) -> None:
+def test_a_failed_login_frees_its_slot(opened: list[Connection]) -> None:
     def connect() -> Connection:
         raise psycopg.OperationalError("no")
 

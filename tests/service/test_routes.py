@@ -21,37 +21,41 @@ def its_world(standing: tuple[World, Running]) -> World:
     return standing[0]
 
 
-def test_health_says_that_the_process_lives(service: Running) -> None:
-    answer = service.get("/health")
+def test_health_reports_a_running_process(service: Running) -> None:
+    response = service.get("/health")
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-def test_ready_asks_both_dependencies(service: Running) -> None:
-    answer = service.get("/ready")
+def test_ready_checks_both_dependencies(service: Running) -> None:
+    response = service.get("/ready")
 
-    assert answer.status_code == 200
-    told = answer.json()
-    assert len(told.pop("database")) == 12
-    assert told == {
+    assert response.status_code == 200
+    document = response.json()
+    assert len(document.pop("database")) == 12
+    assert document == {
         "ready": True,
         "checks": {"database": {"ok": True, "detail": "answers"}, "queue": {"ok": True, "detail": "answers"}},
     }
 
 
-def test_version_says_what_runs_and_since_when(service: Running) -> None:
-    told = service.get("/version").json()
+def test_version_reports_the_version_and_the_start_time(service: Running) -> None:
+    response = service.get("/version").json()
 
-    assert (told["service"], told["version"], told["environment"]) == ("order-processor", "7-abc1234", "test")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["started_at"])
-    assert re.fullmatch(r"3\.\d+\.\d+", told["python"])
+    assert (response["service"], response["version"], response["environment"]) == (
+        "order-processor",
+        "7-abc1234",
+        "test",
+    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", response["started_at"])
+    assert re.fullmatch(r"3\.\d+\.\d+", response["python"])
 
 
-def test_users_as_json_tells_depth_and_users(service: Running) -> None:
-    answer = service.get("/users")
+def test_users_as_json_has_depth_and_users(service: Running) -> None:
+    response = service.get("/users")
 
-    content = answer.json()
-    assert answer.status_code == 200
+    content = response.json()
+    assert response.status_code == 200
     assert content["queue"].keys() == {"visible", "in_flight", "delayed", "dead_letters"}
     assert [user["email"] for user in content["users"]] == DEMO
     assert content["users"][0].keys() == {"id", "name", "email", "created_at"}
@@ -90,21 +94,21 @@ def test_the_depth_is_counted_at_every_load(service: Running, its_world: World) 
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
-def test_a_browser_gets_a_page_and_a_client_json(service: Running, path: str, accept: str, kind: str) -> None:
-    answer = service.get(path, accept=accept)
+def test_a_browser_receives_a_page_and_a_client_json(service: Running, path: str, accept: str, kind: str) -> None:
+    response = service.get(path, accept=accept)
 
-    assert answer.headers["content-type"].split(";")[0] == kind
-    assert answer.headers["vary"] == "Accept"
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"].split(";")[0] == kind
+    assert response.headers["vary"] == "Accept"
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/nowhere"])
-def test_a_page_needs_nothing_from_elsewhere(service: Running, path: str) -> None:
-    answer = service.page(path)
+def test_a_page_loads_nothing_from_other_hosts(service: Running, path: str) -> None:
+    response = service.page(path)
 
-    assert not re.findall(r"(?:src|href)=[\"'](?!/(?!/)|data:)", answer.text)
-    assert "url(" not in answer.text
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"(?:src|href)=[\"'](?!/(?!/)|data:)", response.text)
+    assert "url(" not in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 def test_a_page_shows_environment_version_and_state(service: Running) -> None:
@@ -115,7 +119,7 @@ def test_a_page_shows_environment_version_and_state(service: Running) -> None:
     assert "Ready for orders" in page
 
 
-def test_what_a_user_wrote_stays_text(service: Running, its_world: World) -> None:
+def test_user_text_is_escaped(service: Running, its_world: World) -> None:
     hostile = "</script><script>alert(1)</script>"
     with its_world.session() as session:
         session.execute("INSERT INTO users (name, email) VALUES (%s, 'hostile@example.com')", (hostile,))
@@ -129,7 +133,7 @@ def test_what_a_user_wrote_stays_text(service: Running, its_world: World) -> Non
     assert "<script>alert" not in page
 
 
-def test_many_users_are_shown_in_part_and_it_says_so(service: Running, its_world: World) -> None:
+def test_a_long_list_of_users_is_shortened_with_a_note(service: Running, its_world: World) -> None:
     with its_world.session() as session:
         session.execute(
             "INSERT INTO users (name, email) SELECT 'many', n || '@many.example.com' FROM generate_series(1, 120) AS n"
@@ -145,16 +149,16 @@ def test_many_users_are_shown_in_part_and_it_says_so(service: Running, its_world
     assert "The newest 100 are shown; there are more." in page
 
 
-def test_an_unknown_address_is_a_small_404(service: Running) -> None:
-    answer = service.get("/nowhere")
+def test_an_unknown_path_yields_a_small_404(service: Running) -> None:
+    response = service.get("/nowhere")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"] == "there is nothing at this address"
-    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert response.status_code == 404
+    assert response.json()["error"] == "there is no such path"
+    assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
-def test_a_wrong_method_says_which_are_right(service: Running) -> None:
-    answer = httpx.post(f"{service.url}/users")
+def test_a_wrong_method_yields_the_allowed_ones(service: Running) -> None:
+    response = httpx.post(f"{service.url}/users")
 
-    assert answer.status_code == 405
-    assert "GET" in answer.headers["allow"]
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]

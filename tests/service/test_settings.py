@@ -16,7 +16,7 @@ NEEDED = {
 }
 
 
-def test_four_variables_are_enough() -> None:
+def test_four_variables_suffice() -> None:
     settings = read_settings(NEEDED)
 
     assert (settings.host, settings.port, settings.service) == ("0.0.0.0", 8080, "order-processor")
@@ -24,7 +24,7 @@ def test_four_variables_are_enough() -> None:
     assert settings.dead_letter_queue_url is None
 
 
-def test_the_region_may_have_its_other_name_and_an_empty_variable_counts_as_absent() -> None:
+def test_both_region_variables_work_and_empty_ones_count_as_absent() -> None:
     given = {**NEEDED, "AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-1", "DEAD_LETTER_QUEUE_URL": "", "PORT": " "}
 
     settings = read_settings(given)
@@ -32,7 +32,7 @@ def test_the_region_may_have_its_other_name_and_an_empty_variable_counts_as_abse
     assert (settings.region, settings.port, settings.dead_letter_queue_url) == ("eu-west-1", 8080, None)
 
 
-def test_everything_missing_is_named_at_once() -> None:
+def test_all_missing_variables_are_named_at_once() -> None:
     with pytest.raises(WrongSettings) as refusal:
         read_settings({})
 
@@ -61,21 +61,21 @@ def test_everything_missing_is_named_at_once() -> None:
         ("DATABASE_CA", "/nowhere.pem", "DATABASE_CA is '/nowhere.pem': no such file"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: str, problem: str) -> None:
+def test_a_wrong_value_is_named_with_the_allowed_ones(name: str, value: str, problem: str) -> None:
     with pytest.raises(WrongSettings) as refusal:
         read_settings({**NEEDED, name: value})
 
     assert refusal.value.problems == [problem]
 
 
-def test_a_secret_given_in_place_of_its_name_is_not_shown() -> None:
+def test_a_secret_value_given_as_its_name_is_not_shown() -> None:
     with pytest.raises(WrongSettings) as refusal:
         read_settings({**NEEDED, "DATABASE_SECRET": '{"password": "hunter2"}'})
 
     assert refusal.value.problems == ["DATABASE_SECRET must be the name or the ARN of a secret, not its value"]
 
 
-def test_a_wrong_start_ends_with_2_and_every_reason(tmp_path: Path) -> None:
+def test_invalid_settings_end_the_service_with_2_and_every_reason(tmp_path: Path) -> None:
     given = {name: value for name, value in NEEDED.items() if name != "QUEUE_URL"}
 
     ended = subprocess.run(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from support.service_process import PATIENCE, Running, Start, World, until
+from support.service_process import WAIT_SECONDS, Running, Start, World, until
 
 
 def refuses(service: Running) -> bool:
@@ -21,13 +21,13 @@ def refuses(service: Running) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_with_0_and_says_nothing_of_an_error(start: Start, number: int) -> None:
+def test_sigterm_ends_the_service_with_0_and_no_error(start: Start, number: int) -> None:
     service = start()
     service.get("/users")
 
     service.process.send_signal(number)
 
-    assert service.process.wait(PATIENCE) == 0
+    assert service.process.wait(WAIT_SECONDS) == 0
     assert {line["level"] for line in service.lines()} == {"INFO"}
 
 
@@ -40,7 +40,7 @@ def test_a_taken_port_is_named(world: World, start: Start) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
 
     assert second.returncode == 1
@@ -48,32 +48,32 @@ def test_a_taken_port_is_named(world: World, start: Start) -> None:
     assert all(json.loads(line) for line in second.stdout.splitlines())
 
 
-def test_a_request_under_way_is_finished_first(world: World, start: Start) -> None:
+def test_an_open_request_is_finished_before_shutdown(world: World, start: Start) -> None:
     service = start()
     with ThreadPoolExecutor(1) as threads:
         with world.session() as session, session.transaction():
             session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-            answer = threads.submit(service.get, "/users")
+            response = threads.submit(service.get, "/users")
             until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
             service.process.terminate()
-            until(lambda: refuses(service), "the service to take no new requests")
+            until(lambda: refuses(service), "the service to accept no new requests")
             assert service.process.poll() is None
 
-        assert answer.result().status_code == 200
-        assert len(answer.result().json()["users"]) == 3
-    assert service.process.wait(PATIENCE) == 0
+        assert response.result().status_code == 200
+        assert len(response.result().json()["users"]) == 3
+    assert service.process.wait(WAIT_SECONDS) == 0
     assert world.sessions(world.name, world.name) == 0
 
 
-def test_what_does_not_end_in_time_is_left(world: World, start: Start) -> None:
+def test_a_request_that_takes_too_long_is_abandoned_at_shutdown(world: World, start: Start) -> None:
     service = start(DRAIN_SECONDS="1")
     with ThreadPoolExecutor(1) as threads, world.session() as session, session.transaction():
         session.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-        answer = threads.submit(service.get, "/users")
+        response = threads.submit(service.get, "/users")
         until(lambda: world.waiting_for_a_lock() == 1, "the request to wait for the table")
 
         service.process.terminate()
 
-        assert service.process.wait(PATIENCE) == 1
-        assert isinstance(answer.exception(), httpx.TransportError)
-    assert service.lines()[-1]["message"] == "not everything was finished in time: leaving it"
+        assert service.process.wait(WAIT_SECONDS) == 1
+        assert isinstance(response.exception(), httpx.TransportError)
+    assert service.lines()[-1]["message"] == "shutdown timeout reached: abandoning open requests"

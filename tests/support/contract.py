@@ -9,8 +9,9 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, ReconcileLimits, Step
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action, Step
+from orderops.engine.waiting import ReconcileLimits
 
 
 class Up(Protocol):

@@ -1,21 +1,18 @@
-"""What every test on an emulated account shares: AWS's models, short limits, and a resource with all that it needs."""
+"""Shared by all tests on an emulated account: short limits, and resources with their dependencies."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
 
-from botocore.loaders import create_loader
-
-from orderops.engine.reconcile import ReconcileLimits
 from orderops.engine.resource import Resource
+from orderops.engine.waiting import ReconcileLimits
 
 QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=3), timeout=timedelta(seconds=60))
-MODELS = create_loader()  # AWS's models are read once for all tests: they take longer than most of these
 
 
 def with_needs(resources: Collection[Resource]) -> list[Resource]:
-    """These resources and everything they stand on."""
+    """Return these resources and all their dependencies."""
     found: dict[str, Resource] = {}
 
     def add(resource: Resource) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the strict RDS make and wait for."""
+"""Database instances for tests of the strict RDS."""
 
 from __future__ import annotations
 
@@ -23,72 +23,72 @@ SMALL: dict[str, Any] = {
 }
 
 
-def told(client: Client, name: str) -> dict[str, Any]:
-    """What DescribeDBInstances says of it."""
+def describe(client: Client, name: str) -> dict[str, Any]:
+    """Return the instance from DescribeDBInstances."""
     found: dict[str, Any] = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
     return found
 
 
 def proceed(client: Client, name: str) -> dict[str, Any]:
-    """Let the time of the instance's next state have come, and look at it."""
+    """Move the instance to its next state and describe it."""
     instance = backend().databases[name]
     instance.stages[0] = (time.time(), instance.stages[0][1])
-    return told(client, name)
+    return describe(client, name)
 
 
 def settled(client: Client, name: str, status: str = "available") -> dict[str, Any]:
-    """Let all of the instance's states come, of which the last must be this."""
+    """Move the instance through all its states and check the last one."""
     while backend().databases[name].stages:
         proceed(client, name)
-    found = told(client, name)
+    found = describe(client, name)
     assert found["DBInstanceStatus"] == status
     return found
 
 
 def gone(client: Client, name: str) -> None:
-    """Let a deletion end."""
+    """Complete a deletion."""
     instance = backend().databases[name]
     instance.stages[0] = (time.time(), instance.stages[0][1])
     assert not client("rds").describe_db_instances()["DBInstances"]
 
 
 def taken(client: Client, name: str) -> None:
-    """Let a snapshot be ready."""
+    """Complete a snapshot."""
     backend().database_snapshots[name].available_from = time.time()
     assert client("rds").describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]["Status"] == "available"
 
 
 def available(client: Client, name: str, **settings: Any) -> dict[str, Any]:
-    """An instance that is made."""
+    """Create an instance and make it available."""
     client("rds").create_db_instance(DBInstanceIdentifier=name, **{**SMALL, **settings})
     return settled(client, name)
 
 
 def backend() -> Any:
-    """What moto keeps."""
+    """Return moto's RDS backend."""
     return get_backend("rds")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
 
 
 def restorable(client: Client, name: str) -> dict[str, Any]:
-    """The instance, with a first time to which it can be restored."""
-    until(lambda: "LatestRestorableTime" in told(client, name), what=f"{name} can be restored")
-    return told(client, name)
+    """Wait until the instance has a restorable time, and describe it."""
+    until(lambda: "LatestRestorableTime" in describe(client, name), what=f"{name} can be restored")
+    return describe(client, name)
 
 
 def subnets(client: Client, zones: str = "ab") -> tuple[str, list[str]]:
-    """A VPC, and a subnet of it in each zone."""
+    """Create a VPC with a subnet in each zone, and return their ids."""
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     until(lambda: ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"][0]["State"] == "available", what="the VPC")
-    made = [
+    subnets_made = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZone=f"ap-southeast-2{zone}")
         for n, zone in enumerate(zones)
     ]
-    return vpc, [each["Subnet"]["SubnetId"] for each in made]
+    return vpc, [subnet["Subnet"]["SubnetId"] for subnet in subnets_made]
 
 
 def subnet_group(client: Client, name: str, zones: str = "ab") -> str:
-    """A subnet group over these zones, and the VPC that it is in."""
+    """Create a subnet group over these zones, and return the id of its VPC."""
     vpc, ids = subnets(client, zones)
     client("rds").create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="of a test", SubnetIds=ids)
     return vpc

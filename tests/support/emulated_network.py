@@ -1,4 +1,4 @@
-"""A network as tests of the strict emulator want it, made with plain moto."""
+"""A network for tests of the strict emulator."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from support.strict_clients import Client
 ANYWHERE = "0.0.0.0/0"
 
 
-def until(found: Callable[[], Any], timeout: float = 10) -> Any:
-    """Ask again until the answer is true."""
+def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
+    """Call a function until it returns a true value, and return that. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "it did not come true"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s"
         time.sleep(0.02)
-    return answer
+    return result
 
 
 class Network:
-    """A VPC with a public subnet in each of two zones; an internet gateway is attached unless it is said otherwise."""
+    """VPC with a public subnet in each of two zones, and an internet gateway, attached by default."""
 
     def __init__(self, client: Client, *, attached: bool = True) -> None:
         self.ec2 = ec2 = client("ec2")
@@ -37,19 +37,19 @@ class Network:
             ec2.attach_internet_gateway(InternetGatewayId=self.gateway, VpcId=self.vpc)
 
     def group(self, name: str) -> str:
-        made = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
-        return str(made["GroupId"])
+        response = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
+        return str(response["GroupId"])
 
     def table(self) -> str:
         return str(self.ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"])
 
 
-def rule(group: str, words: str = "") -> dict[str, Any]:
-    """Port 80 open for a group."""
-    described = {"Description": words} if words else {}
+def rule(group: str, description: str = "") -> dict[str, Any]:
+    """Return a rule that opens port 80 to a group."""
+    extra = {"Description": description} if description else {}
     return {
         "IpProtocol": "tcp",
         "FromPort": 80,
         "ToPort": 80,
-        "UserIdGroupPairs": [{"GroupId": group, **described}],
+        "UserIdGroupPairs": [{"GroupId": group, **extra}],
     }

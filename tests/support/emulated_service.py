@@ -1,4 +1,4 @@
-"""The least that a service on ECS stands on."""
+"""The resources that an ECS service needs, in an emulated account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 @dataclass
 class System:
-    """A cluster, a balanced target group and a task definition, made with this client."""
+    """Cluster, balanced target group and network, created with this client."""
 
     client: Client
 
@@ -40,7 +40,7 @@ class System:
 
     def define(self, cpu: str = "256", memory: str = "512", **container: Any) -> str:
         base = {"name": "app", "image": "app", "portMappings": [{"containerPort": 80}]}
-        told = self.client("ecs").register_task_definition(
+        response = self.client("ecs").register_task_definition(
             family="app",
             networkMode="awsvpc",
             requiresCompatibilities=["FARGATE"],
@@ -48,10 +48,10 @@ class System:
             memory=memory,
             containerDefinitions=[{**base, **container}],
         )
-        return str(told["taskDefinition"]["taskDefinitionArn"])
+        return str(response["taskDefinition"]["taskDefinitionArn"])
 
-    def create(self, definition: str, **more: Any) -> Any:
-        balanced = {"targetGroupArn": self.arn, "containerName": "app", "containerPort": 80}
+    def create(self, definition: str, **settings_: Any) -> Any:
+        load_balancer = {"targetGroupArn": self.arn, "containerName": "app", "containerPort": 80}
         settings: dict[str, Any] = {
             "cluster": "dev",
             "serviceName": "app",
@@ -59,9 +59,9 @@ class System:
             "desiredCount": 2,
             "launchType": "FARGATE",
             "networkConfiguration": self.network,
-            "loadBalancers": [balanced],
+            "loadBalancers": [load_balancer],
             "deploymentConfiguration": BREAKER,
-            **more,
+            **settings_,
         }
         return self.client("ecs").create_service(**settings)["service"]
 
@@ -69,9 +69,9 @@ class System:
         return self.client("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
 
     def steady(self) -> bool:
-        told = self.service()["deployments"]
-        return len(told) == 1 and told[0]["rolloutState"] == "COMPLETED"
+        deployments = self.service()["deployments"]
+        return len(deployments) == 1 and deployments[0]["rolloutState"] == "COMPLETED"
 
     def health(self) -> list[str]:
-        told = self.client("elbv2").describe_target_health(TargetGroupArn=self.arn)
-        return [one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"]]
+        response = self.client("elbv2").describe_target_health(TargetGroupArn=self.arn)
+        return [description["TargetHealth"]["State"] for description in response["TargetHealthDescriptions"]]

@@ -32,7 +32,7 @@ def refusal(folder: Path, text: str, name: str = "dev") -> list[str]:
     with pytest.raises(UsageError) as refused:
         declare(folder, text, name)
     start = f"{folder / name}.toml:"
-    assert refused.value.hint == f"mend it and check again: orderops env check {name}"
+    assert refused.value.hint == f"fix the file, then check it: orderops env check {name}"
     lines = refused.value.message.splitlines()
     assert all(line.startswith(start) for line in lines), lines
     return [line.removeprefix(start) for line in lines]

@@ -1,4 +1,4 @@
-"""A boto3 session whose requests are answered from a list, and the answers that AWS gives."""
+"""A boto3 session whose requests are answered from a list, and responses of AWS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACCOUNT = (
 
 
 class AnsweredSession:
-    """Answers every request of a session by itself, and counts them; the last answer is given for ever."""
+    """Answers the requests of a session in order, and counts them. The last answer repeats."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self._answers = list(answers)
@@ -42,6 +42,7 @@ class _Body(io.BytesIO):
         yield self.read()
 
 
-def refusal(status: int, code: str, text: str = "words") -> tuple[int, str]:
-    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
+def error_response(status: int, code: str, message: str = "words") -> tuple[int, str]:
+    """Return an error in the XML of AWS's query protocol."""
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
     return status, f"<ErrorResponse>{error}<RequestId>r-1</RequestId></ErrorResponse>"

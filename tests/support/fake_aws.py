@@ -13,8 +13,11 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import RecentWrites, ReconcileLimits, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
+from orderops.engine.step import Step
+from orderops.engine.task import RecentWrites
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import AwsError, Meaning
 
 QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), timeout=timedelta(seconds=4))
@@ -118,7 +121,7 @@ class World(Aws):
         """The next call of that operation ends with this error, whether or not it took effect."""
         self.trouble[operation].append((AwsError(f"fake.{operation}", code, text, meaning), took))
 
-    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool) -> Any:
         if operation in self.at:
             self.at[operation](params.get("name", ""))
         with self.lock:

@@ -1,7 +1,7 @@
-"""AWS over HTTP that goes wrong on command: the strict emulator behind a counter that cuts, refuses, lags and kills.
+"""AWS over HTTP with faults on command: the strict emulator behind a proxy that cuts, rejects, delays and kills.
 
-The client is whatever obeys AWS_ENDPOINT_URL, a process of its own included; every call is seen here before the
-emulator sees it, and a rule decides what becomes of it:
+Any client that obeys AWS_ENDPOINT_URL can be tested, in this process or another. The proxy sees every request before
+the emulator does, and a rule decides its fate:
 
     with served() as proxy:
         proxy.rule = from_change(7, Fate.UNANSWERED, then=victim.kill)
@@ -9,8 +9,8 @@ emulator sees it, and a rule decides what becomes of it:
         proxy.settle()
         assert proxy.changing[-1] == "ec2.CreateSubnet"
 
-What AWS is slow with is told by `pace` (databases, roles, names of queues …), what its reads have not heard of yet by
-`lag`, and how long every answer takes by `latency`, all in seconds.
+`pace` sets the delays of AWS (databases, roles, queue names …), `lag` how far reads are behind, and `latency` the
+duration of every request, all in seconds.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.faults import let_s3_age
 from support.lagging_reads import Lagging
+from support.shared_parts import share_parts
 
 PING = "/is-anybody-there"
 StartResponse = Callable[..., Any]
 
 
 class Fate(Enum):
-    """What becomes of a call that goes wrong on the way."""
+    """Outcome of a request that goes wrong."""
 
     UNDONE = auto()
-    """Cut before it took effect."""
+    """Cut before it takes effect."""
     UNANSWERED = auto()
-    """Cut after it took effect."""
+    """Cut after it takes effect."""
     BROKEN = auto()
-    """Answered with HTTP 500 after it took effect."""
+    """Answered with HTTP 500 after it takes effect."""
 
 
 @dataclass(frozen=True)
 class SeenRequest:
-    """One call: the service as signatures name it, and the action."""
+    """Request: service, as named in signatures, and action."""
 
     service: str
     action: str
@@ -69,11 +70,11 @@ class SeenRequest:
 
 
 FaultRule = Callable[[SeenRequest], Fate | ApiError | Response | None]
-"""What becomes of a call: cut, refused in the words of its protocol, answered at once, or (None) nothing special."""
+"""Outcome of a request: cut, rejected, answered at once, or unchanged (None)."""
 
 
 class Proxy:
-    """Keeps count; one call at a time goes through, since the emulator is not made for threads."""
+    """Proxy that records requests and forwards one at a time, since the emulator is not made for threads."""
 
     def __init__(self, pace: Delays) -> None:
         self.rule: FaultRule = passes
@@ -88,7 +89,7 @@ class Proxy:
 
     @property
     def lag(self) -> float:
-        """By how many seconds reads may lag behind what is there."""
+        """Seconds by which reads may be behind."""
         return self._lagging.seconds
 
     @lag.setter
@@ -97,47 +98,47 @@ class Proxy:
 
     @property
     def changing(self) -> list[str]:
-        """The calls so far that are more than reads."""
+        """Requests so far that change something."""
         return [str(request) for request in self.requests if request.changes]
 
     def forget(self) -> None:
-        """Pass everything on, and count from the beginning."""
+        """Forward everything, and start counting again."""
         self.rule = passes
         self.requests.clear()
 
     def reset(self) -> None:
-        """An empty account, and nothing that goes wrong."""
+        """Empty the account and remove all faults."""
         self.forget()
         self.lag, self.latency = 0.0, 0.0
         with self._lock:
             moto_api_backend.reset()
 
     def keep(self) -> bytes:
-        """The account as it is, to be brought back."""
+        """Return the state of the account, for `bring_back`."""
         with self._lock:
             return dump(None)
 
     def bring_back(self, kept: bytes) -> None:
-        """The account as it was, and nothing that goes wrong."""
+        """Restore the state of the account and remove all faults."""
         self.reset()
         with self._lock, tempfile.NamedTemporaryFile() as file:
             Path(file.name).write_bytes(kept)
-            recall(Path(file.name))
+            load(Path(file.name))
 
     def later(self, seconds: float) -> None:
-        """Let time pass: S3, which tells by its own clock how old a lease is, and reads that lag."""
+        """Let time pass for leases, which S3's clock dates, and for lagging reads."""
         self._lagging = Lagging(self.lag)
         let_s3_age(seconds)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """No call goes through meanwhile."""
+        """Hold all requests during this block."""
         with self._lock:
             yield
 
     def settle(self) -> None:
-        """Wait until every call sent so far has met its fate, those of dead clients included."""
-        urllib.request.urlopen(f"{self.url}{PING}")  # accepted after all that came before it
+        """Wait until every request sent so far has been handled, including those of killed clients."""
+        urllib.request.urlopen(f"{self.url}{PING}")  # accepted after all earlier connections
         self.connections.wait_until_none()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -153,7 +154,7 @@ class Proxy:
         self.requests.append(request)
         fate = self.rule(request)
         if fate in (None, Fate.UNANSWERED, Fate.BROKEN):
-            answer = self._lagging.answer(call, lambda: self._emulator.answer(call.again()))
+            answer = self._lagging.answer(call, lambda: self._emulator.answer(call.unchanged()))
             fate = INTERNAL_FAILURE if fate is Fate.BROKEN else fate or answer
         if isinstance(fate, ApiError):
             fate = refused(call, fate)
@@ -164,7 +165,7 @@ class Proxy:
             return [] if call.method == "HEAD" else [fate.body]
         with suppress(OSError):
             call.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        raise ConnectionAbortedError  # which the server takes for a client that went away
+        raise ConnectionAbortedError  # the server treats it as a client that disconnected
 
 
 QUICK = Delays()
@@ -172,7 +173,8 @@ QUICK = Delays()
 
 @contextmanager
 def served(pace: Delays = QUICK) -> Iterator[Proxy]:
-    """A proxy on a free port of this machine, before an empty account."""
+    """Run a proxy on a free port, with an empty account."""
+    share_parts()
     proxy = Proxy(pace)
     server = _Server("127.0.0.1", 0, proxy, handler=Handler)
     server.connections = proxy.connections
@@ -189,11 +191,11 @@ def served(pace: Delays = QUICK) -> Iterator[Proxy]:
 
 
 def passes(request: SeenRequest) -> None:
-    """The rule under which nothing happens to a call."""
+    """Rule without any fault."""
 
 
 def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lambda: None) -> FaultRule:
-    """At the nth call that changes something do `then` once; this call and all after it meet `fate`."""
+    """Call `then` once at the nth request that changes something; it and all later ones meet `fate`."""
     seen = Counter[str]()
 
     def rule(request: SeenRequest) -> Fate | None:
@@ -209,9 +211,9 @@ def from_change(number: int, fate: Fate | None, then: Callable[[], object] = lam
 
 
 def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: float = 0.0) -> FaultRule:
-    """Throttle, break and leave unanswered these shares of all calls; half of what goes wrong has taken effect.
+    """Throttle, break and leave unanswered these shares of all requests; half of the failed ones take effect.
 
-    The nth call of an action meets the same fate in every run with the same seed.
+    The nth request of an action meets the same fate in every run with the same seed.
     """
     seen = Counter[SeenRequest]()
 
@@ -231,7 +233,7 @@ def trouble(seed: int, *, throttled: float = 0.0, broken: float = 0.0, lost: flo
 
 
 def throttling(service: str) -> ApiError:
-    """Too many calls, as this service says it."""
+    """Return the throttling error of a service."""
     code, status = THROTTLING.get(service, ("ThrottlingException", 400))
     return ApiError(code, "Rate exceeded", status)
 
@@ -246,7 +248,7 @@ THROTTLING = {
 
 
 class _Connections:
-    """Counts what is open; opened by the thread that accepts, so that nothing accepted goes uncounted."""
+    """Counter of open connections, increased by the accepting thread so that none is missed."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -276,7 +278,7 @@ class _Server(ThreadedWSGIServer):  # type: ignore[misc]  # werkzeug is read wit
 
 
 class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
-    """Keeps connections, and says nothing of each request."""
+    """Request handler with persistent connections and without a log."""
 
     protocol_version = "HTTP/1.1"
 

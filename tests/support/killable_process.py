@@ -1,6 +1,6 @@
-"""`orderops` in processes of their own, to be killed: forked from one that has everything loaded already.
+"""`orderops` in processes that tests can kill, forked from a server with all modules loaded.
 
-A fork server imports this module once, so that a run begins within milliseconds and a proof can afford thousands.
+A run starts within milliseconds, so that a proof can afford thousands.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 from orderops.cli import main
 
-# At exit Python waits for a process that waits for the fork server, which waits for our exit.
-atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-defined]  # there is no public way
+# At exit, Python waits for a process that waits for the fork server, which waits for our exit.
+atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-defined]  # no public API
 
 
 class Victim:
-    """One run of a command, that ends by itself or is killed; what it wrote is kept."""
+    """Run of a command that ends by itself or is killed; its output is kept."""
 
     def __init__(self, *words: str, **environ: str) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -38,28 +38,28 @@ class Victim:
             self._process.start()
 
     def kill(self) -> None:
-        """End it without a word, and see it dead."""
+        """Kill the process and wait until it has ended."""
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
-            while True:  # until the fork server has seen it, too
+            while True:  # until the fork server has reaped it
                 time.sleep(0.001)
                 os.kill(self._process.pid, 0)
 
     @property
     def alive(self) -> bool:
-        """It has not ended yet."""
+        """True until the process has ended."""
         return bool(self._process.is_alive())
 
     def wait(self, seconds: float) -> None:
-        """Give it some time to end."""
+        """Wait up to this many seconds for the end."""
         self._process.join(seconds)
 
     def interrupt(self) -> None:
-        """Ctrl+C."""
+        """Send SIGINT, as Ctrl+C does."""
         os.kill(self._process.pid, signal.SIGINT)
 
     def ended(self, within: float = 300) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the end and return the exit code."""
         self._process.join(within)
         if self._process.exitcode is None:
             self.kill()
@@ -67,7 +67,7 @@ class Victim:
         return int(self._process.exitcode)
 
     def says(self, words: str, within: float = 120) -> bool:
-        """Whether these words are among those it says before it ends, or soon enough."""
+        """Tell whether the process prints these words before it ends or the time is over."""
         deadline = time.monotonic() + within
         while self.alive and words not in self.said and time.monotonic() < deadline:
             self.wait(0.05)
@@ -75,13 +75,13 @@ class Victim:
 
     @property
     def said(self) -> str:
-        """What it wrote, on both streams."""
+        """Output on both streams so far."""
         return Path(self._said.name).read_text()
 
 
 @contextmanager
 def _nameless_main() -> Iterator[None]:
-    """A child imports the main module of who starts it, if that has a file; ours may be heavy."""
+    """Hide the main module: a child imports it if it has a file, and ours is slow to import."""
     main_module = vars(sys.modules["__main__"])
     hidden = {name: main_module.pop(name, None) for name in ("__file__", "__spec__")}
     main_module["__spec__"] = None

@@ -1,4 +1,4 @@
-"""What the tests of the local environment do with it, over plain boto3."""
+"""Local environment for tests, used through boto3."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ T = TypeVar("T")
 Headers = Mapping[str, str] | None
 
 
-def until(found: Callable[[], T], timeout: float = 60, what: str = "") -> T:
-    """Ask again until the answer is true."""
+def until(condition: Callable[[], T], timeout: float = 60, what: str = "") -> T:
+    """Call a function until it returns a true value, and return that. Fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (answer := found()):
+    while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
         time.sleep(0.05)
-    return answer
+    return result
 
 
 @dataclass
 class Laptop:
-    """A running local environment."""
+    """Running local environment."""
 
     region: ClassVar[str] = "ap-southeast-2"
     directory: Path
@@ -54,7 +54,7 @@ class Laptop:
         self.endpoint = local.start(self.region, self.directory)
 
     def kill(self) -> None:
-        """kill -9, as a crash of the machine's memory would."""
+        """Kill the daemon with SIGKILL."""
         pid = json.loads((self.directory / "daemon.json").read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: not self.status()["running"], what="the daemon is dead")
@@ -63,7 +63,7 @@ class Laptop:
         return local.status(self.directory)
 
     def remembered(self) -> None:
-        """Wait until what was done is in the file."""
+        """Wait until the state file contains everything done so far."""
         marker = self.name("marker")
         self.client("sqs").create_queue(QueueName=marker)
         state = self.directory / "emulator.state"
@@ -73,7 +73,7 @@ class Laptop:
         return free_port()
 
     def create_database(self, **settings: Any) -> dict[str, Any]:
-        """A database, available."""
+        """Create a database and wait until it is available."""
         name = settings.get("DBInstanceIdentifier", self.name("db"))
         self.client("rds").create_db_instance(
             **{
@@ -91,8 +91,8 @@ class Laptop:
         return self.wait_for_database(name, "available")
 
     def database(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-        return found
+        instance: dict[str, Any] = self.client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+        return instance
 
     def wait_for_database(self, name: str, status: str) -> dict[str, Any]:
         until(lambda: self.database(name)["DBInstanceStatus"] == status, what=f"{name} is {status}")
@@ -113,7 +113,7 @@ class Laptop:
 
 @dataclass
 class Stack:
-    """A service behind a balancer: the least that AWS wants for it."""
+    """Service behind a balancer, with the minimum of resources that AWS requires."""
 
     laptop: Laptop
     desired: int = 2
@@ -152,7 +152,7 @@ class Stack:
         self.laptop.client("logs").create_log_group(logGroupName=f"/ecs/{self.name}")
 
     def register(self, image: str = "process://tiny_service", secrets: Any = (), **environment: str) -> str:
-        """A revision of the task definition."""
+        """Register a revision of the task definition and return its ARN."""
         log = {"awslogs-group": f"/ecs/{self.name}", "awslogs-stream-prefix": "orders", "awslogs-region": Laptop.region}
         definition = self.laptop.client("ecs").register_task_definition(
             family=self.name,
@@ -175,7 +175,7 @@ class Stack:
         return str(definition["taskDefinitionArn"])
 
     def create(self, definition: str, **settings: Any) -> dict[str, Any]:
-        balanced = {"targetGroupArn": self.group, "containerName": "app", "containerPort": 8080}
+        load_balancer = {"targetGroupArn": self.group, "containerName": "app", "containerPort": 8080}
         service: dict[str, Any] = self.laptop.client("ecs").create_service(
             **{
                 "cluster": self.name,
@@ -184,7 +184,7 @@ class Stack:
                 "desiredCount": self.desired,
                 "launchType": "FARGATE",
                 "networkConfiguration": {"awsvpcConfiguration": {"subnets": self.subnets, "securityGroups": []}},
-                "loadBalancers": [balanced],
+                "loadBalancers": [load_balancer],
                 "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}},
                 **settings,
             }
@@ -198,8 +198,8 @@ class Stack:
         return service
 
     def service(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.laptop.client("ecs").describe_services(cluster=self.name, services=[self.name])
-        service: dict[str, Any] = found["services"][0]
+        response: dict[str, Any] = self.laptop.client("ecs").describe_services(cluster=self.name, services=[self.name])
+        service: dict[str, Any] = response["services"][0]
         return service
 
     def tasks(self, **filters: Any) -> list[dict[str, Any]]:
@@ -208,7 +208,7 @@ class Stack:
         return list(ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
 
     def completed(self) -> dict[str, Any]:
-        """Wait until the newest deployment is through and nothing else is left."""
+        """Wait until the newest deployment is complete and the only one."""
 
         def steady() -> bool:
             service = self.service()
@@ -219,22 +219,22 @@ class Stack:
         return self.service()
 
     def health(self) -> list[str]:
-        told = self.laptop.client("elbv2").describe_target_health(TargetGroupArn=self.group)
-        return sorted(one["TargetHealth"]["State"] for one in told["TargetHealthDescriptions"])
+        response = self.laptop.client("elbv2").describe_target_health(TargetGroupArn=self.group)
+        return sorted(description["TargetHealth"]["State"] for description in response["TargetHealthDescriptions"])
 
     def get(self, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
         return get(self.port, path, body, headers)
 
     def pids(self) -> set[int]:
-        return {one["pid"] for one in self.laptop.status()["services"].get(self.name, [])}
+        return {process["pid"] for process in self.laptop.status()["services"].get(self.name, [])}
 
 
 def get(port: int, path: str = "/", body: bytes | None = None, headers: Headers = None) -> tuple[int, Any]:
-    """Status and JSON (or text) of an answer."""
+    """Return status and JSON (or text) of a response."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, dict(headers or {}))
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status, text = answer.status, answer.read().decode()
+        with urllib.request.urlopen(request, timeout=20) as response:
+            status, text = response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         status, text = error.code, error.read().decode()
     try:

@@ -1,4 +1,4 @@
-"""An emulated account that asks IAM: every call is seen, weighed against policies, and refused where they say so."""
+"""An emulated account with IAM: every call is recorded, evaluated against policies, and denied where they say so."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from werkzeug.serving import make_server
 from orderops.local.emulator.protocol import ApiError, Environ, Request, refused
 from support.faulty_proxy import Handler, Proxy, served
 from support.policy_evaluation import Document, Statement, allowing
-from support.policy_requests import PREFIXES, Asked, asked
+from support.policy_requests import PREFIXES, Question, questions_of
 
-WHO = "arn:aws:iam::123456789012:user/ann"
+CALLER = "arn:aws:iam::123456789012:user/ann"
 CODES = {
     "ec2": "UnauthorizedOperation",
     "sns": "AuthorizationError",
@@ -24,7 +24,7 @@ CODES = {
 
 
 class Account:
-    """Before the proxy: keeps what was called by which command, and refuses what nothing in `documents` allows."""
+    """In front of the proxy: records the calls of each command, and denies what `documents` do not allow."""
 
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
@@ -32,53 +32,53 @@ class Account:
         self.command = ""
         self.called: dict[str, set[str]] = defaultdict(set)
         self.documents: Sequence[Document] = ()
-        self.denied: list[tuple[str, Asked]] = []
+        self.denied: list[tuple[str, Question]] = []
         self.used: set[tuple[str, str]] = set()
-        """Each permission that was asked for, with the statement, by its Sid, that allowed it."""
-        self.asked: dict[str, tuple[str, Asked]] = {}
-        """Each permission with the service that asked for it, and its first question."""
+        """Each permission that was needed, with the Sid of the statement that allowed it."""
+        self.needed: dict[str, tuple[str, Question]] = {}
+        """Each permission that was needed, with the service of the call and its first question."""
         self.wide: set[tuple[str, str, str]] = set()
-        """The same for what was allowed on anything, though it was asked for on one thing; with that thing."""
+        """Permissions needed on one resource and allowed on all, with the Sid and that resource."""
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Any:
         call = Request(environ)
         self.called[f"{PREFIXES.get(call.service, call.service)}:{call.action}"].add(self.command)
-        refusal = self._weigh(call) if self.documents else None
-        if refusal is None:
-            return self.proxy(call.again(), start_response)
-        answer = refused(call, refusal)
-        start_response(f"{answer.status} .", [*answer.headers, ("Content-Length", str(len(answer.body)))])
-        return [answer.body]
+        denied = self._evaluate(call) if self.documents else None
+        if denied is None:
+            return self.proxy(call.unchanged(), start_response)
+        response = refused(call, denied)
+        start_response(f"{response.status} .", [*response.headers, ("Content-Length", str(len(response.body)))])
+        return [response.body]
 
     @contextmanager
     def allowing(self, documents: Sequence[Document]) -> Iterator[None]:
-        """Weigh calls against these policies, and refuse in AWS's words what they do not allow; without any, none."""
+        """Evaluate calls against these policies, and deny in AWS's words what they do not allow; [] allows all."""
         self.documents = documents
         try:
             yield
         finally:
             self.documents = ()
 
-    def _weigh(self, call: Request) -> ApiError | None:
-        questions = asked(call)
-        assert questions or call.service == "sts", f"what IAM is asked before {call.service}:{call.action} is not known"
+    def _evaluate(self, call: Request) -> ApiError | None:
+        questions = questions_of(call)
+        assert questions or call.service == "sts", f"the permissions of {call.service}:{call.action} are not known"
         for question in questions:
-            self.asked.setdefault(question.action, (call.service, question))
+            self.needed.setdefault(question.action, (call.service, question))
             allowed: list[Statement] = allowing(question, self.documents)
-            for each in allowed:
-                self.used.add((question.action, each["Sid"]))
-                if question.resource != "*" and "*" in each["Resource"]:
-                    self.wide.add((question.action, each["Sid"], question.resource))
+            for statement in allowed:
+                self.used.add((question.action, statement["Sid"]))
+                if question.resource != "*" and "*" in statement["Resource"]:
+                    self.wide.add((question.action, statement["Sid"], question.resource))
             if not allowed:
                 self.denied.append((self.command, question))
                 return denial(call.service, question)
         return None
 
 
-def denial(service: str, question: Asked) -> ApiError:
-    """What AWS says to who may not."""
+def denial(service: str, question: Question) -> ApiError:
+    """Return AWS's error for a missing permission."""
     text = (
-        f"User: {WHO} is not authorized to perform: {question.action} on resource: {question.resource} "
+        f"User: {CALLER} is not authorized to perform: {question.action} on resource: {question.resource} "
         f"because no identity-based policy allows the {question.action} action"
     )
     if service == "ec2":
@@ -87,8 +87,8 @@ def denial(service: str, question: Asked) -> ApiError:
 
 
 @contextmanager
-def watched() -> Iterator[Account]:
-    """An empty account on a free port of this machine."""
+def served_account() -> Iterator[Account]:
+    """Serve an empty account on a free port of this machine."""
     with served() as proxy:
         account = Account(proxy)
         server = make_server("127.0.0.1", 0, account, threaded=True, request_handler=Handler)

@@ -1,4 +1,4 @@
-"""IAM's decision on one question: which statements of some policies allow it."""
+"""IAM's decision on one permission: which statements of some policies allow it."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from support.policy_requests import Asked
+from support.policy_requests import Question
 
 Statement = Mapping[str, Any]
 Document = Mapping[str, Any]
 
 
-def allowing(asked: Asked, documents: Iterable[Document]) -> list[Statement]:
-    """The statements that allow it; none means that it is denied. Only what orderops uses of IAM is known here."""
-    found = []
-    for statement in (each for document in documents for each in document["Statement"]):
+def allowing(question: Question, documents: Iterable[Document]) -> list[Statement]:
+    """Return the statements that allow it; [] means denied. Supports the parts of IAM's language that orderops uses."""
+    allowed = []
+    for statement in (statement for document in documents for statement in document["Statement"]):
         assert statement.keys() <= {"Sid", "Effect", "Action", "Resource", "Condition"}, statement
         assert statement["Effect"] == "Allow", statement
         if (
-            _any(statement["Action"], asked.action.lower(), str.lower)
-            and _any(statement["Resource"], asked.resource)
-            and _holds(statement.get("Condition", {}), asked.context)
+            _any_matches(statement["Action"], question.action.lower(), str.lower)
+            and _any_matches(statement["Resource"], question.resource)
+            and _holds(statement.get("Condition", {}), question.context)
         ):
-            found.append(statement)
-    return found
+            allowed.append(statement)
+    return allowed
 
 
-def _any(patterns: str | list[str], text: str, spelled: Callable[[str], str] = str) -> bool:
-    return any(matches(spelled(each), text) for each in _listed(patterns))
+def _any_matches(patterns: str | list[str], text: str, normalized: Callable[[str], str] = str) -> bool:
+    return any(matches(normalized(pattern), text) for pattern in _as_list(patterns))
 
 
 def matches(pattern: str, text: str) -> bool:
-    """IAM's wildcards: `*` for any text, `?` for one character."""
+    """Match IAM's wildcards: `*` for any text, `?` for one character."""
     return _compiled(pattern).fullmatch(text) is not None
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern), re.DOTALL)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern), re.DOTALL
+    )
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
 def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Every operator with every key."""
-    return all(_one(*each, context) for each in _lines(condition))
+    return all(_key_holds(operator, key, values, context) for operator, key, values in _lines(condition))
 
 
 def _lines(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, list[str]]]:
     for operator, keys in condition.items():
         for key, values in keys.items():
-            yield operator, key, _listed(values)
+            yield operator, key, _as_list(values)
 
 
-def _one(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
+def _key_holds(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
     if operator == "Null":
         return (key not in context) == (values == ["true"])
     if key not in context:
@@ -66,6 +67,6 @@ def _one(operator: str, key: str, values: list[str], context: Mapping[str, str])
 
 
 OPERATORS: Mapping[str, Callable[[str, list[str]], bool]] = {
-    "StringEquals": lambda told, values: told in values,
-    "ArnLike": lambda told, values: any(matches(value, told) for value in values),
+    "StringEquals": lambda text, values: text in values,
+    "ArnLike": lambda text, values: any(matches(value, text) for value in values),
 }

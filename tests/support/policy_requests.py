@@ -1,6 +1,6 @@
-"""What IAM is asked before AWS takes a call: which permissions, on which resources, in which context.
+"""The permissions that IAM checks for a call: which actions, on which resources, in which context.
 
-From AWS's Service Authorization Reference; nothing here knows how orderops writes its policies.
+From AWS's Service Authorization Reference, and independent of how orderops writes its policies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Tags = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One question to IAM."""
+class Question:
+    """One permission that IAM checks."""
 
     action: str
     resource: str = "*"
@@ -33,17 +33,19 @@ def arn(service: str, rest: str) -> str:
     return f"arn:aws:{service}:{'' if service == 'iam' else REGION}:{ACCOUNT}:{rest}"
 
 
-def asked(call: Request) -> list[Asked]:
-    """All that must be allowed for a call; nothing for what AWS answers to everybody."""
+def questions_of(call: Request) -> list[Question]:
+    """Return all that must be allowed for a call; [] for a call that needs no permission."""
     if (call.service, call.action) == ("sts", "GetCallerIdentity"):
         return []
-    about = ABOUT.get(call.service)
-    return list(about(call)) if about else [Asked(f"{PREFIXES.get(call.service, call.service)}:{call.action}")]
+    questions = QUESTIONS.get(call.service)
+    return (
+        list(questions(call)) if questions else [Question(f"{PREFIXES.get(call.service, call.service)}:{call.action}")]
+    )
 
 
-def tags_of(thing: str) -> Tags:
-    """The tags of a part of the network, as they are at this moment."""
-    return dict(get_backend("ec2")[ACCOUNT][REGION].tags.get(thing, {}))
+def tags_of(resource_id: str) -> Tags:
+    """Return the current tags of a part of the network."""
+    return dict(get_backend("ec2")[ACCOUNT][REGION].tags.get(resource_id, {}))
 
 
 PREFIXES = {"monitoring": "cloudwatch", "tagging": "tag"}
@@ -57,7 +59,7 @@ KINDS = {
     "eipalloc": "elastic-ip",
     "fl": "vpc-flow-log",
 }
-MADE = {
+CREATED_KINDS = {
     "AllocateAddress": "elastic-ip",
     "CreateFlowLogs": "vpc-flow-log",
     "CreateInternetGateway": "internet-gateway",
@@ -67,7 +69,7 @@ MADE = {
     "CreateSubnet": "subnet",
     "CreateVpc": "vpc",
 }
-NAMED = (
+ID_PARAMETERS = (
     "AllocationId",
     "FlowLogId",
     "GroupId",
@@ -81,75 +83,75 @@ NAMED = (
 ONLY_THE_TABLE = ("CreateRoute", "ReplaceRoute", "DeleteRoute")
 
 
-def _network(call: Request) -> Iterator[Asked]:
-    told, action = call.parameters, f"ec2:{call.action}"
+def _network(call: Request) -> Iterator[Question]:
+    params, action = call.parameters, f"ec2:{call.action}"
     if call.action.startswith("Describe") and call.action != "DescribeVpcAttribute":
-        yield Asked(action)
+        yield Question(action)
         return
     if call.action == "CreateTags":
-        given = _request_tags(told["Tag"])
-        yield from (Asked(action, _part(thing), {**given, **_tagged(thing)}) for thing in told["ResourceId"])
+        tags, ids = _request_tags(params["Tag"]), params["ResourceId"]
+        yield from (Question(action, _network_arn(id_), {**tags, **_resource_tags(id_)}) for id_ in ids)
         return
-    if made := MADE.get(call.action):
-        given = _request_tags(told["TagSpecification"][0]["Tag"])
-        yield Asked(action, arn("ec2", f"{made}/*"), given)
-        yield Asked("ec2:CreateTags", arn("ec2", f"{made}/*"), {**given, "ec2:CreateAction": call.action})
+    if kind := CREATED_KINDS.get(call.action):
+        tags = _request_tags(params["TagSpecification"][0]["Tag"])
+        yield Question(action, arn("ec2", f"{kind}/*"), tags)
+        yield Question("ec2:CreateTags", arn("ec2", f"{kind}/*"), {**tags, "ec2:CreateAction": call.action})
     if call.action == "CreateFlowLogs":
-        yield _passed(told["DeliverLogsPermissionArn"], "vpc-flow-logs.amazonaws.com")
-    for key in ("RouteTableId",) if call.action in ONLY_THE_TABLE else NAMED:
-        for thing in told[key] if isinstance(told.get(key), list) else filter(None, [told.get(key)]):
-            yield Asked(action, _part(thing), _tagged(thing))
-    if (association := told.get("AssociationId")) and call.action == "DisassociateRouteTable":
+        yield _pass_role(params["DeliverLogsPermissionArn"], "vpc-flow-logs.amazonaws.com")
+    for key in ("RouteTableId",) if call.action in ONLY_THE_TABLE else ID_PARAMETERS:
+        for id_ in params[key] if isinstance(params.get(key), list) else filter(None, [params.get(key)]):
+            yield Question(action, _network_arn(id_), _resource_tags(id_))
+    if (association := params.get("AssociationId")) and call.action == "DisassociateRouteTable":
         for table in get_backend("ec2")[ACCOUNT][REGION].route_tables.values():
             if association in table.all_associations_ids:
-                yield Asked(action, _part(table.id), _tagged(table.id))
+                yield Question(action, _network_arn(table.id), _resource_tags(table.id))
 
 
-def _part(thing: str) -> str:
-    return arn("ec2", f"{KINDS[thing.partition('-')[0]]}/{thing}")
+def _network_arn(resource_id: str) -> str:
+    return arn("ec2", f"{KINDS[resource_id.partition('-')[0]]}/{resource_id}")
 
 
-def _tagged(thing: str) -> dict[str, str]:
-    return {f"aws:ResourceTag/{key}": value for key, value in tags_of(thing).items()}
+def _resource_tags(resource_id: str) -> dict[str, str]:
+    return {f"aws:ResourceTag/{key}": value for key, value in tags_of(resource_id).items()}
 
 
 def _request_tags(pairs: list[dict[str, str]]) -> dict[str, str]:
-    return {f"aws:RequestTag/{each['Key']}": each["Value"] for each in pairs}
+    return {f"aws:RequestTag/{pair['Key']}": pair["Value"] for pair in pairs}
 
 
-def _passed(role: str, service: str) -> Asked:
-    return Asked("iam:PassRole", role, {"iam:PassedToService": service})
+def _pass_role(role: str, service: str) -> Question:
+    return Question("iam:PassRole", role, {"iam:PassedToService": service})
 
 
-def _balancer(call: Request) -> Iterator[Asked]:
-    told, action = call.parameters, f"elasticloadbalancing:{call.action}"
+def _balancer(call: Request) -> Iterator[Question]:
+    params, action = call.parameters, f"elasticloadbalancing:{call.action}"
     if call.action.startswith("Describe"):
-        yield Asked(action)
+        yield Question(action)
         return
     tag = "elasticloadbalancing:AddTags"
-    made: dict[str, Callable[[], list[str]]] = {
-        "CreateLoadBalancer": lambda: [arn("elasticloadbalancing", f"loadbalancer/app/{told['Name']}/*")] * 2,
-        "CreateTargetGroup": lambda: [arn("elasticloadbalancing", f"targetgroup/{told['Name']}/*")] * 2,
-        "CreateListener": lambda: [told["LoadBalancerArn"], f"{_as(told['LoadBalancerArn'], 'listener')}/*"],
-        "CreateRule": lambda: [told["ListenerArn"], f"{_as(told['ListenerArn'], 'listener-rule')}/*"],
+    creates: dict[str, Callable[[], list[str]]] = {
+        "CreateLoadBalancer": lambda: [arn("elasticloadbalancing", f"loadbalancer/app/{params['Name']}/*")] * 2,
+        "CreateTargetGroup": lambda: [arn("elasticloadbalancing", f"targetgroup/{params['Name']}/*")] * 2,
+        "CreateListener": lambda: [params["LoadBalancerArn"], f"{_child_arn(params['LoadBalancerArn'], 'listener')}/*"],
+        "CreateRule": lambda: [params["ListenerArn"], f"{_child_arn(params['ListenerArn'], 'listener-rule')}/*"],
     }
-    if call.action in made:
-        on, new = made[call.action]()
-        yield Asked(action, on)
-        yield Asked(tag, new)
+    if call.action in creates:
+        parent, created = creates[call.action]()
+        yield Question(action, parent)
+        yield Question(tag, created)
         return
-    given = [told[key] for key in ("RuleArn", "ListenerArn", "LoadBalancerArn", "TargetGroupArn") if key in told]
-    given += told.get("ResourceArns", [])
-    given += [each["RuleArn"] for each in told.get("RulePriorities", [])]
-    yield from (Asked(action, each) for each in given)
+    arns = [params[key] for key in ("RuleArn", "ListenerArn", "LoadBalancerArn", "TargetGroupArn") if key in params]
+    arns += params.get("ResourceArns", [])
+    arns += [priority["RuleArn"] for priority in params.get("RulePriorities", [])]
+    yield from (Question(action, arn_) for arn_ in arns)
 
 
-def _as(name: str, kind: str) -> str:
-    return re.sub(r":(loadbalancer|listener)/", f":{kind}/", name)
+def _child_arn(parent: str, kind: str) -> str:
+    return re.sub(r":(loadbalancer|listener)/", f":{kind}/", parent)
 
 
-def _database(call: Request) -> Iterator[Asked]:
-    told, action = call.parameters, f"rds:{call.action}"
+def _database(call: Request) -> Iterator[Question]:
+    params, action = call.parameters, f"rds:{call.action}"
     kinds = {
         "DBInstanceIdentifier": "db",
         "TargetDBInstanceIdentifier": "db",
@@ -158,161 +160,165 @@ def _database(call: Request) -> Iterator[Asked]:
         "OptionGroupName": "og",
     }
     if call.action.startswith("Describe") and call.action != "DescribeDBParameters":
-        yield Asked(action)  # a look at one may be asked for all
+        yield Question(action)  # checked on "*", even for a single instance
         return
-    names = [arn("rds", f"{kind}:{told[key]}") for key, kind in kinds.items() if key in told]
-    names += [told["ResourceName"]] if "ResourceName" in told else []
+    names = [arn("rds", f"{kind}:{params[key]}") for key, kind in kinds.items() if key in params]
+    names += [params["ResourceName"]] if "ResourceName" in params else []
     if call.action == "CreateDBInstance":
         names.append(arn("rds", "og:default:postgres-16"))
-    if call.action in ("CreateDBInstance", "ModifyDBInstance") and told.get("ManageMasterUserPassword") == "true":
+    if call.action in ("CreateDBInstance", "ModifyDBInstance") and params.get("ManageMasterUserPassword") == "true":
         secret = arn("secretsmanager", "secret:rds!db-2f6a1c57-1d3b-4f5e-9a77-111111111111-AbCdEf")
-        yield from (Asked(each, secret) for each in ("secretsmanager:CreateSecret", "secretsmanager:TagResource"))
-        yield Asked("kms:DescribeKey", arn("kms", "key/11111111-2222-3333-4444-555555555555"))
-    if snapshot := told.get("FinalDBSnapshotIdentifier"):
-        yield from (Asked("rds:CreateDBSnapshot", each) for each in (*names, arn("rds", f"snapshot:{snapshot}")))
-        yield Asked("rds:AddTagsToResource", arn("rds", f"snapshot:{snapshot}"))
+        yield from (
+            Question(needed, secret) for needed in ("secretsmanager:CreateSecret", "secretsmanager:TagResource")
+        )
+        yield Question("kms:DescribeKey", arn("kms", "key/11111111-2222-3333-4444-555555555555"))
+    if snapshot := params.get("FinalDBSnapshotIdentifier"):
+        yield from (Question("rds:CreateDBSnapshot", name) for name in (*names, arn("rds", f"snapshot:{snapshot}")))
+        yield Question("rds:AddTagsToResource", arn("rds", f"snapshot:{snapshot}"))
     if call.action.startswith(("Create", "Restore")):
-        yield Asked("rds:AddTagsToResource", names[0])
-    yield from (Asked(action, each) for each in names)
+        yield Question("rds:AddTagsToResource", names[0])
+    yield from (Question(action, name) for name in names)
 
 
-def _services(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"ecs:{call.action}"
-    cluster = str(told.get("cluster", "")).rpartition("/")[2]
-    at = {"ecs:cluster": arn("ecs", f"cluster/{cluster}")}
-    one: dict[str, Callable[[], list[str]]] = {
-        "CreateCluster": lambda: [f"cluster/{told['clusterName']}"],
+def _services(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"ecs:{call.action}"
+    cluster = str(params.get("cluster", "")).rpartition("/")[2]
+    context = {"ecs:cluster": arn("ecs", f"cluster/{cluster}")}
+    resources: dict[str, Callable[[], list[str]]] = {
+        "CreateCluster": lambda: [f"cluster/{params['clusterName']}"],
         "UpdateCluster": lambda: [f"cluster/{cluster}"],
         "DeleteCluster": lambda: [f"cluster/{cluster}"],
-        "DescribeClusters": lambda: [f"cluster/{each}" for each in told["clusters"]],
-        "CreateService": lambda: [f"service/{cluster}/{told['serviceName']}"],
-        "UpdateService": lambda: [f"service/{cluster}/{told['service']}"],
-        "DeleteService": lambda: [f"service/{cluster}/{told['service']}"],
-        "DescribeServices": lambda: [f"service/{cluster}/{each}" for each in told["services"]],
-        "RunTask": lambda: [told["taskDefinition"].partition(f"{ACCOUNT}:")[2]],
-        "StopTask": lambda: [told["task"].partition(f"{ACCOUNT}:")[2]],
-        "DescribeTasks": lambda: [each.partition(f"{ACCOUNT}:")[2] for each in told["tasks"]],
-        "RegisterTaskDefinition": lambda: [f"task-definition/{told['family']}:1"],
-        "DeleteTaskDefinitions": lambda: [each.partition(f"{ACCOUNT}:")[2] for each in told["taskDefinitions"]],
-        "TagResource": lambda: [told["resourceArn"].partition(f"{ACCOUNT}:")[2]],
+        "DescribeClusters": lambda: [f"cluster/{name}" for name in params["clusters"]],
+        "CreateService": lambda: [f"service/{cluster}/{params['serviceName']}"],
+        "UpdateService": lambda: [f"service/{cluster}/{params['service']}"],
+        "DeleteService": lambda: [f"service/{cluster}/{params['service']}"],
+        "DescribeServices": lambda: [f"service/{cluster}/{name}" for name in params["services"]],
+        "RunTask": lambda: [params["taskDefinition"].partition(f"{ACCOUNT}:")[2]],
+        "StopTask": lambda: [params["task"].partition(f"{ACCOUNT}:")[2]],
+        "DescribeTasks": lambda: [task.partition(f"{ACCOUNT}:")[2] for task in params["tasks"]],
+        "RegisterTaskDefinition": lambda: [f"task-definition/{params['family']}:1"],
+        "DeleteTaskDefinitions": lambda: [name.partition(f"{ACCOUNT}:")[2] for name in params["taskDefinitions"]],
+        "TagResource": lambda: [params["resourceArn"].partition(f"{ACCOUNT}:")[2]],
     }
-    names = [arn("ecs", each) for each in one[call.action]()] if call.action in one else ["*"]
-    yield from (Asked(action, each, at if cluster else {}) for each in names)
+    names = [arn("ecs", name) for name in resources[call.action]()] if call.action in resources else ["*"]
+    yield from (Question(action, name, context if cluster else {}) for name in names)
     if call.action in ("CreateCluster", "CreateService", "RegisterTaskDefinition"):
-        yield Asked("ecs:TagResource", names[0], {"ecs:CreateAction": call.action})
+        yield Question("ecs:TagResource", names[0], {"ecs:CreateAction": call.action})
     if call.action == "RegisterTaskDefinition":
         for key in ("executionRoleArn", "taskRoleArn"):
-            yield _passed(told[key], "ecs-tasks.amazonaws.com")
+            yield _pass_role(params[key], "ecs-tasks.amazonaws.com")
     if call.action == "RunTask":
-        definition = get_backend("ecs")[ACCOUNT][REGION].describe_task_definition(told["taskDefinition"])
+        definition = get_backend("ecs")[ACCOUNT][REGION].describe_task_definition(params["taskDefinition"])
         for role in (definition.execution_role_arn, definition.task_role_arn):
-            yield _passed(role, "ecs-tasks.amazonaws.com")
+            yield _pass_role(role, "ecs-tasks.amazonaws.com")
 
 
-def _scaling(call: Request) -> Iterator[Asked]:
+def _scaling(call: Request) -> Iterator[Question]:
     action = f"application-autoscaling:{call.action}"
     if call.action.startswith("Describe"):
-        yield Asked(action)
+        yield Question(action)
         return
-    where = {
+    context = {
         "application-autoscaling:service-namespace": call.json["ServiceNamespace"],
         "application-autoscaling:scalable-dimension": call.json["ScalableDimension"],
     }
-    yield Asked(action, arn("application-autoscaling", "scalable-target/0ec5d1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6"), where)
+    yield Question(
+        action, arn("application-autoscaling", "scalable-target/0ec5d1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6"), context
+    )
     alarm = arn("cloudwatch", f"alarm:TargetTracking-{call.json['ResourceId']}-AlarmHigh-1")
     service = arn("ecs", call.json["ResourceId"])
-    more = {
-        "RegisterScalableTarget": [Asked("ecs:DescribeServices", service), Asked("ecs:UpdateService", service)],
-        "PutScalingPolicy": [Asked("cloudwatch:PutMetricAlarm", alarm), Asked("cloudwatch:DescribeAlarms")],
-        "DeregisterScalableTarget": [Asked("cloudwatch:DeleteAlarms", alarm)],
+    as_caller = {
+        "RegisterScalableTarget": [Question("ecs:DescribeServices", service), Question("ecs:UpdateService", service)],
+        "PutScalingPolicy": [Question("cloudwatch:PutMetricAlarm", alarm), Question("cloudwatch:DescribeAlarms")],
+        "DeregisterScalableTarget": [Question("cloudwatch:DeleteAlarms", alarm)],
     }
-    yield from more.get(call.action, [])
+    yield from as_caller.get(call.action, [])
 
 
-def _alarms(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"cloudwatch:{call.action}"
+def _alarms(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"cloudwatch:{call.action}"
     if call.action == "DescribeAlarms":
-        yield Asked(action)
+        yield Question(action)
         return
-    names = [told["AlarmName"]] if "AlarmName" in told else told.get("AlarmNames", [])
-    things = [arn("cloudwatch", f"alarm:{name}") for name in names]
-    things += [told["ResourceARN"]] if "ResourceARN" in told else []
-    yield from (Asked(action, each) for each in things)
-    if told.get("Tags") and call.action == "PutMetricAlarm":
-        yield Asked("cloudwatch:TagResource", things[0])
+    names = [params["AlarmName"]] if "AlarmName" in params else params.get("AlarmNames", [])
+    arns = [arn("cloudwatch", f"alarm:{name}") for name in names]
+    arns += [params["ResourceARN"]] if "ResourceARN" in params else []
+    yield from (Question(action, arn_) for arn_ in arns)
+    if params.get("Tags") and call.action == "PutMetricAlarm":
+        yield Question("cloudwatch:TagResource", arns[0])
 
 
-def _images(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"ecr:{call.action}"
+def _images(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"ecr:{call.action}"
     if call.action in ("GetAuthorizationToken", "DescribeRepositories"):
-        yield Asked(action)
+        yield Question(action)
         return
-    name = told.get("resourceArn") or arn("ecr", f"repository/{told['repositoryName']}")
-    yield Asked(action, name)
+    name = params.get("resourceArn") or arn("ecr", f"repository/{params['repositoryName']}")
+    yield Question(action, name)
     if call.action == "CreateRepository":
-        yield Asked("ecr:TagResource", name)
+        yield Question("ecr:TagResource", name)
 
 
-def _roles(call: Request) -> Iterator[Asked]:
-    told, action = call.parameters, f"iam:{call.action}"
+def _roles(call: Request) -> Iterator[Question]:
+    params, action = call.parameters, f"iam:{call.action}"
     if call.action == "CreateServiceLinkedRole":
-        service = told["AWSServiceName"]
+        service = params["AWSServiceName"]
         role = arn("iam", f"role/aws-service-role/{service}/AWSServiceRoleForSomething")
-        yield Asked(action, role, {"iam:AWSServiceName": service})
+        yield Question(action, role, {"iam:AWSServiceName": service})
     elif call.action == "SimulatePrincipalPolicy":
-        yield Asked(action, told["PolicySourceArn"])
-    elif "RoleName" in told:
-        yield Asked(action, arn("iam", f"role/{told['RoleName']}"))
+        yield Question(action, params["PolicySourceArn"])
+    elif "RoleName" in params:
+        yield Question(action, arn("iam", f"role/{params['RoleName']}"))
         if call.action == "CreateRole":
-            yield Asked("iam:TagRole", arn("iam", f"role/{told['RoleName']}"))
+            yield Question("iam:TagRole", arn("iam", f"role/{params['RoleName']}"))
     else:
-        yield Asked(action)
+        yield Question(action)
 
 
-def _logs(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"logs:{call.action}"
+def _logs(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"logs:{call.action}"
     if call.action == "DescribeLogGroups":
-        yield Asked(action)
+        yield Question(action)
         return
-    stream = f":log-stream:{told['logStreamName']}" if "logStreamName" in told else ""
-    group = told.get("resourceArn") or arn("logs", f"log-group:{told['logGroupName']}{stream}")
-    yield Asked(action, group)
+    stream = f":log-stream:{params['logStreamName']}" if "logStreamName" in params else ""
+    group = params.get("resourceArn") or arn("logs", f"log-group:{params['logGroupName']}{stream}")
+    yield Question(action, group)
     if call.action == "CreateLogGroup":
-        yield Asked("logs:TagResource", group)
+        yield Question("logs:TagResource", group)
 
 
-def _secrets(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"secretsmanager:{call.action}"
+def _secrets(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"secretsmanager:{call.action}"
     if call.action == "ListSecrets":
-        yield Asked(action)
+        yield Question(action)
         return
-    name = str(told.get("SecretId") or told.get("Name"))
+    name = str(params.get("SecretId") or params.get("Name"))
     secret = name if name.startswith("arn:") else arn("secretsmanager", f"secret:{name}")
-    yield Asked(action, secret)
+    yield Question(action, secret)
     if call.action == "CreateSecret":
-        yield Asked("secretsmanager:TagResource", secret)
+        yield Question("secretsmanager:TagResource", secret)
 
 
-def _queues(call: Request) -> Iterator[Asked]:
-    told, action = call.json, f"sqs:{call.action}"
+def _queues(call: Request) -> Iterator[Question]:
+    params, action = call.json, f"sqs:{call.action}"
     if call.action == "ListQueues":
-        yield Asked(action)
+        yield Question(action)
         return
-    queue = arn("sqs", str(told.get("QueueName") or told["QueueUrl"].rpartition("/")[2]))
-    yield Asked(action, queue)
+    queue = arn("sqs", str(params.get("QueueName") or params["QueueUrl"].rpartition("/")[2]))
+    yield Question(action, queue)
     if call.action == "CreateQueue":
-        yield Asked("sqs:TagQueue", queue)
+        yield Question("sqs:TagQueue", queue)
 
 
-def _topics(call: Request) -> Iterator[Asked]:
-    told, action = call.parameters, f"sns:{call.action}"
+def _topics(call: Request) -> Iterator[Question]:
+    params, action = call.parameters, f"sns:{call.action}"
     if call.action in ("ListTopics", "ListSubscriptions"):
-        yield Asked(action)
+        yield Question(action)
         return
-    topic = told.get("TopicArn") or told.get("ResourceArn") or arn("sns", told["Name"])
-    yield Asked(action, topic)
+    topic = params.get("TopicArn") or params.get("ResourceArn") or arn("sns", params["Name"])
+    yield Question(action, topic)
     if call.action == "CreateTopic":
-        yield Asked("sns:TagResource", topic)
+        yield Question("sns:TagResource", topic)
 
 
 BUCKET_ACTIONS = {
@@ -328,30 +334,30 @@ BUCKET_ACTIONS = {
 }
 
 
-def _buckets(call: Request) -> Iterator[Asked]:
+def _buckets(call: Request) -> Iterator[Question]:
     bucket, _, key = call.path.lstrip("/").partition("/")
     whole = f"arn:aws:s3:::{bucket}"
     if call.action == "ListBuckets":
-        yield Asked("s3:ListAllMyBuckets")
+        yield Question("s3:ListAllMyBuckets")
         return
     if call.action == "DeleteObjects":
-        for each in ElementTree.fromstring(call.body).iter():
-            if each.tag.endswith("}Object"):
-                told = {child.tag.rpartition("}")[2]: child.text for child in each}
-                action = "s3:DeleteObjectVersion" if told.get("VersionId") else "s3:DeleteObject"
-                yield Asked(action, f"{whole}/{told['Key']}")
+        for element in ElementTree.fromstring(call.body).iter():
+            if element.tag.endswith("}Object"):
+                params = {child.tag.rpartition("}")[2]: child.text for child in element}
+                action = "s3:DeleteObjectVersion" if params.get("VersionId") else "s3:DeleteObject"
+                yield Question(action, f"{whole}/{params['Key']}")
         return
-    yield Asked(f"s3:{BUCKET_ACTIONS.get(call.action, call.action)}", f"{whole}/{key}" if key else whole)
+    yield Question(f"s3:{BUCKET_ACTIONS.get(call.action, call.action)}", f"{whole}/{key}" if key else whole)
     if call.action == "GetObject":
-        yield Asked("s3:ListBucket", whole)
+        yield Question("s3:ListBucket", whole)
     if call.action == "CreateBucket":
         if b"<Tag>" in call.body:
-            yield Asked("s3:TagResource", whole)
+            yield Question("s3:TagResource", whole)
         if "HTTP_X_AMZ_OBJECT_OWNERSHIP" in call.environ:
-            yield Asked("s3:PutBucketOwnershipControls", whole)
+            yield Question("s3:PutBucketOwnershipControls", whole)
 
 
-ABOUT: Mapping[str, Callable[[Request], Iterator[Asked]]] = {
+QUESTIONS: Mapping[str, Callable[[Request], Iterator[Question]]] = {
     "application-autoscaling": _scaling,
     "ec2": _network,
     "ecr": _images,

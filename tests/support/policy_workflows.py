@@ -1,13 +1,14 @@
-"""What operators do with orderops, from nothing to nothing and through most of what can happen in between."""
+"""Workflows of operators: create, release, change, repair, adopt, prune and destroy an environment."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.cli import main
 from orderops.config.environment import load_environment
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import ApiError
 from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
-from support.fake_builders import put
+from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, SeenRequest
 from support.policy_account import Account
 from support.policy_evaluation import Document
@@ -61,29 +62,35 @@ emails = ["ops@example.com"]
 
 @dataclass
 class Operator:
-    """Types commands, and may what the policies of a persona say; without one, everything."""
+    """Runs commands with the permissions of a persona; without a persona, with all permissions."""
 
     account: Account
     folder: Path
     persona: Persona | None = Persona.OPERATOR
     without: frozenset[str] = frozenset()
-    """Permissions that were taken out of the policies."""
+    """Actions that are removed from the policies."""
     key: tuple[str, str] = ("testing", "testing")
 
-    def __call__(self, *words: str, env: str = "dev", expect: int | None = 0) -> Said:
-        noun = [*words[: 2 if words[0] in ("infra", "service", "migrate", "restore") else 1]]
-        noun = [word for word in noun if not word.startswith("-")]
-        self.account.command = " ".join([*noun, *(word for word in words if word == "--prune")])
-        with self.account.allowing(self.documents(env)), self._reaching():
-            said = quietly(*words, "--env", env, "--environments", str(self.folder))
+    def __call__(self, *argv: str, env: str = "dev", expect: int | None = 0) -> Said:
+        command = [*argv[: 2 if argv[0] in ("infra", "service", "migrate", "restore") else 1]]
+        command = [argument for argument in command if not argument.startswith("-")]
+        self.account.command = " ".join([*command, *(argument for argument in argv if argument == "--prune")])
+        with self.account.allowing(self.documents(env)), self._environment_variables():
+            result = run_quietly(*argv, "--env", env, "--environments", str(self.folder))
         self.account.command = ""
-        assert expect in (None, said.code), f"{' '.join(words)}: {said.code}\n{said.out}{said.err}"
-        return said
+        assert expect in (None, result.code), f"{' '.join(argv)}: {result.code}\n{result.out}{result.err}"
+        return result
 
     @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Commands find the account, and log beside the environments."""
-        told = {
+    def _environment_variables(self) -> Iterator[None]:
+        """Point commands to the account and to an image builder, and their log to the folder of the environments."""
+        builders = self.folder / "bin"
+        builders.mkdir(exist_ok=True)
+        # Without a builder on the machine `doctor` ends with 3.
+        Bench(builders).add("docker")
+        variables = {
+            "PATH": f"{builders}{os.pathsep}{os.environ['PATH']}",
+            "ORDEROPS_BUILDER": "docker",
             "AWS_ENDPOINT_URL": self.account.url,
             "AWS_ACCESS_KEY_ID": self.key[0],
             "AWS_SECRET_ACCESS_KEY": self.key[1],
@@ -91,16 +98,15 @@ class Operator:
             "ORDEROPS_LOG_DIRECTORY": str(self.folder / "log"),
         }
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in told.items():
+            for name, value in variables.items():
                 patch.setenv(name, value)
             yield
 
     def documents(self, env: str) -> list[Document]:
-        """The policies, as IAM would weigh them."""
+        """Return the policies of the persona; [] without a persona."""
         if self.persona is None:
             return []
-        environment = load_environment(env, ENVIRONMENTS)
-        return [taken_out(each.document, self.without) for each in policies(environment, ACCOUNT, self.persona)]
+        return [without_actions(document, self.without) for document in _shipped_documents(env, self.persona)]
 
     def write(self, env: str, text: str) -> None:
         (self.folder / f"{env}.toml").write_text(text)
@@ -110,88 +116,96 @@ class Operator:
         return boto3.Session("testing", "testing", region_name="ap-southeast-2")
 
     def client(self, service: str) -> Any:
-        """A hand in the console: past the account, and so past IAM."""
+        """Return a client for changes by hand. It bypasses the account, and so IAM."""
         return self._session.client(service, endpoint_url=self.account.proxy.url)
 
 
-def quietly(*words: str) -> Said:
-    """A command in this process, and what it said."""
+@cache
+def _shipped_documents(env: str, persona: Persona) -> tuple[Document, ...]:
+    """The policies of a persona in a shipped environment. Cached, since writing them takes half a second."""
+    return tuple(policy.document for policy in policies(load_environment(env, ENVIRONMENTS), ACCOUNT, persona))
+
+
+def run_quietly(*argv: str) -> Said:
+    """Run a command in this process and return its output."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main(list(words))
+            main(list(argv))
         except SystemExit as end:
             code = int(end.code or 0)
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def taken_out(document: Document, without: frozenset[str]) -> Document:
-    """A policy without some permissions."""
-    left = [{**each, "Action": [one for one in each["Action"] if one not in without]} for each in document["Statement"]]
-    return {**document, "Statement": [each for each in left if each["Action"]]}
+def without_actions(document: Document, removed: frozenset[str]) -> Document:
+    """Return a policy without some actions."""
+    statements = [
+        {**statement, "Action": [action for action in statement["Action"] if action not in removed]}
+        for statement in document["Statement"]
+    ]
+    return {**document, "Statement": [statement for statement in statements if statement["Action"]]}
 
 
 def shipped(env: str) -> str:
     return (ENVIRONMENTS / f"{env}.toml").read_text()
 
 
-def everything(operator: Operator) -> None:
-    """All of it, one after the other, in one account."""
+def run_all_workflows(operator: Operator) -> None:
+    """Run all workflows in one account, one after the other."""
     for env in ("dev", "prod"):
         operator.write(env, shipped(env))
-    from_nothing(operator)
-    released(operator)
-    changed_in_the_file(operator)
-    damaged_by_hand(operator)
-    taken_over(operator)
-    pruned(operator)
-    taken_down(operator)
-    made_again(operator)
-    protected(operator)
+    create_from_nothing(operator)
+    release(operator)
+    change_the_file(operator)
+    damage_and_repair(operator)
+    adopt(operator)
+    prune(operator)
+    destroy(operator)
+    create_again(operator)
+    operate_prod(operator)
 
 
-def from_nothing(operator: Operator) -> None:
-    """A first day: nothing is there, everything is, and it is looked at."""
+def create_from_nothing(operator: Operator) -> None:
+    """Create an environment, use its database, and read its status."""
     operator("infra", "plan", expect=3)
     operator("status", expect=3)
     operator("down", "--yes")
     operator("up", "--yes", "--image", IMAGE)
     operator("up", "--yes", "--image", IMAGE)
-    migrated(operator)
-    restored(operator)
-    for words in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
-        operator(*words)
+    migrate(operator)
+    restore(operator)
+    for argv in (("status",), ("history",), ("doctor",), ("infra", "outputs"), ("infra", "plan")):
+        operator(*argv)
 
 
-def migrated(operator: Operator) -> None:
-    """By tasks that live on paper, and so end without a word."""
+def migrate(operator: Operator) -> None:
+    """Run migrations as remote jobs; their tasks are simulated, and end without output."""
     with pytest.MonkeyPatch.context() as patch:
-        quick = FollowTiming(log_lag=0.1)
-        patch.setattr("orderops.remote.job.follow", partial(follow, timing=quick))
-        for words in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
-            told = operator("migrate", *words, "--sql", str(SQL), expect=1)
-            assert "cannot run jobs" in told.err, told.err
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
+        for argv in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
+            result = operator("migrate", *argv, "--sql", str(SQL), expect=1)
+            assert "cannot run jobs" in result.err, result.err
 
 
-def restored(operator: Operator) -> None:
-    """The past on a new instance, there and back; what opens databases does so by tasks that live on paper."""
+def restore(operator: Operator) -> None:
+    """Restore, promote, switch back and discard. Tasks are simulated, so jobs that need the databases fail."""
     with pytest.MonkeyPatch.context() as patch:
-        quick = FollowTiming(log_lag=0.1)
-        patch.setattr("orderops.remote.job.follow", partial(follow, timing=quick))
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
         operator("restore", "--at", "latest", "--yes")
         operator("restore", "list")
         operator("restore", "points")
         operator("restore", "compare", expect=1)
         operator("restore", "promote", "--yes")
         operator("restore", "back", "--yes")
-        [name] = [each["name"] for each in operator("restore", "list", "--json").json if each["role"] != "primary"]
+        instances = operator("restore", "list", "--json").json
+        [name] = [instance["name"] for instance in instances if instance["role"] != "primary"]
         operator("restore", "discard", name, "--confirm", name)
         operator("restore", "drill", "--yes", expect=1)
         operator("migrate", "rehearsal", "--sql", str(SQL), "--yes", expect=1)
 
 
-def released(operator: Operator) -> None:
-    """Images in the repository: named, built before, and from another repository."""
+def release(operator: Operator) -> None:
+    """Release images: given by name, already built, and from another repository."""
     session = boto3.Session("testing", "testing")
     aws = Aws("ap-southeast-2", endpoint_url=operator.account.proxy.url, session=session)
     own = "orderops-dev-order-processor"
@@ -205,8 +219,8 @@ def released(operator: Operator) -> None:
     operator("up", "--yes", "--image", f"{host}/{own}:1")
 
 
-def changed_in_the_file(operator: Operator) -> None:
-    """Much at once."""
+def change_the_file(operator: Operator) -> None:
+    """Change many settings at once."""
     text = shipped("dev")
     for before, after in CHANGES.items():
         assert before in text, before
@@ -215,8 +229,8 @@ def changed_in_the_file(operator: Operator) -> None:
     operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
 
 
-def damaged_by_hand(operator: Operator) -> None:
-    """What should not be done by hand, done by hand, and mended."""
+def damage_and_repair(operator: Operator) -> None:
+    """Change resources by hand, and repair them."""
     damage_network(operator)
     damage_balancer(operator)
     damage_the_rest(operator)
@@ -230,8 +244,8 @@ def damage_network(operator: Operator) -> None:
     ec2 = operator.client("ec2")
 
     def named(call: str, key: str, name: str) -> Any:
-        [found] = getattr(ec2, call)(Filters=[{"Name": "tag:Name", "Values": [f"orderops-dev-{name}"]}])[key]
-        return found
+        [resource] = getattr(ec2, call)(Filters=[{"Name": "tag:Name", "Values": [f"orderops-dev-{name}"]}])[key]
+        return resource
 
     table = named("describe_route_tables", "RouteTables", "private-a")
     public = named("describe_route_tables", "RouteTables", "public")["RouteTableId"]
@@ -239,7 +253,8 @@ def damage_network(operator: Operator) -> None:
     gateway = named("describe_internet_gateways", "InternetGateways", "internet")["InternetGatewayId"]
     ec2.replace_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="192.0.2.0/24", GatewayId=gateway)
-    [moved] = [each["RouteTableAssociationId"] for each in table["Associations"] if each.get("SubnetId")]
+    associations = [association for association in table["Associations"] if association.get("SubnetId")]
+    [moved] = [association["RouteTableAssociationId"] for association in associations]
     stray = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     ec2.replace_route_table_association(AssociationId=moved, RouteTableId=stray)
     more = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.200.0/24")["Subnet"]["SubnetId"]
@@ -261,8 +276,8 @@ def damage_balancer(operator: Operator) -> None:
     balancer = elbv2.describe_load_balancers(Names=["orderops-dev-balancer"])["LoadBalancers"][0]
     arn = balancer["LoadBalancerArn"]
     listener = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"][0]["ListenerArn"]
-    answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
-    elbv2.modify_listener(ListenerArn=listener, DefaultActions=[answer])
+    action = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+    elbv2.modify_listener(ListenerArn=listener, DefaultActions=[action])
     other = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["orderops-dev-database"]}])
     elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[other["SecurityGroups"][0]["GroupId"]])
 
@@ -273,11 +288,11 @@ def damage_the_rest(operator: Operator) -> None:
     trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     iam.update_assume_role_policy(RoleName=f"{service}-task", PolicyDocument=document)
-    may = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
-    more = json.dumps({"Version": "2012-10-17", "Statement": [may]})
+    allow = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    more = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     iam.put_role_policy(RoleName=f"{service}-task", PolicyName="more", PolicyDocument=more)
-    made = iam.create_policy(PolicyName="by-hand", PolicyDocument=more)["Policy"]["Arn"]
-    iam.attach_role_policy(RoleName=f"{service}-task", PolicyArn=made)
+    policy = iam.create_policy(PolicyName="by-hand", PolicyDocument=more)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=f"{service}-task", PolicyArn=policy)
     rds = operator.client("rds")
     parameter = {"ParameterName": "work_mem", "ParameterValue": "65536", "ApplyMethod": "immediate"}
     rds.modify_db_parameter_group(DBParameterGroupName="orderops-dev-postgres16", Parameters=[parameter])
@@ -291,42 +306,42 @@ def damage_the_rest(operator: Operator) -> None:
     secrets.update_secret(SecretId="orderops/dev/order-processor/TOKEN", Description="other words")
     topics = operator.client("sns")
     topic = topics.create_topic(Name="orderops-dev-alarms")["TopicArn"]
-    topics.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(_nobody(topic)))
+    topics.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(_deny_all(topic)))
     rds.stop_db_instance(DBInstanceIdentifier="orderops-dev-database")
 
 
-def _nobody(topic: str) -> dict[str, Any]:
-    deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic, "Sid": "Nobody"}
+def _deny_all(topic: str) -> dict[str, Any]:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic, "Sid": "DenyAll"}
     return {"Version": "2012-10-17", "Statement": [deny]}
 
 
-def taken_over(operator: Operator) -> None:
-    """Things without an owner."""
+def adopt(operator: Operator) -> None:
+    """Adopt resources without an owner."""
     ec2 = operator.client("ec2")
     owner = [{"Key": "orderops:environment"}, {"Key": "orderops:address"}]
     [subnet] = ec2.describe_subnets(Filters=[{"Name": "tag:Name", "Values": ["orderops-dev-private-a"]}])["Subnets"]
     ec2.delete_tags(Resources=[subnet["SubnetId"]], Tags=owner)
     queue = operator.client("sqs").get_queue_url(QueueName="orderops-dev-order-processor-dlq")["QueueUrl"]
-    operator.client("sqs").untag_queue(QueueUrl=queue, TagKeys=[each["Key"] for each in owner])
+    operator.client("sqs").untag_queue(QueueUrl=queue, TagKeys=[tag["Key"] for tag in owner])
     alarms = operator.client("cloudwatch")
     [alarm] = alarms.describe_alarms(AlarmNames=["orderops-dev-order-processor-cpu"])["MetricAlarms"]
-    kept = ("AlarmName", "Namespace", "MetricName", "Statistic", "Dimensions", "Period", "EvaluationPeriods")
-    given = {key: alarm[key] for key in (*kept, "Threshold", "ComparisonOperator")}
-    alarms.put_metric_alarm(**given, AlarmDescription="by hand")
+    keys = ("AlarmName", "Namespace", "MetricName", "Statistic", "Dimensions", "Period", "EvaluationPeriods")
+    settings = {key: alarm[key] for key in (*keys, "Threshold", "ComparisonOperator")}
+    alarms.put_metric_alarm(**settings, AlarmDescription="by hand")
     addresses = ("ec2-subnet/orderops-dev-private-a", "sqs-queue/orderops-dev-order-processor-dlq")
-    operator("infra", "apply", "--yes", *(word for address in addresses for word in ("--adopt", address)))
+    operator("infra", "apply", "--yes", *(argument for address in addresses for argument in ("--adopt", address)))
 
 
-def pruned(operator: Operator) -> None:
-    """A service that nobody declares any more; what holds data stays."""
+def prune(operator: Operator) -> None:
+    """Prune a service that is no longer declared; resources that hold data are kept."""
     text = (operator.folder / "dev.toml").read_text()
     operator.write("dev", text.replace(SECOND, ""))
     operator("infra", "apply", "--yes", "--prune")
     operator("up", "--yes", "--prune", "--image", IMAGE)
 
 
-def taken_down(operator: Operator) -> None:
-    """What holds data is kept, and then named."""
+def destroy(operator: Operator) -> None:
+    """Destroy the environment: resources that hold data are kept first, and then confirmed by name."""
     sqs, s3 = operator.client("sqs"), operator.client("s3")
     queue = sqs.get_queue_url(QueueName="orderops-dev-order-processor-queue")["QueueUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody="an order")
@@ -338,35 +353,35 @@ def taken_down(operator: Operator) -> None:
     operator("down", "--yes", "--only", f"s3-bucket/{bucket}", "--confirm", bucket)
     service = "orderops-dev-order-processor"
     secrets = ("orderops/dev/order-processor/TOKEN", "orderops/dev/billing/TOKEN")
-    named = ("orderops-dev-database", f"{service}-queue", f"{service}-dlq", service, *secrets)
-    confirmed = [word for name in named for word in ("--confirm", name)]
+    names = ("orderops-dev-database", f"{service}-queue", f"{service}-dlq", service, *secrets)
+    confirmed = [argument for name in names for argument in ("--confirm", name)]
     operator("down", "--yes", *confirmed, expect=1)
     remove_strays(operator)
     operator("down", "--yes", *confirmed)
 
 
 def remove_strays(operator: Operator) -> None:
-    """What damage_network left in the VPC, which held it."""
+    """Delete what damage_network created in the VPC, which blocks its deletion."""
     ec2 = operator.client("ec2")
     [vpc] = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["orderops-dev-vpc"]}])["Vpcs"]
     inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
     for subnet in ec2.describe_subnets(Filters=inside)["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
     for table in ec2.describe_route_tables(Filters=inside)["RouteTables"]:
-        if not any(each.get("Main") for each in table["Associations"]):
+        if not any(association.get("Main") for association in table["Associations"]):
             ec2.delete_route_table(RouteTableId=table["RouteTableId"])
 
 
-def made_again(operator: Operator) -> None:
-    """Once more from nothing, with answers that get lost on the way; secrets come back from their deletion."""
+def create_again(operator: Operator) -> None:
+    """Create the environment again, with lost responses; its secrets are restored from deletion."""
     seen: set[str] = set()
 
-    def lost(request: SeenRequest) -> Fate | ApiError | None:
+    def lose_first(request: SeenRequest) -> Fate | ApiError | None:
         first = request.action in LOST and request.action not in seen
         seen.add(request.action)
         return Fate.UNANSWERED if first else None
 
-    operator.account.proxy.rule = lost
+    operator.account.proxy.rule = lose_first
     operator("infra", "apply", "--yes")
     encoded = ApiError("UnauthorizedOperation", "No. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6X", 403)
     operator.account.proxy.rule = lambda request: encoded if request.action == "DescribeVpcs" else None
@@ -375,8 +390,8 @@ def made_again(operator: Operator) -> None:
     operator("infra", "destroy", "--yes", "--confirm", "orderops-dev-database")
 
 
-def protected(operator: Operator) -> None:
-    """Prod, whose name must be given."""
+def operate_prod(operator: Operator) -> None:
+    """Create and destroy prod, which needs its name as a confirmation."""
     operator("up", "--yes", "--confirm", "prod", "--image", IMAGE, env="prod")
     operator("infra", "plan", env="prod")
     database = "orderops-prod-database"

@@ -1,25 +1,24 @@
-"""Everything that a run loads, loaded: imported once by the fork server of `victims`, and by nobody else."""
+"""All modules of a run, imported once by the fork server of `killable_process`."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import boto3
-import botocore.session
-from botocore.loaders import create_loader
 from botocore.retries import standard
 
 import orderops.operations.apply
 import orderops.operations.deploy  # noqa: F401 - for the import
 from orderops.engine import reconcile
+from orderops.engine.waiting import ReconcileLimits
 from support.call_checker import USED
+from support.shared_parts import share_parts
 
-MODELS = create_loader()
-botocore.session.create_loader = lambda *_: MODELS
-# Time runs faster here: lags of AWS are 2 s at most, and not 30; pauses are shorter, and as many.
+share_parts()
+# Shorter limits: the emulated lag of reads is 2 s at most instead of 30, and retries pause for less.
 defaults = reconcile.reconcile.__kwdefaults__
 assert defaults is not None
-defaults["limits"] = reconcile.ReconcileLimits(seen_within=timedelta(seconds=4))
+defaults["limits"] = ReconcileLimits(seen_within=timedelta(seconds=4))
 standard.ExponentialBackoff._BASE = 0.1
 session = boto3.Session("warm", "up", region_name="ap-southeast-2")
 for service in USED:

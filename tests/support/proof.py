@@ -1,7 +1,7 @@
-"""The proof: a workflow disturbed at one place, then the same command until it ends; what is left must be the same.
+"""Proof of resilience: disturb a workflow once, repeat its command until it succeeds, and compare the result.
 
-`undisturbed` finds out what a workflow leaves and by which calls; `tried` disturbs it once, repeats the command in
-peace, and tells what differs. benchmarks/prove.py tries every place, the suite a sample.
+`undisturbed` records what a workflow leaves and which requests it sends; `tried` disturbs it once, repeats the
+command, and reports differences. benchmarks/prove.py tries every request, the test suite a sample.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ TEN_CHANGES = {
     "dead_letters = 0": "dead_letters = 5",
 }
 NOW = "{now}"
-"""In the words of a workflow: the whole second at which what it begins with was there."""
+"""Placeholder in a workflow's arguments: the whole second at which its initial state was complete."""
 LATER = 60.0
-"""Seconds until a dead holder's lease is free."""
+"""Seconds after which the lease of a killed holder is free."""
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A command, and the commands that make what it begins with."""
+    """Command, and the commands that create its initial state."""
 
     name: str
     words: Sequence[str]
@@ -54,7 +54,7 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a workflow begins with, what it leaves when nothing goes wrong, and by which changing calls."""
+    """Initial state of a workflow, its result without disturbance, and its changing requests."""
 
     begin: bytes
     left: AccountSnapshot
@@ -64,7 +64,7 @@ class Undisturbed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a disturbed workflow came to."""
+    """Result of a disturbed workflow."""
 
     workflow: str
     disturbance: str
@@ -75,12 +75,12 @@ class Verdict:
 
     @property
     def right(self) -> bool:
-        """It ended as if nothing had happened."""
+        """True when the result equals the undisturbed one."""
         return not (self.doubled or self.orphaned or self.differs)
 
 
 def workflows(folder: Path) -> dict[str, Workflow]:
-    """Those that change an environment, or what stands beside it; `folder` is for the environment's changed file."""
+    """Return the commands that change an environment or its instances; `folder` receives a changed environment file."""
     shutil.copytree(ENVIRONMENTS, folder, dirs_exist_ok=True)
     file = folder / "dev.toml"
     text = file.read_text()
@@ -123,7 +123,7 @@ class Proof:
         self._now = ""
 
     def undisturbed(self, workflow: Workflow) -> Undisturbed:
-        """Found out once."""
+        """Return the undisturbed run of a workflow, recorded once."""
         if workflow.name not in self._known:
             self.proxy.reset()
             self._now = ""
@@ -139,7 +139,7 @@ class Proof:
         return self._known[workflow.name]
 
     def tried(self, workflow: Workflow, name: str, disturb: Callable[[Proof, Workflow], bool]) -> Verdict:
-        """Begin anew, disturb, then the same command in peace, twice."""
+        """Restore the initial state, disturb the command, then run it twice without disturbance."""
         wanted = self.undisturbed(workflow)
         self.proxy.bring_back(wanted.begin)
         self._now = wanted.now
@@ -165,11 +165,11 @@ class Proof:
         return Verdict(workflow.name, name, reached, doubled, orphaned, differs)
 
     def begin(self, words: Sequence[str]) -> Victim:
-        """A run on this account, in a process of its own."""
+        """Start a run on this account in a process of its own."""
         return Victim(*(word.replace(NOW, self._now) for word in words), **self._environ)
 
     def _await_backup(self) -> None:
-        """A moment to which the database can be restored from now on, whatever is brought back later."""
+        """Wait for a time to which the database can be restored, also after the account is brought back."""
         if not self._now:
             time.sleep(2.5)
             self._now = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -186,7 +186,7 @@ class Proof:
         return found
 
     def client(self, service: str) -> Any:
-        """boto3's client on this account."""
+        """Return a boto3 client of this account."""
         if service not in self._clients:
             session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
             self._clients[service] = session.client(service, endpoint_url=self.proxy.url)
@@ -194,7 +194,7 @@ class Proof:
 
 
 def crash_points(calls: Sequence[str]) -> Iterator[tuple[str, int, Fate]]:
-    """Before and after every call that changes something: the action, which time it is made, and what becomes of it."""
+    """Yield each changing request with its count, once cut before and once after it takes effect."""
     times = Counter[str]()
     for call in calls:
         times[call] += 1
@@ -203,7 +203,7 @@ def crash_points(calls: Sequence[str]) -> Iterator[tuple[str, int, Fate]]:
 
 
 def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], bool]:
-    """Kill the process when it makes that call for the nth time; this fate meets that call, and those beside it."""
+    """Return a disturbance that kills the process at the nth request of an action, and cuts it and concurrent ones."""
 
     def disturb(proof: Proof, workflow: Workflow) -> bool:
         seen = Counter[str]()
@@ -227,7 +227,7 @@ def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], 
 
 
 def disturbed_by(rule: FaultRule, *, lag: float = 0.0) -> Callable[[Proof, Workflow], bool]:
-    """Let the command run to its end, well or not, while this goes on."""
+    """Return a disturbance that runs the command to its end under this rule."""
 
     def disturb(proof: Proof, workflow: Workflow) -> bool:
         proof.proxy.rule, proof.proxy.lag = rule, lag
@@ -238,7 +238,7 @@ def disturbed_by(rule: FaultRule, *, lag: float = 0.0) -> Callable[[Proof, Workf
 
 
 def every_answer_lost() -> FaultRule:
-    """Every call that changes something takes effect and loses its first answer; sent again, it is answered."""
+    """Return a rule that drops the first response to every changing request after it takes effect."""
     seen = Counter[str]()
 
     def rule(request: SeenRequest) -> Fate | None:
@@ -249,7 +249,7 @@ def every_answer_lost() -> FaultRule:
 
 
 def two_at_once(proof: Proof, workflow: Workflow) -> bool:
-    """Two operators type the same at the same time."""
+    """Run the same command twice at the same time."""
     both = [proof.begin(workflow.words), proof.begin(workflow.words)]
     codes = [each.ended() for each in both]
     assert codes == [0, 0], "\n".join(each.said[-1500:] for each in both)
@@ -257,7 +257,7 @@ def two_at_once(proof: Proof, workflow: Workflow) -> bool:
 
 
 def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
-    """A mix of lost answers, throttling, errors, lagging reads, one or two operators and kills, as the seed says."""
+    """Return a random mix of lost responses, throttling, errors, lagging reads, operators and kills."""
     dice = random.Random(seed)
     lost, throttled, broken = dice.choice([0, 0.05, 0.2]), dice.choice([0, 0.1, 0.2]), dice.choice([0, 0.05, 0.1])
     lag = dice.choice([0, 0, 2.0])
@@ -294,6 +294,6 @@ def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
 
 
 def _more(kind: str, here: AccountSnapshot, there: AccountSnapshot) -> list[str]:
-    """What is here and not there, as `kind: name`."""
+    """Return what is in `here` but not in `there`, as `kind: name`."""
     more = Counter(here.get(kind, ())) - Counter(there.get(kind, ()))
     return [f"{kind}: {name}" for name in more.elements()]

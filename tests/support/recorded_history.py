@@ -16,14 +16,15 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
 from orderops.config.environment import load_environment
-from orderops.engine.reconcile import Step
-from orderops.infra.workspace import Workspace, make_plan
+from orderops.engine.step import Step
+from orderops.infra.plan import make_plan
+from orderops.infra.workspace import Workspace
 from orderops.resources.rds_description import RESTORED
 from orderops.restore.instances import Instance, Instances, load_instances
 from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, restore_request
 from orderops.restore.promotion import Promotion, switch
 from orderops.restore.timestamps import parse_timestamp, utc
-from support.emulated_account import MODELS, QUICK
+from support.emulated_account import QUICK
 from support.faulty_proxy import Proxy
 from support.repository import ENVIRONMENTS
 
@@ -43,7 +44,6 @@ RESTORED_INSTANCE = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
 def aws_at(url: str) -> Aws:
     # Creating its clients takes longer than most of the tests.
     session = boto3.Session("testing", "testing", region_name=REGION)
-    session._session.register_component("data_loader", MODELS)
     return Aws(REGION, endpoint_url=url, session=session)
 
 

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orderops.infra.workspace import Apply
+from orderops.infra.apply import Apply
 from orderops.local.strict.delays import Delays
 from support.command_line import Orderops
-from support.emulated_account import MODELS
 from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
 
-SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05, changes=0.05)
+SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +60,6 @@ def brought(swift: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], 
 
     def bring(state: bytes) -> Dev:
         monkeypatch.setenv("AWS_ENDPOINT_URL", swift.url)
-        monkeypatch.setattr("botocore.session.create_loader", lambda *_: MODELS)
         swift.bring_back(state)
         return Dev(swift)
 

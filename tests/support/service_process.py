@@ -1,4 +1,4 @@
-"""The world of one service: a database, a queue, the secrets that tell of them, and the process itself."""
+"""World of one service: database, queue, secrets and the process itself."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from support.repository import SQL
 
 REGION = "ap-southeast-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
-PATIENCE = 60.0
-"""How long a test waits for what must come, in seconds."""
+WAIT_SECONDS = 60.0
+"""Maximum time that a test waits for an event."""
 
 
 @dataclass
 class World:
-    """One database, one login, one queue with dead letters, and the secrets that tell of them."""
+    """Database, login, queue with a dead-letter queue, and the secrets that describe them."""
 
     server: PostgresServer
     endpoint: str
@@ -48,10 +48,10 @@ class World:
         self.dead_letter_url = self.sqs.create_queue(QueueName=f"{self.name}-dlq")["QueueUrl"]
         login = json.dumps({"username": self.name, "password": self.password})
         self.credentials = self.secrets.create_secret(Name=f"{self.name}-login", SecretString=login)["ARN"]
-        self.secrets.create_secret(Name=self.name, SecretString=json.dumps(self.place()))
+        self.secrets.create_secret(Name=self.name, SecretString=json.dumps(self.database_secret()))
 
-    def place(self) -> dict[str, Any]:
-        """What the service's secret says of the database."""
+    def database_secret(self) -> dict[str, Any]:
+        """Return the content of the secret with the database's address."""
         where = {"host": "127.0.0.1", "port": self.server.port, "dbname": self.name, "sslmode": "disable"}
         return {**where, "credentials": self.credentials}
 
@@ -70,21 +70,23 @@ class World:
         login = json.dumps({"username": self.name, "password": password})
         self.secrets.put_secret_value(SecretId=self.credentials, SecretString=login)
 
-    def set_place(self, **changed: Any) -> None:
-        self.secrets.put_secret_value(SecretId=self.name, SecretString=json.dumps({**self.place(), **changed}))
+    def set_database_secret(self, **changed: Any) -> None:
+        self.secrets.put_secret_value(
+            SecretId=self.name, SecretString=json.dumps({**self.database_secret(), **changed})
+        )
 
     def end_sessions(self) -> None:
         with self.server.connect() as session:
             session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (self.name,))
 
     def refuse_logins(self) -> None:
-        """Let nobody into the database any more, and put out who is in."""
+        """Forbid logins to the database and end all its sessions."""
         with self.server.connect() as session:
             session.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self.name)))
         self.end_sessions()
 
     def copy_database(self, name: str) -> None:
-        """Make a second database like this one."""
+        """Create a copy of the database."""
         self.end_sessions()
         with self.server.connect() as session:
             session.execute(
@@ -92,19 +94,19 @@ class World:
             )
 
     def sessions(self, database: str, user: str | None = None) -> int:
-        """How many sessions there are in a database."""
+        """Return the number of sessions in a database."""
         return self._count("datname = %s AND usename = %s", database, user or self.name)
 
     def waiting_for_a_lock(self) -> int:
-        """How many of the service's sessions wait for a lock."""
+        """Return the number of the service's sessions that wait for a lock."""
         return self._count("usename = %s AND wait_event_type = 'Lock'", self.name)
 
     def session(self) -> psycopg.Connection:
-        """An administrator's session in the database."""
+        """Return an administrator's session in the database."""
         return self.server.connect(self.name)
 
     def environment(self) -> dict[str, str]:
-        """What the task definition would say."""
+        """Return the environment variables that a task definition would set."""
         return {
             **KEYS,
             "AWS_REGION": REGION,
@@ -142,35 +144,37 @@ class World:
 
 @dataclass
 class Running:
-    """A process of the service."""
+    """Running process of the service."""
 
     process: subprocess.Popen[bytes]
     url: str
     log: Path
 
     def get(self, path: str, *, accept: str = "application/json", **headers: str) -> httpx.Response:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.get(self.url + path, headers={"Accept": accept, **given}, timeout=PATIENCE)
+        variables = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.get(self.url + path, headers={"Accept": accept, **variables}, timeout=WAIT_SECONDS)
 
     def page(self, path: str) -> httpx.Response:
-        """What a browser gets."""
+        """Return the response that a browser gets."""
         return self.get(path, accept="text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far; every line of it is JSON."""
+        """Return the log so far; every line is JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def end(self) -> int:
-        """Stop it as ECS does, and tell its exit code."""
+        """Stop the process as ECS does, and return its exit code."""
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(WAIT_SECONDS)
 
 
 def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
-    given = {name: value for name, value in environment.items() if value is not None}
+    variables = {name: value for name, value in environment.items() if value is not None}
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "orderops.service"], env=given, stdout=output, stderr=output)
-    running = Running(process, f"http://127.0.0.1:{given['PORT']}", log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orderops.service"], env=variables, stdout=output, stderr=output
+        )
+    running = Running(process, f"http://127.0.0.1:{variables['PORT']}", log)
 
     def listening() -> bool:
         assert process.poll() is None, log.read_text()
@@ -185,15 +189,15 @@ def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
 def stop(running: Running) -> None:
     if running.process.poll() is None:
         running.process.kill()
-        running.process.wait(PATIENCE)
+        running.process.wait(WAIT_SECONDS)
 
 
-def until(true: Callable[[], Any], what: str) -> None:
-    """Return when it is true."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Return once the condition is true. Fails after WAIT_SECONDS."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain for {what}")
+            raise AssertionError(f"not within {WAIT_SECONDS:.0f} s: {what}")
         time.sleep(0.02)
 
 

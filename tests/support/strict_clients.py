@@ -1,4 +1,4 @@
-"""boto3 clients of an emulator over HTTP."""
+"""boto3 clients of an emulator, over HTTP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from orderops.local.emulator.server import Emulator
-from support.emulated_account import MODELS
+from support.shared_parts import share_parts
 
 Client = Callable[[str], Any]
 Refused = Callable[[str], AbstractContextManager[None]]
@@ -21,8 +21,8 @@ def served(emulator: Emulator) -> Iterator[Client]:
     server = emulator.serve(0)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
+    share_parts()
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
     url = f"http://127.0.0.1:{server.port}"
     try:
         yield lambda service: session.client(service, endpoint_url=url)

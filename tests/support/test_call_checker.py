@@ -1,4 +1,4 @@
-"""The checker of calls: what AWS would refuse fails, what AWS takes passes, and nothing is read as anything else."""
+"""The checker of calls: calls that AWS would reject fail, and calls that it accepts pass."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import boto3
 import pytest
 from botocore.session import get_session
 
-from support.call_checker import USED, broken, check_strictly, readable
+from support.call_checker import USED, check_strictly, translated, violations
 
 TAGS = [{"Key": "orderops:environment", "Value": "dev"}]
 ROLE = "arn:aws:iam::123456789012:role/orderops-dev-task"
 
 
 class Call(NamedTuple):
-    """One call to AWS; a refused one says which member breaks which rule."""
+    """A call to AWS, and for one that AWS rejects the member and the rule that it breaks."""
 
     service: str
     operation: str
@@ -217,11 +217,11 @@ BAD = {
 
 @pytest.fixture
 def strict_session() -> boto3.Session:
-    """A session that answers every call by itself, with nothing."""
-    made = boto3.Session(region_name="ap-southeast-2")
-    check_strictly(made)
-    made.events.register("before-call", lambda **_: (SimpleNamespace(status_code=200), {}))
-    return made
+    """A session that answers every call with an empty response."""
+    session = boto3.Session(region_name="ap-southeast-2")
+    check_strictly(session)
+    session.events.register("before-call", lambda **_: (SimpleNamespace(status_code=200), {}))
+    return session
 
 
 def send(session: boto3.Session, call: Call) -> Any:
@@ -229,31 +229,29 @@ def send(session: boto3.Session, call: Call) -> Any:
 
 
 @pytest.mark.parametrize("call", GOOD.values(), ids=GOOD)
-def test_a_call_that_aws_takes_is_sent(strict_session: boto3.Session, call: Call) -> None:
+def test_a_call_that_aws_accepts_is_sent(strict_session: boto3.Session, call: Call) -> None:
     assert send(strict_session, call) == {}
 
 
 @pytest.mark.parametrize("call", BAD.values(), ids=BAD)
-def test_a_call_that_aws_refuses_fails_with_its_member_value_and_rule(
-    strict_session: boto3.Session, call: Call
-) -> None:
-    with pytest.raises(AssertionError) as refusal:
+def test_a_call_that_aws_rejects_fails_with_member_value_and_rule(strict_session: boto3.Session, call: Call) -> None:
+    with pytest.raises(AssertionError) as caught:
         send(strict_session, call)
 
     operation = "".join(word.title() for word in call.operation.split("_")).replace("Db", "DB")
-    line = next(line for line in str(refusal.value).splitlines() if call.member in line)
+    line = next(line for line in str(caught.value).splitlines() if call.member in line)
     assert line.startswith(f"{call.service}.{operation}: {call.member}")
     assert call.rule in line
 
 
-def test_all_that_is_wrong_with_a_call_is_told_at_once(strict_session: boto3.Session) -> None:
-    with pytest.raises(AssertionError) as refusal:
+def test_all_violations_of_a_call_are_reported_together(strict_session: boto3.Session) -> None:
+    with pytest.raises(AssertionError) as caught:
         strict_session.client("sns").create_topic(Name="a b", Tags=[{"Key": "", "Value": "v" * 257}])
 
-    assert len(str(refusal.value).splitlines()) == 1 + len(["Name", "Tags[0].Key", "Tags[0].Value"])
+    assert len(str(caught.value).splitlines()) == 1 + len(["Name", "Tags[0].Key", "Tags[0].Value"])
 
 
-def test_pages_and_waiters_are_checked_like_calls(strict_session: boto3.Session) -> None:
+def test_pages_and_waiters_are_checked(strict_session: boto3.Session) -> None:
     logs, iam = strict_session.client("logs"), strict_session.client("iam")
 
     with pytest.raises(AssertionError, match="logGroupNamePrefix"):
@@ -262,25 +260,25 @@ def test_pages_and_waiters_are_checked_like_calls(strict_session: boto3.Session)
         iam.get_waiter("role_exists").wait(RoleName="a b")
 
 
-def test_checking_twice_is_checking_once(strict_session: boto3.Session) -> None:
+def test_a_session_checked_twice_reports_each_violation_once(strict_session: boto3.Session) -> None:
     check_strictly(strict_session)
 
-    with pytest.raises(AssertionError) as refusal:
+    with pytest.raises(AssertionError) as caught:
         strict_session.client("logs").put_retention_policy(logGroupName="g", retentionInDays=10)
 
-    assert len(str(refusal.value).splitlines()) == 2
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_a_wrong_type_is_left_to_botocore() -> None:
     shape = get_session().get_service_model("logs").operation_model("PutRetentionPolicy").input_shape
 
-    assert not list(broken(shape, {"logGroupName": 7, "retentionInDays": "7"}))
+    assert not list(violations(shape, {"logGroupName": 7, "retentionInDays": "7"}))
 
 
 @pytest.mark.parametrize("service", USED)
-def test_every_pattern_of_a_service_we_use_can_be_read(service: str) -> None:
+def test_every_pattern_of_a_used_service_can_be_translated(service: str) -> None:
     model = get_session().get_service_model(service)
     patterns = {model.shape_for(name).metadata.get("pattern") for name in model.shape_names}
 
     for pattern in patterns - {None}:
-        readable(pattern)
+        translated(pattern)

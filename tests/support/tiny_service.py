@@ -1,4 +1,4 @@
-"""A service of a few lines: says who it is, and behaves as MODE asks."""
+"""Minimal service: reports its process and environment, and misbehaves as MODE says."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/health":
-            self._say(500 if MODE == "sick" else 200, {})
+            self._respond(500 if MODE == "sick" else 200, {})
         elif MODE == "rude":
             self.close_connection = True
         elif self.path.startswith("/slow"):
             time.sleep(1)
-            self._say(200, {"pid": os.getpid()})
+            self._respond(200, {"pid": os.getpid()})
         else:
-            named = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "SECRET", "NAME"))}
-            self._say(200, {"pid": os.getpid(), "headers": dict(self.headers), "environment": named, "path": self.path})
+            variables = {
+                name: value for name, value in os.environ.items() if name.startswith(("AWS_", "SECRET", "NAME"))
+            }
+            self._respond(
+                200, {"pid": os.getpid(), "headers": dict(self.headers), "environment": variables, "path": self.path}
+            )
 
     def do_POST(self) -> None:
-        self._say(201, {"got": self.rfile.read(int(self.headers["Content-Length"])).decode()})
+        self._respond(201, {"got": self.rfile.read(int(self.headers["Content-Length"])).decode()})
 
-    def _say(self, status: int, what: dict[str, Any]) -> None:
-        body = json.dumps(what).encode()
+    def _respond(self, status: int, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -44,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     if MODE == "crash":
-        sys.exit("cannot go on")
+        sys.exit("crashed on purpose")
     if MODE == "job":
         sys.stdout.write(f"worked on {' '.join(sys.argv[1:])}\n")
         sys.exit(7)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that speaks TLS: a door before a real server that has none, and an authority for its certificate."""
+"""TLS proxy in front of a PostgreSQL server without TLS, and a certificate authority for it."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ YEAR = timedelta(days=365)
 
 
 class Authority:
-    """A private root, as RDS has its own."""
+    """Private root certificate, like RDS's own."""
 
     def __init__(self, folder: Path, name: str = "test root") -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
-        made = _begun(self._name, self._name, self._key, datetime.now(UTC) + YEAR)
-        made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = _builder(self._name, self._name, self._key, datetime.now(UTC) + YEAR)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.bundle = folder / "root.pem"
-        self.bundle.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        self.bundle.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
     def certificate(self, host: str, *, until: datetime | None = None) -> Path:
-        """A file with a key and the certificate for a host name."""
+        """Return a file with a key and the certificate for a host name."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-        made = _begun(subject, self._name, key, until or datetime.now(UTC) + YEAR)
-        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        builder = _builder(subject, self._name, key, until or datetime.now(UTC) + YEAR)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         path = self.folder / f"{host}.pem"
         path.write_bytes(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + made.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+            + builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         )
         return path
 
 
-def _begun(
+def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, until: datetime
 ) -> x509.CertificateBuilder:
     return (
@@ -67,75 +67,77 @@ def _begun(
 
 @dataclass
 class Front:
-    """What came to the door."""
+    """Address of the proxy, and the connections it has seen."""
 
     port: int
-    asked: int = 0
-    """Connections that began."""
+    connections: int = 0
+    """Number of connections opened."""
     let_in: list[int] = field(default_factory=list)
-    """Connections of which a byte reached the server."""
+    """Connections that sent data to the server."""
 
 
 @contextmanager
 def tls_front(server_port: int, certificate: Path) -> Iterator[Front]:
-    """A loopback port that speaks TLS and hands what comes through to the server on another one."""
+    """Run a loopback port that speaks TLS and forwards to the server's port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with socket.create_server((HOST, 0)) as door:
-        front = Front(door.getsockname()[1])
-        waiter = threading.Thread(target=_wait, args=(door, front, context, server_port), daemon=True)
-        waiter.start()
+    with socket.create_server((HOST, 0)) as listener:
+        front = Front(listener.getsockname()[1])
+        acceptor = threading.Thread(target=_wait, args=(listener, front, context, server_port), daemon=True)
+        acceptor.start()
         try:
             yield front
         finally:
             with suppress(OSError):
-                door.shutdown(socket.SHUT_RDWR)  # wakes the one who waits
-            waiter.join(5)
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
+            acceptor.join(5)
 
 
-def _wait(door: socket.socket, front: Front, context: ssl.SSLContext, server_port: int) -> None:
+def _wait(listener: socket.socket, front: Front, context: ssl.SSLContext, server_port: int) -> None:
     while True:
         try:
-            guest, _ = door.accept()
+            client, _ = listener.accept()
         except OSError:
             return
-        front.asked += 1
-        threading.Thread(target=_serve, args=(guest, front, context, server_port, front.asked), daemon=True).start()
+        front.connections += 1
+        threading.Thread(
+            target=_serve, args=(client, front, context, server_port, front.connections), daemon=True
+        ).start()
 
 
-def _serve(guest: socket.socket, front: Front, context: ssl.SSLContext, server_port: int, number: int) -> None:
-    guest.settimeout(30)
-    with guest, suppress(OSError):
-        while _code(guest) == GSS_REQUEST:
-            guest.sendall(b"N")
-        guest.sendall(b"S")
+def _serve(client: socket.socket, front: Front, context: ssl.SSLContext, server_port: int, number: int) -> None:
+    client.settimeout(30)
+    with client, suppress(OSError):
+        while _code(client) == GSS_REQUEST:
+            client.sendall(b"N")
+        client.sendall(b"S")
         with (
-            context.wrap_socket(guest, server_side=True) as inside,
-            socket.create_connection((HOST, server_port)) as to,
+            context.wrap_socket(client, server_side=True) as encrypted,
+            socket.create_connection((HOST, server_port)) as server,
         ):
-            first = inside.recv(65536)
+            first = encrypted.recv(65536)
             if first:
                 front.let_in.append(number)
-                to.sendall(first)
-                _pass_on(inside, to)
+                server.sendall(first)
+                _pass_on(encrypted, server)
 
 
-def _code(guest: socket.socket) -> int:
-    """The request that a client begins with, before anything else: 8 bytes, a length and a number."""
-    length, code = struct.unpack("!ii", guest.recv(8, socket.MSG_WAITALL))
+def _code(client: socket.socket) -> int:
+    """Return the code of the request that a client starts with: 8 bytes, a length and a number."""
+    length, code = struct.unpack("!ii", client.recv(8, socket.MSG_WAITALL))
     if length != 8 or code not in (SSL_REQUEST, GSS_REQUEST):
         raise ConnectionError("not a request for TLS")
     return int(code)
 
 
-def _pass_on(inside: ssl.SSLSocket, to: socket.socket) -> None:
-    """Bytes in both directions, until one side ends."""
+def _pass_on(encrypted: ssl.SSLSocket, server: socket.socket) -> None:
+    """Copy bytes in both directions until one side closes."""
     while True:
-        ready = [inside] if inside.pending() else select.select([inside, to], [], [], 30)[0]
+        ready = [encrypted] if encrypted.pending() else select.select([encrypted, server], [], [], 30)[0]
         if not ready:
             return
-        for one in ready:
-            data = one.recv(65536)
+        for source in ready:
+            data = source.recv(65536)
             if not data:
                 return
-            (to if one is inside else inside).sendall(data)
+            (server if source is encrypted else encrypted).sendall(data)

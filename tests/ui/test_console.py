@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Effect
+from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
 from orderops.text.durations import in_words
 from orderops.ui import console
@@ -122,13 +122,13 @@ def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixt
 
 
 def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.CaptureFixture[str]) -> None:
-    refusal = ReplacementRequired("StorageEncrypted cannot change on a living resource", "keep it as it is")
+    refusal = ReplacementRequired("StorageEncrypted cannot be changed on an existing resource", "keep it as it is")
     step = Step("rds-instance/db", Action.UPDATE, {"StorageEncrypted": (True, False)}, Effect.REPLACES, refusal)
 
     console.show_plan([step])
 
     assert (
-        "    refused: StorageEncrypted cannot change on a living resource\n    hint: keep it as it is"
+        "    refused: StorageEncrypted cannot be changed on an existing resource\n    hint: keep it as it is"
         in capsys.readouterr().out
     )
 

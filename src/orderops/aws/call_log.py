@@ -1,7 +1,6 @@
-"""The log of every call to AWS: one line of JSON each, in a file of the user's, and on the screen when asked for.
+"""The log of all calls to AWS: one line of JSON each in the user's log file, and on the screen with `--verbose`.
 
-A log that cannot be written is said once and fails nothing. Lines of processes that log at once are never lost or torn:
-each is one write at the end of the file, and a file that has grown too large is put aside only when a process begins.
+A log that cannot be written is reported once and fails no command.
 """
 
 from __future__ import annotations
@@ -22,80 +21,78 @@ from typing import Any, TypeVar
 
 from orderops.aws.redaction import masked, without_secrets
 
-LARGEST = 5_000_000
-"""Bytes after which the next process begins a new file."""
-KEPT = 4
-"""How many older files stay."""
+# About 12,000 calls: small enough to open in an editor. With the older files the log takes at most 25 MB.
+MAX_BYTES = 5_000_000
+OLDER_FILES = 4
 CALLS = logging.getLogger("orderops.calls")
 CALLS.propagate = False
 
-Say = Callable[[str], None]
-Answer = TypeVar("Answer", bound=Mapping[str, Any])
+Report = Callable[[str], None]
+Response = TypeVar("Response", bound=Mapping[str, Any])
 
 
 def directory() -> Path:
-    """Where the log stands; ORDEROPS_LOG_DIRECTORY says otherwise."""
-    if chosen := os.environ.get("ORDEROPS_LOG_DIRECTORY"):
-        return Path(os.path.expanduser(chosen)).absolute()  # noqa: PTH111  # Path's raises where there is no home
+    """Return the directory of the log: ORDEROPS_LOG_DIRECTORY, else the user's state directory."""
+    if configured := os.environ.get("ORDEROPS_LOG_DIRECTORY"):
+        return Path(os.path.expanduser(configured)).absolute()  # noqa: PTH111  # Path's raises where HOME is missing
     import platformdirs
 
     return Path(platformdirs.user_state_dir("orderops"))
 
 
 @contextmanager
-def kept(complain: Say) -> Iterator[None]:
-    """Log every call of this process; `complain` is told once when that is not possible."""
-    journal = _Journal(directory() / "calls.log", complain)
+def logged(report: Report, *, verbose: bool = False) -> Iterator[None]:
+    """Log every call of this process meanwhile; `verbose` reports each call as well.
+
+    `report` also gets one line if the log file cannot be written.
+    """
     level = CALLS.level
-    CALLS.addHandler(journal)
+    handlers: list[logging.Handler] = [_LogFile(directory() / "calls.log", report)]
+    if verbose:
+        handlers.append(_Screen(report))
+    for handler in handlers:
+        CALLS.addHandler(handler)
     CALLS.setLevel(logging.INFO)
     try:
         yield
     finally:
         CALLS.setLevel(level)
-        for handler in tuple(CALLS.handlers):
-            if isinstance(handler, _Journal | _Shown):
-                CALLS.removeHandler(handler)
-                with suppress(OSError):
-                    handler.close()
+        for handler in handlers:
+            CALLS.removeHandler(handler)
+            with suppress(OSError):
+                handler.close()
 
 
-def show(say: Say) -> None:
-    """Say every call as it ends, until the log is closed."""
-    if not any(isinstance(handler, _Shown) for handler in CALLS.handlers):
-        CALLS.addHandler(_Shown(say))
-
-
-def where_to_look(request_id: str) -> str:
-    """The command that shows what is known of a call; nothing where no log is kept."""
-    path = next((handler.baseFilename for handler in CALLS.handlers if isinstance(handler, _Journal)), "")
+def log_command(request_id: str) -> str:
+    """Return the command that shows a request in the log file; "" while no file is written."""
+    path = next((handler.baseFilename for handler in CALLS.handlers if isinstance(handler, _LogFile)), "")
     if not path:
         return ""
     return f"grep {request_id} {path}" if request_id else f"tail -n 20 {path}"
 
 
-class Calls:
-    """One call, or the pages of a listing, told to the log as each is answered."""
+class LoggedCall:
+    """A call under way, or the pages of a listing: logs each response, with its duration."""
 
     def __init__(self, call: str, params: Mapping[str, Any]) -> None:
         self._call = call
         self._params = params
         self._began = monotonic()
 
-    def answered(self, answer: Answer) -> Answer:
-        """An answer, or a page of it, came; it is passed on."""
-        self._note("ok", answer.get("ResponseMetadata", {}))
-        return answer
+    def succeeded(self, response: Response) -> Response:
+        """Log a response, or a page of it, and return it."""
+        self._log("ok", response.get("ResponseMetadata", {}))
+        return response
 
-    def refused(self, code: str, text: str, metadata: Mapping[str, Any]) -> None:
-        """No answer came, or a refusal; `metadata` is AWS's, as far as it was heard."""
-        self._note(code, metadata, without_secrets(text))
+    def failed(self, code: str, text: str, metadata: Mapping[str, Any]) -> None:
+        """Log an error; `metadata` is {} where no response arrived."""
+        self._log(code, metadata, without_secrets(text))
 
-    def _note(self, outcome: str, metadata: Mapping[str, Any], text: str = "") -> None:
+    def _log(self, outcome: str, metadata: Mapping[str, Any], text: str = "") -> None:
         if not CALLS.isEnabledFor(logging.INFO):
             return
         now = monotonic()
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "pid": os.getpid(),
             "call": self._call,
@@ -106,66 +103,69 @@ class Calls:
             "request": metadata.get("RequestId", ""),
         }
         if text:
-            told["text"] = text
+            entry["text"] = text
         self._began = now
-        CALLS.info(_shown(told), extra={"told": {**told, "params": masked(self._params)}})
+        CALLS.info(_line(entry), extra={"entry": {**entry, "params": masked(self._params)}})
 
 
-class _Journal(RotatingFileHandler):
-    """The file; what goes wrong with it is said once, and then it is left alone."""
+class _LogFile(RotatingFileHandler):
+    """The log file. The first error is reported; after that nothing is written any more."""
 
-    def __init__(self, path: Path, complain: Say) -> None:
-        super().__init__(path, backupCount=KEPT, encoding="utf-8", delay=True)
-        self._complain = complain
-        self._given_up = False
+    def __init__(self, path: Path, report: Report) -> None:
+        super().__init__(path, backupCount=OLDER_FILES, encoding="utf-8", delay=True)
+        self._report = report
+        self._disabled = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._given_up:
+        if not self._disabled:
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(getattr(record, "told", {}), default=str)
+        return json.dumps(getattr(record, "entry", {}), default=str)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # so logging calls it
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name that logging calls
         error = sys.exc_info()[1]
-        self._given_up = True
-        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-        self._complain(f"calls are not logged: {self.baseFilename}: {why}")
+        self._disabled = True
+        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+        self._report(f"calls are not logged: {self.baseFilename}: {reason}")
 
     def _open(self) -> io.TextIOWrapper:
-        """The file, to be written at its end whoever else does so too; each line is one write."""
+        """Open the file for appending, unbuffered."""
         path = Path(self.baseFilename)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._put_aside_if_large(path)
-        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return io.TextIOWrapper(io.FileIO(opened, "a"), encoding="utf-8", write_through=True)
+        self._rotate_if_large(path)
+        # With O_APPEND and one write a line, lines of processes that log at the same time are neither lost nor mixed.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return io.TextIOWrapper(io.FileIO(descriptor, "a"), encoding="utf-8", write_through=True)
 
-    def _put_aside_if_large(self, path: Path) -> None:
-        """Begin a new file, unless another process is doing so; who still has the old one goes on in it."""
-        if not path.exists() or path.stat().st_size <= LARGEST:
+    def _rotate_if_large(self, path: Path) -> None:
+        """Rename a large file and begin a new one, unless another process is doing so at the moment."""
+        if not path.exists() or path.stat().st_size <= MAX_BYTES:
             return
+        # Rotated when a process begins, not in the middle: a process that still has the old file open writes on in it.
         with path.with_suffix(".lock").open("w") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.stat().st_size > LARGEST:
+            if path.exists() and path.stat().st_size > MAX_BYTES:
                 self.doRollover()
 
 
-class _Shown(logging.Handler):
-    """The screen."""
+class _Screen(logging.Handler):
+    """Reports each call as it ends."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, report: Report) -> None:
         super().__init__()
-        self._say = say
+        self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
-            self._say(record.getMessage())
+            self._report(record.getMessage())
 
 
-def _shown(told: Mapping[str, Any]) -> str:
-    """A call as an operator reads it: when, which, how long, how it ended."""
-    more = [f"HTTP {told['status']}"] if told["status"] and told["outcome"] != "ok" else []
-    more += [f"{told['attempts']} attempts"] if (told["attempts"] or 1) > 1 else []
-    more += [f"request {told['request']}"] if told["request"] and told["outcome"] != "ok" else []
-    aside = f" ({', '.join(more)})" if more else ""
-    return f"{told['time'][11:19]} {told['call']} {told['ms']} ms {told['outcome']}{aside}"
+def _line(entry: Mapping[str, Any]) -> str:
+    """Return a call for the screen: time, call, duration, outcome, and how an error came about."""
+    failed = entry["outcome"] != "ok"
+    notes = [f"HTTP {entry['status']}"] if failed and entry["status"] else []
+    notes += [f"{entry['attempts']} attempts"] if (entry["attempts"] or 1) > 1 else []
+    notes += [f"request {entry['request']}"] if failed and entry["request"] else []
+    suffix = f" ({', '.join(notes)})" if notes else ""
+    return f"{entry['time'][11:19]} {entry['call']} {entry['ms']} ms {entry['outcome']}{suffix}"

@@ -1,6 +1,6 @@
-"""The one door to AWS: clients by name (`aws.sqs`), how often they try; each call is logged, each error explained.
+"""The only gateway to AWS: clients by name (`aws.sqs`), their retries, the call log, and errors as `AwsError`.
 
-Every failed call leaves here as an `AwsError`; nothing above this module knows botocore.
+No module above this one imports botocore or boto3.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orderops.aws.call_log import Calls
+from orderops.aws.call_log import LoggedCall
 from orderops.aws.diagnosis.permissions import decoded, encoded
-from orderops.aws.translate import Sent, metadata_of, refusal, refuse_broken, translate_error
+from orderops.aws.translate import SentCall, aws_error, check_response, metadata_of, translate_error
 from orderops.errors import AwsError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ READING = ("describe_", "list_", "get_", "head_", "batch_get_", "batch_check_", 
 
 
 class Aws:
-    """AWS in one region: `aws.sqs.create_queue(...)`; services are named as boto3 names them, with underscores."""
+    """AWS in one region: `aws.sqs.create_queue(...)`. Services have boto3's names, with underscores."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Aws:
     ) -> None:
         self.region = region
         self.environment = environment
-        """Only named where a hint says what to type."""
+        """Used in hints only."""
         self._clients = _Clients(region, endpoint_url, session)
         self._attempts = READ_ATTEMPTS
-        self._memory: dict[str, Future[Any]] | None = None
+        self._cache: dict[str, Future[Any]] | None = None
         self._guard: Callable[[], None] = _unguarded
         self._lock = threading.Lock()
 
@@ -54,21 +54,21 @@ class Aws:
 
     @cached_property
     def once(self) -> Aws:
-        """The same AWS through clients that never resend: a lost answer must not make a second thing."""
+        """The same AWS, which never resends a call: a create whose response was lost may have taken effect."""
         view = self._view()
-        view._attempts, view._memory = 1, None
+        view._attempts, view._cache = 1, None
         return view
 
     def remembering(self) -> Aws:
-        """The same AWS, in which the same read is sent once: for the many listings of one survey. Forgets failures."""
+        """Return a view that sends equal reads once, for the listings of an inventory. Errors are not kept."""
         view = self._view()
-        view._memory, view._lock = {}, threading.Lock()
+        view._cache, view._lock = {}, threading.Lock()
         return view
 
     def guarded(self, guard: Callable[[], None]) -> Aws:
-        """The same AWS, in which `guard` is asked before every call that is more than a read is sent or sent again.
+        """Return a view that calls `guard` before each attempt of a call that is not a read.
 
-        It raises to keep the call back.
+        The guard raises an exception to prevent the call.
         """
         view = self._view()
         view._guard = guard
@@ -76,77 +76,77 @@ class Aws:
 
     @property
     def account(self) -> str:
-        """The account that these credentials open."""
+        """The account of these credentials."""
         return str(self._identity["Account"])
 
     @property
     def caller(self) -> str:
-        """The ARN of the user or role that these credentials are."""
+        """The ARN of the user or role session of these credentials."""
         return str(self._identity["Arn"])
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self.sts.get_caller_identity()
-        return answer
+        identity: Mapping[str, Any] = self.sts.get_caller_identity()
+        return identity
 
     def presigned(self, operation: str, *, seconds: int, **params: Any) -> str:
-        """The address of one operation on S3, signed by these credentials for a while; nothing is sent."""
+        """Return a signed URL for an operation of S3. Sends nothing."""
         return self._clients.presigned(operation, params, seconds)
 
     def endpoint(self, service: str) -> str:
-        """Where a service is reached, for programs that ask it themselves."""
+        """Return the URL of a service, for programs that call it themselves."""
         return str(self._clients.get(service, self._attempts).meta.endpoint_url)
 
     def send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool = False) -> Any:
-        """Send one call, or all pages of it, and answer what AWS says; raises AwsError."""
-        if self._memory is None:
-            return self._send(service, operation, params, pages)
+        """Send one call and return the response, or the list of all `pages`; raises AwsError."""
+        if self._cache is None:
+            return self._send(service, operation, params, pages=pages)
         key = json.dumps([service, operation, pages, params], sort_keys=True, default=str)
         with self._lock:
-            known = self._memory.get(key)
-            mine = known is None
-            if known is None:
-                known = self._memory[key] = Future()
-        if mine:
+            future = self._cache.get(key)
+            first = future is None
+            if future is None:
+                future = self._cache[key] = Future()
+        if first:
             try:
-                known.set_result(self._send(service, operation, params, pages))
+                future.set_result(self._send(service, operation, params, pages=pages))
             except BaseException as error:
-                del self._memory[key]
-                known.set_exception(error)
-        return known.result()
+                # Removed before the waiting threads continue, so that the next call is sent again.
+                del self._cache[key]
+                future.set_exception(error)
+        return future.result()
 
     def _view(self) -> Aws:
         view = copy.copy(self)
-        view.__dict__.pop("once", None)  # it is a view of this one, not of the copy
+        # copy.copy copies the cached `once` as well, which is a view of the original.
+        view.__dict__.pop("once", None)
         return view
 
-    def _send(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
+    def _send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool) -> Any:
+        call = SentCall(service, operation, params, self.region, self.environment)
+        log = LoggedCall(call.name, params)
         with self._clients.guarded(_unguarded if operation.startswith(READING) else self._guard):
-            return self._heard(service, operation, params, pages)
+            try:
+                client = self._clients.get(service, self._attempts)
+                responses = [log.succeeded(response) for response in _responses(client, operation, params, pages=pages)]
+            except Exception as error:
+                translated = translate_error(call, error)
+                log.failed(translated.code if translated else type(error).__name__, str(error), metadata_of(error))
+                if translated is None:
+                    raise
+                raise self._with_decoded_message(call, translated, error) from None
+        return responses if pages else responses[0]
 
-    def _heard(self, service: str, operation: str, params: Mapping[str, Any], pages: bool) -> Any:
-        sent = Sent(service, operation, params, self.region, self.environment)
-        log = Calls(sent.call, params)
+    def _with_decoded_message(self, call: SentCall, translated: AwsError, error: Exception) -> AwsError:
+        """Decode what EC2 encoded in an error, if these credentials may; else return the error as it is."""
+        # A denied sts:DecodeAuthorizationMessage would come here again.
+        if call.service == "sts" or not (message := encoded(str(error))):
+            return translated
         try:
-            client = self._clients.get(service, self._attempts)
-            answers = [log.answered(answer) for answer in _answers(client, operation, params, pages)]
-        except Exception as error:
-            refused = translate_error(sent, error)
-            log.refused(refused.code if refused else type(error).__name__, str(error), metadata_of(error))
-            if refused is None:
-                raise
-            raise self._decoded(sent, refused, error) from None
-        return answers if pages else answers[0]
-
-    def _decoded(self, sent: Sent, refused: AwsError, error: Exception) -> AwsError:
-        """The same refusal with what EC2 encoded in it, where these credentials may have that decoded."""
-        if sent.service == "sts" or not (blob := encoded(str(error))):
-            return refused
-        try:
-            told = self.sts.decode_authorization_message(EncodedMessage=blob)["DecodedMessage"]
-            return refusal(sent, refused.code, decoded(told), refused.meaning, request_id=refused.request_id)
-        except (AwsError, KeyError, ValueError):
-            return refused
+            text = decoded(self.sts.decode_authorization_message(EncodedMessage=message)["DecodedMessage"])
+        except (AwsError, KeyError, ValueError):  # not allowed, or in a form that AWS does not document
+            return translated
+        return aws_error(call, translated.code, text, translated.meaning, request_id=translated.request_id)
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,13 @@ class Operation:
 
 
 def every(call: Operation, key: str, **params: Any) -> Iterator[Any]:
-    """Everything under `key` on all pages of a listing."""
+    """Yield everything under `key` on all pages of a listing."""
     for page in call.aws.send(call.service, call.operation, params, pages=True):
         yield from page.get(key) or ()
 
 
 def if_found(call: Operation, *missing: str, **params: Any) -> Any | None:
-    """The answer, or None when AWS says with one of the codes `missing` that there is none."""
+    """Return the response, or None if AWS answers with one of the error codes `missing`."""
     try:
         return call(**params)
     except AwsError as error:
@@ -190,32 +190,37 @@ def if_found(call: Operation, *missing: str, **params: Any) -> Any | None:
         raise
 
 
-def _answers(client: Any, operation: str, params: Mapping[str, Any], pages: bool) -> Iterator[Any]:
+def _responses(client: Any, operation: str, params: Mapping[str, Any], *, pages: bool) -> Iterator[Any]:
     if pages and client.can_paginate(operation):
         yield from client.get_paginator(operation).paginate(**params)
     else:
-        yield getattr(client, operation)(**params)
+        response = getattr(client, operation)(**params)
+        # Read here, so that a connection that breaks in the middle of an object is an AwsError as well.
+        if hasattr(body := response.get("Body"), "read"):
+            response["Body"] = body.read()
+        yield response
 
 
 def _unguarded() -> None:
-    """Nothing keeps a call back."""
+    """Let every call through."""
 
 
 class _Clients:
-    """boto3's clients, each made when first used; making one is not thread-safe in boto3, using it is."""
+    """boto3's clients, each created on first use. Creating a client is not thread-safe in boto3, using it is."""
 
     def __init__(self, region: str, endpoint_url: str | None, session: boto3.Session | None) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
         self._session = session
-        self._made: dict[tuple[str, int], Any] = {}
+        self._created: dict[tuple[str, int], Any] = {}
         self._signer: Any = None
         self._lock = threading.Lock()
         self._thread = threading.local()
 
     @contextmanager
     def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
-        """Ask it before everything that this thread sends meanwhile."""
+        """Call `guard` before everything that this thread sends meanwhile."""
+        # The clients are shared by all views, so the guard of a call travels with its thread.
         before = getattr(self._thread, "guard", _unguarded)
         self._thread.guard = guard
         try:
@@ -224,13 +229,15 @@ class _Clients:
             self._thread.guard = before
 
     def get(self, service: str, attempts: int) -> Any:
-        made = self._made.get((service, attempts))
-        return made if made is not None else self._make(service, attempts)
+        client = self._created.get((service, attempts))
+        return client if client is not None else self._create(service, attempts)
 
     def presigned(self, operation: str, params: Mapping[str, Any], seconds: int) -> str:
-        """A signature of version 4 for the host of the region: a bucket just made is not known at the global one."""
+        """Return a URL with a signature of version 4 for the region's host."""
         from botocore.config import Config
 
+        # The global host redirects to the region of a new bucket at first, and a signature is valid for one host only:
+        # S3 user guide, "Making requests using DNS": "Temporary request redirection".
         endpoint = str(self.get("s3", READ_ATTEMPTS).meta.endpoint_url)
         style = "virtual" if ".amazonaws.com" in endpoint else "path"
         config = Config(signature_version="s3v4", s3={"addressing_style": style})
@@ -241,12 +248,12 @@ class _Clients:
                 )
         return str(self._signer.generate_presigned_url(operation, Params=dict(params), ExpiresIn=seconds))
 
-    def _make(self, service: str, attempts: int) -> Any:
+    def _create(self, service: str, attempts: int) -> Any:
         import boto3
         from botocore.config import Config
 
         with self._lock:
-            if (service, attempts) not in self._made:
+            if (service, attempts) not in self._created:
                 self._session = self._session or boto3.Session()
                 config = Config(
                     retries={"mode": "standard", "total_max_attempts": attempts},
@@ -255,13 +262,14 @@ class _Clients:
                     max_pool_connections=32,
                     user_agent_extra="orderops",
                 )
-                self._made[service, attempts] = self._session.client(
+                client = self._session.client(
                     service, region_name=self._region, endpoint_url=self._endpoint_url, config=config
                 )
-                events = self._made[service, attempts].meta.events
-                events.register_first("before-send", self._ask_guard)
-                events.register("before-parse", refuse_broken)
-            return self._made[service, attempts]
+                # First, so that a prevented call never reaches the handlers that answer it in tests.
+                client.meta.events.register_first("before-send", self._call_guard)
+                client.meta.events.register("before-parse", check_response)
+                self._created[service, attempts] = client
+            return self._created[service, attempts]
 
-    def _ask_guard(self, **_: Any) -> None:
+    def _call_guard(self, **_: Any) -> None:
         getattr(self._thread, "guard", _unguarded)()

@@ -1,4 +1,4 @@
-"""The account's own bucket: small JSON documents, written whole and under a condition, read by S3's own clock."""
+"""Small JSON documents in the account's own bucket: conditional writes, ages by S3's clock."""
 
 from __future__ import annotations
 
@@ -15,117 +15,128 @@ from orderops.aws.ownership import to_pairs
 from orderops.errors import AwsError, Meaning, OrderopsError
 
 PURPOSE = {"orderops:purpose": "lease, record and receipts of every environment in this account and region"}
-OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
-MISSING = ("NoSuchKey", "NoSuchBucket")
-PATIENCE = 60.0
-"""Seconds in which a bucket just made must be seen, and a write whose answers are lost must be there."""
+# S3 answers NoSuchKey to a conditional write if the document was deleted meanwhile.
+CHANGED_CODES = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+MISSING_CODES = ("NoSuchKey", "NoSuchBucket")
+# Twice the 30 s that AWS's reads may lag: until then a new bucket may be missing, and so may a document whose write
+# was not confirmed.
+RETRY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document as it was read or written; `version` changes with every write."""
+    """A document as read or written; every write changes `version`."""
 
     key: str
     value: dict[str, Any]
     version: str
     written: datetime
     age: timedelta = timedelta()
-    """How long ago it was written when it was read, both by the clock of S3."""
+    """Time since the last write when it was read, both by S3's clock."""
 
 
-class Overtaken(OrderopsError):
-    """The document is no longer the one that was to be replaced: somebody else wrote it."""
+class DocumentChanged(OrderopsError):
+    """Another client wrote the document first."""
 
 
 class Bucket:
-    """The documents of one account and region; the bucket is made by the first write."""
+    """The documents of one account and region. The first write creates the bucket."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self.name = f"orderops-{aws.account}-{aws.region}"
-        self._where = {"Bucket": self.name, "ExpectedBucketOwner": aws.account}  # never a stranger's of this name
+        # With the owner, S3 rejects calls if another account took the name first.
+        self._location = {"Bucket": self.name, "ExpectedBucketOwner": aws.account}
 
     def read(self, key: str) -> Document | None:
-        """A document, or None when there is none."""
+        """Return a document, or None if there is none."""
         try:
-            raw = self._aws.s3.get_object(**self._where, Key=key)
+            response = self._aws.s3.get_object(**self._location, Key=key)
         except AwsError as error:
-            if error.code in MISSING:
+            if error.code in MISSING_CODES:
                 return None
             raise
-        written: datetime = raw["LastModified"]
-        return Document(key, json.loads(raw["Body"].read()), raw["ETag"], written, _date(raw) - written)
+        try:
+            value, version, written = json.loads(response["Body"]), response["ETag"], response["LastModified"]
+        except (KeyError, ValueError):  # a proxy's page, or an object of other contents
+            raise OrderopsError(
+                f"s3://{self.name}/{key} is not a JSON document",
+                f"check the network and AWS_ENDPOINT_URL; show the object: aws s3 cp s3://{self.name}/{key} -",
+            ) from None
+        return Document(key, value, version, written, _time_of(response) - written)
 
     def write(self, key: str, value: Mapping[str, Any], *, over: Document | None) -> Document:
-        """Write a document that is not there yet, or in the place of just this one; raises Overtaken."""
-        condition = {"IfMatch": over.version} if over else {"IfNoneMatch": "*"}
+        """Replace the document `over`, or create it; raises DocumentChanged if another client was first."""
         body = json.dumps(value, default=str).encode()
-        until = monotonic() + PATIENCE
+        deadline = monotonic() + RETRY_SECONDS
         while True:
             try:
-                raw = self._put(key, body, condition)
-                return Document(key, json.loads(body), raw["ETag"], _date(raw))
+                response = self._put(key, body, {"IfMatch": over.version} if over else {"IfNoneMatch": "*"})
+                return Document(key, json.loads(body), response["ETag"], _time_of(response))
             except AwsError as error:
                 lost = error.meaning is Meaning.LOST
-                if not (lost or error.code in OVERTAKEN):
+                if not (lost or error.code in CHANGED_CODES):
                     raise
-                found = self.read(key)
-                if found and found.value == json.loads(body):  # written by a call whose answer was lost
-                    return found
-                as_before = (found and found.version) == (over and over.version)
-                if not (lost and as_before):
-                    raise Overtaken(f"{key} was written by somebody else meanwhile") from None
-                if monotonic() > until:
+                current = self.read(key)
+                # A write whose response was lost took effect. botocore's own second attempt then finds it changed.
+                if current and current.value == json.loads(body):
+                    return current
+                unchanged = (current and current.version) == (over and over.version)
+                if not (lost and unchanged):
+                    raise DocumentChanged(f"another client wrote {key} meanwhile") from None
+                if monotonic() > deadline:
                     raise
-                if found is None:  # perhaps what was lost said that there is no bucket
-                    self._make()
+                # The lost response may have said that the bucket does not exist.
+                if current is None:
+                    self._create()
 
     def put(self, key: str, value: Mapping[str, Any]) -> None:
-        """Write a document that nobody else writes; done twice, it is the same."""
+        """Write a document that no other client writes. Repeating it is harmless."""
         self._put(key, json.dumps(value, default=str).encode(), {})
 
     def remove(self, key: str) -> None:
-        """Take a document away; one that is not there is no matter."""
-        self._aws.s3.delete_object(**self._where, Key=key)
+        """Delete a document, if it exists."""
+        self._aws.s3.delete_object(**self._location, Key=key)
 
     def link(self, operation: str, key: str, *, seconds: int) -> str:
-        """The signed address under which a document can be read (`get_object`) or written (`put_object`) for a while.
-
-        It says no owner: that would be a header, which whoever uses the address would have to send along.
-        """
+        """Return a signed URL that reads (`get_object`) or writes (`put_object`) a document for some time."""
+        # Without the expected owner: that is a header, which every user of the URL would have to send.
         return self._aws.presigned(operation, seconds=seconds, Bucket=self.name, Key=key)
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys that begin so, in order; none while there is no bucket."""
+        """Return the keys with a prefix in order; [] while there is no bucket."""
         try:
-            return [raw["Key"] for raw in every(self._aws.s3.list_objects_v2, "Contents", **self._where, Prefix=prefix)]
+            objects = every(self._aws.s3.list_objects_v2, "Contents", **self._location, Prefix=prefix)
+            return [document["Key"] for document in objects]
         except AwsError as error:
-            if error.code in MISSING:
+            if error.code in MISSING_CODES:
                 return []
             raise
 
     def _put(self, key: str, body: bytes, condition: Mapping[str, str]) -> Any:
-        until = monotonic() + PATIENCE
+        deadline = monotonic() + RETRY_SECONDS
         while True:
             try:
                 return self._aws.s3.put_object(
-                    **self._where, **condition, Key=key, Body=body, ContentType="application/json"
+                    **self._location, **condition, Key=key, Body=body, ContentType="application/json"
                 )
             except AwsError as error:
-                if error.code != "NoSuchBucket" or monotonic() > until:
+                if error.code != "NoSuchBucket" or monotonic() > deadline:
                     raise
-            self._make()
+            self._create()
 
-    def _make(self) -> None:
-        home = {} if self._aws.region == "us-east-1" else {"LocationConstraint": self._aws.region}
+    def _create(self) -> None:
+        # S3 rejects us-east-1 as a location constraint: it is the default.
+        location = {} if self._aws.region == "us-east-1" else {"LocationConstraint": self._aws.region}
+        tags = to_pairs(PURPOSE)
         try:
-            self._aws.s3.create_bucket(Bucket=self.name, CreateBucketConfiguration={**home, "Tags": to_pairs(PURPOSE)})
+            self._aws.s3.create_bucket(Bucket=self.name, CreateBucketConfiguration={**location, "Tags": tags})
         except AwsError as error:
             if error.code not in ("BucketAlreadyOwnedByYou", "OperationAborted") and error.meaning is Meaning.NO:
                 raise
 
 
-def _date(raw: Mapping[str, Any]) -> datetime:
-    """The time of S3; of this machine where something on the way took that header away."""
-    told = raw["ResponseMetadata"]["HTTPHeaders"].get("date")
-    return parsedate_to_datetime(told) if told else datetime.now(UTC)
+def _time_of(response: Mapping[str, Any]) -> datetime:
+    """Return S3's time of a response; this machine's, if a proxy removed the header."""
+    date = response["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return parsedate_to_datetime(date) if date else datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Whose a thing is: the tags that every create sets, and how listings seek them."""
+"""Ownership tags: set on every created resource, used to find it again."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 ENVIRONMENT = "orderops:environment"
 ADDRESS = "orderops:address"
 ROLE = "orderops:role"
-"""What a thing is for, where that is not what its environment declares: a restored copy, or what was primary before."""
+"""The role of a resource that its environment does not declare: a restored instance, or the previous primary."""
 
 Tags = Mapping[str, str]
 
 
 class Owner(StrEnum):
-    """What the tags of a thing say of us and it."""
+    """Who a resource belongs to by its tags: this environment, no environment, or another one."""
 
     OWNED = "ours"
     ADOPTABLE = "adoptable"
@@ -25,7 +25,7 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True)
 class Ownership:
-    """What we seek and what we mark: a whole environment, or one resource of it when `address` is given."""
+    """What to find and how to tag it: a whole environment, or one resource of it if `address` is given."""
 
     environment: str
     address: str = ""
@@ -34,53 +34,55 @@ class Ownership:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags of the one resource claimed."""
+        """The tags of the one resource."""
+        # `extra` first: a tag of the environment file must not replace an ownership tag.
         return {**self.extra, "Name": self.name, ENVIRONMENT: self.environment, ADDRESS: self.address}
 
     @property
     def pairs(self) -> list[dict[str, str]]:
-        """The tags as most AWS calls take them."""
+        """The tags in the form that most AWS calls take."""
         return to_pairs(self.tags)
 
     @property
     def prefix(self) -> str:
-        """How the names begin that we seek; a whole name when one resource is claimed."""
+        """The prefix of all names in the environment, or the whole name of the one resource."""
         return self.name or f"orderops-{self.environment}-"
 
     def path(self, form: str = "/orderops/{}/") -> str:
-        """How path-like names begin that we seek, such as those of log groups."""
+        """Return the prefix of names that are paths, such as those of log groups."""
         return self.name or form.format(self.environment)
 
     def named(self, kind: str, name: str) -> dict[str, str]:
-        """What the tags of a thing would say, for one that AWS keeps no tags for and whose name is ours."""
+        """Return the ownership tags that a name implies, for a resource that has no tags in AWS."""
         return {ENVIRONMENT: self.environment, ADDRESS: f"{kind}/{name}"}
 
     @property
     def filters(self) -> list[dict[str, Any]]:
-        """EC2 filters for what is tagged as ours."""
-        wanted = [{"Name": f"tag:{ENVIRONMENT}", "Values": [self.environment]}]
+        """EC2 filters that find what is owned."""
+        filters = [{"Name": f"tag:{ENVIRONMENT}", "Values": [self.environment]}]
         if self.address:
-            wanted.append({"Name": f"tag:{ADDRESS}", "Values": [self.address]})
-        return wanted
+            filters.append({"Name": f"tag:{ADDRESS}", "Values": [self.address]})
+        return filters
 
     def specification(self, kind: str) -> list[dict[str, Any]]:
-        """EC2's TagSpecifications for a thing of that kind."""
+        """Return EC2's TagSpecifications for a resource of this kind."""
         return [{"ResourceType": kind, "Tags": self.pairs}]
 
     def owner(self, tags: Tags) -> Owner:
-        """Whose a thing with these tags is, seen from this claim."""
+        """Return who a resource with these tags belongs to."""
         environment, address = tags.get(ENVIRONMENT), tags.get(ADDRESS)
         if environment is None:
             return Owner.ADOPTABLE
-        ours = environment == self.environment and address in (None, self.address)
-        return Owner.OWNED if ours else Owner.FOREIGN
+        # A tag may have been removed by hand; the environment alone still proves the owner.
+        owned = environment == self.environment and address in (None, self.address)
+        return Owner.OWNED if owned else Owner.FOREIGN
 
 
 def to_pairs(tags: Tags, key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """A list of key and value, in an order that never changes."""
+    """Return tags as AWS's list of key and value, sorted."""
     return [{key: name, value: text} for name, text in sorted(tags.items())]
 
 
 def from_pairs(pairs: Iterable[Mapping[str, str]] | None, key: str = "Key", value: str = "Value") -> dict[str, str]:
-    """Tags from AWS's list of key and value, without AWS's own."""
+    """Return tags from AWS's list of key and value, without those that AWS itself sets."""
     return {pair[key]: pair.get(value, "") for pair in pairs or () if not pair[key].startswith("aws:")}

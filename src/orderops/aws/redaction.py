@@ -1,4 +1,4 @@
-"""What a log must not show: passwords, tokens and signatures, wherever they stand in a call's parameters."""
+"""Removes passwords, tokens and signatures from the parameters and texts that are logged."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
-LONGEST = 2000
-"""Characters of one text that are kept."""
+MAX_CHARACTERS = 2000
 
 SECRET = re.compile(
     r"pass(word|wd|phrase)|secret|token|authori[sz]ation|credential|private.?key|access.?key|api.?key|dsn$", re.I
 )
+# They contain the word "secret", and hold the name of one.
 NAMES_ONLY = frozenset({"SecretId", "secretArn", "SecretArn", "SecretIdList", "MasterUserSecretKmsKeyId"})
-"""Named like secrets, and only names of them."""
+# Messages of customers and stored objects: only their size is logged.
 CONTENTS = frozenset({"MessageBody", "Message", "Body"})
-"""What customers wrote, and what is stored: only how much of it there is."""
-NAMING = ("name", "Name", "key", "Key", "ParameterName")
-VALUES = ("value", "Value", "ParameterValue", "values", "Values")
-SIGNED = r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=)[^&\s]+"
+NAME_KEYS = ("name", "Name", "key", "Key", "ParameterName")
+VALUE_KEYS = ("value", "Value", "ParameterValue", "values", "Values")
+SIGNATURE = r"([?&](?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=)[^&\s]+"
+# At most 80 characters on each side of the word, which bounds the time that the search takes on a long text.
 JSON_SECRET = r'("[^"]{0,80}?(?:password|secret|token|authorization)[^"]{0,80}"\s*:\s*)"(?:[^"\\]|\\.)*"'
 IN_TEXT = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*):[^\s@/]+@", re.I), rf"\1:{HIDDEN}@"),
-    (re.compile(SIGNED, re.I), rf"\1{HIDDEN}"),
+    (re.compile(SIGNATURE, re.I), rf"\1{HIDDEN}"),
     (re.compile(JSON_SECRET, re.I), rf'\1"{HIDDEN}"'),
     (re.compile(r"(\b(?:password|passwd|pwd|token|secret)\s*=\s*)[^\s&;,]+", re.I), rf"\1{HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.I), rf"\1 {HIDDEN}"),
@@ -31,16 +31,16 @@ IN_TEXT = (
 
 
 def masked(value: Any, *, name: str = "") -> Any:
-    """The same parameters with every secret hidden, short enough for a line, and in types that JSON knows."""
+    """Return parameters with all secrets hidden and long texts cut, in types that JSON knows."""
     if SECRET.search(name) and name not in NAMES_ONLY and not isinstance(value, bool):
         return HIDDEN
     if name in CONTENTS and isinstance(value, str):
         return f"({len(value)} characters)"
     match value:
         case Mapping():
-            return _fields(value)
+            return _masked_fields(value)
         case list() | tuple() | set() | frozenset():
-            return [masked(each) for each in value]
+            return [masked(element) for element in value]
         case str():
             return without_secrets(value)
         case bool() | int() | float() | None:
@@ -51,13 +51,13 @@ def masked(value: Any, *, name: str = "") -> Any:
 
 
 def without_secrets(text: str) -> str:
-    """A text without the passwords of its URLs, its signatures, and the secrets of the JSON in it."""
-    for pattern, instead in IN_TEXT:
-        text = pattern.sub(instead, text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    """Return a text without passwords in URLs, signatures, and secrets in JSON."""
+    for pattern, replacement in IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}… ({len(text)} characters)"
 
 
-def _fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
-    """One structure; where it is a pair such as {name: DB_PASSWORD, value: …}, the name says whether to hide."""
-    named = next((str(fields[key]) for key in NAMING if isinstance(fields.get(key), str)), "")
-    return {str(key): masked(value, name=named if key in VALUES else str(key)) for key, value in fields.items()}
+def _masked_fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    # In {name: DB_PASSWORD, value: …} the value of one field says whether to hide the other.
+    name = next((str(fields[key]) for key in NAME_KEYS if isinstance(fields.get(key), str)), "")
+    return {str(key): masked(value, name=name if key in VALUE_KEYS else str(key)) for key, value in fields.items()}

@@ -53,9 +53,7 @@ def _about(
 ) -> None:
     from orderops.aws import call_log
 
-    context.with_resource(call_log.kept(_say))
-    if verbose:
-        call_log.show(_say)
+    context.with_resource(call_log.logged(_say, verbose=verbose))
 
 
 def _say(text: str) -> None:

@@ -18,7 +18,7 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:
     """Show every property that differs and what changing it does. Exit code 3 when anything does."""
     from orderops.errors import Differences
-    from orderops.infra.workspace import make_plan
+    from orderops.infra.plan import make_plan
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.progress import Progress
@@ -56,8 +56,8 @@ def apply(
     from orderops.operations.workspace import ChangeOptions, open_workspace
 
     workspace = open_workspace(env, environments)
-    manner = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
-    apply_everything(workspace, manner, choices=None, adopt=adopt, prune=prune)
+    options = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
+    apply_everything(workspace, options, choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()
@@ -70,7 +70,7 @@ def destroy(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove the infrastructure; what holds data is kept unless it is named."""
-    from orderops.operations.apply import destroy_everything
+    from orderops.operations.destroy import destroy_everything
     from orderops.operations.workspace import ChangeOptions, open_workspace
 
     workspace = open_workspace(env, environments)
@@ -115,11 +115,11 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
 
 def _outputs(workspace: Workspace) -> dict[str, object]:
     """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
-    from orderops.engine.reconcile import Action
     from orderops.engine.resource import UNKNOWN
+    from orderops.engine.step import Action
     from orderops.errors import OrderopsError
+    from orderops.infra.plan import make_plan
     from orderops.infra.stack import outputs_of
-    from orderops.infra.workspace import make_plan
 
     planned = make_plan(workspace)
     told = outputs_of(workspace.stack, planned.outputs)

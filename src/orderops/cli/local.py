@@ -29,7 +29,7 @@ def start(plain: Plain = None) -> None:
     from orderops.ui import console
 
     say = console.info
-    endpoint = local.start(REGION, plain=plain, waiting=lambda what: say(f"starting the {what} on this machine"))
+    endpoint = local.start(REGION, plain=plain, on_wait=lambda what: say(f"starting the {what} on this machine"))
     console.data(endpoint.url)
     console.info(
         f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"

@@ -120,7 +120,7 @@ def apply(
     migrations = read_migrations(sql_folder(sql))
     words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
     words += [f"--without-rehearsal --reason {why!r}"] if why else []
-    manner = ChangeOptions(" ".join(words), dry_run, yes, confirm, wait)
+    options = ChangeOptions(" ".join(words), dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
@@ -134,7 +134,7 @@ def apply(
             carrying = migrating.Carrying("Apply", "to", "apply", "applied", budget, terminate_blockers)
             migrating.carry_through(
                 at,
-                manner,
+                options,
                 wanted,
                 carrying,
                 lambda carrier: gate.apply(carrier, migrations, to=to, out_of_order=out_of_order),
@@ -170,7 +170,7 @@ def undo(
     from orderops.ui import console
 
     migrations = read_migrations(sql_folder(sql))
-    manner = ChangeOptions(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
+    options = ChangeOptions(f"migrate undo{f' --to {to}' if to is not None else ''}", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             picture = migrator.overview(connection, migrations)
@@ -183,7 +183,7 @@ def undo(
             carrying = migrating.Carrying("Undo", "in", "undo", "undone", budget, terminate_blockers)
             migrating.carry_through(
                 at,
-                manner,
+                options,
                 wanted,
                 carrying,
                 lambda carrier: migrator.undo(carrier, migrations, to=to, accepted=accept_data_loss),
@@ -224,7 +224,7 @@ def baseline(
 
     _check_baseline(version, tool)
     migrations = read_migrations(sql_folder(sql))
-    manner = ChangeOptions("migrate baseline", dry_run, yes, confirm, wait)
+    options = ChangeOptions("migrate baseline", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = migrator.to_baseline(connection, migrations, version=version, tool=tool)
@@ -232,7 +232,7 @@ def baseline(
             console.data(f"~ {each.name} counts as applied")
         if not dry_run:
             question = f"Mark {len(wanted.migrations)} migrations as applied in {at.name}, and run none?"
-            with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
+            with migrating.agreed(at, options, question), migrating.alone(at, wait=wait) as sessions:
                 migrator.baseline(sessions, wanted)
             console.info(f"{len(wanted.migrations)} marked as applied: {wanted.note}")
             console.info(f"next: orderops migrate info {at.words}".rstrip())
@@ -268,7 +268,7 @@ def repair(
 
     asked = migrator.asked_repair(version, stands)
     migrations = read_migrations(sql_folder(sql))
-    manner = ChangeOptions("migrate repair", dry_run, yes, confirm, wait)
+    options = ChangeOptions("migrate repair", dry_run, yes, confirm, wait)
     with migrating.target(env, environments, dsn, sql, changes=not dry_run) as at:
         with migrating.looking(at) as connection:
             wanted = migrator.to_repair(migrator.overview(connection, migrations), asked)
@@ -277,7 +277,7 @@ def repair(
             console.info("nothing to repair: files and ledger fit together")
         elif not dry_run:
             question = f"Write this into the ledger of {at.name}? The schema stays as it is."
-            with migrating.agreed(at, manner, question), migrating.alone(at, wait=wait) as sessions:
+            with migrating.agreed(at, options, question), migrating.alone(at, wait=wait) as sessions:
                 migrator.repair(sessions, wanted)
             console.info(f"{len(wanted)} repaired")
             console.info(f"next: orderops migrate info {at.words}".rstrip())

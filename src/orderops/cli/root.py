@@ -23,7 +23,7 @@ from orderops.cli.options import (
     Wait,
     Yes,
 )
-from orderops.iam.actions import Persona
+from orderops.iam.persona import Persona
 
 
 def add_to(commands: typer.Typer) -> None:
@@ -52,8 +52,8 @@ def up(
 
     workspace = open_workspace(env, environments)
     choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
-    manner = ChangeOptions("up", dry_run, yes, confirm, wait)
-    apply_everything(workspace, manner, choices=choices, adopt=adopt, prune=prune, sql=sql)
+    options = ChangeOptions("up", dry_run, yes, confirm, wait)
+    apply_everything(workspace, options, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 
 def down(
@@ -66,7 +66,7 @@ def down(
     wait: Wait = LONGEST_WAIT,
 ) -> None:
     """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
-    from orderops.operations.apply import destroy_everything
+    from orderops.operations.destroy import destroy_everything
     from orderops.operations.workspace import ChangeOptions, open_workspace
 
     workspace = open_workspace(env, environments)

@@ -1,6 +1,6 @@
-"""The text of an environment file: where each key stands, and all its mistakes at once, in our words.
+"""Reads environment files: parses TOML, validates it, and reports all mistakes at once with their lines.
 
-Knows TOML and how pydantic reports, and nothing of what an environment holds.
+Knows TOML and pydantic, and nothing about what an environment holds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MISSING = "is missing"
 
 @dataclass(frozen=True)
 class Mistake:
-    """A value that is not allowed; a rule over several keys names the others in `among`."""
+    """A value that is not allowed, and what is. A rule over several keys names the others in `among`."""
 
     key: Key
     value: object
@@ -44,20 +44,20 @@ class Mistake:
 
 
 class Mistakes(ValueError):
-    """What a model's rules over several keys found, for pydantic to carry to the reader."""
+    """Mistakes found by a model's rules over several keys; carried by pydantic to `read`."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = list(mistakes)
-        super().__init__("; ".join(f"{dotted(each.key)}: {each.allowed}" for each in self.mistakes))
+        super().__init__("; ".join(f"{dotted(mistake.key)}: {mistake.allowed}" for mistake in self.mistakes))
 
 
 class TomlTable(BaseModel):
-    """A table of an environment file: nothing unknown in it, nothing converted, nothing changed later."""
+    """A table of an environment file: no unknown keys, no conversion of types, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     def mistakes(self) -> Iterator[Mistake]:
-        """What the rules over several keys find."""
+        """Mistakes by the rules over several keys."""
         yield from ()
 
     @model_validator(mode="after")
@@ -68,38 +68,39 @@ class TomlTable(BaseModel):
 
 
 def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str] | None = None) -> Model:
-    """Read one file into the model, or refuse it with every mistake in it and the line of each.
+    """Read one file into the model. Raises UsageError with every mistake and its line.
 
-    `missing` says what to type, beside the usual, where one of these keys is not there.
+    `missing` holds an additional hint for each key whose absence has a known fix.
     """
     text = _text(path)
-    hint = f"mend it and check again: orderops env check {name}"
+    hint = f"fix the file, then check it: orderops env check {name}"
     try:
-        told = tomllib.loads(text)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}:{_syntax(error, text)}", hint) from None
-    mistakes = list(_mistakes(model, told, name))
+    mistakes = list(_mistakes(model, document, name))
     if not mistakes:
-        return model.model_validate({**told, "name": name})
+        return model.model_validate({**document, "name": name})
     lines = key_lines(text)
-    placed = sorted(((_line(lines, each.key), each) for each in mistakes), key=lambda pair: pair[0])
+    placed = sorted(((_line(lines, mistake.key), mistake) for mistake in mistakes), key=lambda pair: pair[0])
     hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
-    told_lines = (f"{path}:{line}: {_sentence(each)}" for line, each in placed)
-    raise UsageError("\n".join(told_lines), "\n".join(hints))
+    messages = (f"{path}:{line}: {_sentence(mistake)}" for line, mistake in placed)
+    raise UsageError("\n".join(messages), "\n".join(hints))
 
 
 def key_lines(text: str) -> dict[Key, int]:
-    """The line on which each key and each table of a TOML text first stands."""
+    """The line of the first occurrence of each key and table in a TOML text."""
     lines: dict[Key, int] = {}
     table: Key = ()
     statement, start = "", 1
     for number, line in enumerate(StringIO(text), start=1):
         statement += line
         try:
-            told = tomllib.loads(statement)
+            parsed = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # the value goes on in the next line
-        keys = list(_keys(told))
+            # The value continues on the next line.
+            continue
+        keys = list(_keys(parsed))
         if statement.lstrip().startswith("["):
             table = keys[-1]
             keys = [table[:depth] for depth in range(1, len(table) + 1)]
@@ -112,7 +113,7 @@ def key_lines(text: str) -> dict[Key, int]:
 
 
 def dotted(key: Key) -> str:
-    """A key as an operator reads it: `services.orders.paths[1]`."""
+    """A key as text, such as `services.orders.paths[1]`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
 
 
@@ -143,25 +144,25 @@ def _keys(table: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
 
 
 def _is_missing(key: Key, mistakes: Iterable[Mistake]) -> bool:
-    return any(each.key == key and each.allowed.startswith(MISSING) for each in mistakes)
+    return any(mistake.key == key and mistake.allowed.startswith(MISSING) for mistake in mistakes)
 
 
 def _line(lines: Mapping[Key, int], key: Key) -> int:
     return next((lines[key[:length]] for length in range(len(key), 0, -1) if key[:length] in lines), 1)
 
 
-def _mistakes(model: type[BaseModel], told: Mapping[str, Any], name: str) -> Iterator[Mistake]:
-    """Every mistake: rules over several keys are asked again without the keys that are wrong themselves."""
-    if "name" in told:
-        yield Mistake(("name",), told["name"], "is the name of the file; leave it out")
-    given: dict[str, Any] = {**told, "name": name}
+def _mistakes(model: type[BaseModel], document: Mapping[str, Any], name: str) -> Iterator[Mistake]:
+    """Every mistake. Rules over several keys are checked again without the keys that are wrong themselves."""
+    if "name" in document:
+        yield Mistake(("name",), document["name"], "is the name of the file; leave it out")
+    given: dict[str, Any] = {**document, "name": name}
     wrong: set[Key] = set()
     first = True
     while True:
         found = list(_found(model, given))
-        yield from (each for each, is_rule in found if first or (is_rule and not _rests_on(each, wrong)))
+        yield from (mistake for mistake, is_rule in found if first or (is_rule and not _depends_on(mistake, wrong)))
         first = False
-        wrong.update(_stem(key) for each, _ in found for key in (each.key, *each.among))
+        wrong.update(_stem(key) for mistake, _ in found for key in (mistake.key, *mistake.among))
         remaining = _without(given, wrong)
         if not found or remaining == given:
             return
@@ -173,15 +174,16 @@ def _found(model: type[BaseModel], given: Mapping[str, Any]) -> Iterator[tuple[M
     try:
         model.model_validate(given)
     except ValidationError as error:
-        for told in error.errors(include_url=False):
-            key = tuple(part for part in told["loc"] if part != "[key]")
-            cause = told.get("ctx", {}).get("error")
+        for details in error.errors(include_url=False):
+            key = tuple(part for part in details["loc"] if part != "[key]")
+            context = details.get("ctx", {})
+            cause = context.get("error")
             if isinstance(cause, Mistakes):
-                for each in cause.mistakes:
-                    among = tuple(key + other for other in each.among)
-                    yield replace(each, key=key + each.key, among=among), True
+                for mistake in cause.mistakes:
+                    among = tuple(key + other for other in mistake.among)
+                    yield replace(mistake, key=key + mistake.key, among=among), True
             else:
-                yield Mistake(key, told["input"], _allowed(model, key, told["type"], told.get("ctx", {}))), False
+                yield Mistake(key, details["input"], _allowed(model, key, details["type"], context)), False
 
 
 def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, Any]) -> str:
@@ -200,7 +202,7 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
 
 
 def _unknown(model: type[BaseModel], key: Key) -> str:
-    """What to say of a key that nobody knows: the nearest known one, or the table in which it belongs."""
+    """The message for an unknown key: the most similar known one, or the table in which it belongs."""
     known = sorted(field for field in _table(model, key[:-1]).model_fields if len(key) > 1 or field != "name")
     near = get_close_matches(str(key[-1]), known, n=1)
     if near:
@@ -216,7 +218,8 @@ def _table(model: type[BaseModel], key: Key) -> type[BaseModel]:
     parts = list(key)
     while parts:
         annotation = model.model_fields[str(parts.pop(0))].annotation
-        if get_args(annotation):  # a table of tables: the next part is a name of the operator's
+        if get_args(annotation):
+            # A table of tables: the next part is a name that the operator chose.
             annotation = get_args(annotation)[-1]
             parts.pop(0)
         assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
@@ -235,13 +238,13 @@ def _paths(model: type[BaseModel], above: Key = ()) -> Iterator[Key]:
 
 
 def _stem(key: Key) -> Key:
-    """The key without its place in a list: a list is dropped as a whole."""
-    place = next((index for index, part in enumerate(key) if isinstance(part, int)), len(key))
-    return key[:place]
+    """The key without its index in a list, since a list is left out as a whole."""
+    length = next((index for index, part in enumerate(key) if isinstance(part, int)), len(key))
+    return key[:length]
 
 
-def _rests_on(mistake: Mistake, wrong: set[Key]) -> bool:
-    return any(key[: len(each)] == each for each in wrong for key in (mistake.key, *mistake.among))
+def _depends_on(mistake: Mistake, wrong: set[Key]) -> bool:
+    return any(key[: len(prefix)] == prefix for prefix in wrong for key in (mistake.key, *mistake.among))
 
 
 def _without(table: Mapping[str, Any], wrong: set[Key], above: Key = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Taking things down: what is ours and not declared, what holds data, and removing the users of a thing before it."""
+"""Destroy: find undeclared resources and those that hold data, and delete each resource after its users."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from typing import Any, get_args, get_type_hints
 
 from orderops.aws.ownership import ROLE
 from orderops.engine.inventory import Inventory, Owned
-from orderops.engine.reconcile import Action, ReconcileLimits, ResourceTask, Step, WaitLimit, retry_reason, steps_of
+from orderops.engine.reconcile import steps_of
 from orderops.engine.resource import Observed, Resource
-from orderops.engine.scheduler import OnWait, run_all
+from orderops.engine.scheduler import Job, OnWait, run_all
+from orderops.engine.step import Action, Step
+from orderops.engine.waiting import ReconcileLimits, WaitLimit, retry_reason
 from orderops.errors import AwsError, Meaning, OrderopsError
 
-HELD = "it is not ours: look whose it is, and have it ended; the same command then takes what is left"
+BLOCKED_HINT = "it does not belong to this environment: have its owner remove it, then re-run this command"
 
 
 def undeclared(owned: Iterable[Owned], declared: Collection[str]) -> list[Owned]:
-    """What of ours is no longer declared; what stands beside the declared on purpose has a role instead."""
-    return [each for each in owned if each.address not in declared and ROLE not in (each.observed.tags or {})]
+    """Owned resources that are not declared. A restored instance is not declared either, and has a role instead."""
+    return [
+        resource
+        for resource in owned
+        if resource.address not in declared and ROLE not in (resource.observed.tags or {})
+    ]
 
 
 def destroy(
@@ -32,27 +38,29 @@ def destroy(
     on_wait: OnWait = lambda name, waits_for: None,
     limits: ReconcileLimits = ReconcileLimits(),
 ) -> Iterator[Step]:
-    """Remove what was found, the users of a thing before the thing; `kept` (address: why) stays."""
+    """Delete the found resources, users first; yield each step. `kept` (address and reason) are not deleted."""
     kept = kept or {}
     going = [owned for owned in found if owned.address not in kept]
     yield from (Step(address, Action.KEEP, note=why) for address, why in kept.items())
-    names = [f"{owned.address} {owned.observed.id}" for owned in going]  # a thing made twice has one address
-    courses = {
+    # By id as well: a resource that was created twice has one address.
+    names = [f"{owned.address} {owned.observed.id}" for owned in going]
+    tasks = {
         name: remove(owned, inventory, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
     }
     needs = {
-        name: {user for user, using in zip(names, going, strict=True) if _stands_on(using.kind, owned.kind)}
+        name: {user for user, using in zip(names, going, strict=True) if _may_need(using.kind, owned.kind)}
         for name, owned in zip(names, going, strict=True)
     }
-    ends = run_all(courses, needs, watch=lambda name, why: on_wait(name.split(" ")[0], why))
-    yield from steps_of(ends, len(courses), dry_run=dry_run)
+    results = run_all(tasks, needs, on_wait=lambda name, why: on_wait(name.split(" ")[0], why))
+    yield from steps_of(results, len(tasks), dry_run=dry_run)
 
 
-def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: ReconcileLimits) -> ResourceTask:
-    """Delete and look again, until it is gone."""
+def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: ReconcileLimits) -> Job[Step]:
+    """Delete and read again, until the resource is gone."""
     step = Step(owned.address, Action.DELETE, note=owned.observed.id)
-    patience = limits.timeout or owned.kind.timeout
-    watch = WaitLimit(owned.address, patience, patience)  # network interfaces may hold a group for half an hour
+    timeout = limits.timeout or owned.kind.timeout
+    # The whole timeout for errors too: network interfaces may block a security group for half an hour.
+    wait = WaitLimit(timeout, timeout)
     while not dry_run:
         observed: Observed | None = owned.observed
         try:
@@ -62,30 +70,30 @@ def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: Reconci
             if observed.state in owned.kind.removable:
                 inventory.check_owned(owned, observed)
                 owned.kind.delete(inventory.aws, observed)
-            reason = watch.waits(observed.status or "delete sent")
+            reason = wait.waits(observed.status or "delete sent")
         except AwsError as error:
             reason = retry_reason(error, owned.kind.retryable_errors)
-            if error.meaning is Meaning.NO and (holder := _holder(owned, observed or owned.observed, inventory)):
-                raise OrderopsError(f"is held by {holder}", HELD) from None
-            watch.troubled(error, reason)
+            if error.meaning is Meaning.NO and (blocker := _blocker(owned, observed or owned.observed, inventory)):
+                raise OrderopsError(f"cannot be deleted while it is used by {blocker}", BLOCKED_HINT) from None
+            wait.troubled(error, reason)
         yield reason
     return step
 
 
 def holding(found: Iterable[Owned], inventory: Inventory) -> dict[str, str]:
-    """What of the found holds data, by address, with what it holds."""
-    told = {owned.address: _held(owned, inventory) for owned in found}
-    return {address: what for address, what in told.items() if what}
+    """Resources that hold data: address and what it holds."""
+    held = {owned.address: _held(owned, inventory) for owned in found}
+    return {address: what for address, what in held.items() if what}
 
 
 def _held(owned: Owned, inventory: Inventory) -> str:
-    """What it holds; what is gone, or goes at this moment by somebody else's hand, is not for this look to remove."""
+    """The data of a resource. One that is being deleted by someone else counts as holding data, so it is kept."""
     try:
         return owned.kind.holds(inventory.aws, owned.observed)
     except AwsError as error:
         if error.meaning is not Meaning.NO:
             raise
-        return f"what cannot be looked at now ({retry_reason(error, owned.kind.retryable_errors)})"
+        return f"data that cannot be read now ({retry_reason(error, owned.kind.retryable_errors)})"
 
 
 def with_what_they_need(
@@ -94,37 +102,39 @@ def with_what_they_need(
     why: Callable[[str], str],
     found: Collection[Owned] = (),
 ) -> dict[str, str]:
-    """These addresses and, below them, everything they stand on; each with the reason it is in the way of nothing.
+    """These addresses and everything that they need, each with the reason why it is kept.
 
-    What is not declared keeps all that was found of the kinds it may stand on.
+    An undeclared resource keeps every found resource of a kind that it may need.
     """
     kept: dict[str, str] = {}
 
-    def stay(resource: Resource, reason: str) -> None:
+    def keep(resource: Resource, reason: str) -> None:
         if resource.address not in kept:
             kept[resource.address] = reason
             for need in resource.needs():
-                stay(need, f"{resource.address} needs it")
+                keep(need, f"{resource.address} needs it")
 
     for address in addresses:
         if address in declared:
-            stay(declared[address], why(address))
+            keep(declared[address], why(address))
         else:
             kept[address] = why(address)
-            kinds = set[type[Resource]]().union(*(_below(each.kind) for each in found if each.address == address))
-            for each in found:
-                if each.kind in kinds:
-                    kept.setdefault(each.address, f"{address} may need it")
+            kinds = set[type[Resource]]().union(
+                *(_all_needed_kinds(owned.kind) for owned in found if owned.address == address)
+            )
+            for owned in found:
+                if owned.kind in kinds:
+                    kept.setdefault(owned.address, f"{address} may need it")
     return kept
 
 
 def in_use(only: Collection[str], found: Iterable[Owned], declared: Mapping[str, Resource]) -> dict[str, list[str]]:
-    """What of `only` AWS would not delete, since others of ours stand on it, with those others."""
+    """Addresses of `only` that AWS would not delete because others of ours use them, with their users."""
     there = {owned.address: owned.kind for owned in found}
     users = {
         address: [other for other in there.keys() - set(only) if other in declared and _needs(declared[other], address)]
         for address in only
-        if address in there and "held_by" in vars(there[address])
+        if address in there and there[address].needs_unused_to_delete
     }
     return {address: sorted(names) for address, names in users.items() if names}
 
@@ -133,35 +143,35 @@ def _needs(resource: Resource, address: str) -> bool:
     return any(need.address == address for need in resource.needs())
 
 
-def _holder(owned: Owned, observed: Observed, inventory: Inventory) -> str:
-    """Who of others holds a thing; nobody where that cannot be told."""
+def _blocker(owned: Owned, observed: Observed, inventory: Inventory) -> str:
+    """What blocks a deletion and is not ours; "" if that cannot be read."""
     with suppress(AwsError):
         return owned.kind.blockers(inventory.aws, replace(observed, tags=owned.observed.tags))
     return ""
 
 
-def _stands_on(user: type[Resource], kind: type[Resource]) -> bool:
+def _may_need(user: type[Resource], kind: type[Resource]) -> bool:
     return user is not kind and kind in needed_kinds(user)
 
 
 @cache
 def needed_kinds(kind: type[Resource]) -> set[type[Resource]]:
-    """The kinds that stand in the fields of this one."""
+    """The kinds in the fields of this one."""
     found: set[type[Resource]] = set()
 
     def walk(hint: Any) -> None:
         if isinstance(hint, type) and issubclass(hint, Resource):
             found.add(hint)
-        for each in get_args(hint):
-            walk(each)
+        for argument in get_args(hint):
+            walk(argument)
 
     for hint in get_type_hints(kind).values():
         walk(hint)
     return found
 
 
-def _below(kind: type[Resource]) -> set[type[Resource]]:
-    """The kinds that things of this kind may stand on, down to the ground."""
+def _all_needed_kinds(kind: type[Resource]) -> set[type[Resource]]:
+    """Every kind that a kind may need, directly or through others."""
     known: set[type[Resource]] = set()
     new = needed_kinds(kind)
     while new:

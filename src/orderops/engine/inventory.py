@@ -1,4 +1,4 @@
-"""What the account holds of one environment: each kind listed once, one thing looked at again."""
+"""The inventory: all resources of an environment, each kind listed once, and fresh reads of single ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from orderops.engine.resource import Observed, Properties, Resource, State, unkn
 from orderops.errors import NotOurs, OrderopsError
 
 READERS = 16
-# What the tag index may answer for; EC2 tells its tags in the listing.
+# Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
 INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "sns", "sqs"]
-STANDING = (":vpc/", ":db:")
-"""What ARNs hold of an environment that is there."""
+# Parts of the ARNs of a network or a database. Only an environment that has one of them exists.
+EXISTING = (":vpc/", ":db:")
 
 T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """A value made by the first thread that asks, and waited for by the others; a failure is made anew."""
+    """A value computed by the first thread that needs it, while others wait; a failure is computed again."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -40,7 +40,7 @@ class Once(Generic[T]):
 
 @dataclass(frozen=True)
 class Owned:
-    """A thing that carries our environment's tag."""
+    """An existing resource with our environment's tag."""
 
     kind: type[Resource]
     observed: Observed
@@ -48,7 +48,7 @@ class Owned:
 
 
 class Inventory:
-    """One look at an environment, shared by all that ask; reading starts at once and concurrently."""
+    """One reading of an environment, shared by all resources; starts at once, all kinds concurrently."""
 
     def __init__(self, aws: Aws, environment: str, kinds: Sequence[type[Resource]], tags: Tags | None = None) -> None:
         self.aws = aws
@@ -63,23 +63,23 @@ class Inventory:
         self._start_reading()
 
     def ownership(self, resource: Resource) -> Ownership:
-        """How this environment marks that resource."""
+        """The ownership tags of a resource in this environment."""
         return Ownership(self.environment, resource.address, resource.name, self._extra)
 
     def get(self, resource: Resource, desired: Properties) -> Observed | None:
-        """The resource as the listing of its kind tells it, with detail and tags."""
+        """The resource from the shared listing of its kind, with detail and tags; None if it does not exist."""
         listing = self._listings.get(type(resource))
         if listing is None:
             return self.refresh(resource, desired)
         return self._complete(self._shared, resource, _pick(resource, listing()), desired, self._tags)
 
     def refresh(self, resource: Resource, desired: Properties) -> Observed | None:
-        """The resource as it is now, by a listing of it alone."""
+        """The resource as it is now, from a listing of it alone."""
         found = _pick(resource, list(resource.listing(self.aws, self.ownership(resource))))
-        return self._complete(self.aws, resource, found, desired, self._tags_of_thing)
+        return self._complete(self.aws, resource, found, desired, self._own_tags)
 
     def owned(self) -> Iterator[Owned]:
-        """Everything that carries our environment's tag, declared or not."""
+        """Every resource with our environment's tag, declared or not."""
         for kind in self._kinds:
             for observed in self._listings[kind]():
                 if observed.state is State.GOING:
@@ -93,7 +93,7 @@ class Inventory:
                     )
 
     def refresh_owned(self, owned: Owned) -> Observed | None:
-        """A thing found before, as it is now; None when it is gone."""
+        """A resource found before, as it is now; None if it is gone."""
         tagged = ADDRESS in (owned.observed.tags or {})
         owner = (
             Ownership(self.environment, owned.address, owned.observed.name) if tagged else Ownership(self.environment)
@@ -102,11 +102,11 @@ class Inventory:
         return again[0] if again else None
 
     def check_owned(self, owned: Owned, observed: Observed) -> None:
-        """Refuse to go on with a thing that says itself, and not only the index, that it is no longer ours."""
-        environment = self._tags_of_thing(owned.kind, observed).get(ENVIRONMENT)
+        """Raise NotOurs if the tags on the resource itself, and not only in the index, are no longer ours."""
+        environment = self._own_tags(owned.kind, observed).get(ENVIRONMENT)
         if environment != self.environment:
-            whose = f"belongs to {environment}" if environment else "has no owner any more"
-            raise NotOurs(f"{observed.id} {whose}, and was left alone", "look whose it is; the same command goes on")
+            owner = f"belongs to {environment}" if environment else "no longer has an owner"
+            raise NotOurs(f"{observed.id} {owner}; it was not deleted", "check its tags, then re-run this command")
 
     def _complete(
         self,
@@ -123,22 +123,23 @@ class Inventory:
             return observed and resource.detail(self.aws, observed)
         if observed.state in (State.GOING, State.FAILED):
             return observed
-        told = tags(type(resource), observed)
+        known = tags(type(resource), observed)
         wanted = self.ownership(resource).tags
-        if observed.tags is None and any(told.get(key) != value for key, value in wanted.items()):
-            told = type(resource).tags(self.aws, observed)  # the index lags behind: before a doubt, ask the thing
-        return resource.detail(aws, replace(observed, tags=told))
+        if observed.tags is None and any(known.get(key) != value for key, value in wanted.items()):
+            # The tag index lags behind: before tags count as missing, they are read from the resource itself.
+            known = type(resource).tags(self.aws, observed)
+        return resource.detail(aws, replace(observed, tags=known))
 
     def _tags(self, kind: type[Resource], observed: Observed) -> Tags:
         if observed.tags is not None:
             return observed.tags
         return self._index().get(observed.arn) or kind.tags(self._shared, observed)
 
-    def _tags_of_thing(self, kind: type[Resource], observed: Observed) -> Tags:
+    def _own_tags(self, kind: type[Resource], observed: Observed) -> Tags:
         return observed.tags if observed.tags is not None else kind.tags(self.aws, observed)
 
     def _start_reading(self) -> None:
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="survey")
+        pool = ThreadPoolExecutor(READERS, thread_name_prefix="inventory")
         pool.submit(self._index)
         for listing in self._listings.values():
             pool.submit(listing)
@@ -146,20 +147,20 @@ class Inventory:
 
 
 def environments_in_account(aws: Aws) -> dict[str, set[str]]:
-    """The environments in this account and region, each with the addresses of what it has.
+    """The environments in this account and region, each with the addresses of its resources.
 
-    Only those that have a network or a database: the index remembers parts of others that are gone.
+    Only those with a network or a database, since the tag index lists deleted resources for a while.
     """
     found: dict[str, set[str]] = {}
-    standing: set[str] = set()
+    existing: set[str] = set()
     wanted = [{"Key": ENVIRONMENT}]
     call = aws.resourcegroupstaggingapi.get_resources
     for raw in every(call, "ResourceTagMappingList", TagFilters=wanted, ResourcesPerPage=100):
         tags = from_pairs(raw["Tags"])
         found.setdefault(tags[ENVIRONMENT], set()).add(tags.get(ADDRESS, raw["ResourceARN"]))
-        if any(mark in raw["ResourceARN"] for mark in STANDING):
-            standing.add(tags[ENVIRONMENT])
-    return {environment: found[environment] for environment in sorted(standing)}
+        if any(mark in raw["ResourceARN"] for mark in EXISTING):
+            existing.add(tags[ENVIRONMENT])
+    return {environment: found[environment] for environment in sorted(existing)}
 
 
 def _list(kind: type[Resource], aws: Aws, owner: Ownership) -> list[Observed]:
@@ -167,7 +168,7 @@ def _list(kind: type[Resource], aws: Aws, owner: Ownership) -> list[Observed]:
 
 
 def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
-    """By our address in the tags, else by name; what is going away stands back behind what is there."""
+    """The resource with our address in its tags, else with its name; one being deleted only if there is no other."""
     candidates = list(found)
     for matching in (
         [observed for observed in candidates if observed.tags and observed.tags.get(ADDRESS) == resource.address],
@@ -177,7 +178,7 @@ def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
         if len(there) > 1:
             raise OrderopsError(
                 f"found {len(there)} times: {', '.join(observed.id for observed in there)}",
-                f"look which one is used, and take the tag {ADDRESS} from the others; then the same command",
+                f"find out which one is used, remove the tag {ADDRESS} from the others, then re-run this command",
             )
         if matching:
             return (there or matching)[0]
@@ -195,4 +196,4 @@ def _tag_index(aws: Aws, owner: Ownership) -> dict[str, dict[str, str]]:
         ResourcesPerPage=100,
         TagsPerPage=500,
     )
-    return {each["ResourceARN"]: from_pairs(each["Tags"]) for each in found}
+    return {mapping["ResourceARN"]: from_pairs(mapping["Tags"]) for mapping in found}

@@ -1,4 +1,4 @@
-"""What a resource is: listing, desired, create, update, delete. No AWS service is named here."""
+"""The contract of a resource: listing, desired, create, update, delete. Names no AWS service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Properties = Mapping[str, Any]
 
 
 class State(StrEnum):
-    """Whether what is there can be used and changed."""
+    """Whether an existing resource can be used and changed; GOING is on its way to being deleted."""
 
     READY = "ready"
     PENDING = "pending"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a change does to the running system, from harmless to not."""
+    """What a change does to the running system, least harmful first."""
 
     SAFE = "safe"
     RESTARTS = "restarts tasks"
@@ -35,14 +35,14 @@ class Effect(StrEnum):
 
     @property
     def weight(self) -> int:
-        """Greater is worse."""
+        """Its rank; greater is worse."""
         return list(Effect).index(self)
 
 
 UNKNOWN = "(known after apply)"
-"""A value that AWS will choose when the resource is made."""
+"""A value that AWS chooses when the resource is created."""
 
-
+# By the first part of a region's name; every other region is in `aws`.
 PARTITIONS = {"cn": "aws-cn"}
 
 
@@ -53,7 +53,10 @@ class _UnknownProperties(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Observed:
-    """What is there. `tags` is None when the listing does not tell them; `status` is AWS's own word."""
+    """An existing resource as AWS describes it.
+
+    `tags` is None if the listing does not include them. `status` is AWS's own word for its state.
+    """
 
     id: str
     properties: Properties = field(default_factory=dict)
@@ -63,12 +66,12 @@ class Observed:
     state: State = State.READY
     status: str = ""
     settling: str = ""
-    """What AWS is still at, when it tells the new values already; waited for by who sent the change."""
+    """What AWS still works on although it shows the new values; waited for after a change of ours."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that stays behind on purpose: what it is, and the command for one named NAME."""
+    """Resources kept intentionally: what they are, their names, and the command that removes one named NAME."""
 
     what: str
     command: str
@@ -76,27 +79,27 @@ class Leftover:
 
 
 class Outputs:
-    """What living resources offer to others.
+    """What existing resources offer to others: id, ARN and properties.
 
-    A resource not made yet answers *(known after apply)*, but for its ARN where AWS builds that from the name: so a
-    plan does not announce changes that making the resource again will not cause.
+    A resource that does not exist yet answers *(known after apply)*, except for an ARN that AWS builds from the name.
+    So a plan does not show changes that creating the resource again will not cause.
     """
 
     def __init__(self, region: str = "", account: str = "") -> None:
-        self._lives: dict[str, Observed] = {}
+        self._observed: dict[str, Observed] = {}
         self._region = region
         self._account = account
 
     def __getitem__(self, resource: Resource) -> Observed:
-        return self._lives.get(resource.address) or self._unmade(resource)
+        return self._observed.get(resource.address) or self._not_created(resource)
 
     def __setitem__(self, resource: Resource, observed: Observed) -> None:
-        self._lives[resource.address] = observed
+        self._observed[resource.address] = observed
 
     def __contains__(self, resource: Resource) -> bool:
-        return resource.address in self._lives
+        return resource.address in self._observed
 
-    def _unmade(self, resource: Resource) -> Observed:
+    def _not_created(self, resource: Resource) -> Observed:
         arn = UNKNOWN
         if resource.arn_form and self._account:
             partition = PARTITIONS.get(self._region.partition("-")[0], "aws")
@@ -108,7 +111,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that a resource offers: its `id`, its `arn`, or a property, with text around it."""
+    """A value of another resource, to be placed in `desired`: its `id`, its `arn` or a property, in a format string."""
 
     resource: Resource
     key: str
@@ -129,122 +132,121 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Resource(ABC):
-    """One declared AWS thing. Its fields are its settings; another resource in a field is a dependency."""
+    """A declared AWS resource. Its fields are its settings; another resource in a field is a dependency."""
 
     name: str
 
     kind: ClassVar[str]
     retryable_errors: ClassVar[frozenset[str]] = frozenset()
-    """Error codes after which the next look decides: `Code`, or `Code: words of the message`."""
+    """Errors that the next read explains: "Code", or "Code: words of the message"."""
     immutable: ClassVar[frozenset[str]] = frozenset()
-    """Properties that AWS cannot change on a living resource."""
+    """Properties that AWS cannot change on an existing resource."""
     result_properties: ClassVar[frozenset[str]] = frozenset()
-    """Properties that tell how a change ended; a run whose change ended badly says so and stops."""
+    """Properties that show how a change ended; a difference in one of them after a change is a failure."""
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.FAILED})
-    """The states in which AWS takes a delete."""
+    """States in which AWS accepts a delete."""
     effects: ClassVar[Mapping[str, Effect]] = {}
-    """What a change of a property does, where it is not safe."""
+    """Effects of changing a property, where not safe."""
     replacement_hint: ClassVar[str] = ""
-    """What to type when an immutable property must change all the same; `{remove}` is the command that removes it."""
+    """Hint for changing an immutable property; `{remove}` is the command that removes the resource."""
     timeout: ClassVar[timedelta] = timedelta(minutes=15)
-    """How long it may take until it is ready."""
+    """How long it may take to become ready."""
     typical_duration: ClassVar[timedelta] = timedelta(seconds=5)
-    """How long that usually takes."""
+    """How long that typically takes."""
     replaced_on_update: ClassVar[bool] = False
-    """An update makes a new one, so that what others are told of it is known only after apply."""
+    """Whether an update creates a new resource, so that its outputs are known only after apply."""
     arn_form: ClassVar[str] = ""
-    """How AWS builds its ARN from partition, region, account and name, where it does."""
+    """Format of its ARN, if AWS builds that from partition, region, account and name."""
     untagged: ClassVar[bool] = False
-    """AWS keeps no tags for it, so its deterministic name says whose it is."""
+    """Whether AWS keeps no tags for this kind, so that a deterministic name marks the owner."""
+    needs_unused_to_delete: ClassVar[bool] = False
+    """Whether AWS refuses to delete it while others use it; such a kind also answers `blockers`."""
 
     @property
     def address(self) -> str:
-        """The one name by which plans, tags and commands call this resource."""
+        """Its name in plans, tags and commands: kind/name."""
         return f"{self.kind}/{self.name}"
 
     def needs(self) -> Iterator[Resource]:
-        """The resources that must be there before this one."""
-        for each in fields(self):
-            yield from _resources_in(getattr(self, each.name))
+        """Resources that have to exist before this one."""
+        for field_ in fields(self):
+            yield from _resources_in(getattr(self, field_.name))
 
     @classmethod
     @abstractmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        """What is there of this kind: of a whole environment, or of the one resource claimed."""
+        """Existing resources of this kind: of an environment, or the one that `owner` names."""
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        """What stands where this resource would, without our tags; asked only before a create."""
+        """The resource without our tags that occupies this one's place; read only before a create."""
         return None
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        """The same thing with everything that the listing does not tell."""
+        """Add the properties that the listing does not include."""
         return observed
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
-        """The tags of a thing, when neither the listing nor the tag index tells them."""
+        """Read the tags, for a resource whose tags neither the listing nor the tag index includes."""
         return observed.tags or {}
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
-        """Set these tags, and leave the others; never asked of an untagged kind."""
-        raise TypeError(f"{cls.kind} keeps no tags")
+        """Set these tags and keep others; never called for an untagged kind."""
+        raise TypeError(f"{cls.kind} has no tags")
 
     @abstractmethod
     def desired(self, outputs: Outputs) -> Properties:
-        """What is asked, in AWS's words."""
+        """The requested properties, in AWS's words. Places outputs and never branches on them."""
 
     @abstractmethod
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        """One call that makes it findable; what that call cannot take is set by `update` after the next look."""
+        """Create it by one call that makes it findable; `update` sets what that call cannot, after the next read."""
 
     @abstractmethod
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        """Set the properties that differ."""
+        """Set these properties. Harmless to repeat."""
 
     @classmethod
     @abstractmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
-        """Remove what was found, or take the next step towards it."""
+        """Delete it, or take the next step towards that. Harmless to repeat."""
 
     @classmethod
     def holds(cls, aws: Aws, observed: Observed) -> str:
-        """What data would go with it ("12 messages"); nothing for what can be made again."""
+        """The data that would be lost with it, such as "12 messages"; "" if it can be created again."""
         return ""
 
     @classmethod
     def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
-        """What AWS keeps of those that were removed, or cannot lose with one environment."""
+        """What AWS keeps of deleted resources, or shares with other environments."""
         yield from ()
 
     @classmethod
     def blockers(cls, aws: Aws, observed: Observed) -> str:
-        """Who keeps AWS from deleting it, where that is not ours ("eni-12 (…, owner 999)"); asked after a refusal.
-
-        A kind that answers is one that AWS deletes from under nobody.
-        """
+        """What prevents its deletion and is not ours, such as "eni-12 (…, owner 999)"; called after a failed delete."""
         return ""
 
     @classmethod
     def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
-        """Why a change that was accepted is not there any more, as far as AWS tells."""
+        """Why AWS reverted a change that it had accepted, as far as it says."""
         return ""
 
     def effect(self, key: str, observed: Any, desired: Any) -> Effect:
-        """What changing this property does to the running system."""
+        """The effect of changing this property on the running system."""
         if key in self.immutable:
             return Effect.REPLACES
         return self.effects.get(key, Effect.SAFE)
 
 
 def unknown_in(value: Any) -> bool:
-    """Whether something in there is known only after apply."""
+    """Whether a value, or one inside it, is known only after apply."""
     if isinstance(value, str):
         return UNKNOWN in value
     if isinstance(value, Mapping):
-        return any(unknown_in(each) for each in value.values())
+        return any(unknown_in(item) for item in value.values())
     if isinstance(value, (list, tuple)):
-        return any(unknown_in(each) for each in value)
+        return any(unknown_in(item) for item in value)
     return False
 
 
@@ -252,11 +254,11 @@ def _resources_in(value: Any) -> Iterable[Resource]:
     if isinstance(value, Resource):
         yield value
     elif is_dataclass(value) and not isinstance(value, type):
-        for each in fields(value):
-            yield from _resources_in(getattr(value, each.name))
+        for field_ in fields(value):
+            yield from _resources_in(getattr(value, field_.name))
     elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _resources_in(each)
+        for item in value.values():
+            yield from _resources_in(item)
     elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _resources_in(each)
+        for item in value:
+            yield from _resources_in(item)

@@ -1,4 +1,4 @@
-"""Jobs along a graph, on threads; a job that waits gives its thread back. No AWS is known here."""
+"""Run jobs along a dependency graph on a few threads. A job that waits holds no thread. Knows nothing of AWS."""
 
 from __future__ import annotations
 
@@ -15,24 +15,38 @@ from typing import Generic, TypeVar
 
 from orderops.errors import Interrupted, OrderopsError
 
+# More would only queue in AWS's throttling: one environment has about 50 resources, and few can run at a time.
 WORKERS = 12
-FIRST_PAUSE = 0.01
-STEADY_PAUSE = 0.5
-LONGEST_PAUSE = 10.0
-PAUSE_SHARE = 0.02
-"""The first look again comes at once. Then pauses double from the first to the steady one, and from there on they are
-this share of the time waited so far, so that the end is seen late by no more than that."""
 
 T = TypeVar("T")
 Job = Generator[str, None, T]
 """Yields what it waits for and returns its result; may be resumed on another thread."""
 OnWait = Callable[[str, str], None]
-"""Told the job's name and what it waits for (nothing when it starts or is done)."""
+"""Called with a job's name and what it waits for; with "" when it starts and when it ends."""
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Seconds between two turns of a waiting job.
+
+    The first turn comes at once. Then pauses double from `first` to `steady`. From there on they are a `share` of the
+    time waited so far, up to `longest`, so that the end is noticed late by no more than that share.
+    """
+
+    first: float = 0.01
+    steady: float = 0.5
+    longest: float = 10.0
+    share: float = 0.02
+
+    def after(self, turns: int, waited: float) -> float:
+        """The pause after some turns that waited, and so many seconds since the first."""
+        growing = min(self.first * 2 ** min(turns, 10), self.steady) if turns else 0.0
+        return min(max(growing, self.share * waited), self.longest)
 
 
 @dataclass(frozen=True)
 class Result(Generic[T]):
-    """A job's end: its result, or the refusal that stopped it."""
+    """How a job ended: with its result, or with the error that stopped it."""
 
     name: str
     result: T | None = None
@@ -41,6 +55,8 @@ class Result(Generic[T]):
 
 @dataclass
 class _Tick(Generic[T]):
+    """One turn of a job: it waits, has ended, or raised an error that stops everything."""
+
     name: str
     waits_for: str = ""
     ended: Result[T] | None = None
@@ -52,18 +68,19 @@ def run_all(
     needs: Mapping[str, set[str]],
     *,
     urgency: Mapping[str, float] | None = None,
-    watch: OnWait = lambda name, waits_for: None,
+    on_wait: OnWait = lambda name, waits_for: None,
+    pauses: Pauses = Pauses(),
 ) -> Iterator[Result[T]]:
-    """Run each job once what it needs has ended well, and yield the ends as they come.
+    """Run each job once all that it needs have succeeded; yield the results as they come.
 
-    Where more could run than there are threads, the greatest `urgency` goes first. What needs a refused job is never
-    started. An error that is no refusal stops everything and is raised, and so is a refusal that
-    says so.
+    If more jobs could run than there are threads, the one with the greatest `urgency` goes first. A job that needs a
+    failed one is never started. Raises an error that is no OrderopsError, or one with `stops_everything`, at once;
+    Interrupted on Ctrl+C, after the calls in flight.
     """
     graph = TopologicalSorter({name: needs.get(name, set()) & jobs.keys() for name in jobs})
     graph.prepare()
-    run = _Run(jobs, urgency or {}, watch)
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="course")
+    run = _Run(jobs, urgency or {}, on_wait, pauses)
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="resource")
     try:
         run.submit(pool, graph.get_ready())
         while run.busy:
@@ -73,26 +90,29 @@ def run_all(
             yield ended
             run.submit(pool, graph.get_ready())
     except KeyboardInterrupt:
-        run.finish_turns(pool)
+        run.finish_ticks(pool)
         raise Interrupted(sorted(jobs.keys() - run.over)) from None
     finally:
-        run.finish_turns(pool)
+        run.finish_ticks(pool)
 
 
 class _Run(Generic[T]):
-    def __init__(self, jobs: Mapping[str, Job[T]], urgency: Mapping[str, float], watch: OnWait) -> None:
+    def __init__(
+        self, jobs: Mapping[str, Job[T]], urgency: Mapping[str, float], on_wait: OnWait, pauses: Pauses
+    ) -> None:
         self._jobs = jobs
         self._urgency = urgency
-        self._watch = watch
-        self._turns: queue.SimpleQueue[_Tick[T]] = queue.SimpleQueue()
+        self._on_wait = on_wait
+        self._pauses = pauses
+        self._ticks: queue.SimpleQueue[_Tick[T]] = queue.SimpleQueue()
         self._ready: list[tuple[float, int, str]] = []
         self._order = 0
         self._in_pool = 0
         self._due: list[tuple[float, str]] = []
         self._waiting_since: dict[str, float] = {}
-        self._pauses: Counter[str] = Counter()
+        self._turns: Counter[str] = Counter()
         self._started: set[str] = set()
-        self._under_way: set[str] = set()
+        self._in_progress: set[str] = set()
         self.over: set[str] = set()
 
     @property
@@ -102,7 +122,7 @@ class _Run(Generic[T]):
     def submit(self, pool: ThreadPoolExecutor, names: tuple[str, ...]) -> None:
         for name in names:
             self._started.add(name)
-            self._watch(name, "")
+            self._on_wait(name, "")
             self._queue(name)
         self._fill(pool)
 
@@ -112,27 +132,27 @@ class _Run(Generic[T]):
                 self._queue(heapq.heappop(self._due)[1])
             self._fill(pool)
             try:
-                turn = self._turns.get(timeout=max(0.0, self._due[0][0] - monotonic()) if self._due else 1.0)
+                tick = self._ticks.get(timeout=max(0.0, self._due[0][0] - monotonic()) if self._due else 1.0)
             except queue.Empty:
                 continue
             self._in_pool -= 1
-            if turn.error is not None:
-                raise turn.error
-            if turn.ended is not None:
-                self.over.add(turn.name)
-                self._watch(turn.name, "")
-                return turn.ended
-            self._pause(turn)
+            if tick.error is not None:
+                raise tick.error
+            if tick.ended is not None:
+                self.over.add(tick.name)
+                self._on_wait(tick.name, "")
+                return tick.ended
+            self._pause(tick)
 
-    def finish_turns(self, pool: ThreadPoolExecutor) -> None:
+    def finish_ticks(self, pool: ThreadPoolExecutor) -> None:
         """Wait for the turns that have begun, and begin no other."""
         pool.shutdown(cancel_futures=True)
-        # a thread that was being started when Ctrl+C came is not known to the pool
-        while self._under_way or not self._turns.empty():
+        # The pool does not know a thread that was being started when Ctrl+C came.
+        while self._in_progress or not self._ticks.empty():
             with suppress(queue.Empty):
-                turn = self._turns.get(timeout=0.1)
-                if turn.ended is not None:
-                    self.over.add(turn.name)
+                tick = self._ticks.get(timeout=0.1)
+                if tick.ended is not None:
+                    self.over.add(tick.name)
 
     def _queue(self, name: str) -> None:
         self._order += 1
@@ -143,26 +163,25 @@ class _Run(Generic[T]):
             self._in_pool += 1
             pool.submit(self._advance, heapq.heappop(self._ready)[2])
 
-    def _pause(self, turn: _Tick[T]) -> None:
+    def _pause(self, tick: _Tick[T]) -> None:
         now = monotonic()
-        waited = now - self._waiting_since.setdefault(turn.name, now)
-        turns = self._pauses[turn.name]
-        growing = min(FIRST_PAUSE * 2 ** min(turns, 10), STEADY_PAUSE) if turns else 0.0
-        self._pauses[turn.name] += 1
-        pause = min(max(growing, PAUSE_SHARE * waited), LONGEST_PAUSE)
-        self._watch(turn.name, turn.waits_for)
-        heapq.heappush(self._due, (now + pause, turn.name))
+        waited = now - self._waiting_since.setdefault(tick.name, now)
+        pause = self._pauses.after(self._turns[tick.name], waited)
+        self._turns[tick.name] += 1
+        self._on_wait(tick.name, tick.waits_for)
+        heapq.heappush(self._due, (now + pause, tick.name))
 
     def _advance(self, name: str) -> None:
-        self._under_way.add(name)
+        self._in_progress.add(name)
         try:
-            turn: _Tick[T] = _Tick(name, waits_for=next(self._jobs[name]))
+            tick: _Tick[T] = _Tick(name, waits_for=next(self._jobs[name]))
         except StopIteration as end:
-            turn = _Tick(name, ended=Result(name, end.value))
-        except OrderopsError as refusal:
-            stop = refusal if refusal.stops_everything else None
-            turn = _Tick(name, ended=Result(name, error=refusal), error=stop)
+            tick = _Tick(name, ended=Result(name, end.value))
+        except OrderopsError as error:
+            stop = error if error.stops_everything else None
+            tick = _Tick(name, ended=Result(name, error=error), error=stop)
         except BaseException as error:
-            turn = _Tick(name, error=error)
-        self._turns.put(turn)
-        self._under_way.discard(name)
+            tick = _Tick(name, error=error)
+        # Before the name is discarded: `finish_ticks` must see the one or the other.
+        self._ticks.put(tick)
+        self._in_progress.discard(name)

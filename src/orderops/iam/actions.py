@@ -1,35 +1,19 @@
-"""Who needs which permissions: the commands of each persona, the calls that these make, what AWS asks for each call.
+"""The IAM actions that each persona needs: from its commands, the calls that they make, and what AWS requires.
 
-A call needs the permission of its own name, and more: each entry of `ALSO_REQUIRED` says where that is documented, in
-the Service Authorization Reference as a dependent action (SAR) or on a page of the service.
+Besides the action of its own name, a call may need more. The comments in ALSO_REQUIRED name the source: the dependent
+actions in the Service Authorization Reference (SAR), or a page of the service.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
 from orderops.aws.diagnosis.permissions import action_of
 
-LOOKING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list")
-RELEASING = ("up", "infra apply", "service build", "service deploy")
-MIGRATING = ("migrate info", "migrate apply")
-"""By a task inside the VPC: what reaches a database by itself needs its password, which is nobody's by these."""
-RESTORING = (
-    "migrate rehearsal",
-    "restore",
-    "restore back",
-    "restore compare",
-    "restore discard",
-    "restore drill",
-    "restore points",
-    "restore promote",
-)
-REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
-TAGGED_NETWORK = (
+NETWORK_CREATES = (
     "AllocateAddress",
     "CreateFlowLogs",
     "CreateInternetGateway",
@@ -39,31 +23,32 @@ TAGGED_NETWORK = (
     "CreateSubnet",
     "CreateVpc",
 )
-"""What makes a part of the network, with its tags."""
+"""Operations of EC2 that create a part of the network, with its tags."""
 
+# AWS answers these to all credentials, even if a policy denies them.
 NO_PERMISSION = frozenset({"sts:GetCallerIdentity"})
-"""Calls that AWS answers to everybody."""
 
 ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
-    # SAR of EC2: tags in a create are allowed by CreateTags; the role that writes a flow log is passed to AWS
-    **{f"ec2:{name}": ("ec2:CreateTags",) for name in TAGGED_NETWORK},
+    # SAR of EC2: tags in a create need CreateTags; the role that writes a flow log is passed to AWS
+    **{f"ec2:{name}": ("ec2:CreateTags",) for name in NETWORK_CREATES},
     "ec2:CreateFlowLogs": ("ec2:CreateTags", "iam:PassRole"),
-    # SAR of Elastic Load Balancing: tags in a create are allowed by AddTags
+    # SAR of Elastic Load Balancing: tags in a create need AddTags
     **{
         f"elasticloadbalancing:Create{name}": ("elasticloadbalancing:AddTags",)
         for name in ("Listener", "LoadBalancer", "Rule", "TargetGroup")
     },
-    # SAR of ECS, and its page "Grant permission to tag resources on creation"; roles of tasks are passed
+    # SAR of ECS, and its page "Grant permission to tag resources on creation"; the roles of tasks are passed
     "ecs:CreateCluster": ("ecs:TagResource",),
     "ecs:CreateService": ("ecs:TagResource",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource", "iam:PassRole"),
     "ecs:RunTask": ("iam:PassRole",),
-    # Application Auto Scaling, "Permissions for user access to the scaling policies": it makes alarms as the caller
+    # Application Auto Scaling, "Permissions for user access to the scaling policies": it creates
+    # alarms as the caller
     "application-autoscaling:PutScalingPolicy": ("cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms"),
     "application-autoscaling:DeregisterScalableTarget": ("cloudwatch:DeleteAlarms",),
-    # the same guide: it looks at the service and sets its size as the caller when a target is registered
+    # The same guide: when a target is registered, it reads and scales the service as the caller
     "application-autoscaling:RegisterScalableTarget": ("ecs:DescribeServices", "ecs:UpdateService"),
-    # SAR of RDS; RDS guide, "Password management with Secrets Manager": the secret is made as the caller
+    # SAR of RDS; RDS guide, "Password management with Secrets Manager": RDS creates the secret as the caller
     "rds:CreateDBInstance": (
         "rds:AddTagsToResource",
         "secretsmanager:CreateSecret",
@@ -76,7 +61,7 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "rds:CreateDBParameterGroup": ("rds:AddTagsToResource",),
     "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource",),
     "rds:DeleteDBInstance": ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
-    # SARs of these services: tags in a create are allowed by the tagging action
+    # SARs of these services: tags in a create need the tagging action
     "cloudwatch:PutMetricAlarm": ("cloudwatch:TagResource",),
     "ecr:CreateRepository": ("ecr:TagResource",),
     "iam:CreateRole": ("iam:TagRole",),
@@ -84,18 +69,18 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
     "secretsmanager:CreateSecret": ("secretsmanager:TagResource",),
     "sns:CreateTopic": ("sns:TagResource",),
     "sqs:CreateQueue": ("sqs:TagQueue",),
-    # CreateBucket's page: tags and object ownership in the call want permissions of their own
+    # CreateBucket's page: tags and object ownership in the call need actions of their own
     "s3:CreateBucket": ("s3:TagResource", "s3:PutBucketOwnershipControls"),
-    # DeleteObjects' page: an object given with its version wants DeleteObjectVersion
+    # DeleteObjects' page: deleting a version of an object needs DeleteObjectVersion
     "s3:DeleteObjects": ("s3:DeleteObjectVersion",),
-    # GetObject's page: without ListBucket, what is not there is answered as forbidden
+    # GetObject's page: without ListBucket, a missing object is answered with 403 instead of 404
     "s3:GetObject": ("s3:ListBucket",),
 }
 
 PUSH = ("service build", "service deploy", "up")
 NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     **{
-        f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is no call of AWS's")
+        f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is not called through boto3")
         for name in (
             "BatchCheckLayerAvailability",
             "BatchGetImage",
@@ -106,61 +91,49 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
             "UploadLayerPart",
         )
     },
-    "ecr:GetAuthorizationToken": (PUSH, "opens the registry before a push, and the emulator has no registry"),
-    "cloudwatch:ListTagsForResource": (("infra plan", "up"), "asked while the index of tags lags behind an alarm"),
-    "ec2:DeleteFlowLogs": (("up", "infra apply"), "one that somebody changed is made anew, half a minute later"),
+    "ecr:GetAuthorizationToken": (PUSH, "logs in to the registry before a push; the emulator has no registry"),
+    "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
+    "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
     "ecs:DescribeTasks": (
         ("status", "up", "service deploy", "down"),
-        "asked for tasks, which no paper has",
+        "needs tasks, which the emulated services do not start",
     ),
-    "ecs:ListTasks": (("status", "up", "service deploy", "down"), "asked why tasks stop, which no paper does"),
-    "ecs:StopTask": (("migrate apply",), "asked when the operator interrupts a task"),
-    "iam:ListInstanceProfilesForRole": (("down",), "asked what holds a role, when somebody lets a machine have it"),
-    "rds:RebootDBInstance": (("restore", "restore drill"), "sent where a static parameter waits for it"),
-    "rds:DescribeEvents": (("up", "infra apply"), "asked why an instance failed, which the emulator's never do"),
+    "ecs:ListTasks": (
+        ("status", "up", "service deploy", "down"),
+        "called when tasks stop, which the emulated services do not start",
+    ),
+    "ecs:StopTask": (("migrate apply",), "called when the operator interrupts a remote job"),
+    "iam:ListInstanceProfilesForRole": (("down",), "finds what uses a role that was given to an EC2 instance"),
+    "rds:RebootDBInstance": (("restore", "restore drill"), "needed where a static parameter waits for a reboot"),
+    "rds:DescribeEvents": (("up", "infra apply"), "called when an instance failed, which the emulator's never do"),
 }
-"""Calls that the recorded workflows do not make under these commands, and why not."""
-
-
-class Persona(StrEnum):
-    """For whom a policy is."""
-
-    OPERATOR = "operator"
-    PIPELINE = "pipeline"
-    VIEWER = "viewer"
-
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """What they do."""
-        return {
-            Persona.OPERATOR: (*LOOKING, *RELEASING, *MIGRATING, *RESTORING, *REMOVING),
-            Persona.PIPELINE: (*LOOKING, *RELEASING),
-            Persona.VIEWER: LOOKING,
-        }[self]
+"""Calls that these commands may make, and why the recorded workflows do not contain them."""
 
 
 @cache
 def calls() -> Mapping[str, frozenset[str]]:
-    """The commands that make each call, as the tests recorded them."""
-    told: dict[str, list[str]] = json.loads((files("orderops") / "iam" / "recorded_calls.json").read_text())
-    return {call: frozenset(commands) for call, commands in told.items()}
+    """Return the commands that make each call, as recorded by tests/iam/test_recorded_calls.py."""
+    document: dict[str, list[str]] = json.loads((files("orderops") / "iam" / "recorded_calls.json").read_text())
+    return {call: frozenset(commands) for call, commands in document.items()}
 
 
 def actions_for(commands: Collection[str]) -> frozenset[str]:
-    """The permissions that these commands need."""
-    unheard = {call: frozenset(made_by) for call, (made_by, _) in NOT_RECORDED.items()}
-    made = [call for each in (unheard, calls()) for call, made_by in each.items() if made_by & set(commands)]
-    if "infra plan" in commands:  # it looks as the apply does, the more closely the less the index of tags knows
-        made += [call for call, made_by in calls().items() if "infra apply" in made_by and reads(call)]
-    return frozenset(action for call in made for action in actions_of(call)) - NO_PERMISSION
+    """Return the IAM actions that these commands need."""
+    recorded = calls()
+    needed = [call for call, callers in recorded.items() if callers & set(commands)]
+    needed += [call for call, (callers, _) in NOT_RECORDED.items() if set(callers) & set(commands)]
+    # A plan makes the reads of an apply. Which of them it needs depends on how far AWS's index of tags lags behind.
+    if "infra plan" in commands:
+        needed += [call for call, callers in recorded.items() if "infra apply" in callers and reads(call)]
+    return frozenset(action for call in needed for action in actions_of(call)) - NO_PERMISSION
 
 
 def reads(call: str) -> bool:
-    """Whether a call changes nothing."""
+    """Return whether a call, such as `s3:ListBuckets`, changes nothing."""
     return call.partition(":")[2].startswith(("Describe", "Get", "List"))
 
 
 def actions_of(call: str) -> frozenset[str]:
-    """The permissions that one call needs, `call` as in `s3:ListBuckets`."""
+    """Return the IAM actions that a call, such as `s3:ListBuckets`, needs."""
     service, _, operation = call.partition(":")
     return frozenset({action_of(service, operation), *ALSO_REQUIRED.get(call, ())})

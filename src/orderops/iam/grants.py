@@ -1,6 +1,6 @@
-"""On what each permission is given, as narrowly as AWS allows: by name, by tag, or where it allows neither by "*".
+"""The resources on which each permission is granted, as narrowly as AWS allows: by name, by tag, or else on "*".
 
-In resources and conditions stand {partition}, {region}, {account} and {environment}.
+Resources and conditions may contain {partition}, {region}, {account} and {environment}.
 """
 
 from __future__ import annotations
@@ -10,55 +10,52 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from orderops.aws.ownership import ENVIRONMENT
-from orderops.iam.actions import TAGGED_NETWORK
+from orderops.iam.actions import NETWORK_CREATES
 
 IamCondition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
-HERE = "arn:{partition}:%s:{region}:{account}:"
 PREFIX = "orderops-{environment}-"
 REQUEST_TAG = f"aws:RequestTag/{ENVIRONMENT}"
 RESOURCE_TAG = f"aws:ResourceTag/{ENVIRONMENT}"
-NETWORK = tuple(
-    f"{HERE % 'ec2'}{kind}/*"
-    for kind in (
-        "elastic-ip",
-        "internet-gateway",
-        "natgateway",
-        "route-table",
-        "security-group",
-        "subnet",
-        "vpc",
-        "vpc-flow-log",
-    )
-)
-MAKING = tuple(f"ec2:{name}" for name in TAGGED_NETWORK)
+TAGGED_IN_REQUEST = {REQUEST_TAG: "{environment}"}
+TAGGED = {RESOURCE_TAG: "{environment}"}
+ROLES = "arn:{partition}:iam::{account}:role/"
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
-LINKED = ("ecs", "ecs.application-autoscaling", "elasticloadbalancing", "rds")
-IAM = "arn:{partition}:iam::{account}:"
+"""The bucket of leases and run records."""
+
+
+def _arns(service: str, *resources: str) -> tuple[str, ...]:
+    """Return the ARNs of resources in the environment's account and region."""
+    return tuple(f"arn:{{partition}}:{service}:{{region}}:{{account}}:{resource}" for resource in resources)
+
+
+NETWORK_KINDS = ("elastic-ip", "internet-gateway", "natgateway", "route-table", "security-group", "subnet", "vpc")
+NETWORK = _arns("ec2", *(f"{kind}/*" for kind in (*NETWORK_KINDS, "vpc-flow-log")))
 
 
 @dataclass(frozen=True)
 class Grant:
-    """Permissions (`*` in them stands for anything) but for some, on these resources and under this condition."""
+    """Permissions on resources under a condition: `actions` without `excluded`, both with `*` as a wildcard."""
 
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     condition: IamCondition = field(default_factory=dict)
-    but: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     adopts: bool = False
-    """Whether it takes over what has no owner, which nobody does without being asked."""
+    """Whether it adopts resources without an owner, which only an operator may do."""
 
     def gives(self, action: str) -> bool:
-        """Whether this permission is among them."""
-        return _among(action, self.actions) and not _among(action, self.but)
+        """Return whether this grant contains the action."""
+        return _matches(action, self.actions) and not _matches(action, self.excluded)
 
 
-def _among(action: str, patterns: tuple[str, ...]) -> bool:
+def _matches(action: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(action, pattern) for pattern in patterns)
 
 
-# What AWS's Service Authorization Reference narrows neither by resource nor by condition, or what lists all there is.
+# Actions that the Service Authorization Reference narrows neither by resource nor by condition, or that list the
+# whole account.
 ANYTHING = Grant(
     "Look",
     (
@@ -84,160 +81,157 @@ ANYTHING = Grant(
         "tag:GetResources",
     ),
     ("*",),
-    but=("ec2:DescribeVpcAttribute", "rds:DescribeDBParameters"),
+    excluded=("ec2:DescribeVpcAttribute", "rds:DescribeDBParameters"),
 )
 NARROW = (
-    Grant("MakeNetwork", MAKING, NETWORK, {"StringEquals": {REQUEST_TAG: "{environment}"}}),
-    Grant(  # what is made in a VPC or a subnet uses these too
+    Grant(
+        "MakeNetwork",
+        tuple(f"ec2:{operation}" for operation in NETWORK_CREATES),
+        NETWORK,
+        {"StringEquals": TAGGED_IN_REQUEST},
+    ),
+    # A create in a VPC or a subnet needs its action on these as well.
+    Grant(
         "UseNetwork",
         ("ec2:*",),
-        (f"{HERE % 'ec2'}*/*",),
-        {"StringEquals": {RESOURCE_TAG: "{environment}"}},
-        but=("ec2:AllocateAddress", "ec2:CreateInternetGateway", "ec2:CreateTags", "ec2:CreateVpc"),
+        _arns("ec2", "*/*"),
+        {"StringEquals": TAGGED},
+        excluded=("ec2:AllocateAddress", "ec2:CreateInternetGateway", "ec2:CreateTags", "ec2:CreateVpc"),
     ),
     Grant(
         "TagNetworkMade",
         ("ec2:CreateTags",),
         NETWORK,
-        {"StringEquals": {REQUEST_TAG: "{environment}", "ec2:CreateAction": TAGGED_NETWORK}},
+        {"StringEquals": {**TAGGED_IN_REQUEST, "ec2:CreateAction": NETWORK_CREATES}},
     ),
+    # IfExists: other tags may change too, but the environment's tag never changes to another environment.
     Grant(
         "TagNetwork",
         ("ec2:CreateTags",),
         NETWORK,
-        {
-            "StringEquals": {RESOURCE_TAG: "{environment}"},
-            "StringEqualsIfExists": {REQUEST_TAG: "{environment}"},
-        },
+        {"StringEquals": TAGGED, "StringEqualsIfExists": TAGGED_IN_REQUEST},
     ),
     Grant(
         "AdoptNetwork",
         ("ec2:CreateTags",),
         NETWORK,
-        {"StringEquals": {REQUEST_TAG: "{environment}"}, "Null": {RESOURCE_TAG: "true"}},
+        {"StringEquals": TAGGED_IN_REQUEST, "Null": {RESOURCE_TAG: "true"}},
         adopts=True,
     ),
     Grant(
         "Balancer",
         ("elasticloadbalancing:*",),
-        tuple(
-            f"{HERE % 'elasticloadbalancing'}{form}"
-            for form in (
-                f"loadbalancer/app/{PREFIX}*",
-                f"listener/app/{PREFIX}*",
-                f"listener-rule/app/{PREFIX}*",
-                f"targetgroup/{PREFIX}*",
-            )
+        _arns(
+            "elasticloadbalancing",
+            f"loadbalancer/app/{PREFIX}*",
+            f"listener/app/{PREFIX}*",
+            f"listener-rule/app/{PREFIX}*",
+            f"targetgroup/{PREFIX}*",
         ),
     ),
     Grant(
         "Services",
         ("ecs:*",),
-        tuple(
-            f"{HERE % 'ecs'}{form}"
-            for form in (
-                f"cluster/{PREFIX}*",
-                f"service/{PREFIX}*",
-                f"task/{PREFIX}*",
-                f"task-definition/{PREFIX}*",
-            )
-        ),
-        but=("ecs:DeregisterTaskDefinition", "ecs:ListServices", "ecs:ListTasks"),
+        _arns("ecs", *(f"{kind}/{PREFIX}*" for kind in ("cluster", "service", "task", "task-definition"))),
+        excluded=("ecs:DeregisterTaskDefinition", "ecs:ListServices", "ecs:ListTasks"),
     ),
     Grant(
         "ListServices",
         ("ecs:ListServices", "ecs:ListTasks"),
         ("*",),
-        {"ArnLike": {"ecs:cluster": f"{HERE % 'ecs'}cluster/{PREFIX}*"}},
+        {"ArnLike": {"ecs:cluster": _arns("ecs", f"cluster/{PREFIX}*")[0]}},
     ),
     Grant("DeregisterTasks", ("ecs:DeregisterTaskDefinition",), ("*",)),
     Grant(
         "Scaling",
         ("application-autoscaling:*",),
-        (f"{HERE % 'application-autoscaling'}scalable-target/*",),
+        _arns("application-autoscaling", "scalable-target/*"),
         {"StringEquals": {"application-autoscaling:service-namespace": "ecs"}},
     ),
     Grant(
         "ScalingAlarms",
         ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
-        (f"{HERE % 'cloudwatch'}alarm:TargetTracking-service/{PREFIX}*",),
+        _arns("cloudwatch", f"alarm:TargetTracking-service/{PREFIX}*"),
     ),
-    Grant("Alarms", ("cloudwatch:*",), (f"{HERE % 'cloudwatch'}alarm:{PREFIX}*",)),
+    Grant("Alarms", ("cloudwatch:*",), _arns("cloudwatch", f"alarm:{PREFIX}*")),
     Grant(
         "Database",
         ("rds:*",),
-        (
-            *(f"{HERE % 'rds'}{kind}:{PREFIX}*" for kind in ("db", "pg", "snapshot", "subgrp")),
-            f"{HERE % 'rds'}og:default:*",
-        ),
+        _arns("rds", *(f"{kind}:{PREFIX}*" for kind in ("db", "pg", "snapshot", "subgrp")), "og:default:*"),
     ),
-    Grant(  # RDS makes it with the permissions of the caller, under a name that nobody chooses
+    # RDS creates this secret with the permissions of the caller, under a name of its own choice.
+    Grant(
         "DatabasePassword",
         ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
-        (f"{HERE % 'secretsmanager'}secret:rds!db-*",),
+        _arns("secretsmanager", "secret:rds!db-*"),
     ),
-    Grant("DatabaseKey", ("kms:DescribeKey",), (f"{HERE % 'kms'}key/*",)),
+    Grant("DatabaseKey", ("kms:DescribeKey",), _arns("kms", "key/*")),
     Grant(
         "Secrets",
         ("secretsmanager:*",),
-        (f"{HERE % 'secretsmanager'}secret:orderops/{{environment}}/*",),
-        but=("secretsmanager:GetSecretValue",),
+        _arns("secretsmanager", "secret:orderops/{environment}/*"),
+        excluded=("secretsmanager:GetSecretValue",),
     ),
-    Grant(  # host, port and name of the database; neither this nor any other statement opens a password
+    # Host, port and name of the database. No statement of this table reads a password.
+    Grant(
         "WhereTheDatabaseIs",
         ("secretsmanager:GetSecretValue",),
-        (f"{HERE % 'secretsmanager'}secret:orderops/{{environment}}/database-??????",),
+        _arns("secretsmanager", "secret:orderops/{environment}/database-??????"),
     ),
-    Grant("Queues", ("sqs:*",), (f"{HERE % 'sqs'}{PREFIX}*",)),
-    Grant("Topics", ("sns:*",), (f"{HERE % 'sns'}{PREFIX}*",)),
-    Grant("LogGroups", ("logs:*",), (f"{HERE % 'logs'}log-group:/orderops/{{environment}}/*",)),
-    Grant("Images", ("ecr:*",), (f"{HERE % 'ecr'}repository/{PREFIX}*",)),
-    Grant(  # what another environment, in this account or one that shares its images, has tried before
+    Grant("Queues", ("sqs:*",), _arns("sqs", f"{PREFIX}*")),
+    Grant("Topics", ("sns:*",), _arns("sns", f"{PREFIX}*")),
+    Grant("LogGroups", ("logs:*",), _arns("logs", "log-group:/orderops/{environment}/*")),
+    Grant("Images", ("ecr:*",), _arns("ecr", f"repository/{PREFIX}*")),
+    # A release may copy an image that another environment tried first, in this account or in one that shares it.
+    Grant(
         "ImagesToCopy",
         ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"),
         ("arn:{partition}:ecr:{region}:*:repository/orderops-*",),
     ),
-    Grant(
-        "LogBuckets",
-        ("s3:*",),
-        (f"arn:{{partition}}:s3:::{PREFIX}*",),
-        but=("s3:GetObject", "s3:PutObject"),
-    ),
-    Grant(  # no condition on the prefix: reading what is not there asks for ListBucket without one
-        "Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)
-    ),
+    Grant("LogBuckets", ("s3:*",), (f"arn:{{partition}}:s3:::{PREFIX}*",), excluded=("s3:GetObject", "s3:PutObject")),
+    # No condition on the prefix: reading a missing object needs ListBucket, and such a request has no prefix.
+    Grant("Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)),
     Grant("RecordOfRuns", ("s3:GetObject", "s3:PutObject"), (f"{RECORD}/{{environment}}/*",)),
     Grant("Jobs", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/jobs/*",)),
     Grant(
         "Roles",
         ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies"),
-        (f"{IAM}role/{PREFIX}*",),
-        but=("iam:PassRole", "iam:CreateServiceLinkedRole"),
+        (f"{ROLES}{PREFIX}*",),
+        excluded=("iam:PassRole", "iam:CreateServiceLinkedRole"),
     ),
     Grant(
         "PassRoles",
         ("iam:PassRole",),
-        (f"{IAM}role/{PREFIX}*",),
+        (f"{ROLES}{PREFIX}*",),
         {"StringEquals": {"iam:PassedToService": ("ecs-tasks.amazonaws.com", "vpc-flow-logs.amazonaws.com")}},
     ),
     Grant(
         "LinkedRoles",
         ("iam:CreateServiceLinkedRole",),
-        (f"{IAM}role/aws-service-role/*",),
-        {"StringEquals": {"iam:AWSServiceName": tuple(f"{name}.amazonaws.com" for name in LINKED)}},
+        (f"{ROLES}aws-service-role/*",),
+        {
+            "StringEquals": {
+                "iam:AWSServiceName": (
+                    "ecs.amazonaws.com",
+                    "ecs.application-autoscaling.amazonaws.com",
+                    "elasticloadbalancing.amazonaws.com",
+                    "rds.amazonaws.com",
+                )
+            }
+        },
     ),
-    Grant("OwnPermissions", ("iam:SimulatePrincipalPolicy",), (f"{IAM}role/*", f"{IAM}user/*")),
+    Grant("OwnPermissions", ("iam:SimulatePrincipalPolicy",), (f"{ROLES}*", "arn:{partition}:iam::{account}:user/*")),
 )
 
-# Who reaches databases from a machine of their own needs the password, and the way. By a task nobody needs either: it
-# has a role of its own. RDS tags the secret that it keeps of an instance with the ARN of that.
+# Connecting to a database from the operator's machine needs its password. A remote job needs neither of these: its
+# task has a role of its own. RDS tags the secret that it keeps for an instance with the ARN of the instance.
 PASSWORDS = Grant(
     "OpenDatabases",
     ("secretsmanager:GetSecretValue",),
-    (f"{HERE % 'secretsmanager'}secret:rds!db-*",),
-    {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": f"{HERE % 'rds'}db:{PREFIX}*"}},
+    _arns("secretsmanager", "secret:rds!db-*"),
+    {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": _arns("rds", f"db:{PREFIX}*")[0]}},
 )
-REACHING: Mapping[str, tuple[Grant, ...]] = {
+DATABASE_ACCESS: Mapping[str, tuple[Grant, ...]] = {
     "task": (),
     "direct": (PASSWORDS,),
     "tunnel": (
@@ -246,16 +240,16 @@ REACHING: Mapping[str, tuple[Grant, ...]] = {
             "OpenTunnels",
             ("ssm:StartSession",),
             (
-                f"{HERE % 'ecs'}task/{PREFIX}*",
+                *_arns("ecs", f"task/{PREFIX}*"),
                 "arn:{partition}:ssm:{region}::document/AWS-StartPortForwardingSessionToRemoteHost",
             ),
         ),
-        Grant("EndOwnTunnels", ("ssm:TerminateSession",), (f"{HERE % 'ssm'}session/${{{{aws:userid}}}}-*",)),
+        Grant("EndOwnTunnels", ("ssm:TerminateSession",), _arns("ssm", "session/${{aws:userid}}-*")),
     ),
 }
-"""By `[database] access` of the environment."""
+"""Grants by `[database] access` of the environment."""
 
 
 def grants_of(action: str) -> tuple[Grant, ...]:
-    """Every grant that gives this permission; none where nobody has said yet on what."""
+    """Return all grants that contain the action; () for an action that no grant contains."""
     return (ANYTHING,) if ANYTHING.gives(action) else tuple(grant for grant in NARROW if grant.gives(action))

@@ -1,4 +1,4 @@
-"""The IAM policies that orderops needs in an environment: for who operates it, for its pipeline, for who only looks."""
+"""The IAM policies that each persona needs in an environment: operator, pipeline, viewer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 from orderops.aws.diagnosis.permissions import ROLE_SESSION
 from orderops.config.environment import Environment
 from orderops.engine.resource import PARTITIONS
-from orderops.iam.actions import Persona, actions_for
-from orderops.iam.grants import ANYTHING, NARROW, REACHING, Grant, grants_of
+from orderops.iam.actions import actions_for
+from orderops.iam.grants import ANYTHING, DATABASE_ACCESS, NARROW, Grant, grants_of
+from orderops.iam.persona import Persona
 
-LONGEST = 6144
-"""Characters that AWS allows in a managed policy, white space aside."""
+# IAM and STS quotas: characters of a managed policy, white space not counted.
+MAX_CHARACTERS = 6144
 Statement = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """One managed policy, as it is created and attached."""
+    """One managed policy."""
 
     name: str
     persona: Persona
@@ -31,27 +32,26 @@ class Policy:
 
     @property
     def document(self) -> dict[str, Any]:
-        """In IAM's words."""
         return {"Version": "2012-10-17", "Statement": list(self.statements)}
 
     @property
     def text(self) -> str:
         """The document without white space."""
-        return written(self.statements)
+        return policy_text(self.statements)
 
     @property
     def create(self) -> str:
-        """The command that creates it."""
+        """The command that creates the policy."""
         return f"aws iam create-policy --policy-name {self.name} --policy-document {shlex.quote(self.text)}"
 
     @property
     def attach(self) -> str:
-        """The command that gives it to a role."""
+        """The command that attaches the policy to a role."""
         arn = f"arn:{self.partition}:iam::{self.account}:policy/{self.name}"
         return f"aws iam attach-role-policy --role-name ROLE --policy-arn {arn}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines; keys stay as they are."""
+        """Return the document of `--json`. Its keys are stable."""
         return {
             "name": self.name,
             "for": str(self.persona),
@@ -64,7 +64,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A question to IAM's simulator: one statement, with examples of the things that it is about."""
+    """A request to IAM's policy simulator: the actions of one statement, on examples of its resources."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -72,9 +72,9 @@ class Simulation:
 
 
 def policies(environment: Environment, account: str, persona: Persona) -> list[Policy]:
-    """What a persona needs in an environment, in as many policies as AWS's limit asks for."""
-    partition = PARTITIONS.get(environment.region.partition("-")[0], "aws")
-    parts = list(_parted(statements(environment, account, persona)))
+    """Return the policies of a persona in an environment: as few as AWS's limit on their length allows."""
+    partition = _partition(environment)
+    parts = list(_split(statements(environment, account, persona)))
     return [
         Policy(
             f"{environment.prefix}-{persona}" + (f"-{number}" if len(parts) > 1 else ""),
@@ -88,87 +88,92 @@ def policies(environment: Environment, account: str, persona: Persona) -> list[P
 
 
 def statements(environment: Environment, account: str, persona: Persona) -> list[Statement]:
-    """What a persona is allowed, one statement for each kind of thing."""
+    """Return the statements of a persona, one for each grant."""
     needed = actions_for(persona.commands)
-    words = {
-        "partition": PARTITIONS.get(environment.region.partition("-")[0], "aws"),
+    values = {
+        "partition": _partition(environment),
         "region": environment.region,
         "account": account,
         "environment": environment.name,
     }
-    told = [
-        _statement(grant, allowed, words)
+    by_commands = [
+        _statement(grant, actions, values)
         for grant in (ANYTHING, *NARROW)
         if (persona is Persona.OPERATOR or not grant.adopts)
-        and (allowed := sorted(action for action in needed if grant in grants_of(action)))
+        and (actions := sorted(action for action in needed if grant in grants_of(action)))
     ]
-    reaching = REACHING[environment.database.access] if persona is Persona.OPERATOR else ()
-    return told + [_statement(grant, sorted(grant.actions), words) for grant in reaching]
+    by_access = DATABASE_ACCESS[environment.database.access] if persona is Persona.OPERATOR else ()
+    return by_commands + [_statement(grant, sorted(grant.actions), values) for grant in by_access]
 
 
 def simulations(environment: Environment, account: str, persona: Persona) -> list[Simulation]:
-    """What to ask IAM about a persona's permissions, so that its answers are those of real calls."""
+    """Return the requests to the simulator whose results are those of a persona's real calls."""
     return [
         Simulation(
-            tuple(each["Action"]),
-            tuple(_example(arn, account) for arn in each["Resource"]),
+            tuple(statement["Action"]),
+            tuple(_example(arn, account) for arn in statement["Resource"]),
             {
                 key: _example(value if isinstance(value, str) else value[0], account)
-                for operator, keys in each.get("Condition", {}).items()
+                for operator, keys in statement.get("Condition", {}).items()
                 if operator != "Null"
                 for key, value in keys.items()
             },
         )
-        for each in statements(environment, account, persona)
+        for statement in statements(environment, account, persona)
     ]
 
 
 def identity_of(caller: str) -> str:
-    """The user or role whose policies decide about a caller; nothing for an account's root, for whom none does."""
+    """Return the ARN of the user or role that a caller's policies are attached to; "" for the account's root."""
     session = ROLE_SESSION.match(caller)
     if session:
         return f"arn:{session['part']}:iam::{session['account']}:role/{session['role']}"
-    return caller.replace(":sts:", ":iam:") if ":user/" in caller else ""  # the emulator calls users as sessions
+    # The emulator returns users in the form of sessions: arn:aws:sts::…:user/…
+    return caller.replace(":sts:", ":iam:") if ":user/" in caller else ""
 
 
-def _example(text: str, account: str) -> str:
-    """One thing that a pattern means."""
-    if text == "*":
-        return text
-    one = text.replace(":*:", f":{account}:").replace(":*/*", ":vpc/*")
-    return one.replace("*", "example").replace("?", "x")
-
-
-def written(statements: Iterable[Statement]) -> str:
-    """A policy's text, as short as it can be."""
+def policy_text(statements: Iterable[Statement]) -> str:
+    """Return a policy document without white space."""
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     return json.dumps(document, separators=(",", ":"))
 
 
-def _statement(grant: Grant, allowed: list[str], words: Mapping[str, str]) -> Statement:
-    told: Statement = {
+def _partition(environment: Environment) -> str:
+    return PARTITIONS.get(environment.region.partition("-")[0], "aws")
+
+
+def _example(pattern: str, account: str) -> str:
+    """Return one text that a pattern matches. The simulator rejects wildcards."""
+    if pattern == "*":
+        return pattern
+    text = pattern.replace(":*:", f":{account}:").replace(":*/*", ":vpc/*")
+    return text.replace("*", "example").replace("?", "x")
+
+
+def _statement(grant: Grant, actions: list[str], values: Mapping[str, str]) -> Statement:
+    statement: Statement = {
         "Sid": grant.sid,
         "Effect": "Allow",
-        "Action": allowed,
-        "Resource": [each.format_map(words) for each in grant.resources],
+        "Action": actions,
+        "Resource": [resource.format_map(values) for resource in grant.resources],
     }
     if grant.condition:
-        told["Condition"] = {
-            operator: {key: _filled(value, words) for key, value in keys.items()}
+        statement["Condition"] = {
+            operator: {key: _filled(value, values) for key, value in keys.items()}
             for operator, keys in grant.condition.items()
         }
-    return told
+    return statement
 
 
-def _filled(value: str | tuple[str, ...], words: Mapping[str, str]) -> str | list[str]:
-    return value.format_map(words) if isinstance(value, str) else [each.format_map(words) for each in value]
+def _filled(value: str | tuple[str, ...], values: Mapping[str, str]) -> str | list[str]:
+    return value.format_map(values) if isinstance(value, str) else [text.format_map(values) for text in value]
 
 
-def _parted(statements: list[Statement]) -> Iterator[tuple[Statement, ...]]:
-    """Whole statements, in their order, as many as one policy holds."""
+def _split(statements: list[Statement]) -> Iterator[tuple[Statement, ...]]:
+    """Yield statements in their order, as many at a time as one policy holds."""
     part: list[Statement] = []
     for statement in statements:
-        if part and len(written([*part, statement])) > LONGEST:
+        if part and len(policy_text([*part, statement])) > MAX_CHARACTERS:
             yield tuple(part)
             part = []
         part.append(statement)

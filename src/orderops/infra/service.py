@@ -210,7 +210,7 @@ def _task_role(
             Allow(("sqs:GetQueueAttributes",), (dead,)),
             Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), master)),
             _passwords_of(environment),
-            Allow(tuple(f"ssmmessages:{each}" for each in channels), ("*",)),  # ECS Exec
+            Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),  # ECS Exec
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The laptop environment: an AWS emulator in the background, and beside it what makes it real."""
+"""The laptop environment: an AWS emulator in the background, and the databases, services and balancers behind it."""
 
 from orderops.local.client import LocalEndpoint, logs, psql, reset, start, status, stop
 from orderops.local.directories import data_directory

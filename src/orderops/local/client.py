@@ -1,4 +1,4 @@
-"""What the program does with the local environment: start it, stop it, look at it. Needs neither moto nor boto3."""
+"""Start, stop, reset and inspect the local environment. Imports neither moto nor boto3."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from urllib.parse import quote
 from orderops.errors import OrderopsError
 from orderops.local.directories import DataDirectory, data_directory
 
+# Seconds. Importing moto alone takes over 10 s on a busy machine.
 START_WITHIN = 120.0
+# Seconds: 30 for tasks with the default stop timeout, 30 for databases, and a margin.
 STOP_WITHIN = 90.0
+# Bytes. The daemon runs for weeks, and a log without a limit fills the disk.
 KEPT_LOG_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
 class LocalEndpoint:
-    """Where the local environment answers."""
+    """Address and data directory of a running local environment."""
 
     url: str
     region: str
@@ -39,192 +42,217 @@ def start(
     directory: Path | None = None,
     *,
     plain: bool | None = None,
-    waiting: Callable[[str], None] = lambda _what: None,
+    on_wait: Callable[[str], None] = lambda _what: None,
 ) -> LocalEndpoint:
-    """Come back when the local environment answers; one that runs already is that one.
+    """Start the local environment, or return the one that is already running.
 
-    A `plain` one takes what AWS refuses; where it is not said, the last word holds, and at first it is strict.
+    `plain` turns AWS's own checks off; None keeps the mode of the last start, which is strict at first.
+    Raises OrderopsError when the environment does not start, or runs in the other mode.
     """
-    place = DataDirectory(directory or data_directory())
+    files = DataDirectory(directory or data_directory())
     try:
-        place.create()
+        files.create()
     except OSError as error:
         raise OrderopsError(
-            f"the local environment cannot use {place.directory}: {error.strerror}",
-            "name another folder: ORDEROPS_LOCAL_DIRECTORY=DIR",
+            f"the local environment cannot use {files.directory}: {error.strerror}",
+            "choose another directory: ORDEROPS_LOCAL_DIRECTORY=DIR",
         ) from None
-    with place.locked("start", START_WITHIN):
-        if _answers(place):
-            _refuse_another(place, plain)
+    with files.locked("start", START_WITHIN):
+        if _answers(files):
+            _check_mode(files, plain)
         else:
-            place.keep_plain(place.plain if plain is None else plain)
-            _launch(place, region, waiting)
-        told = place.announced()
-    return LocalEndpoint(told["url"], told["region"], place.directory)
+            files.keep_plain(files.plain if plain is None else plain)
+            _launch(files, region, on_wait)
+        info = files.announced()
+    return LocalEndpoint(info["url"], info["region"], files.directory)
 
 
-def stop(directory: Path | None = None, *, waiting: Callable[[str], None] = lambda _what: None) -> None:
-    """End the local environment; its data stays."""
-    place = DataDirectory(directory or data_directory())
-    if not place.directory.exists():
+def stop(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _what: None) -> None:
+    """Stop the local environment and keep its data."""
+    files = DataDirectory(directory or data_directory())
+    if not files.directory.exists():
         return
-    with place.locked("start", STOP_WITHIN):
-        _end(place, waiting)
+    with files.locked("start", STOP_WITHIN):
+        _end(files, on_wait)
 
 
-def reset(directory: Path | None = None, *, waiting: Callable[[str], None] = lambda _what: None) -> None:
-    """End the local environment and delete all of it."""
-    place = DataDirectory(directory or data_directory())
-    if not place.directory.exists():
+def reset(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _what: None) -> None:
+    """Stop the local environment and delete all its data."""
+    files = DataDirectory(directory or data_directory())
+    if not files.directory.exists():
         return
-    with place.locked("start", STOP_WITHIN):
-        _end(place, waiting)
-        _end_what_is_left(place)
-        shutil.rmtree(place.databases, ignore_errors=True)
-        for inner in place.directory.iterdir():
-            if inner.name != "start.lock":
-                shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
-    shutil.rmtree(place.directory, ignore_errors=True)
+    with files.locked("start", STOP_WITHIN):
+        _end(files, on_wait)
+        _kill_orphans(files)
+        shutil.rmtree(files.databases, ignore_errors=True)
+        for entry in files.directory.iterdir():
+            # The lock file is deleted last: another command that waits for it must find the same file.
+            if entry.name != "start.lock":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    shutil.rmtree(files.directory, ignore_errors=True)
 
 
 def status(directory: Path | None = None) -> dict[str, Any]:
-    """What runs, and where."""
-    place = DataDirectory(directory or data_directory())
-    told = _ask(place, "/orderops/status") or {}
+    """Return the endpoint, mode, data directory, databases and services of the local environment."""
+    files = DataDirectory(directory or data_directory())
+    report = _ask(files, "/orderops/status") or {}
     return {
-        "running": bool(told),
-        "aws_endpoint": place.announced().get("url") if told else None,
-        "strict": bool(place.announced().get("strict")) if told else not place.plain,
-        "data_directory": str(place.directory),
-        "databases": told.get("databases", {}),
-        "services": told.get("services", {}),
+        "running": bool(report),
+        "aws_endpoint": files.announced().get("url") if report else None,
+        "strict": bool(files.announced().get("strict")) if report else not files.plain,
+        "data_directory": str(files.directory),
+        "databases": report.get("databases", {}),
+        "services": report.get("services", {}),
     }
 
 
 def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory: Path | None = None) -> int:
-    """Run psql on a local database as its master user; the password travels in the environment."""
+    """Run psql on a local database as its master user, and return its exit code.
+
+    The password is passed in the environment, so that it does not appear in the process list.
+    """
     from orderops.local.rds.binaries import find_psql
 
-    place = DataDirectory(directory or data_directory())
-    told = _ask(place, f"/orderops/credentials?{quote(identifier or '')}")
-    if told is None:
-        raise OrderopsError("the local environment is not running", "type: orderops local start")
-    if not told:
+    files = DataDirectory(directory or data_directory())
+    credentials = _ask(files, f"/orderops/credentials?{quote(identifier or '')}")
+    if credentials is None:
+        raise OrderopsError("the local environment is not running", "run: orderops local start")
+    if not credentials:
         known = ", ".join(sorted(status(directory)["databases"])) or "none"
-        what = f"no local database is named {identifier!r}" if identifier else "there is not exactly one local database"
-        raise OrderopsError(what, f"one of these: orderops local psql --instance NAME, of {known}")
-    environment = {**os.environ, "PGPASSWORD": told["password"]}
-    place_to_go = ["-h", told["host"], "-p", str(told["port"]), "-U", told["user"], "-d", told["database"]]
-    return subprocess.run([find_psql(), *place_to_go, *arguments], env=environment, check=False).returncode
+        problem = (
+            f"no local database is named {identifier!r}"
+            if identifier
+            else "the environment does not have exactly one local database"
+        )
+        raise OrderopsError(problem, f"name one of {known}: orderops local psql --instance NAME")
+    environment = {**os.environ, "PGPASSWORD": credentials["password"]}
+    connection = [
+        "-h",
+        credentials["host"],
+        "-p",
+        str(credentials["port"]),
+        "-U",
+        credentials["user"],
+        "-d",
+        credentials["database"],
+    ]
+    return subprocess.run([find_psql(), *connection, *arguments], env=environment, check=False).returncode
 
 
-def _refuse_another(place: DataDirectory, plain: bool | None) -> None:
-    strict = bool(place.announced().get("strict"))
+def _check_mode(files: DataDirectory, plain: bool | None) -> None:
+    strict = bool(files.announced().get("strict"))
     if plain is not None and plain == strict:
-        how = "as strict as AWS" if strict else "plain"
-        raise OrderopsError(f"the local environment runs already, {how}", "end it first: orderops local stop")
+        mode = "strict" if strict else "plain"
+        raise OrderopsError(
+            f"the local environment is already running in {mode} mode", "stop it first: orderops local stop"
+        )
 
 
-def _launch(place: DataDirectory, region: str, waiting: Callable[[str], None]) -> None:
-    place.forget_refusal()
-    waiting("local environment")
-    if place.log.exists() and place.log.stat().st_size > KEPT_LOG_BYTES:
-        place.log.replace(place.log.with_suffix(".log.old"))
-    begun = place.log.stat().st_size if place.log.exists() else 0
-    process = _spawn(place, region)
+def _launch(files: DataDirectory, region: str, on_wait: Callable[[str], None]) -> None:
+    files.clear_start_error()
+    on_wait("local environment")
+    if files.log.exists() and files.log.stat().st_size > KEPT_LOG_BYTES:
+        files.log.replace(files.log.with_suffix(".log.old"))
+    log_start = files.log.stat().st_size if files.log.exists() else 0
+    process = _spawn(files, region)
     deadline = time.monotonic() + START_WITHIN
-    while not _answers(place):
-        ended = process.poll()
-        if ended == 0:  # another one, of a command that was interrupted, has the place: it answers soon, or ends
-            process = _spawn(place, region)
-        elif ended is not None and not _answers(place):
-            raise place.refusal() or OrderopsError(
-                f"the local environment ended at once (exit {ended})\n{_tail(place.log, begun)}",
-                f"read {place.log}, or begin anew: orderops local reset",
+    while not _answers(files):
+        exit_code = process.poll()
+        if exit_code == 0:
+            # A daemon started by an interrupted command holds the lock: it answers soon, or exits.
+            process = _spawn(files, region)
+        elif exit_code is not None and not _answers(files):
+            raise files.start_error() or OrderopsError(
+                f"the local environment exited during start-up (exit code {exit_code})\n{_tail(files.log, log_start)}",
+                f"read {files.log}, or delete its data: orderops local reset",
             )
         if time.monotonic() > deadline:
             raise OrderopsError(
-                f"the local environment does not answer after {START_WITHIN:.0f} s", f"read {place.log}"
+                f"the local environment does not answer after {START_WITHIN:.0f} s", f"read {files.log}"
             )
         time.sleep(0.05)
 
 
-def _spawn(place: DataDirectory, region: str) -> subprocess.Popen[bytes]:
-    with place.log.open("ab") as log:
+def _spawn(files: DataDirectory, region: str) -> subprocess.Popen[bytes]:
+    with files.log.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "orderops.local.daemon", "--directory", place.directory, "--region", region],
-            cwd=place.directory,
+            [sys.executable, "-m", "orderops.local.daemon", "--directory", files.directory, "--region", region],
+            cwd=files.directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            # Ctrl+C in the operator's terminal must not reach the daemon.
             start_new_session=True,
         )
 
 
-def _answers(place: DataDirectory) -> bool:
-    return _ask(place, "/orderops/status") is not None
+def _answers(files: DataDirectory) -> bool:
+    return _ask(files, "/orderops/status") is not None
 
 
-def _ask(place: DataDirectory, path: str) -> dict[str, Any] | None:
-    """The daemon's answer; None when it does not run, or when what answers there is another program."""
-    told = place.announced()
-    if not told or not _alive(told):
+def _ask(files: DataDirectory, path: str) -> dict[str, Any] | None:
+    """Return a page of the daemon, or None when the daemon is not running or another program has its port."""
+    info = files.announced()
+    if not info or not _alive(info):
         return None
     try:
-        with urllib.request.urlopen(told["url"] + path, timeout=10) as answer:
-            found = json.load(answer)
+        with urllib.request.urlopen(info["url"] + path, timeout=10) as response:
+            document = json.load(response)
     except (OSError, ValueError, urllib.error.URLError):
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None
 
 
-def _alive(told: dict[str, Any]) -> bool:
+def _alive(info: dict[str, Any]) -> bool:
     import psutil
 
     try:
-        process = psutil.Process(told["pid"])
-        same = abs(process.create_time() - told["created"]) < 1
+        process = psutil.Process(info["pid"])
+        # A pid is reused: the creation time tells whether it is still the daemon. It is read with a resolution of 10
+        # ms.
+        same = abs(process.create_time() - info["created"]) < 1
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _end(place: DataDirectory, waiting: Callable[[str], None]) -> None:
+def _end(files: DataDirectory, on_wait: Callable[[str], None]) -> None:
     import psutil
 
-    told = place.announced()
-    if not told or not _alive(told):
+    info = files.announced()
+    if not info or not _alive(info):
         return
-    waiting("local environment to stop")
-    process = psutil.Process(told["pid"])
+    on_wait("local environment to stop")
+    process = psutil.Process(info["pid"])
     process.terminate()
     deadline = time.monotonic() + STOP_WITHIN
-    while _alive(told):
+    while _alive(info):
         if time.monotonic() > deadline:
             process.kill()
+            # A process that writes to a hung disk ends some time after SIGKILL.
             deadline += 5
         with suppress(psutil.TimeoutExpired):
             process.wait(0.05)
 
 
-def _end_what_is_left(place: DataDirectory) -> None:
-    """Servers and tasks that a killed daemon left behind."""
+def _kill_orphans(files: DataDirectory) -> None:
+    """Kill the servers and tasks of a daemon that was killed."""
     from orderops.local.ecs.processes import kill_orphans
     from orderops.local.rds.postgres import PostgresServer
 
-    kill_orphans(place.tasks)
-    for folder in place.databases.iterdir() if place.databases.exists() else ():
+    kill_orphans(files.tasks)
+    for folder in files.databases.iterdir() if files.databases.exists() else ():
         PostgresServer(folder / "server").kill()
 
 
-def _tail(path: Path, begun: int, lines: int = 15) -> str:
+def _tail(path: Path, log_start: int, lines: int = 15) -> str:
     with path.open("rb") as file:
-        file.seek(begun)
+        file.seek(log_start)
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
 def logs(directory: Path | None = None, *, follow: bool = False) -> Iterator[str]:
-    """The lines of the daemon, the tasks and the databases, each with the name of whose they are."""
+    """Yield log lines of the daemon, the tasks and the databases, each prefixed with its source."""
     from orderops.local.log_files import lines
 
     return lines(DataDirectory(directory or data_directory()), follow=follow)

@@ -1,4 +1,4 @@
-"""The background process of the local environment: the emulator, and beside it what makes it real.
+"""Background process of the local environment: the emulator and its data plane.
 
 Run as `python -m orderops.local.daemon --directory DIR --region REGION`; `orderops.local.start` does.
 """
@@ -21,72 +21,77 @@ from orderops.local.directories import DataDirectory
 from orderops.local.emulator.protocol import Environ, Request, Response
 from orderops.local.ports import free_port
 
+# Seconds between two looks at the account. Below half a second, a change seems to take effect at once.
 TICK = 0.2
 log = logging.getLogger("orderops.local")
 
 
 def main() -> None:
-    """Hold the local environment until told to stop; a refusal is left for the one who asked."""
+    """Run the local environment until SIGTERM; leave a start error in the data directory for the client."""
     parser = argparse.ArgumentParser(prog="orderops.local.daemon")
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--region", required=True)
     arguments = parser.parse_args()
-    place = DataDirectory(arguments.directory)
+    files = DataDirectory(arguments.directory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # httpx logs every request at INFO: each forwarded request would be in the log twice.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    lock = place.try_lock("daemon")
+    # Two commands may start a daemon at the same time. The one without the lock exits with 0, which the client
+    # understands.
+    lock = files.try_lock("daemon")
     if lock is None:
         return
     try:
-        Daemon(place, arguments.region).run()
+        Daemon(files, arguments.region).run()
     except OrderopsError as error:
         log.error("%s", error.message)
-        place.refuse(error)
+        files.record_start_error(error)
         sys.exit(1)
     logging.shutdown()
-    os._exit(0)  # All is written and ended; taking the emulator's memory apart would take another second.
+    # Everything is written. A regular interpreter shutdown spends another second freeing the emulator's memory.
+    os._exit(0)
 
 
 class Daemon:
-    """The emulator, its memory and its data plane, in one process."""
+    """Emulator, state file and data plane in one process."""
 
-    def __init__(self, place: DataDirectory, region: str) -> None:
-        # moto reads its settings when it is imported, and the AWS settings of whoever started us are not for it.
-        self.strict = not place.plain
-        _set_up_environment(region, strict=self.strict)
+    def __init__(self, files: DataDirectory, region: str) -> None:
+        # moto reads its settings at import. The operator's AWS settings must not reach it.
+        self.strict = not files.plain
+        _set_up_environment(region)
         from orderops.local.data_plane import DataPlane
         from orderops.local.emulator import moto_models as models
         from orderops.local.emulator.persistence import StateFile
         from orderops.local.emulator.server import Emulator
-        from orderops.local.strict import make_strict, mend
+        from orderops.local.strict import make_strict, patch
 
         models.install()
-        models.DBInstance.backup_lag = place.backup_lag
-        self.place = place
+        models.DBInstance.backup_lag = files.backup_lag
+        self.files = files
         self.region = region
         self.emulator = Emulator()
-        self.memory = StateFile(place.state, self.emulator.lock, lambda: self.plane.records())
-        self.plane = DataPlane(place, self.emulator, self.memory.touch, self.memory.write)
-        (make_strict if self.strict else mend)(self.emulator)
+        self.state_file = StateFile(files.state, self.emulator.lock, lambda: self.plane.records())
+        self.plane = DataPlane(files, self.emulator, self.state_file.touch, self.state_file.write)
+        (make_strict if self.strict else patch)(self.emulator)
         self._stopping = threading.Event()
         self._wake = threading.Event()
 
     def run(self) -> None:
-        from orderops.local.emulator.persistence import recall
+        from orderops.local.emulator.persistence import load
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        port = self.place.port or free_port()
+        port = self.files.port or free_port()
         server = self.emulator.serve(port)
-        self.place.keep_port(port)
-        self.plane.resume(recall(self.place.state), f"http://127.0.0.1:{port}")
+        self.files.keep_port(port)
+        self.plane.resume(load(self.files.state), f"http://127.0.0.1:{port}")
         self.emulator.pages["/orderops/status"] = self._status
         self.emulator.pages["/orderops/credentials"] = self._credentials
         self.emulator.changed.append(self._changed)
-        self.memory.start()
+        self.state_file.start()
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), name="emulator", daemon=True)
         serving.start()
-        self.place.announce(
+        self.files.announce(
             {
                 "pid": os.getpid(),
                 "created": psutil.Process().create_time(),
@@ -102,7 +107,7 @@ class Daemon:
             log.info("stopping")
             self.plane.close()
             server.shutdown()
-            self.memory.close()
+            self.state_file.close()
             log.info("stopped")
 
     def _watch(self) -> None:
@@ -110,18 +115,19 @@ class Daemon:
             try:
                 self.plane.tick()
             except Exception:
-                log.exception("the data plane stumbled")
+                log.exception("error in the data plane")
             self._wake.wait(TICK)
             self._wake.clear()
 
-    def _changed(self, call: Request) -> None:
-        self.memory.touch()
-        if call.service in ("rds", "ecs", "elasticloadbalancing", "secretsmanager", "application-autoscaling"):
+    def _changed(self, request: Request) -> None:
+        self.state_file.touch()
+        # These services have real processes: look at the account now instead of at the next tick.
+        if request.service in ("rds", "ecs", "elasticloadbalancing", "secretsmanager", "application-autoscaling"):
             self.plane.wake()
             self._wake.set()
 
     def _status(self, _environ: Environ) -> Response:
-        return _json({"directory": str(self.place.directory), "region": self.region, **self.plane.status()})
+        return _json({"directory": str(self.files.directory), "region": self.region, **self.plane.status()})
 
     def _credentials(self, environ: Environ) -> Response:
         return _json(self.plane.credentials(environ.get("QUERY_STRING", "")))
@@ -131,7 +137,8 @@ def _json(value: object) -> Response:
     return Response(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
 
 
-def _set_up_environment(region: str, *, strict: bool) -> None:
+def _set_up_environment(region: str) -> None:
+    # AWS_PROFILE or AWS_ENDPOINT_URL of the operator would send the emulator's own clients to the real AWS.
     for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_", "TEST_SERVER"))]:
         del os.environ[name]
     os.environ.update(
@@ -140,9 +147,9 @@ def _set_up_environment(region: str, *, strict: bool) -> None:
         AWS_DEFAULT_REGION=region,
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        # Roles of ECS refer to AWS managed policies. The images of EC2 are never used, and loading them takes a second.
         MOTO_IAM_LOAD_MANAGED_POLICIES="true",
         MOTO_EC2_LOAD_DEFAULT_AMIS="false",
-        MOTO_ACM_VALIDATION_WAIT=str(2**31 if strict else 60),  # by themselves, not by their record
     )
 
 

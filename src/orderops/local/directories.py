@@ -1,4 +1,4 @@
-"""The folder of the local environment: what lies where in it. Needs neither moto nor boto3."""
+"""Data directory of the local environment and the files in it. Imports neither moto nor boto3."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import platformdirs
 from orderops.errors import OrderopsError
 from orderops.local.users import SYSTEM_DIRECTORY, enterable
 
+# On AWS, the latest restorable time is about 5 minutes behind; without a lag, tests and drills need not wait.
 BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
 
 
 def data_directory() -> Path:
-    """Where the local environment lives; ORDEROPS_LOCAL_DIRECTORY says otherwise."""
+    """Return the data directory; the environment variable ORDEROPS_LOCAL_DIRECTORY overrides the default."""
     if chosen := os.environ.get("ORDEROPS_LOCAL_DIRECTORY"):
         return Path(chosen).expanduser().absolute()
     if os.geteuid() == 0:
@@ -32,20 +33,20 @@ def data_directory() -> Path:
 
 @dataclass(frozen=True)
 class DataDirectory:
-    """The files of one local environment."""
+    """Files of one local environment."""
 
     directory: Path
 
     def create(self) -> None:
-        """Make the folder, for nobody else's eyes: passwords are in it. Only root's servers need a way in.
+        """Create the directory with mode 0700, since it holds passwords (0755 for root, whose servers run as `nobody`).
 
-        Raises OrderopsError for a folder that holds other things: a reset would delete them.
+        Raises OrderopsError for a directory with other files: a reset would delete them.
         """
         self.directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         if any(self.directory.iterdir()) and not (self.directory / "start.lock").exists():
             raise OrderopsError(
-                f"{self.directory} holds other things, which a reset would delete",
-                "name a new or an empty folder: ORDEROPS_LOCAL_DIRECTORY=DIR",
+                f"{self.directory} contains other files, which a reset would delete",
+                "choose a new or empty directory: ORDEROPS_LOCAL_DIRECTORY=DIR",
             )
 
     @property
@@ -62,12 +63,12 @@ class DataDirectory:
 
     @property
     def databases(self) -> Path:
-        """Where the servers' data stands, which their user must be able to enter."""
+        """Directory of the servers' data; their system user must be able to enter it."""
         return enterable(self.directory / "databases")
 
     @property
     def port(self) -> int | None:
-        """The port of the emulator, chosen once and kept."""
+        """Port of the emulator, chosen at the first start and then kept."""
         try:
             return int((self.directory / "port").read_text())
         except (FileNotFoundError, ValueError):
@@ -78,11 +79,11 @@ class DataDirectory:
 
     @property
     def plain(self) -> bool:
-        """The emulator takes what AWS refuses, as moto does."""
+        """True when the emulator accepts what AWS rejects, as moto does."""
         return (self.directory / "plain").exists()
 
     def keep_plain(self, plain: bool) -> None:
-        """Remember it for every later start."""
+        """Remember the mode for later starts."""
         if plain:
             self._write("plain", "")
         else:
@@ -90,68 +91,72 @@ class DataDirectory:
 
     @property
     def backup_lag(self) -> timedelta:
-        """By how much databases cannot be restored up to now, as on AWS; ORDEROPS_LOCAL_BACKUP_LAG says the seconds."""
-        told = os.environ.get(BACKUP_LAG, "0")
-        if not told.isdecimal():
+        """How far the latest restorable time is behind the clock; ORDEROPS_LOCAL_BACKUP_LAG sets the seconds."""
+        seconds = os.environ.get(BACKUP_LAG, "0")
+        if not seconds.isdecimal():
             raise OrderopsError(
-                f"{BACKUP_LAG}={told} is not a number of whole seconds", f"say 300 as on AWS, or unset {BACKUP_LAG}"
+                f"{BACKUP_LAG}={seconds} is not a number of whole seconds",
+                f"set it to 300, as on AWS, or unset {BACKUP_LAG}",
             )
-        return timedelta(seconds=int(told))
+        return timedelta(seconds=int(seconds))
 
-    def announce(self, what: dict[str, Any]) -> None:
-        """Say who the daemon is."""
-        self._write("daemon.json", json.dumps(what))
+    def announce(self, info: dict[str, Any]) -> None:
+        """Record pid and URL of the running daemon."""
+        self._write("daemon.json", json.dumps(info))
 
     def announced(self) -> dict[str, Any]:
         try:
-            found = json.loads((self.directory / "daemon.json").read_text())
+            document = json.loads((self.directory / "daemon.json").read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}
 
-    def refuse(self, error: OrderopsError) -> None:
-        """Leave word for the one who tried to start the daemon."""
-        self._write("refusal.json", json.dumps({"message": error.message, "hint": error.hint}))
+    def record_start_error(self, error: OrderopsError) -> None:
+        """Record why the daemon did not start, for the client that started it."""
+        self._write("start_error.json", json.dumps({"message": error.message, "hint": error.hint}))
 
-    def refusal(self) -> OrderopsError | None:
+    def start_error(self) -> OrderopsError | None:
         try:
-            found = json.loads((self.directory / "refusal.json").read_text())
+            document = json.loads((self.directory / "start_error.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return OrderopsError(found["message"], found["hint"])
+        return OrderopsError(document["message"], document["hint"])
 
-    def forget_refusal(self) -> None:
-        (self.directory / "refusal.json").unlink(missing_ok=True)
+    def clear_start_error(self) -> None:
+        (self.directory / "start_error.json").unlink(missing_ok=True)
 
     def try_lock(self, name: str) -> IO[str] | None:
-        """Hold a lock for as long as the answer is open; None when another process holds it."""
+        """Take a lock that lasts as long as the returned file is open; None when another process holds it."""
         self.create()
         path = self.directory / f"{name}.lock"
         file = path.open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A reset deletes the file: a lock on a deleted file excludes no other process.
             if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 return file
         except OSError:
-            pass  # Held by another, or deleted by a reset just now.
+            # Held by another process, or deleted by a reset a moment ago.
+            pass
         file.close()
         return None
 
     @contextmanager
     def locked(self, name: str, timeout: float) -> Iterator[None]:
-        """Wait for a lock and hold it."""
+        """Hold a lock within a `with` block. Raises OrderopsError after `timeout` seconds of waiting."""
         deadline = time.monotonic() + timeout
         while (file := self.try_lock(name)) is None:
             if time.monotonic() > deadline:
                 raise OrderopsError(
                     f"another command has been starting or stopping the local environment for {timeout:.0f} s",
-                    "look at: orderops local logs",
+                    "read its log: orderops local logs",
                 )
             time.sleep(0.05)
         with file:
             yield
 
     def _write(self, name: str, text: str) -> None:
-        half = self.directory / f".{name}"
-        half.write_text(text)
-        half.replace(self.directory / name)
+        temporary = self.directory / f".{name}"
+        # Replaced atomically, so that a reader never sees a part of the file.
+        temporary.write_text(text)
+        temporary.replace(self.directory / name)

@@ -1,4 +1,4 @@
-"""The log files of the local environment, read as one."""
+"""Log files of the local environment, merged into one stream."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from pathlib import Path
 
 from orderops.local.directories import DataDirectory
 
-EVERY = 0.3
+# Seconds. Short enough for an operator who reads along.
+POLL_SECONDS = 0.3
 
 
-def lines(place: DataDirectory, *, follow: bool) -> Iterator[str]:
-    """Every line there is, file by file, and with `follow` each new one as it comes."""
-    read: dict[Path, int] = {}
+def lines(files: DataDirectory, *, follow: bool) -> Iterator[str]:
+    """Yield every line, file by file; with `follow`, keep yielding new lines."""
+    positions: dict[Path, int] = {}
     while True:
-        for name, path in _files(place):
-            yield from _new(name, path, read)
+        for name, path in _files(files):
+            yield from _new_lines(name, path, positions)
         if not follow:
             return
-        time.sleep(EVERY)
+        time.sleep(POLL_SECONDS)
 
 
-def _files(place: DataDirectory) -> Iterator[tuple[str, Path]]:
-    yield "local", place.log
-    for path in sorted(place.tasks.glob("*/*.log")):
+def _files(files: DataDirectory) -> Iterator[tuple[str, Path]]:
+    yield "local", files.log
+    for path in sorted(files.tasks.glob("*/*.log")):
         yield f"{path.stem} {path.parent.name[:8]}", path
-    for path in sorted(place.databases.glob("*/server/postgres.log")):
+    for path in sorted(files.databases.glob("*/server/postgres.log")):
         yield "postgres", path
 
 
-def _new(name: str, path: Path, read: dict[Path, int]) -> Iterator[str]:
-    """Whole lines only: half a line is read when its end is there."""
+def _new_lines(name: str, path: Path, positions: dict[Path, int]) -> Iterator[str]:
+    """Yield complete lines only; a partial line is read once its end is written."""
     try:
         with path.open("rb") as file:
-            file.seek(read.get(path, 0))
-            whole, _, _ = file.read().rpartition(b"\n")
+            file.seek(positions.get(path, 0))
+            complete, _, _ = file.read().rpartition(b"\n")
     except FileNotFoundError:
         return
-    if whole:
-        read[path] = read.get(path, 0) + len(whole) + 1
-        for line in whole.decode(errors="replace").split("\n"):
+    if complete:
+        positions[path] = positions.get(path, 0) + len(complete) + 1
+        for line in complete.decode(errors="replace").split("\n"):
             yield f"{name}: {line}"

@@ -1,4 +1,4 @@
-"""Ports of the loopback interface: free ones, taken ones, and who has taken them."""
+"""Ports of the loopback interface: find free ones, and name the program that has taken one."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ HOST = "127.0.0.1"
 
 
 class PortTaken(OrderopsError):
-    """Another program listens where we should."""
+    """Another program already listens on a required port."""
 
-    def __init__(self, port: int, for_whom: str, hint: str) -> None:
-        super().__init__(f"{taken_text(port)}: {for_whom} cannot listen there", hint)
+    def __init__(self, port: int, listener: str, hint: str) -> None:
+        super().__init__(f"{taken_text(port)}: {listener} cannot listen there", hint)
 
 
-def free_port(but: Collection[int] = ()) -> int:
-    """A port nobody listens on just now, and none of these."""
+def free_port(excluded: Collection[int] = ()) -> int:
+    """Return a port that is free now and is not in `excluded`."""
     while True:
         with closing(socket.socket()) as probe:
             probe.bind((HOST, 0))
             port = int(probe.getsockname()[1])
-        if port not in but:
+        if port not in excluded:
             return port
 
 
 def port_is_free(port: int) -> bool:
-    """Nobody listens on this port of the loopback interface."""
+    """Tell whether a port of the loopback interface is free."""
     try:
         listen(port).close()
     except OSError:
@@ -40,11 +40,12 @@ def port_is_free(port: int) -> bool:
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
-    """A listening socket on the loopback interface, or OSError when another program has the port."""
+    """Return a listening socket on the loopback interface. Raises OSError when another program has the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends without delay only where the protocol is named; with a delay each answer takes 40 ms.
+    # asyncio sets TCP_NODELAY only when the protocol is given; without it every answer takes 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        # Without this option, a port stays taken for a minute after its last connection (TIME_WAIT).
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(128)
@@ -55,15 +56,21 @@ def listen(port: int, host: str = HOST) -> socket.socket:
 
 
 def taken_text(port: int) -> str:
-    """That a port is taken, and by whom as far as we may know."""
+    """Say that a port is taken, naming the program when permissions allow it."""
     return f"port {port} is taken by {_listener(port) or 'another program'}"
 
 
 def _listener(port: int) -> str:
     try:
-        for found in psutil.net_connections("tcp"):
-            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid:
-                return f"another program ({psutil.Process(found.pid).name()}, pid {found.pid})"
-    except psutil.Error:  # Only root may ask everywhere.
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr.port == port
+                and connection.pid
+            ):
+                return f"another program ({psutil.Process(connection.pid).name()}, pid {connection.pid})"
+    except psutil.Error:
+        # Only root sees the connections of other users.
         pass
     return ""

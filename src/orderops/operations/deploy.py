@@ -1,47 +1,70 @@
-"""Rolling out images before the operator's eyes."""
+"""Deploy: roll out images of some services."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from orderops.engine.reconcile import Action
+from orderops.engine.resource import Resource
+from orderops.engine.step import Action, Step
 from orderops.images.resolve import ImageChoice, materialize
+from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
-from orderops.infra.workspace import Release, Workspace
+from orderops.infra.workspace import Workspace
 from orderops.operations.apply import show_image_choices
-from orderops.operations.locked import check_as_agreed, locked_run, read_lease
-from orderops.operations.workspace import ChangeOptions, consent, with_usual_durations
+from orderops.operations.guarded import Change, check_covered, guarded_change
+from orderops.operations.workspace import ChangeOptions, confirm_change, slow_resources
+from orderops.runs.run import Run
 from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-def deploy_services(workspace: Workspace, manner: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
-    """Show what a release changes, ask, roll it out, and wait until it serves."""
+def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
+    """Show what a release changes, ask, roll it out, and return when its tasks are healthy."""
     show_image_choices(choices)
-    uris = {service: choice.uri for service, choice in choices.items()}
-    lease = read_lease(workspace)
-    release = Release(workspace)
-    planned = list(release.plan(uris))
-    changes = [step for step in planned if step.action is not Action.NO_OP]
-    if manner.dry_run or changes:
-        console.show_plan(planned)
-        console.info(console.summary(planned))
-    if manner.dry_run:
+    change = _Deploy(workspace, options, choices)
+    outcome = guarded_change(workspace, options, change)
+    if outcome is None:
         return
-    if changes:
-        asked = consent(workspace, f"Release to {workspace.environment.name}?", manner)
-        with locked_run(workspace, manner, lease) as run:
-            if asked or not run.undisturbed:
-                release = Release(workspace)
-                if asked:
-                    check_as_agreed(planned, release.plan(uris))
-            images = materialize(workspace.aws, choices, console.info)
-            with Progress(with_usual_durations(workspace), noted=run.done) as progress:
-                for step in release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
-                    progress.done(step)
-        console.info(f"released in {in_words(progress.elapsed)}")
+    if outcome.progress:
+        console.info(f"released in {in_words(outcome.progress.elapsed)}")
     else:
-        console.info("0 changes: every service runs what was asked")
-    console.data(f"{load_balancer_url(workspace.stack, release.outputs)}/")
+        console.info("0 changes: every service runs the requested image")
+    console.data(f"{load_balancer_url(workspace.stack, change.release.outputs)}/")
     console.info(f"next: orderops status --env {workspace.environment.name}")
+
+
+class _Deploy(Change[list[Step]]):
+    release: Release
+
+    def __init__(self, workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
+        self._workspace = workspace
+        self._options = options
+        self._choices = choices
+
+    def plan(self) -> list[Step]:
+        self.release = Release(self._workspace)
+        return list(self.release.plan({service: choice.uri for service, choice in self._choices.items()}))
+
+    def show(self, plan: list[Step]) -> None:
+        if self._options.dry_run or self.is_needed(plan):
+            console.show_plan(plan)
+            console.info(console.summary(plan))
+
+    def is_needed(self, plan: list[Step]) -> bool:
+        return any(step.action is not Action.NO_OP for step in plan)
+
+    def ask(self, plan: list[Step]) -> bool:
+        return confirm_change(self._workspace, f"Release to {self._workspace.environment.name}?", self._options)
+
+    def check(self, confirmed: list[Step], plan: list[Step], *, asked: bool) -> None:
+        if asked:
+            check_covered(confirmed, plan)
+
+    def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:
+        images = materialize(self._workspace.aws, self._choices, console.info)
+        for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
+            progress.done(step)
+
+    def progress_resources(self, plan: list[Step]) -> Collection[Resource]:
+        return slow_resources(self._workspace)

@@ -11,8 +11,8 @@ from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.restore import compared_by_task, opened, thrown_away
-from orderops.operations.workspace import ChangeOptions, agree
+from orderops.operations.restore import compare_by_task, open_databases, temporary_instance
+from orderops.operations.workspace import ChangeOptions, confirm_restore
 from orderops.resources.rds_description import DRILL
 from orderops.restore.compare.comparison import compare
 from orderops.restore.drill_record import Drill, save_drill
@@ -24,17 +24,17 @@ from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-def drill(workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget) -> Drill:
+def drill(workspace: Workspace, options: ChangeOptions, asked: RestoreTarget) -> Drill:
     """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
-    agree(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", manner)
-    with locked_run(workspace, manner, lease, workspace.copying) as run, ExitStack() as needed:
+    confirm_restore(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", options)
+    with locked_run(workspace, options, lease, workspace.restore_runs) as run, ExitStack() as needed:
         primary = load_instances(
             workspace.aws, workspace.stack
         ).require_primary()  # it may have changed while the lease was waited for
         latest = window_of(workspace.aws, primary.observed).latest
-        copy = needed.enter_context(thrown_away(workspace, run, asked, DRILL))
+        copy = needed.enter_context(temporary_instance(workspace, run, asked, DRILL))
         told = _compared(workspace, primary, copy)
         proven = _measured(copy, primary, told, workspace.aws.caller, latest)
         if not proven.tables:
@@ -50,8 +50,8 @@ def drill(workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget) -> 
 def _compared(workspace: Workspace, primary: Instance, copy: Instance) -> Mapping[str, Any]:
     """The copy beside the live database, as machines are told."""
     if workspace.environment.database.access == "task":
-        return compared_by_task(workspace, primary, copy)
-    with opened(workspace, primary, copy) as (live, restored), Progress() as progress:
+        return compare_by_task(workspace, primary, copy)
+    with open_databases(workspace, primary, copy) as (live, restored), Progress() as progress:
         return compare(live, restored, on_progress=progress.watch).to_dict()
 
 

@@ -1,16 +1,13 @@
-"""Changing an environment before the operator's eyes: waiting for the lease, and what changed while they decided."""
+"""A run of a command: begun once the lease is free, with the holder shown while it is not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from orderops.aws.documents import Document
-from orderops.engine.reconcile import Action, Step
-from orderops.engine.resource import unknown_in
-from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.workspace import ChangeOptions
 from orderops.runs.run import Run, Runs
@@ -22,7 +19,7 @@ LeaseReading = Future[Document | None]
 
 
 def read_lease(workspace: Workspace, runs: Runs | None = None) -> LeaseReading:
-    """Begin to read the lease; who holds it matters only when something is to be changed."""
+    """Start reading the lease in the background."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="lease")
     reading = pool.submit((runs or workspace.runs).peek)
     pool.shutdown(wait=False)
@@ -31,45 +28,24 @@ def read_lease(workspace: Workspace, runs: Runs | None = None) -> LeaseReading:
 
 @contextmanager
 def locked_run(
-    workspace: Workspace, manner: ChangeOptions, lease: LeaseReading, runs: Runs | None = None
+    workspace: Workspace, options: ChangeOptions, lease: LeaseReading, runs: Runs | None = None
 ) -> Iterator[Run]:
-    """A run of this command, begun when nobody else changes the environment, or the part of it that `runs` change."""
+    """A run of this command, while no other operator changes the environment, or the part of it that `runs` change.
+
+    Shows the holder of the lease and waits for up to `options.wait`. Raises OrderopsError after that.
+    """
     name = workspace.environment.name
     with ExitStack() as waits:
         shown: list[Progress] = []
 
-        def waiting(told: str, silent_for: timedelta) -> None:
+        def waiting(holder: str, silent_for: timedelta) -> None:
             if not shown:
-                console.info(f"{name} is {told}; waiting for up to {in_words(manner.wait)}")
+                console.info(f"{name} is {holder}; waiting for up to {in_words(options.wait)}")
                 shown.append(waits.enter_context(Progress()))
             shown[0].watch(name, f"its holder was last seen {in_words(silent_for)} ago")
 
         with (runs or workspace.runs).begun(
-            f"{manner.command} --env {name}", lease.result(), wait=manner.wait, waiting=waiting
+            f"{options.command} --env {name}", lease.result(), wait=options.wait, waiting=waiting
         ) as run:
             waits.close()
             yield run
-
-
-def check_as_agreed(agreed: Iterable[Step], now: Iterable[Step]) -> None:
-    """Refuse when more would be done now than was agreed to: somebody changed something meanwhile."""
-    before = {(step.address, step.note): step for step in agreed}
-    more = [step.address for step in now if not _covered(step, before.get((step.address, step.note)))]
-    if more:
-        rest = f" and {len(more) - 1} more" if len(more) > 1 else ""
-        raise OrderopsError(
-            f"{more[0]}{rest} changed while you decided; nothing was done", "the same command shows the new plan"
-        )
-
-
-def _covered(step: Step, agreed: Step | None) -> bool:
-    if step.action in (Action.NO_OP, Action.KEEP):
-        return True
-    if agreed is None or agreed.action in (Action.NO_OP, Action.KEEP):
-        return False
-    if agreed.action is Action.CREATE:
-        return step.action in (Action.CREATE, Action.UPDATE)
-    return agreed.action is step.action and all(
-        key in agreed.changes and (unknown_in(agreed.changes[key][1]) or agreed.changes[key][1] == desired)
-        for key, (_, desired) in step.changes.items()
-    )

@@ -28,7 +28,7 @@ from orderops.migrations.sql.files import Migration, SqlFile, read_migrations, s
 from orderops.migrations.sql.locks import ExecutionMode, execution_mode
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked
-from orderops.operations.workspace import ChangeOptions, consent, open_workspace
+from orderops.operations.workspace import ChangeOptions, confirm_change, open_workspace
 from orderops.remote.job import CurrentJob, current_job
 from orderops.remote.tunnel import tunnel_of
 from orderops.text.durations import measured
@@ -38,7 +38,8 @@ from orderops.ui.progress import Progress
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orderops.infra.workspace import Plan, Workspace
+    from orderops.infra.plan import Plan
+    from orderops.infra.workspace import Workspace
     from orderops.operations.locked import LeaseReading
     from orderops.runs.run import Run
 
@@ -149,16 +150,16 @@ Note = Callable[..., None]
 
 
 @contextmanager
-def agreed(at: MigrationTarget, manner: ChangeOptions, question: str) -> Iterator[Note]:
+def agreed(at: MigrationTarget, options: ChangeOptions, question: str) -> Iterator[Note]:
     """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
     if at.workspace is None or at.lease is None:
-        console.confirm(question, yes=manner.yes)
+        console.confirm(question, yes=options.yes)
         yield at.errand.note if at.errand else lambda **_: None
         return
     from orderops.operations.locked import locked_run
 
-    consent(at.workspace, question, manner)
-    with locked_run(at.workspace, manner, at.lease) as run:
+    confirm_change(at.workspace, question, options)
+    with locked_run(at.workspace, options, at.lease) as run:
         yield run.record.note
 
 
@@ -177,19 +178,19 @@ class Carrying:
 
 def carry_through(
     at: MigrationTarget,
-    manner: ChangeOptions,
+    options: ChangeOptions,
     wanted: Sequence[MigrationStatus],
     carrying: Carrying,
     carry: Callable[[Runner], Iterator[MigrationStatus]],
 ) -> None:
     """Ask, carry out what is decided anew under the lock, show and record each, and sum up."""
-    ending = manner if carrying.terminate else None
+    ending = options if carrying.terminate else None
     if ending:
         check_somebody_can_be_asked(ending)
     names = ", ".join(line.name for line in wanted[:FEW]) + (f" and {len(wanted) - FEW} more" if wanted[FEW:] else "")
     with (
-        agreed(at, manner, f"{carrying.verb} {names} {carrying.where} {at.name}?") as note,
-        carrier(at, wait=manner.wait, budget=carrying.budget, ending=ending) as (carries, progress),
+        agreed(at, options, f"{carrying.verb} {names} {carrying.where} {at.name}?") as note,
+        carrier(at, wait=options.wait, budget=carrying.budget, ending=ending) as (carries, progress),
     ):
         ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
     meanwhile = "" if ended else ": somebody else did it meanwhile"
@@ -227,17 +228,17 @@ def show_wanted(files: Sequence[SqlFile], action: str) -> None:
         console.info("nothing to do")
 
 
-def check_somebody_can_be_asked(manner: ChangeOptions) -> None:
+def check_somebody_can_be_asked(options: ChangeOptions) -> None:
     """Raise UsageError where sessions in the way would be asked about and nobody is there."""
-    if not manner.yes and not console.is_interactive():
+    if not options.yes and not console.is_interactive():
         raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
 
 
-def _may_end(manner: ChangeOptions, progress: Progress) -> Callable[[Blocker], bool]:
+def _may_end(options: ChangeOptions, progress: Progress) -> Callable[[Blocker], bool]:
     """The question before a session in the way is ended."""
 
     def may_end(blocker: Blocker) -> bool:
-        if manner.yes:
+        if options.yes:
             console.info_folded(f"ends {blocker.describe}")
             return True
         with progress.paused():
@@ -282,7 +283,7 @@ def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> 
 
 def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
     """What is pending: all, where the database is still to be made."""
-    from orderops.engine.reconcile import Action
+    from orderops.engine.step import Action
 
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
     if not migrations or workspace.stack.pointer.address in to_create:

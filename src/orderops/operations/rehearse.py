@@ -20,8 +20,8 @@ from orderops.migrations.sql.files import CANARIES, Migration, sql_folder
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.migrate import files_of, lead_of, looking, settings_of, target
 from orderops.operations.remote import send
-from orderops.operations.restore import opened, thrown_away
-from orderops.operations.workspace import ChangeOptions, agree
+from orderops.operations.restore import open_databases, temporary_instance
+from orderops.operations.workspace import ChangeOptions, confirm_restore
 from orderops.rehearsal.queries import queries_of
 from orderops.rehearsal.receipts import Receipt, save_receipt
 from orderops.rehearsal.report import Report
@@ -61,15 +61,17 @@ def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
         return [line.name for line in migrator.plan(migrator.overview(connection, asked.migrations))]
 
 
-def rehearse_on_a_copy(workspace: Workspace, manner: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
+def rehearse_on_a_copy(workspace: Workspace, options: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
     """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
-    lease = read_lease(workspace, workspace.copying)
+    lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
-    agree(workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", manner)
+    confirm_restore(
+        workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", options
+    )
     with (
-        locked_run(workspace, manner, lease, workspace.copying) as run,
-        thrown_away(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
+        locked_run(workspace, options, lease, workspace.restore_runs) as run,
+        temporary_instance(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
         report = _rehearsed(workspace, primary, copy, asked)
         about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
@@ -107,7 +109,7 @@ def _rehearsed(workspace: Workspace, primary: Instance, copy: Instance, asked: R
                 "the rehearsal ended without a report", f"what it said: orderops history --env {env}; then again"
             )
         return Report.from_dict(ended.result)
-    with opened(workspace, primary, copy) as (live, login):
+    with open_databases(workspace, primary, copy) as (live, login):
         return _carried_out(live, login, asked)
 
 

@@ -47,7 +47,7 @@ def sent_where_needed(
 def send(
     workspace: Workspace,
     words: Sequence[str],
-    manner: ChangeOptions | None = None,
+    options: ChangeOptions | None = None,
     question: str = "",
     *,
     sql: Mapping[str, str] | None = None,
@@ -61,7 +61,7 @@ def send(
     With a question it is asked first, and the run is on record. Raises what the command refuses.
     """
     from orderops.operations.locked import locked_run, read_lease
-    from orderops.operations.workspace import consent
+    from orderops.operations.workspace import confirm_change
     from orderops.remote.job import JobObserver, JobRequest, run_job
     from orderops.ui import console
     from orderops.ui.remote import JobOutput
@@ -84,10 +84,10 @@ def send(
         ended = outcome()
         ended.check()
         return ended
-    assert manner
+    assert options
     lease = read_lease(workspace)
-    consent(workspace, question, manner)
-    with locked_run(workspace, manner, lease) as taken:
+    confirm_change(workspace, question, options)
+    with locked_run(workspace, options, lease) as taken:
         ended = outcome()
         for note in ended.notes:
             taken.record.note(**note)

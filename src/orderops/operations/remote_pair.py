@@ -24,7 +24,7 @@ def _pair_sent(command: Callable[..., None], given: Mapping[str, Any]) -> bool:
     from orderops.config.environment import load_environment
     from orderops.errors import UsageError
     from orderops.operations.remote import words_of
-    from orderops.operations.restore import both_of, sent_pair
+    from orderops.operations.restore import primary_and, run_pair_by_task
     from orderops.operations.workspace import open_workspace
     from orderops.remote.job import current_job
     from orderops.restore.salvage.script import write_script
@@ -38,13 +38,13 @@ def _pair_sent(command: Callable[..., None], given: Mapping[str, Any]) -> bool:
             "a few of the rows: --samples 20; or write what brings them back: orderops restore salvage --output FILE",
         )
     workspace = open_workspace(env, folder)
-    primary, copy = both_of(workspace, given.get("name"))
+    primary, copy = primary_and(workspace, given.get("name"))
     output = given.get("output")
     words = ["restore", command.__name__, *words_of(command, {**given, "output": None})]
     if output is None:
-        sent_pair(workspace, words, primary, copy)
+        run_pair_by_task(workspace, words, primary, copy)
         return True
     pieces: list[str] = []
-    sent_pair(workspace, words, primary, copy, pieces.append)
+    run_pair_by_task(workspace, words, primary, copy, pieces.append)
     write_script(iter(pieces), output)
     return True

@@ -19,9 +19,9 @@ from orderops.infra.workspace import Workspace
 from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import from_json
 from orderops.migrations.ledger.table import History
-from orderops.operations.locked import locked_run, read_lease
+from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.remote import send
-from orderops.operations.workspace import ChangeOptions, agree, open_workspace, with_usual_durations
+from orderops.operations.workspace import ChangeOptions, confirm_restore, open_workspace, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, JobResult, current_job, run_job
 from orderops.remote.tunnel import tunnel_of
 from orderops.resources.rds_description import DRILL
@@ -63,12 +63,12 @@ def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair
         yield Pair(sent.login(LIVE), sent.login(RESTORED), names[LIVE], names[RESTORED], words)
         return
     workspace = open_workspace(env, environments)
-    primary, copy = both_of(workspace, name)
-    with opened(workspace, primary, copy) as (live, restored):
+    primary, copy = primary_and(workspace, name)
+    with open_databases(workspace, primary, copy) as (live, restored):
         yield Pair(live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
 
 
-def both_of(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
+def primary_and(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
     """The primary, and what it is to be compared with."""
     copies = load_instances(workspace.aws, workspace.stack)
     primary, copy = copies.require_primary(), copies.named(name, action="compare")
@@ -80,7 +80,7 @@ def both_of(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]
     return primary, copy
 
 
-def sent_pair(
+def run_pair_by_task(
     workspace: Workspace,
     words: Sequence[str],
     primary: Instance,
@@ -92,7 +92,7 @@ def sent_pair(
     return send(workspace, words, doors=_doors(workspace, primary, copy), settings=names, data=data)
 
 
-def compared_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
+def compare_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
     """A comparison that a task made, as machines are told; that something differs is no failure of it."""
     with Progress() as progress:
         request = JobRequest(
@@ -115,7 +115,7 @@ def _doors(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str,
 
 
 @contextmanager
-def opened(workspace: Workspace, *copies: Instance) -> Iterator[list[Login]]:
+def open_databases(workspace: Workspace, *copies: Instance) -> Iterator[list[Login]]:
     """What opens each of these instances, for as long as the way to them is open."""
     name, access = workspace.environment.name, workspace.environment.database.access
     with ExitStack() as ways:
@@ -135,7 +135,7 @@ def opened(workspace: Workspace, *copies: Instance) -> Iterator[list[Login]]:
 def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
     """What was done to an instance's database, by whichever way that is reached."""
     if workspace.environment.database.access != "task":
-        with opened(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
+        with open_databases(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
             return ledger.read(connection)
     with Progress() as progress:
         endpoint = DatabaseEndpoint(**connection_info(workspace.stack, copy))
@@ -146,48 +146,90 @@ def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
 
 
 def restore(
-    workspace: Workspace, manner: ChangeOptions, asked: RestoreTarget, *, source: str | None, as_json: bool = False
+    workspace: Workspace, options: ChangeOptions, requested: RestoreTarget, *, source: str | None, as_json: bool = False
 ) -> None:
-    """Show what would be made, ask, make it, and say what comes next."""
-    lease = read_lease(workspace, workspace.copying)
-    began = datetime.now(UTC)
+    """Show the instance that would be created, ask, create it, and show the next step."""
+    change = _Restore(workspace, options, requested, source, as_json=as_json)
+    outcome = guarded_change(workspace, options, change, runs=workspace.restore_runs)
+    if outcome is None:
+        return
+    if outcome.progress:
+        elapsed = in_words(outcome.progress.elapsed)
+        console.info(f"restored in {elapsed}: {len(CARRIED)} settings equal those of its source")
+    _leave(workspace, outcome.plan, as_json)
 
-    def decide(since: datetime | None = None) -> RestoreRequest:
-        return restore_request(
-            workspace.aws, workspace.stack, asked, source=source, start_of=partial(when_begun, workspace), since=since
+
+class _Restore(Change[RestoreRequest]):
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: ChangeOptions,
+        requested: RestoreTarget,
+        source: str | None,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._workspace = workspace
+        self._options = options
+        self._requested = requested
+        self._source = source
+        self._as_json = as_json
+        self._began = datetime.now(UTC)
+        self._planned = False
+
+    def plan(self) -> RestoreRequest:
+        goal = restore_request(
+            self._workspace.aws,
+            self._workspace.stack,
+            self._requested,
+            source=self._source,
+            start_of=partial(start_of_migration, self._workspace),
+            # Planned again after another run: the instance that it has begun since is the one that is meant.
+            since=self._began if self._planned else None,
         )
+        self._planned = True
+        return goal
 
-    goal = decide()
-    if goal.existing and goal.existing.ready:
-        console.info(f"{goal.name} is there already, as of {utc_and_local(goal.moment)}")
-        _leave(workspace, goal, as_json)
-        return
-    _show(goal)
-    work = Restore(workspace.aws, workspace.stack, goal)
-    if manner.dry_run:
-        console.show_plan(work.plan())
-        return
-    agree(workspace, f"Restore to {goal.name}?", manner)
-    with locked_run(workspace, manner, lease, workspace.copying) as run:
-        if not run.undisturbed:
-            work.request = goal = decide(began)
-        work.recent_writes = run.recent_writes
-        with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
-            work.on_wait = progress.watch
-            for step in work.run():
-                progress.done(step)
-        run.record.note(action="restored", name=goal.name, source=goal.source.name, moment=utc(goal.moment))
-    console.info(f"restored in {in_words(progress.elapsed)}: {len(CARRIED)} settings are as its source has them")
-    _leave(workspace, goal, as_json)
+    def show(self, plan: RestoreRequest) -> None:
+        if not self.is_needed(plan):
+            console.info(f"{plan.name} exists already, as of {utc_and_local(plan.moment)}")
+            return
+        _show(plan)
+        if self._options.dry_run:
+            console.show_plan(Restore(self._workspace.aws, self._workspace.stack, plan).plan())
+
+    def preview(self, plan: RestoreRequest) -> None:
+        if not self.is_needed(plan):
+            _leave(self._workspace, plan, self._as_json)
+
+    def is_needed(self, plan: RestoreRequest) -> bool:
+        return not (plan.existing and plan.existing.ready)
+
+    def ask(self, plan: RestoreRequest) -> bool:
+        confirm_restore(self._workspace, f"Restore to {plan.name}?", self._options)
+        # Time that passes while the operator decides changes nothing: the moment is fixed, and the instance is new.
+        return False
+
+    def apply(self, plan: RestoreRequest, run: Run, progress: Progress) -> None:
+        work = Restore(self._workspace.aws, self._workspace.stack, plan, run.recent_writes)
+        work.on_wait = progress.watch
+        for step in work.run():
+            progress.done(step)
+        run.record.note(action="restored", name=plan.name, source=plan.source.name, moment=utc(plan.moment))
+
+    def progress_resources(self, plan: RestoreRequest) -> list[RdsRestoredInstance]:
+        return slow_instances(self._workspace, [plan.resource])
 
 
-def when_begun(workspace: Workspace, version: int) -> datetime:
+def start_of_migration(workspace: Workspace, version: int) -> datetime:
     """When a migration began that is in the database."""
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
     return start_of(ledger_of(workspace, primary), version, f"--env {workspace.environment.name}")
 
 
-def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = "") -> Instance:
+def restored_instance(
+    workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
+) -> Instance:
     """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
     goal = restore_request(
         workspace.aws,
@@ -195,10 +237,10 @@ def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, i
         asked,
         role=role,
         instance_class=instance_class,
-        start_of=partial(when_begun, workspace),
+        start_of=partial(start_of_migration, workspace),
     )
     work = Restore(workspace.aws, workspace.stack, goal, run.recent_writes)
-    with Progress(with_usual(workspace, [goal.resource]), noted=run.done) as progress:
+    with Progress(slow_instances(workspace, [goal.resource]), noted=run.done) as progress:
         work.on_wait = progress.watch
         for step in work.run():
             progress.done(step)
@@ -206,36 +248,36 @@ def copied(workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, i
 
 
 @contextmanager
-def thrown_away(
+def temporary_instance(
     workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
 ) -> Iterator[Instance]:
     """A copy for as long as it is needed, after what killed runs left of such; it goes however that ends."""
-    leftovers_removed(workspace, run, asked, role)
-    copy = copied(workspace, run, asked, role, instance_class=instance_class)
+    remove_leftovers(workspace, run, asked, role)
+    copy = restored_instance(workspace, run, asked, role, instance_class=instance_class)
     try:
         yield copy
     finally:
         with Progress(noted=run.done) as progress:
-            remove(workspace, copy, progress, snapshot=False)
+            delete_instance(workspace, copy, progress, snapshot=False)
 
 
-def leftovers_removed(workspace: Workspace, run: Run, asked: RestoreTarget, role: str) -> None:
+def remove_leftovers(workspace: Workspace, run: Run, asked: RestoreTarget, role: str) -> None:
     """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
     wanted = ""
     if role != DRILL:  # which is measured from its beginning
         with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
             wanted = restore_request(
-                workspace.aws, workspace.stack, asked, role=role, start_of=partial(when_begun, workspace)
+                workspace.aws, workspace.stack, asked, role=role, start_of=partial(start_of_migration, workspace)
             ).name
     with Progress(noted=run.done) as progress:
         for copy in load_instances(workspace.aws, workspace.stack).others:
             of_use = copy.name == wanted and not copy.ended and copy.observed.state is not State.FAILED
             if copy.role == role and not of_use:
                 console.info(f"{copy.name} was left by a run that was cut: it goes first")
-                remove(workspace, copy, progress, snapshot=False)
+                delete_instance(workspace, copy, progress, snapshot=False)
 
 
-def remove(workspace: Workspace, copy: Instance, progress: Progress, *, snapshot: bool) -> None:
+def delete_instance(workspace: Workspace, copy: Instance, progress: Progress, *, snapshot: bool) -> None:
     """Delete an instance beside the primary, and come back when it is gone."""
     if not snapshot:
         RdsInstance.retag(workspace.aws, copy.observed, {SNAPSHOT: NO_SNAPSHOT})
@@ -259,9 +301,9 @@ def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[s
     return origin.name, window, points(window, standings, workspace.runs.history(last=last))
 
 
-def with_usual(workspace: Workspace, resources: list[RdsRestoredInstance]) -> list[RdsRestoredInstance]:
+def slow_instances(workspace: Workspace, resources: list[RdsRestoredInstance]) -> list[RdsRestoredInstance]:
     """The copies for which it helps to know how long they take on AWS."""
-    return resources if with_usual_durations(workspace) else []
+    return resources if slow_resources(workspace) else []
 
 
 def _show(goal: RestoreRequest) -> None:

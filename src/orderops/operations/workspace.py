@@ -54,16 +54,19 @@ def open_account(environment: Environment) -> Aws:
     from orderops.ui import console
 
     say = console.info
-    endpoint = local.start(environment.region, waiting=lambda what: say(f"starting the {what} on this machine"))
+    endpoint = local.start(environment.region, on_wait=lambda what: say(f"starting the {what} on this machine"))
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
     return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
 
 
-def consent(workspace: Workspace, question: str, manner: ChangeOptions, *, strangers: Collection[str] = ()) -> bool:
-    """Ask before changing: not on this machine's emulator; by name where the environment is protected.
+def confirm_change(
+    workspace: Workspace, question: str, options: ChangeOptions, *, undeclared_environments: Collection[str] = ()
+) -> bool:
+    """Ask before a change; return whether the operator was asked, so that time has passed.
 
-    Answers whether somebody was asked, so that time has passed. Beside environments without a file (`strangers`), a
-    new one wants somebody who is asked, or its name.
+    Nothing is asked for this machine's emulator. A protected environment has to be named. In an account with
+    environments that have no file (`undeclared_environments`), a new environment needs an operator who answers, or its
+    name, since it may be one whose file was renamed.
     """
     from orderops.errors import UsageError
     from orderops.ui import console
@@ -71,33 +74,33 @@ def consent(workspace: Workspace, question: str, manner: ChangeOptions, *, stran
     environment = workspace.environment
     if environment.emulated:
         return False
-    if strangers and not environment.protected and environment.name not in manner.confirm:
-        _refuse_without_anybody(workspace, strangers, manner)
+    if undeclared_environments and not environment.protected and environment.name not in options.confirm:
+        _refuse_without_anybody(workspace, undeclared_environments, options)
     if not environment.protected:
-        console.confirm(question, yes=manner.yes)
-        return not manner.yes
-    if not console.confirm_name(environment.name, f"{environment.name} is protected", given=manner.confirm):
+        console.confirm(question, yes=options.yes)
+        return not options.yes
+    if not console.confirm_name(environment.name, f"{environment.name} is protected", given=options.confirm):
         raise UsageError(
             f"{environment.name} is protected, and its name was not given",
             f"say it beforehand: --confirm {environment.name}",
         )
-    return environment.name not in manner.confirm
+    return environment.name not in options.confirm
 
 
-def agree(workspace: Workspace, question: str, manner: ChangeOptions) -> None:
+def confirm_restore(workspace: Workspace, question: str, options: ChangeOptions) -> None:
     """Ask before making something that stands beside an environment and changes nothing of it."""
     from orderops.ui import console
 
     if not workspace.environment.emulated:
-        console.confirm(question, yes=manner.yes)
+        console.confirm(question, yes=options.yes)
 
 
-def _refuse_without_anybody(workspace: Workspace, strangers: Collection[str], manner: ChangeOptions) -> None:
+def _refuse_without_anybody(workspace: Workspace, strangers: Collection[str], options: ChangeOptions) -> None:
     from orderops.config.environment import way_back
     from orderops.errors import OrderopsError
     from orderops.ui import console
 
-    if manner.yes or not console.is_interactive():
+    if options.yes or not console.is_interactive():
         name = workspace.environment.name
         ways = [
             f"if it was renamed, give it its name back: {way_back(workspace.folder / f'{each}.toml')}"
@@ -109,7 +112,7 @@ def _refuse_without_anybody(workspace: Workspace, strangers: Collection[str], ma
         )
 
 
-def with_usual_durations(workspace: Workspace) -> Collection[Resource]:
+def slow_resources(workspace: Workspace) -> Collection[Resource]:
     """The resources for which it helps to know how long they take on AWS: not those of this machine's emulator."""
     return () if workspace.environment.emulated else workspace.declared().values()
 

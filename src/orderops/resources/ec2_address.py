@@ -17,6 +17,7 @@ class Ec2Address(Resource):
     """A public address that stays: `PublicIp` is what others see of us."""
 
     kind: ClassVar[str] = "ec2-address"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidAllocationID.NotFound",

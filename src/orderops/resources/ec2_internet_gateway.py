@@ -21,6 +21,7 @@ class Ec2InternetGateway(Resource):
     vpc: Ec2Vpc
 
     kind: ClassVar[str] = "ec2-internet-gateway"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidInternetGatewayID.NotFound",

@@ -41,6 +41,7 @@ class Ec2SecurityGroup(Resource):
     egress: tuple[IngressRule, ...] = ()
 
     kind: ClassVar[str] = "ec2-security-group"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidVpcID.NotFound",

@@ -26,6 +26,7 @@ class Ec2Subnet(Resource):
     public: bool = False
 
     kind: ClassVar[str] = "ec2-subnet"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
     )

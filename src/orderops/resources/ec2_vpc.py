@@ -22,6 +22,7 @@ class Ec2Vpc(Resource):
     cidr: str
 
     kind: ClassVar[str] = "ec2-vpc"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"InvalidVpcID.NotFound", "DependencyViolation"})
     immutable: ClassVar[frozenset[str]] = frozenset({"CidrBlock"})
     replacement_hint: ClassVar[str] = (

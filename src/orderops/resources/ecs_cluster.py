@@ -25,6 +25,7 @@ class EcsCluster(Resource):
     linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "ecs-cluster"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "ClusterNotFoundException",

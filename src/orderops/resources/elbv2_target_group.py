@@ -38,6 +38,7 @@ class Elbv2TargetGroup(Resource):
     interval: int = 15
 
     kind: ClassVar[str] = "elbv2-target-group"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"}
     )

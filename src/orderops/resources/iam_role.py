@@ -45,6 +45,7 @@ class IamRole(Resource):
     allow: tuple[Allow, ...] = ()
 
     kind: ClassVar[str] = "iam-role"
+    needs_unused_to_delete: ClassVar[bool] = True
     arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

@@ -25,6 +25,7 @@ class RdsParameterGroup(Resource):
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     kind: ClassVar[str] = "rds-parameter-group"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"DBParameterGroupNotFound", "DBParameterGroupAlreadyExists", "InvalidDBParameterGroupState"}
     )

@@ -22,6 +22,7 @@ class RdsSubnetGroup(Resource):
     subnets: tuple[Ec2Subnet, ...]
 
     kind: ClassVar[str] = "rds-subnet-group"
+    needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "DBSubnetGroupNotFoundFault",

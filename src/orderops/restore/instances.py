@@ -16,6 +16,10 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, FORMER, PRIMARY, TERM, instances
 from orderops.restore.timestamps import YEARS
+from orderops.runs.run import Runs
+
+# How many runs back an interrupted run of the same command is looked for.
+RECENT_RUNS = 20
 
 SOURCE = "orderops:source"
 """The identifier of the instance that this one was restored from."""
@@ -203,6 +207,18 @@ def load_instances(aws: Aws, stack: Stack) -> Instances:
         )
     others = sorted((instance for instance in owned if instance not in primaries), key=lambda instance: instance.name)
     return Instances(environment, primaries[0] if primaries else None, others)
+
+
+def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:
+    """Return whether an interrupted run of the same command has deleted the instance.
+
+    A misspelt name has no run record, so it is not taken for a deleted instance.
+    """
+    if name and any(instance.name == name.lower() for instance in instances.all):
+        return False
+    if name is None and instances.restored:
+        return False
+    return any(run["command"].startswith(f"{command} --env") for run in runs.history(last=RECENT_RUNS))
 
 
 def _time(text: str) -> datetime | None:

@@ -13,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ROLE
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import RecentWrites, ReconcileLimits, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import State
 from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Step
+from orderops.engine.task import RecentWrites
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED

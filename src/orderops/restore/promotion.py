@@ -14,9 +14,12 @@ from time import monotonic, sleep
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import SEEN_WITHIN, Action, RecentWrites, Step, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Effect, Observed, Outputs, Resource, State
 from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
+from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_redeployment import EcsRedeployment
@@ -266,7 +269,7 @@ def _check_ready(instance: Instance, environment: str) -> None:
 def _await_primary(workspace: Workspace, to: Instance) -> None:
     """Wait until RDS's listing shows the new tags; raises OrderopsError if it does not in time."""
     # Later steps read the listing: before it shows the new primary they would follow the former one.
-    deadline = monotonic() + SEEN_WITHIN.total_seconds()
+    deadline = monotonic() + ReconcileLimits().seen_within.total_seconds()
     while monotonic() < deadline:
         primary = load_instances(workspace.aws, workspace.stack).primary
         if primary and primary.name == to.name:
@@ -286,3 +289,36 @@ def _is_tagged_as_primary(aws: Aws, instance: Instance, address: str) -> bool:
 
 def _depends_on(resource: Resource, database: Resource) -> bool:
     return any(need is database or _depends_on(need, database) for need in resource.needs())
+
+
+def check_not_in_use(workspace: Workspace, instances: Instances, instance: Instance) -> None:
+    """Raise OrderopsError if an instance is the primary or may be used by the services, by its tags or the pointer."""
+    env, primary = workspace.environment.name, instances.primary
+    if instances.primary_missing:
+        raise OrderopsError(
+            f"the primary database of {env} does not exist, and {instance.name} may be its only replacement",
+            f"make it the primary: orderops restore promote {instance.name} --env {env}",
+        )
+    if not instance.ready and (who := workspace.restore_runs.current_holder()):
+        raise OrderopsError(
+            f"{instance.name} is being restored by {who}", "interrupt that command with Ctrl+C, or wait for its end"
+        )
+    if primary and instance.name == primary.name:
+        raise OrderopsError(
+            f"{instance.name} is the primary of {env}, and is never discarded",
+            f"promote another one first: orderops restore list --env {env}",
+        )
+    if primary and not primary.settled and primary.tag(PREVIOUS_PRIMARY) == instance.name:
+        raise OrderopsError(
+            f"the services of {env} may still use {instance.name}: a switch was interrupted",
+            f"complete it: orderops restore {primary.tag(PROMOTED_BY)} --env {env}",
+        )
+    pointer = workspace.stack.pointer.now(workspace.aws, env)
+    properties = instance.observed.properties
+    endpoint = [properties["EndpointAddress"], properties["EndpointPort"]]
+    # The tags alone are not enough: someone may have edited the secret by hand.
+    if pointer and [pointer[0].get(key) for key in ("host", "port")] == endpoint:
+        raise OrderopsError(
+            f"the pointer secret of {env} names {instance.name}, so the services use it",
+            f"let them follow the primary: orderops up --env {env}",
+        )

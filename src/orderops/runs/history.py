@@ -1,6 +1,6 @@
-"""The record: one document for every run that changed an environment, written at its start and completed at its end.
+"""The record: one document for every run that changes an environment, written at its start and completed at its end.
 
-A run that was killed leaves a document without an end: that is how it is known.
+A killed run leaves a document without an end, and is recognized by that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READERS = 16
 
 
 class RunOutcome(StrEnum):
-    """How a run ended, or that it did not."""
+    """How a run ended; RUNNING until then."""
 
     RUNNING = "running"
     DONE = "done"
@@ -32,11 +32,11 @@ class RunOutcome(StrEnum):
 
 @dataclass
 class Record:
-    """The document of one run; what is noted goes out with `flush`, which never fails."""
+    """The document of one run. Steps are noted at once and written with the next `flush`, which never raises."""
 
     bucket: Bucket
     environment: str
-    told: dict[str, Any]
+    run: dict[str, Any]
     steps: list[Mapping[str, Any]] = field(default_factory=list)
     _written: int = 0
     _ended: bool = False
@@ -44,26 +44,26 @@ class Record:
 
     @property
     def key(self) -> str:
-        """Where it lies; keys are in the order in which runs began."""
-        return f"{prefix_of(self.environment)}{self.told['started'].replace(':', '')}-{self.told['run']}.json"
+        """Its S3 key. Keys sort in the order in which runs began."""
+        return f"{prefix_of(self.environment)}{self.run['started'].replace(':', '')}-{self.run['run']}.json"
 
     def note(self, **step: Any) -> None:
-        """Something was changed."""
+        """Note a change, with the time."""
         self.steps.append({"at": timestamp(), **step})
 
     def begin(self) -> None:
-        """Write the beginning; what cannot be put on record is not begun."""
+        """Write the start. Raises OrderopsError if that fails: a run that cannot be recorded does not begin."""
         self.bucket.write(self.key, self._value(RunOutcome.RUNNING), over=None)
 
     def flush(self) -> None:
-        """Write what was noted since the last time; the next one has it when this one fails."""
+        """Write the steps noted since the last time. A failed write is made up for by the next."""
         with self._lock, suppress(OrderopsError):
             if not self._ended and len(self.steps) > self._written:
                 self._put(RunOutcome.RUNNING)
 
     def end(self, outcome: RunOutcome, error: OrderopsError | None = None) -> None:
-        """Complete it. The work is done or not, whether that can be written or not."""
-        self.told |= {"ended": timestamp(), **({"error": error.message} if error and error.message else {})}
+        """Write the end. Does not raise: the changes are made, whether or not that can be recorded."""
+        self.run |= {"ended": timestamp(), **({"error": error.message} if error and error.message else {})}
         with self._lock, suppress(OrderopsError):
             self._ended = True
             self._put(outcome)
@@ -74,27 +74,27 @@ class Record:
         self._written = len(value["steps"])
 
     def _value(self, outcome: RunOutcome) -> dict[str, Any]:
-        return {**self.told, "outcome": str(outcome), "steps": list(self.steps)}
+        return {**self.run, "outcome": str(outcome), "steps": list(self.steps)}
 
 
 def runs(bucket: Bucket, environment: str, *, last: int, alive: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """The last runs, newest first; one without an end that is none of `alive` was killed."""
+    """The last runs, newest first. One without an end that is not in `alive` was killed."""
     keys = list(bucket.keys(prefix_of(environment)))[-last:] if last else []
     with ThreadPoolExecutor(READERS) as pool:
         for document in pool.map(bucket.read, reversed(keys)):
             if document is not None:
-                told = dict(document.value)
-                if told["outcome"] == RunOutcome.RUNNING and told["run"] not in alive:
-                    told["outcome"] = str(RunOutcome.KILLED)
-                    told["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
-                yield told
+                run = dict(document.value)
+                if run["outcome"] == RunOutcome.RUNNING and run["run"] not in alive:
+                    run["outcome"] = str(RunOutcome.KILLED)
+                    run["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
+                yield run
 
 
 def prefix_of(environment: str) -> str:
-    """Where the record of an environment lies."""
+    """The S3 prefix of an environment's record."""
     return f"{environment}/runs/"
 
 
 def timestamp() -> str:
-    """Now, in UTC."""
+    """The current time in UTC, in milliseconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,9 +1,9 @@
-"""One operator at a time: a document that only one can write, kept alive while its holder lives.
+"""The lease: one operator at a time, by an S3 object that is written conditionally and kept alive by its holder.
 
-A holder says every few seconds that it is there. One that could not say so for a while must say so again before it
-changes anything, and finds out whether somebody else holds the lease now. One that was silent for longer is dead, and
-whoever asks takes the lease over: nobody ever unlocks anything by hand. All ages are told by the clock of S3, and all
-waiting is measured by a clock that goes on while a machine sleeps, so that no two clocks are ever compared.
+The holder writes a heartbeat every few seconds. A holder that could not for a while has to write one again before its
+next change, and so learns whether another run holds the lease now. A holder that was silent for longer is taken for
+dead, and the next run takes the lease over; nothing is ever unlocked by hand. Ages use the clock of S3, and waits a
+clock that keeps running while the machine sleeps, so clocks of different machines are never compared.
 """
 
 from __future__ import annotations
@@ -17,28 +17,33 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket, Document, Overtaken
+from orderops.aws.documents import Bucket, Document, DocumentChanged
 from orderops.errors import AwsError, OrderopsError
+from orderops.text.durations import in_words
 
+# CLOCK_MONOTONIC stops while a laptop sleeps; a lease held through a sleep would look fresh.
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 OnLeaseWait = Callable[[str, timedelta], None]
-"""Told who holds the lease, and how long ago that one was last seen."""
+"""Called with a description of the holder and the time since its last heartbeat."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How often a holder says that it is there, for how long that is good, and after what silence it is dead.
-
-    Between the end of what is good and that silence lies more than AWS's reads may lag: who takes over sees all that
-    the dead one did. What was read while the last one was at it, or less than `quiet` before, may be old.
-    """
+    """Heartbeats and their limits."""
 
     beat: timedelta = timedelta(seconds=3)
+    """Between two heartbeats."""
+    # Four heartbeats, so that a slow request or two do not stop a run.
     good_for: timedelta = timedelta(seconds=12)
+    """After a heartbeat, how long changes may be made."""
+    # 33 s more than good_for: longer than AWS's reads may lag, so the next holder sees everything the last one did.
     silent_for: timedelta = timedelta(seconds=45)
+    """After a heartbeat, when the holder counts as dead."""
     lag: timedelta = timedelta(seconds=30)
+    """How long AWS's reads may lag."""
     quiet: timedelta = timedelta(seconds=5)
+    """After a release, when what was read since is current."""
 
 
 USUAL = Timing()
@@ -46,7 +51,7 @@ USUAL = Timing()
 
 @dataclass(frozen=True)
 class LeaseHolder:
-    """Who holds or wants the lease."""
+    """The run that holds or wants the lease."""
 
     run: str
     who: str
@@ -56,17 +61,17 @@ class LeaseHolder:
 
 
 class Held(OrderopsError):
-    """Somebody else works on the environment."""
+    """Another run changes the environment."""
 
 
 class LeaseLost(OrderopsError):
-    """Somebody else holds the lease that was ours; nothing more may be changed."""
+    """Another run has taken the lease over; nothing more may be changed."""
 
     stops_everything = True
 
 
 class Lease:
-    """The lease of one environment, seen from one run."""
+    """The lease of one environment, from the view of one run."""
 
     def __init__(self, bucket: Bucket, environment: str, holder: LeaseHolder, timing: Timing = USUAL) -> None:
         self._bucket = bucket
@@ -81,13 +86,13 @@ class Lease:
         self._beats = 0
         self._heart = threading.Thread(target=self._live, name="lease", daemon=True)
         self.on_beat: Callable[[], None] = lambda: None
-        self.doubtful: dict[str, float] = {}
-        """What the last holder made at its end, with the seconds for which reads may not tell it yet."""
+        self.unconfirmed: dict[str, float] = {}
+        """What the last holder created shortly before its end, with the seconds for which reads may not show it."""
 
     def take(self, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> bool:
-        """Hold it, at once or when it is free; answers whether what was seen since `known` was asked for still holds.
+        """Take the lease, at once or when it is free; return whether what was read since `known` is still current.
 
-        It does when nobody held the lease since, nor shortly before. Raises Held when it is not free in time.
+        It is if no run has held the lease since, nor shortly before. Raises Held if the lease is not free in time.
         """
         until = _now() + wait.total_seconds()
         first = True
@@ -96,45 +101,48 @@ class Lease:
                 try:
                     self._hold(known)
                     return first and (known is None or known.age >= self._timing.quiet)
-                except Overtaken:
+                except DocumentChanged:
                     first = False
             else:
                 first = False
-                told = self._told(known)
+                holder = self._describe(known)
                 if _now() >= until:
                     raise Held(
-                        f"{self._environment} is {told}",
-                        f"wait for it: --wait 15m; one that died is overtaken {_s(self._timing.silent_for)} after its "
-                        "last sign of life, by itself",
+                        f"{self._environment} is {holder}",
+                        f"wait longer: --wait 15m; the lease of a dead run expires by itself, "
+                        f"{in_words(self._timing.silent_for)} after its last heartbeat",
                     )
-                waiting(told, known.age)
+                waiting(holder, known.age)
+                # A random share of a heartbeat, so that two waiting runs do not ask at the same moments.
                 time.sleep(self._timing.beat.total_seconds() * random.uniform(0.3, 0.5))
             known = self._bucket.read(key_of(self._environment))
 
     def check(self) -> None:
-        """Refuse to go on without the lease; asked before every change."""
+        """Raise LeaseLost if another run holds the lease; called before every change."""
         if self._lost:
-            raise self._refusal()
+            raise self._lost_error()
         if _now() > self._good_until:
             self._renew(only_if_over=True)
 
     def release(self, made: Collection[str] = ()) -> None:
-        """Let the next one in; `made` was made lately. Never fails: a lease not given back runs out."""
+        """Free the lease for the next run; `made` are the addresses created recently. Never raises."""
         self._done.set()
         if self._document is None or self._lost or not self._lock.acquire(timeout=10):
             return
-        with suppress(OrderopsError):  # then it runs out
+        # A lease that cannot be freed expires.
+        with suppress(OrderopsError):
             self._write({"released": True, "made": sorted(made)})
         self._lock.release()
 
     def _is_free(self, known: Document) -> bool:
-        if known.value.get("run") == self._holder.run:  # written by a call whose answer was lost
+        if known.value.get("run") == self._holder.run:
+            # Written by a request of ours whose answer was lost.
             return True
         if known.value.get("released"):
             left = (self._timing.lag - known.age).total_seconds()
-            self.doubtful = dict.fromkeys(known.value.get("made", ()), left) if left > 0 else {}
+            self.unconfirmed = dict.fromkeys(known.value.get("made", ()), left) if left > 0 else {}
             return True
-        self.doubtful = {}
+        self.unconfirmed = {}
         return known.age >= self._timing.silent_for
 
     def _hold(self, over: Document | None) -> None:
@@ -146,17 +154,19 @@ class Lease:
     def _renew(self, *, only_if_over: bool = False) -> None:
         with self._lock:
             if self._lost:
-                raise self._refusal()
-            if only_if_over and _now() <= self._good_until:  # another thread has just said that we are there
+                raise self._lost_error()
+            if only_if_over and _now() <= self._good_until:
+                # Another thread has written a heartbeat meanwhile.
                 return
-            with suppress(Overtaken):
+            with suppress(DocumentChanged):
                 self._write({})
                 return
             found = self._bucket.read(key_of(self._environment))
             if found and found.value.get("run") != self._holder.run:
-                self._lost = self._told(found)
-                raise self._refusal()
-            self._document = found  # written by a call of ours whose answer was lost, or deleted
+                self._lost = self._describe(found)
+                raise self._lost_error()
+            # Written by a request of ours whose answer was lost, or deleted.
+            self._document = found
             self._write({})
 
     def _write(self, more: dict[str, Any]) -> None:
@@ -174,32 +184,29 @@ class Lease:
             except LeaseLost:
                 return
             except AwsError:
-                pass  # the next beat tries again; meanwhile what is good runs out
+                # The next heartbeat tries again; until one succeeds, `check` stops changes after `good_for`.
+                pass
 
-    def _refusal(self) -> LeaseLost:
+    def _lost_error(self) -> LeaseLost:
         return LeaseLost(
-            f"the lease of {self._environment} ran out while this machine was asleep or cut off; it is {self._lost}",
-            "nothing was changed since; the same command goes on from what is there",
+            f"the lease of {self._environment} expired while this machine was asleep or offline; it is {self._lost}",
+            "nothing was changed since; re-running this command continues from here",
         )
 
-    def _told(self, document: Document) -> str:
-        told = document.value
-        if told.get("released"):
-            return f"free again: {told['who']} was done {_s(document.age)} ago"
+    def _describe(self, document: Document) -> str:
+        holder = document.value
+        if holder.get("released"):
+            return f"free again: {holder['who']} released it {in_words(document.age)} ago"
         return (
-            f"held by {told['who']} on {told['host']} since {told['since']}, `{told['command']}`, "
-            f"last seen {_s(document.age)} ago"
+            f"held by {holder['who']} on {holder['host']} since {holder['since']}, `{holder['command']}`, "
+            f"last seen {in_words(document.age)} ago"
         )
 
 
 def key_of(environment: str) -> str:
-    """Where the lease of an environment lies."""
+    """The S3 key of an environment's lease."""
     return f"{environment}/lease.json"
 
 
 def _now() -> float:
     return time.clock_gettime(CLOCK)
-
-
-def _s(duration: timedelta) -> str:
-    return f"{max(0, round(duration.total_seconds()))} s"

@@ -1,4 +1,4 @@
-"""A run: what changes an environment, one at a time and on record, and nothing outside of one."""
+"""A run: the only way to change an environment, one at a time and on record."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from typing import Any
 from orderops import __version__
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket, Document
-from orderops.engine.reconcile import Action, RecentWrites, Step
+from orderops.engine.step import Action, Step
+from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
 from orderops.runs.history import Record, RunOutcome, runs, timestamp
 from orderops.runs.lease import USUAL, Lease, LeaseHolder, OnLeaseWait, Timing, key_of
 
 
 class ChangeGuard:
-    """Stands before every call that changes something; closed but for the time of a run."""
+    """Called before every request that changes something; allows it only inside a run."""
 
     def __init__(self) -> None:
         self._check: Callable[[], None] | None = None
 
     def __call__(self) -> None:
-        """Refuse a change outside of a run; inside, ask whether its lease still holds."""
+        """Raise if the run's lease is lost. A change outside of a run is a bug, and raises RuntimeError."""
         if self._check is None:
             raise RuntimeError("a change outside of a run")
         self._check()
 
     @contextmanager
-    def opened(self, check: Callable[[], None]) -> Iterator[None]:
-        """Let changes through while `check` agrees."""
+    def allowing(self, check: Callable[[], None]) -> Iterator[None]:
+        """Allow changes while `check` does not raise."""
         self._check = check
         try:
             yield
@@ -44,72 +45,73 @@ class ChangeGuard:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is told while it goes on."""
+    """A run in progress."""
 
     record: Record
     recent_writes: RecentWrites
     undisturbed: bool
-    """Whether nobody held the lease since it was first looked at, so that what was seen then still holds."""
+    """Whether no other run has held the lease since it was first read, so that what was read then is current."""
 
     def done(self, step: Step) -> None:
-        """Note a step that changed something."""
+        """Record a step that changed something."""
         if step.action not in (Action.NO_OP, Action.KEEP):
-            changes = {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()}
-            told = {"changes": changes} if changes and step.action is not Action.CREATE else {}
-            self.record.note(address=step.address, action=str(step.action), **told)
+            changes = {key: {"live": observed, "desired": desired} for key, (observed, desired) in step.changes.items()}
+            details = {"changes": changes} if changes and step.action is not Action.CREATE else {}
+            self.record.note(address=step.address, action=str(step.action), **details)
 
 
 COPIES = "copies"
-"""The part of an environment that stands beside it; it has a lease of its own."""
+"""The part of an environment that consists of its restored instances; it has a lease of its own."""
 
 
 class Runs:
-    """How an environment, or a part of it, is changed: one run at a time, each on record."""
+    """Runs that change an environment, or a part of it: one at a time, each on record."""
 
     def __init__(
         self, aws: Aws, environment: str, gate: ChangeGuard, timing: Timing = USUAL, *, part: str = ""
     ) -> None:
-        self._aws = aws.guarded(lambda: None)  # the lease is taken outside of what it guards
+        # Not guarded: the lease and the record are written outside of the run that they guard.
+        self._aws = aws.guarded(lambda: None)
         self._environment = environment
         self._leased = f"{environment}/{part}" if part else environment
         self._gate = gate
         self._timing = timing
 
     def peek(self) -> Document | None:
-        """The lease as it is, to be looked at before a plan is made."""
+        """Read the lease, before a plan is made."""
         return Bucket(self._aws).read(key_of(self._leased))
 
     def history(self, *, last: int) -> Iterator[dict[str, Any]]:
-        """The last runs on record, newest first."""
+        """The last recorded runs, newest first."""
         bucket = Bucket(self._aws)
         return runs(bucket, self._environment, last=last, alive=self._alive(bucket))
 
-    def holder(self) -> str:
-        """Who is at it now, and with which command; nobody where nobody is."""
+    def current_holder(self) -> str:
+        """The operator that holds the lease, with host and command; "" if it is free."""
         lease = self.peek()
         if not lease or lease.value.get("released") or lease.age >= self._timing.silent_for:
             return ""
         return f"{lease.value['who']} on {lease.value['host']}, `{lease.value['command']}`"
 
     def _alive(self, bucket: Bucket) -> set[str]:
-        """The runs that hold a lease of this environment."""
+        """Ids of the runs that hold a lease of this environment."""
         leases = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
         held = [lease for lease in leases if lease and lease.age < self._timing.silent_for]
         return {lease.value["run"] for lease in held if not lease.value.get("released")}
 
     @contextmanager
     def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> Iterator[Run]:
-        """Take the lease, open the gate and begin the record; the end is put on record however it comes."""
+        """Take the lease, allow changes and begin the record; the end is recorded in any case."""
         bucket = Bucket(self._aws)
         holder = LeaseHolder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
         lease = Lease(bucket, self._leased, holder, self._timing)
         undisturbed = lease.take(known, wait=wait, waiting=waiting)
         record = Record(bucket, self._environment, _beginning(self._environment, holder))
         lease.on_beat = record.flush
-        run = Run(record, RecentWrites(unconfirmed=lease.doubtful), undisturbed)
+        run = Run(record, RecentWrites(unconfirmed=lease.unconfirmed), undisturbed)
         try:
             record.begin()
-            with self._gate.opened(lease.check):
+            with self._gate.allowing(lease.check):
                 yield run
             record.end(RunOutcome.DONE)
         except OrderopsError as error:

@@ -1,1 +1,1 @@
-"""The order processor: an application of its own, which knows nothing of the command line beside it."""
+"""The order processor: an application of its own, independent of the command line."""

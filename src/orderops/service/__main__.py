@@ -25,29 +25,31 @@ log = logging.getLogger("orderops.service")
 
 
 def main() -> int:
-    """Serve until told to stop; the number is the exit code."""
+    """Serve until SIGTERM or SIGINT, and return the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Until the server listens there is nothing to finish; afterwards it repeats the signal that ended it.
+        # Before the server listens, nothing has to be finished. uvicorn replaces these handlers and, when it
+        # is done, re-raises the signal.
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         settings = read_settings(os.environ)
     except WrongSettings as error:
         problems = "\n".join(f"  {problem}" for problem in error.problems)
-        sys.stderr.write(f"error: the environment of this process does not fit\n{problems}\n")
+        sys.stderr.write(f"error: the environment variables of this process are not valid\n{problems}\n")
         sys.stderr.write(" hint: set these variables in the task definition and start the service again\n")
         return 2
     logs.configure(settings.log_level)
     try:
         serve(settings)
     except SystemExit as ending:
-        return 1 if ending.code else 0  # the server has a code of its own, 3, for a port it cannot have
+        # uvicorn exits with 3 when the port is taken.
+        return 1 if ending.code else 0
     return 0
 
 
 def serve(settings: Settings) -> None:
-    """Listen, and return when the last request is answered after SIGTERM."""
+    """Listen, and return after SIGTERM once the last request is answered."""
     session = boto3.session.Session(region_name=settings.region)
-    # Short, because someone waits for the page: the next request asks again.
+    # Short, since a browser waits for the response; the next request tries again.
     config = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
     database = OrderStore(
         AddressBook(session.client("secretsmanager", config=config), settings.database_secret),
@@ -69,7 +71,7 @@ def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            # Longer than the balancer's idle timeout of 60 s: who closes first loses the request then under way.
+            # Longer than the balancer's idle timeout of 60 s: if the service closed first, a request could be lost.
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, settings.drain_seconds - 2),
         ),
@@ -78,14 +80,14 @@ def serve(settings: Settings) -> None:
 
 
 class Server(uvicorn.Server):
-    """Leaves in time, whatever a thread still waits for."""
+    """uvicorn server that ends in time, whatever a thread is still waiting for."""
 
     def __init__(self, config: uvicorn.Config, drain_seconds: int) -> None:
         super().__init__(config)
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain, and set the moment when the rest is cut."""
+        """Start to drain, and set the time after which open requests are abandoned."""
         if not self.should_exit:
             limit = threading.Timer(self._drain_seconds, _cut)
             limit.daemon = True
@@ -94,7 +96,7 @@ class Server(uvicorn.Server):
 
 
 def _cut() -> None:
-    log.error("not everything was finished in time: leaving it")
+    log.error("shutdown timeout reached: abandoning open requests")
     os._exit(1)
 
 

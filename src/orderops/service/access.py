@@ -1,4 +1,4 @@
-"""Every request has an id, and one line in the log."""
+"""Request ids and the access log."""
 
 from __future__ import annotations
 
@@ -14,59 +14,62 @@ from orderops.service.logs import request_id
 
 log = logging.getLogger(__name__)
 
+# Only characters that cannot break a log line or a header.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=;/+-]{0,127}")
+# The balancer sets X-Amzn-Trace-Id; its root is the same in the balancer's access log.
 _TRACE_ROOT = re.compile(r"Root=([A-Za-z0-9-]{1,64})")
 
 
 class Access:
-    """The outermost layer: names the request, answers with the name, logs how it went."""
+    """Outermost middleware: gives each request an id, returns it as a header, and logs the result."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _name(Headers(scope=scope))
-        token = request_id.set(name)
+        identifier = _name(Headers(scope=scope))
+        token = request_id.set(identifier)
         started = time.monotonic()
         status = 0
 
-        async def answer(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = name
+                MutableHeaders(scope=message)["X-Request-Id"] = identifier
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, send_with_id)
         except Exception:
-            # Starlette has answered 500 by now and raises again, so that someone writes it down.
-            log.exception("the request broke", extra={"method": scope["method"], "path": scope["path"]})
+            # Starlette has already answered 500, and raises again so that the error can be logged.
+            log.exception("unhandled error", extra={"method": scope["method"], "path": scope["path"]})
             if not status:
                 raise
         finally:
-            _tell(scope, status, time.monotonic() - started)
+            _log_request(scope, status, time.monotonic() - started)
             request_id.reset(token)
 
 
 def _name(headers: Headers) -> str:
-    """Take the id the balancer or the caller gave, if it is fit for a log; else make one."""
+    """Return the id from the balancer or the client if it is safe to log, otherwise a new one."""
     if root := _TRACE_ROOT.search(headers.get("x-amzn-trace-id", "")):
         return root[1]
     given = headers.get("x-request-id", "")
     return given if _PLAIN.fullmatch(given) else uuid4().hex
 
 
-def _tell(scope: Scope, status: int, seconds: float) -> None:
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
     level = logging.INFO
     if status >= 500 or not status:
         level = logging.WARNING
     elif scope["path"] == "/health":
-        level = logging.DEBUG  # the balancer asks every few seconds and learns nothing new
+        # The balancer's health checks every few seconds would fill the log.
+        level = logging.DEBUG
     fields = {
         "method": scope["method"],
         "path": scope["path"],

@@ -1,4 +1,4 @@
-"""Where the database is and how to log in: read from Secrets Manager, again and again."""
+"""Address and login of the database, read from Secrets Manager and refreshed regularly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Address:
-    """Everything a login needs; the password stays out of every text made of it."""
+    """Everything needed to log in; the password is left out of every text form."""
 
     host: str
     port: int
@@ -33,7 +33,7 @@ class Address:
 
 
 class AddressBook:
-    """Knows the address as one secret tells it, and the login as the secret named there tells it."""
+    """Address from one secret, and login from the secret that it names."""
 
     def __init__(
         self,
@@ -52,24 +52,25 @@ class AddressBook:
         self._read_at = 0.0
 
     def address(self) -> Address:
-        """Tell the address as it was at most `keep_seconds` ago, or as last known when it cannot be read."""
+        """Return the address, at most `keep_seconds` old; the last known one when the secret cannot be read."""
         with self._lock:
             if self._known and self._clock() - self._read_at < self._keep_seconds:
                 return self._known
-            return self._look_up()
+            return self._refresh()
 
-    def after(self, failed: Address) -> Address:
-        """Tell the address once more after a login with `failed` was turned away."""
+    def after_failed_login(self, failed: Address) -> Address:
+        """Read the address again after a login with `failed` was rejected."""
         with self._lock:
             if self._known and self._known != failed:
-                return self._known  # another thread has read it since
-            return self._look_up()
+                # Another thread has read it in the meantime.
+                return self._known
+            return self._refresh()
 
-    def _look_up(self) -> Address:
+    def _refresh(self) -> Address:
         try:
             self._known = self._read()
         except Away as error:
-            # The database may well be up while Secrets Manager is not: what was right a minute ago is tried.
+            # The database may be up while Secrets Manager is not: the last known address is probably still right.
             if self._known is None:
                 raise
             log.warning("%s; using the address read before", error)
@@ -77,10 +78,10 @@ class AddressBook:
         return self._known
 
     def _read(self) -> Address:
-        place = self._secret(self._name)
+        address = self._secret(self._name)
         try:
-            host, port, dbname = str(place["host"]), int(place["port"]), str(place["dbname"])
-            sslmode, credentials = str(place["sslmode"]), str(place["credentials"])
+            host, port, dbname = str(address["host"]), int(address["port"]), str(address["dbname"])
+            sslmode, credentials = str(address["sslmode"]), str(address["credentials"])
         except (KeyError, TypeError, ValueError) as error:
             needed = "host, port, dbname, sslmode and credentials"
             raise Away(f"secret {self._name} must hold {needed}: {_field(error)}") from None
@@ -109,5 +110,5 @@ class AddressBook:
 
 
 def _field(error: Exception) -> str:
-    # Only a missing field is named: any other message quotes the value, which may be secret.
+    # Only a missing field is named: other messages quote the value, which may be secret.
     return f"{error.args[0]} is missing" if isinstance(error, KeyError) else "a field has the wrong type"

@@ -29,14 +29,16 @@ from orderops.service.readiness import readiness
 from orderops.service.settings import Settings
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
+# A page of this size still renders at once on a phone.
 USERS_SHOWN = 100
+# More than the pool's maximum of connections would only wait for one; the rest serves SQS.
 THREADS = 16
 
 
 def create_app(settings: Settings, database: OrderStore, queue: Queue, *, started_at: datetime) -> ASGIApp:
-    """Put the service together; it closes the database when it ends."""
+    """Create the application; it closes the database when it ends."""
     service = OrderService(settings, database, queue, started_at)
     routes = [
         Route("/", service.index),
@@ -50,7 +52,7 @@ def create_app(settings: Settings, database: OrderStore, queue: Queue, *, starte
 
 
 class OrderService:
-    """Answers each route from what the service was given."""
+    """Handlers of all routes."""
 
     def __init__(self, settings: Settings, database: OrderStore, queue: Queue, started_at: datetime) -> None:
         self._database = database
@@ -66,36 +68,37 @@ class OrderService:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        """Give the blocking work threads of its own, and close the database when the last request is answered."""
+        """Provide threads for blocking work, and close the database after the last request."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
         yield
+        # In a thread, since closing waits for the server.
         await asyncio.to_thread(self._database.close)
-        log.info("drained: no request is left, and the connections are given back")
+        log.info("drained: all requests are finished and all connections closed")
 
     async def health(self, _request: Request) -> Response:
-        """Say that the process lives; asks no dependency, since ending the task would mend none."""
+        """Report that the process runs. Checks no dependency, since replacing the task would fix none."""
         return json_answer({"status": "alive"})
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether the work can be done, and what is in the way."""
-        found, identity = await asyncio.gather(self._readiness(), _try(self._database.identity))
-        told = None if isinstance(identity, Unavailable) else identity
-        content = {"ready": found["ready"], "checks": found["checks"], "database": told}
-        return json_answer(content, 200 if found["ready"] else 503)
+        """Report whether both dependencies answer, and why not."""
+        state, identity = await asyncio.gather(self._readiness(), _try(self._database.identity))
+        database = None if isinstance(identity, Unavailable) else identity
+        content = {"ready": state["ready"], "checks": state["checks"], "database": database}
+        return json_answer(content, 200 if state["ready"] else 503)
 
     async def version(self, _request: Request) -> Response:
-        """Say what runs here and since when."""
+        """Report the running version and its start time."""
         return json_answer(self._about)
 
     async def index(self, request: Request) -> Response:
-        """Show what this is, where to look, and how its dependencies are."""
-        found = await self._readiness()
+        """Show the state of the dependencies and the available paths."""
+        state = await self._readiness()
         if wants_page(request):
-            return self._pages.page("index.html", found=found)
-        return json_answer({**self._about, **found, "links": ["/users", "/ready", "/health", "/version"]})
+            return self._pages.page("index.html", state=state)
+        return json_answer({**self._about, **state, "links": ["/users", "/ready", "/health", "/version"]})
 
     async def users(self, request: Request) -> Response:
-        """Show the depth of the queue and the users in the database, or what of them can be had."""
+        """Show the depth of the queue and the newest users, or the part that is available."""
         depth, users = await asyncio.gather(
             _try(self._queue.depth), _try(lambda: self._database.users(USERS_SHOWN + 1))
         )
@@ -105,17 +108,17 @@ class OrderService:
         return json_answer(content, 503 if isinstance(users, Unavailable) else 200)
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """Answer what is not served here."""
+        """Answer a request for an unknown path or with a wrong method."""
         status = error.status_code if isinstance(error, HTTPException) else 500
-        said = {404: "there is nothing at this address", 405: "this address does not take that method"}
-        answer = self._error(request, status, said.get(status, "the request cannot be served"))
+        details = {404: "there is no such path", 405: "this path does not support that method"}
+        response = self._error(request, status, details.get(status, "the request cannot be served"))
         if isinstance(error, HTTPException) and error.headers:
-            answer.headers.update(error.headers)
-        return answer
+            response.headers.update(error.headers)
+        return response
 
     async def broken(self, request: Request, _error: Exception) -> Response:
-        """Answer a fault of ours; the log has the rest under the same id."""
-        return self._error(request, 500, "the service made a mistake; its log tells more")
+        """Answer an unhandled error; the log has its traceback under the same request id."""
+        return self._error(request, 500, "internal error: see the log of the service")
 
     def _error(self, request: Request, status: int, detail: str) -> Response:
         content = {"status": status, "error": detail, "path": request.url.path, "request_id": request_id.get()}
@@ -124,11 +127,11 @@ class OrderService:
         return json_answer(content, status)
 
     async def _readiness(self) -> dict[str, Any]:
-        found = await readiness({"database": self._database.check, "queue": self._queue.check})
-        return {"ready": found.ready, "checks": asdict(found)["checks"]}
+        result = await readiness({"database": self._database.check, "queue": self._queue.check})
+        return {"ready": result.ready, "checks": asdict(result)["checks"]}
 
 
-async def _try(question: Callable[[], Answer]) -> Answer | Unavailable:
+async def _try(question: Callable[[], Result]) -> Result | Unavailable:
     try:
         return await asyncio.to_thread(question)
     except Unavailable as error:
@@ -136,15 +139,15 @@ async def _try(question: Callable[[], Answer]) -> Answer | Unavailable:
 
 
 def _content(depth: Depth | Unavailable, users: list[User] | Unavailable) -> dict[str, Any]:
-    """Say what was found, with nothing in the place of what was not."""
+    """Return what could be read, with None for the rest."""
     parts = {"queue": depth, "database": users}
     errors = [
-        {"part": part, "title": _title(part, found), "detail": str(found)}
-        for part, found in parts.items()
-        if isinstance(found, Unavailable)
+        {"part": part, "title": _title(part, result), "detail": str(result)}
+        for part, result in parts.items()
+        if isinstance(result, Unavailable)
     ]
-    shown = [] if isinstance(users, Unavailable) else users[:USERS_SHOWN]
-    listed = [{**asdict(user), "created_at": _iso(user.created_at)} for user in shown]
+    visible = [] if isinstance(users, Unavailable) else users[:USERS_SHOWN]
+    listed = [{**asdict(user), "created_at": _iso(user.created_at)} for user in visible]
     return {
         "queue": None if isinstance(depth, Unavailable) else asdict(depth),
         "users": None if isinstance(users, Unavailable) else listed,
@@ -154,8 +157,8 @@ def _content(depth: Depth | Unavailable, users: list[User] | Unavailable) -> dic
     }
 
 
-def _title(part: str, found: Unavailable) -> str:
-    return f"The {part} is away" if isinstance(found, Away) else f"The {part} cannot be read"
+def _title(part: str, error: Unavailable) -> str:
+    return f"The {part} is unavailable" if isinstance(error, Away) else f"The {part} cannot be read"
 
 
 def _iso(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""A dependency that is away is asked again now and then, not by every request."""
+"""Circuit breaker: an unreachable dependency is tried now and then, and not by every request."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from threading import Lock
 from typing import TypeVar
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Unavailable(Exception):
-    """A dependency did not give what was asked; the text says why in an operator's words."""
+    """A dependency did not return the requested data; the message explains why to an operator."""
 
 
 class Away(Unavailable):
-    """A dependency cannot be reached at all, so the next request would not fare better."""
+    """A dependency cannot be reached at all, so that the next request would fail as well."""
 
 
 @dataclass
 class Circuit:
-    """After repeated failures answers from memory, and lets one caller at a time find out whether it is over."""
+    """Breaker that fails at once after repeated failures, and lets one caller at a time probe the dependency."""
 
     name: str
     failures_allowed: int = 2
@@ -32,50 +32,52 @@ class Circuit:
 
     _failures: int = field(default=0, init=False)
     _since: float = field(default=0.0, init=False)
-    _ask_again_at: float = field(default=0.0, init=False)
+    _retry_at: float = field(default=0.0, init=False)
     _reason: str = field(default="", init=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
 
-    def call(self, work: Callable[[], Answer]) -> Answer:
-        """Do the work, or say at once why it would fail."""
-        self._let_through()
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Run the work, or raise Away with the last reason while the circuit is open."""
+        self._check_open()
         try:
-            answer = work()
+            result = work()
+        # Only an unreachable dependency opens the circuit; a rejected query says nothing about the next one.
         except Away as error:
             self._failed(str(error))
             raise
         except Unavailable:
-            self._worked()  # it answered, if only to refuse
+            # The dependency answered, even though with an error.
+            self._succeeded()
             raise
-        self._worked()
-        return answer
+        self._succeeded()
+        return result
 
-    def _let_through(self) -> None:
+    def _check_open(self) -> None:
         with self._lock:
             if self._failures < self.failures_allowed:
                 return
             now = self.clock()
-            if now < self._ask_again_at:
+            if now < self._retry_at:
                 raise Away(self._reason)
-            # This caller asks; the others get the memory until it knows more.
-            self._ask_again_at = now + self.memory_seconds
+            # This caller probes; the others fail with the last reason until it is done.
+            self._retry_at = now + self.memory_seconds
 
     def _failed(self, reason: str) -> None:
         with self._lock:
             now = self.clock()
             self._failures += 1
             self._reason = reason
-            self._ask_again_at = now + self.memory_seconds
+            self._retry_at = now + self.memory_seconds
             opened = self._failures == self.failures_allowed
             if self._failures == 1:
                 self._since = now
         if opened:
-            log.warning("the %s is away: %s", self.name, reason)
+            log.warning("the %s is unavailable: %s", self.name, reason)
 
-    def _worked(self) -> None:
+    def _succeeded(self) -> None:
         with self._lock:
             was_open = self._failures >= self.failures_allowed
             seconds = self.clock() - self._since
             self._failures = 0
         if was_open:
-            log.info("the %s is back after %.1f s", self.name, seconds)
+            log.info("the %s is available again after %.1f s", self.name, seconds)

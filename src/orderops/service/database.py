@@ -1,4 +1,4 @@
-"""The service's door to PostgreSQL."""
+"""Reads from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from orderops.service.circuit import Away, Circuit, Unavailable
 from orderops.service.pool import Connection, Pool
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
+# Seconds. libpq accepts no shorter connect_timeout.
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class User:
-    """One row of the users table."""
+    """Row of the users table."""
 
     id: int
     name: str
@@ -36,7 +37,7 @@ class User:
 
 
 class OrderStore:
-    """Asks the database, within bounded time and over a bounded number of connections."""
+    """Queries with limits on time and on the number of connections."""
 
     def __init__(
         self, book: AddressBook, *, pool_size: int, application_name: str = "order-processor", ca: Path | None = None
@@ -48,57 +49,57 @@ class OrderStore:
         self._circuit = Circuit("database")
 
     def users(self, limit: int) -> list[User]:
-        """List the newest users."""
+        """Return the newest users."""
         query = "SELECT id, name, email, created_at FROM users ORDER BY id DESC LIMIT %s"
 
         def read(connection: Connection) -> list[User]:
             with connection.cursor(row_factory=class_row(User)) as cursor:
                 return cursor.execute(query, (limit,)).fetchall()
 
-        return self._ask(read)
+        return self._run(read)
 
     def check(self) -> None:
-        """Return when the database answers."""
-        self._ask(lambda connection: connection.execute("SELECT 1"))
+        """Return when the database answers. Raises Unavailable."""
+        self._run(lambda connection: connection.execute("SELECT 1"))
 
     def identity(self) -> str:
-        """Tell which database answers, in a form that gives no address away: the same for the same one."""
+        """Return a hash that identifies the database without revealing its address."""
 
         def read(connection: Connection) -> str:
             connection.execute("SELECT 1")
-            told = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
-            return hashlib.sha256(told.encode()).hexdigest()[:12]
+            address_text = f"{connection.info.host}:{connection.info.port}/{connection.info.dbname}"
+            return hashlib.sha256(address_text.encode()).hexdigest()[:12]
 
-        return self._ask(read)
+        return self._run(read)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._pool.close()
 
-    def _ask(self, work: Callable[[Connection], Answer]) -> Answer:
+    def _run(self, work: Callable[[Connection], Result]) -> Result:
         return self._circuit.call(lambda: self._borrow(work))
 
-    def _borrow(self, work: Callable[[Connection], Answer]) -> Answer:
+    def _borrow(self, work: Callable[[Connection], Result]) -> Result:
         try:
             with self._pool.connection() as connection:
                 return work(connection)
         except psycopg.Error as error:
-            raise _explained(error) from error
+            raise _translated(error) from error
 
     def _log_in(self) -> Connection:
-        """Connect; when that is refused, read the address again: password and host change under a running task."""
+        """Connect; after a rejected login, read the address again, since host and password can change."""
         address = self._book.address()
         try:
             return self._connect(address)
         except psycopg.OperationalError as error:
-            renewed = self._book.after(address)
-            if renewed == address:
-                raise Away(_why_no_login(error, address)) from error
-        log.info("the address of the database changed: logging in at %s as %s", renewed, renewed.username)
+            new_address = self._book.after_failed_login(address)
+            if new_address == address:
+                raise Away(_login_error(error, address)) from error
+        log.info("the address of the database changed: logging in at %s as %s", new_address, new_address.username)
         try:
-            return self._connect(renewed)
+            return self._connect(new_address)
         except psycopg.OperationalError as error:
-            raise Away(_why_no_login(error, renewed)) from error
+            raise Away(_login_error(error, new_address)) from error
 
     def _connect(self, address: Address) -> Connection:
         if address.sslmode in ("verify-ca", "verify-full") and not self._ca:
@@ -112,38 +113,40 @@ class OrderStore:
             sslmode=address.sslmode,
             sslrootcert=str(self._ca) if self._ca else None,
             application_name=self._application_name,
+            # Single statements need no transaction, and a connection in one cannot go back to the pool.
             autocommit=True,
             connect_timeout=CONNECT_SECONDS,
-            # A server that vanished without a word is noticed by the kernel, as no statement timeout would tell.
+            # The kernel notices a server that vanished; the statement timeout runs on the server and cannot.
             tcp_user_timeout=CONNECT_SECONDS * 1000,
             options=f"-c statement_timeout={STATEMENT_SECONDS}s",
         )
 
 
+# libpq has no error codes for failed connections: its messages are all there is to tell them apart.
 _LOGIN_REASONS = (
-    ("password authentication failed", "the server at {address} refuses the password of {user}"),
+    ("password authentication failed", "the server at {address} rejects the password of {user}"),
     ("Connection refused", "no server listens at {address}"),
-    ("timeout expired", "nothing answers at {address} within {seconds} s"),
-    ("could not translate host name", "the host name {host} is not known"),
-    ("failed to resolve host", "the host name {host} is not known"),
+    ("timeout expired", "no answer from {address} within {seconds} s"),
+    ("could not translate host name", "the host name {host} cannot be resolved"),
+    ("failed to resolve host", "the host name {host} cannot be resolved"),
     ("the database system is starting up", "the server at {address} is starting up"),
     ("the database system is shutting down", "the server at {address} is shutting down"),
     ("too many clients", "the server at {address} has no free connection slot"),
     ("remaining connection slots", "the server at {address} has no free connection slot"),
-    ("server does not support SSL", "the server at {address} offers no TLS, which sslmode asks for"),
+    ("server does not support SSL", "the server at {address} offers no TLS, which sslmode requires"),
     ("certificate verify failed", "the certificate of {address} is not signed by the CA bundle in DATABASE_CA"),
 )
 
 
-def _why_no_login(error: psycopg.Error, address: Address) -> str:
+def _login_error(error: psycopg.Error, address: Address) -> str:
     text = str(error)
-    for words, reason in _LOGIN_REASONS:
-        if words in text:
+    for pattern, reason in _LOGIN_REASONS:
+        if pattern in text:
             return reason.format(address=address, host=address.host, user=address.username, seconds=CONNECT_SECONDS)
-    return f"{address} turns the login away: {_first_line(text)}"
+    return f"{address} rejects the login:  {_first_line(text)}"
 
 
-def _explained(error: psycopg.Error) -> Unavailable:
+def _translated(error: psycopg.Error) -> Unavailable:
     match error:
         case psycopg.errors.QueryCanceled():
             return Unavailable(f"the query took longer than {STATEMENT_SECONDS} s and was stopped")
@@ -152,7 +155,7 @@ def _explained(error: psycopg.Error) -> Unavailable:
         case psycopg.errors.InsufficientPrivilege():
             return Unavailable(f"{_first_line(str(error))}: the login may not read it")
         case psycopg.OperationalError():
-            return Away(f"the connection broke: {_first_line(str(error))}")
+            return Away(f"the connection was lost:  {_first_line(str(error))}")
     return Unavailable(_first_line(str(error)))
 
 

@@ -1,4 +1,4 @@
-"""One JSON object a line, on standard output, for the program's lines and the server's alike."""
+"""Log lines as JSON objects on standard output, for the service and its libraries."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FIELDS = ("method", "path", "status", "duration_ms")
 
 
 def configure(level: str) -> None:
-    """Send every logger's lines to standard output as JSON."""
+    """Send the lines of all loggers to standard output as JSON."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Libraries tell their troubles only; at DEBUG botocore would print whole answers, secrets included.
+    # Only warnings of libraries: at DEBUG, botocore prints whole responses, secrets included.
     for name in ("boto3", "botocore", "urllib3", "psycopg", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as one line of JSON, with the request it belongs to."""
+    """Formatter that writes a record, with its request id, as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

@@ -1,8 +1,8 @@
-"""A bounded set of database connections, opened by the thread that needs one.
+"""Pool of database connections, opened by the thread that needs one.
 
-psycopg-pool connects in the background: whoever waits learns "timed out" instead of the reason, and a server that is
-back is found only after its growing pauses. Here the reason of a failed login reaches the request that needed it, and
-the first request after the server's return succeeds.
+psycopg-pool connects in the background: a waiting request gets "timed out" instead of the reason, and the pool finds
+a returning server only after its growing pauses. Here, the reason of a failed login reaches the request, and the
+first request after the server's return succeeds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
-class _Resting:
+class _IdleConnection:
     connection: Connection
     opened_at: float
 
 
 class Pool:
-    """Lends at most `size` connections at a time and keeps what comes back healthy for the next."""
+    """Lends at most `size` connections at a time, and keeps returned ones that are healthy."""
 
     def __init__(
         self, connect: Callable[[], Connection], size: int, *, wait_seconds: float = 2.0, lifetime_seconds: float = 60.0
@@ -38,60 +38,61 @@ class Pool:
         self._size = size
         self._wait_seconds = wait_seconds
         self._lifetime_seconds = lifetime_seconds
-        self._places = BoundedSemaphore(size)
-        self._resting: list[_Resting] = []
+        self._slots = BoundedSemaphore(size)
+        self._idle: list[_IdleConnection] = []
         self._lock = Lock()
         self._closed = False
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection that answers; it must come back without an open transaction."""
-        if not self._places.acquire(timeout=self._wait_seconds):
+        """Lend a connection that answers; it has to be returned without an open transaction."""
+        if not self._slots.acquire(timeout=self._wait_seconds):
             raise Unavailable(f"all {self._size} connections of this task were in use for {self._wait_seconds:g} s")
         try:
-            lent = self._rested() or _Resting(self._connect(), time.monotonic())
+            lent = self._take_idle() or _IdleConnection(self._connect(), time.monotonic())
             try:
                 yield lent.connection
             finally:
                 self._take_back(lent)
         finally:
-            self._places.release()
+            self._slots.release()
 
     def close(self) -> None:
-        """Close what rests now, and what is lent when it comes back."""
+        """Close idle connections now, and lent ones when they are returned."""
         with self._lock:
             self._closed = True
-        self._close_resting()
+        self._close_idle()
 
-    def _rested(self) -> _Resting | None:
+    def _take_idle(self) -> _IdleConnection | None:
         while True:
             with self._lock:
-                if not self._resting:
+                if not self._idle:
                     return None
-                resting = self._resting.pop()
-            # A connection ends of old age, so that a service follows when the address changes under a living server.
-            if time.monotonic() - resting.opened_at > self._lifetime_seconds:
-                resting.connection.close()
-            elif _answers(resting.connection):
-                return resting
+                idle = self._idle.pop()
+            # The maximum age lets the service follow a changed address while the old server is still running.
+            if time.monotonic() - idle.opened_at > self._lifetime_seconds:
+                idle.connection.close()
+            elif _answers(idle.connection):
+                return idle
             else:
-                resting.connection.close()
-                self._close_resting()  # a server that went away took the others along
+                idle.connection.close()
+                # The server has restarted: the other connections are broken, too.
+                self._close_idle()
 
-    def _take_back(self, lent: _Resting) -> None:
+    def _take_back(self, lent: _IdleConnection) -> None:
         healthy = lent.connection.info.transaction_status == TransactionStatus.IDLE
         with self._lock:
             keep = healthy and not self._closed
             if keep:
-                self._resting.append(lent)
+                self._idle.append(lent)
         if not keep:
             lent.connection.close()
 
-    def _close_resting(self) -> None:
+    def _close_idle(self) -> None:
         with self._lock:
-            resting, self._resting = self._resting, []
-        for each in resting:
-            each.connection.close()
+            idle, self._idle = self._idle, []
+        for entry in idle:
+            entry.connection.close()
 
 
 def _answers(connection: Connection) -> bool:

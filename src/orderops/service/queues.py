@@ -1,4 +1,4 @@
-"""The service's door to SQS: how many messages wait, and for how long nobody took them."""
+"""Depth of the order queue in SQS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 
 from orderops.service.circuit import Away, Circuit, Unavailable
 
+# Both codes are in use: one by the JSON protocol, one by the older query protocol.
 _ABSENT = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 _COUNTS = {
@@ -20,7 +21,7 @@ _COUNTS = {
 
 @dataclass(frozen=True)
 class Depth:
-    """How many messages a queue holds; SQS counts them approximately."""
+    """Number of messages in a queue; SQS counts approximately."""
 
     visible: int
     in_flight: int
@@ -29,7 +30,7 @@ class Depth:
 
 
 class Queue:
-    """The queue of orders, with the queue where messages go that keep failing."""
+    """The queue of orders and its dead-letter queue."""
 
     def __init__(self, sqs: Any, url: str, dead_letter_url: str | None = None) -> None:
         self._sqs = sqs
@@ -38,24 +39,24 @@ class Queue:
         self._circuit = Circuit("queue")
 
     def depth(self) -> Depth:
-        """Count the messages now."""
+        """Count the messages. Raises Unavailable."""
         return self._circuit.call(self._count)
 
     def check(self) -> None:
-        """Return when the queue answers."""
+        """Return when the queue answers. Raises Unavailable."""
         self._circuit.call(lambda: self._attributes(self._url))
 
     def _count(self) -> Depth:
-        counted = self._attributes(self._url)
-        dead = self._attributes(self._dead_letter_url)["visible"] if self._dead_letter_url else None
-        return Depth(**counted, dead_letters=dead)
+        counts = self._attributes(self._url)
+        dead_letters = self._attributes(self._dead_letter_url)["visible"] if self._dead_letter_url else None
+        return Depth(**counts, dead_letters=dead_letters)
 
     def _attributes(self, url: str) -> dict[str, int]:
         try:
-            answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS.values()))
+            response = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_COUNTS.values()))
         except (BotoCoreError, ClientError) as error:
             raise _explained(error, url) from error
-        return {name: int(answer["Attributes"].get(attribute, 0)) for name, attribute in _COUNTS.items()}
+        return {name: int(response["Attributes"].get(attribute, 0)) for name, attribute in _COUNTS.items()}
 
 
 def _explained(error: BotoCoreError | ClientError, url: str) -> Unavailable:

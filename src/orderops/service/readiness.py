@@ -1,4 +1,4 @@
-"""Whether the service can do its work now, and if not, why."""
+"""Readiness: whether the service can do its work, and if not, why."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from orderops.service.circuit import Unavailable
 
+# Seconds. A client that polls /ready waits for the slowest dependency.
 CHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """What asking one dependency came to."""
+    """Result of checking one dependency."""
 
     ok: bool
     detail: str
@@ -21,25 +22,25 @@ class Check:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What asking each dependency came to."""
+    """Results of checking all dependencies."""
 
     checks: dict[str, Check]
 
     @property
     def ready(self) -> bool:
-        """Whether every dependency answers."""
+        """True when every dependency answers."""
         return all(check.ok for check in self.checks.values())
 
 
-async def readiness(questions: dict[str, Callable[[], None]]) -> Readiness:
-    """Ask all dependencies beside one another, none for longer than two seconds."""
-    answers = await asyncio.gather(*(_ask(question) for question in questions.values()))
-    return Readiness(dict(zip(questions, answers, strict=True)))
+async def readiness(checks: dict[str, Callable[[], None]]) -> Readiness:
+    """Check all dependencies concurrently, each for at most two seconds."""
+    results = await asyncio.gather(*(_check(check) for check in checks.values()))
+    return Readiness(dict(zip(checks, results, strict=True)))
 
 
-async def _ask(question: Callable[[], None]) -> Check:
+async def _check(check: Callable[[], None]) -> Check:
     try:
-        await asyncio.wait_for(asyncio.to_thread(question), CHECK_SECONDS)
+        await asyncio.wait_for(asyncio.to_thread(check), CHECK_SECONDS)
     except TimeoutError:
         return Check(False, f"no answer within {CHECK_SECONDS:g} s")
     except Unavailable as error:

@@ -1,4 +1,4 @@
-"""What the service is told by the environment of its process, and nothing else."""
+"""Settings of the service, read from environment variables only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 
 class WrongSettings(Exception):
-    """Some variables are missing or wrong; every one of them is named."""
+    """Missing or invalid variables; the message names all of them."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -21,7 +21,7 @@ class WrongSettings(Exception):
 
 
 class LogLevel(StrEnum):
-    """How much the service tells."""
+    """Minimum level of log lines."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -34,10 +34,10 @@ class LogLevel(StrEnum):
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings from the variables of a process; an empty variable counts as absent."""
-    given = {name: value for name, value in environment.items() if value.strip()}
+    """Read the settings from a process's variables; an empty variable counts as absent. Raises WrongSettings."""
+    variables = {name: value for name, value in environment.items() if value.strip()}
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(variables)
     except ValidationError as error:
         raise WrongSettings([_problem(detail) for detail in error.errors()]) from None
 
@@ -56,7 +56,7 @@ def _existing_file(value: Path) -> Path:
 
 
 def _secret_name(value: str) -> str:
-    # The task definition's `secrets` put a secret's value where its name belongs: a common slip, found here.
+    # A common mistake: `secrets` in a task definition inserts the secret's value where its name is expected.
     if value.lstrip().startswith("{"):
         raise ValueError("must be the name or the ARN of a secret, not its value")
     return value
@@ -66,7 +66,7 @@ QueueUrl = Annotated[str, AfterValidator(_queue_url)]
 
 
 class Settings(BaseModel):
-    """The settings of one process of the service."""
+    """Settings of one process of the service."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -86,7 +86,7 @@ class Settings(BaseModel):
     database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
 
     log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
-    # ECS waits at most 120 s between SIGTERM and SIGKILL on Fargate, 30 s unless told otherwise.
+    # On Fargate, ECS waits 30 s by default and 120 s at most between SIGTERM and SIGKILL (stopTimeout).
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
 
 
@@ -94,7 +94,7 @@ def _problem(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0])
     if detail["type"] == "missing":
         return f"{name} is missing"
-    said = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    # What stands in DATABASE_SECRET by mistake may be a password.
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+    # DATABASE_SECRET may contain a password by mistake.
     shown = "" if name == "DATABASE_SECRET" else f" is {detail['input']!r}:"
-    return f"{name}{shown} {said}"
+    return f"{name}{shown} {message}"

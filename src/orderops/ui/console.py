@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from orderops.engine.inventory import Owned
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Effect, Leftover
+from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.text.durations import in_words
 

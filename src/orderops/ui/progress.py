@@ -13,8 +13,8 @@ from rich.live import Live as LiveView
 from rich.markup import escape
 from rich.text import Text
 
-from orderops.engine.reconcile import Action, Step
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action, Step
 from orderops.text.durations import in_words
 from orderops.ui.console import DONE, SIGNS, err, noteworthy
 

@@ -20,19 +20,19 @@ def stack(laptop: Laptop) -> Iterator[Stack]:
     yield stack
 
 
-def test_a_service_runs_as_many_processes_as_desired_behind_its_balancer(stack: Stack) -> None:
+def test_a_service_runs_its_desired_count_of_processes_behind_its_balancer(stack: Stack) -> None:
     answers = [stack.get() for _ in range(6)]
 
     assert {status for status, _ in answers} == {200}
-    assert {answer["pid"] for _, answer in answers} == stack.pids()
+    assert {response["pid"] for _, response in answers} == stack.pids()
     assert stack.health() == ["healthy", "healthy"]
 
 
-def test_a_request_reaches_the_service_as_a_balancer_passes_it_on(stack: Stack) -> None:
-    _, answer = stack.get("/a%20b?x=1&y=%2F", headers={"X-Forwarded-For": "203.0.113.9"})
+def test_the_balancer_forwards_a_request_with_its_headers(stack: Stack) -> None:
+    _, response = stack.get("/a%20b?x=1&y=%2F", headers={"X-Forwarded-For": "203.0.113.9"})
 
-    assert answer["path"] == "/a%20b?x=1&y=%2F"
-    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    assert response["path"] == "/a%20b?x=1&y=%2F"
+    headers = {name.lower(): value for name, value in response["headers"].items()}
     assert headers["x-forwarded-for"] == "203.0.113.9, 127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
     assert headers["x-amzn-trace-id"].startswith("Root=1-")
@@ -44,7 +44,7 @@ def test_a_killed_task_is_replaced(stack: Stack) -> None:
     os.kill(victim, signal.SIGKILL)
 
     until(lambda: victim not in stack.pids() and len(stack.pids()) == 2, what="a new process")
-    until(lambda: stack.health() == ["healthy", "healthy"], what="it is healthy")
+    until(lambda: stack.health() == ["healthy", "healthy"], what="the targets are healthy")
     dead = [task for task in stack.tasks(desiredStatus="STOPPED") if task["stopCode"] == "EssentialContainerExited"]
     assert dead[0]["containers"][0]["exitCode"] == 137
 
@@ -57,9 +57,9 @@ def test_a_new_revision_replaces_the_old_one_without_a_failed_request(stack: Sta
 
     def ask() -> None:
         while not done and time.monotonic() < stop:
-            answer = stack.get("/slow" if len(failed) % 2 else "/")
-            if answer[0] != 200:
-                failed.append(answer)
+            response = stack.get("/slow" if len(failed) % 2 else "/")
+            if response[0] != 200:
+                failed.append(response)
 
     with ThreadPoolExecutor() as pool:
         for _ in range(3):
@@ -82,18 +82,18 @@ def test_a_revision_that_crashes_is_rolled_back(stack: Stack) -> None:
 
     assert service["taskDefinition"] == before
     assert stack.get()[0] == 200
-    told = stack.laptop.client("ecs").list_service_deployments(cluster=stack.name, service=stack.name)
-    assert told["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
+    response = stack.laptop.client("ecs").list_service_deployments(cluster=stack.name, service=stack.name)
+    assert response["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
     failed = stack.tasks(desiredStatus="STOPPED", startedBy=mine)
     assert [task["containers"][0]["exitCode"] for task in failed] == [1] * len(failed)
     assert any("deployment failed" in event["message"] for event in service["events"])
 
 
-def test_an_image_that_is_none_of_ours_cannot_be_pulled(laptop: Laptop) -> None:
+def test_an_image_without_the_process_scheme_cannot_be_pulled(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
     stack.create(stack.register(image="registry.example/orders:1"))
 
-    until(lambda: stack.service()["deployments"][0]["rolloutState"] == "FAILED", what="the breaker")
+    until(lambda: stack.service()["deployments"][0]["rolloutState"] == "FAILED", what="the circuit breaker trips")
 
     task = stack.tasks(desiredStatus="STOPPED")[0]
     assert task["stopCode"] == "TaskFailedToStart"
@@ -102,7 +102,7 @@ def test_an_image_that_is_none_of_ours_cannot_be_pulled(laptop: Laptop) -> None:
     assert stack.get()[0] == 503
 
 
-def test_the_count_follows_what_is_desired_and_what_autoscaling_allows(stack: Stack) -> None:
+def test_the_task_count_follows_the_desired_count_and_the_autoscaling_range(stack: Stack) -> None:
     stack.update(desiredCount=1)
     stack.completed()
     until(lambda: len(stack.pids()) == 1, what="one process")
@@ -120,7 +120,7 @@ def test_the_count_follows_what_is_desired_and_what_autoscaling_allows(stack: St
     assert len(stack.pids()) == 2
 
 
-def test_what_a_task_prints_arrives_in_its_log_group(stack: Stack) -> None:
+def test_output_of_a_task_arrives_in_its_log_group(stack: Stack) -> None:
     logs = stack.laptop.client("logs")
     task = stack.tasks()[0]["taskArn"].rpartition("/")[2]
     stream = f"orders/app/{task}"
@@ -133,7 +133,7 @@ def test_what_a_task_prints_arrives_in_its_log_group(stack: Stack) -> None:
     assert until(lines, what="a line") == [f"tiny service {name} is up"]
 
 
-def test_a_task_gets_its_secrets_and_the_emulator(stack: Stack) -> None:
+def test_a_task_receives_its_secrets_and_the_emulator_endpoint(stack: Stack) -> None:
     arn = stack.laptop.client("secretsmanager").create_secret(
         Name=stack.laptop.name("secret"), SecretString='{"password": "ünlock"}'
     )["ARN"]
@@ -151,19 +151,19 @@ def test_a_task_gets_its_secrets_and_the_emulator(stack: Stack) -> None:
     assert environment["AWS_ENDPOINT_URL"] == stack.laptop.endpoint.url
 
 
-def test_a_task_run_once_tells_its_exit_code(stack: Stack) -> None:
+def test_a_single_task_reports_its_exit_code(stack: Stack) -> None:
     ecs = stack.laptop.client("ecs")
     job = {"name": "app", "command": ["order", "7"], "environment": [{"name": "MODE", "value": "job"}]}
     overrides = {"containerOverrides": [job]}
     network = {"awsvpcConfiguration": {"subnets": stack.subnets}}
-    asked = {"cluster": stack.name, "taskDefinition": stack.register(MODE="good"), "overrides": overrides}
-    arn = ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"]
-    assert ecs.run_task(**asked, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"] == arn
+    parameters = {"cluster": stack.name, "taskDefinition": stack.register(MODE="good"), "overrides": overrides}
+    arn = ecs.run_task(**parameters, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"]
+    assert ecs.run_task(**parameters, networkConfiguration=network, clientToken="once")["tasks"][0]["taskArn"] == arn
 
     def over() -> bool:
         return bool(ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]["lastStatus"] == "STOPPED")
 
-    until(over, what="the task is over")
+    until(over, what="the task has stopped")
     task = ecs.describe_tasks(cluster=stack.name, tasks=[arn])["tasks"][0]
     assert task["containers"][0]["exitCode"] == 7
     stream = f"orders/app/{arn.rpartition('/')[2]}"
@@ -171,7 +171,7 @@ def test_a_task_run_once_tells_its_exit_code(stack: Stack) -> None:
     assert [event["message"] for event in events["events"]] == ["worked on order 7"]
 
 
-def test_a_task_that_is_stopped_may_finish_what_it_does(stack: Stack) -> None:
+def test_a_stopped_task_finishes_its_open_requests(stack: Stack) -> None:
     ecs = stack.laptop.client("ecs")
     arn = ecs.run_task(
         cluster=stack.name,
@@ -186,15 +186,15 @@ def test_a_task_that_is_stopped_may_finish_what_it_does(stack: Stack) -> None:
 
     stream = {"logGroupName": f"/ecs/{stack.name}", "logStreamName": f"orders/app/{arn.rpartition('/')[2]}"}
     until(lambda: task("RUNNING"), what="the task runs")
-    until(lambda: stack.laptop.client("logs").get_log_events(**stream)["events"], what="it is up")
+    until(lambda: stack.laptop.client("logs").get_log_events(**stream)["events"], what="the task prints a line")
     ecs.stop_task(cluster=stack.name, task=arn, reason="enough")
 
-    over = until(lambda: task("STOPPED"), what="the task is over")
+    over = until(lambda: task("STOPPED"), what="the task has stopped")
     assert (over["stopCode"], over["stoppedReason"]) == ("UserInitiated", "enough")
     assert over["containers"][0]["exitCode"] == 0
 
 
-def test_a_deployment_that_is_forced_has_processes_of_its_own(stack: Stack) -> None:
+def test_a_forced_deployment_starts_new_processes(stack: Stack) -> None:
     before, pids = stack.completed()["deployments"][0], stack.pids()
     stack.update(forceNewDeployment=True)
 
@@ -206,7 +206,7 @@ def test_a_deployment_that_is_forced_has_processes_of_its_own(stack: Stack) -> N
     assert not pids & stack.pids()
 
 
-def test_a_deleted_service_leaves_no_process_and_then_no_cluster(laptop: Laptop) -> None:
+def test_a_deleted_service_leaves_no_process_and_frees_its_cluster(laptop: Laptop) -> None:
     ecs, stack = laptop.client("ecs"), Stack(laptop, desired=1)
     stack.create(stack.register())
     stack.completed()
@@ -217,7 +217,7 @@ def test_a_deleted_service_leaves_no_process_and_then_no_cluster(laptop: Laptop)
 
     ecs.delete_service(cluster=stack.name, service=stack.name, force=True)
 
-    until(lambda: stack.service()["status"] == "INACTIVE", what="the service is gone")
+    until(lambda: stack.service()["status"] == "INACTIVE", what="the service is deleted")
     assert stack.pids() == set()
     assert stack.get()[0] == 503
     ecs.delete_cluster(cluster=stack.name)

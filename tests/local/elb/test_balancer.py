@@ -19,7 +19,7 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
 
 
 @pytest.mark.parametrize(
-    ("condition", "asked", "met"),
+    ("condition", "http_request", "matches"),
     [
         ({"Field": "path-pattern", "Values": ["/orders/*"]}, request("/orders/7"), True),
         ({"Field": "path-pattern", "Values": ["/orders/*"]}, request("/orders"), False),
@@ -42,8 +42,10 @@ def request(path: str = "/", method: str = "GET", host: str = "shop.example", qu
         ),
     ],
 )
-def test_a_rule_meets_what_its_condition_says(condition: dict[str, Any], asked: HttpRequest, met: bool) -> None:
-    assert RoutingRule(1, (condition,), ()).meets(asked) is met
+def test_a_rule_matches_the_requests_of_its_condition(
+    condition: dict[str, Any], http_request: HttpRequest, matches: bool
+) -> None:
+    assert RoutingRule(1, (condition,), ()).matches(http_request) is matches
 
 
 def test_weights_decide_between_target_groups() -> None:
@@ -52,20 +54,20 @@ def test_weights_decide_between_target_groups() -> None:
     assert pick_group({"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}) == "always"
 
 
-def test_a_redirect_keeps_what_it_does_not_name() -> None:
+def test_a_redirect_keeps_the_parts_it_does_not_set() -> None:
     action = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
 
     assert redirect_to(action, request("/a/b", query="x=1"), 80) == (301, "https://shop.example:443/a/b?x=1")
 
 
-def test_no_rule_that_is_met_is_no_action() -> None:
+def test_without_a_matching_rule_a_listener_has_no_action() -> None:
     assert Listener("arn", "lb", 80, ()).action(request())["Type"] == "none"
 
 
 @pytest.mark.parametrize(
     ("matcher", "status", "good"), [("200", 200, True), ("200-299,404", 404, True), ("200", 500, False)]
 )
-def test_a_health_check_accepts_what_its_matcher_says(matcher: str, status: int, good: bool) -> None:
+def test_a_health_check_accepts_the_codes_of_its_matcher(matcher: str, status: int, good: bool) -> None:
     assert HealthCheck(matcher=matcher).accepts(status) is good
 
 
@@ -74,8 +76,8 @@ def stack(laptop: Laptop) -> Iterator[Stack]:
     yield Stack(laptop, desired=1)
 
 
-def test_a_listener_without_healthy_targets_says_503(stack: Stack) -> None:
-    until(lambda: not _refused(stack), what="it listens")
+def test_a_listener_without_healthy_targets_returns_503(stack: Stack) -> None:
+    until(lambda: not _refused(stack), what="the balancer listens")
 
     assert stack.get("/nothing")[0] == 503
     assert stack.balancer["DNSName"] == "localhost"
@@ -96,24 +98,24 @@ def test_rules_are_tried_in_the_order_of_their_priority(stack: Stack) -> None:
     assert stack.get("/")[0] == 503
 
 
-def test_a_service_that_hangs_up_is_502(laptop: Laptop) -> None:
+def test_a_service_that_closes_the_connection_yields_502(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
     stack.create(stack.register(MODE="rude"))
-    until(lambda: stack.health() == ["healthy"], what="its target is healthy")
+    until(lambda: stack.health() == ["healthy"], what="the target is healthy")
 
     assert stack.get("/")[0] == 502
 
 
 def test_a_deleted_listener_frees_its_port(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
-    until(lambda: not _refused(stack), what="it listens")
+    until(lambda: not _refused(stack), what="the balancer listens")
 
     stack.laptop.client("elbv2").delete_listener(ListenerArn=stack.listener)
 
     until(lambda: _refused(stack), what="the port is free")
 
 
-def test_a_listener_on_a_strangers_port_is_refused(laptop: Laptop) -> None:
+def test_a_listener_on_the_port_of_another_program_is_refused(laptop: Laptop) -> None:
     stack = Stack(laptop, desired=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -126,7 +128,7 @@ def test_a_listener_on_a_strangers_port_is_refused(laptop: Laptop) -> None:
             )
 
 
-def test_a_port_taken_while_the_environment_was_down_is_told_until_it_is_free(own_laptop: Laptop) -> None:
+def test_a_port_taken_while_the_environment_was_down_is_reported_until_it_is_free(own_laptop: Laptop) -> None:
     laptop, stack = own_laptop, Stack(own_laptop, desired=1)
     database = laptop.create_database()
     local.stop(laptop.directory)
@@ -134,15 +136,13 @@ def test_a_port_taken_while_the_environment_was_down_is_told_until_it_is_free(ow
     with socket.create_server(("127.0.0.1", stack.port)), socket.create_server(("127.0.0.1", port)):
         laptop.start()
 
-        told = until(
-            lambda: _state(stack) if _state(stack)["Code"] == "failed" else None, what="the balancer's trouble"
-        )
-        assert told
-        assert f"port {stack.port} is taken by another program" in told["Reason"]
+        state = until(lambda: _state(stack) if _state(stack)["Code"] == "failed" else None, what="the balancer fails")
+        assert state
+        assert f"port {stack.port} is taken by another program" in state["Reason"]
         laptop.wait_for_database(database["DBInstanceIdentifier"], "incompatible-network")
         assert f"port {port} is taken" in laptop.status()["databases"][database["DBInstanceIdentifier"]]["state"]
 
-    until(lambda: _state(stack)["Code"] == "active", what="the balancer is back")
+    until(lambda: _state(stack)["Code"] == "active", what="the balancer is active again")
     assert stack.get()[0] == 503
     laptop.connect(laptop.wait_for_database(database["DBInstanceIdentifier"], "available")).close()
 
@@ -160,4 +160,4 @@ def _refused(stack: Stack) -> bool:
 
 def test_two_free_ports_differ() -> None:
     first = free_port()
-    assert free_port(but={first}) != first
+    assert free_port(excluded={first}) != first

@@ -1,4 +1,4 @@
-"""The names of what is asked in paths."""
+"""Operation names of requests, also of those with a REST protocol."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ CALLS: dict[str, dict[str, object]] = {
 READING = ("Get", "List", "Head", "Describe")
 
 
-def asked(service: str, method: str, params: dict[str, object]) -> Request:
-    """The call as it arrives, without sending it anywhere."""
+def request_of(service: str, method: str, params: dict[str, object]) -> Request:
+    """Return the request as it would arrive, without sending it."""
     client = boto3.Session("id", "key", region_name="ap-southeast-2").client(service, endpoint_url="http://127.0.0.1:1")
-    sent: list[AWSRequest] = []
+    sent_requests: list[AWSRequest] = []
 
     def catch(request: AWSRequest, **_: object) -> None:
-        sent.append(request)
+        sent_requests.append(request)
         raise ConnectionAbortedError
 
     client.meta.events.register_last("before-send", catch)
     with pytest.raises(ConnectionAbortedError):
         getattr(client, method)(**params)
-    request = sent[0]
-    path, _, query = request.url.removeprefix("http://127.0.0.1:1").partition("?")
-    headers = {name.upper().replace("-", "_"): _text(value) for name, value in request.headers.items()}
-    body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+    sent_request = sent_requests[0]
+    path, _, query = sent_request.url.removeprefix("http://127.0.0.1:1").partition("?")
+    headers = {name.upper().replace("-", "_"): _text(value) for name, value in sent_request.headers.items()}
+    body = sent_request.body if isinstance(sent_request.body, bytes) else str(sent_request.body or "").encode()
     return Request(
         {
-            "REQUEST_METHOD": request.method,
+            "REQUEST_METHOD": sent_request.method,
             "PATH_INFO": path,
             "QUERY_STRING": query,
             "wsgi.input": io.BytesIO(body),
@@ -73,22 +73,22 @@ def asked(service: str, method: str, params: dict[str, object]) -> Request:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_has_the_name_of_its_operation(name: str) -> None:
+def test_a_request_has_the_name_of_its_operation(name: str) -> None:
     service, _, method = name.partition(".")
 
-    call = asked(service, method, CALLS[name])
+    request = request_of(service, method, CALLS[name])
 
-    assert call.action.lower() == method.replace("_", "")
-    assert call.reads == call.action.startswith(READING)
+    assert request.action.lower() == method.replace("_", "")
+    assert request.reads == request.action.startswith(READING)
 
 
-def test_what_no_model_names_has_method_and_path() -> None:
-    call = asked("s3", "create_bucket", {"Bucket": "b"})
-    call.environ["PATH_INFO"] = call.path = "/moto-api/reset"
-    call.method = "PATCH"
+def test_a_request_outside_all_models_is_named_by_method_and_path() -> None:
+    request = request_of("s3", "create_bucket", {"Bucket": "b"})
+    request.environ["PATH_INFO"] = request.path = "/moto-api/reset"
+    request.method = "PATCH"
 
-    assert call.action == "PATCH /moto-api/reset"
-    assert not call.reads
+    assert request.action == "PATCH /moto-api/reset"
+    assert not request.reads
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Calls as they arrive over HTTP."""
+"""Requests as they arrive over HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.account_snapshot import take_snapshot
 from support.faulty_proxy import served
 
 
-def test_a_request_that_came_only_in_part_has_no_effect() -> None:
+def test_an_incomplete_request_has_no_effect() -> None:
     body = json.dumps({"clusterName": "orderops-dev-cluster"})
     head = "\r\n".join(
         [

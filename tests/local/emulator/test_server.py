@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from support.laptop import Laptop, until
 
 
-def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop) -> None:
+def test_a_missing_operation_is_refused_with_service_and_action(laptop: Laptop) -> None:
     with pytest.raises(ClientError) as refused:
         laptop.client("cloudwatch").describe_alarm_history()
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
@@ -19,7 +19,7 @@ def test_what_is_not_emulated_is_refused_with_service_and_action(laptop: Laptop)
         laptop.client("ec2").describe_vpcs(Filters=[{"Name": "no-such-filter", "Values": ["x"]}])
 
 
-def test_a_replica_is_refused_rather_than_an_empty_database(laptop: Laptop) -> None:
+def test_a_read_replica_is_refused_and_not_created_empty(laptop: Laptop) -> None:
     with pytest.raises(ClientError) as refused:
         laptop.client("rds").create_db_instance_read_replica(
             SourceDBInstanceIdentifier="a", DBInstanceIdentifier="b", DBInstanceClass="db.t3.micro"
@@ -27,7 +27,7 @@ def test_a_replica_is_refused_rather_than_an_empty_database(laptop: Laptop) -> N
     assert refused.value.response["Error"]["Code"] == "NotEmulated"
 
 
-def test_who_waits_for_messages_holds_up_nobody_and_wakes_with_the_first(laptop: Laptop) -> None:
+def test_a_waiting_receive_blocks_no_request_and_returns_the_first_message(laptop: Laptop) -> None:
     sqs = laptop.client("sqs")
     queue = sqs.create_queue(QueueName=laptop.name("queue"), Attributes={"ReceiveMessageWaitTimeSeconds": "20"})[
         "QueueUrl"
@@ -48,7 +48,7 @@ def test_who_waits_for_messages_holds_up_nobody_and_wakes_with_the_first(laptop:
     assert received == ["an order"]
 
 
-def test_a_subscriber_that_never_answers_does_not_hold_up_who_publishes(laptop: Laptop) -> None:
+def test_a_subscriber_that_never_answers_does_not_block_publishing(laptop: Laptop) -> None:
     posted, let_go = threading.Event(), threading.Event()
 
     class Silent(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def test_a_subscriber_that_never_answers_does_not_hold_up_who_publishes(laptop: 
     silent.shutdown()
 
 
-def test_large_objects_and_empty_answers_come_through(laptop: Laptop) -> None:
+def test_large_objects_and_empty_responses_arrive_unchanged(laptop: Laptop) -> None:
     s3, bucket = laptop.client("s3"), laptop.name("bucket")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": Laptop.region})
     s3.put_object(Bucket=bucket, Key="report", Body=b"x" * 3_000_000)
@@ -84,13 +84,13 @@ def test_large_objects_and_empty_answers_come_through(laptop: Laptop) -> None:
         s3.put_object(Bucket=bucket, Key="report", Body=b"", IfNoneMatch="*")
 
 
-def test_managed_policies_are_there(laptop: Laptop) -> None:
+def test_managed_policies_exist(laptop: Laptop) -> None:
     arn = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 
     assert laptop.client("iam").get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
 
 
-def test_a_database_killed_while_it_is_made_is_made_by_the_next_daemon(own_laptop: Laptop) -> None:
+def test_a_database_creation_that_was_killed_is_completed_by_the_next_daemon(own_laptop: Laptop) -> None:
     laptop, name = own_laptop, own_laptop.name("db")
     laptop.client("rds").create_db_instance(
         DBInstanceIdentifier=name,

@@ -18,7 +18,7 @@ from support.laptop import Laptop, until
 
 @pytest.fixture(scope="module")
 def instance(laptop: Laptop) -> dict[str, Any]:
-    """A database with one order in it."""
+    """Database with one order."""
     made = laptop.create_database()
     with laptop.connect(made) as session:
         session.execute("CREATE TABLE orders AS SELECT 7 AS id")
@@ -31,20 +31,20 @@ def server_of(laptop: Laptop, instance: dict[str, Any]) -> PostgresServer:
     )
 
 
-def test_an_instance_is_a_postgresql_that_its_secret_opens(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_the_secret_of_an_instance_opens_its_postgresql(laptop: Laptop, instance: dict[str, Any]) -> None:
     assert instance["Endpoint"] == {"Address": "127.0.0.1", "Port": instance["DbInstancePort"]} | {
         key: value for key, value in instance["Endpoint"].items() if key == "HostedZoneId"
     }
     with laptop.connect(instance) as session:
-        told = session.execute("SELECT current_user, current_database(), current_setting('is_superuser')").fetchone()
+        row = session.execute("SELECT current_user, current_database(), current_setting('is_superuser')").fetchone()
         session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
-    assert told == ("orders_admin", "orders", "off")
+    assert row == ("orders_admin", "orders", "off")
 
 
-def test_an_instance_is_first_creating_and_has_no_endpoint(laptop: Laptop) -> None:
+def test_a_new_instance_is_creating_and_has_no_endpoint(laptop: Laptop) -> None:
     name = laptop.name("db")
-    told = laptop.client("rds").create_db_instance(
+    response = laptop.client("rds").create_db_instance(
         DBInstanceIdentifier=name,
         DBInstanceClass="db.t3.micro",
         Engine="postgres",
@@ -53,8 +53,8 @@ def test_an_instance_is_first_creating_and_has_no_endpoint(laptop: Laptop) -> No
         AllocatedStorage=20,
         Port=laptop.database_port(),
     )["DBInstance"]
-    assert told["DBInstanceStatus"] == "creating"
-    assert "Endpoint" not in told
+    assert response["DBInstanceStatus"] == "creating"
+    assert "Endpoint" not in response
 
     found = laptop.wait_for_database(name, "available")
 
@@ -63,7 +63,7 @@ def test_an_instance_is_first_creating_and_has_no_endpoint(laptop: Laptop) -> No
     laptop.client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
-def test_the_log_is_archived_since_a_base_backup(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_the_log_is_archived_from_the_base_backup_on(laptop: Laptop, instance: dict[str, Any]) -> None:
     server = server_of(laptop, instance)
     until(lambda: "LatestRestorableTime" in laptop.database(instance["DBInstanceIdentifier"]), what="a backup")
     with server.connect() as session:
@@ -76,7 +76,7 @@ def test_the_log_is_archived_since_a_base_backup(laptop: Laptop, instance: dict[
     assert [one for one in (home / "backups").iterdir() if (one / "backup_label").exists()]
 
 
-def test_a_crashed_server_comes_back(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_a_crashed_server_is_restarted(laptop: Laptop, instance: dict[str, Any]) -> None:
     process = server_of(laptop, instance).process()
     assert process
     os.kill(process.pid, signal.SIGKILL)
@@ -88,7 +88,9 @@ def test_a_crashed_server_comes_back(laptop: Laptop, instance: dict[str, Any]) -
         assert session.execute("SELECT id FROM orders").fetchone() == (7,)
 
 
-def test_a_server_stopped_by_hand_stays_stopped_until_it_is_started(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_a_server_shut_down_by_an_operator_stays_stopped_until_started(
+    laptop: Laptop, instance: dict[str, Any]
+) -> None:
     name = instance["DBInstanceIdentifier"]
     server_of(laptop, instance).stop()
     laptop.wait_for_database(name, "stopped")
@@ -101,7 +103,7 @@ def test_a_server_stopped_by_hand_stays_stopped_until_it_is_started(laptop: Lapt
         assert session.execute("SELECT id FROM orders").fetchone() == (7,)
 
 
-def test_stopping_and_rebooting_are_real(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_stop_and_reboot_act_on_the_server(laptop: Laptop, instance: dict[str, Any]) -> None:
     rds, name = laptop.client("rds"), instance["DBInstanceIdentifier"]
     before = server_of(laptop, instance).process()
     rds.reboot_db_instance(DBInstanceIdentifier=name)
@@ -144,7 +146,9 @@ def test_a_rotated_password_opens_the_database_and_the_old_one_does_not(
         psycopg.connect(**where, user=old["username"], password=old["password"])
 
 
-def test_a_port_of_another_instance_is_no_obstacle_but_a_strangers_is(laptop: Laptop, instance: dict[str, Any]) -> None:
+def test_the_port_of_another_instance_is_avoided_and_that_of_a_program_refused(
+    laptop: Laptop, instance: dict[str, Any]
+) -> None:
     second = laptop.create_database(Port=instance["Endpoint"]["Port"])
     assert second["Endpoint"]["Port"] != instance["Endpoint"]["Port"]
     with laptop.connect(second) as session:
@@ -169,12 +173,12 @@ def test_a_renamed_instance_keeps_its_data(laptop: Laptop, instance: dict[str, A
     rds.delete_db_instance(DBInstanceIdentifier=other, SkipFinalSnapshot=True)
 
 
-def test_a_deleted_instance_leaves_nothing(laptop: Laptop) -> None:
+def test_a_deleted_instance_leaves_no_files(laptop: Laptop) -> None:
     rds, instance = laptop.client("rds"), laptop.create_database()
     name, server = instance["DBInstanceIdentifier"], server_of(laptop, instance)
     process = server.process()
-    told = rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)["DBInstance"]
-    assert told["DBInstanceStatus"] == "deleting"
+    response = rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)["DBInstance"]
+    assert response["DBInstanceStatus"] == "deleting"
 
     def gone() -> bool:
         try:
@@ -183,7 +187,7 @@ def test_a_deleted_instance_leaves_nothing(laptop: Laptop) -> None:
             return True
         return False
 
-    until(gone, what="the instance is gone")
+    until(gone, what="the instance is deleted")
     assert process
     assert not process.is_running()
     assert not server.directory.parent.exists()

@@ -1,4 +1,4 @@
-"""What is changed on an instance with a server reads back, and a password that is changed opens it."""
+"""Changes of an instance with a server read back, and a changed password opens the database."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def changed(laptop: Laptop, name: str, **settings: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_reads_back(laptop: Laptop, name: str, what: str) -> None:
+def test_a_changed_setting_reads_back(laptop: Laptop, name: str, what: str) -> None:
     settings, key, value = CHANGES[what]
 
     assert changed(laptop, name, **settings)[key] == value
@@ -65,7 +65,7 @@ def test_a_protected_instance_is_not_deleted(laptop: Laptop, name: str) -> None:
         laptop.client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
-def test_groups_are_exchanged_and_parameters_wait_for_a_reboot(laptop: Laptop, name: str) -> None:
+def test_groups_are_replaced_and_static_parameters_wait_for_a_reboot(laptop: Laptop, name: str) -> None:
     ec2, rds, mine = laptop.client("ec2"), laptop.client("rds"), laptop.name("mine")
     vpc = next(vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if vpc["IsDefault"])
     group = ec2.create_security_group(GroupName=mine, Description="mine", VpcId=vpc)["GroupId"]
@@ -73,24 +73,24 @@ def test_groups_are_exchanged_and_parameters_wait_for_a_reboot(laptop: Laptop, n
         DBParameterGroupName=mine, DBParameterGroupFamily="postgres18", Description="of this test"
     )
 
-    told = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
-    assert [each["VpcSecurityGroupId"] for each in told["VpcSecurityGroups"]] == [group]
-    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
+    instance = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
+    assert [member["VpcSecurityGroupId"] for member in instance["VpcSecurityGroups"]] == [group]
+    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
     rds.reboot_db_instance(DBInstanceIdentifier=name)
 
-    told = laptop.wait_for_database(name, "available")
-    assert told["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
+    instance = laptop.wait_for_database(name, "available")
+    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
 
 
-def test_a_managed_password_takes_the_place_of_a_given_one_and_is_made_once(laptop: Laptop, name: str) -> None:
-    told = changed(laptop, name, ManageMasterUserPassword=True)
-    where = {"host": "127.0.0.1", "port": told["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
+def test_a_managed_password_replaces_a_given_one_and_is_created_once(laptop: Laptop, name: str) -> None:
+    instance = changed(laptop, name, ManageMasterUserPassword=True)
+    where = {"host": "127.0.0.1", "port": instance["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
-    psycopg.connect(**where, password=password(laptop, told)).close()
+    psycopg.connect(**where, password=password(laptop, instance)).close()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(**where, password="as-it-was-made")
     again = changed(laptop, name, ManageMasterUserPassword=True)
-    assert again["MasterUserSecret"]["SecretArn"] == told["MasterUserSecret"]["SecretArn"]
+    assert again["MasterUserSecret"]["SecretArn"] == instance["MasterUserSecret"]["SecretArn"]
 
     assert "MasterUserSecret" not in changed(
         laptop, name, ManageMasterUserPassword=False, MasterUserPassword="given-again"
@@ -98,7 +98,7 @@ def test_a_managed_password_takes_the_place_of_a_given_one_and_is_made_once(lapt
     psycopg.connect(**where, password="given-again").close()
 
 
-def test_tags_are_set_and_taken_away(laptop: Laptop, name: str) -> None:
+def test_tags_are_set_and_removed(laptop: Laptop, name: str) -> None:
     arn = laptop.database(name)["DBInstanceArn"]
     laptop.client("rds").add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "orderops:role", "Value": "primary"}])
     assert laptop.database(name)["TagList"] == [{"Key": "orderops:role", "Value": "primary"}]
@@ -108,7 +108,7 @@ def test_tags_are_set_and_taken_away(laptop: Laptop, name: str) -> None:
     assert laptop.database(name)["TagList"] == []
 
 
-def test_the_window_of_a_stopped_instance_stands_still(laptop: Laptop, name: str) -> None:
+def test_the_restore_window_of_a_stopped_instance_does_not_move(laptop: Laptop, name: str) -> None:
     until(lambda: "LatestRestorableTime" in laptop.database(name), what="a restore window")
     laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
     stopped = laptop.wait_for_database(name, "stopped")["LatestRestorableTime"]
@@ -116,10 +116,10 @@ def test_the_window_of_a_stopped_instance_stands_still(laptop: Laptop, name: str
     assert laptop.database(name)["LatestRestorableTime"] == stopped
     laptop.client("rds").start_db_instance(DBInstanceIdentifier=name)
     laptop.wait_for_database(name, "available")
-    until(lambda: laptop.database(name)["LatestRestorableTime"] > stopped, what="time goes on")
+    until(lambda: laptop.database(name)["LatestRestorableTime"] > stopped, what="the window moves again")
 
 
-def test_how_far_the_latest_lies_behind_is_said_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backup_lag_is_given_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert DataDirectory(tmp_path).backup_lag == timedelta()
     monkeypatch.setenv(BACKUP_LAG, "300")
     assert DataDirectory(tmp_path).backup_lag == timedelta(minutes=5)

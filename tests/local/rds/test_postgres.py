@@ -26,13 +26,13 @@ def server() -> Iterator[PostgresServer]:
         server.kill()
 
 
-def test_each_test_has_a_database_of_its_own(database: str) -> None:
+def test_each_test_has_its_own_database(database: str) -> None:
     with psycopg.connect(database) as session:
         session.execute("CREATE TABLE orders (id int)")
         assert session.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (1,)
 
 
-def test_a_killed_server_comes_back_with_its_data_on_its_port(server: PostgresServer) -> None:
+def test_a_killed_server_restarts_with_its_data_on_its_port(server: PostgresServer) -> None:
     port = server.port
     with server.connect() as session:
         session.execute("CREATE TABLE orders AS SELECT 7 AS id")
@@ -49,7 +49,7 @@ def test_a_killed_server_comes_back_with_its_data_on_its_port(server: PostgresSe
         assert session.execute("SELECT id FROM orders").fetchone() == (7,)
 
 
-def test_a_server_stopped_in_good_order_says_so(server: PostgresServer) -> None:
+def test_a_server_that_was_shut_down_reports_a_clean_end(server: PostgresServer) -> None:
     server.stop()
 
     assert not server.running
@@ -75,7 +75,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
             PostgresServer(directory / "one", port).start()
 
 
-def test_a_stranger_with_the_number_of_a_dead_server_is_neither_taken_for_it_nor_in_its_way(
+def test_a_reused_pid_is_neither_taken_for_the_server_nor_blocks_its_start(
     server: PostgresServer,
 ) -> None:
     server.kill()
@@ -90,7 +90,7 @@ def test_a_stranger_with_the_number_of_a_dead_server_is_neither_taken_for_it_nor
     assert server.ready
 
 
-def test_a_data_folder_that_was_never_finished_is_made_anew(server: PostgresServer) -> None:
+def test_an_incomplete_data_directory_is_created_again(server: PostgresServer) -> None:
     server.kill()
     (server.directory / "whole").unlink()
     (server.data / "global" / "pg_control").unlink()
@@ -100,7 +100,7 @@ def test_a_data_folder_that_was_never_finished_is_made_anew(server: PostgresServ
     assert server.ready
 
 
-def test_a_folder_that_servers_cannot_enter_has_one_that_stands_for_it(tmp_path: Path) -> None:
+def test_a_directory_that_servers_cannot_enter_has_a_substitute(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     account = users.server_account()
 

@@ -1,7 +1,8 @@
-"""A restored instance holds exactly what was committed by a moment, and of its source what AWS carries over."""
+"""A restored instance has exactly the data committed by its time, and only the settings that AWS copies."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ MOMENTS = ("the_first_there_is", "while_it_writes", "in_idle_time", "the_latest"
 
 @dataclass
 class Restored:
-    """An instance that was written to, and a copy of it for each of several moments."""
+    """Instance with writes, and a restored instance for each of several times."""
 
     source: dict[str, Any]
     writer: Writer
@@ -45,7 +46,7 @@ class Restored:
 
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
-    """Nothing is set on it as AWS would set it by itself."""
+    """Instance whose settings all differ from AWS's defaults."""
     made = laptop.create_database(
         BackupRetentionPeriod=7,
         MultiAZ=True,
@@ -88,7 +89,7 @@ def restored(laptop: Laptop, source: dict[str, Any]) -> Iterator[Restored]:
 
 
 @pytest.mark.parametrize("label", MOMENTS)
-def test_exactly_the_rows_committed_by_a_moment_are_there(laptop: Laptop, restored: Restored, label: str) -> None:
+def test_a_restore_has_exactly_the_rows_committed_by_its_time(laptop: Laptop, restored: Restored, label: str) -> None:
     certain, perhaps = restored.writer.by(restored.moments[label])
 
     found = rows(laptop, restored.copies[label])
@@ -98,13 +99,13 @@ def test_exactly_the_rows_committed_by_a_moment_are_there(laptop: Laptop, restor
     assert found in (certain, perhaps)
 
 
-def test_a_moment_while_it_writes_is_between_the_first_and_the_last_row(restored: Restored) -> None:
+def test_a_restore_to_a_time_during_writes_has_a_prefix_of_the_rows(restored: Restored) -> None:
     certain, _ = restored.writer.by(restored.moments["while_it_writes"])
 
     assert 0 < len(certain) < len(restored.writer.written)
 
 
-def test_what_aws_does_not_carry_over_is_not_there(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_lacks_the_settings_that_aws_does_not_copy(laptop: Laptop, restored: Restored) -> None:
     source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["in_idle_time"]
 
     assert source["DeletionProtection"] and source["MultiAZ"] and source["IAMDatabaseAuthenticationEnabled"]
@@ -120,17 +121,15 @@ def test_what_aws_does_not_carry_over_is_not_there(laptop: Laptop, restored: Res
     assert (copy["BackupRetentionPeriod"], copy["DBName"], copy["TagList"]) == (7, "orders", source["TagList"])
 
 
-def test_a_copy_has_a_port_and_a_secret_of_its_own(laptop: Laptop, restored: Restored) -> None:
+def test_a_restored_instance_has_its_own_port_and_secret(laptop: Laptop, restored: Restored) -> None:
     everybody = [restored.source, *restored.copies.values()]
 
-    assert len({each["Endpoint"]["Port"] for each in everybody}) == len(everybody)
-    assert len({each["MasterUserSecret"]["SecretArn"] for each in everybody}) == len(everybody)
-    assert len({password(laptop, each) for each in everybody}) == len(everybody)
+    assert len({instance["Endpoint"]["Port"] for instance in everybody}) == len(everybody)
+    assert len({instance["MasterUserSecret"]["SecretArn"] for instance in everybody}) == len(everybody)
+    assert len({password(laptop, instance) for instance in everybody}) == len(everybody)
 
 
-def test_a_new_secret_takes_the_place_of_the_password_that_came_with_the_data(
-    laptop: Laptop, restored: Restored
-) -> None:
+def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: Restored) -> None:
     copy = restored.copies["in_idle_time"]
     where = {"host": "127.0.0.1", "port": copy["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
@@ -139,7 +138,7 @@ def test_a_new_secret_takes_the_place_of_the_password_that_came_with_the_data(
     psycopg.connect(**where, password=password(laptop, copy)).close()
 
 
-def test_the_password_of_that_time_opens_a_copy_until_it_has_another(laptop: Laptop, restored: Restored) -> None:
+def test_the_restored_password_opens_the_instance_until_it_is_changed(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, restored.moments["in_idle_time"])
     port = laptop.wait_for_database(name, "available")["Endpoint"]["Port"]
     where = {"host": "127.0.0.1", "port": port, "dbname": "orders", "user": "orders_admin"}
@@ -154,7 +153,7 @@ def test_the_password_of_that_time_opens_a_copy_until_it_has_another(laptop: Lap
     remove(laptop, name)
 
 
-def test_the_source_goes_on_untouched(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_leaves_its_source_untouched(laptop: Laptop, restored: Restored) -> None:
     server = home(laptop, restored.source).server.process()
     segments = [file.name for file in home(laptop, restored.source).archive.iterdir() if "." not in file.name]
 
@@ -164,7 +163,7 @@ def test_the_source_goes_on_untouched(laptop: Laptop, restored: Restored) -> Non
     assert laptop.database(restored.source["DBInstanceIdentifier"])["DBInstanceStatus"] == "available"
 
 
-def test_a_copy_has_a_history_of_its_own_and_can_be_restored_in_its_turn(laptop: Laptop, restored: Restored) -> None:
+def test_a_restored_instance_has_its_own_backups_and_can_be_restored(laptop: Laptop, restored: Restored) -> None:
     copy = restored.copies["the_first_there_is"]
     earliest, _ = window(laptop, copy)
     assert earliest > window(laptop, restored.source)[0]
@@ -177,7 +176,7 @@ def test_a_copy_has_a_history_of_its_own_and_can_be_restored_in_its_turn(laptop:
     remove(laptop, again["DBInstanceIdentifier"])
 
 
-def test_no_moment_outside_the_window_is_restored(laptop: Laptop, restored: Restored) -> None:
+def test_a_time_outside_the_restore_window_is_refused(laptop: Laptop, restored: Restored) -> None:
     earliest, latest = window(laptop, restored.source)
     with pytest.raises(ClientError, match=f"a time earlier than {earliest:%Y-%m-%d %H:%M:%S} UTC"):
         restore(laptop, restored.source, earliest - SECOND)
@@ -193,16 +192,16 @@ def test_no_moment_outside_the_window_is_restored(laptop: Laptop, restored: Rest
         )
 
 
-def test_the_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
+def test_the_restore_window_lies_between_the_first_backup_and_now(laptop: Laptop, restored: Restored) -> None:
     earliest, latest = window(laptop, restored.source)
-    told = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
+    latest_restorable = laptop.database(restored.source["DBInstanceIdentifier"])["LatestRestorableTime"]
 
     assert [backup.since for backup in home(laptop, restored.source).backups.all()] == [earliest]
     assert (earliest.microsecond, latest.microsecond) == (0, 0)
-    assert latest <= told <= datetime.now(UTC) <= latest + timedelta(seconds=30)
+    assert latest <= latest_restorable <= datetime.now(UTC) <= latest + timedelta(seconds=30)
 
 
-def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) -> None:
+def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, BackupRetentionPeriod=0)
     made = laptop.wait_for_database(name, "available")
 
@@ -213,12 +212,12 @@ def test_without_backups_there_is_no_window(laptop: Laptop, restored: Restored) 
     window(laptop, made)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=0, ApplyImmediately=True)
 
-    until(lambda: not home(laptop, made).backups.all(), what="the backups are gone")
+    until(lambda: not home(laptop, made).backups.all(), what="the backups are deleted")
     assert "LatestRestorableTime" not in laptop.database(name)
     remove(laptop, name)
 
 
-def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop, restored: Restored) -> None:
+def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, restored: Restored) -> None:
     made = opened(laptop, restore(laptop, restored.source))
     name, place = made["DBInstanceIdentifier"], home(laptop, made)
     window(laptop, made)
@@ -235,9 +234,9 @@ def test_a_restore_that_cannot_be_had_is_none_and_says_why(laptop: Laptop, resto
 
     laptop.wait_for_database(copy, "incompatible-restore")
     events = laptop.client("rds").describe_events(SourceType="db-instance", SourceIdentifier=copy)["Events"]
-    why = "cannot be had: recovery ended before configured recovery target"
-    assert why in events[-1]["Message"]
-    assert why in laptop.status()["databases"][copy]["state"]
+    reason = r"cannot restore the data of \S+: recovery ended before configured recovery target"
+    assert re.search(reason, events[-1]["Message"])
+    assert re.search(reason, laptop.status()["databases"][copy]["state"])
     assert "Endpoint" not in laptop.database(copy)
     remove(laptop, copy, name)
     assert not (folder(laptop) / made["DbiResourceId"]).exists()

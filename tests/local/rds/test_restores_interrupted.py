@@ -1,4 +1,4 @@
-"""A restore goes on after every kill, and nothing that it needs goes away meanwhile."""
+"""A restore continues after every kill, and its source's data is kept meanwhile."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
-from orderops.local.rds.recovery import SIGNAL
+from orderops.local.rds.recovery import SIGNAL_FILE
 from support.laptop import Laptop, until
 from support.laptop_restores import home, opened, restore, rows, window
 
 
-def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Laptop) -> None:
+@pytest.mark.slow
+def test_a_restore_killed_while_waiting_copying_or_recovering_completes(own_laptop: Laptop) -> None:
     laptop = own_laptop
     made = laptop.create_database()
     window(laptop, made)
     with laptop.connect(made) as session:
-        # as much log as takes a while to play
+        # Enough log to replay for a while.
         session.execute("CREATE TABLE orders AS SELECT id, repeat('order', 40) FROM generate_series(1, 20000) AS id")
     source = home(laptop, made).server.process()
     assert source
 
-    source.suspend()  # the restore waits for a last word of its source
+    source.suspend()  # The restore waits for the source's last commit.
     name = restore(laptop, made)
     laptop.client("rds").delete_db_instance(DBInstanceIdentifier=made["DBInstanceIdentifier"], SkipFinalSnapshot=True)
     laptop.remembered()
@@ -32,12 +34,12 @@ def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Lap
     source.resume()
 
     copy = home(laptop, laptop.database(name))
-    until(lambda: list(copy.server.directory.glob(".data-*")) or copy.server.created, what="it copies")
+    until(lambda: list(copy.server.directory.glob(".data-*")) or copy.server.created, what="the restore copies data")
     laptop.kill()
     laptop.start()
 
-    signalled = copy.server.data / SIGNAL
-    process = until(lambda: _suspended(signalled), what="it recovers")
+    signalled = copy.server.data / SIGNAL_FILE
+    process = until(lambda: _suspended(signalled), what="the restore replays the log")
     laptop.kill()
     assert process and process.is_running()
     laptop.start()
@@ -46,11 +48,11 @@ def test_killed_while_it_waits_copies_and_recovers_it_ends_right(own_laptop: Lap
     process.resume()
 
     assert rows(laptop, opened(laptop, name), "orders") == list(range(1, 20001))
-    until(lambda: not home(laptop, made).folder.exists(), what="the source is gone, now that nobody needs it")
+    until(lambda: not home(laptop, made).folder.exists(), what="the source is deleted after the restore")
 
 
 def _suspended(signalled: Path) -> psutil.Process | None:
-    """The server that recovers, held in the middle of it."""
+    """Return the recovering server, suspended in the middle of the recovery."""
     try:
         pid = int((signalled.parent / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Snapshots and kept backups hold the data that they promise, for as long as somebody may ask for it."""
+"""Snapshots and retained backups have their data until they are deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from orderops.local.rds.base_backups import NAMED
+from orderops.local.rds.base_backups import FOLDER_FORMAT
 from support.laptop import Laptop, until
 from support.laptop_restores import folder, home, opened, remove, restore, rows, window, write
 
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> dict[str, Any]:
-    """Deleted by the tests: what it leaves is what they are about."""
+    """Instance that the tests delete, to restore it from what remains."""
     made = laptop.create_database(BackupRetentionPeriod=3)
     window(laptop, made)
     write(laptop, made, 1)
@@ -28,8 +28,8 @@ def source(laptop: Laptop) -> dict[str, Any]:
 
 def snapshot(laptop: Laptop, instance: dict[str, Any]) -> str:
     rds, name = laptop.client("rds"), laptop.name("snapshot")
-    told = rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=instance["DBInstanceIdentifier"])
-    assert told["DBSnapshot"]["Status"] == "creating"
+    response = rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=instance["DBInstanceIdentifier"])
+    assert response["DBSnapshot"]["Status"] == "creating"
     with pytest.raises(ClientError, match="InvalidDBSnapshotState"):
         from_snapshot(laptop, name)
     return name
@@ -53,7 +53,7 @@ def kept(laptop: Laptop) -> int:
     return len(list(folder(laptop).glob("snapshots/*")))
 
 
-def test_a_snapshot_is_what_was_there_when_it_was_taken(laptop: Laptop, source: dict[str, Any]) -> None:
+def test_a_snapshot_holds_the_data_of_its_time(laptop: Laptop, source: dict[str, Any]) -> None:
     before = kept(laptop)
     name = snapshot(laptop, source)
     wait_for_snapshot(laptop, name)
@@ -69,39 +69,37 @@ def test_a_snapshot_is_what_was_there_when_it_was_taken(laptop: Laptop, source: 
     laptop.client("rds").delete_db_snapshot(DBSnapshotIdentifier=copied)
 
     assert rows(laptop, opened(laptop, copy)) == [1]
-    until(lambda: kept(laptop) == before, what="the data is gone with the last name that it has")
+    until(lambda: kept(laptop) == before, what="the data is deleted with its last snapshot")
     remove(laptop, copy)
 
 
-def test_a_base_backup_is_renewed_each_day_and_kept_for_as_long_as_is_asked(
-    laptop: Laptop, source: dict[str, Any]
-) -> None:
+def test_base_backups_are_taken_daily_and_kept_for_the_retention_period(laptop: Laptop, source: dict[str, Any]) -> None:
     backups = home(laptop, source).backups
     (first,) = backups.all()
     now = datetime.now(UTC).replace(microsecond=0)
     for days in (9, 5):
-        shutil.copytree(first.folder, backups.folder / (now - days * DAY).strftime(NAMED))
-    first.folder.rename(backups.folder / (now - 2 * DAY).strftime(NAMED))
+        shutil.copytree(first.folder, backups.folder / (now - days * DAY).strftime(FOLDER_FORMAT))
+    first.folder.rename(backups.folder / (now - 2 * DAY).strftime(FOLDER_FORMAT))
     (backups.archive / "000000010000000000000000").touch()
 
-    # Nine days ago nobody asks for any more; five days ago is where a restore to three days ago begins.
+    # The backup of nine days ago has expired; a restore to three days ago needs the one of five days ago.
     until(lambda: len(backups.all()) == 3 and backups.all()[-1].since > now - DAY, what="a new backup")
 
     assert [backup.since for backup in backups.all()][:2] == [now - 5 * DAY, now - 2 * DAY]
     assert not (backups.archive / "000000010000000000000000").exists()
-    until(lambda: window(laptop, source)[0] == now - 5 * DAY, what="the window begins there")
+    until(lambda: window(laptop, source)[0] == now - 5 * DAY, what="the window begins at the older backup")
     for backup in backups.all()[:2]:
         shutil.rmtree(backup.folder)
     until(lambda: window(laptop, source)[0] == backups.all()[0].since, what="the window begins with the new one")
 
 
-def test_what_a_deleted_instance_leaves_brings_all_of_it_back(laptop: Laptop, source: dict[str, Any]) -> None:
+def test_retained_backups_restore_a_deleted_instance(laptop: Laptop, source: dict[str, Any]) -> None:
     rds, name, final = laptop.client("rds"), source["DBInstanceIdentifier"], laptop.name("final")
     window(laptop, source)
     write(laptop, source, 3)
     remove(laptop, name, FinalDBSnapshotIdentifier=final, DeleteAutomatedBackups=False)
     wait_for_snapshot(laptop, final)
-    # another one of that name, whose own backups go with it
+    # Another instance of the same name, deleted together with its backups.
     second = laptop.wait_for_database(from_snapshot(laptop, final, name), "available")
     remove(laptop, name)
     assert not (folder(laptop) / second["DbiResourceId"]).exists()
@@ -117,7 +115,7 @@ def test_what_a_deleted_instance_leaves_brings_all_of_it_back(laptop: Laptop, so
     rds.delete_db_instance_automated_backup(DbiResourceId=source["DbiResourceId"])
     with pytest.raises(ClientError, match="not found"):
         restore(laptop, source)
-    until(partial(_is_gone, laptop, source), what="its folder is gone")
+    until(partial(_is_gone, laptop, source), what="its directory is deleted")
 
 
 def _is_gone(laptop: Laptop, instance: dict[str, Any]) -> bool:

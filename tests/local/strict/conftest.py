@@ -1,4 +1,4 @@
-"""moto as it is, and moto made as strict as AWS: two emulators over one account, and a client for each."""
+"""Two emulators of one account, plain moto and the strict one, with a client for each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
 from support.strict_clients import Client, Refused, served
 
-UNHURRIED = Delays(
-    network=2.0, balancer=2.0, interfaces=2.0, changes=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
+LONG_DELAYS = Delays(
+    network=2.0, balancer=2.0, interfaces=2.0, task=0.6, role=1.5, secret=1.5, alarm=1.5, queue_name=2.0
 )
-"""Long enough that a busy machine, too, sees what is pending."""
+"""Long enough to see pending states on a busy machine."""
 
 
 @pytest.fixture(scope="package")
@@ -29,7 +29,7 @@ def plain_server() -> Iterator[Client]:
 @pytest.fixture(scope="package")
 def strict_server() -> Iterator[Client]:
     emulator = Emulator()
-    make_strict(emulator, UNHURRIED)
+    make_strict(emulator, LONG_DELAYS)
     with served(emulator) as client:
         yield client
 
@@ -41,19 +41,19 @@ def _empty_account() -> None:
 
 @pytest.fixture
 def moto(plain_server: Client) -> Client:
-    """`moto("ec2")`: a client of moto as it is."""
+    """`moto("ec2")`: client of plain moto."""
     return plain_server
 
 
 @pytest.fixture
 def strict(strict_server: Client) -> Client:
-    """`strict("ec2")`: a client of the same account, as strict as AWS."""
+    """`strict("ec2")`: client of the same account in the strict emulator."""
     return strict_server
 
 
 @pytest.fixture
 def refused() -> Refused:
-    """`with refused("DependencyViolation"):` what is done there must be refused with that code."""
+    """`with refused("DependencyViolation"):` expects an error with this code in its block."""
 
     @contextmanager
     def expect(code: str) -> Iterator[None]:

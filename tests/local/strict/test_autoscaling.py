@@ -29,7 +29,7 @@ def system(strict: Client) -> System:
     return found
 
 
-def test_a_policy_needs_its_target(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+def test_a_scaling_policy_needs_a_target(moto: Client, strict: Client, system: System, refused: Refused) -> None:
     moto("application-autoscaling").put_scaling_policy(**POLICY)
 
     with refused("ObjectNotFoundException"):
@@ -38,20 +38,20 @@ def test_a_policy_needs_its_target(moto: Client, strict: Client, system: System,
     strict("application-autoscaling").put_scaling_policy(**POLICY)
 
 
-def test_a_higher_least_raises_the_desired_count_at_once(strict: Client, system: System) -> None:
+def test_a_higher_minimum_raises_the_desired_count_at_once(strict: Client, system: System) -> None:
     strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=3, MaxCapacity=5)
 
     assert system.service()["desiredCount"] == 3
     until(lambda: system.service()["runningCount"] == 3)
 
 
-def test_a_lower_most_lowers_the_desired_count_at_once(strict: Client, system: System) -> None:
+def test_a_lower_maximum_lowers_the_desired_count_at_once(strict: Client, system: System) -> None:
     strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=1)
 
     assert system.service()["desiredCount"] == 1
 
 
-def test_plain_moto_leaves_the_desired_count(moto: Client) -> None:
+def test_plain_moto_keeps_the_desired_count(moto: Client) -> None:
     plain = System(moto)
     moto("ecs").create_service(cluster="dev", serviceName="app", taskDefinition=plain.define(), desiredCount=2)
 
@@ -60,7 +60,7 @@ def test_plain_moto_leaves_the_desired_count(moto: Client) -> None:
     assert plain.service()["desiredCount"] == 2
 
 
-def test_a_target_needs_a_living_service(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+def test_a_target_needs_an_active_service(moto: Client, strict: Client, system: System, refused: Refused) -> None:
     strict("ecs").delete_service(cluster="dev", service="app", force=True)
     moto("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
 
@@ -68,14 +68,16 @@ def test_a_target_needs_a_living_service(moto: Client, strict: Client, system: S
         strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
 
 
-def test_a_range_needs_both_ends_in_order(strict: Client, system: System, refused: Refused) -> None:
+def test_a_capacity_range_needs_both_limits_in_order(strict: Client, system: System, refused: Refused) -> None:
     with refused("ValidationException"):
         strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1)
     with refused("ValidationException"):
         strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=5, MaxCapacity=1)
 
 
-def test_the_policies_of_a_target_go_with_it(moto: Client, strict: Client, system: System, refused: Refused) -> None:
+def test_the_policies_of_a_target_are_deleted_with_it(
+    moto: Client, strict: Client, system: System, refused: Refused
+) -> None:
     for client in (moto, strict):
         strict("application-autoscaling").register_scalable_target(**WHERE, MinCapacity=1, MaxCapacity=5)
         strict("application-autoscaling").put_scaling_policy(**POLICY)

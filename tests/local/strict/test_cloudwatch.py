@@ -8,7 +8,7 @@ import pytest
 
 from support.emulated_service import System
 from support.laptop import until
-from support.strict_clients import Client, Refused
+from support.strict_clients import Client
 
 ALARM: dict[str, Any] = {
     "AlarmName": "errors",
@@ -22,7 +22,7 @@ ALARM: dict[str, Any] = {
 }
 
 
-def test_a_new_alarm_knows_nothing_yet(moto: Client, strict: Client) -> None:
+def test_a_new_alarm_has_insufficient_data(moto: Client, strict: Client) -> None:
     moto("cloudwatch").put_metric_alarm(**{**ALARM, "AlarmName": "loose"})
     strict("cloudwatch").put_metric_alarm(**ALARM)
 
@@ -44,13 +44,13 @@ def test_an_alarm_follows_its_data(moto: Client, strict: Client) -> None:
 @pytest.mark.parametrize(
     ("missing", "state"), [("missing", "INSUFFICIENT_DATA"), ("notBreaching", "OK"), ("breaching", "ALARM")]
 )
-def test_an_alarm_treats_missing_data_as_it_says(strict: Client, missing: str, state: str) -> None:
+def test_an_alarm_treats_missing_data_as_configured(strict: Client, missing: str, state: str) -> None:
     strict("cloudwatch").put_metric_alarm(**ALARM, TreatMissingData=missing)
 
     until(lambda: _state(strict) == state)
 
 
-def test_an_alarm_needs_as_many_periods_as_it_says(strict: Client) -> None:
+def test_an_alarm_needs_as_many_periods_as_configured(strict: Client) -> None:
     strict("cloudwatch").put_metric_alarm(**{**ALARM, "EvaluationPeriods": 3, "DatapointsToAlarm": 2})
     _measure(strict, 5)
     _measure(strict, 1, ago=90)
@@ -61,7 +61,7 @@ def test_an_alarm_needs_as_many_periods_as_it_says(strict: Client) -> None:
     until(lambda: _state(strict) == "ALARM")
 
 
-def test_an_alarm_tells_its_topic(strict: Client) -> None:
+def test_an_alarm_publishes_to_its_topic(strict: Client) -> None:
     url = strict("sqs").create_queue(QueueName="pager")["QueueUrl"]
     queue = strict("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = strict("sns").create_topic(Name="alerts")["TopicArn"]
@@ -71,12 +71,16 @@ def test_an_alarm_tells_its_topic(strict: Client) -> None:
     strict("cloudwatch").set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="a drill")
 
     body = json.loads(strict("sqs").receive_message(QueueUrl=url)["Messages"][0]["Body"])
-    told = json.loads(body["Message"])
-    assert (told["AlarmName"], told["OldStateValue"], told["NewStateValue"]) == ("errors", "INSUFFICIENT_DATA", "ALARM")
-    assert told["NewStateReason"] == "a drill"
+    message = json.loads(body["Message"])
+    assert (message["AlarmName"], message["OldStateValue"], message["NewStateValue"]) == (
+        "errors",
+        "INSUFFICIENT_DATA",
+        "ALARM",
+    )
+    assert message["NewStateReason"] == "a drill"
 
 
-def test_an_alarm_put_again_keeps_its_state_and_its_tags(moto: Client, strict: Client) -> None:
+def test_an_alarm_put_again_keeps_its_state_and_tags(moto: Client, strict: Client) -> None:
     cloudwatch = strict("cloudwatch")
     cloudwatch.put_metric_alarm(**ALARM, Tags=[{"Key": "a", "Value": "1"}])
     arn = cloudwatch.describe_alarms()["MetricAlarms"][0]["AlarmArn"]
@@ -91,7 +95,7 @@ def test_an_alarm_put_again_keeps_its_state_and_its_tags(moto: Client, strict: C
     assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "a", "Value": "2"}]
 
 
-def test_the_tags_of_an_alarm_go_with_it(moto: Client, strict: Client) -> None:
+def test_the_tags_of_an_alarm_are_deleted_with_it(moto: Client, strict: Client) -> None:
     for client in (moto, strict):
         strict("cloudwatch").put_metric_alarm(**ALARM, Tags=[{"Key": "a", "Value": "1"}])
         arn = moto("cloudwatch").describe_alarms()["MetricAlarms"][0]["AlarmArn"]
@@ -101,48 +105,7 @@ def test_the_tags_of_an_alarm_go_with_it(moto: Client, strict: Client) -> None:
         assert bool(left) == (client is moto)
 
 
-def test_a_composite_follows_its_rule(strict: Client) -> None:
-    cloudwatch = strict("cloudwatch")
-    for name, metric in {"errors": "Errors", "latency": "Latency"}.items():
-        settings = {"AlarmName": name, "MetricName": metric, "TreatMissingData": "notBreaching"}
-        cloudwatch.put_metric_alarm(**{**ALARM, **settings})
-    cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule='ALARM("errors") AND NOT ALARM(latency)')
-
-    told = cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])
-
-    assert [one["StateValue"] for one in told["CompositeAlarms"]] == ["INSUFFICIENT_DATA"]
-    assert told["MetricAlarms"] == cloudwatch.describe_alarms()["CompositeAlarms"] == []
-    until(lambda: _composite(strict) == "OK")
-    _measure(strict, 5)
-    until(lambda: _composite(strict) == "ALARM")
-
-
-def test_the_child_of_a_composite_cannot_be_deleted(moto: Client, strict: Client, refused: Refused) -> None:
-    cloudwatch = strict("cloudwatch")
-    cloudwatch.put_metric_alarm(**ALARM)
-    cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule="ALARM(errors)")
-
-    with refused("ValidationError"):
-        cloudwatch.delete_alarms(AlarmNames=["errors"])
-    cloudwatch.put_composite_alarm(AlarmName="never", AlarmRule="FALSE")
-    with refused("ValidationError"):
-        cloudwatch.delete_alarms(AlarmNames=["never", "both"])
-    cloudwatch.delete_alarms(AlarmNames=["both"])
-    cloudwatch.delete_alarms(AlarmNames=["errors"])
-
-    with refused("NotEmulated"):
-        moto("cloudwatch").put_composite_alarm(AlarmName="both", AlarmRule="ALARM(errors)")
-
-
-@pytest.mark.parametrize("rule", ["ALARM(nobody)", "ALARM(errors) AND", "(ALARM(errors)", "RED(errors)", "ALARM"])
-def test_a_composite_needs_a_rule_about_alarms_that_exist(strict: Client, refused: Refused, rule: str) -> None:
-    strict("cloudwatch").put_metric_alarm(**ALARM)
-
-    with refused("ValidationError"):
-        strict("cloudwatch").put_composite_alarm(AlarmName="both", AlarmRule=rule)
-
-
-def test_the_depth_of_a_queue_appears_by_itself(moto: Client, strict: Client) -> None:
+def test_the_depth_of_a_queue_is_recorded_as_a_metric(moto: Client, strict: Client) -> None:
     url = strict("sqs").create_queue(QueueName="orders")["QueueUrl"]
     for _ in range(3):
         strict("sqs").send_message(QueueUrl=url, MessageBody="an order")
@@ -170,12 +133,7 @@ def _state(client: Client, name: str = "errors") -> str:
     return str(client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"])
 
 
-def _composite(client: Client) -> str:
-    told = client("cloudwatch").describe_alarms(AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-    return str(told[0]["StateValue"])
-
-
-def test_the_health_of_targets_and_the_tasks_of_services_appear_by_themselves(moto: Client, strict: Client) -> None:
+def test_target_health_and_task_counts_are_recorded_as_metrics(moto: Client, strict: Client) -> None:
     system = System(strict)
     system.listen()
     system.create(system.define())
@@ -188,10 +146,10 @@ def test_the_health_of_targets_and_the_tasks_of_services_appear_by_themselves(mo
 
     def latest(client: Client, namespace: str, metric: str, dimensions: Any) -> list[float]:
         window = {"StartTime": time.time() - 600, "EndTime": time.time() + 60, "Period": 3600}
-        told = client("cloudwatch").get_metric_statistics(
+        response = client("cloudwatch").get_metric_statistics(
             Namespace=namespace, MetricName=metric, Dimensions=dimensions, Statistics=["Maximum"], **window
         )
-        return [point["Maximum"] for point in told["Datapoints"]]
+        return [point["Maximum"] for point in response["Datapoints"]]
 
     assert latest(moto, "AWS/ApplicationELB", "HealthyHostCount", group) == []
     assert latest(strict, "AWS/ApplicationELB", "HealthyHostCount", group) == [2.0]

@@ -6,7 +6,7 @@ from support.emulated_network import Network, rule
 from support.strict_clients import Client, Refused
 
 
-def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_group_that_another_refers_to_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
 
     def pair() -> tuple[str, str]:
@@ -14,18 +14,20 @@ def test_a_group_that_another_names_stays(moto: Client, strict: Client, refused:
         moto("ec2").authorize_security_group_ingress(GroupId=naming, IpPermissions=[rule(named)])
         return named, naming
 
-    for each in pair():
-        moto("ec2").delete_security_group(GroupId=each)
+    for permission in pair():
+        moto("ec2").delete_security_group(GroupId=permission)
 
     named, naming = pair()
-    moto("ec2").authorize_security_group_ingress(GroupId=named, IpPermissions=[rule(named)])  # itself does not count
+    moto("ec2").authorize_security_group_ingress(
+        GroupId=named, IpPermissions=[rule(named)]
+    )  # a reference to itself does not count
     with refused("DependencyViolation"):
         strict("ec2").delete_security_group(GroupId=named)
     strict("ec2").delete_security_group(GroupId=naming)
     strict("ec2").delete_security_group(GroupId=named)
 
 
-def test_the_default_group_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_default_group_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     default = [{"Name": "vpc-id", "Values": [Network(moto).vpc]}]
     group = moto("ec2").describe_security_groups(Filters=default)["SecurityGroups"][0]["GroupId"]
 
@@ -34,7 +36,7 @@ def test_the_default_group_stays(moto: Client, strict: Client, refused: Refused)
     moto("ec2").delete_security_group(GroupId=group)
 
 
-def test_groups_come_in_pages(moto: Client, strict: Client, refused: Refused) -> None:
+def test_groups_are_listed_in_pages(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     for number in range(6):
         network.group(f"group-{number}")
@@ -52,7 +54,7 @@ def test_groups_come_in_pages(moto: Client, strict: Client, refused: Refused) ->
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_that_names_a_group_is_the_same_with_other_words(
+def test_the_description_is_not_part_of_a_rules_identity(
     moto: Client, strict: Client, refused: Refused, direction: str
 ) -> None:
     network = Network(moto)
@@ -62,9 +64,9 @@ def test_a_rule_that_names_a_group_is_the_same_with_other_words(
         getattr(client("ec2"), f"{verb}_{direction}")(GroupId=group, IpPermissions=[rule(peer, words)])
 
     def words() -> list[str]:
-        told = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
-        permissions = told["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
-        return [pair.get("Description", "") for each in permissions for pair in each["UserIdGroupPairs"]]
+        group_found = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+        permissions = group_found["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
+        return [pair.get("Description", "") for permission in permissions for pair in permission["UserIdGroupPairs"]]
 
     update = "update_security_group_rule_descriptions"
     ask(moto, "authorize_security_group", "one")

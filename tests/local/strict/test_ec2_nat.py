@@ -44,18 +44,16 @@ def test_a_nat_gateway_fails_in_a_network_without_internet(moto: Client, strict:
     made = make(strict, network, address)
 
     until(lambda: state(strict, made["NatGatewayId"]) == "failed")
-    told = strict("ec2").describe_nat_gateways(NatGatewayIds=[made["NatGatewayId"]])["NatGateways"][0]
-    assert told["FailureCode"] == "Gateway.NotAttached"
-    assert network.vpc in told["FailureMessage"]
+    gateway = strict("ec2").describe_nat_gateways(NatGatewayIds=[made["NatGatewayId"]])["NatGateways"][0]
+    assert gateway["FailureCode"] == "Gateway.NotAttached"
+    assert network.vpc in gateway["FailureMessage"]
     strict("ec2").release_address(AllocationId=address)
 
 
-def test_a_nat_gateway_is_deleting_before_it_is_deleted_and_keeps_its_address_until_then(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_nat_gateway_keeps_its_address_while_deleting(moto: Client, strict: Client, refused: Refused) -> None:
     network, kept = Network(moto), address_of(moto)
     there = str(make(moto, network, kept)["NatGatewayId"])
-    moto("ec2").release_address(AllocationId=kept)  # from under the gateway
+    moto("ec2").release_address(AllocationId=kept)  # while the gateway uses it
     moto("ec2").delete_nat_gateway(NatGatewayId=there)
     assert state(moto, there) == "deleted"
 
@@ -77,7 +75,7 @@ def test_a_nat_gateway_is_deleting_before_it_is_deleted_and_keeps_its_address_un
         strict("ec2").delete_nat_gateway(NatGatewayId="nat-0123456789abcdef0")
 
 
-def test_nothing_is_taken_away_from_under_a_nat_gateway(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_network_of_a_nat_gateway_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     other = Network(moto)
     make(moto, other, address_of(moto))
     moto("ec2").detach_internet_gateway(InternetGatewayId=other.gateway, VpcId=other.vpc)
@@ -105,8 +103,8 @@ def test_a_route_through_a_deleted_gateway_is_a_black_hole(moto: Client, strict:
     until(lambda: state(strict, gateway) == "deleted")
 
     def states(client: Client) -> list[str]:
-        told = client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
-        return [route["State"] for route in told]
+        routes = client("ec2").describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+        return [route["State"] for route in routes]
 
     assert states(moto) == ["active", "active"]
     assert states(strict) == ["active", "blackhole"]

@@ -17,7 +17,7 @@ def test_a_new_vpc_is_pending(moto: Client, strict: Client) -> None:
     until(lambda: state() == "available")
 
 
-def test_a_vpc_with_a_gateway_or_a_group_of_its_own_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_vpc_with_a_gateway_or_a_group_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     def emptied() -> Network:
         network = Network(moto)
         for subnet in network.subnets:
@@ -60,8 +60,8 @@ def test_a_route_needs_a_gateway_that_is_attached(moto: Client, strict: Client, 
     ec2.create_route(RouteTableId=table, **where)
 
     ec2.detach_internet_gateway(InternetGatewayId=network.gateway, VpcId=network.vpc)
-    told = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
-    assert [route["State"] for route in told] == ["active", "blackhole"]
+    routes = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+    assert [route["State"] for route in routes] == ["active", "blackhole"]
 
 
 def test_a_subnet_has_one_route_table(moto: Client, strict: Client, refused: Refused) -> None:
@@ -75,19 +75,19 @@ def test_a_subnet_has_one_route_table(moto: Client, strict: Client, refused: Ref
     assert strict("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"] == there
 
 
-def test_a_flow_log_that_cannot_be_made_stands_in_the_answer(moto: Client, strict: Client) -> None:
+def test_a_flow_log_that_fails_is_listed_in_the_response(moto: Client, strict: Client) -> None:
     vpc = Network(moto).vpc
     trust = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": %s}]}'
 
     def make(client: Client, role: str, group: str) -> list[str]:
-        answer = client("ec2").create_flow_logs(
+        response = client("ec2").create_flow_logs(
             ResourceType="VPC",
             ResourceIds=[vpc],
             TrafficType="ALL",
             LogGroupName=group,
             DeliverLogsPermissionArn=role,
         )
-        return [each["Error"]["Code"] for each in answer["Unsuccessful"]]
+        return [failure["Error"]["Code"] for failure in response["Unsuccessful"]]
 
     def role(name: str, service: str) -> str:
         document = trust % f'{{"Service": "{service}"}}'

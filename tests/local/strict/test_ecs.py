@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto.moto_api._internal import moto_api_backend
 
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from support.emulated_service import System
 from support.laptop import until
 from support.strict_clients import Client, Refused
@@ -20,7 +20,7 @@ def system(strict: Client) -> System:
 
 
 @pytest.mark.parametrize(("cpu", "memory"), [("256", "4096"), ("512", "512"), ("1024", "2000"), ("300", "512")])
-def test_a_size_that_fargate_does_not_have_is_refused(
+def test_a_task_size_that_fargate_lacks_is_refused(
     moto: Client, system: System, refused: Refused, cpu: str, memory: str
 ) -> None:
     moto("ecs").register_task_definition(
@@ -32,7 +32,7 @@ def test_a_size_that_fargate_does_not_have_is_refused(
     system.define("1024", "3072")
 
 
-def test_a_service_becomes_steady_by_itself(moto: Client, system: System) -> None:
+def test_a_simulated_service_reaches_a_steady_state(moto: Client, system: System) -> None:
     begun = system.create(system.define())
 
     until(system.steady)
@@ -54,9 +54,9 @@ def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None
     seen = []
 
     def runs() -> bool:
-        told = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
-        seen.append(told[0]["lastStatus"])
-        return all(task["lastStatus"] == "RUNNING" for task in told)
+        tasks = ecs.describe_tasks(cluster="dev", tasks=arns)["tasks"]
+        seen.append(tasks[0]["lastStatus"])
+        return all(task["lastStatus"] == "RUNNING" for task in tasks)
 
     until(runs)
 
@@ -65,7 +65,7 @@ def test_tasks_are_pending_before_they_run(moto: Client, system: System) -> None
     assert moto("ecs").list_tasks(cluster="dev", serviceName="app")["taskArns"] == []
 
 
-def test_the_old_deployment_stays_beside_the_new_one_for_a_while(system: System) -> None:
+def test_the_old_deployment_runs_alongside_the_new_one_for_a_while(system: System) -> None:
     system.create(system.define())
     until(system.steady)
 
@@ -76,14 +76,14 @@ def test_the_old_deployment_stays_beside_the_new_one_for_a_while(system: System)
     assert system.service()["taskDefinition"].endswith("app:2")
 
 
-def test_what_was_asked_of_a_service_reads_back(moto: Client, system: System) -> None:
-    asked = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
-    system.create(system.define(), **asked)
+def test_settings_of_a_service_read_back(moto: Client, system: System) -> None:
+    settings = {"healthCheckGracePeriodSeconds": 60, "enableExecuteCommand": True, "propagateTags": "SERVICE"}
+    system.create(system.define(), **settings)
 
-    told = system.service()
+    service = system.service()
 
-    assert {key: told[key] for key in asked} == asked
-    assert told["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert {key: service[key] for key in settings} == settings
+    assert service["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     plain = moto("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
     assert "healthCheckGracePeriodSeconds" not in plain
     assert "deploymentConfiguration" not in plain
@@ -101,8 +101,8 @@ def test_a_deployment_that_cannot_start_is_rolled_back(system: System) -> None:
 
     ecs = system.client("ecs")
     newest = ecs.list_service_deployments(cluster="dev", service="app")["serviceDeployments"][0]
-    told = ecs.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"]])
-    assert told["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
+    response = ecs.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"]])
+    assert response["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
     stopped = ecs.list_tasks(cluster="dev", serviceName="app", desiredStatus="STOPPED")["taskArns"]
     reasons = {task["stoppedReason"] for task in ecs.describe_tasks(cluster="dev", tasks=stopped)["tasks"]}
     assert any("The specified log group does not exist: /nowhere" in reason for reason in reasons)
@@ -133,7 +133,7 @@ def test_a_service_is_not_created_twice(moto: Client, system: System, refused: R
         system.create(definition)
 
 
-def test_the_name_of_a_service_is_taken_while_it_drains(system: System, refused: Refused) -> None:
+def test_the_name_of_a_draining_service_is_taken(system: System, refused: Refused) -> None:
     definition = system.define()
     system.create(definition)
     until(system.steady)
@@ -145,7 +145,7 @@ def test_the_name_of_a_service_is_taken_while_it_drains(system: System, refused:
     system.create(definition)
 
 
-def test_a_target_group_needs_a_balancer_first(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_service_needs_a_target_group_with_a_balancer(moto: Client, strict: Client, refused: Refused) -> None:
     system = System(strict)
     definition = system.define()
     balanced = {"targetGroupArn": system.arn, "containerName": "app", "containerPort": 80}
@@ -173,22 +173,27 @@ def test_a_cluster_with_services_is_not_deleted(moto: Client, system: System, re
     assert moto("ecs").delete_cluster(cluster="other")["cluster"]["status"] == "INACTIVE"
 
 
-def test_a_task_run_again_with_its_token_is_the_same_task(system: System, refused: Refused) -> None:
+def test_run_task_with_the_same_token_returns_the_same_task(system: System, refused: Refused) -> None:
     definition = system.define()
-    asked = {"cluster": "dev", "launchType": "FARGATE", "networkConfiguration": system.network, "clientToken": "one"}
+    parameters = {
+        "cluster": "dev",
+        "launchType": "FARGATE",
+        "networkConfiguration": system.network,
+        "clientToken": "one",
+    }
     ecs = system.client("ecs")
 
-    first = ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"]
+    first = ecs.run_task(**parameters, taskDefinition=definition)["tasks"][0]["taskArn"]
 
-    assert ecs.run_task(**asked, taskDefinition=definition)["tasks"][0]["taskArn"] == first
+    assert ecs.run_task(**parameters, taskDefinition=definition)["tasks"][0]["taskArn"] == first
     with refused("ConflictException"):
-        ecs.run_task(**asked, taskDefinition=definition, count=2)
+        ecs.run_task(**parameters, taskDefinition=definition, count=2)
 
 
-def test_a_task_of_its_own_ends_well(system: System) -> None:
+def test_a_simulated_single_task_succeeds(system: System) -> None:
     ecs = system.client("ecs")
-    asked = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
-    arn = ecs.run_task(**asked, launchType="FARGATE")["tasks"][0]["taskArn"]
+    parameters = {"cluster": "dev", "taskDefinition": system.define(), "networkConfiguration": system.network}
+    arn = ecs.run_task(**parameters, launchType="FARGATE")["tasks"][0]["taskArn"]
 
     def task() -> Any:
         return ecs.describe_tasks(cluster="dev", tasks=[arn])["tasks"][0]
@@ -199,7 +204,7 @@ def test_a_task_of_its_own_ends_well(system: System) -> None:
     assert task()["stopCode"] == "EssentialContainerExited"
 
 
-def test_services_on_paper_are_remembered(system: System, tmp_path: Path) -> None:
+def test_simulated_services_are_saved(system: System, tmp_path: Path) -> None:
     system.create(system.define())
     until(system.steady)
     state = tmp_path / "state"
@@ -207,7 +212,7 @@ def test_services_on_paper_are_remembered(system: System, tmp_path: Path) -> Non
 
     moto_api_backend.reset()
     assert system.client("ecs").list_clusters()["clusterArns"] == []
-    recall(state)
+    load(state)
 
     assert system.steady()
     assert system.health() == ["healthy", "healthy"]

@@ -21,13 +21,13 @@ def create(client: Client, network: Network, name: str = "front", **settings: An
 
 
 def state(client: Client, balancer: dict[str, Any]) -> str:
-    told = client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer["LoadBalancerArn"]])
-    return str(told["LoadBalancers"][0]["State"]["Code"])
+    response = client("elbv2").describe_load_balancers(LoadBalancerArns=[balancer["LoadBalancerArn"]])
+    return str(response["LoadBalancers"][0]["State"]["Code"])
 
 
 def listen(client: Client, balancer: dict[str, Any], **settings: Any) -> str:
-    asked = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
-    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **asked)
+    parameters = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
+    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **parameters)
     return str(made["Listeners"][0]["ListenerArn"])
 
 
@@ -55,7 +55,7 @@ def test_a_balancer_is_provisioned_for_a_while(moto: Client, strict: Client) -> 
     until(lambda: state(strict, made) == "active")
 
 
-def test_the_same_balancer_again_is_that_balancer_and_another_of_its_name_is_refused(
+def test_creating_a_balancer_twice_returns_it_unless_settings_differ(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     network = Network(moto)
@@ -71,7 +71,7 @@ def test_the_same_balancer_again_is_that_balancer_and_another_of_its_name_is_ref
 
 
 @pytest.mark.parametrize("name", ["a" * 33, "under_score", "-first", "last-", "internal-orders"])
-def test_a_name_that_aws_does_not_take_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
+def test_an_invalid_balancer_name_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
     network = Network(moto)
     create(moto, network, name)
 
@@ -79,7 +79,7 @@ def test_a_name_that_aws_does_not_take_is_refused(moto: Client, strict: Client, 
         create(strict, network, f"{name}")
 
 
-def test_a_balancer_needs_subnets_of_two_zones(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_balancer_needs_subnets_in_two_zones(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     one = network.subnets[:1]
     third = moto("ec2").create_subnet(VpcId=network.vpc, CidrBlock="10.0.9.0/24", AvailabilityZone="ap-southeast-2a")
@@ -98,7 +98,7 @@ def test_a_balancer_needs_subnets_of_two_zones(moto: Client, strict: Client, ref
         strict("elbv2").set_subnets(LoadBalancerArn=made["LoadBalancerArn"], Subnets=one)
 
 
-def test_a_balancer_needs_a_way_to_the_internet_and_groups_of_its_network(
+def test_a_balancer_needs_an_internet_gateway_and_groups_of_its_vpc(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     island, network = Network(moto, attached=False), Network(moto)
@@ -114,7 +114,7 @@ def test_a_balancer_needs_a_way_to_the_internet_and_groups_of_its_network(
     create(strict, network, "other", SecurityGroups=[network.group("front")])
 
 
-def test_a_protected_balancer_stays(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_protected_balancer_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     network, protection = Network(moto), {"deletion_protection.enabled": "true"}
     first, second = create(moto, network, "plain"), create(strict, network)
     for made in (first, second):
@@ -127,9 +127,7 @@ def test_a_protected_balancer_stays(moto: Client, strict: Client, refused: Refus
     strict("elbv2").delete_load_balancer(LoadBalancerArn=second["LoadBalancerArn"])
 
 
-def test_a_balancer_holds_its_network_for_a_while_longer_than_it_lives(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_deleted_balancer_holds_its_network_for_a_while(moto: Client, strict: Client, refused: Refused) -> None:
     other = Network(moto)
     group = other.group("front")
     create(moto, other, "plain", SecurityGroups=[group])
@@ -163,7 +161,7 @@ def test_a_balancer_holds_its_network_for_a_while_longer_than_it_lives(
     taking["the gateway"]()
 
 
-def test_logs_go_only_to_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
+def test_access_logs_need_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     set_attributes(moto, create(moto, network, "plain"), LOGS)
     made = create(strict, network)
@@ -179,7 +177,7 @@ def test_logs_go_only_to_a_bucket_that_lets_aws_write(moto: Client, strict: Clie
         set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs"})
     set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs", "access_logs.s3.prefix": "other"})
     found = moto("s3").list_objects_v2(Bucket="narrow-logs")["Contents"]
-    assert [each["Key"] for each in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
+    assert [rule["Key"] for rule in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
     set_attributes(strict, made, {"idle_timeout.timeout_seconds": "30"})
     set_attributes(strict, made, {"access_logs.s3.enabled": "false"})
 
@@ -201,7 +199,7 @@ def test_a_port_has_one_listener(moto: Client, strict: Client, refused: Refused)
         strict("elbv2").modify_listener(ListenerArn=other, Port=80)
 
 
-def test_https_needs_a_certificate_that_is_issued(moto: Client, strict: Client, refused: Refused) -> None:
+def test_https_needs_an_issued_certificate(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     first, second = create(moto, network, "plain"), create(strict, network)
     arn = moto("acm").request_certificate(DomainName="orders.example.org")["CertificateArn"]
@@ -216,7 +214,7 @@ def test_https_needs_a_certificate_that_is_issued(moto: Client, strict: Client, 
         listen(strict, second, **https, Certificates=[{"CertificateArn": arn}])
 
 
-def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: Refused) -> None:
+def test_rules_swap_priorities_in_one_request(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     listener = listen(moto, create(moto, network))
     path = [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a"]}}]
@@ -224,7 +222,7 @@ def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: 
         moto("elbv2").create_rule(ListenerArn=listener, Priority=n, Conditions=path, Actions=[NOTHING])["Rules"][0]
         for n in (1, 2, 3)
     ]
-    one, two, _ = (each["RuleArn"] for each in rules)
+    one, two, _ = (rule["RuleArn"] for rule in rules)
     swap = [{"RuleArn": one, "Priority": 2}, {"RuleArn": two, "Priority": 1}]
     with refused("PriorityInUse"):
         moto("elbv2").set_rule_priorities(RulePriorities=swap)
@@ -232,8 +230,8 @@ def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: 
     strict("elbv2").set_rule_priorities(RulePriorities=swap)
 
     def places() -> list[str]:
-        told = strict("elbv2").describe_rules(RuleArns=[one, two])["Rules"]
-        return [each["Priority"] for each in sorted(told, key=lambda each: [one, two].index(each["RuleArn"]))]
+        response = strict("elbv2").describe_rules(RuleArns=[one, two])["Rules"]
+        return [rule["Priority"] for rule in sorted(response, key=lambda rule: [one, two].index(rule["RuleArn"]))]
 
     assert places() == ["2", "1"]
     with refused("PriorityInUse"):
@@ -241,7 +239,7 @@ def test_rules_change_places_in_one_call(moto: Client, strict: Client, refused: 
     assert places() == ["2", "1"]
 
 
-def test_a_target_that_nobody_serves_is_not_healthy(moto: Client, strict: Client) -> None:
+def test_a_target_without_a_server_is_not_healthy(moto: Client, strict: Client) -> None:
     network = Network(moto)
     instance = moto("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=network.subnets[0])[
         "Instances"
@@ -251,8 +249,8 @@ def test_a_target_that_nobody_serves_is_not_healthy(moto: Client, strict: Client
     moto("elbv2").register_targets(TargetGroupArn=arn, Targets=[{"Id": instance}])
 
     def health(client: Client) -> dict[str, str]:
-        told = client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-        return dict(told[0]["TargetHealth"])
+        response = client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return dict(response[0]["TargetHealth"])
 
     assert health(moto)["State"] == "healthy"
     assert (health(strict)["State"], health(strict)["Reason"]) == ("unused", "Target.NotInUse")

@@ -40,7 +40,7 @@ MALFORMED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_trust_policy_is_refused_that_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_a_trust_policy_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     moto("iam").create_role(RoleName="plain", AssumeRolePolicyDocument=MALFORMED[case])
 
     with refused("MalformedPolicyDocument"):
@@ -56,7 +56,7 @@ def test_services_roles_users_and_accounts_are_trusted(moto: Client, strict: Cli
 
     for n, principal in enumerate(
         [
-            {"Service": [f"{each}.amazonaws.com" for each in services]},
+            {"Service": [f"{service}.amazonaws.com" for service in services]},
             {"AWS": [ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", user, other]},
             {"AWS": "*"},
         ]
@@ -64,7 +64,7 @@ def test_services_roles_users_and_accounts_are_trusted(moto: Client, strict: Cli
         role(strict, f"role-{n}", Principal=principal)
 
 
-def test_a_new_role_is_no_principal_yet(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_new_role_is_not_yet_a_principal(moto: Client, strict: Client, refused: Refused) -> None:
     new = role(strict, "new")
     role_by_arn(new).known_from = time.time() + 3600
     role(moto, "plain", Principal={"AWS": new})
@@ -75,7 +75,9 @@ def test_a_new_role_is_no_principal_yet(moto: Client, strict: Client, refused: R
     role(strict, "strict", Principal={"AWS": new})
 
 
-def test_a_service_linked_role_is_made_once_and_is_aws_own(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_service_linked_role_is_created_once_and_cannot_be_changed(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
     name = strict("iam").create_service_linked_role(AWSServiceName="ecs.amazonaws.com")["Role"]["RoleName"]
 
     with refused("InvalidInput"):
@@ -87,7 +89,7 @@ def test_a_service_linked_role_is_made_once_and_is_aws_own(moto: Client, strict:
     moto("iam").delete_role(RoleName=name)
 
 
-def test_nobody_becomes_a_role_that_is_not_there(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_missing_role_cannot_be_assumed(moto: Client, strict: Client, refused: Refused) -> None:
     absent = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/absent", "RoleSessionName": "me"}
     moto("sts").assume_role(**absent)
     old = role(moto, "old")

@@ -20,15 +20,15 @@ CONTAINER = {"name": "app", "image": "app:1", "essential": True}
 
 def flow_log(client: Client, arn: str) -> None:
     vpc = client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
-    answer = client("ec2").create_flow_logs(
+    response = client("ec2").create_flow_logs(
         ResourceIds=[vpc],
         ResourceType="VPC",
         TrafficType="REJECT",
         LogGroupName="flow",
         DeliverLogsPermissionArn=arn,
     )
-    for each in answer["Unsuccessful"]:
-        raise ClientError({"Error": each["Error"]}, "CreateFlowLogs")
+    for failure in response["Unsuccessful"]:
+        raise ClientError({"Error": failure["Error"]}, "CreateFlowLogs")
 
 
 def task_definition(client: Client, arn: str) -> None:
@@ -106,7 +106,7 @@ def test_a_new_role_is_unknown_for_a_while_to(moto: Client, strict: Client, refu
     use(strict, arn)
 
 
-def test_moto_knows_a_role_at_once(moto: Client, strict: Client) -> None:
+def test_plain_moto_knows_a_role_at_once(moto: Client, strict: Client) -> None:
     arn = role(strict, "new", Principal={"Service": "vpc-flow-logs.amazonaws.com"})
     role_by_arn(arn).known_from = time.time() + 3600
 
@@ -115,7 +115,7 @@ def test_moto_knows_a_role_at_once(moto: Client, strict: Client) -> None:
     database(moto, arn)
 
 
-def test_a_database_cannot_be_monitored_by_a_role_that_is_not_there(moto: Client, strict: Client) -> None:
+def test_a_database_cannot_be_monitored_with_a_missing_role(moto: Client, strict: Client) -> None:
     absent = "arn:aws:iam::123456789012:role/absent"
     moto("rds").create_db_instance(DBInstanceIdentifier="other", **SMALL)
     database(moto, absent)
@@ -127,7 +127,7 @@ def test_a_database_cannot_be_monitored_by_a_role_that_is_not_there(moto: Client
 
 
 @pytest.mark.parametrize("case", [name for name in CONSUMERS if name.startswith("the policy")])
-def test_a_role_that_is_not_there_is_unknown_to(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_a_missing_role_is_unknown_to(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     code, _, use = CONSUMERS[case]
     moto("sqs").create_queue(QueueName="orders")
     moto("sns").create_topic(Name="orders")
@@ -139,7 +139,7 @@ def test_a_role_that_is_not_there_is_unknown_to(moto: Client, strict: Client, re
         use(strict, absent)
 
 
-def test_a_cluster_waits_for_the_role_of_its_service(moto: Client, strict: Client) -> None:
+def test_a_cluster_needs_the_known_role_of_its_service(moto: Client, strict: Client) -> None:
     strict("iam").create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
     linked_role("ecs.amazonaws.com").known_from = time.time() + 3600
     moto("ecs").create_cluster(clusterName="plain")

@@ -1,4 +1,4 @@
-"""The engine gets through the time in which roles are unknown, with the resources that use them."""
+"""The engine waits until new roles are known to the services that use them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, ReconcileLimits, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action
+from orderops.engine.waiting import ReconcileLimits
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
@@ -23,7 +25,7 @@ from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.declared_service import DEFINITION, LOGS, SERVICE, VPC
-from support.emulated_account import MODELS, with_needs
+from support.emulated_account import with_needs
 from support.strict_clients import Client, served
 
 PATIENT = ReconcileLimits(
@@ -56,10 +58,9 @@ def refusals() -> list[str]:
 @pytest.fixture
 def aws(strict: Client, refusals: list[str]) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
 
     def note(parsed: dict[str, Any], **_: Any) -> None:
-        refusals.extend(each["Error"]["Message"] for each in parsed.get("Unsuccessful", ()))
+        refusals.extend(message["Error"]["Message"] for message in parsed.get("Unsuccessful", ()))
         if "Error" in parsed:
             refusals.append(parsed["Error"].get("Message", ""))
 
@@ -68,18 +69,18 @@ def aws(strict: Client, refusals: list[str]) -> Aws:
 
 
 def up(aws: Aws, resource: Resource) -> Action:
-    """Reconcile it and all it needs, and say what was done to it."""
+    """Reconcile a resource and its dependencies, and return the steps by address."""
     declared = with_needs([resource, GATEWAY])
-    inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    inventory = Inventory(aws, "dev", tuple(dict.fromkeys(type(message) for message in declared)))
     return {step.address: step.action for step in reconcile(declared, inventory, limits=PATIENT)}[resource.address]
 
 
 @pytest.mark.parametrize("case", CONSUMERS)
-def test_a_new_role_is_waited_for_by(aws: Aws, refusals: list[str], case: str) -> None:
+def test_a_new_role_is_awaited_by(aws: Aws, refusals: list[str], case: str) -> None:
     resource, words = CONSUMERS[case]
 
     assert up(aws, resource) is Action.CREATE
-    assert any(words in each for each in refusals), refusals
+    assert any(words in message for message in refusals), refusals
 
     assert up(aws, resource) is Action.NO_OP
 
@@ -90,5 +91,5 @@ def test_a_service_and_its_scaling_wait_for_their_roles(aws: Aws, refusals: list
 
     assert up(aws, scaling) is Action.CREATE
 
-    assert any("Unable to assume IAM role" in each for each in refusals), refusals
+    assert any("Unable to assume IAM role" in message for message in refusals), refusals
     assert up(aws, scaling) is Action.NO_OP

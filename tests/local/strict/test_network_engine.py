@@ -1,4 +1,4 @@
-"""The engine makes the network of an environment and takes it down, in an order that AWS takes."""
+"""The engine creates and deletes the network of an environment in an order that AWS accepts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from orderops.aws.client import Aws
 from orderops.config.environment import load_environment
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
-from orderops.engine.reconcile import Action, reconcile
+from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Resource
+from orderops.engine.step import Action
 from orderops.infra.network import balancer_of, entrance_group_of, network_of
-from support.emulated_account import MODELS, with_needs
+from support.emulated_account import with_needs
 from support.repository import ENVIRONMENTS
 from support.strict_clients import Client
 
@@ -28,7 +29,6 @@ def refusals() -> Counter[str]:
 @pytest.fixture
 def aws(strict: Client, refusals: Counter[str]) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
 
     def note(parsed: dict[str, Any], model: Any, **_: Any) -> None:
         for error in [parsed["Error"]] if "Error" in parsed else []:
@@ -47,10 +47,10 @@ def declared() -> list[Resource]:
 
 
 def inventory(aws: Aws, declared: list[Resource]) -> Inventory:
-    return Inventory(aws, "dev", tuple(dict.fromkeys(type(each) for each in declared)))
+    return Inventory(aws, "dev", tuple(dict.fromkeys(type(item) for item in declared)))
 
 
-def test_a_network_with_a_balancer_comes_stays_and_goes(
+def test_a_network_with_a_balancer_is_created_unchanged_and_deleted(
     aws: Aws, declared: list[Resource], refusals: Counter[str]
 ) -> None:
     assert {step.action for step in reconcile(declared, inventory(aws, declared))} == {Action.CREATE}

@@ -1,4 +1,4 @@
-"""What is pending survives the death of the emulator."""
+"""Pending states survive the end of the emulator."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from moto.moto_api._internal import moto_api_backend
 
 from local.strict.test_elbv2 import create, state
-from orderops.local.emulator.persistence import dump, recall
+from orderops.local.emulator.persistence import dump, load
 from support.emulated_network import Network, until
 from support.strict_clients import Client, Refused
 
 
-def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(
+def test_pending_states_continue_in_the_next_emulator(
     moto: Client, strict: Client, refused: Refused, tmp_path: Path
 ) -> None:
     network, ec2 = Network(moto), strict("ec2")
@@ -21,16 +21,13 @@ def test_what_was_pending_when_the_emulator_died_comes_true_in_the_next(
     there = create(strict, network, "there")
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
     nat = ec2.create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
-    zone = strict("route53").create_hosted_zone(Name="example.org", CallerReference="once")
     strict("elbv2").delete_load_balancer(LoadBalancerArn=gone["LoadBalancerArn"])
 
     (tmp_path / "state").write_bytes(dump(None))
     moto_api_backend.reset()
-    recall(tmp_path / "state")
+    load(tmp_path / "state")
 
     with refused("DependencyViolation"):
         ec2.delete_security_group(GroupId=group)
     until(lambda: ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["State"] == "available")
     until(lambda: state(strict, there) == "active")
-    change = zone["ChangeInfo"]["Id"]
-    until(lambda: strict("route53").get_change(Id=change)["ChangeInfo"]["Status"] == "INSYNC")

@@ -33,14 +33,14 @@ def bucket(client: Client) -> None:
 @pytest.mark.parametrize(
     "name", ["Capitals", "under_score", "two..dots", "-first", "10.0.0.1", "xn--name", "a-s3alias"]
 )
-def test_a_name_that_no_bucket_can_have_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
+def test_an_invalid_bucket_name_is_refused(moto: Client, strict: Client, refused: Refused, name: str) -> None:
     moto("s3").create_bucket(Bucket=name, CreateBucketConfiguration=HOME)
 
     with refused("InvalidBucketName"):
         strict("s3").create_bucket(Bucket=name, CreateBucketConfiguration=HOME)
 
 
-def test_a_bucket_keeps_the_tags_of_the_call_that_makes_it(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_bucket_keeps_the_tags_of_its_creation(moto: Client, strict: Client, refused: Refused) -> None:
     tags = [{"Key": "orderops:environment", "Value": "dev"}]
     configuration = {**HOME, "Tags": tags}
     moto("s3").create_bucket(Bucket="plain-bucket", CreateBucketConfiguration=configuration)
@@ -52,7 +52,7 @@ def test_a_bucket_keeps_the_tags_of_the_call_that_makes_it(moto: Client, strict:
     assert strict("s3").get_bucket_tagging(Bucket="our-bucket")["TagSet"] == tags
 
 
-def test_a_policy_that_nobody_can_read_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_malformed_policy_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
     bucket(moto)
 
     with refused("MalformedPolicy"):
@@ -78,7 +78,7 @@ def test_a_policy_that_nobody_can_read_is_refused(moto: Client, strict: Client, 
     ],
     ids=str,
 )
-def test_a_statement_that_aws_does_not_take_is_refused(
+def test_an_invalid_statement_is_refused(
     moto: Client, strict: Client, refused: Refused, change: Mapping[str, Any]
 ) -> None:
     bucket(moto)
@@ -90,9 +90,7 @@ def test_a_statement_that_aws_does_not_take_is_refused(
         put_policy(strict, statement)
 
 
-def test_what_a_policy_says_under_a_condition_forbids_nothing_else(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_conditional_denial_forbids_nothing_else(moto: Client, strict: Client, refused: Refused) -> None:
     bucket(moto)
     put_policy(strict, TLS_ONLY, {**TLS_ONLY, "Effect": "Allow", "Principal": {"AWS": "123456789012"}})
     put = {"Bucket": "our-bucket", "Key": "a"}
@@ -108,7 +106,7 @@ def test_what_a_policy_says_under_a_condition_forbids_nothing_else(
         strict("s3").put_object(**put)
 
 
-def test_a_role_can_be_named_when_it_is_known(strict: Client, refused: Refused) -> None:
+def test_a_policy_can_name_a_role_once_it_is_known(strict: Client, refused: Refused) -> None:
     bucket(strict)
     trust = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})

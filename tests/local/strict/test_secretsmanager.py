@@ -13,13 +13,13 @@ def secret(client: Client, name: str = "orders") -> None:
     client("secretsmanager").create_secret(Name=name, SecretString="value")
 
 
-def names_going() -> dict[str, float]:
+def released_names() -> dict[str, float]:
     backend: Any = get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID]["ap-southeast-2"]
-    found: dict[str, float] = backend.names_going
+    found: dict[str, float] = backend.released_names
     return found
 
 
-def test_a_name_in_its_deletion_window_is_scheduled_and_not_just_taken(
+def test_a_name_in_its_deletion_window_is_refused_as_scheduled_for_deletion(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     secret(strict)
@@ -33,23 +33,23 @@ def test_a_name_in_its_deletion_window_is_scheduled_and_not_just_taken(
         secret(strict)
 
 
-def test_a_deletion_without_recovery_gives_the_name_up_a_while_later(
+def test_a_deletion_without_recovery_frees_the_name_after_a_while(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     for client in (moto, strict):
         secret(client)
         client("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
-    names_going()["orders"] = time.time() + 3600
+    released_names()["orders"] = time.time() + 3600
 
     with refused("InvalidRequestException"):
         secret(strict)
     secret(moto)
     moto("secretsmanager").delete_secret(SecretId="orders", ForceDeleteWithoutRecovery=True)
-    names_going()["orders"] = time.time()
+    released_names()["orders"] = time.time()
     secret(strict)
 
 
-def test_a_secret_that_waits_for_its_deletion_takes_no_value(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_secret_scheduled_for_deletion_accepts_no_value(moto: Client, strict: Client, refused: Refused) -> None:
     secret(strict)
     strict("secretsmanager").delete_secret(SecretId="orders")
 
@@ -60,7 +60,7 @@ def test_a_secret_that_waits_for_its_deletion_takes_no_value(moto: Client, stric
     moto("secretsmanager").tag_resource(SecretId="orders", Tags=[{"Key": "a", "Value": "b"}])
 
 
-def test_nothing_rotates_without_a_function(moto: Client, strict: Client, refused: Refused) -> None:
+def test_rotation_needs_a_function(moto: Client, strict: Client, refused: Refused) -> None:
     secret(strict)
 
     with refused("InvalidRequestException"):
@@ -74,7 +74,7 @@ def test_nothing_rotates_without_a_function(moto: Client, strict: Client, refuse
     moto("secretsmanager").rotate_secret(SecretId="orders")
 
 
-def test_a_secret_of_rds_rotates_by_itself(strict: Client) -> None:
+def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> None:
     found = strict("rds").create_db_instance(
         DBInstanceIdentifier="db",
         DBInstanceClass="db.t3.micro",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from support.strict_clients import Client, Refused
 
 
-def test_no_session_begins_with_what_does_not_run(strict: Client, refused: Refused) -> None:
+def test_a_session_needs_a_running_container(strict: Client, refused: Refused) -> None:
     with refused("TargetNotConnected"):
         strict("ssm").start_session(Target="ecs:cluster_0a1b_0a1b-7")
     with refused("TargetNotConnected"):

@@ -22,7 +22,7 @@ def topic(strict: Client) -> str:
 
 @pytest.fixture
 def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of somebody who takes posts, and what was posted."""
+    """URL of an HTTP subscriber, and the posts it has received."""
     got: list[dict[str, Any]] = []
 
     class Taking(BaseHTTPRequestHandler):
@@ -43,16 +43,18 @@ def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
-def test_mail_is_pending_until_somebody_confirms(moto: Client, strict: Client, topic: str, refused: Refused) -> None:
+def test_an_email_subscription_is_pending_until_confirmed(
+    moto: Client, strict: Client, topic: str, refused: Refused
+) -> None:
     loose = moto("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="loose@example.com")
     assert loose["SubscriptionArn"].startswith("arn:")
 
-    told = strict("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
+    response = strict("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
     arn = strict("sns").subscribe(
         TopicArn=topic, Protocol="email", Endpoint="ops@example.com", ReturnSubscriptionArn=True
     )["SubscriptionArn"]
 
-    assert told["SubscriptionArn"] == "pending confirmation"
+    assert response["SubscriptionArn"] == "pending confirmation"
     assert _listed(strict, topic)["ops@example.com"] == "PendingConfirmation"
     assert _listed(moto, topic)["ops@example.com"] == arn
     assert strict("sns").get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "true"
@@ -68,7 +70,7 @@ def test_mail_is_pending_until_somebody_confirms(moto: Client, strict: Client, t
     assert _listed(strict, topic)["ops@example.com"] == arn
 
 
-def test_a_web_address_is_told_nothing_before_it_confirms(
+def test_an_http_subscriber_receives_nothing_before_it_confirms(
     strict: Client, topic: str, pager: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, got = pager
@@ -76,8 +78,8 @@ def test_a_web_address_is_told_nothing_before_it_confirms(
     until(lambda: got)
 
     strict("sns").publish(TopicArn=topic, Message="too early")
-    with urllib.request.urlopen(got[0]["SubscribeURL"]) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(got[0]["SubscribeURL"]) as response:
+        assert response.status == 200
     strict("sns").publish(TopicArn=topic, Message="in time")
 
     until(lambda: len(got) > 1)
@@ -85,7 +87,7 @@ def test_a_web_address_is_told_nothing_before_it_confirms(
     assert [one["Message"] for one in got[1:]] == ["in time"]
 
 
-def test_plain_moto_tells_a_web_address_at_once(
+def test_plain_moto_notifies_an_http_subscriber_at_once(
     moto: Client, topic: str, pager: tuple[str, list[dict[str, Any]]]
 ) -> None:
     url, got = pager
@@ -109,7 +111,7 @@ def test_a_queue_needs_no_confirmation(strict: Client, topic: str) -> None:
 @pytest.mark.parametrize(
     ("protocol", "endpoint"), [("email", "nobody"), ("email", "a b@example.com"), ("https", "http://example.com/")]
 )
-def test_an_end_that_cannot_be_reached_is_refused(
+def test_an_invalid_endpoint_is_refused(
     moto: Client, strict: Client, topic: str, refused: Refused, protocol: str, endpoint: str
 ) -> None:
     moto("sns").subscribe(TopicArn=topic, Protocol=protocol, Endpoint=endpoint)
@@ -118,7 +120,9 @@ def test_an_end_that_cannot_be_reached_is_refused(
         strict("sns").subscribe(TopicArn=topic, Protocol=protocol, Endpoint=endpoint)
 
 
-def test_a_topic_is_not_made_again_with_other_tags(moto: Client, strict: Client, topic: str, refused: Refused) -> None:
+def test_a_topic_is_not_created_again_with_other_tags(
+    moto: Client, strict: Client, topic: str, refused: Refused
+) -> None:
     other = [{"Key": "a", "Value": "2"}]
     assert moto("sns").create_topic(Name="alerts", Tags=other)["TopicArn"] == topic
 
@@ -128,5 +132,5 @@ def test_a_topic_is_not_made_again_with_other_tags(moto: Client, strict: Client,
 
 
 def _listed(client: Client, topic: str) -> dict[str, str]:
-    told = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    return {one["Endpoint"]: one["SubscriptionArn"] for one in told}
+    response = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    return {one["Endpoint"]: one["SubscriptionArn"] for one in response}

@@ -9,7 +9,7 @@ from support.laptop import until
 from support.strict_clients import Client, Refused
 
 
-def test_the_name_of_a_deleted_queue_rests_for_a_while(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_name_of_a_deleted_queue_stays_taken_for_a_while(moto: Client, strict: Client, refused: Refused) -> None:
     for client in (moto, strict):
         url = client("sqs").create_queue(QueueName="orders")["QueueUrl"]
         client("sqs").delete_queue(QueueUrl=url)
@@ -55,7 +55,7 @@ def test_an_unknown_attribute_is_refused(moto: Client, strict: Client, refused: 
         strict("sqs").create_queue(QueueName="orders", Attributes={"Colour": "red"})
 
 
-def test_a_redrive_needs_a_count_that_can_be_reached(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_redrive_policy_needs_a_valid_receive_count(moto: Client, strict: Client, refused: Refused) -> None:
     sqs = strict("sqs")
     dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -68,7 +68,7 @@ def test_a_redrive_needs_a_count_that_can_be_reached(moto: Client, strict: Clien
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": ""})
 
 
-def test_a_refusal_is_of_the_class_that_boto_knows(strict: Client) -> None:
+def test_an_error_has_the_exception_class_that_boto3_defines(strict: Client) -> None:
     with pytest.raises(ClientError) as caught:
         strict("sqs").create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "-1"})
 

@@ -33,17 +33,17 @@ def made(strict: Client) -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_the_tag_index_knows_repositories_and_the_groups_of_rds(moto: Client, strict: Client) -> None:
+def test_the_tag_index_contains_repositories_and_rds_groups(moto: Client, strict: Client) -> None:
     assert _kinds(strict) == {"repository/orders", "subgrp:orders", "pg:orders", "orders"}
     assert _kinds(moto) == {"orders"}
 
 
 @pytest.mark.usefixtures("made")
-def test_the_tag_index_answers_for_the_types_asked(strict: Client) -> None:
+def test_the_tag_index_filters_by_type(strict: Client) -> None:
     assert _kinds(strict, ResourceTypeFilters=["rds", "sqs"]) == {"subgrp:orders", "pg:orders", "orders"}
     assert _kinds(strict, ResourceTypeFilters=["rds:pg"]) == {"pg:orders"}
 
 
-def _kinds(client: Client, **asked: Any) -> set[str]:
-    told = client("resourcegroupstaggingapi").get_resources(**OURS, **asked)["ResourceTagMappingList"]
-    return {one["ResourceARN"].split(":", 5)[5] for one in told}
+def _kinds(client: Client, **filters: Any) -> set[str]:
+    mappings = client("resourcegroupstaggingapi").get_resources(**OURS, **filters)["ResourceTagMappingList"]
+    return {mapping["ResourceARN"].split(":", 5)[5] for mapping in mappings}

@@ -1,28 +1,34 @@
-"""What an entry of the catalogue is: how a known failure is told by its words, what it means, what to type next."""
+"""One known error: the conditions that identify it, and the texts that explain it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-Values = dict[str, str]
-LONGEST = 4000
-"""Characters of a text that are looked at."""
+# Longer than any message of AWS. The limit keeps the patterns fast on a page of HTML in place of a message.
+MAX_CHARACTERS = 4000
+RESOURCE_PARAMETER = re.compile(r"(Name|name|Identifier|Bucket|Id|Arn)$")
+REFERENCE = re.compile(r"\$\{(\w+)\}")
+REQUIRED = frozenset({"name", "codes", "meaning", "hint"})
+OPTIONAL = frozenset({"message", "unless", "calls", "regions", "parameter", "details", "values", "example"})
+
+Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ErrorContext:
-    """What a call came to: AWS's words, or those of the way to it, and what is known of the call."""
+    """A failed call: the error as AWS or botocore worded it, and what is known of the call."""
 
     call: str
-    """As `rds.create_db_instance`."""
+    """Such as `rds.create_db_instance`."""
     code: str
     text: str = ""
     action: str = ""
-    """As permissions name it: `rds:CreateDBInstance`."""
+    """The IAM action that the call needs, such as `rds:CreateDBInstance`."""
     region: str = ""
     environment: str = ""
     request_id: str = ""
@@ -33,60 +39,118 @@ class ErrorContext:
         return self.call.partition(".")[0]
 
     @property
-    def thing(self) -> str:
-        """What the call is about, as far as its parameters name it."""
-        named = [key for key, value in self.params.items() if isinstance(value, str) and NAMED.search(key)]
-        return str(self.params[named[0]]) if named else "it"
+    def target(self) -> str:
+        """The resource that the call is about, as far as its parameters name it."""
+        names = [value for key, value in self.params.items() if RESOURCE_PARAMETER.search(key)]
+        return next((name for name in names if isinstance(name, str)), "the resource")
+
+    @property
+    def values(self) -> Values:
+        """The values that every meaning and hint can use."""
+        return {
+            "call": self.call,
+            "service": self.service,
+            "action": self.action,
+            "code": self.code,
+            "region": self.region,
+            "target": self.target,
+            "parameters": self.params,
+            "request": self.request_id or "without an id",
+            "env": f" --env {self.environment}" if self.environment else "",
+            "file": f"environments/{self.environment or 'NAME'}.toml",
+        }
 
 
-NAMED = re.compile(r"(Name|name|Identifier|Bucket|Id|Arn)$")
+Details = Callable[[ErrorContext, Values], Values]
+"""Derives more values from a failed call and the values known so far."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The meaning of an error, and what to type next; `name` is that of the catalogue's entry."""
+
+    name: str
+    meaning: str
+    hint: str
 
 
 @dataclass(frozen=True)
 class KnownError:
-    """A known failure; in what it says, {words} are filled in from the call, the pattern's groups and `fill`."""
+    """An entry of the catalogue; all of its conditions have to hold. catalog.py describes the fields."""
 
     name: str
     codes: frozenset[str]
-    means: str
+    meaning: str
     hint: str
-    words: str = ""
-    """What the text must hold."""
+    message: str = ""
+    unless: str = ""
     calls: str = ""
-    """What the call must be."""
     regions: frozenset[str] = frozenset()
-    given: str = ""
-    """A parameter that the call must have had."""
-    fill: Callable[[ErrorContext, Values], Values] = lambda said, found: {}
+    parameter: str = ""
+    details: Details | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
 
-    def told(self, said: ErrorContext) -> Values | None:
-        """What was found out when it is this failure; None when it is another one."""
-        if said.code not in self.codes or (self.regions and said.region not in self.regions):
+    def explain(self, context: ErrorContext) -> Explanation | None:
+        """Return the explanation if this is the error that occurred, else None."""
+        match = self._match(context)
+        if match is None:
             return None
-        if (self.given and self.given not in said.params) or not re.match(self.calls, said.call):
-            return None
-        found = self._pattern.search(said.text[:LONGEST])
-        if found is None:
-            return None
-        groups = {key: value for key, value in found.groupdict().items() if value}
-        known = {
-            "call": said.call,
-            "service": said.service,
-            "action": said.action,
-            "code": said.code,
-            "region": said.region,
-            "thing": said.thing,
-            "request": said.request_id or "without an id",
-            "env": f" --env {said.environment}" if said.environment else "",
-            "file": f"environments/{said.environment or 'NAME'}.toml",
-        }
-        return {**known, **groups, **self.fill(said, {**known, **groups})}
+        groups = {name: value for name, value in match.groupdict().items() if value}
+        values = {**context.values, **self.values, **groups}
+        if self.details:
+            values |= self.details(context, values)
+        # A value that this message does not contain reads "…": an incomplete hint is better than none.
+        complete = defaultdict(lambda: "…", values)
+        return Explanation(self.name, self.meaning.format_map(complete), self.hint.format_map(complete))
 
+    def _match(self, context: ErrorContext) -> re.Match[str] | None:
+        if context.code not in self.codes or (self.regions and context.region not in self.regions):
+            return None
+        if (self.parameter and self.parameter not in context.params) or not re.match(self.calls, context.call):
+            return None
+        text = context.text[:MAX_CHARACTERS]
+        if self.unless and self._compiled["unless"].search(text):
+            return None
+        return self._compiled["message"].search(text)
+
+    # Compiled on first use: a command meets a few of the codes only.
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        return re.compile(self.words, re.IGNORECASE | re.DOTALL)
+    def _compiled(self) -> Mapping[str, re.Pattern[str]]:
+        flags = re.IGNORECASE | re.DOTALL
+        return {"message": re.compile(self.message, flags), "unless": re.compile(self.unless, flags)}
 
 
-def codes(*names: str) -> frozenset[str]:
-    """Codes of one failure, which services spell differently."""
-    return frozenset(names)
+def read_entries(text: str, details: Mapping[str, Details]) -> Iterator[KnownError]:
+    """Read the entries of a TOML file; raises ValueError or KeyError where an entry is not valid."""
+    import tomllib
+
+    document = tomllib.loads(text)
+    patterns = document.get("patterns", {})
+    for entry in document["error"]:
+        template = document["template"][entry["template"]] if "template" in entry else {}
+        table = {key: value for key, value in {**template, **entry}.items() if key != "template"}
+        _check_keys(table)
+        yield KnownError(
+            name=table["name"],
+            codes=frozenset(table["codes"]),
+            meaning=table["meaning"],
+            hint=table["hint"],
+            message=_expanded(table.get("message", ""), patterns),
+            unless=_expanded(table.get("unless", ""), patterns),
+            calls=table.get("calls", ""),
+            regions=frozenset(table.get("regions", ())),
+            parameter=table.get("parameter", ""),
+            details=details[table["details"]] if "details" in table else None,
+            values=table.get("values", {}),
+        )
+
+
+def _check_keys(table: Mapping[str, Any]) -> None:
+    missing, unknown = REQUIRED - table.keys(), table.keys() - REQUIRED - OPTIONAL
+    if missing or unknown:
+        raise ValueError(f"known error {table.get('name')!r}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+
+
+def _expanded(pattern: str, patterns: Mapping[str, str]) -> str:
+    """Replace `${name}` by the pattern of that name, which may refer to others."""
+    return REFERENCE.sub(lambda match: _expanded(patterns[match[1]], patterns), pattern)

@@ -1,4 +1,4 @@
-"""The calls of ECS about services and tasks; moto keeps clusters, task definitions and tags."""
+"""ECS requests about services and tasks; moto keeps clusters, task definitions and tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 
-KEPT = (
+# Settings that DescribeServices returns as they were requested.
+STORED_SETTINGS = (
     "loadBalancers",
     "serviceRegistries",
     "launchType",
@@ -34,8 +35,11 @@ KEPT = (
     "placementConstraints",
     "placementStrategy",
 )
-DEPLOYS_WHEN_SENT = ("loadBalancers", "serviceRegistries")
-DEPLOYS_WHEN_CHANGED = ("networkConfiguration", "platformVersion", "capacityProviderStrategy", "enableExecuteCommand")
+# Per the ECS API reference, these start a deployment even with unchanged values.
+REDEPLOY_IF_PRESENT = ("loadBalancers", "serviceRegistries")
+# These start a deployment only with another value; other settings never do.
+REDEPLOY_IF_CHANGED = ("networkConfiguration", "platformVersion", "capacityProviderStrategy", "enableExecuteCommand")
+# Defaults of a rolling update, from the ECS API reference.
 DEPLOYMENT_DEFAULTS = {
     "deploymentCircuitBreaker": {"enable": False, "rollback": False},
     "maximumPercent": 200,
@@ -43,17 +47,18 @@ DEPLOYMENT_DEFAULTS = {
     "strategy": "ROLLING",
     "bakeTimeInMinutes": 0,
 }
-PAGE = 100
+# Maximum of ListServices and ListTasks.
+PAGE_SIZE = 100
 
 
 class EcsCalls:
-    """Services and tasks over the wire."""
+    """Handlers of the requests about services and tasks."""
 
     def __init__(self, emulator: Emulator, scheduler: Scheduler, tasks: Fleet) -> None:
         self._emulator = emulator
         self._scheduler = scheduler
         self._tasks = tasks
-        answers: dict[str, Callable[[Request], Json]] = {
+        handlers: dict[str, Callable[[Request], Json]] = {
             "CreateService": self._create_service,
             "UpdateService": self._update_service,
             "DeleteService": self._delete_service,
@@ -63,30 +68,33 @@ class EcsCalls:
             "StopTask": self._stop_task,
             "DescribeTasks": self._describe_tasks,
             "ListTasks": self._list_tasks,
-            **ServiceDeployments(self._service_of, scheduler).answers(),
+            **ServiceDeployments(self._service_of, scheduler).handlers(),
         }
-        for action, answer in answers.items():
-            emulator.instead["ecs", action] = _as_json(answer)
-        for action, answer in ExecSessions(tasks).answers().items():
-            emulator.instead["ssm", action] = _as_json(answer)
-        emulator.on_before("ecs", "DeleteCluster", self._cluster_is_empty)
-        emulator.on_after("application-autoscaling", "RegisterScalableTarget", self._into_range)
+        for action, handler in handlers.items():
+            emulator.instead["ecs", action] = _as_json(handler)
+        for action, handler in ExecSessions(tasks).handlers().items():
+            emulator.instead["ssm", action] = _as_json(handler)
+        emulator.on_before("ecs", "DeleteCluster", self._check_cluster_empty)
+        emulator.on_after("application-autoscaling", "RegisterScalableTarget", self._clamp_desired_count)
 
-    def _create_service(self, call: Request) -> Json:
-        asked = call.json
-        cluster = _cluster(call)
-        key = (call.region, cluster, asked["serviceName"])
-        there = self._scheduler.services.get(key)
-        if there and there.status != "INACTIVE":
-            going = "Unable to Start a service that is still Draining."
-            same = "Creation of service was not idempotent."
-            raise ApiError("InvalidParameterException", going if there.status == "DRAINING" else same)
-        definition = _definition(call, asked.get("taskDefinition", ""))
-        for balanced in asked.get("loadBalancers") or ():
-            _is_balanced(call, balanced)
-        kept = self._emulator.ask_moto(call, call.again())
-        if not kept.ok:
-            raise _Passed(kept)
+    def _create_service(self, request: Request) -> Json:
+        parameters = request.json
+        cluster = _cluster(request)
+        key = (request.region, cluster, parameters["serviceName"])
+        existing = self._scheduler.services.get(key)
+        if existing and existing.status != "INACTIVE":
+            draining_message = "Unable to Start a service that is still Draining."
+            active_message = "Creation of service was not idempotent."
+            raise ApiError(
+                "InvalidParameterException", draining_message if existing.status == "DRAINING" else active_message
+            )
+        definition = _definition(request, parameters.get("taskDefinition", ""))
+        for load_balancer in parameters.get("loadBalancers") or ():
+            _check_target_group(request, load_balancer)
+        # moto's own record keeps the tags, and Application Auto Scaling looks the service up there.
+        response = self._emulator.call_moto(request, request.unchanged())
+        if not response.ok:
+            raise _MotoError(response)
         settings = {
             "launchType": "FARGATE",
             "platformVersion": "LATEST",
@@ -99,179 +107,171 @@ class EcsCalls:
             "healthCheckGracePeriodSeconds": 0,
             "loadBalancers": [],
             "serviceRegistries": [],
-            **{name: asked[name] for name in KEPT if name in asked},
+            **{name: parameters[name] for name in STORED_SETTINGS if name in parameters},
         }
-        settings["deploymentConfiguration"] = {**DEPLOYMENT_DEFAULTS, **asked.get("deploymentConfiguration", {})}
+        settings["deploymentConfiguration"] = {**DEPLOYMENT_DEFAULTS, **parameters.get("deploymentConfiguration", {})}
         service = EcsServiceRecord(
-            call.region, cluster, asked["serviceName"], settings, asked.get("desiredCount") or 0, []
+            request.region, cluster, parameters["serviceName"], settings, parameters.get("desiredCount") or 0, []
         )
         self._scheduler.deploy(service, definition.arn)
         self._scheduler.services[key] = service
-        return {"service": self._told(service, tags=True)}
+        return {"service": self._describe(service, tags=True)}
 
-    def _update_service(self, call: Request) -> Json:
-        asked = call.json
-        service = self._service(call, asked["service"])
+    def _update_service(self, request: Request) -> Json:
+        parameters = request.json
+        service = self._service(request, parameters["service"])
         if service.status != "ACTIVE":
             raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
         definition = service.primary.definition
-        if asked.get("taskDefinition"):
-            definition = _definition(call, asked["taskDefinition"]).arn
-        for balanced in asked.get("loadBalancers") or ():
-            _is_balanced(call, balanced)
-        deploys = definition != service.primary.definition or asked.get("forceNewDeployment")
-        deploys = deploys or any(asked.get(name) is not None for name in DEPLOYS_WHEN_SENT)
+        if parameters.get("taskDefinition"):
+            definition = _definition(request, parameters["taskDefinition"]).arn
+        for load_balancer in parameters.get("loadBalancers") or ():
+            _check_target_group(request, load_balancer)
+        deploys = definition != service.primary.definition or parameters.get("forceNewDeployment")
+        deploys = deploys or any(parameters.get(name) is not None for name in REDEPLOY_IF_PRESENT)
         deploys = deploys or any(
-            asked.get(name) not in (None, service.settings.get(name)) for name in DEPLOYS_WHEN_CHANGED
+            parameters.get(name) not in (None, service.settings.get(name)) for name in REDEPLOY_IF_CHANGED
         )
-        changed = {name: asked[name] for name in KEPT if asked.get(name) is not None}
+        changed = {name: parameters[name] for name in STORED_SETTINGS if parameters.get(name) is not None}
         if "deploymentConfiguration" in changed:
-            before = service.settings["deploymentConfiguration"]
-            changed["deploymentConfiguration"] = {**before, **changed["deploymentConfiguration"]}
+            # Fields that the request leaves out keep their values.
+            previous = service.settings["deploymentConfiguration"]
+            changed["deploymentConfiguration"] = {**previous, **changed["deploymentConfiguration"]}
         service.settings.update(changed)
-        if asked.get("desiredCount") is not None:
-            self._scale(service, asked["desiredCount"])
+        if parameters.get("desiredCount") is not None:
+            self._scale(service, parameters["desiredCount"])
         if deploys:
             self._scheduler.deploy(service, definition)
-        return {"service": self._told(service, tags=True)}
+        return {"service": self._describe(service, tags=True)}
 
-    def _delete_service(self, call: Request) -> Json:
-        service = self._service(call, call.json["service"])
+    def _delete_service(self, request: Request) -> Json:
+        service = self._service(request, request.json["service"])
         if service.status == "INACTIVE":
             raise ApiError("ServiceNotFoundException", "Service not found.")
-        if service.desired > 0 and not call.json.get("force"):
+        if service.desired > 0 and not request.json.get("force"):
             raise ApiError("InvalidParameterException", "The service cannot be stopped while it is scaled above 0.")
+        # AWS keeps a deleted service as DRAINING until its last task has stopped, then as INACTIVE.
         service.status = "DRAINING"
         self._scale(service, 0)
-        if found := _motos(service):
-            found.status = "INACTIVE"
-        return {"service": self._told(service, tags=True)}
+        if record := _moto_record(service):
+            record.status = "INACTIVE"
+        return {"service": self._describe(service, tags=True)}
 
-    def _describe_services(self, call: Request) -> Json:
-        cluster = _cluster(call)
-        tags = "TAGS" in call.json.get("include", [])
-        found, failures = [], []
-        for name in call.json["services"]:
-            service = self._scheduler.services.get((call.region, cluster, name.rpartition("/")[2]))
+    def _describe_services(self, request: Request) -> Json:
+        cluster = _cluster(request)
+        tags = "TAGS" in request.json.get("include", [])
+        services, failures = [], []
+        for name in request.json["services"]:
+            service = self._scheduler.services.get((request.region, cluster, name.rpartition("/")[2]))
             if service:
-                found.append(self._told(service, tags=tags))
+                services.append(self._describe(service, tags=tags))
             else:
-                arn = f"arn:aws:ecs:{call.region}:{DEFAULT_ACCOUNT_ID}:service/{cluster}/{name.rpartition('/')[2]}"
+                arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:service/{cluster}/{name.rpartition('/')[2]}"
                 failures.append({"arn": arn, "reason": "MISSING"})
-        return {"services": found, "failures": failures}
+        return {"services": services, "failures": failures}
 
-    def _list_services(self, call: Request) -> Json:
-        cluster = _cluster(call)
+    def _list_services(self, request: Request) -> Json:
+        cluster = _cluster(request)
         arns = sorted(
-            one.arn
-            for one in self._scheduler.services.values()
-            if (one.region, one.cluster) == (call.region, cluster) and one.status != "INACTIVE"
+            service.arn
+            for service in self._scheduler.services.values()
+            if (service.region, service.cluster) == (request.region, cluster) and service.status != "INACTIVE"
         )
-        return _page("serviceArns", arns, call.json)
+        return _page("serviceArns", arns, request.json)
 
-    def _run_task(self, call: Request) -> Json:
-        asked = call.json
-        cluster = _cluster(call)
-        token = asked.get("clientToken", "")
-        same = [task for task in self._tasks.all.values() if token and task.client_token == token]
-        if same:
-            if any(task.asked not in (None, asked) for task in same):
-                raise ApiError("ConflictException", "The client token was used with other parameters.")
-            return {"tasks": [task.to_dict() for task in same], "failures": []}
-        definition = _definition(call, asked["taskDefinition"])
-        if definition.network_mode == "awsvpc" and not asked.get("networkConfiguration"):
-            raise ApiError(
-                "InvalidParameterException",
-                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-            )
-        begun = [
-            self._tasks.add(
-                EcsTask(
-                    region=call.region,
-                    cluster=cluster,
-                    definition=definition.arn,
-                    group=asked.get("group") or f"family:{definition.family}",
-                    started_by=asked.get("startedBy", ""),
-                    launch_type=asked.get("launchType") or "FARGATE",
-                    overrides=asked.get("overrides") or {},
-                    tags=asked.get("tags") or [],
-                    client_token=token,
-                    asked=asked,
-                    execute_command=bool(asked.get("enableExecuteCommand")),
-                )
-            )
-            for _ in range(asked.get("count") or 1)
-        ]
-        return {"tasks": [task.to_dict() for task in begun], "failures": []}
+    def _run_task(self, request: Request) -> Json:
+        parameters, cluster = request.json, _cluster(request)
+        tasks = self._tasks_of_token(parameters)
+        if not tasks:
+            definition = _definition(request, parameters["taskDefinition"])
+            _check_network(definition, parameters)
+            tasks = [
+                self._tasks.add(_new_task(request.region, cluster, definition, parameters))
+                for _ in range(parameters.get("count") or 1)
+            ]
+        return {"tasks": [task.to_dict() for task in tasks], "failures": []}
 
-    def _stop_task(self, call: Request) -> Json:
-        cluster = _cluster(call)
-        task = self._find_task(call, cluster, call.json["task"])
+    def _tasks_of_token(self, parameters: Json) -> list[EcsTask]:
+        """Return the tasks that an earlier request with the same client token started.
+
+        Raises ApiError when its parameters were different.
+        """
+        token = parameters.get("clientToken", "")
+        tasks = [task for task in self._tasks.all.values() if token and task.client_token == token]
+        if any(task.request_parameters not in (None, parameters) for task in tasks):
+            raise ApiError("ConflictException", "The client token was used with other parameters.")
+        return tasks
+
+    def _stop_task(self, request: Request) -> Json:
+        cluster = _cluster(request)
+        task = self._find_task(request, cluster, request.json["task"])
         if task is None:
             raise ApiError("InvalidParameterException", "The referenced task was not found.")
-        task.stop("UserInitiated", call.json.get("reason") or "Task stopped by user")
+        task.stop("UserInitiated", request.json.get("reason") or "Task stopped by user")
         return {"task": task.to_dict()}
 
-    def _describe_tasks(self, call: Request) -> Json:
-        cluster = _cluster(call)
-        found, failures = [], []
-        for name in call.json["tasks"]:
-            if task := self._find_task(call, cluster, name):
-                found.append(task.to_dict())
+    def _describe_tasks(self, request: Request) -> Json:
+        cluster = _cluster(request)
+        tasks, failures = [], []
+        for name in request.json["tasks"]:
+            if task := self._find_task(request, cluster, name):
+                tasks.append(task.to_dict())
             else:
-                arn = f"arn:aws:ecs:{call.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
+                arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
                 failures.append({"arn": arn, "reason": "MISSING"})
-        return {"tasks": found, "failures": failures}
+        return {"tasks": tasks, "failures": failures}
 
-    def _list_tasks(self, call: Request) -> Json:
-        asked, cluster = call.json, _cluster(call)
-        status = asked.get("desiredStatus", "RUNNING")
-        group = f"service:{asked['serviceName'].rpartition('/')[2]}" if asked.get("serviceName") else ""
-        if group and (call.region, cluster, group.removeprefix("service:")) not in self._scheduler.services:
+    def _list_tasks(self, request: Request) -> Json:
+        parameters, cluster = request.json, _cluster(request)
+        status = parameters.get("desiredStatus", "RUNNING")
+        group = f"service:{parameters['serviceName'].rpartition('/')[2]}" if parameters.get("serviceName") else ""
+        if group and (request.region, cluster, group.removeprefix("service:")) not in self._scheduler.services:
             raise ApiError("ServiceNotFoundException", "Service not found.")
         arns = [
             task.arn
             for task in self._tasks.all.values()
-            if (task.region, task.cluster, task.desired_status) == (call.region, cluster, status)
+            if (task.region, task.cluster, task.desired_status) == (request.region, cluster, status)
             and group in ("", task.group)
-            and asked.get("startedBy", task.started_by) == task.started_by
-            and asked.get("family", _family(task)) == _family(task)
-            and asked.get("launchType", task.launch_type) == task.launch_type
+            and parameters.get("startedBy", task.started_by) == task.started_by
+            and parameters.get("family", _family(task)) == _family(task)
+            and parameters.get("launchType", task.launch_type) == task.launch_type
         ]
-        return _page("taskArns", arns, asked)
+        return _page("taskArns", arns, parameters)
 
-    def _cluster_is_empty(self, call: Request) -> None:
-        place = (call.region, _cluster(call))
-        if any(one.key[:2] == place and one.status != "INACTIVE" for one in self._scheduler.services.values()):
+    def _check_cluster_empty(self, request: Request) -> None:
+        cluster = (request.region, _cluster(request))
+        if any(
+            service.key[:2] == cluster and service.status != "INACTIVE" for service in self._scheduler.services.values()
+        ):
             raise ApiError(
                 "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
             )
-        if any((task.region, task.cluster) == place and not task.over for task in self._tasks.all.values()):
+        if any((task.region, task.cluster) == cluster and not task.stopped for task in self._tasks.all.values()):
             raise ApiError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
 
-    def _into_range(self, call: Request, _answer: Response) -> None:
-        """Registering a scalable target moves the desired count into its range at once."""
-        asked = call.json
-        if asked.get("ServiceNamespace") != "ecs":
+    def _clamp_desired_count(self, request: Request, _answer: Response) -> None:
+        """Move the desired count into the new range, as Application Auto Scaling does when a target is registered."""
+        parameters = request.json
+        if parameters.get("ServiceNamespace") != "ecs":
             return
-        _, cluster, name = asked["ResourceId"].split("/")
-        service = self._scheduler.services.get((call.region, cluster, name))
+        _, cluster, name = parameters["ResourceId"].split("/")
+        service = self._scheduler.services.get((request.region, cluster, name))
         if service and service.status == "ACTIVE":
-            low, high = asked.get("MinCapacity", service.desired), asked.get("MaxCapacity", service.desired)
+            low, high = parameters.get("MinCapacity", service.desired), parameters.get("MaxCapacity", service.desired)
             self._scale(service, min(max(service.desired, low), high))
 
     def _scale(self, service: EcsServiceRecord, desired: int) -> None:
         if service.desired != desired:
             service.desired, service.steady = desired, False
-            if found := _motos(service):
-                found.desired_count = desired
+            if record := _moto_record(service):
+                record.desired_count = desired
 
-    def _told(self, service: EcsServiceRecord, *, tags: bool) -> Json:
-        found = _motos(service)
-        return service.to_dict(self._scheduler.tasks_of(service), list(found.tags or []) if tags and found else None)
+    def _describe(self, service: EcsServiceRecord, *, tags: bool) -> Json:
+        record = _moto_record(service)
+        return service.to_dict(self._scheduler.tasks_of(service), list(record.tags or []) if tags and record else None)
 
-    def _service(self, call: Request, name: str) -> EcsServiceRecord:
-        return self._service_of(call.region, _cluster(call), name)
+    def _service(self, request: Request, name: str) -> EcsServiceRecord:
+        return self._service_of(request.region, _cluster(request), name)
 
     def _service_of(self, region: str, cluster: str, name: str) -> EcsServiceRecord:
         service = self._scheduler.services.get((region, cluster, name.rpartition("/")[2]))
@@ -279,25 +279,25 @@ class EcsCalls:
             raise ApiError("ServiceNotFoundException", "Service not found.")
         return service
 
-    def _find_task(self, call: Request, cluster: str, name: str) -> EcsTask | None:
-        arn = f"arn:aws:ecs:{call.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
+    def _find_task(self, request: Request, cluster: str, name: str) -> EcsTask | None:
+        arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
         return self._tasks.all.get(arn)
 
 
-class _Passed(ApiError):
-    """A refusal that moto has already put into words."""
+class _MotoError(ApiError):
+    """Error response that moto has already produced."""
 
-    def __init__(self, answer: Response) -> None:
+    def __init__(self, response: Response) -> None:
         super().__init__("passed", "on")
-        self.answer = answer
+        self.response = response
 
 
-def _as_json(answer: Callable[[Request], Json]) -> Callable[[Request], Response]:
-    def instead(call: Request) -> Response:
+def _as_json(handler: Callable[[Request], Json]) -> Callable[[Request], Response]:
+    def instead(request: Request) -> Response:
         try:
-            return json_answer(answer(call))
-        except _Passed as passed:
-            return passed.answer
+            return json_answer(handler(request))
+        except _MotoError as error:
+            return error.response
 
     return instead
 
@@ -306,24 +306,49 @@ def _backend(region: str) -> Any:
     return get_backend("ecs")[DEFAULT_ACCOUNT_ID][region]
 
 
-def _cluster(call: Request) -> str:
-    name = str(call.json.get("cluster") or "default").rpartition("/")[2]
-    cluster = _backend(call.region).clusters.get(name)
+def _cluster(request: Request) -> str:
+    name = str(request.json.get("cluster") or "default").rpartition("/")[2]
+    cluster = _backend(request.region).clusters.get(name)
     if cluster is None or cluster.status == "INACTIVE":
         raise ApiError("ClusterNotFoundException", "Cluster not found.")
     return name
 
 
-def _definition(call: Request, name: str) -> Any:
+def _definition(request: Request, name: str) -> Any:
     try:
-        return _backend(call.region).describe_task_definition(name)
+        return _backend(request.region).describe_task_definition(name)
+    # moto raises various types for a malformed or missing definition; AWS has one error for all.
     except Exception:
         raise ApiError("ClientException", "TaskDefinition not found.") from None
 
 
-def _is_balanced(call: Request, balanced: Json) -> None:
-    arn = balanced.get("targetGroupArn", "")
-    group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][call.region].target_groups.get(arn)
+def _check_network(definition: Any, parameters: Json) -> None:
+    if definition.network_mode == "awsvpc" and not parameters.get("networkConfiguration"):
+        raise ApiError(
+            "InvalidParameterException",
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+        )
+
+
+def _new_task(region: str, cluster: str, definition: Any, parameters: Json) -> EcsTask:
+    return EcsTask(
+        region=region,
+        cluster=cluster,
+        definition=definition.arn,
+        group=parameters.get("group") or f"family:{definition.family}",
+        started_by=parameters.get("startedBy", ""),
+        launch_type=parameters.get("launchType") or "FARGATE",
+        overrides=parameters.get("overrides") or {},
+        tags=parameters.get("tags") or [],
+        client_token=parameters.get("clientToken", ""),
+        request_parameters=parameters,
+        execute_command=bool(parameters.get("enableExecuteCommand")),
+    )
+
+
+def _check_target_group(request: Request, load_balancer: Json) -> None:
+    arn = load_balancer.get("targetGroupArn", "")
+    group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][request.region].target_groups.get(arn)
     if group is None:
         raise ApiError("InvalidParameterException", f"Unable to find target group with arn {arn}")
     if not group.load_balancer_arns:
@@ -331,8 +356,8 @@ def _is_balanced(call: Request, balanced: Json) -> None:
         raise ApiError("InvalidParameterException", text)
 
 
-def _motos(service: EcsServiceRecord) -> Any:
-    """moto's record of a service, which holds its tags and is what autoscaling looks for."""
+def _moto_record(service: EcsServiceRecord) -> Any:
+    """Return moto's record of a service, which holds its tags and which autoscaling looks up."""
     return _backend(service.region).services.get(f"{service.cluster}:{service.name}")
 
 
@@ -340,7 +365,7 @@ def _family(task: EcsTask) -> str:
     return task.definition.rpartition("/")[2].rpartition(":")[0]
 
 
-def _page(name: str, found: list[str], asked: Json) -> Json:
-    begin = int(asked.get("nextToken") or 0)
-    end = begin + int(asked.get("maxResults") or PAGE)
-    return {name: found[begin:end], **({"nextToken": str(end)} if end < len(found) else {})}
+def _page(name: str, items: list[str], parameters: Json) -> Json:
+    begin = int(parameters.get("nextToken") or 0)
+    end = begin + int(parameters.get("maxResults") or PAGE_SIZE)
+    return {name: items[begin:end], **({"nextToken": str(end)} if end < len(items) else {})}

@@ -1,4 +1,4 @@
-"""The calls of ECS about service deployments: the record of every roll-out, and giving one up."""
+"""ECS requests about service deployments."""
 
 from __future__ import annotations
 
@@ -12,107 +12,108 @@ from orderops.local.emulator.protocol import ApiError, Request
 
 
 class ServiceDeployments:
-    """Deployments as ListServiceDeployments and its kin know them."""
+    """Handlers of ListServiceDeployments, DescribeServiceDeployments and StopServiceDeployment."""
 
     def __init__(self, service_of: Callable[[str, str, str], EcsServiceRecord], scheduler: Scheduler) -> None:
         self._service_of = service_of
         self._scheduler = scheduler
 
-    def answers(self) -> dict[str, Callable[[Request], Json]]:
+    def handlers(self) -> dict[str, Callable[[Request], Json]]:
         return {
             "ListServiceDeployments": self._list,
             "DescribeServiceDeployments": self._describe,
             "StopServiceDeployment": self._stop,
         }
 
-    def _list(self, call: Request) -> Json:
-        cluster = str(call.json.get("cluster") or "default").rpartition("/")[2]
-        service = self._service_of(call.region, cluster, call.json["service"])
-        wanted = call.json.get("status")
-        told = [self._told(service, one) for one in _all(service)]
+    def _list(self, request: Request) -> Json:
+        cluster = str(request.json.get("cluster") or "default").rpartition("/")[2]
+        service = self._service_of(request.region, cluster, request.json["service"])
+        statuses = request.json.get("status")
+        documents = [self._document(service, document) for document in _requested_deployments(service)]
         keys = ("serviceDeploymentArn", "serviceArn", "clusterArn", "startedAt", "createdAt", "finishedAt", "status")
-        brief = [
+        summaries = [
             {
-                **{key: one[key] for key in keys if key in one},
-                "targetServiceRevisionArn": one["targetServiceRevision"]["arn"],
+                **{key: document[key] for key in keys if key in document},
+                "targetServiceRevisionArn": document["targetServiceRevision"]["arn"],
             }
-            for one in told
-            if not wanted or one["status"] in wanted
+            for document in documents
+            if not statuses or document["status"] in statuses
         ]
-        return {"serviceDeployments": brief}
+        return {"serviceDeployments": summaries}
 
-    def _describe(self, call: Request) -> Json:
-        found, failures = [], []
-        for arn in call.json["serviceDeploymentArns"]:
+    def _describe(self, request: Request) -> Json:
+        documents, failures = [], []
+        for arn in request.json["serviceDeploymentArns"]:
             try:
-                service, one = self._find(call, arn)
-                found.append(self._told(service, one))
+                service, deployment = self._find(request, arn)
+                documents.append(self._document(service, deployment))
             except ApiError:
                 failures.append({"arn": arn, "reason": "MISSING"})
-        return {"serviceDeployments": found, "failures": failures}
+        return {"serviceDeployments": documents, "failures": failures}
 
-    def _stop(self, call: Request) -> Json:
-        arn = call.json["serviceDeploymentArn"]
-        service, one = self._find(call, arn)
-        if one is not service.primary or one.rollout != "IN_PROGRESS":
+    def _stop(self, request: Request) -> Json:
+        arn = request.json["serviceDeploymentArn"]
+        service, deployment = self._find(request, arn)
+        if deployment is not service.primary or deployment.rollout != "IN_PROGRESS":
             raise ApiError("ConflictException", "The service deployment is not in progress.")
         self._scheduler.roll_back(service, "Service deployment was stopped by the user.")
         return {"serviceDeploymentArn": arn}
 
-    def _find(self, call: Request, arn: str) -> tuple[EcsServiceRecord, Deployment]:
+    def _find(self, request: Request, arn: str) -> tuple[EcsServiceRecord, Deployment]:
         _, cluster, name, number = f"///{arn}".rsplit("/", 3)
-        service = self._service_of(call.region, cluster, name)
-        for one in _all(service):
-            if _number(one) == number:
-                return service, one
+        service = self._service_of(request.region, cluster, name)
+        for deployment in _requested_deployments(service):
+            if _number(deployment) == number:
+                return service, deployment
         raise ApiError("ServiceDeploymentNotFoundException", "The service deployment was not found.")
 
-    def _told(self, service: EcsServiceRecord, one: Deployment) -> Json:
-        place = f"{service.cluster}/{service.name}"
-        head = f"arn:aws:ecs:{service.region}:{DEFAULT_ACCOUNT_ID}"
-        every = [*service.deployments, *service.past]
-        back = next((other for other in every if other.rolls_back == one.id), None)
-        failed = one.rollout == "FAILED"
+    def _document(self, service: EcsServiceRecord, deployment: Deployment) -> Json:
+        path = f"{service.cluster}/{service.name}"
+        arn_prefix = f"arn:aws:ecs:{service.region}:{DEFAULT_ACCOUNT_ID}"
+        deployments = [*service.deployments, *service.past]
+        rollback = next((other for other in deployments if other.rolls_back == deployment.id), None)
+        failed = deployment.rollout == "FAILED"
         breaker = "TRIGGERED" if failed and service.breaker.get("enable") else "MONITORING"
-        told: Json = {
-            "serviceDeploymentArn": f"{head}:service-deployment/{place}/{_number(one)}",
+        document: Json = {
+            "serviceDeploymentArn": f"{arn_prefix}:service-deployment/{path}/{_number(deployment)}",
             "serviceArn": service.arn,
-            "clusterArn": f"{head}:cluster/{service.cluster}",
-            "createdAt": one.created_at,
-            "startedAt": one.created_at,
-            "updatedAt": one.updated_at,
-            "status": _status(one, back),
-            "statusReason": one.reason,
+            "clusterArn": f"{arn_prefix}:cluster/{service.cluster}",
+            "createdAt": deployment.created_at,
+            "startedAt": deployment.created_at,
+            "updatedAt": deployment.updated_at,
+            "status": _status(deployment, rollback),
+            "statusReason": deployment.reason,
             "sourceServiceRevisions": [],
             "targetServiceRevision": {
-                "arn": f"{head}:service-revision/{place}/{_number(one)}",
+                "arn": f"{arn_prefix}:service-revision/{path}/{_number(deployment)}",
                 "requestedTaskCount": service.desired,
             },
             "deploymentConfiguration": service.settings["deploymentConfiguration"],
             "deploymentCircuitBreaker": {
                 "status": breaker if service.breaker.get("enable") else "DISABLED",
-                "failureCount": one.failed_tasks,
+                "failureCount": deployment.failed_tasks,
+                # AWS's rule: half of the desired count, at least 3.
                 "threshold": max(3, -(-service.desired // 2)),
             },
-            "finishedAt": one.finished_at,
+            "finishedAt": deployment.finished_at,
         }
-        return {key: value for key, value in told.items() if value is not None}
+        return {key: value for key, value in document.items() if value is not None}
 
 
-def _all(service: EcsServiceRecord) -> list[Deployment]:
-    """Every roll-out that was asked for; a roll-back belongs to the one it undoes."""
-    return [one for one in [*service.deployments, *service.past] if not one.rolls_back]
+def _requested_deployments(service: EcsServiceRecord) -> list[Deployment]:
+    """Return the deployments that an operator started; a rollback is reported with the deployment that it undoes."""
+    return [deployment for deployment in [*service.deployments, *service.past] if not deployment.rolls_back]
 
 
-def _number(one: Deployment) -> str:
-    return one.id.rpartition("/")[2]
+def _number(deployment: Deployment) -> str:
+    return deployment.id.rpartition("/")[2]
 
 
-def _status(one: Deployment, back: Deployment | None) -> str:
-    if one.rollout == "COMPLETED":
+def _status(deployment: Deployment, rollback: Deployment | None) -> str:
+    if deployment.rollout == "COMPLETED":
         return "SUCCESSFUL"
-    if one.rollout == "IN_PROGRESS":
-        return "IN_PROGRESS" if one.status == "PRIMARY" else "STOPPED"
-    if back is None:
+    if deployment.rollout == "IN_PROGRESS":
+        return "IN_PROGRESS" if deployment.status == "PRIMARY" else "STOPPED"
+    if rollback is None:
         return "STOPPED"
-    return "ROLLBACK_SUCCESSFUL" if back.rollout == "COMPLETED" else "ROLLBACK_IN_PROGRESS"
+    return "ROLLBACK_SUCCESSFUL" if rollback.rollout == "COMPLETED" else "ROLLBACK_IN_PROGRESS"

@@ -1,4 +1,4 @@
-"""Who runs tasks, as the scheduler and the calls of ECS know it: processes of this machine, or nobody, on paper."""
+"""Interface to running tasks: processes on this machine, or simulated tasks in tests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from orderops.local.ecs.records import EcsTask
 
 
 class Fleet(Protocol):
-    """Every task of the account."""
+    """All tasks of the account."""
 
     @property
     def all(self) -> dict[str, EcsTask]:
         """Tasks by ARN."""
 
     def add(self, task: EcsTask) -> EcsTask:
-        """A new task; it starts later."""
+        """Add a task; it starts with a later tick."""
 
     def of_group(self, region: str, cluster: str, group: str) -> list[EcsTask]:
-        """The tasks of one service, or of one family."""
+        """Return the tasks of one service or task family."""
 
     def is_healthy(self, task: EcsTask) -> bool:
-        """It runs, and every target group that it belongs to finds it healthy."""
+        """Tell whether the task runs and is healthy in all its target groups."""
 
     def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
-        """State and description of its place in each of its target groups."""
+        """Return state and description of the task in each of its target groups."""

@@ -1,4 +1,4 @@
-"""From a task definition to what a process needs: which module, which environment, which secrets, which log."""
+"""Start a task's processes from its task definition: module, environment, secrets and log."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
+# Only what Python needs: AWS_* and the operator's settings must not leak into a task.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER", "TZ", "SYSTEMROOT")
+# Seconds, the default of ECS on Fargate.
 STOP_TIMEOUT = 30
 
 
 class CannotStart(Exception):
-    """Why a task never ran, in the words of ECS."""
+    """Reason why a task did not start, in ECS's words."""
 
 
 def definition(arn: str, region: str) -> Any:
-    """moto's record of a task definition."""
+    """Return moto's record of a task definition."""
     return get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].describe_task_definition(arn)
 
 
-def prepare(task: EcsTask, found: Any, tasks_folder: Path) -> None:
-    """Say what the task's containers are; nothing is started."""
-    task.cpu, task.memory = str(found.cpu or ""), str(found.memory or "")
-    for container in found.container_definitions:
+def prepare(task: EcsTask, task_definition: Any, tasks_folder: Path) -> None:
+    """Create the records of the task's containers without starting them."""
+    task.cpu, task.memory = str(task_definition.cpu or ""), str(task_definition.memory or "")
+    for container in task_definition.container_definitions:
         ports = [mapping.get("containerPort") for mapping in container.get("portMappings") or ()]
-        run = ContainerProcess(
+        process = ContainerProcess(
             name=container["name"],
             image=container.get("image", ""),
             essential=bool(container.get("essential", True)),
@@ -45,48 +47,51 @@ def prepare(task: EcsTask, found: Any, tasks_folder: Path) -> None:
         )
         options = _log_options(container)
         if options:
-            run.log_group = options.get("awslogs-group", "")
-            run.log_stream = f"{options.get('awslogs-stream-prefix', 'ecs')}/{run.name}/{task.id}"
-        task.runs.append(run)
+            process.log_group = options.get("awslogs-group", "")
+            process.log_stream = f"{options.get('awslogs-stream-prefix', 'ecs')}/{process.name}/{task.id}"
+        task.processes.append(process)
 
 
-def check(task: EcsTask, found: Any) -> None:
-    """Say why the task could not start, as far as the account tells; nothing is started."""
-    containers = {container["name"]: container for container in found.container_definitions}
-    for run in task.runs:
-        _secrets(containers[run.name].get("secrets") or (), task.region)
-        _check_log_group(task, run, containers[run.name])
+def check(task: EcsTask, task_definition: Any) -> None:
+    """Check the task's secrets and log groups without starting it. Raises CannotStart."""
+    containers = {container["name"]: container for container in task_definition.container_definitions}
+    for process in task.processes:
+        _secrets(containers[process.name].get("secrets") or (), task.region)
+        _check_log_group(task, process, containers[process.name])
 
 
-def launch(task: EcsTask, found: Any, processes: Processes, url: str, taken: set[int]) -> None:
-    """Start the task's processes, or say why not."""
-    containers = {container["name"]: container for container in found.container_definitions}
-    for run in task.runs:
-        container = containers[run.name]
-        if not run.image.startswith(SCHEME):
+def launch(task: EcsTask, task_definition: Any, processes: Processes, url: str, taken_ports: set[int]) -> None:
+    """Start the task's processes. Raises CannotStart."""
+    containers = {container["name"]: container for container in task_definition.container_definitions}
+    for process in task.processes:
+        container = containers[process.name]
+        if not process.image.startswith(SCHEME):
             raise CannotStart(
-                f"CannotPullContainerError: the laptop runs modules and not images: {run.image} is not {SCHEME}MODULE"
+                "CannotPullContainerError: the laptop runs modules and not images: "
+                f"{process.image} is not {SCHEME}MODULE"
             )
-        _check_log_group(task, run, container)
-        run.port = free_port(but=taken)
-        taken.add(run.port)
-        environment = _environment(task, run, container, url)
-        processes.start(run, _arguments(task, run, container), environment)
+        _check_log_group(task, process, container)
+        # Tasks share one host, unlike in awsvpc mode: each needs a port of its own.
+        process.port = free_port(excluded=taken_ports)
+        taken_ports.add(process.port)
+        environment = _environment(task, process, container, url)
+        processes.start(process, _arguments(task, process, container), environment)
 
 
-def _arguments(task: EcsTask, run: ContainerProcess, container: Json) -> list[str]:
-    """A module with its words; a command that begins with `python` takes the place of all, as it does in an image."""
-    command = _override(task, run.name).get("command") or container.get("command") or []
+def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> list[str]:
+    """Return the module with its arguments; a command that starts with `python` replaces both, as in an image."""
+    command = _override(task, process.name).get("command") or container.get("command") or []
     if command[:1] == ["python"]:
         return [sys.executable, *command[1:]]
-    if entry := container.get("entryPoint"):
-        return [*entry, *command]
-    return [sys.executable, "-m", run.image.removeprefix(SCHEME), *command]
+    if entry_point := container.get("entryPoint"):
+        return [*entry_point, *command]
+    return [sys.executable, "-m", process.image.removeprefix(SCHEME), *command]
 
 
-def _environment(task: EcsTask, run: ContainerProcess, container: Json, url: str) -> dict[str, str]:
+def _environment(task: EcsTask, process: ContainerProcess, container: Json, url: str) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        # Without it, output arrives in the log only when the buffer is full or the process ends.
         "PYTHONUNBUFFERED": "1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -96,15 +101,16 @@ def _environment(task: EcsTask, run: ContainerProcess, container: Json, url: str
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **_pairs(container.get("environment") or ()),
         **_secrets(container.get("secrets") or (), task.region),
-        **_pairs(_override(task, run.name).get("environment") or ()),
+        **_pairs(_override(task, process.name).get("environment") or ()),
+        # Last, so that a task definition written for AWS cannot bypass the emulator or take a used port.
         "AWS_ENDPOINT_URL": url,
         "HOST": "127.0.0.1",
-        "PORT": str(run.port),
+        "PORT": str(process.port),
     }
 
 
-def _pairs(given: Iterable[Json]) -> dict[str, str]:
-    return {pair["name"]: str(pair["value"]) for pair in given}
+def _pairs(pairs: Iterable[Json]) -> dict[str, str]:
+    return {pair["name"]: str(pair["value"]) for pair in pairs}
 
 
 def _override(task: EcsTask, name: str) -> Json:
@@ -114,12 +120,12 @@ def _override(task: EcsTask, name: str) -> Json:
     return {}
 
 
-def _secrets(given: Iterable[Json], region: str) -> dict[str, str]:
-    return {secret["name"]: _secret(secret["valueFrom"], region) for secret in given}
+def _secrets(secrets: Iterable[Json], region: str) -> dict[str, str]:
+    return {secret["name"]: _secret(secret["valueFrom"], region) for secret in secrets}
 
 
 def _secret(value_from: str, region: str) -> str:
-    """A secret's value, or one key of it: `ARN` or `ARN:KEY:STAGE:VERSION`, where each of the three may be empty."""
+    """Return a secret's value, or one key of it: `ARN` or `ARN:KEY:STAGE:VERSION`, each part possibly empty."""
     parts = value_from.split(":")
     if parts[:3] == ["arn", "aws", "secretsmanager"] and len(parts) >= 7:
         arn, rest = ":".join(parts[:7]), [*parts[7:], "", "", ""]
@@ -134,34 +140,34 @@ def _secret(value_from: str, region: str) -> str:
 
 
 def _secret_value(arn: str, *, key: str, stage: str, version: str, region: str) -> str:
-    trouble = "ResourceInitializationError: unable to pull secrets or registry auth"
+    prefix = "ResourceInitializationError: unable to pull secrets or registry auth"
     backend = get_backend("secretsmanager")[DEFAULT_ACCOUNT_ID][region]
     try:
         value = backend.get_secret_value(arn, version or None, stage or "AWSCURRENT")["SecretString"]
     except Exception as error:
-        raise CannotStart(f"{trouble}: {arn}: {type(error).__name__}") from None
+        raise CannotStart(f"{prefix}: {arn}: {type(error).__name__}") from None
     if not key:
         return str(value)
-    found = json.loads(value)
-    if key not in found:
-        raise CannotStart(f"{trouble}: retrieved secret from Secrets Manager did not contain json key {key}")
-    return str(found[key])
+    values = json.loads(value)
+    if key not in values:
+        raise CannotStart(f"{prefix}: retrieved secret from Secrets Manager did not contain json key {key}")
+    return str(values[key])
 
 
 def _log_options(container: Json) -> dict[str, str]:
-    told = container.get("logConfiguration") or {}
-    return dict(told.get("options") or {}) if told.get("logDriver") == "awslogs" else {}
+    configuration = container.get("logConfiguration") or {}
+    return dict(configuration.get("options") or {}) if configuration.get("logDriver") == "awslogs" else {}
 
 
-def _check_log_group(task: EcsTask, run: ContainerProcess, container: Json) -> None:
-    if not run.log_group:
+def _check_log_group(task: EcsTask, process: ContainerProcess, container: Json) -> None:
+    if not process.log_group:
         return
     backend = get_backend("logs")[DEFAULT_ACCOUNT_ID][task.region]
-    if run.log_group not in backend.groups:
+    if process.log_group not in backend.groups:
         if _log_options(container).get("awslogs-create-group") != "true":
             raise CannotStart(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
-                f"failed to create Cloudwatch log stream: The specified log group does not exist: {run.log_group}"
+                f"failed to create Cloudwatch log stream: The specified log group does not exist: {process.log_group}"
             )
-        backend.create_log_group(run.log_group, {})
-    backend.ensure_log_stream(run.log_group, run.log_stream)
+        backend.create_log_group(process.log_group, {})
+    backend.ensure_log_stream(process.log_group, process.log_stream)

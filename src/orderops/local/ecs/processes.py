@@ -1,4 +1,4 @@
-"""Processes that stand for containers: started, found again by number and birth, ended; and what they print."""
+"""Processes of containers: start them, find them again by pid and creation time, stop them, read their output."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ import psutil
 if TYPE_CHECKING:
     from orderops.local.ecs.records import ContainerProcess
 
-LONGEST_READ = 256_000
-LONGEST_LINE = 64_000
+# Bytes in one step, so that a task that floods its log does not delay the others.
+MAX_READ_BYTES = 256_000
+# CloudWatch Logs limited an event to 256 KB; a character takes up to 4 bytes.
+MAX_LINE_LENGTH = 64_000
 
 
 class Processes:
-    """The processes of this machine's tasks; what an earlier daemon started is found again."""
+    """Processes of this machine's tasks, including those that an earlier daemon started."""
 
     def __init__(self) -> None:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, run: ContainerProcess, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start a container's process; it lives on when we die."""
-        path = Path(run.log)
+    def start(self, process: ContainerProcess, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start a container's process in a session of its own, so that it survives the daemon."""
+        path = Path(process.log)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as log:
             child = subprocess.Popen(
@@ -40,82 +42,88 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
-        run.pid = child.pid
-        run.created = psutil.Process(child.pid).create_time()
-        # Beside the log, too: the memory is written a moment later, and a kill in between must not lose the process.
-        _note(path).write_text(json.dumps({"pid": run.pid, "created": run.created}))
+        process.pid = child.pid
+        process.created = psutil.Process(child.pid).create_time()
+        # The state file is written later. This file lets the next daemon find the process after a kill in between.
+        _process_file(path).write_text(json.dumps({"pid": process.pid, "created": process.created}))
         self._children[child.pid] = child
 
-    def ended(self, run: ContainerProcess) -> bool:
-        """The process is over; its exit code is known when it was our own child."""
-        if run.ended or run.pid is None:
+    def ended(self, process: ContainerProcess) -> bool:
+        """Tell whether the process has ended; its exit code is known when this daemon started it."""
+        if process.ended or process.pid is None:
             return True
-        child = self._children.get(run.pid)
+        child = self._children.get(process.pid)
         if child is not None:
             code = child.poll()
             if code is None:
                 return False
-            del self._children[run.pid]
-            # As a container runtime tells it: 128 and the signal's number.
-            run.exit_code = code if code >= 0 else 128 - code
-        elif find(run.pid, run.created):
+            del self._children[process.pid]
+            # Container runtimes report a signal as 128 plus its number.
+            process.exit_code = code if code >= 0 else 128 - code
+        elif find(process.pid, process.created):
             return False
         else:
-            run.reason = run.reason or "the process ended while nobody watched, its exit code is not known"
-        run.ended = True
+            process.reason = (
+                process.reason
+                or "the process ended while the local environment was not running; its exit code is unknown"
+            )
+        process.ended = True
         return True
 
-    def terminate(self, run: ContainerProcess) -> None:
-        self._signal(run, signal.SIGTERM)
+    def terminate(self, process: ContainerProcess) -> None:
+        self._signal(process, signal.SIGTERM)
 
-    def kill(self, run: ContainerProcess) -> None:
-        self._signal(run, signal.SIGKILL)
+    def kill(self, process: ContainerProcess) -> None:
+        self._signal(process, signal.SIGKILL)
 
-    def _signal(self, run: ContainerProcess, number: signal.Signals) -> None:
-        if run.pid is None or self.ended(run):
+    def _signal(self, process: ContainerProcess, number: signal.Signals) -> None:
+        if process.pid is None or self.ended(process):
             return
         with suppress(ProcessLookupError, PermissionError):
+            # ECS sends SIGTERM to the first process only, and SIGKILL to all.
             if number == signal.SIGKILL:
-                os.killpg(run.pid, number)
+                os.killpg(process.pid, number)
             else:
-                os.kill(run.pid, number)
+                os.kill(process.pid, number)
 
 
 def kill_orphans(tasks_folder: Path, known: Collection[int] = ()) -> None:
-    """End what an earlier daemon started and nobody remembers; and nobody else's."""
-    for note in tasks_folder.glob("*/*.process"):
+    """Kill processes of an earlier daemon that no task in the state file has."""
+    for path in tasks_folder.glob("*/*.process"):
         try:
-            told = json.loads(note.read_text())
+            info = json.loads(path.read_text())
         except (OSError, ValueError):
             continue
-        if told["pid"] not in known and find(told["pid"], told["created"]):
+        if info["pid"] not in known and find(info["pid"], info["created"]):
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(told["pid"], signal.SIGKILL)
+                os.killpg(info["pid"], signal.SIGKILL)
 
 
-def _note(log: Path) -> Path:
+def _process_file(log: Path) -> Path:
     return log.with_suffix(".process")
 
 
-def new_lines(run: ContainerProcess, *, to_the_end: bool) -> list[str]:
-    """What the process has printed since the last time; half a line waits for its end, unless none will come."""
+def new_lines(process: ContainerProcess, *, to_the_end: bool) -> list[str]:
+    """Return the lines printed since the last call; a partial line is returned only with `to_the_end`."""
     try:
-        with Path(run.log).open("rb") as log:
-            log.seek(run.log_read)
-            text = log.read(LONGEST_READ)
+        with Path(process.log).open("rb") as log:
+            log.seek(process.log_read)
+            text = log.read(MAX_READ_BYTES)
     except FileNotFoundError:
         return []
-    whole = text if to_the_end or (len(text) == LONGEST_READ and b"\n" not in text) else text[: text.rfind(b"\n") + 1]
-    run.log_read += len(whole)
-    lines = whole.decode(errors="replace").splitlines()
-    return [line[:LONGEST_LINE] for line in lines if line.strip()]
+    complete = (
+        text if to_the_end or (len(text) == MAX_READ_BYTES and b"\n" not in text) else text[: text.rfind(b"\n") + 1]
+    )
+    process.log_read += len(complete)
+    lines = complete.decode(errors="replace").splitlines()
+    return [line[:MAX_LINE_LENGTH] for line in lines if line.strip()]
 
 
 def find(pid: int, created: float) -> psutil.Process | None:
-    """The process with this number, if it is still the one that was started: numbers are used again."""
+    """Return the process with this pid, unless the pid has been reused since."""
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - created) < 0.05
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        found = psutil.Process(pid)
+        same = abs(found.create_time() - created) < 0.05
+        return found if same and found.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None

@@ -1,4 +1,4 @@
-"""What ECS knows of services, deployments and tasks, and how AWS tells it; the records outlive the process."""
+"""Records of services, deployments and tasks, in AWS's shapes; they outlive the daemon."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 
 Json = dict[str, Any]
+# DescribeServices returns the last 100 events.
 KEPT_EVENTS = 100
 LINKED_ROLE = "aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
+# Seconds. ECS shows a stopped task for about an hour.
 STOPPED_TASKS_KEPT = 3600.0
 
 
 @dataclass
 class ContainerProcess:
-    """One container of a task: a process."""
+    """Container of a task, run as a process."""
 
     name: str
     image: str
@@ -38,7 +40,7 @@ class ContainerProcess:
     address: str = "127.0.0.1"
 
     def to_dict(self, task: EcsTask) -> Json:
-        found: Json = {
+        document: Json = {
             "containerArn": f"{task.arn.replace(':task/', ':container/')}/{self.name}",
             "taskArn": task.arn,
             "name": self.name,
@@ -50,15 +52,15 @@ class ContainerProcess:
             "networkInterfaces": [{"attachmentId": task.id, "privateIpv4Address": self.address}],
         }
         if self.exit_code is not None:
-            found["exitCode"] = self.exit_code
+            document["exitCode"] = self.exit_code
         if self.reason:
-            found["reason"] = self.reason
-        return found
+            document["reason"] = self.reason
+        return document
 
 
 @dataclass
 class EcsTask:
-    """A task, from the wish for it to an hour after its end."""
+    """Task, kept until one hour after its end."""
 
     region: str
     cluster: str
@@ -69,7 +71,7 @@ class EcsTask:
     overrides: Json = field(default_factory=dict)
     tags: list[Json] = field(default_factory=list)
     client_token: str = ""
-    asked: Json | None = None
+    request_parameters: Json | None = None
     cpu: str = ""
     memory: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -83,11 +85,11 @@ class EcsTask:
     kill_at: float | None = None
     stop_code: str = ""
     stopped_reason: str = ""
-    runs: list[ContainerProcess] = field(default_factory=list)
-    balanced: list[Json] = field(default_factory=list)
+    processes: list[ContainerProcess] = field(default_factory=list)
+    load_balancers: list[Json] = field(default_factory=list)
     ever_healthy: bool = False
     failed_checks: bool = False
-    counted: bool = False
+    failure_counted: bool = False
     execute_command: bool = False
 
     @property
@@ -95,22 +97,23 @@ class EcsTask:
         return f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:task/{self.cluster}/{self.id}"
 
     @property
-    def wanted(self) -> bool:
-        """Nobody asked for its end yet."""
+    def should_run(self) -> bool:
+        """True until a stop is requested."""
         return self.desired_status == "RUNNING"
 
     @property
-    def over(self) -> bool:
+    def stopped(self) -> bool:
         return self.last_status == "STOPPED"
 
     def stop(self, code: str, reason: str) -> None:
-        """Ask for its end; the first reason stands."""
-        if self.wanted:
+        """Request the stop of the task; the first reason is kept."""
+        # Later reasons are consequences of the first.
+        if self.should_run:
             self.desired_status, self.stop_code, self.stopped_reason = "STOPPED", code, reason
             self.stopping_at = time.time()
 
     def to_dict(self) -> Json:
-        found: Json = {
+        document: Json = {
             "taskArn": self.arn,
             "clusterArn": f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:cluster/{self.cluster}",
             "taskDefinitionArn": self.definition,
@@ -123,7 +126,7 @@ class EcsTask:
             "healthStatus": self.health,
             "connectivity": "CONNECTED",
             "createdAt": self.created_at,
-            "containers": [run.to_dict(self) for run in self.runs],
+            "containers": [process.to_dict(self) for process in self.processes],
             "overrides": self.overrides or {"containerOverrides": [], "inferenceAcceleratorOverrides": []},
             "attachments": [],
             "attributes": [],
@@ -141,12 +144,12 @@ class EcsTask:
             "executionStoppedAt": self.stopped_at,
             "stoppedAt": self.stopped_at,
         }
-        return {key: value for key, value in found.items() if value not in (None, "")}
+        return {key: value for key, value in document.items() if value not in (None, "")}
 
 
 @dataclass
 class Deployment:
-    """One roll-out of a task definition."""
+    """Rollout of one task definition."""
 
     definition: str
     status: str = "PRIMARY"
@@ -164,14 +167,14 @@ class Deployment:
     def __post_init__(self) -> None:
         self.reason = self.reason or f"ECS deployment {self.id} in progress."
 
-    def turn(self, rollout: str, reason: str) -> None:
+    def finish(self, rollout: str, reason: str) -> None:
         self.rollout, self.reason, self.updated_at = rollout, reason, time.time()
         self.finished_at = self.updated_at
 
 
 @dataclass
 class EcsServiceRecord:
-    """A service as it was asked for, its deployments (the primary first) and what happened to it."""
+    """Service with its settings, its deployments (primary first) and its events."""
 
     region: str
     cluster: str
@@ -199,53 +202,53 @@ class EcsServiceRecord:
 
     @property
     def breaker(self) -> Json:
-        found = self.settings.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker")
-        return dict(found or {})
+        settings = self.settings.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker")
+        return dict(settings or {})
 
-    def event(self, text: str) -> None:
-        """Newest first, as AWS lists them."""
+    def add_event(self, text: str) -> None:
+        """Add an event; AWS lists the newest first."""
         self.events.insert(
             0, {"id": str(uuid.uuid4()), "createdAt": time.time(), "message": f"(service {self.name}) {text}"}
         )
         del self.events[KEPT_EVENTS:]
 
     def to_dict(self, tasks: list[EcsTask], tags: list[Json] | None) -> Json:
-        alive = [task for task in tasks if not task.over]
-        found: Json = {
+        alive = [task for task in tasks if not task.stopped]
+        document: Json = {
             "serviceArn": self.arn,
             "serviceName": self.name,
             "clusterArn": f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:cluster/{self.cluster}",
             "status": self.status,
             "desiredCount": self.desired,
             "runningCount": sum(task.last_status == "RUNNING" for task in alive),
-            "pendingCount": sum(task.wanted and task.last_status != "RUNNING" for task in alive),
+            "pendingCount": sum(task.should_run and task.last_status != "RUNNING" for task in alive),
             "taskDefinition": self.primary.definition,
-            "deployments": [self._deployment(one, alive) for one in self.deployments],
+            "deployments": [self._deployment(deployment, alive) for deployment in self.deployments],
             "events": self.events,
             "createdAt": self.created_at,
             "roleArn": f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/{LINKED_ROLE}",
             "platformFamily": "Linux",
             **self.settings,
         }
-        return found if tags is None else {**found, "tags": tags}
+        return document if tags is None else {**document, "tags": tags}
 
-    def _deployment(self, one: Deployment, alive: list[EcsTask]) -> Json:
-        mine = [task for task in alive if task.started_by == one.id]
-        failed = one.rollout == "FAILED"
+    def _deployment(self, deployment: Deployment, alive: list[EcsTask]) -> Json:
+        tasks = [task for task in alive if task.started_by == deployment.id]
+        failed = deployment.rollout == "FAILED"
         return {
-            "id": one.id,
-            "status": one.status,
-            "taskDefinition": one.definition,
-            "desiredCount": self.desired if one.status == "PRIMARY" and not failed else 0,
-            "runningCount": sum(task.last_status == "RUNNING" for task in mine),
-            "pendingCount": sum(task.wanted and task.last_status != "RUNNING" for task in mine),
-            "failedTasks": one.failed_tasks,
-            "createdAt": one.created_at,
-            "updatedAt": one.updated_at,
+            "id": deployment.id,
+            "status": deployment.status,
+            "taskDefinition": deployment.definition,
+            "desiredCount": self.desired if deployment.status == "PRIMARY" and not failed else 0,
+            "runningCount": sum(task.last_status == "RUNNING" for task in tasks),
+            "pendingCount": sum(task.should_run and task.last_status != "RUNNING" for task in tasks),
+            "failedTasks": deployment.failed_tasks,
+            "createdAt": deployment.created_at,
+            "updatedAt": deployment.updated_at,
             "launchType": self.settings.get("launchType", "FARGATE"),
             "platformVersion": "1.4.0",
             "platformFamily": "Linux",
             "networkConfiguration": self.settings.get("networkConfiguration", {}),
-            "rolloutState": one.rollout,
-            "rolloutStateReason": one.reason,
+            "rolloutState": deployment.rollout,
+            "rolloutStateReason": deployment.reason,
         }

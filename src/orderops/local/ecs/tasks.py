@@ -1,4 +1,4 @@
-"""Tasks, step by step as ECS takes them: provisioning, pending, running, deactivating, stopping, stopped."""
+"""Task life cycle as in ECS: provisioning, pending, running, deactivating, stopping, stopped."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from orderops.local.ecs.processes import Processes, kill_orphans, new_lines
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, ContainerProcess, EcsTask
 from orderops.local.elb.targets import Targets
 
-KEPT_EVENTS_OF_A_STREAM = 2000
-KEPT_EVENTS_OF_A_JOB = 50_000
-"""Of a task by itself, whose lines are read along: a token of its stream counts from the first that is kept."""
-KEPT_STREAMS_OF_A_GROUP = 30
+# Bounds, since every save of the state writes all events.
+MAX_STREAM_EVENTS = 2000
+# Limit for tasks outside services. Their followers hold a position counted from the first event kept.
+MAX_JOB_EVENTS = 50_000
+MAX_GROUP_STREAMS = 30
 log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Every task of the account. The caller holds the emulator's lock."""
+    """All tasks of the account, as processes. Call only while holding the emulator's lock."""
 
     def __init__(self, folder: Path, targets: Targets) -> None:
         self.all: dict[str, EcsTask] = {}
@@ -33,7 +34,7 @@ class Tasks:
         self._processes = Processes()
 
     def add(self, task: EcsTask) -> EcsTask:
-        """A new task; its first step is taken with the next tick."""
+        """Add a task; its first step comes with the next tick."""
         prepare(task, definition(task.definition, task.region), self._folder)
         self.all[task.arn] = task
         return task
@@ -42,10 +43,10 @@ class Tasks:
         return [t for t in self.all.values() if (t.region, t.cluster, t.group) == (region, cluster, group)]
 
     def tick(self) -> bool:
-        """Take every task one step on; true when something changed that is worth remembering."""
+        """Take one step for every task; return True when a status has changed."""
         before = [(task.last_status, task.health) for task in self.all.values()]
         for task in list(self.all.values()):
-            if not task.over:
+            if not task.stopped:
                 try:
                     self._step(task)
                 except Exception as error:
@@ -56,37 +57,47 @@ class Tasks:
         return before != [(task.last_status, task.health) for task in self.all.values()]
 
     def resume(self) -> None:
-        """After a break: registrations live only in memory, and who died meanwhile did not fail."""
-        kill_orphans(self._folder, {run.pid for task in self.all.values() for run in task.runs if run.pid})
+        """Find the tasks of an earlier daemon: register running ones, stop ended ones without counting a failure."""
+        kill_orphans(
+            self._folder, {process.pid for task in self.all.values() for process in task.processes if process.pid}
+        )
         self._sweep()
         for task in self.all.values():
-            if task.over or task.last_status == "PROVISIONING":
+            if task.stopped or task.last_status == "PROVISIONING":
                 continue
-            if any(run.essential and self._processes.ended(run) for run in task.runs):
+            if any(process.essential and self._processes.ended(process) for process in task.processes):
+                # Counting a failure here could trip the circuit breaker after a reboot of the machine.
                 task.stop("ServiceSchedulerInitiated", "The local environment was not running")
             elif task.last_status == "RUNNING":
                 self._register(task)
 
     def end_processes(self) -> None:
-        """End every process, as a machine that goes down does: all at once, each with its time."""
-        alive = [run for task in self.all.values() if not task.over for run in task.runs]
-        for run in alive:
-            self._processes.terminate(run)
-        deadline = time.monotonic() + max((run.stop_timeout for run in alive), default=0)
-        while time.monotonic() < deadline and not all(self._processes.ended(run) for run in alive):
+        """Stop all processes at once, each within its own stop timeout."""
+        running = [process for task in self.all.values() if not task.stopped for process in task.processes]
+        for process in running:
+            self._processes.terminate(process)
+        deadline = time.monotonic() + max((process.stop_timeout for process in running), default=0)
+        while time.monotonic() < deadline and not all(self._processes.ended(process) for process in running):
             time.sleep(0.05)
-        for run in alive:
-            self._processes.kill(run)
+        for process in running:
+            self._processes.kill(process)
 
-    def pass_on_logs(self) -> bool:
-        """Bring what the processes printed to their log groups; true when there was something."""
-        found = [self._pass_on_log(task, run) for task in self.all.values() if not task.over for run in task.runs]
-        return any(found)
+    def forward_logs(self) -> bool:
+        """Copy the processes' new output to their log groups; return True when a process printed something."""
+        forwarded = [
+            self._forward_log(task, process)
+            for task in self.all.values()
+            if not task.stopped
+            for process in task.processes
+        ]
+        return any(forwarded)
 
     def is_healthy(self, task: EcsTask) -> bool:
-        """It runs, and every target group that it belongs to finds it healthy."""
+        """Tell whether the task runs and is healthy in all its target groups."""
         return (
-            task.last_status == "RUNNING" and task.wanted and all(s == "healthy" for s, _ in self.target_states(task))
+            task.last_status == "RUNNING"
+            and task.should_run
+            and all(s == "healthy" for s, _ in self.target_states(task))
         )
 
     def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
@@ -95,26 +106,28 @@ class Tasks:
     def _step(self, task: EcsTask) -> None:
         match task.last_status:
             case "PROVISIONING":
-                task.last_status = "PENDING" if task.wanted else "STOPPED"
-                task.stopped_at = None if task.wanted else time.time()
+                task.last_status = "PENDING" if task.should_run else "STOPPED"
+                task.stopped_at = None if task.should_run else time.time()
             case "PENDING":
-                self._launch(task) if task.wanted else self._is_over(task)
+                self._launch(task) if task.should_run else self._finish(task)
             case "RUNNING":
                 self._watch(task)
             case "DEACTIVATING":
-                # Each is asked, so that the second does not go on getting requests while the first drains.
+                # A list, not a generator: all targets have to start draining at once.
                 drained = [self._targets.deregister(group, port) for group, port in self._registrations(task)]
                 if all(drained):
                     self._terminate(task)
             case "STOPPING":
                 self._wait_for_end(task)
             case "DEPROVISIONING":
-                self._is_over(task)
+                self._finish(task)
 
     def _launch(self, task: EcsTask) -> None:
         try:
-            taken = {run.port for other in self.all.values() if not other.over for run in other.runs}
-            launch(task, definition(task.definition, task.region), self._processes, self.url, taken)
+            taken_ports = {
+                process.port for other in self.all.values() if not other.stopped for process in other.processes
+            }
+            launch(task, definition(task.definition, task.region), self._processes, self.url, taken_ports)
         except (CannotStart, OSError) as error:
             task.stop("TaskFailedToStart", str(error))
             self._terminate(task)
@@ -124,13 +137,13 @@ class Tasks:
         self._register(task)
 
     def _watch(self, task: EcsTask) -> None:
-        ended = [run for run in task.runs if self._processes.ended(run)]
-        if any(run.essential for run in ended):
+        ended = [process for process in task.processes if self._processes.ended(process)]
+        if any(process.essential for process in ended):
             task.stop("EssentialContainerExited", "Essential container in task exited")
             for group, port in self._registrations(task):
                 self._targets.forget(group, port)
             self._terminate(task)
-        elif not task.wanted:
+        elif not task.should_run:
             task.last_status = "DEACTIVATING"
             self._step(task)
         elif self.is_healthy(task):
@@ -138,57 +151,57 @@ class Tasks:
 
     def _terminate(self, task: EcsTask) -> None:
         task.last_status = "STOPPING"
-        for run in task.runs:
-            self._processes.terminate(run)
-        task.kill_at = time.time() + max((run.stop_timeout for run in task.runs), default=0)
+        for process in task.processes:
+            self._processes.terminate(process)
+        task.kill_at = time.time() + max((process.stop_timeout for process in task.processes), default=0)
 
     def _wait_for_end(self, task: EcsTask) -> None:
-        if all(self._processes.ended(run) for run in task.runs):
+        if all(self._processes.ended(process) for process in task.processes):
             task.last_status = "DEPROVISIONING"
         elif task.kill_at is None or time.time() > task.kill_at:
-            for run in task.runs:
-                self._processes.kill(run)
+            for process in task.processes:
+                self._processes.kill(process)
 
-    def _is_over(self, task: EcsTask) -> None:
-        for run in task.runs:
-            self._pass_on_log(task, run)
+    def _finish(self, task: EcsTask) -> None:
+        for process in task.processes:
+            self._forward_log(task, process)
         task.last_status = "STOPPED"
         task.stopped_at = time.time()
 
     def _registrations(self, task: EcsTask) -> list[tuple[str, int]]:
-        ports = {run.name: run.port for run in task.runs}
+        ports = {process.name: process.port for process in task.processes}
         return [
-            (one["targetGroupArn"], ports[one["containerName"]])
-            for one in task.balanced
-            if ports.get(one["containerName"])
+            (load_balancer["targetGroupArn"], ports[load_balancer["containerName"]])
+            for load_balancer in task.load_balancers
+            if ports.get(load_balancer["containerName"])
         ]
 
     def _register(self, task: EcsTask) -> None:
         for group, port in self._registrations(task):
             self._targets.register(group, port)
 
-    def _pass_on_log(self, task: EcsTask, run: ContainerProcess) -> bool:
-        lines = new_lines(run, to_the_end=run.ended)
-        if not lines or not run.log_group:
+    def _forward_log(self, task: EcsTask, process: ContainerProcess) -> bool:
+        lines = new_lines(process, to_the_end=process.ended)
+        if not lines or not process.log_group:
             return bool(lines)
         backend = get_backend("logs")[DEFAULT_ACCOUNT_ID][task.region]
-        if run.log_group not in backend.groups:
+        if process.log_group not in backend.groups:
             return True
-        backend.ensure_log_stream(run.log_group, run.log_stream)
+        backend.ensure_log_stream(process.log_group, process.log_stream)
         now = int(time.time() * 1000)
         events = [{"timestamp": now, "message": line} for line in lines]
-        backend.put_log_events(run.log_group, run.log_stream, events)
-        stream = backend.groups[run.log_group].streams[run.log_stream]
-        # All of it is written to the memory again and again; the files beside it keep the rest.
-        of_service = task.group.startswith("service:") or task.over
-        del stream.events[: -KEPT_EVENTS_OF_A_STREAM if of_service else -KEPT_EVENTS_OF_A_JOB]
-        streams = backend.groups[run.log_group].streams
-        for name in list(streams)[:-KEPT_STREAMS_OF_A_GROUP]:
+        backend.put_log_events(process.log_group, process.log_stream, events)
+        stream = backend.groups[process.log_group].streams[process.log_stream]
+        # Every save writes all events, so that only the newest are kept; the log files have the rest.
+        of_service = task.group.startswith("service:") or task.stopped
+        del stream.events[: -MAX_STREAM_EVENTS if of_service else -MAX_JOB_EVENTS]
+        streams = backend.groups[process.log_group].streams
+        for name in list(streams)[:-MAX_GROUP_STREAMS]:
             del streams[name]
         return True
 
     def _sweep(self) -> None:
-        """Folders of tasks that nobody remembers; their processes have just been ended."""
+        """Delete directories of tasks that are not in the state file; their processes have just been killed."""
         known = {task.id for task in self.all.values()}
         for folder in self._folder.iterdir() if self._folder.exists() else ():
             if folder.name not in known:
@@ -196,6 +209,6 @@ class Tasks:
 
     def _forget_old(self) -> None:
         for arn, task in list(self.all.items()):
-            if task.over and time.time() - (task.stopped_at or 0) > STOPPED_TASKS_KEPT:
+            if task.stopped and time.time() - (task.stopped_at or 0) > STOPPED_TASKS_KEPT:
                 del self.all[arn]
                 shutil.rmtree(self._folder / task.id, ignore_errors=True)

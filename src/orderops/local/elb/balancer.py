@@ -1,4 +1,4 @@
-"""Load balancers: listening ports that forward to healthy targets by their rules, in a loop of their own."""
+"""Load balancers: ports that forward requests to healthy targets by the listener's rules."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redire
 from orderops.local.elb.targets import TargetProcess, Targets
 from orderops.local.ports import HOST, listen, taken_text
 
+# RFC 9110, section 7.6.1: these headers concern one connection and are not forwarded.
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -34,14 +35,16 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+# httpx would send `Transfer-Encoding: chunked` with an empty body, which some servers reject for GET.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-WORDS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
-IDLE = 2.0
+STATUS_TEXTS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+# Seconds after which an unused connection to a target is closed.
+IDLE_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
 class Balancers:
-    """Every listener of the account, each on its port."""
+    """All listeners of the account, served by one event loop in a thread."""
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
@@ -50,22 +53,23 @@ class Balancers:
         self._thread = threading.Thread(target=self._run, name="balancers", daemon=True)
         self._thread.start()
 
-    def follow(self, listeners: list[Listener]) -> dict[str, str]:
-        """Listen where the account says, nowhere else; answer what is in the way, by balancer."""
+    def update(self, listeners: list[Listener]) -> dict[str, str]:
+        """Listen on exactly these ports; return problems by balancer name."""
         wanted = {listener.port: listener for listener in reversed(listeners)}
-        trouble = {
+        problems = {
             other.balancer: f"port {other.port} belongs to the balancer {wanted[other.port].balancer}"
             for other in listeners
             if wanted[other.port].balancer != other.balancer
         }
+        # Closed first: a port can move from one balancer to another in the same step.
         for port in [port for port in self._ports if port not in wanted]:
             self._ports.pop(port).close()
         for port, listener in wanted.items():
             if port in self._ports:
                 self._ports[port].listener = listener
-            elif why := self._open(listener):
-                trouble[listener.balancer] = why
-        return trouble
+            elif problem := self._open(listener):
+                problems[listener.balancer] = problem
+        return problems
 
     def listens_on(self, port: int) -> bool:
         return port in self._ports
@@ -88,23 +92,24 @@ class Balancers:
             return f"port {listener.port} needs root: choose one above 1023"
         except OSError:
             return taken_text(listener.port)
-        with suppress(OSError):  # `localhost` may be ::1 first; without IPv6 it is not.
+        with suppress(OSError):
+            # `localhost` may resolve to ::1 first; a machine without IPv6 refuses to bind it.
             sockets.append(listen(listener.port, "::1"))
         self._ports[listener.port] = _Port(listener, sockets, self._targets, self._loop)
         return ""
 
 
 class _Port:
-    """One listening port; its listener is exchanged whole when the rules change."""
+    """Listening port; its listener is replaced as a whole when the rules change."""
 
     def __init__(
         self, listener: Listener, sockets: list[socket.socket], targets: Targets, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.listener = listener
         self._targets = targets
-        self._turn = 0
+        self._next_target = 0
         config = uvicorn.Config(
-            self._answer,
+            self._handle,
             interface="asgi3",
             lifespan="off",
             ws="none",
@@ -114,6 +119,7 @@ class _Port:
             server_header=False,
             date_header=False,
         )
+        # Seconds. A deleted listener must free its port soon, whatever its clients do.
         config.timeout_graceful_shutdown = 3
         self._server = uvicorn.Server(config)
         self._sockets = sockets
@@ -128,103 +134,107 @@ class _Port:
             listening.close()
 
     async def _serve(self) -> None:
-        # Shorter than any service keeps an idle connection: one that it closes just now would be a 502.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE)
+        # Shorter than the keep-alive of any service: a connection that it is just closing would turn into a 502.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=IDLE_SECONDS)
         async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False) as self._client:
-            self._client.headers.clear()  # What the client did not say, the service must not hear.
+            # httpx's default headers must not reach the service.
+            self._client.headers.clear()
             await self._server.serve(self._sockets)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        asked = StarletteRequest(scope, receive)
+        incoming = StarletteRequest(scope, receive)
         with suppress(ClientDisconnect):
-            response = await self._decide(asked)
+            response = await self._route(incoming)
             await response(scope, receive, send)
 
-    async def _decide(self, asked: StarletteRequest) -> Response:
+    async def _route(self, incoming: StarletteRequest) -> Response:
         request = HttpRequest(
-            asked.method, asked.headers.get("host", ""), asked.url.path, asked.url.query, asked.headers
+            incoming.method, incoming.headers.get("host", ""), incoming.url.path, incoming.url.query, incoming.headers
         )
         action = self.listener.action(request)
         match action["Type"]:
             case "forward":
-                return await self._forward(asked, pick_group(action))
+                return await self._forward(incoming, pick_group(action))
             case "fixed-response":
                 config = action["FixedResponseConfig"]
-                kind = config.get("ContentType") or "text/plain"
-                return Response(config.get("MessageBody", ""), int(config["StatusCode"]), media_type=kind)
+                media_type = config.get("ContentType") or "text/plain"
+                return Response(config.get("MessageBody", ""), int(config["StatusCode"]), media_type=media_type)
             case "redirect":
                 status, address = redirect_to(action, request, self.listener.port)
                 return Response(status_code=status, headers={"location": address})
             case _:
-                return _failure(503)
+                return _error_response(503)
 
-    async def _forward(self, asked: StarletteRequest, group: str) -> Response:
+    async def _forward(self, incoming: StarletteRequest, group: str) -> Response:
         healthy = self._targets.healthy(group)
         if not healthy:
-            return _failure(503)
-        self._turn += 1
-        target = healthy[self._turn % len(healthy)]
+            return _error_response(503)
+        self._next_target += 1
+        target = healthy[self._next_target % len(healthy)]
         target.in_flight += 1
         try:
-            answer = await self._send(asked, target)
+            response = await self._send(incoming, target)
         except httpx.TimeoutException:
             target.in_flight -= 1
-            return _failure(504)
+            return _error_response(504)
         except httpx.HTTPError as error:
             target.in_flight -= 1
             log.info("target %d: %s", target.port, error)
-            return _failure(502)
+            return _error_response(502)
+        # Cancelled when the client disconnects: the count of open requests has to go down as well.
         except BaseException:
             target.in_flight -= 1
             raise
-        passed = StreamingResponse(_body(answer, target), answer.status_code)
-        passed.raw_headers = [(k, v) for k, v in answer.headers.raw if k.decode().lower() not in HOP_BY_HOP]
-        return passed
+        outgoing = StreamingResponse(_body(response, target), response.status_code)
+        outgoing.raw_headers = [(k, v) for k, v in response.headers.raw if k.decode().lower() not in HOP_BY_HOP]
+        return outgoing
 
-    async def _send(self, asked: StarletteRequest, target: TargetProcess) -> httpx.Response:
+    async def _send(self, incoming: StarletteRequest, target: TargetProcess) -> httpx.Response:
         assert self._client is not None
-        url = httpx.URL(scheme="http", host=HOST, port=target.port, raw_path=_raw_path(asked))
-        bodiless = asked.method in WITHOUT_BODY and "content-length" not in asked.headers
-        bodiless = bodiless and "transfer-encoding" not in asked.headers
+        url = httpx.URL(scheme="http", host=HOST, port=target.port, raw_path=_raw_path(incoming))
+        without_body = incoming.method in WITHOUT_BODY and "content-length" not in incoming.headers
+        without_body = without_body and "transfer-encoding" not in incoming.headers
         request = self._client.build_request(
-            asked.method,
+            incoming.method,
             url,
-            headers=self._headers(asked),
-            content=None if bodiless else asked.stream(),
+            headers=self._headers(incoming),
+            content=None if without_body else incoming.stream(),
             timeout=httpx.Timeout(self.listener.idle_timeout, connect=10),
         )
         return await self._client.send(request, stream=True)
 
-    def _headers(self, asked: StarletteRequest) -> list[tuple[bytes, bytes]]:
-        came = asked.client.host if asked.client else HOST
-        before = asked.headers.get("x-forwarded-for")
-        trace = asked.headers.get("x-amzn-trace-id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
-        ours = {
-            "x-forwarded-for": f"{before}, {came}" if before else came,
+    def _headers(self, incoming: StarletteRequest) -> list[tuple[bytes, bytes]]:
+        client_address = incoming.client.host if incoming.client else HOST
+        forwarded_for = incoming.headers.get("x-forwarded-for")
+        trace = incoming.headers.get("x-amzn-trace-id") or f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+        added = {
+            "x-forwarded-for": f"{forwarded_for}, {client_address}" if forwarded_for else client_address,
             "x-forwarded-proto": "http",
             "x-forwarded-port": str(self.listener.port),
             "x-amzn-trace-id": trace,
         }
-        passed = [(k, v) for k, v in asked.headers.raw if k.decode() not in HOP_BY_HOP and k.decode() not in ours]
-        return [*passed, *((name.encode(), value.encode()) for name, value in ours.items())]
+        forwarded = [
+            (k, v) for k, v in incoming.headers.raw if k.decode() not in HOP_BY_HOP and k.decode() not in added
+        ]
+        return [*forwarded, *((name.encode(), value.encode()) for name, value in added.items())]
 
 
-async def _body(answer: httpx.Response, target: TargetProcess) -> AsyncIterator[bytes]:
+async def _body(response: httpx.Response, target: TargetProcess) -> AsyncIterator[bytes]:
     try:
-        async for part in answer.aiter_raw():
+        async for part in response.aiter_raw():
             yield part
     finally:
         target.in_flight -= 1
-        await answer.aclose()
+        await response.aclose()
 
 
-def _raw_path(asked: StarletteRequest) -> bytes:
-    query = asked.scope["query_string"]
-    path: bytes = asked.scope["raw_path"]
+def _raw_path(incoming: StarletteRequest) -> bytes:
+    query = incoming.scope["query_string"]
+    path: bytes = incoming.scope["raw_path"]
     return path + b"?" + query if query else path
 
 
-def _failure(status: int) -> Response:
-    return PlainTextResponse(f"{status} {WORDS[status]}\n", status)
+def _error_response(status: int) -> Response:
+    return PlainTextResponse(f"{status} {STATUS_TEXTS[status]}\n", status)

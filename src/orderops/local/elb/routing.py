@@ -1,4 +1,4 @@
-"""Which rule of a listener a request meets, and what the rule says. Knows neither moto nor sockets."""
+"""Match requests with listener rules and resolve their actions. Knows neither moto nor sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What rules look at."""
+    """Parts of a request that rules look at."""
 
     method: str
     host: str
@@ -26,19 +26,19 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class RoutingRule:
-    """Conditions that must all hold, and what happens then; the default rule has none."""
+    """Conditions, which must all match, and the actions; the default rule has no conditions."""
 
     priority: float
     conditions: tuple[Json, ...]
     actions: tuple[Json, ...]
 
-    def meets(self, request: HttpRequest) -> bool:
-        return all(_holds(condition, request) for condition in self.conditions)
+    def matches(self, request: HttpRequest) -> bool:
+        return all(_condition_matches(condition, request) for condition in self.conditions)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A port and its rules, in the order in which they are tried."""
+    """Port and rules, in order of priority."""
 
     arn: str
     balancer: str
@@ -47,15 +47,15 @@ class Listener:
     idle_timeout: float = 60.0
 
     def action(self, request: HttpRequest) -> Json:
-        """The last action of the first rule that the request meets: those before it only authenticate."""
+        """Return the last action of the first matching rule: earlier actions only authenticate."""
         for rule in self.rules:
-            if rule.meets(request) and rule.actions:
+            if rule.matches(request) and rule.actions:
                 return rule.actions[-1]
         return {"Type": "none"}
 
 
 def pick_group(action: Json) -> str:
-    """The target group of a forward, by weight where there are several."""
+    """Return the target group of a forward action, chosen by weight."""
     groups = [group for group in action.get("ForwardConfig", {}).get("TargetGroups", []) if group.get("TargetGroupArn")]
     weights = [int(group.get("Weight", 1)) for group in groups]
     if groups and any(weights):
@@ -64,7 +64,7 @@ def pick_group(action: Json) -> str:
 
 
 def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str]:
-    """Status and address of a redirect."""
+    """Return status and URL of a redirect action."""
     config = action["RedirectConfig"]
     known = {"protocol": "http", "host": request.host.partition(":")[0], "port": str(port)}
     known |= {"path": request.path.removeprefix("/"), "query": request.query}
@@ -82,22 +82,27 @@ def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str
     return status, f"{filled['Protocol'].lower()}://{filled['Host']}:{filled['Port']}{filled['Path']}{query}"
 
 
-def _holds(condition: Json, request: HttpRequest) -> bool:
+def _condition_matches(condition: Json, request: HttpRequest) -> bool:
     values = condition.get("Values") or []
     match condition.get("Field"):
         case "path-pattern":
-            return _any_like(_values(condition, "PathPatternConfig"), request.path)
+            return _matches_any(_values(condition, "PathPatternConfig"), request.path)
         case "host-header":
-            return _any_like(_values(condition, "HostHeaderConfig"), request.host.partition(":")[0].lower())
+            return _matches_any(_values(condition, "HostHeaderConfig"), request.host.partition(":")[0].lower())
         case "http-request-method":
             return request.method in _values(condition, "HttpRequestMethodConfig")
         case "http-header":
             config = condition["HttpHeaderConfig"]
-            return _any_like(config["Values"], request.headers.get(config["HttpHeaderName"].lower(), ""))
+            return _matches_any(config["Values"], request.headers.get(config["HttpHeaderName"].lower(), ""))
         case "query-string":
             pairs = parse_qsl(request.query, keep_blank_values=True)
             wanted = condition["QueryStringConfig"]["Values"]
-            return any(_like(one["Value"], v) and one.get("Key", k) == k for one in wanted for k, v in pairs)
+            return any(
+                _matches_pattern(expected["Value"], v) and expected.get("Key", k) == k
+                for expected in wanted
+                for k, v in pairs
+            )
+        # Every client of a laptop comes from the loopback interface.
         case "source-ip":
             return any(
                 str(value).startswith("127.") or value == "0.0.0.0/0" for value in _values(condition, "SourceIpConfig")
@@ -110,15 +115,15 @@ def _values(condition: Json, config: str) -> list[str]:
     return list(condition.get(config, {}).get("Values") or condition.get("Values") or [])
 
 
-def _any_like(patterns: list[str], text: str) -> bool:
-    return any(_like(pattern, text) for pattern in patterns)
+def _matches_any(patterns: list[str], text: str) -> bool:
+    return any(_matches_pattern(pattern, text) for pattern in patterns)
 
 
-def _like(pattern: str, text: str) -> bool:
+def _matches_pattern(pattern: str, text: str) -> bool:
     return _compiled(pattern).fullmatch(text) is not None
 
 
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """`*` is any number of characters, `?` is one, everything else is itself."""
+    """Compile a pattern: `*` is any number of characters, `?` is one."""
     return re.compile("".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern), re.DOTALL)

@@ -1,4 +1,4 @@
-"""Target groups on this machine: who is registered, and whether they answer their health check."""
+"""Target groups: registered processes and their health checks."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from dataclasses import dataclass, field
 
 from orderops.local.ports import HOST
 
-EVERY = 1.0
-EVERY_AT_FIRST = 0.2
-STARTING_TAKES = 10.0
-LONGEST_DRAIN = 30.0
+# Seconds. AWS checks every 5 to 300 s; on a laptop a check costs nothing.
+INTERVAL = 1.0
+# Seconds. A new target becomes healthy about as fast as its process starts.
+INITIAL_INTERVAL = 0.2
+# Seconds in which a refused connection means that the process is still starting.
+STARTUP_GRACE = 10.0
+# Seconds, instead of AWS's default of 300: local requests are short.
+MAX_DRAIN = 30.0
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """How a target group asks its targets how they are."""
+    """Health check settings of a target group."""
 
     path: str = "/"
     matcher: str = "200"
     timeout: float = 5.0
     healthy_after: int = 2
     unhealthy_after: int = 2
-    drain: float = LONGEST_DRAIN
+    drain: float = MAX_DRAIN
     in_use: bool = True
 
     def accepts(self, status: int) -> bool:
@@ -39,7 +43,7 @@ class HealthCheck:
 
 @dataclass
 class TargetProcess:
-    """One process behind a target group."""
+    """Process registered in a target group."""
 
     group: str
     port: int
@@ -49,14 +53,14 @@ class TargetProcess:
     since: float = field(default_factory=time.monotonic)
     in_flight: int = 0
     drain_until: float = 0.0
-    gone: bool = False
+    removed: bool = False
 
-    def turn(self, state: str, reason: str = "", description: str = "") -> None:
+    def set_state(self, state: str, reason: str = "", description: str = "") -> None:
         self.state, self.reason, self.description = state, reason, description
 
 
 class Targets:
-    """All registered targets, each asked by a thread of its own."""
+    """All registered targets, each checked by its own thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -67,7 +71,7 @@ class Targets:
         self._checks = checks
 
     def register(self, group: str, port: int) -> None:
-        """Add a process; registered twice it is one."""
+        """Register a process; repeating it has no effect."""
         with self._lock:
             if (group, port) in self._targets:
                 return
@@ -75,32 +79,33 @@ class Targets:
         threading.Thread(target=self._watch, args=(target,), name=f"health {port}", daemon=True).start()
 
     def deregister(self, group: str, port: int) -> bool:
-        """Send it nothing more; true as soon as it has answered what it got, or its time is up."""
+        """Stop sending requests to a target; return True once its open ones are answered or its drain time is over."""
         target = self._targets.get((group, port))
         if target is None:
             return True
         if target.state != "draining":
             check = self._checks.get(group, HealthCheck())
-            target.drain_until = time.monotonic() + min(check.drain, LONGEST_DRAIN)
-            target.turn("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-            return False  # One turn at least: a request may just have been given to it.
+            target.drain_until = time.monotonic() + min(check.drain, MAX_DRAIN)
+            target.set_state("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
+            # Wait one tick at least: a request may be on its way to the target.
+            return False
         if target.in_flight and time.monotonic() < target.drain_until:
             return False
         self.forget(group, port)
         return True
 
     def forget(self, group: str, port: int) -> None:
-        """It is no more."""
+        """Remove a target at once."""
         with self._lock:
             if target := self._targets.pop((group, port), None):
-                target.gone = True
+                target.removed = True
 
     def of(self, group: str) -> list[TargetProcess]:
         with self._lock:
-            return [target for (its, _), target in self._targets.items() if its == group]
+            return [target for (target_group, _), target in self._targets.items() if target_group == group]
 
     def healthy(self, group: str) -> list[TargetProcess]:
-        """Who may get a request."""
+        """Return the targets that may receive requests."""
         return [target for target in self.of(group) if target.state == "healthy"]
 
     def state(self, group: str, port: int) -> tuple[str, str]:
@@ -110,35 +115,36 @@ class Targets:
     def close(self) -> None:
         with self._lock:
             for target in self._targets.values():
-                target.gone = True
+                target.removed = True
 
     def _watch(self, target: TargetProcess) -> None:
-        good = bad = 0
-        while not target.gone:
+        successes = failures = 0
+        while not target.removed:
             check = self._checks.get(target.group, HealthCheck())
-            reason, description = _ask(target.port, check)
-            good, bad = (0, bad + 1) if reason else (good + 1, 0)
-            if target.gone or target.state == "draining":
+            reason, description = _probe(target.port, check)
+            successes, failures = (0, failures + 1) if reason else (successes + 1, 0)
+            if target.removed or target.state == "draining":
                 return
+            # As on AWS, a target group without a listener reports its targets as unused.
             if not check.in_use:
-                target.turn("unused", "Target.NotInUse", "Target group is not configured to receive traffic")
-            elif good >= check.healthy_after:
-                target.turn("healthy")
-            elif bad >= check.unhealthy_after and not _still_starting(target, reason):
-                target.turn("unhealthy", reason, description)
+                target.set_state("unused", "Target.NotInUse", "Target group is not configured to receive traffic")
+            elif successes >= check.healthy_after:
+                target.set_state("healthy")
+            elif failures >= check.unhealthy_after and not _still_starting(target, reason):
+                target.set_state("unhealthy", reason, description)
             elif target.state == "unused":
-                target.turn("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
-            time.sleep(EVERY_AT_FIRST if target.state in ("initial", "unused") else EVERY)
+                target.set_state("initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+            time.sleep(INITIAL_INTERVAL if target.state in ("initial", "unused") else INTERVAL)
 
 
 def _still_starting(target: TargetProcess, reason: str) -> bool:
-    """Nobody listens there yet: AWS asks so seldom that a start never counts as a failure."""
-    young = time.monotonic() - target.since < STARTING_TAKES
-    return target.state == "initial" and reason == "Target.FailedHealthChecks" and young
+    """Tell whether the process may not listen yet. AWS checks so rarely that a start never counts as a failure."""
+    recent = time.monotonic() - target.since < STARTUP_GRACE
+    return target.state == "initial" and reason == "Target.FailedHealthChecks" and recent
 
 
-def _ask(port: int, check: HealthCheck) -> tuple[str, str]:
-    """Reason and description of a failure; empty when all is well."""
+def _probe(port: int, check: HealthCheck) -> tuple[str, str]:
+    """Return reason and description of a failed check; empty strings when the target is healthy."""
     connection = http.client.HTTPConnection(HOST, port, timeout=check.timeout)
     try:
         connection.request("GET", check.path, headers={"User-Agent": "ELB-HealthChecker/2.0", "Connection": "close"})

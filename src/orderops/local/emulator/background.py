@@ -1,4 +1,4 @@
-"""Posting to those who subscribed, beside the call that caused it."""
+"""Deliver notifications to subscribers in the background."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 import httpx
 
 log = logging.getLogger(__name__)
-PATIENCE = 10.0
+# Seconds. SNS gives an HTTP endpoint 15 s to answer.
+TIMEOUT = 10.0
 
 
 class Background:
-    """Stands in for the module `requests` where moto posts: sends later, and an unreachable end harms nobody."""
+    """Replacement for the module `requests` where moto posts notifications.
+
+    Posts from a thread pool, so that an unreachable subscriber delays no request.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="post")
 
-    def post(self, url: str, **what: Any) -> None:
-        self._pool.submit(_post, url, what)
+    def post(self, url: str, **arguments: Any) -> None:
+        self._pool.submit(_post, url, arguments)
 
 
-def _post(url: str, what: dict[str, Any]) -> None:
+def _post(url: str, arguments: dict[str, Any]) -> None:
     try:
-        httpx.post(url, timeout=PATIENCE, **what)
+        httpx.post(url, timeout=TIMEOUT, **arguments)
     except httpx.HTTPError as error:
-        log.warning("%s did not take a notification: %s", url, error)
+        log.warning("cannot deliver a notification to %s: %s", url, error)

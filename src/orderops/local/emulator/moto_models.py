@@ -1,6 +1,7 @@
-"""What moto keeps of a database instance and of a balancer, told as the real things behind them are.
+"""moto's models of a database instance and a balancer, extended by the state of the real processes behind them.
 
-moto calls a thing ready the moment it is made. Here moto's word is the wish, and the data plane says when it came true.
+moto reports a resource as ready as soon as it is created. Here, moto's status is the target, and the data plane
+sets the status that was reached.
 """
 
 from __future__ import annotations
@@ -20,49 +21,50 @@ import moto.sns.models as sns
 from orderops.local.emulator.background import Background
 from orderops.local.emulator.origin import RestoreOrigin
 
-WISHES = {"available": "starting", "stopped": "stopping"}
-AT_REST = frozenset({"stopping", "stopped", "deleting", "failed", "incompatible-network", "incompatible-restore"})
-"""Nothing is written to the log of such an instance any more, nor can be."""
+TRANSITIONS = {"available": "starting", "stopped": "stopping"}
+# Statuses in which the server commits nothing more, so that its log does not grow.
+NOT_RUNNING = frozenset({"stopping", "stopped", "deleting", "failed", "incompatible-network", "incompatible-restore"})
 
 
 class MasterUserSecret(rds.MasterUserSecret):  # type: ignore[misc]  # moto is read without types
-    """The managed password of a database, made for the instance's own master user."""
+    """Managed password of an instance, generated for the instance's own master user."""
 
     def _generate_secret_string(self) -> str:
         return json.dumps({"username": self.resource.master_username, "password": new_password()})
 
     def rotate_secret(self) -> None:
-        """Put a new password in the secret; the data plane gives it to the database."""
+        """Store a new password in the secret; the data plane sets it in the database."""
         change_password(self.secretsmanager, self.secret.arn)
 
 
 class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without types
-    """An instance that is what its server is; engines other than PostgreSQL stay what moto makes of them."""
+    """Instance with a PostgreSQL server; instances of other engines stay as moto makes them."""
 
     backup_lag: ClassVar[timedelta] = timedelta()
-    """By how much the latest time to which an instance can be restored lies behind the clock."""
+    """How far the latest restorable time is behind the clock."""
 
     endpoint_port: int | None = None
     declared_port: int | None = None
     origin: RestoreOrigin | None = None
     restorable_since: datetime | None = None
     logged_until: datetime | None = None
-    """The last moment after which there is a commit in the log for certain."""
+    """Time after which the log certainly contains a commit."""
     retained: DBInstance | None = None
-    """What goes on being known of an instance whose backups are kept when it is deleted."""
-    misfortune: str = ""
-    """Why it is what it never leaves again."""
+    """Copy that describes retained backups after the instance is deleted."""
+    failure_reason: str = ""
+    """Cause of a final failure; empty otherwise."""
 
     def __init__(self, backend: Any, **settings: Any) -> None:
         super().__init__(backend, **settings)
-        if self.is_real:
+        if self.has_server:
+            # moto gives every instance the same resource id, and the data directory is named after it.
             random = base64.b32encode(uuid.uuid4().bytes).decode().rstrip("=")
             self.dbi_resource_id = f"db-{random}"
-            self.settle("creating")
+            self.set_status("creating")
 
     @property
-    def is_real(self) -> bool:
-        """A server stands behind this instance."""
+    def has_server(self) -> bool:
+        """True when a PostgreSQL server runs for this instance."""
         return self.engine == "postgres" and not self.is_replica and not self.db_cluster_identifier
 
     @property
@@ -70,91 +72,93 @@ class DBInstance(rds.DBInstance):  # type: ignore[misc]  # moto is read without 
         return self._status
 
     @status.setter
-    def status(self, wish: str) -> None:
-        self._status = WISHES.get(wish, wish) if getattr(self, "engine", None) == "postgres" else wish
+    def status(self, status: str) -> None:
+        self._status = TRANSITIONS.get(status, status) if getattr(self, "engine", None) == "postgres" else status
 
-    def settle(self, status: str) -> None:
-        """What the instance is from now on."""
+    def set_status(self, status: str) -> None:
+        """Set the status that was reached."""
         self._status = status
 
-    def suffer(self, status: str, why: str) -> None:
-        """It cannot be helped any more: say so, and why."""
-        self.settle(status)
-        self.misfortune = why
-        self.tell(f"{why}.", "failure")
+    def fail(self, status: str, reason: str) -> None:
+        """Set a final status and record its cause."""
+        self.set_status(status)
+        self.failure_reason = reason
+        self.add_event(f"{reason}.", "failure")
 
-    def tell(self, message: str, *categories: str) -> None:
-        """An event that DescribeEvents tells; moto knows only some, with words of their own."""
+    def add_event(self, message: str, *categories: str) -> None:
+        """Add an event for DescribeEvents; moto supports only some, with fixed messages."""
         event = rds.Event("DB_INSTANCE_CREATE", self)
         event.message, event.event_categories = message, list(categories)
         self.backend.events.append(event)
 
     @property
     def endpoint(self) -> dict[str, Any] | None:
-        if not self.is_real:
+        if not self.has_server:
             return dict(super().endpoint)
+        # AWS returns no endpoint while an instance is created.
         return {"Address": "127.0.0.1", "Port": self.endpoint_port} if self.endpoint_port else None
 
     @property
-    def latest(self) -> datetime:
-        """Up to when a restore brings what was there, to the transaction."""
-        latest = datetime.now(UTC) - self.backup_lag
-        return min(latest, self.logged_until or latest) if self.status in AT_REST else latest
+    def latest_restorable(self) -> datetime:
+        """Latest time to which every committed transaction can be restored."""
+        until = datetime.now(UTC) - self.backup_lag
+        return min(until, self.logged_until or until) if self.status in NOT_RUNNING else until
 
     @property
-    def window(self) -> tuple[datetime, datetime] | None:
-        """From which to which whole second an instance can be restored; none before the first backup."""
-        since, latest = self.restorable_since, self.latest.replace(microsecond=0)
+    def restore_window(self) -> tuple[datetime, datetime] | None:
+        """Earliest and latest restorable time in whole seconds; None before the first backup."""
+        since, latest_restorable = self.restorable_since, self.latest_restorable.replace(microsecond=0)
         if since is None or not self.logged_until or not self.backup_retention_period:
             return None
-        return (since, latest) if latest >= since else None
+        return (since, latest_restorable) if latest_restorable >= since else None
 
     @property
     def latest_restorable_time(self) -> Any:
-        if not self.is_real:
+        if not self.has_server:
             return super().latest_restorable_time
-        return self.window[1].replace(tzinfo=None) if self.window else None
+        return self.restore_window[1].replace(tzinfo=None) if self.restore_window else None
 
     @property
     def master_credentials(self) -> tuple[str, str | None]:
-        """User and password as they stand in the account now; a restored one has the password that is in its data."""
+        """Current user and password. None as password: a restored instance keeps the one in its data."""
         if getattr(self, "manage_master_user_password", False):
             return self.master_username, current_password(self.master_user_secret.secret)
         return self.master_username, self._master_user_password
 
 
 class LoadBalancer(elbv2.FakeLoadBalancer):  # type: ignore[misc]  # moto is read without types
-    """A balancer on this machine."""
+    """Balancer that listens on this machine."""
 
-    trouble: str = ""
+    problem: str = ""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "dns_name": "localhost"})
 
     @property
     def load_balancer_state(self) -> dict[str, str]:
-        return {"Code": "failed", "Reason": self.trouble} if self.trouble else {"Code": self.state}
+        return {"Code": "failed", "Reason": self.problem} if self.problem else {"Code": self.state}
 
 
 def install() -> None:
-    """Let moto make these instead of its own."""
+    """Replace moto's models by these."""
+    # moto looks these classes up in its modules when it creates a resource.
     rds.MasterUserSecret = MasterUserSecret
     rds.DBInstance = DBInstance
     elbv2.FakeLoadBalancer = LoadBalancer
-    every_partition = iam.IAMBackend._init_aws_policies
-    # moto makes the thousand policies of AWS anew for China, the government and others.
-    iam.IAMBackend._init_aws_policies = lambda backend: every_partition(backend) if backend.region_name == "aws" else []
-    # moto posts to a subscriber within the call that publishes: a silent one would hold the whole emulator.
+    init_policies = iam.IAMBackend._init_aws_policies
+    # moto builds AWS's thousand managed policies again for every partition (China, GovCloud), which takes seconds.
+    iam.IAMBackend._init_aws_policies = lambda backend: init_policies(backend) if backend.region_name == "aws" else []
+    # moto posts to subscribers inside Publish: one that does not answer would block the whole emulator.
     sns.requests = Background()
 
 
 def new_password() -> str:
-    """A password without characters that need quoting anywhere."""
+    """Return a random password without characters that need quoting."""
     return secrets.token_urlsafe(24).replace("-", "x").replace("_", "y")
 
 
 def current_password(secret: Any) -> str:
-    """The password in the secret's current version."""
+    """Return the password in the secret's current version."""
     for version in secret.versions.values():
         if "AWSCURRENT" in version["version_stages"]:
             return str(json.loads(version["secret_string"])["password"])
@@ -162,7 +166,7 @@ def current_password(secret: Any) -> str:
 
 
 def change_password(secretsmanager: Any, secret_id: str) -> None:
-    """A new current version of a managed secret; the one before stays as AWSPREVIOUS."""
+    """Store a new current version of a managed secret; the previous version becomes AWSPREVIOUS."""
     secret = secretsmanager.secrets[secret_id]
     for version in secret.versions.values():
         if "AWSCURRENT" in version["version_stages"]:

@@ -1,4 +1,4 @@
-"""Where the data of a restored instance comes from; kept with the instance, for a restore may be cut."""
+"""Source of a restored instance's data; stored with the instance, so that an interrupted restore can continue."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class RestoreOrigin:
-    """An instance as it was at a moment, or a snapshot as it is."""
+    """Source instance at a point in time, or a snapshot when `moment` is None."""
 
     folder: str
-    """Of the instance, or of the snapshot's data."""
+    """Directory name of the source instance or of the snapshot's data."""
     name: str
     moment: datetime | None = None

@@ -1,7 +1,7 @@
-"""What the emulator remembers across its own death: every backend of moto, and our own records, in one file.
+"""State file of the emulator: all moto backends and our own records.
 
-One dump for all of it, so that what is shared stays shared (a rule's target group is the balancer's target group).
-The file is replaced whole, after it reached the disk: a kill at any moment leaves the state before or the state after.
+A single pickle keeps shared objects shared (a rule's target group is the balancer's target group). The file is
+replaced atomically after a sync, so that a kill leaves either the old or the new state.
 """
 
 from __future__ import annotations
@@ -30,21 +30,24 @@ from moto.logs.models import LogEvent
 
 from orderops.errors import OrderopsError
 
+# Increased when the pickled classes of this package change incompatibly.
 FORMAT = 1
-DEBOUNCE = 0.2
-AFTER_TROUBLE = 5.0
+# Seconds. An apply sends dozens of requests in a row: one save is enough for them.
+DEBOUNCE_SECONDS = 0.2
+# Seconds. A full disk is not repaired sooner.
+RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
-_OF_EVERY_BACKEND = frozenset({"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"})
+BACKEND_ATTRIBUTES = frozenset({"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"})
 
 
 class StateFile:
-    """The state file, and the thread that writes it soon after something changed."""
+    """State file and the thread that writes it soon after a change."""
 
-    def __init__(self, path: Path, lock: threading.RLock, own: Callable[[], Any]) -> None:
+    def __init__(self, path: Path, lock: threading.RLock, records: Callable[[], Any]) -> None:
         self._path = path
         self._lock = lock
-        self._own = own
+        self._records = records
         self._due: float | None = None
         self._changed = threading.Condition()
         self._closed = False
@@ -54,8 +57,8 @@ class StateFile:
     def start(self) -> None:
         self._thread.start()
 
-    def touch(self, within: float = DEBOUNCE) -> None:
-        """Something changed: write it down within so many seconds."""
+    def touch(self, within: float = DEBOUNCE_SECONDS) -> None:
+        """Schedule a write within the given number of seconds."""
         due = time.monotonic() + within
         with self._changed:
             if self._due is None or due < self._due:
@@ -63,7 +66,7 @@ class StateFile:
                 self._changed.notify()
 
     def close(self) -> None:
-        """Write a last time, and stop."""
+        """Write a last time and stop the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -71,16 +74,17 @@ class StateFile:
         self.write()
 
     def write(self) -> None:
-        """Put the whole state in the file; who asks does not hold the emulator's lock."""
+        """Write the whole state. Call without holding the emulator's lock."""
         with self._writing:
             with self._lock:
-                content = dump(self._own())
-            half = self._path.with_suffix(".half")
-            with open(half, "wb", opener=_for_us_only) as file:
+                content = dump(self._records())
+            temporary = self._path.with_suffix(".half")
+            with open(temporary, "wb", opener=_open_private) as file:
                 file.write(content)
                 file.flush()
+                # Without it, a power cut can leave an empty file under the new name.
                 os.fsync(file.fileno())
-            half.replace(self._path)
+            temporary.replace(self._path)
 
     def _write_when_due(self) -> None:
         while True:
@@ -94,9 +98,9 @@ class StateFile:
             try:
                 self.write()
             except Exception:
-                log.exception("the state was not written; trying again")
-                self.touch(AFTER_TROUBLE)
-            # A large state takes long to write: rest four times as long, so that calls are never held up for long.
+                log.exception("cannot write the state; retrying")
+                self.touch(RETRY_SECONDS)
+            # Writing holds the lock. A pause of four times the duration leaves requests at least 80 % of the time.
             self._rest(4 * (time.monotonic() - began))
 
     def _rest(self, seconds: float) -> None:
@@ -104,19 +108,19 @@ class StateFile:
             self._changed.wait_for(lambda: self._closed, seconds)
 
 
-def _for_us_only(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def dump(own: Any) -> bytes:
-    """Everything the emulator knows, as bytes."""
-    # moto keeps every model it ever made for its own dashboard; nobody here looks at it.
+def dump(records: Any) -> bytes:
+    """Serialize the emulator's state together with our own records."""
+    # moto keeps every model ever created, for a dashboard that the laptop does not serve: the file would only grow.
     reset_model_data()
     state = {
-        "backends": {found.service_name: dict(found) for found in BackendDict._instances},
-        "beside": {found.service_name: _beside(found) for found in BackendDict._instances},
+        "backends": {backend.service_name: dict(backend) for backend in BackendDict._instances},
+        "attributes": {backend.service_name: _extra_attributes(backend) for backend in BackendDict._instances},
         "log_event": LogEvent._event_id,
-        "own": own,
+        "own": records,
     }
     file = io.BytesIO()
     file.write(json.dumps(_header()).encode() + b"\n")
@@ -124,30 +128,34 @@ def dump(own: Any) -> bytes:
     return file.getvalue()
 
 
-def recall(path: Path) -> Any:
-    """Bring back what the file holds, and answer our own records; None where there is no file."""
+def load(path: Path) -> Any:
+    """Restore the state and return our own records; None when the file does not exist.
+
+    Raises OrderopsError for a file of another moto version, and for one that cannot be read.
+    """
     if not path.exists():
         return None
     header, _, content = path.read_bytes().partition(b"\n")
     written = _read_header(header)
     if written != _header():
         raise OrderopsError(
-            f"the local environment was written by moto {written.get('moto', '?')} "
-            f"(format {written.get('format', '?')}), and this is moto {moto.__version__} (format {FORMAT})",
-            "its state cannot be read: orderops local reset",
+            f"the state of the local environment was written by moto {written.get('moto', '?')} "
+            f"(format {written.get('format', '?')}), but moto {moto.__version__} (format {FORMAT}) is installed",
+            "delete the state: orderops local reset",
         )
     try:
         state = pickle.loads(content)
     except Exception as error:
         raise OrderopsError(
             f"the state of the local environment cannot be read: {type(error).__name__}: {error}",
-            "begin anew: orderops local reset",
+            "delete it: orderops local reset",
         ) from error
     for name, accounts in state["backends"].items():
         backend = get_backend(name)
         for account, regions in accounts.items():
             backend[account].update(regions)
-        vars(backend).update(state["beside"][name])
+        vars(backend).update(state["attributes"][name])
+    # moto numbers log events by a class attribute; starting at 0 again would repeat ids that followers have seen.
     LogEvent._event_id = state["log_event"]
     return state["own"]
 
@@ -158,28 +166,29 @@ def _header() -> dict[str, Any]:
 
 def _read_header(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        header = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return header if isinstance(header, dict) else {}
 
 
-def _beside(backend: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(backend).items() if name not in _OF_EVERY_BACKEND}
+def _extra_attributes(backend: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(backend).items() if name not in BACKEND_ATTRIBUTES}
 
 
 class _Pickler(pickle.Pickler):
-    def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, _RLOCK):
+    def reducer_override(self, value: Any) -> Any:
+        # Locks cannot be pickled; a new process needs new ones.
+        if isinstance(value, _RLOCK):
             return threading.RLock, ()
-        if isinstance(thing, _LOCK):
+        if isinstance(value, _LOCK):
             return threading.Lock, ()
-        if isinstance(thing, AWSManagedPolicy):
-            # Thousands of them, all alike in every account: only what was done to them is ours.
-            return _aws_policy, (thing.account_id, thing.arn), {"attachment_count": thing.attachment_count}
-        if isinstance(thing, RSAPrivateKey):
+        if isinstance(value, AWSManagedPolicy):
+            # The same thousand policies exist in every account: only the attachment count has to be stored.
+            return _aws_policy, (value.account_id, value.arn), {"attachment_count": value.attachment_count}
+        if isinstance(value, RSAPrivateKey):
             plain = serialization.NoEncryption()
-            pem = thing.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+            pem = value.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
             return _private_key, (pem,)
         return NotImplemented
 

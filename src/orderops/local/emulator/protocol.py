@@ -1,4 +1,4 @@
-"""A call to AWS as it arrives over HTTP, and answers in the words of its protocol. No service is known here."""
+"""AWS requests as they arrive over HTTP, and responses in each service's protocol. Knows no service in particular."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from xml.sax.saxutils import escape
 from orderops.local.emulator.operations import name_of
 
 Environ = dict[str, Any]
+# Prefixes of operations that change nothing, in the naming of AWS's APIs.
 READING = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Search", "Filter", "Simulate", "Test", "Decode")
+# boto3 ignores the namespace, other clients check it. From the service models.
 XML_NAMESPACES = {
     "elasticloadbalancing": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
     "rds": "http://rds.amazonaws.com/doc/2014-10-31/",
@@ -24,7 +26,7 @@ XML_NAMESPACES = {
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back."""
+    """HTTP response."""
 
     status: int
     body: bytes
@@ -36,7 +38,7 @@ class Response:
 
 
 class ApiError(Exception):
-    """A call that AWS would refuse, in AWS's words; `shape` where a service names the error in two ways."""
+    """Error that AWS would return. `shape` is the error's second name in services that moved to JSON (SQS)."""
 
     def __init__(self, code: str, message: str, status: int = 400, shape: str = "") -> None:
         super().__init__(f"{code}: {message}")
@@ -47,7 +49,7 @@ class ApiError(Exception):
 
 
 class Request:
-    """One request: which service, which action, with which parameters."""
+    """AWS request: service, region, action and parameters."""
 
     def __init__(self, environ: Environ) -> None:
         self.environ = environ
@@ -59,64 +61,65 @@ class Request:
 
     @cached_property
     def action(self) -> str:
-        """The operation's name; method and path where no model of AWS has a name for it."""
+        """Operation name; method and path when no AWS model matches."""
         if self.target:
             return self.target.rpartition(".")[2]
         query = self.environ.get("QUERY_STRING", "")
-        told = self.form.get("Action") or name_of(self.service, self.method, self.path, query, self.environ)
-        return str(told or f"{self.method} {self.path}")
+        name = self.form.get("Action") or name_of(self.service, self.method, self.path, query, self.environ)
+        return str(name or f"{self.method} {self.path}")
 
     @property
     def reads(self) -> bool:
-        """The call changes nothing."""
+        """True when the request changes nothing."""
         if self.action.startswith(f"{self.method} "):
             return self.method in ("GET", "HEAD")
         return self.action.startswith(READING)
 
     @cached_property
     def form(self) -> dict[str, str]:
-        """The flat parameters of the query protocol."""
+        """Flat parameters of the query protocol."""
         if "x-www-form-urlencoded" not in self.environ.get("CONTENT_TYPE", ""):
             return {}
         return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The parameters of the JSON protocol."""
-        found = json.loads(self.body or b"{}")
-        return found if isinstance(found, dict) else {}
+        """Parameters of the JSON protocol."""
+        document = json.loads(self.body or b"{}")
+        return document if isinstance(document, dict) else {}
 
     def members(self, name: str) -> list[dict[str, str]]:
-        """A list of structures in the query protocol: `Targets.member.1.Id=…` becomes [{"Id": …}]."""
-        found: dict[int, dict[str, str]] = {}
+        """Return a list of structures of the query protocol: `Targets.member.1.Id=…` becomes [{"Id": …}]."""
+        structures: dict[int, dict[str, str]] = {}
         for key, value in self.form.items():
             parts = key.split(".")
             if parts[:2] == [name, "member"] and len(parts) == 4:
-                found.setdefault(int(parts[2]), {})[parts[3]] = value
-        return [found[index] for index in sorted(found)]
+                structures.setdefault(int(parts[2]), {})[parts[3]] = value
+        return [structures[index] for index in sorted(structures)]
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the query protocols unfolded: `Targets.member.1.Id=…` becomes {"Targets": [{"Id": …}]}."""
-        found: dict[str, Any] = {}
+        """Parameters of the query protocol as a tree: `Targets.member.1.Id=…` becomes {"Targets": [{"Id": …}]}."""
+        tree: dict[str, Any] = {}
         for key, value in self.form.items():
-            inner = found
-            *above, last = (part for part in key.split(".") if part != "member")
-            for part in above:
-                inner = inner.setdefault(part, {})
-            inner[last] = value
-        return {name: _unfolded(value) for name, value in found.items()}
+            branch = tree
+            # `member` is an artefact of the query protocol for lists; EC2 leaves it out.
+            *parents, last = (part for part in key.split(".") if part != "member")
+            for part in parents:
+                branch = branch.setdefault(part, {})
+            branch[last] = value
+        return {name: _unfolded(value) for name, value in tree.items()}
 
     def with_form(self, parameters: Mapping[str, str]) -> Environ:
-        """Another request in the query protocol, sent by the same caller."""
+        """Return a request of the query protocol from the same caller with other parameters."""
         return self._with_body(urlencode(parameters).encode())
 
     def with_json(self, parameters: Mapping[str, Any]) -> Environ:
-        """The same request with other parameters."""
+        """Return the same request with other JSON parameters."""
         return self._with_body(json.dumps(parameters).encode())
 
-    def again(self) -> Environ:
-        """The request as it came, its body readable once more."""
+    def unchanged(self) -> Environ:
+        """Return the original request with its body readable again."""
         return self._with_body(self.body)
 
     def _with_body(self, body: bytes) -> Environ:
@@ -128,50 +131,51 @@ class Request:
 
 
 def json_answer(value: Mapping[str, Any], status: int = 200) -> Response:
-    """An answer of the JSON protocols; times go as seconds."""
+    """Return a response of the JSON protocol; times are seconds since 1970."""
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))]
     return Response(status, json.dumps(value).encode(), headers)
 
 
-def xml_answer(call: Request, result: str) -> Response:
-    """An answer of the query protocol around the XML of its result."""
-    space = XML_NAMESPACES[call.service]
+def xml_answer(request: Request, result: str) -> Response:
+    """Return a response of the query protocol that wraps the XML of its result."""
+    space = XML_NAMESPACES[request.service]
     text = (
-        f'<{call.action}Response xmlns="{space}"><{call.action}Result>{result}</{call.action}Result>'
-        f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{call.action}Response>"
+        f'<{request.action}Response xmlns="{space}"><{request.action}Result>{result}</{request.action}Result>'
+        f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata></{request.action}Response>"
     )
     return Response(200, text.encode(), [("Content-Type", "text/xml")])
 
 
 def element(name: str, content: object) -> str:
-    """An XML element with text."""
+    """Return an XML element with text content."""
     return f"<{name}>{escape(str(content))}</{name}>"
 
 
-def refused(call: Request, refusal: ApiError) -> Response:
-    """A refusal in the protocol of the call."""
-    if call.target:
-        name = refusal.shape or refusal.code
-        answer = json_answer({"__type": name, "message": refusal.message}, refusal.status)
-        headers = [*answer.headers, ("x-amzn-errortype", name)]
-        if refusal.shape:
-            headers.append(("x-amzn-query-error", f"{refusal.code};Sender"))
-        return Response(answer.status, answer.body, headers)
-    error = f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
-    request = element("RequestId", uuid.uuid4())
-    if call.service == "ec2":
-        text = f"<Response><Errors><Error>{error}</Error></Errors>{request}</Response>"
-    elif call.form or call.service == "route53":
-        text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>{request}</ErrorResponse>"
-    elif call.service == "s3":
-        text = f"<Error>{error}{request}</Error>"
+def refused(request: Request, error: ApiError) -> Response:
+    """Return an error response in the request's protocol."""
+    if request.target:
+        name = error.shape or error.code
+        response = json_answer({"__type": name, "message": error.message}, error.status)
+        headers = [*response.headers, ("x-amzn-errortype", name)]
+        if error.shape:
+            # SQS moved from the query to the JSON protocol. Clients read the old error code from this header.
+            headers.append(("x-amzn-query-error", f"{error.code};Sender"))
+        return Response(response.status, response.body, headers)
+    error_xml = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    request_id = element("RequestId", uuid.uuid4())
+    if request.service == "ec2":
+        text = f"<Response><Errors><Error>{error_xml}</Error></Errors>{request_id}</Response>"
+    elif request.form or request.service == "route53":
+        text = f"<ErrorResponse><Error><Type>Sender</Type>{error_xml}</Error>{request_id}</ErrorResponse>"
+    elif request.service == "s3":
+        text = f"<Error>{error_xml}{request_id}</Error>"
     else:
-        return json_answer({"__type": refusal.code, "message": refusal.message}, refusal.status)
-    return Response(refusal.status, text.encode(), [("Content-Type", "text/xml")])
+        return json_answer({"__type": error.code, "message": error.message}, error.status)
+    return Response(error.status, text.encode(), [("Content-Type", "text/xml")])
 
 
 def _unfolded(value: Any) -> Any:
-    """Structures whose names are numbers are lists."""
+    """Turn structures with numbers as keys into lists."""
     if not isinstance(value, dict):
         return value
     if all(name.isdigit() for name in value):
@@ -183,18 +187,19 @@ def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     if length := int(environ.get("CONTENT_LENGTH") or 0):
         body = bytes(stream.read(length))
-        if len(body) < length:  # AWS acts on whole requests only; moto on half of one, and makes what nobody asked for
-            raise ConnectionAbortedError("the client went away in the middle of its request")
+        if len(body) < length:
+            # AWS ignores incomplete requests; moto acts on one and creates the wrong resource.
+            raise ConnectionAbortedError("the client disconnected in the middle of its request")
         return body
     return bytes(stream.read()) if environ.get("wsgi.input_terminated") else b""
 
 
 def _scope(environ: Environ) -> tuple[str, str]:
-    """Service and region as the signature names them: Credential=ID/date/region/service/aws4_request."""
-    told: Iterable[str] = environ.get("HTTP_AUTHORIZATION", "").replace(",", " ").split()
-    for part in told:
-        if part.startswith("Credential="):
-            pieces = part.split("/")
+    """Return service and region from the signature: Credential=ID/date/region/service/aws4_request."""
+    words: Iterable[str] = environ.get("HTTP_AUTHORIZATION", "").replace(",", " ").split()
+    for word in words:
+        if word.startswith("Credential="):
+            pieces = word.split("/")
             if len(pieces) == 5:
                 return pieces[3], pieces[2]
     return "", ""

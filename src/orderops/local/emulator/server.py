@@ -1,4 +1,4 @@
-"""The emulator: moto behind one lock, with the calls that something real stands behind answered here."""
+"""Emulator: moto behind one lock, with hooks for requests that a real process or a strict check answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
 from orderops.local.ports import HOST, PortTaken, listen
 
-LONGEST_POLL = 20.0
-POLL_EVERY = 0.25
+# Seconds. SQS accepts WaitTimeSeconds from 0 to 20.
+MAX_POLL_SECONDS = 20.0
+# Seconds. Messages also become visible by time, without a notification.
+POLL_INTERVAL = 0.25
 log = logging.getLogger(__name__)
 
 Instead = Callable[[Request], Response | None]
@@ -27,9 +29,14 @@ After = Callable[[Request, Response], Response | None]
 
 
 class Emulator:
-    """Answers calls to AWS; `instead`, `before` and `after` are how the data plane takes part in them."""
+    """WSGI application that answers AWS requests.
+
+    `instead` answers a request in place of moto, `before` may reject it with an ApiError, and `after` may replace
+    moto's response.
+    """
 
     def __init__(self) -> None:
+        # moto's backends are not safe for threads.
         self.lock = threading.RLock()
         self.instead: dict[tuple[str, str], Instead] = {}
         self.before: dict[tuple[str, str], list[Before]] = {}
@@ -40,141 +47,147 @@ class Emulator:
         self._queues_changed = threading.Condition()
 
     def on_before(self, service: str, action: str, hook: Before) -> None:
-        """Look at such calls before they reach moto, behind those that look already; a Refusal ends the call."""
+        """Add a hook that runs before moto, after the hooks already registered."""
         self.before.setdefault((service, action), []).append(hook)
 
     def on_after(self, service: str, action: str, hook: After) -> None:
-        """Look at what moto answered to such calls, and perhaps answer something else."""
+        """Add a hook that runs on moto's successful response."""
         self.after.setdefault((service, action), []).append(hook)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        answer = self.answer(environ)
-        if environ["REQUEST_METHOD"] == "HEAD":  # Its length is that of what is not sent.
-            start_response(f"{answer.status} .", answer.headers)
+        response = self.answer(environ)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            # Content-Length describes the body that GET would return.
+            start_response(f"{response.status} .", response.headers)
             return []
-        headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length"]
-        start_response(f"{answer.status} .", [*headers, ("Content-Length", str(len(answer.body)))])
-        return [answer.body]
+        headers = [(name, value) for name, value in response.headers if name.lower() != "content-length"]
+        start_response(f"{response.status} .", [*headers, ("Content-Length", str(len(response.body)))])
+        return [response.body]
 
     def answer(self, environ: Environ) -> Response:
-        """What AWS says to a request, refusals in the words of its protocol included."""
+        """Return the response to a request; errors use the protocol of its service."""
         if page := self.pages.get(environ.get("PATH_INFO", "")):
             return page(environ)
-        call = Request(environ)
+        request = Request(environ)
         try:
-            if (call.service, call.action) == ("sqs", "ReceiveMessage"):
-                return self._receive(call)
+            if (request.service, request.action) == ("sqs", "ReceiveMessage"):
+                return self._receive(request)
             with self.lock:
-                answer = self.decide(call)
+                response = self.decide(request)
         except ApiError as refusal:
-            return refused(call, refusal)
+            return refused(request, refusal)
         except Exception as error:
-            log.exception("%s %s", call.service, call.action)
-            return refused(call, ApiError("InternalFailure", f"{type(error).__name__}: {error}", 500))
-        if not call.reads:
-            self._tell(call)
-        return answer
+            log.exception("%s %s", request.service, request.action)
+            return refused(request, ApiError("InternalFailure", f"{type(error).__name__}: {error}", 500))
+        if not request.reads:
+            self._notify_changed(request)
+        return response
 
-    def decide(self, call: Request) -> Response:
-        """What is answered to a call, by whoever answers it; who asks holds the lock."""
-        key = (call.service, call.action)
-        if (instead := self.instead.get(key)) and (answer := instead(call)):
-            return answer
+    def decide(self, request: Request) -> Response:
+        """Return the response to a request from hooks and moto. Call only while holding the lock."""
+        key = (request.service, request.action)
+        if (instead := self.instead.get(key)) and (response := instead(request)):
+            return response
         for before in self.before.get(key, ()):
-            before(call)
-        answer = self.ask_moto(call, call.again())
-        if answer.ok:
+            before(request)
+        response = self.call_moto(request, request.unchanged())
+        if response.ok:
             for after in self.after.get(key, ()):
-                answer = after(call, answer) or answer
-        return answer
+                response = after(request, response) or response
+        return response
 
-    def ask_moto(self, call: Request, environ: Environ) -> Response:
-        """What moto alone answers; what it does not know is refused in words, not as a page of HTML."""
-        told: list[Any] = []
+    def call_moto(self, request: Request, environ: Environ) -> Response:
+        """Return moto's own response. Raises ApiError("NotEmulated") where moto would return an HTML page."""
+        started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> None:
-            told.append((int(status.split()[0]), list(headers)))
+            started.append((int(status.split()[0]), list(headers)))
 
         try:
             body = b"".join(self._moto(environ, start_response))
+        # moto raises for unknown operations, or answers with an HTML page; boto3 can read neither.
         except NotImplementedError as error:
-            raise self._not_emulated(call, str(error)) from None
+            raise self._not_emulated(request, str(error)) from None
         except Exception as error:
-            log.exception("%s %s", call.service, call.action)
-            raise self._not_emulated(call, f"{type(error).__name__}: {error}") from None
-        status, headers = told[-1]
+            log.exception("%s %s", request.service, request.action)
+            raise self._not_emulated(request, f"{type(error).__name__}: {error}") from None
+        status, headers = started[-1]
         if status in (404, 500) and b"<!doctype html" in body[:200].lower():
-            raise self._not_emulated(call, "")
+            raise self._not_emulated(request, "")
         return Response(status, body, headers)
 
     def serve(self, port: int) -> BaseWSGIServer:
-        """A server on this port of the loopback interface, not yet running."""
+        """Return a server bound to this loopback port, not yet running. Raises PortTaken."""
         try:
-            listening = listen(port)
+            listener = listen(port)
         except OSError:
-            what = f"end what listens on port {port}, or give up the local environment: orderops local reset"
-            raise PortTaken(port, "the local environment", what) from None
-        with listening:
-            return make_server(HOST, port, self, threaded=True, request_handler=_RequestHandler, fd=listening.detach())
+            hint = (
+                f"stop the program that listens on port {port}, or delete the local environment: orderops local reset"
+            )
+            raise PortTaken(port, "the local environment", hint) from None
+        with listener:
+            return make_server(HOST, port, self, threaded=True, request_handler=_RequestHandler, fd=listener.detach())
 
-    def _receive(self, call: Request) -> Response:
-        """Wait for messages without holding the lock meanwhile."""
-        parameters = call.json
-        until = time.monotonic() + min(self._patience(call), LONGEST_POLL)
+    def _receive(self, request: Request) -> Response:
+        """Wait for messages without holding the lock."""
+        parameters = request.json
+        until = time.monotonic() + min(self._wait_seconds(request), MAX_POLL_SECONDS)
         while True:
             with self.lock:
-                answer = self.ask_moto(call, call.with_json({**parameters, "WaitTimeSeconds": 0}))
+                response = self.call_moto(request, request.with_json({**parameters, "WaitTimeSeconds": 0}))
             left = until - time.monotonic()
-            if b'"Messages"' in answer.body:
-                self._tell(call)
-                return answer
-            if not answer.ok or left <= 0:
-                return answer
+            if b'"Messages"' in response.body:
+                self._notify_changed(request)
+                return response
+            if not response.ok or left <= 0:
+                return response
             with self._queues_changed:
-                self._queues_changed.wait(min(POLL_EVERY, left))
-            if _hung_up(call.environ):
-                return answer
+                self._queues_changed.wait(min(POLL_INTERVAL, left))
+            if _client_gone(request.environ):
+                return response
 
-    def _patience(self, call: Request) -> float:
-        told = call.json.get("WaitTimeSeconds")
-        if told is None:
-            question = {"QueueUrl": call.json.get("QueueUrl"), "AttributeNames": ["ReceiveMessageWaitTimeSeconds"]}
-            environ = call.with_json(question)
+    def _wait_seconds(self, request: Request) -> float:
+        seconds = request.json.get("WaitTimeSeconds")
+        if seconds is None:
+            parameters = {"QueueUrl": request.json.get("QueueUrl"), "AttributeNames": ["ReceiveMessageWaitTimeSeconds"]}
+            environ = request.with_json(parameters)
             environ["HTTP_X_AMZ_TARGET"] = "AmazonSQS.GetQueueAttributes"
             with self.lock:
-                answer = self.ask_moto(call, environ)
-            told = json.loads(answer.body).get("Attributes", {}).get("ReceiveMessageWaitTimeSeconds", 0)
-        return float(told)
+                response = self.call_moto(request, environ)
+            seconds = json.loads(response.body).get("Attributes", {}).get("ReceiveMessageWaitTimeSeconds", 0)
+        return float(seconds)
 
-    def _tell(self, call: Request) -> None:
+    def _notify_changed(self, request: Request) -> None:
         for changed in self.changed:
-            changed(call)
-        if call.service in ("sqs", "sns", "events"):
+            changed(request)
+        if request.service in ("sqs", "sns", "events"):
             with self._queues_changed:
                 self._queues_changed.notify_all()
 
-    def _not_emulated(self, call: Request, why: str) -> ApiError:
-        text = f"{call.service or 'this service'} {call.action} is not emulated on the laptop"
-        return ApiError("NotEmulated", f"{text}: {why}" if why else text)
+    def _not_emulated(self, request: Request, reason: str) -> ApiError:
+        text = f"{request.service or 'this service'} {request.action} is not emulated on the laptop"
+        return ApiError("NotEmulated", f"{text}: {reason}" if reason else text)
 
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
     protocol_version = "HTTP/1.1"
+    # Nagle's algorithm together with delayed ACKs makes every request 40 ms slower.
     disable_nagle_algorithm = True
+    # Buffered: unbuffered, each header is a packet of its own.
     wbufsize = -1
 
     def handle_expect_100(self) -> bool:
-        """Say at once that the body may come: what is buffered, a client would wait a second for."""
-        said = bool(super().handle_expect_100())
+        """Answer `Expect: 100-continue` at once: unflushed, the client waits a second before it sends the body."""
+        handled = bool(super().handle_expect_100())
         self.wfile.flush()
-        return said
+        return handled
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
 
-def _hung_up(environ: Environ) -> bool:
-    """The client is gone: what it would get now, nobody would work on."""
+def _client_gone(environ: Environ) -> bool:
+    """Tell whether the client has disconnected: it would receive messages that are then never processed."""
     connection = environ.get("werkzeug.socket")
     if connection is None:
         return False

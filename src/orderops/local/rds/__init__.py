@@ -1,0 +1,1 @@
+"""RDS: database instances as PostgreSQL servers."""

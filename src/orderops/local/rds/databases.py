@@ -1,4 +1,4 @@
-"""Each database instance of the account is a PostgreSQL server of its own, made, kept, stopped and deleted with it."""
+"""PostgreSQL servers of the account's database instances, one for each instance."""
 
 from __future__ import annotations
 
@@ -17,49 +17,52 @@ from orderops.local.rds.snapshots import FOLDER, Snapshots
 
 
 class Databases:
-    """All instances of the account, each with its server."""
+    """All instances of the account with their servers."""
 
     def __init__(
-        self, directory: Path, lock: threading.RLock, told: Callable[[], None], remember: Callable[[], None]
+        self, directory: Path, lock: threading.RLock, on_change: Callable[[], None], save: Callable[[], None]
     ) -> None:
         self.directory = directory
         self.snapshots = Snapshots(directory)
         self._lock = lock
-        self._told = told
-        self._remember = remember
+        self._on_change = on_change
+        self._save = save
         self._known: dict[str, DatabaseServer] = {}
 
-    def tick(self, found: list[tuple[Any, DBInstance]]) -> None:
-        """Give each new instance a server, and let go of what is deleted."""
-        for backend, instance in found:
+    def tick(self, records: list[tuple[Any, DBInstance]]) -> None:
+        """Start a server for each new instance, and forget deleted ones."""
+        for backend, instance in records:
             database = self._known.get(instance.dbi_resource_id)
             if database is None:
-                self._begin(backend, instance)
+                self._add(backend, instance)
             elif database.gone:
                 with self._lock:
                     backend.databases.pop(instance.db_instance_identifier, None)
                 del self._known[instance.dbi_resource_id]
-                self._told()
+                self._on_change()
 
     def wake(self) -> None:
         for database in list(self._known.values()):
             database.wake.set()
 
-    def there(self) -> set[Path]:
-        """The folders of instances and of snapshots; to be asked before it is asked what is known, which may grow."""
-        found = set(self.directory.iterdir()) if self.directory.exists() else set()
-        return {each for each in found if each.name != FOLDER} | self.snapshots.there()
+    def folders(self) -> set[Path]:
+        """Return the directories of instances and snapshots.
 
-    def sweep(self, there: set[Path], known: set[str]) -> None:
-        """Remove what nobody can ask for any more; a deletion may have been cut."""
-        for folder in there:
-            if folder.name not in known and folder.name not in self._known:
+        Call before reading which ones are in use: a directory created in between must not count as unused.
+        """
+        folders = set(self.directory.iterdir()) if self.directory.exists() else set()
+        return {folder for folder in folders if folder.name != FOLDER} | self.snapshots.folders()
+
+    def sweep(self, folders: set[Path], in_use: set[str]) -> None:
+        """Delete directories that are no longer in use, also after an interrupted deletion."""
+        for folder in folders:
+            if folder.name not in in_use and folder.name not in self._known:
                 PostgresServer(folder / "server").kill()
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         for database in list(self._known.values()):
-            database.let_go()
+            database.request_stop()
         for database in list(self._known.values()):
             database.close()
 
@@ -73,29 +76,31 @@ class Databases:
             for database in list(self._known.values())
         }
 
-    def refuse_port(self, port: int) -> str:
-        """Why an instance cannot have this port; nothing when it can."""
+    def port_conflict(self, port: int) -> str:
+        """Say why an instance cannot have this port; empty when it can."""
         if port in self.ports() or port_is_free(port):
             return ""
         return taken_text(port)
 
-    def ports(self, but: str = "") -> set[int]:
-        """The ports that instances have, whether they run or not."""
-        others = [one for one in list(self._known.values()) if one.instance.dbi_resource_id != but]
-        return {port for one in others if (port := one.instance.endpoint_port or one.server.port)}
+    def ports(self, except_for: str = "") -> set[int]:
+        """Return the ports of all instances, running or not."""
+        others = [
+            database for database in list(self._known.values()) if database.instance.dbi_resource_id != except_for
+        ]
+        return {port for database in others if (port := database.instance.endpoint_port or database.server.port)}
 
     def database(self, resource: str) -> DatabaseServer | None:
-        """The instance with this identity; none once it is deleted."""
+        """Return the server of the instance with this resource id, or None once it is deleted."""
         return self._known.get(resource)
 
-    def _begin(self, backend: Any, instance: DBInstance) -> None:
-        database = DatabaseServer(backend, instance, self, self.directory, self._lock, self._told, self._remember)
+    def _add(self, backend: Any, instance: DBInstance) -> None:
+        database = DatabaseServer(backend, instance, self, self.directory, self._lock, self._on_change, self._save)
         self._known[instance.dbi_resource_id] = database
         database.start()
 
 
 def _state(database: DatabaseServer) -> str:
     instance = database.instance
-    if instance.misfortune:
-        return f"{instance.status}: {instance.misfortune}"
-    return database.trouble or str(instance.status)
+    if instance.failure_reason:
+        return f"{instance.status}: {instance.failure_reason}"
+    return database.problem or str(instance.status)

@@ -1,4 +1,4 @@
-"""The folder of one database instance: its server, the server's base backups, and its log since."""
+"""Directory of one database instance: server, base backups and archived log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from orderops.local.rds.postgres import PostgresServer
 from orderops.local.users import server_account
 
 ADMINISTRATOR = "rdsadmin"
-ARCHIVED_WITHIN = 15.0
+# Seconds. PostgreSQL archives a switched segment at once, unless the disk is very slow.
+ARCHIVE_TIMEOUT = 15.0
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class InstanceDirectory:
-    """Where everything of one instance lies; nothing is made before it is laid out."""
+    """Paths of one instance; `create` makes the directories."""
 
     folder: Path
 
@@ -32,35 +33,40 @@ class InstanceDirectory:
     @cached_property
     def server(self) -> PostgresServer:
         return PostgresServer(
-            self.folder / "server", administrator=ADMINISTRATOR, segment_megabytes=1, settings=self._settings()
+            # Small segments: each call of commit_and_archive fills a whole one.
+            self.folder / "server",
+            administrator=ADMINISTRATOR,
+            segment_megabytes=1,
+            settings=self._settings(),
         )
 
     @cached_property
     def backups(self) -> BaseBackups:
         return BaseBackups(self.server, self.folder / "backups", self.archive)
 
-    def lay_out(self) -> None:
-        """Make the folders, which the server's user must own."""
+    def create(self) -> None:
+        """Create the directories, owned by the server's user."""
         for folder in (self.archive, self.backups.folder, self.server.directory):
             if not folder.exists():
                 folder.mkdir(parents=True)
                 if account := server_account():
-                    account.owns(folder)
+                    account.chown(folder)
 
-    def beat(self) -> datetime:
-        """Write one commit and archive it: every moment up to the answer can be restored from now on.
+    def commit_and_archive(self) -> datetime:
+        """Write one commit and archive it; every time up to the returned one can then be restored.
 
-        A recovery compares its target with commits only: in an idle time it would find none that is late enough.
+        A recovery compares its target with commit times: in idle periods it would find none that is late enough.
         """
         moment = datetime.now(UTC)
         with self.server.connect() as session:
             session.execute("SELECT txid_current()")
             row = session.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
         segment = str(row[0]) if row else ""
-        deadline = time.monotonic() + ARCHIVED_WITHIN
+        deadline = time.monotonic() + ARCHIVE_TIMEOUT
         while not (self.archive / segment).exists():
-            if time.monotonic() > deadline:  # it is read where the server has it
-                log.warning("%s: %s was not archived within %.0f s", self.folder.name, segment, ARCHIVED_WITHIN)
+            if time.monotonic() > deadline:
+                # A restore also reads the server's own pg_wal.
+                log.warning("%s: %s was not archived within %.0f s", self.folder.name, segment, ARCHIVE_TIMEOUT)
                 break
             time.sleep(0.02)
         return moment
@@ -70,8 +76,9 @@ class InstanceDirectory:
         return {
             "wal_level": "replica",
             "archive_mode": "on",
-            # Under another name until it is whole: a cut copy is never taken for a segment.
+            # Copied under a temporary name: a recovery must not read an incomplete segment.
             "archive_command": f"cp %p {folder}/.%f && mv {folder}/.%f {folder}/%f",
+            # Bounds what a deleted data directory can lose to a minute.
             "archive_timeout": "60",
             "shared_preload_libraries": "pg_stat_statements",
             "max_connections": "100",

@@ -1,4 +1,4 @@
-"""One database instance and its server: made or restored, kept, backed up, stopped and deleted with it."""
+"""One database instance and its server: create, restore, run, back up, stop and delete."""
 
 from __future__ import annotations
 
@@ -15,56 +15,60 @@ from typing import Any, Protocol
 import psycopg
 
 from orderops.errors import OrderopsError
-from orderops.local.emulator.moto_models import AT_REST, DBInstance
+from orderops.local.emulator.moto_models import NOT_RUNNING, DBInstance
 from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
 from orderops.local.rds.directory import InstanceDirectory
-from orderops.local.rds.recovery import Unreachable, WalSource, recover, unfinished
+from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
 from orderops.local.rds.roles import set_password, set_up
 from orderops.local.rds.snapshots import Snapshots
 
-EVERY = 0.25
+# Seconds between two steps of an instance.
+INTERVAL = 0.25
+# Attempts. A port or a lock of a server that just ended is often free a second later.
 FAILED_AFTER = 3
+# Seconds. At a shutdown of the machine, the daemon is ended within this time, too.
 STOPPED_BY_HAND_AFTER = 1.0
-SOURCE_WITHIN = 60.0
+# Seconds. A source that is recovering after a crash takes a while to accept connections.
+SOURCE_TIMEOUT = 60.0
 DAY = timedelta(days=1)
-OVER = ("deleting", "incompatible-restore")
+NO_LONGER_RESTORING = ("deleting", "incompatible-restore")
 log = logging.getLogger(__name__)
 
 
-class Neighbours(Protocol):
-    """The other instances, as far as one has to do with them."""
+class OtherInstances(Protocol):
+    """What an instance needs to know of the others."""
 
-    def ports(self, but: str) -> set[int]: ...
+    def ports(self, except_for: str) -> set[int]: ...
 
     def database(self, resource: str) -> DatabaseServer | None: ...
 
 
 class DatabaseServer:
-    """One instance and its server, on a thread of their own: a server's start must hold up nobody else."""
+    """Instance and server with a thread of their own, so that a slow start delays no other instance."""
 
     def __init__(
         self,
         backend: Any,
         instance: DBInstance,
-        others: Neighbours,
+        others: OtherInstances,
         databases: Path,
         lock: threading.RLock,
-        told: Callable[[], None],
-        remember: Callable[[], None],
+        on_change: Callable[[], None],
+        save: Callable[[], None],
     ) -> None:
         self.instance = instance
         self.home = InstanceDirectory(databases / instance.dbi_resource_id)
         self.server = self.home.server
-        self.trouble = ""
+        self.problem = ""
         self.gone = False
         self.wake = threading.Event()
         self._backend = backend
         self._databases = databases
         self._snapshots = Snapshots(databases)
         self._lock = lock
-        self._told = told
-        self._remember = remember
+        self._on_change = on_change
+        self._save = save
         self._others = others
         self._failures = 0
         self._closing = False
@@ -75,21 +79,21 @@ class DatabaseServer:
     def start(self) -> None:
         self._thread.start()
 
-    def let_go(self) -> None:
-        """Begin no further step."""
+    def request_stop(self) -> None:
+        """Start no further step."""
         self._closing = True
         self.wake.set()
 
     def close(self) -> None:
-        """Shut the server down; the instance stays what it is."""
-        self.let_go()
+        """Shut the server down; the instance keeps its status."""
+        self.request_stop()
         self._thread.join()
         if not self.gone:
             self.server.stop()
 
-    def beat(self) -> None:
-        """Let every moment up to now be one that can be restored."""
-        moment = self.home.beat()
+    def commit_and_archive(self) -> None:
+        """Make every time up to now restorable."""
+        moment = self.home.commit_and_archive()
         with self._lock:
             self.instance.logged_until = moment
 
@@ -97,166 +101,169 @@ class DatabaseServer:
         while not self._closing and not self.gone:
             try:
                 self._step()
-                self.trouble, self._failures = "", 0
-                pause = EVERY
+                self.problem, self._failures = "", 0
+                pause = INTERVAL
             except Unreachable as error:
-                self._give_up(error)
-                pause = EVERY
+                self._fail_restore(error)
+                pause = INTERVAL
             except OrderopsError as error:
-                self._in_trouble(error)
-                pause = 8 * EVERY
+                self._record_problem(error)
+                pause = 8 * INTERVAL
             except psycopg.OperationalError as error:
                 log.warning("%s: %s", self.instance.db_instance_identifier, error)
-                pause = 4 * EVERY
+                pause = 4 * INTERVAL
             except Exception:
                 log.exception("%s", self.instance.db_instance_identifier)
-                pause = 8 * EVERY
+                pause = 8 * INTERVAL
             self.wake.wait(pause)
             self.wake.clear()
 
     def _step(self) -> None:
         match self.instance.status:
             case "available":
-                self._keep()
+                self._maintain()
             case "creating" | "starting" | "modifying" | "incompatible-network" | "failed":
                 self._start()
-                self._settle("available")
+                self._set_status("available")
             case "stopping":
-                self._end()
-                self._settle("stopped")
+                self._shut_down()
+                self._set_status("stopped")
             case "rebooting":
                 self.server.stop()
                 self._start()
-                self._settle("available")
+                self._set_status("available")
             case "deleting":
                 self._remove()
 
     def _start(self) -> None:
-        """Start the server on the port the instance declares, or on any free one where another instance has that."""
-        self.home.lay_out()
+        """Start the server on the declared port, or on a free one when another instance has the declared port."""
+        self.home.create()
         if self.instance.declared_port != self.instance.port or not self.instance.endpoint_port:
             self.server.stop()
-            with self._lock:  # two that begin at once do not choose the same
+            with self._lock:
+                # Two instances that start together must not choose the same port.
                 port = self._choose_port()
                 self.server.move_to(port)
         else:
             port = self.instance.endpoint_port
             self.server.move_to(port)
-        if self.instance.origin and unfinished(self.server):
+        if self.instance.origin and recovery_pending(self.server):
             self._restore()
         else:
             self.server.start()
         self._seen_running = True
-        self._give_password()
+        self._apply_password()
         with self._lock:
             self.instance.endpoint_port = port
             self.instance.declared_port = self.instance.port
 
     def _choose_port(self) -> int:
-        port, taken = int(self.instance.port), self._others.ports(but=self.instance.dbi_resource_id)
-        # Nobody chose the port of a restored instance: it is its source's.
+        port, taken = int(self.instance.port), self._others.ports(except_for=self.instance.dbi_resource_id)
+        # A restored instance inherits its source's port without anyone having chosen it.
         inherited = self.instance.origin and not self.instance.declared_port
-        return free_port(but=taken) if port in taken or (inherited and not port_is_free(port)) else port
+        return free_port(excluded=taken) if port in taken or (inherited and not port_is_free(port)) else port
 
     def _restore(self) -> None:
-        """Bring the data of the source, as it was at the moment that is wanted."""
+        """Fetch the source's data at the requested time."""
         origin = self.instance.origin
         assert origin
         if origin.moment is None:
             copy, password = self._snapshots.data(origin.folder), self._snapshots.password(origin.folder)
-            recover(self.server, copy, password, None, self._going_on)
+            recover(self.server, copy, password, None, self._should_continue)
         else:
             source = InstanceDirectory(self._databases / origin.folder)
             self._await_source(origin.folder)
             backup = source.backups.newest_by(origin.moment)
             if backup is None:
-                raise Unreachable(f"no base backup of {origin.name} is as old as {origin.moment:%Y-%m-%dT%H:%M:%SZ}")
-            then = WalSource(source.archive, source.server.data, origin.moment)
-            recover(self.server, backup.folder, source.server.password, then, self._going_on)
+                raise Unreachable(f"{origin.name} has no base backup from before {origin.moment:%Y-%m-%dT%H:%M:%SZ}")
+            wal = WalSource(source.archive, source.server.data, origin.moment)
+            recover(self.server, backup.folder, source.server.password, wal, self._should_continue)
         with self._lock:
-            what = "DB instance" if origin.moment else "snapshot"
+            source_kind = "DB instance" if origin.moment else "snapshot"
             name = self.instance.db_instance_identifier
-            self.instance.tell(f"Restored from {what} {origin.name} to {name}", "restoration")
+            self.instance.add_event(f"Restored from {source_kind} {origin.name} to {name}", "restoration")
 
-    def _going_on(self) -> bool:
+    def _should_continue(self) -> bool:
         return not self._closing and self.instance.status != "deleting"
 
     def _await_source(self, resource: str) -> None:
-        """Let what the source committed by now be archived; one that does not run has nothing more to say."""
-        deadline = time.monotonic() + SOURCE_WITHIN
+        """Wait until the source's latest commits are archived; a stopped source has archived all."""
+        deadline = time.monotonic() + SOURCE_TIMEOUT
         while source := self._others.database(resource):
             if source.server.ready:
-                source.beat()
+                source.commit_and_archive()
                 return
-            if source.instance.status in AT_REST and not source.server.running:
+            if source.instance.status in NOT_RUNNING and not source.server.running:
                 return
             if self._closing or time.monotonic() > deadline:
                 raise OrderopsError(
-                    f"{source.instance.db_instance_identifier} takes no connections", f"read {source.server.log}"
+                    f"{source.instance.db_instance_identifier} accepts no connections", f"read {source.server.log}"
                 )
             time.sleep(0.05)
 
-    def _keep(self) -> None:
+    def _maintain(self) -> None:
         if self.instance.declared_port != self.instance.port:
-            self._settle("modifying")
+            self._set_status("modifying")
             self._start()
-            self._settle("available")
+            self._set_status("available")
         elif self.server.running:
             self._seen_running = True
-            self._give_password()
-            self._keep_backups()
-            self._keep_snapshots()
+            self._apply_password()
+            self._maintain_backups()
+            self._take_pending_snapshots()
         elif self._seen_running and self._stopped_by_hand():
-            log.info("%s was stopped by hand", self.instance.db_instance_identifier)
-            self._settle("stopped")
+            log.info("%s was shut down by an operator", self.instance.db_instance_identifier)
+            self._set_status("stopped")
         else:
             began = time.monotonic()
             log.info("%s is not running: starting it", self.instance.db_instance_identifier)
             self._start()
-            self._told()
-            self.wake.wait(max(0.0, EVERY - (time.monotonic() - began)))
+            self._on_change()
+            self.wake.wait(max(0.0, INTERVAL - (time.monotonic() - began)))
 
     def _stopped_by_hand(self) -> bool:
-        """Somebody shut it down; not the machine, which then goes down itself."""
+        """Tell whether an operator shut the server down; when the machine does, the daemon stops within a second."""
         until = time.monotonic() + STOPPED_BY_HAND_AFTER
         while time.monotonic() < until:
             if self._closing or self.server.running:
                 return False
-            self.wake.wait(EVERY)
+            self.wake.wait(INTERVAL)
         return not self._closing and self.server.ended_cleanly
 
-    def _give_password(self) -> None:
-        """The master user opens the database with the password that stands in the account."""
+    def _apply_password(self) -> None:
+        """Set the master user's password to the one in the account."""
         with self._lock:
             user, password = self.instance.master_credentials
             name = self.instance.db_name
         if self._applied == (user, password):
             return
         if password is not None and self.instance.origin:
-            set_password(self.server, user, password)  # the rest came with the data, or was taken out of it
+            # Roles and databases are part of the restored data.
+            set_password(self.server, user, password)
         elif password is not None:
             set_up(self.server, user, password, name)
         self._applied = (user, password)
 
-    def _keep_backups(self) -> None:
-        """A base backup a day, for as many days as are asked for; and at least one commit after the first."""
-        days, kept, now = self.instance.backup_retention_period, self.home.backups.all(), datetime.now(UTC)
-        due = bool(days) and (not kept or now - kept[-1].since >= DAY)
+    def _maintain_backups(self) -> None:
+        """Take a base backup a day, keep as many days as requested, and commit once after the first."""
+        days, backups, now = self.instance.backup_retention_period, self.home.backups.all(), datetime.now(UTC)
+        due = bool(days) and (not backups or now - backups[-1].since >= DAY)
+        # The first backup makes an instance restorable; later ones shorten the log to replay.
         if due:
             self.home.backups.take()
-        if due or (kept and not days):
-            self._forget_backups(days)
-            kept = self.home.backups.all()
-        since = kept[0].since if kept and days else None
+        if due or (backups and not days):
+            self._remove_old_backups(days)
+            backups = self.home.backups.all()
+        since = backups[0].since if backups and days else None
         if since and since <= now and (self.instance.logged_until or since) <= since:
-            self.beat()
+            self.commit_and_archive()
         if since != self.instance.restorable_since:
             with self._lock:
                 self.instance.restorable_since = since
-            self._told()
+            self._on_change()
 
-    def _forget_backups(self, days: int) -> None:
-        """Remove what is older than it need be, unless somebody is restoring from here."""
+    def _remove_old_backups(self, days: int) -> None:
+        """Delete expired backups, unless a restore is reading from this instance."""
         with self._lock:
             if is_source(self._backend, self.instance.dbi_resource_id):
                 return
@@ -265,74 +272,81 @@ class DatabaseServer:
         else:
             self.home.backups.forget_all()
 
-    def _keep_snapshots(self) -> None:
-        """Keep the data of each snapshot that was asked for."""
+    def _take_pending_snapshots(self) -> None:
+        """Copy the data for each requested snapshot."""
         with self._lock:
-            wanted = snapshots.pending(self._backend, self.instance.dbi_resource_id)
-        for snapshot in wanted:
-            self._snapshots.take(self.server, snapshot.kept_in)
+            pending = snapshots.pending(self._backend, self.instance.dbi_resource_id)
+        for snapshot in pending:
+            self._snapshots.take(self.server, snapshot.data_folder)
             with self._lock:
                 snapshot.status = "available"
-            self._told()
+            self._on_change()
 
-    def _end(self) -> None:
-        """Shut down with everything archived that was committed."""
+    def _shut_down(self) -> None:
+        """Shut down after archiving everything committed."""
         if self.server.running:
             with suppress(psycopg.OperationalError):
-                self.beat()
+                self.commit_and_archive()
             self.server.stop()
-        self._keep_snapshots()
+        self._take_pending_snapshots()
 
     def _remove(self) -> None:
-        """Go, once nobody restores from here; what is to be kept is whole before the rest is gone."""
+        """Delete the server once no restore reads from it, after completing what is retained."""
         with self._lock:
             if is_source(self._backend, self.instance.dbi_resource_id):
                 return
             retained = self.instance.retained if self.instance.restorable_since else None
             final = snapshots.pending(self._backend, self.instance.dbi_resource_id)
         if retained or final:
-            self._end()
+            self._shut_down()
         if retained:
             with self._lock:
                 retained.restorable_since = self.instance.restorable_since
                 retained.logged_until = self.instance.logged_until
-        self._remember()  # a kill must not bring back an instance whose data is gone
+        # Saved first: a kill must not bring back an instance without data.
+        self._save()
         self.server.kill()
         shutil.rmtree(self.server.data if retained else self.home.folder, ignore_errors=True)
         self.gone = True
-        self._told()
+        self._on_change()
 
-    def _settle(self, status: str) -> None:
+    def _set_status(self, status: str) -> None:
         with self._lock:
-            # What was asked for meanwhile, a deletion above all, stands.
+            # A deletion requested in the meantime must not be overwritten.
             if self.instance.status != "deleting":
-                self.instance.settle(status)
-        self._told()
+                self.instance.set_status(status)
+        self._on_change()
 
-    def _give_up(self, error: OrderopsError) -> None:
-        """A restore that cannot be had is none: never is it that of another moment."""
+    def _fail_restore(self, error: OrderopsError) -> None:
+        """Fail a restore whose time cannot be reached; data of another time is never served."""
         log.error("%s: %s", self.instance.db_instance_identifier, error.message)
         self.server.kill()
         with self._lock:
             if self.instance.status != "deleting":
-                self.instance.suffer("incompatible-restore", error.message)
-        self._told()
+                self.instance.fail("incompatible-restore", error.message)
+        self._on_change()
 
-    def _in_trouble(self, error: OrderopsError) -> None:
-        """Say so; what a second try may mend is no failure yet."""
-        if not self._going_on():
+    def _record_problem(self, error: OrderopsError) -> None:
+        """Record the problem; only repeated ones become a failure."""
+        if not self._should_continue():
             return
         self._failures += 1
-        if error.message != self.trouble:
+        if error.message != self.problem:
             log.error("%s: %s", self.instance.db_instance_identifier, error.message)
-        self.trouble = error.message
+        self.problem = error.message
         if isinstance(error, PortTaken):
-            self._settle("incompatible-network")
+            self._set_status("incompatible-network")
         elif self._failures >= FAILED_AFTER:
-            self._settle("failed")
+            self._set_status("failed")
 
 
 def is_source(backend: Any, folder: str) -> bool:
-    """An instance is being made of what is in this folder."""
-    made = [one for one in backend.databases.values() if getattr(one, "origin", None) and not one.endpoint_port]
-    return any(one.origin.folder == folder and one.status not in OVER for one in made)
+    """Tell whether a restore is reading from this directory."""
+    restoring = [
+        instance
+        for instance in backend.databases.values()
+        if getattr(instance, "origin", None) and not instance.endpoint_port
+    ]
+    return any(
+        instance.origin.folder == folder and instance.status not in NO_LONGER_RESTORING for instance in restoring
+    )

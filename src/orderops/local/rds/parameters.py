@@ -1,4 +1,4 @@
-"""RDS's own forms: what a call gives, read out of the flat query protocol, and answers in the shapes of its model."""
+"""Parameters of RDS requests in the query protocol, and responses in the shapes of RDS's model."""
 
 from __future__ import annotations
 
@@ -14,59 +14,60 @@ from moto.core.utils import get_service_model
 from orderops.local.emulator.protocol import Request, Response
 
 
-def backend_of(call: Request) -> Any:
-    """The databases, groups and snapshots of the region that is called."""
-    return get_backend("rds")[DEFAULT_ACCOUNT_ID][call.region]
+def backend_of(request: Request) -> Any:
+    """Return moto's RDS backend of the request's region."""
+    return get_backend("rds")[DEFAULT_ACCOUNT_ID][request.region]
 
 
-def ec2_of(call: Request) -> Any:
-    """The network of the same region."""
-    return get_backend("ec2")[DEFAULT_ACCOUNT_ID][call.region]
+def ec2_of(request: Request) -> Any:
+    """Return moto's EC2 backend of the same region."""
+    return get_backend("ec2")[DEFAULT_ACCOUNT_ID][request.region]
 
 
-def given(call: Request, name: str) -> bool:
-    """The call says something of this parameter."""
-    return any(key.partition(".")[0] == name for key in call.form)
+def has_parameter(request: Request, name: str) -> bool:
+    """Tell whether the request has this parameter."""
+    return any(key.partition(".")[0] == name for key in request.form)
 
 
-def told_true(call: Request, name: str) -> bool:
-    """The call says `true` for this parameter."""
-    return call.form.get(name, "").lower() == "true"
+def is_true(request: Request, name: str) -> bool:
+    """Tell whether this parameter is `true`."""
+    return request.form.get(name, "").lower() == "true"
 
 
-def listed(call: Request, name: str) -> list[str]:
-    """The values of a list: `VpcSecurityGroupIds.VpcSecurityGroupId.1=sg-1` becomes ["sg-1"]."""
-    return [value for key, value in call.form.items() if key.partition(".")[0] == name and value]
+def list_of(request: Request, name: str) -> list[str]:
+    """Return the values of a list: `VpcSecurityGroupIds.VpcSecurityGroupId.1=sg-1` becomes ["sg-1"]."""
+    return [value for key, value in request.form.items() if key.partition(".")[0] == name and value]
 
 
-def tags_in(call: Request) -> list[dict[str, str]]:
-    """The tags that a call gives."""
-    return structures(call, "Tags")
+def tags_in(request: Request) -> list[dict[str, str]]:
+    """Return the tags in the request."""
+    return structures(request, "Tags")
 
 
-def structures(call: Request, name: str) -> list[dict[str, str]]:
-    """A list of structures, whatever the model calls its members: `Tags.Tag.1.Key=…` becomes [{"Key": …}]."""
-    found: dict[int, dict[str, str]] = {}
-    for key, value in call.form.items():
+def structures(request: Request, name: str) -> list[dict[str, str]]:
+    """Return a list of structures, whatever the name of its members: `Tags.Tag.1.Key=…` becomes [{"Key": …}]."""
+    structures_by_index: dict[int, dict[str, str]] = {}
+    for key, value in request.form.items():
         parts = key.split(".")
         if parts[0] == name and len(parts) == 4:
-            found.setdefault(int(parts[2]), {})[parts[3]] = value
-    return [found[index] for index in sorted(found)]
+            structures_by_index.setdefault(int(parts[2]), {})[parts[3]] = value
+    return [structures_by_index[index] for index in sorted(structures_by_index)]
 
 
-def leave_out(call: Request, names: Collection[str]) -> None:
-    """Let moto see the call without these parameters."""
-    kept = {key: value for key, value in call.form.items() if key.partition(".")[0] not in names}
-    call.body = urlencode(kept).encode()
-    call.__dict__["form"] = kept  # where the call keeps what it read
+def remove_parameters(request: Request, names: Collection[str]) -> None:
+    """Hide these parameters from moto."""
+    remaining = {key: value for key, value in request.form.items() if key.partition(".")[0] not in names}
+    request.body = urlencode(remaining).encode()
+    # Replaces the value cached by Request.form.
+    request.__dict__["form"] = remaining
 
 
-def answer_with(call: Request, result: dict[str, Any]) -> Response:
-    """An answer in the shape that the model of the call has for it."""
-    operation = get_service_model("rds").operation_model(call.action)
+def rds_response(request: Request, result: dict[str, Any]) -> Response:
+    """Return a response in the shape that RDS's model defines for the request."""
+    operation = get_service_model("rds").operation_model(request.action)
     serializer = QuerySerializer(operation_model=operation, value_picker=XFormedAttributePicker())
-    made = serializer.serialize(result)
-    body = made["body"]
+    serialized = serializer.serialize(result)
+    body = serialized["body"]
     return Response(
-        made["status_code"], body if isinstance(body, bytes) else body.encode(), [("Content-Type", "text/xml")]
+        serialized["status_code"], body if isinstance(body, bytes) else body.encode(), [("Content-Type", "text/xml")]
     )

@@ -1,10 +1,10 @@
-"""One PostgreSQL server in a folder: made, started, stopped, killed and found again.
+"""PostgreSQL server in a directory: create, start, stop, kill and find again.
 
     server = PostgresServer(directory)
     server.start()
     psycopg.connect(server.dsn())
 
-Nothing here knows AWS. The server outlives the program that started it; another program finds it by its folder.
+Knows nothing of AWS. The server outlives the program that started it; another program finds it by its directory.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from orderops.local.ports import free_port as free_port
 from orderops.local.rds.binaries import find_bindir, last_line, run_program, server_version
 from orderops.local.users import server_account
 
+# Bytes. A server runs for weeks, and a log without a limit fills the disk.
 KEPT_LOG_BYTES = 20_000_000
+# Settings for tests: data survives a killed server, but not a power cut.
 UNDURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
-"""Settings for tests: the data survives a killed server, though not a power cut."""
 
 
 class PostgresServer:
-    """A server whose data, log and password stand in `directory`; port 0 means any free one, which is then kept."""
+    """Server with data, log and password in `directory`; port 0 chooses a free one and keeps it."""
 
     def __init__(
         self,
@@ -71,12 +72,12 @@ class PostgresServer:
 
     @property
     def password(self) -> str:
-        """The administrator's password, made with the data folder."""
+        """Administrator's password, generated with the data directory."""
         return self._read("password")
 
     @property
     def created(self) -> bool:
-        """There is a whole data folder: a cut initdb leaves none."""
+        """True when the data directory is complete; an interrupted initdb leaves no marker file."""
         return (self.data / "PG_VERSION").exists() and (self.directory / "whole").exists()
 
     @property
@@ -85,17 +86,17 @@ class PostgresServer:
 
     @property
     def ready(self) -> bool:
-        """The server is up and takes statements that write."""
-        return self.running and self._told("status") == "ready"
+        """True when the server accepts statements that write."""
+        return self.running and self._pid_file_line("status") == "ready"
 
     @property
     def ended_cleanly(self) -> bool:
-        """The data folder says that somebody shut the server down: it neither crashed nor was killed."""
-        told = self.program("pg_controldata", "-D", str(self.data)).stdout
-        return any(line.startswith("Database cluster state:") and "shut down" in line for line in told.splitlines())
+        """True when the server was shut down, and neither crashed nor was killed."""
+        output = self.program("pg_controldata", "-D", str(self.data)).stdout
+        return any(line.startswith("Database cluster state:") and "shut down" in line for line in output.splitlines())
 
     def dsn(self, database: str = "postgres", *, user: str | None = None, password: str | None = None) -> str:
-        """Where and as whom to connect; the administrator unless another user is named."""
+        """Return the connection string of the administrator, or of the named user."""
         return make_conninfo(
             host=HOST,
             port=self.port,
@@ -105,11 +106,11 @@ class PostgresServer:
         )
 
     def move_to(self, port: int) -> None:
-        """The port from the next start on."""
+        """Set the port for the next start."""
         self._port = port
 
     def create(self) -> None:
-        """Make the data folder where there is none."""
+        """Create the data directory unless it exists."""
         if self.created:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -119,11 +120,12 @@ class PostgresServer:
         with suppress(FileNotFoundError):
             (self.directory / "port").unlink()
         if self.account:
-            self.account.owns(self.directory)
+            self.account.chown(self.directory)
         locale = ["--locale=C.UTF-8", "--encoding=UTF8"]
+        # The builtin provider sorts the same on every machine; libc's order depends on the system.
         if server_version(self.bindir) >= 17:
             locale.append("--locale-provider=builtin")
-        done = self.program(
+        result = self.program(
             "initdb",
             "-D",
             str(self.data),
@@ -134,14 +136,15 @@ class PostgresServer:
             "--no-sync",
             *locale,
         )
-        if done.returncode:
-            raise OrderopsError(f"initdb could not make {self.data}: {last_line(done.stderr)}", "run: orderops doctor")
+        if result.returncode:
+            raise OrderopsError(f"initdb cannot create {self.data}: {last_line(result.stderr)}", "run: orderops doctor")
         with (self.data / "postgresql.conf").open("a") as conf:
+            # Settings that change at each start are in a file of their own.
             conf.write("\ninclude_if_exists '../server.conf'\n")
         self._write("whole", "")
 
     def adopt(self, password: str) -> None:
-        """Take the data folder that was put here for the server's own; the password came with it."""
+        """Take over a data directory that was copied here, with its password."""
         self._write("password", password)
         self._write("whole", "")
 
@@ -149,62 +152,67 @@ class PostgresServer:
         self,
         timeout: float = 60,
         *,
-        besides: Mapping[str, str] | None = None,
-        going_on: Callable[[], bool] = lambda: True,
+        extra_settings: Mapping[str, str] | None = None,
+        should_continue: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Come back when the server takes statements that write; one that runs already is left alone.
+        """Start the server and return when it accepts statements that write; a running server is left alone.
 
-        `besides` are settings for this one start, as a recovery needs them; `going_on` says whether to wait on.
+        `extra_settings` apply to this start only, as a recovery needs; `should_continue` returning False ends the wait.
+        Raises OrderopsError when the server does not start in time, and PortTaken for a port in use.
         """
         self.create()
         deadline = time.monotonic() + timeout
         if self.running:
-            with suppress(_Ended):
-                self._wait_until_ready(timeout, going_on)
+            with suppress(_ServerExited):
+                self._wait_until_ready(timeout, should_continue)
                 return
         while True:
             chosen = self.port or free_port()
             self._write("port", str(chosen))
-            self._write("server.conf", self._conf(chosen, besides or {}))
-            self._forget_reused_pid()
+            self._write("server.conf", self._conf(chosen, extra_settings or {}))
+            self._remove_stale_pid_file()
             self._spawn()
             try:
-                self._wait_until_ready(deadline - time.monotonic(), going_on)
+                self._wait_until_ready(deadline - time.monotonic(), should_continue)
                 return
-            except _Ended as ended:
-                if not self._may_work_now(ended) or time.monotonic() > deadline:
-                    raise self._refusal(ended, chosen) from None
+            except _ServerExited as exited:
+                if not self._worth_retrying(exited) or time.monotonic() > deadline:
+                    raise self._start_error(exited, chosen) from None
             time.sleep(0.2)
 
     def stop(self, timeout: float = 30) -> None:
-        """Shut down in good order; sessions are ended, and after `timeout` the server is."""
+        """Shut down and end all sessions; after `timeout` seconds, shut down immediately."""
         process = self.process()
         if process is None:
             return
         with suppress(psutil.NoSuchProcess):
+            # Fast shutdown: SIGTERM would wait for open sessions.
             process.send_signal(signal.SIGINT)
-            if not self._gone(process, timeout):
+            if not self._wait_until_gone(process, timeout):
+                # Immediate shutdown, with a recovery at the next start.
                 process.send_signal(signal.SIGQUIT)
-                self._gone(process, timeout)
+                self._wait_until_gone(process, timeout)
 
     def kill(self) -> None:
         """End the server at once, as a crash would."""
         process = self.process()
         if process is None:
             return
+        # Listed before the kill: orphans have another parent, and hold the shared memory.
         children = process.children(recursive=True)
-        for one in (process, *children):
+        for member in (process, *children):
             with suppress(psutil.NoSuchProcess):
-                one.kill()
-        for one in (process, *children):
-            self._gone(one, 10)
+                member.kill()
+        for member in (process, *children):
+            self._wait_until_gone(member, 10)
 
     def process(self) -> psutil.Process | None:
-        """The postmaster, and never a stranger that got its number later."""
+        """Return the postmaster, unless its pid has been reused by another program."""
         if self._started:
-            self._started.poll()  # Reaps it, if it has ended.
+            # Reaps the child; a zombie would look alive.
+            self._started.poll()
         try:
-            process = psutil.Process(int(self._told("pid") or -1))
+            process = psutil.Process(int(self._pid_file_line("pid") or -1))
             if process.status() == psutil.STATUS_ZOMBIE or str(self.data) not in process.cmdline():
                 return None
         except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
@@ -212,11 +220,11 @@ class PostgresServer:
         return process
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """An administrator's session in which every statement stands for itself."""
+        """Open an administrator's session in autocommit mode."""
         return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=10)
 
     def create_database(self, name: str, owner: str | None = None) -> str:
-        """A new database, and its DSN."""
+        """Create a database and return its connection string."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if owner:
             statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
@@ -225,22 +233,22 @@ class PostgresServer:
         return self.dsn(name)
 
     def drop_database(self, name: str) -> None:
-        """The database goes, and with it the sessions in it."""
+        """Drop a database and end its sessions."""
         with self.connect() as session:
             session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def program(self, name: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs as the server's user."""
+        """Run a PostgreSQL program as the server's user."""
         return run_program(self.bindir / name, *arguments, folder=self.directory, account=self.account, secret=secret)
 
-    def said(self) -> str:
-        """What stands in the log, from its beginning."""
+    def log_text(self) -> str:
+        """Return the whole log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def _conf(self, port: int, besides: Mapping[str, str]) -> str:
-        # No socket file: its path may be at most 107 characters long, and a data folder's is often longer.
-        place = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
-        settings = {**place, **self.settings, **besides}
+    def _conf(self, port: int, extra_settings: Mapping[str, str]) -> str:
+        # No Unix socket: its path is limited to 107 characters, and a data directory's is often longer.
+        connection = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
+        settings = {**connection, **self.settings, **extra_settings}
         return "".join(f"{name} = '{value.replace(chr(39), 2 * chr(39))}'\n" for name, value in settings.items())
 
     def _spawn(self) -> None:
@@ -260,32 +268,32 @@ class PostgresServer:
             )
         self._log_start = self.log.stat().st_size
 
-    def _wait_until_ready(self, timeout: float, going_on: Callable[[], bool]) -> None:
+    def _wait_until_ready(self, timeout: float, should_continue: Callable[[], bool]) -> None:
         deadline = time.monotonic() + timeout
         while not self.ready:
             if self._started.poll() is not None if self._started else not self.running:
-                raise _Ended(self._new_log())
-            if time.monotonic() > deadline or not going_on():
+                raise _ServerExited(self._new_log())
+            if time.monotonic() > deadline or not should_continue():
                 raise OrderopsError(
                     f"PostgreSQL in {self.directory} is not ready after {timeout:.0f} s: {last_line(self._new_log())}",
                     f"read {self.log}",
                 )
             time.sleep(0.02)
 
-    def _may_work_now(self, ended: _Ended) -> bool:
-        """A port of our own choice is taken: choose another. What a crash left behind still goes: wait for it."""
-        if _port_taken(ended) and not self._port:
+    def _worth_retrying(self, exited: _ServerExited) -> bool:
+        """Tell whether another attempt may succeed: with another port, or once a crashed server's memory is freed."""
+        if _port_taken(exited) and not self._port:
             with suppress(FileNotFoundError):
                 (self.directory / "port").unlink()
             return True
-        return "shared memory block" in ended.log and "is still in use" in ended.log
+        return "shared memory block" in exited.log and "is still in use" in exited.log
 
-    def _refusal(self, ended: _Ended, port: int) -> OrderopsError:
-        if _port_taken(ended):
-            what = f"find out who listens on port {port} and end it, or choose another port"
-            return PortTaken(port, f"PostgreSQL in {self.directory}", what)
+    def _start_error(self, exited: _ServerExited, port: int) -> OrderopsError:
+        if _port_taken(exited):
+            hint = f"stop the program that listens on port {port}, or choose another port"
+            return PortTaken(port, f"PostgreSQL in {self.directory}", hint)
         return OrderopsError(
-            f"PostgreSQL in {self.directory} ended at once: {last_line(ended.log)}", f"read {self.log}"
+            f"PostgreSQL in {self.directory} exited during start-up: {last_line(exited.log)}", f"read {self.log}"
         )
 
     def _new_log(self) -> str:
@@ -294,24 +302,24 @@ class PostgresServer:
             return log.read().decode(errors="replace")
         return ""
 
-    def _forget_reused_pid(self) -> None:
-        """A stranger that got the number of a killed postmaster would keep this server from starting for ever."""
-        pid = int(self._told("pid") or 0)
+    def _remove_stale_pid_file(self) -> None:
+        """Delete a pid file whose pid another program has reused: it would block every start."""
+        pid = int(self._pid_file_line("pid") or 0)
         if pid and psutil.pid_exists(pid) and self.process() is None:
             with suppress(psutil.NoSuchProcess):
                 if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                     return
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _told(self, what: str) -> str:
-        """A line of postmaster.pid; the layout is the same since PostgreSQL 10."""
-        line = {"pid": 0, "status": 7}[what]
+    def _pid_file_line(self, field: str) -> str:
+        """Return a line of postmaster.pid; the layout has not changed since PostgreSQL 10."""
+        line = {"pid": 0, "status": 7}[field]
         try:
             return (self.data / "postmaster.pid").read_text().splitlines()[line].strip()
         except (OSError, IndexError):
             return ""
 
-    def _gone(self, process: psutil.Process, timeout: float) -> bool:
+    def _wait_until_gone(self, process: psutil.Process, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._started:
@@ -332,17 +340,18 @@ class PostgresServer:
 
     def _write(self, name: str, text: str) -> None:
         path = self.directory / name
+        # Created with its mode before the password is written.
         path.touch(mode=0o600)
         path.write_text(text)
         if self.account:
             os.chown(path, self.account.uid, self.account.gid)
 
 
-class _Ended(Exception):
+class _ServerExited(Exception):
     def __init__(self, log: str) -> None:
         super().__init__(log)
         self.log = log
 
 
-def _port_taken(ended: _Ended) -> bool:
-    return "could not bind" in ended.log or "could not create any TCP/IP sockets" in ended.log
+def _port_taken(exited: _ServerExited) -> bool:
+    return "could not bind" in exited.log or "could not create any TCP/IP sockets" in exited.log

@@ -1,4 +1,4 @@
-"""The data of a server as it was: a copy of a backup or of a snapshot, brought forward to one moment and no further."""
+"""Recover a server from a backup or a snapshot, up to one point in time and no further."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from orderops.errors import OrderopsError
 from orderops.local.rds.binaries import last_line
 from orderops.local.rds.postgres import PostgresServer
 
-WITHIN = 86_400.0
-SIGNAL = "recovery.signal"
-REACHED = "recovery stopping "
-ENDS = (
+# Seconds. Replaying a long log may take hours.
+RECOVERY_TIMEOUT = 86_400.0
+SIGNAL_FILE = "recovery.signal"
+STOP_MESSAGE = "recovery stopping "
+# PostgreSQL messages after which a retry cannot succeed.
+FATAL_MESSAGES = (
     "recovery ended before configured recovery target",
     "requested recovery stop point is before consistent recovery point",
     "could not locate a valid checkpoint record",
@@ -26,78 +28,80 @@ ENDS = (
     "WAL ends before end of online backup",
     "WAL ends before consistent recovery point",
 )
-"""Words of PostgreSQL after which trying again brings nothing."""
 
 
 class Unreachable(OrderopsError):
-    """What is there does not lead to the moment that is wanted."""
+    """The available data does not lead to the requested time."""
 
 
 @dataclass(frozen=True)
 class WalSource:
-    """Where the log is, and up to which moment it is played."""
+    """Archived log, and the time up to which to replay it."""
 
     archive: Path
-    source: Path
-    """The data folder of the source, while it is there: its newest segments may not be archived yet."""
+    data: Path
+    """Data directory of the source, while it exists: its newest segments may not be archived yet."""
     moment: datetime
 
     @property
     def settings(self) -> dict[str, str]:
-        """What PostgreSQL is told; it takes part in nothing before it is there."""
-        places = (_shell(self.archive), _shell(self.source / "pg_wal"))
-        fetch = " || ".join(f"cp {place}/%f %p 2>/dev/null" for place in places)
+        """Recovery settings; the server accepts no session until the target is reached."""
+        folders = (_shell(self.archive), _shell(self.data / "pg_wal"))
+        restore_command = " || ".join(f"cp {folder}/%f %p 2>/dev/null" for folder in folders)
         return {
-            "restore_command": fetch,
+            "restore_command": restore_command,
             "recovery_target_time": self.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00"),
             "recovery_target_inclusive": "on",
             "recovery_target_action": "promote",
-            "hot_standby": "off",  # nobody reads what is not yet the wanted moment
+            # Sessions must not see data from before the target.
+            "hot_standby": "off",
         }
 
 
-def unfinished(server: PostgresServer) -> bool:
-    """Its data is not there yet, or not yet as it is to be."""
-    return not server.created or (server.data / SIGNAL).exists()
+def recovery_pending(server: PostgresServer) -> bool:
+    """Tell whether the data is missing or not yet recovered to its target."""
+    return not server.created or (server.data / SIGNAL_FILE).exists()
 
 
 def recover(
-    server: PostgresServer, copy: Path, password: str, log: WalSource | None, going_on: Callable[[], bool]
+    server: PostgresServer, source: Path, password: str, wal: WalSource | None, should_continue: Callable[[], bool]
 ) -> None:
-    """Start a server with this copy's data; cut anywhere, the same call again goes on.
+    """Start a server with this copy's data; after an interruption, the same call continues.
 
-    Raises Unreachable when the log does not lead to the moment: the data is never silently that of another one.
+    Raises Unreachable when the log does not reach the target: data of another time is never served.
     """
     if not server.created:
-        lay_out(server, copy, password, signal=log is not None)
+        install_copy(server, source, password, signal=wal is not None)
     try:
-        server.start(WITHIN, besides=log.settings if log else None, going_on=going_on)
+        server.start(RECOVERY_TIMEOUT, extra_settings=wal.settings if wal else None, should_continue=should_continue)
     except OrderopsError as error:
-        if log and (words := next((words for words in ENDS if words in server.said()), "")):
-            raise Unreachable(f"the data of {_utc(log.moment)} cannot be had: {words}", error.hint) from None
+        if wal and (message := next((message for message in FATAL_MESSAGES if message in server.log_text()), "")):
+            raise Unreachable(f"cannot restore the data of {_utc(wal.moment)}: {message}", error.hint) from None
         raise
-    if log and REACHED not in server.said():
+    if wal and STOP_MESSAGE not in server.log_text():
         server.stop()
         raise Unreachable(
-            f"the data of {_utc(log.moment)} cannot be had: {last_line(server.said())}", f"read {server.log}"
+            f"cannot restore the data of {_utc(wal.moment)}: {last_line(server.log_text())}", f"read {server.log}"
         )
 
 
-def lay_out(server: PostgresServer, copy: Path, password: str, *, signal: bool) -> None:
-    """Put a copy of the data in the server's folder, whole or not at all."""
+def install_copy(server: PostgresServer, source: Path, password: str, *, signal: bool) -> None:
+    """Copy the data into the server's directory, completely or not at all."""
     server.directory.mkdir(parents=True, exist_ok=True)
-    for half in server.directory.glob(".data-*"):
-        shutil.rmtree(half, ignore_errors=True)
-    half = server.directory / f".data-{uuid.uuid4().hex}"
-    shutil.copytree(copy, half, symlinks=True)
+    for temporary in server.directory.glob(".data-*"):
+        shutil.rmtree(temporary, ignore_errors=True)
+    temporary = server.directory / f".data-{uuid.uuid4().hex}"
+    shutil.copytree(source, temporary, symlinks=True)
     with suppress(FileNotFoundError):
-        (half / "postmaster.pid").unlink()
+        # A copied pid file makes PostgreSQL refuse to start.
+        (temporary / "postmaster.pid").unlink()
     if signal:
-        (half / SIGNAL).touch(mode=0o600)
+        (temporary / SIGNAL_FILE).touch(mode=0o600)
     if server.account:
-        server.account.owns(server.directory)
+        server.account.chown(server.directory)
     shutil.rmtree(server.data, ignore_errors=True)
-    half.rename(server.data)
+    # Last step of the copy: an interrupted one is never taken for data.
+    temporary.rename(server.data)
     server.adopt(password)
 
 

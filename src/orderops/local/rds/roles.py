@@ -1,4 +1,4 @@
-"""Who may do what in a database instance: its master user much, as on RDS, though it is no superuser."""
+"""Roles of a database instance: as on RDS, the master user has many rights without being a superuser."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from psycopg import sql
 
 from orderops.local.rds.postgres import PostgresServer
 
+# Rights of rds_superuser that orderops uses, from the RDS user guide; RDS grants more.
 GRANTED = ("pg_monitor", "pg_signal_backend", "pg_checkpoint")
 
 
 def set_up(server: PostgresServer, user: str, password: str, database: str | None) -> None:
-    """Everything that RDS makes in a new instance; what is there already stays."""
-    for place in ("template1", "postgres"):
-        with suppress(psycopg.errors.FeatureNotSupported), server.connect(place) as session:
+    """Create the roles, extension and database that RDS creates in a new instance, unless they exist."""
+    for template in ("template1", "postgres"):
+        # Raised when the extension's files are not installed.
+        with suppress(psycopg.errors.FeatureNotSupported), server.connect(template) as session:
             session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     with server.connect() as session:
         _set_up_roles(session, user)
@@ -26,7 +28,7 @@ def set_up(server: PostgresServer, user: str, password: str, database: str | Non
 
 
 def set_password(server: PostgresServer, user: str, password: str) -> None:
-    """The password that opens the instance from now on; sessions that are open stay so."""
+    """Set the master user's password; open sessions continue."""
     with server.connect() as session:
         _set_password(session, user, password)
 
@@ -37,16 +39,17 @@ def _set_password(session: psycopg.Connection, user: str, password: str) -> None
 
 def _set_up_roles(session: psycopg.Connection, user: str) -> None:
     for role, rights in (("rds_superuser", "NOLOGIN"), (user, "LOGIN CREATEDB CREATEROLE")):
-        found = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        if not found:
+        existing = session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+        if not existing:
             session.execute(sql.SQL("CREATE ROLE {} " + rights).format(sql.Identifier(role)))
-    for granted in GRANTED:
-        with suppress(psycopg.errors.UndefinedObject):  # pg_checkpoint is new in 15.
-            session.execute(sql.SQL("GRANT {} TO rds_superuser WITH ADMIN OPTION").format(sql.Identifier(granted)))
+    for role in GRANTED:
+        with suppress(psycopg.errors.UndefinedObject):
+            # pg_checkpoint exists since PostgreSQL 15.
+            session.execute(sql.SQL("GRANT {} TO rds_superuser WITH ADMIN OPTION").format(sql.Identifier(role)))
     session.execute(sql.SQL("GRANT rds_superuser TO {}").format(sql.Identifier(user)))
 
 
 def _set_up_database(session: psycopg.Connection, owner: str, name: str) -> None:
-    found = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-    what = "ALTER DATABASE {} OWNER TO {}" if found else "CREATE DATABASE {} OWNER {}"
-    session.execute(sql.SQL(what).format(sql.Identifier(name), sql.Identifier(owner)))
+    existing = session.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    statement = "ALTER DATABASE {} OWNER TO {}" if existing else "CREATE DATABASE {} OWNER {}"
+    session.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(owner)))

@@ -1,4 +1,4 @@
-"""The data of snapshots: a copy of an instance's server, and the password that opens it, in a folder of its own."""
+"""Data of snapshots: a copy of the server and its password, in a directory for each snapshot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = "snapshots"
 
 @dataclass(frozen=True)
 class Snapshots:
-    """All of the account; moto's records name them by `kept_in`."""
+    """All snapshots of the account; moto's records refer to them by `data_folder`."""
 
     databases: Path
 
@@ -26,54 +26,52 @@ class Snapshots:
         return self.databases / FOLDER
 
     def take(self, server: PostgresServer, name: str) -> None:
-        """Keep what the server has now; a cut leaves nothing that could be taken for it."""
-        home = self.folder / name
-        if (home / "data").exists():
+        """Copy the server's current data; an interruption leaves no incomplete snapshot."""
+        folder = self.folder / name
+        if (folder / "data").exists():
             return
-        home.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if server.account:
-            server.account.owns(home)
-        (home / "password").touch(mode=0o600)
-        (home / "password").write_text(server.password)
+            server.account.chown(folder)
+        (folder / "password").touch(mode=0o600)
+        (folder / "password").write_text(server.password)
         if server.running:
-            copy_server(server, home / "data")
+            # A running server is copied by pg_basebackup: its files change during a plain copy.
+            copy_server(server, folder / "data")
         else:
-            half = home / f".{uuid.uuid4().hex}"
-            shutil.copytree(server.data, half, symlinks=True)
-            half.rename(home / "data")
+            temporary = folder / f".{uuid.uuid4().hex}"
+            shutil.copytree(server.data, temporary, symlinks=True)
+            temporary.rename(folder / "data")
 
     def data(self, name: str) -> Path:
-        """What was kept.
-
-        Raises Unreachable when somebody took it away.
-        """
-        found = self.folder / name / "data"
-        if not found.exists():
-            raise Unreachable(f"the data of a snapshot is not there any more: {found}", "restore another one")
-        return found
+        """Return the snapshot's data directory. Raises Unreachable when it has been deleted."""
+        data = self.folder / name / "data"
+        if not data.exists():
+            raise Unreachable(f"the data of a snapshot has been deleted: {data}", "restore another snapshot")
+        return data
 
     def password(self, name: str) -> str:
         return (self.folder / name / "password").read_text()
 
-    def there(self) -> set[Path]:
+    def folders(self) -> set[Path]:
         return set(self.folder.iterdir()) if self.folder.exists() else set()
 
 
-def keep(snapshot: Any) -> None:
-    """moto calls a snapshot available at once; this one is, when its data is kept."""
-    snapshot.kept_in = uuid.uuid4().hex
+def begin(snapshot: Any) -> None:
+    """Mark a snapshot as `creating` until its data is copied; moto calls it available at once."""
+    snapshot.data_folder = uuid.uuid4().hex
     snapshot.status = "creating"
 
 
-def is_kept(snapshot: Any) -> bool:
-    """Its data is in a folder, or will be."""
-    return bool(getattr(snapshot, "kept_in", ""))
+def has_data(snapshot: Any) -> bool:
+    """Tell whether the snapshot has, or will have, a data directory."""
+    return bool(getattr(snapshot, "data_folder", ""))
 
 
 def pending(backend: Any, resource: str) -> list[Any]:
-    """The snapshots of an instance whose data is not kept yet."""
+    """Return the instance's snapshots that are still to be copied."""
     return [
         snapshot
         for snapshot in backend.database_snapshots.values()
-        if snapshot.dbi_resource_id == resource and is_kept(snapshot) and snapshot.status == "creating"
+        if snapshot.dbi_resource_id == resource and has_data(snapshot) and snapshot.status == "creating"
     ]

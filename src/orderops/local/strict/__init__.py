@@ -1,7 +1,6 @@
-"""What AWS refuses and delays and moto does not: each module makes one service of the emulator as strict as AWS is.
+"""Errors and delays of AWS that moto does not have; each module covers one service of the emulator.
 
-A module looks at calls before or after moto does, and never keeps what a backend of moto can keep: then the memory of
-the emulator has it too.
+Hooks run before or after moto. State is stored on moto's backends, so that the state file contains it.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict import acm, autoscaling, kms, route53, s3, secretsmanager, sns, sqs, sts, tagging, wafv2
+from orderops.local.strict import autoscaling, s3, secretsmanager, sns, sqs, sts, tagging
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.ec2 import descriptions as ec2_descriptions
@@ -22,45 +21,42 @@ from orderops.local.strict.iam import hooks as iam
 from orderops.local.strict.logs import hooks as logs
 from orderops.local.strict.rds import hooks as rds
 
-AS_USUAL = Delays()
-MENDS: tuple[Callable[[Emulator], None], ...] = (
-    autoscaling.mend,
-    ec2_descriptions.mend,
-    elbv2_listeners.mend,
-    rds.mend,
-    s3.mend,
+DEFAULT_DELAYS = Delays()
+PATCHES: tuple[Callable[[Emulator], None], ...] = (
+    autoscaling.patch,
+    ec2_descriptions.patch,
+    elbv2_listeners.patch,
+    rds.patch,
+    s3.patch,
 )
-PARTS: tuple[Callable[[Emulator, Delays], None], ...] = (
-    acm.take_part,
-    autoscaling.take_part,
-    cloudwatch.take_part,
-    ec2.take_part,
-    ecs.take_part,
-    elbv2.take_part,
-    kms.take_part,
-    logs.take_part,
-    rds.take_part,
-    route53.take_part,
-    s3.take_part,
-    secretsmanager.take_part,
-    sns.take_part,
-    sqs.take_part,
-    sts.take_part,
-    tagging.take_part,
-    wafv2.take_part,
-    iam.take_part,
+REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
+    autoscaling.register,
+    cloudwatch.register,
+    ec2.register,
+    ecs.register,
+    elbv2.register,
+    logs.register,
+    rds.register,
+    s3.register,
+    secretsmanager.register,
+    sns.register,
+    sqs.register,
+    sts.register,
+    tagging.register,
+    iam.register,
 )
 
 
-def make_strict(emulator: Emulator, pace: Delays = AS_USUAL) -> None:
-    """Let every service refuse and delay what AWS does."""
-    mend(emulator)
-    for take_part in PARTS:
-        take_part(emulator, pace)
-    iam_consumers.take_part(emulator)  # last: it looks at the calls of the others ahead of them
+def make_strict(emulator: Emulator, delays: Delays = DEFAULT_DELAYS) -> None:
+    """Add the errors and delays of AWS to every service."""
+    patch(emulator)
+    for register in REGISTRATIONS:
+        register(emulator, delays)
+    # Registered last, since these checks run ahead of all others.
+    iam_consumers.register(emulator)
 
 
-def mend(emulator: Emulator) -> None:
-    """Let the emulator take what AWS takes and moto refuses, or what moto could never be rid of."""
-    for each in MENDS:
-        each(emulator)
+def patch(emulator: Emulator) -> None:
+    """Correct moto where it rejects what AWS accepts, or leaves behind what can never be removed."""
+    for patch_service in PATCHES:
+        patch_service(emulator)

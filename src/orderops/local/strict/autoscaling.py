@@ -1,4 +1,4 @@
-"""Application Auto Scaling: a policy needs its target, a target its service, and both go together."""
+"""Application Auto Scaling: policies need a target, targets need a service, and both are deleted together."""
 
 from __future__ import annotations
 
@@ -14,76 +14,78 @@ from orderops.local.strict.delays import Delays
 SERVICE = "application-autoscaling"
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses. That registering moves the desired count is for who answers about services."""
-    emulator.on_before(SERVICE, "RegisterScalableTarget", _can_be_registered)
-    emulator.on_before(SERVICE, "PutScalingPolicy", _has_target)
-    emulator.on_before(SERVICE, "DeregisterScalableTarget", _has_target)
-    emulator.on_after(SERVICE, "DeregisterScalableTarget", _policies_go_too)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects. The ECS handlers change the desired count when a target is registered."""
+    emulator.on_before(SERVICE, "RegisterScalableTarget", _check_registration)
+    emulator.on_before(SERVICE, "PutScalingPolicy", _check_target)
+    emulator.on_before(SERVICE, "DeregisterScalableTarget", _check_target)
+    # AWS deletes the policies with their target; moto keeps them.
+    emulator.on_after(SERVICE, "DeregisterScalableTarget", _delete_policies)
 
 
-def mend(emulator: Emulator) -> None:
-    """A policy put again replaces its alarms; moto makes others beside them."""
-    emulator.on_before(SERVICE, "PutScalingPolicy", _remember_policy)
-    emulator.on_after(SERVICE, "PutScalingPolicy", _without_old_alarms)
+def patch(emulator: Emulator) -> None:
+    """Replace a policy's alarms when it is put again; moto leaves the old ones."""
+    # moto creates a policy's alarms again on every put, and forgets the old ones without deleting them.
+    emulator.on_before(SERVICE, "PutScalingPolicy", _note_policies)
+    emulator.on_after(SERVICE, "PutScalingPolicy", _delete_old_alarms)
 
 
-def _can_be_registered(call: Request) -> None:
-    asked, target = call.json, _target(call)
-    least = asked.get("MinCapacity", target and target.min_capacity)
-    most = asked.get("MaxCapacity", target and target.max_capacity)
-    if least is None or most is None:
+def _check_registration(request: Request) -> None:
+    parameters, target = request.json, _target(request)
+    minimum = parameters.get("MinCapacity", target and target.min_capacity)
+    maximum = parameters.get("MaxCapacity", target and target.max_capacity)
+    if minimum is None or maximum is None:
         raise ApiError("ValidationException", "Both MinCapacity and MaxCapacity must be specified for a new target.")
-    if least > most:
+    if minimum > maximum:
         raise ApiError("ValidationException", "Maximum capacity cannot be less than minimum capacity")
-    if asked["ServiceNamespace"] == "ecs" and not _is_active(call.region, asked["ResourceId"]):
-        raise ApiError("ValidationException", f"ECS service doesn't exist: {asked['ResourceId']}")
+    if parameters["ServiceNamespace"] == "ecs" and not _service_active(request.region, parameters["ResourceId"]):
+        raise ApiError("ValidationException", f"ECS service doesn't exist: {parameters['ResourceId']}")
 
 
-def _is_active(region: str, resource: str) -> bool:
+def _service_active(region: str, resource: str) -> bool:
     _, cluster, name = resource.split("/")
     service = get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].services.get(f"{cluster}:{name}")
     return service is not None and service.status == "ACTIVE"
 
 
-def _has_target(call: Request) -> None:
-    if _target(call) is None:
-        asked = call.json
+def _check_target(request: Request) -> None:
+    if _target(request) is None:
+        parameters = request.json
         raise ApiError(
             "ObjectNotFoundException",
-            f"No scalable target registered for service namespace: {asked['ServiceNamespace']}, "
-            f"resource ID: {asked['ResourceId']}, scalable dimension: {asked['ScalableDimension']}",
+            f"No scalable target registered for service namespace: {parameters['ServiceNamespace']}, "
+            f"resource ID: {parameters['ResourceId']}, scalable dimension: {parameters['ScalableDimension']}",
         )
 
 
-def _policies_go_too(call: Request, _answer: Response) -> None:
-    asked, backend = call.json, _backend(call)
-    place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
+def _delete_policies(request: Request, _answer: Response) -> None:
+    parameters, backend = request.json, _backend(request)
+    target_key = (parameters["ServiceNamespace"], parameters["ResourceId"], parameters["ScalableDimension"])
     for policy in list(backend.policies.values()):
-        if (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == place:
-            backend.delete_scaling_policy(policy.policy_name, *place)
+        if (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == target_key:
+            backend.delete_scaling_policy(policy.policy_name, *target_key)
 
 
-def _remember_policy(call: Request) -> None:
-    asked = call.json
-    place = (asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
-    call.environ["orderops.policies"] = [
+def _note_policies(request: Request) -> None:
+    parameters = request.json
+    target_key = (parameters["ServiceNamespace"], parameters["ResourceId"], parameters["ScalableDimension"])
+    request.environ["orderops.policies"] = [
         policy
-        for policy in _backend(call).policies.values()
-        if policy.policy_name == asked["PolicyName"]
-        and (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == place
+        for policy in _backend(request).policies.values()
+        if policy.policy_name == parameters["PolicyName"]
+        and (policy.service_namespace, policy.resource_id, policy.scalable_dimension) == target_key
     ]
 
 
-def _without_old_alarms(call: Request, _answer: Response) -> None:
-    for policy in call.environ["orderops.policies"]:
-        policy.delete_alarms(DEFAULT_ACCOUNT_ID, call.region)
+def _delete_old_alarms(request: Request, _answer: Response) -> None:
+    for policy in request.environ["orderops.policies"]:
+        policy.delete_alarms(DEFAULT_ACCOUNT_ID, request.region)
 
 
-def _target(call: Request) -> Any:
-    asked = call.json
-    return _backend(call).targets.get(asked["ScalableDimension"], {}).get(asked["ResourceId"])
+def _target(request: Request) -> Any:
+    parameters = request.json
+    return _backend(request).targets.get(parameters["ScalableDimension"], {}).get(parameters["ResourceId"])
 
 
-def _backend(call: Request) -> Any:
-    return get_backend("applicationautoscaling")[DEFAULT_ACCOUNT_ID][call.region]
+def _backend(request: Request) -> Any:
+    return get_backend("applicationautoscaling")[DEFAULT_ACCOUNT_ID][request.region]

@@ -1,4 +1,4 @@
-"""How long things take that take minutes on AWS."""
+"""Durations of operations that take minutes on AWS."""
 
 from __future__ import annotations
 
@@ -7,37 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Delays:
-    """Seconds: short enough for a laptop, long enough that nobody finds things ready at once."""
+    """Delays in seconds: short enough for tests, long enough that nothing is ready immediately."""
 
     network: float = 0.2
-    """Until a VPC or a NAT gateway is available, or gone."""
+    """Until a VPC or a NAT gateway is available, or deleted."""
 
     task: float = 0.2
-    """Until a task on paper runs, until it is healthy, and until it is drained."""
+    """Until a simulated task runs, until it is healthy, and until it is drained."""
 
     queue_name: float = 1.0
-    """For which the name of a deleted queue cannot be used again."""
+    """Until the name of a deleted queue is free (60 s on AWS)."""
 
     database: float = 0.4
-    """Until a database instance is made, changed, or gone."""
+    """Until a database instance is created, changed or deleted."""
 
     backup_lag: float = 0.5
-    """By how much the latest time to which a database can be restored lies behind the clock."""
+    """How far the latest restorable time is behind the clock (5 min on AWS)."""
 
     role: float = 0.5
-    """Until the services that assume a new role know it."""
+    """Until other services know a new role."""
 
     secret: float = 0.3
-    """Until the name of a secret that was deleted without recovery is free."""
+    """Until the name of a secret deleted without recovery is free."""
 
     balancer: float = 0.2
     """Until a load balancer is active."""
 
     interfaces: float = 0.15
-    """Until the network interfaces of a load balancer that is gone are given back."""
+    """Until the network interfaces of a deleted load balancer are released."""
 
     alarm: float = 0.5
-    """For which an alarm stays as it was put or set, before its data count."""
-
-    changes: float = 0.3
-    """Until a change of the DNS is everywhere, and until a certificate says which record it wants."""
+    """Until an alarm that was put or set follows its data."""

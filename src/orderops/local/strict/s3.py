@@ -1,4 +1,4 @@
-"""S3: names and policies that a bucket can have, the tags it is made with, and policies read as AWS reads them."""
+"""S3: bucket names, bucket policies, and tags in CreateBucket."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from xml.etree import ElementTree
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.utils import camelcase_to_underscores
+from moto.s3.models import S3Backend
+from moto.s3.responses import S3Response
 
+from orderops.local.emulator.operations import operations
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
+from orderops.local.strict.iam.roles import not_yet_known, role_by_arn
 from orderops.local.strict.xml import NAMESPACE
 
-NAME = re.compile(
+# Bucket naming rules of the S3 user guide: no IP address, no reserved prefix or suffix, 3 to 63 characters.
+BUCKET_NAME = re.compile(
     r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|--x-s3|\.mrap)$)"
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 )
-PERSON = re.compile(r"arn:aws:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
-ON_OBJECTS = (
+PRINCIPAL_ARN = re.compile(r"arn:aws:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
+# Requests for which moto evaluates the bucket policy.
+OBJECT_ACTIONS = (
     "AbortMultipartUpload",
     "CompleteMultipartUpload",
     "CopyObject",
@@ -47,84 +53,84 @@ ON_OBJECTS = (
     "UploadPart",
     "UploadPartCopy",
 )
-SETTINGS = ("Analytics", "IntelligentTiering", "Metrics")
-NOT_IN_MOTO = (
-    *(f"{verb}Bucket{what}Configuration" for what in SETTINGS for verb in ("Delete", "Get", "Put")),
-    *(f"ListBucket{what}Configurations" for what in SETTINGS),
-    *(f"{verb}BucketMetadata{what}Configuration" for what in ("", "Table") for verb in ("Create", "Delete", "Get")),
-    *(f"UpdateBucketMetadata{what}TableConfiguration" for what in ("Annotation", "Inventory", "Journal")),
-    *(f"{verb}Bucket{what}" for what in ("Abac", "RequestPayment") for verb in ("Get", "Put")),
-    *(f"{verb}ObjectAnnotation" for verb in ("Delete", "Get", "Put")),
-    "CreateSession",
-    "DeleteBucketInventoryConfiguration",
-    "GetObjectRetention",
-    "GetObjectTorrent",
-    "ListObjectAnnotations",
-    "RenameObject",
-    "UpdateObjectEncryption",
-    "WriteGetObjectResponse",
+# Operations without a method in moto that are no requests of their own: ListDirectoryBuckets is ListBuckets on the
+# wire, and the others are answered by moto without being operations of AWS.
+WITHOUT_METHOD = frozenset(
+    {"BucketCORSPreflightCheck", "ListDirectoryBuckets", "ObjectCORSPreflightCheck", "PostObject"}
 )
-"""moto takes them for what the same path means without its query: a listing, an object, the making of a bucket."""
+# Elements of a policy statement that S3 requires; either of a pair.
 REQUIRED = (("Effect",), ("Principal", "NotPrincipal"), ("Action", "NotAction"), ("Resource", "NotResource"))
 
 
-def take_part(emulator: Emulator, _pace: Delays) -> None:
-    """Refuse names and policies that AWS refuses, and keep the tags of the call that makes a bucket."""
-    emulator.on_before("s3", "CreateBucket", _name)
-    emulator.on_after("s3", "CreateBucket", _tag)
-    emulator.on_before("s3", "PutBucketPolicy", _for_this_bucket)
+def register(emulator: Emulator, _delays: Delays) -> None:
+    """Reject names and policies that AWS rejects, and store the tags of CreateBucket."""
+    emulator.on_before("s3", "CreateBucket", _check_name)
+    # moto ignores the tags in CreateBucketConfiguration, which S3 has accepted since 2025.
+    emulator.on_after("s3", "CreateBucket", _store_tags)
+    emulator.on_before("s3", "PutBucketPolicy", _check_policy_of_bucket)
 
 
-def mend(emulator: Emulator) -> None:
-    """Refuse what moto would take for something else, and read of a policy what moto understands."""
+def patch(emulator: Emulator) -> None:
+    """Reject operations that moto confuses with others, and hide policy statements that moto misreads."""
 
-    def unconditional(call: Request) -> Response | None:
-        bucket = _buckets().get(_bucket(call))
+    def with_denials_only(request: Request) -> Response | None:
+        bucket = _buckets().get(_bucket(request))
         if bucket is None or not bucket.policy:
             return None
-        whole, bucket.policy = bucket.policy, _denials(bucket.policy)
+        original, bucket.policy = bucket.policy, _unconditional_denials(bucket.policy)
         try:
-            return emulator.ask_moto(call, call.again())
+            return emulator.call_moto(request, request.unchanged())
         finally:
-            bucket.policy = whole
+            bucket.policy = original
 
-    emulator.on_before("s3", "PutBucketPolicy", _is_read)
-    for action in NOT_IN_MOTO:
-        emulator.on_before("s3", action, _unknown)
-    for action in ON_OBJECTS:
-        emulator.instead["s3", action] = unconditional
+    emulator.on_before("s3", "PutBucketPolicy", _check_policy)
+    for action in missing_in_moto():
+        # moto would handle DeleteBucketAnalyticsConfiguration as DeleteBucket, and data would be lost.
+        emulator.on_before("s3", action, _reject)
+    for action in OBJECT_ACTIONS:
+        emulator.instead["s3", action] = with_denials_only
 
 
-def _name(call: Request) -> None:
-    if not NAME.fullmatch(_bucket(call)):
+def missing_in_moto() -> set[str]:
+    """Return the operations without a method in moto, which takes each for another one on the same path."""
+    return {
+        operation.name
+        for operation in operations("s3")
+        if operation.name not in WITHOUT_METHOD
+        and not any(hasattr(owner, camelcase_to_underscores(operation.name)) for owner in (S3Response, S3Backend))
+    }
+
+
+def _check_name(request: Request) -> None:
+    if not BUCKET_NAME.fullmatch(_bucket(request)):
         raise ApiError("InvalidBucketName", "The specified bucket is not valid.")
 
 
-def _tag(call: Request, _answer: Response) -> None:
-    asked = ElementTree.fromstring(NAMESPACE.sub(b"", call.body or b"<Nothing/>"))
-    if tags := {str(one.findtext("Key")): one.findtext("Value") or "" for one in asked.iter("Tag")}:
-        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(call), tags)
+def _store_tags(request: Request, _answer: Response) -> None:
+    document = ElementTree.fromstring(NAMESPACE.sub(b"", request.body or b"<Nothing/>"))
+    if tags := {str(tag.findtext("Key")): tag.findtext("Value") or "" for tag in document.iter("Tag")}:
+        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(request), tags)
 
 
-def _unknown(call: Request) -> None:
-    raise ApiError("NotEmulated", f"{call.service} {call.action} is not emulated on the laptop")
+def _reject(request: Request) -> None:
+    raise ApiError("NotEmulated", f"{request.service} {request.action} is not emulated on the laptop")
 
 
-def _is_read(call: Request) -> None:
-    list(_statements(call))
+def _check_policy(request: Request) -> None:
+    list(_statements(request))
 
 
-def _statements(call: Request) -> Iterator[Mapping[str, Any]]:
-    """Those of the policy in a call, each with what it must have."""
+def _statements(request: Request) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of the policy in the request. Raises ApiError for a malformed policy."""
     try:
-        policy = json.loads(call.body)
+        policy = json.loads(request.body)
     except ValueError:
         policy = None
     if not isinstance(policy, dict):
         raise _malformed("Policies must be valid JSON and the first byte must be '{'")
     if not policy.get("Statement"):
         raise _malformed("Missing required field Statement")
-    for statement in _listed(policy["Statement"]):
+    for statement in _as_list(policy["Statement"]):
         if not isinstance(statement, dict):
             raise _malformed("Statement is not a valid JSON object")
         for names in REQUIRED:
@@ -135,50 +141,53 @@ def _statements(call: Request) -> Iterator[Mapping[str, Any]]:
         yield statement
 
 
-def _for_this_bucket(call: Request) -> None:
-    name = re.escape(_bucket(call))
-    for statement in _statements(call):
-        if not all(re.fullmatch(r"\*|s3:.+", one) for one in _listed(statement.get("Action"))):
+def _check_policy_of_bucket(request: Request) -> None:
+    name = re.escape(_bucket(request))
+    for statement in _statements(request):
+        # S3 accepts no actions of other services, and no resources outside the bucket.
+        if not all(re.fullmatch(r"\*|s3:.+", value) for value in _as_list(statement.get("Action"))):
             raise _malformed("Policy has invalid action")
-        if not all(re.fullmatch(rf"arn:aws:s3:::{name}(/.*)?", one) for one in _listed(statement.get("Resource"))):
+        if not all(re.fullmatch(rf"arn:aws:s3:::{name}(/.*)?", value) for value in _as_list(statement.get("Resource"))):
             raise _malformed("Policy has invalid resource")
         principal = statement.get("Principal")
-        people = _listed(principal.get("AWS")) if isinstance(principal, dict) else [principal] if principal else []
-        if not all(_known(one) for one in people):
+        principals = _as_list(principal.get("AWS")) if isinstance(principal, dict) else [principal] if principal else []
+        if not all(_principal_exists(value) for value in principals):
             raise _malformed("Invalid principal in policy")
 
 
-def _known(person: str) -> bool:
-    """Somebody that can be named: of this account, only who is there."""
-    if person == "*" or re.fullmatch(r"\d{12}", person):
+def _principal_exists(principal: str) -> bool:
+    """Tell whether a principal can be named; one of this account has to exist."""
+    if principal == "*" or re.fullmatch(r"\d{12}", principal):
         return True
-    told = PERSON.fullmatch(person)
-    if not told:
+    match = PRINCIPAL_ARN.fullmatch(principal)
+    if not match:
         return False
-    if told[2] != DEFAULT_ACCOUNT_ID or told[1] == "sts" or told[3] == "root":
+    if match[2] != DEFAULT_ACCOUNT_ID or match[1] == "sts" or match[3] == "root":
         return True
-    if role := role_by_arn(person):
-        return not unknown_yet(role)
-    return person in {one.arn for one in get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()}
+    if role := role_by_arn(principal):
+        return not not_yet_known(role)
+    return principal in {user.arn for user in get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()}
 
 
-def _denials(policy: bytes) -> bytes:
-    """What forbids everybody something at any time; moto takes every other statement for a ban, too."""
-    whole = json.loads(policy)
+def _unconditional_denials(policy: bytes) -> bytes:
+    """Return the denials for everybody at any time; moto takes every other statement for a denial, too."""
+    document = json.loads(policy)
     kept = [
-        one
-        for one in _listed(whole["Statement"])
-        if one["Effect"] == "Deny" and not one.get("Condition") and one.get("Principal") in ("*", {"AWS": "*"})
+        statement
+        for statement in _as_list(document["Statement"])
+        if statement["Effect"] == "Deny"
+        and not statement.get("Condition")
+        and statement.get("Principal") in ("*", {"AWS": "*"})
     ]
-    return json.dumps({**whole, "Statement": kept}).encode()
+    return json.dumps({**document, "Statement": kept}).encode()
 
 
-def _malformed(words: str) -> ApiError:
-    return ApiError("MalformedPolicy", words)
+def _malformed(message: str) -> ApiError:
+    return ApiError("MalformedPolicy", message)
 
 
-def _bucket(call: Request) -> str:
-    return call.path.lstrip("/").partition("/")[0]
+def _bucket(request: Request) -> str:
+    return request.path.lstrip("/").partition("/")[0]
 
 
 def _buckets() -> Mapping[str, Any]:
@@ -186,5 +195,5 @@ def _buckets() -> Mapping[str, Any]:
     return buckets
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,6 +1,6 @@
-"""Secrets Manager: a name that is being given up is not free, and nothing rotates by itself.
+"""Secrets Manager: names stay taken after a deletion, and rotation needs a function.
 
-Which names are being given up after a deletion without recovery stands on moto's backend, as there is no secret left.
+Names released by a deletion without recovery are stored on moto's backend, since the secret no longer exists.
 """
 
 from __future__ import annotations
@@ -18,52 +18,55 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
 SERVICE = "secretsmanager"
-SCHEDULED = "You can't create this secret because a secret with this name is already scheduled for deletion."
-MARKED = "You can't perform this operation on the secret because it was marked for deletion."
+SCHEDULED_MESSAGE = "You can't create this secret because a secret with this name is already scheduled for deletion."
+MARKED_MESSAGE = "You can't perform this operation on the secret because it was marked for deletion."
 NOT_WHILE_DELETED = ("GetSecretValue", "PutSecretValue", "UpdateSecret", "RotateSecret", "TagResource", "UntagResource")
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse and delay what AWS does."""
-    emulator.on_before(SERVICE, "CreateSecret", _name_is_free)
-    emulator.on_after(SERVICE, "DeleteSecret", _gives_up_its_name(pace))
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject and delay what AWS does."""
+    emulator.on_before(SERVICE, "CreateSecret", _check_name_free)
+    # moto frees the name within the request; on AWS, CreateSecret fails for a few seconds with "scheduled for
+    # deletion".
+    emulator.on_after(SERVICE, "DeleteSecret", _hold_name(delays))
     for action in NOT_WHILE_DELETED:
-        emulator.on_before(SERVICE, action, _is_not_deleted)
-    emulator.on_before(SERVICE, "RotateSecret", _has_a_function)
+        emulator.on_before(SERVICE, action, _check_not_deleted)
+    emulator.on_before(SERVICE, "RotateSecret", _check_rotation_function)
 
 
-def _name_is_free(call: Request) -> None:
-    name = call.json.get("Name", "")
-    secret = _secret(call, name)
-    if (secret and secret.is_deleted()) or _names_going(call).get(name, 0.0) > time.time():
-        raise ApiError("InvalidRequestException", SCHEDULED)
+def _check_name_free(request: Request) -> None:
+    name = request.json.get("Name", "")
+    secret = _secret(request, name)
+    if (secret and secret.is_deleted()) or _released_names(request).get(name, 0.0) > time.time():
+        raise ApiError("InvalidRequestException", SCHEDULED_MESSAGE)
 
 
-def _gives_up_its_name(pace: Delays) -> Callable[[Request, Response], None]:
-    """Keep a name for a while that was deleted without recovery: AWS does not do it within the call."""
+def _hold_name(delays: Delays) -> Callable[[Request, Response], None]:
+    """Keep a name taken for a while: AWS deletes without recovery asynchronously."""
 
-    def keep(call: Request, answer: Response) -> None:
-        if call.json.get("ForceDeleteWithoutRecovery"):
-            _names_going(call)[json.loads(answer.body)["Name"]] = time.time() + pace.secret
+    def hold(request: Request, response: Response) -> None:
+        if request.json.get("ForceDeleteWithoutRecovery"):
+            _released_names(request)[json.loads(response.body)["Name"]] = time.time() + delays.secret
 
-    return keep
+    return hold
 
 
-def _is_not_deleted(call: Request) -> None:
-    secret = _secret(call, call.json.get("SecretId", ""))
+def _check_not_deleted(request: Request) -> None:
+    secret = _secret(request, request.json.get("SecretId", ""))
     if secret and secret.is_deleted():
-        raise ApiError("InvalidRequestException", MARKED)
+        raise ApiError("InvalidRequestException", MARKED_MESSAGE)
 
 
-def _has_a_function(call: Request) -> None:
-    secret = _secret(call, call.json.get("SecretId", ""))
+def _check_rotation_function(request: Request) -> None:
+    secret = _secret(request, request.json.get("SecretId", ""))
+    # RDS rotates its own secrets without a function.
     if secret is None or secret.owning_service:
         return
-    function = call.json.get("RotationLambdaARN") or secret.rotation_lambda_arn
+    function = request.json.get("RotationLambdaARN") or secret.rotation_lambda_arn
     if not function:
         raise ApiError("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
-    functions = get_backend("lambda")[DEFAULT_ACCOUNT_ID][call.region].list_functions(None)
-    if function not in [each.function_arn for each in functions]:
+    functions = get_backend("lambda")[DEFAULT_ACCOUNT_ID][request.region].list_functions(None)
+    if function not in [known.function_arn for known in functions]:
         raise ApiError(
             "AccessDeniedException",
             "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
@@ -71,15 +74,15 @@ def _has_a_function(call: Request) -> None:
         )
 
 
-def _secret(call: Request, identifier: str) -> Any:
-    backend = _backend(call)
+def _secret(request: Request, identifier: str) -> Any:
+    backend = _backend(request)
     return backend.secrets.get(identifier) if backend._is_valid_identifier(identifier) else None
 
 
-def _names_going(call: Request) -> dict[str, float]:
-    found: dict[str, float] = vars(_backend(call)).setdefault("names_going", {})
+def _released_names(request: Request) -> dict[str, float]:
+    found: dict[str, float] = vars(_backend(request)).setdefault("released_names", {})
     return found
 
 
-def _backend(call: Request) -> Any:
-    return get_backend(SERVICE)[DEFAULT_ACCOUNT_ID][call.region]
+def _backend(request: Request) -> Any:
+    return get_backend(SERVICE)[DEFAULT_ACCOUNT_ID][request.region]

@@ -1,4 +1,4 @@
-"""SNS: people and web addresses confirm before they are told anything, and a topic keeps the tags it was made with."""
+"""SNS: e-mail and HTTP subscribers confirm first, and a topic keeps the tags it was created with."""
 
 from __future__ import annotations
 
@@ -22,43 +22,47 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-MAIL, WEB = ("email", "email-json"), ("http", "https")
+EMAIL_PROTOCOLS, WEB_PROTOCOLS = ("email", "email-json"), ("http", "https")
 CONFIRM_PATH = "/sns/confirm"
-CONFIRMED_WITHIN = 48 * 3600.0
-TOLD_ARN = re.compile(rb"(?<=<SubscriptionArn>)[^<]*")
+# SNS deletes a subscription that is not confirmed within 48 hours.
+CONFIRMATION_SECONDS = 48 * 3600.0
+SUBSCRIPTION_ARN = re.compile(rb"(?<=<SubscriptionArn>)[^<]*")
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses, and let who subscribes confirm first."""
-    post = Background()
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects, and make subscribers confirm."""
+    background = Background()
 
-    def subscribed(call: Request, answer: Response) -> Response | None:
-        return _wait_for_confirmation(call, answer, post)
+    def subscribed(request: Request, response: Response) -> Response | None:
+        return _wait_for_confirmation(request, response, background)
 
-    def published(call: Request) -> Response:
-        with only_confirmed(call.region):
-            return emulator.ask_moto(call, call.again())
+    def published(request: Request) -> Response:
+        with only_confirmed(request.region):
+            return emulator.call_moto(request, request.unchanged())
 
-    emulator.on_before("sns", "CreateTopic", _tags_agree)
-    emulator.on_before("sns", "Subscribe", _can_be_reached)
+    # CreateTopic is idempotent on AWS only with equal tags; moto ignores the difference.
+    emulator.on_before("sns", "CreateTopic", _check_tags)
+    emulator.on_before("sns", "Subscribe", _check_endpoint)
+    # moto confirms every subscription immediately and sends to it.
     emulator.on_after("sns", "Subscribe", subscribed)
-    emulator.on_before("sns", "Unsubscribe", _is_confirmed)
-    emulator.on_before("sns", "ConfirmSubscription", _token_is_known)
-    emulator.on_after("sns", "ConfirmSubscription", _confirmed)
+    # Only the subscriber can get rid of a pending subscription; AWS rejects Unsubscribe.
+    emulator.on_before("sns", "Unsubscribe", _check_confirmed)
+    emulator.on_before("sns", "ConfirmSubscription", _check_token)
+    emulator.on_after("sns", "ConfirmSubscription", _confirm)
     for action in ("ListSubscriptions", "ListSubscriptionsByTopic"):
-        emulator.on_before("sns", action, _forget_unconfirmed)
+        emulator.on_before("sns", action, _delete_expired)
         emulator.on_after("sns", action, _hide_arns)
     for action in ("Publish", "PublishBatch"):
         emulator.instead["sns", action] = published
-    emulator.pages[CONFIRM_PATH] = _confirmed_by_link
+    emulator.pages[CONFIRM_PATH] = _confirm_by_link
 
 
 @contextmanager
 def only_confirmed(region: str) -> Iterator[None]:
-    """What is published meanwhile reaches nobody who has not confirmed."""
+    """Hide unconfirmed subscriptions from whatever publishes within this block."""
     subscriptions = _backend(region).subscriptions
     every = dict(subscriptions)
-    for arn in [arn for arn, one in every.items() if _is_pending(one)]:
+    for arn in [arn for arn, subscription in every.items() if _is_pending(subscription)]:
         del subscriptions[arn]
     try:
         yield
@@ -67,47 +71,49 @@ def only_confirmed(region: str) -> Iterator[None]:
         subscriptions.update(every)
 
 
-def _tags_agree(call: Request) -> None:
-    arn = f"arn:aws:sns:{call.region}:{DEFAULT_ACCOUNT_ID}:{call.form.get('Name', '')}"
-    topic = _backend(call.region).topics.get(arn)
-    asked = {tag["Key"]: tag.get("Value", "") for tag in call.members("Tags")}
-    if topic and asked and asked != topic._tags:
+def _check_tags(request: Request) -> None:
+    arn = f"arn:aws:sns:{request.region}:{DEFAULT_ACCOUNT_ID}:{request.form.get('Name', '')}"
+    topic = _backend(request.region).topics.get(arn)
+    tags = {tag["Key"]: tag.get("Value", "") for tag in request.members("Tags")}
+    if topic and tags and tags != topic._tags:
         raise ApiError("InvalidParameter", "Invalid parameter: Tags Reason: Topic already exists with different tags")
 
 
-def _can_be_reached(call: Request) -> None:
-    protocol, endpoint = call.form.get("Protocol", ""), call.form.get("Endpoint", "")
-    if protocol in MAIL and not EMAIL.fullmatch(endpoint):
+def _check_endpoint(request: Request) -> None:
+    protocol, endpoint = request.form.get("Protocol", ""), request.form.get("Endpoint", "")
+    if protocol in EMAIL_PROTOCOLS and not EMAIL.fullmatch(endpoint):
         raise ApiError("InvalidParameter", "Invalid parameter: Email address")
-    if protocol in WEB and not endpoint.startswith(f"{protocol}://"):
+    if protocol in WEB_PROTOCOLS and not endpoint.startswith(f"{protocol}://"):
         raise ApiError("InvalidParameter", "Invalid parameter: Endpoint must match the specified protocol")
 
 
-def _wait_for_confirmation(call: Request, answer: Response, post: Background) -> Response | None:
-    found = TOLD_ARN.search(answer.body)
-    one = _backend(call.region).subscriptions.get(found[0].decode()) if found else None
-    if one is None or one.protocol not in (*MAIL, *WEB):
+def _wait_for_confirmation(request: Request, response: Response, background: Background) -> Response | None:
+    found = SUBSCRIPTION_ARN.search(response.body)
+    subscription = _backend(request.region).subscriptions.get(found[0].decode()) if found else None
+    if subscription is None or subscription.protocol not in (*EMAIL_PROTOCOLS, *WEB_PROTOCOLS):
         return None
-    if not hasattr(one, "token"):
-        one.token, one.asked_at = secrets.token_hex(32), time.time()
-        one.attributes["PendingConfirmation"] = True
-    if not _is_pending(one):
+    if not hasattr(subscription, "token"):
+        subscription.token, subscription.requested_at = secrets.token_hex(32), time.time()
+        subscription.attributes["PendingConfirmation"] = True
+    if not _is_pending(subscription):
         return None
-    if one.protocol in WEB:
-        _ask(one, f"http://{call.environ.get('HTTP_HOST', '127.0.0.1')}{CONFIRM_PATH}", post)
-    if call.form.get("ReturnSubscriptionArn") == "true":
+    if subscription.protocol in WEB_PROTOCOLS:
+        _send_confirmation_request(
+            subscription, f"http://{request.environ.get('HTTP_HOST', '127.0.0.1')}{CONFIRM_PATH}", background
+        )
+    if request.form.get("ReturnSubscriptionArn") == "true":
         return None
-    return Response(answer.status, TOLD_ARN.sub(b"pending confirmation", answer.body), answer.headers)
+    return Response(response.status, SUBSCRIPTION_ARN.sub(b"pending confirmation", response.body), response.headers)
 
 
-def _ask(one: Any, page: str, post: Background) -> None:
-    """Send a web address what it needs to confirm."""
-    topic, number = one.topic.arn, str(uuid.uuid4())
-    link = f"{page}?{urlencode({'TopicArn': topic, 'Token': one.token})}"
-    asked = {
+def _send_confirmation_request(subscription: Any, page: str, background: Background) -> None:
+    """Send an HTTP subscriber the link that confirms the subscription."""
+    topic, message_id = subscription.topic.arn, str(uuid.uuid4())
+    link = f"{page}?{urlencode({'TopicArn': topic, 'Token': subscription.token})}"
+    document = {
         "Type": "SubscriptionConfirmation",
-        "MessageId": number,
-        "Token": one.token,
+        "MessageId": message_id,
+        "Token": subscription.token,
         "TopicArn": topic,
         "Message": f"You have chosen to subscribe to the topic {topic}.\nTo confirm, visit the SubscribeURL.",
         "SubscribeURL": link,
@@ -117,72 +123,76 @@ def _ask(one: Any, page: str, post: Background) -> None:
     headers = {
         "Content-Type": "text/plain; charset=UTF-8",
         "x-amz-sns-message-type": "SubscriptionConfirmation",
-        "x-amz-sns-message-id": number,
+        "x-amz-sns-message-id": message_id,
         "x-amz-sns-topic-arn": topic,
     }
-    post.post(one.endpoint, content=json.dumps(asked), headers=headers)
+    background.post(subscription.endpoint, content=json.dumps(document), headers=headers)
 
 
-def _is_confirmed(call: Request) -> None:
-    arn = call.form.get("SubscriptionArn", "")
+def _check_confirmed(request: Request) -> None:
+    arn = request.form.get("SubscriptionArn", "")
     if arn.count(":") < 5:
         text = (
             f"Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not {arn.count(':') + 1}"
         )
         raise ApiError("InvalidParameter", text)
-    one = _backend(call.region).subscriptions.get(arn)
-    if one is not None and _is_pending(one):
+    subscription = _backend(request.region).subscriptions.get(arn)
+    if subscription is not None and _is_pending(subscription):
         text = (
             "Invalid parameter: SubscriptionArn Reason: Cannot unsubscribe a subscription that is pending confirmation"
         )
         raise ApiError("InvalidParameter", text)
 
 
-def _token_is_known(call: Request) -> None:
-    if _asked(call.region, call.form.get("TopicArn", ""), call.form.get("Token", "")) is None:
+def _check_token(request: Request) -> None:
+    if _by_token(request.region, request.form.get("TopicArn", ""), request.form.get("Token", "")) is None:
         raise ApiError("InvalidParameter", "Invalid parameter: Token")
 
 
-def _confirmed(call: Request, answer: Response) -> Response:
-    one = _asked(call.region, call.form["TopicArn"], call.form["Token"])
-    one.attributes["PendingConfirmation"] = False
-    return Response(answer.status, TOLD_ARN.sub(one.arn.encode(), answer.body), answer.headers)
+def _confirm(request: Request, response: Response) -> Response:
+    subscription = _by_token(request.region, request.form["TopicArn"], request.form["Token"])
+    subscription.attributes["PendingConfirmation"] = False
+    return Response(response.status, SUBSCRIPTION_ARN.sub(subscription.arn.encode(), response.body), response.headers)
 
 
-def _confirmed_by_link(environ: Environ) -> Response:
-    told = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
-    topic = told.get("TopicArn", "")
-    one = _asked(topic.split(":")[3], topic, told.get("Token", "")) if topic.count(":") >= 5 else None
-    if one is None:
-        return Response(403, b"this link confirms nothing\n", [("Content-Type", "text/plain")])
-    one.attributes["PendingConfirmation"] = False
+def _confirm_by_link(environ: Environ) -> Response:
+    parameters = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+    topic = parameters.get("TopicArn", "")
+    subscription = _by_token(topic.split(":")[3], topic, parameters.get("Token", "")) if topic.count(":") >= 5 else None
+    if subscription is None:
+        return Response(403, b"this link belongs to no pending subscription\n", [("Content-Type", "text/plain")])
+    subscription.attributes["PendingConfirmation"] = False
     return Response(200, b"subscription confirmed\n", [("Content-Type", "text/plain")])
 
 
-def _forget_unconfirmed(call: Request) -> None:
-    subscriptions = _backend(call.region).subscriptions
-    for arn, one in list(subscriptions.items()):
-        if _is_pending(one) and time.time() > one.asked_at + CONFIRMED_WITHIN:
+def _delete_expired(request: Request) -> None:
+    subscriptions = _backend(request.region).subscriptions
+    for arn, subscription in list(subscriptions.items()):
+        if _is_pending(subscription) and time.time() > subscription.requested_at + CONFIRMATION_SECONDS:
             del subscriptions[arn]
 
 
-def _hide_arns(call: Request, answer: Response) -> Response:
-    """Who has not confirmed has no ARN yet."""
-    body = answer.body
-    for arn, one in _backend(call.region).subscriptions.items():
-        if _is_pending(one):
+def _hide_arns(request: Request, response: Response) -> Response:
+    """Replace the ARNs of unconfirmed subscriptions, as AWS does."""
+    body = response.body
+    for arn, subscription in _backend(request.region).subscriptions.items():
+        if _is_pending(subscription):
             body = body.replace(f">{arn}<".encode(), b">PendingConfirmation<")
-    return Response(answer.status, body, answer.headers)
+    return Response(response.status, body, response.headers)
 
 
-def _asked(region: str, topic: str, token: str) -> Any:
-    """The subscription that was given this token."""
-    found = (one for one in _backend(region).subscriptions.values() if one.topic.arn == topic)
-    return next((one for one in found if token and getattr(one, "token", None) == token), None)
+def _by_token(region: str, topic: str, token: str) -> Any:
+    """Return the subscription with this token, or None."""
+    candidates = (
+        subscription for subscription in _backend(region).subscriptions.values() if subscription.topic.arn == topic
+    )
+    return next(
+        (subscription for subscription in candidates if token and getattr(subscription, "token", None) == token), None
+    )
 
 
-def _is_pending(one: Any) -> bool:
-    return one.attributes.get("PendingConfirmation") is True
+def _is_pending(subscription: Any) -> bool:
+    return subscription.attributes.get("PendingConfirmation") is True
 
 
 def _backend(region: str) -> Any:

@@ -1,4 +1,4 @@
-"""SQS: a deleted queue's name rests for a while, and attributes have their ranges."""
+"""SQS: ranges of attributes, and a deleted queue's name that stays taken."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 
+# From SetQueueAttributes in the SQS API reference; moto accepts any value.
 RANGES = {
     "DelaySeconds": (0, 900),
     "KmsDataKeyReusePeriodSeconds": (60, 86_400),
@@ -21,7 +22,8 @@ RANGES = {
     "ReceiveMessageWaitTimeSeconds": (0, 20),
     "VisibilityTimeout": (0, 43_200),
 }
-WITHOUT_A_RANGE = (
+# Attributes without a numeric range.
+OTHER_ATTRIBUTES = (
     "ContentBasedDeduplication",
     "DeduplicationScope",
     "FifoQueue",
@@ -32,15 +34,17 @@ WITHOUT_A_RANGE = (
     "RedrivePolicy",
     "SqsManagedSseEnabled",
 )
-MOST_RECEIVES = 1000
+# From the SQS developer guide, "Amazon SQS dead-letter queues".
+MAX_RECEIVES = 1000
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses."""
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects."""
 
-    def name_is_free(call: Request) -> None:
-        name = call.json["QueueName"]
-        if time.time() - _deleted(call).get(name, 0.0) < pace.queue_name:
+    def check_name_free(request: Request) -> None:
+        name = request.json["QueueName"]
+        # AWS keeps the name for 60 s after DeleteQueue.
+        if time.time() - _deleted(request).get(name, 0.0) < delays.queue_name:
             raise ApiError(
                 "AWS.SimpleQueueService.QueueDeletedRecently",
                 "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
@@ -48,43 +52,43 @@ def take_part(emulator: Emulator, pace: Delays) -> None:
             )
 
     for action in ("CreateQueue", "SetQueueAttributes"):
-        emulator.on_before("sqs", action, _attributes_are_in_range)
-    emulator.on_before("sqs", "CreateQueue", name_is_free)
+        emulator.on_before("sqs", action, _check_attributes)
+    emulator.on_before("sqs", "CreateQueue", check_name_free)
     emulator.on_after("sqs", "DeleteQueue", _note_deleted)
 
 
-def _attributes_are_in_range(call: Request) -> None:
-    for name, value in (call.json.get("Attributes") or {}).items():
+def _check_attributes(request: Request) -> None:
+    for name, value in (request.json.get("Attributes") or {}).items():
         if name in RANGES:
             low, high = RANGES[name]
             if not (str(value).isdigit() and low <= int(value) <= high):
-                raise _invalid(name)
-        elif name not in WITHOUT_A_RANGE:
+                raise _invalid_value(name)
+        elif name not in OTHER_ATTRIBUTES:
             raise ApiError("InvalidAttributeName", f"Unknown Attribute {name}.")
-        elif name == "RedrivePolicy" and value and not _is_redrive(value):
+        elif name == "RedrivePolicy" and value and not _is_valid_redrive_policy(value):
             raise ApiError("InvalidParameterValue", f"Value {value} for parameter RedrivePolicy is invalid.")
 
 
-def _is_redrive(text: str) -> bool:
+def _is_valid_redrive_policy(text: str) -> bool:
     try:
         policy = json.loads(text)
-        return not policy or 1 <= int(policy["maxReceiveCount"]) <= MOST_RECEIVES
+        return not policy or 1 <= int(policy["maxReceiveCount"]) <= MAX_RECEIVES
     except (ValueError, KeyError, TypeError):
         return False
 
 
-def _invalid(name: str) -> ApiError:
+def _invalid_value(name: str) -> ApiError:
     return ApiError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
-def _note_deleted(call: Request, _answer: Response) -> None:
-    _deleted(call)[call.json["QueueUrl"].rpartition("/")[2]] = time.time()
+def _note_deleted(request: Request, _answer: Response) -> None:
+    _deleted(request)[request.json["QueueUrl"].rpartition("/")[2]] = time.time()
 
 
-def _deleted(call: Request) -> dict[str, float]:
-    """When which queue was deleted, kept with what moto keeps of SQS."""
-    backend: Any = get_backend("sqs")[DEFAULT_ACCOUNT_ID][call.region]
+def _deleted(request: Request) -> dict[str, float]:
+    """Return the deletion times by queue name, stored on moto's backend."""
+    backend: Any = get_backend("sqs")[DEFAULT_ACCOUNT_ID][request.region]
     if not hasattr(backend, "deleted"):
         backend.deleted = {}
-    found: dict[str, float] = backend.deleted
-    return found
+    times: dict[str, float] = backend.deleted
+    return times

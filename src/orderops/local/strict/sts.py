@@ -1,4 +1,4 @@
-"""STS: nobody becomes a role that is not there, or not known yet."""
+"""STS: only existing roles that other services know can be assumed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.iam.roles import role_by_arn, unknown_yet
+from orderops.local.strict.iam.roles import not_yet_known, role_by_arn
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses."""
-    emulator.on_before("sts", "AssumeRole", _is_there)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects."""
+    emulator.on_before("sts", "AssumeRole", _check_role)
 
 
-def _is_there(call: Request) -> None:
-    arn = call.form.get("RoleArn", "")
+def _check_role(request: Request) -> None:
+    arn = request.form.get("RoleArn", "")
     role = role_by_arn(arn)
-    if f":{DEFAULT_ACCOUNT_ID}:" in arn and (role is None or unknown_yet(role)):
+    # Roles of other accounts cannot be checked, since the emulator has only one.
+    if f":{DEFAULT_ACCOUNT_ID}:" in arn and (role is None or not_yet_known(role)):
         raise ApiError(
             "AccessDenied",
             f"User: arn:aws:iam::{DEFAULT_ACCOUNT_ID}:root is not authorized to perform: sts:AssumeRole "

@@ -1,4 +1,4 @@
-"""The tag index: moto leaves out repositories, and of RDS all but instances and snapshots."""
+"""Resource Groups Tagging API: adds ECR repositories and RDS groups, which moto leaves out."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from orderops.local.strict.delays import Delays
 Tags = dict[str, str]
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Answer for all kinds that AWS answers for, as far as orderops makes them."""
-    emulator.on_after("tagging", "GetResources", _with_the_rest)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Answer for every kind of resource that AWS indexes and orderops creates."""
+    emulator.on_after("tagging", "GetResources", _add_missing)
 
 
-def _with_the_rest(call: Request, answer: Response) -> Response | None:
-    """Behind moto's last page comes what it does not know of."""
-    told, asked = json.loads(answer.body), call.json
-    if told.get("PaginationToken"):
+def _add_missing(request: Request, response: Response) -> Response | None:
+    """Append the missing resources to moto's last page."""
+    document, parameters = json.loads(response.body), request.json
+    # Not the last page yet.
+    if document.get("PaginationToken"):
         return None
-    known = {one["ResourceARN"] for one in told["ResourceTagMappingList"]}
-    for kind, arn, tags in _left_out(call.region):
-        if arn not in known and _wanted(asked, kind, arn, tags):
+    known = {mapping["ResourceARN"] for mapping in document["ResourceTagMappingList"]}
+    for kind, arn, tags in _missing_from_moto(request.region):
+        if arn not in known and _matches(parameters, kind, arn, tags):
             pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-            told["ResourceTagMappingList"].append({"ResourceARN": arn, "Tags": pairs})
-    return Response(answer.status, json.dumps(told).encode(), answer.headers)
+            document["ResourceTagMappingList"].append({"ResourceARN": arn, "Tags": pairs})
+    return Response(response.status, json.dumps(document).encode(), response.headers)
 
 
-def _left_out(region: str) -> Iterator[tuple[str, str, Tags]]:
+def _missing_from_moto(region: str) -> Iterator[tuple[str, str, Tags]]:
     ecr, rds = (get_backend(name)[DEFAULT_ACCOUNT_ID][region] for name in ("ecr", "rds"))
     for repository in ecr.repositories.values():
         yield "ecr:repository", repository.arn, ecr.tagger.get_tag_dict_for_resource(repository.arn)
@@ -43,11 +44,11 @@ def _left_out(region: str) -> Iterator[tuple[str, str, Tags]]:
             yield kind, group.arn, {tag["Key"]: tag["Value"] for tag in group.get_tags()}
 
 
-def _wanted(asked: dict[str, Any], kind: str, arn: str, tags: Tags) -> bool:
-    types, arns = asked.get("ResourceTypeFilters"), asked.get("ResourceARNList")
+def _matches(parameters: dict[str, Any], kind: str, arn: str, tags: Tags) -> bool:
+    types, arns = parameters.get("ResourceTypeFilters"), parameters.get("ResourceARNList")
     if not tags or (types and kind not in types and kind.partition(":")[0] not in types) or (arns and arn not in arns):
         return False
     return all(
-        one["Key"] in tags and (not one.get("Values") or tags[one["Key"]] in one["Values"])
-        for one in asked.get("TagFilters") or ()
+        tag_filter["Key"] in tags and (not tag_filter.get("Values") or tags[tag_filter["Key"]] in tag_filter["Values"])
+        for tag_filter in parameters.get("TagFilters") or ()
     )

@@ -1,4 +1,4 @@
-"""Changes to what moto answered in XML."""
+"""Edit moto's XML responses."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from orderops.local.emulator.protocol import Response
 NAMESPACE = re.compile(rb' xmlns="([^"]*)"')
 
 
-def edited(answer: Response, edit: Callable[[Element], object]) -> Response:
-    """The answer after `edit` had its root, in which names stand without their namespace."""
-    space = NAMESPACE.search(answer.body)
-    root = ElementTree.fromstring(NAMESPACE.sub(b"", answer.body))
-    edit(root)
-    if space:
-        root.set("xmlns", space.group(1).decode())
-    return replace(answer, body=ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+def edited(response: Response, change: Callable[[Element], object]) -> Response:
+    """Return the response after `change` was applied to its root, whose elements have no namespace."""
+    namespace = NAMESPACE.search(response.body)
+    root = ElementTree.fromstring(NAMESPACE.sub(b"", response.body))
+    change(root)
+    if namespace:
+        root.set("xmlns", namespace.group(1).decode())
+    return replace(response, body=ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def having(root: Element, name: str, text: str | None = None) -> Iterator[Element]:
-    """Every element below which one of this name stands at once, with this text if it is said."""
+def parents_with(root: Element, name: str, text: str | None = None) -> Iterator[Element]:
+    """Yield every element that has a child of this name, and with this text if given."""
     for parent in root.iter():
         child = parent.find(name)
         if child is not None and text in (None, child.text):
             yield parent
 
 
-def put(parent: Element, name: str, text: str) -> None:
-    """Let a child of this name say this, and be there if it was not."""
+def set_child(parent: Element, name: str, text: str) -> None:
+    """Set the text of a child element, adding it if missing."""
     child = parent.find(name)
     if child is None:
         child = ElementTree.SubElement(parent, name)

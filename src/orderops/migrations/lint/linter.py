@@ -18,7 +18,7 @@ from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
 from orderops.migrations.lint.schema_history import SchemaHistory
-from orderops.migrations.lint.squawk import squawk
+from orderops.migrations.lint.squawk import SquawkFinding, squawk
 from orderops.migrations.lint.suggestions import advise
 from orderops.migrations.lint.transactions import file_rules
 from orderops.migrations.lint.undo import undo_rules
@@ -42,31 +42,52 @@ def lint(
     only: Collection[int] | None = None,
     program: Path | None = None,
 ) -> list[Finding]:
-    """What would hurt in these migrations, or in those versions `only`; what came before is known all the same."""
-    asked = {each.version for each in migrations} if only is None else set(only)
-    findings = [finding for migration, finding in name_rules(migrations) if migration.version in asked]
+    """Find what would hurt in these migrations, or in the versions `only`; earlier ones are read for their schema.
+
+    `program` is the squawk to run, found by itself if None.
+    """
+    versions = {migration.version for migration in migrations} if only is None else set(only)
+    findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
+    readings, unreadable_or_undo = _read_all(migrations, versions)
+    findings += unreadable_or_undo
+    for reading, squawk_findings in zip(
+        readings, squawk(readings, pg_version=pg_version, program=program), strict=True
+    ):
+        findings += _findings_of(reading, squawk_findings)
+    return _merged(_sorted(findings, migrations))
+
+
+def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tuple[list[LintContext], list[Finding]]:
+    """The readable files of these versions, and findings about unreadable ones and about undos."""
     readings: list[LintContext] = []
+    findings: list[Finding] = []
     history, origins = SchemaHistory(), dict[SchemaObject, Statement]()
     for migration in migrations:
         forwards, wrong = _read(migration.forwards, history.copy(), back=False)
         for statement in forwards.statements if forwards else ():
             history.learn(statement)
         back, wrong_back = _read(migration.back, history.copy(), back=True)
-        if migration.version in asked:
+        if migration.version in versions:
             findings += [*wrong, *wrong_back]
-            readings += [each for each, amiss in ((forwards, wrong), (back, wrong_back)) if each and not amiss]
+            readings += [reading for reading, amiss in ((forwards, wrong), (back, wrong_back)) if reading and not amiss]
             if forwards and back:
-                findings += [each for each in undo_rules(forwards, back, origins) if not back.ignores(each)]
+                undo = undo_rules(forwards, back, origins)
+                findings += [finding for finding in undo if not back.ignores(finding)]
         if forwards:
-            origins |= {
-                thing: made.statement for thing, made in effects(forwards.statements, names="last").made.items()
-            }
-    for reading, told in zip(readings, squawk(readings, pg_version=pg_version, program=program), strict=True):
-        found = [*statement_rules(reading), *file_rules(reading), *advise(reading, told)]
-        found += _refused(reading, found)
-        findings += [each for each in found if each.rule in REFUSED or not reading.ignores(each)]
+            made = effects(forwards.statements, names="last").made
+            origins |= {created: origin.statement for created, origin in made.items()}
+    return readings, findings
+
+
+def _findings_of(reading: LintContext, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
+    findings = [*statement_rules(reading), *file_rules(reading), *advise(reading, squawk_findings)]
+    findings += _refused(reading, findings)
+    return [finding for finding in findings if finding.rule in REFUSED or not reading.ignores(finding)]
+
+
+def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> list[Finding]:
     order = {file.path: number for number, file in enumerate(_files(migrations))}
-    return _merged(sorted(findings, key=lambda each: (order[each.file], each.line, each.column, each.rule)))
+    return sorted(findings, key=lambda finding: (order[finding.file], finding.line, finding.column, finding.rule))
 
 
 def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: str | None = None) -> set[int]:

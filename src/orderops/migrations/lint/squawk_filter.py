@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,33 +83,82 @@ class SquawkCase:
 
 
 def applies(case: SquawkCase) -> bool:
-    """Whether what squawk found would hurt here."""
+    """Whether a finding of squawk describes a real problem here."""
     name = case.told.rule
     if (name not in TYPES and _on_new_table(case)) or (case.reading.back and name.startswith(NOT_BACK)):
         return False
-    match name:
-        case "constraint-missing-not-valid":
-            return not (case.constraint and _has_its_own_rule(case.constraint))
-        case "adding-required-field":
-            return not (case.column and _fills_itself(case.column))
-        case "adding-field-with-default":
-            return not (case.column and _same_for_every_row(case.column))
-        case "adding-not-nullable-field":
-            named = (plain(case.relation), case.command.node.name) if case.command else ("", "")
-            return named not in case.reading.history.filled
-        case "changing-column-type":
-            return not (case.command and _only_widens(case))
-        case "prefer-bigint-over-int" | "prefer-bigint-over-smallint":
-            return case.column is not None and _numbers_rows(case.column)
-        case "require-concurrent-index-deletion" if case.statement.kind == "drop_stmt":
-            return not _goes_with_its_table(case)
-        case "renaming-object" if case.statement.kind == "rename_stmt":
-            return enum_name(case.statement.tree, "rename_type") not in ("OBJECT_INDEX", "OBJECT_TABCONSTRAINT")
-        case "ban-drop-constraint":
-            return not (case.command and case.command.node.name in _constraints_made(case.reading))
-        case "ban-drop-view" | "ban-drop-function" | "ban-drop-trigger" if case.statement.kind == "drop_stmt":
-            return not set(_dropped(case.statement)) & set(_made_again(case.reading))
-    return True
+    is_harmless = HARMLESS.get(name)
+    return not (is_harmless and is_harmless(case))
+
+
+def _not_valid_elsewhere(case: SquawkCase) -> bool:
+    """A rule of ours covers this kind of constraint."""
+    return case.constraint is not None and _has_its_own_rule(case.constraint)
+
+
+def _filled_column(case: SquawkCase) -> bool:
+    return case.column is not None and _fills_itself(case.column)
+
+
+def _constant_default(case: SquawkCase) -> bool:
+    # PostgreSQL 11 and later store such a default in the catalogue and rewrite nothing.
+    return case.column is not None and _same_for_every_row(case.column)
+
+
+def _known_not_null(case: SquawkCase) -> bool:
+    """An earlier statement has proven that the column holds no null."""
+    column = (plain(case.relation), case.command.node.name) if case.command else ("", "")
+    return column in case.reading.history.filled
+
+
+def _widened_type(case: SquawkCase) -> bool:
+    return case.command is not None and _only_widens(case)
+
+
+def _not_a_row_number(case: SquawkCase) -> bool:
+    """An integer that no sequence counts up does not run out."""
+    return case.column is None or not _numbers_rows(case.column)
+
+
+def _index_of_dropped_table(case: SquawkCase) -> bool:
+    return case.statement.kind == "drop_stmt" and _goes_with_its_table(case)
+
+
+def _renamed_index_or_constraint(case: SquawkCase) -> bool:
+    """No query names an index or a constraint."""
+    statement = case.statement
+    return statement.kind == "rename_stmt" and enum_name(statement.tree, "rename_type") in (
+        "OBJECT_INDEX",
+        "OBJECT_TABCONSTRAINT",
+    )
+
+
+def _constraint_of_this_file(case: SquawkCase) -> bool:
+    """The same file adds the constraint again, such as with another definition."""
+    return case.command is not None and case.command.node.name in _constraints_made(case.reading)
+
+
+def _created_again(case: SquawkCase) -> bool:
+    dropped = case.statement.kind == "drop_stmt"
+    return dropped and bool(set(_dropped(case.statement)) & set(_made_again(case.reading)))
+
+
+HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
+    "constraint-missing-not-valid": _not_valid_elsewhere,
+    "adding-required-field": _filled_column,
+    "adding-field-with-default": _constant_default,
+    "adding-not-nullable-field": _known_not_null,
+    "changing-column-type": _widened_type,
+    "prefer-bigint-over-int": _not_a_row_number,
+    "prefer-bigint-over-smallint": _not_a_row_number,
+    "require-concurrent-index-deletion": _index_of_dropped_table,
+    "renaming-object": _renamed_index_or_constraint,
+    "ban-drop-constraint": _constraint_of_this_file,
+    "ban-drop-view": _created_again,
+    "ban-drop-function": _created_again,
+    "ban-drop-trigger": _created_again,
+}
+"""When a finding of a squawk rule describes no problem; rules that are not listed always apply."""
 
 
 def _on_new_table(case: SquawkCase) -> bool:

@@ -1,12 +1,12 @@
-"""Which locks a statement takes on tables, and which statements want a way of their own.
+"""Which locks a statement takes on tables, and how it has to be run.
 
-The modes and what they keep out are PostgreSQL's (documentation, 13.3.1 Table-Level Locks). A statement that is not
-known here is run like any other, under lock_timeout: knowing it only lets us look before we ask.
+Modes and conflicts are from PostgreSQL's documentation, 13.3.1 Table-Level Locks. A statement that is not listed here
+still runs under lock_timeout; listing it only lets the lock wait look for blockers first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -14,11 +14,15 @@ from typing import Any
 from orderops.migrations.sql.parser import Statement
 
 WEAKER = ("AccessShareLock", "RowShareLock", "RowExclusiveLock")
-"""What reads and writes of an application take."""
+"""Modes that reads and writes of an application take."""
+
+
+# REINDEX of a schema, the system catalogues or a database, by the parser's numbers (ReindexObjectType).
+REINDEX_MANY = (3, 4, 5)
 
 
 class Mode(StrEnum):
-    """A lock that keeps others out, as pg_locks names it; the strongest last."""
+    """A lock mode that conflicts with others, as in pg_locks; weakest first."""
 
     SHARE_UPDATE_EXCLUSIVE = "ShareUpdateExclusiveLock"
     SHARE = "ShareLock"
@@ -28,12 +32,12 @@ class Mode(StrEnum):
 
     @property
     def keeps_out(self) -> frozenset[str]:
-        """The modes that cannot be held beside it."""
+        """The modes that conflict with it."""
         return KEEPS_OUT[self]
 
     @property
     def stops(self) -> str:
-        """What an application cannot do beside it."""
+        """What an application cannot do while it is held."""
         if self is Mode.ACCESS_EXCLUSIVE:
             return "reads and writes"
         return "" if self is Mode.SHARE_UPDATE_EXCLUSIVE else "writes"
@@ -49,6 +53,16 @@ KEEPS_OUT = {
 }
 
 
+# The modes of LOCK TABLE by the parser's numbers (lockdefs.h).
+LOCK_MODES = {
+    4: Mode.SHARE_UPDATE_EXCLUSIVE,
+    5: Mode.SHARE,
+    6: Mode.SHARE_ROW_EXCLUSIVE,
+    7: Mode.EXCLUSIVE,
+    8: Mode.ACCESS_EXCLUSIVE,
+}
+
+
 @dataclass(frozen=True)
 class Lock:
     """A lock on a table, or on an index and its table."""
@@ -57,11 +71,11 @@ class Lock:
     name: str
     mode: Mode
     linked: bool = False
-    """Whether the tables that it references are locked alike."""
+    """Whether the tables that it references are locked as well."""
 
     @property
     def relation(self) -> str:
-        """The relation, as an operator names it."""
+        """The relation with its schema, as spelled in the statement."""
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
@@ -69,12 +83,12 @@ class ExecutionMode(StrEnum):
     """How a statement has to be run."""
 
     PLAIN = "in a transaction"
-    VALIDATE = "in a transaction, without a limit: it reads a table and keeps nobody out"
+    VALIDATE = "in a transaction, without a timeout: it reads a table and blocks nobody"
     NON_TRANSACTIONAL = "in no transaction"
 
 
 def execution_mode(statement: Statement) -> ExecutionMode:
-    """The way a statement goes; raises nothing."""
+    """How a statement has to be run."""
     if is_non_transactional(statement):
         return ExecutionMode.NON_TRANSACTIONAL
     if statement.kind == "alter_table_stmt" and all(
@@ -85,7 +99,7 @@ def execution_mode(statement: Statement) -> ExecutionMode:
 
 
 def is_non_transactional(statement: Statement) -> bool:
-    """Whether PostgreSQL refuses it inside of a transaction."""
+    """Whether PostgreSQL refuses it inside a transaction."""
     tree = statement.tree
     match statement.kind:
         case "index_stmt":
@@ -93,15 +107,15 @@ def is_non_transactional(statement: Statement) -> bool:
         case "drop_stmt":
             return bool(tree.concurrent)
         case "reindex_stmt":
-            return "concurrently" in _options(tree.params) or tree.kind in (3, 4, 5)  # a schema, system or database
+            return "concurrently" in _options(tree.params) or tree.kind in REINDEX_MANY
         case "vacuum_stmt":
             return bool(tree.is_vacuumcmd)
         case "cluster_stmt":
             return not tree.HasField("relation")
         case "alter_table_stmt":
             return any(
-                each.alter_table_cmd.HasField("def") and getattr(each.alter_table_cmd, "def").partition_cmd.concurrent
-                for each in tree.cmds
+                part.alter_table_cmd.HasField("def") and getattr(part.alter_table_cmd, "def").partition_cmd.concurrent
+                for part in tree.cmds
             )
         case "alter_system_stmt" | "createdb_stmt" | "dropdb_stmt" | "create_table_space_stmt":
             return True
@@ -111,76 +125,87 @@ def is_non_transactional(statement: Statement) -> bool:
 
 
 def alter_commands(tree: Any) -> list[str]:
-    """The parts of an ALTER TABLE, in the parser's words, such as AT_AddColumn."""
-    return [enum_name(each.alter_table_cmd, "subtype") for each in tree.cmds]
+    """The commands of an ALTER TABLE by the parser's names, such as AT_AddColumn."""
+    return [enum_name(part.alter_table_cmd, "subtype") for part in tree.cmds]
 
 
 def enum_name(message: Any, field: str) -> str:
-    """The name of a value of the parser's."""
+    """The name of an enum value in the parser's output."""
     enum = message.DESCRIPTOR.fields_by_name[field].enum_type
     return str(enum.values_by_number[getattr(message, field)].name)
 
 
 def locks_of(statement: Statement) -> list[Lock]:
-    """The locks that keep others out, on relations that a statement names."""
-    return list(dict.fromkeys(_locks(statement)))
+    """The locks that a statement takes on relations that it names and that conflict with others'."""
+    find = LOCKS.get(statement.kind)
+    return list(dict.fromkeys(find(statement.tree))) if find else []
 
 
-def _locks(statement: Statement) -> Iterator[Lock]:
-    tree = statement.tree
-    match statement.kind:
-        case "alter_table_stmt":
-            yield from _of_alter_table(tree)
-        case "rename_stmt" if tree.HasField("relation"):
-            index = enum_name(tree, "rename_type") == "OBJECT_INDEX"
-            yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if index else Mode.ACCESS_EXCLUSIVE)
-        case "alter_object_schema_stmt" | "rule_stmt" if tree.HasField("relation"):
-            yield _on(tree.relation, Mode.ACCESS_EXCLUSIVE)
-        case "create_policy_stmt" | "alter_policy_stmt":
-            yield _on(tree.table, Mode.ACCESS_EXCLUSIVE)
-        case "view_stmt" if tree.replace:
-            yield _on(tree.view, Mode.ACCESS_EXCLUSIVE)
-        case "alter_seq_stmt":
-            yield _on(tree.sequence, Mode.SHARE_ROW_EXCLUSIVE)
-        case "comment_stmt":
-            yield from _of_comment(tree)
-        case "create_stats_stmt":
-            yield from (_on(each.range_var, Mode.SHARE_UPDATE_EXCLUSIVE) for each in tree.relations)
-        case "create_publication_stmt" | "alter_publication_stmt":
-            tables = [each.publication_obj_spec.pubtable for each in tree.pubobjects]
-            yield from (_on(each.relation, Mode.SHARE_UPDATE_EXCLUSIVE) for each in tables if each.HasField("relation"))
-        case "create_trig_stmt":
-            yield _on(tree.relation, Mode.SHARE_ROW_EXCLUSIVE)
-        case "index_stmt":
-            yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if tree.concurrent else Mode.SHARE)
-        case "create_stmt":
-            yield from _of_create_table(tree)
-        case "drop_stmt":
-            yield from _of_drop(tree)
-        case "truncate_stmt":
-            yield from (_on(each.range_var, Mode.ACCESS_EXCLUSIVE) for each in tree.relations)
-        case "lock_stmt":
-            strong = {
-                4: Mode.SHARE_UPDATE_EXCLUSIVE,
-                5: Mode.SHARE,
-                6: Mode.SHARE_ROW_EXCLUSIVE,
-                7: Mode.EXCLUSIVE,
-                8: Mode.ACCESS_EXCLUSIVE,
-            }
-            if tree.mode in strong:
-                yield from (_on(each.range_var, strong[tree.mode]) for each in tree.relations)
-        case "vacuum_stmt":
-            full = "full" in _options(tree.options)
-            mode = Mode.ACCESS_EXCLUSIVE if full else Mode.SHARE_UPDATE_EXCLUSIVE
-            yield from (_on(each.vacuum_relation.relation, mode) for each in tree.rels)
-        case "cluster_stmt" if tree.HasField("relation"):
-            yield _on(tree.relation, Mode.ACCESS_EXCLUSIVE)
-        case "reindex_stmt" if tree.HasField("relation"):
-            # on a table it is SHARE, and ACCESS EXCLUSIVE on its indexes, which every query on the table locks
-            concurrently = "concurrently" in _options(tree.params)
-            yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if concurrently else Mode.ACCESS_EXCLUSIVE)
-        case "refresh_mat_view_stmt":
-            yield _on(tree.relation, Mode.EXCLUSIVE if tree.concurrent else Mode.ACCESS_EXCLUSIVE)
+def _rename(tree: Any) -> Iterator[Lock]:
+    if tree.HasField("relation"):
+        index = enum_name(tree, "rename_type") == "OBJECT_INDEX"
+        yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if index else Mode.ACCESS_EXCLUSIVE)
+
+
+def _relation(mode: Mode) -> Callable[[Any], Iterator[Lock]]:
+    """For statements that take one mode on `relation`, if they have one."""
+
+    def find(tree: Any) -> Iterator[Lock]:
+        if tree.HasField("relation"):
+            yield _on(tree.relation, mode)
+
+    return find
+
+
+def _policy(tree: Any) -> Iterator[Lock]:
+    yield _on(tree.table, Mode.ACCESS_EXCLUSIVE)
+
+
+def _view(tree: Any) -> Iterator[Lock]:
+    if tree.replace:
+        yield _on(tree.view, Mode.ACCESS_EXCLUSIVE)
+
+
+def _sequence(tree: Any) -> Iterator[Lock]:
+    yield _on(tree.sequence, Mode.SHARE_ROW_EXCLUSIVE)
+
+
+def _statistics(tree: Any) -> Iterator[Lock]:
+    yield from (_on(relation.range_var, Mode.SHARE_UPDATE_EXCLUSIVE) for relation in tree.relations)
+
+
+def _publication(tree: Any) -> Iterator[Lock]:
+    tables = [published.publication_obj_spec.pubtable for published in tree.pubobjects]
+    yield from (_on(table.relation, Mode.SHARE_UPDATE_EXCLUSIVE) for table in tables if table.HasField("relation"))
+
+
+def _index(tree: Any) -> Iterator[Lock]:
+    yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if tree.concurrent else Mode.SHARE)
+
+
+def _truncate(tree: Any) -> Iterator[Lock]:
+    yield from (_on(relation.range_var, Mode.ACCESS_EXCLUSIVE) for relation in tree.relations)
+
+
+def _lock(tree: Any) -> Iterator[Lock]:
+    if mode := LOCK_MODES.get(tree.mode):
+        yield from (_on(relation.range_var, mode) for relation in tree.relations)
+
+
+def _vacuum(tree: Any) -> Iterator[Lock]:
+    mode = Mode.ACCESS_EXCLUSIVE if "full" in _options(tree.options) else Mode.SHARE_UPDATE_EXCLUSIVE
+    yield from (_on(relation.vacuum_relation.relation, mode) for relation in tree.rels)
+
+
+def _reindex(tree: Any) -> Iterator[Lock]:
+    if tree.HasField("relation"):
+        # On the table REINDEX takes SHARE, but ACCESS EXCLUSIVE on its indexes, which every query on the table locks.
+        concurrently = "concurrently" in _options(tree.params)
+        yield _on(tree.relation, Mode.SHARE_UPDATE_EXCLUSIVE if concurrently else Mode.ACCESS_EXCLUSIVE)
+
+
+def _refresh(tree: Any) -> Iterator[Lock]:
+    yield _on(tree.relation, Mode.EXCLUSIVE if tree.concurrent else Mode.ACCESS_EXCLUSIVE)
 
 
 LIGHT = {
@@ -193,9 +218,9 @@ LIGHT = {
     "AT_AttachPartition",
     "AT_DetachPartitionFinalize",
 }
-"""Parts of ALTER TABLE that let reads and writes pass."""
+"""ALTER TABLE commands that block neither reads nor writes."""
 UNLINKING = {"AT_DropConstraint", "AT_DropColumn"}
-"""Parts that may take a foreign key away, and with it triggers on the other table."""
+"""Commands that may drop a foreign key, and with it triggers on the other table."""
 HEAVY_OPTIONS = {
     "user_catalog_table",
     "security_barrier",
@@ -207,7 +232,7 @@ HEAVY_OPTIONS = {
     "pages_per_range",
     "autosummarize",
 }
-"""What WITH (…) may say, and nobody can read beside its change."""
+"""Storage parameters whose change blocks reads."""
 MIDDLE = {
     "AT_EnableTrig",
     "AT_EnableAlwaysTrig",
@@ -221,7 +246,7 @@ MIDDLE = {
 
 
 def _of_alter_table(tree: Any) -> Iterator[Lock]:
-    parts = [each.alter_table_cmd for each in tree.cmds]
+    parts = [command.alter_table_cmd for command in tree.cmds]
     for part in parts:
         value = getattr(part, "def")
         match enum_name(part, "subtype"):
@@ -240,10 +265,10 @@ def _of_alter_table(tree: Any) -> Iterator[Lock]:
 
 
 def _mode_of_part(part: Any) -> Mode:
-    """What one part of an ALTER TABLE takes on the table; together they take the strongest."""
+    """The mode of one ALTER TABLE command; several together take the strongest."""
     name, value = enum_name(part, "subtype"), getattr(part, "def")
     if name in ("AT_SetRelOptions", "AT_ResetRelOptions"):
-        heavy = HEAVY_OPTIONS & {each.def_elem.defname for each in value.list.items}
+        heavy = HEAVY_OPTIONS & {option.def_elem.defname for option in value.list.items}
         return Mode.ACCESS_EXCLUSIVE if heavy else Mode.SHARE_UPDATE_EXCLUSIVE
     if name in LIGHT or (name == "AT_DetachPartition" and value.partition_cmd.concurrent):
         return Mode.SHARE_UPDATE_EXCLUSIVE
@@ -264,9 +289,9 @@ def _of_create_table(tree: Any) -> Iterator[Lock]:
 
 
 def _referenced(constraints: Any) -> Iterator[Lock]:
-    for each in constraints:
-        if each.constraint.HasField("pktable"):
-            yield _on(each.constraint.pktable, Mode.SHARE_ROW_EXCLUSIVE)
+    for constraint in constraints:
+        if constraint.constraint.HasField("pktable"):
+            yield _on(constraint.constraint.pktable, Mode.SHARE_ROW_EXCLUSIVE)
 
 
 def _of_comment(tree: Any) -> Iterator[Lock]:
@@ -280,13 +305,13 @@ def _of_comment(tree: Any) -> Iterator[Lock]:
 
 
 COMMENTED = ("OBJECT_TABLE", "OBJECT_INDEX", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_SEQUENCE", "OBJECT_FOREIGN_TABLE")
-"""Kinds that are locked to be commented on."""
+"""Kinds of objects that COMMENT locks."""
 
 
 def _of_drop(tree: Any) -> Iterator[Lock]:
     dropped = enum_name(tree, "remove_type")
-    for each in tree.objects:
-        parts = [part.string.sval for part in each.list.items]
+    for named in tree.objects:
+        parts = [part.string.sval for part in named.list.items]
         match dropped:
             case "OBJECT_TABLE":
                 yield Lock("".join(parts[:-1][-1:]), parts[-1], Mode.ACCESS_EXCLUSIVE, linked=True)
@@ -300,15 +325,42 @@ def _of_drop(tree: Any) -> Iterator[Lock]:
 
 
 def _options(parameters: Any) -> set[str]:
-    """The names of options that are on."""
+    """Names of the options that are on."""
     off = ("off", "false", "0")
     return {
-        each.def_elem.defname
-        for each in parameters
-        if not each.def_elem.HasField("arg")
-        or str(each.def_elem.arg.string.sval or each.def_elem.arg.integer.ival) not in off
+        option.def_elem.defname
+        for option in parameters
+        if not option.def_elem.HasField("arg")
+        or str(option.def_elem.arg.string.sval or option.def_elem.arg.integer.ival) not in off
     }
 
 
 def _on(relation: Any, mode: Mode) -> Lock:
     return Lock(relation.schemaname, relation.relname, mode)
+
+
+LOCKS: dict[str, Callable[[Any], Iterator[Lock]]] = {
+    "alter_table_stmt": _of_alter_table,
+    "rename_stmt": _rename,
+    "alter_object_schema_stmt": _relation(Mode.ACCESS_EXCLUSIVE),
+    "rule_stmt": _relation(Mode.ACCESS_EXCLUSIVE),
+    "create_policy_stmt": _policy,
+    "alter_policy_stmt": _policy,
+    "view_stmt": _view,
+    "alter_seq_stmt": _sequence,
+    "comment_stmt": _of_comment,
+    "create_stats_stmt": _statistics,
+    "create_publication_stmt": _publication,
+    "alter_publication_stmt": _publication,
+    "create_trig_stmt": _relation(Mode.SHARE_ROW_EXCLUSIVE),
+    "index_stmt": _index,
+    "create_stmt": _of_create_table,
+    "drop_stmt": _of_drop,
+    "truncate_stmt": _truncate,
+    "lock_stmt": _lock,
+    "vacuum_stmt": _vacuum,
+    "cluster_stmt": _relation(Mode.ACCESS_EXCLUSIVE),
+    "reindex_stmt": _reindex,
+    "refresh_mat_view_stmt": _refresh,
+}
+"""How the locks of option kind of statement are found."""

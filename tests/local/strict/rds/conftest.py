@@ -1,4 +1,4 @@
-"""A strict RDS in which nothing happens by itself: a test says when the next state of an instance has come."""
+"""Strict RDS without the passage of time: tests decide when an instance reaches its next state."""
 
 from __future__ import annotations
 

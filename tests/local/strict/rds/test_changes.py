@@ -4,44 +4,44 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, proceed, settled, told
+from support.emulated_databases import SMALL, available, describe, proceed, settled
 from support.strict_clients import Client, Refused
 
 
-def test_a_change_waits_for_its_window_unless_it_is_asked_for_at_once(moto: Client, strict: Client) -> None:
+def test_a_change_waits_for_its_window_unless_applied_immediately(moto: Client, strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db", MultiAZ=False)
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBInstanceClass="db.t3.small")
-    assert told(moto, "plain")["DBInstanceClass"] == "db.t3.small"
+    assert describe(moto, "plain")["DBInstanceClass"] == "db.t3.small"
 
     rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", CopyTagsToSnapshot=True)
-    found = told(strict, "db")
+    found = describe(strict, "db")
     assert found["DBInstanceClass"] == "db.t3.micro"
     assert found["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small"}
     assert found["DBInstanceStatus"] == "available"
     assert found["CopyTagsToSnapshot"]
 
     rds.modify_db_instance(DBInstanceIdentifier="db", MultiAZ=True, ApplyImmediately=True)
-    assert told(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small", "MultiAZ": True}
     assert proceed(strict, "db")["DBInstanceStatus"] == "modifying"
     found = settled(strict, "db")
     assert (found["DBInstanceClass"], found["MultiAZ"]) == ("db.t3.small", True)
     assert not found.get("PendingModifiedValues")
 
 
-def test_a_pending_change_is_taken_back_with_the_old_value(strict: Client) -> None:
+def test_requesting_the_old_value_cancels_a_pending_change(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
     rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.6", EnableIAMDatabaseAuthentication=True)
-    assert told(strict, "db")["PendingModifiedValues"]["EngineVersion"] == "16.6"
+    assert describe(strict, "db")["PendingModifiedValues"]["EngineVersion"] == "16.6"
 
     rds.modify_db_instance(DBInstanceIdentifier="db", EngineVersion="16.4")
 
-    assert told(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"IAMDatabaseAuthenticationEnabled": True}
 
 
-def test_another_change_does_not_stop_one_under_way(strict: Client) -> None:
+def test_a_further_change_does_not_stop_one_under_way(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
     rds.modify_db_instance(DBInstanceIdentifier="db", DBInstanceClass="db.t3.small", ApplyImmediately=True)
@@ -53,10 +53,10 @@ def test_another_change_does_not_stop_one_under_way(strict: Client) -> None:
     assert found["PendingModifiedValues"] == {"MultiAZ": True}
 
 
-def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> None:
+def test_a_new_port_applies_at_once_and_interrupts(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").modify_db_instance(DBInstanceIdentifier="plain", DBPortNumber=6543)
-    assert told(moto, "plain")["Endpoint"]["Port"] == 5432
+    assert describe(moto, "plain")["Endpoint"]["Port"] == 5432
 
     available(strict, "db")
     strict("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543)
@@ -73,28 +73,28 @@ def test_a_port_changes_at_once_and_interrupts(moto: Client, strict: Client) -> 
         ({"BackupRetentionPeriod": 14}, "modifying"),
     ],
 )
-def test_a_change_without_a_window_is_seen_under_way(strict: Client, change: dict[str, Any], state: str) -> None:
+def test_a_change_without_a_window_shows_a_transition_state(strict: Client, change: dict[str, Any], state: str) -> None:
     available(strict, "db")
 
-    answer = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
+    response = strict("rds").modify_db_instance(DBInstanceIdentifier="db", **change)
 
-    assert answer["DBInstance"]["DBInstanceStatus"] == state
+    assert response["DBInstance"]["DBInstanceStatus"] == state
     settled(strict, "db")
 
 
-def test_backups_are_turned_off_in_the_window(strict: Client) -> None:
+def test_backups_are_switched_off_in_the_maintenance_window(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "db")
 
     rds.modify_db_instance(DBInstanceIdentifier="db", BackupRetentionPeriod=0)
-    assert told(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
+    assert describe(strict, "db")["PendingModifiedValues"] == {"BackupRetentionPeriod": 0}
     rds.modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True)
 
     assert settled(strict, "db")["BackupRetentionPeriod"] == 0
-    assert "LatestRestorableTime" not in told(strict, "db")
+    assert "LatestRestorableTime" not in describe(strict, "db")
 
 
-def test_nothing_changes_while_something_changes(moto: Client, strict: Client, refused: Refused) -> None:
+def test_an_instance_under_change_refuses_other_changes(moto: Client, strict: Client, refused: Refused) -> None:
     rds = strict("rds")
     rds.create_db_instance(DBInstanceIdentifier="db", **SMALL)
 
@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_a_change_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     code, change = REFUSED[case]
     available(strict, "db", AllocatedStorage=30)
     moto("rds").create_db_instance(DBInstanceIdentifier="other", **SMALL)
@@ -134,7 +134,7 @@ def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -
     moto("rds").modify_db_instance(DBInstanceIdentifier="db", ApplyImmediately=True, **change)
 
 
-def test_moto_replaces_the_instance_whose_name_is_taken(moto: Client, strict: Client, refused: Refused) -> None:
+def test_plain_moto_replaces_an_instance_with_the_same_name(moto: Client, strict: Client, refused: Refused) -> None:
     available(strict, "db")
     available(strict, "other")
 
@@ -148,7 +148,9 @@ def test_moto_replaces_the_instance_whose_name_is_taken(moto: Client, strict: Cl
     assert len(moto("rds").describe_db_instances()["DBInstances"]) == 1
 
 
-def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: Client, refused: Refused) -> None:
+def test_storage_grows_by_at_least_a_tenth_and_is_then_optimized(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
     rds = strict("rds")
     available(strict, "db", AllocatedStorage=100)
 
@@ -161,25 +163,23 @@ def test_storage_grows_by_a_tenth_at_least_and_then_rests(moto: Client, strict: 
     settled(strict, "db")
 
     moto("rds").modify_db_instance(DBInstanceIdentifier="db", AllocatedStorage=101)
-    assert told(moto, "db")["AllocatedStorage"] == 101
+    assert describe(moto, "db")["AllocatedStorage"] == 101
 
 
-def test_a_renamed_instance_is_gone_under_its_old_name_and_reboots(
-    moto: Client, strict: Client, refused: Refused
-) -> None:
+def test_a_renamed_instance_loses_its_old_name_and_reboots(moto: Client, strict: Client, refused: Refused) -> None:
     before = available(strict, "old")
 
     strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="New", ApplyImmediately=True)
 
     with refused("DBInstanceNotFound"):
-        told(strict, "old")
-    assert told(strict, "new")["DBInstanceStatus"] == "renaming"
+        describe(strict, "old")
+    assert describe(strict, "new")["DBInstanceStatus"] == "renaming"
     assert proceed(strict, "new")["DBInstanceStatus"] == "rebooting"
     after = settled(strict, "new")
     assert after["DbiResourceId"] == before["DbiResourceId"]
     assert after["Endpoint"]["Address"].startswith("new.")
     moto("rds").modify_db_instance(DBInstanceIdentifier="new", NewDBInstanceIdentifier="old")
-    assert told(moto, "old")["DBInstanceStatus"] == "available"
+    assert describe(moto, "old")["DBInstanceStatus"] == "available"
 
 
 def test_a_rename_waits_for_its_window(strict: Client) -> None:
@@ -187,7 +187,7 @@ def test_a_rename_waits_for_its_window(strict: Client) -> None:
 
     strict("rds").modify_db_instance(DBInstanceIdentifier="old", NewDBInstanceIdentifier="new")
 
-    assert told(strict, "old")["PendingModifiedValues"] == {"DBInstanceIdentifier": "new"}
+    assert describe(strict, "old")["PendingModifiedValues"] == {"DBInstanceIdentifier": "new"}
 
 
 def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client) -> None:
@@ -196,7 +196,7 @@ def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client
     rds.create_db_parameter_group(DBParameterGroupName="own", DBParameterGroupFamily="postgres16", Description="-")
 
     def status(client: Client) -> str:
-        return str(told(client, "db")["DBParameterGroups"][0]["ParameterApplyStatus"])
+        return str(describe(client, "db")["DBParameterGroups"][0]["ParameterApplyStatus"])
 
     rds.modify_db_instance(DBInstanceIdentifier="db", DBParameterGroupName="own")
     assert (status(moto), status(strict)) == ("in-sync", "applying")
@@ -206,7 +206,7 @@ def test_another_parameter_group_waits_for_a_reboot(moto: Client, strict: Client
     settled(strict, "db")
 
     assert status(strict) == "in-sync"
-    assert told(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
+    assert describe(strict, "db")["DBParameterGroups"][0]["DBParameterGroupName"] == "own"
 
 
 def test_a_major_version_needs_a_parameter_group_of_its_family(strict: Client, refused: Refused) -> None:

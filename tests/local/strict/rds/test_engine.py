@@ -1,4 +1,4 @@
-"""The resources of a database and of secrets keep their promises where RDS takes its time and refuses."""
+"""Resources of a database and its secrets fulfil the resource contract on a slow and strict RDS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.reconcile import Action
+from orderops.engine.step import Action
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
@@ -23,7 +23,6 @@ from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.secretsmanager_pointer import DatabasePointer
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret
 from support.contract import Up, keeps_its_promises, remove
-from support.emulated_account import MODELS
 from support.laptop import until
 from support.strict_clients import Client, served
 
@@ -52,39 +51,41 @@ def strict_server() -> Iterator[Client]:
 @pytest.fixture
 def aws(strict: Client) -> Aws:
     session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
-    session._session.register_component("data_loader", MODELS)
     return Aws("ap-southeast-2", endpoint_url=strict("sts").meta.endpoint_url, session=session)
 
 
-def test_an_instance_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_an_instance_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
     keeps_its_promises(DB, aws, up, instance_class="db.t3.small", multi_az=True, backup_days=14)
 
 
-def test_a_subnet_group_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_a_subnet_group_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
     up(*SUBNETS)
 
     keeps_its_promises(GROUPS, aws, up, subnets=SUBNETS)
 
 
-def test_a_parameter_group_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_a_parameter_group_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
     many = {f"log_{name}": "on" for name in ("checkpoints", "connections", "disconnections", "duration", "hostname")}
     keeps_its_promises(PARAMETERS, aws, up, parameters={**many, "max_connections": "60"})
 
 
-def test_a_secret_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_a_secret_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
     keeps_its_promises(SecretsmanagerSecret("orderops/dev/shop", "of a test"), aws, up, description="another")
 
 
-def test_a_pointer_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_a_pointer_fulfils_the_resource_contract(aws: Aws, up: Up) -> None:
     keeps_its_promises(DatabasePointer("orderops/dev/database", DB), aws, up, dbname="others")
 
 
-def test_storage_that_aws_rounds_up_is_no_drift(aws: Aws, up: Up) -> None:
+def test_storage_that_aws_rounds_up_is_not_drift(aws: Aws, up: Up) -> None:
     small = replace(DB, storage_gb=100, max_storage_gb=200)
     up(small)
 
     up(replace(small, storage_gb=105))
-    until(lambda: aws.rds.describe_db_instances()["DBInstances"][0]["AllocatedStorage"] == 110, what="it has grown")
+    until(
+        lambda: aws.rds.describe_db_instances()["DBInstances"][0]["AllocatedStorage"] == 110,
+        what="the storage has grown",
+    )
 
     assert up(replace(small, storage_gb=105))[DB.address].action is Action.NO_OP
 
@@ -98,7 +99,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_one_run_changes_the(up: Up, name: str) -> None:
+def test_one_run_changes(up: Up, name: str) -> None:
     up(DB)
 
     assert up(OTHERS[name])[DB.address].action is Action.UPDATE
@@ -106,22 +107,22 @@ def test_one_run_changes_the(up: Up, name: str) -> None:
     assert up(OTHERS[name])[DB.address].action is Action.NO_OP
 
 
-def test_services_are_told_another_port_in_the_same_run(aws: Aws, up: Up) -> None:
+def test_services_receive_a_new_port_in_the_same_run(aws: Aws, up: Up) -> None:
     up(DatabasePointer("orderops/dev/database", DB))
 
     up(DatabasePointer("orderops/dev/database", replace(DB, port=6543)))
 
-    told = json.loads(aws.secretsmanager.get_secret_value(SecretId="orderops/dev/database")["SecretString"])
-    assert told["port"] == 6543
+    document = json.loads(aws.secretsmanager.get_secret_value(SecretId="orderops/dev/database")["SecretString"])
+    assert document["port"] == 6543
 
 
-def test_a_deletion_goes_through_protection_and_states(aws: Aws, up: Up) -> None:
+def test_a_deletion_removes_protection_and_waits_for_states(aws: Aws, up: Up) -> None:
     up(replace(DB, deletion_protection=True))
 
     remove(DB, aws)
 
     kept = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
-    assert [each["DBInstanceIdentifier"] for each in kept] == [DB.name]
+    assert [snapshot["DBInstanceIdentifier"] for snapshot in kept] == [DB.name]
     assert aws.rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"][0]["Status"] == "retained"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, settled, subnet_group, subnets, told
+from support.emulated_databases import SMALL, available, describe, settled, subnet_group, subnets
 from support.strict_clients import Client, Refused
 
 WORDS = {"DBSubnetGroupDescription": "of a test"}
@@ -28,7 +28,7 @@ def test_a_subnet_group_covers_two_zones(moto: Client, strict: Client, refused: 
         strict("rds").create_db_subnet_group(DBSubnetGroupName="strict", SubnetIds=ids, **WORDS)
 
 
-def test_a_subnet_group_is_not_made_twice(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_subnet_group_is_not_created_twice(moto: Client, strict: Client, refused: Refused) -> None:
     _, ids = subnets(strict)
     strict("rds").create_db_subnet_group(DBSubnetGroupName="Own", SubnetIds=ids, **WORDS)
 
@@ -37,7 +37,7 @@ def test_a_subnet_group_is_not_made_twice(moto: Client, strict: Client, refused:
     moto("rds").create_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids, **WORDS)
 
 
-def test_subnets_are_there_and_of_one_vpc(moto: Client, strict: Client, refused: Refused) -> None:
+def test_subnets_of_a_group_exist_in_one_vpc(moto: Client, strict: Client, refused: Refused) -> None:
     _, here = subnets(strict)
     _, elsewhere = subnets(strict)
     mixed = [here[0], elsewhere[1]]
@@ -48,14 +48,14 @@ def test_subnets_are_there_and_of_one_vpc(moto: Client, strict: Client, refused:
             strict("rds").create_db_subnet_group(DBSubnetGroupName="strict", SubnetIds=ids, **WORDS)
 
 
-def test_a_changed_subnet_group_is_still_there(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_changed_subnet_group_still_exists(moto: Client, strict: Client, refused: Refused) -> None:
     _, ids = subnets(strict, "abc")
     rds = strict("rds")
     rds.create_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[:2], **WORDS)
 
-    answer = rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[1:])
+    response = rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[1:])
 
-    assert {each["SubnetIdentifier"] for each in answer["DBSubnetGroup"]["Subnets"]} == set(ids[1:])
+    assert {item["SubnetIdentifier"] for item in response["DBSubnetGroup"]["Subnets"]} == set(ids[1:])
     with refused("DBSubnetGroupDoesNotCoverEnoughAZs"):
         rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids[:1])
     with refused("DBSubnetGroupNotFoundFault"):
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, str]]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_parameters_refused_are(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_parameters_are_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     code, parameters = REFUSED[case]
     parameter_group(strict)
 
@@ -106,7 +106,7 @@ def test_parameters_refused_are(moto: Client, strict: Client, refused: Refused, 
     moto("rds").modify_db_parameter_group(DBParameterGroupName="own", Parameters=parameters)
 
 
-def test_parameters_of_rds_itself_are_known(strict: Client) -> None:
+def test_parameters_of_rds_itself_are_accepted(strict: Client) -> None:
     parameter_group(strict)
 
     strict("rds").modify_db_parameter_group(
@@ -117,10 +117,10 @@ def test_parameters_of_rds_itself_are_known(strict: Client) -> None:
 
 def parameters_of(client: Client, name: str = "own", **more: Any) -> dict[str, dict[str, Any]]:
     pages = client("rds").get_paginator("describe_db_parameters").paginate(DBParameterGroupName=name, **more)
-    return {each["ParameterName"]: each for page in pages for each in page["Parameters"]}
+    return {item["ParameterName"]: item for page in pages for item in page["Parameters"]}
 
 
-def test_a_group_tells_the_parameters_of_the_engine_too(moto: Client, strict: Client) -> None:
+def test_a_group_lists_the_parameters_of_the_engine(moto: Client, strict: Client) -> None:
     parameter_group(strict)
     strict("rds").modify_db_parameter_group(DBParameterGroupName="own", Parameters=[parameter("work_mem", "65536")])
     assert list(parameters_of(moto)) == ["work_mem"]
@@ -133,7 +133,7 @@ def test_a_group_tells_the_parameters_of_the_engine_too(moto: Client, strict: Cl
     assert list(parameters_of(strict, Source="user")) == ["work_mem"]
 
 
-def test_a_reset_parameter_has_its_default_again(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_reset_parameter_has_its_default(moto: Client, strict: Client, refused: Refused) -> None:
     parameter_group(strict)
     rds = strict("rds")
     rds.modify_db_parameter_group(
@@ -156,19 +156,19 @@ def test_a_static_parameter_waits_for_a_reboot(moto: Client, strict: Client) -> 
     available(strict, "db", DBParameterGroupName="own")
 
     rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[parameter("work_mem", "1", "immediate")])
-    assert told(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
+    assert describe(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
     rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[parameter("max_connections", "50")])
 
-    assert told(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
-    assert told(moto, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
+    assert describe(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
+    assert describe(moto, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
     rds.reboot_db_instance(DBInstanceIdentifier="db")
     assert settled(strict, "db")["DBParameterGroups"][0]["ParameterApplyStatus"] == "in-sync"
 
 
-def test_the_default_group_is_no_ones_to_delete(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_default_parameter_group_cannot_be_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     strict("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
     settled(strict, "db")
-    told(strict, "db")
+    describe(strict, "db")
 
     with refused("InvalidDBParameterGroupState"):
         strict("rds").delete_db_parameter_group(DBParameterGroupName="default.postgres16")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, gone, proceed, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, describe, gone, proceed, settled, subnet_group, taken
 from support.strict_clients import Client, Refused
 
 
@@ -22,36 +22,36 @@ def test_an_instance_is_created_and_backed_up_before_it_is_available(moto: Clien
     assert settled(strict, "later")["Endpoint"]["Port"] == 5432
 
 
-def test_every_instance_has_an_identity_of_its_own(moto: Client, strict: Client) -> None:
+def test_every_instance_has_its_own_resource_id(moto: Client, strict: Client) -> None:
     for name in ("first", "second"):
         moto("rds").create_db_instance(DBInstanceIdentifier=f"plain-{name}", **SMALL)
         strict("rds").create_db_instance(DBInstanceIdentifier=f"strict-{name}", **SMALL)
 
-    assert told(moto, "plain-first")["DbiResourceId"] == told(moto, "plain-second")["DbiResourceId"]
-    assert told(strict, "strict-first")["DbiResourceId"] != told(strict, "strict-second")["DbiResourceId"]
+    assert describe(moto, "plain-first")["DbiResourceId"] == describe(moto, "plain-second")["DbiResourceId"]
+    assert describe(strict, "strict-first")["DbiResourceId"] != describe(strict, "strict-second")["DbiResourceId"]
     snapshots = strict("rds").describe_db_snapshots(DBInstanceIdentifier="strict-first")["DBSnapshots"]
-    assert [each["DbiResourceId"] for each in snapshots] == [told(strict, "strict-first")["DbiResourceId"]]
+    assert [item["DbiResourceId"] for item in snapshots] == [describe(strict, "strict-first")["DbiResourceId"]]
 
 
-def test_a_version_without_its_minor_number_is_the_newest(moto: Client, strict: Client) -> None:
+def test_a_version_without_a_minor_number_is_the_newest(moto: Client, strict: Client) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **{**SMALL, "EngineVersion": "16"})
-    assert told(moto, "plain")["EngineVersion"] == "16"
+    assert describe(moto, "plain")["EngineVersion"] == "16"
 
     assert available(strict, "whole", EngineVersion="16")["EngineVersion"].startswith("16.")
 
 
-def test_what_moto_forgets_is_told(moto: Client, strict: Client) -> None:
-    asked: dict[str, Any] = {
+def test_settings_that_moto_drops_read_back(moto: Client, strict: Client) -> None:
+    settings: dict[str, Any] = {
         "EnablePerformanceInsights": True,
         "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
     }
-    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **asked)
-    assert "PerformanceInsightsEnabled" not in told(moto, "plain")
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **settings)
+    assert "PerformanceInsightsEnabled" not in describe(moto, "plain")
 
-    found = available(strict, "whole", **asked)
+    found = available(strict, "whole", **settings)
 
     assert found["PerformanceInsightsEnabled"]
-    assert found["EngineLifecycleSupport"] == asked["EngineLifecycleSupport"]
+    assert found["EngineLifecycleSupport"] == settings["EngineLifecycleSupport"]
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -74,7 +74,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+def test_a_creation_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
     code, settings = REFUSED[case]
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **{**SMALL, **settings})
 
@@ -82,7 +82,7 @@ def test_refused_is(moto: Client, strict: Client, refused: Refused, case: str) -
         strict("rds").create_db_instance(DBInstanceIdentifier="strict", **{**SMALL, **settings})
 
 
-def test_no_password_at_all_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_missing_password_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
     given = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **given)
 
@@ -90,7 +90,7 @@ def test_no_password_at_all_is_refused(moto: Client, strict: Client, refused: Re
         strict("rds").create_db_instance(DBInstanceIdentifier="strict", **given)
 
 
-def test_groups_that_are_not_there_are_refused(strict: Client, refused: Refused) -> None:
+def test_missing_groups_are_refused(strict: Client, refused: Refused) -> None:
     with refused("DBSubnetGroupNotFoundFault"):
         strict("rds").create_db_instance(DBInstanceIdentifier="a", **SMALL, DBSubnetGroupName="absent")
     with refused("DBParameterGroupNotFound"):
@@ -107,7 +107,7 @@ def test_a_security_group_of_another_vpc_is_refused(moto: Client, strict: Client
         strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **place)
 
 
-def test_a_deletion_says_what_becomes_of_the_data(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_deletion_has_to_decide_on_a_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:
     available(strict, "kept")
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").delete_db_instance(DBInstanceIdentifier="plain")
@@ -120,16 +120,18 @@ def test_a_deletion_says_what_becomes_of_the_data(moto: Client, strict: Client, 
         )
 
 
-def test_a_deleted_instance_keeps_its_name_until_it_is_gone(moto: Client, strict: Client, refused: Refused) -> None:
+def test_the_name_of_a_deleted_instance_is_taken_until_it_is_removed(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").delete_db_instance(DBInstanceIdentifier="plain", SkipFinalSnapshot=True)
     with refused("DBInstanceNotFound"):
-        told(moto, "plain")
+        describe(moto, "plain")
 
     available(strict, "going")
-    answer = strict("rds").delete_db_instance(DBInstanceIdentifier="going", FinalDBSnapshotIdentifier="last")
-    assert answer["DBInstance"]["DBInstanceStatus"] == "deleting"
-    assert told(strict, "going")["DBInstanceStatus"] == "deleting"
+    response = strict("rds").delete_db_instance(DBInstanceIdentifier="going", FinalDBSnapshotIdentifier="last")
+    assert response["DBInstance"]["DBInstanceStatus"] == "deleting"
+    assert describe(strict, "going")["DBInstanceStatus"] == "deleting"
     with refused("DBInstanceAlreadyExists"):
         strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
     with refused("InvalidDBInstanceState"):
@@ -139,7 +141,7 @@ def test_a_deleted_instance_keeps_its_name_until_it_is_gone(moto: Client, strict
     strict("rds").create_db_instance(DBInstanceIdentifier="going", **SMALL)
 
 
-def test_an_instance_in_the_making_leaves_no_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:
+def test_an_instance_being_created_leaves_no_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:
     moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL)
     moto("rds").delete_db_instance(DBInstanceIdentifier="plain", FinalDBSnapshotIdentifier="plain-last")
     strict("rds").create_db_instance(DBInstanceIdentifier="young", **SMALL)
@@ -149,13 +151,15 @@ def test_an_instance_in_the_making_leaves_no_final_snapshot(moto: Client, strict
     strict("rds").delete_db_instance(DBInstanceIdentifier="young", SkipFinalSnapshot=True)
 
 
-def test_a_reboot_and_a_stop_take_their_time_and_forbid_others(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_reboot_and_a_stop_take_time_and_refuse_other_requests(
+    moto: Client, strict: Client, refused: Refused
+) -> None:
     rds = strict("rds")
     available(strict, "busy")
     assert moto("rds").reboot_db_instance(DBInstanceIdentifier="busy")["DBInstance"]["DBInstanceStatus"] == "available"
 
     rds.reboot_db_instance(DBInstanceIdentifier="busy")
-    assert told(strict, "busy")["DBInstanceStatus"] == "rebooting"
+    assert describe(strict, "busy")["DBInstanceStatus"] == "rebooting"
     for call in (rds.reboot_db_instance, rds.stop_db_instance):
         with refused("InvalidDBInstanceState"):
             call(DBInstanceIdentifier="busy")
@@ -169,7 +173,7 @@ def test_a_reboot_and_a_stop_take_their_time_and_forbid_others(moto: Client, str
     settled(strict, "busy")
 
 
-def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refused) -> None:
+def test_a_snapshot_is_creating_before_it_is_available(moto: Client, strict: Client, refused: Refused) -> None:
     rds = strict("rds")
     available(strict, "source")
     plain = moto("rds").create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="plain")
@@ -183,7 +187,7 @@ def test_a_snapshot_takes_its_time(moto: Client, strict: Client, refused: Refuse
     taken(strict, "taken")
 
 
-def test_a_replica_wants_a_source_with_backups_and_its_own_password(
+def test_a_replica_needs_a_source_with_backups_and_an_unmanaged_password(
     moto: Client, strict: Client, refused: Refused
 ) -> None:
     managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
@@ -196,21 +200,21 @@ def test_a_replica_wants_a_source_with_backups_and_its_own_password(
         with refused("InvalidDBInstanceState"):
             strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier=name)
     strict("rds").create_db_instance_read_replica(DBInstanceIdentifier="copy", SourceDBInstanceIdentifier="source")
-    assert told(strict, "copy")["DBInstanceStatus"] == "creating"
+    assert describe(strict, "copy")["DBInstanceStatus"] == "creating"
     copy = settled(strict, "copy")
 
     assert copy["DbiResourceId"] != source["DbiResourceId"]
     assert copy["ReadReplicaSourceDBInstanceIdentifier"] == "source"
-    assert told(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
+    assert describe(strict, "source")["ReadReplicaDBInstanceIdentifiers"] == ["copy"]
     moto("rds").create_db_instance_read_replica(DBInstanceIdentifier="plain", SourceDBInstanceIdentifier="bare")
 
 
-def test_many_instances_come_in_pages(strict: Client) -> None:
+def test_many_instances_are_listed_in_pages(strict: Client) -> None:
     for n in range(23):
         strict("rds").create_db_instance(DBInstanceIdentifier=f"one-{n:02}", **SMALL)
 
     pages = strict("rds").get_paginator("describe_db_instances").paginate(PaginationConfig={"PageSize": 20})
-    found = [[each["DBInstanceIdentifier"] for each in page["DBInstances"]] for page in pages]
+    found = [[item["DBInstanceIdentifier"] for item in page["DBInstances"]] for page in pages]
 
     assert [len(page) for page in found] == [20, 3]
     assert sorted(chain.from_iterable(found)) == [f"one-{n:02}" for n in range(23)]

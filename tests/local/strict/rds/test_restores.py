@@ -5,31 +5,31 @@ from typing import Any
 
 import pytest
 
-from support.emulated_databases import SMALL, available, gone, restorable, settled, subnet_group, taken, told
+from support.emulated_databases import SMALL, available, describe, gone, restorable, settled, subnet_group, taken
 from support.laptop import until
 from support.strict_clients import Client, Refused
 
 
 def restore(client: Client, name: str = "copy", **settings: Any) -> dict[str, Any]:
-    asked = {"UseLatestRestorableTime": True} if "RestoreTime" not in settings else {}
+    times = {"UseLatestRestorableTime": True} if "RestoreTime" not in settings else {}
     made: dict[str, Any] = client("rds").restore_db_instance_to_point_in_time(
-        **{"SourceDBInstanceIdentifier": "source", "TargetDBInstanceIdentifier": name, **asked, **settings}
+        **{"SourceDBInstanceIdentifier": "source", "TargetDBInstanceIdentifier": name, **times, **settings}
     )["DBInstance"]
     return made
 
 
-def test_the_latest_restorable_time_lies_behind_the_clock(moto: Client, strict: Client) -> None:
+def test_the_latest_restorable_time_is_behind_the_clock(moto: Client, strict: Client) -> None:
     available(strict, "source")
     began = datetime.now(UTC)
-    assert told(moto, "source")["LatestRestorableTime"] >= began.replace(microsecond=0)
+    assert describe(moto, "source")["LatestRestorableTime"] >= began.replace(microsecond=0)
 
     latest = restorable(strict, "source")["LatestRestorableTime"]
 
     assert latest < datetime.now(UTC) - timedelta(seconds=0.1)
-    until(lambda: told(strict, "source")["LatestRestorableTime"] > latest, what="it goes on")
+    until(lambda: describe(strict, "source")["LatestRestorableTime"] > latest, what="the time advances")
 
 
-def test_automated_backups_have_a_window(moto: Client, strict: Client) -> None:
+def test_automated_backups_have_a_restore_window(moto: Client, strict: Client) -> None:
     available(strict, "source")
     restorable(strict, "source")
     (plain,) = moto("rds").describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"]
@@ -41,11 +41,11 @@ def test_automated_backups_have_a_window(moto: Client, strict: Client) -> None:
 
     window = found["RestoreWindow"]
     assert window["EarliestTime"] <= window["LatestTime"] < datetime.now(UTC)
-    assert found["DbiResourceId"] == told(strict, "source")["DbiResourceId"]
+    assert found["DbiResourceId"] == describe(strict, "source")["DbiResourceId"]
     assert found["Status"] == "active"
 
 
-def test_an_instance_without_backups_has_none(strict: Client, refused: Refused) -> None:
+def test_an_instance_without_backups_has_no_restore_window(strict: Client, refused: Refused) -> None:
     available(strict, "bare", BackupRetentionPeriod=0)
 
     assert strict("rds").describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"] == []
@@ -68,15 +68,15 @@ TIMES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", TIMES)
-def test_a_restore_is_refused_with(moto: Client, strict: Client, refused: Refused, case: str) -> None:
-    code, asked = TIMES[case]
+def test_a_restore_is_refused_for(moto: Client, strict: Client, refused: Refused, case: str) -> None:
+    code, times = TIMES[case]
     available(strict, "source", AllocatedStorage=30)
     restorable(strict, "source")
 
     with refused(code):
-        restore(strict, **asked)
-    if case != "less storage":  # which moto refuses as well
-        restore(moto, **asked)
+        restore(strict, **times)
+    if case != "less storage":  # moto also refuses less storage
+        restore(moto, **times)
 
 
 def test_a_source_without_backups_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
@@ -87,7 +87,7 @@ def test_a_source_without_backups_is_refused(moto: Client, strict: Client, refus
     restore(moto)
 
 
-def test_a_source_and_a_target_must_be_right(strict: Client, refused: Refused) -> None:
+def test_a_restore_needs_an_existing_source_and_a_new_target(strict: Client, refused: Refused) -> None:
     available(strict, "source")
     available(strict, "other")
 
@@ -132,7 +132,7 @@ def source_with_everything(strict: Client) -> dict[str, Any]:
     return restorable(strict, "source")
 
 
-def test_a_restored_instance_has_aws_defaults_for_what_is_not_given(moto: Client, strict: Client) -> None:
+def test_a_restored_instance_has_defaults_for_missing_settings(moto: Client, strict: Client) -> None:
     source = source_with_everything(strict)
     plain = restore(moto, "plain")
     assert {key: plain[key] for key in KEPT_BY_MOTO} == KEPT_BY_MOTO
@@ -157,9 +157,9 @@ def test_a_restored_instance_has_aws_defaults_for_what_is_not_given(moto: Client
     assert copy["TagList"] == source["TagList"]
 
 
-def test_a_restored_instance_has_what_is_given(strict: Client) -> None:
+def test_a_restored_instance_has_the_given_settings(strict: Client) -> None:
     source = source_with_everything(strict)
-    groups = [each["VpcSecurityGroupId"] for each in source["VpcSecurityGroups"]]
+    groups = [group["VpcSecurityGroupId"] for group in source["VpcSecurityGroups"]]
 
     restore(
         strict,
@@ -183,7 +183,7 @@ def test_a_restored_instance_has_what_is_given(strict: Client) -> None:
     assert copy["TagList"] == [{"Key": "only", "Value": "this"}]
 
 
-def test_a_managed_password_does_not_come_along(moto: Client, strict: Client) -> None:
+def test_a_managed_password_is_not_restored(moto: Client, strict: Client) -> None:
     managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
     strict("rds").create_db_instance(DBInstanceIdentifier="source", **managed, ManageMasterUserPassword=True)
     settled(strict, "source")
@@ -193,7 +193,7 @@ def test_a_managed_password_does_not_come_along(moto: Client, strict: Client) ->
     assert "MasterUserSecret" in restore(moto, "plain")
 
 
-def test_a_deleted_instance_is_restored_from_the_backups_it_left(strict: Client, refused: Refused) -> None:
+def test_a_deleted_instance_is_restored_from_retained_backups(strict: Client, refused: Refused) -> None:
     rds = strict("rds")
     available(strict, "source")
     resource = restorable(strict, "source")["DbiResourceId"]
@@ -212,10 +212,10 @@ def test_a_deleted_instance_is_restored_from_the_backups_it_left(strict: Client,
 
     assert settled(strict, "source")["DbiResourceId"] != resource
     kept = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
-    assert [each["Status"] for each in kept] == ["retained"]
+    assert [group["Status"] for group in kept] == ["retained"]
 
 
-def test_backups_go_with_the_instance_unless_they_are_kept(strict: Client) -> None:
+def test_backups_are_deleted_with_the_instance_unless_retained(strict: Client) -> None:
     rds = strict("rds")
     available(strict, "source")
     rds.delete_db_instance(DBInstanceIdentifier="source", SkipFinalSnapshot=True)
@@ -225,7 +225,7 @@ def test_backups_go_with_the_instance_unless_they_are_kept(strict: Client) -> No
     assert rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"] == []
 
 
-def test_an_instance_from_a_snapshot_has_defaults_too(moto: Client, strict: Client) -> None:
+def test_an_instance_restored_from_a_snapshot_has_defaults(moto: Client, strict: Client) -> None:
     rds = strict("rds")
     source = source_with_everything(strict)
     rds.create_db_snapshot(DBInstanceIdentifier="source", DBSnapshotIdentifier="taken")

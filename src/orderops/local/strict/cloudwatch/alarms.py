@@ -1,4 +1,4 @@
-"""Alarms follow their data: M of the last N periods beyond the threshold, counted back from the look."""
+"""Evaluate metric alarms: M of the last N periods beyond the threshold."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from moto.backends import get_backend
 from moto.cloudwatch.models import MetricAggregatedDatum, are_dimensions_same
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.strict.cloudwatch.rules import holds
 from orderops.local.strict.sns import only_confirmed
 
-BEYOND = {
+# The comparison operators of metric alarms; those for anomaly bands are missing.
+COMPARISONS = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
-TREATED = {"breaching": True, "notBreaching": False}
-LONGEST_SUBJECT = 99
+# TreatMissingData: how a missing data point counts. "missing" and "ignore" are handled separately.
+MISSING_DATA_BREACHES = {"breaching": True, "notBreaching": False}
+# SNS accepts subjects of up to 100 characters.
+MAX_SUBJECT_LENGTH = 99
 log = logging.getLogger(__name__)
 
 
-def evaluate(region: str, pace: float) -> None:
-    """Bring each alarm into the state that its data say; none so soon after it was set or put."""
+def evaluate(region: str, min_age: float) -> None:
+    """Set each alarm to the state of its data, unless it was put or set less than `min_age` seconds ago."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
-    every = list(backend.alarms.values())
-    for alarm in sorted(every, key=lambda one: one.rule is not None):  # composites look at the others
-        touched = max(_aware(alarm.configuration_updated_timestamp), _aware(alarm.state_updated_timestamp))
-        if datetime.now(UTC) - touched < timedelta(seconds=pace):
+    for alarm in list(backend.alarms.values()):
+        changed_at = max(_with_utc(alarm.configuration_updated_timestamp), _with_utc(alarm.state_updated_timestamp))
+        # SetAlarmState would otherwise be overwritten by the evaluation that the next read causes.
+        if datetime.now(UTC) - changed_at < timedelta(seconds=min_age):
             continue
-        state, reason = _composite(backend, alarm) if alarm.rule is not None else _metric(backend, alarm)
+        state, reason = _evaluate(backend, alarm)
         if state and state != alarm.state_value:
-            before = alarm.state_value
+            previous = alarm.state_value
             alarm.update_state(reason, "{}", state)
-            act(region, alarm, before)
+            notify(region, alarm, previous)
 
 
-def act(region: str, alarm: Any, before: str) -> None:
-    """Tell the topics that an alarm names for the state it has come to."""
+def notify(region: str, alarm: Any, previous: str) -> None:
+    """Publish an alarm's new state to the topics it names for that state."""
     actions = {
         "ALARM": alarm.alarm_actions,
         "OK": alarm.ok_actions,
@@ -50,43 +52,40 @@ def act(region: str, alarm: Any, before: str) -> None:
     }[alarm.state_value]
     topics = [arn for arn in actions or () if arn.split(":")[2] == "sns"] if alarm.actions_enabled else []
     for arn in topics:
-        subject = f'{alarm.state_value}: "{alarm.name}" in {region}'[:LONGEST_SUBJECT]
+        subject = f'{alarm.state_value}: "{alarm.name}" in {region}'[:MAX_SUBJECT_LENGTH]
         try:
             with only_confirmed(region):
                 get_backend("sns")[DEFAULT_ACCOUNT_ID][region].publish(
-                    _message(region, alarm, before), arn, None, subject
+                    _message(region, alarm, previous), arn, None, subject
                 )
-        except Exception as error:  # the topic may be gone: AWS says nothing either
+        except Exception as error:
+            # AWS ignores a deleted topic, too.
             log.warning("%s: %s: %s", alarm.name, arn, error)
 
 
-def _composite(backend: Any, alarm: Any) -> tuple[str, str]:
-    states = {one.name: one.state_value for one in backend.alarms.values()}
-    state = "ALARM" if holds(alarm.rule, states) else "OK"
-    return state, f"The rule {alarm.rule} is {'true' if state == 'ALARM' else 'false'}"
-
-
-def _metric(backend: Any, alarm: Any) -> tuple[str, str]:
-    if alarm.metric_data_queries or alarm.comparison_operator not in BEYOND:
-        return "", ""  # metric math and bands are beyond us
+def _evaluate(backend: Any, alarm: Any) -> tuple[str, str]:
+    if alarm.metric_data_queries or alarm.comparison_operator not in COMPARISONS:
+        # Metric math and anomaly bands are not emulated.
+        return "", ""
     points = _points(backend, alarm)
     known = [point for point in points if point is not None]
     if not known and alarm.treat_missing_data == "ignore":
         return "", ""
-    beyond = BEYOND[alarm.comparison_operator]
-    if known or alarm.treat_missing_data in TREATED:
-        missing = TREATED.get(alarm.treat_missing_data or "")
-        breaching = sum(bool(missing) if point is None else beyond(point, alarm.threshold) for point in points)
+    breaches = COMPARISONS[alarm.comparison_operator]
+    if known or alarm.treat_missing_data in MISSING_DATA_BREACHES:
+        missing = MISSING_DATA_BREACHES.get(alarm.treat_missing_data or "")
+        breaching = sum(bool(missing) if point is None else breaches(point, alarm.threshold) for point in points)
         needed = alarm.datapoints_to_alarm or len(points)
-        if missing is None:  # with "missing" and "ignore", what there is decides
+        if missing is None:
+            # With "missing" and "ignore", only the existing data points count.
             needed = min(needed, len(known))
         state = "ALARM" if breaching >= needed else "OK"
-        return state, f"Threshold Crossed: {breaching} of {len(points)} datapoints {known} {_than(alarm)}."
+        return state, f"Threshold Crossed: {breaching} of {len(points)} datapoints {known} {_comparison_text(alarm)}."
     return "INSUFFICIENT_DATA", f"Insufficient Data: {len(points)} datapoints were unknown."
 
 
 def _points(backend: Any, alarm: Any) -> list[float | None]:
-    """The statistic of each of the last periods, newest first."""
+    """Return the statistic of each of the last periods, newest first."""
     period, now = timedelta(seconds=int(alarm.period)), datetime.now(UTC)
     windows: list[list[Any]] = [[] for _ in range(int(alarm.evaluation_periods))]
     for datum in backend.metric_data:
@@ -94,17 +93,17 @@ def _points(backend: Any, alarm: Any) -> list[float | None]:
             continue
         if (alarm.unit and datum.unit != alarm.unit) or not are_dimensions_same(datum.dimensions, alarm.dimensions):
             continue
-        index = (now - _aware(datum.timestamp)) // period
+        index = (now - _with_utc(datum.timestamp)) // period
         if 0 <= index < len(windows):
             windows[index].append(datum)
     return [_statistic(data, alarm.statistic or alarm.extended_statistic) if data else None for data in windows]
 
 
 def _statistic(data: list[Any], name: str) -> float:
-    groups = [one for one in data if isinstance(one, MetricAggregatedDatum)]
-    values = sorted(one.value for one in data if not isinstance(one, MetricAggregatedDatum))
-    count = len(values) + sum(one.sample_count for one in groups)
-    total = sum(values) + sum(one.sum for one in groups)
+    aggregates = [datum for datum in data if isinstance(datum, MetricAggregatedDatum)]
+    values = sorted(datum.value for datum in data if not isinstance(datum, MetricAggregatedDatum))
+    count = len(values) + sum(datum.sample_count for datum in aggregates)
+    total = sum(values) + sum(datum.sum for datum in aggregates)
     match name:
         case "Sum":
             return float(total)
@@ -113,14 +112,15 @@ def _statistic(data: list[Any], name: str) -> float:
         case "Average":
             return float(total / count)
         case "Minimum":
-            return float(min([*values, *(one.min for one in groups)]))
+            return float(min([*values, *(datum.min for datum in aggregates)]))
         case "Maximum":
-            return float(max([*values, *(one.max for one in groups)]))
-    spread = sorted([*values, *(one.max for one in groups)])  # p99 and its like
+            return float(max([*values, *(datum.max for datum in aggregates)]))
+    # Percentiles such as p99.
+    spread = sorted([*values, *(datum.max for datum in aggregates)])
     return float(spread[min(len(spread) - 1, int(len(spread) * float(name[1:]) / 100))])
 
 
-def _message(region: str, alarm: Any, before: str) -> str:
+def _message(region: str, alarm: Any, previous: str) -> str:
     return json.dumps(
         {
             "AlarmName": alarm.name,
@@ -128,10 +128,10 @@ def _message(region: str, alarm: Any, before: str) -> str:
             "AWSAccountId": DEFAULT_ACCOUNT_ID,
             "NewStateValue": alarm.state_value,
             "NewStateReason": alarm.state_reason,
-            "StateChangeTime": _aware(alarm.state_updated_timestamp).isoformat(timespec="milliseconds"),
+            "StateChangeTime": _with_utc(alarm.state_updated_timestamp).isoformat(timespec="milliseconds"),
             "Region": region,
             "AlarmArn": alarm.alarm_arn,
-            "OldStateValue": before,
+            "OldStateValue": previous,
             "OKActions": alarm.ok_actions,
             "AlarmActions": alarm.alarm_actions,
             "InsufficientDataActions": alarm.insufficient_data_actions,
@@ -139,7 +139,7 @@ def _message(region: str, alarm: Any, before: str) -> str:
                 "MetricName": alarm.metric_name,
                 "Namespace": alarm.namespace,
                 "Statistic": alarm.statistic or alarm.extended_statistic,
-                "Dimensions": [{"name": one.name, "value": one.value} for one in alarm.dimensions],
+                "Dimensions": [{"name": dimension.name, "value": dimension.value} for dimension in alarm.dimensions],
                 "Period": alarm.period,
                 "EvaluationPeriods": alarm.evaluation_periods,
                 "ComparisonOperator": alarm.comparison_operator,
@@ -150,10 +150,10 @@ def _message(region: str, alarm: Any, before: str) -> str:
     )
 
 
-def _than(alarm: Any) -> str:
+def _comparison_text(alarm: Any) -> str:
     return f"count against the threshold ({alarm.threshold}) with {alarm.comparison_operator}"
 
 
-def _aware(when: datetime) -> datetime:
-    """moto tells times of UTC without a zone."""
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+def _with_utc(time: datetime) -> datetime:
+    """Add the zone: moto's times are UTC without one."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What AWS measures by itself: a look is the moment of measuring, and each minute keeps its last value."""
+"""Metrics that AWS records itself. Measured at each read; a minute keeps its last value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from moto.cloudwatch.models import MetricDatum
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 
-KEPT = timedelta(hours=3)
+# AWS keeps data points of a minute for 15 days; every save of the state writes all of them.
+RETENTION = timedelta(hours=3)
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One value of a metric, now."""
+class Measurement:
+    """Current value of a metric."""
 
     namespace: str
     name: str
@@ -30,51 +31,53 @@ class Measure:
         return self.namespace, self.name, self.dimensions
 
 
-def record(region: str, measures: Iterable[Measure]) -> None:
-    """Let the points of this minute say what was measured now, and forget the oldest."""
+def record(region: str, measurements: Iterable[Measurement]) -> None:
+    """Store the measurements as this minute's points, and delete the oldest points."""
     backend = get_backend("cloudwatch")[DEFAULT_ACCOUNT_ID][region]
     now, latest = utcnow(), _latest(backend)
-    for measure in measures:
-        point = latest.get(measure.key)
+    for measurement in measurements:
+        point = latest.get(measurement.key)
         if point is None or _minute(point.timestamp) != _minute(now):
-            dimensions = [{"Name": name, "Value": value} for name, value in measure.dimensions]
-            point = MetricDatum(measure.namespace, measure.name, measure.value, dimensions, now, "Count")
-            latest[measure.key] = point
+            dimensions = [{"Name": name, "Value": value} for name, value in measurement.dimensions]
+            point = MetricDatum(measurement.namespace, measurement.name, measurement.value, dimensions, now, "Count")
+            latest[measurement.key] = point
             backend.metric_data.append(point)
-        point.value, point.timestamp = measure.value, now
-    ours = {namespace for namespace, *_ in latest}
+        point.value, point.timestamp = measurement.value, now
+    own_namespaces = {namespace for namespace, *_ in latest}
     backend.metric_data[:] = [
-        one for one in backend.metric_data if one.namespace not in ours or now - _plain(one.timestamp) < KEPT
+        datum
+        for datum in backend.metric_data
+        if datum.namespace not in own_namespaces or now - _without_zone(datum.timestamp) < RETENTION
     ]
 
 
-def queues(region: str) -> Iterator[Measure]:
-    """How deep the queues are."""
+def queues(region: str) -> Iterator[Measurement]:
+    """Yield the depth and age metrics of all queues."""
     for queue in get_backend("sqs")[DEFAULT_ACCOUNT_ID][region].queues.values():
-        waiting = queue.messages
-        oldest = min((message.sent_timestamp for message in waiting), default=None)
-        told = {
-            "ApproximateNumberOfMessagesVisible": len(waiting),
+        messages = queue.messages
+        oldest = min((message.sent_timestamp for message in messages), default=None)
+        values = {
+            "ApproximateNumberOfMessagesVisible": len(messages),
             "ApproximateNumberOfMessagesNotVisible": queue.approximate_number_of_messages_not_visible,
             "ApproximateNumberOfMessagesDelayed": queue.approximate_number_of_messages_delayed,
             "ApproximateAgeOfOldestMessage": max(0.0, time.time() - oldest / 1000) if oldest else 0.0,
         }
-        for name, value in told.items():
-            yield Measure("AWS/SQS", name, (("QueueName", queue.name),), float(value))
+        for name, value in values.items():
+            yield Measurement("AWS/SQS", name, (("QueueName", queue.name),), float(value))
 
 
-def _minute(when: datetime) -> datetime:
-    return _plain(when).replace(second=0, microsecond=0)
+def _minute(moment: datetime) -> datetime:
+    return _without_zone(moment).replace(second=0, microsecond=0)
 
 
-def _plain(when: datetime) -> datetime:
-    """moto tells times of UTC without a zone."""
-    return when.replace(tzinfo=None)
+def _without_zone(moment: datetime) -> datetime:
+    """Remove the zone: moto's times are UTC without one."""
+    return moment.replace(tzinfo=None)
 
 
 def _latest(backend: Any) -> dict[tuple[object, ...], Any]:
-    """The newest point of each metric, kept with what moto keeps of CloudWatch."""
+    """Return the newest point of each metric, stored on moto's backend."""
     if not hasattr(backend, "latest"):
         backend.latest = {}
-    found: dict[tuple[object, ...], Any] = backend.latest
-    return found
+    latest: dict[tuple[object, ...], Any] = backend.latest
+    return latest

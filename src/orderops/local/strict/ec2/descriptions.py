@@ -1,7 +1,7 @@
-"""Rules that name a security group: their description is no part of what they are.
+"""Rules that name a security group: the description is not part of a rule's identity.
 
-moto takes the same rule with other words for another rule: it changes no description, revokes none that is said
-without its words, and authorizes it twice.
+moto compares descriptions, too: it cannot change a description, revokes no rule without its description, and
+authorizes a rule twice.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.interfaces import backend
 
+# Numbers and names are interchangeable in the API; moto compares them as text.
 PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 Pair = dict[str, str]
 
 
-def mend(emulator: Emulator) -> None:
-    """Compare such rules as AWS does."""
+def patch(emulator: Emulator) -> None:
+    """Compare rules as AWS does."""
     for direction in ("Ingress", "Egress"):
-        emulator.on_before("ec2", f"AuthorizeSecurityGroup{direction}", _not_twice)
-        emulator.on_before("ec2", f"UpdateSecurityGroupRuleDescriptions{direction}", _describe)
-        emulator.on_before("ec2", f"RevokeSecurityGroup{direction}", _said_as_it_stands)
+        emulator.on_before("ec2", f"AuthorizeSecurityGroup{direction}", _check_duplicates)
+        emulator.on_before("ec2", f"UpdateSecurityGroupRuleDescriptions{direction}", _set_descriptions)
+        emulator.on_before("ec2", f"RevokeSecurityGroup{direction}", _align_descriptions)
 
 
-def _not_twice(call: Request) -> None:
-    for rule, pair in _asked(call):
+def _check_duplicates(request: Request) -> None:
+    for rule, pair in _requested_rules(request):
         if rule:
             ports = f", from port: {rule.from_port}, to port: {rule.to_port}" if rule.ip_protocol != "-1" else ""
             peer = (
@@ -35,39 +36,41 @@ def _not_twice(call: Request) -> None:
             raise ApiError("InvalidPermission.Duplicate", peer)
 
 
-def _describe(call: Request) -> None:
-    for rule, pair in _found(call):
-        words = {"Description": pair["Description"]} if pair.get("Description") else {}
-        rule.source_group = {key: value for key, value in rule.source_group.items() if key != "Description"} | words
+def _set_descriptions(request: Request) -> None:
+    for rule, pair in _existing_rules(request):
+        description = {"Description": pair["Description"]} if pair.get("Description") else {}
+        rule.source_group = {
+            key: value for key, value in rule.source_group.items() if key != "Description"
+        } | description
 
 
-def _said_as_it_stands(call: Request) -> None:
-    """Give the rules that go the words of the call, so that moto knows them again."""
-    for rule, pair in _found(call):
+def _align_descriptions(request: Request) -> None:
+    """Give the rules to be revoked the request's descriptions, so that moto finds them."""
+    for rule, pair in _existing_rules(request):
         rule.source_group = {**pair, "OwnerId": rule.owner_id, "UserId": pair.get("UserId", rule.owner_id)}
 
 
-def _found(call: Request) -> list[tuple[Any, Pair]]:
-    asked = list(_asked(call))
-    if not all(rule for rule, _ in asked):
+def _existing_rules(request: Request) -> list[tuple[Any, Pair]]:
+    requested = list(_requested_rules(request))
+    if not all(rule for rule, _ in requested):
         raise ApiError("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-    return asked
+    return requested
 
 
-def _asked(call: Request) -> Iterator[tuple[Any, Pair]]:
-    """Each rule of the call that names a group by its id, beside the one that stands there, if any does."""
-    name = call.form.get("GroupId") or call.form.get("GroupName", "")
-    group = backend("ec2", call.region).get_security_group_by_name_or_id(name)
-    rules = (group.egress_rules if call.action.endswith("Egress") else group.ingress_rules) if group else []
-    for permission in call.parameters.get("IpPermissions", ()) if group else ():
+def _requested_rules(request: Request) -> Iterator[tuple[Any, Pair]]:
+    """Yield each rule of the request that names a group by id, after the existing equal rule, if any."""
+    name = request.form.get("GroupId") or request.form.get("GroupName", "")
+    group = backend("ec2", request.region).get_security_group_by_name_or_id(name)
+    rules = (group.egress_rules if request.action.endswith("Egress") else group.ingress_rules) if group else []
+    for permission in request.parameters.get("IpPermissions", ()) if group else ():
         for pair in permission.get("Groups", ()):
             if "GroupId" in pair:
                 yield next((rule for rule in rules if _same(rule, permission, pair)), None), pair
 
 
 def _same(rule: Any, permission: dict[str, Any], pair: Pair) -> bool:
-    asked = str(permission.get("IpProtocol", "")).lower()
-    protocol = PROTOCOLS.get(asked, asked)
+    name = str(permission.get("IpProtocol", "")).lower()
+    protocol = PROTOCOLS.get(name, name)
     ports = (rule.from_port, rule.to_port)
     return (
         rule.source_group.get("GroupId") == pair["GroupId"]

@@ -1,4 +1,4 @@
-"""EC2: a network that takes time to come and to go, and that nothing is taken away from while something uses it."""
+"""EC2: a network that takes time to create and delete, and whose parts are not deleted while in use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orderops.local.strict.ec2 import pages as ec2_pages
 from orderops.local.strict.ec2 import routes as ec2_routes
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses, and let things be pending."""
-    for part in (ec2_nat, ec2_network, ec2_routes, ec2_groups, ec2_flow_logs, ec2_pages):
-        part.take_part(emulator, pace)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects, and let resources be pending."""
+    for module in (ec2_nat, ec2_network, ec2_routes, ec2_groups, ec2_flow_logs, ec2_pages):
+        module.register(emulator, delays)

@@ -1,4 +1,4 @@
-"""Listings in pages: who asks for so many at a time gets so many, and a token for the rest."""
+"""Pagination of EC2 listings, which moto returns whole."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from xml.etree.ElementTree import Element
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.xml import edited, put
+from orderops.local.strict.xml import edited, set_child
 
-LISTS = {
+LIST_ELEMENTS = {
     "DescribeFlowLogs": "flowLogSet",
     "DescribeInternetGateways": "internetGatewaySet",
     "DescribeNatGateways": "natGatewaySet",
@@ -20,42 +20,44 @@ LISTS = {
     "DescribeSubnets": "subnetSet",
     "DescribeVpcs": "vpcSet",
 }
-FEWEST, MOST = 5, 1000
-MARK = "page-"
+# Bounds of MaxResults, which all these operations share.
+MIN_RESULTS, MAX_RESULTS = 5, 1000
+TOKEN_PREFIX = "page-"
 
 
-def take_part(emulator: Emulator, _pace: Delays) -> None:
-    """Give out long listings piece by piece."""
-    for action in LISTS:
-        emulator.on_before("ec2", action, _is_a_page)
+def register(emulator: Emulator, _delays: Delays) -> None:
+    """Return long listings page by page."""
+    for action in LIST_ELEMENTS:
+        emulator.on_before("ec2", action, _check_page)
         emulator.on_after("ec2", action, _page)
 
 
-def _is_a_page(call: Request) -> None:
-    size, token = call.form.get("MaxResults"), call.form.get("NextToken")
-    if size and not FEWEST <= int(size) <= MOST:
+def _check_page(request: Request) -> None:
+    size, token = request.form.get("MaxResults"), request.form.get("NextToken")
+    if size and not MIN_RESULTS <= int(size) <= MAX_RESULTS:
         raise ApiError(
             "InvalidParameterValue",
-            f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {FEWEST} and {MOST}.",
+            f"Value ( {size} ) for parameter maxResults is invalid. "
+            f"Expecting a value between {MIN_RESULTS} and {MAX_RESULTS}.",
         )
-    if token and not token.removeprefix(MARK).isdigit():
+    if token and not token.removeprefix(TOKEN_PREFIX).isdigit():
         raise ApiError("InvalidNextToken", f"The token '{token}' is invalid")
 
 
-def _page(call: Request, answer: Response) -> Response | None:
-    size, token = int(call.form.get("MaxResults", MOST)), call.form.get("NextToken", "")
-    first = int(token.removeprefix(MARK) or 0)
-    name = LISTS[call.action]
+def _page(request: Request, response: Response) -> Response | None:
+    size, token = int(request.form.get("MaxResults", MAX_RESULTS)), request.form.get("NextToken", "")
+    first = int(token.removeprefix(TOKEN_PREFIX) or 0)
+    name = LIST_ELEMENTS[request.action]
 
-    def cut(root: Element) -> None:
-        listed = root.find(name)
-        if listed is None:
+    def trim(root: Element) -> None:
+        items_element = root.find(name)
+        if items_element is None:
             return
-        items = list(listed)
+        items = list(items_element)
         for item in (*items[:first], *items[first + size :]):
-            listed.remove(item)
+            items_element.remove(item)
         if len(items) > first + size:
-            put(root, "nextToken", f"{MARK}{first + size}")
+            set_child(root, "nextToken", f"{TOKEN_PREFIX}{first + size}")
 
-    few = not token and "MaxResults" not in call.form and answer.body.count(b"<item>") <= MOST
-    return None if few else edited(answer, cut)
+    fits = not token and "MaxResults" not in request.form and response.body.count(b"<item>") <= MAX_RESULTS
+    return None if fits else edited(response, trim)

@@ -1,4 +1,4 @@
-"""Routes: only to what is there, and a black hole when it goes."""
+"""Routes: only to existing targets, and `blackhole` after the target is deleted."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
-from orderops.local.strict.xml import edited, having, put
+from orderops.local.strict.xml import edited, parents_with, set_child
 
-OVER = ("deleted", "failed")
+GONE_STATES = ("deleted", "failed")
 
 
-def take_part(emulator: Emulator, _pace: Delays) -> None:
-    """Refuse routes to nowhere, and show those that lead nowhere now."""
+def register(emulator: Emulator, _delays: Delays) -> None:
+    """Reject routes to missing targets, and mark black holes."""
     for action in ("CreateRoute", "ReplaceRoute"):
-        emulator.on_before("ec2", action, _leads_somewhere)
-    emulator.on_before("ec2", "AssociateRouteTable", _of_no_other_table)
-    emulator.on_after("ec2", "DescribeRouteTables", _black_holes)
+        emulator.on_before("ec2", action, _check_target)
+    # A subnet has one route table on AWS; moto adds the second.
+    emulator.on_before("ec2", "AssociateRouteTable", _check_association)
+    emulator.on_after("ec2", "DescribeRouteTables", _mark_black_holes)
 
 
-def _leads_somewhere(call: Request) -> None:
-    ec2, asked = backend("ec2", call.region), call.form
-    if (nat := asked.get("NatGatewayId")) and _gone(ec2, nat):
+def _check_target(request: Request) -> None:
+    ec2, form = backend("ec2", request.region), request.form
+    if (nat := form.get("NatGatewayId")) and _gone(ec2, nat):
         raise ApiError("InvalidNatGatewayID.NotFound", f"The natGateway ID '{nat}' does not exist")
-    gateway, table = ec2.internet_gateways.get(asked.get("GatewayId")), ec2.route_tables.get(asked.get("RouteTableId"))
+    gateway, table = ec2.internet_gateways.get(form.get("GatewayId")), ec2.route_tables.get(form.get("RouteTableId"))
     if gateway and table and not (gateway.vpc and gateway.vpc.id == table.vpc_id):
         raise ApiError(
             "InvalidParameterValue",
@@ -34,18 +35,18 @@ def _leads_somewhere(call: Request) -> None:
         )
 
 
-def _of_no_other_table(call: Request) -> None:
-    subnet, wanted = call.form.get("SubnetId"), call.form.get("RouteTableId")
-    for table in backend("ec2", call.region).route_tables.values():
-        if subnet and table.id != wanted and subnet in table._associations.values():
+def _check_association(request: Request) -> None:
+    subnet, table_id = request.form.get("SubnetId"), request.form.get("RouteTableId")
+    for table in backend("ec2", request.region).route_tables.values():
+        if subnet and table.id != table_id and subnet in table._associations.values():
             raise ApiError(
                 "Resource.AlreadyAssociated",
-                f"the specified association for route table {wanted} conflicts with an existing association",
+                f"the specified association for route table {table_id} conflicts with an existing association",
             )
 
 
-def _black_holes(call: Request, answer: Response) -> Response | None:
-    ec2 = backend("ec2", call.region)
+def _mark_black_holes(request: Request, response: Response) -> Response | None:
+    ec2 = backend("ec2", request.region)
     routes = [route for table in ec2.route_tables.values() for route in table.routes]
     gone = {route.nat_gateway.id for route in routes if route.nat_gateway and _gone(ec2, route.nat_gateway.id)}
     gone |= {route.gateway.id for route in routes if route.gateway and _detached(ec2, route.gateway)}
@@ -54,15 +55,15 @@ def _black_holes(call: Request, answer: Response) -> Response | None:
 
     def mark(root: Element) -> None:
         for name in ("natGatewayId", "gatewayId"):
-            for route in having(root, name):
+            for route in parents_with(root, name):
                 if route.findtext(name) in gone and route.find("state") is not None:
-                    put(route, "state", "blackhole")
+                    set_child(route, "state", "blackhole")
 
-    return edited(answer, mark)
+    return edited(response, mark)
 
 
 def _gone(ec2: Any, nat: str) -> bool:
-    return nat not in ec2.nat_gateways or ec2.nat_gateways[nat].state in OVER
+    return nat not in ec2.nat_gateways or ec2.nat_gateways[nat].state in GONE_STATES
 
 
 def _detached(ec2: Any, gateway: Any) -> bool:

@@ -1,0 +1,1 @@
+"""ECS as strict as AWS."""

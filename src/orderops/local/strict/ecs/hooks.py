@@ -1,6 +1,6 @@
-"""ECS: task definitions that Fargate can run, and services that become what was asked of them, in their time.
+"""ECS: task definitions that Fargate can run, and services that take time to deploy.
 
-Where the data plane runs tasks as processes, it answers about services; where there is none, they live on paper here.
+Where the data plane runs tasks as processes, it handles services. Without a data plane, tasks are simulated here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator, Instead
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.ecs.simulated_tasks import PaperTasks, kept
-from orderops.local.strict.ecs.targets import tell_health
+from orderops.local.strict.ecs.simulated_tasks import SimulatedTasks, records
+from orderops.local.strict.ecs.targets import register_health
 
 GB = 1024
+# Memory in MB for each size in CPU units, from "Task size" in the Fargate developer guide.
 MEMORY = {
     256: (512, GB, 2 * GB),
     512: range(GB, 4 * GB + 1, GB),
@@ -27,28 +28,30 @@ MEMORY = {
     8192: range(16 * GB, 60 * GB + 1, 4 * GB),
     16384: range(32 * GB, 120 * GB + 1, 8 * GB),
 }
-STEPS_A_LOOK = 10
+# A read after a long pause has to catch up on several steps; the bound ends a loop that never settles.
+MAX_STEPS = 10
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses, and keep services on paper where no data plane does better."""
-    emulator.on_before("ecs", "RegisterTaskDefinition", _fits_fargate)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects, and simulate services unless the data plane handles them."""
+    emulator.on_before("ecs", "RegisterTaskDefinition", _check_fargate)
     if ("ecs", "CreateService") not in emulator.instead:
-        _on_paper(emulator, pace)
+        _simulate_tasks(emulator, delays)
 
 
-def _fits_fargate(call: Request) -> None:
-    asked = call.json
-    if "FARGATE" not in (asked.get("requiresCompatibilities") or ()):
+def _check_fargate(request: Request) -> None:
+    parameters = request.json
+    if "FARGATE" not in (parameters.get("requiresCompatibilities") or ()):
         return
-    if asked.get("networkMode") != "awsvpc":
+    if parameters.get("networkMode") != "awsvpc":
         raise ApiError("ClientException", "Fargate only supports network mode 'awsvpc'.")
     for name in ("cpu", "memory"):
-        if not asked.get(name):
+        if not parameters.get(name):
             raise ApiError("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
-    cpu, memory = str(asked["cpu"]), str(asked["memory"])
+    cpu, memory = str(parameters["cpu"]), str(parameters["memory"])
     if not (cpu.isdigit() and memory.isdigit()):
-        return  # "1 vCPU", "2 GB": AWS takes such words too
+        # AWS also accepts "1 vCPU" and "2 GB".
+        return
     if int(memory) not in MEMORY.get(int(cpu), ()):
         raise ApiError(
             "ClientException",
@@ -57,52 +60,57 @@ def _fits_fargate(call: Request) -> None:
         )
 
 
-def _on_paper(emulator: Emulator, pace: Delays) -> None:
-    tasks = PaperTasks(pace.task)
-    scheduler = Scheduler(tasks, lambda: kept().services)
+def _simulate_tasks(emulator: Emulator, delays: Delays) -> None:
+    tasks = SimulatedTasks(delays.task)
+    scheduler = Scheduler(tasks, lambda: records().services)
 
-    def look(_call: Request | None = None) -> None:
-        """Let everything become what it has become meanwhile."""
-        for _ in range(STEPS_A_LOOK):
-            if not tasks.tick() | _moves(scheduler):
+    def advance(_call: Request | None = None) -> None:
+        """Take all steps whose time has come."""
+        for _ in range(MAX_STEPS):
+            if not tasks.tick() | _step_services(scheduler):
                 break
-        _count(scheduler, tasks)
+        _count_tasks(scheduler, tasks)
 
     for action in ("DescribeClusters", "DeleteCluster"):
-        emulator.on_before("ecs", action, look)
-    others = set(emulator.instead)
+        emulator.on_before("ecs", action, advance)
+    previous_keys = set(emulator.instead)
     EcsCalls(emulator, scheduler, tasks)
-    for key in emulator.instead.keys() - others:
-        emulator.instead[key] = _looking_first(look, emulator.instead[key])
-    tell_health(emulator, tasks, look)
+    for key in emulator.instead.keys() - previous_keys:
+        emulator.instead[key] = _advancing_first(advance, emulator.instead[key])
+    register_health(emulator, tasks, advance)
 
 
-def _looking_first(look: Callable[[Request], None], answer: Instead) -> Instead:
-    def looked(call: Request) -> Response | None:
-        look(call)
-        return answer(call)
+def _advancing_first(advance: Callable[[Request], None], response: Instead) -> Instead:
+    def advance_and_answer(request: Request) -> Response | None:
+        advance(request)
+        return response(request)
 
-    return looked
+    return advance_and_answer
 
 
-def _moves(scheduler: Scheduler) -> bool:
-    """One step of every service; true when there was one to take."""
+def _step_services(scheduler: Scheduler) -> bool:
+    """Take one step of every service; return True when one changed."""
 
-    def seen() -> list[object]:
-        return [(one.status, len(one.deployments), one.primary.rollout, len(one.events)) for one in services]
+    def snapshot() -> list[object]:
+        return [
+            (service.status, len(service.deployments), service.primary.rollout, len(service.events))
+            for service in services
+        ]
 
     services = list(scheduler.services.values())
-    before = seen()
+    before = snapshot()
     scheduler.tick()
-    return before != seen()
+    return before != snapshot()
 
 
-def _count(scheduler: Scheduler, tasks: PaperTasks) -> None:
-    """What DescribeClusters tells of a cluster is the sum of what is in it."""
+def _count_tasks(scheduler: Scheduler, tasks: SimulatedTasks) -> None:
+    """Update the counters that DescribeClusters returns; moto does not know the tasks."""
     for _, region, backend in get_backend("ecs").iter_backends():
         for name, cluster in backend.clusters.items():
-            mine = [one for one in tasks.all.values() if (one.region, one.cluster) == (region, name)]
-            services = [one for one in scheduler.services.values() if one.key[:2] == (region, name)]
-            cluster.running_tasks_count = sum(one.last_status == "RUNNING" for one in mine)
-            cluster.pending_tasks_count = sum(one.last_status in ("PROVISIONING", "PENDING") for one in mine)
-            cluster.active_services_count = sum(one.status == "ACTIVE" for one in services)
+            tasks_here = [record for record in tasks.all.values() if (record.region, record.cluster) == (region, name)]
+            services = [record for record in scheduler.services.values() if record.key[:2] == (region, name)]
+            cluster.running_tasks_count = sum(record.last_status == "RUNNING" for record in tasks_here)
+            cluster.pending_tasks_count = sum(
+                record.last_status in ("PROVISIONING", "PENDING") for record in tasks_here
+            )
+            cluster.active_services_count = sum(record.status == "ACTIVE" for record in services)

@@ -1,4 +1,4 @@
-"""Tasks that nobody runs: they start, are healthy and end in their time, and a look finds how far they are."""
+"""Simulated tasks: they start, become healthy and end after fixed delays. Their state advances when they are read."""
 
 from __future__ import annotations
 
@@ -12,41 +12,43 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from orderops.local.ecs.launch import CannotStart, check, definition, prepare
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, EcsServiceRecord, EcsTask
 
-HOME = "us-east-1"
+# moto has a backend for each region, and the records are for all of them: one backend holds them.
+RECORDS_REGION = "us-east-1"
+# 128 plus SIGTERM (15).
 ENDED_BY_SIGTERM = 143
 
 
 @dataclass
-class Paper:
-    """The services and tasks of the account, of all regions."""
+class SimulatedRecords:
+    """Services and tasks of the account, in all regions."""
 
     tasks: dict[str, EcsTask] = field(default_factory=dict)
     services: dict[tuple[str, str, str], EcsServiceRecord] = field(default_factory=dict)
 
 
-def kept() -> Paper:
-    """Where they stand written: with what moto keeps of ECS, so they are forgotten and remembered with that."""
-    backend = get_backend("ecs")[DEFAULT_ACCOUNT_ID][HOME]
-    if not hasattr(backend, "paper"):
-        backend.paper = Paper()
-    found: Paper = backend.paper
-    return found
+def records() -> SimulatedRecords:
+    """Return the records, stored on moto's ECS backend so that they are reset and saved with it."""
+    backend = get_backend("ecs")[DEFAULT_ACCOUNT_ID][RECORDS_REGION]
+    if not hasattr(backend, "simulated"):
+        backend.simulated = SimulatedRecords()
+    stored: SimulatedRecords = backend.simulated
+    return stored
 
 
-class PaperTasks:
-    """A fleet on paper: a task runs after `pace` seconds, and is healthy after as many again."""
+class SimulatedTasks:
+    """Fleet without processes: a task runs after `delay` seconds, and is healthy after as many again."""
 
-    def __init__(self, pace: float) -> None:
-        self._pace = pace
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
 
     @property
     def all(self) -> dict[str, EcsTask]:
-        return kept().tasks
+        return records().tasks
 
     def add(self, task: EcsTask) -> EcsTask:
         prepare(task, definition(task.definition, task.region), Path())
-        for run in task.runs:
-            run.port, run.address = run.container_port or 0, _address(task)
+        for process in task.processes:
+            process.port, process.address = process.container_port or 0, _address(task)
         self.all[task.arn] = task
         return task
 
@@ -55,24 +57,24 @@ class PaperTasks:
 
     def is_healthy(self, task: EcsTask) -> bool:
         states = [state for state, _ in self.target_states(task)]
-        return task.last_status == "RUNNING" and task.wanted and all(state == "healthy" for state in states)
+        return task.last_status == "RUNNING" and task.should_run and all(state == "healthy" for state in states)
 
     def target_states(self, task: EcsTask) -> list[tuple[str, str]]:
-        return [self.target_state(task, one["targetGroupArn"]) for one in task.balanced]
+        return [self.target_state(task, load_balancer["targetGroupArn"]) for load_balancer in task.load_balancers]
 
     def target_state(self, task: EcsTask, group_arn: str) -> tuple[str, str]:
-        """How the task is as a target of this group."""
+        """Return state and description of the task as a target of this group."""
         group = get_backend("elbv2")[DEFAULT_ACCOUNT_ID][task.region].target_groups.get(group_arn)
         if group is None or not group.load_balancer_arns:
             return "unused", "Target group is not configured to receive traffic from the load balancer"
         if task.last_status == "DEACTIVATING":
             return "draining", "Target deregistration is in progress"
-        if task.started_at is None or time.time() < task.started_at + self._pace:
+        if task.started_at is None or time.time() < task.started_at + self._delay:
             return "initial", "Initial health checks in progress"
         return "healthy", ""
 
     def tick(self) -> bool:
-        """Take every task to where it is by now; true when one moved."""
+        """Advance every task; return True when one changed."""
         before = [task.last_status for task in self.all.values()]
         for task in self.all.values():
             self._step(task)
@@ -83,18 +85,19 @@ class PaperTasks:
     def _step(self, task: EcsTask) -> None:
         now = time.time()
         match task.last_status:
-            case "PROVISIONING" | "PENDING" if not task.wanted:
+            case "PROVISIONING" | "PENDING" if not task.should_run:
                 self._end(task)
-            case "PROVISIONING" if now >= task.created_at + self._pace / 2:
+            case "PROVISIONING" if now >= task.created_at + self._delay / 2:
                 task.last_status = "PENDING"
-            case "PENDING" if now >= task.created_at + self._pace:
+            case "PENDING" if now >= task.created_at + self._delay:
                 self._start(task)
-            case "RUNNING" if not task.wanted:
+            case "RUNNING" if not task.should_run:
                 task.last_status = "DEACTIVATING"
-            case "RUNNING" if not task.group.startswith("service:") and now >= (task.started_at or now) + self._pace:
+            case "RUNNING" if not task.group.startswith("service:") and now >= (task.started_at or now) + self._delay:
                 task.stop("EssentialContainerExited", "Essential container in task exited")
-                self._end(task, exit_code=0)  # There is nothing to do on paper, and it is done well.
-            case "DEACTIVATING" if now >= (task.stopping_at or now) + self._pace:
+                # A simulated job has nothing to do, and succeeds.
+                self._end(task, exit_code=0)
+            case "DEACTIVATING" if now >= (task.stopping_at or now) + self._delay:
                 self._end(task, ENDED_BY_SIGTERM)
 
     def _start(self, task: EcsTask) -> None:
@@ -105,20 +108,21 @@ class PaperTasks:
             self._end(task)
             return
         task.last_status = "RUNNING"
-        task.started_at = task.created_at + self._pace  # When it did, and not when somebody looked.
+        # Not the time of the read that noticed it.
+        task.started_at = task.created_at + self._delay
 
     def _end(self, task: EcsTask, exit_code: int | None = None) -> None:
         task.last_status, task.stopped_at = "STOPPED", time.time()
-        for run in task.runs:
-            run.exit_code, run.ended = exit_code, True
+        for process in task.processes:
+            process.exit_code, process.ended = exit_code, True
 
     def _forget_old(self) -> None:
         for arn, task in list(self.all.items()):
-            if task.over and time.time() - (task.stopped_at or 0) > STOPPED_TASKS_KEPT:
+            if task.stopped and time.time() - (task.stopped_at or 0) > STOPPED_TASKS_KEPT:
                 del self.all[arn]
 
 
 def _address(task: EcsTask) -> str:
-    """An address inside a VPC, always the same for the same task."""
+    """Return an address inside a VPC, always the same for the same task."""
     number = int(task.id[:4], 16)
     return f"10.0.{number >> 8}.{number & 255}"

@@ -1,4 +1,4 @@
-"""The health of tasks on paper, as the target groups of a balancer tell it."""
+"""Health of simulated tasks in DescribeTargetHealth."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from orderops.local.ecs.records import EcsTask
 from orderops.local.emulator.protocol import Request, Response, element, xml_answer
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.ecs.simulated_tasks import PaperTasks
+from orderops.local.strict.ecs.simulated_tasks import SimulatedTasks
 
 KEY = ("elasticloadbalancing", "DescribeTargetHealth")
 REASONS = {
@@ -17,31 +17,36 @@ REASONS = {
 }
 
 
-def tell_health(emulator: Emulator, tasks: PaperTasks, look: Callable[[Request], None]) -> None:
-    """Answer for the groups that such tasks belong to; about the others, whoever answered before does."""
-    others = emulator.instead.get(KEY)
+def register_health(emulator: Emulator, tasks: SimulatedTasks, advance: Callable[[Request], None]) -> None:
+    """Answer for target groups with simulated tasks; the previous handler answers for the others."""
+    previous = emulator.instead.get(KEY)
 
-    def health(call: Request) -> Response | None:
-        look(call)
-        group = call.form.get("TargetGroupArn", "")
-        found = [(task, one) for task in tasks.all.values() for one in task.balanced if one["targetGroupArn"] == group]
-        if not found:
-            return others(call) if others else None
-        asked = {one.get("Id") for one in call.members("Targets")}
+    def health(request: Request) -> Response | None:
+        advance(request)
+        group = request.form.get("TargetGroupArn", "")
+        registrations = [
+            (task, load_balancer)
+            for task in tasks.all.values()
+            for load_balancer in task.load_balancers
+            if load_balancer["targetGroupArn"] == group
+        ]
+        if not registrations:
+            return previous(request) if previous else None
+        addresses = {load_balancer.get("Id") for load_balancer in request.members("Targets")}
         members = [
             _member(address, port, *tasks.target_state(task, group))
-            for task, one in found
+            for task, load_balancer in registrations
             if task.last_status in ("RUNNING", "DEACTIVATING")
-            for address, port in _places(task, one["containerName"])
-            if not asked or address in asked
+            for address, port in _addresses(task, load_balancer["containerName"])
+            if not addresses or address in addresses
         ]
-        return xml_answer(call, f"<TargetHealthDescriptions>{''.join(members)}</TargetHealthDescriptions>")
+        return xml_answer(request, f"<TargetHealthDescriptions>{''.join(members)}</TargetHealthDescriptions>")
 
     emulator.instead[KEY] = health
 
 
-def _places(task: EcsTask, container: str) -> list[tuple[str, int]]:
-    return [(run.address, run.port) for run in task.runs if run.name == container]
+def _addresses(task: EcsTask, container: str) -> list[tuple[str, int]]:
+    return [(process.address, process.port) for process in task.processes if process.name == container]
 
 
 def _member(address: str, port: int, state: str, description: str) -> str:

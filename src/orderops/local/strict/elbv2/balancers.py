@@ -1,4 +1,4 @@
-"""Balancers that are provisioned for a while, that may be protected, and whose interfaces outlive them."""
+"""Balancers: provisioned for a while, protected against deletion, with interfaces that are released later."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from xml.etree.ElementTree import Element
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.interfaces import backend, leave_behind, of_balancer
-from orderops.local.strict.xml import edited, having, put
+from orderops.local.strict.interfaces import backend, balancer_interfaces, retain_interfaces
+from orderops.local.strict.xml import edited, parents_with, set_child
 
 SERVICE = "elasticloadbalancing"
-NOBODY = {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}
+NO_ANSWER = {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}
 NOT_IN_USE = {
     "State": "unused",
     "Reason": "Target.NotInUse",
@@ -21,45 +21,45 @@ NOT_IN_USE = {
 }
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Let balancers come and go as on AWS, and call no target healthy that nobody serves."""
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Delay balancers as AWS does, and report targets without a server as unhealthy."""
 
-    def created(call: Request, _answer: Response) -> None:
-        balancers = backend("elbv2", call.region).load_balancers.values()
-        made = next(one for one in balancers if one.name == call.form["Name"])
-        made.ready_at = time.time() + pace.balancer
+    def created(request: Request, _answer: Response) -> None:
+        balancers = backend("elbv2", request.region).load_balancers.values()
+        balancer = next(balancer for balancer in balancers if balancer.name == request.form["Name"])
+        balancer.ready_at = time.time() + delays.balancer
 
-    def deleted(call: Request) -> None:
-        _delete(call, time.time() + pace.interfaces)
+    def deleted(request: Request) -> None:
+        _prepare_deletion(request, time.time() + delays.interfaces)
 
     emulator.on_after(SERVICE, "CreateLoadBalancer", created)
-    emulator.on_after(SERVICE, "DescribeLoadBalancers", _described)
+    emulator.on_after(SERVICE, "DescribeLoadBalancers", _mark_provisioning)
     emulator.on_before(SERVICE, "DeleteLoadBalancer", deleted)
-    emulator.on_after(SERVICE, "DescribeTargetHealth", _unserved)
+    emulator.on_after(SERVICE, "DescribeTargetHealth", _mark_unserved)
 
 
 def provisioning(balancer: Any) -> bool:
-    """It was made a moment ago."""
+    """Tell whether the balancer is still being provisioned."""
     return bool(getattr(balancer, "ready_at", 0.0) > time.time())
 
 
-def _described(call: Request, answer: Response) -> Response | None:
-    balancers = backend("elbv2", call.region).load_balancers.values()
-    young = {one.arn for one in balancers if provisioning(one)}
-    if not young:
+def _mark_provisioning(request: Request, response: Response) -> Response | None:
+    balancers = backend("elbv2", request.region).load_balancers.values()
+    new = {balancer.arn for balancer in balancers if provisioning(balancer)}
+    if not new:
         return None
 
     def mark(root: Element) -> None:
-        for each in having(root, "LoadBalancerArn"):
-            state = each.find("State")
-            if each.findtext("LoadBalancerArn") in young and state is not None and state.findtext("Code") == "active":
-                put(state, "Code", "provisioning")
+        for element in parents_with(root, "LoadBalancerArn"):
+            state = element.find("State")
+            if element.findtext("LoadBalancerArn") in new and state is not None and state.findtext("Code") == "active":
+                set_child(state, "Code", "provisioning")
 
-    return edited(answer, mark)
+    return edited(response, mark)
 
 
-def _delete(call: Request, until: float) -> None:
-    balancer = backend("elbv2", call.region).load_balancers.get(call.form.get("LoadBalancerArn"))
+def _prepare_deletion(request: Request, until: float) -> None:
+    balancer = backend("elbv2", request.region).load_balancers.get(request.form.get("LoadBalancerArn"))
     if balancer is None:
         return
     if balancer.attrs.get("deletion_protection.enabled") == "true":
@@ -67,20 +67,18 @@ def _delete(call: Request, until: float) -> None:
             "OperationNotPermitted",
             f"Load balancer '{balancer.arn}' cannot be deleted because deletion protection is enabled",
         )
-    leave_behind(call.region, of_balancer(balancer, until))
-    for acl in backend("wafv2", call.region).wacls.values():
-        if balancer.arn in acl.associated_resources:
-            acl.associated_resources.remove(balancer.arn)
+    # AWS releases the interfaces some time after DeleteLoadBalancer; until then, subnets and groups cannot be deleted.
+    retain_interfaces(request.region, balancer_interfaces(balancer, until))
 
 
-def _unserved(call: Request, answer: Response) -> Response:
-    """No data plane answered for these targets, so nobody answers at them."""
-    elb, group = backend("elbv2", call.region), call.form.get("TargetGroupArn")
-    told = NOBODY if elb._any_listener_using(group) else NOT_IN_USE
+def _mark_unserved(request: Request, response: Response) -> Response:
+    """Report targets as unhealthy: no data plane answers for them."""
+    elb, group = backend("elbv2", request.region), request.form.get("TargetGroupArn")
+    health_values = NO_ANSWER if elb._any_listener_using(group) else NOT_IN_USE
 
     def mark(root: Element) -> None:
-        for health in having(root, "State", "healthy"):
-            for name, text in told.items():
-                put(health, name, text)
+        for health in parents_with(root, "State", "healthy"):
+            for name, text in health_values.items():
+                set_child(health, name, text)
 
-    return edited(answer, mark) if b">healthy<" in answer.body else answer
+    return edited(response, mark) if b">healthy<" in response.body else response

@@ -1,4 +1,4 @@
-"""Load balancers: what AWS refuses of balancers, listeners, rules and logs, and the time that a balancer takes."""
+"""Load balancers: errors for balancers, listeners, rules and logs, and the time that a balancer takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orderops.local.strict.elbv2 import logs as elbv2_logs
 from orderops.local.strict.elbv2 import names as elbv2_names
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse what AWS refuses, and let balancers take their time."""
-    for part in (elbv2_names, elbv2_balancers, elbv2_listeners, elbv2_logs):
-        part.take_part(emulator, pace)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject what AWS rejects, and delay new balancers."""
+    for module in (elbv2_names, elbv2_balancers, elbv2_listeners, elbv2_logs):
+        module.register(emulator, delays)

@@ -1,4 +1,4 @@
-"""Listeners: one a port, and none for HTTPS without a certificate."""
+"""Listeners: one for each port, and HTTPS only with an issued certificate."""
 
 from __future__ import annotations
 
@@ -6,81 +6,83 @@ from typing import Any
 
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict.acm import look
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.interfaces import backend
 
 SERVICE = "elasticloadbalancing"
 
 
-def take_part(emulator: Emulator, _pace: Delays) -> None:
-    """Refuse a second listener on a port, unless it is the same; that one is then the answer."""
+def register(emulator: Emulator, _delays: Delays) -> None:
+    """Reject a second listener on a port; an equal one is returned instead."""
 
-    def same(call: Request) -> Response | None:
-        there = _on_port(call)
-        if there is None:
+    def reuse_existing(request: Request) -> Response | None:
+        existing = _on_port(request)
+        if existing is None:
             return None
-        if not _alike(call, there):
-            raise _duplicate(there)
-        question = {"Action": "DescribeListeners", "Version": "2015-12-01", "ListenerArns.member.1": there.arn}
-        answer = emulator.ask_moto(call, call.with_form(question))
-        return Response(answer.status, answer.body.replace(b"DescribeListeners", b"CreateListener"), answer.headers)
+        if not _is_same(request, existing):
+            raise _duplicate(existing)
+        parameters = {"Action": "DescribeListeners", "Version": "2015-12-01", "ListenerArns.member.1": existing.arn}
+        response = emulator.call_moto(request, request.with_form(parameters))
+        return Response(
+            response.status, response.body.replace(b"DescribeListeners", b"CreateListener"), response.headers
+        )
 
-    emulator.instead[SERVICE, "CreateListener"] = same
-    emulator.on_before(SERVICE, "CreateListener", _certified)
-    emulator.on_before(SERVICE, "ModifyListener", _certified)
-    emulator.on_before(SERVICE, "ModifyListener", _port_is_free)
-
-
-def mend(emulator: Emulator) -> None:
-    """Let rules of one call change places: moto refuses a priority that the same call frees."""
-    emulator.on_before(SERVICE, "SetRulePriorities", _make_room)
+    # CreateListener is idempotent on AWS: a request with equal settings returns the existing listener.
+    emulator.instead[SERVICE, "CreateListener"] = reuse_existing
+    emulator.on_before(SERVICE, "CreateListener", _check_certificates)
+    emulator.on_before(SERVICE, "ModifyListener", _check_certificates)
+    emulator.on_before(SERVICE, "ModifyListener", _check_port_free)
 
 
-def _on_port(call: Request) -> Any:
-    balancer = backend("elbv2", call.region).load_balancers.get(call.form.get("LoadBalancerArn"))
+def patch(emulator: Emulator) -> None:
+    """Let rules of one request swap priorities: moto rejects a priority that the same request frees."""
+    emulator.on_before(SERVICE, "SetRulePriorities", _free_priorities)
+
+
+def _on_port(request: Request) -> Any:
+    balancer = backend("elbv2", request.region).load_balancers.get(request.form.get("LoadBalancerArn"))
     listeners = balancer.listeners.values() if balancer else ()
-    return next((one for one in listeners if str(one.port) == call.form.get("Port")), None)
+    return next((listener for listener in listeners if str(listener.port) == request.form.get("Port")), None)
 
 
-def _alike(call: Request, there: Any) -> bool:
-    asked = call.parameters
-    certificates = [one["CertificateArn"] for one in asked.get("Certificates", ())]
-    actions = [_flat(one) for one in asked.get("DefaultActions", ())]
+def _is_same(request: Request, existing: Any) -> bool:
+    parameters = request.parameters
+    certificates = [item["CertificateArn"] for item in parameters.get("Certificates", ())]
+    actions = [_flat(item) for item in parameters.get("DefaultActions", ())]
     return (
-        asked.get("Protocol") == there.protocol
-        and certificates == list(there.certificates)
-        and actions == [_flat(dict(one.data)) for one in there.default_actions]
+        parameters.get("Protocol") == existing.protocol
+        and certificates == list(existing.certificates)
+        and actions == [_flat(dict(item.data)) for item in existing.default_actions]
     )
 
 
 def _flat(action: Any) -> Any:
-    """The action as text, without what moto adds to it."""
+    """Return the action with strings as values, without the fields that moto adds."""
     if isinstance(action, dict):
         extra = ("TargetGroupStickinessConfig", "Weight")
         return {name: _flat(value) for name, value in action.items() if name not in extra}
-    return [_flat(one) for one in action] if isinstance(action, list) else str(action)
+    return [_flat(item) for item in action] if isinstance(action, list) else str(action)
 
 
-def _duplicate(there: Any) -> ApiError:
+def _duplicate(existing: Any) -> ApiError:
     return ApiError(
         "DuplicateListener",
-        f"A listener already exists on this port for this load balancer '{there.load_balancer_arn}'",
+        f"A listener already exists on this port for this load balancer '{existing.load_balancer_arn}'",
     )
 
 
-def _certified(call: Request) -> None:
-    certificates = [one["CertificateArn"] for one in call.parameters.get("Certificates", ())]
-    if call.form.get("Protocol") == "HTTPS" and not certificates and call.action == "CreateListener":
+def _check_certificates(request: Request) -> None:
+    certificates = [item["CertificateArn"] for item in request.parameters.get("Certificates", ())]
+    if request.form.get("Protocol") == "HTTPS" and not certificates and request.action == "CreateListener":
         raise ApiError("ValidationError", "A certificate must be specified for HTTPS listeners")
-    look(call.region)
     for arn in certificates:
+        # Certificates in IAM have no state.
         if ":acm:" not in arn:
             continue
-        known = backend("acm", call.region)._certificates.get(arn)
-        if known is None:
+        certificate = backend("acm", request.region)._certificates.get(arn)
+        if certificate is None:
             raise ApiError("CertificateNotFound", f"Certificate '{arn}' not found")
-        if known.status != "ISSUED":
+        if certificate.status != "ISSUED":
             raise ApiError(
                 "UnsupportedCertificate",
                 f"The certificate '{arn}' must have a fully-qualified domain name, a supported signature, "
@@ -88,22 +90,25 @@ def _certified(call: Request) -> None:
             )
 
 
-def _port_is_free(call: Request) -> None:
-    arn, port = call.form.get("ListenerArn"), call.form.get("Port")
-    for balancer in backend("elbv2", call.region).load_balancers.values():
+def _check_port_free(request: Request) -> None:
+    arn, port = request.form.get("ListenerArn"), request.form.get("Port")
+    for balancer in backend("elbv2", request.region).load_balancers.values():
         for other in balancer.listeners.values() if arn in balancer.listeners else ():
             if port and other.arn != arn and str(other.port) == port:
                 raise _duplicate(other)
 
 
-def _make_room(call: Request) -> None:
-    """When the places asked for are free once all rules of the call have left theirs, let them leave first."""
-    asked = {one["RuleArn"]: int(one["Priority"]) for one in call.parameters.get("RulePriorities", ())}
-    wanted = sorted(asked.values())
-    for balancer in backend("elbv2", call.region).load_balancers.values():
+def _free_priorities(request: Request) -> None:
+    """Move all rules of the request out of the way when their new priorities do not collide."""
+    requested = {item["RuleArn"]: int(item["Priority"]) for item in request.parameters.get("RulePriorities", ())}
+    wanted = sorted(requested.values())
+    for balancer in backend("elbv2", request.region).load_balancers.values():
         for listener in balancer.listeners.values():
-            moving = [rule for rule in listener._non_default_rules.values() if rule.arn in asked]
-            staying = {rule.priority for rule in listener._non_default_rules.values() if rule.arn not in asked}
-            if len(moving) == len(asked) and len(set(wanted)) == len(wanted) and not staying & set(wanted):
-                for place, rule in enumerate(moving, start=1):
-                    rule.priority = -place
+            moving = [rule for rule in listener._non_default_rules.values() if rule.arn in requested]
+            kept_priorities = {
+                rule.priority for rule in listener._non_default_rules.values() if rule.arn not in requested
+            }
+            if len(moving) == len(requested) and len(set(wanted)) == len(wanted) and not kept_priorities & set(wanted):
+                for position, rule in enumerate(moving, start=1):
+                    # Negative priorities are unused, and moto accepts any that are free.
+                    rule.priority = -position

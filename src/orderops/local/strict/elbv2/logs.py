@@ -1,4 +1,4 @@
-"""Access logs: only to a bucket that is there and lets AWS write, which AWS tries at once."""
+"""Access logs: only to an existing bucket that lets AWS write, which AWS tests at once."""
 
 from __future__ import annotations
 
@@ -41,42 +41,42 @@ TEST_OBJECT = "ELBAccessLogTestFile"
 ENABLED, BUCKET, PREFIX = (f"access_logs.s3.{name}" for name in ("enabled", "bucket", "prefix"))
 
 
-def take_part(emulator: Emulator, _pace: Delays) -> None:
-    """Refuse logs to a bucket that takes none; leave a test file in one that does."""
-    emulator.on_before(SERVICE, "ModifyLoadBalancerAttributes", _takes_logs)
-    emulator.on_after(SERVICE, "ModifyLoadBalancerAttributes", _tried)
+def register(emulator: Emulator, _delays: Delays) -> None:
+    """Reject log buckets that AWS cannot write to, and write the test file into others."""
+    emulator.on_before(SERVICE, "ModifyLoadBalancerAttributes", _check_bucket)
+    emulator.on_after(SERVICE, "ModifyLoadBalancerAttributes", _write_test_file)
 
 
-def _takes_logs(call: Request) -> None:
-    asked = _logs(call)
-    if asked is None:
+def _check_bucket(request: Request) -> None:
+    destination = _destination(request)
+    if destination is None:
         return
-    name, key = asked
+    name, key = destination
     if not name:
         raise ApiError("InvalidConfigurationRequest", "The access logs S3 bucket name must be specified")
     bucket = _buckets().get(name)
-    if bucket is None or bucket.region_name != call.region or not _writable(bucket, key, call.region):
+    if bucket is None or bucket.region_name != request.region or not _writable(bucket, key, request.region):
         raise ApiError(
             "InvalidConfigurationRequest", f"Access Denied for bucket: {name}. Please check S3bucket permission"
         )
 
 
-def _tried(call: Request, _answer: Response) -> None:
-    if asked := _logs(call):
-        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_object(*asked, b"Enable AccessLog for ELB")
+def _write_test_file(request: Request, _answer: Response) -> None:
+    if destination := _destination(request):
+        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_object(*destination, b"Enable AccessLog for ELB")
 
 
-def _logs(call: Request) -> tuple[str, str] | None:
-    """Bucket and key of the test file, when the call switches logs on or sends them elsewhere."""
-    balancer = backend("elbv2", call.region).load_balancers.get(call.form.get("LoadBalancerArn"))
-    asked = {one["Key"]: one.get("Value", "") for one in call.parameters.get("Attributes", ())}
-    if balancer is None or not asked.keys() & {ENABLED, BUCKET, PREFIX}:
+def _destination(request: Request) -> tuple[str, str] | None:
+    """Return bucket and key of the test file when the request turns logs on or changes their destination."""
+    balancer = backend("elbv2", request.region).load_balancers.get(request.form.get("LoadBalancerArn"))
+    requested = {attribute["Key"]: attribute.get("Value", "") for attribute in request.parameters.get("Attributes", ())}
+    if balancer is None or not requested.keys() & {ENABLED, BUCKET, PREFIX}:
         return None
-    whole = {**balancer.attrs, **asked}
-    if whole.get(ENABLED) != "true":
+    attributes = {**balancer.attrs, **requested}
+    if attributes.get(ENABLED) != "true":
         return None
-    prefix = f"{whole[PREFIX]}/" if whole.get(PREFIX) else ""
-    return str(whole.get(BUCKET, "")), f"{prefix}AWSLogs/{DEFAULT_ACCOUNT_ID}/{TEST_OBJECT}"
+    prefix = f"{attributes[PREFIX]}/" if attributes.get(PREFIX) else ""
+    return str(attributes.get(BUCKET, "")), f"{prefix}AWSLogs/{DEFAULT_ACCOUNT_ID}/{TEST_OBJECT}"
 
 
 def _buckets() -> Mapping[str, Any]:
@@ -85,7 +85,8 @@ def _buckets() -> Mapping[str, Any]:
 
 
 def _writable(bucket: Any, key: str, region: str) -> bool:
-    """The policy lets the account (or the service) that brings logs in this region put this object there."""
+    """Tell whether the bucket policy lets the region's log delivery account or service write this object."""
+    # Access logs support only SSE-S3 encryption.
     if "aws:kms" in json.dumps(bucket.encryption or {}) or not bucket.policy:
         return False
     account = LOG_WRITERS.get(region, "")
@@ -93,11 +94,12 @@ def _writable(bucket: Any, key: str, region: str) -> bool:
     arn = f"arn:aws:s3:::{bucket.name}/{key}"
     effects = {
         statement["Effect"]
-        for statement in _listed(json.loads(bucket.policy).get("Statement"))
+        for statement in _as_list(json.loads(bucket.policy).get("Statement"))
+        # Conditions are not evaluated: a conditional Allow counts, a conditional Deny does not.
         if not statement.get("Condition") or statement["Effect"] == "Allow"
         if _is_for(statement.get("Principal"), writers)
-        if any(fnmatchcase("s3:PutObject", pattern) for pattern in _listed(statement.get("Action")))
-        if any(fnmatchcase(arn, pattern) for pattern in _listed(statement.get("Resource")))
+        if any(fnmatchcase("s3:PutObject", pattern) for pattern in _as_list(statement.get("Action")))
+        if any(fnmatchcase(arn, pattern) for pattern in _as_list(statement.get("Resource")))
     }
     return effects == {"Allow"}
 
@@ -106,8 +108,8 @@ def _is_for(principal: Any, writers: Mapping[str, set[str]]) -> bool:
     if principal == "*":
         return True
     named = principal if isinstance(principal, dict) else {}
-    return any(set(_listed(named.get(kind))) & names for kind, names in writers.items())
+    return any(set(_as_list(named.get(kind))) & names for kind, names in writers.items())
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]

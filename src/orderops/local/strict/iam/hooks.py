@@ -1,6 +1,6 @@
-"""IAM: trust in whom there is, and a role that is unknown to the services for a while after it was made.
+"""IAM: trust policies with existing principals, and roles that other services do not know for a while.
 
-When the services know a role stands on the role; `iam_consumers` has the calls that ask.
+The time from which services know a role is stored on the role; `iam.consumers` has the requests that check it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.iam.roles import role_by_arn, role_by_name, unknown_yet
+from orderops.local.strict.iam.roles import not_yet_known, role_by_arn, role_by_name
 
-LINKED = "/aws-service-role/"
+LINKED_ROLE_PATH = "/aws-service-role/"
 PRINCIPALS = """
 application-autoscaling apigateway backup batch bedrock chatbot cloudtrail codebuild codedeploy codepipeline
 custom.rds.application-autoscaling config delivery.logs dms ec2 ecr ecs ecs-tasks ecs.application-autoscaling
@@ -28,39 +28,41 @@ edgelambda.lambda eks elasticloadbalancing events events.rds firehose fis glue g
 logdelivery.elasticloadbalancing logs monitoring monitoring.rds pipes rds replication.ecr s3 scheduler
 secretsmanager ses sns sqs ssm states transfer vpc-flow-logs wafv2 xray
 """
+# Services that assume roles, without `.amazonaws.com`; some have a region appended.
 SERVICES = frozenset(PRINCIPALS.split())
-"""Services that assume roles, as they stand before .amazonaws.com; some with a region behind."""
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse and delay what AWS does."""
-    emulator.on_before("iam", "CreateRole", _trusts("AssumeRolePolicyDocument"))
-    emulator.on_before("iam", "UpdateAssumeRolePolicy", _trusts("PolicyDocument"))
-    emulator.on_before("iam", "CreateServiceLinkedRole", _is_not_there)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject and delay what AWS does."""
+    emulator.on_before("iam", "CreateRole", _check_trust("AssumeRolePolicyDocument"))
+    emulator.on_before("iam", "UpdateAssumeRolePolicy", _check_trust("PolicyDocument"))
+    emulator.on_before("iam", "CreateServiceLinkedRole", _check_no_linked_role)
     for action in ("DeleteRole", "UpdateAssumeRolePolicy", "PutRolePolicy", "AttachRolePolicy", "UpdateRole"):
-        emulator.on_before("iam", action, _is_not_linked)
+        # Service-linked roles can be changed by AWS only; moto lets anyone change them.
+        emulator.on_before("iam", action, _check_not_linked)
 
-    def made(call: Request, answer: Response) -> None:
-        for role in _named(call):
-            role.known_from = time.time() + pace.role
+    def note_creation(request: Request, response: Response) -> None:
+        for role in _created_roles(request):
+            role.known_from = time.time() + delays.role
 
-    emulator.on_after("iam", "CreateRole", made)
-    emulator.on_after("iam", "CreateServiceLinkedRole", made)
+    # IAM is eventually consistent: other services reject a new role for several seconds.
+    emulator.on_after("iam", "CreateRole", note_creation)
+    emulator.on_after("iam", "CreateServiceLinkedRole", note_creation)
 
 
-def _named(call: Request) -> Iterator[Any]:
-    if call.action == "CreateRole":
-        yield role_by_name(call.form["RoleName"])
+def _created_roles(request: Request) -> Iterator[Any]:
+    if request.action == "CreateRole":
+        yield role_by_name(request.form["RoleName"])
         return
     roles = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values()
-    yield from [role for role in roles if role.path == f"{LINKED}{call.form['AWSServiceName']}/"]
+    yield from [role for role in roles if role.path == f"{LINKED_ROLE_PATH}{request.form['AWSServiceName']}/"]
 
 
-def _trusts(parameter: str) -> Callable[[Request], None]:
-    """Refuse a trust policy that is none, or trusts somebody who is not there."""
+def _check_trust(parameter: str) -> Callable[[Request], None]:
+    """Return a check for a malformed trust policy, or one with missing principals."""
 
-    def refuse(call: Request) -> None:
-        text = call.form.get(parameter, "")
+    def check(request: Request) -> None:
+        text = request.form.get(parameter, "")
         try:
             document = json.loads(text)
         except ValueError:
@@ -73,56 +75,60 @@ def _trusts(parameter: str) -> Callable[[Request], None]:
         for statement in [statements] if isinstance(statements, dict) else statements:
             if "Principal" not in statement:
                 raise _malformed("Missing required field Principal")
-            _refuse_principal(statement["Principal"])
+            _check_principal(statement["Principal"])
 
-    return refuse
+    return check
 
 
-def _refuse_principal(principal: Any) -> None:
+def _check_principal(principal: Any) -> None:
     if principal == "*":
         return
     if not isinstance(principal, dict):
         raise _malformed("Invalid principal in policy.")
-    for kind, told in principal.items():
+    for kind, principals in principal.items():
         if kind not in ("AWS", "CanonicalUser", "Federated", "Service"):
             raise _malformed(f"Invalid principal in policy: {json.dumps(kind)}")
-        for each in [told] if isinstance(told, str) else told:
-            if (kind == "Service" and not _is_service(each)) or (kind == "AWS" and not _is_there(each)):
-                raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{each}"')
+        for name in [principals] if isinstance(principals, str) else principals:
+            if (kind == "Service" and not _is_service(name)) or (kind == "AWS" and not _principal_exists(name)):
+                raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{name}"')
 
 
 def _is_service(name: str) -> bool:
     service, dot, _ = name.partition(".amazonaws.com")
-    return bool(dot) and (service in SERVICES or service.rpartition(".")[0] in SERVICES)  # delivery.logs; logs.REGION
+    return bool(dot) and (
+        service in SERVICES or service.rpartition(".")[0] in SERVICES
+        # Both delivery.logs and logs.REGION.
+    )
 
 
-def _is_there(principal: str) -> bool:
+def _principal_exists(principal: str) -> bool:
     if principal == "*" or (principal.isdecimal() and len(principal) == 12) or principal.endswith(":root"):
         return True
     if principal.startswith(("AROA", "AIDA")):
-        return False  # what is left of one that was deleted
+        # AWS replaces the ARN of a deleted principal by its id.
+        return False
     if ":role/" in principal:
         role = role_by_arn(principal)
-        return role is not None and not unknown_yet(role)
+        return role is not None and not not_yet_known(role)
     users = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()
     return any(user.arn == principal for user in users) or ":assumed-role/" in principal
 
 
-def _malformed(words: str) -> ApiError:
-    return ApiError("MalformedPolicyDocument", words)
+def _malformed(message: str) -> ApiError:
+    return ApiError("MalformedPolicyDocument", message)
 
 
-def _is_not_there(call: Request) -> None:
-    for role in _named(call):
+def _check_no_linked_role(request: Request) -> None:
+    for role in _created_roles(request):
         raise ApiError(
             "InvalidInput",
             f"Service role name {role.name} has been taken in this account, please try a different suffix.",
         )
 
 
-def _is_not_linked(call: Request) -> None:
-    role = role_by_name(call.form.get("RoleName", ""))
-    if role and role.path.startswith(LINKED):
+def _check_not_linked(request: Request) -> None:
+    role = role_by_name(request.form.get("RoleName", ""))
+    if role and role.path.startswith(LINKED_ROLE_PATH):
         raise ApiError(
             "UnmodifiableEntity",
             f"Cannot perform the operation on the protected role '{role.name}' - this role is only modifiable by AWS",

@@ -1,0 +1,1 @@
+"""RDS as strict as AWS."""

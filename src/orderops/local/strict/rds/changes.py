@@ -1,4 +1,4 @@
-"""RDS: what ModifyDBInstance refuses, what it does at once, and what waits for the maintenance window."""
+"""RDS: changes that ModifyDBInstance rejects, applies at once, or defers to the maintenance window."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ from typing import Any
 
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.rds.parameters import backend_of, given, leave_out, told_true
+from orderops.local.rds.parameters import backend_of, has_parameter, is_true, remove_parameters
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.rds.instances import NAMED, Instances
+from orderops.local.strict.rds.instances import IDENTIFIER, Instances
 from orderops.local.strict.rds.rules import (
     MANAGED,
     PASSWORD,
     POSTGRES,
+    check_class,
+    check_groups,
+    check_growth_limit,
+    check_parameter_group,
+    check_password,
+    check_size,
+    full_version,
     is_offered,
-    refuse_class,
-    refuse_groups,
-    refuse_parameter_group,
-    refuse_password,
-    refuse_room,
-    refuse_size,
-    whole_version,
 )
-from orderops.local.strict.rds.states import AVAILABLE, OPTIMIZING, apply_pending, become, current, is_real, pending_of
+from orderops.local.strict.rds.states import (
+    AVAILABLE,
+    OPTIMIZING,
+    apply_pending,
+    current,
+    has_server,
+    pending_of,
+    transition,
+)
 
+# States in which AWS accepts ModifyDBInstance.
 MODIFIABLE = (AVAILABLE, OPTIMIZING, "storage-full", "stopped")
-# In the words of the call, and in those of PendingModifiedValues.
-WAITING = {
+# Names in ModifyDBInstance, and in PendingModifiedValues.
+PENDING_NAMES = {
     "AllocatedStorage": "AllocatedStorage",
     "CACertificateIdentifier": "CACertificateIdentifier",
     "DBInstanceClass": "DBInstanceClass",
@@ -40,11 +49,12 @@ WAITING = {
     "StorageThroughput": "StorageThroughput",
     "StorageType": "StorageType",
 }
-NUMBERS = frozenset({"AllocatedStorage", "DBPortNumber", "Iops", "StorageThroughput", "BackupRetentionPeriod"})
-TRUTHS = frozenset({"MultiAZ", "EnableIAMDatabaseAuthentication"})
-AT_ONCE = frozenset({"Port"})
-"""Applied at once, though nobody asked for it: AWS reboots for another port."""
-PASSING = {
+NUMERIC = frozenset({"AllocatedStorage", "DBPortNumber", "Iops", "StorageThroughput", "BackupRetentionPeriod"})
+BOOLEAN = frozenset({"MultiAZ", "EnableIAMDatabaseAuthentication"})
+# Applied without ApplyImmediately: AWS reboots the instance for a new port.
+IMMEDIATE = frozenset({"Port"})
+# State that DescribeDBInstances shows while the parameter is applied.
+TRANSITION_STATES = {
     "BackupRetentionPeriod": "modifying",
     "CloudwatchLogsExportConfiguration": "configuring-log-exports",
     "DBParameterGroupName": "modifying",
@@ -58,164 +68,173 @@ PASSING = {
 
 
 class Changes:
-    """The changes of instances, at a pace."""
+    """Changes of instances, with delays."""
 
-    def __init__(self, emulator: Emulator, pace: Delays, instances: Instances) -> None:
-        self._pace = pace
+    def __init__(self, emulator: Emulator, delays: Delays, instances: Instances) -> None:
+        self._delays = delays
         self._instances = instances
-        emulator.on_before("rds", "ModifyDBInstance", self._accept)
-        emulator.on_after("rds", "ModifyDBInstance", self._begin)
+        emulator.on_before("rds", "ModifyDBInstance", self._check_and_defer)
+        emulator.on_after("rds", "ModifyDBInstance", self._record)
 
-    def _accept(self, call: Request) -> None:
-        """Refuse what AWS refuses, and keep from moto what does not happen now."""
-        instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+    def _check_and_defer(self, request: Request) -> None:
+        """Reject what AWS rejects, and hide deferred changes from moto."""
+        instance = backend_of(request).databases.get(request.form.get(IDENTIFIER, ""))
         if instance is None or instance.db_cluster_identifier:
             return
         if instance.status not in MODIFIABLE:
             raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
-        _refuse(call, instance)
-        call.environ["orderops.changes"] = _changes(call, instance)
-        call.environ["orderops.parameter_group"] = instance.db_parameter_group_name
-        leave_out(call, [*WAITING, *(["BackupRetentionPeriod"] if _turns_backups(call, instance) else [])])
-        call.environ["orderops.passing"] = [state for name, state in PASSING.items() if given(call, name)]
+        _check_change(request, instance)
+        request.environ["orderops.changes"] = _changes(request, instance)
+        request.environ["orderops.parameter_group"] = instance.db_parameter_group_name
+        remove_parameters(
+            request, [*PENDING_NAMES, *(["BackupRetentionPeriod"] if _switches_backups(request, instance) else [])]
+        )
+        request.environ["orderops.passing"] = [
+            state for name, state in TRANSITION_STATES.items() if has_parameter(request, name)
+        ]
 
-    def _begin(self, call: Request, answer: Response) -> Response | None:
-        if "orderops.changes" not in call.environ:
+    def _record(self, request: Request, response: Response) -> Response | None:
+        if "orderops.changes" not in request.environ:
             return None
-        backend = backend_of(call)
-        instance = backend.databases[call.form[NAMED]]
+        backend = backend_of(request)
+        instance = backend.databases[request.form[IDENTIFIER]]
         pending = pending_of(instance)
-        for key, value in call.environ["orderops.changes"].items():
+        for key, value in request.environ["orderops.changes"].items():
             if value == current(instance, key):
                 pending.pop(key, None)
             else:
                 pending[key] = value
-        if given(call, "EnablePerformanceInsights"):
-            instance.performance_insights_enabled = told_true(call, "EnablePerformanceInsights")
-        if instance.db_parameter_group_name != call.environ["orderops.parameter_group"]:
+        if has_parameter(request, "EnablePerformanceInsights"):
+            instance.performance_insights_enabled = is_true(request, "EnablePerformanceInsights")
+        if instance.db_parameter_group_name != request.environ["orderops.parameter_group"]:
             instance.parameter_apply_status = "applying"
-        now = told_true(call, "ApplyImmediately")
-        before, passing = instance.__dict__.get("applying", []), call.environ["orderops.passing"]
-        instance.applying = [key for key in pending if now or key in AT_ONCE or key in before]
-        if (set(instance.applying) - set(before) or passing) and instance.status != "stopped":
-            self._set_out(backend, instance, passing)
-        return self._instances.one(call, instance)
+        immediately = is_true(request, "ApplyImmediately")
+        already_applying, states = instance.__dict__.get("applying", []), request.environ["orderops.passing"]
+        instance.applying = [key for key in pending if immediately or key in IMMEDIATE or key in already_applying]
+        if (set(instance.applying) - set(already_applying) or states) and instance.status != "stopped":
+            self._apply(backend, instance, states)
+        return self._instances.response(request, instance)
 
-    def _set_out(self, backend: Any, instance: Any, passing: list[str]) -> None:
-        """Begin what is done now."""
-        wait = self._pace.database
-        grows = pending_of(instance).get("AllocatedStorage", 0) > instance.allocated_storage
-        renamed = "DBInstanceIdentifier" in instance.applying  # the old name is gone at once
-        if is_real(instance) or renamed:
+    def _apply(self, backend: Any, instance: Any, states: list[str]) -> None:
+        """Start the changes that apply now."""
+        delay = self._delays.database
+        growing = pending_of(instance).get("AllocatedStorage", 0) > instance.allocated_storage
+        # The old name disappears at once.
+        renamed = "DBInstanceIdentifier" in instance.applying
+        if has_server(instance) or renamed:
             apply_pending(backend, instance)
-        if is_real(instance):
-            instance.settle("rebooting" if renamed else "modifying")
+        if has_server(instance):
+            instance.set_status("rebooting" if renamed else "modifying")
         elif renamed:
-            become(instance, "renaming", (wait / 2, "rebooting"), (wait, AVAILABLE))
-        elif passing:
-            become(instance, passing[0], (wait, AVAILABLE))
-        elif grows and "AllocatedStorage" in instance.applying:
-            become(instance, AVAILABLE, (wait / 4, "modifying"), (wait, OPTIMIZING), (2 * wait, AVAILABLE))
-        else:  # AWS calls it available for a while after it took the change
-            become(instance, AVAILABLE, (wait / 4, "modifying"), (wait, AVAILABLE))
+            transition(instance, "renaming", (delay / 2, "rebooting"), (delay, AVAILABLE))
+        elif states:
+            transition(instance, states[0], (delay, AVAILABLE))
+        elif growing and "AllocatedStorage" in instance.applying:
+            transition(instance, AVAILABLE, (delay / 4, "modifying"), (delay, OPTIMIZING), (2 * delay, AVAILABLE))
+        else:
+            # AWS reports `available` for a while after it has accepted the change.
+            transition(instance, AVAILABLE, (delay / 4, "modifying"), (delay, AVAILABLE))
 
 
-def _changes(call: Request, instance: Any) -> dict[str, Any]:
-    """What the call changes and may wait, in the words of PendingModifiedValues."""
-    names = [name for name in WAITING if given(call, name)]
-    if _turns_backups(call, instance):
+def _changes(request: Request, instance: Any) -> dict[str, Any]:
+    """Return the changes that may be deferred, named as in PendingModifiedValues."""
+    names = [name for name in PENDING_NAMES if has_parameter(request, name)]
+    if _switches_backups(request, instance):
         names.append("BackupRetentionPeriod")
-    changes = {WAITING.get(name, name): _value(call, name) for name in names}
-    if changes.get("AllocatedStorage", 0) > instance.allocated_storage:  # AWS grows by a tenth at least
+    changes = {PENDING_NAMES.get(name, name): _value(request, name) for name in names}
+    if changes.get("AllocatedStorage", 0) > instance.allocated_storage:
+        # AWS grows by 10 % at least.
         changes["AllocatedStorage"] = max(changes["AllocatedStorage"], -(-instance.allocated_storage * 11 // 10))
     if "EngineVersion" in changes and instance.engine == POSTGRES:
-        changes["EngineVersion"] = whole_version(changes["EngineVersion"])
+        changes["EngineVersion"] = full_version(changes["EngineVersion"])
     if "DBInstanceIdentifier" in changes:
         changes["DBInstanceIdentifier"] = changes["DBInstanceIdentifier"].lower()
     return changes
 
 
-def _value(call: Request, name: str) -> Any:
-    if name in TRUTHS:
-        return told_true(call, name)
-    return int(call.form[name]) if name in NUMBERS else call.form[name]
+def _value(request: Request, name: str) -> Any:
+    if name in BOOLEAN:
+        return is_true(request, name)
+    return int(request.form[name]) if name in NUMERIC else request.form[name]
 
 
-def _turns_backups(call: Request, instance: Any) -> bool:
-    """Backups are turned on or off, which interrupts; another number of days does not."""
-    asked = call.form.get("BackupRetentionPeriod")
-    return asked is not None and (int(asked) == 0) != (instance.backup_retention_period == 0)
+def _switches_backups(request: Request, instance: Any) -> bool:
+    """Tell whether backups are switched on or off, which interrupts; another number of days does not."""
+    days = request.form.get("BackupRetentionPeriod")
+    return days is not None and (int(days) == 0) != (instance.backup_retention_period == 0)
 
 
-def _refuse(call: Request, instance: Any) -> None:
-    _refuse_name(call, instance)
-    refuse_class(call)
-    _refuse_version(call, instance)
-    _refuse_storage(call, instance)
-    _refuse_credentials(call, instance)
-    there = getattr(instance, "db_subnet_group", None)
-    refuse_groups(call, instance.engine, _version(call, instance), there.name if there else None)
+def _check_change(request: Request, instance: Any) -> None:
+    _check_name(request, instance)
+    check_class(request)
+    _check_version(request, instance)
+    _check_storage(request, instance)
+    _check_credentials(request, instance)
+    current_group = getattr(instance, "db_subnet_group", None)
+    check_groups(request, instance.engine, _version(request, instance), current_group.name if current_group else None)
 
 
-def _refuse_name(call: Request, instance: Any) -> None:
-    name = call.form.get("NewDBInstanceIdentifier", "").lower()
-    if name and name != instance.db_instance_identifier and name in backend_of(call).databases:
+def _check_name(request: Request, instance: Any) -> None:
+    name = request.form.get("NewDBInstanceIdentifier", "").lower()
+    if name and name != instance.db_instance_identifier and name in backend_of(request).databases:
         raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
 
 
-def _version(call: Request, instance: Any) -> str:
-    asked = call.form.get("EngineVersion")
-    return whole_version(asked) if asked and instance.engine == POSTGRES else str(instance.engine_version)
+def _version(request: Request, instance: Any) -> str:
+    version = request.form.get("EngineVersion")
+    return full_version(version) if version and instance.engine == POSTGRES else str(instance.engine_version)
 
 
-def _refuse_version(call: Request, instance: Any) -> None:
-    asked = call.form.get("EngineVersion")
-    if not asked or instance.engine != POSTGRES:
+def _check_version(request: Request, instance: Any) -> None:
+    version = request.form.get("EngineVersion")
+    if not version or instance.engine != POSTGRES:
         return
-    there = str(instance.engine_version)
-    if not is_offered(asked):
-        raise ApiError("InvalidParameterCombination", f"Cannot find version {asked} for {POSTGRES}")
-    wanted = whole_version(asked)
-    if _numbers(wanted) < _numbers(there):
-        raise ApiError("InvalidParameterCombination", f"Cannot upgrade {POSTGRES} from {there} to {asked}")
-    if _numbers(wanted)[0] > _numbers(there)[0]:
-        if not told_true(call, "AllowMajorVersionUpgrade"):
+    existing = str(instance.engine_version)
+    if not is_offered(version):
+        raise ApiError("InvalidParameterCombination", f"Cannot find version {version} for {POSTGRES}")
+    wanted = full_version(version)
+    if _numbers(wanted) < _numbers(existing):
+        raise ApiError("InvalidParameterCombination", f"Cannot upgrade {POSTGRES} from {existing} to {version}")
+    if _numbers(wanted)[0] > _numbers(existing)[0]:
+        if not is_true(request, "AllowMajorVersionUpgrade"):
             raise ApiError(
                 "InvalidParameterCombination",
                 "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version.",
             )
-        if not given(call, "DBParameterGroupName") and not (instance.db_parameter_group_name or "default.").startswith(
-            "default."
-        ):
-            refuse_parameter_group(backend_of(call), instance.db_parameter_group_name, POSTGRES, wanted)
+        if not has_parameter(request, "DBParameterGroupName") and not (
+            instance.db_parameter_group_name or "default."
+        ).startswith("default."):
+            check_parameter_group(backend_of(request), instance.db_parameter_group_name, POSTGRES, wanted)
 
 
-def _refuse_storage(call: Request, instance: Any) -> None:
-    if given(call, "StorageType") or given(call, "AllocatedStorage"):
-        asked = int(call.form.get("AllocatedStorage", instance.allocated_storage))
-        refuse_size(instance.engine, call.form.get("StorageType", instance.storage_type), asked)
-        if asked < instance.allocated_storage:
+def _check_storage(request: Request, instance: Any) -> None:
+    if has_parameter(request, "StorageType") or has_parameter(request, "AllocatedStorage"):
+        size = int(request.form.get("AllocatedStorage", instance.allocated_storage))
+        check_size(instance.engine, request.form.get("StorageType", instance.storage_type), size)
+        if size < instance.allocated_storage:
             raise ApiError(
                 "InvalidParameterCombination",
-                f"Requested size ({asked}) cannot be less than the current size ({instance.allocated_storage}).",
+                f"Requested size ({size}) cannot be less than the current size ({instance.allocated_storage}).",
             )
-        if instance.status == OPTIMIZING and asked != instance.allocated_storage:
+        if instance.status == OPTIMIZING and size != instance.allocated_storage:
             raise ApiError(
                 "InvalidParameterCombination",
                 "You can't currently modify the storage of this DB instance because the previous storage change "
                 "is being optimized.",
             )
-    refuse_room(call, int(call.form.get("AllocatedStorage", instance.allocated_storage)))
+    check_growth_limit(request, int(request.form.get("AllocatedStorage", instance.allocated_storage)))
 
 
-def _refuse_credentials(call: Request, instance: Any) -> None:
-    refuse_password(call)
-    managed = told_true(call, MANAGED) or (instance.manage_master_user_password and not given(call, MANAGED))
-    if managed and given(call, PASSWORD):
+def _check_credentials(request: Request, instance: Any) -> None:
+    check_password(request)
+    managed = is_true(request, MANAGED) or (
+        instance.manage_master_user_password and not has_parameter(request, MANAGED)
+    )
+    if managed and has_parameter(request, PASSWORD):
         raise ApiError(
             "InvalidParameterCombination", f"You can't specify {PASSWORD} for an instance with {MANAGED} enabled."
         )
-    if given(call, MANAGED) and not told_true(call, MANAGED) and not given(call, PASSWORD):
+    if has_parameter(request, MANAGED) and not is_true(request, MANAGED) and not has_parameter(request, PASSWORD):
         raise ApiError("InvalidParameterCombination", f"{PASSWORD} must be provided when {MANAGED} is set to false.")
 
 

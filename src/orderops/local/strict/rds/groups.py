@@ -1,4 +1,4 @@
-"""RDS: subnet groups over two zones, parameter groups with parameters that exist, and neither gone while in use."""
+"""RDS: subnet groups over two zones, parameter groups with existing parameters; neither is deleted while in use."""
 
 from __future__ import annotations
 
@@ -9,59 +9,62 @@ from typing import Any
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.binaries import find_bindir
-from orderops.local.rds.parameters import answer_with, backend_of, ec2_of, listed, structures, told_true
+from orderops.local.rds.parameters import backend_of, ec2_of, is_true, list_of, rds_response, structures
 
-MOST_PARAMETERS = 20
-OTHERS = frozenset({"rds", "auto_explain", "cron", "pg_hint_plan", "pg_stat_statements", "pgaudit"})
-"""Whose parameters PostgreSQL itself does not know."""
+# Limit of ModifyDBParameterGroup.
+MAX_PARAMETERS = 20
+# Parameters of extensions and of RDS, which the server program does not list.
+OTHER_PREFIXES = frozenset({"rds", "auto_explain", "cron", "pg_hint_plan", "pg_stat_statements", "pgaudit"})
+# Static parameters that are not PostgreSQL's own.
 STATIC_OF_RDS = frozenset({"rds.logical_replication", "rds.custom_dns_resolution", "pg_stat_statements.max"})
-LEAST_PAGE, MOST_PAGE = 20, 100
+# Bounds of MaxRecords.
+MIN_PAGE, MAX_PAGE = 20, 100
 
 
-def mend(emulator: Emulator) -> None:
-    """Keep the subnet group that moto loses, and do what it does not know."""
+def patch(emulator: Emulator) -> None:
+    """Handle subnet group changes, which lose the group in moto, and resets, which moto lacks."""
     emulator.instead["rds", "ModifyDBSubnetGroup"] = _modify_subnet_group
     emulator.instead["rds", "ResetDBParameterGroup"] = _reset
 
 
-def take_part(emulator: Emulator) -> None:
-    """Refuse what AWS refuses."""
-    emulator.on_before("rds", "CreateDBSubnetGroup", _new_subnet_group)
-    emulator.on_before("rds", "DeleteDBSubnetGroup", _subnet_group_is_free)
-    emulator.on_before("rds", "CreateDBParameterGroup", _new_parameter_group)
-    emulator.on_before("rds", "DeleteDBParameterGroup", _parameter_group_is_free)
-    emulator.on_before("rds", "ModifyDBParameterGroup", _parameters_exist)
-    emulator.on_after("rds", "ModifyDBParameterGroup", _wait_for_reboot)
+def register(emulator: Emulator) -> None:
+    """Reject what AWS rejects."""
+    emulator.on_before("rds", "CreateDBSubnetGroup", _check_new_subnet_group)
+    emulator.on_before("rds", "DeleteDBSubnetGroup", _check_subnet_group_unused)
+    emulator.on_before("rds", "CreateDBParameterGroup", _check_new_parameter_group)
+    emulator.on_before("rds", "DeleteDBParameterGroup", _check_parameter_group_unused)
+    emulator.on_before("rds", "ModifyDBParameterGroup", _check_parameters)
+    emulator.on_after("rds", "ModifyDBParameterGroup", _mark_changed_parameters)
     emulator.instead["rds", "DescribeDBParameters"] = _describe_parameters
 
 
-def _new_subnet_group(call: Request) -> None:
-    name = call.form.get("DBSubnetGroupName", "")
-    if name.lower() in backend_of(call).subnet_groups:
+def _check_new_subnet_group(request: Request) -> None:
+    name = request.form.get("DBSubnetGroupName", "")
+    if name.lower() in backend_of(request).subnet_groups:
         raise ApiError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
-    _subnets(call)
+    _subnets(request)
 
 
-def _modify_subnet_group(call: Request) -> Response:
-    """moto takes the group out of its store for the change, and does not put it back."""
-    name = call.form.get("DBSubnetGroupName", "")
-    group = backend_of(call).subnet_groups.get(name)
+def _modify_subnet_group(request: Request) -> Response:
+    """Change the group in place: moto removes it from its store and does not put it back."""
+    name = request.form.get("DBSubnetGroupName", "")
+    group = backend_of(request).subnet_groups.get(name)
     if group is None:
         raise ApiError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
-    subnets = _subnets(call)
+    subnets = _subnets(request)
     if subnets[0].vpc_id != group.vpc_id:
         raise ApiError("InvalidSubnet", "The new subnets are not in the same VPC as the existing subnet group.")
     group.subnets = subnets
-    group.description = call.form.get("DBSubnetGroupDescription", group.description)
-    return answer_with(call, {"DBSubnetGroup": group})
+    group.description = request.form.get("DBSubnetGroupDescription", group.description)
+    return rds_response(request, {"DBSubnetGroup": group})
 
 
-def _subnets(call: Request) -> list[Any]:
-    there = {subnet.id: subnet for zone in ec2_of(call).subnets.values() for subnet in zone.values()}
-    asked = listed(call, "SubnetIds")
-    if unknown := [each for each in asked if each not in there]:
+def _subnets(request: Request) -> list[Any]:
+    known = {subnet.id: subnet for zone in ec2_of(request).subnets.values() for subnet in zone.values()}
+    requested = list_of(request, "SubnetIds")
+    if unknown := [identifier for identifier in requested if identifier not in known]:
         raise ApiError("InvalidSubnet", f"Some input subnets in :[{', '.join(unknown)}] are invalid.")
-    subnets = [there[each] for each in asked]
+    subnets = [known[identifier] for identifier in requested]
     if len({subnet.vpc_id for subnet in subnets}) > 1:
         raise ApiError("InvalidSubnet", "The subnets are not all in a common VPC.")
     zones = sorted({subnet.availability_zone for subnet in subnets})
@@ -74,9 +77,9 @@ def _subnets(call: Request) -> list[Any]:
     return subnets
 
 
-def _subnet_group_is_free(call: Request) -> None:
-    name = call.form.get("DBSubnetGroupName", "").lower()
-    for instance in backend_of(call).databases.values():
+def _check_subnet_group_unused(request: Request) -> None:
+    name = request.form.get("DBSubnetGroupName", "").lower()
+    for instance in backend_of(request).databases.values():
         group = getattr(instance, "db_subnet_group", None)
         if group and group.name == name:
             raise ApiError(
@@ -86,17 +89,17 @@ def _subnet_group_is_free(call: Request) -> None:
             )
 
 
-def _new_parameter_group(call: Request) -> None:
-    family = call.form.get("DBParameterGroupFamily", "")
+def _check_new_parameter_group(request: Request) -> None:
+    family = request.form.get("DBParameterGroupFamily", "")
     if family.startswith("postgres") and not family.removeprefix("postgres").isdecimal():
         raise ApiError("InvalidParameterValue", f"ParameterGroupFamily {family} is not a valid parameter group family")
 
 
-def _parameter_group_is_free(call: Request) -> None:
-    name = call.form.get("DBParameterGroupName", "").lower()
+def _check_parameter_group_unused(request: Request) -> None:
+    name = request.form.get("DBParameterGroupName", "").lower()
     if name.startswith("default."):
         raise ApiError("InvalidDBParameterGroupState", f"The default parameter group {name} cannot be deleted.")
-    if _users(call, name):
+    if _users(request, name):
         raise ApiError(
             "InvalidDBParameterGroupState",
             f"One or more database instances are still members of this parameter group {name}, "
@@ -104,18 +107,19 @@ def _parameter_group_is_free(call: Request) -> None:
         )
 
 
-def _users(call: Request, group: str) -> list[Any]:
-    databases = backend_of(call).databases.values()
-    return [each for each in databases if (each.db_parameter_group_name or "").lower() == group]
+def _users(request: Request, group: str) -> list[Any]:
+    databases = backend_of(request).databases.values()
+    return [database for database in databases if (database.db_parameter_group_name or "").lower() == group]
 
 
-def _parameters_exist(call: Request) -> None:
-    asked = structures(call, "Parameters")
-    if len(asked) > MOST_PARAMETERS:
+def _check_parameters(request: Request) -> None:
+    parameters = structures(request, "Parameters")
+    if len(parameters) > MAX_PARAMETERS:
         raise ApiError(
-            "InvalidParameterValue", f"At most {MOST_PARAMETERS} parameters can be changed in a call; got {len(asked)}."
+            "InvalidParameterValue",
+            f"At most {MAX_PARAMETERS} parameters can be changed in a call; got {len(parameters)}.",
         )
-    for parameter in asked:
+    for parameter in parameters:
         name = parameter.get("ParameterName", "")
         if not _exists(name):
             raise ApiError("InvalidParameterValue", f"Could not find parameter with name: {name}")
@@ -123,73 +127,73 @@ def _parameters_exist(call: Request) -> None:
             raise ApiError("InvalidParameterCombination", "cannot use immediate apply method for static parameter")
 
 
-def _wait_for_reboot(call: Request, answer: Response) -> None:
-    names = [parameter["ParameterName"] for parameter in structures(call, "Parameters")]
-    _pending(call, names)
+def _mark_changed_parameters(request: Request, response: Response) -> None:
+    names = [parameter["ParameterName"] for parameter in structures(request, "Parameters")]
+    _mark_pending_reboot(request, names)
 
 
-def _pending(call: Request, names: list[str]) -> None:
+def _mark_pending_reboot(request: Request, names: list[str]) -> None:
     if any(is_static(name) for name in names):
-        for instance in _users(call, call.form["DBParameterGroupName"].lower()):
+        for instance in _users(request, request.form["DBParameterGroupName"].lower()):
             instance.parameter_apply_status = "pending-reboot"
 
 
-def _reset(call: Request) -> Response:
-    name = call.form.get("DBParameterGroupName", "")
-    group = backend_of(call).db_parameter_groups.get(name)
+def _reset(request: Request) -> Response:
+    name = request.form.get("DBParameterGroupName", "")
+    group = backend_of(request).db_parameter_groups.get(name)
     if group is None:
         raise ApiError("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
-    _parameters_exist(call)
-    every = told_true(call, "ResetAllParameters") or "ResetAllParameters" not in call.form
-    asked = [parameter["ParameterName"] for parameter in structures(call, "Parameters")]
-    names = list(group.parameters) if every and not asked else asked
-    for each in names:
-        group.parameters.pop(each, None)
-    _pending(call, names)
-    return answer_with(call, {"DBParameterGroupName": group.name})
+    _check_parameters(request)
+    all_parameters = is_true(request, "ResetAllParameters") or "ResetAllParameters" not in request.form
+    requested = [parameter["ParameterName"] for parameter in structures(request, "Parameters")]
+    names = list(group.parameters) if all_parameters and not requested else requested
+    for parameter_name in names:
+        group.parameters.pop(parameter_name, None)
+    _mark_pending_reboot(request, names)
+    return rds_response(request, {"DBParameterGroupName": group.name})
 
 
-def _describe_parameters(call: Request) -> Response:
-    """What the group sets, and what the engine has by itself; moto tells only the first."""
-    name = call.form.get("DBParameterGroupName", "")
-    group = backend_of(call).db_parameter_groups.get(name)
+def _describe_parameters(request: Request) -> Response:
+    """Return the group's and the engine's parameters; moto returns only the former."""
+    name = request.form.get("DBParameterGroupName", "")
+    group = backend_of(request).db_parameter_groups.get(name)
     if group is None and not name.startswith("default."):
         raise ApiError("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
-    there = group.parameters if group else {}
-    source = call.form.get("Source", "")
-    every = sorted({*there, *engine_parameters()})
-    told = [_parameter(each, there.get(each)) for each in every]
-    told = [each for each in told if source in ("", each["Source"])]
-    begin = int(call.form.get("Marker") or 0)
-    size = max(LEAST_PAGE, min(MOST_PAGE, int(call.form.get("MaxRecords", MOST_PAGE))))
-    more = str(begin + size) if begin + size < len(told) else None
-    return answer_with(call, {"Parameters": told[begin : begin + size], "Marker": more})
+    group_values = group.parameters if group else {}
+    source = request.form.get("Source", "")
+    names = sorted({*group_values, *engine_parameters()})
+    parameters = [_parameter(parameter, group_values.get(parameter)) for parameter in names]
+    parameters = [parameter for parameter in parameters if source in ("", parameter["Source"])]
+    begin = int(request.form.get("Marker") or 0)
+    size = max(MIN_PAGE, min(MAX_PAGE, int(request.form.get("MaxRecords", MAX_PAGE))))
+    more = str(begin + size) if begin + size < len(parameters) else None
+    return rds_response(request, {"Parameters": parameters[begin : begin + size], "Marker": more})
 
 
-def _parameter(name: str, told: dict[str, Any] | None) -> dict[str, Any]:
+def _parameter(name: str, stored: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "ParameterName": name,
-        "ParameterValue": told.get("ParameterValue") if told else None,
-        "Source": "user" if told else "engine-default",
+        "ParameterValue": stored.get("ParameterValue") if stored else None,
+        "Source": "user" if stored else "engine-default",
         "ApplyType": "static" if is_static(name) else "dynamic",
-        "ApplyMethod": (told or {}).get("ApplyMethod", "pending-reboot"),
+        "ApplyMethod": (stored or {}).get("ApplyMethod", "pending-reboot"),
         "IsModifiable": True,
     }
 
 
 def _exists(name: str) -> bool:
-    return name in engine_parameters() or name.partition(".")[0] in OTHERS
+    return name in engine_parameters() or name.partition(".")[0] in OTHER_PREFIXES
 
 
 def is_static(name: str) -> bool:
-    """The parameter takes effect only at the start of the server."""
+    """Tell whether the parameter takes effect only when the server starts."""
     return name in STATIC_OF_RDS or engine_parameters().get(name) == "postmaster"
 
 
 @cache
 def engine_parameters() -> dict[str, str]:
-    """PostgreSQL's parameters, and when each takes effect, as the server's program tells them."""
+    """Return PostgreSQL's parameters and their contexts, as the server program lists them."""
     program = find_bindir() / "postgres"
-    told = subprocess.run([program, "--describe-config"], capture_output=True, text=True, check=True).stdout
-    lines = (line.split("\t") for line in told.splitlines())
+    output = subprocess.run([program, "--describe-config"], capture_output=True, text=True, check=True).stdout
+    lines = (line.split("\t") for line in output.splitlines())
     return {line[0]: line[1] for line in lines if len(line) > 1}

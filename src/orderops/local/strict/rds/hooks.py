@@ -1,4 +1,4 @@
-"""RDS: instances that take their time, changes that wait, restores that forget, and groups that are in use."""
+"""RDS: instances that take time, deferred changes, restores with default settings, and groups in use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orderops.local.strict.rds.instances import Instances
 from orderops.local.strict.rds.restores import Restores
 
 
-def take_part(emulator: Emulator, pace: Delays) -> None:
-    """Refuse and delay what AWS does."""
-    instances = Instances(emulator, pace)
-    Changes(emulator, pace, instances)
-    Restores(emulator, pace)
-    rds_groups.take_part(emulator)
+def register(emulator: Emulator, delays: Delays) -> None:
+    """Reject and delay what AWS does."""
+    instances = Instances(emulator, delays)
+    Changes(emulator, delays, instances)
+    Restores(emulator, delays)
+    rds_groups.register(emulator)
 
 
-def mend(emulator: Emulator) -> None:
-    """Do what moto does wrong or not at all."""
-    rds_groups.mend(emulator)
-    rds_instances.mend(emulator)
+def patch(emulator: Emulator) -> None:
+    """Correct what moto does wrong or not at all."""
+    rds_groups.patch(emulator)
+    rds_instances.patch(emulator)
     Restores(emulator, Delays(), plain=True)

@@ -1,4 +1,4 @@
-"""RDS: an instance takes its time to be made, rebooted, stopped, started and deleted, and refuses much meanwhile."""
+"""RDS: creating, rebooting, stopping, starting and deleting take time, and most requests are rejected meanwhile."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Any
 
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.rds.parameters import answer_with, backend_of, given, told_true
+from orderops.local.rds.parameters import backend_of, has_parameter, is_true, rds_response
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.rds.rules import POSTGRES, refuse_new, version_of
+from orderops.local.strict.rds.rules import POSTGRES, check_new, version_of
 from orderops.local.strict.rds.states import (
     AVAILABLE,
     GONE,
-    Seen,
-    become,
+    InstanceView,
+    advance,
+    free_snapshot_name,
+    has_server,
     identify,
-    is_real,
-    make_room,
     new_resource_id,
-    settle,
+    transition,
 )
 
-NAMED = "DBInstanceIdentifier"
-NEED_AVAILABLE = ("RebootDBInstance", "StopDBInstance")
-LOOKING = (
+IDENTIFIER = "DBInstanceIdentifier"
+ACTIONS_ON_AVAILABLE = ("RebootDBInstance", "StopDBInstance")
+# Requests before which due state changes are made.
+SETTLING_ACTIONS = (
     "CreateDBInstance",
     "CreateDBInstanceReadReplica",
     "CreateDBSnapshot",
@@ -41,159 +42,163 @@ LOOKING = (
     "StartDBInstance",
     "StopDBInstance",
 )
-"""The calls before which everything becomes what it has become meanwhile."""
 
 
-def mend(emulator: Emulator) -> None:
-    """Make an instance again within the minute, and give one the port that it is to have."""
-    emulator.on_before("rds", "CreateDBInstance", lambda call: make_room(backend_of(call), call.form[NAMED]))
+def patch(emulator: Emulator) -> None:
+    """Allow re-creating an instance within the same minute, and set the port that moto ignores."""
+    emulator.on_before(
+        "rds", "CreateDBInstance", lambda request: free_snapshot_name(backend_of(request), request.form[IDENTIFIER])
+    )
     emulator.on_after("rds", "ModifyDBInstance", _set_port)
 
 
 class Instances:
-    """The life of instances, at a pace."""
+    """Life cycle of instances, with delays."""
 
-    def __init__(self, emulator: Emulator, pace: Delays) -> None:
-        self._pace = pace
-        for action in LOOKING:
-            emulator.on_before("rds", action, lambda call: settle(backend_of(call)))
-        for action in NEED_AVAILABLE:
-            emulator.on_before("rds", action, _needs_available)
-        emulator.on_before("rds", "CreateDBInstance", refuse_new)
+    def __init__(self, emulator: Emulator, delays: Delays) -> None:
+        self._delays = delays
+        for action in SETTLING_ACTIONS:
+            emulator.on_before("rds", action, lambda request: advance(backend_of(request)))
+        for action in ACTIONS_ON_AVAILABLE:
+            emulator.on_before("rds", action, _check_available)
+        emulator.on_before("rds", "CreateDBInstance", check_new)
         emulator.on_after("rds", "CreateDBInstance", self._created)
-        emulator.on_before("rds", "DeleteDBInstance", _refuse_deletion)
+        emulator.on_before("rds", "DeleteDBInstance", _check_deletion)
         emulator.on_after("rds", "DeleteDBInstance", self._deleted)
         emulator.on_after("rds", "RebootDBInstance", self._rebooted)
         emulator.on_after("rds", "StopDBInstance", self._stopped)
         emulator.on_after("rds", "StartDBInstance", self._started)
-        emulator.on_before("rds", "CreateDBSnapshot", _refuse_snapshot)
+        emulator.on_before("rds", "CreateDBSnapshot", _check_snapshot)
         emulator.on_after("rds", "CreateDBSnapshot", self._snapshot_taken)
-        emulator.on_before("rds", "CreateDBInstanceReadReplica", _refuse_replica)
-        emulator.on_after("rds", "CreateDBInstanceReadReplica", self._copied)
-        emulator.on_after("rds", "DescribeDBInstances", self._told)
+        emulator.on_before("rds", "CreateDBInstanceReadReplica", _check_replica)
+        emulator.on_after("rds", "CreateDBInstanceReadReplica", self._replica_created)
+        emulator.on_after("rds", "DescribeDBInstances", self._described)
 
-    def one(self, call: Request, instance: Any) -> Response:
-        """The instance, as the answer of a call that does something with it."""
-        return one(call, instance, self._pace)
+    def response(self, request: Request, instance: Any) -> Response:
+        """Return the instance as response to a request that changes it."""
+        return instance_response(request, instance, self._delays)
 
-    def _created(self, call: Request, answer: Response) -> Response:
-        instance = backend_of(call).databases[call.form[NAMED]]
-        instance.performance_insights_enabled = told_true(call, "EnablePerformanceInsights")
+    def _created(self, request: Request, response: Response) -> Response:
+        instance = backend_of(request).databases[request.form[IDENTIFIER]]
+        instance.performance_insights_enabled = is_true(request, "EnablePerformanceInsights")
         if instance.publicly_accessible is None:
-            instance.publicly_accessible = not given(call, "DBSubnetGroupName")
-        instance.engine_lifecycle_support = call.form.get("EngineLifecycleSupport", "open-source-rds-extended-support")
+            instance.publicly_accessible = not has_parameter(request, "DBSubnetGroupName")
+        instance.engine_lifecycle_support = request.form.get(
+            "EngineLifecycleSupport", "open-source-rds-extended-support"
+        )
         if instance.engine == POSTGRES:
-            instance.engine_version = version_of(call)
-        if not is_real(instance):
-            identify(backend_of(call), instance)
-            is_made(instance, self._pace)
-        return self.one(call, instance)
+            instance.engine_version = version_of(request)
+        if not has_server(instance):
+            identify(backend_of(request), instance)
+            begin_creation(instance, self._delays)
+        return self.response(request, instance)
 
-    def _copied(self, call: Request, answer: Response) -> Response:
-        """A replica; moto makes it of all that its source has, identity and states included."""
-        replica = backend_of(call).databases[call.form[NAMED]]
+    def _replica_created(self, request: Request, response: Response) -> Response:
+        """Give the replica its own identity and state: moto copies all of the source."""
+        replica = backend_of(request).databases[request.form[IDENTIFIER]]
         replica.dbi_resource_id = new_resource_id()
-        replica.db_instance_identifier = call.form[NAMED]
+        replica.db_instance_identifier = request.form[IDENTIFIER]
         replica.pending_modified_values = {}
         replica.backup_retention_period = 0
-        is_made(replica, self._pace)
-        return self.one(call, replica)
+        begin_creation(replica, self._delays)
+        return self.response(request, replica)
 
-    def _deleted(self, call: Request, answer: Response) -> Response | None:
-        instance = call.environ["orderops.leaving"]
-        backend = backend_of(call)
+    def _deleted(self, request: Request, response: Response) -> Response | None:
+        instance = request.environ["orderops.leaving"]
+        backend = backend_of(request)
         for snapshot in backend.database_snapshots.values():
             if snapshot.dbi_resource_id != instance.dbi_resource_id:
                 continue
             if snapshot.snapshot_type == "automated":
                 snapshot.database.backed_up_since = instance.__dict__.get("backed_up_since", 0.0)
-                snapshot.database.retained_at = time.time()
-            elif snapshot.db_snapshot_identifier == call.form.get("FinalDBSnapshotIdentifier", "").lower():
-                self._is_being_taken(snapshot)
-        if is_real(instance):
+                snapshot.database.deleted_at = time.time()
+            elif snapshot.db_snapshot_identifier == request.form.get("FinalDBSnapshotIdentifier", "").lower():
+                self._begin_snapshot(snapshot)
+        if has_server(instance):
             return None
         backend.databases[instance.db_instance_identifier] = instance
-        become(instance, "deleting", (self._pace.database, GONE))
-        return self.one(call, instance)
+        transition(instance, "deleting", (self._delays.database, GONE))
+        return self.response(request, instance)
 
-    def _rebooted(self, call: Request, answer: Response) -> Response:
-        instance = backend_of(call).databases[call.form[NAMED]]
+    def _rebooted(self, request: Request, response: Response) -> Response:
+        instance = backend_of(request).databases[request.form[IDENTIFIER]]
         instance.parameter_apply_status = "in-sync"
-        if not is_real(instance):
-            become(instance, "rebooting", (self._pace.database, AVAILABLE))
-        return self.one(call, instance)
+        if not has_server(instance):
+            transition(instance, "rebooting", (self._delays.database, AVAILABLE))
+        return self.response(request, instance)
 
-    def _stopped(self, call: Request, answer: Response) -> Response | None:
-        return self._moved(call, "stopping", "stopped")
+    def _stopped(self, request: Request, response: Response) -> Response | None:
+        return self._pass_through(request, "stopping", "stopped")
 
-    def _started(self, call: Request, answer: Response) -> Response | None:
-        return self._moved(call, "starting", AVAILABLE)
+    def _started(self, request: Request, response: Response) -> Response | None:
+        return self._pass_through(request, "starting", AVAILABLE)
 
-    def _moved(self, call: Request, through: str, into: str) -> Response | None:
-        instance = backend_of(call).databases[call.form[NAMED]]
-        if is_real(instance):
+    def _pass_through(self, request: Request, intermediate: str, final: str) -> Response | None:
+        instance = backend_of(request).databases[request.form[IDENTIFIER]]
+        if has_server(instance):
             return None
-        become(instance, through, (self._pace.database, into))
-        return self.one(call, instance)
+        transition(instance, intermediate, (self._delays.database, final))
+        return self.response(request, instance)
 
-    def _snapshot_taken(self, call: Request, answer: Response) -> Response:
-        backend = backend_of(call)
-        snapshot = backend.database_snapshots[call.form["DBSnapshotIdentifier"]]
-        self._is_being_taken(snapshot)
-        return answer_with(call, {"DBSnapshot": snapshot})
+    def _snapshot_taken(self, request: Request, response: Response) -> Response:
+        backend = backend_of(request)
+        snapshot = backend.database_snapshots[request.form["DBSnapshotIdentifier"]]
+        self._begin_snapshot(snapshot)
+        return rds_response(request, {"DBSnapshot": snapshot})
 
-    def _is_being_taken(self, snapshot: Any) -> None:
-        if is_real(snapshot.database):
-            return  # it is available when its data is kept
+    def _begin_snapshot(self, snapshot: Any) -> None:
+        if has_server(snapshot.database):
+            # The data plane sets `available` once the data is copied.
+            return
         snapshot.status = "creating"
-        snapshot.available_from = time.time() + self._pace.database
+        snapshot.available_from = time.time() + self._delays.database
 
-    def _told(self, call: Request, answer: Response) -> Response:
-        """The same instances that moto tells, as AWS would tell them now."""
-        text = answer.body.decode()
-        names = re.findall(f"<{NAMED}>([^<]+)</{NAMED}>", text)
+    def _described(self, request: Request, response: Response) -> Response:
+        """Return the instances of moto's response in AWS's form."""
+        text = response.body.decode()
+        names = re.findall(f"<{IDENTIFIER}>([^<]+)</{IDENTIFIER}>", text)
         marker = re.search("<Marker>([^<]+)</Marker>", text)
-        databases = backend_of(call).databases
-        seen = [Seen(databases[name], self._pace) for name in dict.fromkeys(names) if name in databases]
-        return answer_with(call, {"DBInstances": seen, "Marker": marker[1] if marker else None})
+        databases = backend_of(request).databases
+        views = [InstanceView(databases[name], self._delays) for name in dict.fromkeys(names) if name in databases]
+        return rds_response(request, {"DBInstances": views, "Marker": marker[1] if marker else None})
 
 
-def one(call: Request, instance: Any, pace: Delays) -> Response:
-    """An instance, as the answer of a call that does something with it."""
-    return answer_with(call, {"DBInstance": Seen(instance, pace)})
+def instance_response(request: Request, instance: Any, delays: Delays) -> Response:
+    """Return the instance as response to a request that changes it."""
+    return rds_response(request, {"DBInstance": InstanceView(instance, delays)})
 
 
-def is_made(instance: Any, pace: Delays) -> None:
-    """A new instance is being created, then backed up for the first time."""
-    backing_up = [(pace.database, "backing-up")] if instance.backup_retention_period else []
-    become(instance, "creating", *backing_up, (pace.database * 1.2, AVAILABLE))
+def begin_creation(instance: Any, delays: Delays) -> None:
+    """Put a new instance through `creating` and its first backup."""
+    backing_up = [(delays.database, "backing-up")] if instance.backup_retention_period else []
+    transition(instance, "creating", *backing_up, (delays.database * 1.2, AVAILABLE))
 
 
-def _set_port(call: Request, answer: Response) -> None:
-    if "DBPortNumber" in call.form:
-        backend_of(call).databases[call.form.get("NewDBInstanceIdentifier") or call.form[NAMED]].port = int(
-            call.form["DBPortNumber"]
-        )
+def _set_port(request: Request, response: Response) -> None:
+    if "DBPortNumber" in request.form:
+        backend_of(request).databases[
+            request.form.get("NewDBInstanceIdentifier") or request.form[IDENTIFIER]
+        ].port = int(request.form["DBPortNumber"])
 
 
-def _needs_available(call: Request) -> None:
-    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+def _check_available(request: Request) -> None:
+    instance = backend_of(request).databases.get(request.form.get(IDENTIFIER, ""))
     if instance and instance.status != AVAILABLE:
         raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
 
 
-def _refuse_deletion(call: Request) -> None:
-    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
-    call.environ["orderops.leaving"] = instance
+def _check_deletion(request: Request) -> None:
+    instance = backend_of(request).databases.get(request.form.get(IDENTIFIER, ""))
+    request.environ["orderops.leaving"] = instance
     if instance is None:
         return
-    final = given(call, "FinalDBSnapshotIdentifier")
-    if told_true(call, "SkipFinalSnapshot") and final:
+    final = has_parameter(request, "FinalDBSnapshotIdentifier")
+    if is_true(request, "SkipFinalSnapshot") and final:
         raise ApiError(
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier cannot be specified when SkipFinalSnapshot is specified.",
         )
-    if not told_true(call, "SkipFinalSnapshot") and not final and not instance.is_replica:
+    if not is_true(request, "SkipFinalSnapshot") and not final and not instance.is_replica:
         raise ApiError(
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
@@ -202,13 +207,13 @@ def _refuse_deletion(call: Request) -> None:
         name = instance.db_instance_identifier
         raise ApiError("InvalidDBInstanceState", f"Instance {name} is already being deleted.")
     if final and instance.status not in (AVAILABLE, "storage-optimization"):
-        _no_snapshot_of(instance)
+        raise _snapshot_error(instance)
 
 
-def _refuse_replica(call: Request) -> None:
-    backend = backend_of(call)
-    source = backend.databases.get(call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2])
-    if call.form[NAMED] in backend.databases:
+def _check_replica(request: Request) -> None:
+    backend = backend_of(request)
+    source = backend.databases.get(request.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2])
+    if request.form[IDENTIFIER] in backend.databases:
         raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
     if source and not source.backup_retention_period:
         raise ApiError("InvalidDBInstanceState", "Automated backups are not enabled for this database instance.")
@@ -221,15 +226,15 @@ def _refuse_replica(call: Request) -> None:
         )
 
 
-def _refuse_snapshot(call: Request) -> None:
-    instance = backend_of(call).databases.get(call.form.get(NAMED, ""))
+def _check_snapshot(request: Request) -> None:
+    instance = backend_of(request).databases.get(request.form.get(IDENTIFIER, ""))
     if instance and instance.status not in (AVAILABLE, "storage-optimization"):
-        _no_snapshot_of(instance)
+        raise _snapshot_error(instance)
 
 
-def _no_snapshot_of(instance: Any) -> None:
+def _snapshot_error(instance: Any) -> ApiError:
     name = instance.db_instance_identifier
-    raise ApiError(
+    return ApiError(
         "InvalidDBInstanceState",
         f"Cannot create a snapshot because the database instance {name} is not currently in the available state.",
     )

@@ -1,4 +1,4 @@
-"""RDS: a restore makes an instance of which only what is in the data is as it was; and from when to when one can."""
+"""RDS: a restored instance keeps its data and few settings; and the restore window."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 from orderops.local.emulator.origin import RestoreOrigin
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
-from orderops.local.rds.parameters import answer_with, backend_of, given, listed, tags_in, told_true
+from orderops.local.rds.parameters import backend_of, has_parameter, is_true, list_of, rds_response, tags_in
 from orderops.local.strict.delays import Delays
-from orderops.local.strict.rds.instances import is_made, one
-from orderops.local.strict.rds.rules import is_offered, refuse_class, refuse_groups, refuse_size
-from orderops.local.strict.rds.states import identify, is_real, make_room, settle, window_of
+from orderops.local.strict.rds.instances import begin_creation, instance_response
+from orderops.local.strict.rds.rules import check_class, check_groups, check_size, is_offered
+from orderops.local.strict.rds.states import advance, free_snapshot_name, has_server, identify, window_of
 
-TO_TIME = "RestoreDBInstanceToPointInTime"
-FROM_SNAPSHOT = "RestoreDBInstanceFromDBSnapshot"
-BACKUPS = "DescribeDBInstanceAutomatedBackups"
-FORGET = "DeleteDBInstanceAutomatedBackup"
+RESTORE_TO_TIME = "RestoreDBInstanceToPointInTime"
+RESTORE_FROM_SNAPSHOT = "RestoreDBInstanceFromDBSnapshot"
+DESCRIBE_BACKUPS = "DescribeDBInstanceAutomatedBackups"
+DELETE_BACKUP = "DeleteDBInstanceAutomatedBackup"
+# Settings that a restored instance takes from its source unless given.
 INHERITED = (
     "allocated_storage",
     "auto_minor_version_upgrade",
@@ -36,8 +37,7 @@ INHERITED = (
     "storage_throughput",
     "storage_type",
 )
-"""What a restored instance has of its source without being told."""
-TEXTS = {
+TEXT = {
     "CACertificateIdentifier": "ca_certificate_identifier",
     "DBInstanceClass": "db_instance_class",
     "DBParameterGroupName": "db_parameter_group_name",
@@ -45,7 +45,7 @@ TEXTS = {
     "PreferredBackupWindow": "preferred_backup_window",
     "StorageType": "storage_type",
 }
-NUMBERS = {
+NUMERIC = {
     "AllocatedStorage": "allocated_storage",
     "BackupRetentionPeriod": "backup_retention_period",
     "Iops": "iops",
@@ -53,7 +53,7 @@ NUMBERS = {
     "Port": "port",
     "StorageThroughput": "storage_throughput",
 }
-TRUTHS = {
+BOOLEAN = {
     "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
     "CopyTagsToSnapshot": "copy_tags_to_snapshot",
     "DeletionProtection": "deletion_protection",
@@ -64,121 +64,124 @@ TRUTHS = {
 
 
 class Restores:
-    """Restores, refused and made as AWS does; in a plain emulator only those of what has a server."""
+    """Restores as on AWS; in a plain emulator only those of instances with a server."""
 
-    def __init__(self, emulator: Emulator, pace: Delays, *, plain: bool = False) -> None:
-        self._pace = pace
+    def __init__(self, emulator: Emulator, delays: Delays, *, plain: bool = False) -> None:
+        self._delays = delays
         self._plain = plain
-        emulator.instead["rds", BACKUPS] = self._backups
-        emulator.instead["rds", FORGET] = _forget_backups
-        for action, find in ((TO_TIME, self._to_time), (FROM_SNAPSHOT, self._from_snapshot)):
-            emulator.instead["rds", action] = self._restore(find)
+        emulator.instead["rds", DESCRIBE_BACKUPS] = self._backups
+        emulator.instead["rds", DELETE_BACKUP] = _delete_backup
+        for action, resolve in ((RESTORE_TO_TIME, self._to_time), (RESTORE_FROM_SNAPSHOT, self._from_snapshot)):
+            emulator.instead["rds", action] = self._restore(resolve)
 
-    def _restore(self, find: Callable[[Request], tuple[Any, RestoreOrigin]]) -> Callable[[Request], Response | None]:
-        """Refuse what AWS refuses; the data of what has a server is brought by the data plane."""
+    def _restore(self, resolve: Callable[[Request], tuple[Any, RestoreOrigin]]) -> Callable[[Request], Response | None]:
+        """Return a handler that creates the instance; the data plane restores the data of one with a server."""
 
-        def restore(call: Request) -> Response | None:
-            backend = backend_of(call)
-            settle(backend)
-            if self._plain and not any(is_real(source) for source in self._meant(call)):
+        def restore(request: Request) -> Response | None:
+            backend = backend_of(request)
+            advance(backend)
+            if self._plain and not any(has_server(source) for source in self._candidates(request)):
                 return None
-            source, origin = find(call)
-            settings = settings_of(call, source)
-            make_room(backend, settings["db_instance_identifier"])
+            source, origin = resolve(request)
+            settings = settings_of(request, source)
+            free_snapshot_name(backend, settings["db_instance_identifier"])
             instance = backend.create_db_instance(settings)
             instance.performance_insights_enabled = False
             instance.engine_lifecycle_support = getattr(source, "engine_lifecycle_support", "")
-            if is_real(instance):
+            if has_server(instance):
                 instance.origin = origin
-                instance.master_user_password = None  # the one that is in the data
+                # The restored data contains the password.
+                instance.master_user_password = None
             else:
                 identify(backend, instance)
-                is_made(instance, self._pace)
-            return one(call, instance, self._pace)
+                begin_creation(instance, self._delays)
+            return instance_response(request, instance, self._delays)
 
         return restore
 
-    def _to_time(self, call: Request) -> tuple[Any, RestoreOrigin]:
-        """The source of a restore to a time at which AWS has it."""
-        source = self._source(call)
+    def _to_time(self, request: Request) -> tuple[Any, RestoreOrigin]:
+        """Return the source of a restore to a point in time. Raises ApiError outside the restore window."""
+        source = self._source(request)
         name = source.db_instance_identifier
-        _refuse_target(call, call.form.get("TargetDBInstanceIdentifier", ""), source)
-        if given(call, "RestoreTime") == told_true(call, "UseLatestRestorableTime"):
+        _check_target(request, request.form.get("TargetDBInstanceIdentifier", ""), source)
+        if has_parameter(request, "RestoreTime") == is_true(request, "UseLatestRestorableTime"):
             raise ApiError(
                 "InvalidParameterCombination",
                 "Either RestoreTime or UseLatestRestorableTime must be specified, and not both.",
             )
-        window = window_of(source, self._pace)
+        window = window_of(source, self._delays)
         if not source.backup_retention_period:
             raise ApiError("PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for DB instance {name}.")
         if not window:
             raise ApiError("InvalidRestoreFault", f"There is no backup of {name} yet.")
-        if not given(call, "RestoreTime"):
-            return source, RestoreOrigin(source.dbi_resource_id, name, source.latest if is_real(source) else window[1])
-        moment = _time(call.form["RestoreTime"])
-        _refuse_time(moment, *window)
+        if not has_parameter(request, "RestoreTime"):
+            return source, RestoreOrigin(
+                source.dbi_resource_id, name, source.latest_restorable if has_server(source) else window[1]
+            )
+        moment = _parse_time(request.form["RestoreTime"])
+        _check_time(moment, *window)
         return source, RestoreOrigin(source.dbi_resource_id, name, moment.replace(microsecond=0))
 
-    def _from_snapshot(self, call: Request) -> tuple[Any, RestoreOrigin]:
-        """The instance as it was when the snapshot was taken."""
-        name = _snapshot_name(call)
-        snapshot = backend_of(call).database_snapshots.get(name)
+    def _from_snapshot(self, request: Request) -> tuple[Any, RestoreOrigin]:
+        """Return the instance as it was when the snapshot was taken."""
+        name = _snapshot_name(request)
+        snapshot = backend_of(request).database_snapshots.get(name)
         if snapshot is None:
             raise ApiError("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
         if snapshot.status != "available":
             raise ApiError("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
         source = snapshot.database
-        _refuse_target(call, call.form.get("DBInstanceIdentifier", ""), source)
-        if is_real(source) and not getattr(snapshot, "kept_in", ""):
-            return source, self._first_backup(call, snapshot)
-        return source, RestoreOrigin(getattr(snapshot, "kept_in", ""), name)
+        _check_target(request, request.form.get("DBInstanceIdentifier", ""), source)
+        if has_server(source) and not getattr(snapshot, "data_folder", ""):
+            return source, self._first_backup(request, snapshot)
+        return source, RestoreOrigin(getattr(snapshot, "data_folder", ""), name)
 
-    def _first_backup(self, call: Request, snapshot: Any) -> RestoreOrigin:
-        """What moto calls the automated snapshot of a new instance is its first base backup."""
-        for instance in _backed_up(backend_of(call)):
-            if instance.dbi_resource_id == snapshot.dbi_resource_id and (window := window_of(instance, self._pace)):
+    def _first_backup(self, request: Request, snapshot: Any) -> RestoreOrigin:
+        """Return the origin of an automated snapshot: the first base backup of a new instance."""
+        for instance in _backed_up(backend_of(request)):
+            if instance.dbi_resource_id == snapshot.dbi_resource_id and (window := window_of(instance, self._delays)):
                 return RestoreOrigin(instance.dbi_resource_id, instance.db_instance_identifier, window[0])
         name = snapshot.db_snapshot_identifier
         raise ApiError("InvalidDBSnapshotState", f"The snapshot {name} is not in available state.")
 
-    def _meant(self, call: Request) -> list[Any]:
-        """What may be meant as the source, as far as it is there at all."""
-        if call.action == FROM_SNAPSHOT:
-            snapshot = backend_of(call).database_snapshots.get(_snapshot_name(call))
+    def _candidates(self, request: Request) -> list[Any]:
+        """Return the instances that the request may mean, if any exist."""
+        if request.action == RESTORE_FROM_SNAPSHOT:
+            snapshot = backend_of(request).database_snapshots.get(_snapshot_name(request))
             return [snapshot.database] if snapshot else []
-        return [instance for instance in _backed_up(backend_of(call)) if _is_meant(call, instance)]
+        return [instance for instance in _backed_up(backend_of(request)) if _is_source(request, instance)]
 
-    def _source(self, call: Request) -> Any:
-        for instance in self._meant(call):
+    def _source(self, request: Request) -> Any:
+        for instance in self._candidates(request):
             return instance
-        told = _source_name(call) or call.form.get("SourceDbiResourceId")
-        raise ApiError("DBInstanceNotFound", f"DBInstance {told} not found.", 404)
+        identifier = _source_name(request) or request.form.get("SourceDbiResourceId")
+        raise ApiError("DBInstanceNotFound", f"DBInstance {identifier} not found.", 404)
 
-    def _backups(self, call: Request) -> Response:
-        backend = backend_of(call)
-        settle(backend)
-        name, resource = call.form.get("DBInstanceIdentifier", "").lower(), call.form.get("DbiResourceId", "")
-        found = [
-            self._backup(call, instance)
+    def _backups(self, request: Request) -> Response:
+        backend = backend_of(request)
+        advance(backend)
+        name, resource = request.form.get("DBInstanceIdentifier", "").lower(), request.form.get("DbiResourceId", "")
+        backups = [
+            self._backup(request, instance)
             for instance in _backed_up(backend)
             if instance.backup_retention_period
             and name in ("", instance.db_instance_identifier)
             and resource in ("", instance.dbi_resource_id)
         ]
-        if not found and (name or resource):
+        if not backups and (name or resource):
             raise ApiError(
                 "DBInstanceAutomatedBackupNotFound", f"No automated backup of {name or resource} was found.", 404
             )
-        return answer_with(call, {"DBInstanceAutomatedBackups": found})
+        return rds_response(request, {"DBInstanceAutomatedBackups": backups})
 
-    def _backup(self, call: Request, instance: Any) -> dict[str, Any]:
-        window = window_of(instance, self._pace)
-        state = "retained" if not _lives(instance) else "active" if window else "creating"
+    def _backup(self, request: Request, instance: Any) -> dict[str, Any]:
+        window = window_of(instance, self._delays)
+        state = "retained" if not _exists(instance) else "active" if window else "creating"
         return {
             "DBInstanceArn": instance.db_instance_arn,
             "DBInstanceIdentifier": instance.db_instance_identifier,
             "DbiResourceId": instance.dbi_resource_id,
-            "Region": call.region,
+            "Region": request.region,
             "Status": state,
             "RestoreWindow": {"EarliestTime": window[0], "LatestTime": window[1]} if window else None,
             "AllocatedStorage": instance.allocated_storage,
@@ -193,86 +196,90 @@ class Restores:
         }
 
 
-def settings_of(call: Request, source: Any) -> dict[str, Any]:
-    """What a restored instance is made with: what the call gives, what comes along, and else AWS's defaults."""
-    form = call.form
+def settings_of(request: Request, source: Any) -> dict[str, Any]:
+    """Return a restored instance's settings: from the request, from the source, else AWS's defaults."""
+    form = request.form
     return {
         **{name: getattr(source, name) for name in INHERITED},
         "db_instance_class": source.db_instance_class,
-        "publicly_accessible": not given(call, "DBSubnetGroupName"),
+        "publicly_accessible": not has_parameter(request, "DBSubnetGroupName"),
         "master_user_password": source.__dict__.get("_master_user_password"),
         "db_instance_identifier": form.get("TargetDBInstanceIdentifier") or form["DBInstanceIdentifier"],
-        "vpc_security_group_ids": listed(call, "VpcSecurityGroupIds"),
-        "enable_cloudwatch_logs_exports": listed(call, "EnableCloudwatchLogsExports"),
-        "tags": tags_in(call) or [dict(tag) for tag in source.tags],
-        **{name: form[key] for key, name in TEXTS.items() if key in form},
-        **{name: int(form[key]) for key, name in NUMBERS.items() if key in form},
-        **{name: told_true(call, key) for key, name in TRUTHS.items() if key in form},
+        "vpc_security_group_ids": list_of(request, "VpcSecurityGroupIds"),
+        "enable_cloudwatch_logs_exports": list_of(request, "EnableCloudwatchLogsExports"),
+        "tags": tags_in(request) or [dict(tag) for tag in source.tags],
+        **{name: form[key] for key, name in TEXT.items() if key in form},
+        **{name: int(form[key]) for key, name in NUMERIC.items() if key in form},
+        **{name: is_true(request, key) for key, name in BOOLEAN.items() if key in form},
     }
 
 
-def _forget_backups(call: Request) -> Response:
-    """The backups that a deleted instance left."""
-    backend, resource = backend_of(call), call.form.get("DbiResourceId", "")
-    found = [each for each in _backed_up(backend) if each.dbi_resource_id == resource]
-    if not found:
+def _delete_backup(request: Request) -> Response:
+    """Delete the backups retained from a deleted instance."""
+    backend, resource = backend_of(request), request.form.get("DbiResourceId", "")
+    instances = [instance for instance in _backed_up(backend) if instance.dbi_resource_id == resource]
+    if not instances:
         raise ApiError("DBInstanceAutomatedBackupNotFound", f"No automated backup of {resource} was found.", 404)
-    if _lives(found[0]):
+    if _exists(instances[0]):
         raise ApiError("InvalidDBInstanceAutomatedBackupState", "Only retained backups can be deleted.")
     for name, snapshot in list(backend.database_snapshots.items()):
         if snapshot.snapshot_type == "automated" and snapshot.dbi_resource_id == resource:
             backend.database_snapshots.pop(name)
-    told = {"DbiResourceId": resource, "DBInstanceIdentifier": found[0].db_instance_identifier, "Status": "deleting"}
-    return answer_with(call, {"DBInstanceAutomatedBackup": told})
+    document = {
+        "DbiResourceId": resource,
+        "DBInstanceIdentifier": instances[0].db_instance_identifier,
+        "Status": "deleting",
+    }
+    return rds_response(request, {"DBInstanceAutomatedBackup": document})
 
 
-def _is_meant(call: Request, instance: Any) -> bool:
-    named = instance.db_instance_identifier == _source_name(call) and _lives(instance)
-    return bool(named or instance.dbi_resource_id == call.form.get("SourceDbiResourceId"))
+def _is_source(request: Request, instance: Any) -> bool:
+    named = instance.db_instance_identifier == _source_name(request) and _exists(instance)
+    return bool(named or instance.dbi_resource_id == request.form.get("SourceDbiResourceId"))
 
 
-def _source_name(call: Request) -> str:
-    return call.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2].lower()
+def _source_name(request: Request) -> str:
+    return request.form.get("SourceDBInstanceIdentifier", "").rpartition(":db:")[2].lower()
 
 
-def _snapshot_name(call: Request) -> str:
-    return call.form.get("DBSnapshotIdentifier", "").rpartition(":snapshot:")[2]
+def _snapshot_name(request: Request) -> str:
+    return request.form.get("DBSnapshotIdentifier", "").rpartition(":snapshot:")[2]
 
 
 def _backed_up(backend: Any) -> Iterator[Any]:
-    """The instances that are there, and those that are gone and left their backups."""
+    """Yield existing instances, and deleted ones with retained backups."""
     yield from backend.databases.values()
-    there = {instance.dbi_resource_id for instance in backend.databases.values()}
+    seen = {instance.dbi_resource_id for instance in backend.databases.values()}
     for snapshot in backend.database_snapshots.values():
-        if snapshot.snapshot_type == "automated" and snapshot.dbi_resource_id not in there:
-            there.add(snapshot.dbi_resource_id)
+        if snapshot.snapshot_type == "automated" and snapshot.dbi_resource_id not in seen:
+            seen.add(snapshot.dbi_resource_id)
             yield snapshot.database
 
 
-def _lives(instance: Any) -> bool:
-    return "retained_at" not in instance.__dict__
+def _exists(instance: Any) -> bool:
+    return "deleted_at" not in instance.__dict__
 
 
-def _refuse_target(call: Request, name: str, source: Any) -> None:
-    if name in backend_of(call).databases:
+def _check_target(request: Request, name: str, source: Any) -> None:
+    if name in backend_of(request).databases:
         raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
-    refuse_class(call)
+    check_class(request)
     version = str(source.engine_version)
-    refuse_groups(call, source.engine if is_offered(version) else "", version)
-    if given(call, "AllocatedStorage"):
-        asked = int(call.form["AllocatedStorage"])
-        refuse_size(source.engine, call.form.get("StorageType", source.storage_type), asked)
-        if asked < source.allocated_storage:
+    check_groups(request, source.engine if is_offered(version) else "", version)
+    if has_parameter(request, "AllocatedStorage"):
+        size = int(request.form["AllocatedStorage"])
+        check_size(source.engine, request.form.get("StorageType", source.storage_type), size)
+        if size < source.allocated_storage:
             raise ApiError(
                 "InvalidParameterValue",
                 "The allocated storage size can't be less than the source snapshot or backup size.",
             )
 
 
-def _refuse_time(asked: datetime, earliest: datetime, latest: datetime) -> None:
-    if asked > latest:
+def _check_time(time: datetime, earliest: datetime, latest: datetime) -> None:
+    if time > latest:
         word, limit = "later", latest
-    elif asked < earliest:
+    elif time < earliest:
         word, limit = "earlier", earliest
     else:
         return
@@ -282,9 +289,9 @@ def _refuse_time(asked: datetime, earliest: datetime, latest: datetime) -> None:
     )
 
 
-def _time(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
-        told = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise ApiError("MalformedInput", f"{text} is no time") from None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+        raise ApiError("MalformedInput", f"{text} is not a timestamp") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""The life of a database instance: what is asked of it becomes true later, and is seen on the way.
+"""Life cycle of a database instance: requested changes take effect later.
 
-What is under way stands on moto's instance: `stages`, the states to come and when, and the values that AWS calls
-pending. An instance with a real server has its states from the data plane; it is told what it becomes, and no more.
+Future states are stored on moto's instance as `stages`, with the pending values. The data plane sets the states of
+an instance with a server.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ AVAILABLE = "available"
 OPTIMIZING = "storage-optimization"
 USABLE = (AVAILABLE, OPTIMIZING)
 GONE = "gone"
+# Names in PendingModifiedValues, and moto's attributes.
 ATTRIBUTES = {
     "AllocatedStorage": "allocated_storage",
     "BackupRetentionPeriod": "backup_retention_period",
@@ -36,25 +37,24 @@ ATTRIBUTES = {
     "StorageThroughput": "storage_throughput",
     "StorageType": "storage_type",
 }
-"""PendingModifiedValues, and where moto keeps them."""
 
 Stages = list[tuple[float, str]]
 
 
-def is_real(instance: Any) -> bool:
-    """A server of this machine stands behind the instance, and the data plane says what state it is in."""
-    return bool(getattr(instance, "is_real", False))
+def has_server(instance: Any) -> bool:
+    """Tell whether a local server runs for the instance, so that the data plane sets its status."""
+    return bool(getattr(instance, "has_server", False))
 
 
-def become(instance: Any, status: str, *later: tuple[float, str]) -> None:
-    """Be in this state now, and in others so many seconds from now."""
-    _set(instance, status)
+def transition(instance: Any, status: str, *later: tuple[float, str]) -> None:
+    """Set the status now, and further ones after the given seconds."""
+    _set_status(instance, status)
     now = time.time()
     instance.stages = [(now + seconds, state) for seconds, state in later]
 
 
-def settle(backend: Any) -> None:
-    """Let everything whose time has come be what it was to become."""
+def advance(backend: Any) -> None:
+    """Make all state changes that are due."""
     now = time.time()
     for instance in list(backend.databases.values()):
         while (stages := stages_of(instance)) and stages[0][0] <= now:
@@ -63,8 +63,8 @@ def settle(backend: Any) -> None:
                 backend.databases.pop(instance.db_instance_identifier)
             if status in USABLE:
                 apply_pending(backend, instance)
-                _back_up(instance, moment)
-            _set(instance, status)
+                _note_first_backup(instance, moment)
+            _set_status(instance, status)
     for snapshot in backend.database_snapshots.values():
         if 0 < getattr(snapshot, "available_from", 0) <= now:
             snapshot.available_from = 0
@@ -72,19 +72,19 @@ def settle(backend: Any) -> None:
 
 
 def stages_of(instance: Any) -> Stages:
-    """The states to come."""
-    found: Stages = instance.__dict__.get("stages", [])
-    return found
+    """Return the future states with their times."""
+    stages: Stages = instance.__dict__.get("stages", [])
+    return stages
 
 
 def pending_of(instance: Any) -> dict[str, Any]:
-    """What was accepted and is not applied."""
-    found: dict[str, Any] = instance.__dict__.setdefault("pending_modified_values", {})
-    return found
+    """Return the accepted changes that are not applied yet."""
+    pending: dict[str, Any] = instance.__dict__.setdefault("pending_modified_values", {})
+    return pending
 
 
 def current(instance: Any, key: str) -> Any:
-    """The value that an instance has for what PendingModifiedValues calls so."""
+    """Return the instance's value for a name in PendingModifiedValues."""
     if key == "DBSubnetGroupName":
         group = getattr(instance, "db_subnet_group", None)
         return group.name if group else None
@@ -92,7 +92,7 @@ def current(instance: Any, key: str) -> Any:
 
 
 def apply_pending(backend: Any, instance: Any) -> None:
-    """Make true what was accepted and is under way; what waits for its window goes on waiting."""
+    """Apply the changes under way; those for the maintenance window stay pending."""
     for key in instance.__dict__.pop("applying", ()):
         value = pending_of(instance).pop(key)
         if key == "DBInstanceIdentifier":
@@ -100,25 +100,26 @@ def apply_pending(backend: Any, instance: Any) -> None:
         else:
             setattr(instance, ATTRIBUTES[key], value)
     if instance.__dict__.get("parameter_apply_status") == "applying":
+        # AWS shows `applying` first, then waits for a reboot even for dynamic parameters of a new group.
         instance.parameter_apply_status = "pending-reboot"
 
 
 def new_resource_id() -> str:
-    """What no instance before it had; moto gives all of them the same."""
+    """Return a unique resource id; moto uses the same one for every instance."""
     return f"db-{base64.b32encode(uuid.uuid4().bytes).decode().rstrip('=')}"
 
 
 def identify(backend: Any, instance: Any) -> None:
-    """Give a new instance, and the first snapshot that moto took of it, an identity of its own."""
-    before = (instance.db_instance_identifier, instance.dbi_resource_id)
+    """Give a new instance, and moto's first snapshot of it, an identity of their own."""
+    old_identity = (instance.db_instance_identifier, instance.dbi_resource_id)
     instance.dbi_resource_id = new_resource_id()
     for snapshot in backend.database_snapshots.values():
-        if (snapshot.db_instance_identifier, snapshot.dbi_resource_id) == before:
+        if (snapshot.db_instance_identifier, snapshot.dbi_resource_id) == old_identity:
             snapshot.dbi_resource_id = snapshot.database.dbi_resource_id = instance.dbi_resource_id
 
 
-def make_room(backend: Any, name: str) -> None:
-    """Let the first snapshot of a new instance have its name: moto makes it of the minute, and one may have it."""
+def free_snapshot_name(backend: Any, name: str) -> None:
+    """Rename an automated snapshot that a new instance needs: moto's names have only minutes."""
     if name in backend.databases:
         return
     for taken, snapshot in list(backend.database_snapshots.items()):
@@ -128,26 +129,26 @@ def make_room(backend: Any, name: str) -> None:
             backend.database_snapshots[snapshot.db_snapshot_identifier] = snapshot
 
 
-def window_of(instance: Any, pace: Delays) -> tuple[datetime, datetime] | None:
-    """From when to when the instance can be restored; nothing while there is no backup."""
-    if is_real(instance):
-        told: tuple[datetime, datetime] | None = instance.window
-        return told
+def window_of(instance: Any, delays: Delays) -> tuple[datetime, datetime] | None:
+    """Return the earliest and latest restorable time, or None before the first backup."""
+    if has_server(instance):
+        window: tuple[datetime, datetime] | None = instance.restore_window
+        return window
     since = instance.__dict__.get("backed_up_since", 0.0)
-    until = instance.__dict__.get("retained_at") or time.time()
+    until = instance.__dict__.get("deleted_at") or time.time()
     earliest = max(since, until - instance.backup_retention_period * 86400)
-    latest = until - pace.backup_lag
+    latest = until - delays.backup_lag
     if not since or latest < earliest:
         return None
     return datetime.fromtimestamp(earliest, UTC), datetime.fromtimestamp(latest, UTC)
 
 
-class Seen:
-    """An instance as DescribeDBInstances tells it: without the address it has not yet, and with its backups' lag."""
+class InstanceView:
+    """Instance in AWS's form: no endpoint while it is created, and a lagging restorable time."""
 
-    def __init__(self, instance: Any, pace: Delays) -> None:
+    def __init__(self, instance: Any, delays: Delays) -> None:
         self._instance = instance
-        self._pace = pace
+        self._delays = delays
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._instance, name)
@@ -158,7 +159,7 @@ class Seen:
 
     @property
     def latest_restorable_time(self) -> Any:
-        window = window_of(self._instance, self._pace)
+        window = window_of(self._instance, self._delays)
         return window[1].replace(tzinfo=None) if window else None
 
     @property
@@ -174,17 +175,18 @@ def _rename(backend: Any, instance: Any, name: str) -> None:
     backend.databases[instance.db_instance_identifier] = instance
 
 
-def _back_up(instance: Any, moment: float) -> None:
-    """A first time available with backups, it can be restored from then on."""
+def _note_first_backup(instance: Any, moment: float) -> None:
+    """Record when the instance became restorable."""
     if not instance.backup_retention_period:
         instance.backed_up_since = 0.0
     elif not instance.__dict__.get("backed_up_since"):
         instance.backed_up_since = moment
 
 
-def _set(instance: Any, status: str) -> None:
-    settled: Callable[[str], None] | None = getattr(instance, "settle", None)
-    if settled:
-        settled(status)  # the data plane's instances take a plain status for a wish
+def _set_status(instance: Any, status: str) -> None:
+    set_status: Callable[[str], None] | None = getattr(instance, "set_status", None)
+    if set_status:
+        # Assigning `status` sets a target there; see DBInstance.
+        set_status(status)
     else:
         instance.status = status

@@ -1,4 +1,4 @@
-"""What moto does wrong, mended also where nothing is strict."""
+"""Corrections of moto, which also apply to the plain emulator."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict import mend
-from support.emulated_databases import SMALL, subnets, told
+from orderops.local.strict import patch
+from support.emulated_databases import SMALL, describe, subnets
 from support.strict_clients import Client, served
 
 
 @pytest.fixture(scope="module")
 def mended() -> Iterator[Client]:
     emulator = Emulator()
-    mend(emulator)
+    patch(emulator)
     with served(emulator) as client:
         yield client
 
 
-def test_a_changed_subnet_group_is_still_there(mended: Client) -> None:
+def test_a_changed_subnet_group_still_exists(mended: Client) -> None:
     _, ids = subnets(mended, "abc")
     rds = mended("rds")
     rds.create_db_subnet_group(DBSubnetGroupName="own", DBSubnetGroupDescription="-", SubnetIds=ids[:2])
@@ -28,7 +28,7 @@ def test_a_changed_subnet_group_is_still_there(mended: Client) -> None:
     rds.modify_db_subnet_group(DBSubnetGroupName="own", SubnetIds=ids)
 
     (group,) = rds.describe_db_subnet_groups(DBSubnetGroupName="own")["DBSubnetGroups"]
-    assert {each["SubnetIdentifier"] for each in group["Subnets"]} == set(ids)
+    assert {item["SubnetIdentifier"] for item in group["Subnets"]} == set(ids)
 
 
 def test_parameters_can_be_reset(mended: Client) -> None:
@@ -42,15 +42,15 @@ def test_parameters_can_be_reset(mended: Client) -> None:
     assert rds.describe_db_parameters(DBParameterGroupName="own", Source="user")["Parameters"] == []
 
 
-def test_an_instance_gets_another_port(mended: Client) -> None:
+def test_the_port_of_an_instance_changes(mended: Client) -> None:
     mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
 
     mended("rds").modify_db_instance(DBInstanceIdentifier="db", DBPortNumber=6543, ApplyImmediately=True)
 
-    assert told(mended, "db")["Endpoint"]["Port"] == 6543
+    assert describe(mended, "db")["Endpoint"]["Port"] == 6543
 
 
-def test_an_instance_is_made_again_within_the_minute(mended: Client) -> None:
+def test_an_instance_is_created_again_within_the_same_minute(mended: Client) -> None:
     for _ in range(2):
         mended("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL)
         mended("rds").delete_db_instance(

@@ -1,0 +1,35 @@
+"""A step: what will be or was done to one resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from orderops.engine.resource import Effect
+from orderops.errors import OrderopsError
+
+
+class Action(StrEnum):
+    """What will be or was done to a resource."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    UPDATE = "update"
+    DELETE = "delete"
+    KEEP = "keep"
+    NO_OP = "no-op"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An action on a resource, the properties it changes (observed, desired), and its effect on the running system."""
+
+    address: str
+    action: Action
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    effect: Effect = Effect.SAFE
+    error: OrderopsError | None = None
+    """Why the step cannot be taken."""
+    note: str = ""

@@ -1,0 +1,39 @@
+"""The personas that policies are written for, and the commands that each runs."""
+
+# The command line imports this module for its help, so it imports nothing else of orderops.
+from __future__ import annotations
+
+from enum import StrEnum
+
+READING = ("status", "history", "doctor", "infra plan", "infra outputs", "restore list")
+RELEASING = ("up", "infra apply", "service build", "service deploy")
+# As remote jobs. From the operator's machine they need the database's password: `grants.DATABASE_ACCESS`.
+MIGRATING = ("migrate info", "migrate apply")
+RESTORING = (
+    "migrate rehearsal",
+    "restore",
+    "restore back",
+    "restore compare",
+    "restore discard",
+    "restore drill",
+    "restore points",
+    "restore promote",
+)
+REMOVING = ("infra apply --prune", "up --prune", "down", "infra destroy")
+
+
+class Persona(StrEnum):
+    """The user of a policy: someone who operates an environment, its pipeline, or someone who only reads."""
+
+    OPERATOR = "operator"
+    PIPELINE = "pipeline"
+    VIEWER = "viewer"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that the persona runs."""
+        return {
+            Persona.OPERATOR: (*READING, *RELEASING, *MIGRATING, *RESTORING, *REMOVING),
+            Persona.PIPELINE: (*READING, *RELEASING),
+            Persona.VIEWER: READING,
+        }[self]

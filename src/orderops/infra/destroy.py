@@ -1,0 +1,114 @@
+"""Destroying an environment: what would be deleted, what is kept, and what is left afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from orderops.aws.documents import Bucket
+from orderops.aws.ownership import Ownership
+from orderops.engine.destroy import destroy, holding, in_use, with_what_they_need
+from orderops.engine.inventory import Inventory, Owned
+from orderops.engine.resource import Leftover, Resource
+from orderops.engine.scheduler import OnWait
+from orderops.engine.step import Step
+from orderops.errors import AwsError, OrderopsError
+from orderops.infra.plan import check_addresses
+from orderops.infra.workspace import Workspace
+from orderops.resources.ecs_service import EcsService
+from orderops.text.lists import joined
+
+# With more users than this, the hint is to destroy everything rather than to list them.
+MAX_NAMES = 3
+
+
+@dataclass(frozen=True)
+class DestroyPlan:
+    """What would be deleted and what is kept. A resource that holds data is deleted only if it is `named`."""
+
+    inventory: Inventory
+    found: list[Owned]
+    holds: Mapping[str, str]
+    declared: Mapping[str, Resource]
+    named: frozenset[str]
+
+    @property
+    def unnamed(self) -> dict[str, str]:
+        """Resources that hold data and are not named: address and data."""
+        return {
+            address: data
+            for address, data in self.holds.items()
+            if not {address, address.partition("/")[2]} & self.named
+        }
+
+    @cached_property
+    def kept(self) -> dict[str, str]:
+        """Resources that are kept, with the reason: they hold data, or one that does needs them."""
+        kept = with_what_they_need(
+            self.unnamed, self.declared, lambda address: f"holds {self.holds[address]}", self.found
+        )
+        existing = {owned.address for owned in self.found}
+        return {address: why for address, why in kept.items() if address in existing}
+
+    @property
+    def removed(self) -> list[Owned]:
+        """Resources that would be deleted."""
+        return [owned for owned in self.found if owned.address not in self.kept]
+
+    def with_named(self, addresses: Collection[str]) -> DestroyPlan:
+        """The same plan with these named as well."""
+        return replace(self, named=self.named | {*addresses})
+
+    def run(self, *, dry_run: bool = False, on_wait: OnWait = lambda *_: None) -> Iterator[Step]:
+        """Delete what is not kept, users first."""
+        yield from destroy(self.found, self.inventory, kept=self.kept, dry_run=dry_run, on_wait=on_wait)
+
+
+def plan_destroy(
+    workspace: Workspace, *, only: Collection[str] = (), named: Collection[str] = (), infra_only: bool = False
+) -> DestroyPlan:
+    """Plan a deletion: of everything, or of the addresses in `only`.
+
+    Raises OrderopsError if services still run (`infra_only`) or if others use an address in `only`, UsageError for an
+    unknown address.
+    """
+    inventory = workspace.inventory()
+    found = list(inventory.owned())
+    running = sorted(owned.address for owned in found if owned.kind is EcsService)
+    if infra_only and running:
+        raise OrderopsError(
+            f"{', '.join(running)} still runs on it",
+            f"destroy everything: orderops down --env {workspace.environment.name}",
+        )
+    declared = workspace.declared()
+    if only:
+        check_addresses(only, {owned.address for owned in found}, "--only {}: no owned resource has this address")
+        _check_unused(workspace, only, in_use(only, found, declared))
+        found = [owned for owned in found if owned.address in only]
+    return DestroyPlan(inventory, found, holding(found, inventory), declared, frozenset(named))
+
+
+def leftovers_of(workspace: Workspace, kinds: Iterable[type[Resource]]) -> Iterator[Leftover]:
+    """What is left of these kinds once they are deleted, and the record. A kind that cannot be read is left out."""
+    ownership = Ownership(workspace.environment.name)
+    for kind in kinds:
+        with suppress(AwsError):
+            yield from (leftover for leftover in kind.leftovers(workspace.aws, ownership) if leftover.names)
+    record = f"s3://{Bucket(workspace.aws).name}/{workspace.environment.name}/"
+    yield Leftover(f"history of {workspace.environment.name}", "aws s3 rm --recursive NAME", (record,))
+
+
+def _check_unused(workspace: Workspace, only: Collection[str], users: Mapping[str, list[str]]) -> None:
+    if not users:
+        return
+    down = f"orderops down --env {workspace.environment.name}"
+    more = sorted({user for names in users.values() for user in names} - set(only))
+    if len(more) <= MAX_NAMES:
+        options = " ".join(f"--only {address}" for address in [*only, *more])
+        hint = f"nothing was deleted; with its users: {down} {options}"
+    else:
+        hint = f"nothing was deleted; with everything: {down}"
+    lines = [f"{address} is used by {joined(names, MAX_NAMES)}" for address, names in users.items()]
+    raise OrderopsError("\n".join(lines), hint)

@@ -1,0 +1,104 @@
+"""Destroy: delete an environment, and keep what holds data unless it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orderops.engine.step import Action
+from orderops.errors import Unfinished
+from orderops.infra.destroy import DestroyPlan, leftovers_of, plan_destroy
+from orderops.infra.stack import KINDS
+from orderops.infra.workspace import Workspace
+from orderops.operations.apply import changes_made
+from orderops.operations.guarded import Change, check_covered, guarded_change
+from orderops.operations.workspace import ChangeOptions, confirm_change
+from orderops.runs.run import Run
+from orderops.text.durations import in_words
+from orderops.ui import console
+from orderops.ui.progress import Progress
+
+
+def destroy_everything(
+    workspace: Workspace, options: ChangeOptions, *, only: Sequence[str] = (), infra_only: bool = False
+) -> None:
+    """Show what is deleted and what is kept, ask, delete; ends with what was kept and the command that deletes it."""
+    outcome = guarded_change(workspace, options, _Destroy(workspace, options, only=only, infra_only=infra_only))
+    if outcome is None:
+        return
+    plan = outcome.plan
+    if outcome.run and outcome.progress:
+        console.info(f"{changes_made(outcome.progress, outcome.run)} in {in_words(outcome.progress.elapsed)}")
+        _show_kept(workspace, plan, only)
+        kinds = {owned.kind: None for owned in plan.removed} if only else KINDS
+        console.show_leftovers(leftovers_of(workspace, kinds))
+    else:
+        console.info(f"nothing to delete in {workspace.environment.name}")
+        _show_kept(workspace, plan, only)
+
+
+class _Destroy(Change[DestroyPlan]):
+    def __init__(self, workspace: Workspace, options: ChangeOptions, *, only: Sequence[str], infra_only: bool) -> None:
+        self._workspace = workspace
+        self._options = options
+        self._only = only
+        self._infra_only = infra_only
+        self._named = frozenset(options.confirm)
+
+    def plan(self) -> DestroyPlan:
+        return plan_destroy(self._workspace, only=self._only, named=self._named, infra_only=self._infra_only)
+
+    def show(self, plan: DestroyPlan) -> None:
+        if self._options.dry_run or not self._options.yes:
+            console.show_plan(list(plan.run(dry_run=True)))
+
+    def preview(self, plan: DestroyPlan) -> None:
+        console.info(f"{len(plan.removed)} to delete, {len(plan.kept)} to keep")
+
+    def extend(self, plan: DestroyPlan) -> DestroyPlan:
+        """Ask for the name of each resource that holds data; one that is typed is deleted as well."""
+        if self._options.yes:
+            return plan
+        typed = [
+            address
+            for address, data in plan.unnamed.items()
+            if console.confirm_name(
+                address.partition("/")[2], f"{address} holds {data}", given=(), yes="delete that too", no="keep it"
+            )
+        ]
+        extended = plan.with_named(typed)
+        self._named = extended.named
+        if typed:
+            steps = extended.run(dry_run=True)
+            console.show_plan([step for step in steps if step.action is Action.DELETE and step.address in plan.kept])
+        return extended
+
+    def is_needed(self, plan: DestroyPlan) -> bool:
+        return bool(plan.removed)
+
+    def ask(self, plan: DestroyPlan) -> bool:
+        question = f"Delete {len(plan.removed)} resources of {self._workspace.environment.name}?"
+        return confirm_change(self._workspace, question, self._options)
+
+    def check(self, confirmed: DestroyPlan, plan: DestroyPlan, *, asked: bool) -> None:
+        if asked:
+            check_covered(confirmed.run(dry_run=True), plan.run(dry_run=True))
+
+    def apply(self, plan: DestroyPlan, run: Run, progress: Progress) -> None:
+        try:
+            for step in plan.run(on_wait=progress.watch):
+                progress.done(step)
+        except Unfinished:
+            _show_kept(self._workspace, plan, self._only)
+            raise
+
+
+def _show_kept(workspace: Workspace, plan: DestroyPlan, only: Sequence[str]) -> None:
+    holding = {address: why for address, why in plan.kept.items() if why.startswith("holds")}
+    for address, why in sorted((holding or plan.kept).items()):
+        console.info(f"kept: {address} ({why})")
+    if holding and len(plan.kept) > len(holding):
+        console.info(f"kept: {len(plan.kept) - len(holding)} more, needed by those that hold data")
+    if holding:
+        options = [f"--only {address}" for address in only]
+        options += [f"--confirm {address.partition('/')[2]}" for address in sorted(holding)]
+        console.info(f"to delete these too: orderops down --env {workspace.environment.name} {' '.join(options)}")
