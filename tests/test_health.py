@@ -8,9 +8,9 @@ import pytest
 
 from orderops.aws.documents import Bucket
 from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
-from orderops.restore.drill_record import Drill, keep
+from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
-from support.recorded_history import COPY, Dev
+from support.recorded_history import RESTORED_INSTANCE, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -98,7 +98,7 @@ def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: D
     told = {component.name: component for component in examine(promoted.workspace).components}
 
     assert told["database"].state is ComponentState.OK
-    assert told["database"].detail.endswith(f", {COPY}")
+    assert told["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
 def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
@@ -109,7 +109,7 @@ def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None
 
 def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
     with promoted.proxy.held():
-        promoted.instance(COPY).status = "storage-full"
+        promoted.record(RESTORED_INSTANCE).status = "storage-full"
 
     told = {component.name: component for component in examine(promoted.workspace).components}
 
@@ -120,7 +120,7 @@ def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orde
     assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
-    keep(Bucket(dev.workspace.aws), "dev", proven)
+    save_drill(Bucket(dev.workspace.aws), "dev", proven)
 
     assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
     assert orderops("status", "--json").json["proven_restore"] == proven.to_dict()

@@ -216,7 +216,7 @@ def _task_role(
 
 
 def _passwords_of(environment: Environment) -> Allow:
-    """The passwords that RDS keeps of the environment's instances, restored ones included: for errands.
+    """The passwords that RDS keeps of the environment's instances, restored ones included: for remote jobs.
 
     RDS names such a secret by an id that nobody chooses, and tags it with its instance. A policy's variable may not
     stand in the account of a resource, only in a condition.
