@@ -28,7 +28,7 @@ from orderops.images.resolve import images
 from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
 from orderops.operations.apply import apply_everything
-from orderops.operations.workspace import ChangeOptions
+from orderops.operations.options import ChangeOptions
 from support.command_line import Orderops
 from support.repository import ROOT
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.cli import migrate
-from orderops.cli.options import LONGEST_WAIT
 from orderops.errors import Interrupted, OrderopsError
 from orderops.local.emulator.protocol import ApiError, Response, json_answer
-from orderops.operations.remote import words_of
+from orderops.operations import migrate_ledger, migrate_schema
+from orderops.operations.remote import argv, unless
 from orderops.remote import job
 from orderops.remote.follow import FollowTiming, JobEnd, JobObserver, follow, interrupt
 from orderops.remote.framing import Mark, OutputLine, pieces
@@ -337,24 +336,26 @@ def test_the_command_of_a_request_leaves_out_the_consent() -> None:
     assert REQUEST.command == "migrate apply"
 
 
-def test_options_that_only_the_operators_machine_needs_are_not_sent() -> None:
-    outside = {"env": "dev", "environments": Path("e"), "sql": Path("s"), "dsn": None, "yes": True, "confirm": ["dev"]}
-    given = {
-        **outside,
-        "to": 3,
-        "accept_data_loss": ['a "b"; $c', "orders"],
-        "budget": timedelta(minutes=2),
-        "terminate_blockers": True,
-        "dry_run": False,
-        "wait": LONGEST_WAIT,
-    }
-
-    words = words_of(migrate.undo, given)
+def test_a_command_line_holds_the_options_that_were_given() -> None:
+    command = argv(
+        "migrate",
+        "undo",
+        to=3,
+        accept_data_loss=['a "b"; $c', "orders"],
+        budget=timedelta(minutes=2),
+        terminate_blockers=True,
+        dry_run=False,
+        wait=unless(timedelta(minutes=10), timedelta(minutes=10)),
+        from_=None,
+    )
 
     accepted = ["--accept-data-loss", 'a "b"; $c', "--accept-data-loss", "orders"]
-    assert words == ["--to", "3", *accepted, "--budget", "120s", "--terminate-blockers"]
+    assert command == ["migrate", "undo", "--to", "3", *accepted, "--budget", "120s", "--terminate-blockers"]
 
 
 @pytest.mark.parametrize("verb", ["info", "apply", "undo", "baseline", "repair", "history"])
-def test_every_command_that_opens_a_database_can_be_sent(verb: str) -> None:
-    assert hasattr(getattr(migrate, verb), "__wrapped__")
+def test_every_migrate_command_runs_by_a_task_before_it_opens_a_database(verb: str) -> None:
+    operation = getattr(migrate_schema, verb, None) or getattr(migrate_ledger, verb)
+    source = inspect.getsource(operation)
+
+    assert source.index("if migrate_by_task(at,") < source.index("with target(at")

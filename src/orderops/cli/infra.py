@@ -1,4 +1,4 @@
-"""orderops infra: everything but what runs a release."""
+"""orderops infra: everything but the release."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orderops.cli.options import LONGEST_WAIT, Adopt, Confirm, DryRun, Env, Environments, Json, Prune, Wait, Yes
+from orderops.cli.options import Adopt, Json, Prune, grouped
+from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
 if TYPE_CHECKING:
     from orderops.infra.workspace import Workspace
@@ -15,17 +16,19 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 
 
 @commands.command()
-def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [], as_json: Json = False) -> None:
-    """Show every property that differs and what changing it does. Exit code 3 when anything does."""
+@grouped()
+def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) -> None:
+    """Show every property that differs and what changing it does. Exit code 3 if any differs."""
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.progress import Progress
 
-    workspace = open_workspace(env, environments)
-    with Progress() as looking:
-        planned = make_plan(workspace, adopt=adopt, on_wait=looking.watch)
+    env = where.env
+    workspace = open_workspace(env, where.environments)
+    with Progress() as progress:
+        planned = make_plan(workspace, adopt=adopt, on_wait=progress.watch)
     if as_json:
         console.show_json(console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments))
     else:
@@ -33,73 +36,59 @@ def plan(env: Env = "local", environments: Environments = None, adopt: Adopt = [
         console.info(console.summary(planned.steps, planned.undeclared))
         console.show_undeclared_environments(env, planned.undeclared_environments)
         if len(planned.changes) > len(planned.refused_steps):
-            console.info(f"make it so: orderops infra apply --env {env}")
+            console.info(f"to apply it: orderops infra apply --env {env}")
         if planned.undeclared:
-            console.info(f"remove what nobody declares: orderops infra apply --env {env} --prune")
+            console.info(f"to delete undeclared resources: orderops infra apply --env {env} --prune")
     if planned.differs:
         raise Differences
 
 
 @commands.command()
-def apply(
-    env: Env = "local",
-    environments: Environments = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    confirm: Confirm = [],
-    wait: Wait = LONGEST_WAIT,
-    adopt: Adopt = [],
-    prune: Prune = False,
-) -> None:
-    """Create and update what is declared, until nothing differs."""
+@grouped()
+def apply(where: EnvironmentOptions, options: ChangeOptions, adopt: Adopt = [], prune: Prune = False) -> None:
+    """Create and update the declared infrastructure."""
     from orderops.operations.apply import apply_everything
-    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.operations.workspace import open_workspace
 
-    workspace = open_workspace(env, environments)
-    options = ChangeOptions("infra apply", dry_run, yes, confirm, wait)
-    apply_everything(workspace, options, choices=None, adopt=adopt, prune=prune)
+    workspace = open_workspace(where.env, where.environments)
+    apply_everything(workspace, options.of("infra apply"), choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()
-def destroy(
-    env: Env = "local",
-    environments: Environments = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    confirm: Confirm = [],
-    wait: Wait = LONGEST_WAIT,
-) -> None:
-    """Remove the infrastructure; what holds data is kept unless it is named."""
+@grouped()
+def destroy(where: EnvironmentOptions, options: ChangeOptions) -> None:
+    """Delete the infrastructure. Resources that hold data are kept unless they are named."""
     from orderops.operations.destroy import destroy_everything
-    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.operations.workspace import open_workspace
 
-    workspace = open_workspace(env, environments)
-    destroy_everything(workspace, ChangeOptions("infra destroy", dry_run, yes, confirm, wait), infra_only=True)
+    destroy_everything(open_workspace(where.env, where.environments), options.of("infra destroy"), infra_only=True)
 
 
 @commands.command()
-def outputs(env: Env = "local", environments: Environments = None, as_json: Json = False) -> None:
+@grouped()
+def outputs(where: EnvironmentOptions, as_json: Json = False) -> None:
     """Print what other programs need: URLs, endpoints, names and ARNs."""
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
 
-    told = _outputs(open_workspace(env, environments))
+    values = _outputs(open_workspace(where.env, where.environments))
     if as_json:
-        console.show_json(told)
+        console.show_json(values)
         return
-    for key, value in told.items():
+    for key, value in values.items():
         if isinstance(value, str | int):
             console.data(f"{key:24} {value}")
 
 
 @commands.command()
-def graph(env: Env = "local", environments: Environments = None) -> None:
+@grouped()
+def graph(where: EnvironmentOptions) -> None:
     """Print the dependencies as a Graphviz graph: orderops infra graph | dot -Tsvg > stack.svg"""
     from orderops.config.environment import load_environment
     from orderops.infra.stack import stack
     from orderops.ui import console
 
-    environment = load_environment(env, environments)
+    environment = load_environment(where.env, where.environments)
     declared = stack(environment, environment.account or "000000000000")
     console.data("digraph orderops {")
     console.data("  rankdir=LR; node [shape=box, fontname=sans-serif];")
@@ -114,7 +103,7 @@ def graph(env: Env = "local", environments: Environments = None) -> None:
 
 
 def _outputs(workspace: Workspace) -> dict[str, object]:
-    """The outputs, or a refusal while one of them is not known: a program would take the word for a value."""
+    """The outputs. Raises OrderopsError if one is unknown: a program would take the placeholder for a value."""
     from orderops.engine.resource import UNKNOWN
     from orderops.engine.step import Action
     from orderops.errors import OrderopsError
@@ -122,11 +111,11 @@ def _outputs(workspace: Workspace) -> dict[str, object]:
     from orderops.infra.stack import outputs_of
 
     planned = make_plan(workspace)
-    told = outputs_of(workspace.stack, planned.outputs)
-    if UNKNOWN in str(told):
+    values = outputs_of(workspace.stack, planned.outputs)
+    if UNKNOWN in str(values):
         missing = sorted(step.address for step in planned.changes if step.action is Action.CREATE)
         raise OrderopsError(
-            f"{len(missing)} of {len(planned.steps)} resources are not made yet, {missing[0]} for one",
+            f"{len(missing)} of {len(planned.steps)} resources do not exist yet, such as {missing[0]}",
             f"orderops infra apply --env {workspace.environment.name}",
         )
-    return told
+    return values

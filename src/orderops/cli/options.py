@@ -1,27 +1,31 @@
-"""Options that more than one command takes, each spelled once."""
+"""Options that more than one command takes, each declared once, and commands that take them in groups."""
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-LONGEST_WAIT = timedelta(minutes=10)
 DURATION = re.compile(r"(\d+)\s*(s|m|min|h)?")
 SECONDS = {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def duration(text: str | timedelta) -> timedelta:
-    """A duration as an operator types it: 90s, 5m, 1h; a bare number is seconds."""
-    if isinstance(text, timedelta):  # the default
+    """Parse a duration such as 90s, 5m or 1h; a bare number is seconds."""
+    if isinstance(text, timedelta):
+        # The default is not parsed.
         return text
-    told = DURATION.fullmatch(text.strip())
-    if told is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 30s, 5m or 1h")
-    return timedelta(seconds=int(told[1]) * SECONDS[told[2]])
+    match = DURATION.fullmatch(text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 30s, 5m or 1h")
+    return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
 
 
 def environment_names_for_completion(incomplete: str) -> list[str]:
@@ -51,46 +55,152 @@ Sql = Annotated[
     Path | None,
     typer.Option("--sql", envvar="ORDEROPS_SQL", help="Folder of the migrations.", metavar="DIR"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; a protected environment wants --confirm too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask. A protected environment requires --confirm as well.")
+]
 Confirm = Annotated[
     list[str],
     typer.Option(
         "--confirm",
-        help="Name of a protected environment, of a thing that holds data, or of a new one beside one without a file.",
+        help="Name of a protected environment, of a resource that holds data, or of a new environment in an account "
+        "with environments that have no file.",
         metavar="NAME",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 Adopt = Annotated[
-    list[str], typer.Option("--adopt", help="Take over what is there and has no owner.", metavar="ADDRESS")
+    list[str], typer.Option("--adopt", help="Take over an existing resource that has no owner.", metavar="ADDRESS")
 ]
-Prune = Annotated[bool, typer.Option("--prune", help="Remove what is ours, not declared any more, and holds no data.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete owned resources that are not declared and hold no data.")]
 Wait = Annotated[
     timedelta,
     typer.Option(
         "--wait",
-        help="How long to wait while somebody else changes the environment: 30s, 5m, 0.",
+        help="How long to wait while another operator changes the environment: 30s, 5m, 0.",
         metavar="DURATION",
         parser=duration,
+        show_default="10m",
     ),
 ]
-Only = Annotated[list[str], typer.Option("--only", help="Nothing but this address.", metavar="ADDRESS")]
+Only = Annotated[list[str], typer.Option("--only", help="Only this address; may be repeated.", metavar="ADDRESS")]
 Images = Annotated[
     list[str],
     typer.Option(
         "--image",
-        help="Image to run instead of building one; SERVICE=URI when there are several services.",
+        help="Image to run instead of building one; SERVICE=URI if there are several services.",
         metavar="URI",
     ),
 ]
 ServiceName = Annotated[
     str | None,
-    typer.Argument(help="Service; may be left out when there is one.", show_default=False),
+    typer.Argument(help="Service; optional if there is only one.", show_default=False),
 ]
 Context = Annotated[
     Path | None,
     typer.Option(
-        "--context", help="Folder of the sources that images are built from; here when left out.", metavar="DIR"
+        "--context",
+        help="Folder of the sources that images are built from; default: the working directory.",
+        metavar="DIR",
     ),
 ]
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        help="Another database than the environment's: a connection string without a password, "
+        "which comes from PGPASSWORD or ~/.pgpass; or the whole as ORDEROPS_DSN.",
+        metavar="CONNINFO",
+        show_default=False,
+    ),
+]
+Budget = Annotated[
+    timedelta,
+    typer.Option(
+        "--budget",
+        help="How long to wait for locks in all: 90s, 10m.",
+        metavar="DURATION",
+        parser=duration,
+        show_default="10m",
+    ),
+]
+Terminate = Annotated[
+    bool,
+    typer.Option(
+        "--terminate-blockers",
+        help="Terminate sessions that block the migration, after a question for each; never a superuser's.",
+    ),
+]
+InstanceName = Annotated[
+    str | None,
+    typer.Argument(help="Identifier of the instance; optional if there is only one.", show_default=False),
+]
+Tables = Annotated[list[str], typer.Option("--table", help="Only this table; may be repeated.", metavar="TABLE")]
+
+DECLARATIONS: dict[str, Any] = {
+    "env": Env,
+    "environments": Environments,
+    "sql": Sql,
+    "dsn": Dsn,
+    "dry_run": DryRun,
+    "yes": Yes,
+    "confirm": Confirm,
+    "wait": Wait,
+    "budget": Budget,
+    "terminate_blockers": Terminate,
+    "name": InstanceName,
+    "tables": Tables,
+}
+"""How the fields of the classes in `operations.options` are given on a command line."""
+
+
+def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take dataclasses of options: typer sees their fields, the command gets the dataclasses.
+
+    Fields without a declaration, and those named in `without`, keep their defaults. A field `job` is filled with the
+    remote job that runs the command, which its entry point puts into the context.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = inspect.signature(command, eval_str=True).parameters
+        groups: dict[str, Any] = {
+            name: taken.annotation for name, taken in parameters.items() if is_dataclass(taken.annotation)
+        }
+        shown = {kind: [item for item in fields(kind) if _is_declared(item, without)] for kind in groups.values()}
+
+        @wraps(command)
+        def run(_context: typer.Context, **values: Any) -> None:
+            for name, kind in groups.items():
+                given = {item.name: values.pop(item.name) for item in shown[kind]}
+                if any(item.name == "job" for item in fields(kind)):
+                    given["job"] = _context.find_root().obj
+                values[name] = kind(**given)
+            command(**values)
+
+        expanded = [inspect.Parameter("_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        for name, taken in parameters.items():
+            if name in groups:
+                expanded += [_parameter(item) for item in shown[groups[name]]]
+            else:
+                expanded.append(taken.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        # Typer reads both.
+        vars(run)["__signature__"] = inspect.Signature(expanded)
+        run.__annotations__ = {taken.name: taken.annotation for taken in expanded}
+        return run
+
+    return decorate
+
+
+def _is_declared(item: Field[Any], without: tuple[str, ...]) -> bool:
+    return item.name in DECLARATIONS and item.name not in without
+
+
+def _parameter(item: Field[Any]) -> inspect.Parameter:
+    default = item.default if item.default is not MISSING else None
+    return inspect.Parameter(
+        item.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        # Typer wants a list where a dataclass has an immutable tuple.
+        default=list(default) if isinstance(default, tuple) else default,
+        annotation=DECLARATIONS[item.name],
+    )

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,64 +18,54 @@ from urllib.request import Request, urlopen
 from orderops import __version__
 from orderops.errors import Interrupted, OrderopsError
 from orderops.remote.framing import Mark, MarkedStream, pieces
-from orderops.remote.request import FORM
+from orderops.remote.request import FORM, JOB_URL
 
 if TYPE_CHECKING:
     from orderops.remote.job import CurrentJob
 
-LEAVING = 30
-"""Seconds in which a result must be taken."""
+RESULT_TIMEOUT = 30
+"""Seconds in which the result must be stored."""
 
 
 def main() -> None:
     """Run the job of this task, and report its end in the last line and in the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a task that is stopped ends as by Ctrl+C
+    # A task that is stopped ends as by Ctrl+C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _write(Mark.BEGIN, {"form": FORM, "version": __version__})
     try:
-        told = _carried_out()
+        end = _run_job()
     except OrderopsError as error:
-        told = _ended(error)
+        end = _ended(error)
     except KeyboardInterrupt:
-        told = _ended(Interrupted(()))
-    _write(Mark.END, told)
-    raise SystemExit(told["exit_code"])
+        end = _ended(Interrupted(()))
+    _write(Mark.END, end)
+    raise SystemExit(end["exit_code"])
 
 
-def _carried_out() -> dict[str, Any]:
-    from orderops.remote.job import current_job
+def _run_job() -> dict[str, Any]:
+    from orderops.remote.job import read_job
 
-    found = current_job()
-    if found is None:
+    url = os.environ.get(JOB_URL)
+    if not url:
         raise OrderopsError("this process has no job", "orderops starts this module itself, in a task inside the VPC")
-    _settle(found.request.width)
-    told = {"exit_code": 1}
+    job = read_job(url)
+    end: dict[str, Any] = {"exit_code": 1}
     try:
-        with _files(found.request.sql), _marked():
-            told = _ran(list(found.request.argv))
+        with _folder_of(job.request.sql) as folder, _marked():
+            argv = list(job.request.argv)
+            # Commands that read migrations take the folder; the others are sent none.
+            end = _run([*argv, "--sql", str(folder)] if job.request.sql else argv, job)
     finally:
-        _leave(found)
-    return told
+        _store_result(job)
+    return end
 
 
-def _settle(width: int) -> None:
-    """As wide as the operator's terminal; a user without a home writes where all may.
-
-    The certificates of RDS are those that the image holds for its service, if it holds any.
-    """
-    nowhere = Path(tempfile.gettempdir()) / "orderops"
-    os.environ["COLUMNS"] = str(width)
-    os.environ.setdefault("ORDEROPS_LOG_DIRECTORY", str(nowhere))
-    os.environ.setdefault("XDG_DATA_HOME", str(nowhere))
-    if held := os.environ.get("DATABASE_CA"):
-        os.environ.setdefault("ORDEROPS_RDS_CA_BUNDLE", held)
-
-
-def _ran(words: list[str]) -> dict[str, Any]:
-    """How a command ended; what it refuses is told in the last line, and so not shown here."""
+def _run(argv: list[str], job: CurrentJob) -> dict[str, Any]:
+    """Run the command and describe its end. Its error is reported in the last line, and so not shown here."""
     from orderops.cli import commands, verbose_first
 
     try:
-        commands(verbose_first(words), prog_name="orderops")
+        commands(verbose_first(argv), prog_name="orderops", obj=job)
     except OrderopsError as error:
         return _ended(error)
     except SystemExit as end:
@@ -91,13 +81,12 @@ def _ended(error: OrderopsError) -> dict[str, Any]:
 
 
 @contextmanager
-def _files(sql: dict[str, str] | Any) -> Iterator[None]:
-    """Write the job's files to where the commands look for migrations."""
+def _folder_of(sql: Mapping[str, str]) -> Iterator[Path]:
+    """A folder with the job's migration files, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="orderops-") as folder:
         for name, text in sql.items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8", newline="")
-        os.environ["ORDEROPS_SQL"] = folder
-        yield
+        yield Path(folder)
 
 
 @contextmanager
@@ -112,26 +101,27 @@ def _marked() -> Iterator[None]:
             err.finish()
 
 
-def _leave(found: CurrentJob) -> None:
-    """Put what the command left where it is looked for; a result that is not taken fails nothing that was done."""
-    left = {"form": FORM, "notes": found.notes, "result": found.result}
-    body = json.dumps(left, default=str).encode()
+def _store_result(job: CurrentJob) -> None:
+    """Store what the command has set. Failing to store it undoes nothing, so it is reported and not raised."""
+    result = {"form": FORM, "notes": job.notes, "result": job.result}
+    body = json.dumps(result, default=str).encode()
+    request = Request(job.request.result_url, body, {"Content-Type": ""}, method="PUT")
     try:
-        with urlopen(Request(found.request.result_url, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
+        with urlopen(request, timeout=RESULT_TIMEOUT):
             pass
     except (URLError, OSError) as error:
-        if found.notes or found.result:
-            for line in pieces(Mark.ERR, f"the result could not be left: {error}"):
+        if job.notes or job.result:
+            for line in pieces(Mark.ERR, f"the result could not be stored: {error}"):
                 _line(line)
 
 
-def _write(mark: Mark, told: dict[str, Any]) -> None:
-    for line in pieces(mark, json.dumps(told)):
+def _write(mark: Mark, value: dict[str, Any]) -> None:
+    for line in pieces(mark, json.dumps(value)):
         _line(line)
 
 
 def _line(text: str) -> None:
-    """One line of the log, whatever else stands for stdout meanwhile."""
+    """Write one line of the log, past the redirected stdout."""
     stream = sys.__stdout__
     assert stream
     stream.buffer.write(f"{text}\n".encode(errors="backslashreplace"))

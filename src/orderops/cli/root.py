@@ -1,4 +1,4 @@
-"""orderops up, down, status, doctor: what concerns the whole."""
+"""orderops up, down, status, history, doctor: commands for a whole environment."""
 
 from __future__ import annotations
 
@@ -7,87 +7,61 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import (
-    LONGEST_WAIT,
-    Adopt,
-    Confirm,
-    Context,
-    DryRun,
-    Env,
-    Environments,
-    Images,
-    Json,
-    Only,
-    Prune,
-    Sql,
-    Wait,
-    Yes,
-)
+from orderops.cli.options import Adopt, Context, Images, Json, Only, Prune, Sql, grouped
 from orderops.iam.persona import Persona
+from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
 
 def add_to(commands: typer.Typer) -> None:
-    """Add the commands that stand by themselves."""
+    """Add the commands that belong to no group."""
     for command in (up, down, status, history, doctor):
         commands.command()(command)
 
 
+@grouped()
 def up(
-    env: Env = "local",
-    environments: Environments = None,
+    where: EnvironmentOptions,
+    options: ChangeOptions,
     sql: Sql = None,
     image: Images = [],
     context: Context = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    confirm: Confirm = [],
-    wait: Wait = LONGEST_WAIT,
     adopt: Adopt = [],
     prune: Prune = False,
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.images.resolve import images
     from orderops.operations.apply import apply_everything
-    from orderops.operations.workspace import ChangeOptions, images_given, open_workspace
+    from orderops.operations.workspace import images_given, open_workspace
 
-    workspace = open_workspace(env, environments)
+    workspace = open_workspace(where.env, where.environments)
     choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
-    options = ChangeOptions("up", dry_run, yes, confirm, wait)
-    apply_everything(workspace, options, choices=choices, adopt=adopt, prune=prune, sql=sql)
+    apply_everything(workspace, options.of("up"), choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 
-def down(
-    env: Env = "local",
-    environments: Environments = None,
-    only: Only = [],
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    confirm: Confirm = [],
-    wait: Wait = LONGEST_WAIT,
-) -> None:
-    """Remove everything; what holds data, and what that stands on, is kept unless it is named."""
+@grouped()
+def down(where: EnvironmentOptions, options: ChangeOptions, only: Only = []) -> None:
+    """Delete everything. Resources that hold data, and those that they need, are kept unless they are named."""
     from orderops.operations.destroy import destroy_everything
-    from orderops.operations.workspace import ChangeOptions, open_workspace
+    from orderops.operations.workspace import open_workspace
 
-    workspace = open_workspace(env, environments)
-    command = " ".join(["down", *(f"--only {address}" for address in only)])
-    destroy_everything(workspace, ChangeOptions(command, dry_run, yes, confirm, wait), only=only)
+    workspace = open_workspace(where.env, where.environments)
+    destroy_everything(workspace, options.of("down", *(f"--only {address}" for address in only)), only=only)
 
 
+@grouped()
 def status(
-    env: Env = "local",
-    environments: Environments = None,
+    where: EnvironmentOptions,
     as_json: Json = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every two seconds, until Ctrl+C.")] = False,
 ) -> None:
-    """Say how it is: one verdict, its cause, the next command. Exit code 3 unless healthy."""
+    """Show the health of an environment: one verdict, its cause, the next command. Exit code 3 unless healthy."""
     from orderops.errors import Differences
     from orderops.health import HealthVerdict, examine
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.status import show_status, watch_status
 
-    workspace = open_workspace(env, environments)
+    workspace = open_workspace(where.env, where.environments)
     if watch:
         with suppress(KeyboardInterrupt):
             watch_status(lambda: examine(workspace).to_dict())
@@ -101,37 +75,40 @@ def status(
         raise Differences
 
 
+@grouped()
 def history(
-    env: Env = "local",
-    environments: Environments = None,
+    where: EnvironmentOptions,
     last: Annotated[int, typer.Option("--last", "-n", help="How many runs.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:
-    """Say who changed what, when, from where and how it ended, newest first; a killed run shows as such."""
+    """Show the runs that changed an environment, newest first: who, when, from where, and how each ended."""
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
 
-    told = list(open_workspace(env, environments).runs.history(last=last))
+    runs = list(open_workspace(where.env, where.environments).runs.history(last=last))
     if as_json:
-        console.show_json(told)
-    elif told:
-        console.show_history(told)
+        console.show_json(runs)
+    elif runs:
+        console.show_history(runs)
     else:
-        console.info(f"nothing has changed {env} yet")
+        console.info(f"no run has changed {where.env} yet")
 
 
+@grouped()
 def doctor(
-    env: Env = "local",
-    environments: Environments = None,
+    where: EnvironmentOptions,
     as_json: Json = False,
     show_policies: Annotated[
-        bool, typer.Option("--policies", help="Print the IAM policies that are needed, and how to attach them.")
+        bool, typer.Option("--policies", help="Print the IAM policies that a persona needs, and how to attach them.")
     ] = False,
     persona: Annotated[
-        Persona | None, typer.Option("--for", help="Whose permissions; those of the operator, or all with --policies.")
+        Persona | None,
+        typer.Option(
+            "--for", help="Persona whose permissions are checked (default: operator) or printed (default: all)."
+        ),
     ] = None,
 ) -> None:
-    """Say what this machine and these credentials can and cannot do, or which permissions they need."""
+    """Check what this machine and these credentials can do, or print the IAM policies that a persona needs."""
     from orderops.config.environment import load_environment
     from orderops.doctor import diagnose
     from orderops.errors import Differences
@@ -139,21 +116,19 @@ def doctor(
     from orderops.operations.workspace import open_account
     from orderops.ui import console
 
-    environment = load_environment(env, environments)
+    environment = load_environment(where.env, where.environments)
     if show_policies:
         account = environment.account or open_account(environment).account
-        found = [
-            policy for each in ([persona] if persona else Persona) for policy in policies(environment, account, each)
-        ]
-        told = [policy.to_dict() for policy in found]
+        personas = [persona] if persona else Persona
+        documents = [policy.to_dict() for one in personas for policy in policies(environment, account, one)]
         if as_json:
-            console.show_json({"environment": env, "account": account, "policies": told})
+            console.show_json({"environment": where.env, "account": account, "policies": documents})
         else:
-            console.show_policies(told)
+            console.show_policies(documents)
         return
     findings = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR)
     if as_json:
-        console.show_json({"environment": env, "findings": [vars(finding) for finding in findings]})
+        console.show_json({"environment": where.env, "findings": [vars(finding) for finding in findings]})
     else:
         console.show_findings(findings)
     if any(not finding.ok and finding.needed for finding in findings):

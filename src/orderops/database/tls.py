@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOURCE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
+# In a remote job: the certificates that the service's image holds.
+OF_THE_SERVICE = "DATABASE_CA"
 RDS = ".rds.amazonaws.com"
 SYSTEM = "system"
 """libpq's word for the certificates that the machine trusts anyway."""
@@ -50,7 +52,7 @@ def trusted_roots(host: str, sslmode: str) -> str | None:
 
 def ca_bundle(source: str = SOURCE, folder: Path | None = None) -> Path:
     """A file with the CA certificates of RDS: the chosen one, a kept one, or one fetched now; else an OrderopsError."""
-    if chosen := os.environ.get(CHOSEN):
+    if chosen := os.environ.get(CHOSEN) or os.environ.get(OF_THE_SERVICE):
         return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path's raises where there is no home
     kept = (folder or _data_folder()) / "rds-global-bundle.pem"
     usable = _unusable(kept) is None

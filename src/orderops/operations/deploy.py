@@ -12,7 +12,8 @@ from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.apply import show_image_choices
 from orderops.operations.guarded import Change, check_covered, guarded_change
-from orderops.operations.workspace import ChangeOptions, confirm_change, slow_resources
+from orderops.operations.options import ChangeOptions
+from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
 from orderops.ui import console

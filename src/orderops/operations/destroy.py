@@ -11,7 +11,8 @@ from orderops.infra.stack import KINDS
 from orderops.infra.workspace import Workspace
 from orderops.operations.apply import changes_made
 from orderops.operations.guarded import Change, check_covered, guarded_change
-from orderops.operations.workspace import ChangeOptions, confirm_change
+from orderops.operations.options import ChangeOptions
+from orderops.operations.workspace import confirm_change
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
 from orderops.ui import console

@@ -10,9 +10,11 @@ from typing import Any
 from orderops.aws.documents import Bucket
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
+from orderops.operations.compare import compare_by_task
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.restore import compare_by_task, open_databases, temporary_instance
-from orderops.operations.workspace import ChangeOptions, confirm_restore
+from orderops.operations.options import ChangeOptions
+from orderops.operations.restore import open_databases, temporary_instance
+from orderops.operations.workspace import confirm_restore
 from orderops.resources.rds_description import DRILL
 from orderops.restore.compare.comparison import compare
 from orderops.restore.drill_record import Drill, save_drill

@@ -54,13 +54,7 @@ class RehearsalGate:
 
     def __init__(self, at: MigrationTarget, reason: str) -> None:
         settings = (
-            {}
-            if reason
-            else settings_of(at.workspace)
-            if at.workspace
-            else at.errand.request.settings
-            if at.errand
-            else {}
+            {} if reason else settings_of(at.workspace) if at.workspace else at.job.request.settings if at.job else {}
         )
         self._words = at.words
         self._reason = reason

@@ -15,7 +15,7 @@ from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.workspace import ChangeOptions
+from orderops.operations.options import ChangeOptions
 from orderops.runs.run import Run, Runs
 from orderops.ui.progress import Progress
 

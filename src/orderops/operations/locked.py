@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from orderops.aws.documents import Document
 from orderops.infra.workspace import Workspace
-from orderops.operations.workspace import ChangeOptions
+from orderops.operations.options import ChangeOptions
 from orderops.runs.run import Run, Runs
 from orderops.text.durations import in_words
 from orderops.ui import console

@@ -28,8 +28,9 @@ from orderops.migrations.sql.files import Migration, SqlFile, read_migrations, s
 from orderops.migrations.sql.locks import ExecutionMode, execution_mode
 from orderops.migrations.sql.parser import Statement
 from orderops.migrations.sql.validation import checked
-from orderops.operations.workspace import ChangeOptions, confirm_change, open_workspace
-from orderops.remote.job import CurrentJob, current_job
+from orderops.operations.options import ChangeOptions, MigrateOptions
+from orderops.operations.workspace import confirm_change, open_workspace
+from orderops.remote.job import CurrentJob
 from orderops.remote.tunnel import tunnel_of
 from orderops.text.durations import measured
 from orderops.ui import console
@@ -60,40 +61,42 @@ class MigrationTarget:
     """What leads a command to it again."""
     workspace: Workspace | None = None
     lease: LeaseReading | None = None
-    errand: CurrentJob | None = None
+    job: CurrentJob | None = None
 
     @property
     def limits(self) -> BatchLimits:
         """How far a backfill may go at once, as the environment says."""
-        told = settings_of(self.workspace) if self.workspace else self.errand.request.settings if self.errand else None
-        return BatchLimits(told["max_replication_lag_seconds"], told["max_waiting_sessions"]) if told else BatchLimits()
+        settings = settings_of(self.workspace) if self.workspace else self.job.request.settings if self.job else None
+        if not settings:
+            return BatchLimits()
+        return BatchLimits(settings["max_replication_lag_seconds"], settings["max_waiting_sessions"])
 
 
 @contextmanager
-def target(
-    env: str, environments: Path | None, dsn: str | None, sql: Path | None = None, *, changes: bool = False
-) -> Iterator[MigrationTarget]:
-    """The database of an environment, or the one that a connection string names."""
-    if opened_by := _login(dsn):
-        words = f"--dsn {shlex.quote(dsn)}" if dsn else ""
-        yield MigrationTarget(opened_by, _author(_user()), opened_by.describe, _with_sql(words, sql))
+def target(at: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
+    """Open the database of an environment, or the one that a connection string names.
+
+    With `changes`, the environment's lease is read meanwhile.
+    """
+    if login := _login(at.dsn):
+        words = f"--dsn {shlex.quote(at.dsn)}" if at.dsn else ""
+        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(words, at.sql))
         return
-    if sent := current_job():
-        errand = sent.request
-        yield MigrationTarget(
-            sent.login(), Author(errand.who, errand.host), errand.environment, errand.options, errand=sent
-        )
+    if at.job:
+        request = at.job.request
+        author = Author(request.who, request.host)
+        yield MigrationTarget(at.job.login(), author, request.environment, request.options, job=at.job)
         return
     from orderops.operations.locked import read_lease
 
-    workspace = open_workspace(env, environments)
+    workspace = open_workspace(at.env, at.environments)
     lease = read_lease(workspace) if changes else None
     with _way_into(workspace) as login:
-        yield MigrationTarget(login, _author(workspace.aws.caller), env, lead_of(env, sql), workspace, lease)
+        yield MigrationTarget(login, _author(workspace.aws.caller), at.env, lead_of(at.env, at.sql), workspace, lease)
 
 
-def means_other_database(dsn: str | None) -> bool:
-    """Whether a connection string names the database, and not the environment."""
+def is_other_database(dsn: str | None) -> bool:
+    """Whether a connection string names the database, not the environment."""
     return dsn is not None or bool(os.environ.get(DSN))
 
 
@@ -154,7 +157,7 @@ def agreed(at: MigrationTarget, options: ChangeOptions, question: str) -> Iterat
     """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
     if at.workspace is None or at.lease is None:
         console.confirm(question, yes=options.yes)
-        yield at.errand.note if at.errand else lambda **_: None
+        yield at.job.note if at.job else lambda **_: None
         return
     from orderops.operations.locked import locked_run
 

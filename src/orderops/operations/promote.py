@@ -12,8 +12,9 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
+from orderops.operations.options import ChangeOptions
 from orderops.operations.restore import delete_instance, open_databases
-from orderops.operations.workspace import ChangeOptions, confirm_change, slow_resources
+from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
 from orderops.restore.endpoints import connection_info

@@ -1,6 +1,6 @@
-"""The rehearsal of what is pending, on a copy of an environment's database, before the operator's eyes.
+"""Rehearse: apply the pending migrations to a temporary copy of an environment's database.
 
-The copy comes by the way of every restore and is deleted afterwards; what a killed run left of it is found by its role.
+The copy is a restore to the latest moment, and is deleted afterwards. What a killed run left is found by its role.
 """
 
 from __future__ import annotations
@@ -9,71 +9,111 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orderops.aws.documents import Bucket
 from orderops.database.connection import Login
-from orderops.errors import OrderopsError
+from orderops.errors import Differences, OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.migrations import migrator
-from orderops.migrations.sql.files import CANARIES, Migration, sql_folder
+from orderops.migrations.sql.files import CANARIES, Migration, read_migrations, sql_folder
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.migrate import files_of, lead_of, looking, settings_of, target
-from orderops.operations.remote import send
+from orderops.operations.options import ChangeOptions, MigrateOptions
+from orderops.operations.remote import argv, run_by_task
 from orderops.operations.restore import open_databases, temporary_instance
-from orderops.operations.workspace import ChangeOptions, confirm_restore
+from orderops.operations.workspace import confirm_restore, open_workspace
+from orderops.rehearsal.markdown import check_writable, write
 from orderops.rehearsal.queries import queries_of
 from orderops.rehearsal.receipts import Receipt, save_receipt
 from orderops.rehearsal.report import Report
 from orderops.rehearsal.runner import rehearse
-from orderops.remote.job import CurrentJob, DatabaseEndpoint
+from orderops.remote.job import CurrentJob, DatabaseEndpoint, JobRequest
 from orderops.resources.rds_description import REHEARSAL
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import parse_timestamp
 from orderops.ui import console
 from orderops.ui.progress import Progress
-
-if TYPE_CHECKING:
-    pass
+from orderops.ui.rehearsal import next_step, show
 
 COPY = "copy"
-"""The name of the door to the copy, in an errand."""
+"""Name of the copy in a remote job."""
 
 
 @dataclass(frozen=True)
 class RehearsalRequest:
     """What is rehearsed, and how."""
 
+    at: MigrateOptions
     migrations: Sequence[Migration]
-    sql: Path | None
     holder: timedelta
     instance_class: str | None
 
 
-def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
-    """The names of what would be rehearsed, each file checked."""
-    env = workspace.environment.name
+def rehearse_pending(
+    at: MigrateOptions,
+    options: ChangeOptions,
+    *,
+    holder: timedelta,
+    instance_class: str | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    """Rehearse the pending migrations and show the report. Raises Differences unless the verdict is SAFE."""
+    if markdown:
+        check_writable(markdown)
+    request = RehearsalRequest(at, read_migrations(sql_folder(at.sql)), holder, instance_class)
+    if at.job:
+        _rehearse_in_job(at.job, request, dry_run=options.dry_run)
+        return
+    workspace = open_workspace(at.env, at.environments)
+    names = _pending(workspace, request)
+    if not names:
+        console.info(f"0 pending: nothing to rehearse for {at.env}")
+        return
+    if options.dry_run:
+        for name in names:
+            console.data(name)
+        return
+    report, receipt = _rehearse_on_copy(workspace, options.of("migrate rehearsal"), request)
+    if as_json:
+        console.show_json({**report.to_dict(), "receipt": receipt.key})
+    else:
+        show(report)
+        console.info(f"receipt: {receipt.name}")
+        console.info(next_step(report, lead_of(at.env, at.sql)))
+    if markdown:
+        write(markdown, report, receipt.name)
+    if report.verdict.holds_up:
+        raise Differences
+
+
+def _pending(workspace: Workspace, request: RehearsalRequest) -> list[str]:
+    """Names of the pending migrations. Every file is validated."""
     if workspace.environment.database.access == "task":
-        ended = send(workspace, ["migrate", "rehearsal", "--dry-run"], sql=_files(asked), lead=lead_of(env, asked.sql))
-        return list((ended.result or {}).get("pending", ()))
-    with target(env, workspace.folder, None, asked.sql) as at, looking(at) as connection:
-        return [line.name for line in migrator.plan(migrator.overview(connection, asked.migrations))]
+        at = request.at
+        job = JobRequest(
+            tuple(argv("migrate", "rehearsal", dry_run=True)), sql=_files(at.sql), options=lead_of(at.env, at.sql)
+        )
+        return list((run_by_task(workspace, job).result or {}).get("pending", ()))
+    with target(request.at) as database, looking(database) as connection:
+        return [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
 
 
-def rehearse_on_a_copy(workspace: Workspace, options: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
-    """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
+def _rehearse_on_copy(
+    workspace: Workspace, options: ChangeOptions, request: RehearsalRequest
+) -> tuple[Report, Receipt]:
+    """Create a copy, rehearse on it, store the receipt, and delete the copy however that ended."""
     lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
-    instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
-    confirm_restore(
-        workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", options
-    )
+    instance_class = request.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
+    question = f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?"
+    confirm_restore(workspace, question, options)
     with (
         locked_run(workspace, options, lease, workspace.restore_runs) as run,
         temporary_instance(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
-        report = _rehearsed(workspace, primary, copy, asked)
+        report = _rehearse(workspace, primary, copy, request)
         about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
         receipt = save_receipt(
             Bucket(workspace.aws), workspace.environment.name, report, who=workspace.aws.caller, copy=about
@@ -82,54 +122,54 @@ def rehearse_on_a_copy(workspace: Workspace, options: ChangeOptions, asked: Rehe
     return report, receipt
 
 
-def rehearse_inside(inside: CurrentJob, asked: RehearsalRequest, *, dry_run: bool) -> None:
-    """The part of it that opens databases, where they can be reached."""
+def _rehearse_in_job(job: CurrentJob, request: RehearsalRequest, *, dry_run: bool) -> None:
+    """The part that opens databases, in a task that reaches them."""
     if dry_run:
-        with target(inside.request.environment, None, None) as at, looking(at) as connection:
-            names = [line.name for line in migrator.plan(migrator.overview(connection, asked.migrations))]
-        inside.set_result({"pending": names})
+        with target(request.at) as database, looking(database) as connection:
+            names = [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
+        job.set_result({"pending": names})
         return
-    inside.set_result(_carried_out(inside.login(), inside.login(COPY), asked).to_dict())
+    job.set_result(_rehearse_with(job.login(), job.login(COPY), request).to_dict())
 
 
-def _rehearsed(workspace: Workspace, primary: Instance, copy: Instance, asked: RehearsalRequest) -> Report:
-    env = workspace.environment.name
-    if workspace.environment.database.access == "task":
-        words = ["migrate", "rehearsal", "--holder", f"{asked.holder.total_seconds():.0f}s"]
-        ended = send(
-            workspace,
-            words,
-            sql=_files(asked),
-            doors={COPY: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
-            settings=settings_of(workspace),
-            lead=lead_of(env, asked.sql),
+def _rehearse(workspace: Workspace, primary: Instance, copy: Instance, request: RehearsalRequest) -> Report:
+    if workspace.environment.database.access != "task":
+        with open_databases(workspace, primary, copy) as (live, login):
+            return _rehearse_with(live, login, request)
+    at = request.at
+    job = JobRequest(
+        tuple(argv("migrate", "rehearsal", holder=request.holder)),
+        sql=_files(at.sql),
+        databases={COPY: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
+        settings=settings_of(workspace),
+        options=lead_of(at.env, at.sql),
+    )
+    end = run_by_task(workspace, job)
+    if end.result is None:
+        raise OrderopsError(
+            "the rehearsal ended without a report",
+            f"read its output: orderops history --env {at.env}; then re-run this command",
         )
-        if ended.result is None:
-            raise OrderopsError(
-                "the rehearsal ended without a report", f"what it said: orderops history --env {env}; then again"
-            )
-        return Report.from_dict(ended.result)
-    with open_databases(workspace, primary, copy) as (live, login):
-        return _carried_out(live, login, asked)
+    return Report.from_dict(end.result)
 
 
-def _carried_out(live: Login, copy: Login, asked: RehearsalRequest) -> Report:
+def _rehearse_with(live: Login, copy: Login, request: RehearsalRequest) -> Report:
     with Progress() as progress:
         return rehearse(
             copy,
-            asked.migrations,
+            request.migrations,
             queries=queries_of(live),
-            held_for=asked.holder,
+            held_for=request.holder,
             on_wait=progress.watch,
             on_verdict=console.info_folded,
         )
 
 
-def _files(asked: RehearsalRequest) -> dict[str, str]:
-    """The migrations, and the queries that stand beside them."""
-    canaries = sql_folder(asked.sql) / CANARIES
+def _files(sql: Path | None) -> dict[str, str]:
+    """The migration files and the canaries, by name."""
+    canaries = sql_folder(sql) / CANARIES
     more = {CANARIES: canaries.read_text()} if canaries.is_file() else {}
-    return {**files_of(asked.sql), **more}
+    return {**files_of(sql), **more}
 
 
 def smallest_of_its_family(instance_class: str) -> str:

@@ -1,178 +1,130 @@
-"""Commands that are carried out elsewhere: in a task beside the service, where the database can be reached.
+"""Commands that run by a remote job: in a task next to the service, where the databases can be reached.
 
-Outside stays what belongs to the operator: the question, the lease, the record. The rest is sent, word by word.
+What belongs to the operator stays here: the question, the lease, the record. The job carries the rest as an argv.
 """
 
 from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from functools import wraps
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
+
+from orderops.errors import UsageError
 
 if TYPE_CHECKING:
     from orderops.infra.workspace import Workspace
-    from orderops.operations.workspace import ChangeOptions
-    from orderops.remote.job import DatabaseEndpoint, JobResult
-
-P = ParamSpec("P")
-STAYS = frozenset({"env", "environments", "sql", "dsn", "yes", "confirm"})
-"""Parameters that are settled outside."""
+    from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
+    from orderops.remote.job import JobRequest, JobResult
 
 
-def sent_where_needed(
-    question: str = "", check: Callable[[Mapping[str, Any]], object] = lambda _: None
-) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A command that is sent by an errand where the environment's `[database] access` is `task`.
+def argv(*words: str, **options: Any) -> list[str]:
+    """A command line: `argv("migrate", "apply", to=3)` is ["migrate", "apply", "--to", "3"].
 
-    With a question it changes something: it is asked outside, and the command runs alone and on record. `check` is
-    told the parameters, and refuses here what would be refused there, a task later.
+    An option that is None, False or empty is left out; True is a flag; a sequence repeats the option.
     """
-
-    def decorate(command: Callable[P, None]) -> Callable[P, None]:
-        @wraps(command)
-        def sent_or_done(*args: P.args, **given: P.kwargs) -> None:
-            if not _sent(command, given, question, check):
-                command(*args, **given)
-
-        return sent_or_done
-
-    return decorate
+    given = list(words)
+    for name, value in options.items():
+        given += _option(f"--{name.strip('_').replace('_', '-')}", value)
+    return given
 
 
-def send(
+def unless(value: timedelta, default: timedelta) -> timedelta | None:
+    """None for the default, which needs no option."""
+    return None if value == default else value
+
+
+def run_by_task(
     workspace: Workspace,
-    words: Sequence[str],
+    request: JobRequest,
     options: ChangeOptions | None = None,
-    question: str = "",
     *,
-    sql: Mapping[str, str] | None = None,
-    doors: Mapping[str, DatabaseEndpoint] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    lead: str = "",
-    data: Callable[[str], object] | None = None,
+    question: str = "",
+    on_data: Callable[[str], object] | None = None,
 ) -> JobResult:
-    """Carry out a command in a task and show what it says, or hand on its `data`.
+    """Run a command in a task and show its output, or pass its stdout to `on_data`.
 
-    With a question it is asked first, and the run is on record. Raises what the command refuses.
+    With a question the operator is asked first, the run is recorded, and no other job runs meanwhile. Raises what the
+    command raises.
     """
     from orderops.operations.locked import locked_run, read_lease
     from orderops.operations.workspace import confirm_change
-    from orderops.remote.job import JobObserver, JobRequest, run_job
+    from orderops.remote.job import JobObserver, run_job
     from orderops.ui import console
     from orderops.ui.remote import JobOutput
 
-    def outcome() -> JobResult:
-        with JobOutput(data) as shows:
-            request = JobRequest(
-                tuple(words),
-                databases=doors or {},
-                sql=sql or {},
-                settings=settings or {},
-                host=socket.gethostname(),
-                options=lead,
-                exclusive=bool(question),
-                width=console.out.width,
-            )
-            return run_job(workspace, request, JobObserver(shows.heard, shows.waiting))
+    request = replace(
+        request, host=socket.gethostname(), exclusive=bool(question), width=request.width or console.out.width
+    )
+
+    def run() -> JobResult:
+        with JobOutput(on_data) as output:
+            return run_job(workspace, request, JobObserver(output.heard, output.waiting))
 
     if not question:
-        ended = outcome()
-        ended.check()
-        return ended
-    assert options
+        result = run()
+        result.check()
+        return result
+    assert options, "a change has options"
     lease = read_lease(workspace)
     confirm_change(workspace, question, options)
-    with locked_run(workspace, options, lease) as taken:
-        ended = outcome()
-        for note in ended.notes:
-            taken.record.note(**note)
-        ended.check()
-    return ended
+    with locked_run(workspace, options, lease) as recorded:
+        result = run()
+        for note in result.notes:
+            recorded.record.note(**note)
+        result.check()
+    return result
 
 
-def words_of(command: Callable[..., None], given: Mapping[str, Any]) -> list[str]:
-    """The words that give a command these parameters, but for those that are settled outside and those left out."""
-    words: list[str] = []
-    defaults = signature(command).parameters
-    for name, hint in get_type_hints(command, include_extras=True).items():
-        option = _option(hint)
-        if option and name not in STAYS and given.get(name) != defaults[name].default:
-            words += _said(option, given.get(name))
-    return words
-
-
-def _sent(
-    command: Callable[..., None],
-    given: Mapping[str, Any],
-    question: str,
-    check: Callable[[Mapping[str, Any]], object],
+def migrate_by_task(
+    at: MigrateOptions,
+    command: Sequence[str],
+    options: ChangeOptions | None = None,
+    *,
+    question: str = "",
+    locks: LockOptions | None = None,
 ) -> bool:
-    """Send a command where that is the way; false where it is to be done here."""
+    """Run a migrate command by a task, if the environment's `[database] access` is `task`; return whether it ran.
+
+    With a question the command changes something, unless it is a dry run.
+    """
     from orderops.config.environment import load_environment
     from orderops.operations import gate
-    from orderops.operations.migrate import files_of, lead_of, means_other_database, settings_of
-    from orderops.operations.workspace import ChangeOptions, open_workspace
-    from orderops.remote.job import current_job
+    from orderops.operations.migrate import files_of, is_other_database, lead_of, settings_of
+    from orderops.operations.workspace import open_workspace
+    from orderops.remote.job import JobRequest
 
-    if means_other_database(given.get("dsn")) or current_job():
+    if at.job or is_other_database(at.dsn) or load_environment(at.env, at.environments).database.access != "task":
         return False
-    env, folder = given["env"], given.get("environments")
-    if load_environment(env, folder).database.access != "task":
-        return False
-    words = words_of(command, given)
-    dry_run, yes = bool(given.get("dry_run")), bool(given.get("yes"))
-    changes = bool(question) and not dry_run
-    check(given)
-    _check_questions(given, changes)
-    sql = files_of(given["sql"]) if "sql" in given else {}
-    workspace = open_workspace(env, folder)
-    shown = ["migrate", command.__name__, *words]
-    send(
-        workspace,
-        [*shown, "--yes"] if changes else shown,
-        ChangeOptions(shlex.join(shown), dry_run, yes, given.get("confirm", ()), given.get("wait", timedelta())),
-        question.format(env=env) if changes else "",
-        sql=sql,
+    changes = options is not None and bool(question) and not options.dry_run
+    if changes and locks and locks.terminate_blockers and not (options and options.yes):
+        raise UsageError("a task in the VPC cannot ask before terminating blocking sessions", "pass --yes")
+    workspace = open_workspace(at.env, at.environments)
+    request = JobRequest(
+        # Confirmed here, so not asked there.
+        (*command, *(["--yes"] if changes else [])),
+        sql=files_of(at.sql),
         settings={**settings_of(workspace), **gate.settings_of(workspace)},
-        lead=lead_of(env, given.get("sql")),
+        options=lead_of(at.env, at.sql),
     )
+    recorded = options.of(shlex.join(command)) if options else None
+    run_by_task(workspace, request, recorded, question=question.format(env=at.env) if changes else "")
     return True
 
 
-def _check_questions(given: Mapping[str, Any], changes: bool) -> None:
-    """Raise UsageError where a question would come up inside, where nobody is."""
-    from orderops.errors import UsageError
-
-    if changes and given.get("terminate_blockers") and not given.get("yes"):
-        raise UsageError(
-            "nobody can be asked about sessions in the way by a task inside the VPC", "say it beforehand: --yes"
-        )
-
-
-def _option(hint: Any) -> str:
-    """The name of the option that a parameter is; typer keeps the first of its names as if it were a default."""
-    for each in get_args(hint)[1:]:
-        for name in (getattr(each, "default", None), *(getattr(each, "param_decls", None) or ())):
-            if isinstance(name, str) and name.startswith("--"):
-                return name
-    return ""
-
-
-def _said(option: str, value: Any) -> list[str]:
+def _option(name: str, value: Any) -> list[str]:
     match value:
         case None | False:
             return []
         case True:
-            return [option]
-        case list() | tuple():
-            return [word for each in value for word in _said(option, each)]
+            return [name]
+        case str() | int() | Path():
+            return [name, str(value)]
         case timedelta():
-            return [option, f"{value.total_seconds():.0f}s"]
-        case Path():
-            return [option, str(value)]
-    return [option, str(value)]
+            return [name, f"{value.total_seconds():.0f}s"]
+        case list() | tuple():
+            return [word for item in value for word in _option(name, item)]
+    raise TypeError(f"{name}: {value!r}")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from orderops.database.connection import Login, connect, login_at_endpoint, route_to
 from orderops.engine.destroy import destroy
@@ -20,9 +17,9 @@ from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import from_json
 from orderops.migrations.ledger.table import History
 from orderops.operations.guarded import Change, guarded_change
-from orderops.operations.remote import send
-from orderops.operations.workspace import ChangeOptions, confirm_restore, open_workspace, slow_resources
-from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, JobResult, current_job, run_job
+from orderops.operations.options import ChangeOptions
+from orderops.operations.workspace import confirm_restore, slow_resources
+from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, run_job
 from orderops.remote.tunnel import tunnel_of
 from orderops.resources.rds_description import DRILL
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
@@ -37,81 +34,6 @@ from orderops.runs.run import Run
 from orderops.text.durations import in_words
 from orderops.ui import console
 from orderops.ui.progress import Progress
-
-LIVE, RESTORED = "live", "restored"
-"""The names of the doors of a pair, in an errand."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The live database and a copy of it, each with what opens it."""
-
-    live: Login
-    restored: Login
-    live_name: str
-    name: str
-    words: str
-    """What leads a command to the copy again."""
-
-
-@contextmanager
-def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair]:
-    """Both databases of a comparison; the copy may be left out where there is only one."""
-    if sent := current_job():
-        names = sent.request.settings
-        words = f"{names[RESTORED]} --env {sent.request.environment}"
-        yield Pair(sent.login(LIVE), sent.login(RESTORED), names[LIVE], names[RESTORED], words)
-        return
-    workspace = open_workspace(env, environments)
-    primary, copy = primary_and(workspace, name)
-    with open_databases(workspace, primary, copy) as (live, restored):
-        yield Pair(live, restored, primary.name, copy.name, f"{copy.name} --env {env}")
-
-
-def primary_and(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
-    """The primary, and what it is to be compared with."""
-    copies = load_instances(workspace.aws, workspace.stack)
-    primary, copy = copies.require_primary(), copies.named(name, action="compare")
-    if copy.name == primary.name:
-        raise OrderopsError(
-            f"{copy.name} is the primary, and would be compared with itself",
-            f"what else there is: orderops restore list --env {workspace.environment.name}",
-        )
-    return primary, copy
-
-
-def run_pair_by_task(
-    workspace: Workspace,
-    words: Sequence[str],
-    primary: Instance,
-    copy: Instance,
-    data: Callable[[str], object] | None = None,
-) -> JobResult:
-    """Carry out a command on both databases in a task, where they can be reached."""
-    names = {LIVE: primary.name, RESTORED: copy.name}
-    return send(workspace, words, doors=_doors(workspace, primary, copy), settings=names, data=data)
-
-
-def compare_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
-    """A comparison that a task made, as machines are told; that something differs is no failure of it."""
-    with Progress() as progress:
-        request = JobRequest(
-            ("restore", "compare"),
-            databases=_doors(workspace, primary, copy),
-            settings={LIVE: primary.name, RESTORED: copy.name},
-        )
-        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
-    if ended.result is None:
-        ended.check()
-        raise OrderopsError("the comparison ended without a result", "the same command makes another one")
-    return ended.result
-
-
-def _doors(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, DatabaseEndpoint]:
-    return {
-        LIVE: DatabaseEndpoint(**connection_info(workspace.stack, primary)),
-        RESTORED: DatabaseEndpoint(**connection_info(workspace.stack, copy)),
-    }
 
 
 @contextmanager

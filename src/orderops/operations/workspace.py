@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +11,7 @@ if TYPE_CHECKING:
     from orderops.config.environment import Environment
     from orderops.engine.resource import Resource
     from orderops.infra.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class ChangeOptions:
-    """How a command is to change things: its words, what was agreed beforehand, how long to wait for others."""
-
-    command: str
-    dry_run: bool
-    yes: bool
-    confirm: Sequence[str]
-    wait: timedelta
+    from orderops.operations.options import ChangeOptions
 
 
 def open_workspace(name: str, folder: Path | None) -> Workspace:

@@ -1,18 +1,16 @@
 """Running a command where the databases can be reached: in a one-off task next to the service.
 
 On the operator's machine, `run_job` stores the request in S3, starts the task, shows its output and returns its result.
-Inside the task, `current_job` returns the request.
+Inside the task, `read_job` reads the request; the entry point hands it to the command.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from orderops.aws.client import Aws
@@ -22,7 +20,7 @@ from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.remote.follow import JobObserver, follow, interrupt
 from orderops.remote.framing import Mark, OutputLine
-from orderops.remote.request import DATABASE, JOB_URL, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.request import DATABASE, DatabaseEndpoint, JobRequest, job_request_of
 from orderops.remote.task import RemoteTask, TaskPlacement, placement_of, running, start
 
 __all__ = [
@@ -32,7 +30,7 @@ __all__ = [
     "JobObserver",
     "JobRequest",
     "JobResult",
-    "current_job",
+    "read_job",
     "run_job",
 ]
 
@@ -124,21 +122,15 @@ class CurrentJob:
         self.result = dict(result)
 
 
-def current_job() -> CurrentJob | None:
-    """Return the job that this process runs; None on the operator's machine."""
-    url = os.environ.get(JOB_URL)
-    return _fetched(url) if url else None
-
-
-@cache
-def _fetched(url: str) -> CurrentJob:
+def read_job(url: str) -> CurrentJob:
+    """Read the request of this process's job. Raises OrderopsError if it cannot be read."""
     import json
     from urllib.error import URLError
     from urllib.request import urlopen
 
     try:
-        with urlopen(url, timeout=30) as answer:
-            return CurrentJob(job_request_of(json.load(answer)))
+        with urlopen(url, timeout=30) as response:
+            return CurrentJob(job_request_of(json.load(response)))
     except (URLError, OSError, ValueError) as error:
         raise OrderopsError(
             f"the request of the job cannot be read: {error}",
@@ -200,7 +192,7 @@ def _started(aws: Aws, bucket: Bucket, placement: TaskPlacement, request: JobReq
     bucket.put(_key(request.environment, request.id), request.to_dict())
     url = bucket.link("get_object", _key(request.environment, request.id), seconds=READABLE_FOR)
     try:
-        return start(aws, placement, token=request.id, url=url)
+        return start(aws, placement, token=request.id, url=url, width=request.width)
     except OrderopsError as error:
         # If the response was lost, the task may be running, and a re-run attaches to it.
         lost = isinstance(error, AwsError) and error.meaning is Meaning.LOST

@@ -15,6 +15,7 @@ from orderops.resources.ecs_service import why_stopped
 COMMAND = ("python", "-m", "orderops.cli.remote_entrypoint")
 # ECS's own scheduler sets startedBy to a deployment's id, so this value finds jobs only.
 STARTED_BY = "orderops-job"
+SCRATCH = "/tmp/orderops"
 MAX_OVERRIDES = 8192
 """Characters of task overrides that RunTask accepts."""
 TASKS_PER_CALL = 100
@@ -71,12 +72,22 @@ def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> T
     )
 
 
-def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str) -> RemoteTask:
-    """Start a task for the request at `url`. Repeating the call with the same `token` starts no second task.
+def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str, width: int = 80) -> RemoteTask:
+    """Start a task for the request at `url`, whose output is `width` columns wide.
+
+    Repeating the call with the same `token` starts no second task.
 
     Raises OrderopsError if ECS does not start it.
     """
-    variables = [{"name": JOB_URL, "value": url}, {"name": JOB_ID, "value": token}]
+    settings = {
+        JOB_URL: url,
+        JOB_ID: token,
+        "COLUMNS": str(width),
+        # The user of the service's image has no home; what orderops writes goes where every user may write.
+        "ORDEROPS_LOG_DIRECTORY": SCRATCH,
+        "XDG_DATA_HOME": SCRATCH,
+    }
+    variables = [{"name": name, "value": value} for name, value in settings.items()]
     override = {"name": placement.container, "command": list(COMMAND), "environment": variables}
     overrides = {"containerOverrides": [override]}
     # A signed URL contains the session token, which session tags make long.

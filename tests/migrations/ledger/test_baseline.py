@@ -84,7 +84,7 @@ def test_a_version_that_is_no_file_marks_nothing(three: Run) -> None:
 def test_either_a_version_or_a_tool_is_said(three: Run) -> None:
     for words in ((), ("--version", "1", "--from", "auto")):
         refused = three("baseline", *words)
-        assert (refused.code, "say either --version or --from" in refused.err) == (2, True)
+        assert (refused.code, "give either --version or --from" in refused.err) == (2, True)
 
 
 def test_without_a_yes_and_a_terminal_nothing_is_marked(three: Run) -> None:

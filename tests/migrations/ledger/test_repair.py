@@ -45,7 +45,7 @@ def test_where_all_fits_there_is_nothing_to_do(two: Run) -> None:
     for words in ((), ("--version", "2", "--as", "applied")):
         said = two("repair", *words)
         assert (said.code, said.out) == (0, "")
-        assert said.err == "nothing to repair: files and ledger fit together\n"
+        assert said.err == "nothing to repair: files and ledger match\n"
     assert attempts(two) == []
 
 
@@ -77,7 +77,7 @@ def test_a_file_that_was_removed_on_purpose_is_forgotten_and_what_it_made_stays(
     assert [line[:3] for line in attempts(two)] == [(2, "forget", "done")]
     assert two.rows("select to_regclass('b')") == [("b",)]
     assert [line["version"] for line in two("info", "--json").json["migrations"]] == [1]
-    assert two("repair", "--yes").err == "nothing to repair: files and ledger fit together\n"
+    assert two("repair", "--yes").err == "nothing to repair: files and ledger match\n"
 
 
 def test_several_are_mended_at_once_all_or_none(two: Run) -> None:

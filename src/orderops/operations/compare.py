@@ -1,0 +1,190 @@
+"""Compare and salvage: commands on the live database and a restored one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orderops.config.environment import load_environment
+from orderops.database.connection import Login
+from orderops.errors import Differences, OrderopsError, UsageError
+from orderops.infra.workspace import Workspace
+from orderops.operations.options import CompareOptions
+from orderops.operations.remote import argv, run_by_task
+from orderops.operations.restore import open_databases
+from orderops.operations.workspace import open_workspace
+from orderops.remote.job import DatabaseEndpoint, JobObserver, JobRequest, JobResult, run_job
+from orderops.restore.compare.comparison import compare as compare_databases
+from orderops.restore.endpoints import connection_info
+from orderops.restore.instances import Instance, load_instances
+from orderops.restore.salvage.script import salvage as salvage_rows
+from orderops.restore.salvage.script import wanted_kinds, write_script
+from orderops.ui import compare as ui
+from orderops.ui import console
+from orderops.ui.progress import Progress
+
+LIVE, RESTORED = "live", "restored"
+"""Names of the two databases in a remote job."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The logins and names of the live database and a restored one."""
+
+    live: Login
+    restored: Login
+    live_name: str
+    name: str
+    options: str
+    """The options that lead another command to the same pair."""
+
+
+def compare(at: CompareOptions, *, samples: int, export: Path | None, as_json: bool) -> None:
+    """Show what differs between the live and a restored database. Raises Differences if anything does."""
+    if _is_by_task(at):
+        if export:
+            raise UsageError(
+                "--export would write inside a task and be lost with it (access = 'task')",
+                "show some of the rows: --samples 20; or write the SQL that copies them: "
+                "orderops restore salvage --output FILE",
+            )
+        command = argv(
+            "restore", "compare", at.name or "", table=list(at.tables), samples=samples or None, json=as_json
+        )
+        _run_by_task(at, [word for word in command if word])
+        return
+    with pair(at) as both, Progress() as progress:
+        comparison = compare_databases(
+            both.live, both.restored, tables=at.tables, samples=samples, export=export, on_progress=progress.watch
+        )
+    if at.job:
+        at.job.set_result(comparison.to_dict())
+    if as_json:
+        console.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.to_dict()})
+    else:
+        ui.show_comparison(comparison, both.options, both.name)
+    if not comparison.same:
+        raise Differences
+
+
+def salvage(
+    at: CompareOptions, *, every_table: bool, only_live: bool, only_restored: bool, changed: bool, output: Path | None
+) -> None:
+    """Write the SQL that copies rows from one database to the other. Runs nothing."""
+    kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
+    if bool(at.tables) == every_table:
+        raise UsageError("say which tables", "--table orders, or --every-table")
+    if _is_by_task(at):
+        command = argv(
+            "restore",
+            "salvage",
+            *([at.name] if at.name else []),
+            table=list(at.tables),
+            every_table=every_table,
+            only_live=only_live,
+            only_restored=only_restored,
+            changed=changed,
+        )
+        _run_by_task(at, command, output)
+        return
+    with (
+        pair(at) as both,
+        Progress() as progress,
+        closing(
+            salvage_rows(
+                both.live,
+                both.restored,
+                at.tables,
+                kinds=kinds,
+                on_progress=progress.watch,
+                on_note=console.info_folded,
+            )
+        ) as script,
+    ):
+        if output:
+            write_script(script, output)
+        else:
+            ui.show_script(script)
+    ui.say_how_to_run(output, both.live if only_restored else both.restored, both.options)
+
+
+@contextmanager
+def pair(at: CompareOptions) -> Iterator[Pair]:
+    """Open both databases. The restored one need not be named if there is only one."""
+    if at.job:
+        names = at.job.request.settings
+        options = f"{names[RESTORED]} --env {at.job.request.environment}"
+        yield Pair(at.job.login(LIVE), at.job.login(RESTORED), names[LIVE], names[RESTORED], options)
+        return
+    workspace = open_workspace(at.env, at.environments)
+    primary, restored = primary_and_restored(workspace, at.name)
+    with open_databases(workspace, primary, restored) as (live, login):
+        yield Pair(live, login, primary.name, restored.name, f"{restored.name} --env {at.env}")
+
+
+def primary_and_restored(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
+    """The primary, and the instance to compare it with."""
+    instances = load_instances(workspace.aws, workspace.stack)
+    primary, restored = instances.require_primary(), instances.named(name, action="compare")
+    if restored.name == primary.name:
+        raise OrderopsError(
+            f"{restored.name} is the primary, and would be compared with itself",
+            f"list the others: orderops restore list --env {workspace.environment.name}",
+        )
+    return primary, restored
+
+
+def compare_by_task(workspace: Workspace, primary: Instance, restored: Instance) -> dict[str, Any]:
+    """Compare in a task and return the comparison as JSON. A difference is no failure of the task."""
+    with Progress() as progress:
+        request = JobRequest(
+            ("restore", "compare"),
+            databases=_endpoints(workspace, primary, restored),
+            settings={LIVE: primary.name, RESTORED: restored.name},
+        )
+        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    if end.result is None:
+        end.check()
+        raise OrderopsError("the comparison ended without a result", "re-run this command to compare again")
+    return end.result
+
+
+def _is_by_task(at: CompareOptions) -> bool:
+    return at.job is None and load_environment(at.env, at.environments).database.access == "task"
+
+
+def _run_by_task(at: CompareOptions, command: Sequence[str], output: Path | None = None) -> None:
+    """Run the command in a task; show its stdout, or write it to the new file `output`."""
+    workspace = open_workspace(at.env, at.environments)
+    primary, restored = primary_and_restored(workspace, at.name)
+    if output is None:
+        _run_on_pair(workspace, command, primary, restored)
+        return
+    pieces: list[str] = []
+    _run_on_pair(workspace, command, primary, restored, pieces.append)
+    write_script(iter(pieces), output)
+
+
+def _run_on_pair(
+    workspace: Workspace,
+    command: Sequence[str],
+    primary: Instance,
+    restored: Instance,
+    on_data: Callable[[str], object] | None = None,
+) -> JobResult:
+    request = JobRequest(
+        tuple(command),
+        databases=_endpoints(workspace, primary, restored),
+        settings={LIVE: primary.name, RESTORED: restored.name},
+    )
+    return run_by_task(workspace, request, on_data=on_data)
+
+
+def _endpoints(workspace: Workspace, primary: Instance, restored: Instance) -> dict[str, DatabaseEndpoint]:
+    return {
+        LIVE: DatabaseEndpoint(**connection_info(workspace.stack, primary)),
+        RESTORED: DatabaseEndpoint(**connection_info(workspace.stack, restored)),
+    }

@@ -1,0 +1,73 @@
+"""The options that several commands share, as the operations take them; `cli.options` declares each for the shell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orderops.remote.job import CurrentJob
+
+# As long as a release takes, so that a second operator who waits normally gets the lease.
+DEFAULT_WAIT = timedelta(minutes=10)
+DEFAULT_BUDGET = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class ChangeOptions:
+    """How a command changes an environment: what was confirmed up front, and how long to wait for other operators."""
+
+    command: str = ""
+    """The command as it is recorded, without its environment."""
+    dry_run: bool = False
+    yes: bool = False
+    confirm: Sequence[str] = ()
+    """Names that were typed on the command line."""
+    wait: timedelta = DEFAULT_WAIT
+
+    def of(self, *command: str) -> ChangeOptions:
+        """The same options for a command with these words."""
+        return replace(self, command=" ".join(command))
+
+
+@dataclass(frozen=True)
+class EnvironmentOptions:
+    """Which environment, and the folder of its file."""
+
+    env: str = "local"
+    environments: Path | None = None
+
+
+@dataclass(frozen=True)
+class MigrateOptions:
+    """Which database and which migrations."""
+
+    env: str = "local"
+    environments: Path | None = None
+    sql: Path | None = None
+    dsn: str | None = None
+    job: CurrentJob | None = None
+    """The remote job that runs this command; None on the operator's machine."""
+
+
+@dataclass(frozen=True)
+class LockOptions:
+    """How long a migration waits for locks, and whether it may terminate the sessions that block it."""
+
+    budget: timedelta = DEFAULT_BUDGET
+    terminate_blockers: bool = False
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Which restored instance is compared with the live database, and which tables."""
+
+    name: str | None = None
+    env: str = "local"
+    environments: Path | None = None
+    tables: Sequence[str] = ()
+    job: CurrentJob | None = None
+    """The remote job that runs this command; None on the operator's machine."""
