@@ -77,6 +77,7 @@ class _Comparer:
         for difference in stack.enter_context(closing(unequal)):
             compared.unequal[difference.kind] += difference.times
             if len(kept[difference.kind]) < self.options.samples:
+                # A sample shows a row once, however often the table contains it.
                 kept[difference.kind].append(difference._replace(times=1))
             if export:
                 export.take(difference)
@@ -143,6 +144,7 @@ def _mark_changed_tables(snapshots: SnapshotPair, pairs: Collection[TablePair], 
 def _single(snapshot: Snapshot, table: TableSnapshot) -> Single:
     from psycopg import sql
 
+    # The rows of a table that only one database has all differ, so counting them is enough.
     try:
         with snapshot.releasing_locks():
             rows: int = snapshot.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
@@ -152,6 +154,7 @@ def _single(snapshot: Snapshot, table: TableSnapshot) -> Single:
 
 
 def _seen(snapshot: Snapshot, notes: list[str]) -> Seen:
+    # A database without a ledger has version 0; None is left for one that cannot be read.
     version: int | None = None
     try:
         with snapshot.releasing_locks():

@@ -9,6 +9,8 @@ from typing import Any
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS, source_of
 
+# A serial or identity column owns its sequence (deptype a or i); a plain default of nextval() only depends on it.
+# pg_sequence_last_value() raises an error without the privilege, so that is checked first.
 SEQUENCES = f"""
 with used (sequence, relation, number) as (
     select d.objid, d.refobjid, d.refobjsubid from pg_depend d
@@ -71,6 +73,7 @@ class Sequence:
         if self.live.last is None:
             return 0
         step = self.live.step
+        # A sequence that has not been used has no last value; its first number is usually 1.
         restored = self.restored.last if self.restored.last is not None else 0
         return max(0, (self.live.last - restored) * (1 if step > 0 else -1))
 

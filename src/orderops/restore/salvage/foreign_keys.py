@@ -10,6 +10,7 @@ from orderops.restore.compare.samples import Row, text_array
 from orderops.restore.compare.snapshots import Snapshot
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
+# conparentid is set on the copies of a foreign key that PostgreSQL creates for partitions.
 FOREIGN_KEYS = """
 select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
     array(select a.attname::text from unnest(o.conkey) with ordinality k (number, place)
@@ -21,6 +22,7 @@ select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
 from pg_constraint o join pg_class p on p.oid = o.confrelid join pg_namespace n on n.oid = p.relnamespace
 where o.contype = 'f' and o.conparentid = 0 and o.conrelid = {} order by 1
 """
+# tgenabled D is disabled, and R fires only during replication.
 TRIGGERS = """
 select tgname from pg_trigger where tgrelid = {} and not tgisinternal and tgenabled not in ('D', 'R') order by 1
 """
@@ -105,6 +107,7 @@ def parts_of(
 def in_order(parts: Sequence[Part]) -> tuple[list[Part], str]:
     """Sort referenced tables first. Where that is impossible, return the cycle of tables as well, else ""."""
     by_oid: Mapping[int, Part] = {part.into.oid: part for part in parts}
+    # A table that refers to itself needs no order: its rows are inserted by one statement.
     graph = {
         oid: {key.parent for key in part.foreign_keys if key.parent in by_oid and key.parent != oid}
         for oid, part in by_oid.items()

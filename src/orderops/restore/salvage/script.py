@@ -78,6 +78,7 @@ def salvage(
         for part in parts:
             yield from _rows(job, part)
         yield from _sequences(job, parts)
+        # Checked just before the commit: a table may be truncated while its rows are read.
         _check_unchanged(job, parts)
         yield statements.COMMIT
         if job.missing:
@@ -104,6 +105,7 @@ def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[
 
 def write_script(pieces: Iterator[str], path: Path) -> None:
     """Write the script to a new file; an incomplete file is deleted."""
+    # Also after Ctrl+C: an incomplete script must not be taken for a complete one.
     file = new_file(path)
     try:
         with file:
@@ -137,6 +139,7 @@ def _head(job: Salvage, parts: Sequence[Part], cycle: str) -> Iterator[str]:
     yield statements.comment(f"for {destination.login.describe}: {kinds}")
     yield statements.BEGIN
     yield statements.settings(compared=Difference.CHANGED in job.kinds)
+    # A deferred foreign key is checked at the commit, when the rows of all tables are there.
     if any(foreign_key.deferrable for part in parts for foreign_key in part.foreign_keys):
         yield "set constraints all deferred;\n"
     if cycle:
@@ -159,6 +162,7 @@ def _rows(job: Salvage, part: Part) -> Iterator[str]:
         return
     job.on_progress(pair.summary, "starts")
     number = 0
+    # Updates come last: they may refer to rows that the inserts create.
     for kind in sorted(job.kinds, key=lambda kind: kind is Difference.CHANGED):
         number += yield from _statements(job, part, kind)
     job.on_progress(pair.summary, "")
@@ -204,6 +208,7 @@ def _differences(job: Salvage, part: Part, kind: Difference) -> Iterator[RowDiff
     unequal = differences(
         job.snapshots, pair, job.row_hash, Counts(), lambda progress: job.on_progress(pair.summary, progress)
     )
+    # Closing ends the queries of both servers if the caller stops reading.
     with job.snapshots.releasing_locks(), closing(unequal):
         yield from (difference for difference in unequal if difference.kind is kind)
 
