@@ -352,7 +352,7 @@ def once(name: str, act: Callable[[], object]) -> Callable[[str, str], None]:
 
 
 def refusals(comparison: Comparison) -> dict[str, str]:
-    return {each.name: each.refused for each in comparison.tables if each.refused}
+    return {table.name: table.refused for table in comparison.tables if table.refused}
 
 
 def compared(two: DatabasePair) -> Comparison:
