@@ -75,7 +75,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """The script's part for one table, and what its rows depend on in the destination."""
 
     pair: TablePair
@@ -93,20 +93,20 @@ class Part:
 
 def parts_of(
     snapshot: Snapshot, tables: Sequence[tuple[TablePair, TableSnapshot]], inserted: Collection[int]
-) -> list[Part]:
+) -> list[TablePart]:
     """Return the parts for pairs and their tables in the destination. The script inserts into the OIDs `inserted`."""
-    parts: list[Part] = []
+    parts: list[TablePart] = []
     for pair, table in tables:
         foreign_keys = [ForeignKey(*row) for row in snapshot.rows(FOREIGN_KEYS.format(table.oid))]
         unmet = [foreign_key for foreign_key in foreign_keys if foreign_key.parent not in inserted]
         triggers = [name for (name,) in snapshot.rows(TRIGGERS.format(table.oid))]
-        parts.append(Part(pair, table, foreign_keys, unmet, triggers))
+        parts.append(TablePart(pair, table, foreign_keys, unmet, triggers))
     return parts
 
 
-def in_order(parts: Sequence[Part]) -> tuple[list[Part], str]:
+def in_order(parts: Sequence[TablePart]) -> tuple[list[TablePart], str]:
     """Sort referenced tables first. Where that is impossible, return the cycle of tables as well, else ""."""
-    by_oid: Mapping[int, Part] = {part.into.oid: part for part in parts}
+    by_oid: Mapping[int, TablePart] = {part.into.oid: part for part in parts}
     # A table that refers to itself needs no order: its rows are inserted by one statement.
     graph = {
         oid: {key.parent for key in part.foreign_keys if key.parent in by_oid and key.parent != oid}
