@@ -117,7 +117,7 @@ def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
 
 
 def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orderops) -> None:
-    assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
+    assert "no restore drill yet; run: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
     save_drill(Bucket(dev.workspace.aws), "dev", proven)

@@ -7,7 +7,6 @@ from itertools import islice
 
 import pytest
 
-from orderops.resources.rds_description import DRILL, PRIMARY, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
 from support.command_line import Orderops, Said
 from support.recorded_history import DATABASE, POINTER, RESTORED_INSTANCE, Dev
@@ -44,7 +43,7 @@ def test_no_snapshot_is_kept_with_no_snapshot(restored: Dev, orderops: Orderops)
 
 
 def test_a_disposable_instance_leaves_no_snapshot(dev: Dev, orderops: Orderops) -> None:
-    instance = dev.restore("latest", role=REHEARSAL)
+    instance = dev.restore("latest", role="rehearsal")
 
     assert discard(orderops, instance.name).code == 0
     assert (snapshots(dev), dev.instances().others) == ([], [])
@@ -126,14 +125,14 @@ def test_discarding_the_former_primary_leaves_the_primary_unchanged(promoted: De
     primary = instances.require_primary()
     assert (primary.name, primary.role, instances.others) == (
         RESTORED_INSTANCE,
-        PRIMARY,
+        "primary",
         [],
     )
     assert not promoted.has_changes()
 
 
 def test_an_interrupted_restore_can_be_discarded(dev: Dev, orderops: Orderops) -> None:
-    interrupted = dev.interrupted_restore("latest", role=DRILL)
+    interrupted = dev.interrupted_restore("latest", role="drill")
 
     assert discard(orderops, interrupted.name).code == 0
     assert dev.instances().others == []

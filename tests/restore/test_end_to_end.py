@@ -85,5 +85,5 @@ def written(laptop: LaptopEnvironment) -> tuple[datetime, OrderWriter]:
 def wait_until(moment: datetime) -> None:
     deadline = time.monotonic() + 10
     while datetime.now(UTC) < moment:
-        assert time.monotonic() < deadline, "the clock stands still"
+        assert time.monotonic() < deadline, "the clock does not advance"
         time.sleep(0.02)

@@ -13,9 +13,8 @@ from orderops.infra.apply import Apply
 from orderops.infra.destroy import plan_destroy
 from orderops.infra.plan import make_plan
 from orderops.operations.restore import remove_leftovers, restored_instance
-from orderops.resources.rds_description import DRILL, REHEARSAL
 from orderops.resources.rds_instance import RdsInstance
-from orderops.restore.instances import SOURCE_RESOURCE, Instance
+from orderops.restore.instances import Instance
 from orderops.restore.timestamps import parse_timestamp, utc
 from orderops.runs.run import Run
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, YESTERDAY, Dev
@@ -35,7 +34,7 @@ def names(dev: Dev, role: str) -> list[str]:
 
 
 def test_pruning_ignores_restored_instances(restored: Dev) -> None:
-    rehearsal = restored.restore("latest", role=REHEARSAL)
+    rehearsal = restored.restore("latest", role="rehearsal")
 
     plan = make_plan(restored.workspace, prune=True)
     assert (plan.pruned, plan.undeclared, plan.changes) == ([], [], [])
@@ -64,7 +63,7 @@ def test_destroy_keeps_the_former_primary(promoted: Dev) -> None:
     }
 
 
-@pytest.mark.parametrize("role", [REHEARSAL, DRILL])
+@pytest.mark.parametrize("role", ["rehearsal", "drill"])
 def test_down_takes_what_was_made_to_be_thrown_away_without_its_name(dev: Dev, role: str) -> None:
     instance = dev.restore("latest", role=role)
 
@@ -83,12 +82,12 @@ def a_run(dev: Dev) -> Iterator[Run]:
         yield run
 
 
-def clean_up(dev: Dev, at: str = "latest", role: str = DRILL) -> None:
+def clean_up(dev: Dev, at: str = "latest", role: str = "drill") -> None:
     with a_run(dev) as run:
         remove_leftovers(dev.workspace, run, parse_timestamp(at), role)
 
 
-@pytest.mark.parametrize("role", [REHEARSAL, DRILL])
+@pytest.mark.parametrize("role", ["rehearsal", "drill"])
 def test_a_complete_instance_of_a_killed_run_is_deleted_without_a_snapshot(restored: Dev, role: str) -> None:
     left = restored.restore("latest", role=role)
 
@@ -100,59 +99,59 @@ def test_a_complete_instance_of_a_killed_run_is_deleted_without_a_snapshot(resto
 
 
 def test_disposable_instances_of_another_role_are_kept(restored: Dev) -> None:
-    rehearsal = restored.restore("latest", role=REHEARSAL)
+    rehearsal = restored.restore("latest", role="rehearsal")
 
-    clean_up(restored, role=DRILL)
+    clean_up(restored, role="drill")
 
-    assert names(restored, REHEARSAL) == [rehearsal.name]
+    assert names(restored, "rehearsal") == [rehearsal.name]
 
 
 def test_an_incomplete_instance_is_resumed(dev: Dev) -> None:
-    interrupted = dev.interrupted_restore("latest", role=REHEARSAL)
+    interrupted = dev.interrupted_restore("latest", role="rehearsal")
 
-    clean_up(dev, role=REHEARSAL)
+    clean_up(dev, role="rehearsal")
     with a_run(dev) as run:
-        instance = restored_instance(dev.workspace, run, parse_timestamp("latest"), REHEARSAL)
+        instance = restored_instance(dev.workspace, run, parse_timestamp("latest"), "rehearsal")
 
     assert (instance.name, instance.ready, instance.moment) == (interrupted.name, True, interrupted.moment)
-    assert names(dev, REHEARSAL) == [interrupted.name]
+    assert names(dev, "rehearsal") == [interrupted.name]
 
 
 def test_a_drill_never_resumes_an_instance(dev: Dev) -> None:
-    dev.interrupted_restore("latest", role=DRILL)
+    dev.interrupted_restore("latest", role="drill")
 
     clean_up(dev)
 
-    assert names(dev, DRILL) == []
+    assert names(dev, "drill") == []
 
 
 def of_another_source(dev: Dev, instance: Instance) -> None:
-    RdsInstance.retag(dev.workspace.aws, instance.observed, {SOURCE_RESOURCE: "db-PROMOTED-AWAY"})
+    RdsInstance.retag(dev.workspace.aws, instance.observed, {"orderops:source-resource": "db-PROMOTED-AWAY"})
 
 
 def test_an_instance_that_no_run_would_resume_is_deleted(dev: Dev) -> None:
-    of_another_source(dev, dev.interrupted_restore("latest", role=DRILL))
-    dev.interrupted_restore(utc(YESTERDAY), role=DRILL)
+    of_another_source(dev, dev.interrupted_restore("latest", role="drill"))
+    dev.interrupted_restore(utc(YESTERDAY), role="drill")
 
     clean_up(dev)
 
-    assert names(dev, DRILL) == []
+    assert names(dev, "drill") == []
 
 
 def test_an_instance_with_a_failed_restore_is_deleted(dev: Dev) -> None:
-    interrupted = dev.interrupted_restore("latest", role=DRILL)
+    interrupted = dev.interrupted_restore("latest", role="drill")
     with dev.proxy.held():
         dev.record(interrupted.name).status = "incompatible-restore"
 
     clean_up(dev)
 
-    assert names(dev, DRILL) == []
+    assert names(dev, "drill") == []
 
 
 def test_a_disposable_instance_can_have_another_class(dev: Dev) -> None:
     with a_run(dev) as run:
         instance = restored_instance(
-            dev.workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class="db.t3.small"
+            dev.workspace, run, parse_timestamp("latest"), "rehearsal", instance_class="db.t3.small"
         )
 
     assert instance.observed.properties["DBInstanceClass"] == "db.t3.small"

@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderops.aws.ownership import ROLE
 from orderops.errors import OrderopsError
-from orderops.resources.rds_description import FORMER, REHEARSAL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
-from orderops.restore.instances import READY_AT, REQUESTED, RESTORED_TO, SOURCE, SOURCE_RESOURCE, STARTED, Instance
+from orderops.restore.instances import Instance
 from orderops.restore.point_in_time import Restore
 from orderops.restore.timestamps import utc
 from support.command_line import Orderops
@@ -45,12 +43,12 @@ def test_a_restore_creates_one_instance_and_leaves_the_original_unchanged(dev: D
     assert state_of(dev.instances().require_primary()) == state_of(before)
     assert (restored.name, restored.role, restored.ready, restored.moment) == (
         RESTORED_INSTANCE,
-        RESTORED,
+        "restored",
         True,
         YESTERDAY,
     )
-    assert restored.tag(SOURCE) == DATABASE
-    assert restored.tag(SOURCE_RESOURCE) == before.observed.properties["DbiResourceId"]
+    assert restored.tag("orderops:source") == DATABASE
+    assert restored.tag("orderops:source-resource") == before.observed.properties["DbiResourceId"]
     assert dev.changes(RESTORE) == [RESTORE]
     assert not dev.has_changes()
 
@@ -85,10 +83,10 @@ def test_an_interrupted_restore_keeps_its_name_and_time_when_resumed(dev: Dev, a
 
     done = dev.restore(at)
 
-    assert (done.name, done.moment, done.tag(STARTED)) == (
+    assert (done.name, done.moment, done.tag("orderops:begun")) == (
         interrupted.name,
         interrupted.moment,
-        interrupted.tag(STARTED),
+        interrupted.tag("orderops:begun"),
     )
     assert done.ready
     assert len(dev.instances().others) == 1
@@ -98,13 +96,13 @@ def test_an_interrupted_restore_keeps_its_name_and_time_when_resumed(dev: Dev, a
 def test_before_a_migration_is_the_last_second_before_its_start(dev: Dev) -> None:
     request = dev.request("before V7", start_of=lambda version: YESTERDAY + timedelta(seconds=version / 10))
 
-    assert (request.moment, request.name, request.tags[REQUESTED]) == (YESTERDAY, RESTORED_INSTANCE, "before V7")
+    assert (request.moment, request.name, request.tags["orderops:asked"]) == (YESTERDAY, RESTORED_INSTANCE, "before V7")
 
 
 @pytest.mark.parametrize("at", ["-15m", "latest"])
 def test_a_relative_time_restores_another_instance_once_the_first_is_ready(dev: Dev, at: str) -> None:
     first = dev.restore(at)
-    assert first.tag(REQUESTED) == at
+    assert first.tag("orderops:asked") == at
     wait_for_another_second()
 
     request = dev.request(at)
@@ -142,7 +140,11 @@ def test_an_instance_with_other_settings_is_corrected_before_it_is_ready(dev: De
 
 
 def test_the_name_of_an_instance_from_another_source_is_an_error(restored: Dev) -> None:
-    retag(restored, restored.named(RESTORED_INSTANCE), **{SOURCE_RESOURCE: "db-GONE", SOURCE: "orderops-dev-before"})
+    retag(
+        restored,
+        restored.named(RESTORED_INSTANCE),
+        **{"orderops:source-resource": "db-GONE", "orderops:source": "orderops-dev-before"},
+    )
 
     with pytest.raises(
         OrderopsError, match="which has the requested name, was restored from orderops-dev-before"
@@ -153,7 +155,7 @@ def test_the_name_of_an_instance_from_another_source_is_an_error(restored: Dev) 
 
 
 def test_the_name_of_an_instance_with_another_role_is_an_error(restored: Dev) -> None:
-    retag(restored, restored.named(RESTORED_INSTANCE), **{ROLE: FORMER})
+    retag(restored, restored.named(RESTORED_INSTANCE), **{"orderops:role": "former"})
 
     with pytest.raises(OrderopsError, match="was restored to that time before, and its role is former now") as refused:
         restored.request(AT)
@@ -190,7 +192,7 @@ def test_an_instance_other_than_the_primary_can_be_the_source(promoted: Dev) -> 
 
     instance = promoted.restore(utc(earlier), source=DATABASE)
 
-    assert (instance.tag(SOURCE), instance.moment, instance.ready) == (DATABASE, earlier, True)
+    assert (instance.tag("orderops:source"), instance.moment, instance.ready) == (DATABASE, earlier, True)
     assert not promoted.has_changes()
 
 
@@ -199,7 +201,7 @@ def test_a_promoted_instance_can_be_the_source(promoted: Dev) -> None:
 
     instance = promoted.restore("-15m")
 
-    assert instance.tag(SOURCE) == RESTORED_INSTANCE
+    assert instance.tag("orderops:source") == RESTORED_INSTANCE
     assert not promoted.has_changes()
 
 
@@ -226,12 +228,12 @@ def test_a_database_before_its_first_backup_cannot_be_restored(dev: Dev, orderop
 
 
 def test_a_rehearsal_does_not_use_a_restored_instance(restored: Dev) -> None:
-    instance = restored.restore(AT, role=REHEARSAL)
+    instance = restored.restore(AT, role="rehearsal")
 
     assert instance.name != RESTORED_INSTANCE
     assert instance.observed.properties["BackupRetentionPeriod"] == 0
     assert len(restored.instances().others) == 2
-    assert {RESTORED_TO, READY_AT} <= (instance.observed.tags or {}).keys()
+    assert {"orderops:restored-to", "orderops:ready"} <= (instance.observed.tags or {}).keys()
 
 
 def state_of(instance: Instance) -> dict[str, object]:

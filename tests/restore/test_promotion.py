@@ -7,11 +7,9 @@ from itertools import islice
 
 import pytest
 
-from orderops.aws.ownership import ADDRESS, from_pairs
+from orderops.aws.ownership import from_pairs
 from orderops.engine.step import Step
 from orderops.errors import OrderopsError, UsageError
-from orderops.resources.rds_description import FORMER, PRIMARY, REHEARSAL, RESTORED
-from orderops.restore.instances import PREVIOUS_PRIMARY, PROMOTED_BY, SETTLED
 from orderops.restore.promotion import Promotion, check_alike, switch, switch_back
 from support.command_line import Orderops
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, Dev
@@ -48,11 +46,15 @@ def test_a_promotion_runs_the_planned_steps(restored: Dev) -> None:
 def test_services_follow_a_promotion_and_up_finds_no_difference(restored: Dev) -> None:
     restored.promote()
 
-    assert roles(restored) == {RESTORED_INSTANCE: PRIMARY, DATABASE: FORMER}
+    assert roles(restored) == {RESTORED_INSTANCE: "primary", DATABASE: "former"}
     assert restored.pointed_instance() == RESTORED_INSTANCE
     primary = restored.instances().require_primary()
     assert primary.settled
-    assert (primary.tag(PREVIOUS_PRIMARY), primary.tag(PROMOTED_BY), primary.tag(SETTLED)) == (DATABASE, "promote", "1")
+    assert (primary.tag("orderops:before"), primary.tag("orderops:promoted-by"), primary.tag("orderops:settled")) == (
+        DATABASE,
+        "promote",
+        "1",
+    )
     assert restored.changes(RENEW) == [RENEW]
     assert not restored.has_changes()
 
@@ -60,10 +62,10 @@ def test_services_follow_a_promotion_and_up_finds_no_difference(restored: Dev) -
 def test_switching_back_restores_the_original_primary(promoted: Dev) -> None:
     list(switching_back(promoted).run())
 
-    assert roles(promoted) == {DATABASE: PRIMARY, RESTORED_INSTANCE: FORMER}
+    assert roles(promoted) == {DATABASE: "primary", RESTORED_INSTANCE: "former"}
     assert promoted.pointed_instance() == DATABASE
     primary = promoted.instances().require_primary()
-    assert (primary.tag(PREVIOUS_PRIMARY), primary.tag(PROMOTED_BY), primary.tag(SETTLED)) == (
+    assert (primary.tag("orderops:before"), primary.tag("orderops:promoted-by"), primary.tag("orderops:settled")) == (
         RESTORED_INSTANCE,
         "back",
         "2",
@@ -74,7 +76,7 @@ def test_switching_back_restores_the_original_primary(promoted: Dev) -> None:
 
 def test_further_restored_instances_are_no_difference(promoted: Dev) -> None:
     promoted.age(RESTORED_INSTANCE)
-    for role in (RESTORED, REHEARSAL):
+    for role in ("restored", "rehearsal"):
         promoted.restore("-15m", role=role)
 
     assert not promoted.has_changes()
@@ -87,7 +89,7 @@ def test_further_restored_instances_are_no_difference(promoted: Dev) -> None:
 def test_a_promotion_interrupted_after_any_step_is_completed_by_a_re_run(restored: Dev, taken: int) -> None:
     list(islice(restored.promotion().run(), taken))
 
-    assert roles(restored) == {RESTORED_INSTANCE: PRIMARY, DATABASE: FORMER}
+    assert roles(restored) == {RESTORED_INSTANCE: "primary", DATABASE: "former"}
     assert not restored.instances().require_primary().settled
     restored.promote()
     assert restored.instances().require_primary().settled
@@ -99,7 +101,7 @@ def test_of_two_instances_tagged_as_the_primary_the_higher_term_counts(restored:
     list(islice(restored.promotion().run(), 1))
 
     response = restored.workspace.aws.rds.describe_db_instances()
-    addresses = [from_pairs(raw["TagList"])[ADDRESS] for raw in response["DBInstances"]]
+    addresses = [from_pairs(raw["TagList"])["orderops:address"] for raw in response["DBInstances"]]
     assert addresses == [f"rds-instance/{DATABASE}"] * 2
     assert restored.instances().require_primary().name == RESTORED_INSTANCE
 
@@ -110,19 +112,19 @@ def test_up_completes_the_tags_and_pointer_of_an_interrupted_promotion(restored:
     assert orderops("infra", "apply", "--yes").code == 0
 
     assert restored.pointed_instance() == RESTORED_INSTANCE
-    assert roles(restored)[RESTORED_INSTANCE] == PRIMARY
+    assert roles(restored)[RESTORED_INSTANCE] == "primary"
     assert restored.promotion().plan() != [], "the old tasks are still running"
 
 
 def test_an_interrupted_switch_back_is_completed_and_not_reversed(promoted: Dev) -> None:
     list(islice(switching_back(promoted).run(), 1))
-    assert roles(promoted)[DATABASE] == PRIMARY
+    assert roles(promoted)[DATABASE] == "primary"
 
     repeated = switching_back(promoted)
     assert (repeated.switch.to.name, repeated.switch.decided) == (DATABASE, True)
     list(repeated.run())
 
-    assert roles(promoted) == {DATABASE: PRIMARY, RESTORED_INSTANCE: FORMER}
+    assert roles(promoted) == {DATABASE: "primary", RESTORED_INSTANCE: "former"}
     assert promoted.pointed_instance() == DATABASE
 
 
@@ -130,7 +132,7 @@ def test_list_shows_the_command_that_completes_an_interrupted_promotion(restored
     list(islice(restored.promotion().run(), 1))
 
     assert "not everything followed it: orderops restore promote --env dev" in orderops("restore", "list").out
-    [primary] = [raw for raw in orderops("restore", "list", "--json").json if raw["role"] == PRIMARY]
+    [primary] = [raw for raw in orderops("restore", "list", "--json").json if raw["role"] == "primary"]
     assert (primary["name"], primary["settled"]) == (RESTORED_INSTANCE, False)
 
 
@@ -141,7 +143,7 @@ def test_list_shows_the_command_that_completes_an_interrupted_promotion(restored
 def test_a_repeated_promotion_changes_nothing(promoted: Dev, name: str | None) -> None:
     assert promoted.promote(name) == []
     assert promoted.changes() == []
-    assert roles(promoted) == {RESTORED_INSTANCE: PRIMARY, DATABASE: FORMER}
+    assert roles(promoted) == {RESTORED_INSTANCE: "primary", DATABASE: "former"}
 
 
 def test_a_repeated_switch_back_changes_nothing(promoted: Dev) -> None:
@@ -150,7 +152,7 @@ def test_a_repeated_switch_back_changes_nothing(promoted: Dev) -> None:
 
     assert list(switching_back(promoted).run()) == []
     assert promoted.changes() == []
-    assert roles(promoted) == {RESTORED_INSTANCE: FORMER, DATABASE: PRIMARY}
+    assert roles(promoted) == {RESTORED_INSTANCE: "former", DATABASE: "primary"}
 
 
 def test_an_instance_that_was_switched_back_from_is_promoted_only_by_its_name(promoted: Dev) -> None:
@@ -171,7 +173,7 @@ def test_several_restored_instances_need_a_name(restored: Dev) -> None:
 
     assert {line.split()[3] for line in refused.value.hint.splitlines()} == {RESTORED_INSTANCE, other.name}
     restored.promote(other.name)
-    assert roles(restored) == {other.name: PRIMARY, DATABASE: FORMER, RESTORED_INSTANCE: RESTORED}
+    assert roles(restored) == {other.name: "primary", DATABASE: "former", RESTORED_INSTANCE: "restored"}
 
 
 def test_a_second_promotion_can_be_switched_back_by_one(promoted: Dev) -> None:
@@ -180,7 +182,7 @@ def test_a_second_promotion_can_be_switched_back_by_one(promoted: Dev) -> None:
 
     promoted.promote(other.name)
 
-    assert roles(promoted) == {other.name: PRIMARY, RESTORED_INSTANCE: FORMER, DATABASE: FORMER}
+    assert roles(promoted) == {other.name: "primary", RESTORED_INSTANCE: "former", DATABASE: "former"}
     assert switch_back(promoted.instances()).to.name == RESTORED_INSTANCE
     assert not promoted.has_changes()
 
@@ -228,7 +230,7 @@ def test_an_incomplete_instance_is_not_promoted(dev: Dev) -> None:
 
 
 def test_a_disposable_instance_is_not_promoted(dev: Dev) -> None:
-    instance = dev.restore("-15m", role=REHEARSAL)
+    instance = dev.restore("-15m", role="rehearsal")
 
     error = error_of(lambda: dev.promotion(instance.name))
 
@@ -272,5 +274,5 @@ def test_a_deleted_primary_is_not_recreated_and_a_former_one_can_take_over(promo
 
     promoted.promote(DATABASE)
 
-    assert roles(promoted) == {DATABASE: PRIMARY}
+    assert roles(promoted) == {DATABASE: "primary"}
     assert promoted.pointed_instance() == DATABASE

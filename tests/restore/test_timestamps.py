@@ -9,7 +9,7 @@ import pytest
 
 from orderops.engine.resource import Observed
 from orderops.errors import UsageError
-from orderops.restore.instances import READY_AT, RESTORED_TO, STARTED, Instance
+from orderops.restore.instances import Instance
 from orderops.restore.timestamps import TimestampForm, parse_timestamp, utc_and_local
 
 SYDNEY = ZoneInfo("Australia/Sydney")
@@ -175,9 +175,9 @@ def test_a_time_is_shown_in_utc_and_local_time() -> None:
 )
 def test_a_tag_without_a_readable_time_counts_as_missing(text: str) -> None:
     good = "2026-11-10T08:00:00Z"
-    tags = {RESTORED_TO: good, STARTED: good, READY_AT: good}
+    tags = {"orderops:restored-to": good, "orderops:begun": good, "orderops:ready": good}
 
     for key in tags:
         instance = Instance(Observed("shop-r1", tags=tags | {key: text}))
-        assert (instance.moment is None) == (key == RESTORED_TO)
-        assert instance.duration == (timedelta() if key == RESTORED_TO else None)
+        assert (instance.moment is None) == (key == "orderops:restored-to")
+        assert instance.duration == (timedelta() if key == "orderops:restored-to" else None)

@@ -67,12 +67,14 @@ class DatabasePair:
         for database in (self.live, self.restored):
             database.execute(*statements)
 
-    def psql(self, into: Database, words: str | Sequence[str]) -> str:
+    def psql(self, database: Database, commands: str | Sequence[str]) -> str:
         """Run a script or some commands with psql, which must succeed; returns its output."""
-        arguments = ["-f", "-"] if isinstance(words, str) else [part for word in words for part in ("-c", word)]
+        arguments = (
+            ["-f", "-"] if isinstance(commands, str) else [part for command in commands for part in ("-c", command)]
+        )
         done = subprocess.run(
-            [self.server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments, into.dsn],
-            input=words if isinstance(words, str) else None,
+            [self.server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments, database.dsn],
+            input=commands if isinstance(commands, str) else None,
             capture_output=True,
             text=True,
         )

@@ -196,7 +196,7 @@ def test_a_component_is_one_whole_line_where_nobody_reads_along(capsys: pytest.C
         "dev is down",
         "database        ok    postgres 16",
         f"service orders  down  {detail}",
-        "no restore was ever proven: orderops restore drill --env dev",
+        "no restore drill yet; run: orderops restore drill --env dev",
     ]
 
 

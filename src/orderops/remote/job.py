@@ -81,6 +81,7 @@ def run_job(
         cluster=workspace.stack.cluster.name,
         service=workspace.environment.service_name(service or next(iter(workspace.environment.services))),
     )
+    # Completed first: the pointer is part of what two jobs are compared by.
     request = _completed(request, workspace, bucket)
     existing = _running_job(bucket, aws, placement, request) if request.exclusive else None
     if existing:
@@ -190,6 +191,7 @@ def _running_job(
 
 def _started(aws: Aws, bucket: Bucket, placement: TaskPlacement, request: JobRequest) -> RemoteTask:
     bucket.put(_key(request.environment, request.id), request.to_dict())
+    # A signed URL, so that the role of the task needs no permission for the bucket.
     url = bucket.link("get_object", _key(request.environment, request.id), seconds=READABLE_FOR)
     try:
         return start(aws, placement, token=request.id, url=url, width=request.width)

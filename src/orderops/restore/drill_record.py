@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orderops.aws.documents import Bucket
+from orderops.errors import AwsError, OrderopsError
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,14 @@ def last_drill(bucket: Bucket, environment: str) -> Drill | None:
     # Keys begin with the time, so the newest are last. Reading at most five keeps `status` fast
     # where someone has put other documents under the same prefix.
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
-        with suppress(KeyError, TypeError, ValueError):
+        try:
             if document := bucket.read(key):
                 return Drill.from_dict(document.value)
+        except AwsError:
+            raise
+        except (OrderopsError, KeyError, TypeError, ValueError):
+            # The object is not JSON, or not a drill.
+            continue
     return None
 
 

@@ -164,6 +164,7 @@ class Instances:
         )
 
     def _only_candidate(self, action: str) -> Instance:
+        # A former primary is meant only if nothing else can be: the usual case is the newly restored instance.
         candidates = [instance for instance in self.restored if instance.role != FORMER] or self.restored
         if len(candidates) == 1:
             return candidates[0]

@@ -155,6 +155,7 @@ def restore_request(
     """
     instances = load_instances(aws, stack)
     origin = instances.named(source, action="restore") if source else instances.require_primary()
+    # RDS also restores from an instance that is being modified or backed up.
     if origin.observed.state not in (State.READY, State.PENDING):
         raise OrderopsError(
             f"{origin.name} cannot be restored from: its status is {origin.observed.status}",

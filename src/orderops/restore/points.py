@@ -57,6 +57,7 @@ def _migrations(window: RestoreWindow, histories: Mapping[int, History]) -> Iter
 
 def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Iterable[RestorePoint]:
     for run in runs:
+        # Also runs that failed: they may have changed something before.
         if str(run["command"]).startswith(NOT_POINTS):
             continue
         began = datetime.fromisoformat(run["started"])

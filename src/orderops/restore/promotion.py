@@ -57,6 +57,7 @@ def switch(instances: Instances, name: str | None, command: str = PROMOTE) -> Sw
 
     Without a name, an unfinished promotion is continued, or the only restored instance is promoted.
     """
+    # If the primary was deleted by hand, a named instance may take its place.
     primary = instances.primary if instances.primary_missing and name else instances.require_primary()
     to = instances.named(name, action=PROMOTE) if name or not primary else _default_target(instances, primary)
     if primary and to.name == primary.name:
@@ -140,6 +141,7 @@ class Promotion:
 
     def _switch_tags(self, *, dry_run: bool) -> Iterator[Step]:
         to, previous, aws = self.switch.to, self.switch.previous, self.workspace.aws
+        # The new primary comes first: if interrupted between the two updates, the higher term decides.
         if not self.switch.decided:
             if not dry_run:
                 RdsInstance.retag(aws, to.observed, self._primary_tags())
@@ -187,6 +189,7 @@ class Promotion:
             return
         _, changed_at = pointer
         services = list(self._services())
+        # Before the switch the pointer has not changed yet, so no task would look outdated; all of them will be.
         if dry_run and not self.switch.decided:
             for service in services:
                 change = {"Renewed": (False, True)}
@@ -227,6 +230,7 @@ class Promotion:
         to, decided = self.switch.to, self.switch.decided
         if decided and to.settled:
             return
+        # `to` was read before its tags were switched, so its own term is the old one.
         term = to.tag(TERM) if decided else str(self._next_term())
         if not dry_run:
             RdsInstance.retag(self.workspace.aws, to.observed, {SETTLED: term})
@@ -240,6 +244,7 @@ class Promotion:
 
 def check_alike(switched: Switch) -> None:
     """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces."""
+    # Once the tags are switched, an error here would only prevent the rest from following.
     if switched.decided or switched.previous is None:
         return
     to, previous = switched.to, switched.previous

@@ -60,6 +60,7 @@ def check_in_window(
     """
     if moment in window:
         return
+    # The future gets its own message: no backup will ever be late enough.
     now = datetime.now(UTC)
     if moment > now:
         problem, hint = "is in the future", "restore the latest possible time: --at latest"

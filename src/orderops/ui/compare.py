@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from orderops.database.connection import Login
 from orderops.restore.compare.merge import Difference
-from orderops.restore.compare.result import Compared, Comparison, Seen, Single
+from orderops.restore.compare.result import ComparedDatabase, Comparison, TableComparison, UnmatchedTable
 from orderops.restore.compare.samples import Row, Sample
 from orderops.restore.compare.schema_diff import FoundIn, SchemaDifference
 from orderops.ui.console import FEW, data, info, out
@@ -32,14 +32,14 @@ def show_comparison(comparison: Comparison, words: str, name: str) -> None:
     _show_tables(comparison)
     _show_sequences(comparison)
     singles = {each.name for each in (*comparison.only_live, *comparison.only_restored)}
-    _show_unlike([each for each in comparison.unlike if each.kind != "table" or each.name not in singles])
+    _show_unlike([each for each in comparison.schema if each.kind != "table" or each.name not in singles])
     for note in comparison.notes:
         out.print(f"[yellow]not seen[/]  {escape(note)}")
     _say_what_it_means(comparison, name)
     _say_next(comparison, words)
 
 
-def _show_seen(side: str, seen: Seen) -> None:
+def _show_seen(side: str, seen: ComparedDatabase) -> None:
     ledger = "" if seen.ledger is None else f"  ledger at V{seen.ledger:03}" if seen.ledger else "  no ledger"
     moment = f"{seen.moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
     out.print(f"[bold]{side:8}[/]  {escape(seen.database)}  [dim]as of {moment}, {seen.server}[/]{ledger}")
@@ -49,7 +49,7 @@ def _show_tables(comparison: Comparison) -> None:
     unequal = [each for each in comparison.tables if not each.same]
     singles = [*comparison.only_live, *comparison.only_restored]
     width = max(map(len, [*(each.name for each in unequal), *(each.name for each in singles)]), default=0)
-    for table in sorted(unequal, key=lambda each: (not each.refused, -sum(each.unequal.values()))):
+    for table in sorted(unequal, key=lambda each: (not each.error, -sum(each.differences.values()))):
         _show_table(table, width)
     for single in singles:
         where = Difference.ONLY_LIVE if single in comparison.only_live else Difference.ONLY_RESTORED
@@ -60,11 +60,11 @@ def _show_tables(comparison: Comparison) -> None:
         data(f"{_number(len(same), 'table')} the same, {_rows(rows)}{'' if unequal else ' in all'}")
 
 
-def _show_table(table: Compared, width: int) -> None:
-    if table.refused:
-        out.print(f"{escape(table.name):{width}}  [bold red]not compared[/]: {escape(table.refused)}")
+def _show_table(table: TableComparison, width: int) -> None:
+    if table.error:
+        out.print(f"{escape(table.name):{width}}  [bold red]not compared[/]: {escape(table.error)}")
         return
-    counts = [f"[{COLOURS[kind]}]{count:,} {kind}[/]" for kind, count in table.unequal.items() if count]
+    counts = [f"[{COLOURS[kind]}]{count:,} {kind}[/]" for kind, count in table.differences.items() if count]
     of = f"{table.rows.live:,} in live, {table.rows.restored:,} in restored"
     out.print(f"{escape(table.name):{width}}  {', '.join(counts)}  [dim]of {of}[/]")
     for note in table.notes:
@@ -117,7 +117,7 @@ def _show_unlike(unlike: Sequence[SchemaDifference]) -> None:
 
 def _say_what_it_means(comparison: Comparison, name: str) -> None:
     if comparison.same:
-        info(f"{name} holds what live holds" + ("" if comparison.whole else ", in these tables"))
+        info(f"{name} holds what live holds" + ("" if comparison.all_tables else ", in these tables"))
         return
     lost, back = (_counted(comparison, kind) for kind in (Difference.ONLY_LIVE, Difference.ONLY_RESTORED))
     changed = comparison.rows(Difference.CHANGED)
@@ -126,14 +126,16 @@ def _say_what_it_means(comparison: Comparison, name: str) -> None:
 
 
 def _counted(comparison: Comparison, kind: Difference) -> str:
-    least = "at least " if any(each.rows is None for each in comparison.singles(kind)) else ""
+    least = "at least " if any(each.rows is None for each in comparison.unmatched(kind)) else ""
     return least + _rows(comparison.rows(kind))
 
 
 def _say_next(comparison: Comparison, words: str) -> None:
     if comparison.same:
         info(
-            f"next: orderops restore discard {words}" if comparison.whole else f"next: orderops restore compare {words}"
+            f"next: orderops restore discard {words}"
+            if comparison.all_tables
+            else f"next: orderops restore compare {words}"
         )
         return
     if back := _tables_with(comparison, Difference.ONLY_RESTORED):
@@ -153,17 +155,17 @@ def _say_next(comparison: Comparison, words: str) -> None:
     if lost:
         info(f"to keep {_those(comparison.rows_in_both(Difference.ONLY_LIVE))} that only live has, before a switch:")
         info(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
-    if [each for each in comparison.tables if each.refused]:
+    if [each for each in comparison.tables if each.error]:
         info(f"next: mend why a table could not be compared, then orderops restore compare {words}")
     elif not (lost or comparison.only_live):
         info(f"next: orderops restore promote {words}")
 
 
-def _whole(singles: Sequence[Single]) -> tuple[str, str]:
+def _whole(singles: Sequence[UnmatchedTable]) -> tuple[str, str]:
     return ("the table", "it") if len(singles) == 1 else (f"the {len(singles):,} tables", "them")
 
 
-def _dump(singles: Sequence[Single], file: str) -> str:
+def _dump(singles: Sequence[UnmatchedTable], file: str) -> str:
     """What writes whole tables to a file; the whole database where there are many."""
     tables = "".join(f"--table {_pattern(each.name)} " for each in singles) if len(singles) <= FEW else ""
     return f"pg_dump {tables}--file {file}"
@@ -178,7 +180,7 @@ def _pattern(name: str) -> str:
 
 def _tables_with(comparison: Comparison, kind: Difference) -> str:
     """What names the tables of such rows; nothing where there are many."""
-    names = [each.name for each in comparison.tables if each.unequal[kind] and not each.refused]
+    names = [each.name for each in comparison.tables if each.differences[kind] and not each.error]
     if not names:
         return ""
     return "".join(f"--table {shlex.quote(name)} " for name in names) if len(names) <= FEW else "--every-table "

@@ -41,7 +41,7 @@ def show_status(told: Mapping[str, Any]) -> None:
 def _proven(drill: Mapping[str, Any] | None, environment: str) -> str:
     """How old the last proof is that the database can be restored."""
     if drill is None:
-        return f"no restore was ever proven: orderops restore drill --env {environment}"
+        return f"no restore drill yet; run: orderops restore drill --env {environment}"
     age = datetime.now(UTC) - datetime.fromisoformat(drill["started"])
     return f"last proven restore {in_words(age)} ago, in {in_words(drill['recovery_seconds'])}"
 

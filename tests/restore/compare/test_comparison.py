@@ -12,7 +12,7 @@ import pytest
 from orderops.local.rds.postgres import PostgresServer
 from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.merge import Counts, Difference
-from orderops.restore.compare.result import Compared
+from orderops.restore.compare.result import TableComparison
 from orderops.restore.compare.row_diff import Tuning, differences, new_row_hash
 from orderops.restore.compare.snapshots import open_snapshots
 from orderops.restore.compare.tables import pair_tables
@@ -214,7 +214,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def compared(postgres: PostgresServer) -> Mapping[str, Compared]:
+def compared(postgres: PostgresServer) -> Mapping[str, TableComparison]:
     """The comparison of all cases, each in its own schema."""
     live, restored = (Database(postgres.create_database(f"test_cases_{name}")) for name in ("live", "restored"))
     for number, case in enumerate(CASES.values()):
@@ -228,10 +228,10 @@ def compared(postgres: PostgresServer) -> Mapping[str, Compared]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_rows_are_counted_exactly(compared: Mapping[str, Compared], name: str) -> None:
+def test_rows_are_counted_exactly(compared: Mapping[str, TableComparison], name: str) -> None:
     case, table = CASES[name], compared[name]
 
-    assert table.refused == ""
+    assert table.error == ""
     assert counts_of(table) == (case.only_live, case.only_restored, case.changed)
     assert list(table.notes) == list(case.notes)
 
@@ -306,9 +306,9 @@ def naively(two: DatabasePair, key: int) -> Counter[Difference]:
     )
 
 
-def counts_of(table: Compared) -> tuple[int, int, int]:
+def counts_of(table: TableComparison) -> tuple[int, int, int]:
     return (
-        table.unequal[Difference.ONLY_LIVE],
-        table.unequal[Difference.ONLY_RESTORED],
-        table.unequal[Difference.CHANGED],
+        table.differences[Difference.ONLY_LIVE],
+        table.differences[Difference.ONLY_RESTORED],
+        table.differences[Difference.CHANGED],
     )

@@ -32,7 +32,7 @@ def test_equal_databases_are_the_same(two: DatabasePair) -> None:
 
     assert comparison.same
     assert comparison.tables[0].rows.live == 100
-    assert comparison.whole
+    assert comparison.all_tables
 
 
 def test_schema_objects_that_differ_are_listed_with_their_definitions(two: DatabasePair) -> None:
@@ -50,7 +50,7 @@ def test_schema_objects_that_differ_are_listed_with_their_definitions(two: Datab
 
     comparison = compared(two)
 
-    assert {(difference.kind, difference.name, str(difference.where)) for difference in comparison.unlike} == {
+    assert {(difference.kind, difference.name, str(difference.where)) for difference in comparison.schema} == {
         ("column", "public.orders.v", "differs"),
         ("constraint", "positive on public.orders", "only in live"),
         ("index", "public.by_note", "only in live"),
@@ -64,7 +64,7 @@ def test_schema_objects_that_differ_are_listed_with_their_definitions(two: Datab
         ("extension", "pg_trgm", "only in live"),
     }
     assert [(table.name, table.rows) for table in comparison.only_live] == [("later.t", 2)]
-    column = next(difference for difference in comparison.unlike if difference.kind == "column")
+    column = next(difference for difference in comparison.schema if difference.kind == "column")
     assert (column.live, column.restored) == ("bigint", "integer")
 
 
@@ -73,7 +73,7 @@ def test_a_sequence_that_would_repeat_numbers_is_listed(two: DatabasePair) -> No
     two.live.execute("insert into orders (v) values (1), (2); delete from orders where id > 100")
     two.restored.execute("insert into old values (7)")
 
-    behind = {sequence.name: sequence for sequence in compared(two).sequences if not sequence.fine}
+    behind = {sequence.name: sequence for sequence in compared(two).sequences if not sequence.in_order}
 
     assert behind["public.orders_id_seq"].lag == 2
     assert behind["public.old_id_seq"].restored.behind == {"public.old.id": 7}
@@ -91,7 +91,7 @@ def test_the_highest_versions_of_both_ledgers_are_compared(two: DatabasePair) ->
     comparison = compared(two)
 
     assert (comparison.live.ledger, comparison.restored.ledger) == (2, 1)
-    assert (comparison.tables, comparison.unlike, comparison.sequences) == ([], [], [])
+    assert (comparison.tables, comparison.schema, comparison.sequences) == ([], [], [])
     assert not comparison.same
 
 
@@ -99,7 +99,7 @@ def test_other_tables_in_the_schema_of_the_ledger_are_compared(two: DatabasePair
     two.both("create schema orderops; create table orderops.orders (id int primary key)")
     two.live.execute("insert into orderops.orders values (1)")
 
-    assert [(table.name, table.unequal[Difference.ONLY_LIVE]) for table in compared(two).tables] == [
+    assert [(table.name, table.differences[Difference.ONLY_LIVE]) for table in compared(two).tables] == [
         ("orderops.orders", 1)
     ]
 
@@ -116,7 +116,7 @@ def test_samples_have_whole_rows_and_only_the_changes_of_changed_ones(two: Datab
         {"kind": "only_in_restored", "key": {"id": "3"}, "restored": {"id": "3", "note": "note 3", "v": "3"}},
         {"kind": "changed", "key": {"id": "5"}, "live": {"v": None}, "restored": {"v": "5"}},
     ]
-    assert table.unequal[Difference.CHANGED] == 2
+    assert table.differences[Difference.CHANGED] == 2
 
 
 def test_samples_of_a_table_without_a_key_are_found_by_hash(two: DatabasePair) -> None:
@@ -173,7 +173,7 @@ def test_only_the_named_tables_are_compared(two: DatabasePair) -> None:
     comparison = compare(two.live.login, two.restored.login, tables=["a", "public.orders"])
 
     assert [table.name for table in comparison.tables] == ["public.a", "public.orders"]
-    assert (comparison.same, comparison.whole) == (True, False)
+    assert (comparison.same, comparison.all_tables) == (True, False)
 
 
 def test_an_unknown_table_is_an_error_with_the_available_ones(two: DatabasePair) -> None:
@@ -202,7 +202,7 @@ def test_tables_that_the_role_cannot_read_are_reported_and_the_rest_is_compared(
         two.both("drop owned by clerk")
         two.live.execute("drop role clerk")
 
-    refused = {table.name: table.refused for table in comparison.tables}
+    refused = {table.name: table.error for table in comparison.tables}
     assert refused.pop("public.orders") == ""
     assert refused == {
         "away.t": "live: permission denied for schema away (the role is clerk)",
@@ -290,7 +290,7 @@ def test_databases_in_two_encodings_are_compared_by_characters(two: DatabasePair
     finally:
         postgres.drop_database("test_latin")
 
-    assert comparison.tables[0].unequal[Difference.CHANGED] == 1
+    assert comparison.tables[0].differences[Difference.CHANGED] == 1
     assert comparison.tables[0].samples[0].restored == {"note": "rosé"}
     assert "live is in UTF8 and restored in LATIN1" in comparison.notes
 
@@ -352,7 +352,7 @@ def once(name: str, act: Callable[[], object]) -> Callable[[str, str], None]:
 
 
 def refusals(comparison: Comparison) -> dict[str, str]:
-    return {each.name: each.refused for each in comparison.tables if each.refused}
+    return {table.name: table.error for table in comparison.tables if table.error}
 
 
 def compared(two: DatabasePair) -> Comparison:

@@ -15,7 +15,7 @@ from orderops.database.connection import Login
 from orderops.migrations.ledger import table as ledger_table
 from orderops.restore.compare.export import Export, new_folder
 from orderops.restore.compare.merge import Difference, RowDifference
-from orderops.restore.compare.result import Compared, Comparison, Seen, Single
+from orderops.restore.compare.result import ComparedDatabase, Comparison, TableComparison, UnmatchedTable
 from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
 from orderops.restore.compare.samples import RowFetcher, samples
 from orderops.restore.compare.schema_diff import schema_differences
@@ -47,18 +47,18 @@ class _Comparer:
     options: Options
     on_progress: OnProgress
 
-    def table(self, pair: TablePair) -> Compared:
+    def table(self, pair: TablePair) -> TableComparison:
         self.on_progress(pair.summary, "starts")
-        compared = Compared(pair.summary, pair.notes)
+        compared = TableComparison(pair.summary, pair.notes)
         try:
             with self.snapshots.releasing_locks(), ExitStack() as stack:
                 self._rows(pair, compared, stack)
         except Unreadable as error:
-            compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
+            compared.error = error.message + (f" ({error.hint})" if error.hint else "")
         self.on_progress(pair.summary, "")
         return compared
 
-    def _rows(self, pair: TablePair, compared: Compared, stack: ExitStack) -> None:
+    def _rows(self, pair: TablePair, compared: TableComparison, stack: ExitStack) -> None:
         """Count the rows that differ, keep the first few as samples, and export all of them."""
         fetcher = RowFetcher(pair, self.row_hash)
         export = None
@@ -75,8 +75,9 @@ class _Comparer:
             lambda progress: self.on_progress(pair.summary, progress),
         )
         for difference in stack.enter_context(closing(unequal)):
-            compared.unequal[difference.kind] += difference.times
+            compared.differences[difference.kind] += difference.times
             if len(kept[difference.kind]) < self.options.samples:
+                # A sample shows a row once, however often the table contains it.
                 kept[difference.kind].append(difference._replace(times=1))
             if export:
                 export.take(difference)
@@ -118,16 +119,18 @@ def compare(
             tables=compared,
             only_live=[_single(snapshots.live, table) for table in found.only_live],
             only_restored=[_single(snapshots.restored, table) for table in found.only_restored],
-            unlike=[] if tables else schema_differences(snapshots, notes),
+            schema=[] if tables else schema_differences(snapshots, notes),
             sequences=[] if tables else sequences(snapshots, notes),
             notes=notes,
-            whole=not tables,
+            all_tables=not tables,
         )
         on_progress("schema", "")
     return comparison
 
 
-def _mark_changed_tables(snapshots: SnapshotPair, pairs: Collection[TablePair], compared: Collection[Compared]) -> None:
+def _mark_changed_tables(
+    snapshots: SnapshotPair, pairs: Collection[TablePair], compared: Collection[TableComparison]
+) -> None:
     """Mark tables that were truncated or rewritten since the snapshot as not compared."""
     # TRUNCATE and rewrites are not MVCC-safe: the snapshot sees such a table as empty.
     # https://www.postgresql.org/docs/current/mvcc-caveats.html
@@ -136,22 +139,24 @@ def _mark_changed_tables(snapshots: SnapshotPair, pairs: Collection[TablePair], 
         return
     for pair, result in zip(pairs, compared, strict=True):
         for snapshot, table, oids in zip(snapshots.both, (pair.live, pair.restored), changed, strict=True):
-            if not result.refused and oids & partitions(snapshot, table):
-                result.refused = f"{snapshot.name}: {CHANGED_MEANWHILE}"
+            if not result.error and oids & partitions(snapshot, table):
+                result.error = f"{snapshot.name}: {CHANGED_MEANWHILE}"
 
 
-def _single(snapshot: Snapshot, table: TableSnapshot) -> Single:
+def _single(snapshot: Snapshot, table: TableSnapshot) -> UnmatchedTable:
     from psycopg import sql
 
+    # The rows of a table that only one database has all differ, so counting them is enough.
     try:
         with snapshot.releasing_locks():
             rows: int = snapshot.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
     except Unreadable:
-        return Single(table.summary, None)
-    return Single(table.summary, rows)
+        return UnmatchedTable(table.summary, None)
+    return UnmatchedTable(table.summary, rows)
 
 
-def _seen(snapshot: Snapshot, notes: list[str]) -> Seen:
+def _seen(snapshot: Snapshot, notes: list[str]) -> ComparedDatabase:
+    # A database without a ledger has version 0; None is left for one that cannot be read.
     version: int | None = None
     try:
         with snapshot.releasing_locks():
@@ -159,4 +164,4 @@ def _seen(snapshot: Snapshot, notes: list[str]) -> Seen:
     except Unreadable as error:
         notes.append(f"the ledger cannot be read: {error.message}")
     major, minor = divmod(snapshot.version, 10000)
-    return Seen(snapshot.login.describe, snapshot.taken, f"PostgreSQL {major}.{minor}", version)
+    return ComparedDatabase(snapshot.login.describe, snapshot.taken, f"PostgreSQL {major}.{minor}", version)

@@ -70,6 +70,7 @@ class Export:
 
     def take(self, difference: RowDifference) -> None:
         """Add a row; rows are fetched and written in batches."""
+        # One query for each row would take longer than the comparison.
         waiting = self._waiting[difference.kind]
         waiting.append(difference)
         if len(waiting) >= self.fetcher.batch:
@@ -108,6 +109,7 @@ class Export:
         """Return the open file, created with a header line when its first rows arrive."""
         if name not in self._open:
             pair = self.fetcher.pair
+            # A table's name may contain a slash.
             path = self.directory / f"{quote(pair.summary, safe=' ')}.{name}.csv"
             file = self._files.enter_context(new_file(path))
             header = io.StringIO()

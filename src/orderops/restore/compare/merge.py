@@ -60,6 +60,7 @@ def merge_by_key(
         yield from _differences(live_lines.take_before(end), restored_lines.take_before(end))
         if live_lines.read // PROGRESS_ROWS != counts.live // PROGRESS_ROWS:
             on_progress(f"fetched the hashes of {live_lines.read:,} rows of live")
+        # Updated for each window: the next progress message is due by the last value.
         counts.live, counts.restored = live_lines.read, restored_lines.read
 
 

@@ -14,7 +14,7 @@ from orderops.restore.compare.sequences import Sequence as NumberSequence
 
 
 @dataclass(frozen=True)
-class Seen:
+class ComparedDatabase:
     """One of the two databases, and the time of its snapshot."""
 
     database: str
@@ -34,38 +34,38 @@ class Seen:
 
 
 @dataclass
-class Compared:
+class TableComparison:
     """A table that both databases have."""
 
     name: str
     notes: Sequence[str] = ()
     rows: Counts = field(default_factory=Counts)
-    unequal: dict[Difference, int] = field(default_factory=lambda: dict.fromkeys(Difference, 0))
-    refused: str = ""
+    differences: dict[Difference, int] = field(default_factory=lambda: dict.fromkeys(Difference, 0))
+    error: str = ""
     """Why it could not be compared; "" if it was."""
     samples: Sequence[Sample] = ()
 
     @property
     def same(self) -> bool:
         """Whether both have the same rows."""
-        return not self.refused and not any(self.unequal.values())
+        return not self.error and not any(self.differences.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the part of `--json`; its keys are stable."""
         return {
             "table": self.name,
             "same": self.same,
-            "rows": None if self.refused else {"live": self.rows.live, "restored": self.rows.restored},
+            "rows": None if self.error else {"live": self.rows.live, "restored": self.rows.restored},
             # Counts of a table that could not be compared would look like "no differences".
-            **{kind.key: None if self.refused else count for kind, count in self.unequal.items()},
-            "refused": self.refused or None,
+            **{kind.key: None if self.error else count for kind, count in self.differences.items()},
+            "refused": self.error or None,
             "notes": list(self.notes),
             "samples": [sample.to_dict() for sample in self.samples],
         }
 
 
 @dataclass(frozen=True)
-class Single:
+class UnmatchedTable:
     """A table that only one database has."""
 
     name: str
@@ -81,16 +81,16 @@ class Single:
 class Comparison:
     """The differences between two databases."""
 
-    live: Seen
-    restored: Seen
-    tables: Sequence[Compared]
-    only_live: Sequence[Single]
-    only_restored: Sequence[Single]
-    unlike: Sequence[SchemaDifference]
+    live: ComparedDatabase
+    restored: ComparedDatabase
+    tables: Sequence[TableComparison]
+    only_live: Sequence[UnmatchedTable]
+    only_restored: Sequence[UnmatchedTable]
+    schema: Sequence[SchemaDifference]
     sequences: Sequence[NumberSequence]
     notes: Sequence[str]
     """What could not be compared, other than tables."""
-    whole: bool = True
+    all_tables: bool = True
     """Whether all tables were compared, not only named ones."""
 
     @property
@@ -100,21 +100,21 @@ class Comparison:
             any(not table.same for table in self.tables)
             or self.only_live
             or self.only_restored
-            or self.unlike
-            or any(not sequence.fine for sequence in self.sequences)
+            or self.schema
+            or any(not sequence.in_order for sequence in self.sequences)
             or self.notes
             or self.live.ledger != self.restored.ledger
         )
 
     def rows(self, kind: Difference) -> int:
         """Count the rows that differ in this way, including tables that only one database has."""
-        return self.rows_in_both(kind) + sum(table.rows or 0 for table in self.singles(kind))
+        return self.rows_in_both(kind) + sum(table.rows or 0 for table in self.unmatched(kind))
 
     def rows_in_both(self, kind: Difference) -> int:
         """Count the rows that differ in this way, in tables that both databases have."""
-        return sum(table.unequal[kind] for table in self.tables)
+        return sum(table.differences[kind] for table in self.tables)
 
-    def singles(self, kind: Difference) -> Sequence[Single]:
+    def unmatched(self, kind: Difference) -> Sequence[UnmatchedTable]:
         """Return the tables that only one database has: all their rows differ in this way."""
         return {Difference.ONLY_LIVE: self.only_live, Difference.ONLY_RESTORED: self.only_restored}.get(kind, ())
 
@@ -128,8 +128,8 @@ class Comparison:
             "tables": [table.to_dict() for table in self.tables],
             "tables_only_in_live": [table.to_dict() for table in self.only_live],
             "tables_only_in_restored": [table.to_dict() for table in self.only_restored],
-            "schema": [difference.to_dict() for difference in self.unlike],
-            "sequences": [sequence.to_dict() for sequence in self.sequences if not sequence.fine],
+            "schema": [difference.to_dict() for difference in self.schema],
+            "sequences": [sequence.to_dict() for sequence in self.sequences if not sequence.in_order],
             "notes": list(self.notes),
-            "whole": self.whole,
+            "whole": self.all_tables,
         }

@@ -68,6 +68,7 @@ class RowFetcher:
         selected = sql.SQL(", ").join(columns)
         if not self.pair.key:
             return self._by_hash(table, selected, wanted)
+        # The keys are passed as text and cast to the columns' types, so that the key's index is used.
         keys = [key_values(difference.key) for difference in wanted]
         names = [sql.Identifier(f"k{index}") for index, _ in enumerate(self.pair.key)]
         arrays = [sql.SQL("{}::text[]").format(text_array(key[index] for key in keys)) for index, _ in enumerate(names)]

@@ -9,6 +9,8 @@ from typing import Any
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS, source_of
 
+# A serial or identity column owns its sequence (deptype a or i); a plain default of nextval() only depends on it.
+# pg_sequence_last_value() raises an error without the privilege, so that is checked first.
 SEQUENCES = f"""
 with used (sequence, relation, number) as (
     select d.objid, d.refobjid, d.refobjsubid from pg_depend d
@@ -71,11 +73,12 @@ class Sequence:
         if self.live.last is None:
             return 0
         step = self.live.step
+        # A sequence that has not been used has no last value; its first number is usually 1.
         restored = self.restored.last if self.restored.last is not None else 0
         return max(0, (self.live.last - restored) * (1 if step > 0 else -1))
 
     @property
-    def fine(self) -> bool:
+    def in_order(self) -> bool:
         """Whether it needs no attention."""
         return not (self.lag or self.live.behind or self.restored.behind)
 
@@ -96,7 +99,7 @@ def sequences(snapshots: SnapshotPair, notes: list[str]) -> list[Sequence]:
 
 
 @dataclass(frozen=True)
-class Use:
+class SequenceUse:
     """A sequence, and a column that takes its values from it, if any."""
 
     schema: str
@@ -115,9 +118,9 @@ class Use:
         return f"{self.schema}.{self.name}"
 
 
-def uses(snapshot: Snapshot) -> list[Use]:
+def uses(snapshot: Snapshot) -> list[SequenceUse]:
     """Return every sequence, once for each column that takes its values from it."""
-    return [Use(*row) for row in snapshot.rows(SEQUENCES)]
+    return [SequenceUse(*row) for row in snapshot.rows(SEQUENCES)]
 
 
 def _positions(snapshot: Snapshot, notes: list[str]) -> Iterator[tuple[str, SequencePosition]]:
@@ -134,7 +137,7 @@ def _positions(snapshot: Snapshot, notes: list[str]) -> Iterator[tuple[str, Sequ
         yield name, SequencePosition(last, furthest, step)
 
 
-def _furthest(snapshot: Snapshot, use: Use, notes: list[str]) -> int | None:
+def _furthest(snapshot: Snapshot, use: SequenceUse, notes: list[str]) -> int | None:
     """Return the highest value of a sequence's column (the lowest for a descending one); None if it has none."""
     from psycopg import sql
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 INTEGERS = {"smallint", "integer", "bigint"}
 OURS = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
 """Condition: the schema is not one of PostgreSQL's own."""
+# CREATE EXTENSION creates the tables of an extension again, so they are not compared.
 NOT_ANOTHERS = """
 not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 and not (n.nspname = 'orderops' and c.relname ~ '^(ledger|migrations)')
 """
 """Condition: neither part of an extension nor one of the ledger's tables, whose version is compared separately."""
+# A partitioned table is compared as a whole: a row may be in different partitions of the two databases.
+# reltuples is -1 for a table that was never analyzed; its estimate is then NULL.
 TABLES = f"""
 select c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
     (with recursive of_it (oid) as (
@@ -38,6 +41,8 @@ select a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), a.at
 from pg_attribute a join pg_class c on c.oid = a.attrelid
 where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped order by a.attrelid, a.attnum
 """
+# A key must identify every row: unique without a condition or expressions, and NOT NULL, since NULLs are never equal.
+# A deferrable one (not indimmediate) may be violated inside a transaction. INCLUDE columns are after indnkeyatts.
 KEYS = """
 select i.indrelid::bigint, array_agg(a.attname::text order by k.place)
 from pg_index i cross join lateral unnest(i.indkey::int2[]) with ordinality k (number, place)
@@ -230,6 +235,7 @@ def _paired(live: TableSnapshot, restored: TableSnapshot) -> TablePair:
         for name, column in live.columns.items()
         if name in restored.columns and not (column.virtual or restored.columns[name].virtual)
     ]
+    # A key with a column that only one database has, or computes on reading, cannot be matched.
     keys = [key for key in live.keys if key in restored.keys and set(key) <= set(columns)]
     return TablePair(live, restored, columns, keys[0] if keys else (), tuple(_notes(live, restored, keys)))
 

@@ -10,6 +10,7 @@ from orderops.restore.compare.samples import Row, text_array
 from orderops.restore.compare.snapshots import Snapshot
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
+# conparentid is set on the copies of a foreign key that PostgreSQL creates for partitions.
 FOREIGN_KEYS = """
 select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
     array(select a.attname::text from unnest(o.conkey) with ordinality k (number, place)
@@ -21,6 +22,7 @@ select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
 from pg_constraint o join pg_class p on p.oid = o.confrelid join pg_namespace n on n.oid = p.relnamespace
 where o.contype = 'f' and o.conparentid = 0 and o.conrelid = {} order by 1
 """
+# tgenabled D is disabled, and R fires only during replication.
 TRIGGERS = """
 select tgname from pg_trigger where tgrelid = {} and not tgisinternal and tgenabled not in ('D', 'R') order by 1
 """
@@ -73,7 +75,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """The script's part for one table, and what its rows depend on in the destination."""
 
     pair: TablePair
@@ -91,20 +93,21 @@ class Part:
 
 def parts_of(
     snapshot: Snapshot, tables: Sequence[tuple[TablePair, TableSnapshot]], inserted: Collection[int]
-) -> list[Part]:
+) -> list[TablePart]:
     """Return the parts for pairs and their tables in the destination. The script inserts into the OIDs `inserted`."""
-    parts: list[Part] = []
+    parts: list[TablePart] = []
     for pair, table in tables:
         foreign_keys = [ForeignKey(*row) for row in snapshot.rows(FOREIGN_KEYS.format(table.oid))]
         unmet = [foreign_key for foreign_key in foreign_keys if foreign_key.parent not in inserted]
         triggers = [name for (name,) in snapshot.rows(TRIGGERS.format(table.oid))]
-        parts.append(Part(pair, table, foreign_keys, unmet, triggers))
+        parts.append(TablePart(pair, table, foreign_keys, unmet, triggers))
     return parts
 
 
-def in_order(parts: Sequence[Part]) -> tuple[list[Part], str]:
+def in_order(parts: Sequence[TablePart]) -> tuple[list[TablePart], str]:
     """Sort referenced tables first. Where that is impossible, return the cycle of tables as well, else ""."""
-    by_oid: Mapping[int, Part] = {part.into.oid: part for part in parts}
+    by_oid: Mapping[int, TablePart] = {part.into.oid: part for part in parts}
+    # A table that refers to itself needs no order: its rows are inserted by one statement.
     graph = {
         oid: {key.parent for key in part.foreign_keys if key.parent in by_oid and key.parent != oid}
         for oid, part in by_oid.items()

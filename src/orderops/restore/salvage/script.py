@@ -19,7 +19,7 @@ from orderops.restore.compare.sequences import uses
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, open_snapshots
 from orderops.restore.compare.tables import TableSnapshot, pair_tables, partitions, rewritten
 from orderops.restore.salvage import statements
-from orderops.restore.salvage.foreign_keys import ForeignKey, Part, in_order, parts_of
+from orderops.restore.salvage.foreign_keys import ForeignKey, TablePart, in_order, parts_of
 from orderops.text.lists import counted
 
 MAX_MISSING = 5
@@ -78,6 +78,7 @@ def salvage(
         for part in parts:
             yield from _rows(job, part)
         yield from _sequences(job, parts)
+        # Checked just before the commit: a table may be truncated while its rows are read.
         _check_unchanged(job, parts)
         yield statements.COMMIT
         if job.missing:
@@ -104,6 +105,7 @@ def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[
 
 def write_script(pieces: Iterator[str], path: Path) -> None:
     """Write the script to a new file; an incomplete file is deleted."""
+    # Also after Ctrl+C: an incomplete script must not be taken for a complete one.
     file = new_file(path)
     try:
         with file:
@@ -114,7 +116,7 @@ def write_script(pieces: Iterator[str], path: Path) -> None:
         raise
 
 
-def _parts(job: Salvage, wanted: Collection[str]) -> list[Part]:
+def _parts(job: Salvage, wanted: Collection[str]) -> list[TablePart]:
     found = pair_tables(job.snapshots, wanted)
     for single, name in ((found.only_live, "live"), (found.only_restored, "the restored instance")):
         for table in single:
@@ -128,7 +130,7 @@ def _parts(job: Salvage, wanted: Collection[str]) -> list[Part]:
     return parts_of(job.destination, tables, {table.oid for _, table in tables} if inserts else set())
 
 
-def _head(job: Salvage, parts: Sequence[Part], cycle: str) -> Iterator[str]:
+def _head(job: Salvage, parts: Sequence[TablePart], cycle: str) -> Iterator[str]:
     source, destination = job.source, job.destination
     kinds = ", ".join(sorted(map(str, job.kinds)))
     yield statements.comment(
@@ -137,6 +139,7 @@ def _head(job: Salvage, parts: Sequence[Part], cycle: str) -> Iterator[str]:
     yield statements.comment(f"for {destination.login.describe}: {kinds}")
     yield statements.BEGIN
     yield statements.settings(compared=Difference.CHANGED in job.kinds)
+    # A deferred foreign key is checked at the commit, when the rows of all tables are there.
     if any(foreign_key.deferrable for part in parts for foreign_key in part.foreign_keys):
         yield "set constraints all deferred;\n"
     if cycle:
@@ -144,7 +147,7 @@ def _head(job: Salvage, parts: Sequence[Part], cycle: str) -> Iterator[str]:
         job.on_note(f"these tables refer to each other: {cycle}; drop one of the foreign keys until the script has run")
 
 
-def _rows(job: Salvage, part: Part) -> Iterator[str]:
+def _rows(job: Salvage, part: TablePart) -> Iterator[str]:
     """Yield a table's notes, its inserts, then its updates."""
     pair = part.pair
     yield "\n" + statements.comment(pair.summary)
@@ -159,13 +162,14 @@ def _rows(job: Salvage, part: Part) -> Iterator[str]:
         return
     job.on_progress(pair.summary, "starts")
     number = 0
+    # Updates come last: they may refer to rows that the inserts create.
     for kind in sorted(job.kinds, key=lambda kind: kind is Difference.CHANGED):
         number += yield from _statements(job, part, kind)
     job.on_progress(pair.summary, "")
     job.on_note(f"{pair.summary}: {counted(number, 'row')}")
 
 
-def _statements(job: Salvage, part: Part, kind: Difference) -> Generator[str, None, int]:
+def _statements(job: Salvage, part: TablePart, kind: Difference) -> Generator[str, None, int]:
     """Yield the statements for rows of one kind; returns the number of rows."""
     columns = part.pair.writable
     number = 0
@@ -186,7 +190,7 @@ def _statements(job: Salvage, part: Part, kind: Difference) -> Generator[str, No
     return number
 
 
-def _batches(job: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
+def _batches(job: Salvage, part: TablePart, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
     """Yield the rows of one kind in batches; with the destination's rows for CHANGED."""
     fetcher = RowFetcher(part.pair, job.row_hash)
     waiting: list[RowDifference] = []
@@ -199,17 +203,18 @@ def _batches(job: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[
         yield _fetched(job, part, fetcher, kind, waiting)
 
 
-def _differences(job: Salvage, part: Part, kind: Difference) -> Iterator[RowDifference]:
+def _differences(job: Salvage, part: TablePart, kind: Difference) -> Iterator[RowDifference]:
     pair = part.pair
     unequal = differences(
         job.snapshots, pair, job.row_hash, Counts(), lambda progress: job.on_progress(pair.summary, progress)
     )
+    # Closing ends the queries of both servers if the caller stops reading.
     with job.snapshots.releasing_locks(), closing(unequal):
         yield from (difference for difference in unequal if difference.kind is kind)
 
 
 def _fetched(
-    job: Salvage, part: Part, fetcher: RowFetcher, kind: Difference, wanted: Sequence[RowDifference]
+    job: Salvage, part: TablePart, fetcher: RowFetcher, kind: Difference, wanted: Sequence[RowDifference]
 ) -> tuple[list[Row], list[Row]]:
     source_table = part.pair.restored if job.to_live else part.pair.live
     with job.source.releasing_locks(), job.destination.releasing_locks():
@@ -218,7 +223,7 @@ def _fetched(
     return rows, current
 
 
-def _warnings(job: Salvage, part: Part, rows: Sequence[Row]) -> Iterator[str]:
+def _warnings(job: Salvage, part: TablePart, rows: Sequence[Row]) -> Iterator[str]:
     """Yield comments about missing rows of other tables that these rows refer to."""
     for foreign_key in part.unmet:
         if missing := foreign_key.missing(job.destination, rows):
@@ -233,7 +238,7 @@ def _missing_rows(table: TableSnapshot, foreign_key: ForeignKey, missing: Sequen
     return f"{foreign_key.summary} has no row for {table.name}.{columns} = {named}{more}: {foreign_key.name}"
 
 
-def _sequences(job: Salvage, parts: Sequence[Part]) -> Iterator[str]:
+def _sequences(job: Salvage, parts: Sequence[TablePart]) -> Iterator[str]:
     """Move the sequences of the tables, so that numbers are not used twice."""
     tables = {(part.into.schema, part.into.name) for part in parts}
     last = {use.summary: use.last for use in uses(job.source)}
@@ -244,7 +249,7 @@ def _sequences(job: Salvage, parts: Sequence[Part]) -> Iterator[str]:
         yield statements.set_sequence(use, last.get(use.summary))
 
 
-def _check_unchanged(job: Salvage, parts: Sequence[Part]) -> None:
+def _check_unchanged(job: Salvage, parts: Sequence[TablePart]) -> None:
     """Raise OrderopsError if a table was truncated, rewritten or dropped since the snapshot, which sees it as empty."""
     for snapshot, tables in (
         (job.snapshots.live, [part.pair.live for part in parts]),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.samples import Row
-from orderops.restore.compare.sequences import Use
+from orderops.restore.compare.sequences import SequenceUse
 from orderops.restore.compare.snapshots import SESSION_SETTINGS, TEXT_SETTINGS
 from orderops.restore.compare.tables import TableSnapshot
 
@@ -62,7 +62,7 @@ def update(table: TableSnapshot, key: Sequence[str], columns: Sequence[str], row
     return f"update {table.spelled} set {assignments}\n    where {' and '.join([*same_key, *unchanged])};\n"
 
 
-def set_sequence(use: Use, last: int | None) -> str:
+def set_sequence(use: SequenceUse, last: int | None) -> str:
     """Return the statement that moves a sequence past its column's values and past `last`; never backwards."""
     assert use.of_schema and use.table and use.column, "the caller checks that there is a column"
     aggregate, extreme, beyond = ("max", "greatest", ">=") if use.step > 0 else ("min", "least", "<=")
