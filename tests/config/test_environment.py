@@ -160,7 +160,7 @@ def test_rules_on_the_balancer_follow_the_file_unless_a_service_says_otherwise(f
 def test_a_name_that_aws_would_refuse_is_refused_before(folder: Path) -> None:
     environment = declare(folder, SERVICE)
 
-    with pytest.raises(UsageError, match="orderops-dev-a-service-of-20-char has 33 characters and may have 32"):
+    with pytest.raises(UsageError, match="orderops-dev-a-service-of-20-char has 33 characters, at most 32 are allowed"):
         environment.service_name("a-service-of-20-char")
 
 
@@ -196,24 +196,24 @@ def test_a_file_without_its_database_is_refused_and_says_what_that_means(folder:
         load_environment("dev", folder)
 
     assert refused.value.message == (
-        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance, a table [database], empty for the "
-        "defaults; one that is there stays as it is"
+        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance: a table [database], empty for the "
+        "defaults. Without it, an existing one is kept"
     )
     assert refused.value.hint.splitlines()[1:] == [
-        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        "restore [database] as it was; to remove the database intentionally, with [database] in the file: "
         "orderops down --env dev --only rds-instance/orderops-dev-database --confirm orderops-dev-database"
     ]
 
 
 def test_a_file_without_a_service_is_refused(folder: Path) -> None:
-    assert refusal(folder, "") == ["1: services: is missing: at least one service, each a table [services.NAME]"]
-    assert refusal(folder, "[services]\n") == ["1: services: a table: at least 1 is needed"]
+    assert refusal(folder, "") == ["1: services: is missing: at least one service: a table [services.NAME]"]
+    assert refusal(folder, "[services]\n") == ["1: services: a table: must have at least 1 entry"]
 
 
 @pytest.mark.parametrize("name", ["Dev", "an-environment-of-30-characters", "dev-", "d--v"])
 def test_a_file_whose_name_cannot_be_an_environments_is_refused(folder: Path, name: str) -> None:
     assert refusal(folder, SERVICE, name) == [
-        f'1: name: "{name}": allowed is a file name of 1 to 15 small letters, digits and single hyphens that begins '
+        f'1: name: "{name}": must be a file name of 1 to 15 lower-case letters, digits and single hyphens that begins '
         "with a letter"
     ]
 
@@ -258,7 +258,7 @@ paths = ["/a/*"]
 def test_a_rule_is_silent_where_what_it_rests_on_is_wrong(folder: Path) -> None:
     told = refusal(folder, "[network]\nzones = 9\nnat_gateways = 9\n[services.orders]\nmin_tasks = 9\nmax_tasks = 0\n")
 
-    assert told == ["2: network.zones: 9: allowed are 2 to 3", "6: services.orders.max_tasks: 0: allowed are 1 to 1000"]
+    assert told == ["2: network.zones: 9: must be 2 to 3", "6: services.orders.max_tasks: 0: must be 1 to 1000"]
 
     subnets = '[network]\nprivate_subnets = 1\npublic_subnets = ["10.0.4.0/24", "10.0.5.0/24"]\n'
     assert [line.split(":")[0] for line in refusal(folder, subnets + SERVICE)] == ["2"]
@@ -277,7 +277,7 @@ def test_no_value_of_a_wrong_kind_gets_through_or_is_told_in_words_that_are_not_
             tail = "" if path[0] == "services" else SERVICE
             told = refusal(folder, f"{head}{key} = {text}\n{tail}")
             if key != "name" or tables:
-                assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: allowed", told[0]), told
+                assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: must", told[0]), told
 
 
 def fields(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -70,7 +70,7 @@ def test_the_file_of_an_environment_that_is_not_there_may_be_in_git() -> None:
 
     file = ENVIRONMENTS / "qa.toml"
     assert refused.value.hint.splitlines() == [
-        "environments here: dev, local, prod, staging",
+        "available: dev, local, prod, staging",
         f"if its file was deleted or renamed: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
     ]
 
@@ -80,8 +80,8 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         load_environment(name, ENVIRONMENTS)
 
-    assert refused.value.message == f"no environment is named {name!r}"
-    assert refused.value.hint == "environments here: dev, local, prod, staging"
+    assert refused.value.message == f"no environment named {name!r}"
+    assert refused.value.hint == "available: dev, local, prod, staging"
 
 
 @pytest.mark.parametrize(
