@@ -156,7 +156,7 @@ def test_what_stays_behind_is_told_with_what_removes_it(orderops: Orderops) -> N
     assert told[0].startswith("  role of the whole account: AWSServiceRoleFor")
     assert "    aws iam delete-service-linked-role --role-name NAME" in told
     assert [line for line in told if len(line) > 80] == []
-    assert orderops("down", "--env", "dev", *EVERYTHING).err == "nothing to remove in dev\n"
+    assert orderops("down", "--env", "dev", *EVERYTHING).err == "nothing to delete in dev\n"
 
 
 # who else uses what is to go
@@ -385,7 +385,7 @@ def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
 
     down = orderops("down", "--env", "dev", *EVERYTHING)
 
-    assert (down.code, down.err) == (0, "nothing to remove in dev\n")
+    assert (down.code, down.err) == (0, "nothing to delete in dev\n")
     assert dev.changing == []
 
     pruned = orderops("infra", "apply", "--env", "dev", "--prune", "--yes", "--confirm", "dev")

@@ -168,7 +168,7 @@ def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, clien
     remembered = (":natgateway/", ":cluster/", ":snapshot:")
     assert [arn for each in left if not any(word in (arn := each["ResourceARN"]) for word in remembered)] == []
     assert {gateway["State"] for gateway in client("ec2").describe_nat_gateways()["NatGateways"]} == {"deleted"}
-    assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to remove in {env}\n"
+    assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to delete in {env}\n"
 
 
 def test_outputs_are_values_or_a_refusal(orderops: Orderops) -> None:

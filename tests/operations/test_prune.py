@@ -81,7 +81,7 @@ def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orde
 
     only = ("down", "--only", "sqs-queue/orderops-dev-billing-queue", "--yes")
     words = "--only sqs-queue/orderops-dev-billing-queue --confirm orderops-dev-billing-queue"
-    assert f"remove these too: orderops down --env dev {words}" in orderops(*only).err
+    assert f"to delete these too: orderops down --env dev {words}" in orderops(*only).err
     assert orderops(*only, "--confirm", "orderops-dev-billing-queue").code == 0
     assert "orderops-dev-billing-queue" not in take_snapshot(client)["queue"]
 

@@ -221,7 +221,7 @@ def test_down_keeps_the_data_until_it_is_named(orderops: Orderops, running: dict
 
     assert down.code == 0, down.err
     assert "kept: rds-instance/orderops-local-database (holds a PostgreSQL 16 database of 20 GB" in down.err
-    assert re.search(r"^kept: \d+ more, needed by what holds data$", down.err, re.MULTILINE)
+    assert re.search(r"^kept: \d+ more, needed by those that hold data$", down.err, re.MULTILINE)
     assert re.search(r"orderops down --env local .*--confirm orderops-local-database", down.err)
     assert orderops("local", "psql", "-At", "-c", "select count(*) from users").out == "3\n"
     assert orderops("status", "--json").json["verdict"] == "down"

@@ -30,7 +30,7 @@ def test_a_copy_goes_and_its_final_snapshot_stays(restored: Dev, orderops: Order
     done = discard(orderops, COPY)
 
     assert done.code == 0, done.err
-    assert f"a final snapshot stays: {kept}" in done.err
+    assert f"a final snapshot is kept: {kept}" in done.err
     assert snapshots(restored) == [kept]
     assert restored.look().others == []
     assert not restored.differs()
@@ -39,7 +39,7 @@ def test_a_copy_goes_and_its_final_snapshot_stays(restored: Dev, orderops: Order
 def test_where_no_snapshot_is_wanted_none_stays(restored: Dev, orderops: Orderops) -> None:
     done = discard(orderops, COPY, "--no-snapshot")
 
-    assert "no snapshot stays: all of it goes" in done.err
+    assert "no snapshot is kept: its data is lost" in done.err
     assert (snapshots(restored), restored.look().others) == ([], [])
 
 
@@ -63,7 +63,7 @@ def test_it_wants_its_name(restored: Dev, orderops: Orderops, words: list[str]) 
     refused = orderops("restore", "discard", COPY, *words)
 
     assert refused.code == 2
-    assert f"error: {COPY} stays: its name was not given" in refused.err
+    assert f"error: {COPY} is kept: its name was not given" in refused.err
     assert f"orderops restore discard {COPY} --env dev --confirm {COPY}" in refused.err
     assert restored.proxy.changing == []
 
@@ -73,7 +73,7 @@ def test_a_dry_run_says_what_would_stay_and_changes_nothing(restored: Dev, order
 
     assert said.code == 0
     assert f"{COPY}: restored, restored to " in said.err
-    assert "a final snapshot stays: " in said.err
+    assert "a final snapshot is kept: " in said.err
     assert restored.proxy.changing == []
 
 
@@ -110,7 +110,7 @@ def test_what_a_cut_switch_may_leave_in_use_stays(restored: Dev, orderops: Order
     refused = discard(orderops, DATABASE)
 
     assert refused.code == 1
-    assert f"error: the services of dev may still use {DATABASE}: a switch was cut" in refused.err
+    assert f"error: the services of dev may still use {DATABASE}: a switch was interrupted" in refused.err
     assert "hint: finish it: orderops restore promote --env dev" in refused.err
     assert restored.changes() == changed
 

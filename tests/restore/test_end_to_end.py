@@ -45,12 +45,12 @@ def test_the_past_is_exactly_what_was_committed_by_then_and_can_take_over(ordero
     assert (orders["only_in_restored"], orders["changed"]) == (0, 0)
 
     promoted = orderops("restore", "promote")
-    assert f"the service answers from {copy}: 3 users, 10 answers of 10" in promoted.err
+    assert f"the service answers from {copy}: 3 users, 10 of 10 answers" in promoted.err
     assert "is up to date" in orderops("up").err
     assert ids(place.dsn()) == there
 
     turned = orderops("restore", "back")
-    assert "the service answers from orderops-local-database: 3 users, 10 answers of 10" in turned.err
+    assert "the service answers from orderops-local-database: 3 users, 10 of 10 answers" in turned.err
     assert ids(place.dsn()).keys() == {order.id for order in writer.orders}
 
     orderops("restore", "discard", copy, "--confirm", copy)

@@ -53,7 +53,7 @@ def test_typed_again_it_is_there_already(restored: Dev, orderops: Orderops) -> N
     again = orderops("restore", "--at", AT, "--yes")
 
     assert (again.code, again.out) == (0, f"{COPY}\n")
-    assert again.err.startswith(f"{COPY} is there already, as of {AT}")
+    assert again.err.startswith(f"{COPY} exists already, as of {AT}")
     assert restored.proxy.changing == []
 
 

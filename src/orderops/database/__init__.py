@@ -1,0 +1,1 @@
+"""Connections, TLS, client programs, the catalogue reader."""

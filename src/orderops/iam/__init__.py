@@ -1,0 +1,1 @@
+"""Least-privilege policies for each persona, derived from recorded AWS calls."""

@@ -1,0 +1,1 @@
+"""Which image to release, how it is built, where it is pushed."""

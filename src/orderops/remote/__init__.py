@@ -1,0 +1,1 @@
+"""Jobs run by a task inside the VPC, and the tunnel."""

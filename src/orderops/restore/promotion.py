@@ -252,7 +252,7 @@ def check_not_in_use(workspace: Workspace, instances: Instances, instance: Insta
     if instances.primary and not instances.primary.settled and instances.primary.tag(BEFORE) == instance.name:
         command = f"orderops restore {instances.primary.tag(BY)} --env {env}"
         raise OrderopsError(
-            f"the services of {env} may still use {instance.name}: a switch was cut", f"finish it: {command}"
+            f"the services of {env} may still use {instance.name}: a switch was interrupted", f"finish it: {command}"
         )
     pointer = workspace.stack.pointer.now(workspace.aws, env)
     properties = instance.observed.properties

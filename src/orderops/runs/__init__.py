@@ -1,0 +1,1 @@
+"""Runs that change an environment: lease, record, history."""

@@ -1,0 +1,1 @@
+"""Everything that is shown to the operator; the only package that prints."""

@@ -1,0 +1,1 @@
+"""Known AWS failures: what each means and what to type."""

@@ -1,1 +1,1 @@
-
+"""ECS: services as processes of this machine."""

@@ -1,1 +1,1 @@
-
+"""Elastic Load Balancing: listening ports that route to tasks."""

@@ -1,1 +1,1 @@
-
+"""The AWS API over HTTP: moto, made strict and persistent."""

@@ -1,1 +1,1 @@
-
+"""RDS: database instances as PostgreSQL servers."""

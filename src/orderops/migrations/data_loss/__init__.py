@@ -1,0 +1,1 @@
+"""The data-loss check: which rows an undo would drop."""

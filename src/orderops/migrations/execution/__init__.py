@@ -1,0 +1,1 @@
+"""Execution: migrations applied under live traffic."""

@@ -1,0 +1,1 @@
+"""Migration files: naming, directives, parsing, validation, locks."""

@@ -1,0 +1,1 @@
+"""Comparison of two databases: rows, schema, sequences."""

@@ -1,0 +1,1 @@
+"""Salvage: a script that copies rows from one database to the other."""

@@ -1,1 +1,1 @@
-
+"""CloudWatch as strict as AWS."""

@@ -1,1 +1,1 @@
-
+"""EC2 as strict as AWS."""

@@ -1,1 +1,1 @@
-
+"""ECS as strict as AWS."""

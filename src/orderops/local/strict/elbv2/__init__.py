@@ -1,1 +1,1 @@
-
+"""Elastic Load Balancing as strict as AWS."""

@@ -1,1 +1,1 @@
-
+"""CloudWatch Logs as strict as AWS."""

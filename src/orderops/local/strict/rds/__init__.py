@@ -1,1 +1,1 @@
-
+"""RDS as strict as AWS."""
