@@ -1,4 +1,4 @@
-"""What every resource promises, whatever it is."""
+"""The contract that every resource fulfils."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderops.engine.waiting import ReconcileLimits
 
 
 class Up(Protocol):
-    """Reconcile resources and all they need, and answer the steps by address."""
+    """Reconcile resources and everything that they need; return the steps by address."""
 
     def __call__(
         self, *resources: Resource, dry_run: bool = False, adopt: Any = (), environment: str = "dev"
@@ -23,7 +23,7 @@ class Up(Protocol):
 
 
 def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> None:
-    """Absent, created, unchanged, altered, unchanged, deleted, back; plan and apply agree all the way."""
+    """Take a resource through its life: absent, created, unchanged, updated, unchanged, deleted, re-created."""
     address = resource.address
     assert up(resource, dry_run=True)[address].action is Action.CREATE
 
@@ -48,7 +48,7 @@ def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> 
 
 
 def remove(resource: Resource, aws: Aws, environment: str = "dev") -> None:
-    """Delete by what the listing told, as `down` does."""
+    """Delete what the listing returns, as `down` does."""
     inventory = Inventory(aws, environment, [type(resource)])
     owned = [each for each in inventory.owned() if each.address == resource.address]
     assert len(owned) == 1, owned

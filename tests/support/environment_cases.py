@@ -1,4 +1,4 @@
-"""Mistakes in an environment file, each by name: the text, and how the lines of its refusal begin."""
+"""Mistakes in an environment file by name: the text, and the beginning of each line of the error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declare(folder: Path, text: str, name: str = "dev") -> Environment:
 
 
 def with_database(text: str) -> str:
-    """The text with [database] behind it, where that can be said and is not."""
+    """The text with [database] added, unless it has that table or is no TOML."""
     try:
         return text if "database" in tomllib.loads(text) else f"{text}\n[database]\n"
     except tomllib.TOMLDecodeError:
@@ -28,7 +28,7 @@ def with_database(text: str) -> str:
 
 
 def refusal(folder: Path, text: str, name: str = "dev") -> list[str]:
-    """The lines of the refusal of a file, each without the name of the file."""
+    """The lines of the error for a file, without the file's name."""
     with pytest.raises(UsageError) as refused:
         declare(folder, text, name)
     start = f"{folder / name}.toml:"
