@@ -191,7 +191,7 @@ def test_a_rollback_is_reported_with_why_the_task_stopped(
         return {"rolloutState": "IN_PROGRESS"}
 
     tell(deployment=rolled_back)
-    with pytest.raises(Unfinished, match="TaskDefinition was accepted and is back") as told:
+    with pytest.raises(Unfinished, match="TaskDefinition was accepted and reverted by AWS") as told:
         up(NEXT)
 
     assert "Essential container in task exited; OutOfMemoryError; shop exited with 1" in told.value.message

@@ -92,7 +92,7 @@ def test_a_queue_given_away_after_it_was_found_is_not_deleted(
     found = list(inventory.owned())
     aws.sqs.tag_queue(QueueUrl=found[0].observed.id, Tags={"orderops:environment": "prod"})
 
-    with pytest.raises(Unfinished, match="belongs to prod, and was left alone"):
+    with pytest.raises(Unfinished, match="belongs to prod; it was not deleted"):
         list(destroy(found, inventory))
 
     assert aws.sqs.get_queue_url(QueueName=queue.name)
