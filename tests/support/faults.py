@@ -50,8 +50,8 @@ class Faults:
         """Kill the process at every answer of a service after the first `after`."""
         answers = iter(range(10**6))
 
-        def die(asked: str, operation: str) -> None:
-            if asked == service and next(answers) >= after:
+        def die(called: str, operation: str) -> None:
+            if called == service and next(answers) >= after:
                 raise PowerCut
 
         with self._while_active(die):
@@ -62,8 +62,8 @@ class Faults:
         """Lose the next answer to a call that took effect."""
         left = [True]
 
-        def drop(asked: str, called: str) -> None:
-            if (asked, called) == (service, operation) and left:
+        def drop(called: str, name: str) -> None:
+            if (called, name) == (service, operation) and left:
                 left.pop()
                 raise ReadTimeoutError(endpoint_url="emulator")
 
