@@ -59,11 +59,11 @@ def counted(low: int, high: int | None = None) -> AfterValidator:
     return AfterValidator(check)
 
 
-def unreserved(words: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
+def unreserved(names: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
     """Allow names that neither PostgreSQL nor RDS reserves."""
 
     def check(name: str) -> str:
-        if name in words or name.startswith(prefixes):
+        if name in names or name.startswith(prefixes):
             raise ValueError("is reserved by RDS or PostgreSQL; choose another name")
         return name
 
