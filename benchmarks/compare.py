@@ -1,4 +1,4 @@
-"""How long it takes to say what two databases do not share, beside a dump of every row, sorted and compared.
+"""How long a comparison of two databases takes, against dumping, sorting and comparing every row.
 
     python benchmarks/compare.py [--rows 1500000]
 
@@ -53,11 +53,11 @@ TABLES = {"orders": "id", "lines": "order_id, n"}
 
 
 def main() -> None:
-    """Build, change, compare both ways, and print a line for each."""
-    asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    asked.add_argument("--rows", type=int, default=1_500_000)
-    rows = asked.parse_args().rows
-    print(f"{rows:,} rows against as many, in two tables; PostgreSQL and all that asks it on this machine")
+    """Build, change, compare in both ways, and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_500_000)
+    rows = parser.parse_args().rows
+    print(f"{rows:,} rows against as many, in two tables; PostgreSQL and its clients on this machine")
     print(f"{'':50} orderops      naive   times as fast   most memory")
     with durable_server() as server, scratch("orderops-benchmark-") as folder:
         live = server.create_database("live")
@@ -66,7 +66,7 @@ def main() -> None:
                 session.execute(statement.format(orders=rows * 2 // 3, lines=rows // 3).encode())
         for name, changes in CHANGES.items():
             with copy_of(server, changes) as restored:
-                ours, counts = timed(lambda: counted(live, restored))  # called here
+                ours, counts = timed(lambda: counted(live, restored))
                 theirs, lines = timed(lambda: naively(server, live, restored, folder))
             assert lines == counts, f"{lines} and {counts} lines that only one side has"
             print(f"{name:50} {ours:6.1f} s   {theirs:6.1f} s   {theirs / ours:13.1f}   {memory():8} MB", flush=True)
@@ -74,7 +74,7 @@ def main() -> None:
 
 @contextmanager
 def copy_of(server: PostgresServer, changes: tuple[str, ...]) -> Iterator[str]:
-    """A copy of live, changed."""
+    """Provide a changed copy of live."""
     with server.connect() as session:
         session.execute("create database restored template live")
     dsn = server.dsn("restored")
@@ -86,14 +86,14 @@ def copy_of(server: PostgresServer, changes: tuple[str, ...]) -> Iterator[str]:
 
 
 def counted(live: str, restored: str) -> tuple[int, int]:
-    """Rows that only one side has in this form, as diff counts them."""
-    found = compare(login_from_dsn(live), login_from_dsn(restored), tables=list(TABLES))
-    changed = found.rows(Difference.CHANGED)
-    return found.rows(Difference.ONLY_LIVE) + changed, found.rows(Difference.ONLY_RESTORED) + changed
+    """Count the rows as diff counts them: a changed row once on each side."""
+    comparison = compare(login_from_dsn(live), login_from_dsn(restored), tables=list(TABLES))
+    changed = comparison.rows(Difference.CHANGED)
+    return comparison.rows(Difference.ONLY_LIVE) + changed, comparison.rows(Difference.ONLY_RESTORED) + changed
 
 
 def naively(server: PostgresServer, live: str, restored: str, folder: Path) -> tuple[int, int]:
-    """All rows of both in files, sorted, and what diff says."""
+    """Dump all rows of both to files, sort them and count the lines of diff."""
     only = [0, 0]
     for table in TABLES:
         files = [folder / "live", folder / "restored"]
@@ -104,24 +104,24 @@ def naively(server: PostgresServer, live: str, restored: str, folder: Path) -> t
             )
             for dsn, file in zip((live, restored), files, strict=True)
         ]
-        assert [each.wait() for each in dumps] == [0, 0]
-        told = subprocess.Popen(["diff", *files], stdout=subprocess.PIPE)
-        assert told.stdout
-        for line in told.stdout:
+        assert [dump.wait() for dump in dumps] == [0, 0]
+        diff = subprocess.Popen(["diff", *files], stdout=subprocess.PIPE)
+        assert diff.stdout
+        for line in diff.stdout:
             only[0] += line.startswith(b"<")
             only[1] += line.startswith(b">")
-        told.wait()
+        diff.wait()
     return only[0], only[1]
 
 
 def timed(work: Callable[[], tuple[int, int]]) -> tuple[float, tuple[int, int]]:
-    began = time.monotonic()
-    found = work()
-    return time.monotonic() - began, found
+    started = time.monotonic()
+    result = work()
+    return time.monotonic() - started, result
 
 
 def memory() -> int:
-    """The most that this process ever held, in MB."""
+    """Return the peak memory of this process, in MB."""
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

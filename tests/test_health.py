@@ -8,9 +8,9 @@ import pytest
 
 from orderops.aws.documents import Bucket
 from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
-from orderops.restore.drill_record import Drill, keep
+from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
-from support.recorded_history import COPY, Dev
+from support.recorded_history import RESTORED_INSTANCE, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -100,7 +100,7 @@ def test_the_database_component_shows_the_name_of_a_promoted_instance(promoted: 
     components = {component.name: component for component in examine(promoted.workspace).components}
 
     assert components["database"].state is ComponentState.OK
-    assert components["database"].detail.endswith(f", {COPY}")
+    assert components["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
 def test_the_database_component_shows_no_name_without_a_promotion(restored: Dev) -> None:
@@ -111,7 +111,7 @@ def test_the_database_component_shows_no_name_without_a_promotion(restored: Dev)
 
 def test_the_verdict_depends_on_the_promoted_instance(promoted: Dev) -> None:
     with promoted.proxy.held():
-        promoted.instance(COPY).status = "storage-full"
+        promoted.record(RESTORED_INSTANCE).status = "storage-full"
 
     components = {component.name: component for component in examine(promoted.workspace).components}
 
@@ -122,7 +122,7 @@ def test_status_shows_the_age_of_the_last_restore_drill(dev: Dev, orderops: Orde
     assert "no restore was ever proven: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)
-    keep(Bucket(dev.workspace.aws), "dev", proven)
+    save_drill(Bucket(dev.workspace.aws), "dev", proven)
 
     assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
     assert orderops("status", "--json").json["proven_restore"] == proven.to_dict()

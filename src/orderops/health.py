@@ -15,9 +15,8 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
-from orderops.restore.drill_record import Drill
-from orderops.restore.drill_record import last as last_drill
-from orderops.restore.instances import BY, load_instances
+from orderops.restore.drill_record import Drill, last_drill
+from orderops.restore.instances import PROMOTED_BY, load_instances
 
 READERS = 8
 
@@ -132,7 +131,7 @@ def _database(workspace: Workspace) -> ComponentStatus:
     where = f"{properties['Engine']} {properties['EngineVersion']}, {properties['DBInstanceClass']}{promoted}"
     status = properties["DBInstanceStatus"]
     if not primary.settled:
-        command = f"orderops restore {primary.tag(BY) or 'promote'}"
+        command = f"orderops restore {primary.tag(PROMOTED_BY) or 'promote'}"
         return ComponentStatus(
             "database",
             ComponentState.DEGRADED,

@@ -198,11 +198,11 @@ def test_importing_the_client_loads_neither_moto_nor_boto3() -> None:
 
 
 def _postgres_below(directory: Path) -> list[int]:
-    place = str(enterable(directory / "databases"))
+    databases = str(enterable(directory / "databases"))
     return [
         one.pid
         for one in psutil.process_iter(["cmdline", "name"])
-        if one.info["name"] == "postgres" and any(place in part for part in one.info["cmdline"] or [])
+        if one.info["name"] == "postgres" and any(databases in part for part in one.info["cmdline"] or [])
     ]
 
 

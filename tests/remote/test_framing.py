@@ -1,4 +1,4 @@
-"""The lines of an errand: what was written on two streams is read back from one log, as it was."""
+"""The output of a job: text written to two streams is read back from one log unchanged."""
 
 from __future__ import annotations
 
@@ -16,36 +16,40 @@ TEXTS = {
     "as long as one piece": "x" * PIECE + "\n",
     "longer than one piece": "é" * (3 * PIECE + 1) + "\n",
     "no end": "Continue? ",
-    "what looks like a mark": "out| end| {}\n",
+    "text that looks like a mark": "out| end| {}\n",
 }
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_what_is_written_is_read_back(text: str) -> None:
+def test_written_text_is_read_back_unchanged(text: str) -> None:
     log: list[str] = []
     stream = MarkedStream(Mark.OUT, log.append, threading.RLock())
 
-    for letter in text if len(text) < PIECE else [text[:7], text[7:]]:
-        stream.write(letter)
+    for part in text if len(text) < PIECE else [text[:7], text[7:]]:
+        stream.write(part)
     stream.finish()
 
     assert read(log) == text
     assert all(line and len(line) <= PIECE + 5 for line in log)
 
 
-def test_two_streams_keep_apart() -> None:
+def test_a_piece_fits_into_a_log_line_of_16_kib() -> None:
+    assert (PIECE + 5) * 4 <= 16 * 1024
+
+
+def test_lines_of_two_streams_are_not_mixed() -> None:
     log: list[str] = []
     lock = threading.RLock()
     out, err = MarkedStream(Mark.OUT, log.append, lock), MarkedStream(Mark.ERR, log.append, lock)
 
     out.write("da")
-    err.write("beside\n")
+    err.write("a message\n")
     out.write("ta\n")
 
-    assert [parse_line(line) for line in log] == [OutputLine(Mark.ERR, "beside"), OutputLine(Mark.OUT, "data")]
+    assert [parse_line(line) for line in log] == [OutputLine(Mark.ERR, "a message"), OutputLine(Mark.OUT, "data")]
 
 
-def test_threads_tear_no_line() -> None:
+def test_lines_of_several_threads_are_not_mixed() -> None:
     log: list[str] = []
     stream = MarkedStream(Mark.ERR, log.append, threading.RLock())
     lines = [f"{number} {'y' * 2 * PIECE}\n" for number in range(4)]
@@ -59,17 +63,17 @@ def test_threads_tear_no_line() -> None:
     assert sorted(read(log).splitlines(keepends=True)) == lines
 
 
-def test_a_line_of_a_stranger_is_for_whoever_reads_along() -> None:
+def test_a_line_of_another_program_counts_as_stderr() -> None:
     assert parse_line("Traceback (most recent call last):") == OutputLine(
         Mark.ERR, "Traceback (most recent call last):"
     )
     assert parse_line("out of memory") == OutputLine(Mark.ERR, "out of memory")
 
 
-def test_a_log_that_takes_spaces_away_takes_no_line() -> None:
+def test_an_empty_line_survives_a_log_that_strips_spaces() -> None:
     assert parse_line("out|") == OutputLine(Mark.OUT, "")
 
 
 def read(log: list[str]) -> str:
-    said = [parse_line(line) for line in log]
-    return "".join(f"{each.text}\n" if each.ends else each.text for each in said)
+    lines = [parse_line(line) for line in log]
+    return "".join(f"{line.text}\n" if line.ends else line.text for line in lines)

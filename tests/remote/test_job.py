@@ -1,4 +1,4 @@
-"""Migrations of a database that only the service's tasks reach: a real task and a real database."""
+"""Migrations of a database that only tasks inside the VPC reach, with a real task and a real database."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from orderops.infra.workspace import Workspace
 from orderops.local.ports import free_port
 from orderops.operations.migrate import files_of
 from orderops.operations.workspace import open_workspace
-from orderops.remote.job import JobResult, run_job
-from orderops.remote.task import STARTED_BY
+from orderops.remote.job import JobObserver, JobRequest, JobResult, run_job
 from orderops.runs.lease import key_of
 from support.command_line import Orderops, Said
 from support.killable_process import Victim
@@ -35,53 +34,54 @@ SLOW = "select pg_sleep(60);\n"
 
 @pytest.fixture(scope="module")
 def laptop() -> Iterator[Path]:
-    """A folder of environments with a `local` whose database is reached by a task, and beside it one that is not."""
-    place = Path(tempfile.mkdtemp(prefix="orderops-errand-"))
-    place.chmod(0o755)  # when tests run as root, PostgreSQL runs as nobody
+    """A folder with three folders of environments: `local` with access by task, directly and through a tunnel."""
+    folder = Path(tempfile.mkdtemp(prefix="orderops-job-"))
+    # When tests run as root, PostgreSQL runs as nobody and must be able to read its data directory.
+    folder.chmod(0o755)
     text = (ROOT / "environments" / "local.toml").read_text()
-    for this, that in {
+    for declared, changed in {
         "port = 8080": f"port = {free_port()}",
         "port = 15432": f"port = {free_port()}",
         "on_up = true": "on_up = false",
         "_tasks = 2": "_tasks = 1",
     }.items():
-        text = text.replace(this, that)
-    for folder, how in {"environments": "task", "direct": "direct", "tunnel": "tunnel"}.items():
-        (place / folder).mkdir()
-        (place / folder / "local.toml").write_text(text.replace("[database]", f'[database]\naccess = "{how}"'))
+        text = text.replace(declared, changed)
+    for name, access in {"environments": "task", "direct": "direct", "tunnel": "tunnel"}.items():
+        (folder / name).mkdir()
+        (folder / name / "local.toml").write_text(text.replace("[database]", f'[database]\naccess = "{access}"'))
     before = os.environ.get("ORDEROPS_LOCAL_DIRECTORY")
-    os.environ["ORDEROPS_LOCAL_DIRECTORY"] = str(place / "data")
-    yield place
+    os.environ["ORDEROPS_LOCAL_DIRECTORY"] = str(folder / "data")
+    yield folder
     local.reset()
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     del os.environ["ORDEROPS_LOCAL_DIRECTORY"]
     if before is not None:
         os.environ["ORDEROPS_LOCAL_DIRECTORY"] = before
 
 
-class Elsewhere:
-    """The environment, a folder of migrations of the test's own, and its commands."""
+class Isolated:
+    """An environment with an isolated database, a folder of migrations, and the commands on them."""
 
-    def __init__(self, place: Path, sql: Path, orderops: Orderops) -> None:
-        self.place = place
+    def __init__(self, folder: Path, sql: Path, orderops: Orderops) -> None:
+        self.folder = folder
         self.sql = sql
         self.orderops = orderops
-        self.environments = place / "environments"
+        self.environments = folder / "environments"
 
-    def __call__(self, *words: str) -> Said:
-        return self.orderops(*words, "--environments", str(self.environments))
+    def __call__(self, *argv: str) -> Said:
+        return self.orderops(*argv, "--environments", str(self.environments))
 
-    def migrate(self, verb: str, *words: str) -> Said:
-        return self("migrate", verb, "--sql", str(self.sql), *words)
+    def migrate(self, verb: str, *argv: str) -> Said:
+        return self("migrate", verb, "--sql", str(self.sql), *argv)
 
-    def process(self, verb: str, *words: str) -> Victim:
-        where = ("--sql", str(self.sql), "--environments", str(self.environments))
-        return Victim("migrate", verb, *where, *words)
+    def process(self, verb: str, *argv: str) -> Victim:
+        options = ("--sql", str(self.sql), "--environments", str(self.environments))
+        return Victim("migrate", verb, *options, *argv)
 
-    def write(self, name: str, forwards: str, back: str = "select 1;\n") -> None:
+    def write(self, name: str, apply: str, undo: str = "select 1;\n") -> None:
         self.sql.mkdir(exist_ok=True)
-        (self.sql / f"V{name}.sql").write_text(forwards)
-        (self.sql / f"U{name}.sql").write_text(back)
+        (self.sql / f"V{name}.sql").write_text(apply)
+        (self.sql / f"U{name}.sql").write_text(undo)
 
     @property
     def workspace(self) -> Workspace:
@@ -94,182 +94,180 @@ class Elsewhere:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(autocommit=True, **self.login.parameters) as connection:  # type: ignore[arg-type]  # by name
-            answer = connection.execute(query.encode())
-            return list(answer.fetchall()) if answer.description else []
+            cursor = connection.execute(query.encode())
+            return list(cursor.fetchall()) if cursor.description else []
 
     def tasks(self, status: str = "RUNNING") -> list[str]:
-        """The errands that ECS knows of."""
-        aws = self.workspace.aws
-        found = aws.ecs.list_tasks(cluster=CLUSTER, startedBy=STARTED_BY, desiredStatus=status)["taskArns"]
-        return list(found)
+        """List the tasks of jobs."""
+        response = self.workspace.aws.ecs.list_tasks(cluster=CLUSTER, startedBy="orderops-job", desiredStatus=status)
+        return list(response["taskArns"])
 
-    def papers(self) -> list[str]:
-        """The documents of errands that are left in the bucket."""
+    def documents(self) -> list[str]:
+        """List the documents of jobs in the bucket."""
         workspace = self.workspace
-        name = f"orderops-{workspace.aws.account}-{workspace.aws.region}"
-        told = workspace.aws.s3.list_objects_v2(Bucket=name, Prefix="local/errands/")
-        return [each["Key"] for each in told.get("Contents", ())]
+        bucket = f"orderops-{workspace.aws.account}-{workspace.aws.region}"
+        response = workspace.aws.s3.list_objects_v2(Bucket=bucket, Prefix="local/jobs/")
+        return [document["Key"] for document in response.get("Contents", ())]
 
-    def wake(self) -> None:
-        """Somebody ends the session of a migration that sleeps."""
+    def terminate_session(self) -> None:
+        """Terminate the session of a migration that sleeps."""
         self.rows("select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)'")
 
     def sleeps(self) -> bool:
+        """Return whether a migration sleeps."""
         return bool(self.rows("select 1 from pg_stat_activity where query = 'select pg_sleep(60)'"))
 
 
 @pytest.fixture
-def elsewhere(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Elsewhere]:
-    found = Elsewhere(laptop, tmp_path / "sql", Orderops(capfd))
+def isolated(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Isolated]:
+    isolated = Isolated(laptop, tmp_path / "sql", Orderops(capfd))
     if not local.status()["running"]:
-        made = found("up")
-        assert made.code == 0, made.err
-    yield found
-    aws = found.workspace.aws.guarded(lambda: None)
-    Bucket(aws).remove(key_of("local"))  # a dead operator's would be waited out
-    for arn in found.tasks():
+        up = isolated("up")
+        assert up.code == 0, up.err
+    yield isolated
+    aws = isolated.workspace.aws.guarded(lambda: None)
+    # The lease of a killed operator would be waited for.
+    Bucket(aws).remove(key_of("local"))
+    for arn in isolated.tasks():
         aws.ecs.stop_task(cluster=CLUSTER, task=arn)
-    until(lambda: not found.sleeps(), "nothing of the test runs any more")
-    found.rows("drop schema if exists orderops cascade; drop table if exists parcels")
+    until(lambda: not isolated.sleeps(), "no migration of the test is running")
+    isolated.rows("drop schema if exists orderops cascade; drop table if exists parcels")
 
 
-def until(found: Callable[[], Any], what: str, timeout: float = 40) -> Any:
+def until(condition: Callable[[], Any], description: str, timeout: float = 40) -> Any:
     deadline = time.monotonic() + timeout
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {description}"
         time.sleep(0.1)
-    return answer
+    return result
 
 
-def test_a_command_says_there_what_it_says_here(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__make_parcels", "-- naïve 漢字\ncreate table parcels (id bigint primary key);\n")
-    there = elsewhere.migrate("info", "--json")
-    elsewhere.environments = elsewhere.place / "direct"
+def test_a_job_prints_what_the_command_prints_with_direct_access(isolated: Isolated) -> None:
+    isolated.write("001__make_parcels", "-- naïve 漢字\ncreate table parcels (id bigint primary key);\n")
+    by_task = isolated.migrate("info", "--json")
+    isolated.environments = isolated.folder / "direct"
 
-    assert there == elsewhere.migrate("info", "--json")
-    assert [each["state"] for each in there.json["migrations"]] == ["pending"]
+    assert by_task == isolated.migrate("info", "--json")
+    assert [migration["state"] for migration in by_task.json["migrations"]] == ["pending"]
 
 
-def test_who_agreed_is_who_migrated(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
+def test_the_ledger_names_the_operator_and_not_the_task(isolated: Isolated) -> None:
+    isolated.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
 
-    applied = elsewhere.migrate("apply", "--to", "1")
+    applied = isolated.migrate("apply", "--to", "1")
 
     assert applied.code == 0, applied.err
-    assert f"next: orderops migrate info --env local --sql {elsewhere.sql}" in applied.err
-    who, host = elsewhere.rows("select who, host from orderops.ledger")[0]
-    record = elsewhere("history", "--last", "1", "--json").json[0]
+    assert f"next: orderops migrate info --env local --sql {isolated.sql}" in applied.err
+    who, host = isolated.rows("select who, host from orderops.ledger")[0]
+    record = isolated("history", "--last", "1", "--json").json[0]
     assert (who, host) == (record["who"], record["host"])
     assert record["command"] == "migrate apply --to 1 --env local"
     assert [step["migration"] for step in record["steps"]] == ["V001__make_parcels.sql"]
-    assert elsewhere.papers() == []
+    assert isolated.documents() == []
 
 
-def test_what_is_refused_there_is_refused_here_once(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__nothing", "select 1;\n")
+def test_an_error_inside_the_task_is_shown_once(isolated: Isolated) -> None:
+    isolated.write("001__nothing", "select 1;\n")
 
-    refused = elsewhere.migrate("repair", "--version", "77", "--as", "applied")
+    refused = isolated.migrate("repair", "--version", "77", "--as", "applied")
 
     assert refused.code == 2
     assert refused.err.count("version 77") == 1
     assert refused.err.count("hint:") == 1
-    assert elsewhere("history", "--last", "1", "--json").json[0]["outcome"] == "failed"
+    assert isolated("history", "--last", "1", "--json").json[0]["outcome"] == "failed"
 
 
-def test_a_question_that_nobody_could_answer_there_is_asked_before(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__nothing", "select 1;\n")
+def test_a_command_that_would_ask_inside_the_task_needs_yes(isolated: Isolated) -> None:
+    isolated.write("001__nothing", "select 1;\n")
 
-    refused = elsewhere.migrate("apply", "--terminate-blockers")
+    refused = isolated.migrate("apply", "--terminate-blockers")
 
     assert refused.code == 2
     assert "--yes" in refused.err
-    assert elsewhere.tasks() == []
+    assert isolated.tasks() == []
 
 
-def test_no_line_is_lost_or_out_of_order(elsewhere: Elsewhere) -> None:
+def test_no_line_of_output_is_lost_or_out_of_order(isolated: Isolated) -> None:
     loop = "do $$ begin for i in 1..3000 loop raise notice 'zürich % 漢', i; end loop; end $$;\n"
-    elsewhere.write("001__say_much", loop)
+    isolated.write("001__print_much", loop)
 
-    said = elsewhere.migrate("apply")
+    applied = isolated.migrate("apply")
 
-    assert [line for line in said.err.splitlines() if line.startswith("NOTICE")] == [
+    assert [line for line in applied.err.splitlines() if line.startswith("NOTICE")] == [
         f"NOTICE: zürich {number} 漢" for number in range(1, 3001)
     ]
 
 
-def test_an_interrupted_command_ends_in_order_there_too(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__sleep", SLOW)
-    operator = elsewhere.process("apply")
-    until(elsewhere.sleeps, "the migration runs")
+def test_ctrl_c_interrupts_the_command_in_the_task(isolated: Isolated) -> None:
+    isolated.write("001__sleep", SLOW)
+    operator = isolated.process("apply")
+    until(isolated.sleeps, "the migration runs")
 
-    health = elsewhere("status", "--json").json
+    health = isolated("status", "--json").json
     operator.interrupt()
 
     assert operator.ended() == 130
     assert "interrupted; not done: V001__sleep.sql" in operator.said
-    assert not elsewhere.sleeps()
-    assert elsewhere.rows("select state from orderops.ledger") == [("failed",)]
-    assert elsewhere.papers() == []
-    assert [each["detail"] for each in health["components"] if each["name"].startswith("service")] == [
+    assert not isolated.sleeps()
+    assert isolated.rows("select state from orderops.ledger") == [("failed",)]
+    assert isolated.documents() == []
+    assert [part["detail"] for part in health["components"] if part["name"].startswith("service")] == [
         "1 of 1 tasks, revision 1"
     ]
 
 
-def test_an_errand_outlives_its_operator_and_the_next_goes_on_with_it(elsewhere: Elsewhere) -> None:
-    elsewhere.write("001__sleep", SLOW)
-    operator = elsewhere.process("apply")
-    until(elsewhere.sleeps, "the migration runs")
+def test_a_job_survives_its_operators_process_and_a_re_run_attaches_to_it(isolated: Isolated) -> None:
+    isolated.write("001__sleep", SLOW)
+    operator = isolated.process("apply")
+    until(isolated.sleeps, "the migration runs")
     operator.kill()
-    begun = elsewhere.tasks()
+    started = isolated.tasks()
 
-    with pytest.raises(OrderopsError, match="orderops migrate apply still runs in local") as refused:
-        sent(elsewhere, "migrate", "undo")
+    with pytest.raises(OrderopsError, match="orderops migrate apply is still running in local") as refused:
+        run(isolated, "migrate", "undo")
     assert "orderops migrate apply --env local" in refused.value.hint
 
-    ended = sent(elsewhere, "migrate", "apply", when_attached=elsewhere.wake)
+    ended = run(isolated, "migrate", "apply", when_attached=isolated.terminate_session)
 
-    assert set(elsewhere.tasks() + elsewhere.tasks("STOPPED")) & {*begun} == {*begun}
-    assert len(elsewhere.rows("select 1 from orderops.ledger")) == 1
+    assert set(isolated.tasks() + isolated.tasks("STOPPED")) & {*started} == {*started}
+    assert len(isolated.rows("select 1 from orderops.ledger")) == 1
     assert ended.exit_code == 1
     assert "V001__sleep.sql" in str(ended.error)
-    assert elsewhere.papers() == []
+    assert isolated.documents() == []
 
 
-def test_a_tunnel_leads_through_the_task_of_the_service(
-    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_migration_through_a_tunnel_uses_a_task_of_the_service(
+    isolated: Isolated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
-    elsewhere.environments = elsewhere.place / "tunnel"
+    isolated.write("001__make_parcels", "create table parcels (id bigint primary key);\n", "drop table parcels;\n")
+    isolated.environments = isolated.folder / "tunnel"
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    program = plugin(tmp_path / "bin", elsewhere.login.port)
+    program = plugin(tmp_path / "bin", isolated.login.port)
 
-    applied = elsewhere.migrate("apply")
+    applied = isolated.migrate("apply")
 
     assert applied.code == 0, applied.err
-    assert elsewhere.rows("select who from orderops.ledger")
-    assert program.called["asked"]["Target"].startswith(f"ecs:{CLUSTER}_")
-    assert program.called["asked"]["Parameters"]["portNumber"] == [str(elsewhere.login.port)]
-    assert not program.lives
+    assert isolated.rows("select who from orderops.ledger")
+    assert program.called["request"]["Target"].startswith(f"ecs:{CLUSTER}_")
+    assert program.called["request"]["Parameters"]["portNumber"] == [str(isolated.login.port)]
+    assert not program.is_running
 
 
-def test_up_migrates_only_what_it_reaches_by_itself(elsewhere: Elsewhere, tmp_path: Path) -> None:
-    text = (elsewhere.environments / "local.toml").read_text()
+def test_migrations_on_up_need_direct_access(isolated: Isolated, tmp_path: Path) -> None:
+    text = (isolated.environments / "local.toml").read_text()
     (tmp_path / "local.toml").write_text(text.replace("on_up = false", "on_up = true"))
-    elsewhere.environments = tmp_path
+    isolated.environments = tmp_path
 
-    refused = elsewhere("up")
+    refused = isolated("up")
 
     assert refused.code == 2
     assert "local.toml: on_up = true" in refused.err
 
 
-def sent(elsewhere: Elsewhere, *words: str, when_attached: Callable[[], None] = lambda: None) -> JobResult:
-    """An errand by whoever has the lease."""
-    return run_job(
-        elsewhere.workspace,
-        [*words, "--yes"],
-        sql=files_of(elsewhere.sql),
-        exclusive=True,
-        on_output=lambda said: when_attached() if said.text.startswith("goes on with task") else None,
-        on_wait=lambda *_: None,
+def run(isolated: Isolated, *argv: str, when_attached: Callable[[], None] = lambda: None) -> JobResult:
+    """Run an exclusive job, as the holder of the lease does."""
+    request = JobRequest((*argv, "--yes"), sql=files_of(isolated.sql), exclusive=True)
+    observer = JobObserver(
+        lambda line: when_attached() if line.text.startswith("attached to task") else None, lambda *_: None
     )
+    return run_job(isolated.workspace, request, observer)

@@ -1,4 +1,4 @@
-"""A tunnel leads to a real database that trusts nothing less than its own name, and leaves nothing behind."""
+"""A tunnel to a real database: its certificate is verified, and nothing is left running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderops.errors import OrderopsError
 from orderops.local.emulator.protocol import ApiError, Response, json_answer
 from orderops.local.rds.postgres import PostgresServer
 from orderops.remote import tunnel
-from orderops.remote.tunnel import port_forwarding, target_of
+from orderops.remote.tunnel import TunnelTiming, port_forwarding, target_of
 from support.faulty_proxy import Proxy, SeenRequest
 from support.session_plugin import Plugin, plugin
 from support.tls_proxy import Authority, tls_front
@@ -25,6 +25,7 @@ pytest_plugins = ["support.postgres_fixtures"]
 ENDPOINT = "orders.c1a2b3.ap-southeast-2.rds.amazonaws.com"
 SESSION = {"SessionId": "orders-1", "TokenValue": "a token", "StreamUrl": "wss://example.com/1"}
 TARGET = "ecs:cluster_task_runtime"
+UNHURRIED = TunnelTiming()
 CONTAINER = {"name": "app", "lastStatus": "RUNNING", "runtimeId": "runtime"}
 TASK = {
     "taskArn": "arn:aws:ecs:ap-southeast-2:123456789012:task/cluster/task",
@@ -47,7 +48,7 @@ def aws(proxy: Proxy) -> Aws:
 
 
 class Sessions:
-    """SSM, as far as it is asked here; refuses the first `refusals` sessions."""
+    """SSM's sessions; refuses to start the first `refusals` of them."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.open: list[str] = []
@@ -68,9 +69,9 @@ class Sessions:
 
 @pytest.fixture
 def sessions(proxy: Proxy) -> Sessions:
-    told = Sessions()
-    proxy.rule = told
-    return told
+    sessions = Sessions()
+    proxy.rule = sessions
+    return sessions
 
 
 @pytest.fixture
@@ -78,11 +79,11 @@ def to(postgres: PostgresServer) -> Login:
     return Login(ENDPOINT, 5432, "postgres", "disable", postgres.administrator, postgres.password)
 
 
-def through(aws: Aws, program: Plugin, to: Login) -> Any:
-    return port_forwarding(aws, str(program.folder / "session-manager-plugin"), TARGET, to)
+def through(aws: Aws, program: Plugin, to: Login, timing: TunnelTiming = UNHURRIED) -> Any:
+    return port_forwarding(aws, str(program.folder / "session-manager-plugin"), TARGET, to, timing)
 
 
-def test_the_certificate_must_be_of_the_database_and_not_of_the_tunnel(
+def test_the_certificate_must_name_the_database_not_the_tunnel(
     aws: Aws, sessions: Sessions, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority(tmp_path / "ca")
@@ -91,46 +92,40 @@ def test_the_certificate_must_be_of_the_database_and_not_of_the_tunnel(
 
     with tls_front(postgres.port, authority.certificate(ENDPOINT)) as front:
         program = plugin(tmp_path / "bin", front.port)
-        with through(aws, program, to) as login, connect(login) as one, connect(login) as other:
-            assert one.execute("select 1").fetchall() == other.execute("select 1").fetchall()
+        with through(aws, program, to) as login, connect(login) as first, connect(login) as second:
+            assert first.execute("select 1").fetchall() == second.execute("select 1").fetchall()
     with tls_front(postgres.port, authority.certificate("elsewhere.rds.amazonaws.com")) as front:
         program = plugin(tmp_path / "bin", front.port)
         with pytest.raises(OrderopsError, match="no trust"), through(aws, program, to) as login, connect(login):
             pass
 
 
-def test_session_and_program_end_with_the_tunnel(
+def test_session_and_plugin_end_with_the_tunnel(
     aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     program = plugin(tmp_path / "bin", postgres.port)
 
     with pytest.raises(KeyboardInterrupt), through(aws, program, to) as login, connect(login):
-        assert program.lives
+        assert program.is_running
         assert sessions.open
         raise KeyboardInterrupt
 
-    assert not program.lives
+    assert not program.is_running
     assert sessions.open == []
 
 
-def test_a_program_that_does_not_listen_to_its_end_is_ended(
-    aws: Aws,
-    sessions: Sessions,
-    to: Login,
-    postgres: PostgresServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_plugin_that_ignores_the_signal_is_killed(
+    aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tunnel, "ENDS", 0.2)
-    program = plugin(tmp_path / "bin", postgres.port, deaf=True)
+    program = plugin(tmp_path / "bin", postgres.port, ignores_sigterm=True)
 
-    with through(aws, program, to):
+    with through(aws, program, to, TunnelTiming(end=0.2)):
         pass
 
-    assert not program.lives
+    assert not program.is_running
 
 
-def test_the_program_is_told_what_the_session_is_for_and_no_token_that_others_see(
+def test_the_plugin_receives_the_session_without_a_token_in_its_arguments(
     aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     program = plugin(tmp_path / "bin", postgres.port)
@@ -141,16 +136,16 @@ def test_the_program_is_told_what_the_session_is_for_and_no_token_that_others_se
 
     called = program.called
     assert called["session"] == SESSION
-    assert called["asked"] == {
+    assert called["request"] == {
         "Target": TARGET,
         "DocumentName": "AWS-StartPortForwardingSessionToRemoteHost",
         "Parameters": {"host": [ENDPOINT], "portNumber": ["5432"], "localPortNumber": [local]},
     }
-    assert called["words"][1:3] == ["ap-southeast-2", "StartSession"]
-    assert SESSION["TokenValue"] not in " ".join(called["words"])
+    assert called["arguments"][1:3] == ["ap-southeast-2", "StartSession"]
+    assert SESSION["TokenValue"] not in " ".join(called["arguments"])
 
 
-def test_an_old_program_is_told_the_session_in_its_words(
+def test_an_old_plugin_receives_the_session_as_an_argument(
     aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     program = plugin(tmp_path / "bin", postgres.port, version="1.2.463.0")
@@ -159,48 +154,41 @@ def test_an_old_program_is_told_the_session_in_its_words(
         assert program.called["session"] == SESSION
 
 
-def test_a_program_that_does_not_say_that_it_listens_is_tried(
-    aws: Aws,
-    sessions: Sessions,
-    to: Login,
-    postgres: PostgresServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_port_of_a_silent_plugin_is_tried(
+    aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tunnel, "SILENT", 0.0)
-    program = plugin(tmp_path / "bin", postgres.port, says=False)
+    program = plugin(tmp_path / "bin", postgres.port, silent=True)
 
-    with through(aws, program, to) as login, connect(login) as connection:
+    with through(aws, program, to, TunnelTiming(silent=0.0)) as login, connect(login) as connection:
         assert connection.execute("select 1").fetchall()
 
 
-def test_an_agent_that_is_not_there_yet_is_asked_again(
-    aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_agent_that_has_not_connected_yet_is_waited_for(
+    aws: Aws, sessions: Sessions, to: Login, postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tunnel, "PAUSE", 0.01)
     sessions.refusals = 3
 
-    with through(aws, plugin(tmp_path / "bin", postgres.port), to):
+    with through(aws, plugin(tmp_path / "bin", postgres.port), to, TunnelTiming(pause=0.01)):
         assert sessions.open
 
 
-def test_an_agent_that_never_comes_is_a_refusal(
-    aws: Aws, sessions: Sessions, to: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tunnel, "PAUSE", 0.01)
-    monkeypatch.setattr(tunnel, "CONNECTS", 0.05)
+def test_an_agent_that_never_connects_is_an_error(aws: Aws, sessions: Sessions, to: Login, tmp_path: Path) -> None:
     sessions.refusals = 1000
+    quick = TunnelTiming(connect=0.05, pause=0.01)
 
-    with pytest.raises(OrderopsError, match="did not connect") as refused, through(aws, plugin(tmp_path, 1), to):
+    with (
+        pytest.raises(OrderopsError, match="did not connect") as refused,
+        through(aws, plugin(tmp_path, 1), to, quick),
+    ):
         pass
 
     assert "ssmmessages" in refused.value.hint
 
 
-def test_a_program_that_ends_is_a_refusal_with_its_words(
+def test_a_plugin_that_ends_is_an_error_with_its_last_line(
     aws: Aws, sessions: Sessions, to: Login, tmp_path: Path
 ) -> None:
-    program = plugin(tmp_path / "bin", 1, dies="Cannot perform start session: EOF")
+    program = plugin(tmp_path / "bin", 1, error="Cannot perform start session: EOF")
 
     with pytest.raises(OrderopsError, match="Cannot perform start session: EOF"), through(aws, program, to):
         pass
@@ -208,54 +196,54 @@ def test_a_program_that_ends_is_a_refusal_with_its_words(
     assert sessions.open == []
 
 
-def tasks(proxy: Proxy, *found: dict[str, Any]) -> None:
-    """ECS runs these."""
-    answers: dict[str, dict[str, Any]] = {
-        "ListTasks": {"taskArns": [each["taskArn"] for each in found]},
-        "DescribeTasks": {"tasks": found},
+def run_tasks(proxy: Proxy, *tasks: dict[str, Any]) -> None:
+    """Let ECS list these tasks."""
+    responses: dict[str, dict[str, Any]] = {
+        "ListTasks": {"taskArns": [task["taskArn"] for task in tasks]},
+        "DescribeTasks": {"tasks": tasks},
     }
-    proxy.rule = lambda request: json_answer(answers[request.action]) if request.action in answers else None
+    proxy.rule = lambda request: json_answer(responses[request.action]) if request.action in responses else None
 
 
 def target(aws: Aws) -> str:
     return target_of(aws, environment="dev", cluster="cluster", service="orders")
 
 
-def test_it_leads_through_the_newest_task_that_lets_sessions_in(aws: Aws, proxy: Proxy) -> None:
+def test_a_tunnel_uses_the_newest_task_that_accepts_sessions(aws: Aws, proxy: Proxy) -> None:
     closed = {**TASK, "taskArn": f"{TASK['taskArn']}2", "enableExecuteCommand": False, "startedAt": 3}
     newer = {**TASK, "taskArn": f"{TASK['taskArn']}3", "startedAt": 2}
-    tasks(proxy, {**TASK, "startedAt": 1}, closed, newer)
+    run_tasks(proxy, {**TASK, "startedAt": 1}, closed, newer)
 
     assert target(aws) == "ecs:cluster_task3_runtime"
 
 
 @pytest.mark.parametrize(
-    ("found", "said", "hint"),
+    ("tasks", "message", "hint"),
     [
-        ([], "no task of orders runs", "orderops status"),
-        ([{**TASK, "lastStatus": "PENDING"}], "no task of orders runs", "orderops status"),
+        ([], "no task of orders is running", "orderops status"),
+        ([{**TASK, "lastStatus": "PENDING"}], "no task of orders is running", "orderops status"),
         ([{**TASK, "enableExecuteCommand": False}], "none of the 1 tasks", "orderops up --env dev"),
     ],
-    ids=["no task", "a task that starts", "a task that lets nobody in"],
+    ids=["no task", "a task that is starting", "a task without ExecuteCommand"],
 )
-def test_without_a_task_that_lets_anybody_in_there_is_a_refusal(
-    aws: Aws, proxy: Proxy, found: list[dict[str, Any]], said: str, hint: str
+def test_a_tunnel_without_a_task_that_accepts_sessions_is_an_error(
+    aws: Aws, proxy: Proxy, tasks: list[dict[str, Any]], message: str, hint: str
 ) -> None:
-    tasks(proxy, *found)
+    run_tasks(proxy, *tasks)
 
-    with pytest.raises(OrderopsError, match=said) as refused:
+    with pytest.raises(OrderopsError, match=message) as refused:
         target(aws)
 
     assert hint in refused.value.hint
     assert 'access = "task"' in refused.value.hint
 
 
-def test_without_a_service_or_a_cluster_there_is_a_refusal(aws: Aws) -> None:
-    with pytest.raises(OrderopsError, match="no task of orders runs"):
+def test_a_tunnel_without_a_cluster_is_an_error(aws: Aws) -> None:
+    with pytest.raises(OrderopsError, match="no task of orders is running"):
         target(aws)
 
 
-def test_without_the_program_there_is_a_refusal_that_says_where_it_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_plugin_is_an_error_with_the_page_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(OrderopsError, match="session-manager-plugin") as refused:

@@ -1,4 +1,4 @@
-"""What a drill measured is kept, and the latest is told."""
+"""Drills are stored with their measurements, and the newest is read back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.restore.drill_record import Drill, keep, last, prefix_of
+from orderops.restore.drill_record import Drill, last_drill, prefix_of, save_drill
 
 DRILL = Drill(
     started=datetime(2026, 11, 20, 8, tzinfo=UTC),
@@ -20,7 +20,7 @@ DRILL = Drill(
     who="ada",
     tables=3,
     rows=1_200_000,
-    findings=("table carts is not in the copy",),
+    findings=("table carts is missing",),
 )
 LATER = replace(DRILL, started=DRILL.started + timedelta(days=1), findings=())
 
@@ -30,28 +30,28 @@ def bucket(aws: Aws) -> Bucket:
     return Bucket(aws)
 
 
-def test_without_any_there_is_none(bucket: Bucket) -> None:
-    assert last(bucket, "prod") is None
+def test_an_environment_without_drills_has_no_last_drill(bucket: Bucket) -> None:
+    assert last_drill(bucket, "prod") is None
 
 
-def test_it_is_read_back_as_it_was_kept(bucket: Bucket) -> None:
-    keep(bucket, "prod", DRILL)
+def test_a_drill_is_read_back_as_it_was_stored(bucket: Bucket) -> None:
+    save_drill(bucket, "prod", DRILL)
 
-    assert last(bucket, "prod") == DRILL
+    assert last_drill(bucket, "prod") == DRILL
 
 
-def test_the_latest_is_told_of_its_environment(bucket: Bucket) -> None:
+def test_the_newest_drill_of_its_environment_is_the_last(bucket: Bucket) -> None:
     for environment, drill in (("prod", LATER), ("prod", DRILL), ("staging", DRILL)):
-        keep(bucket, environment, drill)
+        save_drill(bucket, environment, drill)
 
-    assert last(bucket, "prod") == LATER
-    assert last(bucket, "staging") == DRILL
+    assert last_drill(bucket, "prod") == LATER
+    assert last_drill(bucket, "staging") == DRILL
 
 
-@pytest.mark.parametrize("left", [b"", b"{", b"[]", b'{"started": "yesterday"}', b'{"form": 9}'])
-def test_one_that_cannot_be_read_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
-    keep(bucket, "prod", DRILL)
+@pytest.mark.parametrize("document", [b"", b"{", b"[]", b'{"started": "yesterday"}', b'{"form": 9}'])
+def test_an_unreadable_document_is_skipped(bucket: Bucket, aws: Aws, document: bytes) -> None:
+    save_drill(bucket, "prod", DRILL)
     key = f"{prefix_of('prod')}2026-11-22T080000Z.json"
-    aws.s3.put_object(Bucket=bucket.name, Key=key, Body=left)
+    aws.s3.put_object(Bucket=bucket.name, Key=key, Body=document)
 
-    assert last(bucket, "prod") == DRILL
+    assert last_drill(bucket, "prod") == DRILL

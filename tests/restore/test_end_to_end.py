@@ -1,4 +1,4 @@
-"""The whole of it on a laptop, with a real PostgreSQL and a running service."""
+"""Restore, compare, promote and switch back on a laptop, with a real PostgreSQL and a running service."""
 
 from __future__ import annotations
 
@@ -10,71 +10,75 @@ import pytest
 
 from orderops.restore.timestamps import utc
 from support.command_line import Orderops
-from support.order_client import Ground, Writer, exactly, ground, ids
+from support.order_client import LaptopEnvironment, OrderWriter, laptop_environment, mismatch, order_numbers
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Ground]:
-    with ground() as there:
-        yield there
+def laptop() -> Iterator[LaptopEnvironment]:
+    with laptop_environment() as environment:
+        yield environment
 
 
 @pytest.fixture
-def orderops(place: Ground, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Orderops:
-    """The command line in this process, on that laptop."""
-    for name, value in place.environ.items():
+def orderops(laptop: LaptopEnvironment, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Orderops:
+    """The command line in this process, in the laptop environment."""
+    for name, value in laptop.environ.items():
         if name.startswith("ORDEROPS_"):
             monkeypatch.setenv(name, value)
     return Orderops(capfd)
 
 
-def test_the_past_is_exactly_what_was_committed_by_then_and_can_take_over(orderops: Orderops, place: Ground) -> None:
-    moment, writer = written(place)
+def test_a_restored_instance_has_exactly_the_committed_orders_and_can_take_over(
+    orderops: Orderops, laptop: LaptopEnvironment
+) -> None:
+    moment, writer = written(laptop)
 
-    copy = orderops("restore", "--at", utc(moment)).out.strip()
-    there = ids(place.dsn(copy))
-    assert exactly(writer.orders, moment, there) == ""
-    assert len(ids(place.dsn())) == len(writer.orders) > len(there) > 0
+    name = orderops("restore", "--at", utc(moment)).out.strip()
+    restored = order_numbers(laptop.dsn(name))
+    assert mismatch(writer.orders, moment, restored) == ""
+    assert len(order_numbers(laptop.dsn())) == len(writer.orders) > len(restored) > 0
 
-    told = orderops("restore", "compare", copy, "--json").json
-    orders = next(table for table in told["tables"] if table["table"].endswith("orders"))
-    assert orders["rows"] == {"live": len(writer.orders), "restored": len(there)}
-    assert orders["only_in_live"] == len(writer.orders) - len(there)
+    comparison = orderops("restore", "compare", name, "--json").json
+    orders = next(table for table in comparison["tables"] if table["table"].endswith("orders"))
+    assert orders["rows"] == {"live": len(writer.orders), "restored": len(restored)}
+    assert orders["only_in_live"] == len(writer.orders) - len(restored)
     assert (orders["only_in_restored"], orders["changed"]) == (0, 0)
 
     promoted = orderops("restore", "promote")
-    assert f"the service answers from {copy}: 3 users, 10 of 10 answers" in promoted.err
+    assert f"the service answers from {name}: 3 users, 10 of 10 answers" in promoted.err
     assert "is up to date" in orderops("up").err
-    assert ids(place.dsn()) == there
+    assert order_numbers(laptop.dsn()) == restored
 
-    turned = orderops("restore", "back")
-    assert "the service answers from orderops-local-database: 3 users, 10 of 10 answers" in turned.err
-    assert ids(place.dsn()).keys() == {order.id for order in writer.orders}
+    back = orderops("restore", "back")
+    assert "the service answers from orderops-local-database: 3 users, 10 of 10 answers" in back.err
+    assert order_numbers(laptop.dsn()).keys() == {order.id for order in writer.orders}
 
-    orderops("restore", "discard", copy, "--confirm", copy)
-    assert [each["name"] for each in orderops("restore", "list", "--json").json] == ["orderops-local-database"]
-
-
-def test_a_drill_proves_it_and_leaves_nothing_but_what_it_measured(orderops: Orderops, place: Ground) -> None:
-    told = orderops("restore", "drill", "--json").json
-
-    assert (told["source"], told["findings"]) == ("orderops-local-database", [])
-    assert told["rows"] >= 3
-    assert told["recovery_seconds"] > 0
-    assert told["lost_seconds"] >= 0
-    assert orderops("status", "--json").json["proven_restore"] == told
-    assert [each["role"] for each in orderops("restore", "list", "--json").json] == ["primary"]
+    orderops("restore", "discard", name, "--confirm", name)
+    assert [instance["name"] for instance in orderops("restore", "list", "--json").json] == ["orderops-local-database"]
 
 
-def written(place: Ground) -> tuple[datetime, Writer]:
-    """Two seconds of orders, and the whole second in their midst, once it can be restored to."""
-    writer = Writer(place.dsn())
+def test_a_drill_reports_its_measurements_and_deletes_its_instance(
+    orderops: Orderops, laptop: LaptopEnvironment
+) -> None:
+    drill = orderops("restore", "drill", "--json").json
+
+    assert (drill["source"], drill["findings"]) == ("orderops-local-database", [])
+    assert drill["rows"] >= 3
+    assert drill["recovery_seconds"] > 0
+    assert drill["lost_seconds"] >= 0
+    assert orderops("status", "--json").json["proven_restore"] == drill
+    assert [instance["role"] for instance in orderops("restore", "list", "--json").json] == ["primary"]
+
+
+def written(laptop: LaptopEnvironment) -> tuple[datetime, OrderWriter]:
+    """Write orders for two seconds; returns the whole second between them, once that is restorable."""
+    writer = OrderWriter(laptop.dsn())
     writer.start()
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     wait_until(moment + timedelta(seconds=1))
-    writer.end()
+    writer.stop()
     return moment, writer
 
 

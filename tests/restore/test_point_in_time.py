@@ -1,4 +1,4 @@
-"""A restore makes one new instance beside the original; whatever cuts it, the same words go on with it."""
+"""A restore creates one new instance and leaves the original unchanged; a re-run completes an interrupted one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orderops.aws.ownership import ROLE
 from orderops.errors import OrderopsError
 from orderops.resources.rds_description import FORMER, REHEARSAL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
-from orderops.restore.instances import ASKED, BEGUN, MOMENT, READY, SOURCE, SOURCE_RESOURCE, Instance
+from orderops.restore.instances import READY_AT, REQUESTED, RESTORED_TO, SOURCE, SOURCE_RESOURCE, STARTED, Instance
 from orderops.restore.point_in_time import Restore
 from orderops.restore.timestamps import utc
 from support.command_line import Orderops
 from support.emulated_account import QUICK
-from support.recorded_history import COPY, DATABASE, YESTERDAY, Dev
+from support.recorded_history import DATABASE, RESTORED_INSTANCE, YESTERDAY, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -24,45 +24,51 @@ AT = utc(YESTERDAY)
 RESTORE = "rds.RestoreDBInstanceToPointInTime"
 
 
-def retag(dev: Dev, copy: Instance, **tags: str) -> None:
-    RdsInstance.retag(dev.workspace.aws, copy.observed, tags)
+def retag(dev: Dev, instance: Instance, **tags: str) -> None:
+    RdsInstance.retag(dev.workspace.aws, instance.observed, tags)
 
 
-def test_it_makes_one_instance_beside_the_original_and_leaves_that_alone(dev: Dev, orderops: Orderops) -> None:
-    before = dev.look().the_primary()
+def test_a_restore_creates_one_instance_and_leaves_the_original_unchanged(dev: Dev, orderops: Orderops) -> None:
+    before = dev.instances().require_primary()
 
-    said = orderops("restore", "--at", AT, "--yes")
+    done = orderops("restore", "--at", AT, "--yes")
 
-    assert (said.code, said.out) == (0, f"{COPY}\n"), said.err
-    told = " ".join(said.err.split())
-    assert told.startswith(f"restore {DATABASE} to {AT}")
-    assert f" as {COPY} beside it: the original stays as it is" in told
-    assert told.endswith(
-        f"next: orderops restore compare {COPY} --env dev then: orderops restore promote {COPY} --env dev"
+    assert (done.code, done.out) == (0, f"{RESTORED_INSTANCE}\n"), done.err
+    shown = " ".join(done.err.split())
+    assert shown.startswith(f"restore {DATABASE} to {AT}")
+    assert f" as {RESTORED_INSTANCE} beside it: the original stays as it is" in shown
+    assert shown.endswith(
+        f"next: orderops restore compare {RESTORED_INSTANCE} --env dev"
+        f" then: orderops restore promote {RESTORED_INSTANCE} --env dev"
     )
-    [copy] = dev.look().others
-    assert as_it_is(dev.look().the_primary()) == as_it_is(before)
-    assert (copy.name, copy.role, copy.ready, copy.moment) == (COPY, RESTORED, True, YESTERDAY)
-    assert copy.tag(SOURCE) == DATABASE
-    assert copy.tag(SOURCE_RESOURCE) == before.observed.properties["DbiResourceId"]
+    [restored] = dev.instances().others
+    assert state_of(dev.instances().require_primary()) == state_of(before)
+    assert (restored.name, restored.role, restored.ready, restored.moment) == (
+        RESTORED_INSTANCE,
+        RESTORED,
+        True,
+        YESTERDAY,
+    )
+    assert restored.tag(SOURCE) == DATABASE
+    assert restored.tag(SOURCE_RESOURCE) == before.observed.properties["DbiResourceId"]
     assert dev.changes(RESTORE) == [RESTORE]
-    assert not dev.differs()
+    assert not dev.has_changes()
 
 
-def test_typed_again_it_is_there_already(restored: Dev, orderops: Orderops) -> None:
-    again = orderops("restore", "--at", AT, "--yes")
+def test_a_repeated_restore_finds_the_instance(restored: Dev, orderops: Orderops) -> None:
+    repeated = orderops("restore", "--at", AT, "--yes")
 
-    assert (again.code, again.out) == (0, f"{COPY}\n")
-    assert again.err.startswith(f"{COPY} exists already, as of {AT}")
+    assert (repeated.code, repeated.out) == (0, f"{RESTORED_INSTANCE}\n")
+    assert repeated.err.startswith(f"{RESTORED_INSTANCE} exists already, as of {AT}")
     assert restored.proxy.changing == []
 
 
-def test_a_dry_run_changes_nothing(dev: Dev, orderops: Orderops) -> None:
-    assert f"+ create rds-instance/{COPY}" in orderops("restore", "--at", AT, "--dry-run").out
+def test_a_dry_run_shows_the_instance_and_changes_nothing(dev: Dev, orderops: Orderops) -> None:
+    assert f"+ create rds-instance/{RESTORED_INSTANCE}" in orderops("restore", "--at", AT, "--dry-run").out
     assert dev.proxy.changing == []
 
 
-def test_nobody_is_asked_for_nothing(dev: Dev, orderops: Orderops) -> None:
+def test_a_restore_without_a_terminal_needs_yes(dev: Dev, orderops: Orderops) -> None:
     refused = orderops("restore", "--at", AT)
 
     assert refused.code == 2
@@ -71,139 +77,145 @@ def test_nobody_is_asked_for_nothing(dev: Dev, orderops: Orderops) -> None:
 
 
 @pytest.mark.parametrize("at", [AT, "-15m", "latest"], ids=["a time", "-15m", "latest"])
-def test_a_cut_one_is_gone_on_with_under_its_name_and_with_its_moment(dev: Dev, at: str) -> None:
-    cut = dev.cut_restore(at)
-    assert not cut.ready
+def test_an_interrupted_restore_keeps_its_name_and_time_when_resumed(dev: Dev, at: str) -> None:
+    interrupted = dev.interrupted_restore(at)
+    assert not interrupted.ready
     wait_for_another_second()
     dev.proxy.forget()
 
     done = dev.restore(at)
 
-    assert (done.name, done.moment, done.tag(BEGUN)) == (cut.name, cut.moment, cut.tag(BEGUN))
+    assert (done.name, done.moment, done.tag(STARTED)) == (
+        interrupted.name,
+        interrupted.moment,
+        interrupted.tag(STARTED),
+    )
     assert done.ready
-    assert len(dev.look().others) == 1
+    assert len(dev.instances().others) == 1
     assert dev.changes() == ["rds.AddTagsToResource"]
 
 
-def test_before_a_migration_is_the_second_before_it_began(dev: Dev) -> None:
-    goal = dev.target("before V7", start_of=lambda version: YESTERDAY + timedelta(seconds=version / 10))
+def test_before_a_migration_is_the_last_second_before_its_start(dev: Dev) -> None:
+    request = dev.request("before V7", start_of=lambda version: YESTERDAY + timedelta(seconds=version / 10))
 
-    assert (goal.moment, goal.name, goal.tags[ASKED]) == (YESTERDAY, COPY, "before V7")
+    assert (request.moment, request.name, request.tags[REQUESTED]) == (YESTERDAY, RESTORED_INSTANCE, "before V7")
 
 
 @pytest.mark.parametrize("at", ["-15m", "latest"])
-def test_the_same_words_after_it_was_ready_make_another(dev: Dev, at: str) -> None:
+def test_a_relative_time_restores_another_instance_once_the_first_is_ready(dev: Dev, at: str) -> None:
     first = dev.restore(at)
-    assert first.tag(ASKED) == at
+    assert first.tag(REQUESTED) == at
     wait_for_another_second()
 
-    goal = dev.target(at)
+    request = dev.request(at)
 
-    assert goal.found is None
-    assert goal.moment > (first.moment or goal.moment)
+    assert request.existing is None
+    assert request.moment > (first.moment or request.moment)
 
 
-def test_what_somebody_else_made_with_the_same_words_while_it_was_waited_for_is_taken(dev: Dev) -> None:
+def test_a_restore_by_another_operator_during_the_wait_for_the_lease_is_used(dev: Dev) -> None:
     began = datetime.now(UTC) - timedelta(seconds=1)
-    made = dev.restore("-15m")
+    other = dev.restore("-15m")
 
-    goal = dev.target("-15m", since=began)
+    request = dev.request("-15m", since=began)
 
-    assert goal.found is not None
-    assert (goal.name, goal.found.ready) == (made.name, True)
-    assert dev.target("-20m", since=began).found is None
+    assert request.existing is not None
+    assert (request.name, request.existing.ready) == (other.name, True)
+    assert dev.request("-20m", since=began).existing is None
 
 
-def test_a_copy_that_is_not_set_as_its_source_is_not_called_ready(dev: Dev) -> None:
-    cut = dev.cut_restore(AT)
-    goal, workspace = dev.target(AT), dev.workspace
+def test_an_instance_with_other_settings_is_corrected_before_it_is_ready(dev: Dev) -> None:
+    interrupted = dev.interrupted_restore(AT)
+    request, workspace = dev.request(AT), dev.workspace
     with dev.proxy.held():
-        dev.instance(cut.name).deletion_protection = True
-    work = Restore(workspace.aws, workspace.stack, goal, limits=QUICK)
+        dev.record(interrupted.name).deletion_protection = True
+    work = Restore(workspace.aws, workspace.stack, request, limits=QUICK)
 
     assert "DeletionProtection" in str(work.plan()[0].changes)
     list(work.run())
 
-    assert not dev.instance(cut.name).deletion_protection
-    assert dev.copy(cut.name).ready
+    assert not dev.record(interrupted.name).deletion_protection
+    assert dev.named(interrupted.name).ready
 
 
-# whose the name is
+# the name is in use
 
 
-def test_the_name_of_another_one_s_copy_is_not_taken(restored: Dev) -> None:
-    retag(restored, restored.copy(COPY), **{SOURCE_RESOURCE: "db-GONE", SOURCE: "orderops-dev-before"})
+def test_the_name_of_an_instance_from_another_source_is_an_error(restored: Dev) -> None:
+    retag(restored, restored.named(RESTORED_INSTANCE), **{SOURCE_RESOURCE: "db-GONE", SOURCE: "orderops-dev-before"})
 
-    with pytest.raises(OrderopsError, match=f"{COPY} is a copy of orderops-dev-before, and has the name") as refused:
-        restored.target(AT)
+    with pytest.raises(
+        OrderopsError, match="which has the requested name, was restored from orderops-dev-before"
+    ) as refused:
+        restored.request(AT)
 
-    assert refused.value.hint == f"remove it: orderops restore discard {COPY} --env dev"
+    assert refused.value.hint == f"discard it: orderops restore discard {RESTORED_INSTANCE} --env dev"
 
 
-def test_a_copy_that_has_another_role_since_is_not_taken(restored: Dev) -> None:
-    retag(restored, restored.copy(COPY), **{ROLE: FORMER})
+def test_the_name_of_an_instance_with_another_role_is_an_error(restored: Dev) -> None:
+    retag(restored, restored.named(RESTORED_INSTANCE), **{ROLE: FORMER})
 
-    with pytest.raises(OrderopsError, match=f"{COPY} was restored to that moment before, and is former now") as refused:
-        restored.target(AT)
+    with pytest.raises(OrderopsError, match="was restored to that time before, and its role is former now") as refused:
+        restored.request(AT)
 
     assert "orderops restore list --env dev" in refused.value.hint
 
 
-def test_the_primary_is_never_made_again_by_the_moment_that_it_has(promoted: Dev, orderops: Orderops) -> None:
+def test_the_name_of_a_promoted_instance_is_an_error(promoted: Dev, orderops: Orderops) -> None:
     refused = orderops("restore", "--at", AT, "--from", DATABASE, "--yes")
 
     assert refused.code == 1
-    assert f"error: {COPY} was restored to that moment before, and is primary now" in refused.err
+    assert f"error: {RESTORED_INSTANCE} was restored to that time before, and its role is primary now" in refused.err
     assert promoted.proxy.changing == []
 
 
-def test_what_is_going_is_waited_for(restored: Dev) -> None:
+def test_the_name_of_an_instance_that_is_being_deleted_is_an_error(restored: Dev) -> None:
     with restored.proxy.held():
-        restored.instance(COPY).status = "deleting"
+        restored.record(RESTORED_INSTANCE).status = "deleting"
 
-    with pytest.raises(OrderopsError, match=f"{COPY} is going, and has the name") as refused:
-        restored.target(AT)
+    with pytest.raises(OrderopsError, match="which has the requested name, is being deleted") as refused:
+        restored.request(AT)
 
-    assert refused.value.hint == "wait until it is gone; then the same command"
-
-
-# which source
+    assert refused.value.hint == "wait until it is deleted, then re-run this command"
 
 
-def test_another_instance_than_the_primary_can_be_restored(promoted: Dev) -> None:
+# the source
+
+
+def test_an_instance_other_than_the_primary_can_be_the_source(promoted: Dev) -> None:
     earlier = YESTERDAY - timedelta(hours=1)
-    with pytest.raises(OrderopsError, match="is before the first backup") as refused:
-        promoted.target(utc(earlier))
-    assert refused.value.hint == f"{DATABASE} can: --at {utc(earlier)} --from {DATABASE}"
+    with pytest.raises(OrderopsError, match="is before the oldest backup") as refused:
+        promoted.request(utc(earlier))
+    assert refused.value.hint == f"restore it from {DATABASE}: --at {utc(earlier)} --from {DATABASE}"
 
-    copy = promoted.restore(utc(earlier), source=DATABASE)
+    instance = promoted.restore(utc(earlier), source=DATABASE)
 
-    assert (copy.tag(SOURCE), copy.moment, copy.ready) == (DATABASE, earlier, True)
-    assert not promoted.differs()
-
-
-def test_one_that_was_promoted_can_be_restored_itself(promoted: Dev) -> None:
-    promoted.age(COPY, days=0.5)
-
-    copy = promoted.restore("-15m")
-
-    assert copy.tag(SOURCE) == COPY
-    assert not promoted.differs()
+    assert (instance.tag(SOURCE), instance.moment, instance.ready) == (DATABASE, earlier, True)
+    assert not promoted.has_changes()
 
 
-def test_without_backups_there_is_nothing_to_restore(dev: Dev, orderops: Orderops) -> None:
+def test_a_promoted_instance_can_be_the_source(promoted: Dev) -> None:
+    promoted.age(RESTORED_INSTANCE, days=0.5)
+
+    instance = promoted.restore("-15m")
+
+    assert instance.tag(SOURCE) == RESTORED_INSTANCE
+    assert not promoted.has_changes()
+
+
+def test_a_database_without_backups_cannot_be_restored(dev: Dev, orderops: Orderops) -> None:
     with dev.proxy.held():
-        dev.instance().backup_retention_period = 0
+        dev.record().backup_retention_period = 0
 
     refused = orderops("restore", "--at", AT, "--yes")
 
     assert refused.code == 1
-    assert f"error: {DATABASE} keeps no backups, so there is nothing to restore" in refused.err
+    assert f"error: {DATABASE} keeps no backups, so it cannot be restored" in refused.err
     assert "backup_days = 7" in refused.err
     assert dev.proxy.changing == []
 
 
-def test_before_the_first_backup_there_is_nothing_to_restore_yet(dev: Dev, orderops: Orderops) -> None:
+def test_a_database_before_its_first_backup_cannot_be_restored(dev: Dev, orderops: Orderops) -> None:
     dev.age(days=0)
 
     refused = orderops("restore", "--at", "latest", "--yes")
@@ -213,24 +225,25 @@ def test_before_the_first_backup_there_is_nothing_to_restore_yet(dev: Dev, order
     assert dev.proxy.changing == []
 
 
-def test_a_rehearsal_s_copy_is_another_one_than_a_restored_one(restored: Dev) -> None:
-    copy = restored.restore(AT, role=REHEARSAL)
+def test_a_rehearsal_does_not_use_a_restored_instance(restored: Dev) -> None:
+    instance = restored.restore(AT, role=REHEARSAL)
 
-    assert copy.name != COPY
-    assert copy.observed.properties["BackupRetentionPeriod"] == 0
-    assert len(restored.look().others) == 2
-    assert {MOMENT, READY} <= (copy.observed.tags or {}).keys()
+    assert instance.name != RESTORED_INSTANCE
+    assert instance.observed.properties["BackupRetentionPeriod"] == 0
+    assert len(restored.instances().others) == 2
+    assert {RESTORED_TO, READY_AT} <= (instance.observed.tags or {}).keys()
 
 
-def as_it_is(copy: Instance) -> dict[str, object]:
-    """All that is told of it but what every second changes."""
-    told = {key: value for key, value in copy.observed.properties.items() if key != "LatestRestorableTime"}
-    return {**told, "tags": copy.observed.tags, "state": copy.observed.state}
+def state_of(instance: Instance) -> dict[str, object]:
+    """Return all properties except the one that changes every second."""
+    observed = instance.observed
+    properties = {key: value for key, value in observed.properties.items() if key != "LatestRestorableTime"}
+    return {**properties, "tags": observed.tags, "state": observed.state}
 
 
 def wait_for_another_second() -> None:
-    """Until what is told by its distance from now is another moment."""
+    """Wait until a relative time is another second."""
     deadline, second = time.monotonic() + 5, utc(datetime.now(UTC))
     while utc(datetime.now(UTC) - timedelta(seconds=0.2)) <= second:
-        assert time.monotonic() < deadline, "the clock stands still"
+        assert time.monotonic() < deadline, "the clock does not advance"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The moments worth going back to: before what was migrated and released, as far as the window reaches."""
+"""Restore points: the seconds before migrations and releases, inside the window or outside it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SECOND = timedelta(seconds=1)
 
 def attempt(action: AttemptAction, state: AttemptState, started: datetime, done: list[str] | None = None) -> Attempt:
     values: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
-    told = {"action": action, "state": state, "started": started, "done": done or [], "description": "add carts"}
-    return Attempt(**{**values, "version": 7, **told})
+    given = {"action": action, "state": state, "started": started, "done": done or [], "description": "add carts"}
+    return Attempt(**{**values, "version": 7, **given})
 
 
-def standing(*attempts: Attempt) -> dict[int, History]:
+def ledger(*attempts: Attempt) -> dict[int, History]:
     return {7: History(attempts)}
 
 
@@ -31,20 +31,20 @@ def run(command: str, began: datetime, outcome: str = "done") -> dict[str, Any]:
     return {"command": command, "started": began.isoformat(), "outcome": outcome, "who": "ada"}
 
 
-def one(found: list[RestorePoint]) -> RestorePoint:
+def only(found: list[RestorePoint]) -> RestorePoint:
     [point] = found
     return point
 
 
-def test_a_migration_is_gone_back_before_by_its_version() -> None:
-    point = one(points(WINDOW, standing(attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY)), []))
+def test_a_migrations_point_is_named_by_its_version() -> None:
+    point = only(points(WINDOW, ledger(attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY)), []))
 
-    assert (point.what, point.at, point.inside) == ("apply V007 add carts", '"before V7"', True)
+    assert (point.what, point.at, point.in_window) == ("apply V007 add carts", '"before V7"', True)
 
 
-def test_a_migration_that_was_undone_is_gone_back_before_by_the_time() -> None:
+def test_the_point_of_an_undone_migration_is_named_by_its_time() -> None:
     later = YESTERDAY + timedelta(hours=1)
-    attempts = standing(
+    attempts = ledger(
         attempt(AttemptAction.APPLY, AttemptState.DONE, YESTERDAY),
         attempt(AttemptAction.UNDO, AttemptState.DONE, later),
     )
@@ -55,42 +55,42 @@ def test_a_migration_that_was_undone_is_gone_back_before_by_the_time() -> None:
     assert (applied.what, applied.at) == ("apply V007 add carts", utc(YESTERDAY - SECOND))
 
 
-def test_a_cut_migration_that_did_a_part_is_one_and_says_so() -> None:
-    cut = attempt(AttemptAction.APPLY, AttemptState.FAILED, YESTERDAY, ["a digest"])
+def test_an_interrupted_migration_with_an_effect_is_a_point() -> None:
+    interrupted = attempt(AttemptAction.APPLY, AttemptState.FAILED, YESTERDAY, ["a digest"])
 
-    assert one(points(WINDOW, standing(cut), [])).what == "apply V007 add carts, cut"
+    assert only(points(WINDOW, ledger(interrupted), [])).what == "apply V007 add carts, interrupted"
 
 
 @pytest.mark.parametrize(
-    "left",
+    "unchanged",
     [
         attempt(AttemptAction.APPLY, AttemptState.FAILED, YESTERDAY),
         attempt(AttemptAction.FORGET, AttemptState.DONE, YESTERDAY),
     ],
-    ids=["failed and left nothing", "only marked"],
+    ids=["failed without an effect", "only marked"],
 )
-def test_what_changed_nothing_is_none(left: Attempt) -> None:
-    assert points(WINDOW, standing(left), []) == []
+def test_an_attempt_without_an_effect_is_no_point(unchanged: Attempt) -> None:
+    assert points(WINDOW, ledger(unchanged), []) == []
 
 
 @pytest.mark.parametrize("command", ["up --env dev", "service deploy --env dev", "infra apply --env dev"])
-def test_a_run_that_changes_what_runs_is_one(command: str) -> None:
-    point = one(points(WINDOW, {}, [run(command, YESTERDAY)]))
+def test_a_run_that_can_release_is_a_point(command: str) -> None:
+    point = only(points(WINDOW, {}, [run(command, YESTERDAY)]))
 
     assert (point.what, point.at) == (f"{command} by ada", utc(YESTERDAY - SECOND))
 
 
-def test_a_run_that_did_not_end_well_is_one_and_says_so() -> None:
-    assert one(points(WINDOW, {}, [run("up --env dev", YESTERDAY, "killed")])).what == "up --env dev by ada, killed"
+def test_an_unfinished_run_is_a_point_with_its_outcome() -> None:
+    assert only(points(WINDOW, {}, [run("up --env dev", YESTERDAY, "killed")])).what == "up --env dev by ada, killed"
 
 
 @pytest.mark.parametrize("command", ["migrate apply --env dev", "restore promote --env dev", "restore drill --env dev"])
-def test_a_run_that_is_told_otherwise_or_releases_nothing_is_none(command: str) -> None:
+def test_a_run_that_releases_nothing_is_no_point(command: str) -> None:
     assert points(WINDOW, {}, [run(command, YESTERDAY)]) == []
 
 
 @pytest.mark.parametrize(
-    ("began", "inside"),
+    ("began", "in_window"),
     [
         (WINDOW.earliest + SECOND, True),
         (WINDOW.earliest, False),
@@ -99,11 +99,11 @@ def test_a_run_that_is_told_otherwise_or_releases_nothing_is_none(command: str) 
     ],
     ids=["the first", "too old", "the last", "too recent"],
 )
-def test_it_is_in_the_window_when_the_second_before_it_is(began: datetime, inside: bool) -> None:
-    assert one(points(WINDOW, {}, [run("up", began)])).inside is inside
+def test_a_point_is_in_the_window_if_the_second_before_it_is(began: datetime, in_window: bool) -> None:
+    assert only(points(WINDOW, {}, [run("up", began)])).in_window is in_window
 
 
-def test_the_newest_comes_first() -> None:
+def test_points_are_sorted_newest_first() -> None:
     runs = [run("up", YESTERDAY - timedelta(hours=hours)) for hours in (2, 0, 1)]
 
     assert [point.began for point in points(WINDOW, {}, runs)] == sorted(
@@ -111,10 +111,10 @@ def test_the_newest_comes_first() -> None:
     )
 
 
-def test_machines_read_the_same() -> None:
-    told = one(points(WINDOW, {}, [run("up", YESTERDAY)])).to_dict()
+def test_the_json_record_has_the_same_content() -> None:
+    record = only(points(WINDOW, {}, [run("up", YESTERDAY)])).to_dict()
 
-    assert told == {
+    assert record == {
         "began": YESTERDAY.isoformat(),
         "what": "up by ada",
         "at": utc(YESTERDAY - SECOND),

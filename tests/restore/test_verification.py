@@ -1,4 +1,4 @@
-"""The service itself says which database it queries; what it does not say is not believed."""
+"""The service reports which database it uses; without that report a switch is not verified."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import pytest
 
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
-from orderops.restore.verification import ASKED, ServiceResponse, ServiceUnreachable, identity, verify
+from orderops.restore.verification import ServiceResponse, ServiceUnreachable, identity, verify
 
-DOOR = {"host": "new.example", "port": 5432, "dbname": "orders"}
-OTHER = {**DOOR, "host": "old.example"}
-READY = (200, json.dumps({"database": identity(DOOR)}))
+NEW = {"host": "new.example", "port": 5432, "dbname": "orders"}
+OTHER = {**NEW, "host": "old.example"}
+READY = (200, json.dumps({"database": identity(NEW)}))
 OLD = (200, json.dumps({"database": identity(OTHER)}))
 USERS = json.dumps({"users": ["ada", "bo"]})
 
 
 @dataclass
 class Service:
-    """What it answers on /ready, one after the other; the last again and again."""
+    """A service with the responses of /ready; the last one is repeated."""
 
-    answers: list[tuple[int, str]]
+    responses: list[tuple[int, str]]
     url: str = ""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def service(*answers: tuple[int, str]) -> Iterator[Service]:
-    told = Service(list(answers))
+def service(*responses: tuple[int, str]) -> Iterator[Service]:
+    running = Service(list(responses))
 
-    class Answering(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.asked.append(self.path)
+            running.requests.append(self.path)
             status, text = 200, USERS
             if self.path == "/ready":
-                status, text = told.answers.pop(0) if len(told.answers) > 1 else told.answers[0]
+                status, text = running.responses.pop(0) if len(running.responses) > 1 else running.responses[0]
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -48,64 +48,64 @@ def service(*answers: tuple[int, str]) -> Iterator[Service]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
+    running.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        yield told
+        yield running
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def test_it_answers_from_the_right_database_every_time() -> None:
-    with service(READY) as there:
-        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
+def test_a_switch_is_verified_by_ten_responses_in_a_row() -> None:
+    with service(READY) as running:
+        assert verify(running.url, NEW) == ServiceResponse(10, users=2)
 
-    assert there.asked == ["/ready"] * ASKED + ["/users"]
+    assert running.requests == ["/ready"] * 10 + ["/users"]
 
 
-def test_a_task_of_before_that_still_answers_is_waited_for() -> None:
-    with service(READY, READY, OLD, READY) as there:
-        assert verify(there.url, DOOR) == ServiceResponse(ASKED, users=2)
+def test_a_response_from_an_old_task_is_waited_out() -> None:
+    with service(READY, READY, OLD, READY) as running:
+        assert verify(running.url, NEW) == ServiceResponse(10, users=2)
 
-    assert there.asked == ["/ready"] * (3 + ASKED) + ["/users"]
+    assert running.requests == ["/ready"] * (3 + 10) + ["/users"]
 
 
 UNREADY = json.dumps({"checks": {"database": {"detail": "password authentication failed"}}})
 WRONG = {
-    "another database": (OLD, rf"the service still answers from another database \({identity(OTHER)}\)"),
+    "another database": (OLD, rf"the service still uses another database \({identity(OTHER)}\)"),
     "no database": ((503, UNREADY), "the service cannot query its database: password authentication failed"),
-    "no word of it": ((503, "{}"), "the service cannot query its database$"),
-    "no task": ((503, "<html>"), "does not answer as the service does"),
-    "no answer of a task": ((502, ""), "answers 502: no task is behind the balancer"),
-    "another program": ((200, "welcome"), "does not answer as the service does"),
-    "a list": ((200, "[]"), "does not answer as the service does"),
+    "no report": ((503, "{}"), "the service cannot query its database$"),
+    "no task": ((503, "<html>"), "did not return the service's JSON"),
+    "no response of a task": ((502, ""), "returned 502: the load balancer has no running task"),
+    "another program": ((200, "welcome"), "did not return the service's JSON"),
+    "a list": ((200, "[]"), "did not return the service's JSON"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_it_is_refused_when_there_answers(case: str) -> None:
-    answer, why = WRONG[case]
+def test_any_other_response_is_an_error(case: str) -> None:
+    response, problem = WRONG[case]
 
-    with service(answer) as there, pytest.raises(OrderopsError, match=why) as refused:
-        verify(there.url, DOOR, patience=0)
+    with service(response) as running, pytest.raises(OrderopsError, match=problem) as refused:
+        verify(running.url, NEW, timeout=0)
 
     assert not isinstance(refused.value, ServiceUnreachable)
 
 
-def test_where_nobody_listens_nothing_is_known() -> None:
-    with pytest.raises(ServiceUnreachable, match=r"cannot be asked from here: .*refused"):
-        verify(f"http://127.0.0.1:{free_port()}", DOOR)
+def test_an_unreachable_service_leaves_the_database_unknown() -> None:
+    with pytest.raises(ServiceUnreachable, match=r"cannot reach the service at .* from this machine: .*refused"):
+        verify(f"http://127.0.0.1:{free_port()}", NEW)
 
 
 @pytest.mark.parametrize("key", ["host", "port", "dbname"])
-def test_another_place_has_another_identity_that_gives_nothing_away(key: str) -> None:
-    other = identity({**DOOR, key: "9"})
+def test_each_database_has_its_own_identity_that_hides_its_address(key: str) -> None:
+    other = identity({**NEW, key: "9"})
 
-    assert other != identity(DOOR)
+    assert other != identity(NEW)
     assert len(other) == 12

@@ -1,4 +1,4 @@
-"""A moment that a database cannot be brought back to is refused, before anything is made."""
+"""A time outside the restore window is an error before anything is created."""
 
 from __future__ import annotations
 
@@ -19,58 +19,62 @@ pytest_plugins = ["support.recorded_history_fixtures"]
 NOW = datetime.now(UTC).replace(microsecond=0)
 WINDOW = RestoreWindow(NOW - timedelta(days=7), NOW - timedelta(minutes=5))
 OUTSIDE = {
-    "too old": (WINDOW.earliest - timedelta(seconds=1), "is before the first backup that is kept", "the earliest"),
-    "too recent": (WINDOW.latest + timedelta(seconds=1), "is too recent: backups trail the clock", "the latest"),
-    "to come": (NOW + timedelta(hours=1), "is in the future", "the latest there is: --at latest"),
+    "too old": (WINDOW.earliest - timedelta(seconds=1), "is before the oldest backup", "the earliest"),
+    "too recent": (
+        WINDOW.latest + timedelta(seconds=1),
+        "is too recent: backups are some minutes behind",
+        "the latest",
+    ),
+    "future": (NOW + timedelta(hours=1), "is in the future", "restore the latest possible time: --at latest"),
 }
 
 
 @pytest.fixture
 def in_sydney(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The operator's clock."""
-    with monkeypatch.context() as there:
-        there.setenv("TZ", "Australia/Sydney")
+    """The operator's time zone."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Australia/Sydney")
         time.tzset()
         yield
     time.tzset()
 
 
 @pytest.mark.parametrize("moment", [WINDOW.earliest, WINDOW.latest, NOW - timedelta(days=3)])
-def test_a_moment_within_is_fine(moment: datetime) -> None:
+def test_a_time_inside_the_window_is_accepted(moment: datetime) -> None:
     check_in_window(moment, WINDOW, "db")
 
 
 @pytest.mark.parametrize("case", OUTSIDE)
-def test_a_moment_outside_is_refused_with_the_window(case: str) -> None:
-    moment, why, hint = OUTSIDE[case]
+def test_a_time_outside_the_window_is_an_error_with_the_window(case: str) -> None:
+    moment, problem, hint = OUTSIDE[case]
 
     with pytest.raises(OrderopsError) as refused:
         check_in_window(moment, WINDOW, "db")
 
     assert refused.value.message.startswith(utc(moment))
-    for told in (why, utc(WINDOW.earliest), utc(WINDOW.latest), "nothing was done"):
-        assert told in refused.value.message
+    for text in (problem, utc(WINDOW.earliest), utc(WINDOW.latest), "nothing was changed"):
+        assert text in refused.value.message
     assert hint in refused.value.hint
 
 
 @pytest.mark.parametrize("case", ["too old", "too recent"])
-def test_another_instance_that_has_it_is_named(case: str) -> None:
+def test_another_instance_with_that_time_is_named(case: str) -> None:
     moment, *_ = OUTSIDE[case]
 
     with pytest.raises(OrderopsError) as refused:
         check_in_window(moment, WINDOW, "db", lambda: "old-db")
 
-    assert refused.value.hint == f"old-db can: --at {utc(moment)} --from old-db"
+    assert refused.value.hint == f"restore it from old-db: --at {utc(moment)} --from old-db"
 
 
-def test_the_future_is_nobody_s() -> None:
+def test_no_other_instance_is_named_for_the_future() -> None:
     with pytest.raises(OrderopsError, match="is in the future"):
         check_in_window(NOW + timedelta(hours=1), WINDOW, "db", lambda: "old-db")
 
 
-@pytest.mark.parametrize("ago", [timedelta(days=DAYS + 1), -timedelta(hours=2)], ids=["too old", "to come"])
+@pytest.mark.parametrize("ago", [timedelta(days=DAYS + 1), -timedelta(hours=2)], ids=["too old", "future"])
 @pytest.mark.usefixtures("in_sydney")
-def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
+def test_the_command_shows_the_error_in_utc_and_local_time_and_changes_nothing(
     dev: Dev, orderops: Orderops, ago: timedelta
 ) -> None:
     moment = NOW - ago
@@ -78,20 +82,20 @@ def test_the_command_ends_with_one_refusal_in_both_clocks_and_nothing_is_made(
     refused = orderops("restore", "--at", utc(moment), "--yes")
 
     assert (refused.code, refused.out) == (1, "")
-    told = refused.err.splitlines()
-    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
-    assert told[0].startswith(f"error: {utc(moment)} (")
-    assert utc(window.earliest) in told[1]
-    assert all("AEDT)" in line or "AEST)" in line for line in told[:3])
-    assert told[2].endswith("nothing was done")
+    lines = refused.err.splitlines()
+    window = window_of(dev.workspace.aws, dev.instances().require_primary().observed)
+    assert lines[0].startswith(f"error: {utc(moment)} (")
+    assert utc(window.earliest) in lines[1]
+    assert all("AEDT)" in line or "AEST)" in line for line in lines[:3])
+    assert lines[2].endswith("nothing was changed")
     assert dev.proxy.changing == []
 
 
-def test_the_window_is_in_whole_seconds_that_lie_within(dev: Dev) -> None:
-    window = window_of(dev.workspace.aws, dev.look().the_primary().observed)
+def test_the_window_is_rounded_inwards_to_whole_seconds(dev: Dev) -> None:
+    window = window_of(dev.workspace.aws, dev.instances().require_primary().observed)
 
     assert window.earliest.microsecond == window.latest.microsecond == 0
-    assert window.to_dict == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
+    assert window.to_dict() == {"earliest": utc(window.earliest), "latest": utc(window.latest)}
     with dev.proxy.held():
-        since = dev.instance(DATABASE).backed_up_since
+        since = dev.record(DATABASE).backed_up_since
     assert since <= window.earliest.timestamp() < since + 1

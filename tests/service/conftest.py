@@ -34,9 +34,9 @@ def emulator() -> Iterator[str]:
 
 @pytest.fixture
 def world(server: PostgresServer, emulator: str) -> Iterator[World]:
-    made = World(server, emulator)
-    yield made
-    made.remove()
+    new_world = World(server, emulator)
+    yield new_world
+    new_world.remove()
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def standing(
     server: PostgresServer, emulator: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[World, Running]]:
     """World and service for tests that only read."""
-    made = World(server, emulator)
-    running = run_service(made.environment(), tmp_path_factory.mktemp("service") / "log")
-    yield made, running
+    new_world = World(server, emulator)
+    running = run_service(new_world.environment(), tmp_path_factory.mktemp("service") / "log")
+    yield new_world, running
     stop(running)
-    made.remove()
+    new_world.remove()

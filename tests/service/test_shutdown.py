@@ -21,7 +21,7 @@ def refuses(service: Running) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_sigterm_ends_the_service_with_0_and_no_error(start: Start, number: int) -> None:
+def test_sigterm_and_sigint_end_the_service_with_0_and_no_error(start: Start, number: int) -> None:
     service = start()
     service.get("/users")
 

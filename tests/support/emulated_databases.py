@@ -25,8 +25,8 @@ SMALL: dict[str, Any] = {
 
 def describe(client: Client, name: str) -> dict[str, Any]:
     """Return the instance from DescribeDBInstances."""
-    found: dict[str, Any] = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-    return found
+    instance: dict[str, Any] = client("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+    return instance
 
 
 def proceed(client: Client, name: str) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def settled(client: Client, name: str, status: str = "available") -> dict[str, A
     """Move the instance through all its states and check the last one."""
     while backend().databases[name].stages:
         proceed(client, name)
-    found = describe(client, name)
-    assert found["DBInstanceStatus"] == status
-    return found
+    instance = describe(client, name)
+    assert instance["DBInstanceStatus"] == status
+    return instance
 
 
 def gone(client: Client, name: str) -> None:

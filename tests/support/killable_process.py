@@ -27,12 +27,12 @@ atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-def
 class Victim:
     """Run of a command that ends by itself or is killed; its output is kept."""
 
-    def __init__(self, *words: str, **environ: str) -> None:
+    def __init__(self, *argv: str, **environ: str) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["support.preloaded_worker", __name__])
         self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it is written until the process ends
         self._process: Any = context.Process(
-            target=_run, args=(words, {**os.environ, **environ}, self._said.name), daemon=True
+            target=_run, args=(argv, {**os.environ, **environ}, self._said.name), daemon=True
         )
         with _nameless_main():
             self._process.start()
@@ -66,12 +66,12 @@ class Victim:
             raise TimeoutError(f"did not end within {within} s:\n{self.said}")
         return int(self._process.exitcode)
 
-    def says(self, words: str, within: float = 120) -> bool:
+    def says(self, argv: str, within: float = 120) -> bool:
         """Tell whether the process prints these words before it ends or the time is over."""
         deadline = time.monotonic() + within
-        while self.alive and words not in self.said and time.monotonic() < deadline:
+        while self.alive and argv not in self.said and time.monotonic() < deadline:
             self.wait(0.05)
-        return words in self.said
+        return argv in self.said
 
     @property
     def said(self) -> str:
@@ -91,7 +91,7 @@ def _nameless_main() -> Iterator[None]:
         main_module.update(hidden)
 
 
-def _run(words: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
+def _run(argv: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
     os.environ.update(environ)
     file = os.open(said, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
@@ -99,7 +99,7 @@ def _run(words: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
     sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        main(list(words))
+        main(list(argv))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""A writer whose commits are known to the moment, and restores of what it wrote."""
+"""A client that records the time of each commit, and restores of its rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Written:
-    """A row, and between which moments its transaction was committed."""
+    """A row, and the times before and after its commit."""
 
     id: int
     before: datetime
@@ -31,7 +31,7 @@ class Written:
 
 @dataclass
 class Writer:
-    """Commits a row each few milliseconds until it is told to end; nobody else writes to its table."""
+    """Commits a row every few milliseconds until it is ended, as the only client of its table."""
 
     session: psycopg.Connection
     written: list[Written] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Writer:
         self._thread.join()
 
     def by(self, moment: datetime) -> tuple[list[int], list[int]]:
-        """The rows that were certainly committed by then, and with those that may have been in that very moment."""
+        """Return the rows certainly committed by a moment, and those with the one being committed at it."""
         certain = [row.id for row in self.written if row.after <= moment]
         return certain, [row.id for row in self.written if row.before <= moment]
 
@@ -66,29 +66,29 @@ def home(laptop: Laptop, instance: dict[str, Any]) -> InstanceDirectory:
 
 
 def window(laptop: Laptop, instance: dict[str, Any]) -> tuple[datetime, datetime]:
-    """From when to when an instance can be restored, as soon as it can."""
+    """Wait until an instance can be restored; returns its window."""
 
-    def told() -> dict[str, datetime]:
-        found = laptop.client("rds").describe_db_instance_automated_backups(DbiResourceId=instance["DbiResourceId"])
-        window: dict[str, datetime] = found["DBInstanceAutomatedBackups"][0].get("RestoreWindow", {})
+    def current() -> dict[str, datetime]:
+        response = laptop.client("rds").describe_db_instance_automated_backups(DbiResourceId=instance["DbiResourceId"])
+        window: dict[str, datetime] = response["DBInstanceAutomatedBackups"][0].get("RestoreWindow", {})
         return window
 
-    found = until(told, what="a restore window")
+    found = until(current, what="a restore window")
     return found["EarliestTime"], found["LatestTime"]
 
 
 def restore(laptop: Laptop, instance: dict[str, Any], moment: datetime | None = None, **settings: Any) -> str:
-    """Begin a restore, to the latest there is unless a moment is named; the new instance's name."""
-    name = laptop.name("copy")
-    when = {"RestoreTime": moment} if moment else {"UseLatestRestorableTime": True}
+    """Start a restore, to the latest possible time by default; returns the new instance's name."""
+    name = laptop.name("restored")
+    target = {"RestoreTime": moment} if moment else {"UseLatestRestorableTime": True}
     laptop.client("rds").restore_db_instance_to_point_in_time(
-        SourceDbiResourceId=instance["DbiResourceId"], TargetDBInstanceIdentifier=name, **when, **settings
+        SourceDbiResourceId=instance["DbiResourceId"], TargetDBInstanceIdentifier=name, **target, **settings
     )
     return name
 
 
 def opened(laptop: Laptop, name: str) -> dict[str, Any]:
-    """A restored instance, with a new secret that opens it."""
+    """Wait for a restored instance, and give it a new password."""
     laptop.wait_for_database(name, "available")
     laptop.client("rds").modify_db_instance(
         DBInstanceIdentifier=name, ManageMasterUserPassword=True, ApplyImmediately=True
@@ -113,13 +113,13 @@ def password(laptop: Laptop, instance: dict[str, Any]) -> str:
 
 
 def remove(laptop: Laptop, *names: str, **settings: Any) -> None:
-    """Delete instances, and wait until they are gone."""
+    """Delete instances, and wait until they do not exist."""
     rds = laptop.client("rds")
     for name in names:
         skip = "FinalDBSnapshotIdentifier" not in settings
         rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=skip, **settings)
 
-    def gone(name: str) -> bool:
+    def deleted(name: str) -> bool:
         try:
             rds.describe_db_instances(DBInstanceIdentifier=name)
         except ClientError:
@@ -127,11 +127,11 @@ def remove(laptop: Laptop, *names: str, **settings: Any) -> None:
         return False
 
     for name in names:
-        until(partial(gone, name), what=f"{name} is gone")
+        until(partial(deleted, name), what=f"{name} is deleted")
 
 
 def wait_until(moment: datetime) -> None:
-    """Until a moment is past."""
+    """Wait until a moment has passed."""
     until(lambda: datetime.now(UTC) > moment, what=f"{moment}")
 
 

@@ -1,4 +1,4 @@
-"""A laptop of its own for a scenario, and a client that writes orders and knows which were committed when."""
+"""A laptop environment for a scenario, and a client that inserts orders and records when each was committed."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ select id, line, 'sku ' || line, line, 100 from placed, generate_series(1, 1 + %
 
 
 @dataclass
-class Ended:
-    """How a command ended."""
+class CommandResult:
+    """The result of a command."""
 
     code: int
     out: str
@@ -48,8 +48,8 @@ class Ended:
 
 
 @dataclass
-class Ground:
-    """A laptop environment in a folder of its own."""
+class LaptopEnvironment:
+    """A laptop environment in its own folder."""
 
     folder: Path
     more: Mapping[str, str] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class Ground:
             **self.more,
         }
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """A command that goes on by itself."""
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a command."""
         return subprocess.Popen(
-            [sys.executable, "-m", "orderops", *words],
+            [sys.executable, "-m", "orderops", *argv],
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -77,21 +77,21 @@ class Ground:
             text=True,
         )
 
-    def __call__(self, *words: str, timeout: float = 180, fails: bool = False) -> Ended:
-        """A command to its end; one that fails and was not to is shown."""
-        began = time.monotonic()
-        process = self.begin(*words)
+    def __call__(self, *argv: str, timeout: float = 180, fails: bool = False) -> CommandResult:
+        """Run a command; raises AssertionError with its output if it fails, unless `fails`."""
+        started = time.monotonic()
+        process = self.start(*argv)
         out, err = process.communicate(timeout=timeout)
-        assert fails or process.returncode in (0, 3), f"{' '.join(words)} ended with {process.returncode}:\n{err}"
-        return Ended(process.returncode, out, err, time.monotonic() - began)
+        assert fails or process.returncode in (0, 3), f"{' '.join(argv)} ended with {process.returncode}:\n{err}"
+        return CommandResult(process.returncode, out, err, time.monotonic() - started)
 
-    def copies(self) -> list[dict[str, Any]]:
-        """Every instance, as `restore list` tells."""
-        found: list[dict[str, Any]] = self("restore", "list", "--json").json
-        return found
+    def instances(self) -> list[dict[str, Any]]:
+        """Return all instances, as `restore list` prints them."""
+        instances: list[dict[str, Any]] = self("restore", "list", "--json").json
+        return instances
 
     def dsn(self, name: str | None = None) -> str:
-        """Where an instance is and what opens it; the primary unless one is named."""
+        """Return the connection string of an instance; the primary by default."""
         with self._as_environ():
             from orderops.database.connection import login_at_endpoint
             from orderops.operations.workspace import open_workspace
@@ -99,11 +99,11 @@ class Ground:
             from orderops.restore.instances import load_instances
 
             workspace = open_workspace("local", None)
-            copies = load_instances(workspace.aws, workspace.stack)
-            copy = copies.named(name, what="open") if name else copies.the_primary()
-            told = login_at_endpoint(workspace.aws, connection_info(workspace.stack, copy)).parameters
+            instances = load_instances(workspace.aws, workspace.stack)
+            instance = instances.named(name, action="open") if name else instances.require_primary()
+            parameters = login_at_endpoint(workspace.aws, connection_info(workspace.stack, instance)).parameters
             return psycopg.conninfo.make_conninfo(
-                "", **{key: str(value) for key, value in told.items() if value is not None}
+                "", **{key: str(value) for key, value in parameters.items() if value is not None}
             )
 
     @contextmanager
@@ -116,42 +116,43 @@ class Ground:
             os.environ.clear()
             os.environ.update(before)
 
-    def migration(self, version: int, name: str, forwards: str, back: str = "select 1;\n") -> Callable[[], None]:
-        """Write a pair of files; what is answered takes them away."""
+    def migration(self, version: int, name: str, apply: str, undo: str = "select 1;\n") -> Callable[[], None]:
+        """Write the files of a migration; returns a function that deletes them."""
         files = [self.folder / "sql" / f"{letter}{version:03}__{name}.sql" for letter in "VU"]
-        for file, text in zip(files, (forwards, back), strict=True):
+        for file, text in zip(files, (apply, undo), strict=True):
             file.write_text(text)
 
-        def forget() -> None:
+        def delete() -> None:
             for file in files:
                 file.unlink()
 
-        return forget
+        return delete
 
 
 @contextmanager
-def ground(**changes: str) -> Iterator[Ground]:
-    """A laptop that is up; `changes` are replaced in its environment file."""
-    folder = Path(tempfile.mkdtemp(prefix="orderops-past-"))
-    folder.chmod(0o755)  # where this runs as root, PostgreSQL runs as nobody
+def laptop_environment(**changes: str) -> Iterator[LaptopEnvironment]:
+    """Create a laptop environment; `changes` are replacements in its environment file."""
+    folder = Path(tempfile.mkdtemp(prefix="orderops-restore-"))
+    # As root, PostgreSQL runs as nobody and must be able to read its data directory.
+    folder.chmod(0o755)
     text = (ROOT / "environments" / "local.toml").read_text()
     for old, new in {"8080": str(free_port()), "15432": str(free_port()), **changes}.items():
         text = text.replace(f"port = {old}" if old.isdigit() else old, f"port = {new}" if old.isdigit() else new)
     (folder / "environments").mkdir()
     (folder / "environments" / "local.toml").write_text(text)
     shutil.copytree(ROOT / "sql", folder / "sql")
-    place = Ground(folder)
+    laptop = LaptopEnvironment(folder)
     try:
-        place("up")
-        yield place
+        laptop("up")
+        yield laptop
     finally:
-        place("local", "reset", "--yes", fails=True)
+        laptop("local", "reset", "--yes", fails=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
 class Order:
-    """One order, and between which moments its transaction was committed."""
+    """An order, and the times before and after its commit."""
 
     id: str
     number: int
@@ -159,50 +160,50 @@ class Order:
     after: datetime | None = None
 
 
-class Writer(threading.Thread):
-    """Writes an order in a transaction of its own every few milliseconds, by the way that the pointer says."""
+class OrderWriter(threading.Thread):
+    """Commits an order every few milliseconds."""
 
     def __init__(self, dsn: str, every: float = 0.01) -> None:
         super().__init__(daemon=True)
         self._dsn = dsn
         self._every = every
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self.orders: list[Order] = []
 
     def run(self) -> None:
         with psycopg.connect(self._dsn) as connection:
-            while not self._over.is_set():
+            while not self._stopped.is_set():
                 order = Order(str(uuid.uuid4()), len(self.orders), datetime.now(UTC))
                 self.orders.append(order)
                 connection.execute(INSERT, {"id": order.id, "number": order.number})
                 connection.commit()
                 order.after = datetime.now(UTC)
-                self._over.wait(self._every)
+                self._stopped.wait(self._every)
 
-    def end(self) -> None:
-        self._over.set()
+    def stop(self) -> None:
+        self._stopped.set()
         self.join(20)
 
 
-def ids(dsn: str) -> dict[str, int]:
-    """Every order that is there, with its number."""
+def order_numbers(dsn: str) -> dict[str, int]:
+    """Return the number of each order, by its id."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute("select id::text, total_cents from orders").fetchall()
         items = connection.execute("select order_id::text, count(*) from order_items group by 1").fetchall()
     found: dict[str, int] = dict(rows)
     lines: dict[str, int] = dict(items)
-    whole = {each: number for each, number in found.items() if lines.get(each, 0) == 1 + number % 3}
-    assert whole.keys() == found.keys() == lines.keys(), "an order without its items, or items without their order"
+    complete = {order: number for order, number in found.items() if lines.get(order, 0) == 1 + number % 3}
+    assert complete.keys() == found.keys() == lines.keys(), "an order without its items, or items without their order"
     return found
 
 
-def exactly(orders: list[Order], moment: datetime, there: dict[str, int]) -> str:
-    """What is wrong with the rows as of a moment; nothing where they are those that were committed by then."""
-    must = {each.id for each in orders if each.after and each.after <= moment}
-    may = {each.id for each in orders if each.before <= moment}
-    missing, more = must - there.keys(), there.keys() - may
+def mismatch(orders: list[Order], moment: datetime, restored: dict[str, int]) -> str:
+    """Return how restored orders differ from those committed by a moment; "" if they are the same."""
+    must = {order.id for order in orders if order.after and order.after <= moment}
+    may = {order.id for order in orders if order.before <= moment}
+    missing, more = must - restored.keys(), restored.keys() - may
     if missing or more:
-        return f"{len(missing)} of {len(must)} committed by {moment} are missing, {len(more)} came after it"
+        return f"{len(missing)} of {len(must)} committed by {moment} are missing, {len(more)} were committed after it"
     if len(may - must) > 1:
-        return f"{len(may - must)} orders were under way at {moment}, and one can be"
+        return f"{len(may - must)} orders were being committed at {moment}; at most one can be"
     return ""

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from orderops.iam.persona import Persona
 from orderops.iam.policies import policies
 from orderops.images.content_hash import content_tag
 from orderops.local.emulator.protocol import ApiError
+from orderops.remote.follow import FollowTiming, follow
 from support.command_line import Said
 from support.fake_builders import Bench, put
 from support.faulty_proxy import Fate, SeenRequest
@@ -180,16 +181,16 @@ def create_from_nothing(operator: Operator) -> None:
 def migrate(operator: Operator) -> None:
     """Run migrations as remote jobs; their tasks are simulated, and end without output."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
         for argv in (("info",), ("apply", "--yes", "--without-rehearsal", "--reason", "a test")):
             result = operator("migrate", *argv, "--sql", str(SQL), expect=1)
-            assert "does not know errands" in result.err, result.err
+            assert "cannot run jobs" in result.err, result.err
 
 
 def restore(operator: Operator) -> None:
     """Restore, promote, switch back and discard. Tasks are simulated, so jobs that need the databases fail."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orderops.remote.follow.LAG", 0.1)
+        patch.setattr("orderops.remote.job.follow", partial(follow, timing=FollowTiming(log_lag=0.1)))
         operator("restore", "--at", "latest", "--yes")
         operator("restore", "list")
         operator("restore", "points")

@@ -48,7 +48,7 @@ class Workflow:
     """Command, and the commands that create its initial state."""
 
     name: str
-    words: Sequence[str]
+    argv: Sequence[str]
     before: Sequence[Sequence[str]] = ()
 
 
@@ -127,22 +127,22 @@ class Proof:
         if workflow.name not in self._known:
             self.proxy.reset()
             self._now = ""
-            for words in workflow.before:
-                self._in_peace(words)
-                if NOW in " ".join((*workflow.words, *chain(*workflow.before))):
+            for argv in workflow.before:
+                self._in_peace(argv)
+                if NOW in " ".join((*workflow.argv, *chain(*workflow.before))):
                     self._await_backup()
             begin = self.proxy.keep()
             self.proxy.forget()
-            self._in_peace(workflow.words)
+            self._in_peace(workflow.argv)
             calls = list(self.proxy.changing)
             self._known[workflow.name] = Undisturbed(begin, self._look(), calls, self._now)
         return self._known[workflow.name]
 
     def tried(self, workflow: Workflow, name: str, disturb: Callable[[Proof, Workflow], bool]) -> Verdict:
         """Restore the initial state, disturb the command, then run it twice without disturbance."""
-        wanted = self.undisturbed(workflow)
-        self.proxy.bring_back(wanted.begin)
-        self._now = wanted.now
+        undisturbed = self.undisturbed(workflow)
+        self.proxy.bring_back(undisturbed.begin)
+        self._now = undisturbed.now
         reached = True
         try:
             reached = disturb(self, workflow)
@@ -150,23 +150,25 @@ class Proof:
             self.proxy.lag, self.proxy.latency = 0.0, 0.0
             self.proxy.later(LATER)
             self.proxy.forget()
-            self._in_peace(workflow.words)
-            found = self._look()
+            self._in_peace(workflow.argv)
+            result = self._look()
             self.proxy.forget()
-            self._in_peace(workflow.words)
+            self._in_peace(workflow.argv)
         except AssertionError as error:
             return Verdict(workflow.name, name, reached, differs=str(error))
-        more = [each for kind in found for each in _more(kind, found, wanted.left)]
-        doubled = [each for each in more if each.partition(": ")[2] in wanted.left.get(each.partition(": ")[0], ())]
-        orphaned = [each for each in more if each not in doubled]
-        missing = [each for kind in wanted.left for each in _more(kind, wanted.left, found)]
-        again = f"once more, it changed: {', '.join(self.proxy.changing)}" if self.proxy.changing else ""
-        differs = "; ".join(filter(None, [f"missing: {', '.join(missing)}" if missing else "", again]))
+        more = [item for kind in result for item in _more(kind, result, undisturbed.left)]
+        doubled = [
+            item for item in more if item.partition(": ")[2] in undisturbed.left.get(item.partition(": ")[0], ())
+        ]
+        orphaned = [item for item in more if item not in doubled]
+        missing = [item for kind in undisturbed.left for item in _more(kind, undisturbed.left, result)]
+        repeated = f"once more, it changed: {', '.join(self.proxy.changing)}" if self.proxy.changing else ""
+        differs = "; ".join(filter(None, [f"missing: {', '.join(missing)}" if missing else "", repeated]))
         return Verdict(workflow.name, name, reached, doubled, orphaned, differs)
 
-    def begin(self, words: Sequence[str]) -> Victim:
+    def begin(self, argv: Sequence[str]) -> Victim:
         """Start a run on this account in a process of its own."""
-        return Victim(*(word.replace(NOW, self._now) for word in words), **self._environ)
+        return Victim(*(word.replace(NOW, self._now) for word in argv), **self._environ)
 
     def _await_backup(self) -> None:
         """Wait for a time to which the database can be restored, also after the account is brought back."""
@@ -174,16 +176,16 @@ class Proof:
             time.sleep(2.5)
             self._now = (datetime.now(UTC) - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def _in_peace(self, words: Sequence[str]) -> None:
-        run = self.begin(words)
+    def _in_peace(self, argv: Sequence[str]) -> None:
+        run = self.begin(argv)
         code = run.ended()
-        assert code == 0, f"{' '.join(words[:2])} ended with {code}: {run.said[-2000:]}"
+        assert code == 0, f"{' '.join(argv[:2])} ended with {code}: {run.said[-2000:]}"
 
     def _look(self) -> AccountSnapshot:
         counted = list(self.proxy.requests)
-        found = take_snapshot(self.client)
+        result = take_snapshot(self.client)
         self.proxy.requests[:] = counted
-        return found
+        return result
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this account."""
@@ -208,19 +210,19 @@ def killed_at(action: str, nth: int, fate: Fate) -> Callable[[Proof, Workflow], 
     def disturb(proof: Proof, workflow: Workflow) -> bool:
         seen = Counter[str]()
         dead: list[str] = []
-        begun: list[Victim] = []
+        runs: list[Victim] = []
 
         def rule(request: SeenRequest) -> Fate | None:
             seen[str(request)] += request.changes
             if not dead and request.changes and str(request) == action and seen[action] == nth:
                 dead.append(action)
-                begun[0].kill()
+                runs[0].kill()
             return fate if dead else None
 
         proof.proxy.rule = rule
         with proof.proxy.held():
-            begun.append(proof.begin(workflow.words))
-        begun[0].ended()
+            runs.append(proof.begin(workflow.argv))
+        runs[0].ended()
         return bool(dead)
 
     return disturb
@@ -231,7 +233,7 @@ def disturbed_by(rule: FaultRule, *, lag: float = 0.0) -> Callable[[Proof, Workf
 
     def disturb(proof: Proof, workflow: Workflow) -> bool:
         proof.proxy.rule, proof.proxy.lag = rule, lag
-        proof.begin(workflow.words).ended()
+        proof.begin(workflow.argv).ended()
         return True
 
     return disturb
@@ -250,9 +252,9 @@ def every_answer_lost() -> FaultRule:
 
 def two_at_once(proof: Proof, workflow: Workflow) -> bool:
     """Run the same command twice at the same time."""
-    both = [proof.begin(workflow.words), proof.begin(workflow.words)]
-    codes = [each.ended() for each in both]
-    assert codes == [0, 0], "\n".join(each.said[-1500:] for each in both)
+    both = [proof.begin(workflow.argv), proof.begin(workflow.argv)]
+    codes = [item.ended() for item in both]
+    assert codes == [0, 0], "\n".join(item.said[-1500:] for item in both)
     return True
 
 
@@ -274,7 +276,7 @@ def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
             seen["changes"] += request.changes
             if left and seen["changes"] >= left[0]:
                 left.pop(0)
-                alive = [each for each in victims if each.alive]
+                alive = [item for item in victims if item.alive]
                 if alive:
                     dice.choice(alive).kill()
                     return dice.choice([Fate.UNDONE, Fate.UNANSWERED])
@@ -282,18 +284,18 @@ def schedule(seed: int, calls: int) -> Callable[[Proof, Workflow], bool]:
 
         proof.proxy.rule, proof.proxy.lag = rule, lag
         with proof.proxy.held():
-            victims.extend(proof.begin(workflow.words) for _ in range(operators))
+            victims.extend(proof.begin(workflow.argv) for _ in range(operators))
         for victim in victims:
             while victim.alive:
                 victim.wait(2)
-                if not any(each.alive for each in victims if each is not victim):
+                if not any(item.alive for item in victims if item is not victim):
                     proof.proxy.later(LATER) if victim.said.count(" is held by ") else None
         return True
 
     return disturb
 
 
-def _more(kind: str, here: AccountSnapshot, there: AccountSnapshot) -> list[str]:
+def _more(kind: str, here: AccountSnapshot, other: AccountSnapshot) -> list[str]:
     """Return what is in `here` but not in `there`, as `kind: name`."""
-    more = Counter(here.get(kind, ())) - Counter(there.get(kind, ()))
+    more = Counter(here.get(kind, ())) - Counter(other.get(kind, ()))
     return [f"{kind}: {name}" for name in more.elements()]

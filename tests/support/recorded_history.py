@@ -1,4 +1,4 @@
-"""All of dev in an emulated account, whose database can be restored to any second of the last three days."""
+"""The environment dev in an emulated account, with a database that can be restored to any second of three days."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orderops.infra.plan import make_plan
 from orderops.infra.workspace import Workspace
 from orderops.resources.rds_description import RESTORED
 from orderops.restore.instances import Instance, Instances, load_instances
-from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, target
+from orderops.restore.point_in_time import Restore, RestoreRequest, StartOf, restore_request
 from orderops.restore.promotion import Promotion, switch
 from orderops.restore.timestamps import parse_timestamp, utc
 from support.emulated_account import QUICK
@@ -33,29 +33,29 @@ IMAGES = {"order-processor": "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/
 DATABASE = "orderops-dev-database"
 POINTER = "orderops/dev/database"
 DAYS = 3
-"""For which the database has been there."""
+"""How long the database has been backed up."""
 YESTERDAY = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-"""A moment in the window."""
-COPY = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
-"""The name of what is restored to it."""
+"""A time in the restore window."""
+RESTORED_INSTANCE = f"{DATABASE}-restored-{YESTERDAY:%Y%m%d-%H%M%S}"
+"""The name of an instance restored to YESTERDAY."""
 
 
 @cache
 def aws_at(url: str) -> Aws:
-    """One door for all tests: its clients take longer to make than most of these."""
+    # Creating its clients takes longer than most of the tests.
     session = boto3.Session("testing", "testing", region_name=REGION)
     return Aws(REGION, endpoint_url=url, session=session)
 
 
 @dataclass(frozen=True)
 class Dev:
-    """The account of dev, and what is done there."""
+    """The environment dev, and actions on it."""
 
     proxy: Proxy
 
     @property
     def workspace(self) -> Workspace:
-        """Seen anew, without the gate."""
+        """A new workspace, without the change guard."""
         return Workspace(load_environment("dev", ENVIRONMENTS), aws_at(self.proxy.url))
 
     @property
@@ -63,38 +63,38 @@ class Dev:
         return Ownership("dev")
 
     def pointer(self) -> dict[str, Any]:
-        """What services are told of the database."""
+        """Return the content of the pointer secret."""
         secrets = self.workspace.aws.secretsmanager
-        told: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
-        return told
+        pointer: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=POINTER)["SecretString"])
+        return pointer
 
-    def leads_to(self) -> str:
-        """The instance that services are told to use."""
-        copies = self.look()
+    def pointed_instance(self) -> str:
+        """Return the instance that the pointer secret names."""
+        instances = self.instances()
         [name] = [
-            copy.name
-            for copy in [copies.the_primary(), *copies.others]
-            if copy.observed.properties["EndpointAddress"] == self.pointer()["host"]
+            instance.name
+            for instance in instances.all
+            if instance.observed.properties["EndpointAddress"] == self.pointer()["host"]
         ]
         return name
 
-    def look(self) -> Instances:
+    def instances(self) -> Instances:
         workspace = self.workspace
         return load_instances(workspace.aws, workspace.stack)
 
-    def copy(self, name: str) -> Instance:
-        return self.look().named(name, what="look at")
+    def named(self, name: str) -> Instance:
+        return self.instances().named(name, action="look at")
 
-    def instance(self, name: str = DATABASE) -> Any:
-        """What the emulator keeps of an instance, to be changed behind everybody's back."""
+    def record(self, name: str = DATABASE) -> Any:
+        """Return the emulator's record of an instance, to change it without a call."""
         return get_backend("rds")[DEFAULT_ACCOUNT_ID][REGION].databases[name]
 
     def age(self, name: str = DATABASE, *, days: float = DAYS) -> None:
-        """Let an instance have been backed up for so long; for no days, not once."""
+        """Let an instance have been backed up for so many days; 0 for never."""
         with self.proxy.held():
-            self.instance(name).backed_up_since = time() - days * 86_400 if days else 0.0
+            self.record(name).backed_up_since = time() - days * 86_400 if days else 0.0
 
-    def target(
+    def request(
         self,
         at: str,
         *,
@@ -103,9 +103,9 @@ class Dev:
         start_of: StartOf | None = None,
         since: datetime | None = None,
     ) -> RestoreRequest:
-        """What the words of a restore mean now."""
+        """Return the request for a restore."""
         workspace = self.workspace
-        return target(
+        return restore_request(
             workspace.aws,
             workspace.stack,
             parse_timestamp(at),
@@ -116,29 +116,29 @@ class Dev:
         )
 
     def restore(self, at: str = utc(YESTERDAY), *, source: str | None = None, role: str = RESTORED) -> Instance:
-        """A copy that is ready."""
-        workspace, goal = self.workspace, self.target(at, source=source, role=role)
-        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK).run())
-        return self.copy(goal.name)
+        """Restore an instance completely."""
+        workspace, request = self.workspace, self.request(at, source=source, role=role)
+        list(Restore(workspace.aws, workspace.stack, request, limits=QUICK).run())
+        return self.named(request.name)
 
-    def cut_restore(self, at: str, *, role: str = RESTORED) -> Instance:
-        """What a restore leaves that was killed when its instance was there and not compared yet."""
-        workspace, goal = self.workspace, self.target(at, role=role)
-        list(Restore(workspace.aws, workspace.stack, goal, limits=QUICK)._reconcile())
-        return self.copy(goal.name)
+    def interrupted_restore(self, at: str, *, role: str = RESTORED) -> Instance:
+        """Return the instance of a restore that was killed before it was verified."""
+        workspace, request = self.workspace, self.request(at, role=role)
+        list(Restore(workspace.aws, workspace.stack, request, limits=QUICK)._reconcile())
+        return self.named(request.name)
 
     def promotion(self, name: str | None = None) -> Promotion:
-        """The way on which an instance becomes the primary."""
-        return Promotion(self.workspace, switch(self.look(), name))
+        """Return the promotion of an instance."""
+        return Promotion(self.workspace, switch(self.instances(), name))
 
     def promote(self, name: str | None = None) -> list[Step]:
         return list(self.promotion(name).run())
 
-    def differs(self) -> bool:
-        """Whether `up` would change anything of the infrastructure, or find anything that nobody declared."""
+    def has_changes(self) -> bool:
+        """Return whether `up` would change the infrastructure or find undeclared resources."""
         return make_plan(self.workspace).differs
 
     def changes(self, *actions: str) -> list[str]:
-        """The changing calls that were made, or those of these kinds; the lease and the record aside."""
-        made = [call for call in self.proxy.changing if not call.startswith("s3.")]
-        return [call for call in made if not actions or call in actions]
+        """Return the changing calls, all or of these actions, without those of the lease and the run record."""
+        calls = [call for call in self.proxy.changing if not call.startswith("s3.")]
+        return [call for call in calls if not actions or call in actions]

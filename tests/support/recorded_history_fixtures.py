@@ -1,8 +1,7 @@
-"""Fixtures: dev with a database that has a past.
+"""Fixtures: the environment dev, with a database that has been backed up for days.
 
-A test module asks for them with `pytest_plugins =
-["support.recorded_history_fixtures"]`, and takes `dev`, or dev with something beside it:
-`restored`, `promoted`. Each test has it as it was made.
+A test module loads them with `pytest_plugins = ["support.recorded_history_fixtures"]` and uses `dev`, or `restored` and
+`promoted`, which have a second instance. Each test starts from the same state.
 """
 
 from __future__ import annotations
@@ -19,17 +18,12 @@ from support.faulty_proxy import Proxy, served
 from support.recorded_history import IMAGES, Dev
 from support.repository import ENVIRONMENTS
 
-SWIFT = Delays(
-    database=0.05,
-    backup_lag=0.1,
-    task=0.02,
-    secret=0.05,
-)
+SWIFT = Delays(database=0.05, backup_lag=0.1, task=0.02, secret=0.05)
 
 
 @pytest.fixture(scope="session")
 def swift() -> Iterator[Proxy]:
-    """An emulated AWS that is quick about databases."""
+    """An emulated AWS with short delays."""
     with served(SWIFT) as proxy:
         yield proxy
 
@@ -41,7 +35,8 @@ def _made(swift: Proxy) -> bytes:
     run = Apply(dev.workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 40
     dev.age()
-    gc.freeze()  # what is there by now stays: looked through again and again, it costs more than most of these tests
+    # Without it, the garbage collector goes through all objects again and again, which costs more than most tests.
+    gc.freeze()
     return swift.keep()
 
 
@@ -61,11 +56,11 @@ def _promoted(swift: Proxy, _restored: bytes) -> bytes:
 
 @pytest.fixture
 def brought(swift: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Dev]:
-    """Bring an account back, for commands too."""
+    """Restore the state of an account, for commands as well."""
 
-    def bring(kept: bytes) -> Dev:
+    def bring(state: bytes) -> Dev:
         monkeypatch.setenv("AWS_ENDPOINT_URL", swift.url)
-        swift.bring_back(kept)
+        swift.bring_back(state)
         return Dev(swift)
 
     return bring
@@ -73,19 +68,19 @@ def brought(swift: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], 
 
 @pytest.fixture
 def dev(brought: Callable[[bytes], Dev], _made: bytes) -> Dev:
-    """Nothing beside the database."""
+    """The environment with its database only."""
     return brought(_made)
 
 
 @pytest.fixture
 def restored(brought: Callable[[bytes], Dev], _restored: bytes) -> Dev:
-    """A copy as of YESTERDAY beside the database."""
+    """The environment with an instance that was restored to YESTERDAY."""
     return brought(_restored)
 
 
 @pytest.fixture
 def promoted(brought: Callable[[bytes], Dev], _promoted: bytes) -> Dev:
-    """That copy in the place of the database, which is still there."""
+    """The environment with that instance as the primary, and the original as the former one."""
     return brought(_promoted)
 
 

@@ -1,4 +1,4 @@
-"""A program in the place of AWS's session-manager-plugin: it forwards a port, and writes down how it was called."""
+"""A substitute for AWS's session-manager-plugin: it forwards a port and records how it was called."""
 
 from __future__ import annotations
 
@@ -13,61 +13,69 @@ from typing import Any
 PROGRAM = """#!{python}
 import json, os, signal, socket, sys, threading
 from pathlib import Path
-place = Path(__file__).parent
-how = json.loads((place / "how.json").read_text())
+folder = Path(__file__).parent
+behaviour = json.loads((folder / "behaviour.json").read_text())
 if sys.argv[1:] == ["--version"]:
-    print(how["version"])
+    print(behaviour["version"])
     sys.exit()
-if how["dies"]:
-    sys.exit(how["dies"])
+if behaviour["error"]:
+    sys.exit(behaviour["error"])
 session = os.environ.get(sys.argv[1]) or sys.argv[1]
-asked = json.loads(sys.argv[5])
-told = {{"words": sys.argv[1:], "session": json.loads(session), "asked": asked, "pid": os.getpid()}}
-(place / "called.json").write_text(json.dumps(told))
-signal.signal(signal.SIGTERM, signal.SIG_IGN if how["deaf"] else lambda *_: sys.exit())
+request = json.loads(sys.argv[5])
+called = {{"arguments": sys.argv[1:], "session": json.loads(session), "request": request, "pid": os.getpid()}}
+(folder / "called.json").write_text(json.dumps(called))
+signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour["ignores_sigterm"] else lambda *_: sys.exit())
 
 
-def pass_on(one, other):
-    while data := one.recv(65536):
-        other.sendall(data)
-    other.shutdown(socket.SHUT_WR)
+def forward(source, destination):
+    while data := source.recv(65536):
+        destination.sendall(data)
+    destination.shutdown(socket.SHUT_WR)
 
 
-door = socket.create_server(("127.0.0.1", int(asked["Parameters"]["localPortNumber"][0])))
-print("Starting session\\nWaiting for connections..." if how["says"] else "Starting session", flush=True)
+listener = socket.create_server(("127.0.0.1", int(request["Parameters"]["localPortNumber"][0])))
+print("Starting session" if behaviour["silent"] else "Starting session\\nWaiting for connections...", flush=True)
 while True:
-    guest, _ = door.accept()
-    host = socket.create_connection(("127.0.0.1", how["to"]))
-    for pair in ((guest, host), (host, guest)):
-        threading.Thread(target=pass_on, args=pair, daemon=True).start()
+    client, _ = listener.accept()
+    server = socket.create_connection(("127.0.0.1", behaviour["to"]))
+    for pair in ((client, server), (server, client)):
+        threading.Thread(target=forward, args=pair, daemon=True).start()
 """
 
 
 @dataclass
 class Plugin:
-    """The program, and what it was called with."""
+    """The installed program, and how it was called."""
 
     folder: Path
 
     @property
     def called(self) -> dict[str, Any]:
-        """Its words, its session and what was asked of it; raises where it was not called."""
-        told: dict[str, Any] = json.loads((self.folder / "called.json").read_text())
-        return told
+        """Its arguments, session and request; raises FileNotFoundError if it was not called."""
+        called: dict[str, Any] = json.loads((self.folder / "called.json").read_text())
+        return called
 
     @property
-    def lives(self) -> bool:
-        """Whether its process is there."""
+    def is_running(self) -> bool:
         return Path(f"/proc/{self.called['pid']}").exists()
 
 
 def plugin(
-    folder: Path, to: int, *, version: str = "1.2.650.0", dies: str = "", says: bool = True, deaf: bool = False
+    folder: Path,
+    to: int,
+    *,
+    version: str = "1.2.650.0",
+    error: str = "",
+    silent: bool = False,
+    ignores_sigterm: bool = False,
 ) -> Plugin:
-    """Write the program; it forwards to the port `to` of this machine, whatever host it is asked for."""
+    """Install the program into a folder and put the folder first on PATH.
+
+    The program forwards to the port `to` of this machine, whatever host is requested.
+    """
     folder.mkdir(exist_ok=True)
-    how = {"to": to, "version": version, "dies": dies, "says": says, "deaf": deaf}
-    (folder / "how.json").write_text(json.dumps(how))
+    behaviour = {"to": to, "version": version, "error": error, "silent": silent, "ignores_sigterm": ignores_sigterm}
+    (folder / "behaviour.json").write_text(json.dumps(behaviour))
     program = folder / "session-manager-plugin"
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)

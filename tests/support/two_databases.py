@@ -1,7 +1,6 @@
-"""Fixtures: two databases of one server, live and restored, which each test finds empty.
+"""Fixtures: two databases of one server, live and restored, empty for each test.
 
-A test module asks for them with `pytest_plugins =
-["support.postgres_fixtures", "support.two_databases"]`, and takes `two`.
+A test module loads them with `pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]` and uses `two`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ grant usage on schema public to public;
 
 @dataclass(frozen=True)
 class Database:
-    """One of the two."""
+    """One of the two databases."""
 
     dsn: str
 
@@ -44,35 +43,35 @@ class Database:
         return login_from_dsn(self.dsn)
 
     def execute(self, *statements: str) -> None:
-        """SQL; each text is one transaction."""
+        """Execute SQL; each text is one transaction."""
         with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What it answers."""
+        """Return the rows of a query."""
         with psycopg.connect(self.dsn, autocommit=True, client_encoding="utf8") as connection:
             return list(connection.execute(query.encode()).fetchall())
 
 
 @dataclass(frozen=True)
-class Two:
-    """Live, and restored."""
+class DatabasePair:
+    """The databases live and restored, and their server."""
 
     live: Database
     restored: Database
     server: PostgresServer
 
     def both(self, *statements: str) -> None:
-        """The same on both."""
-        for each in (self.live, self.restored):
-            each.execute(*statements)
+        """Execute SQL in both."""
+        for database in (self.live, self.restored):
+            database.execute(*statements)
 
     def psql(self, into: Database, words: str | Sequence[str]) -> str:
-        """What psql says to a script, or to commands; it must succeed."""
-        given = ["-f", "-"] if isinstance(words, str) else [part for word in words for part in ("-c", word)]
+        """Run a script or some commands with psql, which must succeed; returns its output."""
+        arguments = ["-f", "-"] if isinstance(words, str) else [part for word in words for part in ("-c", word)]
         done = subprocess.run(
-            [self.server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *given, into.dsn],
+            [self.server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *arguments, into.dsn],
             input=words if isinstance(words, str) else None,
             capture_output=True,
             text=True,
@@ -83,15 +82,15 @@ class Two:
 
 @pytest.fixture(scope="session")
 def emptied_pair(postgres: PostgresServer) -> tuple[str, str]:
-    """To empty a database is quicker than to make one."""
+    # Emptying a database is faster than creating one.
     live, restored = (postgres.create_database(name) for name in NAMES)
     return live, restored
 
 
 @pytest.fixture
-def two(emptied_pair: tuple[str, str], postgres: PostgresServer) -> Iterator[Two]:
-    """Both, empty."""
+def two(emptied_pair: tuple[str, str], postgres: PostgresServer) -> Iterator[DatabasePair]:
+    """Both databases, empty."""
     live, restored = emptied_pair
-    two = Two(Database(live), Database(restored), postgres)
+    two = DatabasePair(Database(live), Database(restored), postgres)
     yield two
     two.both(EMPTY)

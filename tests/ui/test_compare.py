@@ -7,7 +7,7 @@ import pytest
 from orderops.restore.compare.comparison import compare
 from orderops.ui.compare import show_comparison
 from support.command_line import Orderops
-from support.two_databases import Two
+from support.two_databases import DatabasePair
 
 pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 
@@ -15,7 +15,7 @@ ORDERS = "create table orders (id bigint generated always as identity primary ke
 HUNDRED = "insert into orders (note, v) select 'note ' || i, i from generate_series(1, 100) i"
 
 
-def test_rows_first_then_the_rest_and_what_to_type(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_first_then_the_rest_and_what_to_type(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED, "create table carts (id int primary key)", "insert into carts values (1), (2)")
     two.live.execute(
         "insert into orders (note) values ('new'), (null); delete from orders where id in (3, 4, 5)",
@@ -46,7 +46,7 @@ def test_rows_first_then_the_rest_and_what_to_type(two: Two, capsys: pytest.Capt
     ]
 
 
-def test_two_that_are_the_same_take_a_line(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_that_are_the_same_take_a_line(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED)
 
     out, err = told(two, capsys)
@@ -55,14 +55,16 @@ def test_two_that_are_the_same_take_a_line(two: Two, capsys: pytest.CaptureFixtu
     assert err == ["shop-r1 holds what live holds", "next: orderops restore discard shop-r1 --env prod"]
 
 
-def test_nothing_lost_leads_to_the_switch(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_lost_leads_to_the_switch(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED)
     two.live.execute("delete from orders where id > 50")
 
     assert told(two, capsys)[1][-1] == "next: orderops restore promote shop-r1 --env prod"
 
 
-def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(
+    two: DatabasePair, capsys: pytest.CaptureFixture[str]
+) -> None:
     two.both(ORDERS, HUNDRED)
     two.live.execute('create table "Late" as select i from generate_series(1, 2003) i')
 
@@ -73,7 +75,9 @@ def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(two: Two, capsy
     ]
 
 
-def test_tables_that_only_the_restored_one_has_are_brought_back(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_that_only_the_restored_one_has_are_brought_back(
+    two: DatabasePair, capsys: pytest.CaptureFixture[str]
+) -> None:
     two.both(ORDERS, HUNDRED)
     two.restored.execute("create table a (i int); create table b as select i from generate_series(1, 7) i")
 
@@ -85,7 +89,7 @@ def test_tables_that_only_the_restored_one_has_are_brought_back(two: Two, capsys
     ]
 
 
-def test_a_name_with_brackets_is_printed_as_it_is(two: Two, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_brackets_is_printed_as_it_is(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both('create table "[red]t[/]" (id int primary key)')
     two.live.execute('insert into "[red]t[/]" values (1)')
 
@@ -95,9 +99,15 @@ def test_a_name_with_brackets_is_printed_as_it_is(two: Two, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--table", "orders"], "error: say which rows\n hint: --only-live for the restored instance"),
+        (
+            ["--table", "orders"],
+            "error: choose the rows to salvage\n hint: pass --only-live to fill the restored instance",
+        ),
         (["--only-live"], "error: say which tables\n hint: --table orders, or --every-table"),
-        (["--every-table", "--only-live", "--only-restored"], "error: rows come back either from live or from"),
+        (
+            ["--every-table", "--only-live", "--only-restored"],
+            "error: --only-live and --only-restored cannot be",
+        ),
     ],
 )
 def test_salvage_wants_to_know_what(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
@@ -107,7 +117,7 @@ def test_salvage_wants_to_know_what(capsys: pytest.CaptureFixture[str], words: l
     assert said in refused.err
 
 
-def told(two: Two, capsys: pytest.CaptureFixture[str], samples: int = 0) -> tuple[list[str], list[str]]:
+def told(two: DatabasePair, capsys: pytest.CaptureFixture[str], samples: int = 0) -> tuple[list[str], list[str]]:
     comparison = compare(two.live.login, two.restored.login, samples=samples)
     capsys.readouterr()
     show_comparison(comparison, "shop-r1 --env prod", "shop-r1")

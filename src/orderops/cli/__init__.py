@@ -10,6 +10,7 @@ import typer
 
 from orderops.cli import env, infra, local, migrate, restore, service
 from orderops.cli import root as app
+from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
 
 HELP = """Carry an order-processing system on AWS through its whole life.
 
@@ -22,7 +23,11 @@ PASSING_ON = ("--", "psql")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 commands = typer.Typer(
-    no_args_is_help=True, help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    no_args_is_help=True,
+    help=HELP,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": list(HELP_OPTIONS)[::-1]},
 )
 app.add_to(commands)
 commands.add_typer(infra.commands, name="infra")
@@ -66,8 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; a refusal ends with its message, its hint and its exit code."""
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
+    given = verbose_first(sys.argv[1:] if arguments is None else arguments)
+    if wants_help(given):
+        load_renderer()
     try:
-        commands(verbose_first(sys.argv[1:] if arguments is None else arguments), prog_name="orderops")
+        commands(given, prog_name="orderops")
     except OrderopsError as error:
         from orderops.ui import console
 

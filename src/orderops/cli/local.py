@@ -90,7 +90,11 @@ def logs(follow: Follow = False) -> None:
         console.data(line)
 
 
-@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+# `-h` is psql's own option for the host, so only --help shows the help of this command.
+PSQL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
+
+
+@commands.command(context_settings=PSQL)
 def psql(
     context: typer.Context,
     instance: Annotated[

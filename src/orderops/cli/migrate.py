@@ -302,7 +302,7 @@ def history(
     with target(env, environments, dsn) as at, looking(at) as connection:
         standings = ledger.read(connection)
     if at.errand:
-        at.errand.leave({"ledger": to_json(standings)})
+        at.errand.set_result({"ledger": to_json(standings)})
     attempts = attempts_of(standings, last)
     if json:
         console.show_json(attempts_json(attempts))

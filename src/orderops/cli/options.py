@@ -24,7 +24,23 @@ def duration(text: str | timedelta) -> timedelta:
     return timedelta(seconds=int(told[1]) * SECONDS[told[2]])
 
 
-Env = Annotated[str, typer.Option("--env", "-e", envvar="ORDEROPS_ENV", help="Environment, as named in environments/.")]
+def environment_names_for_completion(incomplete: str) -> list[str]:
+    """Environments whose names begin with what was typed so far."""
+    from orderops.config.environment import environment_names
+
+    return [name for name in environment_names() if name.startswith(incomplete)]
+
+
+Env = Annotated[
+    str,
+    typer.Option(
+        "--env",
+        "-e",
+        envvar="ORDEROPS_ENV",
+        help="Environment: the name of a file in environments/, without .toml.",
+        autocompletion=environment_names_for_completion,
+    ),
+]
 Environments = Annotated[
     Path | None,
     typer.Option(

@@ -28,7 +28,7 @@ LEAVING = 30
 
 
 def main() -> None:
-    """Carry out the errand of this task; says how it ended in the last line, and in the exit code."""
+    """Run the job of this task, and report its end in the last line and in the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a task that is stopped ends as by Ctrl+C
     _write(Mark.BEGIN, {"form": FORM, "version": __version__})
     try:
@@ -46,7 +46,7 @@ def _carried_out() -> dict[str, Any]:
 
     found = current_job()
     if found is None:
-        raise OrderopsError("there is no errand here", "this module is what a task of orderops runs")
+        raise OrderopsError("this process has no job", "orderops starts this module itself, in a task inside the VPC")
     _settle(found.request.width)
     told = {"exit_code": 1}
     try:
@@ -92,7 +92,7 @@ def _ended(error: OrderopsError) -> dict[str, Any]:
 
 @contextmanager
 def _files(sql: dict[str, str] | Any) -> Iterator[None]:
-    """The files of the errand, where the commands look for migrations."""
+    """Write the job's files to where the commands look for migrations."""
     with tempfile.TemporaryDirectory(prefix="orderops-") as folder:
         for name, text in sql.items():
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8", newline="")
@@ -117,7 +117,7 @@ def _leave(found: CurrentJob) -> None:
     left = {"form": FORM, "notes": found.notes, "result": found.result}
     body = json.dumps(left, default=str).encode()
     try:
-        with urlopen(Request(found.request.leave, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
+        with urlopen(Request(found.request.result_url, body, {"Content-Type": ""}, method="PUT"), timeout=LEAVING):
             pass
     except (URLError, OSError) as error:
         if found.notes or found.result:

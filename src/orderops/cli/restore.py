@@ -62,7 +62,7 @@ def restore(
 
     asked = parse_timestamp(at)
     workspace = open_workspace(env, environments)
-    command = f"restore --at {asked.words!r}" if " " in asked.words else f"restore --at {asked.words}"
+    command = f"restore --at {asked.text!r}" if " " in asked.text else f"restore --at {asked.text}"
     restored(workspace, ChangeOptions(command, dry_run, yes, [], wait), asked, source=source, as_json=json)
 
 
@@ -105,7 +105,7 @@ def points(
     workspace = open_workspace(env, environments)
     name, window, found = points_of(workspace, source, last=last)
     if json:
-        told = {"name": name, "window": window.to_dict, "points": [point.to_dict() for point in found]}
+        told = {"name": name, "window": window.to_dict(), "points": [point.to_dict() for point in found]}
         console.show_json(told)
     else:
         show_points(window, found, name, env)
@@ -151,7 +151,7 @@ def back(
     """Turn the last promotion back, while the instance that was primary before it lives."""
     from orderops.operations.promote import switch_to
     from orderops.operations.workspace import ChangeOptions, open_workspace
-    from orderops.restore.promotion import back as turned
+    from orderops.restore.promotion import switch_back as turned
 
     workspace = open_workspace(env, environments)
     switch_to(workspace, ChangeOptions("restore back", dry_run, yes, confirm, wait), turned, as_it_is=True)
@@ -198,11 +198,9 @@ def drill(
     asked = parse_timestamp(at)
     workspace = open_workspace(env, environments)
     if dry_run:
-        console.info(f"would restore {env} to a copy as of {asked.words}, compare it with live, and delete it")
+        console.info(f"would restore {env} to a copy as of {asked.text}, compare it with live, and delete it")
         return
-    proven = drilling.drill(
-        workspace, ChangeOptions(f"restore drill --at {asked.words}", dry_run, yes, [], wait), asked
-    )
+    proven = drilling.drill(workspace, ChangeOptions(f"restore drill --at {asked.text}", dry_run, yes, [], wait), asked)
     if json:
         console.show_json(proven.to_dict())
     else:

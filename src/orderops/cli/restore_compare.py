@@ -47,12 +47,12 @@ def compare(
 
     with pair(env, environments, name) as both, Progress() as progress:
         comparison = compared(
-            both.live, both.restored, tables=tables, samples=samples, export=export, watch=progress.watch
+            both.live, both.restored, tables=tables, samples=samples, export=export, on_progress=progress.watch
         )
     if sent := current_job():
-        sent.leave(comparison.told())
+        sent.set_result(comparison.to_dict())
     if json:
-        console.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.told()})
+        console.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.to_dict()})
     else:
         terminal_compare.show_comparison(comparison, both.words, both.name)
     if not comparison.same:
@@ -93,7 +93,9 @@ def salvage(
         pair(env, environments, name) as both,
         Progress() as progress,
         closing(
-            salvaged(both.live, both.restored, tables, kinds=kinds, watch=progress.watch, say=console.info_folded)
+            salvaged(
+                both.live, both.restored, tables, kinds=kinds, on_progress=progress.watch, on_note=console.info_folded
+            )
         ) as script,
     ):
         if output:

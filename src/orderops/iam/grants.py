@@ -192,7 +192,7 @@ NARROW = (
     # No condition on the prefix: reading a missing object needs ListBucket, and such a request has no prefix.
     Grant("Record", ("s3:CreateBucket", "s3:ListBucket", "s3:TagResource"), (RECORD,)),
     Grant("RecordOfRuns", ("s3:GetObject", "s3:PutObject"), (f"{RECORD}/{{environment}}/*",)),
-    Grant("Errands", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/errands/*",)),
+    Grant("Jobs", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/jobs/*",)),
     Grant(
         "Roles",
         ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies"),

@@ -15,7 +15,7 @@ from orderops.operations.restore import compare_by_task, open_databases, tempora
 from orderops.operations.workspace import ChangeOptions, confirm_restore
 from orderops.resources.rds_description import DRILL
 from orderops.restore.compare.comparison import compare
-from orderops.restore.drill_record import Drill, keep
+from orderops.restore.drill_record import Drill, save_drill
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import RestoreTarget
 from orderops.restore.window import window_of
@@ -27,12 +27,12 @@ from orderops.ui.progress import Progress
 def drill(workspace: Workspace, options: ChangeOptions, asked: RestoreTarget) -> Drill:
     """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
     lease = read_lease(workspace, workspace.restore_runs)
-    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    primary = load_instances(workspace.aws, workspace.stack).require_primary()
     confirm_restore(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", options)
     with locked_run(workspace, options, lease, workspace.restore_runs) as run, ExitStack() as needed:
         primary = load_instances(
             workspace.aws, workspace.stack
-        ).the_primary()  # it may have changed while the lease was waited for
+        ).require_primary()  # it may have changed while the lease was waited for
         latest = window_of(workspace.aws, primary.observed).latest
         copy = needed.enter_context(temporary_instance(workspace, run, asked, DRILL))
         told = _compared(workspace, primary, copy)
@@ -42,7 +42,7 @@ def drill(workspace: Workspace, options: ChangeOptions, asked: RestoreTarget) ->
                 f"the copy of {primary.name} has no table, so nothing is proven",
                 f"what the database holds: orderops migrate info --env {workspace.environment.name}",
             )
-        keep(Bucket(workspace.aws), workspace.environment.name, proven)
+        save_drill(Bucket(workspace.aws), workspace.environment.name, proven)
         run.record.note(action="proven", **proven.to_dict())
     return proven
 
@@ -52,13 +52,13 @@ def _compared(workspace: Workspace, primary: Instance, copy: Instance) -> Mappin
     if workspace.environment.database.access == "task":
         return compare_by_task(workspace, primary, copy)
     with open_databases(workspace, primary, copy) as (live, restored), Progress() as progress:
-        return compare(live, restored, watch=progress.watch).told()
+        return compare(live, restored, on_progress=progress.watch).to_dict()
 
 
 def _measured(copy: Instance, primary: Instance, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
-    if copy.begun is None or copy.moment is None:
+    if copy.started is None or copy.moment is None:
         raise OrderopsError(f"the tags of {copy.name} were changed by hand", "the same command makes another copy")
-    begun = copy.begun
+    begun = copy.started
     tables = [table for table in told["tables"] if table["rows"]]
     findings = tuple(_findings(told))
     return Drill(

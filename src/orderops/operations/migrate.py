@@ -81,7 +81,7 @@ def target(
     if sent := current_job():
         errand = sent.request
         yield MigrationTarget(
-            sent.login(), Author(errand.who, errand.host), errand.environment, errand.lead, errand=sent
+            sent.login(), Author(errand.who, errand.host), errand.environment, errand.options, errand=sent
         )
         return
     from orderops.operations.locked import read_lease

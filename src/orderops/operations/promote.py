@@ -98,7 +98,9 @@ class _Switch(Change[SwitchPlan]):
 
     def check(self, confirmed: SwitchPlan, plan: SwitchPlan, *, asked: bool) -> None:
         before, now = confirmed.switch, plan.switch
-        if before.to.name != now.to.name or (before.other and now.other and before.other.name != now.other.name):
+        if before.to.name != now.to.name or (
+            before.previous and now.previous and before.previous.name != now.previous.name
+        ):
             raise OrderopsError(
                 f"{now.to.name} would be promoted now, and {before.to.name} was confirmed; nothing was changed",
                 "re-run this command to see the new plan",
@@ -107,11 +109,11 @@ class _Switch(Change[SwitchPlan]):
     def apply(self, plan: SwitchPlan, run: Run, progress: Progress) -> None:
         promotion = plan.promotion
         promotion.recent_writes = run.recent_writes
-        promotion.watch = progress.watch
+        promotion.on_wait = progress.watch
         for step in promotion.run():
             progress.done(step)
         if progress.steps:
-            before = plan.switch.other.name if plan.switch.other else None
+            before = plan.switch.previous.name if plan.switch.previous else None
             run.record.note(action="promoted", name=plan.switch.to.name, before=before)
 
     def progress_resources(self, plan: SwitchPlan) -> Collection[Resource]:
@@ -131,7 +133,7 @@ class _Discard(Change[Instance | None]):
         instances = load_instances(self._workspace.aws, self._workspace.stack)
         if was_discarded(instances, self._name, self._options.command, self._workspace.runs):
             return None
-        instance = instances.named(self._name, what="discard")
+        instance = instances.named(self._name, action="discard")
         check_not_in_use(self._workspace, instances, instance)
         # Planned again under the lease, the same instance is meant, even if another one appeared meanwhile.
         self._name = instance.name
@@ -179,14 +181,14 @@ def _check_opens(workspace: Workspace, instance: Instance) -> None:
 
 
 def _show_switch(switch: Switch) -> None:
-    if not switch.decided and switch.other:
+    if not switch.decided and switch.previous:
         moment = switch.to.tag("orderops:restored-to")
-        console.info(f"from {switch.other.name}, which is kept as it is")
+        console.info(f"from {switch.previous.name}, which is kept as it is")
         console.info(f"to   {switch.to.name}")
         if moment:
             console.info(f"     as of {moment}")
-    elif switch.other:
-        console.info(f"{switch.to.name} is the primary already; it replaced {switch.other.name}")
+    elif switch.previous:
+        console.info(f"{switch.to.name} is the primary already; it replaced {switch.previous.name}")
 
 
 def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion) -> None:
@@ -205,18 +207,18 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
         hint = f"check its tasks: orderops status --env {env}; or switch back: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
     console.info(
-        f"the service answers from {primary.name}: {answer.users} users, {answer.asked} of {answer.asked} answers"
+        f"the service answers from {primary.name}: {answer.users} users, {answer.requests} of {answer.requests} answers"
     )
 
 
 def _show_next(workspace: Workspace, switch: Switch) -> None:
     env = workspace.environment.name
-    if switch.other and switch.by == BACK:
-        console.info(f"to promote the other again: orderops restore promote {switch.other.name} --env {env}")
-    elif switch.other:
-        console.info(f"to switch back while {switch.other.name} exists: orderops restore back --env {env}")
-    if switch.other:
-        console.info(f"rows that only the other has: orderops restore compare {switch.other.name} --env {env}")
+    if switch.previous and switch.command == BACK:
+        console.info(f"to promote the other again: orderops restore promote {switch.previous.name} --env {env}")
+    elif switch.previous:
+        console.info(f"to switch back while {switch.previous.name} exists: orderops restore back --env {env}")
+    if switch.previous:
+        console.info(f"rows that only the other has: orderops restore compare {switch.previous.name} --env {env}")
 
 
 def _summary(instance: Instance) -> str:

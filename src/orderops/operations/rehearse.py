@@ -29,7 +29,6 @@ from orderops.rehearsal.runner import rehearse
 from orderops.remote.job import CurrentJob, DatabaseEndpoint
 from orderops.resources.rds_description import REHEARSAL
 from orderops.restore.endpoints import connection_info
-from orderops.restore.instance_class import smallest_of_its_family
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import parse_timestamp
 from orderops.ui import console
@@ -65,7 +64,7 @@ def pending(workspace: Workspace, asked: RehearsalRequest) -> list[str]:
 def rehearse_on_a_copy(workspace: Workspace, options: ChangeOptions, asked: RehearsalRequest) -> tuple[Report, Receipt]:
     """Make a copy, rehearse on it, keep the receipt, and delete the copy however it ended."""
     lease = read_lease(workspace, workspace.restore_runs)
-    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    primary = load_instances(workspace.aws, workspace.stack).require_primary()
     instance_class = asked.instance_class or smallest_of_its_family(primary.observed.properties["DBInstanceClass"])
     confirm_restore(
         workspace, f"Rehearse on a copy of {primary.name} ({instance_class}), which is deleted afterwards?", options
@@ -88,9 +87,9 @@ def rehearse_inside(inside: CurrentJob, asked: RehearsalRequest, *, dry_run: boo
     if dry_run:
         with target(inside.request.environment, None, None) as at, looking(at) as connection:
             names = [line.name for line in migrator.plan(migrator.overview(connection, asked.migrations))]
-        inside.leave({"pending": names})
+        inside.set_result({"pending": names})
         return
-    inside.leave(_carried_out(inside.login(), inside.login(COPY), asked).to_dict())
+    inside.set_result(_carried_out(inside.login(), inside.login(COPY), asked).to_dict())
 
 
 def _rehearsed(workspace: Workspace, primary: Instance, copy: Instance, asked: RehearsalRequest) -> Report:
@@ -131,3 +130,18 @@ def _files(asked: RehearsalRequest) -> dict[str, str]:
     canaries = sql_folder(asked.sql) / CANARIES
     more = {CANARIES: canaries.read_text()} if canaries.is_file() else {}
     return {**files_of(asked.sql), **more}
+
+
+def smallest_of_its_family(instance_class: str) -> str:
+    """Return the smallest instance class of the same family: db.t3.micro for db.t3.medium.
+
+    It has the same processor and generation, so it runs the same engine and parameters at the lowest price.
+    """
+    parts = instance_class.split(".")
+    if len(parts) != 3:
+        return instance_class
+    prefix, family, size = parts
+    if family.startswith("t"):
+        return f"{prefix}.{family}.micro"
+    # Families other than the burstable ones start at large; old ones such as db.m1 have smaller sizes.
+    return instance_class if size in ("nano", "micro", "small") else f"{prefix}.{family}.large"

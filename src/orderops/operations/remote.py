@@ -62,25 +62,23 @@ def send(
     """
     from orderops.operations.locked import locked_run, read_lease
     from orderops.operations.workspace import confirm_change
-    from orderops.remote.job import run_job
+    from orderops.remote.job import JobObserver, JobRequest, run_job
     from orderops.ui import console
     from orderops.ui.remote import JobOutput
 
     def outcome() -> JobResult:
         with JobOutput(data) as shows:
-            return run_job(
-                workspace,
-                words,
-                sql=sql,
-                databases=doors,
-                settings=settings,
-                lead=lead,
+            request = JobRequest(
+                tuple(words),
+                databases=doors or {},
+                sql=sql or {},
+                settings=settings or {},
                 host=socket.gethostname(),
-                width=console.out.width,
+                options=lead,
                 exclusive=bool(question),
-                on_output=shows.heard,
-                on_wait=shows.waiting,
+                width=console.out.width,
             )
+            return run_job(workspace, request, JobObserver(shows.heard, shows.waiting))
 
     if not question:
         ended = outcome()

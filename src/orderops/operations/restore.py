@@ -22,17 +22,16 @@ from orderops.migrations.ledger.table import History
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.remote import send
 from orderops.operations.workspace import ChangeOptions, confirm_restore, open_workspace, slow_resources
-from orderops.remote.job import DATABASE, DatabaseEndpoint, JobResult, current_job
-from orderops.remote.job import run_job as errand_run
+from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, JobResult, current_job, run_job
 from orderops.remote.tunnel import tunnel_of
 from orderops.resources.rds_description import DRILL
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored_instance import CARRIED, RdsRestoredInstance
 from orderops.restore.endpoints import connection_info, start_of
 from orderops.restore.instances import Instance, load_instances
-from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, target
+from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, restore_request
 from orderops.restore.points import RestorePoint, points
-from orderops.restore.timestamps import RestoreTarget, both, utc
+from orderops.restore.timestamps import RestoreTarget, utc, utc_and_local
 from orderops.restore.window import RestoreWindow, window_of
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
@@ -72,7 +71,7 @@ def pair(env: str, environments: Path | None, name: str | None) -> Iterator[Pair
 def primary_and(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
     """The primary, and what it is to be compared with."""
     copies = load_instances(workspace.aws, workspace.stack)
-    primary, copy = copies.the_primary(), copies.named(name, what="compare")
+    primary, copy = copies.require_primary(), copies.named(name, action="compare")
     if copy.name == primary.name:
         raise OrderopsError(
             f"{copy.name} is the primary, and would be compared with itself",
@@ -96,14 +95,12 @@ def run_pair_by_task(
 def compare_by_task(workspace: Workspace, primary: Instance, copy: Instance) -> dict[str, Any]:
     """A comparison that a task made, as machines are told; that something differs is no failure of it."""
     with Progress() as progress:
-        ended = errand_run(
-            workspace,
-            ["restore", "compare"],
+        request = JobRequest(
+            ("restore", "compare"),
             databases=_doors(workspace, primary, copy),
             settings={LIVE: primary.name, RESTORED: copy.name},
-            on_output=lambda _: None,
-            on_wait=progress.watch,
         )
+        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
     if ended.result is None:
         ended.check()
         raise OrderopsError("the comparison ended without a result", "the same command makes another one")
@@ -141,13 +138,9 @@ def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
         with open_databases(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
             return ledger.read(connection)
     with Progress() as progress:
-        ended = errand_run(
-            workspace,
-            ["migrate", "history", "--json"],
-            databases={DATABASE: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
-            on_output=lambda _: None,
-            on_wait=progress.watch,
-        )
+        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, copy))
+        request = JobRequest(("migrate", "history", "--json"), databases={DATABASE: endpoint})
+        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
     ended.check()
     return from_json((ended.result or {}).get("ledger", ()))
 
@@ -185,7 +178,7 @@ class _Restore(Change[RestoreRequest]):
         self._planned = False
 
     def plan(self) -> RestoreRequest:
-        goal = target(
+        goal = restore_request(
             self._workspace.aws,
             self._workspace.stack,
             self._requested,
@@ -199,7 +192,7 @@ class _Restore(Change[RestoreRequest]):
 
     def show(self, plan: RestoreRequest) -> None:
         if not self.is_needed(plan):
-            console.info(f"{plan.name} exists already, as of {both(plan.moment)}")
+            console.info(f"{plan.name} exists already, as of {utc_and_local(plan.moment)}")
             return
         _show(plan)
         if self._options.dry_run:
@@ -210,7 +203,7 @@ class _Restore(Change[RestoreRequest]):
             _leave(self._workspace, plan, self._as_json)
 
     def is_needed(self, plan: RestoreRequest) -> bool:
-        return not (plan.found and plan.found.ready)
+        return not (plan.existing and plan.existing.ready)
 
     def ask(self, plan: RestoreRequest) -> bool:
         confirm_restore(self._workspace, f"Restore to {plan.name}?", self._options)
@@ -219,7 +212,7 @@ class _Restore(Change[RestoreRequest]):
 
     def apply(self, plan: RestoreRequest, run: Run, progress: Progress) -> None:
         work = Restore(self._workspace.aws, self._workspace.stack, plan, run.recent_writes)
-        work.watch = progress.watch
+        work.on_wait = progress.watch
         for step in work.run():
             progress.done(step)
         run.record.note(action="restored", name=plan.name, source=plan.source.name, moment=utc(plan.moment))
@@ -230,7 +223,7 @@ class _Restore(Change[RestoreRequest]):
 
 def start_of_migration(workspace: Workspace, version: int) -> datetime:
     """When a migration began that is in the database."""
-    primary = load_instances(workspace.aws, workspace.stack).the_primary()
+    primary = load_instances(workspace.aws, workspace.stack).require_primary()
     return start_of(ledger_of(workspace, primary), version, f"--env {workspace.environment.name}")
 
 
@@ -238,7 +231,7 @@ def restored_instance(
     workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
 ) -> Instance:
     """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
-    goal = target(
+    goal = restore_request(
         workspace.aws,
         workspace.stack,
         asked,
@@ -248,10 +241,10 @@ def restored_instance(
     )
     work = Restore(workspace.aws, workspace.stack, goal, run.recent_writes)
     with Progress(slow_instances(workspace, [goal.resource]), noted=run.done) as progress:
-        work.watch = progress.watch
+        work.on_wait = progress.watch
         for step in work.run():
             progress.done(step)
-    return work.look()
+    return work.instance()
 
 
 @contextmanager
@@ -273,7 +266,7 @@ def remove_leftovers(workspace: Workspace, run: Run, asked: RestoreTarget, role:
     wanted = ""
     if role != DRILL:  # which is measured from its beginning
         with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
-            wanted = target(
+            wanted = restore_request(
                 workspace.aws, workspace.stack, asked, role=role, start_of=partial(start_of_migration, workspace)
             ).name
     with Progress(noted=run.done) as progress:
@@ -298,7 +291,7 @@ def delete_instance(workspace: Workspace, copy: Instance, progress: Progress, *,
 def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[str, RestoreWindow, list[RestorePoint]]:
     """Which instance, its window, and what was done when."""
     copies = load_instances(workspace.aws, workspace.stack)
-    origin = copies.named(source, what="restore") if source else copies.the_primary()
+    origin = copies.named(source, action="restore") if source else copies.require_primary()
     window = window_of(workspace.aws, origin.observed)
     try:
         standings = ledger_of(workspace, origin)
@@ -315,20 +308,20 @@ def slow_instances(workspace: Workspace, resources: list[RdsRestoredInstance]) -
 
 def _show(goal: RestoreRequest) -> None:
     window = goal.window
-    again = f", begun {goal.found.tag('orderops:begun')} and gone on with" if goal.found else ""
+    again = f", begun {goal.existing.tag('orderops:begun')} and gone on with" if goal.existing else ""
     console.info(f"restore {goal.source.name}{again}")
-    console.info(f"  to     {describe_moment(goal.moment, goal.asked)}")
-    console.info(f"  window {both(window.earliest)}")
-    console.info(f"      to {both(window.latest)}")
+    console.info(f"  to     {describe_moment(goal.moment, goal.requested)}")
+    console.info(f"  window {utc_and_local(window.earliest)}")
+    console.info(f"      to {utc_and_local(window.latest)}")
     console.info(f"  as     {goal.name}")
     console.info("         beside it: the original stays as it is")
 
 
 def _leave(workspace: Workspace, goal: RestoreRequest, as_json: bool) -> None:
     env = workspace.environment.name
-    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, what="restore")
+    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, action="restore")
     if as_json:
-        console.show_json({**copy.to_dict(), "window": goal.window.to_dict})
+        console.show_json({**copy.to_dict(), "window": goal.window.to_dict()})
         return
     console.data(goal.name)
     console.info(f"next: orderops restore compare {goal.name} --env {env}")

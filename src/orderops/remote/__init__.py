@@ -1,1 +1,1 @@
-"""Jobs run by a task inside the VPC, and the tunnel."""
+"""Jobs: commands that a task inside the VPC runs, and tunnels to databases."""

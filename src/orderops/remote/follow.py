@@ -1,4 +1,4 @@
-"""Listening to an errand until it has ended: its lines as they come, and how it ended by its own word or by AWS's."""
+"""Following a job until it ends: its output as it arrives, and its exit code."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ from orderops.remote.framing import Mark, OutputLine, parse_line
 from orderops.remote.task import RemoteTask
 
 OutputHandler = Callable[[OutputLine], None]
-"""Shows a line of the command's; `out` is data, `err` is all else."""
+"""Shows a line of the command: OUT is data, everything else goes to stderr."""
 OnJobWait = Callable[[str, str], None]
-"""Shows what a task (its id) waits for."""
+"""Shows what a task (by its id) is waiting for."""
 
-EVERY = 1.0
-"""Seconds between two looks."""
-LAG = 5.0
-"""Seconds that the last lines of a task that stopped may take to arrive."""
-UNSEEN = 90.0
-"""Seconds in which a task just started must be seen."""
-STOPS = 150.0
-"""Seconds for a task to end that was asked to: two minutes are the most that ECS gives it."""
 DOING = {
-    "PROVISIONING": "is given a network interface",
+    "PROVISIONING": "gets a network interface",
     "PENDING": "pulls its image",
     "ACTIVATING": "starts",
     "RUNNING": "starts the command",
@@ -34,148 +26,188 @@ DOING = {
     "STOPPING": "ends",
     "DEPROVISIONING": "ends",
 }
+"""What a task does, by its status in ECS."""
+
+
+@dataclass(frozen=True)
+class JobObserver:
+    """What a job's output and its waits are shown with."""
+
+    on_output: OutputHandler
+    on_wait: OnJobWait
+
+
+@dataclass(frozen=True)
+class FollowTiming:
+    """Intervals and limits, in seconds."""
+
+    interval: float = 1.0
+    """Between two reads."""
+    # CloudWatch Logs delivers a container's last lines some seconds after it has stopped.
+    log_lag: float = 5.0
+    """For the last lines after a task has stopped."""
+    # DescribeTasks is eventually consistent: a new task may be missing from it at first.
+    unseen: float = 90.0
+    """Until a new task must be listed."""
+    # ECS kills a container at most two minutes (stopTimeout) after the signal.
+    stop: float = 150.0
+    """For a task to end after it was stopped."""
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a command ended: its exit code, and its refusal where there was one."""
+    """How a command ended: its exit code and its error, if any."""
 
     exit_code: int
     error: OrderopsError | None = None
-    by_its_word: bool = True
-    """Whether it said so, and was not found dead."""
+    reported: bool = True
+    """Whether the command itself reported its end, and not only ECS."""
 
 
 class JobRefused(OrderopsError):
-    """A refusal of the command inside, with its exit code."""
+    """The error of the command inside the task, with its exit code."""
 
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
 
 
-def follow(task: RemoteTask, *, heard: OutputHandler, waiting: OnJobWait, within: float | None = None) -> JobEnd:
-    """Pass on what the command says until it has ended.
+def follow(
+    task: RemoteTask,
+    observer: JobObserver,
+    timing: FollowTiming = FollowTiming(),
+    *,
+    within: float | None = None,
+) -> JobEnd:
+    """Show a command's output until it ends, or for at most `within` seconds.
 
-    By its own word it ends before its task, which takes half a minute more to go.
+    Raises OrderopsError if the task is never listed or does not end in time.
     """
-    listening = _Listening(task, heard)
-    began = seen_at = monotonic()
+    output = _Output(task, observer.on_output)
+    started = seen_at = monotonic()
     stopped_at = 0.0
     while True:
-        raw = task.look()
-        if ended := listening.ended():
-            return ended
+        # The state is read before the log, so that the log of a stopped task is read at least once more.
+        state = task.describe()
+        # The command reports its end half a minute before ECS reports the task as stopped.
+        if end := output.read():
+            return end
         now = monotonic()
-        seen_at = now if raw else seen_at
-        if now - seen_at > UNSEEN:
-            raise OrderopsError(
-                f"task {task.id} was started and is not seen", f"orderops status --env {task.place.environment}"
-            )
-        if raw and raw["lastStatus"] == "STOPPED":
+        seen_at = now if state else seen_at
+        if now - seen_at > timing.unseen:
+            raise _not_ended(task, "was started, but ECS does not list it")
+        if state and state["lastStatus"] == "STOPPED":
             stopped_at = stopped_at or now
-            if task.exit_code(raw) is None:
-                return JobEnd(1, task.never_ran(raw), by_its_word=False)
-            if now - stopped_at > LAG:
-                return JobEnd(_code(task, raw), _cut_off(task, raw, listening), by_its_word=False)
-        if within and now - began > within:
-            raise OrderopsError(
-                f"task {task.id} was asked to end and does not", f"look: orderops status --env {task.place.environment}"
-            )
-        waiting(task.id, listening.silent_for() or DOING.get(raw["lastStatus"] if raw else "", "is started"))
-        sleep(EVERY)
+            if task.exit_code(state) is None:
+                return JobEnd(1, task.start_error(state), reported=False)
+            if now - stopped_at > timing.log_lag:
+                return JobEnd(_exit_code(task, state), _cut_off(task, state, output), reported=False)
+        if within and now - started > within:
+            raise _not_ended(task, "was stopped, but does not end")
+        observer.on_wait(task.id, output.silence() or DOING.get(state["lastStatus"] if state else "", "is starting"))
+        sleep(timing.interval)
 
 
-def interrupted(task: RemoteTask, command: str, *, heard: OutputHandler, waiting: OnJobWait) -> JobEnd:
-    """Ask the command to end in good order, and pass on its last words; it may be done before it is asked."""
+def interrupt(task: RemoteTask, command: str, observer: JobObserver, timing: FollowTiming = FollowTiming()) -> JobEnd:
+    """Stop a task, which interrupts its command as Ctrl+C does, and show the rest of its output.
+
+    A command that ends before it is interrupted counts as ended.
+    """
     task.stop("interrupted by the operator")
-    left = JobEnd(Interrupted.exit_code, Interrupted([command]), by_its_word=False)
+    unfinished = JobEnd(Interrupted.exit_code, Interrupted([command]), reported=False)
     try:
-        ended = follow(task, heard=heard, waiting=waiting, within=STOPS)
+        end = follow(task, observer, timing, within=timing.stop)
     except OrderopsError:
-        return left
-    return ended if ended.by_its_word else left
+        return unfinished
+    return end if end.reported else unfinished
 
 
 @dataclass
-class _Listening:
-    """What was heard of a task."""
+class _Output:
+    """The output of a task, as far as it has been read."""
 
     task: RemoteTask
-    pass_on: OutputHandler
-    begun: Mapping[str, Any] = field(default_factory=dict)
+    on_output: OutputHandler
+    begin: Mapping[str, Any] = field(default_factory=dict)
+    """The command's first line; empty before it."""
     last_at: float = field(default_factory=monotonic)
-    half: str = ""
+    incomplete: str = ""
 
-    def ended(self) -> JobEnd | None:
-        """Pass on what is new; answers how the command ended when it says so."""
-        for said in self._new():
+    def read(self) -> JobEnd | None:
+        """Pass on new lines; returns the command's end once it is reported."""
+        for line in self._new_lines():
             self.last_at = monotonic()
-            if said.mark is Mark.END:
-                return _by_its_word(said.to_dict, self._other_version())
-            if said.mark is Mark.BEGIN:
-                self.begun = said.to_dict
+            if line.mark is Mark.END:
+                return _reported_end(line.document, self._version_hint())
+            if line.mark is Mark.BEGIN:
+                self.begin = line.document
             else:
-                self.pass_on(said)
+                self.on_output(line)
         return None
 
-    def silent_for(self) -> str:
-        """That the command works and says nothing."""
-        return f"has said nothing for {monotonic() - self.last_at:.0f} s" if self.begun else ""
+    def silence(self) -> str:
+        """Return how long a running command has written nothing; "" before it starts."""
+        return f"no output for {monotonic() - self.last_at:.0f} s" if self.begin else ""
 
-    def _other_version(self) -> str:
-        """What to do where image and machine differ: then one may know words that the other does not."""
-        there, name = self.begun.get("version", __version__), self.task.place.environment
-        if there == __version__:
+    def _version_hint(self) -> str:
+        """Return a hint if the image has another version, which may not know the same options; else ""."""
+        image, environment = self.begin.get("version", __version__), self.task.placement.environment
+        if image == __version__:
             return ""
         return (
-            f"the image has orderops {there}, this machine {__version__}; let both be alike: orderops up --env {name}"
+            f"the image has orderops {image}, this machine {__version__}; "
+            f"update the image: orderops up --env {environment}"
         )
 
-    def _new(self) -> Iterator[OutputLine]:
-        """Lines of the errand's own are whole, whatever their length; the command's go on in pieces."""
-        for line in self.task.lines():
-            said = parse_line(line)
-            if said.mark is not Mark.END:
-                yield said
+    def _new_lines(self) -> Iterator[OutputLine]:
+        """Yield new lines. The last line, a JSON document, is put together; output stays in pieces."""
+        for log_line in self.task.lines():
+            line = parse_line(log_line)
+            if line.mark is not Mark.END:
+                yield line
                 continue
-            self.half += said.text
-            if said.ends:
-                yield OutputLine(said.mark, self.half)
+            self.incomplete += line.text
+            if line.ends:
+                yield OutputLine(line.mark, self.incomplete)
 
 
-def _by_its_word(told: Mapping[str, Any], other_version: str) -> JobEnd:
-    code = int(told["exit_code"])
+def _reported_end(document: Mapping[str, Any], version_hint: str) -> JobEnd:
+    code = int(document["exit_code"])
     if not code:
         return JobEnd(0)
     if code == Interrupted.exit_code:
-        return JobEnd(code, Interrupted(told.get("left", ())))
-    hint = told.get("hint", "") or (other_version if code == UsageError.exit_code else "")
-    return JobEnd(code, JobRefused(told.get("message", ""), hint, code))
+        return JobEnd(code, Interrupted(document.get("left", ())))
+    # An option that the image does not know is a usage error there.
+    hint = document.get("hint", "") or (version_hint if code == UsageError.exit_code else "")
+    return JobEnd(code, JobRefused(document.get("message", ""), hint, code))
 
 
-def _cut_off(task: RemoteTask, raw: Mapping[str, Any], listening: _Listening) -> OrderopsError:
-    """The refusal for a command that ended without a last word."""
-    code = _code(task, raw)
-    if not listening.begun:
+def _cut_off(task: RemoteTask, state: Mapping[str, Any], output: _Output) -> OrderopsError:
+    """Return the error for a command that ended without reporting it."""
+    code = _exit_code(task, state)
+    if not output.begin:
         return JobRefused(
-            f"the image of {task.place.service} does not know errands: its command ended with {code}",
-            f"let it have the same orderops as this machine: orderops up --env {task.place.environment}",
+            f"the image of {task.placement.service} cannot run jobs: its command ended with {code}",
+            f"use the same orderops in the image as here: orderops up --env {task.placement.environment}",
             code,
         )
-    why = "; ".join(
-        str(each["reason"])
-        for each in raw.get("containers", ())
-        if each["name"] == task.place.container and each.get("reason")
+    reasons = "; ".join(
+        str(container["reason"])
+        for container in state.get("containers", ())
+        if container["name"] == task.placement.container and container.get("reason")
     )
     return JobRefused(
-        f"the command in task {task.id} was cut off with exit code {code}: "
-        f"{why or raw.get('stoppedReason') or 'no reason is told'}",
-        "the same command again finds out what is done and goes on",
+        f"the command in task {task.id} was killed with exit code {code}: "
+        f"{reasons or state.get('stoppedReason') or 'ECS gives no reason'}",
+        "re-run this command; it continues where this run ended",
         code,
     )
 
 
-def _code(task: RemoteTask, raw: Mapping[str, Any]) -> int:
-    """A command without a last word has not succeeded, whatever its process says."""
-    return task.exit_code(raw) or 1
+def _not_ended(task: RemoteTask, problem: str) -> OrderopsError:
+    return OrderopsError(f"task {task.id} {problem}", f"check it: orderops status --env {task.placement.environment}")
+
+
+def _exit_code(task: RemoteTask, state: Mapping[str, Any]) -> int:
+    # A command that did not report its end has not succeeded, even if its process exited with 0.
+    return task.exit_code(state) or 1

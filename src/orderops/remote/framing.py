@@ -1,7 +1,8 @@
-"""The lines of an errand as they stand in its log: two streams in one, each line with a mark, its end in the last.
+"""The output of a job as lines of its log: stdout and stderr in one stream, with a mark before each line.
 
-A log keeps no empty line, none of any length, and does not say which stream a line was for. So each begins with a
-mark, and a long one goes in pieces. What has no mark was written by something else, as an interpreter that dies.
+CloudWatch Logs drops empty lines, limits their length, and does not record which stream a line came from. Each line
+therefore begins with a mark, and long lines are split into pieces. A line without a mark was written by another
+program, such as a crashing interpreter.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+# The log drivers split lines at 16 KiB, and a character takes at most four bytes.
 PIECE = 4000
-"""Characters of one line of a log: of four bytes each at most, and a log driver breaks lines at 16 KiB."""
+"""Characters of one piece."""
 WHOLE, MORE = "| ", "+ "
 
 
 class Mark(StrEnum):
-    """What a line is for."""
+    """The purpose of a line."""
 
     BEGIN = "beg"
     OUT = "out"
@@ -30,21 +32,21 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True)
 class OutputLine:
-    """A line, or a piece of one: then `ends` is false, and the next piece goes on."""
+    """A line, or a piece of one: then `ends` is false, and the next piece continues it."""
 
     mark: Mark
     text: str
     ends: bool = True
 
     @property
-    def to_dict(self) -> dict[str, Any]:
-        """What a line of the errand's own says."""
-        told: dict[str, Any] = json.loads(self.text)
-        return told
+    def document(self) -> dict[str, Any]:
+        """The JSON document of a BEGIN or END line."""
+        document: dict[str, Any] = json.loads(self.text)
+        return document
 
 
 def pieces(mark: Mark, text: str, *, ends: bool = True) -> Iterator[str]:
-    """A line as it is written into a log."""
+    """Yield the log lines for a line of output."""
     parts = [text[start : start + PIECE] for start in range(0, len(text), PIECE)] or [""]
     for part in parts[:-1]:
         yield f"{mark}{MORE}{part}"
@@ -52,43 +54,45 @@ def pieces(mark: Mark, text: str, *, ends: bool = True) -> Iterator[str]:
 
 
 def parse_line(line: str) -> OutputLine:
-    """A line of a log; one without a mark is meant for whoever reads along."""
+    """Parse a log line; one without a mark counts as stderr."""
     mark, sign, text = line[:3], line[3:5], line[5:]
+    # Some log drivers strip the trailing space of an empty line.
     if sign.strip() in ("|", "+") and mark in [*Mark]:
         return OutputLine(Mark(mark), text, sign != MORE)
     return OutputLine(Mark.ERR, line)
 
 
 class MarkedStream(io.TextIOBase):
-    """A stream that writes whole lines, marked; half a line waits for its end."""
+    """A text stream that writes complete lines with a mark; an incomplete line waits for its end."""
 
     encoding = "utf-8"
 
     def __init__(self, mark: Mark, write: Callable[[str], None], lock: threading.RLock) -> None:
         self._mark = mark
         self._write = write
+        # Shared by stdout and stderr: a line's pieces must not be mixed with those of another thread.
         self._lock = lock
-        self._half = ""
+        self._incomplete = ""
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True, as `io.TextIOBase` requires of a stream for output."""
         return True
 
     def write(self, text: str) -> int:
-        """Write what is whole."""
+        """Write the lines that are complete."""
         with self._lock:
-            *lines, self._half = (self._half + text).split("\n")
+            *lines, self._incomplete = (self._incomplete + text).split("\n")
             for line in lines:
-                self._pass_on(line, ends=True)
+                self._write_line(line, ends=True)
         return len(text)
 
     def finish(self) -> None:
-        """Write what has no end."""
+        """Write the last line, if it has no line break."""
         with self._lock:
-            if self._half:
-                self._pass_on(self._half, ends=False)
-            self._half = ""
+            if self._incomplete:
+                self._write_line(self._incomplete, ends=False)
+            self._incomplete = ""
 
-    def _pass_on(self, line: str, *, ends: bool) -> None:
+    def _write_line(self, line: str, *, ends: bool) -> None:
         for piece in pieces(self._mark, line.rstrip("\r"), ends=ends):
             self._write(piece)

@@ -1,7 +1,7 @@
-"""A command carried out where the databases can be reached: by a one-off task beside the service, as an errand.
+"""Running a command where the databases can be reached: in a one-off task next to the service.
 
-Outside, on the operator's machine, `run` writes down what is to be done, starts the task, passes on what it says and
-answers how it ended. Inside, `inside` answers what is to be done, and by whom it was agreed.
+On the operator's machine, `run_job` stores the request in S3, starts the task, shows its output and returns its result.
+Inside the task, `current_job` returns the request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -20,101 +20,84 @@ from orderops.aws.documents import Bucket
 from orderops.database.connection import Login, login_at_endpoint, login_from_secret
 from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.infra.workspace import Workspace
-from orderops.remote.follow import OnJobWait, OutputHandler, follow, interrupted
+from orderops.remote.follow import JobObserver, follow, interrupt
 from orderops.remote.framing import Mark, OutputLine
-from orderops.remote.request import AT, DATABASE, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.request import DATABASE, JOB_URL, DatabaseEndpoint, JobRequest, job_request_of
 from orderops.remote.task import RemoteTask, TaskPlacement, placement_of, running, start
 
-__all__ = ["DATABASE", "CurrentJob", "DatabaseEndpoint", "JobRequest", "JobResult", "current_job", "run_job"]
+__all__ = [
+    "DATABASE",
+    "CurrentJob",
+    "DatabaseEndpoint",
+    "JobObserver",
+    "JobRequest",
+    "JobResult",
+    "current_job",
+    "run_job",
+]
 
 READABLE_FOR = 3600
-"""Seconds in which the task must have begun."""
+"""Seconds in which the task must have read its request."""
+# A URL signed with temporary credentials expires with them, which may be earlier.
 WRITABLE_FOR = 12 * 3600
-"""Seconds in which its result may be left; temporary credentials of the operator's may end sooner."""
-
-LEFT_FOR = timedelta(days=2)
-"""After which nobody looks for what an errand left."""
+"""Seconds in which the task can store its result."""
+# Far longer than a result can be written for.
+KEPT_FOR = timedelta(days=2)
+"""How long the documents of a job are kept if its operator never read the result."""
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """How an errand ended."""
+    """How a job ended."""
 
     exit_code: int
     result: dict[str, Any] | None = None
-    """What the command inside left, if it left anything."""
+    """What the command passed to `CurrentJob.set_result`; None if nothing."""
     notes: Sequence[Mapping[str, Any]] = ()
-    """What it did, for the record."""
+    """The changes that the command made, for the run record."""
     error: OrderopsError | None = None
-    """Its refusal."""
 
     def check(self) -> None:
-        """Raise its refusal, if it ended with one."""
+        """Raise the job's error, if any."""
         if self.error:
             raise self.error
 
 
 def run_job(
-    workspace: Workspace,
-    argv: Sequence[str],
-    *,
-    sql: Mapping[str, str] | None = None,
-    databases: Mapping[str, DatabaseEndpoint] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    lead: str = "",
-    host: str = "",
-    width: int = 80,
-    exclusive: bool = False,
-    service: str | None = None,
-    on_output: OutputHandler,
-    on_wait: OnJobWait,
+    workspace: Workspace, request: JobRequest, observer: JobObserver, *, service: str | None = None
 ) -> JobResult:
-    """Carry out `orderops WORDS` in a task beside a service, the first when none is named; ends when it has ended.
+    """Run a command in a task next to a service (the first of the environment by default) and wait for its end.
 
-    `doors` are the databases that it needs besides the environment's own. With `alone`, no other such errand runs
-    beside it: one that does the same and lost its operator is attached to, any other is refused. Starting it is a
-    change and so is part of a run of the site's when it is `alone`; Ctrl+C stops it.
+    If the same exclusive job is running, because its operator's process was killed, this attaches to it. Starting an
+    exclusive job is a change, which needs the lease; Ctrl+C interrupts the command in the task.
+
+    Raises OrderopsError if another exclusive job is running, or the task cannot be started or followed. An error of the
+    command itself is in the result.
     """
-    free = workspace.aws.guarded(lambda: None)  # reading on, stopping and clearing up need no lease
-    name = workspace.environment.name
-    place = placement_of(
-        free,
-        environment=name,
+    # Reading the output, stopping the task and deleting documents must work after the lease is lost.
+    aws = workspace.aws.guarded(lambda: None)
+    bucket = Bucket(aws)
+    placement = placement_of(
+        aws,
+        environment=workspace.environment.name,
         cluster=workspace.stack.cluster.name,
         service=workspace.environment.service_name(service or next(iter(workspace.environment.services))),
     )
-    bucket = Bucket(free)
-    id_ = uuid.uuid4().hex
-    errand = JobRequest(
-        id=id_,
-        argv=tuple(argv),
-        environment=name,
-        region=workspace.aws.region,
-        databases={DATABASE: DatabaseEndpoint(pointer=workspace.stack.pointer.name), **(databases or {})},
-        sql=sql or {},
-        settings=settings or {},
-        who=workspace.aws.caller,
-        host=host,
-        lead=lead or f"--env {name}",
-        alone=exclusive,
-        width=width,
-        leave=bucket.link("put_object", _result_key(name, id_), seconds=WRITABLE_FOR),
-    )
-    there = _other(bucket, free, place, errand) if exclusive else None
-    if there:
-        errand, task = there
-        on_output(OutputLine(Mark.ERR, f"goes on with task {task.id}, begun by {errand.who}"))
+    request = _completed(request, workspace, bucket)
+    existing = _running_job(bucket, aws, placement, request) if request.exclusive else None
+    if existing:
+        request, task = existing
+        observer.on_output(OutputLine(Mark.ERR, f"attached to task {task.id}, started by {request.who}"))
     else:
-        if exclusive:
-            _sweep(bucket, name)
-        bucket.put(_key(name, errand.id), errand.to_dict())
-        task = _started(workspace.aws if exclusive else free, bucket, place, errand)
-    return _followed(bucket, task, errand, on_output, on_wait)
+        if request.exclusive:
+            _remove_old_documents(bucket, request.environment)
+        task = _started(workspace.aws if request.exclusive else aws, bucket, placement, request)
+    return _followed(bucket, task, request, observer)
 
 
 @dataclass
 class CurrentJob:
-    """An errand, where it is carried out."""
+    """The job that this process runs inside a task."""
 
     request: JobRequest
     notes: list[dict[str, Any]] = field(default_factory=list)
@@ -122,28 +105,28 @@ class CurrentJob:
 
     @property
     def aws(self) -> Aws:
-        """AWS as the role of the task opens it."""
+        """AWS with the credentials of the task's role."""
         return Aws(self.request.region, environment=self.request.environment)
 
-    def login(self, door: str = DATABASE) -> Login:
-        """The way into one of the databases."""
-        told = self.request.databases[door]
-        if told.pointer:
-            return login_from_secret(self.aws, told.pointer)
-        return login_at_endpoint(self.aws, vars(told))
+    def login(self, name: str = DATABASE) -> Login:
+        """Return the login of one of the job's databases."""
+        endpoint = self.request.databases[name]
+        if endpoint.pointer:
+            return login_from_secret(self.aws, endpoint.pointer)
+        return login_at_endpoint(self.aws, vars(endpoint))
 
     def note(self, **what: Any) -> None:
-        """What was done, for the record that is kept outside."""
+        """Add a change to the run record, which the operator's machine writes."""
         self.notes.append(what)
 
-    def leave(self, result: Mapping[str, Any]) -> None:
-        """What `RunOutcome.result` is to be; the last counts."""
+    def set_result(self, result: Mapping[str, Any]) -> None:
+        """Set `JobResult.result`, replacing an earlier one."""
         self.result = dict(result)
 
 
 def current_job() -> CurrentJob | None:
-    """The errand that this process carries out; None on the operator's machine."""
-    url = os.environ.get(AT)
+    """Return the job that this process runs; None on the operator's machine."""
+    url = os.environ.get(JOB_URL)
     return _fetched(url) if url else None
 
 
@@ -158,84 +141,108 @@ def _fetched(url: str) -> CurrentJob:
             return CurrentJob(job_request_of(json.load(answer)))
     except (URLError, OSError, ValueError) as error:
         raise OrderopsError(
-            f"the errand cannot be read: {error}", "does the task reach S3? The same command again writes it anew"
+            f"the request of the job cannot be read: {error}",
+            "check that the task reaches S3, then re-run this command",
         ) from None
 
 
-def _key(environment: str, id_: str) -> str:
-    return f"{environment}/errands/{id_}.json"
-
-
-def _result_key(environment: str, id_: str) -> str:
-    return f"{environment}/errands/{id_}.result.json"
-
-
-def _other(bucket: Bucket, aws: Aws, place: TaskPlacement, mine: JobRequest) -> tuple[JobRequest, RemoteTask] | None:
-    """The same errand under way, whose operator went away; raises OrderopsError for another one.
-
-    Without its document it has ended, but for its task; and one that only looks is in nobody's way.
-    """
-    for id_, task in running(aws, place):
-        document = bucket.read(_key(mine.environment, id_)) if id_ else None
-        if document is None or bucket.read(_result_key(mine.environment, id_)):
-            continue
-        other = job_request_of(document.value)
-        if other.alone and other.same_as(mine):
-            return other, task
-        if other.alone:
-            raise OrderopsError(
-                f"orderops {other.command} still runs in {mine.environment}: task {task.id}, begun by {other.who}"
-                f"{f' on {other.host}' if other.host else ''}",
-                f"go on with it: orderops {other.command} {other.lead}\n"
-                f"or stop it: aws ecs stop-task --cluster {place.cluster} --task {task.id}",
-            )
-    return None
-
-
-def _started(aws: Aws, bucket: Bucket, place: TaskPlacement, errand: JobRequest) -> RemoteTask:
-    url = bucket.link("get_object", _key(errand.environment, errand.id), seconds=READABLE_FOR)
-    try:
-        return start(aws, place, token=errand.id, url=url)
-    except OrderopsError as error:
-        if not (isinstance(error, AwsError) and error.meaning is Meaning.LOST):  # else it may run, and is found again
-            _clear(bucket, errand)
-        raise
-
-
-def _followed(
-    bucket: Bucket, task: RemoteTask, errand: JobRequest, heard: OutputHandler, waiting: OnJobWait
-) -> JobResult:
-    """Listen until it has ended; what it wrote down is taken away then, and left while it may still run."""
-    try:
-        ended = follow(task, heard=heard, waiting=waiting)
-    except KeyboardInterrupt:
-        ended = interrupted(task, errand.command, heard=heard, waiting=waiting)
-    except AwsError as error:
-        raise _unheard(task, errand, error) from None
-    left = bucket.read(_result_key(errand.environment, errand.id))
-    _clear(bucket, errand)
-    told: Mapping[str, Any] = left.value if left else {}
-    return JobResult(ended.exit_code, told.get("result"), tuple(told.get("notes", ())), ended.error)
-
-
-def _unheard(task: RemoteTask, errand: JobRequest, error: AwsError) -> OrderopsError:
-    """AWS cannot be asked any more: what runs there runs on, as when credentials end before a long migration does."""
-    again = "the same command again goes on with it" if errand.alone else "the same command again begins anew"
-    return OrderopsError(
-        f"orderops {errand.command} goes on in task {task.id}, which is not heard any more\n" + "\n".join(error.lines),
-        "\n".join(filter(None, (error.hint, again))),
+def _completed(request: JobRequest, workspace: Workspace, bucket: Bucket) -> JobRequest:
+    environment, id_ = workspace.environment.name, uuid.uuid4().hex
+    own = DatabaseEndpoint(pointer=workspace.stack.pointer.name)
+    return replace(
+        request,
+        databases={DATABASE: own, **request.databases},
+        options=request.options or f"--env {environment}",
+        id=id_,
+        environment=environment,
+        region=workspace.aws.region,
+        who=workspace.aws.caller,
+        result_url=bucket.link("put_object", _result_key(environment, id_), seconds=WRITABLE_FOR),
     )
 
 
-def _sweep(bucket: Bucket, environment: str) -> None:
-    """Take away what errands left whose operators went away."""
-    for key in bucket.keys(f"{environment}/errands/"):
+def _prefix(environment: str) -> str:
+    return f"{environment}/jobs/"
+
+
+def _key(environment: str, id_: str) -> str:
+    return f"{_prefix(environment)}{id_}.json"
+
+
+def _result_key(environment: str, id_: str) -> str:
+    return f"{_prefix(environment)}{id_}.result.json"
+
+
+def _running_job(
+    bucket: Bucket, aws: Aws, placement: TaskPlacement, mine: JobRequest
+) -> tuple[JobRequest, RemoteTask] | None:
+    """Return the running job that is the same as `mine`; raises OrderopsError if another exclusive job is running."""
+    for id_, task in running(aws, placement):
+        document = bucket.read(_key(mine.environment, id_)) if id_ else None
+        # The command has ended, and only its task is still listed.
+        if document is None or bucket.read(_result_key(mine.environment, id_)):
+            continue
+        other = job_request_of(document.value)
+        if not other.exclusive:
+            continue
+        if other.same_as(mine):
+            return other, task
+        raise OrderopsError(
+            f"orderops {other.command} is still running in {mine.environment}: task {task.id}, started by {other.who}"
+            f"{f' on {other.host}' if other.host else ''}",
+            f"attach to it: orderops {other.command} {other.options}\n"
+            f"or stop it: aws ecs stop-task --cluster {placement.cluster} --task {task.id}",
+        )
+    return None
+
+
+def _started(aws: Aws, bucket: Bucket, placement: TaskPlacement, request: JobRequest) -> RemoteTask:
+    bucket.put(_key(request.environment, request.id), request.to_dict())
+    url = bucket.link("get_object", _key(request.environment, request.id), seconds=READABLE_FOR)
+    try:
+        return start(aws, placement, token=request.id, url=url)
+    except OrderopsError as error:
+        # If the response was lost, the task may be running, and a re-run attaches to it.
+        lost = isinstance(error, AwsError) and error.meaning is Meaning.LOST
+        if not lost:
+            _remove_documents(bucket, request)
+        raise
+
+
+def _followed(bucket: Bucket, task: RemoteTask, request: JobRequest, observer: JobObserver) -> JobResult:
+    """Follow a task to its end, then read its result and delete its documents."""
+    try:
+        end = follow(task, observer)
+    except KeyboardInterrupt:
+        end = interrupt(task, request.command, observer)
+    except AwsError as error:
+        raise _lost_contact(task, request, error) from None
+    document = bucket.read(_result_key(request.environment, request.id))
+    _remove_documents(bucket, request)
+    result: Mapping[str, Any] = document.value if document else {}
+    return JobResult(end.exit_code, result.get("result"), tuple(result.get("notes", ())), end.error)
+
+
+def _lost_contact(task: RemoteTask, request: JobRequest, error: AwsError) -> OrderopsError:
+    """Return the error for a job that can no longer be followed, as when credentials expire before a migration ends."""
+    effect = "re-run this command to attach to it" if request.exclusive else "re-run this command to start it again"
+    return OrderopsError(
+        f"orderops {request.command} continues in task {task.id}, which cannot be followed any more\n"
+        + "\n".join(error.lines),
+        "\n".join(filter(None, (error.hint, effect))),
+    )
+
+
+def _remove_old_documents(bucket: Bucket, environment: str) -> None:
+    """Delete documents of jobs that were never followed to their end."""
+    for key in bucket.keys(_prefix(environment)):
         document = bucket.read(key)
-        if document and document.age > LEFT_FOR:
+        if document and document.age > KEPT_FOR:
             bucket.remove(key)
 
 
-def _clear(bucket: Bucket, errand: JobRequest) -> None:
-    with suppress(AwsError):  # what stays does no harm, and says nothing secret
-        bucket.remove(_key(errand.environment, errand.id))
-        bucket.remove(_result_key(errand.environment, errand.id))
+def _remove_documents(bucket: Bucket, request: JobRequest) -> None:
+    # A document that is left does no harm, contains no secret, and is deleted after two days.
+    with suppress(AwsError):
+        bucket.remove(_key(request.environment, request.id))
+        bucket.remove(_result_key(request.environment, request.id))

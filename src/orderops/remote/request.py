@@ -1,4 +1,4 @@
-"""What an errand says, and what it leaves: two JSON documents, written and read by orderops on either side."""
+"""The request of a remote job: a JSON document that the operator's orderops writes and the one in the task reads."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 from orderops import __version__
 from orderops.errors import OrderopsError
 
+# The image in the task may have another version of orderops than the operator's machine.
 FORM = 1
-"""Of the documents and of the lines between them; one that is not known is refused."""
-AT = "ORDEROPS_ERRAND"
-"""The variable that tells the inside where its errand is."""
-ID = "ORDEROPS_ERRAND_ID"
+"""Version of the request, of the result and of the marked lines; any other is an error."""
+JOB_URL = "ORDEROPS_JOB"
+"""The environment variable with the URL of the task's request."""
+JOB_ID = "ORDEROPS_JOB_ID"
 DATABASE = "database"
-"""The name of the door to the environment's own database."""
+"""The key of the environment's own database among a job's databases."""
 
 
 @dataclass(frozen=True)
 class DatabaseEndpoint:
-    """Where a database is and which secret opens it: what the secret `pointer` says, or what is said here."""
+    """How to connect to a database: the name of its pointer secret, or what such a secret holds."""
 
     pointer: str = ""
     host: str = ""
@@ -29,56 +30,63 @@ class DatabaseEndpoint:
     dbname: str = ""
     sslmode: str = "verify-full"
     credentials: str = ""
-    """The ARN of the secret that holds user name and password."""
+    """The ARN of the secret with user name and password."""
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A command to be carried out where the databases can be reached, with all that it needs to know."""
+    """A command for a task inside the VPC, with all that it needs."""
 
-    id: str
     argv: tuple[str, ...]
-    environment: str
-    region: str
-    databases: Mapping[str, DatabaseEndpoint]
+    databases: Mapping[str, DatabaseEndpoint] = field(default_factory=dict)
+    """Databases in addition to the environment's own, which `run_job` adds as `DATABASE`."""
     sql: Mapping[str, str] = field(default_factory=dict)
-    """The files of the folder of migrations, by name."""
+    """The files of the migrations folder, by name."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the command takes from the environment's file."""
-    who: str = ""
+    """What the command needs of the environment file."""
     host: str = ""
-    """Who agreed to it, and from which machine."""
-    lead: str = ""
-    """What leads a command of the operator's to the same place again."""
-    alone: bool = False
-    """Whether no other may run beside it."""
+    """The operator's machine, for the ledger."""
+    options: str = ""
+    """Options that select the same environment and files, for commands in hints; `--env NAME` unless given."""
+    exclusive: bool = False
+    """Whether no other exclusive job may run in the environment."""
     width: int = 80
-    leave: str = field(default="", repr=False)
-    """Where the result may be written, for as long as the signature holds."""
+    """The width of the operator's terminal."""
+
+    # `run_job` fills in the rest.
+    id: str = ""
+    environment: str = ""
+    region: str = ""
+    who: str = ""
+    """The ARN of the operator."""
+    result_url: str = field(default="", repr=False)
+    """A signed URL for the result, so that the task needs no permission for the bucket."""
     version: str = __version__
 
     @property
     def command(self) -> str:
-        """The words, as the operator would say them: that it was agreed to is not for the next one."""
-        return " ".join(shlex.quote(word) for word in self.argv if word != "--yes")
+        """The command line without `--yes`: another operator has to agree to it again."""
+        return " ".join(shlex.quote(argument) for argument in self.argv if argument != "--yes")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the request as a JSON document."""
         return {"form": FORM, **asdict(self)}
 
     def same_as(self, other: JobRequest) -> bool:
-        """Whether both do the same to the same."""
+        """Return whether both run the same command on the same files and databases."""
         return (self.argv, self.sql, self.databases) == (other.argv, other.sql, other.databases)
 
 
-def job_request_of(told: Mapping[str, Any]) -> JobRequest:
-    """Read an errand; raises OrderopsError for one of a form that this orderops does not know."""
-    if told.get("form") != FORM:
+def job_request_of(document: Mapping[str, Any]) -> JobRequest:
+    """Read a request; raises OrderopsError for another version of the format."""
+    if document.get("form") != FORM:
+        version = document.get("version", "of an unknown version")
         raise OrderopsError(
-            f"this errand is of form {told.get('form')}, by orderops {told.get('version', 'of an unknown version')}; "
-            f"orderops {__version__} knows form {FORM}",
-            f"let image and machine have the same orderops: orderops up --env {told.get('environment', 'NAME')}",
+            f"this job has format {document.get('form')}, written by orderops {version}; "
+            f"orderops {__version__} reads format {FORM}",
+            f"use the same orderops in the image as here: orderops up --env {document.get('environment', 'NAME')}",
         )
-    fields = {key: value for key, value in told.items() if key in JobRequest.__dataclass_fields__}
-    databases = {name: DatabaseEndpoint(**endpoint) for name, endpoint in told["databases"].items()}
-    return JobRequest(**{**fields, "argv": tuple(told["argv"]), "databases": databases})
+    # A newer orderops may add fields without changing the format.
+    fields = {key: value for key, value in document.items() if key in JobRequest.__dataclass_fields__}
+    databases = {name: DatabaseEndpoint(**endpoint) for name, endpoint in document["databases"].items()}
+    return JobRequest(**{**fields, "argv": tuple(document["argv"]), "databases": databases})

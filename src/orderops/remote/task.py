@@ -1,28 +1,28 @@
-"""A one-off task of ECS: where it may run, how it is started, looked at, listened to and stopped."""
+"""A one-off ECS task: where it can run, and how it is started, observed and stopped."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.errors import AwsError, OrderopsError
-from orderops.remote.request import AT, ID
+from orderops.remote.request import JOB_ID, JOB_URL
 from orderops.resources.ecs_service import why_stopped
 
 COMMAND = ("python", "-m", "orderops.cli.remote_entrypoint")
-STARTED_BY = "orderops-errand"
-"""How one errand finds another; the scheduler of services writes its deployments there."""
-OVERRIDES = 8192
-"""Characters that AWS takes."""
-TASKS_A_CALL = 100
+# ECS's own scheduler sets startedBy to a deployment's id, so this value finds jobs only.
+STARTED_BY = "orderops-job"
+MAX_OVERRIDES = 8192
+"""Characters of task overrides that RunTask accepts."""
+TASKS_PER_CALL = 100
 
 
 @dataclass(frozen=True)
 class TaskPlacement:
-    """Where a service runs, and so where a task beside it can: its image and roles, subnets and security group."""
+    """Where a task can run next to a service: with its image, roles, subnets and security groups."""
 
     environment: str
     service: str
@@ -36,31 +36,34 @@ class TaskPlacement:
 
 
 def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> TaskPlacement:
-    """The place of a service as it runs now; raises OrderopsError where it was never released."""
-    told = if_found(aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[service])
-    found = [raw for raw in (told or {}).get("services", ()) if raw["status"] == "ACTIVE"]
-    if not found:
+    """Return the placement for the current release of a service.
+
+    Raises OrderopsError for a service that was never released or does not log to CloudWatch.
+    """
+    response = if_found(aws.ecs.describe_services, "ClusterNotFoundException", cluster=cluster, services=[service])
+    active = [raw for raw in (response or {}).get("services", ()) if raw["status"] == "ACTIVE"]
+    if not active:
         raise OrderopsError(
-            f"{service} was never released, so there is no image in {environment} to run a task of",
+            f"{service} was never released, so {environment} has no image to run a task with",
             f'release it: orderops up --env {environment}; or from a machine inside the VPC: --dsn "host=… dbname=…"',
         )
-    definition = found[0]["taskDefinition"]
+    definition = active[0]["taskDefinition"]
     containers = aws.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]["containerDefinitions"]
-    first = next((each for each in containers if each.get("essential", True)), containers[0])
+    first = next((container for container in containers if container.get("essential", True)), containers[0])
     logs = first.get("logConfiguration", {}).get("options", {})
+    # The output of a job is read from its log stream, named after prefix, container and task.
     if not (logs.get("awslogs-group") and logs.get("awslogs-stream-prefix")):
         raise OrderopsError(
-            f"{service} writes no log that could be read along: {definition.rpartition('/')[2]} names no awslogs-group "
+            f"the log of {service} cannot be followed: {definition.rpartition('/')[2]} has no awslogs-group "
             "and awslogs-stream-prefix",
-            f"let it be as declared: orderops up --env {environment}",
+            f"apply the declared settings: orderops up --env {environment}",
         )
-    network = found[0].get("networkConfiguration", {})
     return TaskPlacement(
         environment,
         service,
         cluster,
         definition,
-        network,
+        active[0].get("networkConfiguration", {}),
         first["name"],
         first["image"],
         logs["awslogs-group"],
@@ -68,48 +71,54 @@ def placement_of(aws: Aws, *, environment: str, cluster: str, service: str) -> T
     )
 
 
-def start(aws: Aws, place: TaskPlacement, *, token: str, url: str) -> RemoteTask:
-    """Start a task that carries out the errand at `url`; with the same `token` it is the same task."""
-    variables = [{"name": AT, "value": url}, {"name": ID, "value": token}]
-    override = {"name": place.container, "command": list(COMMAND), "environment": variables}
+def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str) -> RemoteTask:
+    """Start a task for the request at `url`. Repeating the call with the same `token` starts no second task.
+
+    Raises OrderopsError if ECS does not start it.
+    """
+    variables = [{"name": JOB_URL, "value": url}, {"name": JOB_ID, "value": token}]
+    override = {"name": placement.container, "command": list(COMMAND), "environment": variables}
     overrides = {"containerOverrides": [override]}
-    if len(json.dumps(overrides)) > OVERRIDES:
+    # A signed URL contains the session token, which session tags make long.
+    if len(json.dumps(overrides)) > MAX_OVERRIDES:
         raise OrderopsError(
-            f"the address of the errand has {len(url)} characters, more than a task can be told",
-            "sign in with credentials whose session token is shorter: a user's, or a role's without session tags",
+            f"the URL of the job has {len(url)} characters, more than ECS passes to a task",
+            "sign in with credentials that have a shorter session token: a user, or a role without session tags",
         )
-    answer = aws.ecs.run_task(
-        cluster=place.cluster,
-        taskDefinition=place.definition,
+    response = aws.ecs.run_task(
+        cluster=placement.cluster,
+        taskDefinition=placement.definition,
         launchType="FARGATE",
         count=1,
         clientToken=token,
         startedBy=STARTED_BY,
-        networkConfiguration=place.network,
+        networkConfiguration=placement.network,
         overrides=overrides,
     )
-    if not answer.get("tasks"):
-        raise _not_started(place, answer.get("failures") or ())
-    return RemoteTask(aws, place, answer["tasks"][0]["taskArn"])
+    # RunTask succeeds even if it starts nothing.
+    if not response.get("tasks"):
+        raise _not_started(placement, response.get("failures") or ())
+    return RemoteTask(aws, placement, response["tasks"][0]["taskArn"])
 
 
-def running(aws: Aws, place: TaskPlacement) -> Iterator[tuple[str, RemoteTask]]:
-    """The errands under way beside a service, each with its id."""
-    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=place.cluster, startedBy=STARTED_BY))
-    for first in range(0, len(arns), TASKS_A_CALL):
-        for raw in aws.ecs.describe_tasks(cluster=place.cluster, tasks=arns[first : first + TASKS_A_CALL])["tasks"]:
+def running(aws: Aws, placement: TaskPlacement) -> Iterator[tuple[str, RemoteTask]]:
+    """Yield the running jobs of a cluster, each with its id."""
+    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=placement.cluster, startedBy=STARTED_BY))
+    for first in range(0, len(arns), TASKS_PER_CALL):
+        batch = arns[first : first + TASKS_PER_CALL]
+        for raw in aws.ecs.describe_tasks(cluster=placement.cluster, tasks=batch)["tasks"]:
             if raw.get("desiredStatus") == "RUNNING":
-                yield _id_of(raw), RemoteTask(aws, place, raw["taskArn"])
+                yield _id_of(raw), RemoteTask(aws, placement, raw["taskArn"])
 
 
 @dataclass
 class RemoteTask:
-    """A task that was started, and how far its log was read."""
+    """A started task, and how far its log has been read."""
 
     aws: Aws
-    place: TaskPlacement
+    placement: TaskPlacement
     arn: str
-    _read: dict[str, str] = field(default_factory=dict)
+    _position: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -118,80 +127,99 @@ class RemoteTask:
 
     @property
     def stream(self) -> str:
-        """Where its lines are."""
-        return f"{self.place.log_prefix}/{self.place.container}/{self.id}"
+        """The name of its log stream."""
+        return f"{self.placement.log_prefix}/{self.placement.container}/{self.id}"
 
-    def look(self) -> Mapping[str, Any] | None:
-        """What AWS says of it; None while it is not seen yet, or not any more."""
-        told = self.aws.ecs.describe_tasks(cluster=self.place.cluster, tasks=[self.arn])
-        found: list[Mapping[str, Any]] = told["tasks"]
-        return found[0] if found else None
+    def describe(self) -> Mapping[str, Any] | None:
+        """Return its description from ECS; None if ECS does not list it yet, or no longer."""
+        response = self.aws.ecs.describe_tasks(cluster=self.placement.cluster, tasks=[self.arn])
+        tasks: list[Mapping[str, Any]] = response["tasks"]
+        return tasks[0] if tasks else None
 
     def lines(self) -> Iterator[str]:
-        """What it wrote since the last look; nothing while its log does not exist."""
+        """Yield the log lines since the last call; none before the log stream exists."""
         while True:
             try:
-                answer = self.aws.logs.get_log_events(
-                    logGroupName=self.place.log_group, logStreamName=self.stream, startFromHead=True, **self._read
+                response = self.aws.logs.get_log_events(
+                    logGroupName=self.placement.log_group,
+                    logStreamName=self.stream,
+                    startFromHead=True,
+                    **self._position,
                 )
             except AwsError as error:
+                # The stream is created with the first line.
                 if error.code != "ResourceNotFoundException":
                     raise
                 return
-            yield from (event["message"] for event in answer["events"])
-            token = answer["nextForwardToken"]
-            if not answer["events"] or token == self._read.get("nextToken"):
-                self._read = {"nextToken": token}
+            yield from (event["message"] for event in response["events"])
+            token = response["nextForwardToken"]
+            # At the end of the stream, AWS returns the token that was passed in.
+            at_end = not response["events"] or token == self._position.get("nextToken")
+            self._position = {"nextToken": token}
+            if at_end:
                 return
-            self._read = {"nextToken": token}
 
-    def stop(self, why: str) -> None:
-        """Ask for its end; one that is gone needs none."""
+    def stop(self, reason: str) -> None:
+        """Stop the task; does nothing if it has ended."""
         try:
-            self.aws.ecs.stop_task(cluster=self.place.cluster, task=self.arn, reason=why)
+            self.aws.ecs.stop_task(cluster=self.placement.cluster, task=self.arn, reason=reason)
         except AwsError as error:
             if error.code != "InvalidParameterException":
                 raise
 
-    def exit_code(self, raw: Mapping[str, Any]) -> int | None:
-        """The code of its container; None where that never ran."""
-        codes = [each.get("exitCode") for each in raw.get("containers", ()) if each["name"] == self.place.container]
+    def exit_code(self, state: Mapping[str, Any]) -> int | None:
+        """Return the exit code of its container; None if the container never ran."""
+        codes = [
+            container.get("exitCode")
+            for container in state.get("containers", ())
+            if container["name"] == self.placement.container
+        ]
         return next((int(code) for code in codes if code is not None), None)
 
-    def never_ran(self, raw: Mapping[str, Any]) -> OrderopsError:
-        """Why it stopped before it began."""
-        why = why_stopped(raw)
-        name = self.place.environment
-        hint = "the same command again tries again"
-        if "CannotPullContainer" in why:
-            hint = f"is {self.place.image} still there, and may it be pulled? A new release: orderops up --env {name}"
-        elif "log group" in why:
-            hint = f"make {self.place.log_group} again: orderops infra apply --env {name}"
-        elif "ResourceInitializationError" in why:
-            hint = (
-                "does the private subnet reach ECR, Secrets Manager and CloudWatch Logs, and may the execution role? "
-                f"orderops infra plan --env {name}"
+    def start_error(self, state: Mapping[str, Any]) -> OrderopsError:
+        """Return the error for a task that stopped before its container ran."""
+        reason = why_stopped(state)
+        return OrderopsError(f"the task did not start: {reason}", self._start_hint(reason))
+
+    def _start_hint(self, reason: str) -> str:
+        environment, image = self.placement.environment, self.placement.image
+        if "CannotPullContainer" in reason:
+            return (
+                f"check that {image} exists and that the execution role may pull it; "
+                f"release again: orderops up --env {environment}"
             )
-        elif "executable file not found" in why or "CannotStartContainer" in why:
-            hint = f"the image of {self.place.service} must hold orderops: build it from the Dockerfile beside it"
-        return OrderopsError(f"the task did not start: {why}", hint)
+        # A missing log group is a ResourceInitializationError as well, so it is checked first.
+        if "log group" in reason:
+            return f"create {self.placement.log_group} again: orderops infra apply --env {environment}"
+        if "ResourceInitializationError" in reason:
+            return (
+                "check that the private subnet and the execution role have access to ECR, Secrets Manager and "
+                f"CloudWatch Logs: orderops infra plan --env {environment}"
+            )
+        if "executable file not found" in reason or "CannotStartContainer" in reason:
+            return (
+                f"the image of {self.placement.service} must contain orderops: build it from the service's Dockerfile"
+            )
+        return "re-run this command to retry"
 
 
-def _not_started(place: TaskPlacement, failures: Any) -> OrderopsError:
-    said = "; ".join(
-        ": ".join(filter(None, (str(each.get("reason") or "no reason"), each.get("detail")))) for each in failures
+def _not_started(placement: TaskPlacement, failures: Sequence[Mapping[str, Any]]) -> OrderopsError:
+    reasons = "; ".join(
+        ": ".join(filter(None, (str(failure.get("reason") or "no reason"), failure.get("detail"))))
+        for failure in failures
     )
-    hint = f"orderops status --env {place.environment}"
-    if "apacity" in said:
-        hint = "Fargate has no room just now: the same command again in some minutes"
-    elif "ENI" in said or "RESOURCE" in said:
-        hint = "are there free addresses in the private subnets, and network interfaces in the account's quota?"
-    return OrderopsError(f"no task was started beside {place.service}: {said or 'AWS gave no reason'}", hint)
+    hint = f"orderops status --env {placement.environment}"
+    # "Capacity is unavailable at this time" and "RESOURCE:CAPACITY".
+    if "apacity" in reasons:
+        hint = "Fargate has no capacity at the moment: re-run this command in some minutes"
+    elif "ENI" in reasons or "RESOURCE" in reasons:
+        hint = "check the free addresses of the private subnets and the account's quota of network interfaces"
+    return OrderopsError(f"no task was started next to {placement.service}: {reasons or 'AWS gives no reason'}", hint)
 
 
-def _id_of(raw: Mapping[str, Any]) -> str:
-    for override in raw.get("overrides", {}).get("containerOverrides", ()):
-        for pair in override.get("environment", ()):
-            if pair["name"] == ID:
-                return str(pair["value"])
+def _id_of(task: Mapping[str, Any]) -> str:
+    for override in task.get("overrides", {}).get("containerOverrides", ()):
+        for variable in override.get("environment", ()):
+            if variable["name"] == JOB_ID:
+                return str(variable["value"])
     return ""

@@ -1,7 +1,7 @@
-"""A tunnel to a database that this machine does not reach: SSM's port forwarding through a running task of a service.
+"""A tunnel to a database that this machine cannot reach: SSM port forwarding through a running task of a service.
 
-AWS only answers where the session is; the way there is the session-manager-plugin, a program of AWS's own, which
-listens on a port of this machine for as long as the tunnel is open.
+SSM only starts the session. The connection itself is made by AWS's session-manager-plugin, a program that listens on a
+port of this machine for as long as the tunnel is open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 from typing import IO, Any
 
@@ -25,84 +25,102 @@ from orderops.infra.workspace import Workspace
 
 DOCUMENT = "AWS-StartPortForwardingSessionToRemoteHost"
 PLUGIN = "session-manager-plugin"
-HERE = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 RESPONSE = "AWS_SSM_START_SESSION_RESPONSE"
+# Older versions take the session's token as an argument, which every user of this machine can see.
 READS_ENVIRONMENT = (1, 2, 497)
-"""Since this version the plugin takes the session's token from a variable; before, the list of processes shows it."""
+"""The first version of the plugin that reads the session from an environment variable."""
 NOT_CONNECTED = "TargetNotConnected"
-CONNECTS = 60.0
-"""Seconds in which the agent beside a task just started is there."""
-PAUSE = 2.0
-LISTENS = 30.0
-"""Seconds in which the plugin listens."""
-SILENT = 5.0
-WAITS = "Waiting for connections"
-"""How the plugin says that it listens."""
-LONGEST = 100_000
-ENDS = 5.0
-OTHER_WAY = 'or without one, as a task: access = "task" in [database]'
+LISTENING = "Waiting for connections"
+"""What the plugin prints once it listens."""
+MAX_OUTPUT = 100_000
+ALTERNATIVE = 'or use a task instead of a tunnel: access = "task" in [database]'
+
+
+@dataclass(frozen=True)
+class TunnelTiming:
+    """Intervals and limits, in seconds."""
+
+    # The SSM agent in a new task connects some seconds after the task is RUNNING.
+    connect: float = 60.0
+    """For the agent to connect."""
+    pause: float = 2.0
+    """Between two attempts to start a session."""
+    listen: float = 30.0
+    """For the plugin to listen."""
+    silent: float = 5.0
+    """Before the port is tried, if the plugin does not print that it listens."""
+    end: float = 5.0
+    """For the plugin to end before it is killed."""
 
 
 def tunnel_of(workspace: Workspace) -> Tunnel:
-    """What opens a tunnel to a database of an environment, through a task of its first service."""
+    """Return what opens a tunnel to a database of an environment, through a task of its first service."""
     service = workspace.environment.service_name(next(iter(workspace.environment.services)))
     cluster, name = workspace.stack.cluster.name, workspace.environment.name
-    aws = workspace.aws.guarded(lambda: None)  # a session changes nothing that an environment is made of
+    # A session changes nothing that belongs to the environment, so it needs no lease.
+    aws = workspace.aws.guarded(lambda: None)
 
     @contextmanager
     def opened(to: Login) -> Iterator[Login]:
         plugin = _plugin()
         target = target_of(aws, environment=name, cluster=cluster, service=service)
-        with port_forwarding(aws, plugin, target, to) as through:
-            yield through
+        with port_forwarding(aws, plugin, target, to) as login:
+            yield login
 
     return opened
 
 
 def target_of(aws: Aws, *, environment: str, cluster: str, service: str) -> str:
-    """The container through which a tunnel may lead; raises OrderopsError where no task lets anybody in."""
+    """Return SSM's name of the container for a tunnel; raises OrderopsError if no task accepts sessions."""
     tasks = _running(aws, cluster, service)
     if not tasks:
         raise OrderopsError(
-            f"no task of {service} runs, so there is nothing to lead a tunnel through",
-            f"orderops status --env {environment}; {OTHER_WAY}",
+            f"no task of {service} is running, so there is no target for a tunnel",
+            f"orderops status --env {environment}; {ALTERNATIVE}",
         )
-    open_ = [raw for raw in tasks if raw.get("enableExecuteCommand") and any(map(_runtime, raw["containers"]))]
-    if not open_:
+    accepting = [raw for raw in tasks if raw.get("enableExecuteCommand") and any(map(_runtime, raw["containers"]))]
+    if not accepting:
         raise OrderopsError(
-            f"none of the {len(tasks)} tasks of {service} lets a session in: they were started without ExecuteCommand",
-            f"it counts for new tasks only, so release anew: orderops up --env {environment}; {OTHER_WAY}",
+            f"none of the {len(tasks)} tasks of {service} accepts sessions: they were started without ExecuteCommand",
+            f"the setting applies to new tasks only, so release again: orderops up --env {environment}; {ALTERNATIVE}",
         )
-    newest = max(open_, key=lambda raw: str(raw.get("startedAt", "")))
+    newest = max(accepting, key=lambda raw: str(raw.get("startedAt", "")))
     runtime = next(filter(None, map(_runtime, newest["containers"])))
     return f"ecs:{cluster}_{newest['taskArn'].rpartition('/')[2]}_{runtime}"
 
 
 @contextmanager
-def port_forwarding(aws: Aws, plugin: str, target: str, to: Login) -> Iterator[Login]:
-    """A login that leads through the target, until the end; then session and program are ended, however it comes."""
+def port_forwarding(
+    aws: Aws, plugin: str, target: str, to: Login, timing: TunnelTiming = TunnelTiming()
+) -> Iterator[Login]:
+    """Provide a login that connects through the target. At the end, the plugin and the session are ended."""
     port = _free_port()
     parameters = {"host": [to.host], "portNumber": [str(to.port)], "localPortNumber": [str(port)]}
-    asked = {"Target": target, "DocumentName": DOCUMENT, "Parameters": parameters}
-    session = _session(aws, asked)
+    request = {"Target": target, "DocumentName": DOCUMENT, "Parameters": parameters}
+    session = _session(aws, request, timing)
     try:
-        with tempfile.TemporaryFile() as said, _program(aws, plugin, session, asked, said) as program:
-            _await_listening(program, port, said)
-            yield replace(to, by=(HERE, port))
+        with (
+            tempfile.TemporaryFile() as output,
+            _program(aws, plugin, session, request, output, timing) as program,
+        ):
+            _await_listening(program, port, output, timing)
+            yield replace(to, by=(LOOPBACK, port))
     finally:
-        with suppress(AwsError):  # it ends by itself some minutes after the program
+        # SSM ends a session by itself some minutes after the plugin has ended.
+        with suppress(AwsError):
             aws.ssm.terminate_session(SessionId=session["SessionId"])
 
 
 def _plugin() -> str:
-    found = shutil.which(PLUGIN)
-    if found is None:
+    path = shutil.which(PLUGIN)
+    if path is None:
         raise OrderopsError(
-            f"a tunnel needs the {PLUGIN}, which is not on the PATH of this machine",
+            f"a tunnel needs the {PLUGIN}, which is not on this machine's PATH",
             "install it: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-            f"session-manager-working-with-install-plugin.html; {OTHER_WAY}",
+            f"session-manager-working-with-install-plugin.html; {ALTERNATIVE}",
         )
-    return found
+    return path
 
 
 def _running(aws: Aws, cluster: str, service: str) -> list[Mapping[str, Any]]:
@@ -112,6 +130,7 @@ def _running(aws: Aws, cluster: str, service: str) -> list[Mapping[str, Any]]:
         if error.code not in ("ClusterNotFoundException", "ServiceNotFoundException"):
             raise
         return []
+    # DescribeTasks accepts 100 tasks; one of them is enough.
     tasks = aws.ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"] if arns else ()
     return [raw for raw in tasks if raw["lastStatus"] == "RUNNING"]
 
@@ -120,39 +139,45 @@ def _runtime(container: Mapping[str, Any]) -> str:
     return str(container.get("runtimeId") or "") if container.get("lastStatus") == "RUNNING" else ""
 
 
-def _session(aws: Aws, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A session, once the agent beside the task is there."""
-    until = monotonic() + CONNECTS
+def _session(aws: Aws, request: Mapping[str, Any], timing: TunnelTiming) -> dict[str, Any]:
+    """Start a session; waits for the agent in the task to connect."""
+    deadline = monotonic() + timing.connect
     while True:
         try:
-            answer = aws.ssm.start_session(**asked)
-            return {key: answer[key] for key in ("SessionId", "TokenValue", "StreamUrl")}
+            response = aws.ssm.start_session(**request)
+            return {key: response[key] for key in ("SessionId", "TokenValue", "StreamUrl")}
         except AwsError as error:
             if error.code != NOT_CONNECTED:
                 raise
-            if monotonic() > until:
+            if monotonic() > deadline:
+                # The agent of ECS Exec stops after 20 minutes without a session and is not restarted.
                 raise OrderopsError(
-                    f"the agent beside {asked['Target']} did not connect within {CONNECTS:.0f} s",
-                    "may its role open ssmmessages channels, and does its subnet reach them? "
-                    f"It ends after 20 min without use and does not come back: a new task has a new one; {OTHER_WAY}",
+                    f"the SSM agent of {request['Target']} did not connect within {timing.connect:.0f} s",
+                    "check that its role may open ssmmessages channels and that its subnet reaches them. "
+                    f"After 20 min without use the agent ends, and only a new task has a new one; {ALTERNATIVE}",
                 ) from None
-        sleep(PAUSE)
+        sleep(timing.pause)
 
 
 @contextmanager
 def _program(
-    aws: Aws, plugin: str, session: Mapping[str, Any], asked: Mapping[str, Any], said: IO[bytes]
+    aws: Aws,
+    plugin: str,
+    session: Mapping[str, Any],
+    request: Mapping[str, Any],
+    output: IO[bytes],
+    timing: TunnelTiming,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    told = json.dumps(session)
+    document = json.dumps(session)
     hidden = _version(plugin) >= READS_ENVIRONMENT
-    words = [RESPONSE if hidden else told, aws.region, "StartSession", os.environ.get("AWS_PROFILE", "")]
-    # in a group of its own: Ctrl+C is for us, who end it once nothing leads through it any more
+    arguments = [RESPONSE if hidden else document, aws.region, "StartSession", os.environ.get("AWS_PROFILE", "")]
     program = subprocess.Popen(
-        [plugin, *words, json.dumps(asked), aws.endpoint("ssm")],
+        [plugin, *arguments, json.dumps(request), aws.endpoint("ssm")],
         stdin=subprocess.DEVNULL,
-        stdout=said,
+        stdout=output,
         stderr=subprocess.STDOUT,
-        env={**os.environ, **({RESPONSE: told} if hidden else {})},
+        env={**os.environ, **({RESPONSE: document} if hidden else {})},
+        # A process group of its own: Ctrl+C must not end the plugin while connections through it are being closed.
         start_new_session=True,
     )
     try:
@@ -160,7 +185,7 @@ def _program(
     finally:
         program.terminate()
         try:
-            program.wait(ENDS)
+            program.wait(timing.end)
         except subprocess.TimeoutExpired:
             program.kill()
             program.wait()
@@ -168,49 +193,46 @@ def _program(
 
 def _version(plugin: str) -> tuple[int, ...]:
     with suppress(OSError, ValueError, subprocess.SubprocessError):
-        told = subprocess.run([plugin, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
-        return tuple(int(part) for part in told.strip().split(".")[:3])
+        output = subprocess.run([plugin, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+        return tuple(int(part) for part in output.strip().split(".")[:3])
     return (0,)
 
 
-def _await_listening(program: subprocess.Popen[bytes], port: int, said: IO[bytes]) -> None:
-    """Wait until the plugin says that it listens; raises OrderopsError with its words where it gives up.
-
-    A connection only to see whether it does would reach the database, and an old agent knows one at a time: it is
-    tried where the plugin says nothing of it for a while.
-    """
-    began = monotonic()
-    until = began + LISTENS
+def _await_listening(program: subprocess.Popen[bytes], port: int, output: IO[bytes], timing: TunnelTiming) -> None:
+    """Wait until the plugin listens; raises OrderopsError with its last line if it ends or does not listen in time."""
+    started = monotonic()
     while True:
-        if WAITS in _said(said):
+        if LISTENING in _read(output):
             return
-        if monotonic() - began > SILENT:
-            with suppress(OSError), socket.create_connection((HERE, port), timeout=1):
+        # A test connection would reach the database, and old agents accept one connection at a time. So it is
+        # made only if the plugin prints nothing for a while.
+        if monotonic() - started > timing.silent:
+            with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
                 return
         if program.poll() is not None:
             raise OrderopsError(
-                f"the {PLUGIN} ended with {program.returncode}: {_last_words(said)}",
-                f"is it the newest? {PLUGIN} --version; {OTHER_WAY}",
+                f"the {PLUGIN} ended with {program.returncode}: {_last_line(output)}",
+                f"check that it is up to date: {PLUGIN} --version; {ALTERNATIVE}",
             )
-        if monotonic() > until:
+        if monotonic() - started > timing.listen:
             raise OrderopsError(
-                f"the {PLUGIN} does not listen on port {port} after {LISTENS:.0f} s: {_last_words(said)}",
-                f"does this machine reach SSM's message gateway? {OTHER_WAY}",
+                f"the {PLUGIN} does not listen on port {port} after {timing.listen:.0f} s: {_last_line(output)}",
+                f"check that this machine reaches SSM's message gateway; {ALTERNATIVE}",
             )
         sleep(0.1)
 
 
-def _said(said: IO[bytes]) -> str:
-    """What the plugin wrote so far; it writes on at its end, wherever this reads."""
-    return os.pread(said.fileno(), LONGEST, 0).decode(errors="replace")
+def _read(output: IO[bytes]) -> str:
+    # The plugin shares the file's position; reading with pread() leaves it at the end.
+    return os.pread(output.fileno(), MAX_OUTPUT, 0).decode(errors="replace")
 
 
-def _last_words(said: IO[bytes]) -> str:
-    lines = [line.strip() for line in _said(said).splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def _last_line(output: IO[bytes]) -> str:
+    lines = [line.strip() for line in _read(output).splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((HERE, 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

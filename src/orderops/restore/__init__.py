@@ -1,1 +1,1 @@
-"""The past brought back to a new instance: restored, compared, promoted and turned back, proven by drills."""
+"""Point-in-time restore into new instances: compare, salvage rows, promote, switch back, and drills."""

@@ -1,4 +1,4 @@
-"""Drills: restores made only to prove that they work, each with what it measured."""
+"""Drills: restores made only to prove that restoring works, each stored with its measurements."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from orderops.aws.documents import Bucket
 
 @dataclass(frozen=True)
 class Drill:
-    """A restore that was proven: opened, compared with the live database, and thrown away."""
+    """A successful drill: the restored instance was opened, compared with the live database and deleted."""
 
     started: datetime
     moment: datetime
-    """As of when the data were."""
+    """The point in time that was restored."""
     recovery: timedelta
-    """From the command until the restored database had answered and was compared: the recovery time."""
+    """Recovery time: from the command until the restored database was opened and compared."""
     lost: timedelta
-    """By how much the latest moment there was to go back to lay behind: the recovery point."""
+    """Recovery point: how far the latest restorable time was behind the start of the drill."""
     source: str
     who: str
     tables: int
     rows: int
     findings: tuple[str, ...] = ()
-    """In what the copy was not as the live database, other than by what was written since."""
+    """Differences from the live database that writes since `moment` do not explain."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines, and for the bucket."""
+        """Return the drill as a JSON document, for `--json` and for the bucket."""
         return {
             "started": self.started.astimezone(UTC).isoformat(),
             "moment": self.moment.astimezone(UTC).isoformat(),
@@ -43,28 +43,30 @@ class Drill:
         }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> Drill:
-        """What `told` wrote."""
+    def from_dict(cls, document: dict[str, Any]) -> Drill:
+        """Read a document that `to_dict` wrote; raises KeyError, TypeError or ValueError for any other document."""
         return cls(
-            datetime.fromisoformat(told["started"]),
-            datetime.fromisoformat(told["moment"]),
-            timedelta(seconds=told["recovery_seconds"]),
-            timedelta(seconds=told["lost_seconds"]),
-            told["source"],
-            told["who"],
-            told["tables"],
-            told["rows"],
-            tuple(told["findings"]),
+            datetime.fromisoformat(document["started"]),
+            datetime.fromisoformat(document["moment"]),
+            timedelta(seconds=document["recovery_seconds"]),
+            timedelta(seconds=document["lost_seconds"]),
+            document["source"],
+            document["who"],
+            document["tables"],
+            document["rows"],
+            tuple(document["findings"]),
         )
 
 
-def keep(bucket: Bucket, environment: str, drill: Drill) -> None:
-    """Put it on record."""
+def save_drill(bucket: Bucket, environment: str, drill: Drill) -> None:
+    """Store a drill in the environment's bucket."""
     bucket.put(f"{prefix_of(environment)}{drill.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json", drill.to_dict())
 
 
-def last(bucket: Bucket, environment: str) -> Drill | None:
-    """The latest that was proven; none where there never was one. What is no record of a drill is left out."""
+def last_drill(bucket: Bucket, environment: str) -> Drill | None:
+    """Return the newest readable drill, or None."""
+    # Keys begin with the time, so the newest are last. Reading at most five keeps `status` fast
+    # where someone has put other documents under the same prefix.
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
         with suppress(KeyError, TypeError, ValueError):
             if document := bucket.read(key):
@@ -73,5 +75,5 @@ def last(bucket: Bucket, environment: str) -> Drill | None:
 
 
 def prefix_of(environment: str) -> str:
-    """Where the drills of an environment lie."""
+    """Return the S3 prefix of an environment's drills."""
     return f"{environment}/drills/"

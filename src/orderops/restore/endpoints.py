@@ -1,4 +1,4 @@
-"""The way into each instance of an environment, and the moment at which a migration began."""
+"""How to connect to an instance of an environment, and when a migration of its database started."""
 
 from __future__ import annotations
 
@@ -10,54 +10,68 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
 from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
 from orderops.restore.instances import Instance
+from orderops.text.lists import joined
 
 
-def connection_info(stack: Stack, copy: Instance) -> dict[str, Any]:
-    """What the pointer would say, if it led to this instance."""
-    told = copy.observed.properties
-    if not told["EndpointAddress"] or not told["MasterUserSecretArn"]:
+def connection_info(stack: Stack, instance: Instance) -> dict[str, Any]:
+    """Return what the stack's pointer secret would hold if this instance were the primary.
+
+    Raises OrderopsError for an instance that has no endpoint or no password yet.
+    """
+    properties = instance.observed.properties
+    # RDS lists an instance that is being created without both.
+    if not properties["EndpointAddress"] or not properties["MasterUserSecretArn"]:
         raise OrderopsError(
-            f"{copy.name} cannot be opened yet: it is {copy.observed.status}",
-            f"how far it is: orderops restore list --env {stack.environment.name}",
+            f"{instance.name} does not accept connections yet: its status is {instance.observed.status}",
+            f"check its progress: orderops restore list --env {stack.environment.name}",
         )
     return {
-        "host": told["EndpointAddress"],
-        "port": told["EndpointPort"],
+        "host": properties["EndpointAddress"],
+        "port": properties["EndpointPort"],
         "dbname": stack.pointer.dbname,
         "sslmode": stack.pointer.sslmode,
-        "credentials": told["MasterUserSecretArn"],
+        "credentials": properties["MasterUserSecretArn"],
     }
 
 
-def start_of(standings: Mapping[int, History], version: int, words: str = "") -> datetime:
-    """When the attempts began by which a migration is in the database, by the database's own clock.
+def start_of(histories: Mapping[int, History], version: int, options: str = "") -> datetime:
+    """Return when the apply that put a migration into the database started, by the database's clock.
 
-    One that failed and left nothing does not count. `words` lead a command to the same place.
+    `histories` are the ledger's, by version. `options` are added to the commands in hints, so that they reach the same
+    database. Failed attempts that left nothing behind do not count.
 
-    Raises OrderopsError where it is not in there.
+    Raises UsageError for a version that the ledger does not know, OrderopsError for one that is not applied or has no
+    known start.
     """
-    standing = standings.get(version)
-    if standing is None:
-        known = ", ".join(f"V{each}" for each in sorted(standings) if each) or "none"
+    history = histories.get(version)
+    if history is None:
+        known = joined([f"V{number}" for number in sorted(histories) if number], max_names=20) or "none"
         raise UsageError(
-            f"the ledger knows no V{version}: it knows {known}",
-            f"which are there: orderops migrate info {words}".rstrip(),
+            f"the ledger has no V{version}; it has: {known}",
+            f"list the migrations: orderops migrate info {options}".rstrip(),
         )
-    if not standing.status:
+    if not history.status:
         raise OrderopsError(
-            f"V{version} is not in this database, so there is nothing before it to go back to",
-            f"what was done when: orderops migrate history {words}".rstrip(),
+            f"V{version} is not applied to this database, so there is no time before it to restore",
+            f"see when migrations ran: orderops migrate history {options}".rstrip(),
         )
+    start = _start_of_effect(history)
+    if start is None or (history.applied and history.applied.action == AttemptAction.BASELINE):
+        raise OrderopsError(
+            f"V{version} was marked as applied, not applied by orderops, so its start time is unknown",
+            'give the time instead: orderops restore --at "2026-11-10T08:00:00Z"',
+        )
+    return start
+
+
+def _start_of_effect(history: History) -> datetime | None:
+    """Return the start of the first attempt since the last undo that changed the database."""
     start: datetime | None = None
-    for attempt in standing.attempts:
+    for attempt in history.attempts:
         if attempt.action == AttemptAction.APPLY:
-            left_something = attempt.state == AttemptState.DONE or attempt.partial
-            start = start or (attempt.started if left_something else None)
-            continue
-        start = attempt.started if attempt.action == AttemptAction.BASELINE else None
-    if start is None or (standing.applied and standing.applied.action == AttemptAction.BASELINE):
-        raise OrderopsError(
-            f"V{version} was not applied here but marked as applied, so nobody knows when its effect began",
-            'say the time: orderops restore --at "2026-11-10T08:00:00Z"',
-        )
+            changed_something = attempt.state == AttemptState.DONE or attempt.partial
+            start = start or (attempt.started if changed_something else None)
+        else:
+            # An undo or a repair ends the effect of the attempts before it.
+            start = attempt.started if attempt.action == AttemptAction.BASELINE else None
     return start

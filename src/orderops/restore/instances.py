@@ -1,6 +1,6 @@
-"""The database instances of an environment: the primary, and what stands beside it, each with its role.
+"""The database instances of an environment: the primary and the others, each with its role.
 
-What they are stands in their tags, so that any machine sees the same, and a cut restore is known by what it lacks.
+All state is stored in tags, so every machine sees the same. An interrupted restore is recognised by its missing tags.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from orderops.runs.run import Runs
 RECENT_RUNS = 20
 
 SOURCE = "orderops:source"
-"""The identifier of the instance that this one is a copy of."""
+"""The identifier of the instance that this one was restored from."""
 SOURCE_RESOURCE = "orderops:source-resource"
-"""Its DbiResourceId, which no instance after it has."""
-MOMENT = "orderops:restored-to"
-ASKED = "orderops:asked"
-"""The words of a moment that is another one each time: "-15m", "latest"."""
-BEGUN = "orderops:begun"
-READY = "orderops:ready"
-"""When the restore ended and every setting was compared; not there while it goes on."""
-BEFORE = "orderops:before"
-"""On a promoted instance: the one that was primary before it."""
-BY = "orderops:promoted-by"
-"""On a promoted instance: the command that did it."""
+"""The source's DbiResourceId, which AWS never reuses (unlike the identifier)."""
+RESTORED_TO = "orderops:restored-to"
+REQUESTED = "orderops:asked"
+"""The `--at` of a restore to a relative time: "-15m", "latest"."""
+STARTED = "orderops:begun"
+READY_AT = "orderops:ready"
+"""When the restore ended with all settings verified; missing while it runs."""
+PREVIOUS_PRIMARY = "orderops:before"
+"""On a promoted instance: the primary before it."""
+PROMOTED_BY = "orderops:promoted-by"
+"""On a promoted instance: the command, `promote` or `back`."""
 SETTLED = "orderops:settled"
-"""On a promoted instance: the term in which everything had followed it."""
+"""On a promoted instance: the term in which all services had switched to it."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance, by what its tags say of it."""
+    """One database instance, as its tags describe it."""
 
     observed: Observed
 
@@ -55,41 +55,42 @@ class Instance:
 
     @property
     def ready(self) -> bool:
-        """Whether its restore, if it comes from one, is done."""
-        return self.observed.state is State.READY and (not self.tag(MOMENT) or bool(self.tag(READY)))
+        """Whether AWS reports it as available and its restore, if any, is complete."""
+        return self.observed.state is State.READY and (not self.tag(RESTORED_TO) or bool(self.tag(READY_AT)))
 
     @property
     def settled(self) -> bool:
-        """Whether everything followed it when it became the primary."""
+        """Whether all services have switched to it since it became the primary."""
         return self.tag(SETTLED) == self.tag(TERM)
 
     @property
     def moment(self) -> datetime | None:
-        """As of when its data are; none for what was not restored."""
-        return _time(self.tag(MOMENT))
+        """The point in time of its data; None for an instance that was not restored."""
+        return _time(self.tag(RESTORED_TO))
 
     @property
-    def begun(self) -> datetime | None:
-        """When its restore was asked for."""
-        return _time(self.tag(BEGUN))
+    def started(self) -> datetime | None:
+        """When its restore was requested."""
+        return _time(self.tag(STARTED))
 
     @property
     def ended(self) -> datetime | None:
-        """When its restore was done; none while it goes on."""
-        return _time(self.tag(READY))
+        """When its restore was complete; None while it runs."""
+        return _time(self.tag(READY_AT))
 
     @property
-    def took(self) -> timedelta | None:
+    def duration(self) -> timedelta | None:
         """How long its restore took."""
-        return self.ended - self.begun if self.begun and self.ended else None
+        return self.ended - self.started if self.started and self.ended else None
 
     def tag(self, key: str) -> str:
-        """One of its tags, empty where it has none."""
+        """Return the value of a tag; "" for a missing one."""
         return (self.observed.tags or {}).get(key, "")
 
     def to_dict(self) -> dict[str, object]:
-        """For machines."""
-        created = self.observed.properties["InstanceCreateTime"]
+        """Return the record that `--json` prints."""
+        properties = self.observed.properties
+        created = properties["InstanceCreateTime"]
         return {
             "name": self.name,
             "role": self.role,
@@ -97,18 +98,18 @@ class Instance:
             "ready": self.ready,
             "settled": self.settled if self.role == PRIMARY else None,
             "source": self.tag(SOURCE) or None,
-            "restored_to": self.tag(MOMENT) if self.moment else None,
-            "class": self.observed.properties["DBInstanceClass"],
-            "storage_gb": self.observed.properties["AllocatedStorageNow"],
+            "restored_to": self.tag(RESTORED_TO) if self.moment else None,
+            "class": properties["DBInstanceClass"],
+            "storage_gb": properties["AllocatedStorageNow"],
             "created": created.astimezone(UTC).isoformat() if created else None,
-            "endpoint": self.observed.properties["EndpointAddress"],
-            "port": self.observed.properties["EndpointPort"],
+            "endpoint": properties["EndpointAddress"],
+            "port": properties["EndpointPort"],
         }
 
 
 @dataclass(frozen=True)
 class Instances:
-    """All of an environment at one look."""
+    """All instances of an environment, from one listing."""
 
     environment: str
     primary: Instance | None
@@ -116,88 +117,115 @@ class Instances:
 
     @property
     def all(self) -> list[Instance]:
-        """The primary first, where there is one."""
+        """The primary first, if there is one."""
         return [*([self.primary] if self.primary else []), *self.others]
 
     @property
-    def gone(self) -> bool:
-        """Whether there is no primary, and yet what was or could be one."""
+    def primary_missing(self) -> bool:
+        """Whether there is no primary although a restored or former one exists."""
         return self.primary is None and bool(self.restored)
 
     @property
     def restored(self) -> list[Instance]:
-        """What can be compared and promoted: neither made to be thrown away nor on its way out."""
-        gone = State.GOING
-        return [copy for copy in self.others if copy.role not in DISPOSABLE and copy.observed.state is not gone]
+        """Instances that can be compared and promoted: neither disposable nor being deleted."""
+        return [
+            instance
+            for instance in self.others
+            if instance.role not in DISPOSABLE and instance.observed.state is not State.GOING
+        ]
 
-    def the_primary(self) -> Instance:
-        """Raises OrderopsError where there is none."""
-        if self.primary is None:
-            left = [f"orderops restore promote {copy.name} --env {self.environment}" for copy in self.restored]
-            if left:
-                raise OrderopsError(f"the database of {self.environment} is gone; what is left:", "\n".join(left))
+    def require_primary(self) -> Instance:
+        """Return the primary; raises OrderopsError if there is none."""
+        if self.primary is not None:
+            return self.primary
+        if self.restored:
             raise OrderopsError(
-                f"{self.environment} has no database", f"make it first: orderops up --env {self.environment}"
+                f"the primary database of {self.environment} does not exist; promote one of these instances:",
+                self._commands("promote", self.restored),
             )
-        return self.primary
-
-    def named(self, name: str | None, *, what: str) -> Instance:
-        """The one meant beside the primary; may be left out where there is only one that could be `what`."""
-        if name is None:
-            return self._the_only_one(what)
-        for copy in self.all:
-            if copy.name == name.lower():
-                return copy
-        raise UsageError(
-            f"no instance of {self.environment} is named {name}",
-            f"what there is: orderops restore list --env {self.environment}",
+        raise OrderopsError(
+            f"{self.environment} has no database", f"create it first: orderops up --env {self.environment}"
         )
 
-    def _the_only_one(self, what: str) -> Instance:
-        found = [copy for copy in self.restored if copy.role != FORMER] or self.restored
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            make = f'make one: orderops restore --at "-15m" --env {self.environment}'
-            there = f"what there is: orderops restore list --env {self.environment}"
-            hint = there if what == "discard" else make
-            raise OrderopsError(f"{self.environment} has no restored instance to {what}", hint)
-        names = "\n".join(f"orderops restore {what} {copy.name} --env {self.environment}" for copy in found)
-        raise UsageError(f"{self.environment} has {len(found)} restored instances: say which", names)
+    def named(self, name: str | None, *, action: str) -> Instance:
+        """Return an instance by name; without a name, the only one that `action` (a verb of the command) can use.
+
+        Raises UsageError for an unknown name or where several instances qualify, OrderopsError where none does.
+        """
+        if name is None:
+            return self._only_candidate(action)
+        for instance in self.all:
+            # RDS stores identifiers in lower case, whatever the operator typed.
+            if instance.name == name.lower():
+                return instance
+        raise UsageError(
+            f"{self.environment} has no instance named {name}",
+            f"list the instances: orderops restore list --env {self.environment}",
+        )
+
+    def _only_candidate(self, action: str) -> Instance:
+        candidates = [instance for instance in self.restored if instance.role != FORMER] or self.restored
+        if len(candidates) == 1:
+            return candidates[0]
+        if not candidates:
+            hint = f'restore one: orderops restore --at "-15m" --env {self.environment}'
+            if action == "discard":
+                hint = f"list the instances: orderops restore list --env {self.environment}"
+            raise OrderopsError(f"{self.environment} has no restored instance to {action}", hint)
+        raise UsageError(
+            f"{self.environment} has {len(candidates)} restored instances: name one", self._commands(action, candidates)
+        )
+
+    def _commands(self, action: str, candidates: Sequence[Instance]) -> str:
+        return "\n".join(
+            f"orderops restore {action} {instance.name} --env {self.environment}" for instance in candidates
+        )
 
 
 def load_instances(aws: Aws, stack: Stack) -> Instances:
-    """All of them, by one call."""
+    """List all instances of an environment in one call.
+
+    Raises OrderopsError if two instances are tagged as the primary.
+    """
     environment = stack.environment.name
-    found = [
-        Instance(live)
-        for live in instances(aws, Ownership(environment))
-        if (live.tags or {}).get(ENVIRONMENT) == environment
+    owned = [
+        Instance(observed)
+        for observed in instances(aws, Ownership(environment))
+        if (observed.tags or {}).get(ENVIRONMENT) == environment
     ]
     declared = stack.database.address
-    primary = [copy for copy in found if copy.tag(ADDRESS) == declared and copy.observed.state is not State.GOING]
-    if len(primary) > 1:
+    # An instance that is being deleted keeps its tags for minutes; it is no longer the primary.
+    primaries = [
+        instance
+        for instance in owned
+        if instance.tag(ADDRESS) == declared and instance.observed.state is not State.GOING
+    ]
+    if len(primaries) > 1:
         raise OrderopsError(
-            f"{' and '.join(copy.name for copy in primary)} both say that they are the primary",
-            f"take the tag {ADDRESS} from the one that nothing uses",
+            f"{' and '.join(instance.name for instance in primaries)} are both tagged as the primary",
+            f"remove the tag {ADDRESS} from the instance that no service uses",
         )
-    beside = [copy for copy in found if copy not in primary]
-    return Instances(environment, primary[0] if primary else None, sorted(beside, key=lambda copy: copy.name))
-
-
-def _time(text: str) -> datetime | None:
-    """What a tag says of a moment; none where it says no moment that can be told and reckoned with."""
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return told if told.tzinfo and told.year in YEARS else None
+    others = sorted((instance for instance in owned if instance not in primaries), key=lambda instance: instance.name)
+    return Instances(environment, primaries[0] if primaries else None, others)
 
 
 def was_discarded(instances: Instances, name: str | None, command: str, runs: Runs) -> bool:
-    """Whether an interrupted run of the same command has deleted the instance. A misspelt name is not on record."""
+    """Return whether an interrupted run of the same command has deleted the instance.
+
+    A misspelt name has no run record, so it is not taken for a deleted instance.
+    """
     if name and any(instance.name == name.lower() for instance in instances.all):
         return False
     if name is None and instances.restored:
         return False
     return any(run["command"].startswith(f"{command} --env") for run in runs.history(last=RECENT_RUNS))
+
+
+def _time(text: str) -> datetime | None:
+    """Read a tag's time; None for a value that is not a time with a zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    # Tags can be edited by hand; a year near the calendar's end overflows when it is converted to a local time.
+    return moment if moment.tzinfo and moment.year in YEARS else None

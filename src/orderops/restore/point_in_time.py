@@ -1,6 +1,6 @@
-"""A restore to a new instance: which moment of which instance, under which name, and the way there.
+"""Point-in-time restore into a new instance: the request, and the steps to a verified instance.
 
-The name is made of the moment, so that the same command finds what a cut one made and goes on with it.
+The instance's name is derived from the point in time, so a re-run finds what an interrupted run created and resumes it.
 """
 
 from __future__ import annotations
@@ -25,43 +25,44 @@ from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
 from orderops.restore.instances import (
-    ASKED,
-    BEGUN,
-    MOMENT,
-    READY,
+    READY_AT,
+    REQUESTED,
+    RESTORED_TO,
     SOURCE,
     SOURCE_RESOURCE,
+    STARTED,
     Instance,
     Instances,
     load_instances,
 )
-from orderops.restore.timestamps import RestoreTarget, TimestampForm, both, utc
+from orderops.restore.timestamps import RestoreTarget, TimestampForm, utc, utc_and_local
 from orderops.restore.window import RestoreWindow, check_in_window, window_of
 
-TAKEN_UP = timedelta(hours=1)
-"""For how long a rehearsal goes on with the copy that a cut one began."""
+# Older data would give a rehearsal row counts and statistics that no longer match the live database.
+RESUMABLE_FOR = timedelta(hours=1)
+"""How long a rehearsal resumes the instance that an interrupted one began to restore."""
 StartOf = Callable[[int], datetime]
-"""When a migration began, by the clock of the database."""
+"""Returns when a migration started, by the database's clock."""
 
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """What is to be made: a copy of `source` as it was at `moment`."""
+    """A new instance to create: `source` as of `moment`."""
 
     name: str
     source: Instance
     moment: datetime
-    asked: RestoreTarget
+    requested: RestoreTarget
     window: RestoreWindow
     role: str = RESTORED
     instance_class: str = ""
-    found: Instance | None = None
-    """What a run before this one made of it."""
+    existing: Instance | None = None
+    """The instance of that name, if an earlier run has begun to restore it."""
 
     @property
     def resource(self) -> RdsRestoredInstance:
-        """As the engine makes it."""
-        latest = self.asked.form is TimestampForm.LATEST
+        """The resource that the engine reconciles."""
+        latest = self.requested.form is TimestampForm.LATEST
         source = self.source.observed
         if self.instance_class:
             source = replace(source, properties={**source.properties, "DBInstanceClass": self.instance_class})
@@ -71,66 +72,73 @@ class RestoreRequest:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What says what it is."""
-        begun = self.found.tag(BEGUN) if self.found else ""
-        relative = {ASKED: self.asked.words} if self.asked.form is not TimestampForm.TIME else {}
+        """The tags that describe the restore."""
+        # A resumed restore keeps its start: durations are measured from it.
+        started = self.existing.tag(STARTED) if self.existing else ""
+        relative = {REQUESTED: self.requested.text} if self.requested.form is not TimestampForm.TIME else {}
         return {
             ROLE: self.role,
             SOURCE: self.source.name,
             SOURCE_RESOURCE: self.source.observed.properties["DbiResourceId"],
-            MOMENT: utc(self.moment),
-            BEGUN: begun or _now(),
+            RESTORED_TO: utc(self.moment),
+            STARTED: started or _now(),
             **relative,
         }
 
 
 @dataclass
 class Restore:
-    """The way from nothing to a copy that is ready."""
+    """Creates the requested instance, or completes it."""
 
     aws: Aws
     stack: Stack
-    target: RestoreRequest
+    request: RestoreRequest
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
     limits: ReconcileLimits = field(default_factory=ReconcileLimits)
-    watch: OnWait = lambda *_: None
+    on_wait: OnWait = lambda *_: None
 
     def plan(self) -> list[Step]:
-        """What carrying it out would do."""
+        """Return the steps that `run` would take."""
         return list(self._reconcile(dry_run=True))
 
     def run(self) -> Iterator[Step]:
-        """Make it, set what AWS did not carry over, compare, and say that it is ready; raises where that cannot be."""
-        yield from self._reconcile()
-        copy = self.look()
-        if different := self.target.resource.unlike(copy.observed):
-            told = "\n".join(f"{key}: {there!r} here, {wanted!r} there" for key, (wanted, there) in different.items())
-            raise OrderopsError(f"{copy.name} is not as {self.target.source.name}:\n{told}", "the same command goes on")
-        if not copy.tag(READY):
-            RdsInstance.retag(self.aws, copy.observed, {READY: _now()})
+        """Create the instance, apply the settings that AWS does not restore, verify all and tag it as ready.
 
-    def look(self) -> Instance:
-        """The copy as it is now."""
-        copies = load_instances(self.aws, self.stack)
-        return copies.named(self.target.name, what="restore")
+        Raises OrderopsError if a setting still differs from the source's.
+        """
+        yield from self._reconcile()
+        instance = self.instance()
+        if differences := self.request.resource.unlike(instance.observed):
+            source = self.request.source.name
+            lines = "\n".join(
+                f"{key}: {actual!r}, but {wanted!r} on {source}" for key, (wanted, actual) in differences.items()
+            )
+            raise OrderopsError(f"{instance.name} differs from {source}:\n{lines}", "re-run this command to continue")
+        # The tag comes last: an instance without it is known to be incomplete, wherever the run was interrupted.
+        if not instance.tag(READY_AT):
+            RdsInstance.retag(self.aws, instance.observed, {READY_AT: _now()})
+
+    def instance(self) -> Instance:
+        """Read the instance's current state."""
+        return load_instances(self.aws, self.stack).named(self.request.name, action="restore")
 
     def _reconcile(self, *, dry_run: bool = False) -> Iterator[Step]:
         environment = self.stack.environment
-        looked = Inventory(self.aws, environment.name, [RdsRestoredInstance], {**environment.tags, **self.target.tags})
+        tags = {**environment.tags, **self.request.tags}
         yield from reconcile(
-            [self.target.resource],
-            looked,
+            [self.request.resource],
+            Inventory(self.aws, environment.name, [RdsRestoredInstance], tags),
             dry_run=dry_run,
-            on_wait=self.watch,
+            on_wait=self.on_wait,
             recent_writes=self.recent_writes,
             limits=self.limits,
         )
 
 
-def target(
+def restore_request(
     aws: Aws,
     stack: Stack,
-    asked: RestoreTarget,
+    requested: RestoreTarget,
     *,
     source: str | None = None,
     role: str = RESTORED,
@@ -138,106 +146,121 @@ def target(
     start_of: StartOf | None = None,
     since: datetime | None = None,
 ) -> RestoreRequest:
-    """Decide what is to be made; raises OrderopsError for a moment that the source cannot be brought back to.
+    """Decide which instance to create, from the primary or from the instance named `source`.
 
-    A restore that was cut is taken up: for a moment told by its distance, with the moment that it had then. So is one
-    that somebody else made with the same words after `since`.
+    An interrupted restore is resumed; a relative time keeps the point in time of the first run. A restore with the same
+    `--at` that another operator completed after `since` is taken as the result.
+
+    Raises OrderopsError for a point in time that the source cannot be restored to, or a name that is in use.
     """
-    copies = load_instances(aws, stack)
-    origin = copies.named(source, what="restore") if source else copies.the_primary()
+    instances = load_instances(aws, stack)
+    origin = instances.named(source, action="restore") if source else instances.require_primary()
     if origin.observed.state not in (State.READY, State.PENDING):
-        raise OrderopsError(f"{origin.name} is {origin.observed.status}", "look at it in the AWS console")
-    window = window_of(aws, origin.observed)
-    begun = _begun(copies, origin, asked, role, since)
-    if begun and begun.moment:
-        return RestoreRequest(begun.name, origin, begun.moment, asked, window, role, instance_class, begun)
-    moment = _moment(asked, window, start_of)
-    check_in_window(moment, window, origin.name, lambda: _who_has(aws, copies, origin, moment))
-    name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
-    everything = copies.all
-    found = next((copy for copy in everything if copy.name == name), None)
-    _refuse_other(found, origin, role, copies.environment)
-    return RestoreRequest(name, origin, moment, asked, window, role, instance_class, found)
-
-
-def _who_has(aws: Aws, copies: Instances, but: Instance, moment: datetime) -> str:
-    """Another instance that can be brought back to a moment: what was primary before, as a rule."""
-    for copy in copies.all:
-        with suppress(OrderopsError):
-            if copy is not but and copy.role not in DISPOSABLE and moment in window_of(aws, copy.observed):
-                return copy.name
-    return ""
-
-
-def _begun(
-    copies: Instances, source: Instance, asked: RestoreTarget, role: str, since: datetime | None
-) -> Instance | None:
-    """What a run with the same words made of the same instance, and was cut; or made while it was waited for."""
-    if asked.form is TimestampForm.TIME:
-        return None
-    for copy in copies.others:
-        same = (
-            copy.tag(SOURCE_RESOURCE) == source.observed.properties["DbiResourceId"] and copy.tag(ASKED) == asked.words
+        raise OrderopsError(
+            f"{origin.name} cannot be restored from: its status is {origin.observed.status}",
+            "check the instance in the AWS console",
         )
-        alive = copy.observed.state in (State.READY, State.PENDING)
-        ended = copy.ended
-        if (
-            same
-            and alive
-            and copy.role == role
-            and _of_use(copy, role)
-            and (ended is None or (since and ended >= since))
-        ):
-            return copy
-    return None
+    window = window_of(aws, origin.observed)
+    resumed = _resumable(instances, origin, requested, role, since)
+    if resumed and resumed.moment:
+        return RestoreRequest(resumed.name, origin, resumed.moment, requested, window, role, instance_class, resumed)
+    moment = _moment(requested, window, start_of)
+    check_in_window(moment, window, origin.name, lambda: _other_source(aws, instances, origin, moment))
+    name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
+    existing = next((instance for instance in instances.all if instance.name == name), None)
+    if existing:
+        _check_same_restore(existing, origin, role, instances.environment)
+    return RestoreRequest(name, origin, moment, requested, window, role, instance_class, existing)
 
 
-def _of_use(copy: Instance, role: str) -> bool:
-    """A copy that a drill would be measured by, or a rehearsal judge by, is of now."""
-    begun = copy.begun
-    return role not in DISPOSABLE or (role != DRILL and begun is not None and datetime.now(UTC) - begun < TAKEN_UP)
-
-
-def _moment(asked: RestoreTarget, window: RestoreWindow, start_of: StartOf | None) -> datetime:
-    match asked.form:
-        case TimestampForm.LATEST:
-            return window.latest
-        case TimestampForm.AGO:
-            return (datetime.now(UTC) - asked.ago).replace(microsecond=0)
-        case TimestampForm.BEFORE:
-            assert start_of, "who asks for a migration can read the ledger"
-            return before(start_of(asked.version))
-    assert asked.time, "a time that was told"
-    return asked.time
-
-
-def before(start: datetime) -> datetime:
-    """The last whole second before something began."""
+def last_second_before(start: datetime) -> datetime:
+    """Return the last whole second before a moment, in UTC."""
     return (start - timedelta(microseconds=1)).astimezone(UTC).replace(microsecond=0)
 
 
-def _refuse_other(found: Instance | None, source: Instance, role: str, environment: str) -> None:
-    if found is None:
-        return
-    if found.observed.state is State.GOING:
-        raise OrderopsError(
-            f"{found.name} is going, and has the name of what was asked", "wait until it is gone; then the same command"
-        )
-    if found.tag(SOURCE_RESOURCE) != source.observed.properties["DbiResourceId"]:
-        raise OrderopsError(
-            f"{found.name} is a copy of {found.tag(SOURCE) or 'nobody knows what'}, and has the name of what was asked",
-            f"remove it: orderops restore discard {found.name} --env {environment}",
-        )
-    if found.role != role:
-        raise OrderopsError(
-            f"{found.name} was restored to that moment before, and is {found.role} now",
-            f"another second makes another one; what there is: orderops restore list --env {environment}",
-        )
+def describe_moment(moment: datetime, requested: RestoreTarget) -> str:
+    """Return a point in time as the plan shows it."""
+    # With UseLatestRestorableTime, AWS chooses when the restore starts, which is after the plan.
+    return f"{utc_and_local(moment)}{', or later' if requested.form is TimestampForm.LATEST else ''}"
 
 
-def describe_moment(moment: datetime, asked: RestoreTarget) -> str:
-    """A moment in the words of the plan."""
-    return f"{both(moment)}{', or later' if asked.form is TimestampForm.LATEST else ''}"
+def _other_source(aws: Aws, instances: Instances, origin: Instance, moment: datetime) -> str:
+    """Return another instance that can be restored to a moment, usually the former primary; "" if there is none."""
+    for instance in instances.all:
+        # An instance without backups has no window and raises: it is no alternative.
+        with suppress(OrderopsError):
+            if (
+                instance is not origin
+                and instance.role not in DISPOSABLE
+                and moment in window_of(aws, instance.observed)
+            ):
+                return instance.name
+    return ""
+
+
+def _resumable(
+    instances: Instances, source: Instance, requested: RestoreTarget, role: str, since: datetime | None
+) -> Instance | None:
+    """Return an unfinished restore of the same source to the same relative time, or one completed after `since`."""
+    # An absolute time is resumed by its name.
+    if requested.form is TimestampForm.TIME:
+        return None
+    for instance in instances.others:
+        completed_before = instance.ended is not None and not (since and instance.ended >= since)
+        if (
+            instance.tag(SOURCE_RESOURCE) == source.observed.properties["DbiResourceId"]
+            and instance.tag(REQUESTED) == requested.text
+            and instance.observed.state in (State.READY, State.PENDING)
+            and instance.role == role
+            and _recent_enough(instance, role)
+            and not completed_before
+        ):
+            return instance
+    return None
+
+
+def _recent_enough(instance: Instance, role: str) -> bool:
+    """Return whether a new run may use an interrupted run's instance.
+
+    A drill never does, because it measures the whole restore; a rehearsal does for an hour.
+    """
+    if role not in DISPOSABLE:
+        return True
+    started = instance.started
+    return role != DRILL and started is not None and datetime.now(UTC) - started < RESUMABLE_FOR
+
+
+def _moment(requested: RestoreTarget, window: RestoreWindow, start_of: StartOf | None) -> datetime:
+    match requested.form:
+        case TimestampForm.LATEST:
+            return window.latest
+        case TimestampForm.AGO:
+            return (datetime.now(UTC) - requested.ago).replace(microsecond=0)
+        case TimestampForm.BEFORE:
+            assert start_of, "a caller that accepts a migration passes start_of"
+            return last_second_before(start_of(requested.version))
+    assert requested.time, "the parser sets the time of this form"
+    return requested.time
+
+
+def _check_same_restore(existing: Instance, source: Instance, role: str, environment: str) -> None:
+    """Raise OrderopsError if the instance of the requested name is not the result of the same restore."""
+    if existing.observed.state is State.GOING:
+        raise OrderopsError(
+            f"{existing.name}, which has the requested name, is being deleted",
+            "wait until it is deleted, then re-run this command",
+        )
+    if existing.tag(SOURCE_RESOURCE) != source.observed.properties["DbiResourceId"]:
+        raise OrderopsError(
+            f"{existing.name}, which has the requested name, was restored from "
+            f"{existing.tag(SOURCE) or 'an unknown instance'}",
+            f"discard it: orderops restore discard {existing.name} --env {environment}",
+        )
+    if existing.role != role:
+        raise OrderopsError(
+            f"{existing.name} was restored to that time before, and its role is {existing.role} now",
+            f"choose a time that differs by a second; list the instances: orderops restore list --env {environment}",
+        )
 
 
 def _now() -> str:

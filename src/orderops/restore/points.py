@@ -1,4 +1,4 @@
-"""The moments worth going back to: what was migrated and released when, in the window or out of it."""
+"""Restore points: when migrations and releases changed the system, inside the restore window or outside it."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from datetime import datetime
 from typing import Any
 
 from orderops.migrations.ledger.table import AttemptAction, AttemptState, History
-from orderops.restore.point_in_time import before
+from orderops.restore.point_in_time import last_second_before
 from orderops.restore.timestamps import utc
 from orderops.restore.window import RestoreWindow
 
 NOT_POINTS = ("migrate", "restore")
-"""Commands whose runs are no release."""
+"""Commands that are no release; migrations are listed from the ledger instead."""
 
 
 @dataclass(frozen=True)
 class RestorePoint:
-    """Something that changed the system, and the last moment before it."""
+    """A change of the system, and how to restore the state just before it."""
 
     began: datetime
     what: str
     at: str
-    """What to give `--at` to come out just before it."""
-    inside: bool
+    """The value for `--at`."""
+    in_window: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
-        return {"began": self.began.isoformat(), "what": self.what, "at": self.at, "in_window": self.inside}
+        """Return the record that `--json` prints."""
+        return {"began": self.began.isoformat(), "what": self.what, "at": self.at, "in_window": self.in_window}
 
 
 def points(
-    window: RestoreWindow, standings: Mapping[int, History], runs: Iterable[Mapping[str, Any]]
+    window: RestoreWindow, histories: Mapping[int, History], runs: Iterable[Mapping[str, Any]]
 ) -> list[RestorePoint]:
-    """Newest first."""
-    return sorted(
-        [*_migrations(window, standings), *_releases(window, runs)], key=lambda each: each.began, reverse=True
-    )
+    """Return the restore points of a ledger and of the run records, newest first."""
+    unsorted = [*_migrations(window, histories), *_releases(window, runs)]
+    return sorted(unsorted, key=lambda point: point.began, reverse=True)
 
 
-def _migrations(window: RestoreWindow, standings: Mapping[int, History]) -> Iterable[RestorePoint]:
-    for version, standing in standings.items():
-        for attempt in standing.attempts:
-            if attempt.action in (AttemptAction.APPLY, AttemptAction.UNDO) and (
-                attempt.state == AttemptState.DONE or attempt.partial
-            ):
-                verb = {AttemptAction.APPLY: "apply", AttemptAction.UNDO: "undo"}[AttemptAction(attempt.action)]
-                left = "" if attempt.state == AttemptState.DONE else ", cut"
-                last = standing.applied is attempt
-                at = f'"before V{version}"' if last else utc(before(attempt.started))
-                inside = before(attempt.started) in window
-                yield RestorePoint(attempt.started, f"{verb} V{version:03} {attempt.description}{left}", at, inside)
+def _migrations(window: RestoreWindow, histories: Mapping[int, History]) -> Iterable[RestorePoint]:
+    verbs: dict[str, str] = {AttemptAction.APPLY: "apply", AttemptAction.UNDO: "undo"}
+    for version, history in histories.items():
+        for attempt in history.attempts:
+            verb = verbs.get(attempt.action)
+            done = attempt.state == AttemptState.DONE
+            if verb is None or not (done or attempt.partial):
+                continue
+            before = last_second_before(attempt.started)
+            # "before V7" means the attempt that counts now; an earlier one is reached by its time.
+            at = f'"before V{version}"' if history.applied is attempt else utc(before)
+            interrupted = "" if done else ", interrupted"
+            what = f"{verb} V{version:03} {attempt.description}{interrupted}"
+            yield RestorePoint(attempt.started, what, at, before in window)
 
 
 def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Iterable[RestorePoint]:
@@ -59,7 +60,6 @@ def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Itera
         if str(run["command"]).startswith(NOT_POINTS):
             continue
         began = datetime.fromisoformat(run["started"])
-        ended = "" if run["outcome"] == "done" else f", {run['outcome']}"
-        yield RestorePoint(
-            began, f"{run['command']} by {run['who']}{ended}", utc(before(began)), before(began) in window
-        )
+        before = last_second_before(began)
+        outcome = "" if run["outcome"] == "done" else f", {run['outcome']}"
+        yield RestorePoint(began, f"{run['command']} by {run['who']}{outcome}", utc(before), before in window)

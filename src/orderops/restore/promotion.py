@@ -1,13 +1,13 @@
-"""The switch from one instance to another, and back: the services follow, and nothing is renamed.
+"""Switching the primary from one instance to another, and back; the services follow.
 
-One write decides: the tags of the instance that becomes the primary, with a term greater than any before. From then
-on it is the primary, whatever else is still to follow; until then the other one is. What follows finds out for itself
-whether it is done: the other's tags, the pointer that services read, what may read it, and the services' tasks.
+No instance is renamed. A single tag update makes the switch: it gives the new primary a higher term than any before. If
+interrupted, exactly one instance is primary. Each later step (the former primary's tags, the pointer secret, the
+resources that refer to the primary, the services' tasks) checks for itself whether it is done, so a re-run continues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -15,7 +15,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
-from orderops.engine.resource import Effect, Outputs, Resource, State
+from orderops.engine.resource import Effect, Observed, Outputs, Resource, State
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
@@ -27,238 +27,298 @@ from orderops.resources.ecs_service import EcsService
 from orderops.resources.rds_description import PRIMARY, RESTORED, TERM, former, term_of
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_restored_instance import differences
-from orderops.restore.instances import BEFORE, BY, SETTLED, Instance, Instances, load_instances
+from orderops.restore.instances import (
+    PREVIOUS_PRIMARY,
+    PROMOTED_BY,
+    SETTLED,
+    Instance,
+    Instances,
+    load_instances,
+)
 
 PROMOTE, BACK = "promote", "back"
 
 
 @dataclass(frozen=True)
 class Switch:
-    """From which instance to which."""
+    """A change of the primary."""
 
     to: Instance
-    other: Instance | None
-    """The primary until now; or, where the switch was cut, the one before."""
-    by: str
-    """The command that asks for it."""
+    previous: Instance | None
+    """The primary until now; the one before, if the tags have been switched already."""
+    command: str
+    """The command that makes it: `promote` or `back`."""
     decided: bool = False
-    """Whether `to` is the primary already, so that only the rest may be left to do."""
+    """Whether `to` is tagged as the primary already, so that only later steps can be left."""
 
 
-def switch(copies: Instances, name: str | None, by: str = PROMOTE) -> Switch:
-    """Who is to become the primary; raises OrderopsError where that one cannot."""
-    primary = copies.primary if copies.gone and name else copies.the_primary()
-    to = copies.named(name, what=PROMOTE) if name or not primary else _meant(copies, primary)
+def switch(instances: Instances, name: str | None, command: str = PROMOTE) -> Switch:
+    """Decide which instance becomes the primary; raises OrderopsError if it cannot.
+
+    Without a name, an unfinished promotion is continued, or the only restored instance is promoted.
+    """
+    primary = instances.primary if instances.primary_missing and name else instances.require_primary()
+    to = instances.named(name, action=PROMOTE) if name or not primary else _default_target(instances, primary)
     if primary and to.name == primary.name:
-        return _the_rest(copies, primary)
-    if to not in copies.restored:
+        return _remaining_switch(instances, primary)
+    if to not in instances.restored:
         raise OrderopsError(
-            f"{to.name} was made for a {to.role} and is thrown away after it",
-            f"restore one to keep: orderops restore --at latest --env {copies.environment}",
+            f"{to.name} was created for a {to.role} and is deleted after it",
+            f"restore an instance to keep: orderops restore --at latest --env {instances.environment}",
         )
-    _refuse_unready(to, copies.environment)
-    return Switch(to, primary, by)
+    _check_ready(to, instances.environment)
+    return Switch(to, primary, command)
 
 
-def back(copies: Instances) -> Switch:
-    """The last promotion turned back; one that was turned back already is ended, and not turned round again."""
-    primary = copies.the_primary()
-    before = primary.tag(BEFORE)
-    if primary.tag(BY) == BACK:
-        return _the_rest(copies, primary)
-    if not before:
+def switch_back(instances: Instances) -> Switch:
+    """Undo the last promotion. An unfinished `back` is continued, and a finished one is not undone again."""
+    primary = instances.require_primary()
+    previous = primary.tag(PREVIOUS_PRIMARY)
+    # Makes a repeated `back` a no-op: otherwise a re-run after an interruption would switch a second time.
+    if primary.tag(PROMOTED_BY) == BACK:
+        return _remaining_switch(instances, primary)
+    if not previous:
         raise OrderopsError(
-            f"{primary.name} is the primary and was never promoted, so there is nothing to turn back",
-            f"what there is: orderops restore list --env {copies.environment}",
+            f"{primary.name} was never promoted, so there is no previous primary to switch back to",
+            f"list the instances: orderops restore list --env {instances.environment}",
         )
-    if not any(copy.name == before for copy in copies.others):
-        query = f"DBSnapshots[?DBInstanceIdentifier=='{before}'].DBSnapshotIdentifier"
+    if not any(instance.name == previous for instance in instances.others):
+        query = f"DBSnapshots[?DBInstanceIdentifier=='{previous}'].DBSnapshotIdentifier"
         raise OrderopsError(
-            f"{before}, which was the primary before {primary.name}, is gone",
-            f'the final snapshot that it left, if it did: aws rds describe-db-snapshots --query "{query}"',
+            f"{previous}, the primary before {primary.name}, does not exist any more",
+            f'look for its final snapshot: aws rds describe-db-snapshots --query "{query}"',
         )
-    return switch(copies, before, BACK)
+    return switch(instances, previous, BACK)
 
 
-def _meant(copies: Instances, primary: Instance) -> Instance:
-    """Who is meant where nobody is named: the switch that is under way, or the only one that was restored."""
-    restored = [copy for copy in copies.restored if copy.role == RESTORED]
-    promoted = primary.tag(BY) == PROMOTE
-    if promoted and (not primary.settled or not restored):
+def _default_target(instances: Instances, primary: Instance) -> Instance:
+    """Return the primary of an unfinished promotion, or the only restored instance."""
+    candidates = [instance for instance in instances.restored if instance.role == RESTORED]
+    promoted = primary.tag(PROMOTED_BY) == PROMOTE
+    if promoted and (not primary.settled or not candidates):
         return primary
-    if restored or not copies.restored:
-        return copies.named(None, what=PROMOTE)
-    names = "\n".join(f"orderops restore promote {copy.name} --env {copies.environment}" for copy in copies.restored)
-    raise OrderopsError(f"{copies.environment} has no restored instance that was not primary before", names)
+    if candidates or not instances.restored:
+        return instances.named(None, action=PROMOTE)
+    commands = "\n".join(
+        f"orderops restore promote {instance.name} --env {instances.environment}" for instance in instances.restored
+    )
+    raise OrderopsError(
+        f"{instances.environment} has no restored instance that was not the primary before; name one", commands
+    )
 
 
-def _the_rest(copies: Instances, primary: Instance) -> Switch:
-    other = next((copy for copy in copies.others if copy.name == primary.tag(BEFORE)), None)
-    return Switch(primary, other, primary.tag(BY), decided=True)
+def _remaining_switch(instances: Instances, primary: Instance) -> Switch:
+    previous = primary.tag(PREVIOUS_PRIMARY)
+    former_primary = next((instance for instance in instances.others if instance.name == previous), None)
+    return Switch(primary, former_primary, primary.tag(PROMOTED_BY), decided=True)
 
 
 @dataclass
 class Promotion:
-    """The way of a switch, step by step; what is done already makes no step."""
+    """The steps of a switch. What is done already yields no step."""
 
     workspace: Workspace
     switch: Switch
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
-    watch: OnWait = lambda *_: None
+    on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def plan(self) -> list[Step]:
-        """What carrying it out would change."""
+        """Return the steps that `run` would take."""
         return list(self._steps(dry_run=True))
 
     def run(self) -> Iterator[Step]:
-        """Decide, and have everything follow; ends when the services' tasks are new."""
+        """Switch, and return when the services run on the new primary only."""
         yield from self._steps(dry_run=False)
 
     def _steps(self, *, dry_run: bool) -> Iterator[Step]:
-        yield from self._tagging(dry_run=dry_run)
-        yield from self._pointing(dry_run=dry_run)
-        yield from self._renewing(dry_run=dry_run)
-        yield from self._settling(dry_run=dry_run)
+        # The order matters: tasks must be replaced after the pointer has changed, or they would read the old one.
+        yield from self._switch_tags(dry_run=dry_run)
+        yield from self._update_dependents(dry_run=dry_run)
+        yield from self._redeploy_services(dry_run=dry_run)
+        yield from self._mark_settled(dry_run=dry_run)
 
-    def _tagging(self, *, dry_run: bool) -> Iterator[Step]:
-        to, other, aws = self.switch.to, self.switch.other, self.workspace.aws
-        address = self.workspace.stack.database.address
+    def _switch_tags(self, *, dry_run: bool) -> Iterator[Step]:
+        to, previous, aws = self.switch.to, self.switch.previous, self.workspace.aws
         if not self.switch.decided:
             if not dry_run:
-                owner = Ownership(self.workspace.environment.name, address, self.workspace.stack.database.name)
-                before = {BEFORE: other.name} if other else {}
-                mine = {**owner.tags, **before, ROLE: PRIMARY, TERM: str(self._term(other)), BY: self.switch.by}
-                RdsInstance.retag(aws, to.observed, mine)
+                RdsInstance.retag(aws, to.observed, self._primary_tags())
                 _await_primary(self.workspace, to)
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"role": (to.role, PRIMARY)})
-        if other and (not self.switch.decided or _says_it_is_primary(aws, other, address)):
+        address = self.workspace.stack.database.address
+        if previous and (not self.switch.decided or _is_tagged_as_primary(aws, previous, address)):
             if not dry_run:
-                RdsInstance.retag(aws, other.observed, former(other.name))
-            role = (PRIMARY, former(other.name)[ROLE])
-            yield Step(f"{RdsInstance.kind}/{other.name}", Action.UPDATE, {"role": role})
+                RdsInstance.retag(aws, previous.observed, former(previous.name))
+            role = (PRIMARY, former(previous.name)[ROLE])
+            yield Step(f"{RdsInstance.kind}/{previous.name}", Action.UPDATE, {"role": role})
 
-    def _pointing(self, *, dry_run: bool) -> Iterator[Step]:
-        """The pointer, and whatever else is told of the primary."""
+    def _primary_tags(self) -> dict[str, str]:
+        previous, database = self.switch.previous, self.workspace.stack.database
+        return {
+            **Ownership(self.workspace.environment.name, database.address, database.name).tags,
+            **({PREVIOUS_PRIMARY: previous.name} if previous else {}),
+            ROLE: PRIMARY,
+            TERM: str(self._next_term()),
+            PROMOTED_BY: self.switch.command,
+        }
+
+    def _update_dependents(self, *, dry_run: bool) -> Iterator[Step]:
+        """Update the pointer secret and all other resources that refer to the primary."""
         workspace, database = self.workspace, self.workspace.stack.database
-        looked = workspace.inventory(infra_only=True)
+        inventory = workspace.inventory(infra_only=True)
         self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
-        for _ in reconcile(workspace.stack.infra, looked, outputs=self.outputs, dry_run=True):
-            pass  # only to know what is there
-        self.outputs[database] = self.switch.to.observed  # whatever a listing that lags behind says
-        told = [each for each in workspace.stack.infra if each is not database and _is_told_of(each, database)]
+        # A dry run fills the outputs of all existing resources.
+        for _ in reconcile(workspace.stack.infra, inventory, outputs=self.outputs, dry_run=True):
+            pass
+        # RDS's listing may lag behind the tag update and still show the former primary.
+        self.outputs[database] = self.switch.to.observed
+        dependents = [
+            resource
+            for resource in workspace.stack.infra
+            if resource is not database and _depends_on(resource, database)
+        ]
+        yield from self._reconcile(dependents, inventory, dry_run=dry_run, outputs=self.outputs)
+
+    def _redeploy_services(self, *, dry_run: bool) -> Iterator[Step]:
+        """Replace tasks that started before the pointer changed: they may still use the old value."""
+        workspace, name = self.workspace, self.workspace.environment.name
+        pointer = workspace.stack.pointer.now(workspace.aws, name)
+        if pointer is None:
+            return
+        _, changed_at = pointer
+        services = list(self._services())
+        if dry_run and not self.switch.decided:
+            for service in services:
+                change = {"Renewed": (False, True)}
+                yield Step(f"{EcsService.kind}/{service.name}", Action.UPDATE, change, Effect.RESTARTS)
+            return
+        redeployments = [
+            EcsRedeployment(service.name, service.properties["Cluster"], changed_at) for service in services
+        ]
+        inventory = Inventory(workspace.aws, name, [EcsRedeployment], workspace.environment.tags)
+        yield from self._reconcile(redeployments, inventory, dry_run=dry_run)
+
+    def _services(self) -> Iterator[Observed]:
+        name = self.workspace.environment.name
+        for service in EcsService.listing(self.workspace.aws, Ownership(name)):
+            if service.state is not State.GOING and (service.tags or {}).get(ENVIRONMENT) == name:
+                yield service
+
+    def _reconcile(
+        self,
+        resources: Sequence[Resource],
+        inventory: Inventory,
+        *,
+        dry_run: bool,
+        outputs: Outputs | None = None,
+    ) -> Iterator[Step]:
         steps = reconcile(
-            told, looked, outputs=self.outputs, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes
+            resources,
+            inventory,
+            outputs=outputs,
+            dry_run=dry_run,
+            on_wait=self.on_wait,
+            recent_writes=self.recent_writes,
         )
         yield from (step for step in steps if step.action is not Action.NO_OP)
 
-    def _renewing(self, *, dry_run: bool) -> Iterator[Step]:
-        """Tasks that were started before the pointer was changed may still use what they read then."""
-        workspace = self.workspace
-        pointer = workspace.stack.pointer.now(workspace.aws, workspace.environment.name)
-        if pointer is None:
-            return
-        _, since = pointer
-        services = [
-            live
-            for live in EcsService.listing(workspace.aws, Ownership(workspace.environment.name))
-            if live.state is not State.GOING and (live.tags or {}).get(ENVIRONMENT) == workspace.environment.name
-        ]
-        if dry_run and not self.switch.decided:
-            for live in services:
-                change = {"Renewed": (False, True)}
-                yield Step(f"{EcsService.kind}/{live.name}", Action.UPDATE, change, Effect.RESTARTS)
-            return
-        renewals = [EcsRedeployment(live.name, live.properties["Cluster"], since) for live in services]
-        looked = Inventory(workspace.aws, workspace.environment.name, [EcsRedeployment], workspace.environment.tags)
-        steps = reconcile(renewals, looked, dry_run=dry_run, on_wait=self.watch, recent_writes=self.recent_writes)
-        yield from (step for step in steps if step.action is not Action.NO_OP)
-
-    def _settling(self, *, dry_run: bool) -> Iterator[Step]:
-        """Say that the switch is done, so that whoever types it again does not turn it round."""
+    def _mark_settled(self, *, dry_run: bool) -> Iterator[Step]:
+        """Tag the primary as settled, which makes a repeated command a no-op."""
         to, decided = self.switch.to, self.switch.decided
         if decided and to.settled:
             return
-        term = to.tag(TERM) if decided else str(self._term(self.switch.other))
+        term = to.tag(TERM) if decided else str(self._next_term())
         if not dry_run:
             RdsInstance.retag(self.workspace.aws, to.observed, {SETTLED: term})
         if decided:
             yield Step(f"{RdsInstance.kind}/{to.name}", Action.UPDATE, {"switch": ("begun", "done")})
 
-    def _term(self, other: Instance | None) -> int:
-        """One more than any before."""
-        return 1 + max(term_of(copy.observed.tags or {}) for copy in (self.switch.to, other) if copy)
+    def _next_term(self) -> int:
+        instances = [instance for instance in (self.switch.to, self.switch.previous) if instance]
+        return 1 + max(term_of(instance.observed.tags or {}) for instance in instances)
 
 
 def check_alike(switched: Switch) -> None:
-    """Raise OrderopsError where the instance to be promoted is not set as the one that it replaces."""
-    if switched.decided or switched.other is None:
+    """Raise OrderopsError if the new primary's settings differ from those of the instance that it replaces."""
+    if switched.decided or switched.previous is None:
         return
-    different = differences(switched.other.observed, switched.to.observed)
-    if different:
-        told = "\n".join(f"{key}: {there!r} there, {here!r} here" for key, (there, here) in different.items())
+    to, previous = switched.to, switched.previous
+    if different := differences(previous.observed, to.observed):
+        lines = "\n".join(
+            f"{key}: {before!r} on {previous.name}, {after!r} on {to.name}"
+            for key, (before, after) in different.items()
+        )
         raise OrderopsError(
-            f"{switched.to.name} is not set as {switched.other.name} is:\n{told}",
-            "promote it as it is, and let the next orderops up set the rest: --as-it-is",
+            f"the settings of {to.name} differ from those of {previous.name}:\n{lines}",
+            "to promote it as it is, and set the rest with the next orderops up, pass --as-it-is",
         )
 
 
-def _refuse_unready(copy: Instance, environment: str) -> None:
-    if copy.observed.state is State.READY and copy.ready:
+def _check_ready(instance: Instance, environment: str) -> None:
+    if instance.observed.state is State.READY and instance.ready:
         return
-    how = copy.observed.status if copy.observed.state is not State.READY else "not restored to the end"
+    available = instance.observed.state is State.READY
+    problem = "its restore is not complete" if available else f"its status is {instance.observed.status}"
     raise OrderopsError(
-        f"{copy.name} is {how}",
-        f"the command that makes it goes on with it; how far it is: orderops restore list --env {environment}",
+        f"{instance.name} is not ready: {problem}",
+        "re-run the command that restores it to continue; "
+        f"check its progress: orderops restore list --env {environment}",
     )
 
 
 def _await_primary(workspace: Workspace, to: Instance) -> None:
-    """The tag is the decision: it must be seen before anything follows it."""
-    until = monotonic() + ReconcileLimits().seen_within.total_seconds()
-    while monotonic() < until:
+    """Wait until RDS's listing shows the new tags; raises OrderopsError if it does not in time."""
+    # Later steps read the listing: before it shows the new primary they would follow the former one.
+    deadline = monotonic() + ReconcileLimits().seen_within.total_seconds()
+    while monotonic() < deadline:
         primary = load_instances(workspace.aws, workspace.stack).primary
         if primary and primary.name == to.name:
             return
         sleep(0.2)
-    raise OrderopsError(f"{to.name} was tagged as the primary and is not seen as such", "the same command goes on")
+    raise OrderopsError(
+        f"{to.name} was tagged as the primary, but AWS does not list it as such yet", "re-run this command to continue"
+    )
 
 
-def _says_it_is_primary(aws: Aws, copy: Instance, address: str) -> bool:
-    """What its own tags say; the listing shows what follows from the term."""
-    told = aws.rds.list_tags_for_resource(ResourceName=copy.observed.arn)["TagList"]
-    return any((each["Key"], each["Value"]) == (ADDRESS, address) for each in told)
+def _is_tagged_as_primary(aws: Aws, instance: Instance, address: str) -> bool:
+    # The listing shows the role that follows from the highest term; only the instance's own tags say
+    # whether it still has the primary's address.
+    tags = aws.rds.list_tags_for_resource(ResourceName=instance.observed.arn)["TagList"]
+    return any((tag["Key"], tag["Value"]) == (ADDRESS, address) for tag in tags)
 
 
-def _is_told_of(resource: Resource, database: Resource) -> bool:
-    return any(need is database or _is_told_of(need, database) for need in resource.needs())
+def _depends_on(resource: Resource, database: Resource) -> bool:
+    return any(need is database or _depends_on(need, database) for need in resource.needs())
 
 
 def check_not_in_use(workspace: Workspace, instances: Instances, instance: Instance) -> None:
-    """Raise OrderopsError if an instance is the primary or may be used by the service, by its tags or the pointer."""
-    env = workspace.environment.name
-    if instances.gone:
+    """Raise OrderopsError if an instance is the primary or may be used by the services, by its tags or the pointer."""
+    env, primary = workspace.environment.name, instances.primary
+    if instances.primary_missing:
         raise OrderopsError(
-            f"the database of {env} is gone, and {instance.name} may be what is left of it",
-            f"make it the database: orderops restore promote {instance.name} --env {env}",
+            f"the primary database of {env} does not exist, and {instance.name} may be its only replacement",
+            f"make it the primary: orderops restore promote {instance.name} --env {env}",
         )
     if not instance.ready and (who := workspace.restore_runs.current_holder()):
-        raise OrderopsError(f"{instance.name} is being made by {who}", "end that first, with Ctrl+C; or wait for it")
-    if instances.primary and instance.name == instances.primary.name:
+        raise OrderopsError(
+            f"{instance.name} is being restored by {who}", "interrupt that command with Ctrl+C, or wait for its end"
+        )
+    if primary and instance.name == primary.name:
         raise OrderopsError(
             f"{instance.name} is the primary of {env}, and is never discarded",
             f"promote another one first: orderops restore list --env {env}",
         )
-    if instances.primary and not instances.primary.settled and instances.primary.tag(BEFORE) == instance.name:
-        command = f"orderops restore {instances.primary.tag(BY)} --env {env}"
+    if primary and not primary.settled and primary.tag(PREVIOUS_PRIMARY) == instance.name:
         raise OrderopsError(
-            f"the services of {env} may still use {instance.name}: a switch was interrupted", f"finish it: {command}"
+            f"the services of {env} may still use {instance.name}: a switch was interrupted",
+            f"complete it: orderops restore {primary.tag(PROMOTED_BY)} --env {env}",
         )
     pointer = workspace.stack.pointer.now(workspace.aws, env)
     properties = instance.observed.properties
     endpoint = [properties["EndpointAddress"], properties["EndpointPort"]]
+    # The tags alone are not enough: someone may have edited the secret by hand.
     if pointer and [pointer[0].get(key) for key in ("host", "port")] == endpoint:
         raise OrderopsError(
-            f"the services of {env} are told to use {instance.name}",
+            f"the pointer secret of {env} names {instance.name}, so the services use it",
             f"let them follow the primary: orderops up --env {env}",
         )

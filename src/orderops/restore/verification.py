@@ -1,4 +1,4 @@
-"""Asking the running service which database answers: a real query, through the load balancer."""
+"""Checking through the load balancer which database the running service uses."""
 
 from __future__ import annotations
 
@@ -13,81 +13,87 @@ from typing import Any
 
 from orderops.errors import OrderopsError
 
-TIMEOUT = 5.0
-PATIENCE = 30.0
-"""Seconds for one answer, and until the balancer has taken the last old task out."""
-ASKED = 10
-"""Answers in a row that must all come from the right database: several tasks stand behind the balancer."""
+REQUEST_TIMEOUT = 5.0
+"""Seconds for one response."""
+# The load balancer sends requests to a draining task until it is deregistered.
+SWITCH_TIMEOUT = 30.0
+"""Seconds until all responses must come from the right database."""
+# With fewer, a remaining old task among several could be missed by chance.
+REQUESTS = 10
+"""Responses in a row that must all come from the right database."""
 
 
 @dataclass(frozen=True)
 class ServiceResponse:
-    """What the service said."""
+    """What the service reported."""
 
-    asked: int
+    requests: int
     users: int
 
 
 class ServiceUnreachable(OrderopsError):
-    """The service cannot be reached from this machine, so that nothing is known of it."""
+    """The service cannot be reached from this machine, so its database is unknown."""
 
 
-def identity(door: Mapping[str, Any]) -> str:
-    """How the service calls the database that stands there, in a form that gives no address away."""
-    told = f"{door['host']}:{door['port']}/{door['dbname']}"
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+def identity(database: Mapping[str, Any]) -> str:
+    """Return the identifier that the service reports for a database: a hash, so that no address is exposed."""
+    address = f"{database['host']}:{database['port']}/{database['dbname']}"
+    return hashlib.sha256(address.encode()).hexdigest()[:12]
 
 
-def verify(url: str, door: Mapping[str, Any], *, patience: float = PATIENCE) -> ServiceResponse:
-    """Query through the service until only the database behind `door` answers.
+def verify(url: str, database: Mapping[str, Any], *, timeout: float = SWITCH_TIMEOUT) -> ServiceResponse:
+    """Query the service until only `database` (its connection info) responds, for at most `timeout` seconds.
 
-    Raises Unasked where nothing listens for this machine, and OrderopsError where something else answers.
+    Raises ServiceUnreachable if this machine cannot connect, OrderopsError if another database still responds.
     """
-    wanted, until = identity(door), monotonic() + patience
+    wanted, deadline = identity(database), monotonic() + timeout
     while True:
         try:
-            for _ in range(ASKED):
+            for _ in range(REQUESTS):
                 _check(_get(f"{url}/ready"), wanted)
-            return ServiceResponse(ASKED, len(_get(f"{url}/users").get("users") or ()))
+            return ServiceResponse(REQUESTS, len(_get(f"{url}/users").get("users") or ()))
         except ServiceUnreachable:
             raise
         except OrderopsError:
-            if monotonic() > until:
+            if monotonic() > deadline:
                 raise
             sleep(0.5)
 
 
-def _check(told: Mapping[str, Any], wanted: str) -> None:
-    if told.get("database") == wanted:
+def _check(document: Mapping[str, Any], wanted: str) -> None:
+    if document.get("database") == wanted:
         return
-    hint = "its tasks and their logs: orderops status; the other way: orderops restore back"
-    if told.get("database"):
-        raise OrderopsError(f"the service still answers from another database ({told['database']})", hint)
-    checks = told.get("checks", {})
-    why = checks.get("database", {}).get("detail", "") if isinstance(checks, dict) else ""
-    raise OrderopsError(f"the service cannot query its database{f': {why}' if why else ''}", hint)
+    hint = "check its tasks and logs: orderops status; or switch back: orderops restore back"
+    if document.get("database"):
+        raise OrderopsError(f"the service still uses another database ({document['database']})", hint)
+    checks = document.get("checks", {})
+    reason = checks.get("database", {}).get("detail", "") if isinstance(checks, dict) else ""
+    raise OrderopsError(f"the service cannot query its database{f': {reason}' if reason else ''}", hint)
 
 
 def _get(url: str) -> dict[str, Any]:
-    asked = urllib.request.Request(url, headers={"Accept": "application/json"})
+    """Return the JSON object at a URL; raises OrderopsError for any other response, even a successful one."""
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})
     try:
-        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
-            body = answer.read()
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+            body = response.read()
     except urllib.error.HTTPError as error:
+        # A service that is not ready responds with 503 and says why in the body.
         body = error.read()
         if error.code in (502, 504):
             raise OrderopsError(
-                f"{url} answers {error.code}: no task is behind the balancer", "orderops status"
+                f"{url} returned {error.code}: the load balancer has no running task", "orderops status"
             ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ServiceUnreachable(
-            f"the service at {url} cannot be asked from here: {reason}", "ask it from a machine that may"
+            f"cannot reach the service at {url} from this machine: {reason}",
+            "check it from a machine that has access to the load balancer",
         ) from None
     try:
-        told = json.loads(body)
+        document = json.loads(body)
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise OrderopsError(f"{url} does not answer as the service does", "what runs there? orderops status")
-    return told
+        document = None
+    if not isinstance(document, dict):
+        raise OrderopsError(f"{url} did not return the service's JSON", "check which image is running: orderops status")
+    return document

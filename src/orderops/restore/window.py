@@ -1,4 +1,4 @@
-"""From when to when an instance can be restored, and whether a moment lies in there."""
+"""The restore window of an instance, and whether it contains a point in time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.engine.resource import Observed
 from orderops.errors import AwsError, OrderopsError
-from orderops.restore.timestamps import both, utc
+from orderops.restore.timestamps import utc, utc_and_local
 
 
 @dataclass(frozen=True)
 class RestoreWindow:
-    """The earliest and the latest moment, both in UTC."""
+    """The earliest and the latest restorable time, in UTC."""
 
     earliest: datetime
     latest: datetime
@@ -24,68 +24,73 @@ class RestoreWindow:
     def __contains__(self, moment: datetime) -> bool:
         return self.earliest <= moment <= self.latest
 
-    @property
     def to_dict(self) -> dict[str, str]:
-        """For machines."""
+        """Return the record that `--json` prints."""
         return {"earliest": utc(self.earliest), "latest": utc(self.latest)}
 
 
-def window_of(aws: Aws, live: Observed) -> RestoreWindow:
-    """Ask AWS; raises OrderopsError where the instance cannot be restored at all.
-
-    Only DescribeDBInstanceAutomatedBackups tells the earliest time; the latest trails the clock by about five minutes.
-    """
-    env = (live.tags or {}).get(ENVIRONMENT, "")
-    if not live.properties["BackupRetentionPeriod"]:
+def window_of(aws: Aws, observed: Observed) -> RestoreWindow:
+    """Read an instance's restore window from AWS; raises OrderopsError if it has no backup."""
+    env = (observed.tags or {}).get(ENVIRONMENT, "")
+    if not observed.properties["BackupRetentionPeriod"]:
         raise OrderopsError(
-            f"{live.id} keeps no backups, so there is nothing to restore",
-            f"let it keep some from now on: backup_days = 7 in [database] of its file, then orderops up --env {env}",
+            f"{observed.id} keeps no backups, so it cannot be restored",
+            f"to keep backups from now on, set backup_days = 7 in [database] and run: orderops up --env {env}",
         )
-    backup = _backup(aws, live)
-    told = backup.get("RestoreWindow") or {}
-    earliest, latest = told.get("EarliestTime"), live.properties["LatestRestorableTime"] or told.get("LatestTime")
+    # Only DescribeDBInstanceAutomatedBackups returns the earliest time. The latest one, which both
+    # calls return, is about five minutes behind the clock.
+    restore_window = _backup(aws, observed).get("RestoreWindow") or {}
+    earliest = restore_window.get("EarliestTime")
+    latest = observed.properties["LatestRestorableTime"] or restore_window.get("LatestTime")
     if not earliest or not latest:
         raise OrderopsError(
-            f"{live.id} has no backup yet: the first is taken when it is made, and takes some minutes",
-            f"look again: orderops restore points --env {env}",
+            f"{observed.id} has no backup yet: AWS takes the first one when it creates an instance, within minutes",
+            f"check again later: orderops restore points --env {env}",
         )
-    return RestoreWindow(_whole_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
+    return RestoreWindow(_round_up(earliest), latest.astimezone(UTC).replace(microsecond=0))
 
 
 def check_in_window(
-    moment: datetime, window: RestoreWindow, name: str, who_has: Callable[[], str] = lambda: ""
+    moment: datetime, window: RestoreWindow, name: str, other_source: Callable[[], str] = lambda: ""
 ) -> None:
-    """Raise OrderopsError for a moment to which the instance cannot be restored; `who_has` it instead is said."""
+    """Raise OrderopsError if the instance `name` cannot be restored to a moment.
+
+    `other_source` returns an instance that can, or "", for the hint. It is called only for an error, because it reads
+    the windows of all other instances.
+    """
     if moment in window:
         return
     now = datetime.now(UTC)
     if moment > now:
-        what, hint = "is in the future", "the latest there is: --at latest"
+        problem, hint = "is in the future", "restore the latest possible time: --at latest"
     elif moment > window.latest:
-        what, hint = "is too recent: backups trail the clock", "wait for it, or the latest there is: --at latest"
+        problem = "is too recent: backups are some minutes behind"
+        hint = "wait some minutes, or restore the latest possible time: --at latest"
     else:
-        what, hint = "is before the first backup that is kept", f"the earliest there is: --at {utc(window.earliest)}"
-    if moment <= now and (other := who_has()):
-        hint = f"{other} can: --at {utc(moment)} --from {other}"
+        problem = "is before the oldest backup"
+        hint = f"restore the earliest possible time: --at {utc(window.earliest)}"
+    if moment <= now and (other := other_source()):
+        hint = f"restore it from {other}: --at {utc(moment)} --from {other}"
     raise OrderopsError(
-        f"{both(moment)} {what}\n{name} can be restored from {both(window.earliest)}\n"
-        f"to {both(window.latest)}; nothing was done",
+        f"{utc_and_local(moment)} {problem}\n{name} can be restored from {utc_and_local(window.earliest)}\n"
+        f"to {utc_and_local(window.latest)}; nothing was changed",
         hint,
     )
 
 
-def _backup(aws: Aws, live: Observed) -> dict[str, Any]:
-    call = aws.rds.describe_db_instance_automated_backups
+def _backup(aws: Aws, observed: Observed) -> dict[str, Any]:
+    operation = aws.rds.describe_db_instance_automated_backups
     try:
-        found = every(call, "DBInstanceAutomatedBackups", DbiResourceId=live.properties["DbiResourceId"])
-        return dict(next(iter(found), {}))
+        backups = every(operation, "DBInstanceAutomatedBackups", DbiResourceId=observed.properties["DbiResourceId"])
+        return dict(next(iter(backups), {}))
     except AwsError as error:
         if error.code != "DBInstanceAutomatedBackupNotFound":
             raise
         return {}
 
 
-def _whole_up(moment: datetime) -> datetime:
-    """The first whole second from which on."""
+def _round_up(moment: datetime) -> datetime:
+    """Return the first whole second that is not before a moment."""
+    # AWS refuses a restore to a time that is a fraction of a second before the earliest one.
     whole = moment.astimezone(UTC)
     return whole if not whole.microsecond else datetime.fromtimestamp(int(whole.timestamp()) + 1, UTC)

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.resources.rds_description import PRIMARY
-from orderops.restore.instances import BY, Instance, Instances
+from orderops.restore.instances import PROMOTED_BY, Instance, Instances
 from orderops.restore.points import RestorePoint
-from orderops.restore.timestamps import both
+from orderops.restore.timestamps import utc_and_local
 from orderops.restore.window import RestoreWindow
 from orderops.text.durations import in_words
 from orderops.ui.console import info, out
@@ -26,23 +26,23 @@ def show_copies(copies: Instances) -> None:
         out.print(f"[bold]{copy.name}[/]")
         out.print(f"  {_about(copy)}", highlight=False)
         if copy.moment:
-            took = f", in {in_words(copy.took)}" if copy.took else ""
-            out.print(f"  as of {both(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
+            took = f", in {in_words(copy.duration)}" if copy.duration else ""
+            out.print(f"  as of {utc_and_local(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
 
 
 def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str, env: str) -> None:
     """The window, and in it what was done when; what lies outside stands dimmed below."""
     info(f"{name} can be restored")
-    info(f"  from {both(window.earliest)}")
-    info(f"  to   {both(window.latest)}")
+    info(f"  from {utc_and_local(window.earliest)}")
+    info(f"  to   {utc_and_local(window.latest)}")
     if points:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("began", "what", "to come out before it"):
             table.add_column(heading, overflow="fold")
         for point in points:
             began = point.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            way = f"--at {point.at}" if point.inside else "out of the window"
-            table.add_row(began, point.what, way, style="" if point.inside else "dim")
+            way = f"--at {point.at}" if point.in_window else "out of the window"
+            table.add_row(began, point.what, way, style="" if point.in_window else "dim")
         out.print(table)
     info(f"next: orderops restore --at MOMENT --env {env}")
 
@@ -52,7 +52,7 @@ def _about(copy: Instance) -> str:
     created: datetime | None = told["InstanceCreateTime"]
     age = f", {in_words(datetime.now(UTC) - created)} old" if created else ""
     ready = "" if copy.ready or not copy.moment else ", not restored to the end"
-    command = f"orderops restore {copy.tag(BY)} --env {copy.tag(ENVIRONMENT)}"
+    command = f"orderops restore {copy.tag(PROMOTED_BY)} --env {copy.tag(ENVIRONMENT)}"
     cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"
     size = f"{told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB"
     return f"{copy.role}, {copy.observed.status}{ready}{cut}, {size}{age}"

@@ -75,16 +75,16 @@ def test_a_new_revision_replaces_the_old_one_without_a_failed_request(stack: Sta
 
 def test_a_revision_that_crashes_is_rolled_back(stack: Stack) -> None:
     before = stack.service()["taskDefinition"]
-    mine = stack.update(taskDefinition=stack.register(MODE="crash"))["deployments"][0]["id"]
+    failed_id = stack.update(taskDefinition=stack.register(MODE="crash"))["deployments"][0]["id"]
 
-    until(lambda: stack.service()["deployments"][0]["id"] != mine, what="another deployment")
+    until(lambda: stack.service()["deployments"][0]["id"] != failed_id, what="another deployment")
     service = stack.completed()
 
     assert service["taskDefinition"] == before
     assert stack.get()[0] == 200
     response = stack.laptop.client("ecs").list_service_deployments(cluster=stack.name, service=stack.name)
     assert response["serviceDeployments"][0]["status"] == "ROLLBACK_SUCCESSFUL"
-    failed = stack.tasks(desiredStatus="STOPPED", startedBy=mine)
+    failed = stack.tasks(desiredStatus="STOPPED", startedBy=failed_id)
     assert [task["containers"][0]["exitCode"] for task in failed] == [1] * len(failed)
     assert any("deployment failed" in event["message"] for event in service["events"])
 

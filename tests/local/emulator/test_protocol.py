@@ -31,6 +31,6 @@ def test_an_incomplete_request_has_no_effect() -> None:
         proxy.settle()
 
         session = boto3.Session(region_name="ap-southeast-2")
-        there = take_snapshot(lambda service: session.client(service, endpoint_url=proxy.url))
+        account = take_snapshot(lambda service: session.client(service, endpoint_url=proxy.url))
 
-    assert "cluster" not in there
+    assert "cluster" not in account

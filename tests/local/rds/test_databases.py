@@ -19,10 +19,10 @@ from support.laptop import Laptop, until
 @pytest.fixture(scope="module")
 def instance(laptop: Laptop) -> dict[str, Any]:
     """Database with one order."""
-    made = laptop.create_database()
-    with laptop.connect(made) as session:
+    database = laptop.create_database()
+    with laptop.connect(database) as session:
         session.execute("CREATE TABLE orders AS SELECT 7 AS id")
-    return made
+    return database
 
 
 def server_of(laptop: Laptop, instance: dict[str, Any]) -> PostgresServer:

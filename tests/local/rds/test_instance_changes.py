@@ -38,12 +38,12 @@ CHANGES: dict[str, tuple[dict[str, Any], str, Any]] = {
 
 @pytest.fixture(scope="module")
 def name(laptop: Laptop) -> Iterator[str]:
-    made: str = laptop.create_database(ManageMasterUserPassword=False, MasterUserPassword="as-it-was-made")[
+    database: str = laptop.create_database(ManageMasterUserPassword=False, MasterUserPassword="as-it-was-made")[
         "DBInstanceIdentifier"
     ]
-    yield made
-    changed(laptop, made, DeletionProtection=False)
-    remove(laptop, made)
+    yield database
+    changed(laptop, database, DeletionProtection=False)
+    remove(laptop, database)
 
 
 def changed(laptop: Laptop, name: str, **settings: Any) -> dict[str, Any]:
@@ -66,20 +66,22 @@ def test_a_protected_instance_is_not_deleted(laptop: Laptop, name: str) -> None:
 
 
 def test_groups_are_replaced_and_static_parameters_wait_for_a_reboot(laptop: Laptop, name: str) -> None:
-    ec2, rds, mine = laptop.client("ec2"), laptop.client("rds"), laptop.name("mine")
+    ec2, rds, group_name = laptop.client("ec2"), laptop.client("rds"), laptop.name("mine")
     vpc = next(vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if vpc["IsDefault"])
-    group = ec2.create_security_group(GroupName=mine, Description="mine", VpcId=vpc)["GroupId"]
+    group = ec2.create_security_group(GroupName=group_name, Description="mine", VpcId=vpc)["GroupId"]
     rds.create_db_parameter_group(
-        DBParameterGroupName=mine, DBParameterGroupFamily="postgres18", Description="of this test"
+        DBParameterGroupName=group_name, DBParameterGroupFamily="postgres18", Description="of this test"
     )
 
-    instance = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=mine)
+    instance = changed(laptop, name, VpcSecurityGroupIds=[group], DBParameterGroupName=group_name)
     assert [member["VpcSecurityGroupId"] for member in instance["VpcSecurityGroups"]] == [group]
-    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "pending-reboot"}]
+    assert instance["DBParameterGroups"] == [
+        {"DBParameterGroupName": group_name, "ParameterApplyStatus": "pending-reboot"}
+    ]
     rds.reboot_db_instance(DBInstanceIdentifier=name)
 
     instance = laptop.wait_for_database(name, "available")
-    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": mine, "ParameterApplyStatus": "in-sync"}]
+    assert instance["DBParameterGroups"] == [{"DBParameterGroupName": group_name, "ParameterApplyStatus": "in-sync"}]
 
 
 def test_a_managed_password_replaces_a_given_one_and_is_created_once(laptop: Laptop, name: str) -> None:
@@ -89,8 +91,8 @@ def test_a_managed_password_replaces_a_given_one_and_is_created_once(laptop: Lap
     psycopg.connect(**where, password=password(laptop, instance)).close()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(**where, password="as-it-was-made")
-    again = changed(laptop, name, ManageMasterUserPassword=True)
-    assert again["MasterUserSecret"]["SecretArn"] == instance["MasterUserSecret"]["SecretArn"]
+    repeated = changed(laptop, name, ManageMasterUserPassword=True)
+    assert repeated["MasterUserSecret"]["SecretArn"] == instance["MasterUserSecret"]["SecretArn"]
 
     assert "MasterUserSecret" not in changed(
         laptop, name, ManageMasterUserPassword=False, MasterUserPassword="given-again"

@@ -29,7 +29,7 @@ from support.laptop_restores import (
     write,
 )
 
-MOMENTS = ("the_first_there_is", "while_it_writes", "in_idle_time", "the_latest")
+MOMENTS = ("first_restorable", "during_writes", "while_idle", "latest")
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Restored:
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
     """Instance whose settings all differ from AWS's defaults."""
-    made = laptop.create_database(
+    database = laptop.create_database(
         BackupRetentionPeriod=7,
         MultiAZ=True,
         DeletionProtection=True,
@@ -58,11 +58,11 @@ def source(laptop: Laptop) -> Iterator[dict[str, Any]]:
         EnablePerformanceInsights=True,
         Tags=[{"Key": "team", "Value": "platform"}],
     )
-    yield made
+    yield database
     laptop.client("rds").modify_db_instance(
-        DBInstanceIdentifier=made["DBInstanceIdentifier"], DeletionProtection=False, ApplyImmediately=True
+        DBInstanceIdentifier=database["DBInstanceIdentifier"], DeletionProtection=False, ApplyImmediately=True
     )
-    remove(laptop, made["DBInstanceIdentifier"])
+    remove(laptop, database["DBInstanceIdentifier"])
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +73,18 @@ def restored(laptop: Laptop, source: dict[str, Any]) -> Iterator[Restored]:
     writer.end()
     last = writer.written[-1].after
     moments = {
-        "the_first_there_is": earliest,
-        "while_it_writes": whole(last),
-        "in_idle_time": whole(last) + SECOND,
+        "first_restorable": earliest,
+        "during_writes": whole(last),
+        "while_idle": whole(last) + SECOND,
     }
     wait_until(max(moments.values()))
     server = home(laptop, source).server.process()
     assert server
     names = {label: restore(laptop, source, moment) for label, moment in moments.items()}
-    names["the_latest"] = restore(laptop, source)
+    names["latest"] = restore(laptop, source)
     given = {label: laptop.wait_for_database(name, "available") for label, name in names.items()}
     copies = {label: opened(laptop, name) for label, name in names.items()}
-    yield Restored(source, writer, server.pid, {**moments, "the_latest": last}, copies, given)
+    yield Restored(source, writer, server.pid, {**moments, "latest": last}, copies, given)
     remove(laptop, *names.values())
 
 
@@ -100,13 +100,13 @@ def test_a_restore_has_exactly_the_rows_committed_by_its_time(laptop: Laptop, re
 
 
 def test_a_restore_to_a_time_during_writes_has_a_prefix_of_the_rows(restored: Restored) -> None:
-    certain, _ = restored.writer.by(restored.moments["while_it_writes"])
+    certain, _ = restored.writer.by(restored.moments["during_writes"])
 
     assert 0 < len(certain) < len(restored.writer.written)
 
 
 def test_a_restore_lacks_the_settings_that_aws_does_not_copy(laptop: Laptop, restored: Restored) -> None:
-    source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["in_idle_time"]
+    source, copy = laptop.database(restored.source["DBInstanceIdentifier"]), restored.given["while_idle"]
 
     assert source["DeletionProtection"] and source["MultiAZ"] and source["IAMDatabaseAuthenticationEnabled"]
     assert not copy["DeletionProtection"]
@@ -130,7 +130,7 @@ def test_a_restored_instance_has_its_own_port_and_secret(laptop: Laptop, restore
 
 
 def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: Restored) -> None:
-    copy = restored.copies["in_idle_time"]
+    copy = restored.copies["while_idle"]
     where = {"host": "127.0.0.1", "port": copy["Endpoint"]["Port"], "dbname": "orders", "user": "orders_admin"}
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -139,7 +139,7 @@ def test_a_new_secret_replaces_the_restored_password(laptop: Laptop, restored: R
 
 
 def test_the_restored_password_opens_the_instance_until_it_is_changed(laptop: Laptop, restored: Restored) -> None:
-    name = restore(laptop, restored.source, restored.moments["in_idle_time"])
+    name = restore(laptop, restored.source, restored.moments["while_idle"])
     port = laptop.wait_for_database(name, "available")["Endpoint"]["Port"]
     where = {"host": "127.0.0.1", "port": port, "dbname": "orders", "user": "orders_admin"}
 
@@ -164,7 +164,7 @@ def test_a_restore_leaves_its_source_untouched(laptop: Laptop, restored: Restore
 
 
 def test_a_restored_instance_has_its_own_backups_and_can_be_restored(laptop: Laptop, restored: Restored) -> None:
-    copy = restored.copies["the_first_there_is"]
+    copy = restored.copies["first_restorable"]
     earliest, _ = window(laptop, copy)
     assert earliest > window(laptop, restored.source)[0]
     write(laptop, copy, 1_000_000)
@@ -203,34 +203,34 @@ def test_the_restore_window_lies_between_the_first_backup_and_now(laptop: Laptop
 
 def test_an_instance_without_backups_has_no_restore_window(laptop: Laptop, restored: Restored) -> None:
     name = restore(laptop, restored.source, BackupRetentionPeriod=0)
-    made = laptop.wait_for_database(name, "available")
+    database = laptop.wait_for_database(name, "available")
 
     assert "LatestRestorableTime" not in laptop.database(name)
     with pytest.raises(ClientError, match="PointInTimeRestoreNotEnabled"):
-        restore(laptop, made)
+        restore(laptop, database)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
-    window(laptop, made)
+    window(laptop, database)
     laptop.client("rds").modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=0, ApplyImmediately=True)
 
-    until(lambda: not home(laptop, made).backups.all(), what="the backups are deleted")
+    until(lambda: not home(laptop, database).backups.all(), what="the backups are deleted")
     assert "LatestRestorableTime" not in laptop.database(name)
     remove(laptop, name)
 
 
 def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, restored: Restored) -> None:
-    made = opened(laptop, restore(laptop, restored.source))
-    name, place = made["DBInstanceIdentifier"], home(laptop, made)
-    window(laptop, made)
-    write(laptop, made, 1_000_000)
+    database = opened(laptop, restore(laptop, restored.source))
+    name, directory = database["DBInstanceIdentifier"], home(laptop, database)
+    window(laptop, database)
+    write(laptop, database, 1_000_000)
     laptop.client("rds").stop_db_instance(DBInstanceIdentifier=name)
     laptop.wait_for_database(name, "stopped")
-    first = place.backups.all()[0].first_segment
-    for log in (place.archive, place.server.data / "pg_wal"):
+    first = directory.backups.all()[0].first_segment
+    for log in (directory.archive, directory.server.data / "pg_wal"):
         for file in log.glob("0" * 7 + "2*"):
             if file.name > first and "." not in file.name:
                 file.unlink()
 
-    copy = restore(laptop, made)
+    copy = restore(laptop, database)
 
     laptop.wait_for_database(copy, "incompatible-restore")
     events = laptop.client("rds").describe_events(SourceType="db-instance", SourceIdentifier=copy)["Events"]
@@ -239,4 +239,4 @@ def test_a_restore_that_is_impossible_fails_with_its_reason(laptop: Laptop, rest
     assert re.search(reason, laptop.status()["databases"][copy]["state"])
     assert "Endpoint" not in laptop.database(copy)
     remove(laptop, copy, name)
-    assert not (folder(laptop) / made["DbiResourceId"]).exists()
+    assert not (folder(laptop) / database["DbiResourceId"]).exists()

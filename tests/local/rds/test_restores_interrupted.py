@@ -17,17 +17,19 @@ from support.laptop_restores import home, opened, restore, rows, window
 @pytest.mark.slow
 def test_a_restore_killed_while_waiting_copying_or_recovering_completes(own_laptop: Laptop) -> None:
     laptop = own_laptop
-    made = laptop.create_database()
-    window(laptop, made)
-    with laptop.connect(made) as session:
+    database = laptop.create_database()
+    window(laptop, database)
+    with laptop.connect(database) as session:
         # Enough log to replay for a while.
         session.execute("CREATE TABLE orders AS SELECT id, repeat('order', 40) FROM generate_series(1, 20000) AS id")
-    source = home(laptop, made).server.process()
+    source = home(laptop, database).server.process()
     assert source
 
     source.suspend()  # The restore waits for the source's last commit.
-    name = restore(laptop, made)
-    laptop.client("rds").delete_db_instance(DBInstanceIdentifier=made["DBInstanceIdentifier"], SkipFinalSnapshot=True)
+    name = restore(laptop, database)
+    laptop.client("rds").delete_db_instance(
+        DBInstanceIdentifier=database["DBInstanceIdentifier"], SkipFinalSnapshot=True
+    )
     laptop.remembered()
     laptop.kill()
     laptop.start()
@@ -44,11 +46,11 @@ def test_a_restore_killed_while_waiting_copying_or_recovering_completes(own_lapt
     assert process and process.is_running()
     laptop.start()
     assert laptop.database(name)["DBInstanceStatus"] == "creating"
-    assert laptop.database(made["DBInstanceIdentifier"])["DBInstanceStatus"] == "deleting"
+    assert laptop.database(database["DBInstanceIdentifier"])["DBInstanceStatus"] == "deleting"
     process.resume()
 
     assert rows(laptop, opened(laptop, name), "orders") == list(range(1, 20001))
-    until(lambda: not home(laptop, made).folder.exists(), what="the source is deleted after the restore")
+    until(lambda: not home(laptop, database).folder.exists(), what="the source is deleted after the restore")
 
 
 def _suspended(signalled: Path) -> psutil.Process | None:

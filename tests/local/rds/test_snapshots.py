@@ -20,10 +20,10 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def source(laptop: Laptop) -> dict[str, Any]:
     """Instance that the tests delete, to restore it from what remains."""
-    made = laptop.create_database(BackupRetentionPeriod=3)
-    window(laptop, made)
-    write(laptop, made, 1)
-    return made
+    database = laptop.create_database(BackupRetentionPeriod=3)
+    window(laptop, database)
+    write(laptop, database, 1)
+    return database
 
 
 def snapshot(laptop: Laptop, instance: dict[str, Any]) -> str:
@@ -43,10 +43,10 @@ def wait_for_snapshot(laptop: Laptop, name: str) -> None:
     until(lambda: status() == "available", what=f"{name} is available")
 
 
-def from_snapshot(laptop: Laptop, name: str, made: str = "") -> str:
-    made = made or laptop.name("copy")
-    laptop.client("rds").restore_db_instance_from_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=made)
-    return made
+def from_snapshot(laptop: Laptop, name: str, database: str = "") -> str:
+    database = database or laptop.name("copy")
+    laptop.client("rds").restore_db_instance_from_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=database)
+    return database
 
 
 def kept(laptop: Laptop) -> int:

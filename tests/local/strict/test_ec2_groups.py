@@ -60,10 +60,10 @@ def test_the_description_is_not_part_of_a_rules_identity(
     network = Network(moto)
     peer, group = network.group("peer"), network.group("group")
 
-    def ask(client: Client, verb: str, words: str) -> None:
-        getattr(client("ec2"), f"{verb}_{direction}")(GroupId=group, IpPermissions=[rule(peer, words)])
+    def ask(client: Client, verb: str, description: str) -> None:
+        getattr(client("ec2"), f"{verb}_{direction}")(GroupId=group, IpPermissions=[rule(peer, description)])
 
-    def words() -> list[str]:
+    def description() -> list[str]:
         group_found = moto("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
         permissions = group_found["IpPermissions" if direction == "ingress" else "IpPermissionsEgress"]
         return [pair.get("Description", "") for permission in permissions for pair in permission["UserIdGroupPairs"]]
@@ -71,16 +71,16 @@ def test_the_description_is_not_part_of_a_rules_identity(
     update = "update_security_group_rule_descriptions"
     ask(moto, "authorize_security_group", "one")
     ask(moto, update, "two")
-    assert words() == ["one"]
+    assert description() == ["one"]
     with refused("InvalidPermission.NotFound"):
         ask(moto, "revoke_security_group", "")
 
     with refused("InvalidPermission.Duplicate"):
         ask(strict, "authorize_security_group", "two")
     ask(strict, update, "two")
-    assert words() == ["two"]
+    assert description() == ["two"]
     ask(strict, "revoke_security_group", "")
-    assert words() == []
+    assert description() == []
     with refused("InvalidPermission.NotFound"):
         ask(strict, update, "three")
     with refused("InvalidPermission.NotFound"):

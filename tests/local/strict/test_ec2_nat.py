@@ -7,8 +7,8 @@ from support.strict_clients import Client, Refused
 
 
 def make(client: Client, network: Network, address: str) -> dict[str, Any]:
-    made = client("ec2").create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)
-    return dict(made["NatGateway"])
+    created = client("ec2").create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)
+    return dict(created["NatGateway"])
 
 
 def address_of(client: Client) -> str:
@@ -29,11 +29,11 @@ def test_a_nat_gateway_is_pending_before_it_is_available(moto: Client, strict: C
     network = Network(moto)
     assert make(moto, network, address_of(moto))["State"] == "available"
 
-    made = make(strict, network, address_of(strict))
+    created = make(strict, network, address_of(strict))
 
-    assert made["State"] == "pending"
-    assert state(strict, made["NatGatewayId"]) == "pending"
-    until(lambda: state(strict, made["NatGatewayId"]) == "available")
+    assert created["State"] == "pending"
+    assert state(strict, created["NatGatewayId"]) == "pending"
+    until(lambda: state(strict, created["NatGatewayId"]) == "available")
 
 
 def test_a_nat_gateway_fails_in_a_network_without_internet(moto: Client, strict: Client) -> None:
@@ -41,21 +41,21 @@ def test_a_nat_gateway_fails_in_a_network_without_internet(moto: Client, strict:
     assert make(moto, network, address_of(moto))["State"] == "available"
     address = address_of(strict)
 
-    made = make(strict, network, address)
+    created = make(strict, network, address)
 
-    until(lambda: state(strict, made["NatGatewayId"]) == "failed")
-    gateway = strict("ec2").describe_nat_gateways(NatGatewayIds=[made["NatGatewayId"]])["NatGateways"][0]
+    until(lambda: state(strict, created["NatGatewayId"]) == "failed")
+    gateway = strict("ec2").describe_nat_gateways(NatGatewayIds=[created["NatGatewayId"]])["NatGateways"][0]
     assert gateway["FailureCode"] == "Gateway.NotAttached"
     assert network.vpc in gateway["FailureMessage"]
     strict("ec2").release_address(AllocationId=address)
 
 
 def test_a_nat_gateway_keeps_its_address_while_deleting(moto: Client, strict: Client, refused: Refused) -> None:
-    network, kept = Network(moto), address_of(moto)
-    there = str(make(moto, network, kept)["NatGatewayId"])
-    moto("ec2").release_address(AllocationId=kept)  # while the gateway uses it
-    moto("ec2").delete_nat_gateway(NatGatewayId=there)
-    assert state(moto, there) == "deleted"
+    network, first_address = Network(moto), address_of(moto)
+    plain_gateway = str(make(moto, network, first_address)["NatGatewayId"])
+    moto("ec2").release_address(AllocationId=first_address)  # while the gateway uses it
+    moto("ec2").delete_nat_gateway(NatGatewayId=plain_gateway)
+    assert state(moto, plain_gateway) == "deleted"
 
     address = address_of(strict)
     gateway = ready(strict, network, address)

@@ -7,12 +7,12 @@ from support.strict_clients import Client, Refused
 def test_a_new_vpc_is_pending(moto: Client, strict: Client) -> None:
     assert moto("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["State"] == "available"
 
-    made = strict("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]
+    vpc = strict("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]
 
     def state() -> str:
-        return str(strict("ec2").describe_vpcs(VpcIds=[made["VpcId"]])["Vpcs"][0]["State"])
+        return str(strict("ec2").describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]["State"])
 
-    assert made["State"] == "pending"
+    assert vpc["State"] == "pending"
     assert state() == "pending"
     until(lambda: state() == "available")
 
@@ -67,12 +67,12 @@ def test_a_route_needs_a_gateway_that_is_attached(moto: Client, strict: Client, 
 def test_a_subnet_has_one_route_table(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     first, second, subnet = network.table(), network.table(), network.subnets[0]
-    there = moto("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"]
-    assert moto("ec2").associate_route_table(RouteTableId=second, SubnetId=subnet)["AssociationId"] == there
+    association = moto("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"]
+    assert moto("ec2").associate_route_table(RouteTableId=second, SubnetId=subnet)["AssociationId"] == association
 
     with refused("Resource.AlreadyAssociated"):
         strict("ec2").associate_route_table(RouteTableId=second, SubnetId=subnet)
-    assert strict("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"] == there
+    assert strict("ec2").associate_route_table(RouteTableId=first, SubnetId=subnet)["AssociationId"] == association
 
 
 def test_a_flow_log_that_fails_is_listed_in_the_response(moto: Client, strict: Client) -> None:

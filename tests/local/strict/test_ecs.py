@@ -112,9 +112,9 @@ def test_a_deleted_service_drains_before_it_is_inactive(moto: Client, system: Sy
     system.create(system.define())
     until(system.steady)
 
-    gone = system.client("ecs").delete_service(cluster="dev", service="app", force=True)["service"]
+    deleted = system.client("ecs").delete_service(cluster="dev", service="app", force=True)["service"]
 
-    assert gone["status"] == "DRAINING"
+    assert deleted["status"] == "DRAINING"
     assert system.service()["status"] == "DRAINING"
     until(lambda: system.service()["status"] == "INACTIVE")
     moto("ecs").create_service(cluster="dev", serviceName="b", taskDefinition="app", desiredCount=1)

@@ -16,8 +16,8 @@ NOTHING = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"
 
 
 def create(client: Client, network: Network, name: str = "front", **settings: Any) -> dict[str, Any]:
-    made = client("elbv2").create_load_balancer(**{"Name": name, "Subnets": network.subnets, **settings})
-    return dict(made["LoadBalancers"][0])
+    balancer = client("elbv2").create_load_balancer(**{"Name": name, "Subnets": network.subnets, **settings})
+    return dict(balancer["LoadBalancers"][0])
 
 
 def state(client: Client, balancer: dict[str, Any]) -> str:
@@ -27,8 +27,8 @@ def state(client: Client, balancer: dict[str, Any]) -> str:
 
 def listen(client: Client, balancer: dict[str, Any], **settings: Any) -> str:
     parameters = {"Port": 80, "Protocol": "HTTP", "DefaultActions": [NOTHING], **settings}
-    made = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **parameters)
-    return str(made["Listeners"][0]["ListenerArn"])
+    response = client("elbv2").create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **parameters)
+    return str(response["Listeners"][0]["ListenerArn"])
 
 
 def set_attributes(client: Client, balancer: dict[str, Any], attributes: dict[str, str]) -> None:
@@ -48,11 +48,11 @@ def test_a_balancer_is_provisioned_for_a_while(moto: Client, strict: Client) -> 
     network = Network(moto)
     assert state(moto, create(moto, network, "plain")) == "active"
 
-    made = create(strict, network)
+    balancer = create(strict, network)
 
-    assert made["State"]["Code"] == "provisioning"
-    assert state(strict, made) == "provisioning"
-    until(lambda: state(strict, made) == "active")
+    assert balancer["State"]["Code"] == "provisioning"
+    assert state(strict, balancer) == "provisioning"
+    until(lambda: state(strict, balancer) == "active")
 
 
 def test_creating_a_balancer_twice_returns_it_unless_settings_differ(
@@ -62,10 +62,10 @@ def test_creating_a_balancer_twice_returns_it_unless_settings_differ(
     arns = {create(moto, network, "plain")["LoadBalancerArn"] for _ in range(2)}
     assert len(arns) == 2
 
-    made = create(strict, network)
+    balancer = create(strict, network)
     again = create(strict, network)
 
-    assert again["LoadBalancerArn"] == made["LoadBalancerArn"]
+    assert again["LoadBalancerArn"] == balancer["LoadBalancerArn"]
     with refused("DuplicateLoadBalancerName"):
         create(strict, network, Scheme="internal")
 
@@ -93,9 +93,9 @@ def test_a_balancer_needs_subnets_in_two_zones(moto: Client, strict: Client, ref
         create(strict, network, Subnets=same_zone)
     with refused("SubnetNotFound"):
         create(strict, network, Subnets=[*one, "subnet-0123456789abcdef0"])
-    made = create(strict, network)
+    balancer = create(strict, network)
     with refused("ValidationError"):
-        strict("elbv2").set_subnets(LoadBalancerArn=made["LoadBalancerArn"], Subnets=one)
+        strict("elbv2").set_subnets(LoadBalancerArn=balancer["LoadBalancerArn"], Subnets=one)
 
 
 def test_a_balancer_needs_an_internet_gateway_and_groups_of_its_vpc(
@@ -117,8 +117,8 @@ def test_a_balancer_needs_an_internet_gateway_and_groups_of_its_vpc(
 def test_a_protected_balancer_is_not_deleted(moto: Client, strict: Client, refused: Refused) -> None:
     network, protection = Network(moto), {"deletion_protection.enabled": "true"}
     first, second = create(moto, network, "plain"), create(strict, network)
-    for made in (first, second):
-        set_attributes(moto, made, protection)
+    for balancer in (first, second):
+        set_attributes(moto, balancer, protection)
     moto("elbv2").delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
 
     with refused("OperationNotPermitted"):
@@ -136,7 +136,7 @@ def test_a_deleted_balancer_holds_its_network_for_a_while(moto: Client, strict: 
 
     network, ec2 = Network(moto), strict("ec2")
     group = network.group("front")
-    made = create(strict, network, SecurityGroups=[group])
+    balancer = create(strict, network, SecurityGroups=[group])
     taking: dict[str, Callable[[], object]] = {
         "the group": lambda: ec2.delete_security_group(GroupId=group),
         "the subnet": lambda: ec2.delete_subnet(SubnetId=network.subnets[0]),
@@ -145,7 +145,7 @@ def test_a_deleted_balancer_holds_its_network_for_a_while(moto: Client, strict: 
     for take in taking.values():
         with refused("DependencyViolation"):
             take()
-    strict("elbv2").delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    strict("elbv2").delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
     with refused("DependencyViolation"):
         taking["the group"]()
 
@@ -164,22 +164,22 @@ def test_a_deleted_balancer_holds_its_network_for_a_while(moto: Client, strict: 
 def test_access_logs_need_a_bucket_that_lets_aws_write(moto: Client, strict: Client, refused: Refused) -> None:
     network = Network(moto)
     set_attributes(moto, create(moto, network, "plain"), LOGS)
-    made = create(strict, network)
+    balancer = create(strict, network)
     write = {"Effect": "Allow", "Principal": {"AWS": SYDNEY}, "Action": "s3:PutObject"}
 
     with refused("InvalidConfigurationRequest"):
-        set_attributes(strict, made, LOGS)
+        set_attributes(strict, balancer, LOGS)
     bucket(moto)
     with refused("InvalidConfigurationRequest"):
-        set_attributes(strict, made, LOGS)
+        set_attributes(strict, balancer, LOGS)
     bucket(moto, {**write, "Resource": f"arn:aws:s3:::narrow-logs/other/AWSLogs/{ACCOUNT}/*"}, "narrow-logs")
     with refused("InvalidConfigurationRequest"):
-        set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs"})
-    set_attributes(strict, made, LOGS | {"access_logs.s3.bucket": "narrow-logs", "access_logs.s3.prefix": "other"})
+        set_attributes(strict, balancer, LOGS | {"access_logs.s3.bucket": "narrow-logs"})
+    set_attributes(strict, balancer, LOGS | {"access_logs.s3.bucket": "narrow-logs", "access_logs.s3.prefix": "other"})
     found = moto("s3").list_objects_v2(Bucket="narrow-logs")["Contents"]
     assert [rule["Key"] for rule in found] == [f"other/AWSLogs/{ACCOUNT}/ELBAccessLogTestFile"]
-    set_attributes(strict, made, {"idle_timeout.timeout_seconds": "30"})
-    set_attributes(strict, made, {"access_logs.s3.enabled": "false"})
+    set_attributes(strict, balancer, {"idle_timeout.timeout_seconds": "30"})
+    set_attributes(strict, balancer, {"access_logs.s3.enabled": "false"})
 
 
 def test_a_port_has_one_listener(moto: Client, strict: Client, refused: Refused) -> None:
@@ -187,9 +187,9 @@ def test_a_port_has_one_listener(moto: Client, strict: Client, refused: Refused)
     first, second = create(moto, network, "plain"), create(strict, network)
     assert listen(moto, first) != listen(moto, first)
 
-    there = listen(strict, second)
+    listener = listen(strict, second)
 
-    assert listen(strict, second) == there
+    assert listen(strict, second) == listener
     with refused("DuplicateListener"):
         listen(
             strict, second, DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}]

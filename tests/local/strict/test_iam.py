@@ -20,8 +20,8 @@ def trust(**changed: Any) -> str:
 
 
 def role(client: Client, name: str, **changed: Any) -> str:
-    made = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(**changed))
-    return str(made["Role"]["Arn"])
+    response = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(**changed))
+    return str(response["Role"]["Arn"])
 
 
 MALFORMED: dict[str, str] = {
@@ -32,10 +32,10 @@ MALFORMED: dict[str, str] = {
     "for another action": trust(Action="s3:GetObject"),
     "with a resource": trust(Resource="*"),
     "for an unknown service": trust(Principal={"Service": "ecs-task.amazonaws.com"}),
-    "for a service of somebody else": trust(Principal={"Service": "ecs.example.com"}),
+    "for a service outside AWS": trust(Principal={"Service": "ecs.example.com"}),
     "for an unknown role": trust(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:role/nobody"}),
     "for an unknown user": trust(Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:user/nobody"}),
-    "for a kind that is none": trust(Principal={"Servis": "ecs-tasks.amazonaws.com"}),
+    "for an unknown principal type": trust(Principal={"Servis": "ecs-tasks.amazonaws.com"}),
 }
 
 

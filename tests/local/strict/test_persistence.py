@@ -17,11 +17,11 @@ def test_pending_states_continue_in_the_next_emulator(
 ) -> None:
     network, ec2 = Network(moto), strict("ec2")
     group = network.group("front")
-    gone = create(strict, network, "gone", SecurityGroups=[group])
-    there = create(strict, network, "there")
+    deleted = create(strict, network, "gone", SecurityGroups=[group])
+    existing = create(strict, network, "there")
     address = ec2.allocate_address(Domain="vpc")["AllocationId"]
     nat = ec2.create_nat_gateway(SubnetId=network.subnets[0], AllocationId=address)["NatGateway"]["NatGatewayId"]
-    strict("elbv2").delete_load_balancer(LoadBalancerArn=gone["LoadBalancerArn"])
+    strict("elbv2").delete_load_balancer(LoadBalancerArn=deleted["LoadBalancerArn"])
 
     (tmp_path / "state").write_bytes(dump(None))
     moto_api_backend.reset()
@@ -30,4 +30,4 @@ def test_pending_states_continue_in_the_next_emulator(
     with refused("DependencyViolation"):
         ec2.delete_security_group(GroupId=group)
     until(lambda: ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["State"] == "available")
-    until(lambda: state(strict, there) == "active")
+    until(lambda: state(strict, existing) == "active")

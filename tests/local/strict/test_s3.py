@@ -82,8 +82,8 @@ def test_an_invalid_statement_is_refused(
     moto: Client, strict: Client, refused: Refused, change: Mapping[str, Any]
 ) -> None:
     bucket(moto)
-    whole = {**TLS_ONLY, **change}
-    statement = {key: value for key, value in whole.items() if value is not None}
+    changed_statement = {**TLS_ONLY, **change}
+    statement = {key: value for key, value in changed_statement.items() if value is not None}
     put_policy(moto, statement)
 
     with refused("MalformedPolicy"):

@@ -84,7 +84,7 @@ def test_an_http_subscriber_receives_nothing_before_it_confirms(
 
     until(lambda: len(got) > 1)
     assert (got[0]["Type"], got[0]["header"]) == ("SubscriptionConfirmation", "SubscriptionConfirmation")
-    assert [one["Message"] for one in got[1:]] == ["in time"]
+    assert [subscription["Message"] for subscription in got[1:]] == ["in time"]
 
 
 def test_plain_moto_notifies_an_http_subscriber_at_once(
@@ -95,7 +95,7 @@ def test_plain_moto_notifies_an_http_subscriber_at_once(
 
     moto("sns").publish(TopicArn=topic, Message="too early")
 
-    assert [one["Message"] for one in got] == ["too early"]
+    assert [subscription["Message"] for subscription in got] == ["too early"]
 
 
 def test_a_queue_needs_no_confirmation(strict: Client, topic: str) -> None:
@@ -133,4 +133,4 @@ def test_a_topic_is_not_created_again_with_other_tags(
 
 def _listed(client: Client, topic: str) -> dict[str, str]:
     response = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    return {one["Endpoint"]: one["SubscriptionArn"] for one in response}
+    return {subscription["Endpoint"]: subscription["SubscriptionArn"] for subscription in response}

@@ -1,4 +1,4 @@
-"""What two databases do not share is told exactly, whatever their tables are like."""
+"""The numbers of rows that differ are exact for all kinds of tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from orderops.local.rds.postgres import PostgresServer
 from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.merge import Counts, Difference
 from orderops.restore.compare.result import Compared
-from orderops.restore.compare.row_diff import Amounts, differences, recipe
-from orderops.restore.compare.snapshots import opened
-from orderops.restore.compare.tables import side_by_side
-from support.two_databases import Database, Two
+from orderops.restore.compare.row_diff import Tuning, differences, new_row_hash
+from orderops.restore.compare.snapshots import open_snapshots
+from orderops.restore.compare.tables import pair_tables
+from support.two_databases import Database, DatabasePair
 
 pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 
@@ -27,9 +27,9 @@ CAPITALS = "a name in capitals, with a space and a quote"
 
 @dataclass(frozen=True)
 class Case:
-    """A table on both sides, what was done on one of them, and what is then told."""
+    """A table in both databases, the changes in one of them, and the expected differences."""
 
-    there: str
+    both: str
     live: str = "select 1"
     restored: str = "select 1"
     only_live: int = 0
@@ -48,7 +48,7 @@ CASES = {
         "create table t (); insert into t default values",
         live="delete from t",
         only_restored=1,
-        notes=["no common key: compared by how often each row is there"],
+        notes=["no common key: compared by the number of equal rows"],
     ),
     "a row written since": Case("create table t (id int primary key)", live="insert into t values (1)", only_live=1),
     "a row deleted since": Case(
@@ -91,19 +91,19 @@ CASES = {
         live="update t set v = 2 where code = 'a'",
         changed=1,
     ),
-    "no key: how often each row is there": Case(
+    "no key: the number of equal rows": Case(
         "create table t (v text); insert into t values ('a'), ('a'), ('b'), (null), (null)",
         live="delete from t; insert into t values ('a'), ('c'), ('c'), (null), (null)",
         only_live=2,
         only_restored=2,
-        notes=["no common key: compared by how often each row is there"],
+        notes=["no common key: compared by the number of equal rows"],
     ),
-    "a unique index over what may be NULL, or a part, is no key": Case(
+    "a unique index on a nullable column, or a partial one, is no key": Case(
         "create table t (a int unique, b int not null); create unique index on t (b) where b > 0;"
         " insert into t values (null, -1), (null, -1)",
         live="insert into t values (null, -1)",
         only_live=1,
-        notes=["no common key: compared by how often each row is there"],
+        notes=["no common key: compared by the number of equal rows"],
     ),
     "NaN, infinity and zero below zero": Case(
         "create table t (id int primary key, v float8, n numeric);"
@@ -199,9 +199,9 @@ CASES = {
         "create unlogged table t (id int primary key)",
         live="insert into t values (1)",
         only_live=1,
-        notes=["unlogged: a restore leaves such a table empty"],
+        notes=["unlogged: empty after a restore"],
     ),
-    "a session that writes values in another way": Case(
+    "session settings that change the text of values": Case(
         "create table t (id int primary key, at timestamptz, d date, f float8, b bytea);"
         " insert into t values (1, '2026-01-02 03:04:05+06', '2026-01-02', 1::float8/3, '\\xff')",
         restored="do $$ begin execute format('alter database %I set datestyle to ''SQL, DMY''', current_database());"
@@ -215,16 +215,16 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def compared(postgres: PostgresServer) -> Mapping[str, Compared]:
-    """Each case in a schema of its own, all compared at once."""
+    """The comparison of all cases, each in its own schema."""
     live, restored = (Database(postgres.create_database(f"test_cases_{name}")) for name in ("live", "restored"))
-    for place, case in enumerate(CASES.values()):
-        schema = f"create schema if not exists case_{place}; set search_path = case_{place}"
-        live.execute(f"{schema}; {case.there}; {case.live}")
-        restored.execute(f"{schema}; {case.there}; {case.restored}")
+    for number, case in enumerate(CASES.values()):
+        schema = f"create schema if not exists case_{number}; set search_path = case_{number}"
+        live.execute(f"{schema}; {case.both}; {case.live}")
+        restored.execute(f"{schema}; {case.both}; {case.restored}")
     comparison = compare(live.login, restored.login)
-    places = {name: f"case_{place}.t" for place, name in enumerate(CASES)} | {CAPITALS: 'My Shop.T "x" %'}
-    tables = {each.name: each for each in comparison.tables}
-    return {name: tables[place] for name, place in places.items()}
+    names = {case: f"case_{number}.t" for number, case in enumerate(CASES)} | {CAPITALS: 'My Shop.T "x" %'}
+    tables = {table.name: table for table in comparison.tables}
+    return {case: tables[name] for case, name in names.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -232,13 +232,13 @@ def test_rows_are_counted_exactly(compared: Mapping[str, Compared], name: str) -
     case, table = CASES[name], compared[name]
 
     assert table.refused == ""
-    assert told(table) == (case.only_live, case.only_restored, case.changed)
+    assert counts_of(table) == (case.only_live, case.only_restored, case.changed)
     assert list(table.notes) == list(case.notes)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A table of random content: its columns, what is written for a number i, and how many columns are its key."""
+    """A table with random content: its columns, the values for a number i, and the number of key columns."""
 
     columns: str
     row: str
@@ -256,35 +256,35 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @pytest.mark.parametrize("buckets", [64, 4096])
 @pytest.mark.parametrize("seed", range(2))
-def test_random_edits_are_found_as_a_full_comparison_finds_them(
-    two: Two, shape: Shape, buckets: int, seed: int
+def test_random_changes_are_counted_as_by_a_full_comparison(
+    two: DatabasePair, shape: Shape, buckets: int, seed: int
 ) -> None:
     dice = random.Random(f"{shape}{buckets}{seed}")
     two.both(
         f"create table t ({shape.columns}); insert into t select {shape.row} from generate_series(1, 3000) i; analyze t"
     )
     for side in (two.live, two.restored):
-        gone = dice.choice([0, 1, 5, 200, 3000])
+        deleted = dice.choice([0, 1, 5, 200, 3000])
         side.execute(
-            f"delete from t where ctid in (select ctid from t order by v offset {dice.randrange(500)} limit {gone})",
+            f"delete from t where ctid in (select ctid from t order by v offset {dice.randrange(500)} limit {deleted})",
             f"update t set v = v || 'x' where hashtext(v) % {dice.choice([2, 50, 1000])} = 0",
         )
     if seed == 1:
         two.live.execute(f"insert into t select {shape.row} from generate_series(9001, 9400) i")
 
     counts, seen = Counts(), Counter[Difference]()
-    closely = Amounts(buckets=buckets, small=10, few=40)
-    with opened(two.live.login, two.restored.login) as sides:
-        (pairing,) = side_by_side(sides).pairings
-        for each in differences(sides, pairing, recipe(sides), counts, amounts=closely):
-            seen[each.kind] += each.times
+    many_passes = Tuning(max_sums=buckets, small_table=10, few_rows=40)
+    with open_snapshots(two.live.login, two.restored.login) as snapshots:
+        (pair,) = pair_tables(snapshots).pairs
+        for difference in differences(snapshots, pair, new_row_hash(snapshots), counts, tuning=many_passes):
+            seen[difference.kind] += difference.times
 
     assert seen == naively(two, shape.key)
     assert [counts.live, counts.restored] == [len(side.rows("select from t")) for side in (two.live, two.restored)]
 
 
-def naively(two: Two, key: int) -> Counter[Difference]:
-    """The same numbers, from all rows of both."""
+def naively(two: DatabasePair, key: int) -> Counter[Difference]:
+    """Count the differences from all rows of both databases."""
     live, restored = (Counter(side.rows("select * from t")) for side in (two.live, two.restored))
     if not key:
         return Counter(
@@ -294,17 +294,19 @@ def naively(two: Two, key: int) -> Counter[Difference]:
                 Difference.CHANGED: 0,
             }
         )
-    here, there = ({row[:key]: row for row in rows} for rows in (live, restored))
+    live_rows, restored_rows = ({row[:key]: row for row in rows} for rows in (live, restored))
     return Counter(
         {
-            Difference.ONLY_LIVE: len(here.keys() - there.keys()),
-            Difference.ONLY_RESTORED: len(there.keys() - here.keys()),
-            Difference.CHANGED: sum(here[each] != there[each] for each in here.keys() & there.keys()),
+            Difference.ONLY_LIVE: len(live_rows.keys() - restored_rows.keys()),
+            Difference.ONLY_RESTORED: len(restored_rows.keys() - live_rows.keys()),
+            Difference.CHANGED: sum(
+                live_rows[value] != restored_rows[value] for value in live_rows.keys() & restored_rows.keys()
+            ),
         }
     )
 
 
-def told(table: Compared) -> tuple[int, int, int]:
+def counts_of(table: Compared) -> tuple[int, int, int]:
     return (
         table.unequal[Difference.ONLY_LIVE],
         table.unequal[Difference.ONLY_RESTORED],

@@ -1,4 +1,4 @@
-"""Beside the numbers of rows: schema, sequences, extensions, roles, ledgers, samples, files; and what goes wrong."""
+"""Results other than numbers of rows: schema, sequences, ledgers, samples and files; and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orderops.migrations.ledger import table as ledger
 from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.result import Comparison
-from support.two_databases import Database, Two
+from support.two_databases import Database, DatabasePair
 
 pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 
@@ -25,7 +25,7 @@ ORDERS = "create table orders (id bigint generated always as identity primary ke
 HUNDRED = "insert into orders (note, v) select 'note ' || i, i from generate_series(1, 100) i"
 
 
-def test_two_that_are_the_same_are_told_so(two: Two) -> None:
+def test_equal_databases_are_the_same(two: DatabasePair) -> None:
     two.both(ORDERS, HUNDRED, "create view v as select id from orders", "create index on orders (note)")
 
     comparison = compared(two)
@@ -35,7 +35,7 @@ def test_two_that_are_the_same_are_told_so(two: Two) -> None:
     assert comparison.whole
 
 
-def test_objects_that_are_not_the_same_are_told_with_what_they_are(two: Two) -> None:
+def test_schema_objects_that_differ_are_listed_with_their_definitions(two: DatabasePair) -> None:
     two.both(
         ORDERS, "create function f(int) returns int language sql as 'select 1'", "create type mood as enum ('sad')"
     )
@@ -50,7 +50,7 @@ def test_objects_that_are_not_the_same_are_told_with_what_they_are(two: Two) -> 
 
     comparison = compared(two)
 
-    assert {(each.kind, each.name, str(each.where)) for each in comparison.unlike} == {
+    assert {(difference.kind, difference.name, str(difference.where)) for difference in comparison.unlike} == {
         ("column", "public.orders.v", "differs"),
         ("constraint", "positive on public.orders", "only in live"),
         ("index", "public.by_note", "only in live"),
@@ -63,24 +63,24 @@ def test_objects_that_are_not_the_same_are_told_with_what_they_are(two: Two) -> 
         ("sequence", "public.old", "only in restored"),
         ("extension", "pg_trgm", "only in live"),
     }
-    assert [(each.name, each.rows) for each in comparison.only_live] == [("later.t", 2)]
-    column = next(each for each in comparison.unlike if each.kind == "column")
+    assert [(table.name, table.rows) for table in comparison.only_live] == [("later.t", 2)]
+    column = next(difference for difference in comparison.unlike if difference.kind == "column")
     assert (column.live, column.restored) == ("bigint", "integer")
 
 
-def test_a_sequence_that_would_give_numbers_again_is_told(two: Two) -> None:
+def test_a_sequence_that_would_repeat_numbers_is_listed(two: DatabasePair) -> None:
     two.both(ORDERS, HUNDRED, "create table old (id serial primary key)")
     two.live.execute("insert into orders (v) values (1), (2); delete from orders where id > 100")
     two.restored.execute("insert into old values (7)")
 
-    told = {each.name: each for each in compared(two).sequences if not each.fine}
+    behind = {sequence.name: sequence for sequence in compared(two).sequences if not sequence.fine}
 
-    assert told["public.orders_id_seq"].lag == 2
-    assert told["public.old_id_seq"].restored.behind == {"public.old.id": 7}
-    assert not told["public.orders_id_seq"].restored.behind
+    assert behind["public.orders_id_seq"].lag == 2
+    assert behind["public.old_id_seq"].restored.behind == {"public.old.id": 7}
+    assert not behind["public.orders_id_seq"].restored.behind
 
 
-def test_how_far_each_ledger_is(two: Two) -> None:
+def test_the_highest_versions_of_both_ledgers_are_compared(two: DatabasePair) -> None:
     for side, versions in ((two.live, [1, 2]), (two.restored, [1])):
         with psycopg.connect(side.dsn, autocommit=True) as connection:
             ledger.make(connection)
@@ -95,23 +95,23 @@ def test_how_far_each_ledger_is(two: Two) -> None:
     assert not comparison.same
 
 
-def test_what_somebody_made_in_the_schema_of_the_ledger_is_compared_too(two: Two) -> None:
+def test_other_tables_in_the_schema_of_the_ledger_are_compared(two: DatabasePair) -> None:
     two.both("create schema orderops; create table orderops.orders (id int primary key)")
     two.live.execute("insert into orderops.orders values (1)")
 
-    assert [(each.name, each.unequal[Difference.ONLY_LIVE]) for each in compared(two).tables] == [
+    assert [(table.name, table.unequal[Difference.ONLY_LIVE]) for table in compared(two).tables] == [
         ("orderops.orders", 1)
     ]
 
 
-def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> None:
+def test_samples_have_whole_rows_and_only_the_changes_of_changed_ones(two: DatabasePair) -> None:
     two.both(ORDERS, HUNDRED)
     two.live.execute("delete from orders where id = 3", "update orders set v = null where id in (5, 6)")
     two.restored.execute("delete from orders where id = 8")
 
     (table,) = compare(two.live.login, two.restored.login, samples=1).tables
 
-    assert [each.to_dict() for each in table.samples] == [
+    assert [sample.to_dict() for sample in table.samples] == [
         {"kind": "only_in_live", "key": {"id": "8"}, "live": {"id": "8", "note": "note 8", "v": "8"}},
         {"kind": "only_in_restored", "key": {"id": "3"}, "restored": {"id": "3", "note": "note 3", "v": "3"}},
         {"kind": "changed", "key": {"id": "5"}, "live": {"v": None}, "restored": {"v": "5"}},
@@ -119,17 +119,17 @@ def test_samples_say_whole_rows_and_of_changed_ones_what_changed(two: Two) -> No
     assert table.unequal[Difference.CHANGED] == 2
 
 
-def test_samples_of_rows_without_a_key(two: Two) -> None:
+def test_samples_of_a_table_without_a_key_are_found_by_hash(two: DatabasePair) -> None:
     two.both("create table log (line text, extra json)", "insert into log values ('a', '1'), ('a', '1')")
     two.live.execute("insert into log values ('b', '{}'), ('b', '{}'), (null, null)")
 
     (table,) = compare(two.live.login, two.restored.login, samples=5).tables
 
-    rows = [tuple(each.live.values()) for each in table.samples]
+    rows = [tuple(sample.live.values()) for sample in table.samples]
     assert sorted(rows, key=str) == [("b", "{}"), (None, None)]
 
 
-def test_files_of_every_row_can_be_copied_back(two: Two, tmp_path: Path) -> None:
+def test_exported_files_can_be_copied_back(two: DatabasePair, tmp_path: Path) -> None:
     two.both(ORDERS, HUNDRED, "create table log (line text)", "insert into log values ('a')")
     two.live.execute(
         "insert into orders (note) select case i % 3 when 0 then null when 1 then '' else E'a,\"b\\n' || i end"
@@ -157,35 +157,35 @@ def test_files_of_every_row_can_be_copied_back(two: Two, tmp_path: Path) -> None
     assert all(table.same for table in compared(two).tables)
 
 
-def test_a_folder_that_holds_something_is_refused(two: Two, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_an_error(two: DatabasePair, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
 
-    with pytest.raises(UsageError, match="is not empty, and nothing in it is overwritten"):
+    with pytest.raises(UsageError, match="is not empty, and its files are never overwritten"):
         compare(two.live.login, two.restored.login, export=tmp_path)
 
     assert (tmp_path / "mine").read_text() == "precious"
 
 
-def test_only_the_tables_that_are_named(two: Two) -> None:
+def test_only_the_named_tables_are_compared(two: DatabasePair) -> None:
     two.both(ORDERS, "create table a (id int primary key)", "create table b (id int primary key)")
     two.live.execute("insert into b values (1)")
 
     comparison = compare(two.live.login, two.restored.login, tables=["a", "public.orders"])
 
-    assert [each.name for each in comparison.tables] == ["public.a", "public.orders"]
+    assert [table.name for table in comparison.tables] == ["public.a", "public.orders"]
     assert (comparison.same, comparison.whole) == (True, False)
 
 
-def test_a_name_that_neither_has_is_refused_with_those_there_are(two: Two) -> None:
+def test_an_unknown_table_is_an_error_with_the_available_ones(two: DatabasePair) -> None:
     two.both(ORDERS)
 
     with pytest.raises(UsageError, match="neither database has a table 'ordres'") as refused:
         compare(two.live.login, two.restored.login, tables=["ordres"])
 
-    assert refused.value.hint == "there are: public.orders"
+    assert refused.value.hint == "available: public.orders"
 
 
-def test_what_a_role_may_not_read_is_said_and_the_rest_compared(two: Two) -> None:
+def test_tables_that_the_role_cannot_read_are_reported_and_the_rest_is_compared(two: DatabasePair) -> None:
     two.both(
         ORDERS,
         "create table secret (id int primary key)",
@@ -195,14 +195,14 @@ def test_what_a_role_may_not_read_is_said_and_the_rest_compared(two: Two) -> Non
         "grant select on orders, hidden to clerk",
     )
     two.live.execute("insert into orders (v) values (1)")
-    live, restored = (Database(f"{each.dsn} user=clerk password=clerk") for each in (two.live, two.restored))
+    live, restored = (Database(f"{database.dsn} user=clerk password=clerk") for database in (two.live, two.restored))
     try:
         comparison = compare(live.login, restored.login)
     finally:
         two.both("drop owned by clerk")
         two.live.execute("drop role clerk")
 
-    refused = {each.name: each.refused for each in comparison.tables}
+    refused = {table.name: table.refused for table in comparison.tables}
     assert refused.pop("public.orders") == ""
     assert refused == {
         "away.t": "live: permission denied for schema away (the role is clerk)",
@@ -214,64 +214,70 @@ def test_what_a_role_may_not_read_is_said_and_the_rest_compared(two: Two) -> Non
     assert not comparison.same
 
 
-def test_a_table_that_is_emptied_meanwhile_counts_for_nothing(two: Two) -> None:
-    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
-
-    comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute("truncate orders"))
-    )
-
-    assert refusals(comparison) == {
-        "public.orders": "live: emptied, rewritten or dropped while it was compared: compare it again"
-    }
-
-
-def test_a_table_that_is_dropped_meanwhile_is_said_and_the_rest_compared(two: Two) -> None:
-    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
-
-    comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.a", lambda: two.restored.execute("drop table orders"))
-    )
-
-    assert refusals(comparison) == {"public.orders": 'restored: relation "public.orders" does not exist'}
-
-
-def test_rows_written_meanwhile_are_of_another_moment(two: Two) -> None:
-    two.both(ORDERS, HUNDRED)
-
-    comparison = compare(
-        two.live.login, two.restored.login, watch=once("public.orders", lambda: two.live.execute(HUNDRED))
-    )
-
-    assert comparison.tables[0].same
-
-
-def test_a_migration_waits_for_no_more_than_the_table_that_is_being_read(two: Two) -> None:
+def test_a_table_truncated_during_the_comparison_is_not_compared(two: DatabasePair) -> None:
     two.both("create table a (id int primary key)", ORDERS, HUNDRED)
 
     comparison = compare(
         two.live.login,
         two.restored.login,
-        watch=once("public.orders", lambda: two.live.execute("set lock_timeout = '5s'; alter table a add v int")),
+        on_progress=once("public.orders", lambda: two.live.execute("truncate orders")),
+    )
+
+    assert refusals(comparison) == {
+        "public.orders": "live: truncated, rewritten or dropped during the comparison: compare it again"
+    }
+
+
+def test_a_table_dropped_during_the_comparison_is_reported(two: DatabasePair) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.a", lambda: two.restored.execute("drop table orders")),
+    )
+
+    assert refusals(comparison) == {"public.orders": 'restored: relation "public.orders" does not exist'}
+
+
+def test_rows_written_during_the_comparison_are_not_seen(two: DatabasePair) -> None:
+    two.both(ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.orders", lambda: two.live.execute(HUNDRED)),
+    )
+
+    assert comparison.tables[0].same
+
+
+def test_a_migration_waits_only_for_the_table_that_is_being_read(two: DatabasePair) -> None:
+    two.both("create table a (id int primary key)", ORDERS, HUNDRED)
+
+    comparison = compare(
+        two.live.login,
+        two.restored.login,
+        on_progress=once("public.orders", lambda: two.live.execute("set lock_timeout = '5s'; alter table a add v int")),
     )
 
     assert refusals(comparison) == {}
 
 
-def test_a_lock_that_somebody_holds_is_waited_for_and_then_said(two: Two) -> None:
+def test_a_table_that_stays_locked_is_reported(two: DatabasePair) -> None:
     two.both("create table a (id int primary key)", ORDERS, HUNDRED)
     two.live.execute("insert into orders (v) values (1)")
 
     with psycopg.connect(two.live.dsn) as holder:
         holder.execute("lock table a in access exclusive mode")
-        comparison = compare(two.live.login, two.restored.login, patience=timedelta(seconds=0.2))
+        comparison = compare(two.live.login, two.restored.login, lock_timeout=timedelta(seconds=0.2))
 
-    assert comparison.notes == ["no index is compared: live: somebody holds a lock for more than 0.2 s"]
-    assert refusals(comparison) == {"public.a": "live: somebody holds a lock for more than 0.2 s"}
+    assert comparison.notes == ["no index is compared: live: another session holds a lock for more than 0.2 s"]
+    assert refusals(comparison) == {"public.a": "live: another session holds a lock for more than 0.2 s"}
     assert comparison.rows(Difference.ONLY_LIVE) == 1
 
 
-def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: PostgresServer) -> None:
+def test_databases_in_two_encodings_are_compared_by_characters(two: DatabasePair, postgres: PostgresServer) -> None:
     with postgres.connect() as connection:
         connection.execute("create database test_latin encoding 'LATIN1' locale 'C' template template0")
     try:
@@ -289,7 +295,7 @@ def test_two_encodings_are_compared_by_their_characters(two: Two, postgres: Post
     assert "live is in UTF8 and restored in LATIN1" in comparison.notes
 
 
-def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_is_killed_is_an_error_with_its_name(two: DatabasePair, caplog: pytest.LogCaptureFixture) -> None:
     two.both(ORDERS, HUNDRED)
     with scratch("orderops-postgres-") as folder:
         server = PostgresServer(folder / "server", settings=UNDURABLE)
@@ -297,55 +303,57 @@ def test_a_server_that_dies_is_named_and_nothing_hangs(two: Two, caplog: pytest.
         dying = Database(server.dsn())
         dying.execute(ORDERS, HUNDRED)
         with pytest.raises(OrderopsError, match="connection to the restored database postgres on") as refused:
-            compare(two.live.login, dying.login, watch=once("public.orders", server.kill))
+            compare(two.live.login, dying.login, on_progress=once("public.orders", server.kill))
 
-    assert refused.value.hint == "nothing was changed; the same command begins again once it is there"
+    assert refused.value.hint == "nothing was changed; re-run this command once the database accepts connections"
     assert caplog.messages == []
 
 
-def test_a_session_that_is_ended_in_the_middle_of_a_stream_is_told(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_session_terminated_in_the_middle_of_a_stream_is_an_error(
+    two: DatabasePair, caplog: pytest.LogCaptureFixture
+) -> None:
     two.both(ORDERS, "insert into orders (v) select i from generate_series(1, 110000) i")
     two.restored.execute("update orders set v = -1")
     ending = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'orderops restore%'"
 
-    def end(name: str, told: str) -> None:
-        if "carried over" in told:
+    def end(name: str, progress: str) -> None:
+        if "fetched the hashes" in progress:
             two.live.execute(ending + " and datname = current_database()")
 
     with pytest.raises(OrderopsError, match=r"connection to the live database test_live on .* was lost"):
-        compare(two.live.login, two.restored.login, watch=end)
+        compare(two.live.login, two.restored.login, on_progress=end)
 
     assert caplog.messages == []
 
 
-def test_json_has_stable_keys(two: Two) -> None:
+def test_the_json_document_has_stable_keys(two: DatabasePair) -> None:
     two.both(ORDERS, HUNDRED)
 
-    told = json.loads(json.dumps(compared(two).told()))
+    document = json.loads(json.dumps(compared(two).to_dict()))
 
-    assert told.keys() == {
+    assert document.keys() == {
         *("same", "live", "restored", "rows", "tables", "tables_only_in_live", "tables_only_in_restored"),
         *("schema", "sequences", "notes", "whole"),
     }
-    assert told["tables"][0].keys() == {
+    assert document["tables"][0].keys() == {
         *("table", "same", "rows", "only_in_live", "only_in_restored", "changed", "refused", "notes", "samples"),
     }
 
 
 def once(name: str, act: Callable[[], object]) -> Callable[[str, str], None]:
-    """Do it when the table's turn has come."""
-    open_ones = [act]
+    """Act once, when the comparison of a table starts."""
+    actions = [act]
 
-    def watch(table: str, told: str) -> None:
-        if table == name and told and open_ones:
-            open_ones.pop()()
+    def on_progress(table: str, progress: str) -> None:
+        if table == name and progress and actions:
+            actions.pop()()
 
-    return watch
+    return on_progress
 
 
 def refusals(comparison: Comparison) -> dict[str, str]:
     return {each.name: each.refused for each in comparison.tables if each.refused}
 
 
-def compared(two: Two) -> Comparison:
+def compared(two: DatabasePair) -> Comparison:
     return compare(two.live.login, two.restored.login)

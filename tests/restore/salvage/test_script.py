@@ -1,4 +1,4 @@
-"""Rows come back by a script that psql runs, exactly as they were, and what stands in their way is said before."""
+"""A salvage script inserts rows exactly as they were, and warns about missing rows before it is run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orderops.restore.compare.comparison import compare
 from orderops.restore.compare.merge import Difference
 from orderops.restore.salvage.script import salvage, wanted_kinds, write_script
 from support.migrate_runs import until
-from support.two_databases import Two
+from support.two_databases import DatabasePair
 
 pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 
@@ -33,25 +33,26 @@ SINCE = (
     " array['a', null, 'b,\"c'], '{\"a\" :1}' from generate_series(1, 2500) i",
     "insert into orders (customer, note) values (6, null), (7, '')",
 )
-BOTH_WAYS = {"before the switch": (Difference.ONLY_LIVE, False), "after the switch": (Difference.ONLY_RESTORED, True)}
+DIRECTIONS = {"before the switch": (Difference.ONLY_LIVE, False), "after the switch": (Difference.ONLY_RESTORED, True)}
 
 
-@pytest.mark.parametrize(("kind", "turned"), BOTH_WAYS.values(), ids=BOTH_WAYS.keys())
-def test_what_psql_runs_brings_the_rows_back(two: Two, kind: Difference, turned: bool) -> None:
+@pytest.mark.parametrize(("kind", "to_live"), DIRECTIONS.values(), ids=DIRECTIONS.keys())
+def test_the_script_inserts_the_missing_rows(two: DatabasePair, kind: Difference, to_live: bool) -> None:
     two.both(*SHOP)
-    behind, ahead = (two.live, two.restored) if turned else (two.restored, two.live)
+    behind, ahead = (two.live, two.restored) if to_live else (two.restored, two.live)
     ahead.execute(*SINCE)
 
     text = script(two, ["orders", "customers"], {kind})
     two.psql(behind, text)
-    two.psql(behind, text)  # a second time does no harm
+    # The script is safe to repeat.
+    two.psql(behind, text)
 
     assert compare(two.live.login, two.restored.login).same
     behind.execute("insert into orders (customer) values (1)")
     assert behind.rows("select max(id) from orders") == [(2603,)]
 
 
-def test_values_that_changed_are_brought_back_and_what_was_written_since_stays(two: Two) -> None:
+def test_changed_values_are_updated_except_in_rows_written_since(two: DatabasePair) -> None:
     two.both(*SHOP)
     two.live.execute("update orders set note = 'paid', extra = '{}' where id < 4")
     text = script(two, ["orders"], {Difference.CHANGED})
@@ -67,28 +68,28 @@ def test_values_that_changed_are_brought_back_and_what_was_written_since_stays(t
     ]
 
 
-def test_a_missing_row_of_another_table_is_said_before_the_script_is_run(two: Two) -> None:
+def test_a_missing_row_of_another_table_is_a_warning(two: DatabasePair) -> None:
     two.both(*SHOP)
     two.live.execute(*SINCE)
-    said: list[str] = []
+    notes: list[str] = []
 
-    text = script(two, ["public.orders"], {Difference.ONLY_LIVE}, said)
+    text = script(two, ["public.orders"], {Difference.ONLY_LIVE}, notes)
 
     assert "-- warning: public.customers has no row for orders.customer = 6 / 7: orders_customer_fkey\n" in text
-    assert "the same command with --table public.customers" in said[-1]
+    assert "re-run this command with --table public.customers" in notes[-1]
     with pytest.raises(AssertionError, match="orders_customer_fkey"):
         two.psql(two.restored, text)
     assert two.restored.rows("select count(*) from orders") == [(100,)]
 
 
-def test_no_warning_where_every_row_is_there(two: Two) -> None:
+def test_no_warning_without_missing_rows(two: DatabasePair) -> None:
     two.both(*SHOP)
     two.live.execute("insert into orders (customer) values (1), (null)")
 
     assert "warning" not in script(two, ["orders"], {Difference.ONLY_LIVE})
 
 
-def test_rows_that_refer_to_rows_of_their_own_table_come_together(two: Two) -> None:
+def test_rows_that_refer_to_rows_of_their_own_table_are_inserted_together(two: DatabasePair) -> None:
     two.both("create table tree (id text primary key, parent text references tree)", "insert into tree values ('n0')")
     two.live.execute(
         "insert into tree select 'n' || i, case when i < 3000 then 'n' || i + 1 end from generate_series(1, 3000) i",
@@ -100,18 +101,18 @@ def test_rows_that_refer_to_rows_of_their_own_table_come_together(two: Two) -> N
     assert compare(two.live.login, two.restored.login).same
 
 
-def test_rows_without_a_key_come_back_as_often_as_they_are_missing(two: Two) -> None:
+def test_rows_without_a_key_are_inserted_as_often_as_they_are_missing(two: DatabasePair) -> None:
     two.both("create table log (line text)", "insert into log values ('a'), ('a'), ('b')")
     two.live.execute("insert into log values ('a'), ('c'), ('c'), (null)")
 
     text = script(two, ["log"], {Difference.ONLY_LIVE})
     two.psql(two.restored, text)
 
-    assert "-- run this once: without a key nothing tells a row that is there already\n" in text
+    assert "-- run this once: without a key, existing rows cannot be recognised\n" in text
     assert compare(two.live.login, two.restored.login).same
 
 
-def test_odd_names_are_spelled_and_cannot_end_a_comment(two: Two) -> None:
+def test_odd_names_are_quoted_and_cannot_end_a_comment(two: DatabasePair) -> None:
     two.both(
         'create table "T\ndrop table x; --" ("Id :a %" int primary key, "v""{}" text)',
         "create table x (id int primary key)",
@@ -125,17 +126,17 @@ def test_odd_names_are_spelled_and_cannot_end_a_comment(two: Two) -> None:
     assert compare(two.live.login, two.restored.login).same
 
 
-def test_triggers_are_named(two: Two) -> None:
+def test_triggers_that_fire_are_named(two: DatabasePair) -> None:
     two.both(
         "create table t (id int primary key)",
         "create function f() returns trigger language plpgsql as 'begin return new; end'",
-        "create trigger tell before insert on t for each row execute function f()",
+        "create trigger audit before insert on t for each row execute function f()",
     )
 
-    assert "-- triggers fire for these rows: tell\n" in script(two, ["t"], {Difference.ONLY_LIVE})
+    assert "-- triggers fire for these rows: audit\n" in script(two, ["t"], {Difference.ONLY_LIVE})
 
 
-def test_nothing_to_bring_back_is_a_script_that_does_nothing(two: Two) -> None:
+def test_a_script_without_rows_changes_nothing(two: DatabasePair) -> None:
     two.both(*SHOP)
 
     two.psql(two.restored, script(two, ["orders"], {Difference.ONLY_LIVE}))
@@ -143,60 +144,62 @@ def test_nothing_to_bring_back_is_a_script_that_does_nothing(two: Two) -> None:
     assert compare(two.live.login, two.restored.login).same
 
 
-def test_tables_in_a_circle_are_said(two: Two) -> None:
+def test_tables_that_refer_to_each_other_are_a_warning(two: DatabasePair) -> None:
     two.both(
         "create table a (id int primary key, b int); create table b (id int primary key, a int references a)",
         "alter table a add foreign key (b) references b",
     )
-    said: list[str] = []
+    notes: list[str] = []
 
-    assert "warning: tables that refer to each other in a circle" in script(
-        two, ["a", "b"], {Difference.ONLY_LIVE}, said
+    assert "warning: tables that refer to each other in a cycle" in script(
+        two, ["a", "b"], {Difference.ONLY_LIVE}, notes
     )
-    assert any("drop one of the foreign keys" in line for line in said)
+    assert any("drop one of the foreign keys" in line for line in notes)
 
 
-def test_a_table_that_only_one_has_is_refused_with_the_way(two: Two) -> None:
+def test_a_named_table_of_only_one_database_is_an_error(two: DatabasePair) -> None:
     two.live.execute("create table t (id int primary key)")
 
     with pytest.raises(OrderopsError, match=r"public\.t is only in live") as refused:
         script(two, ["t"], {Difference.ONLY_LIVE})
 
-    assert refused.value.hint == "the whole of it: pg_dump --table public.t"
+    assert refused.value.hint == "dump the whole table: pg_dump --table public.t"
 
 
-def test_a_table_that_only_one_has_is_left_out_where_none_is_named(two: Two) -> None:
+def test_a_table_of_only_one_database_is_left_out_unless_named(two: DatabasePair) -> None:
     two.both(*SHOP)
     two.live.execute("create table t (id int primary key)", *SINCE)
-    said: list[str] = []
+    notes: list[str] = []
 
-    two.psql(two.restored, script(two, [], {Difference.ONLY_LIVE}, said))
+    two.psql(two.restored, script(two, [], {Difference.ONLY_LIVE}, notes))
 
-    assert "public.t is only in live: there is no table that its rows could go to" in said
-    assert all(each.same for each in compare(two.live.login, two.restored.login).tables)
-
-
-@pytest.mark.parametrize("asked", [(False, False), (True, True)])
-def test_no_rows_or_both_ways_at_once_are_refused(asked: tuple[bool, bool]) -> None:
-    with pytest.raises(UsageError, match=r"say which rows|either from live or from the restored one"):
-        wanted_kinds(only_live=asked[0], only_restored=asked[1], changed=False)
+    assert "public.t is only in live, so its rows have no table to go to" in notes
+    assert all(table.same for table in compare(two.live.login, two.restored.login).tables)
 
 
-def test_a_script_that_breaks_off_leaves_no_file_and_one_that_is_there_stays(two: Two, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("both", "message"), [(False, "choose the rows"), (True, "cannot be combined")])
+def test_no_direction_and_both_directions_are_errors(both: bool, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        wanted_kinds(only_live=both, only_restored=both, changed=False)
+
+
+def test_an_incomplete_script_is_deleted_and_an_existing_file_is_kept(two: DatabasePair, tmp_path: Path) -> None:
     def breaking() -> Iterator[str]:
         yield "begin;"
-        raise OrderopsError("gone")
+        raise OrderopsError("lost")
 
-    with pytest.raises(OrderopsError, match="gone"):
+    with pytest.raises(OrderopsError, match="lost"):
         write_script(breaking(), tmp_path / "a.sql")
     assert list(tmp_path.iterdir()) == []
     write_script(iter(["begin;"]), tmp_path / "b.sql")
     assert (tmp_path / "b.sql").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(UsageError, match="is there, and is not overwritten"):
+    with pytest.raises(UsageError, match="exists and is not overwritten"):
         write_script(iter(["mine"]), tmp_path / "b.sql")
 
 
-def test_a_script_that_nobody_reads_to_its_end_leaves_no_session(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_script_that_is_not_read_to_its_end_leaves_no_session(
+    two: DatabasePair, caplog: pytest.LogCaptureFixture
+) -> None:
     two.both(*SHOP)
     two.live.execute("insert into orders (note) select repeat('x', 100) from generate_series(1, 30000) i")
     busy = "select count(*) from pg_stat_activity where application_name like 'orderops%'"
@@ -209,6 +212,8 @@ def test_a_script_that_nobody_reads_to_its_end_leaves_no_session(two: Two, caplo
     assert caplog.messages == []
 
 
-def script(two: Two, tables: Collection[str], kinds: Collection[Difference], said: list[str] | None = None) -> str:
-    say = (said if said is not None else []).append
-    return "".join(salvage(two.live.login, two.restored.login, tables, kinds=kinds, say=say))
+def script(
+    two: DatabasePair, tables: Collection[str], kinds: Collection[Difference], notes: list[str] | None = None
+) -> str:
+    on_note = (notes if notes is not None else []).append
+    return "".join(salvage(two.live.login, two.restored.login, tables, kinds=kinds, on_note=on_note))

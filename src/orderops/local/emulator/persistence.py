@@ -31,7 +31,7 @@ from moto.logs.models import LogEvent
 from orderops.errors import OrderopsError
 
 # Increased when the pickled classes of this package change incompatibly.
-FORMAT = 1
+FORMAT = 2
 # Seconds. An apply sends dozens of requests in a row: one save is enough for them.
 DEBOUNCE_SECONDS = 0.2
 # Seconds. A full disk is not repaired sooner.

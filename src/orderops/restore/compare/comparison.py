@@ -1,7 +1,6 @@
-"""Two databases side by side: which rows one has and the other has not, and what else is not the same.
+"""Comparing two databases: the rows that differ, and differences of schema and sequences.
 
-Nothing is written to either, and live is held up by nothing but the reading: each is seen as of one moment, while
-others go on writing to it.
+Nothing is written to either database. Each is read in one snapshot, while clients go on writing to it.
 """
 
 from __future__ import annotations
@@ -13,30 +12,77 @@ from datetime import timedelta
 from pathlib import Path
 
 from orderops.database.connection import Login
-from orderops.migrations.ledger import table as ledger
+from orderops.migrations.ledger import table as ledger_table
 from orderops.restore.compare.export import Export, new_folder
 from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.result import Compared, Comparison, Seen, Single
-from orderops.restore.compare.row_diff import Recipe, differences, recipe
-from orderops.restore.compare.samples import Found, samples
+from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
+from orderops.restore.compare.samples import RowFetcher, samples
 from orderops.restore.compare.schema_diff import schema_differences
 from orderops.restore.compare.sequences import sequences
-from orderops.restore.compare.snapshots import LOCK_PATIENCE, Snapshot, SnapshotPair, Unreadable, opened
-from orderops.restore.compare.tables import TablePair, TableSnapshot, partitions, rewritten, side_by_side
+from orderops.restore.compare.snapshots import LOCK_TIMEOUT, Snapshot, SnapshotPair, Unreadable, open_snapshots
+from orderops.restore.compare.tables import TablePair, TableSnapshot, pair_tables, partitions, rewritten
 
-Watch = Callable[[str, str], None]
-"""Told a table's name and how far it is; nothing when that is over."""
-CHANGED_MEANWHILE = "emptied, rewritten or dropped while it was compared: compare it again"
+OnProgress = Callable[[str, str], None]
+"""Receives a table's name and its progress; "" when the table is done."""
+CHANGED_MEANWHILE = "truncated, rewritten or dropped during the comparison: compare it again"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for beside the numbers."""
+class Options:
+    """What to collect in addition to the numbers of rows."""
 
     samples: int = 0
-    """Rows of each kind to show, of each table."""
+    """Rows of each kind to show for each table."""
     export: Path | None = None
-    """A new folder for every row that is not the same."""
+    """A new folder for all rows that differ."""
+
+
+@dataclass(frozen=True)
+class _Comparer:
+    """Compares tables of two snapshots."""
+
+    snapshots: SnapshotPair
+    row_hash: RowHash
+    options: Options
+    on_progress: OnProgress
+
+    def table(self, pair: TablePair) -> Compared:
+        self.on_progress(pair.summary, "starts")
+        compared = Compared(pair.summary, pair.notes)
+        try:
+            with self.snapshots.releasing_locks(), ExitStack() as stack:
+                self._rows(pair, compared, stack)
+        except Unreadable as error:
+            compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
+        self.on_progress(pair.summary, "")
+        return compared
+
+    def _rows(self, pair: TablePair, compared: Compared, stack: ExitStack) -> None:
+        """Count the rows that differ, keep the first few as samples, and export all of them."""
+        fetcher = RowFetcher(pair, self.row_hash)
+        export = None
+        if self.options.export:
+            # The first session streams the differences until the end, so the rows need another one.
+            second = stack.enter_context(self.snapshots.second_session())
+            export = stack.enter_context(Export(self.options.export, second, fetcher))
+        kept: dict[Difference, list[RowDifference]] = {kind: [] for kind in Difference}
+        unequal = differences(
+            self.snapshots,
+            pair,
+            self.row_hash,
+            compared.rows,
+            lambda progress: self.on_progress(pair.summary, progress),
+        )
+        for difference in stack.enter_context(closing(unequal)):
+            compared.unequal[difference.kind] += difference.times
+            if len(kept[difference.kind]) < self.options.samples:
+                kept[difference.kind].append(difference._replace(times=1))
+            if export:
+                export.take(difference)
+        if export:
+            export.finish()
+        compared.samples = samples(self.snapshots, fetcher, kept)
 
 
 def compare(
@@ -46,107 +92,71 @@ def compare(
     tables: Collection[str] = (),
     samples: int = 0,
     export: Path | None = None,
-    patience: timedelta = LOCK_PATIENCE,
-    watch: Watch = lambda *_: None,
+    lock_timeout: timedelta = LOCK_TIMEOUT,
+    on_progress: OnProgress = lambda *_: None,
 ) -> Comparison:
-    """What is not the same in two databases: of rows exact numbers, samples and files of them where wished.
+    """Compare two databases: exact numbers of rows that differ and, if requested, samples and files of them.
 
-    Raises UsageError for a table that neither has, or a folder that is not empty; OrderopsError where one of the
-    databases cannot be reached, or is lost. One table that cannot be read is told of, and the rest compared.
+    A table that cannot be read is reported as such, and the others are compared.
+
+    Raises UsageError for a table that neither database has or a folder that is not empty, OrderopsError if a connection
+    fails or is lost.
     """
-    wish = Wish(samples, new_folder(export) if export else None)
-    with opened(live, restored, patience) as sides:
+    options = Options(samples, new_folder(export) if export else None)
+    with open_snapshots(live, restored, lock_timeout) as snapshots:
         notes: list[str] = []
-        found = side_by_side(sides, tables)
-        made = recipe(sides)
-        if sides.recode:
-            notes.append(f"live is in {sides.live.encoding} and restored in {sides.restored.encoding}")
-        compared = [_compared(sides, pairing, made, wish, watch) for pairing in found.pairings]
-        _say_what_changed(sides, found.pairings, compared)
-        watch("schema", "is compared")
+        found = pair_tables(snapshots, tables)
+        if snapshots.encodings_differ:
+            notes.append(f"live is in {snapshots.live.encoding} and restored in {snapshots.restored.encoding}")
+        comparer = _Comparer(snapshots, new_row_hash(snapshots), options, on_progress)
+        compared = [comparer.table(pair) for pair in found.pairs]
+        _mark_changed_tables(snapshots, found.pairs, compared)
+        on_progress("schema", "comparing")
         comparison = Comparison(
-            live=_seen(sides.live, notes),
-            restored=_seen(sides.restored, notes),
+            live=_seen(snapshots.live, notes),
+            restored=_seen(snapshots.restored, notes),
             tables=compared,
-            only_live=[_single(sides.live, table) for table in found.only_live],
-            only_restored=[_single(sides.restored, table) for table in found.only_restored],
-            unlike=[] if tables else schema_differences(sides, notes),
-            sequences=[] if tables else sequences(sides, notes),
+            only_live=[_single(snapshots.live, table) for table in found.only_live],
+            only_restored=[_single(snapshots.restored, table) for table in found.only_restored],
+            unlike=[] if tables else schema_differences(snapshots, notes),
+            sequences=[] if tables else sequences(snapshots, notes),
             notes=notes,
             whole=not tables,
         )
-        watch("schema", "")
+        on_progress("schema", "")
     return comparison
 
 
-def _compared(sides: SnapshotPair, pairing: TablePair, made: Recipe, wish: Wish, watch: Watch) -> Compared:
-    watch(pairing.summary, "begins")
-    compared = Compared(pairing.summary, pairing.notes)
-    try:
-        with sides.looking(), ExitStack() as stack:
-            _rows(sides, pairing, made, wish, compared, lambda told: watch(pairing.summary, told), stack)
-    except Unreadable as error:
-        compared.refused = error.message + (f" ({error.hint})" if error.hint else "")
-    watch(pairing.summary, "")
-    return compared
-
-
-def _rows(
-    sides: SnapshotPair,
-    pairing: TablePair,
-    made: Recipe,
-    wish: Wish,
-    compared: Compared,
-    said: Callable[[str], None],
-    stack: ExitStack,
-) -> None:
-    """Count every row that is not the same, keep the first few, and write all to files."""
-    found = Found(pairing, made)
-    export = None
-    if wish.export:
-        beside = stack.enter_context(sides.beside())
-        export = stack.enter_context(Export(wish.export, beside, found))
-    kept: dict[Difference, list[RowDifference]] = {kind: [] for kind in Difference}
-    found_rows = stack.enter_context(closing(differences(sides, pairing, made, compared.rows, said)))
-    for each in found_rows:
-        compared.unequal[each.kind] += each.times
-        if len(kept[each.kind]) < wish.samples:
-            kept[each.kind].append(each._replace(times=1))
-        if export:
-            export.take(each)
-    if export:
-        export.finish()
-    compared.samples = samples(sides, found, kept)
-
-
-def _say_what_changed(sides: SnapshotPair, pairings: Collection[TablePair], compared: Collection[Compared]) -> None:
-    """A table that was emptied since the snapshot looked empty in it: what was counted there counts for nothing."""
-    changed = [rewritten(side) for side in sides.both]
+def _mark_changed_tables(snapshots: SnapshotPair, pairs: Collection[TablePair], compared: Collection[Compared]) -> None:
+    """Mark tables that were truncated or rewritten since the snapshot as not compared."""
+    # TRUNCATE and rewrites are not MVCC-safe: the snapshot sees such a table as empty.
+    # https://www.postgresql.org/docs/current/mvcc-caveats.html
+    changed = [rewritten(snapshot) for snapshot in snapshots.both]
     if not any(changed):
         return
-    for pairing, each in zip(pairings, compared, strict=True):
-        for side, table, others in zip(sides.both, (pairing.live, pairing.restored), changed, strict=True):
-            if not each.refused and others & partitions(side, table):
-                each.refused = f"{side.name}: {CHANGED_MEANWHILE}"
+    for pair, result in zip(pairs, compared, strict=True):
+        for snapshot, table, oids in zip(snapshots.both, (pair.live, pair.restored), changed, strict=True):
+            if not result.refused and oids & partitions(snapshot, table):
+                result.refused = f"{snapshot.name}: {CHANGED_MEANWHILE}"
 
 
-def _single(side: Snapshot, table: TableSnapshot) -> Single:
+def _single(snapshot: Snapshot, table: TableSnapshot) -> Single:
     from psycopg import sql
 
     try:
-        with side.looking():
-            rows: int = side.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
+        with snapshot.releasing_locks():
+            rows: int = snapshot.rows(sql.SQL("select count(*) from {}").format(table.source))[0][0]
     except Unreadable:
         return Single(table.summary, None)
     return Single(table.summary, rows)
 
 
-def _seen(side: Snapshot, notes: list[str]) -> Seen:
+def _seen(snapshot: Snapshot, notes: list[str]) -> Seen:
     version: int | None = None
     try:
-        with side.looking():
-            version = ledger.highest(ledger.read(side.connection))
+        with snapshot.releasing_locks():
+            version = ledger_table.highest(ledger_table.read(snapshot.connection))
     except Unreadable as error:
         notes.append(f"the ledger cannot be read: {error.message}")
-    major = side.version // 10000
-    return Seen(side.login.describe, side.taken, f"PostgreSQL {major}.{side.version % 10000}", version)
+    major, minor = divmod(snapshot.version, 10000)
+    return Seen(snapshot.login.describe, snapshot.taken, f"PostgreSQL {major}.{minor}", version)

@@ -1,4 +1,4 @@
-"""What a comparison found, in the words of the terminal and of machines."""
+"""The result of a comparison, as data and as JSON documents."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from orderops.restore.compare.sequences import Sequence as NumberSequence
 
 @dataclass(frozen=True)
 class Seen:
-    """One of the two databases, and the moment at which it was looked at."""
+    """One of the two databases, and the time of its snapshot."""
 
     database: str
     moment: datetime
     server: str
     ledger: int | None
-    """The highest version that its ledger says is applied; none where it cannot be read."""
+    """The highest version applied, by its ledger; None if the ledger cannot be read."""
 
-    def told(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of `--json`; its keys are stable."""
         return {
             "database": self.database,
             "moment": self.moment.astimezone(UTC).isoformat(),
@@ -35,50 +35,51 @@ class Seen:
 
 @dataclass
 class Compared:
-    """One table of both."""
+    """A table that both databases have."""
 
     name: str
     notes: Sequence[str] = ()
     rows: Counts = field(default_factory=Counts)
     unequal: dict[Difference, int] = field(default_factory=lambda: dict.fromkeys(Difference, 0))
     refused: str = ""
-    """Why it could not be compared."""
+    """Why it could not be compared; "" if it was."""
     samples: Sequence[Sample] = ()
 
     @property
     def same(self) -> bool:
-        """Whether every row of the one is a row of the other."""
+        """Whether both have the same rows."""
         return not self.refused and not any(self.unequal.values())
 
-    def told(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of `--json`; its keys are stable."""
         return {
             "table": self.name,
             "same": self.same,
             "rows": None if self.refused else {"live": self.rows.live, "restored": self.rows.restored},
+            # Counts of a table that could not be compared would look like "no differences".
             **{kind.key: None if self.refused else count for kind, count in self.unequal.items()},
             "refused": self.refused or None,
             "notes": list(self.notes),
-            "samples": [each.to_dict() for each in self.samples],
+            "samples": [sample.to_dict() for sample in self.samples],
         }
 
 
 @dataclass(frozen=True)
 class Single:
-    """A table that one side has and the other has not."""
+    """A table that only one database has."""
 
     name: str
     rows: int | None
-    """None where they cannot be counted."""
+    """None if they cannot be counted."""
 
-    def told(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of `--json`; its keys are stable."""
         return {"table": self.name, "rows": self.rows}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two databases, side by side."""
+    """The differences between two databases."""
 
     live: Seen
     restored: Seen
@@ -88,47 +89,47 @@ class Comparison:
     unlike: Sequence[SchemaDifference]
     sequences: Sequence[NumberSequence]
     notes: Sequence[str]
-    """What could not be seen, beside tables."""
+    """What could not be compared, other than tables."""
     whole: bool = True
-    """Whether every table was looked at."""
+    """Whether all tables were compared, not only named ones."""
 
     @property
     def same(self) -> bool:
-        """Whether nothing was found that is not the same, and everything was seen."""
+        """Whether everything was compared and nothing differs."""
         return not (
-            [each for each in self.tables if not each.same]
+            any(not table.same for table in self.tables)
             or self.only_live
             or self.only_restored
             or self.unlike
-            or [each for each in self.sequences if not each.fine]
+            or any(not sequence.fine for sequence in self.sequences)
             or self.notes
             or self.live.ledger != self.restored.ledger
         )
 
     def rows(self, kind: Difference) -> int:
-        """How many rows are unequal in this way, those of tables that one side has not among them."""
-        return self.rows_in_both(kind) + sum(each.rows or 0 for each in self.singles(kind))
+        """Count the rows that differ in this way, including tables that only one database has."""
+        return self.rows_in_both(kind) + sum(table.rows or 0 for table in self.singles(kind))
 
     def rows_in_both(self, kind: Difference) -> int:
-        """The same, in tables that both have."""
-        return sum(each.unequal[kind] for each in self.tables)
+        """Count the rows that differ in this way, in tables that both databases have."""
+        return sum(table.unequal[kind] for table in self.tables)
 
     def singles(self, kind: Difference) -> Sequence[Single]:
-        """The tables of which every row is unequal in this way."""
+        """Return the tables that only one database has: all their rows differ in this way."""
         return {Difference.ONLY_LIVE: self.only_live, Difference.ONLY_RESTORED: self.only_restored}.get(kind, ())
 
-    def told(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of `--json`; its keys are stable."""
         return {
             "same": self.same,
-            "live": self.live.told(),
-            "restored": self.restored.told(),
+            "live": self.live.to_dict(),
+            "restored": self.restored.to_dict(),
             "rows": {kind.key: self.rows(kind) for kind in Difference},
-            "tables": [each.told() for each in self.tables],
-            "tables_only_in_live": [each.told() for each in self.only_live],
-            "tables_only_in_restored": [each.told() for each in self.only_restored],
-            "schema": [each.to_dict() for each in self.unlike],
-            "sequences": [each.to_dict() for each in self.sequences if not each.fine],
+            "tables": [table.to_dict() for table in self.tables],
+            "tables_only_in_live": [table.to_dict() for table in self.only_live],
+            "tables_only_in_restored": [table.to_dict() for table in self.only_restored],
+            "schema": [difference.to_dict() for difference in self.unlike],
+            "sequences": [sequence.to_dict() for sequence in self.sequences if not sequence.fine],
             "notes": list(self.notes),
             "whole": self.whole,
         }

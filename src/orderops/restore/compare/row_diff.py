@@ -1,8 +1,9 @@
-"""Which rows two tables do not share: exact, and without carrying over what is equal.
+"""The rows in which two tables differ: exact, and without transferring the rows that are equal.
 
-Each server hashes its rows and sums the hashes up by buckets; only of buckets that differ are keys and hashes carried
-over, in one order on both sides, and merged as they come. A row's place is its key where that is one integer (rows that
-were written together then lie in the same buckets), else a hash of its key, or of the whole row where it has none.
+Each server hashes its rows and sums the hashes by bucket. Only for buckets with different sums are keys and hashes
+transferred, in the same order from both servers, and merged as they arrive. A row's position is its key if that is one
+integer (rows written together are then in the same buckets), else a hash of its key, or of the whole row if the table
+has no key.
 """
 
 from __future__ import annotations
@@ -12,133 +13,138 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
-from orderops.restore.compare.merge import Counts, RowDifference, by_key, by_number
+from orderops.restore.compare.merge import Counts, RowDifference, merge_by_hash, merge_by_key
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
 if TYPE_CHECKING:
     from psycopg.sql import Composable, Composed
 
-DEEPEST = 50
-"""Calls inside each other in a question."""
+# A table may have 1,600 columns, and PostgreSQL's max_stack_depth limits how deep expressions can be nested.
+MAX_NESTING = 50
+"""Nested function calls in one expression."""
 
 
 @dataclass(frozen=True)
-class Amounts:
-    """From where on one way is quicker than another."""
+class Tuning:
+    """Where one way of comparing becomes faster than another. The defaults were measured; the result never changes."""
 
-    buckets: int = 1 << 16
-    """So many sums are carried over at most, for each look at a table."""
-    fine: int = 16
-    """Rows in a bucket that are as quick to carry over as its parts are to sum up."""
-    small: int = 4_000
-    """Rows of a table that are as quick to carry over as to sum up."""
-    few: int = 50_000
-    """Rows whose hashes are carried over without looking closer first."""
-    scattered: float = 0.2
-    """The part of a table from which on it is read from front to back, and not by its index."""
-    nearly_all: float = 0.8
-    """The part of a table from which on all of it is."""
+    max_sums: int = 1 << 16
+    """Sums that each pass over a table transfers at most."""
+    bucket_rows: int = 16
+    """Rows in a bucket below which transferring them is as fast as summing smaller buckets."""
+    small_table: int = 4_000
+    """Rows of a table below which transferring all hashes is as fast as summing them."""
+    few_rows: int = 50_000
+    """Rows whose hashes are transferred without another pass."""
+    index_share: float = 0.2
+    """The share of a table's rows up to which they are read by index instead of a sequential scan."""
+    whole_share: float = 0.8
+    """The share of a table's rows above which all of its hashes are transferred."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How both servers write a row as one number. The seed is new each time: what hides once does not hide again."""
+class RowHash:
+    """The SQL expressions by which both servers turn a row into one number."""
 
-    recode: bool
+    as_utf8: bool
+    # New for each comparison: two rows that collide in one comparison do not collide in the next.
     seed: int
     null: str
 
-    def place(self, table: TableSnapshot, pairing: TablePair) -> Composed:
-        """Where a row stands among the others: a bigint, the same on both sides for the same key."""
+    def position(self, table: TableSnapshot, pair: TablePair) -> Composed:
+        """Return the expression for a row's position: a bigint, equal on both servers for equal keys."""
         from psycopg import sql
 
-        if pairing.numbered:
-            return sql.SQL("t.{}::bigint").format(sql.Identifier(pairing.key[0]))
-        if pairing.key:
-            return self._hash([key_text(table, name) for name in pairing.key])
-        return self.hash(table, pairing)
+        if pair.numbered:
+            return sql.SQL("t.{}::bigint").format(sql.Identifier(pair.key[0]))
+        if pair.key:
+            return self._hash([key_text(table, name) for name in pair.key])
+        return self.hash(table, pair)
 
-    def hash(self, table: TableSnapshot, pairing: TablePair) -> Composed:
-        """The common values of a row, in the order of live."""
+    def hash(self, table: TableSnapshot, pair: TablePair) -> Composed:
+        """Return the expression for the hash of a row's common columns, in the order of live."""
         from psycopg import sql
 
-        return self._hash([sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in pairing.columns])
+        return self._hash([sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in pair.columns])
 
     def _hash(self, texts: Sequence[Composed]) -> Composed:
-        """One number for some values; of many, one of the numbers of some at a time: a server nests only so deep."""
+        """Return one hash of some values; many values are hashed in groups, to limit the nesting."""
         from psycopg import sql
 
-        parts = [self._chain(texts[begin : begin + DEEPEST]) for begin in range(0, len(texts), DEEPEST)]
-        if len(parts) == 1:
-            return parts[0]
-        return sql.SQL("hashtextextended(array[{}]::bigint[]::text, {})").format(sql.SQL(", ").join(parts), self.seed)
+        groups = [self._chain(texts[start : start + MAX_NESTING]) for start in range(0, len(texts), MAX_NESTING)]
+        if len(groups) == 1:
+            return groups[0]
+        return sql.SQL("hashtextextended(array[{}]::bigint[]::text, {})").format(sql.SQL(", ").join(groups), self.seed)
 
     def _chain(self, texts: Sequence[Composed]) -> Composed:
-        """Each value is hashed with the hash of those before it as its seed: so none can pass for a part of another."""
+        """Return the hash of values, each seeded with the hash of those before it."""
         from psycopg import sql
 
-        hashing = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", ')
-        if self.recode:
-            hashing = sql.SQL("hashtextextended(coalesce(encode(convert_to({}, 'UTF8'), 'hex'), {}) collate \"C\", ")
-        opened = [hashing.format(text, self.null) for text in reversed(texts)]
+        # Hashing one concatenated text instead would make ('ab', 'c') equal to ('a', 'bc').
+        call = sql.SQL('hashtextextended(coalesce({}, {}) collate "C", ')
+        if self.as_utf8:
+            call = sql.SQL("hashtextextended(coalesce(encode(convert_to({}, 'UTF8'), 'hex'), {}) collate \"C\", ")
+        opened = [call.format(text, self.null) for text in reversed(texts)]
         return sql.SQL("{}{}{}").format(sql.Composed(opened), self.seed, sql.SQL(")" * len(texts)))
 
 
-def recipe(sides: SnapshotPair) -> Recipe:
-    """How rows of these two are hashed this time."""
-    return Recipe(sides.recode, secrets.randbits(62), f"null {secrets.token_hex(8)}")
+def new_row_hash(snapshots: SnapshotPair) -> RowHash:
+    """Return the hash for one comparison, with a random seed and a random text for NULL."""
+    return RowHash(snapshots.encodings_differ, secrets.randbits(62), f"null {secrets.token_hex(8)}")
 
 
 def key_text(table: TableSnapshot, name: str) -> Composed:
-    """A value of a key as text; numbers that are equal are written alike."""
+    """Return the expression for a key column as text."""
     from psycopg import sql
 
     column = sql.SQL("t.{}").format(sql.Identifier(name))
+    # 1.0 and 1.00 are equal as a key and differ as text.
     if table.columns[name].type.startswith("numeric"):
         column = sql.SQL("trim_scale({})").format(column)
     return sql.SQL("{}::text").format(column)
 
 
 def differences(
-    sides: SnapshotPair,
-    pairing: TablePair,
-    made: Recipe,
+    snapshots: SnapshotPair,
+    pair: TablePair,
+    row_hash: RowHash,
     counts: Counts,
-    said: Callable[[str], None] = lambda _: None,
-    amounts: Amounts = Amounts(),
+    on_progress: Callable[[str], None] = lambda _: None,
+    tuning: Tuning = Tuning(),
 ) -> Generator[RowDifference]:
-    """Every row that is not the same on both sides; afterwards `counts` says how many there are in all."""
-    look = Look(sides, pairing, made, said, amounts)
-    if pairing.estimate is not None and pairing.estimate <= amounts.small:
-        yield from look.merged(None, counts)
+    """Yield every row that differs. Once exhausted, `counts` has the number of rows of both tables."""
+    queries = TableQueries(snapshots, pair, row_hash, on_progress, tuning)
+    if pair.estimate is not None and pair.estimate <= tuning.small_table:
+        yield from queries.merged(None, counts)
         return
-    shift = look.first_shift()
-    said(f"about {pairing.estimate:,} rows are summed up" if pairing.estimate else "is summed up")
-    unequal = look.unequal(shift, None)
-    counts.live, counts.restored = unequal.seen
-    while look.worth_another(unequal):
-        finer = max(0, shift - (amounts.buckets // len(unequal.buckets)).bit_length() + 1)
-        unequal, shift = look.unequal(finer, unequal), finer
+    shift = queries.first_shift()
+    on_progress(f"summing about {pair.estimate:,} rows" if pair.estimate else "summing rows")
+    unequal = queries.unequal(shift, None)
+    counts.live, counts.restored = unequal.table_rows
+    while queries.another_pass_pays(unequal):
+        finer = max(0, shift - (tuning.max_sums // len(unequal.buckets)).bit_length() + 1)
+        unequal, shift = queries.unequal(finer, unequal), finer
     if unequal.buckets:
-        everything = unequal.rows > amounts.nearly_all * sum(unequal.seen)
-        yield from look.merged(None if everything else unequal, Counts())
+        almost_all = unequal.rows > tuning.whole_share * sum(unequal.table_rows)
+        # The counts are known already, and the merge sees only some of the rows.
+        yield from queries.merged(None if almost_all else unequal, Counts())
 
 
 @dataclass(frozen=True)
-class Unequal:
-    """The buckets whose sums differ: a row's place, shifted to the right, is its bucket's number."""
+class UnequalBuckets:
+    """The buckets whose sums differ. A bucket's number is a position shifted right by `shift` bits."""
 
     shift: int
     buckets: Sequence[int]
     rows: int
-    """In them, on both sides together."""
-    seen: tuple[int, int]
-    """In the whole table, on either side."""
+    """Rows in these buckets, of both tables together."""
+    table_rows: tuple[int, int]
+    """Rows of the whole tables: live, restored."""
 
     @property
     def ranges(self) -> tuple[list[int], list[int]]:
-        """First and last place of each stretch of them."""
+        """The first and the last positions of each run of adjacent buckets."""
         first: list[int] = []
         last: list[int] = []
         for bucket in sorted(self.buckets):
@@ -152,21 +158,22 @@ class Unequal:
 
 
 @dataclass
-class Look:
-    """The questions put to both servers about one table."""
+class TableQueries:
+    """The queries that compare one table."""
 
-    sides: SnapshotPair
-    pairing: TablePair
-    made: Recipe
-    said: Callable[[str], None]
-    amounts: Amounts
+    snapshots: SnapshotPair
+    pair: TablePair
+    row_hash: RowHash
+    on_progress: Callable[[str], None]
+    tuning: Tuning
 
     def first_shift(self) -> int:
-        """So much to the right that the table falls into buckets of a few rows, or into as many as are carried over."""
-        rows = self.pairing.estimate
-        most = self.amounts.buckets
-        wanted = most if rows is None else min(most, max(64, rows // self.amounts.fine))
-        if not self.pairing.numbered:
+        """Return the shift that gives buckets of a few rows each, within the limit of sums."""
+        rows = self.pair.estimate
+        limit = self.tuning.max_sums
+        wanted = limit if rows is None else min(limit, max(64, rows // self.tuning.bucket_rows))
+        if not self.pair.numbered:
+            # Hashes are spread evenly over 64 bits.
             return 64 - (wanted.bit_length() - 1)
         low, high = self._span()
         shift = 0
@@ -174,91 +181,89 @@ class Look:
             shift += 1
         return shift
 
-    def worth_another(self, unequal: Unequal) -> bool:
-        """Whether smaller buckets would spare more than they cost."""
+    def another_pass_pays(self, unequal: UnequalBuckets) -> bool:
+        """Return whether summing smaller buckets saves more than it costs."""
         number = len(unequal.buckets)
-        crowded = unequal.rows > self.amounts.few and unequal.rows > 4 * self.amounts.fine * number
-        return unequal.shift > 0 and crowded and number * 2 <= self.amounts.buckets
+        crowded = unequal.rows > self.tuning.few_rows and unequal.rows > 4 * self.tuning.bucket_rows * number
+        return unequal.shift > 0 and crowded and number * 2 <= self.tuning.max_sums
 
-    def unequal(self, shift: int, within: Unequal | None) -> Unequal:
-        """The buckets whose rows are not the same, out of those that were not the same before."""
+    def unequal(self, shift: int, within: UnequalBuckets | None) -> UnequalBuckets:
+        """Sum the buckets of a shift, of the whole table or inside the buckets that differed before."""
         sums = [
-            self._select(side, table, within, "{place} >> {shift}, count(*), sum({hash})", "group by 1", shift)
-            for side, table in self._both()
+            self._select(snapshot, table, within, "{position} >> {shift}, count(*), sum({hash})", "group by 1", shift)
+            for snapshot, table in self._both()
         ]
-        with self.sides.streaming(sums) as (live, restored):
-            here, there = _sums(live), _sums(restored)
-        seen = within.seen if within else (_rows(here), _rows(there))
-        buckets = [bucket for bucket in here.keys() | there.keys() if here.get(bucket) != there.get(bucket)]
-        rows = sum(each[bucket][0] for bucket in buckets for each in (here, there) if bucket in each)
-        return Unequal(shift, buckets, rows, seen)
+        with self.snapshots.streaming(sums) as (live_lines, restored_lines):
+            live, restored = _sums(live_lines), _sums(restored_lines)
+        table_rows = within.table_rows if within else (_rows(live), _rows(restored))
+        buckets = [bucket for bucket in live.keys() | restored.keys() if live.get(bucket) != restored.get(bucket)]
+        rows = sum(side[bucket][0] for bucket in buckets for side in (live, restored) if bucket in side)
+        return UnequalBuckets(shift, buckets, rows, table_rows)
 
-    def merged(self, within: Unequal | None, counts: Counts) -> Iterator[RowDifference]:
-        """Keys and hashes of both, in one order; what they do not share."""
-        what, how = "{place}, count(*)", "group by 1 order by 1"
-        if self.pairing.key:
-            what, how = "{place}, {hash}" if self.pairing.numbered else "{place}, {hash}, {keys}", "order by 1"
-        lines = [self._select(side, table, within, what, how) for side, table in self._both()]
-        with self.sides.streaming(lines) as (live, restored):
-            yield from (by_key if self.pairing.key else by_number)(live, restored, counts, self.said)
+    def merged(self, within: UnequalBuckets | None, counts: Counts) -> Iterator[RowDifference]:
+        """Merge the keys and hashes of both tables, sorted by position; yields the rows that differ."""
+        columns, order = "{position}, count(*)", "group by 1 order by 1"
+        if self.pair.key:
+            columns = "{position}, {hash}" if self.pair.numbered else "{position}, {hash}, {keys}"
+            order = "order by 1"
+        queries = [self._select(snapshot, table, within, columns, order) for snapshot, table in self._both()]
+        with self.snapshots.streaming(queries) as (live, restored):
+            merge = merge_by_key if self.pair.key else merge_by_hash
+            yield from merge(live, restored, counts, self.on_progress)
 
     def _both(self) -> tuple[tuple[Snapshot, TableSnapshot], tuple[Snapshot, TableSnapshot]]:
-        return (self.sides.live, self.pairing.live), (self.sides.restored, self.pairing.restored)
+        return (self.snapshots.live, self.pair.live), (self.snapshots.restored, self.pair.restored)
 
     def _span(self) -> tuple[int, int]:
-        """The lowest and the highest place there is."""
+        """Return the lowest and the highest key of both tables."""
         from psycopg import sql
 
-        found: list[int] = []
-        for side, table in self._both():
-            key = sql.Identifier(self.pairing.key[0])
-            told = side.rows(
-                sql.SQL("select /* orderops */ min(t.{key}), max(t.{key}) from {rows}").format(
-                    key=key, rows=table.source
-                )
-            )
-            found += [end for end in told[0] if end is not None]
-        return (min(found), max(found)) if found else (0, 0)
+        ends: list[int] = []
+        for snapshot, table in self._both():
+            key = sql.Identifier(self.pair.key[0])
+            query = sql.SQL("select /* orderops */ min(t.{key}), max(t.{key}) from {rows}")
+            row = snapshot.rows(query.format(key=key, rows=table.source))[0]
+            ends += [end for end in row if end is not None]
+        return (min(ends), max(ends)) if ends else (0, 0)
 
     def _select(
         self,
-        side: Snapshot,
+        snapshot: Snapshot,
         table: TableSnapshot,
-        within: Unequal | None,
-        what: LiteralString,
-        how: LiteralString,
+        within: UnequalBuckets | None,
+        columns: LiteralString,
+        order: LiteralString,
         shift: int = 0,
     ) -> Composed:
-        """A question about the rows of some buckets, or about all."""
+        """Return a query for the rows of some buckets, or of the whole table."""
         from psycopg import sql
 
-        place = self.made.place(table, self.pairing)
-        told = sql.SQL(what).format(
-            place=place,
-            hash=self.made.hash(table, self.pairing),
+        position = self.row_hash.position(table, self.pair)
+        selected = sql.SQL(columns).format(
+            position=position,
+            hash=self.row_hash.hash(table, self.pair),
             shift=shift,
-            keys=sql.SQL(", ").join(key_text(table, name) for name in self.pairing.key),
+            keys=sql.SQL(", ").join(key_text(table, name) for name in self.pair.key),
         )
         rows, where = table.source, sql.SQL("").format()
-        if within and self.pairing.numbered and within.rows <= self.amounts.scattered * sum(within.seen):
-            rows = self._by_index(side, within, rows)
+        if within and self.pair.numbered and within.rows <= self.tuning.index_share * sum(within.table_rows):
+            rows = self._by_index(snapshot, within, rows)
         elif within:
-            where = sql.SQL("where {} >> {} = any ({})").format(place, within.shift, _array(within.buckets))
-        return sql.SQL("select /* orderops */ {} from {} {} {}").format(told, rows, where, sql.SQL(how))
+            where = sql.SQL("where {} >> {} = any ({})").format(position, within.shift, _array(within.buckets))
+        return sql.SQL("select /* orderops */ {} from {} {} {}").format(selected, rows, where, sql.SQL(order))
 
-    def _by_index(self, side: Snapshot, within: Unequal, rows: Composed) -> Composed:
-        """The stretches of some buckets, each found by the index of the key.
-
-        The server guesses badly how many rows lie in a list of ranges; here it is known that they are few.
-        """
+    def _by_index(self, snapshot: Snapshot, within: UnequalBuckets, rows: Composed) -> Composed:
+        """Return the rows of some buckets, each range of keys found by the key's index."""
         from psycopg import sql
 
-        ways = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
-        off = [sql.SQL("set_config({}, 'off', true)").format(way) for way in ways]
-        side.rows(sql.SQL("select {}").format(sql.SQL(", ").join(off)))
+        # The planner guesses badly how many rows are in a list of ranges and would scan the whole table.
+        # Here they are known to be few.
+        methods = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+        disabled = [sql.SQL("set_config({}, 'off', true)").format(method) for method in methods]
+        snapshot.rows(sql.SQL("select {}").format(sql.SQL(", ").join(disabled)))
         first, last = within.ranges
         return sql.SQL("unnest({}, {}) r (a, b) join {} on t.{} between r.a and r.b").format(
-            _array(first), _array(last), rows, sql.Identifier(self.pairing.key[0])
+            _array(first), _array(last), rows, sql.Identifier(self.pair.key[0])
         )
 
 
@@ -269,11 +274,11 @@ def _array(numbers: Sequence[int]) -> Composable:
 
 
 def _sums(lines: Iterator[bytes]) -> dict[int, tuple[int, bytes]]:
-    found: dict[int, tuple[int, bytes]] = {}
+    sums: dict[int, tuple[int, bytes]] = {}
     for line in lines:
         bucket, count, total = line.split(b"\t")
-        found[int(bucket)] = int(count), total
-    return found
+        sums[int(bucket)] = int(count), total
+    return sums
 
 
 def _rows(sums: Mapping[int, tuple[int, bytes]]) -> int:

@@ -1,4 +1,4 @@
-"""The rows behind keys: found again in the same snapshot, as text that reads back as the same value."""
+"""Fetching rows by their keys from the same snapshot, as text that reads back as the same value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orderops.restore.compare.merge import Difference, RowDifference
-from orderops.restore.compare.row_diff import Recipe
+from orderops.restore.compare.row_diff import RowHash
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 BATCH = 1_000
-"""Rows that are found again by one question."""
+"""Rows that one query fetches."""
+# Without a key each query reads the whole table, so it should fetch as many rows as fit into memory.
 BATCH_WITHOUT_KEY = 50_000
-"""The same where each question reads the whole table."""
 
 Row = Mapping[str, str | None]
 """Values by column, as text."""
@@ -28,7 +28,7 @@ Row = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class Sample:
-    """One row that is not the same: whole where only one side has it, else what differs."""
+    """A row that differs: all columns if only one database has it, else the columns that changed."""
 
     kind: Difference
     key: Row
@@ -36,59 +36,55 @@ class Sample:
     restored: Row = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
-        sides = {"live": dict(self.live), "restored": dict(self.restored)}
-        return {"kind": self.kind.key, "key": dict(self.key), **{name: row for name, row in sides.items() if row}}
+        """Return the part of `--json`; its keys are stable."""
+        rows = {"live": dict(self.live), "restored": dict(self.restored)}
+        return {"kind": self.kind.key, "key": dict(self.key), **{name: row for name, row in rows.items() if row}}
 
 
 @dataclass(frozen=True)
-class Found:
-    """How rows of one table are found again."""
+class RowFetcher:
+    """Fetches rows of one table by key, or by hash if it has no key."""
 
-    pairing: TablePair
-    made: Recipe
+    pair: TablePair
+    row_hash: RowHash
 
     @property
     def batch(self) -> int:
-        """So many at once."""
-        return BATCH if self.pairing.key else BATCH_WITHOUT_KEY
+        """The number of rows to fetch at once."""
+        return BATCH if self.pair.key else BATCH_WITHOUT_KEY
 
-    def rows(self, side: Snapshot, table: TableSnapshot, wanted: Sequence[RowDifference]) -> list[Row]:
-        """The common columns of the rows, in the order of the keys; as often as each is wanted."""
+    def rows(self, snapshot: Snapshot, table: TableSnapshot, wanted: Sequence[RowDifference]) -> list[Row]:
+        """Return the common columns of the wanted rows, in their order, each as often as it is wanted."""
         from psycopg import sql
 
-        names = self.pairing.columns
+        names = self.pair.columns
         texts = [sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in names]
-        return [dict(zip(names, row, strict=True)) for row in side.rows(self.query(table, wanted, texts))]
+        return [dict(zip(names, row, strict=True)) for row in snapshot.rows(self.query(table, wanted, texts))]
 
     def query(self, table: TableSnapshot, wanted: Sequence[RowDifference], columns: Sequence[Composable]) -> Composed:
-        """The question for some columns of these rows."""
+        """Return the query for some columns of the wanted rows."""
         from psycopg import sql
 
-        told = sql.SQL(", ").join(columns)
-        if not self.pairing.key:
-            hashes, times = (
-                text_array(each.key.decode() for each in wanted),
-                text_array(str(each.times) for each in wanted),
-            )
-            return self._by_hash(table, told, hashes, times)
-        keys = [parts(each.key) for each in wanted]
-        names = [sql.Identifier(f"k{place}") for place, _ in enumerate(self.pairing.key)]
+        selected = sql.SQL(", ").join(columns)
+        if not self.pair.key:
+            return self._by_hash(table, selected, wanted)
+        keys = [key_values(difference.key) for difference in wanted]
+        names = [sql.Identifier(f"k{index}") for index, _ in enumerate(self.pair.key)]
+        arrays = [sql.SQL("{}::text[]").format(text_array(key[index] for key in keys)) for index, _ in enumerate(names)]
+        conditions = [
+            sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, sql.SQL(table.columns[column].type))
+            for column, name in zip(self.pair.key, names, strict=True)
+        ]
         return sql.SQL("select {} from unnest({}) with ordinality k ({}, place) join {} on {} order by k.place").format(
-            told,
-            sql.SQL(", ").join(
-                sql.SQL("{}::text[]").format(text_array(key[place] for key in keys)) for place, _ in enumerate(names)
-            ),
+            selected,
+            sql.SQL(", ").join(arrays),
             sql.SQL(", ").join(names),
             table.source,
-            sql.SQL(" and ").join(
-                sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(name), short, sql.SQL(table.columns[name].type))
-                for name, short in zip(self.pairing.key, names, strict=True)
-            ),
+            sql.SQL(" and ").join(conditions),
         )
 
-    def _by_hash(self, table: TableSnapshot, columns: Composed, hashes: Composable, times: Composable) -> Composed:
-        """One row of each hash, however often it is there."""
+    def _by_hash(self, table: TableSnapshot, columns: Composed, wanted: Sequence[RowDifference]) -> Composed:
+        """Return the query by hash: rows with the same hash are equal, so fetching one is enough."""
         from psycopg import sql
 
         return sql.SQL(
@@ -99,45 +95,62 @@ class Found:
         ).format(
             columns,
             table.source,
-            self.made.hash(table, self.pairing),
-            hashes,
-            times,
+            self.row_hash.hash(table, self.pair),
+            text_array(difference.key.decode() for difference in wanted),
+            text_array(str(difference.times) for difference in wanted),
+            # Names with spaces, so that they cannot be names of the table's own columns.
             times=sql.Identifier("how often it is wanted"),
             place=sql.Identifier("where it is wanted"),
         )
 
 
-def samples(sides: SnapshotPair, found: Found, wanted: Mapping[Difference, Sequence[RowDifference]]) -> list[Sample]:
-    """A few rows of each kind, of which those that changed say only what."""
-    return [each for kind, some in wanted.items() if some for each in _samples(sides, found, kind, some)]
+def samples(
+    snapshots: SnapshotPair, fetcher: RowFetcher, wanted: Mapping[Difference, Sequence[RowDifference]]
+) -> list[Sample]:
+    """Fetch the wanted rows of each kind."""
+    return [
+        sample
+        for kind, differences in wanted.items()
+        if differences
+        for sample in _samples(snapshots, fetcher, kind, differences)
+    ]
 
 
-def _samples(sides: SnapshotPair, found: Found, kind: Difference, some: Sequence[RowDifference]) -> Iterator[Sample]:
-    pairing = found.pairing
-    live = found.rows(sides.live, pairing.live, some) if kind is not Difference.ONLY_RESTORED else []
-    restored = found.rows(sides.restored, pairing.restored, some) if kind is not Difference.ONLY_LIVE else []
+def _samples(
+    snapshots: SnapshotPair, fetcher: RowFetcher, kind: Difference, differences: Sequence[RowDifference]
+) -> Iterator[Sample]:
+    pair = fetcher.pair
+    live: list[Row] = []
+    restored: list[Row] = []
+    if kind is not Difference.ONLY_RESTORED:
+        live = fetcher.rows(snapshots.live, pair.live, differences)
+    if kind is not Difference.ONLY_LIVE:
+        restored = fetcher.rows(snapshots.restored, pair.restored, differences)
     if kind is not Difference.CHANGED:
         for row in live or restored:
-            key = {name: row[name] for name in pairing.key}
+            key = {name: row[name] for name in pair.key}
             yield Sample(kind, key, live=row if live else {}, restored=row if restored else {})
         return
-    for here, there in zip(live, restored, strict=True):
-        other = [name for name in pairing.columns if here[name] != there[name]]
-        key = {name: here[name] for name in pairing.key}
-        yield Sample(kind, key, {name: here[name] for name in other}, {name: there[name] for name in other})
+    for live_row, restored_row in zip(live, restored, strict=True):
+        changed = [name for name in pair.columns if live_row[name] != restored_row[name]]
+        key = {name: live_row[name] for name in pair.key}
+        yield Sample(
+            kind, key, {name: live_row[name] for name in changed}, {name: restored_row[name] for name in changed}
+        )
 
 
-def parts(key: bytes) -> list[str]:
-    """The values of a key out of COPY's text form; raises Unreadable for what a database without an encoding holds."""
+def key_values(key: bytes) -> list[str]:
+    """Split a key in COPY's text format into its values; raises Unreadable for bytes that are not UTF-8."""
     try:
         texts = key.decode().split("\t")
     except UnicodeError:
-        raise Unreadable(f"a key is no text: {key!r}") from None
-    return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), each) for each in texts]
+        # A SQL_ASCII database stores any bytes.
+        raise Unreadable(f"a key is not valid text: {key!r}") from None
+    return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), text) for text in texts]
 
 
 def text_array(texts: Iterable[str]) -> Composable:
-    """A literal of an array of text."""
+    """Return an array of text as an SQL literal."""
     from psycopg import sql
 
     quoted = ('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)

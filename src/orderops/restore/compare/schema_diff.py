@@ -151,7 +151,7 @@ def _objects(side: Snapshot, notes: list[str]) -> Objects:
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for kind, query in OBJECTS.items():
         try:
-            with side.looking():
+            with side.releasing_locks():
                 for table, name, definition in side.rows(query):
                     found[kind, name] = table, definition or ""
         except Unreadable as error:

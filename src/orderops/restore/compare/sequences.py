@@ -1,4 +1,4 @@
-"""Sequences: whether one would give numbers again that its column has, or that live has given out since."""
+"""Sequences: whether one would return numbers that its column already contains or that live has returned since."""
 
 from __future__ import annotations
 
@@ -34,31 +34,32 @@ order by 1, 2, 6, 7, 9
 
 @dataclass(frozen=True)
 class SequencePosition:
-    """How far a sequence is on one side."""
+    """The position of a sequence in one database."""
 
     last: int | None
-    """None where it gave no number yet."""
+    """The last number it returned; None if it has not been used."""
     furthest: Mapping[str, int]
-    """By column: the furthest value there is."""
+    """By column: the highest value in it (the lowest for a descending sequence)."""
     step: int
 
     @property
     def behind(self) -> Mapping[str, int]:
-        """The columns that have numbers which it would give again, and how many it is behind."""
+        """The columns with values that the sequence has yet to return, and by how much it is behind."""
         last = self.last
         if last is None:
+            # An unused sequence counts from 1 (or -1), so it never returns values of the other sign.
             return {name: abs(value) for name, value in self.furthest.items() if value * self.step > 0}
-        found = {name: (value - last) * (1 if self.step > 0 else -1) for name, value in self.furthest.items()}
-        return {name: far for name, far in found.items() if far > 0}
+        lags = {name: (value - last) * (1 if self.step > 0 else -1) for name, value in self.furthest.items()}
+        return {name: lag for name, lag in lags.items() if lag > 0}
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+        """Return the part of `--json`; its keys are stable."""
         return {"last_value": self.last, "furthest": dict(self.furthest), "behind": dict(self.behind)}
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """A sequence that both have."""
+    """A sequence that both databases have."""
 
     name: str
     live: SequencePosition
@@ -66,20 +67,20 @@ class Sequence:
 
     @property
     def lag(self) -> int:
-        """So many numbers that live has given out would be given again by the restored one."""
+        """How many numbers that live has returned the restored sequence would return again."""
         if self.live.last is None:
             return 0
         step = self.live.step
-        begins = self.restored.last if self.restored.last is not None else 0
-        return max(0, (self.live.last - begins) * (1 if step > 0 else -1))
+        restored = self.restored.last if self.restored.last is not None else 0
+        return max(0, (self.live.last - restored) * (1 if step > 0 else -1))
 
     @property
     def fine(self) -> bool:
-        """Whether nobody need look at it."""
+        """Whether it needs no attention."""
         return not (self.lag or self.live.behind or self.restored.behind)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for machines; keys stay as they are."""
+        """Return the part of `--json`; its keys are stable."""
         return {
             "name": self.name,
             "live": self.live.to_dict(),
@@ -88,15 +89,15 @@ class Sequence:
         }
 
 
-def sequences(sides: SnapshotPair, notes: list[str]) -> list[Sequence]:
-    """Every sequence of both, with how far it is; adds to `notes` what could not be seen."""
-    live, restored = (dict(_standings(side, notes)) for side in sides.both)
+def sequences(snapshots: SnapshotPair, notes: list[str]) -> list[Sequence]:
+    """Return the sequences that both databases have; adds to `notes` what cannot be read."""
+    live, restored = (dict(_positions(snapshot, notes)) for snapshot in snapshots.both)
     return [Sequence(name, live[name], restored[name]) for name in sorted(live.keys() & restored.keys())]
 
 
 @dataclass(frozen=True)
 class Use:
-    """A sequence, and one column that takes its numbers from it, or none."""
+    """A sequence, and a column that takes its values from it, if any."""
 
     schema: str
     name: str
@@ -110,42 +111,43 @@ class Use:
 
     @property
     def summary(self) -> str:
-        """The sequence's name, with its schema."""
+        """The sequence's name with its schema."""
         return f"{self.schema}.{self.name}"
 
 
-def uses(side: Snapshot) -> list[Use]:
-    """Every sequence, once for each column that it serves."""
-    return [Use(*row) for row in side.rows(SEQUENCES)]
+def uses(snapshot: Snapshot) -> list[Use]:
+    """Return every sequence, once for each column that takes its values from it."""
+    return [Use(*row) for row in snapshot.rows(SEQUENCES)]
 
 
-def _standings(side: Snapshot, notes: list[str]) -> Iterator[tuple[str, SequencePosition]]:
+def _positions(snapshot: Snapshot, notes: list[str]) -> Iterator[tuple[str, SequencePosition]]:
     found: dict[str, tuple[int | None, int, dict[str, int]]] = {}
-    for use in uses(side):
+    for use in uses(snapshot):
         if not use.readable:
-            notes.append(f"sequence {use.summary} of {side.name} cannot be read by {side.login.username}")
+            notes.append(f"sequence {use.summary} of {snapshot.name} cannot be read by {snapshot.login.username}")
             continue
         _, _, furthest = found.setdefault(use.summary, (use.last, use.step, {}))
-        value = _furthest(side, use, notes) if use.column else None
+        value = _furthest(snapshot, use, notes) if use.column else None
         if value is not None:
             furthest[f"{use.of_schema}.{use.table}.{use.column}"] = value
-    for told, (last, step, furthest) in found.items():
-        yield told, SequencePosition(last, furthest, step)
+    for name, (last, step, furthest) in found.items():
+        yield name, SequencePosition(last, furthest, step)
 
 
-def _furthest(side: Snapshot, use: Use, notes: list[str]) -> int | None:
+def _furthest(snapshot: Snapshot, use: Use, notes: list[str]) -> int | None:
+    """Return the highest value of a sequence's column (the lowest for a descending one); None if it has none."""
     from psycopg import sql
 
-    assert use.of_schema and use.table and use.column, "only asked where there is a column"
-    asked = sql.SQL("select {}(t.{}) from {}").format(
+    assert use.of_schema and use.table and use.column, "the caller checks that there is a column"
+    query = sql.SQL("select {}(t.{}) from {}").format(
         sql.SQL("max" if use.step > 0 else "min"),
         sql.Identifier(use.column),
         source_of(use.of_schema, use.table, partitioned=bool(use.partitioned)),
     )
     try:
-        with side.looking():
-            value: int | None = side.rows(asked)[0][0]
+        with snapshot.releasing_locks():
+            value: int | None = snapshot.rows(query)[0][0]
     except Unreadable as error:
-        notes.append(f"how far {use.of_schema}.{use.table}.{use.column} is cannot be seen: {error.message}")
+        notes.append(f"the values of {use.of_schema}.{use.table}.{use.column} cannot be read: {error.message}")
         return None
     return value

@@ -1,6 +1,6 @@
-"""The two databases that are compared: each read through one snapshot that shows it as it was at one moment.
+"""The two databases of a comparison, each read in one snapshot: as of one moment, while clients go on writing.
 
-What a value looks like as text is settled alike in every session, so that equal texts mean equal values.
+All sessions use the same settings for the text form of values, so that equal texts mean equal values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 NAME = "orderops restore compare"
-AS_TEXT = {
+TEXT_SETTINGS = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "extra_float_digits": "1",
@@ -28,115 +28,126 @@ AS_TEXT = {
     "xmlbinary": "base64",
     "xmloption": "content",
 }
-"""What the text of a value depends on, and reading it again."""
-ALIKE = {
-    **AS_TEXT,
+"""Settings that the text form of a value depends on, for writing and for reading it."""
+SESSION_SETTINGS = {
+    **TEXT_SETTINGS,
     "TimeZone": "UTC",
     "bytea_output": "hex",
     "search_path": "pg_catalog",
-    "row_security": "off",  # rows that a policy hides would count as lost: an error is better
+    # An error is better than rows that a policy hides, which would be counted as lost.
+    "row_security": "off",
     "statement_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",  # one side waits while the other works
+    # One session waits while the other server works.
+    "idle_in_transaction_session_timeout": "0",
     "work_mem": "64MB",
+    # Each parallel worker returns a sum for every bucket; at the default cost of a tuple the planner uses no workers.
     "parallel_tuple_cost": "0",
     "jit": "off",
 }
-PATIENT_SINCE_17 = {"transaction_timeout": "0"}
-FORGET = "rollback to savepoint look; release savepoint look"
-LOCK_PATIENCE = timedelta(seconds=5)
-PRIVILEGE = "42501"
-LOCKED = "55P03"
+SETTINGS_SINCE_17 = {"transaction_timeout": "0"}
+ROLLBACK_LOCKS = "rollback to savepoint look; release savepoint look"
+# Longer than most statements, shorter than the wait of an operator who would give up.
+LOCK_TIMEOUT = timedelta(seconds=5)
+INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Unreadable(OrderopsError):
-    """One thing in one of the databases cannot be read; the rest can."""
+    """A single object of a database cannot be read; the rest can be compared."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One of the two: `live`, or `restored`."""
+    """One of the two databases: `live` or `restored`."""
 
     name: str
     login: Login
     connection: Connection
-    snapshot: str
+    exported_id: str
+    """The identifier by which another session can read the same snapshot."""
     taken: datetime
     version: int
-    """As the server numbers it: 180003."""
+    """The server's version number: 180003."""
     encoding: str
-    patience: timedelta
-    """How long somebody else's lock is waited for."""
+    lock_timeout: timedelta
+    """How long to wait for another session's lock."""
 
     def rows(self, query: Composed | str) -> list[tuple[Any, ...]]:
-        """What a query answers; raises Unreadable where it cannot."""
-        with self.asked():
+        """Run a query and return its rows; raises Unreadable if the server refuses it."""
+        with self.translated_errors():
             return self.connection.execute(query.encode() if isinstance(query, str) else query).fetchall()
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Locks that are taken meanwhile are given back at the end: a migration of live need not wait for the rest."""
+    def releasing_locks(self) -> Iterator[None]:
+        """Release the locks taken inside the block at its end.
+
+        The transaction lasts as long as the comparison: otherwise a migration of live would wait for all of it.
+        """
         import psycopg
 
-        with self.asked():
+        with self.translated_errors():
             self.connection.execute("savepoint look")
             try:
                 yield
             except BaseException:
-                with suppress(psycopg.Error):  # what was raised first says more
-                    self.connection.execute(FORGET)
+                # The first error says more than one from a connection that is broken by then.
+                with suppress(psycopg.Error):
+                    self.connection.execute(ROLLBACK_LOCKS)
                 raise
-            self.connection.execute(FORGET)
+            self.connection.execute(ROLLBACK_LOCKS)
 
     @contextmanager
     def streaming(self, query: Composed) -> Iterator[Iterator[bytes]]:
-        """The lines of COPY's text form, as they come; the server works from now on."""
+        """Start a query, and provide its lines in COPY's text format as they arrive."""
         from psycopg import sql
 
-        copying = sql.SQL("copy ({}) to stdout").format(query)
-        with self.asked(), self.connection.cursor() as cursor, cursor.copy(copying) as lines:
+        statement = sql.SQL("copy ({}) to stdout").format(query)
+        with self.translated_errors(), self.connection.cursor() as cursor, cursor.copy(statement) as lines:
             yield self._lines(lines)
 
     @contextmanager
-    def beside(self) -> Iterator[Snapshot]:
-        """One more session that sees the same moment."""
+    def second_session(self) -> Iterator[Snapshot]:
+        """Open another session that reads the same snapshot."""
         with (
             connect(self.login, name=NAME) as connection,
-            _settled(self.name, self.login, connection, self.patience, self) as side,
+            _configured(self.name, self.login, connection, self.lock_timeout, self) as snapshot,
         ):
-            yield side
+            yield snapshot
 
     @contextmanager
-    def asked(self) -> Iterator[None]:
-        """An error of this server is told as this server's."""
+    def translated_errors(self) -> Iterator[None]:
+        """Translate the server's errors into ours, which name the database."""
         import psycopg
 
         try:
             yield
         except psycopg.Error as error:
-            raise self._refusal(error) from None
+            raise self._translated(error) from None
         except UnicodeError:
-            raise Unreadable(f"{self.name}: it holds text that is none in {self.encoding}") from None
+            # A SQL_ASCII database stores any bytes.
+            raise Unreadable(f"{self.name}: it contains text that is not valid {self.encoding}") from None
 
     def _lines(self, lines: psycopg.Copy) -> Iterator[bytes]:
-        with self.asked():
+        with self.translated_errors():
             yield from map(bytes, lines)
 
-    def _refusal(self, error: psycopg.Error) -> OrderopsError:
+    def _translated(self, error: psycopg.Error) -> OrderopsError:
         state = error.sqlstate or ""
-        said = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
+        message = error.diag.message_primary or " ".join(str(error).split()) or "no response"
         if self.connection.broken or self.connection.closed or not state or state.startswith(GONE):
             return OrderopsError(
-                f"the connection to the {self.name} database {self.login.describe} was lost: {said}",
-                "nothing was changed; the same command begins again once it is there",
+                f"the connection to the {self.name} database {self.login.describe} was lost: {message}",
+                "nothing was changed; re-run this command once the database accepts connections",
             )
-        if state == LOCKED:
-            said = f"somebody holds a lock for more than {self.patience.total_seconds():g} s"
-        return Unreadable(f"{self.name}: {said}", f"the role is {self.login.username}" if state == PRIVILEGE else "")
+        if state == LOCK_NOT_AVAILABLE:
+            message = f"another session holds a lock for more than {self.lock_timeout.total_seconds():g} s"
+        hint = f"the role is {self.login.username}" if state == INSUFFICIENT_PRIVILEGE else ""
+        return Unreadable(f"{self.name}: {message}", hint)
 
 
 @dataclass(frozen=True)
 class SnapshotPair:
-    """Both, each at its moment."""
+    """The snapshots of both databases, each taken at its own moment."""
 
     live: Snapshot
     restored: Snapshot
@@ -147,61 +158,62 @@ class SnapshotPair:
         return self.live, self.restored
 
     @property
-    def recode(self) -> bool:
-        """Whether the same text is other bytes on the other server."""
+    def encodings_differ(self) -> bool:
+        """Whether the same text has different bytes on the two servers."""
         return self.live.encoding != self.restored.encoding
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Locks that are taken meanwhile are given back at the end, on both."""
-        with self.live.looking(), self.restored.looking():
+    def releasing_locks(self) -> Iterator[None]:
+        """Release the locks taken inside the block at its end, on both servers."""
+        with self.live.releasing_locks(), self.restored.releasing_locks():
             yield
 
     @contextmanager
     def streaming(self, queries: Sequence[Composed]) -> Iterator[tuple[Iterator[bytes], Iterator[bytes]]]:
-        """A query each, at which both servers work at once."""
+        """Start a query on each server, so that both work at the same time."""
         with self.live.streaming(queries[0]) as live, self.restored.streaming(queries[1]) as restored:
             yield live, restored
 
     @contextmanager
-    def beside(self) -> Iterator[SnapshotPair]:
-        """One more session on each, for rows that are fetched while others are counted."""
-        with self.live.beside() as live, self.restored.beside() as restored:
+    def second_session(self) -> Iterator[SnapshotPair]:
+        """Open another session on each server, to fetch rows while the first one streams."""
+        with self.live.second_session() as live, self.restored.second_session() as restored:
             yield SnapshotPair(live, restored)
 
 
 @contextmanager
-def opened(live: Login, restored: Login, patience: timedelta = LOCK_PATIENCE) -> Iterator[SnapshotPair]:
-    """Both databases, to be read and never written."""
+def open_snapshots(live: Login, restored: Login, lock_timeout: timedelta = LOCK_TIMEOUT) -> Iterator[SnapshotPair]:
+    """Open a read-only snapshot of both databases."""
     with ExitStack() as stack:
-        sides = []
+        snapshots = []
         for name, login in (("live", live), ("restored", restored)):
             connection = stack.enter_context(connect(login, name=NAME))
-            sides.append(stack.enter_context(_settled(name, login, connection, patience)))
-        yield SnapshotPair(*sides)
+            snapshots.append(stack.enter_context(_configured(name, login, connection, lock_timeout)))
+        yield SnapshotPair(*snapshots)
 
 
 @contextmanager
-def _settled(
-    name: str, login: Login, connection: Connection, patience: timedelta, same: Snapshot | None = None
+def _configured(
+    name: str, login: Login, connection: Connection, lock_timeout: timedelta, same: Snapshot | None = None
 ) -> Iterator[Snapshot]:
+    """Configure a connection and start its transaction, in the snapshot `same` if there is one."""
     import psycopg
     from psycopg import sql
 
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     version = connection.info.server_version
-    alike = ALIKE | (PATIENT_SINCE_17 if version >= 170000 else {})
-    alike["lock_timeout"] = f"{patience // timedelta(milliseconds=1)}ms"
-    settled = [sql.SQL("set_config({}, {}, false)").format(key, value) for key, value in alike.items()]
-    connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(settled)))
+    settings = SESSION_SETTINGS | (SETTINGS_SINCE_17 if version >= 170000 else {})
+    settings["lock_timeout"] = f"{lock_timeout // timedelta(milliseconds=1)}ms"
+    assignments = [sql.SQL("set_config({}, {}, false)").format(key, value) for key, value in settings.items()]
+    connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(assignments)))
     with connection.transaction(force_rollback=True):
         if same:
-            connection.execute(sql.SQL("set transaction snapshot {}").format(same.snapshot))
-        told = connection.execute(
+            connection.execute(sql.SQL("set transaction snapshot {}").format(same.exported_id))
+        row = connection.execute(
             "select pg_export_snapshot(), clock_timestamp(), pg_encoding_to_char(encoding)"
             " from pg_database where datname = current_database()"
         ).fetchone()
-        assert told, "a database knows itself"
-        snapshot, taken, encoding = told
-        yield Snapshot(name, login, connection, snapshot, taken, version, encoding, patience)
+        assert row, "pg_database has a row for the current database"
+        exported_id, taken, encoding = row
+        yield Snapshot(name, login, connection, exported_id, taken, version, encoding, lock_timeout)

@@ -1,4 +1,4 @@
-"""The tables of two databases, found from their catalogues and put side by side: common columns, and a common key."""
+"""The tables of two databases, paired by name: their common columns and a common key."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from orderops.errors import UsageError
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
+from orderops.text.lists import joined
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 INTEGERS = {"smallint", "integer", "bigint"}
 OURS = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
-"""Schemas whose things are the operator's."""
+"""Condition: the schema is not one of PostgreSQL's own."""
 NOT_ANOTHERS = """
 not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 and not (n.nspname = 'orderops' and c.relname ~ '^(ledger|migrations)')
 """
-"""Nor of orderops' own: how far a ledger is is told apart, and what else stands in its schema is somebody's."""
+"""Condition: neither part of an extension nor one of the ledger's tables, whose version is compared separately."""
 TABLES = f"""
 select c.oid::bigint, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'u',
     (with recursive of_it (oid) as (
@@ -50,24 +51,27 @@ REWRITTEN = """
 select c.oid::bigint from pg_class c where c.relkind = 'r' and c.relfilenode <> 0
     and pg_relation_filenode(c.oid) is distinct from c.relfilenode
 """
-"""A table emptied or rewritten since the snapshot shows itself empty: the catalogue as of then, and as of now."""
+"""Tables truncated, rewritten or dropped since the snapshot, which then sees them as empty.
+
+`relfilenode` is the file as of the snapshot, and pg_relation_filenode() the current one.
+"""
 
 
 @dataclass(frozen=True)
 class ComparedColumn:
-    """A column as one side has it."""
+    """A column in one database."""
 
     name: str
     type: str
     generated: bool
     virtual: bool
-    """Computed when it is read: there is nothing that could have been lost."""
+    """Computed when it is read, so it stores no data that could be lost."""
     identity: bool
 
 
 @dataclass(frozen=True)
 class TableSnapshot:
-    """A table as one side has it; a partitioned one is one table."""
+    """A table in one database; a partitioned table counts as one."""
 
     oid: int
     schema: str
@@ -75,60 +79,60 @@ class TableSnapshot:
     partitioned: bool
     unlogged: bool
     rows: int | None
-    """As the server last estimated; none where it never did."""
+    """The server's last estimate; None before the first ANALYZE."""
     columns: Mapping[str, ComparedColumn]
     keys: Sequence[tuple[str, ...]]
-    """Columns by which a row is one of its kind, the primary key first."""
+    """The sets of columns that identify a row, the primary key first."""
 
     @property
     def summary(self) -> str:
-        """Its name, with its schema, as an operator would type it."""
+        """Its name with its schema, unquoted."""
         return f"{self.schema}.{self.name}"
 
     @property
     def spelled(self) -> str:
-        """Its name as SQL spells it."""
+        """Its name with its schema as an SQL identifier, quoted where needed."""
         return identifier(self.schema, self.name)
 
     @property
     def source(self) -> Composed:
-        """Its rows, called t."""
+        """Its FROM item, with the alias t."""
         return source_of(self.schema, self.name, partitioned=self.partitioned)
 
 
 @dataclass(frozen=True)
 class TablePair:
-    """A table that both have, and how the one is compared with the other."""
+    """A table that both databases have, and how its rows are compared."""
 
     live: TableSnapshot
     restored: TableSnapshot
     columns: Sequence[str]
-    """Those that both have, in the order of live."""
+    """The common columns, in the order of live."""
     key: Sequence[str]
-    """None: then only how often each row is there can be compared."""
+    """The common key. If it is empty, only the number of equal rows can be compared."""
     notes: Sequence[str] = field(default=())
 
     @property
     def summary(self) -> str:
-        """Its name, with its schema."""
+        """Its name with its schema."""
         return self.live.summary
 
     @property
     def numbered(self) -> bool:
-        """Whether one integer is the key: then rows that came together lie together."""
+        """Whether the key is one integer, so that rows inserted together have adjacent keys."""
         return len(self.key) == 1 and all(
-            each.columns[self.key[0]].type in INTEGERS for each in (self.live, self.restored)
+            table.columns[self.key[0]].type in INTEGERS for table in (self.live, self.restored)
         )
 
     @property
     def estimate(self) -> int | None:
-        """About how many rows the larger one has, where both servers know."""
+        """The estimated rows of the larger table; None unless both servers have an estimate."""
         rows = self.live.rows, self.restored.rows
         return None if rows[0] is None or rows[1] is None else max(rows[0], rows[1])
 
     @property
     def writable(self) -> Sequence[str]:
-        """The common columns into which a value can be written."""
+        """The common columns that accept values, which generated ones do not."""
         return [
             name
             for name in self.columns
@@ -138,16 +142,16 @@ class TablePair:
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of both, side by side."""
+    """The tables of both databases: pairs, and those that only one has."""
 
-    pairings: Sequence[TablePair]
+    pairs: Sequence[TablePair]
     only_live: Sequence[TableSnapshot]
     only_restored: Sequence[TableSnapshot]
 
 
-def side_by_side(sides: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
-    """Every table of the two, or those that are named; raises UsageError for a name that neither has."""
-    live, restored = (_tables(side) for side in sides.both)
+def pair_tables(snapshots: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
+    """Pair all tables, or only the wanted ones; raises UsageError for a name that neither database has."""
+    live, restored = (_tables(snapshot) for snapshot in snapshots.both)
     if wanted:
         live, restored = _chosen(live, restored, wanted)
     return Tables(
@@ -158,38 +162,41 @@ def side_by_side(sides: SnapshotPair, wanted: Collection[str] = ()) -> Tables:
 
 
 def source_of(schema: str, name: str, *, partitioned: bool) -> Composed:
-    """The rows of a table, called t: those of its partitions, and not those of tables that only inherit from it."""
+    """Return the FROM item of a table, with the alias t.
+
+    It includes the rows of partitions, and not those of tables that inherit from the table, which are compared as such.
+    """
     from psycopg import sql
 
     return sql.SQL("{}{} t").format(sql.SQL("" if partitioned else "only "), sql.Identifier(schema, name))
 
 
-def rewritten(side: Snapshot) -> set[int]:
-    """The tables that were emptied, rewritten or dropped since the snapshot, partitions among them."""
-    return {oid for (oid,) in side.rows(REWRITTEN)}
+def rewritten(snapshot: Snapshot) -> set[int]:
+    """Return the OIDs of tables and partitions that were truncated, rewritten or dropped since the snapshot."""
+    return {oid for (oid,) in snapshot.rows(REWRITTEN)}
 
 
-def partitions(side: Snapshot, table: TableSnapshot) -> set[int]:
-    """The table's own number and those of its partitions, as of the snapshot."""
+def partitions(snapshot: Snapshot, table: TableSnapshot) -> set[int]:
+    """Return the OIDs of a table and its partitions, as of the snapshot."""
     query = (
         f"with recursive of_it (oid) as (select {table.oid}::oid union all"
         " select i.inhrelid from pg_inherits i join of_it on of_it.oid = i.inhparent) select oid::bigint from of_it"
     )
-    return {oid for (oid,) in side.rows(query)} if table.partitioned else {table.oid}
+    return {oid for (oid,) in snapshot.rows(query)} if table.partitioned else {table.oid}
 
 
-def _tables(side: Snapshot) -> dict[tuple[str, str], TableSnapshot]:
+def _tables(snapshot: Snapshot) -> dict[tuple[str, str], TableSnapshot]:
     columns: dict[int, dict[str, ComparedColumn]] = {}
-    for oid, name, kind, generated, identity in side.rows(COLUMNS):
+    for oid, name, kind, generated, identity in snapshot.rows(COLUMNS):
         columns.setdefault(oid, {})[name] = ComparedColumn(name, kind, bool(generated), generated == "v", identity)
     keys: dict[int, list[tuple[str, ...]]] = {}
-    for oid, names in side.rows(KEYS):
+    for oid, names in snapshot.rows(KEYS):
         keys.setdefault(oid, []).append(tuple(names))
     return {
         (schema, name): TableSnapshot(
             oid, schema, name, partitioned, unlogged, rows, columns.get(oid, {}), tuple(keys.get(oid, ()))
         )
-        for oid, schema, name, partitioned, unlogged, rows in side.rows(TABLES)
+        for oid, schema, name, partitioned, unlogged, rows in snapshot.rows(TABLES)
     }
 
 
@@ -198,24 +205,23 @@ def _chosen(
     restored: Mapping[tuple[str, str], TableSnapshot],
     wanted: Collection[str],
 ) -> tuple[dict[tuple[str, str], TableSnapshot], dict[tuple[str, str], TableSnapshot]]:
-    every = {**restored, **live}
-    names: set[tuple[str, str]] = set()
-    for each in wanted:
-        meant = {key for key, table in every.items() if each in _called(table)}
-        if not meant:
-            raise UsageError(f"neither database has a table {each!r}", f"there are: {_listed(every)}")
-        names |= meant
-    return {k: v for k, v in live.items() if k in names}, {k: v for k, v in restored.items() if k in names}
+    tables = {**restored, **live}
+    chosen: set[tuple[str, str]] = set()
+    for name in wanted:
+        matching = {key for key, table in tables.items() if name in _accepted_names(table)}
+        if not matching:
+            available = joined([table.summary for table in tables.values()], max_names=10) or "none"
+            raise UsageError(f"neither database has a table {name!r}", f"available: {available}")
+        chosen |= matching
+    return (
+        {key: table for key, table in live.items() if key in chosen},
+        {key: table for key, table in restored.items() if key in chosen},
+    )
 
 
-def _called(table: TableSnapshot) -> set[str]:
-    """What an operator may call it."""
+def _accepted_names(table: TableSnapshot) -> set[str]:
+    """Return the names by which `--table` accepts a table: with or without schema, quoted or not."""
     return {table.name, table.summary, table.spelled, identifier("", table.name)}
-
-
-def _listed(tables: Mapping[tuple[str, str], TableSnapshot]) -> str:
-    names = [table.summary for table in tables.values()]
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "none"
 
 
 def _paired(live: TableSnapshot, restored: TableSnapshot) -> TablePair:
@@ -229,10 +235,11 @@ def _paired(live: TableSnapshot, restored: TableSnapshot) -> TablePair:
 
 
 def _notes(live: TableSnapshot, restored: TableSnapshot, keys: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    for here, there, where in ((live, restored, "live"), (restored, live, "restored")):
-        if single := [name for name in here.columns if name not in there.columns]:
-            yield f"column{'s' if len(single) > 1 else ''} {', '.join(single)} only in {where}: not compared"
+    for table, other, name in ((live, restored, "live"), (restored, live, "restored")):
+        if single := [column for column in table.columns if column not in other.columns]:
+            yield f"column{'s' if len(single) > 1 else ''} {', '.join(single)} only in {name}: not compared"
     if not keys:
-        yield "no common key: compared by how often each row is there"
+        yield "no common key: compared by the number of equal rows"
+    # Unlogged tables are not in the WAL, from which a point-in-time restore is made.
     if live.unlogged or restored.unlogged:
-        yield "unlogged: a restore leaves such a table empty"
+        yield "unlogged: empty after a restore"

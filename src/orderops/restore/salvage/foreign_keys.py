@@ -1,4 +1,4 @@
-"""What a row is tied to in the database that it comes back to: rows of other tables, triggers, the order of it all."""
+"""What rows depend on in the database that they are inserted into: foreign keys, triggers and the order of tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orderops.restore.compare.samples import Row, text_array
 from orderops.restore.compare.snapshots import Snapshot
 from orderops.restore.compare.tables import TablePair, TableSnapshot
 
-TIES = """
+FOREIGN_KEYS = """
 select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
     array(select a.attname::text from unnest(o.conkey) with ordinality k (number, place)
           join pg_attribute a on a.attrelid = o.conrelid and a.attnum = k.number order by k.place),
@@ -24,13 +24,11 @@ where o.contype = 'f' and o.conparentid = 0 and o.conrelid = {} order by 1
 TRIGGERS = """
 select tgname from pg_trigger where tgrelid = {} and not tgisinternal and tgenabled not in ('D', 'R') order by 1
 """
-NAMED = 5
-"""Missing rows that are named one by one."""
 
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key."""
+    """A foreign key of a table."""
 
     name: str
     parent: int
@@ -43,65 +41,72 @@ class ForeignKey:
 
     @property
     def summary(self) -> str:
-        """The table that it refers to."""
+        """The referenced table."""
         return f"{self.schema}.{self.table}"
 
-    def missing(self, side: Snapshot, rows: Sequence[Row]) -> list[tuple[str, ...]]:
-        """The values that no row of the other table has, of those that some row refers to."""
+    def missing(self, snapshot: Snapshot, rows: Sequence[Row]) -> list[tuple[str, ...]]:
+        """Return the values that `rows` refer to and that the referenced table does not have."""
         from psycopg import sql
 
-        wanted = {tuple(row[name] for name in self.columns) for row in rows if set(self.columns) <= row.keys()}
-        whole = [tuple(value for value in values if value is not None) for values in wanted if None not in values]
-        if not whole:
-            return []
-        names = [sql.Identifier(f"k{place}") for place, _ in enumerate(self.columns)]
-        asked = sql.SQL("select k.* from unnest({}) k ({}) where not exists (select from {} t where {}) order by 1")
-        met = sql.SQL(" and ").join(
-            sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), short, sql.SQL(kind))
-            for column, short, kind in zip(self.parent_columns, names, self.types, strict=True)
-        )
-        texts = [
-            sql.SQL("{}::text[]").format(text_array(values[place] for values in whole)) for place, _ in enumerate(names)
+        references = {tuple(row[name] for name in self.columns) for row in rows if set(self.columns) <= row.keys()}
+        # A foreign key with a NULL in any column is not checked (MATCH SIMPLE).
+        complete = [
+            tuple(value for value in values if value is not None) for values in references if None not in values
         ]
-        rows_of = sql.Identifier(self.schema, self.table)
-        with side.looking():
-            return side.rows(asked.format(sql.SQL(", ").join(texts), sql.SQL(", ").join(names), rows_of, met))
+        if not complete:
+            return []
+        names = [sql.Identifier(f"k{index}") for index, _ in enumerate(self.columns)]
+        query = sql.SQL("select k.* from unnest({}) k ({}) where not exists (select from {} t where {}) order by 1")
+        conditions = sql.SQL(" and ").join(
+            sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, sql.SQL(kind))
+            for column, name, kind in zip(self.parent_columns, names, self.types, strict=True)
+        )
+        arrays = [
+            sql.SQL("{}::text[]").format(text_array(values[index] for values in complete))
+            for index, _ in enumerate(names)
+        ]
+        parent = sql.Identifier(self.schema, self.table)
+        with snapshot.releasing_locks():
+            return snapshot.rows(
+                query.format(sql.SQL(", ").join(arrays), sql.SQL(", ").join(names), parent, conditions)
+            )
 
 
 @dataclass(frozen=True)
 class Part:
-    """A table whose rows come back, and what it is tied to there."""
+    """The script's part for one table, and what its rows depend on in the destination."""
 
-    pairing: TablePair
+    pair: TablePair
     into: TableSnapshot
-    ties: Sequence[ForeignKey]
-    loose: Sequence[ForeignKey]
-    """Those of its ties of which the other end does not come along."""
+    foreign_keys: Sequence[ForeignKey]
+    unmet: Sequence[ForeignKey]
+    """Foreign keys to tables that are not part of the script, so their rows may be missing."""
     triggers: Sequence[str]
 
     @property
-    def of_itself(self) -> bool:
-        """Whether its rows refer to rows of its own: then all of them have to come in one statement."""
-        return any(tie.parent == self.into.oid for tie in self.ties)
+    def self_referencing(self) -> bool:
+        """Whether its rows refer to rows of the same table, so that all must be inserted by one statement."""
+        return any(foreign_key.parent == self.into.oid for foreign_key in self.foreign_keys)
 
 
 def parts_of(
-    side: Snapshot, pairings: Sequence[tuple[TablePair, TableSnapshot]], coming: Collection[int]
+    snapshot: Snapshot, tables: Sequence[tuple[TablePair, TableSnapshot]], inserted: Collection[int]
 ) -> list[Part]:
-    """The tables with their ties in the database that the rows go to; every missing row of `coming` comes along."""
+    """Return the parts for pairs and their tables in the destination. The script inserts into the OIDs `inserted`."""
     parts: list[Part] = []
-    for pairing, table in pairings:
-        ties = [ForeignKey(*row) for row in side.rows(TIES.format(table.oid))]
-        triggers = [name for (name,) in side.rows(TRIGGERS.format(table.oid))]
-        parts.append(Part(pairing, table, ties, [tie for tie in ties if tie.parent not in coming], triggers))
+    for pair, table in tables:
+        foreign_keys = [ForeignKey(*row) for row in snapshot.rows(FOREIGN_KEYS.format(table.oid))]
+        unmet = [foreign_key for foreign_key in foreign_keys if foreign_key.parent not in inserted]
+        triggers = [name for (name,) in snapshot.rows(TRIGGERS.format(table.oid))]
+        parts.append(Part(pair, table, foreign_keys, unmet, triggers))
     return parts
 
 
 def in_order(parts: Sequence[Part]) -> tuple[list[Part], str]:
-    """Those that are referred to first; and which of them refer to each other in a circle, if any do."""
+    """Sort referenced tables first. Where that is impossible, return the cycle of tables as well, else ""."""
     by_oid: Mapping[int, Part] = {part.into.oid: part for part in parts}
     graph = {
-        oid: {tie.parent for tie in part.ties if tie.parent in by_oid and tie.parent != oid}
+        oid: {key.parent for key in part.foreign_keys if key.parent in by_oid and key.parent != oid}
         for oid, part in by_oid.items()
     }
     try:

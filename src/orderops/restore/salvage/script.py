@@ -1,4 +1,4 @@
-"""Rows that one database has and the other has not, as a script that brings them back. Nothing is run."""
+"""Salvage: rows that only one of two databases has, as an SQL script that inserts them into the other. Runs nothing."""
 
 from __future__ import annotations
 
@@ -10,46 +10,48 @@ from pathlib import Path
 
 from orderops.database.connection import Login
 from orderops.errors import OrderopsError, UsageError
-from orderops.restore.compare.comparison import CHANGED_MEANWHILE, Watch
+from orderops.restore.compare.comparison import CHANGED_MEANWHILE, OnProgress
 from orderops.restore.compare.export import new_file, write
 from orderops.restore.compare.merge import Counts, Difference, RowDifference
-from orderops.restore.compare.row_diff import Recipe, differences, recipe
-from orderops.restore.compare.samples import Found, Row
+from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
+from orderops.restore.compare.samples import Row, RowFetcher
 from orderops.restore.compare.sequences import uses
-from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, opened
-from orderops.restore.compare.tables import TableSnapshot, partitions, rewritten, side_by_side
-from orderops.restore.salvage import statements as script
-from orderops.restore.salvage.foreign_keys import NAMED, ForeignKey, Part, in_order, parts_of
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, open_snapshots
+from orderops.restore.compare.tables import TableSnapshot, pair_tables, partitions, rewritten
+from orderops.restore.salvage import statements
+from orderops.restore.salvage.foreign_keys import ForeignKey, Part, in_order, parts_of
+from orderops.text.lists import counted
+
+MAX_MISSING = 5
+"""Missing rows that a warning names."""
 
 
 @dataclass(frozen=True)
 class Salvage:
-    """From which of the two to which, and how it is looked at."""
+    """The source and the destination of the rows, and which rows."""
 
-    sides: SnapshotPair
-    beside: SnapshotPair
-    """For rows that are fetched while others are counted."""
+    snapshots: SnapshotPair
+    second: SnapshotPair
+    """Second sessions, which fetch rows while the first ones stream the differences."""
     kinds: Collection[Difference]
-    made: Recipe
-    watch: Watch
-    say: Callable[[str], None]
+    row_hash: RowHash
+    on_progress: OnProgress
+    on_note: Callable[[str], None]
     missing: set[str] = field(default_factory=set)
-    """Tables in which rows are missing that the script refers to."""
+    """Tables with missing rows that the script refers to."""
 
     @property
-    def back(self) -> bool:
-        """Whether rows of the restored one go to live: after the switch it is the older of the two that has more."""
+    def to_live(self) -> bool:
+        """Whether rows go from the restored database to live."""
         return Difference.ONLY_RESTORED in self.kinds
 
     @property
-    def origin(self) -> Snapshot:
-        """Where the rows are."""
-        return self.beside.restored if self.back else self.beside.live
+    def source(self) -> Snapshot:
+        return self.second.restored if self.to_live else self.second.live
 
     @property
-    def goal(self) -> Snapshot:
-        """Where they go."""
-        return self.beside.live if self.back else self.beside.restored
+    def destination(self) -> Snapshot:
+        return self.second.live if self.to_live else self.second.restored
 
 
 def salvage(
@@ -58,43 +60,50 @@ def salvage(
     tables: Collection[str],
     *,
     kinds: Collection[Difference] = (Difference.ONLY_LIVE,),
-    watch: Watch = lambda *_: None,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = lambda *_: None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> Generator[str]:
-    """The script, piece by piece: rows that only live has, for the restored one; or with ONLY_RESTORED the other way.
+    """Yield the script in pieces, for the named tables, or for all if none is named.
 
-    Of these tables, or of all where none is named.
-    CHANGED gives the values of rows that both have as well. `say` is told how many rows there are, and of rows without
-    which some cannot come back. A script that breaks off has no commit.
-    Raises UsageError for a table that neither has, OrderopsError for one that only one of them has, where it is named.
+    ONLY_LIVE inserts rows of live into the restored database, ONLY_RESTORED the reverse; CHANGED also updates rows that
+    both have. `on_note` receives the number of rows of each table, and warnings about missing rows that they refer to.
+    The commit is the last piece, so an incomplete script changes nothing.
+
+    Raises UsageError for a named table that neither database has, OrderopsError for one that only one of them has.
     """
-    with opened(live, restored) as sides, sides.beside() as beside:
-        course = Salvage(sides, beside, kinds, recipe(sides), watch, say)
-        parts, circle = in_order(_parts(course, tables))
-        yield from _head(course, parts, circle)
+    with open_snapshots(live, restored) as snapshots, snapshots.second_session() as second:
+        job = Salvage(snapshots, second, kinds, new_row_hash(snapshots), on_progress, on_note)
+        parts, cycle = in_order(_parts(job, tables))
+        yield from _head(job, parts, cycle)
         for part in parts:
-            yield from _rows(course, part)
-        yield from _sequences(course, parts)
-        _refuse_what_changed(course, parts)
-        yield script.COMMIT
-        if course.missing:
-            more = " ".join(f"--table {name}" for name in sorted(course.missing))
-            say(f"it fails as it is: rows that it refers to are missing; the same command with {more}")
+            yield from _rows(job, part)
+        yield from _sequences(job, parts)
+        _check_unchanged(job, parts)
+        yield statements.COMMIT
+        if job.missing:
+            options = " ".join(f"--table {name}" for name in sorted(job.missing))
+            on_note(f"the script fails as it is: it refers to missing rows; re-run this command with {options}")
 
 
 def wanted_kinds(*, only_live: bool, only_restored: bool, changed: bool) -> set[Difference]:
-    """What is asked for, as kinds of rows; raises UsageError where it is nothing, or both ways at once."""
-    asked = {Difference.ONLY_LIVE: only_live, Difference.ONLY_RESTORED: only_restored, Difference.CHANGED: changed}
-    kinds = {kind for kind, wanted in asked.items() if wanted}
+    """Return the kinds of rows for the command's flags; raises UsageError for none, or for both directions at once."""
+    flags = {Difference.ONLY_LIVE: only_live, Difference.ONLY_RESTORED: only_restored, Difference.CHANGED: changed}
+    kinds = {kind for kind, wanted in flags.items() if wanted}
     if not kinds:
-        raise UsageError("say which rows", "--only-live for the restored instance, --only-restored for live")
+        raise UsageError(
+            "choose the rows to salvage",
+            "pass --only-live to fill the restored instance, or --only-restored to fill live",
+        )
     if {Difference.ONLY_LIVE, Difference.ONLY_RESTORED} <= kinds:
-        raise UsageError("rows come back either from live or from the restored one", "ask for one of them at a time")
+        raise UsageError(
+            "--only-live and --only-restored cannot be combined: a script is for one database",
+            "run the command once for each",
+        )
     return kinds
 
 
 def write_script(pieces: Iterator[str], path: Path) -> None:
-    """The script as a new file; where it breaks off there is none."""
+    """Write the script to a new file; an incomplete file is deleted."""
     file = new_file(path)
     try:
         with file:
@@ -105,138 +114,143 @@ def write_script(pieces: Iterator[str], path: Path) -> None:
         raise
 
 
-def _parts(course: Salvage, wanted: Collection[str]) -> list[Part]:
-    found = side_by_side(course.sides, wanted)
-    for single, where in ((found.only_live, "live"), (found.only_restored, "the restored one")):
+def _parts(job: Salvage, wanted: Collection[str]) -> list[Part]:
+    found = pair_tables(job.snapshots, wanted)
+    for single, name in ((found.only_live, "live"), (found.only_restored, "the restored instance")):
         for table in single:
-            told = f"{table.summary} is only in {where}: there is no table that its rows could go to"
+            message = f"{table.summary} is only in {name}, so its rows have no table to go to"
             if wanted:
-                raise OrderopsError(told, f"the whole of it: pg_dump --table {table.summary}")
-            course.say(told)
-    tables = [(each, each.live if course.back else each.restored) for each in found.pairings]
-    coming = {table.oid for _, table in tables} if {*course.kinds} - {Difference.CHANGED} else set()
-    return parts_of(course.goal, tables, coming)
+                raise OrderopsError(message, f"dump the whole table: pg_dump --table {table.summary}")
+            job.on_note(message)
+    tables = [(pair, pair.live if job.to_live else pair.restored) for pair in found.pairs]
+    # A script of updates alone inserts nothing, so rows of its tables can be missing, too.
+    inserts = {*job.kinds} - {Difference.CHANGED}
+    return parts_of(job.destination, tables, {table.oid for _, table in tables} if inserts else set())
 
 
-def _head(course: Salvage, parts: Sequence[Part], circle: str) -> Iterator[str]:
-    origin, goal = course.origin, course.goal
-    yield script.comment(f"rows of {origin.login.describe} as of {origin.taken.astimezone(UTC):%Y-%m-%d %H:%M:%SZ},")
-    yield script.comment(f"for {goal.login.describe}: {', '.join(sorted(map(str, course.kinds)))}")
-    yield script.BEGIN
-    yield script.settings(compared=Difference.CHANGED in course.kinds)
-    if any(tie.deferrable for part in parts for tie in part.ties):
+def _head(job: Salvage, parts: Sequence[Part], cycle: str) -> Iterator[str]:
+    source, destination = job.source, job.destination
+    kinds = ", ".join(sorted(map(str, job.kinds)))
+    yield statements.comment(
+        f"rows of {source.login.describe} as of {source.taken.astimezone(UTC):%Y-%m-%d %H:%M:%SZ},"
+    )
+    yield statements.comment(f"for {destination.login.describe}: {kinds}")
+    yield statements.BEGIN
+    yield statements.settings(compared=Difference.CHANGED in job.kinds)
+    if any(foreign_key.deferrable for part in parts for foreign_key in part.foreign_keys):
         yield "set constraints all deferred;\n"
-    if circle:
-        yield script.comment(f"warning: tables that refer to each other in a circle: {circle}")
-        course.say(f"{circle}: these refer to each other; drop one of the foreign keys until it is done")
+    if cycle:
+        yield statements.comment(f"warning: tables that refer to each other in a cycle: {cycle}")
+        job.on_note(f"these tables refer to each other: {cycle}; drop one of the foreign keys until the script has run")
 
 
-def _rows(course: Salvage, part: Part) -> Iterator[str]:
-    """What is to be known of a table, then its rows: those that come back, then the values of changed ones."""
-    pairing = part.pairing
-    yield "\n" + script.comment(pairing.summary)
-    for note in pairing.notes:
-        yield script.comment(note)
-    if not pairing.key:
-        yield script.comment("run this once: without a key nothing tells a row that is there already")
+def _rows(job: Salvage, part: Part) -> Iterator[str]:
+    """Yield a table's notes, its inserts, then its updates."""
+    pair = part.pair
+    yield "\n" + statements.comment(pair.summary)
+    for note in pair.notes:
+        yield statements.comment(note)
+    if not pair.key:
+        yield statements.comment("run this once: without a key, existing rows cannot be recognised")
     if part.triggers:
-        yield script.comment(f"triggers fire for these rows: {', '.join(part.triggers)}")
-    if not pairing.writable:
-        yield script.comment("no column into which a value can be written")
+        yield statements.comment(f"triggers fire for these rows: {', '.join(part.triggers)}")
+    if not pair.writable:
+        yield statements.comment("no column accepts values")
         return
-    course.watch(pairing.summary, "begins")
+    job.on_progress(pair.summary, "starts")
     number = 0
-    for kind in sorted(course.kinds, key=lambda kind: kind is Difference.CHANGED):
-        number += yield from _statements(course, part, kind)
-    course.watch(pairing.summary, "")
-    course.say(f"{pairing.summary}: {number:,} rows")
+    for kind in sorted(job.kinds, key=lambda kind: kind is Difference.CHANGED):
+        number += yield from _statements(job, part, kind)
+    job.on_progress(pair.summary, "")
+    job.on_note(f"{pair.summary}: {counted(number, 'row')}")
 
 
-def _statements(course: Salvage, part: Part, kind: Difference) -> Generator[str, None, int]:
-    """The statements for rows of one kind; answers how many rows they are about."""
-    columns = part.pairing.writable
+def _statements(job: Salvage, part: Part, kind: Difference) -> Generator[str, None, int]:
+    """Yield the statements for rows of one kind; returns the number of rows."""
+    columns = part.pair.writable
     number = 0
-    for rows, there in _batches(course, part, kind):
-        yield from _warnings(course, part, rows)
+    for rows, current_rows in _batches(job, part, kind):
+        yield from _warnings(job, part, rows)
         if kind is Difference.CHANGED:
-            for row, other in zip(rows, there, strict=True):
-                yield script.update(part.into, part.pairing.key, columns, row, other)
-        elif part.of_itself:
-            yield ",\n" if number else script.head(part.into, columns)
-            yield script.values(columns, rows)
+            for row, current in zip(rows, current_rows, strict=True):
+                yield statements.update(part.into, part.pair.key, columns, row, current)
+        elif part.self_referencing:
+            # PostgreSQL checks a foreign key at the end of a statement, so the order of rows inside one is free.
+            yield ",\n" if number else statements.head(part.into, columns)
+            yield statements.values(columns, rows)
         else:
-            yield script.head(part.into, columns) + script.values(columns, rows) + script.LEFT_ALONE
+            yield statements.head(part.into, columns) + statements.values(columns, rows) + statements.ON_CONFLICT
         number += len(rows)
-    if number and part.of_itself and kind is not Difference.CHANGED:
-        yield script.LEFT_ALONE
+    if number and part.self_referencing and kind is not Difference.CHANGED:
+        yield statements.ON_CONFLICT
     return number
 
 
-def _batches(course: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
-    """The rows of one kind, some at a time; of changed ones, what is there as well."""
-    found = Found(part.pairing, course.made)
+def _batches(job: Salvage, part: Part, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
+    """Yield the rows of one kind in batches; with the destination's rows for CHANGED."""
+    fetcher = RowFetcher(part.pair, job.row_hash)
     waiting: list[RowDifference] = []
-    for each in _differences(course, part, kind):
-        waiting.append(each)
-        if len(waiting) >= found.batch:
-            yield _fetched(course, part, found, kind, waiting)
+    for difference in _differences(job, part, kind):
+        waiting.append(difference)
+        if len(waiting) >= fetcher.batch:
+            yield _fetched(job, part, fetcher, kind, waiting)
             waiting = []
     if waiting:
-        yield _fetched(course, part, found, kind, waiting)
+        yield _fetched(job, part, fetcher, kind, waiting)
 
 
-def _differences(course: Salvage, part: Part, kind: Difference) -> Iterator[RowDifference]:
-    pairing, told = part.pairing, part.pairing.summary
-    with (
-        course.sides.looking(),
-        closing(
-            differences(course.sides, pairing, course.made, Counts(), lambda how: course.watch(told, how))
-        ) as found,
-    ):
-        yield from (each for each in found if each.kind is kind)
+def _differences(job: Salvage, part: Part, kind: Difference) -> Iterator[RowDifference]:
+    pair = part.pair
+    unequal = differences(
+        job.snapshots, pair, job.row_hash, Counts(), lambda progress: job.on_progress(pair.summary, progress)
+    )
+    with job.snapshots.releasing_locks(), closing(unequal):
+        yield from (difference for difference in unequal if difference.kind is kind)
 
 
 def _fetched(
-    course: Salvage, part: Part, found: Found, kind: Difference, wanted: Sequence[RowDifference]
+    job: Salvage, part: Part, fetcher: RowFetcher, kind: Difference, wanted: Sequence[RowDifference]
 ) -> tuple[list[Row], list[Row]]:
-    of_origin = part.pairing.restored if course.back else part.pairing.live
-    with course.origin.looking(), course.goal.looking():
-        rows = found.rows(course.origin, of_origin, wanted)
-        there = found.rows(course.goal, part.into, wanted) if kind is Difference.CHANGED else []
-    return rows, there
+    source_table = part.pair.restored if job.to_live else part.pair.live
+    with job.source.releasing_locks(), job.destination.releasing_locks():
+        rows = fetcher.rows(job.source, source_table, wanted)
+        current = fetcher.rows(job.destination, part.into, wanted) if kind is Difference.CHANGED else []
+    return rows, current
 
 
-def _warnings(course: Salvage, part: Part, rows: Sequence[Row]) -> Iterator[str]:
-    """Rows of other tables without which these cannot come."""
-    for tie in part.loose:
-        if missing := tie.missing(course.goal, rows):
-            course.missing.add(tie.summary)
-            yield script.comment(f"warning: {_told(part.into, tie, missing)}")
+def _warnings(job: Salvage, part: Part, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield comments about missing rows of other tables that these rows refer to."""
+    for foreign_key in part.unmet:
+        if missing := foreign_key.missing(job.destination, rows):
+            job.missing.add(foreign_key.summary)
+            yield statements.comment(f"warning: {_missing_rows(part.into, foreign_key, missing)}")
 
 
-def _told(table: TableSnapshot, tie: ForeignKey, missing: Sequence[tuple[str, ...]]) -> str:
-    shown = [", ".join(values) for values in missing[:NAMED]]
-    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    return f"{tie.summary} has no row for {table.name}.{', '.join(tie.columns)} = {' / '.join(shown)}{more}: {tie.name}"
+def _missing_rows(table: TableSnapshot, foreign_key: ForeignKey, missing: Sequence[tuple[str, ...]]) -> str:
+    columns = ", ".join(foreign_key.columns)
+    named = " / ".join(", ".join(values) for values in missing[:MAX_MISSING])
+    more = f" and {len(missing) - MAX_MISSING} more" if len(missing) > MAX_MISSING else ""
+    return f"{foreign_key.summary} has no row for {table.name}.{columns} = {named}{more}: {foreign_key.name}"
 
 
-def _sequences(course: Salvage, parts: Sequence[Part]) -> Iterator[str]:
-    """Numbers that were given out are not given again."""
-    coming = {(part.into.schema, part.into.name) for part in parts}
-    last = {use.summary: use.last for use in uses(course.origin)}
-    served = [use for use in uses(course.goal) if use.column and (use.of_schema, use.table) in coming]
-    if served:
+def _sequences(job: Salvage, parts: Sequence[Part]) -> Iterator[str]:
+    """Move the sequences of the tables, so that numbers are not used twice."""
+    tables = {(part.into.schema, part.into.name) for part in parts}
+    last = {use.summary: use.last for use in uses(job.source)}
+    used = [use for use in uses(job.destination) if use.column and (use.of_schema, use.table) in tables]
+    if used:
         yield "\n"
-    for use in served:
-        yield script.set_sequence(use, last.get(use.summary))
+    for use in used:
+        yield statements.set_sequence(use, last.get(use.summary))
 
 
-def _refuse_what_changed(course: Salvage, parts: Sequence[Part]) -> None:
-    for side, tables in (
-        (course.sides.live, [part.pairing.live for part in parts]),
-        (course.sides.restored, [part.pairing.restored for part in parts]),
+def _check_unchanged(job: Salvage, parts: Sequence[Part]) -> None:
+    """Raise OrderopsError if a table was truncated, rewritten or dropped since the snapshot, which sees it as empty."""
+    for snapshot, tables in (
+        (job.snapshots.live, [part.pair.live for part in parts]),
+        (job.snapshots.restored, [part.pair.restored for part in parts]),
     ):
-        changed = rewritten(side)
+        changed = rewritten(snapshot)
         for table in tables:
-            if changed and changed & partitions(side, table):
-                raise OrderopsError(f"{side.name}: {table.summary} was {CHANGED_MEANWHILE}", "the same command again")
+            if changed and changed & partitions(snapshot, table):
+                raise OrderopsError(f"{snapshot.name}: {table.summary} was {CHANGED_MEANWHILE}", "re-run this command")

@@ -107,14 +107,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "less storage": ("InvalidParameterCombination", {"AllocatedStorage": 25}),
     "an unknown version": ("InvalidParameterCombination", {"EngineVersion": "16.99"}),
     "an older version": ("InvalidParameterCombination", {"EngineVersion": "16.1"}),
-    "a major version nobody allowed": ("InvalidParameterCombination", {"EngineVersion": "17.2"}),
+    "a major version without permission": ("InvalidParameterCombination", {"EngineVersion": "17.2"}),
     "an unknown class": ("InvalidParameterValue", {"DBInstanceClass": "db.t3.mikro"}),
     "an unknown security group": ("InvalidParameterValue", {"VpcSecurityGroupIds": ["sg-0123456789abcdef0"]}),
     "a managed and a given password": (
         "InvalidParameterCombination",
         {"ManageMasterUserPassword": True, "MasterUserPassword": "chosen-by-hand"},
     ),
-    "the end of a managed password without another": (
+    "an unmanaged password without a new one": (
         "InvalidParameterCombination",
         {"ManageMasterUserPassword": False},
     ),

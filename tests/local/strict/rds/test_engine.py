@@ -94,7 +94,7 @@ OTHERS = {
     "port": replace(DB, port=6543),
     "maintenance window": replace(DB, maintenance_window="mon:17:00-mon:17:30"),
     "log exports": replace(DB, log_exports=()),
-    "room to grow": replace(DB, max_storage_gb=None),
+    "storage limit": replace(DB, max_storage_gb=None),
 }
 
 
@@ -121,8 +121,8 @@ def test_a_deletion_removes_protection_and_waits_for_states(aws: Aws, up: Up) ->
 
     remove(DB, aws)
 
-    kept = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
-    assert [snapshot["DBInstanceIdentifier"] for snapshot in kept] == [DB.name]
+    snapshots = aws.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    assert [snapshot["DBInstanceIdentifier"] for snapshot in snapshots] == [DB.name]
     assert aws.rds.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"][0]["Status"] == "retained"
 
 

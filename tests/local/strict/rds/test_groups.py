@@ -90,9 +90,9 @@ def test_an_unknown_family_is_refused(moto: Client, strict: Client, refused: Ref
 
 MANY = [parameter(name) for name in ("work_mem", "temp_buffers", "deadlock_timeout")] * 7
 REFUSED: dict[str, tuple[str, list[dict[str, str]]]] = {
-    "more than twenty": ("InvalidParameterValue", MANY),
-    "an unknown one": ("InvalidParameterValue", [parameter("work_memory")]),
-    "a static one at once": ("InvalidParameterCombination", [parameter("max_connections", "50", "immediate")]),
+    "more than 20 parameters": ("InvalidParameterValue", MANY),
+    "an unknown parameter": ("InvalidParameterValue", [parameter("work_memory")]),
+    "an immediate static parameter": ("InvalidParameterCombination", [parameter("max_connections", "50", "immediate")]),
 }
 
 
@@ -139,11 +139,13 @@ def test_a_reset_parameter_has_its_default(moto: Client, strict: Client, refused
     rds.modify_db_parameter_group(
         DBParameterGroupName="own", Parameters=[parameter("work_mem"), parameter("log_statement", "all")]
     )
-    one = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
+    work_mem = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
     with refused("NotEmulated"):
-        moto("rds").reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+        moto("rds").reset_db_parameter_group(
+            DBParameterGroupName="own", Parameters=[work_mem], ResetAllParameters=False
+        )
 
-    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[work_mem], ResetAllParameters=False)
     assert list(parameters_of(strict, Source="user")) == ["log_statement"]
     rds.reset_db_parameter_group(DBParameterGroupName="own", ResetAllParameters=True)
 

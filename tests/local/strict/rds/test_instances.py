@@ -59,13 +59,13 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "an unknown major version": ("InvalidParameterCombination", {"EngineVersion": "61"}),
     "an unknown class": ("InvalidParameterValue", {"DBInstanceClass": "db.t3.mikro"}),
     "too little storage": ("InvalidParameterValue", {"AllocatedStorage": 10}),
-    "no room to grow in": ("InvalidParameterCombination", {"MaxAllocatedStorage": 21}),
-    "speed of a volume that is not striped": ("InvalidParameterCombination", {"Iops": 12000}),
+    "a growth limit below one step": ("InvalidParameterCombination", {"MaxAllocatedStorage": 21}),
+    "iops of a volume that is not striped": ("InvalidParameterCombination", {"Iops": 12000}),
     "a password that is too short": ("InvalidParameterValue", {"MasterUserPassword": "short"}),
     "a password with a space": ("InvalidParameterValue", {"MasterUserPassword": "white space"}),
     "a managed and a given password": ("InvalidParameterCombination", {"ManageMasterUserPassword": True}),
     "an unknown security group": ("InvalidParameterValue", {"VpcSecurityGroupIds": ["sg-0123456789abcdef0"]}),
-    "more backups than 35 days": ("InvalidParameterValue", {"BackupRetentionPeriod": 36}),
+    "a retention of more than 35 days": ("InvalidParameterValue", {"BackupRetentionPeriod": 36}),
     "the parameter group of another version": (
         "InvalidParameterCombination",
         {"DBParameterGroupName": "default.postgres15"},
@@ -100,11 +100,11 @@ def test_missing_groups_are_refused(strict: Client, refused: Refused) -> None:
 def test_a_security_group_of_another_vpc_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
     subnet_group(moto, "elsewhere")
     default = moto("ec2").describe_security_groups(GroupNames=["default"])["SecurityGroups"][0]["GroupId"]
-    place = {"DBSubnetGroupName": "elsewhere", "VpcSecurityGroupIds": [default]}
-    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **place)
+    missing_groups = {"DBSubnetGroupName": "elsewhere", "VpcSecurityGroupIds": [default]}
+    moto("rds").create_db_instance(DBInstanceIdentifier="plain", **SMALL, **missing_groups)
 
     with refused("InvalidParameterCombination"):
-        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **place)
+        strict("rds").create_db_instance(DBInstanceIdentifier="strict", **SMALL, **missing_groups)
 
 
 def test_a_deletion_has_to_decide_on_a_final_snapshot(moto: Client, strict: Client, refused: Refused) -> None:

@@ -34,10 +34,10 @@ def test_a_changed_subnet_group_still_exists(mended: Client) -> None:
 def test_parameters_can_be_reset(mended: Client) -> None:
     rds = mended("rds")
     rds.create_db_parameter_group(DBParameterGroupName="own", DBParameterGroupFamily="postgres16", Description="-")
-    one = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
-    rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[{**one, "ParameterValue": "1"}])
+    work_mem = {"ParameterName": "work_mem", "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName="own", Parameters=[{**work_mem, "ParameterValue": "1"}])
 
-    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[one], ResetAllParameters=False)
+    rds.reset_db_parameter_group(DBParameterGroupName="own", Parameters=[work_mem], ResetAllParameters=False)
 
     assert rds.describe_db_parameters(DBParameterGroupName="own", Source="user")["Parameters"] == []
 

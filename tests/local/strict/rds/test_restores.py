@@ -56,8 +56,8 @@ def test_an_instance_without_backups_has_no_restore_window(strict: Client, refus
 TIMES: dict[str, tuple[str, dict[str, Any]]] = {
     "the future": ("InvalidParameterValue", {"RestoreTime": datetime(2099, 1, 1, tzinfo=UTC)}),
     "a time before the backups": ("InvalidParameterValue", {"RestoreTime": datetime(2020, 1, 1, tzinfo=UTC)}),
-    "no time": ("InvalidParameterCombination", {"UseLatestRestorableTime": False}),
-    "two times": (
+    "no restore time": ("InvalidParameterCombination", {"UseLatestRestorableTime": False}),
+    "two restore times": (
         "InvalidParameterCombination",
         {"RestoreTime": datetime(2020, 1, 1, tzinfo=UTC), "UseLatestRestorableTime": True},
     ),
@@ -200,19 +200,19 @@ def test_a_deleted_instance_is_restored_from_retained_backups(strict: Client, re
     rds.delete_db_instance(DBInstanceIdentifier="source", SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
     gone(strict, "source")
 
-    (kept,) = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
-    assert kept["Status"] == "retained"
+    (backups,) = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
+    assert backups["Status"] == "retained"
     with refused("DBInstanceNotFound"):
         restore(strict)
     rds.restore_db_instance_to_point_in_time(
         SourceDbiResourceId=resource,
         TargetDBInstanceIdentifier="source",
-        RestoreTime=kept["RestoreWindow"]["LatestTime"],
+        RestoreTime=backups["RestoreWindow"]["LatestTime"],
     )
 
     assert settled(strict, "source")["DbiResourceId"] != resource
-    kept = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
-    assert [group["Status"] for group in kept] == ["retained"]
+    backups = rds.describe_db_instance_automated_backups(DbiResourceId=resource)["DBInstanceAutomatedBackups"]
+    assert [group["Status"] for group in backups] == ["retained"]
 
 
 def test_backups_are_deleted_with_the_instance_unless_retained(strict: Client) -> None:

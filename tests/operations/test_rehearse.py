@@ -1,14 +1,14 @@
-"""A copy that is only looked at runs on the smallest instance of the same kind."""
+"""A rehearsal's instance has the smallest class of the source's family."""
 
 from __future__ import annotations
 
 import pytest
 
-from orderops.restore.instance_class import smallest_of_its_family
+from orderops.operations.rehearse import smallest_of_its_family
 
 
 @pytest.mark.parametrize(
-    ("given", "smallest"),
+    ("instance_class", "smallest"),
     [
         ("db.t3.medium", "db.t3.micro"),
         ("db.t4g.2xlarge", "db.t4g.micro"),
@@ -19,5 +19,5 @@ from orderops.restore.instance_class import smallest_of_its_family
         ("db.serverless", "db.serverless"),
     ],
 )
-def test_the_smallest_of_its_family(given: str, smallest: str) -> None:
-    assert smallest_of_its_family(given) == smallest
+def test_the_smallest_class_of_a_family_is_chosen(instance_class: str, smallest: str) -> None:
+    assert smallest_of_its_family(instance_class) == smallest

@@ -1,0 +1,33 @@
+"""Loads the renderer of help pages without the parts of rich that help pages do not need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+HELP_OPTIONS = ("--help", "-h")
+# typer.rich_utils imports both at its top. Markdown is used only for help texts in Markdown, and ours are in rich's
+# markup; Traceback only for pretty exceptions, which are off. They bring a Markdown parser, a syntax highlighter and
+# attrs: half of the time that a help page takes.
+UNUSED = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+
+
+def wants_help(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a help page: by an option, or by naming no command."""
+    return not arguments or any(argument in HELP_OPTIONS for argument in arguments)
+
+
+def load_renderer() -> None:
+    """Import typer's renderer with empty classes in place of the unused ones."""
+    missing = [name for name in UNUSED if name not in sys.modules]
+    for name in missing:
+        stub = ModuleType(name)
+        setattr(stub, UNUSED[name], type(UNUSED[name], (), {}))
+        sys.modules[name] = stub
+    try:
+        import typer.rich_utils  # noqa: F401 - for the import
+    finally:
+        # Whoever imports them later in this process gets the real ones.
+        for name in missing:
+            del sys.modules[name]
