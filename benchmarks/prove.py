@@ -44,21 +44,23 @@ Task = tuple[str, str, int, str]
 
 
 def main() -> None:
-    """Try everything asked for, and say what did not end right; exit code 1 when anything did not."""
+    """Run the requested tries and report those that end wrong. Exits with 1 if there is one."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--only", choices=NAMES, action="append", help="this workflow")
     words.add_argument("--jobs", type=int, default=4, help="tries at the same time; they mostly wait")
     words.add_argument("--every", type=int, default=1, help="only every nth crash point")
     words.add_argument("--schedules", type=int, help="so many random schedules, instead")
     words.add_argument("--seed", type=int, help="one random schedule, instead")
-    asked = words.parse_args()
-    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-        if asked.seed is not None:
-            tasks: list[Task] = [_scheduled(asked.seed)]
-        elif asked.schedules:
-            tasks = [_scheduled(seed) for seed in range(asked.schedules)]
+    options = words.parse_args()
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        if options.seed is not None:
+            tasks: list[Task] = [_scheduled(options.seed)]
+        elif options.schedules:
+            tasks = [_scheduled(seed) for seed in range(options.schedules)]
         else:
-            tasks = [task for name in asked.only or NAMES for task in pool.submit(_tasks, name, asked.every).result()]
+            tasks = [
+                task for name in options.only or NAMES for task in pool.submit(_tasks, name, options.every).result()
+            ]
         futures = [pool.submit(_tried, task) for task in tasks]
         verdicts = list(_shown(len(tasks), (future.result() for future in as_completed(futures))))
         for worker in active_children():  # each has a fork server, and would wait for it
@@ -80,8 +82,8 @@ def _scheduled(seed: int) -> Task:
 def _tried(task: Task) -> Verdict:
     name, what, number, fate = task
     proof, workflow = _proof(), _workflows()[name]
-    said = f"{what} {number} {fate}".strip()
-    return proof.tried(workflow, said, _disturbance(proof, workflow, what, number, fate))
+    description = f"{what} {number} {fate}".strip()
+    return proof.tried(workflow, description, _disturbance(proof, workflow, what, number, fate))
 
 
 def _disturbance(
@@ -101,7 +103,7 @@ def _disturbance(
 
 @cache
 def _proof() -> Proof:
-    """One account for each process of the pool, for as long as that lives."""
+    """One account for each process of the pool, kept until the process ends."""
     return Proof(_open.enter_context(served()), Path(tempfile.mkdtemp(prefix="proof-logs-")))
 
 
@@ -125,9 +127,12 @@ def _table(verdicts: list[Verdict]) -> None:
     for name in NAMES:
         mine = [verdict for verdict in verdicts if verdict.workflow == name]
         if mine:
-            killed = sum(each.reached and each.disturbance.endswith(("UNDONE", "UNANSWERED")) for each in mine)
-            differing = sum(bool(each.differs) for each in mine)
-            doubled, orphaned = sum(len(each.doubled) for each in mine), sum(len(each.orphaned) for each in mine)
+            killed = sum(verdict.reached and verdict.disturbance.endswith(("UNDONE", "UNANSWERED")) for verdict in mine)
+            differing = sum(bool(verdict.differs) for verdict in mine)
+            doubled, orphaned = (
+                sum(len(verdict.doubled) for verdict in mine),
+                sum(len(verdict.orphaned) for verdict in mine),
+            )
             print(f"{name:10} {len(mine):6} {killed or '-':>10} {differing:10} {doubled:8} {orphaned:9}")
 
 

@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# What names a thing of a kind in an answer, what says there that it is ready, and what is said while it is not.
+# Key of a resource's name in a response, key of its state, and the state while it is not ready.
 READY = {
     "rds-instance": (rb"<DBInstanceIdentifier>(.+?)<", b"<DBInstanceStatus>available<", b"<DBInstanceStatus>creating<"),
     "ec2-nat-gateway": (rb"<natGatewayId>(nat-.+?)<", b"<state>available<", b"<state>pending<"),

@@ -371,7 +371,7 @@ def _error(annotation: Any, value: object) -> Iterator[str]:
 
 def _words(error: object) -> str:
     """What is allowed, without the verb of the message."""
-    return re.sub(r"^(allowed (is|are)|must be)( one of)? ", "", str(error))
+    return re.sub(r"^must (be|have)( one of)? ", "", str(error))
 
 
 def _prose(documented: type) -> str:

@@ -1,4 +1,4 @@
-"""The verdict: one root cause, by dependency."""
+"""The verdict about an environment, with one root cause by dependency."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ URLS = {"url": "http://example"}
 
 
 def with_(*changed: ComponentStatus) -> tuple[ComponentStatus, ...]:
-    named = {each.name: each for each in changed}
-    return tuple(named.get(each.name, each) for each in WELL)
+    named = {component.name: component for component in changed}
+    return tuple(named.get(component.name, component) for component in WELL)
 
 
-def test_all_well_is_healthy_and_has_no_cause() -> None:
+def test_an_environment_without_problems_is_healthy_and_has_no_cause() -> None:
     health = judge("dev", WELL, URLS)
 
     assert (health.verdict, health.cause, health.next) == (HealthVerdict.HEALTHY, "", "")
 
 
-def test_nothing_there_is_absent_and_says_how_to_make_it() -> None:
-    gone = tuple(ComponentStatus(each.name, ComponentState.ABSENT, "none") for each in WELL)
+def test_an_empty_environment_is_absent_with_the_command_that_creates_it() -> None:
+    gone = tuple(ComponentStatus(component.name, ComponentState.ABSENT, "none") for component in WELL)
 
     health = judge("dev", gone, {})
 
@@ -72,14 +72,16 @@ def test_nothing_there_is_absent_and_says_how_to_make_it() -> None:
         ),
     ],
 )
-def test_the_cause_is(components: tuple[ComponentStatus, ...], verdict: HealthVerdict, cause: str) -> None:
+def test_the_verdict_names_the_first_cause_by_dependency(
+    components: tuple[ComponentStatus, ...], verdict: HealthVerdict, cause: str
+) -> None:
     health = judge("dev", components, URLS)
 
     assert (health.verdict, health.cause) == (verdict, cause)
     assert health.next.endswith(" --env dev")
 
 
-def test_the_next_command_is_for_this_environment_whatever_the_default_is() -> None:
+def test_the_next_command_always_names_its_environment() -> None:
     gone = with_(ComponentStatus("queue order-processor", ComponentState.ABSENT, "no queue"))
     taken = with_(ComponentStatus("database", ComponentState.DOWN, "incompatible-network", "orderops local status"))
 
@@ -87,36 +89,36 @@ def test_the_next_command_is_for_this_environment_whatever_the_default_is() -> N
     assert judge("local", taken, URLS).next == "orderops local status"
 
 
-def test_machines_read_the_same() -> None:
-    told = judge("dev", WELL, URLS).to_dict()
+def test_the_json_document_has_the_documented_keys() -> None:
+    document = judge("dev", WELL, URLS).to_dict()
 
-    assert set(told) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
-    assert told["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
-
-
-def test_the_database_is_the_one_that_was_promoted_and_says_its_name(promoted: Dev) -> None:
-    told = {component.name: component for component in examine(promoted.workspace).components}
-
-    assert told["database"].state is ComponentState.OK
-    assert told["database"].detail.endswith(f", {RESTORED_INSTANCE}")
+    assert set(document) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
+    assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
 
 
-def test_a_database_that_was_never_promoted_needs_no_name(restored: Dev) -> None:
-    told = {component.name: component for component in examine(restored.workspace).components}
+def test_the_database_component_shows_the_name_of_a_promoted_instance(promoted: Dev) -> None:
+    components = {component.name: component for component in examine(promoted.workspace).components}
 
-    assert told["database"].detail.endswith(", db.t3.micro")
+    assert components["database"].state is ComponentState.OK
+    assert components["database"].detail.endswith(f", {RESTORED_INSTANCE}")
 
 
-def test_it_is_the_promoted_one_that_counts(promoted: Dev) -> None:
+def test_the_database_component_shows_no_name_without_a_promotion(restored: Dev) -> None:
+    components = {component.name: component for component in examine(restored.workspace).components}
+
+    assert components["database"].detail.endswith(", db.t3.micro")
+
+
+def test_the_verdict_depends_on_the_promoted_instance(promoted: Dev) -> None:
     with promoted.proxy.held():
         promoted.record(RESTORED_INSTANCE).status = "storage-full"
 
-    told = {component.name: component for component in examine(promoted.workspace).components}
+    components = {component.name: component for component in examine(promoted.workspace).components}
 
-    assert (told["database"].state, told["database"].next_command) == (ComponentState.DOWN, "orderops up")
+    assert (components["database"].state, components["database"].next_command) == (ComponentState.DOWN, "orderops up")
 
 
-def test_it_says_how_old_the_last_proof_of_a_restore_is(dev: Dev, orderops: Orderops) -> None:
+def test_status_shows_the_age_of_the_last_restore_drill(dev: Dev, orderops: Orderops) -> None:
     assert "no restore drill yet; run: orderops restore drill --env dev" in orderops("status").out
     began = datetime.now(UTC) - timedelta(days=3)
     proven = Drill(began, began, timedelta(seconds=454), timedelta(minutes=5), "db", "ada", tables=3, rows=7)

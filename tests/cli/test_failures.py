@@ -261,7 +261,7 @@ MACHINE = {
         ("these credentials are for account 123456789012", "AWS_PROFILE=NAME"),
         ("infra", "plan", "--env", "odd", "--environments", "odd-account"),
     ),
-    "an unknown environment": Case(("no environment is named 'qa'",), ("status", "--env", "qa")),
+    "an unknown environment": Case(("no environment named 'qa'",), ("status", "--env", "qa")),
 }  # fmt: skip
 CREATES = {
     "sqs CreateQueue": (error("OverLimit", "too many"), ("has reached one of its sqs quotas",)),

@@ -1,4 +1,4 @@
-"""Environments: what a file may say, what it means, and what is said of every mistake in it."""
+"""Environment files: defaults, meaning, and a message for every mistake."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["local", "dev", "staging", "prod"])
-def test_a_shipped_environment_loads_and_fits_a_screen(name: str) -> None:
+def test_a_packaged_environment_loads_and_has_at_most_45_lines(name: str) -> None:
     environment = load_environment(name, ENVIRONMENTS)
 
     assert environment.service_name("order-processor") == f"orderops-{name}-order-processor"
     assert len((ENVIRONMENTS / f"{name}.toml").read_text(encoding="utf-8").splitlines()) <= 45
 
 
-def test_local_is_the_emulator_with_a_service_that_is_a_process() -> None:
+def test_local_runs_in_the_emulator_with_a_process_as_its_service() -> None:
     local = load_environment("local", ENVIRONMENTS)
 
     assert (local.emulated, local.protected, local.migrations.on_up) == (True, False, True)
@@ -48,7 +48,7 @@ def test_local_is_the_emulator_with_a_service_that_is_a_process() -> None:
     assert local.services["order-processor"].image == "process://orderops.service"
 
 
-def test_dev_has_the_original_sizes_and_says_them() -> None:
+def test_dev_declares_the_original_sizes_explicitly() -> None:
     dev = load_environment("dev", ENVIRONMENTS)
     service = dev.services["order-processor"]
 
@@ -58,13 +58,13 @@ def test_dev_has_the_original_sizes_and_says_them() -> None:
     assert (service.cpu, service.memory, service.min_tasks, service.max_tasks) == (256, 512, 1, 5)
     assert (service.queue.visibility_timeout, service.alarms.queue_depth) == (30, 1000)
     text = (ENVIRONMENTS / "dev.toml").read_text(encoding="utf-8")
-    for said in ('cidr = "10.0.0.0/16"', "nat_gateways = 1", "storage_gb = 20", "log_days = 7"):
-        assert said in text
+    for line in ('cidr = "10.0.0.0/16"', "nat_gateways = 1", "storage_gb = 20", "log_days = 7"):
+        assert line in text
     assert "[services.order-processor.queue]\nvisibility_timeout = 30\n" in text
 
 
 @pytest.mark.parametrize("name", ["staging", "prod"])
-def test_what_customers_depend_on_survives_a_zone_and_a_slip(name: str) -> None:
+def test_staging_and_prod_survive_a_zone_failure_and_an_accidental_delete(name: str) -> None:
     environment = load_environment(name, ENVIRONMENTS)
 
     assert environment.network.nat_gateways == environment.network.zones
@@ -76,13 +76,13 @@ def test_what_customers_depend_on_survives_a_zone_and_a_slip(name: str) -> None:
     assert environment.database.backup_days > load_environment("dev", ENVIRONMENTS).database.backup_days
 
 
-def test_only_prod_wants_its_name_typed() -> None:
+def test_only_prod_is_protected() -> None:
     assert [name for name in environment_names(ENVIRONMENTS) if load_environment(name, ENVIRONMENTS).protected] == [
         "prod"
     ]
 
 
-def test_no_two_shipped_networks_overlap() -> None:
+def test_packaged_networks_do_not_overlap() -> None:
     cidrs = [load_environment(name, ENVIRONMENTS).network.cidr for name in ("dev", "staging", "prod")]
 
     assert len(set(cidrs)) == len(cidrs)
@@ -91,26 +91,26 @@ def test_no_two_shipped_networks_overlap() -> None:
 # what a file means
 
 
-def test_a_file_says_only_what_is_different(folder: Path) -> None:
+def test_a_file_needs_only_what_differs_from_the_defaults(folder: Path) -> None:
     assert declare(folder, SERVICE) == Environment(
         name="dev", database=DatabaseConfig(), services={"orders": ServiceConfig()}
     )
 
 
-def test_every_default_may_also_be_said() -> None:
-    told = Environment(name="dev", database=DatabaseConfig(), services={"orders": ServiceConfig()})
+def test_every_default_can_be_written_explicitly() -> None:
+    explicit = Environment(name="dev", database=DatabaseConfig(), services={"orders": ServiceConfig()})
 
-    assert Environment.model_validate(told.model_dump()) == told
+    assert Environment.model_validate(explicit.model_dump()) == explicit
 
 
-def test_an_environment_does_not_change_once_it_is_read(folder: Path) -> None:
+def test_a_loaded_environment_is_immutable(folder: Path) -> None:
     environment = declare(folder, SERVICE)
 
     with pytest.raises(ValidationError):
         environment.network.zones = 3  # type: ignore[misc]  # this is what must fail
 
 
-def test_every_field_says_what_it_is() -> None:
+def test_every_field_has_a_description() -> None:
     assert [path for path, info in fields(Environment) if not info.description] == []
 
 
@@ -138,7 +138,7 @@ CARVED = {
 
 
 @pytest.mark.parametrize(("given", "public", "private", "isolated"), CARVED.values(), ids=CARVED)
-def test_subnets_are_carved_from_the_vpc(
+def test_subnets_are_derived_from_the_vpc(
     given: dict[str, Any], public: list[str], private: list[str], isolated: list[str]
 ) -> None:
     network = NetworkConfig.model_validate(given)
@@ -148,7 +148,7 @@ def test_subnets_are_carved_from_the_vpc(
     assert network.subnets("isolated") == isolated
 
 
-def test_rules_on_the_balancer_follow_the_file_unless_a_service_says_otherwise(folder: Path) -> None:
+def test_rule_priorities_follow_the_file_unless_a_service_sets_one(folder: Path) -> None:
     environment = declare(
         folder,
         '[services.users]\npaths = ["/users*"]\n[services.orders]\npaths = ["/orders*"]\npriority = 7\n[services.rest]',
@@ -157,10 +157,10 @@ def test_rules_on_the_balancer_follow_the_file_unless_a_service_says_otherwise(f
     assert [environment.rule_priority(service) for service in environment.services] == [100, 7, 300]
 
 
-def test_a_name_that_aws_would_refuse_is_refused_before(folder: Path) -> None:
+def test_a_service_name_too_long_for_aws_is_an_error(folder: Path) -> None:
     environment = declare(folder, SERVICE)
 
-    with pytest.raises(UsageError, match="orderops-dev-a-service-of-20-char has 33 characters and may have 32"):
+    with pytest.raises(UsageError, match="orderops-dev-a-service-of-20-char has 33 characters, at most 32 are allowed"):
         environment.service_name("a-service-of-20-char")
 
 
@@ -168,58 +168,56 @@ def test_a_name_that_aws_would_refuse_is_refused_before(folder: Path) -> None:
 
 
 def check(folder: Path, text: str, expected: list[str], name: str) -> None:
-    told = refusal(folder, text, name)
-    assert len(told) == len(expected), told
-    for line, start in zip(told, expected, strict=True):
+    lines = refusal(folder, text, name)
+    assert len(lines) == len(expected), lines
+    for line, start in zip(lines, expected, strict=True):
         assert line.startswith(start)
         assert not re.search(r"Input should|Value error|pydantic|type=", line)
 
 
 @pytest.mark.parametrize(("text", "expected"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_with_its_line_value_and_what_is_allowed(
-    folder: Path, text: str, expected: list[str]
-) -> None:
+def test_a_mistake_is_reported_with_line_value_and_allowed_values(folder: Path, text: str, expected: list[str]) -> None:
     check(folder, text + SERVICE, expected, "dev" if text else "prod")
 
 
 @pytest.mark.parametrize(("text", "expected"), SERVICE_MISTAKES.values(), ids=SERVICE_MISTAKES)
-def test_a_mistake_in_a_service_is_told_with_its_line_value_and_what_is_allowed(
+def test_a_mistake_in_a_service_is_reported_with_line_value_and_allowed_values(
     folder: Path, text: str, expected: list[str]
 ) -> None:
     check(folder, SERVICE + text, expected, "dev")
 
 
-def test_a_file_without_its_database_is_refused_and_says_what_that_means(folder: Path) -> None:
+def test_a_missing_database_table_is_an_error_that_explains_the_consequence(folder: Path) -> None:
     (folder / "dev.toml").write_text(SERVICE)
 
     with pytest.raises(UsageError) as refused:
         load_environment("dev", folder)
 
     assert refused.value.message == (
-        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance, a table [database], empty for the "
-        "defaults; one that is there stays as it is"
+        f"{folder}/dev.toml:1: database: is missing: the PostgreSQL instance: a table [database], empty for the "
+        "defaults. Without it, an existing one is kept"
     )
     assert refused.value.hint.splitlines()[1:] == [
-        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        "restore [database] as it was; to remove the database intentionally, with [database] in the file: "
         "orderops down --env dev --only rds-instance/orderops-dev-database --confirm orderops-dev-database"
     ]
 
 
-def test_a_file_without_a_service_is_refused(folder: Path) -> None:
-    assert refusal(folder, "") == ["1: services: is missing: at least one service, each a table [services.NAME]"]
-    assert refusal(folder, "[services]\n") == ["1: services: a table: at least 1 is needed"]
+def test_a_file_without_a_service_is_an_error(folder: Path) -> None:
+    assert refusal(folder, "") == ["1: services: is missing: at least one service: a table [services.NAME]"]
+    assert refusal(folder, "[services]\n") == ["1: services: a table: must have at least 1 entry"]
 
 
 @pytest.mark.parametrize("name", ["Dev", "an-environment-of-30-characters", "dev-", "d--v"])
-def test_a_file_whose_name_cannot_be_an_environments_is_refused(folder: Path, name: str) -> None:
+def test_a_file_name_that_is_no_environment_name_is_an_error(folder: Path, name: str) -> None:
     assert refusal(folder, SERVICE, name) == [
-        f'1: name: "{name}": allowed is a file name of 1 to 15 small letters, digits and single hyphens that begins '
+        f'1: name: "{name}": must be a file name of 1 to 15 lower-case letters, digits and single hyphens that begins '
         "with a letter"
     ]
 
 
-def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder: Path) -> None:
-    told = refusal(
+def test_all_mistakes_of_a_file_are_reported_at_once_in_its_order(folder: Path) -> None:
+    lines = refusal(
         folder,
         """protected = true
 zonez = 3
@@ -241,7 +239,7 @@ paths = ["/a/*"]
 """,
     )
 
-    assert [line.split(": ")[1] for line in told] == [
+    assert [line.split(": ")[1] for line in lines] == [
         "balancer.deletion_protection",
         "zonez",
         "network.nat_gateways",
@@ -255,10 +253,10 @@ paths = ["/a/*"]
     ]
 
 
-def test_a_rule_is_silent_where_what_it_rests_on_is_wrong(folder: Path) -> None:
-    told = refusal(folder, "[network]\nzones = 9\nnat_gateways = 9\n[services.orders]\nmin_tasks = 9\nmax_tasks = 0\n")
+def test_a_rule_is_not_checked_against_keys_that_are_wrong_themselves(folder: Path) -> None:
+    lines = refusal(folder, "[network]\nzones = 9\nnat_gateways = 9\n[services.orders]\nmin_tasks = 9\nmax_tasks = 0\n")
 
-    assert told == ["2: network.zones: 9: allowed are 2 to 3", "6: services.orders.max_tasks: 0: allowed are 1 to 1000"]
+    assert lines == ["2: network.zones: 9: must be 2 to 3", "6: services.orders.max_tasks: 0: must be 1 to 1000"]
 
     subnets = '[network]\nprivate_subnets = 1\npublic_subnets = ["10.0.4.0/24", "10.0.5.0/24"]\n'
     assert [line.split(":")[0] for line in refusal(folder, subnets + SERVICE)] == ["2"]
@@ -267,7 +265,7 @@ def test_a_rule_is_silent_where_what_it_rests_on_is_wrong(folder: Path) -> None:
 WRONG: dict[str, object] = {"[]": list, "{ a = 1 }": dict, '"…"': str, "-1": int, "true": bool, "1979-05-27": None}
 
 
-def test_no_value_of_a_wrong_kind_gets_through_or_is_told_in_words_that_are_not_ours(folder: Path) -> None:
+def test_every_value_of_a_wrong_type_is_reported_in_our_own_words(folder: Path) -> None:
     for path, info in fields(Environment):
         for text, kind in WRONG.items():
             if kind in kinds(info.annotation):
@@ -275,9 +273,9 @@ def test_no_value_of_a_wrong_kind_gets_through_or_is_told_in_words_that_are_not_
             *tables, key = ["orders" if part == "NAME" else part for part in path]
             head = f"[{'.'.join(tables)}]\n" if tables else ""
             tail = "" if path[0] == "services" else SERVICE
-            told = refusal(folder, f"{head}{key} = {text}\n{tail}")
+            lines = refusal(folder, f"{head}{key} = {text}\n{tail}")
             if key != "name" or tables:
-                assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: allowed", told[0]), told
+                assert re.match(rf"{1 + bool(tables)}: {'.'.join([*tables, key])}: .*: must", lines[0]), lines
 
 
 def fields(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

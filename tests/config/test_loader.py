@@ -1,4 +1,4 @@
-"""The files and folders of environments: where they are looked for, and what is said of one that cannot be read."""
+"""Environment files and folders: where they are found, and errors for those that cannot be read."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
-def test_a_file_that_is_no_toml_is_refused_with_line_and_column(folder: Path, text: str, expected: str) -> None:
-    (told,) = refusal(folder, text)
+def test_a_toml_syntax_error_is_reported_with_line_and_column(folder: Path, text: str, expected: str) -> None:
+    (line,) = refusal(folder, text)
 
-    assert told.startswith(expected)
+    assert line.startswith(expected)
 
 
-def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:
+def test_a_file_that_is_not_utf8_is_an_error(folder: Path) -> None:
     declare(folder, SERVICE)
     (folder / "dev.toml").write_bytes(SERVICE.encode() + b"# caf\xe9\n")
 
@@ -49,14 +49,14 @@ def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:
         load_environment("dev")
 
 
-def test_a_file_of_another_system_is_read(folder: Path) -> None:
+def test_a_file_with_byte_order_mark_and_crlf_is_read(folder: Path) -> None:
     declare(folder, SERVICE)
     (folder / "dev.toml").write_bytes(b"\xef\xbb\xbf[database]\r\n[services.orders]\r\ncpu = 512\r\nmemory = 1024\r\n")
 
     assert load_environment("dev").services["orders"].cpu == 512
 
 
-def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_an_error(folder: Path) -> None:
     declare(folder, SERVICE)
     (folder / "qa.toml").mkdir()
 
@@ -64,24 +64,24 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
         load_environment("qa")
 
 
-def test_the_file_of_an_environment_that_is_not_there_may_be_in_git() -> None:
+def test_a_missing_environment_file_under_git_has_a_hint_to_restore_it() -> None:
     with pytest.raises(UsageError) as refused:
         load_environment("qa", ENVIRONMENTS)
 
     file = ENVIRONMENTS / "qa.toml"
     assert refused.value.hint.splitlines() == [
-        "environments here: dev, local, prod, staging",
+        "available: dev, local, prod, staging",
         f"if its file was deleted or renamed: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
     ]
 
 
 @pytest.mark.parametrize("name", ["stagin", "", "../environments/dev", "dev.toml"])
-def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
+def test_an_unknown_environment_is_an_error_with_the_available_names(name: str) -> None:
     with pytest.raises(UsageError) as refused:
         load_environment(name, ENVIRONMENTS)
 
-    assert refused.value.message == f"no environment is named {name!r}"
-    assert refused.value.hint == "environments here: dev, local, prod, staging"
+    assert refused.value.message == f"no environment named {name!r}"
+    assert refused.value.hint == "available: dev, local, prod, staging"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
     [("none", "cannot be read: no such file or directory"), ("environments", "holds no *.toml")],
     ids=["absent", "empty"],
 )
-def test_a_folder_without_environments_is_refused(folder: Path, place: str, words: str) -> None:
+def test_a_folder_without_environments_is_an_error(folder: Path, place: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         load_environment("dev", folder.parent / place)
 
@@ -97,7 +97,7 @@ def test_a_folder_without_environments_is_refused(folder: Path, place: str, word
     assert refused.value.hint == "name the folder that holds your NAME.toml files: --environments DIR"
 
 
-def test_the_working_directory_comes_before_what_is_packaged(folder: Path) -> None:
+def test_environments_in_the_working_directory_precede_the_packaged_ones(folder: Path) -> None:
     assert environment_names() == ["dev", "local", "prod", "staging"]
 
     declare(folder, SERVICE, "mine")
@@ -107,7 +107,7 @@ def test_the_working_directory_comes_before_what_is_packaged(folder: Path) -> No
     assert environments_folder(ENVIRONMENTS) == ENVIRONMENTS
 
 
-def test_an_installed_package_brings_its_environments_along(tmp_path: Path) -> None:
+def test_an_installed_package_includes_its_environments(tmp_path: Path) -> None:
     package = tmp_path / "site-packages" / "orderops"
     shutil.copytree(ENVIRONMENTS, package / "_environments")
 
@@ -115,13 +115,13 @@ def test_an_installed_package_brings_its_environments_along(tmp_path: Path) -> N
     assert packaged(ROOT / "src" / "orderops") == ENVIRONMENTS
 
 
-def test_reading_an_environment_loads_nothing_of_aws() -> None:
+def test_reading_an_environment_does_not_import_boto() -> None:
     code = "import orderops.config.environment, sys; sys.exit(any('boto' in module for module in sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_line_of_every_key_is_found_however_toml_spells_it() -> None:
+def test_the_line_of_a_key_is_found_in_every_toml_notation() -> None:
     text = """# [not.a.table]
 a = "[x]" # = 1
 b.c = 1

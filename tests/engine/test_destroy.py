@@ -1,4 +1,4 @@
-"""Destroy: the users of a thing before the thing, and what holds data with all it stands on stays."""
+"""Destroy: users first; resources that hold data are kept together with everything that they need."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from support.fake_aws import QUICK, Operator, Placed, Thing, World, ours
 
 @dataclass(frozen=True, eq=False)
 class Base(Thing):
-    """What others stand on."""
+    """A resource that others need."""
 
     kind: ClassVar[str] = "base"
 
 
 @dataclass(frozen=True, eq=False)
 class User(Thing):
-    """Stands on a base, and on another of its kind."""
+    """Needs a base and another resource of its kind."""
 
     bases: tuple[Base | None, ...] = ()
     other: User | None = None
@@ -37,7 +37,7 @@ class User(Thing):
 
 @dataclass(frozen=True, eq=False)
 class Hasty(User):
-    """Goes even while it is being made."""
+    """Can be deleted while it is being created."""
 
     kind: ClassVar[str] = "hasty"
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING})
@@ -57,7 +57,7 @@ def down(world: World, *, kept: Mapping[str, str] | None = None, dry_run: bool =
     return {f"{step.address} {step.note}".strip(): step for step in steps}
 
 
-def test_users_go_before_what_they_stand_on(world: World) -> None:
+def test_users_are_deleted_before_the_resources_that_they_need(world: World) -> None:
     world.add("b", "base", tags=ours("b", "base"))
     world.add("u", "user", tags=ours("u", "user"))
     world.manners.going_after_delete = 3
@@ -69,12 +69,12 @@ def test_users_go_before_what_they_stand_on(world: World) -> None:
     assert not world.called("u") + world.called("b")
 
 
-def test_kinds_are_known_by_the_fields_of_their_users() -> None:
+def test_needed_kinds_are_found_in_the_fields_of_their_users() -> None:
     assert needed_kinds(User) >= {Base, User}
     assert Base not in needed_kinds(Base)
 
 
-def test_a_plan_of_destruction_changes_nothing(world: World) -> None:
+def test_a_dry_run_of_destroy_changes_nothing(world: World) -> None:
     world.add("u", "user", tags=ours("u", "user"))
 
     steps = down(world, dry_run=True)
@@ -83,7 +83,7 @@ def test_a_plan_of_destruction_changes_nothing(world: World) -> None:
     assert world.changes == []
 
 
-def test_what_is_kept_stays_and_says_why(world: World) -> None:
+def test_a_kept_resource_is_not_deleted_and_reports_the_reason(world: World) -> None:
     world.add("b", "base", tags=ours("b", "base"))
     world.add("u", "user", tags=ours("u", "user"))
 
@@ -93,11 +93,11 @@ def test_what_is_kept_stays_and_says_why(world: World) -> None:
     assert world.changes == ["delete u"]
 
 
-def test_what_is_kept_keeps_everything_below_it() -> None:
+def test_a_kept_resource_keeps_everything_that_it_needs() -> None:
     below = Base("below")
     base = replace(Base("base"), on=(below,))
     user = User("user", bases=(base,))
-    declared = {each.address: each for each in (below, base, user)}
+    declared = {resource.address: resource for resource in (below, base, user)}
 
     kept = with_what_they_need(["user/user", "thing/undeclared"], declared, lambda address: f"{address} holds 1 GB")
 
@@ -109,7 +109,7 @@ def test_what_is_kept_keeps_everything_below_it() -> None:
     }
 
 
-def test_what_is_kept_and_not_declared_keeps_all_that_it_may_stand_on(world: World) -> None:
+def test_a_kept_undeclared_resource_keeps_every_kind_that_it_may_need(world: World) -> None:
     for name, kind in {"u": "user", "b": "base", "t": "thing"}.items():
         world.add(name, kind, tags=ours(name, kind))
     found = list(Inventory(world, "dev", KINDS).owned())
@@ -119,7 +119,7 @@ def test_what_is_kept_and_not_declared_keeps_all_that_it_may_stand_on(world: Wor
     assert kept == {"user/u": "holds 1 GB", "base/b": "user/u may need it"}
 
 
-def test_what_holds_data_is_told_with_what_it_holds(world: World) -> None:
+def test_resources_that_hold_data_are_listed_with_that_data(world: World) -> None:
     world.add("full", tags=ours("full"), Size=20)
     world.add("empty", tags=ours("empty"), Size=1)
     inventory = Inventory(world, "dev", KINDS)
@@ -127,7 +127,7 @@ def test_what_holds_data_is_told_with_what_it_holds(world: World) -> None:
     assert holding(inventory.owned(), inventory) == {"thing/full": "20 GB"}
 
 
-def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
+def test_owned_resources_without_a_declaration_are_undeclared(world: World) -> None:
     world.add("old", tags=ours("old"))
     world.add("new", tags=ours("new"))
     world.add("theirs")
@@ -135,7 +135,7 @@ def test_what_is_no_longer_declared_is_unclaimed(world: World) -> None:
     assert [owned.address for owned in undeclared(Operator(world).inventory().owned(), {"thing/new"})] == ["thing/old"]
 
 
-def test_what_is_in_use_is_asked_again(world: World) -> None:
+def test_deleting_a_resource_in_use_is_retried(world: World) -> None:
     world.add("u", "user", tags=ours("u", "user"))
     for _ in range(3):
         world.meets("delete", "InUse")
@@ -145,7 +145,7 @@ def test_what_is_in_use_is_asked_again(world: World) -> None:
     assert world.changes == ["delete u"] * 4
 
 
-def test_a_delete_whose_answer_was_lost_is_looked_at_again(world: World) -> None:
+def test_a_resource_is_read_again_after_the_answer_to_its_delete_was_lost(world: World) -> None:
     world.add("u", "user", tags=ours("u", "user"))
     world.manners.going_after_delete = 2
     world.meets("delete", "InternalFailure", meaning=Meaning.LOST, took=True)
@@ -155,7 +155,7 @@ def test_a_delete_whose_answer_was_lost_is_looked_at_again(world: World) -> None
     assert world.changes == ["delete u"]
 
 
-def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: World) -> None:
+def test_a_refused_delete_keeps_the_resources_it_needs_and_deletes_the_rest(world: World) -> None:
     world.add("b", "base", tags=ours("b", "base"))
     world.add("u", "user", tags=ours("u", "user"))
     world.add("apart", tags=ours("apart"))
@@ -167,7 +167,7 @@ def test_a_delete_refused_leaves_what_it_stands_on_and_takes_the_rest(world: Wor
     assert world.called("b")
 
 
-def test_one_that_is_being_made_is_waited_for(world: World) -> None:
+def test_destroy_waits_for_a_resource_that_is_being_created(world: World) -> None:
     world.add("u", "user", tags=ours("u", "user")).pending = 3
 
     down(world)
@@ -177,7 +177,7 @@ def test_one_that_is_being_made_is_waited_for(world: World) -> None:
     assert "delete u" in looks
 
 
-def test_one_that_may_go_while_it_is_being_made_goes_at_once(world: World) -> None:
+def test_a_pending_resource_that_is_removable_is_deleted_at_once(world: World) -> None:
     world.add("h", "hasty", tags=ours("h", "hasty")).pending = 10**6
 
     down(world)
@@ -185,7 +185,7 @@ def test_one_that_may_go_while_it_is_being_made_goes_at_once(world: World) -> No
     assert world.changes == ["delete h"]
 
 
-def test_a_failed_one_goes(world: World) -> None:
+def test_a_failed_resource_is_deleted(world: World) -> None:
     world.add("u", "user", tags=ours("u", "user")).state = State.FAILED
 
     down(world)
@@ -193,7 +193,7 @@ def test_a_failed_one_goes(world: World) -> None:
     assert not world.called("u")
 
 
-def test_one_that_lost_its_address_goes_too(world: World) -> None:
+def test_an_owned_resource_without_an_address_tag_is_deleted(world: World) -> None:
     world.add("p", "placed", tags={"orderops:environment": "dev"})
     inventory = Inventory(world, "dev", (Placed,))
 
@@ -203,7 +203,7 @@ def test_one_that_lost_its_address_goes_too(world: World) -> None:
     assert not world.called("p")
 
 
-def test_two_with_one_address_both_go(world: World) -> None:
+def test_two_resources_with_the_same_address_are_both_deleted(world: World) -> None:
     for _ in range(2):
         world.add("u", "user", tags=ours("u", "user"))
 
@@ -211,7 +211,7 @@ def test_two_with_one_address_both_go(world: World) -> None:
     assert not world.called("u")
 
 
-def test_what_others_own_is_never_touched(world: World) -> None:
+def test_resources_of_another_owner_are_never_deleted(world: World) -> None:
     world.add("theirs", "user", tags={**ours("theirs", "user"), "orderops:environment": "prod"})
     world.add("nobody's", "user")
 
@@ -219,7 +219,7 @@ def test_what_others_own_is_never_touched(world: World) -> None:
     assert world.changes == []
 
 
-def test_what_is_gone_already_is_done(world: World) -> None:
+def test_deleting_a_resource_that_is_already_gone_succeeds(world: World) -> None:
     there = world.add("u", "user", tags=ours("u", "user"))
     inventory = Inventory(world, "dev", KINDS)
     found = list(inventory.owned())
@@ -229,11 +229,13 @@ def test_what_is_gone_already_is_done(world: World) -> None:
     assert world.changes == []
 
 
-@pytest.mark.parametrize(("code", "told"), [("Gone", "data that cannot be read now (see_in: Gone)"), ("Denied", None)])
-def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: World, code: str, told: str | None) -> None:
+@pytest.mark.parametrize(("code", "held"), [("Gone", "data that cannot be read now (see_in: Gone)"), ("Denied", None)])
+def test_a_resource_deleted_by_another_client_meanwhile_counts_as_holding_data(
+    world: World, code: str, held: str | None
+) -> None:
     @dataclass(frozen=True, eq=False)
     class Vanishing(Thing):
-        """Taken away by somebody else at this moment."""
+        """Deleted by another client at this moment."""
 
         retryable_errors: ClassVar[frozenset[str]] = frozenset({"Gone"})
 
@@ -243,8 +245,8 @@ def test_what_goes_while_it_is_looked_at_is_not_removed_by_this_look(world: Worl
 
     world.add("vanishing", tags=ours("vanishing"), Size=1)
     inventory = Inventory(world, "dev", (Vanishing,))
-    if told is None:
+    if held is None:
         with pytest.raises(AwsError):
             holding(inventory.owned(), inventory)
     else:
-        assert holding(inventory.owned(), inventory) == {"thing/vanishing": told}
+        assert holding(inventory.owned(), inventory) == {"thing/vanishing": held}

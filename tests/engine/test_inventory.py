@@ -1,4 +1,4 @@
-"""One look at an environment: each kind once, whose a thing is, and what the tag index may be believed."""
+"""The inventory: one listing for each kind, owners, and a tag index that lags."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def operator(world: World) -> Operator:
     return Operator(world)
 
 
-def test_each_kind_is_listed_once_however_many_resources_ask(world: World, operator: Operator) -> None:
+def test_each_kind_is_listed_once_for_any_number_of_resources(world: World, operator: Operator) -> None:
     for name in "abc":
         world.add(name, tags=ours(name))
     inventory = operator.inventory()
@@ -43,7 +43,7 @@ def test_each_kind_is_listed_once_however_many_resources_ask(world: World, opera
     assert sorted(world.calls) == ["get_resources", *["list"] * len(KINDS)]
 
 
-def test_kinds_are_listed_beside_one_another(world: World) -> None:
+def test_kinds_are_listed_concurrently(world: World) -> None:
     together = threading.Barrier(len(KINDS), timeout=10)
     world.at["list"] = lambda name: together.wait()
 
@@ -53,8 +53,8 @@ def test_kinds_are_listed_beside_one_another(world: World) -> None:
     assert not together.broken
 
 
-def test_a_listing_that_failed_is_made_anew(world: World) -> None:
-    for _ in range(2):  # the survey's own, begun at once, and the first that is asked for
+def test_a_failed_listing_is_repeated(world: World) -> None:
+    for _ in range(2):  # once by the inventory itself at its start, and once by the first `get`
         world.meets("list", "Throttling", meaning=Meaning.LATER)
     world.add("a", tags=ours("a"))
     inventory = Inventory(world, "dev", (Thing,))
@@ -66,7 +66,7 @@ def test_a_listing_that_failed_is_made_anew(world: World) -> None:
     assert inventory.get(A, ASKED)
 
 
-def test_what_is_made_once_is_made_by_one_of_many() -> None:
+def test_a_shared_value_is_computed_by_one_of_several_threads() -> None:
     numbers = count(1)
     once = Once(lambda: next(numbers))
     askers = [threading.Thread(target=once) for _ in range(8)]
@@ -80,7 +80,7 @@ def test_what_is_made_once_is_made_by_one_of_many() -> None:
     assert next(numbers) == 2
 
 
-def test_looking_again_sees_what_the_listing_did_not(world: World, operator: Operator) -> None:
+def test_refresh_finds_a_resource_that_the_listing_did_not_have(world: World, operator: Operator) -> None:
     inventory = operator.inventory()
     assert inventory.get(A, ASKED) is None
 
@@ -90,19 +90,19 @@ def test_looking_again_sees_what_the_listing_did_not(world: World, operator: Ope
     assert inventory.refresh(A, ASKED)
 
 
-def test_a_kind_that_the_survey_does_not_list_is_looked_for_all_the_same(world: World) -> None:
+def test_a_resource_of_a_kind_outside_the_inventory_is_read_alone(world: World) -> None:
     world.add("a", tags=ours("a"))
 
     assert Inventory(world, "dev", (Untold,)).get(A, ASKED)
 
 
-def test_a_name_that_only_begins_alike_is_another(world: World, operator: Operator) -> None:
+def test_a_name_with_the_same_beginning_belongs_to_another_resource(world: World, operator: Operator) -> None:
     world.add("a-more", tags=ours("a-more"))
 
     assert operator.inventory().refresh(A, ASKED) is None
 
 
-def test_our_tag_says_more_than_the_name(world: World, operator: Operator) -> None:
+def test_an_address_tag_takes_precedence_over_the_name(world: World, operator: Operator) -> None:
     world.add("a")
     renamed = world.add("once called a", tags=ours("a"))
 
@@ -112,7 +112,9 @@ def test_our_tag_says_more_than_the_name(world: World, operator: Operator) -> No
     assert found.id == renamed.id
 
 
-def test_a_place_is_asked_for_only_when_nothing_was_found_and_all_is_known(world: World, operator: Operator) -> None:
+def test_an_occupant_is_looked_up_only_for_an_absent_resource_with_known_properties(
+    world: World, operator: Operator
+) -> None:
     inventory = operator.inventory()
 
     assert inventory.get(Placed("a"), {**ASKED, "On": [UNKNOWN]}) is None
@@ -124,7 +126,7 @@ def test_a_place_is_asked_for_only_when_nothing_was_found_and_all_is_known(world
 # The tag index
 
 
-def test_the_index_is_believed_when_it_says_what_we_ask(world: World, operator: Operator) -> None:
+def test_expected_tags_in_the_index_are_not_read_from_the_resource(world: World, operator: Operator) -> None:
     there = world.add("a", "untold", tags=ours("a", "untold"))
     world.index[f"arn:{there.id}"] = ours("a", "untold")
 
@@ -132,7 +134,7 @@ def test_the_index_is_believed_when_it_says_what_we_ask(world: World, operator: 
     assert "tags_of" not in world.calls
 
 
-def test_an_index_that_says_nothing_proves_nothing(world: World, operator: Operator) -> None:
+def test_tags_missing_in_the_index_are_read_from_the_resource(world: World, operator: Operator) -> None:
     world.add("a", "untold", tags=ours("a", "untold"))
 
     assert operator.up(Untold("a"))["a"].action is Action.NO_OP
@@ -143,7 +145,7 @@ STALE = [{"orderops:environment": "prod"}, {**ours("a", "untold"), "Name": "old"
 
 
 @pytest.mark.parametrize("stale", STALE, ids=["another owner", "another name", "no owner"])
-def test_an_index_that_lags_behind_is_confirmed_with_the_thing(
+def test_stale_tags_in_the_index_are_checked_on_the_resource(
     world: World, operator: Operator, stale: dict[str, str]
 ) -> None:
     there = world.add("a", "untold", tags=ours("a", "untold"))
@@ -153,7 +155,7 @@ def test_an_index_that_lags_behind_is_confirmed_with_the_thing(
     assert world.changes == []
 
 
-def test_after_a_change_the_thing_is_asked_and_not_the_index(world: World, operator: Operator) -> None:
+def test_tags_are_read_from_the_resource_after_a_change(world: World, operator: Operator) -> None:
     there = world.add("a", "untold", tags={**ours("a", "untold"), "Name": "old"})
     world.index[f"arn:{there.id}"] = dict(there.tags)
 
@@ -165,7 +167,7 @@ def test_after_a_change_the_thing_is_asked_and_not_the_index(world: World, opera
 # What is ours
 
 
-def test_ours_is_what_carries_our_tag(world: World, operator: Operator) -> None:
+def test_owned_resources_carry_the_tag_of_the_environment(world: World, operator: Operator) -> None:
     world.add("ours", tags=ours("ours"))
     world.add("nobody's")
     world.add("theirs", tags={**ours("theirs"), "orderops:environment": "prod"})
@@ -174,30 +176,30 @@ def test_ours_is_what_carries_our_tag(world: World, operator: Operator) -> None:
     assert {owned.address for owned in operator.inventory().owned()} == {"thing/ours", "untold/untold"}
 
 
-def test_what_lost_its_address_is_still_ours_and_found_again(world: World, operator: Operator) -> None:
+def test_a_resource_without_an_address_tag_is_still_owned_and_found(world: World, operator: Operator) -> None:
     for kind in ("thing", "placed"):
         world.add(kind, kind, tags={"orderops:environment": "dev"})
     inventory = operator.inventory()
 
     owned = list(inventory.owned())
 
-    assert [each.address for each in owned] == ["thing/thing", "placed/placed#2"]
-    assert all(inventory.refresh_owned(each) for each in owned)
+    assert [resource.address for resource in owned] == ["thing/thing", "placed/placed#2"]
+    assert all(inventory.refresh_owned(resource) for resource in owned)
 
 
-def test_what_is_going_away_is_not_counted(world: World, operator: Operator) -> None:
+def test_a_resource_being_deleted_is_not_owned(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 10**6
 
     assert list(operator.inventory().owned()) == []
 
 
-def test_what_failed_is_counted(world: World, operator: Operator) -> None:
+def test_a_failed_resource_is_owned(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).state = State.FAILED
 
     assert [owned.address for owned in operator.inventory().owned()] == ["thing/a"]
 
 
-def test_a_thing_found_before_is_looked_at_by_its_id(world: World, operator: Operator) -> None:
+def test_an_owned_resource_is_read_again_by_its_id(world: World, operator: Operator) -> None:
     gone = world.add("a", tags=ours("a"))
     inventory = operator.inventory()
     (owned,) = inventory.owned()
@@ -208,17 +210,17 @@ def test_a_thing_found_before_is_looked_at_by_its_id(world: World, operator: Ope
     assert inventory.refresh_owned(owned) is None
 
 
-def test_tags_for_the_whole_environment_are_set_too(world: World) -> None:
+def test_additional_tags_of_the_environment_are_set(world: World) -> None:
     inventory = Inventory(world, "dev", KINDS, {"cost-centre": "42", "Name": "never"})
 
     assert inventory.ownership(A).tags == {**ours("a"), "cost-centre": "42"}
 
 
-def test_two_with_our_address_are_named(world: World, operator: Operator) -> None:
+def test_two_resources_with_one_address_are_reported_by_id(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.add("other name", tags=ours("a"))
 
-    with pytest.raises(OrderopsError, match=r"^found 2 times: a#1, other name#2") as told:
+    with pytest.raises(OrderopsError, match=r"^found 2 times: a#1, other name#2") as raised:
         operator.inventory().get(A, ASKED)
 
-    assert "remove the tag orderops:address from the others" in told.value.hint
+    assert "remove the tag orderops:address from the others" in raised.value.hint

@@ -1,4 +1,4 @@
-"""What another look explains: slow, unseen, lost, throttled, taken back, cut."""
+"""Reconcile under trouble: slow resources, lagging reads, lost answers, throttling, reverted changes, interruptions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def operator(world: World) -> Operator:
     return Operator(world)
 
 
-def test_what_is_not_seen_at_once_is_waited_for(world: World, operator: Operator) -> None:
+def test_reconcile_waits_until_a_new_resource_is_listed(world: World, operator: Operator) -> None:
     world.manners.unseen_after_create = 5
 
     assert operator.up(A)["a"].action is Action.CREATE
     assert world.changes == ["create a"]
 
 
-def test_what_is_not_ready_at_once_is_waited_for(world: World, operator: Operator) -> None:
+def test_reconcile_waits_until_a_new_resource_is_ready(world: World, operator: Operator) -> None:
     world.manners.pending_after_create = 5
 
     operator.up(A)
@@ -47,7 +47,7 @@ def test_what_is_not_ready_at_once_is_waited_for(world: World, operator: Operato
     assert world.called("a")[0].pending == 0
 
 
-def test_what_a_create_cannot_take_is_set_once_it_is_seen(world: World, operator: Operator) -> None:
+def test_settings_that_create_cannot_take_are_set_after_the_next_read(world: World, operator: Operator) -> None:
     world.manners.made_instead = {"Size": 1}
     world.manners.pending_after_create = 2
 
@@ -56,7 +56,7 @@ def test_what_a_create_cannot_take_is_set_once_it_is_seen(world: World, operator
     assert world.called("a")[0].settings["Size"] == 4
 
 
-def test_what_goes_between_the_look_and_the_change_is_told_as_created(world: World, operator: Operator) -> None:
+def test_a_resource_that_disappears_before_its_update_is_reported_as_created(world: World, operator: Operator) -> None:
     there = world.add("a", tags=ours("a"))
     world.meets("update", "Busy")
     world.at["update"] = lambda name: world.things.pop(there.id, None)
@@ -67,7 +67,7 @@ def test_what_goes_between_the_look_and_the_change_is_told_as_created(world: Wor
     assert world.called("a")[0].settings["Size"] == 4
 
 
-def test_what_an_update_makes_anew_is_told_as_updated(world: World, operator: Operator) -> None:
+def test_a_resource_replaced_by_an_update_is_reported_as_updated(world: World, operator: Operator) -> None:
     there = world.add("a", tags=ours("a"))
     world.at["update"] = lambda name: setattr(there, "going", 1)
 
@@ -77,14 +77,14 @@ def test_what_an_update_makes_anew_is_told_as_updated(world: World, operator: Op
     assert world.called("a")[0].settings["Size"] == 4
 
 
-def test_what_is_going_away_is_waited_for_and_made_again(world: World, operator: Operator) -> None:
+def test_a_resource_being_deleted_is_created_again_once_it_is_gone(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 4
 
     assert operator.up(A)["a"].action is Action.CREATE
     assert len(world.called("a")) == 1
 
 
-def test_a_create_whose_answer_was_lost_makes_no_second_one(world: World, operator: Operator) -> None:
+def test_a_create_with_a_lost_answer_makes_only_one_resource(world: World, operator: Operator) -> None:
     world.meets("create", "InternalFailure", meaning=Meaning.LOST, took=True)
     world.manners.unseen_after_create = 3
 
@@ -93,7 +93,7 @@ def test_a_create_whose_answer_was_lost_makes_no_second_one(world: World, operat
     assert world.changes == ["create a"]
 
 
-def test_a_create_that_was_lost_itself_is_sent_again_only_after_a_while(world: World, operator: Operator) -> None:
+def test_a_lost_create_is_sent_again_only_once_reads_must_show_it(world: World, operator: Operator) -> None:
     world.meets("create", "InternalFailure", meaning=Meaning.LOST)
 
     operator.up(A)
@@ -103,7 +103,7 @@ def test_a_create_that_was_lost_itself_is_sent_again_only_after_a_while(world: W
     assert looks.index("create a") + 1 < len(looks) - 1 - looks[::-1].index("create a"), "it looked in between"
 
 
-def test_a_create_that_is_lost_every_time_ends_with_its_error(world: World) -> None:
+def test_a_create_that_is_always_lost_ends_with_its_error(world: World) -> None:
     for _ in range(50):
         world.meets("create", "InternalFailure", meaning=Meaning.LOST)
 
@@ -113,7 +113,7 @@ def test_a_create_that_is_lost_every_time_ends_with_its_error(world: World) -> N
     assert world.changes == ["create a"]
 
 
-def test_an_update_whose_answer_was_lost_is_looked_at_again(world: World, operator: Operator) -> None:
+def test_a_resource_is_read_again_after_the_answer_to_its_update_was_lost(world: World, operator: Operator) -> None:
     operator.up(A)
     world.meets("update", "InternalFailure", meaning=Meaning.LOST, took=True)
 
@@ -122,7 +122,7 @@ def test_an_update_whose_answer_was_lost_is_looked_at_again(world: World, operat
 
 
 @pytest.mark.parametrize("operation", ["list", "create"])
-def test_throttling_is_waited_out(world: World, operator: Operator, operation: str) -> None:
+def test_throttled_calls_are_retried(world: World, operator: Operator, operation: str) -> None:
     for _ in range(3):
         world.meets(operation, "Throttling", meaning=Meaning.LATER)
 
@@ -130,7 +130,7 @@ def test_throttling_is_waited_out(world: World, operator: Operator, operation: s
     assert len(world.called("a")) == 1
 
 
-def test_a_code_that_the_kind_names_is_waited_out(world: World, operator: Operator) -> None:
+def test_retryable_errors_of_a_kind_are_retried(world: World, operator: Operator) -> None:
     world.meets("create", "Busy")
     world.meets("create", "NotYet", text="The Role is not known here")
 
@@ -140,7 +140,7 @@ def test_a_code_that_the_kind_names_is_waited_out(world: World, operator: Operat
 
 
 @pytest.mark.parametrize(("code", "text"), [("AccessDenied", ""), ("NotYet", "something else"), ("Busyness", "")])
-def test_any_other_code_stops_at_once(world: World, operator: Operator, code: str, text: str) -> None:
+def test_other_errors_fail_at_once(world: World, operator: Operator, code: str, text: str) -> None:
     world.meets("create", code, text=text)
 
     with pytest.raises(Unfinished, match=f"fake.create: {code}"):
@@ -149,7 +149,7 @@ def test_any_other_code_stops_at_once(world: World, operator: Operator, code: st
     assert world.changes == ["create a"]
 
 
-def test_trouble_that_lasts_ends_with_the_error(world: World) -> None:
+def test_a_retryable_error_that_lasts_too_long_is_raised(world: World) -> None:
     for _ in range(200):
         world.meets("create", "Busy", text="always")
 
@@ -157,16 +157,16 @@ def test_trouble_that_lasts_ends_with_the_error(world: World) -> None:
         Operator(world, NO_PATIENCE).up(A)
 
 
-def test_patience_ends_with_what_was_waited_for(world: World) -> None:
+def test_a_timeout_names_the_state_that_was_waited_for(world: World) -> None:
     world.manners.pending_after_create = 10**6
 
-    with pytest.raises(Unfinished, match="still waiting for: it is pending, after") as told:
+    with pytest.raises(Unfinished, match="still waiting for: it is pending, after") as raised:
         Operator(world, NO_PATIENCE).up(A)
 
-    assert "continues from here" in told.value.hint
+    assert "continues from here" in raised.value.hint
 
 
-def test_a_change_that_never_shows_ends_with_its_name(world: World) -> None:
+def test_a_change_that_never_takes_effect_ends_with_its_name(world: World) -> None:
     world.add("a", tags=ours("a"))
     world.__dict__["_update"] = lambda **_: None
 
@@ -174,9 +174,7 @@ def test_a_change_that_never_shows_ends_with_its_name(world: World) -> None:
         Operator(world, NO_PATIENCE).up(replace(A, size=2))
 
 
-def test_a_change_that_is_taken_back_is_reported_with_the_reason_and_not_tried_for_ever(
-    world: World, operator: Operator
-) -> None:
+def test_a_reverted_change_is_reported_with_its_reason_and_not_repeated(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.manners.rolls_back, world.manners.pending_after_update = True, 3
 
@@ -186,7 +184,7 @@ def test_a_change_that_is_taken_back_is_reported_with_the_reason_and_not_tried_f
     assert world.changes == ["update a"]
 
 
-def test_a_change_that_is_taken_back_in_part_is_not_tried_again(world: World, operator: Operator) -> None:
+def test_a_partly_reverted_change_is_not_repeated(world: World, operator: Operator) -> None:
     there = world.add("a", tags={**ours("a"), "Name": "else"})
     world.manners.rolls_back, world.manners.pending_after_update = True, 3
 
@@ -197,7 +195,7 @@ def test_a_change_that_is_taken_back_in_part_is_not_tried_again(world: World, op
     assert world.changes == ["tag a", "update a"]
 
 
-def test_the_reason_may_be_unknown(world: World, operator: Operator) -> None:
+def test_a_reverted_change_without_a_readable_reason_is_reported(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.manners.rolls_back, world.manners.pending_after_update = True, 3
     world.meets("why", "AccessDenied")
@@ -206,7 +204,7 @@ def test_the_reason_may_be_unknown(world: World, operator: Operator) -> None:
         operator.up(replace(A, size=2))
 
 
-def test_a_creation_that_ends_badly_stops_at_once(world: World, operator: Operator) -> None:
+def test_a_create_with_a_failed_result_fails_at_once(world: World, operator: Operator) -> None:
     world.manners.pending_after_create = 2
     world.manners.made_instead = {"Ending": "ill"}
 
@@ -216,14 +214,14 @@ def test_a_creation_that_ends_badly_stops_at_once(world: World, operator: Operat
     assert world.changes == ["create a"]
 
 
-def test_what_ended_badly_in_an_earlier_run_is_tried_once_more(world: World, operator: Operator) -> None:
+def test_a_change_that_failed_in_an_earlier_run_is_sent_once_more(world: World, operator: Operator) -> None:
     world.add("a", "ended", tags=ours("a", "ended"), Ending="ill")
     world.manners.pending_after_update = 2
 
     assert operator.up(Ended("a"))["a"].changes == {"Ending": ("ill", "well")}
 
 
-def test_two_with_one_address_are_refused(world: World, operator: Operator) -> None:
+def test_two_resources_with_one_address_are_an_error(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.add("a", tags=ours("a"))
 
@@ -233,25 +231,25 @@ def test_two_with_one_address_are_refused(world: World, operator: Operator) -> N
     assert world.changes == []
 
 
-def test_a_second_one_that_is_going_away_is_not_counted(world: World, operator: Operator) -> None:
+def test_a_duplicate_that_is_being_deleted_is_ignored(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a")).going = 10**6
     world.add("a", tags=ours("a"))
 
     assert operator.up(A)["a"].action is Action.NO_OP
 
 
-def test_who_watches_reads_what_is_waited_for(world: World) -> None:
-    told: list[str] = []
+def test_the_wait_callback_gets_the_reason_of_each_wait(world: World) -> None:
+    waits: list[str] = []
     world.manners.pending_after_create = 1
     inventory = Operator(world).inventory()
 
-    list(reconcile([A], inventory, on_wait=lambda name, why: told.append(f"{name} {why}".strip()), limits=QUICK))
+    list(reconcile([A], inventory, on_wait=lambda name, why: waits.append(f"{name} {why}".strip()), limits=QUICK))
 
-    assert told == ["thing/a", "thing/a create sent", "thing/a it is pending", "thing/a"]
+    assert waits == ["thing/a", "thing/a create sent", "thing/a it is pending", "thing/a"]
 
 
 @pytest.mark.parametrize("after", range(6))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(world: World, operator: Operator, after: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(world: World, operator: Operator, after: int) -> None:
     calls = iter(range(10**6))
 
     def cut(name: str) -> None:
@@ -269,7 +267,7 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(world: World, operator: O
     assert (len(world.called("a")), len(world.called("b"))) == (1, 1)
 
 
-def test_a_known_reason_of_what_came_back_says_what_to_type(world: World, operator: Operator) -> None:
+def test_a_reverted_change_with_a_known_reason_has_its_hint(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.manners.rolls_back, world.manners.pending_after_update = True, 2
     world.why = "CannotPullContainerError: registry/order-processor:7: not found"
@@ -282,7 +280,7 @@ def test_a_known_reason_of_what_came_back_says_what_to_type(world: World, operat
     assert "orderops service build --env dev" in stopped.value.hint
 
 
-def test_what_an_update_makes_anew_is_made_once_however_late_it_is_seen(world: World, operator: Operator) -> None:
+def test_a_replacing_update_is_sent_once_even_if_reads_lag(world: World, operator: Operator) -> None:
     world.add("e", "edition", tags=ours("e", "edition"))
     world.manners.stale_after_update = 5
 
@@ -291,7 +289,7 @@ def test_what_an_update_makes_anew_is_made_once_however_late_it_is_seen(world: W
     assert world.changes == ["update e"]
 
 
-def test_an_update_that_harms_nobody_is_sent_until_it_is_seen(world: World, operator: Operator) -> None:
+def test_a_repeatable_update_is_sent_again_until_reads_show_it(world: World, operator: Operator) -> None:
     world.add("a", tags=ours("a"))
     world.manners.stale_after_update = 2
 
@@ -300,7 +298,7 @@ def test_an_update_that_harms_nobody_is_sent_until_it_is_seen(world: World, oper
     assert set(world.changes) == {"update a"}
 
 
-def test_who_sent_a_change_waits_until_aws_is_done_with_it(world: World, operator: Operator) -> None:
+def test_a_run_that_sent_a_change_waits_until_the_resource_has_settled(world: World, operator: Operator) -> None:
     there = world.add("a", tags=ours("a"))
     world.manners.unsettled_after_update = 5
 
@@ -310,16 +308,14 @@ def test_who_sent_a_change_waits_until_aws_is_done_with_it(world: World, operato
     assert world.changes == ["update a"]
 
 
-def test_who_sent_nothing_waits_for_no_change_of_somebody_else(world: World, operator: Operator) -> None:
+def test_a_run_that_sent_nothing_does_not_wait_for_a_settling_resource(world: World, operator: Operator) -> None:
     there = world.add("a", tags=ours("a"))
     there.unsettled = 1_000_000
 
     assert operator.up(A)["a"].action is Action.NO_OP
 
 
-def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_must_show_it(
-    world: World, operator: Operator
-) -> None:
+def test_a_create_of_the_last_run_is_not_repeated_before_reads_must_show_it(world: World, operator: Operator) -> None:
     made = world.add("a", tags=ours("a"))
     made.unseen = 3
     operator.recent_writes = RecentWrites(unconfirmed={"thing/a": 60.0})
@@ -329,7 +325,9 @@ def test_what_the_last_run_made_and_nobody_saw_is_not_made_again_before_reads_mu
     assert world.changes == ["create b"]
 
 
-def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(world: World, operator: Operator) -> None:
+def test_an_unconfirmed_create_of_the_last_run_is_sent_once_reads_must_show_it(
+    world: World, operator: Operator
+) -> None:
     operator.recent_writes = RecentWrites(unconfirmed={"thing/a": 0.2})
 
     operator.up(A)
@@ -337,7 +335,7 @@ def test_what_the_last_run_did_not_make_is_made_when_reads_must_have_shown_it(wo
     assert world.changes == ["create a"]
 
 
-def test_what_was_made_lately_is_told_at_the_end_of_a_run(world: World, operator: Operator) -> None:
+def test_recent_creates_are_listed_at_the_end_of_a_run(world: World, operator: Operator) -> None:
     world.manners.unseen_after_create = 1_000_000
     operator.limits = NO_PATIENCE
     world.add("b", tags=ours("b"))
@@ -349,7 +347,7 @@ def test_what_was_made_lately_is_told_at_the_end_of_a_run(world: World, operator
     assert operator.recent_writes.within(timedelta(0)) == []
 
 
-def test_what_was_refused_was_not_made(world: World, operator: Operator) -> None:
+def test_a_refused_create_is_not_listed_as_recent(world: World, operator: Operator) -> None:
     world.meets("create", "AccessDenied")
 
     with pytest.raises(Unfinished):

@@ -1,4 +1,4 @@
-"""Jobs along a graph: what overlaps, what waits, what a failure takes along, and what an interruption leaves."""
+"""The scheduler: concurrency, waiting, failures and interruptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderops.engine.scheduler import Job, Result, run_all
 from orderops.errors import Interrupted, OrderopsError
 
 PATIENCE = 10.0
-"""How long a test waits for what must come, in seconds."""
+"""Seconds after which a test stops waiting for an expected event."""
 
 
 def run(jobs: Mapping[str, Job[str]], needs: Mapping[str, set[str]] | None = None) -> dict[str, Result[str]]:
@@ -24,7 +24,7 @@ def run(jobs: Mapping[str, Job[str]], needs: Mapping[str, set[str]] | None = Non
 
 
 def job(result: str = "done", *, waits: int = 0, does: Callable[[], object] = lambda: None) -> Job[str]:
-    """Waits so many turns, does something, and ends."""
+    """A job that waits for some turns, calls `does`, and ends."""
     for _ in range(waits):
         yield "its turn"
     does()
@@ -36,7 +36,7 @@ def refused(words: str = "no") -> Job[str]:
     raise OrderopsError(words)
 
 
-def test_nothing_to_do_is_done() -> None:
+def test_no_jobs_give_no_results() -> None:
     assert run({}) == {}
 
 
@@ -46,7 +46,7 @@ def test_each_job_ends_with_its_result() -> None:
     assert {name: ended.result for name, ended in ends.items()} == {"a": "apple", "b": "pear"}
 
 
-def test_what_is_independent_overlaps() -> None:
+def test_independent_jobs_overlap() -> None:
     together = threading.Barrier(8, timeout=PATIENCE)
 
     ends = run({str(number): job(does=together.wait) for number in range(8)})
@@ -65,7 +65,7 @@ def test_a_job_that_waits_holds_no_thread() -> None:
     assert len(ends) == many + scheduler.WORKERS
 
 
-def test_a_job_starts_after_all_it_needs_and_not_before() -> None:
+def test_a_job_starts_only_after_all_its_needs() -> None:
     order: list[str] = []
     jobs = {name: job(waits=1, does=partial(order.append, name)) for name in "dcba"}
 
@@ -76,7 +76,7 @@ def test_a_job_starts_after_all_it_needs_and_not_before() -> None:
     assert sorted(order) == ["a", "b", "c", "d"]
 
 
-def test_a_job_starts_as_soon_as_what_it_needs_is_done_whatever_else_runs() -> None:
+def test_a_job_starts_as_soon_as_its_needs_are_done() -> None:
     followed = threading.Event()
 
     ends = run(
@@ -87,11 +87,11 @@ def test_a_job_starts_as_soon_as_what_it_needs_is_done_whatever_else_runs() -> N
     assert [name for name in ends if name != "quick"] == ["follows", "slow"]
 
 
-def test_what_is_needed_and_is_no_job_is_taken_as_there() -> None:
+def test_a_need_that_is_no_job_counts_as_done() -> None:
     assert run({"a": job()}, {"a": {"elsewhere"}})["a"].result == "done"
 
 
-def test_a_failed_one_takes_along_only_what_needs_it() -> None:
+def test_a_failed_job_blocks_only_its_users() -> None:
     jobs = {"bad": refused(), "user": job(), "user of user": job(), "apart": job(waits=5), "after apart": job()}
 
     ends = run(jobs, {"user": {"bad"}, "user of user": {"user"}, "after apart": {"apart"}})
@@ -100,7 +100,7 @@ def test_a_failed_one_takes_along_only_what_needs_it() -> None:
     assert {name for name, ended in ends.items() if ended.result} == {"apart", "after apart"}
 
 
-def test_the_most_urgent_goes_first_where_threads_are_few() -> None:
+def test_the_most_urgent_job_starts_first_when_threads_are_scarce() -> None:
     begun: list[str] = []
     many = {f"job {number:02}": job(does=partial(begun.append, f"job {number:02}")) for number in range(60)}
     all_busy = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
@@ -112,13 +112,13 @@ def test_the_most_urgent_goes_first_where_threads_are_few() -> None:
     assert "job 59" in begun[: scheduler.WORKERS]
 
 
-def test_every_failure_is_told() -> None:
+def test_every_failure_is_a_result() -> None:
     ends = run({"a": refused("one"), "b": refused("two"), "c": job()})
 
     assert {ended.error.message for ended in ends.values() if ended.error} == {"one", "two"}
 
 
-def test_an_error_that_is_no_refusal_stops_everything() -> None:
+def test_an_unexpected_error_stops_everything() -> None:
     def broken() -> Job[str]:
         yield "nothing"
         raise ZeroDivisionError
@@ -127,23 +127,23 @@ def test_an_error_that_is_no_refusal_stops_everything() -> None:
         run({"broken": broken(), "endless": endless()})
 
 
-def test_a_circle_is_an_error_and_no_hang() -> None:
+def test_a_dependency_cycle_is_an_error() -> None:
     with pytest.raises(ValueError, match="cycle"):
         run({"a": job(), "b": job()}, {"a": {"b"}, "b": {"a"}})
 
 
-def test_who_watches_is_told_in_the_main_thread_what_is_waited_for() -> None:
-    told: list[tuple[str, str, bool]] = []
+def test_the_wait_callback_runs_in_the_main_thread() -> None:
+    waits: list[tuple[str, str, bool]] = []
 
     def watch(name: str, waits_for: str) -> None:
-        told.append((name, waits_for, threading.current_thread() is threading.main_thread()))
+        waits.append((name, waits_for, threading.current_thread() is threading.main_thread()))
 
     list(run_all({"a": job(waits=1)}, {}, on_wait=watch))
 
-    assert told == [("a", "", True), ("a", "its turn", True), ("a", "", True)]
+    assert waits == [("a", "", True), ("a", "its turn", True), ("a", "", True)]
 
 
-def test_who_stops_asking_leaves_no_job_under_way() -> None:
+def test_closing_the_iterator_leaves_no_job_running() -> None:
     ended: list[str] = []
     ends = run_all({"a": job(), "b": endless(at_each_turn=lambda: ended.append("turn"))}, {})
 
@@ -155,7 +155,7 @@ def test_who_stops_asking_leaves_no_job_under_way() -> None:
     assert len(ended) == turns
 
 
-def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -> None:
+def test_an_interruption_finishes_running_calls_and_names_the_unfinished_jobs() -> None:
     finished: list[str] = []
 
     def interrupts() -> None:
@@ -163,16 +163,16 @@ def test_an_interruption_finishes_the_calls_under_way_and_names_what_is_left() -
         _until(_main_waits_for_the_calls)
         finished.append("call")
 
-    jobs = {"done": job(), "calling": job(does=interrupts), "asked again": endless(), "never begun": job()}
-    with pytest.raises(Interrupted, match=r"not done: asked again, never begun$") as told:
-        run(jobs, {"calling": {"done"}, "never begun": {"asked again"}})
+    jobs = {"done": job(), "calling": job(does=interrupts), "waiting": endless(), "never begun": job()}
+    with pytest.raises(Interrupted, match=r"not done: never begun, waiting$") as raised:
+        run(jobs, {"calling": {"done"}, "never begun": {"waiting"}})
 
     assert finished == ["call"]
-    assert told.value.exit_code == 130
-    assert "re-run this command" in told.value.hint
+    assert raised.value.exit_code == 130
+    assert "re-run this command" in raised.value.hint
 
 
-def test_after_an_interruption_nothing_new_begins() -> None:
+def test_no_job_starts_after_an_interruption() -> None:
     begun: list[str] = []
     all_busy = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
 
@@ -185,11 +185,11 @@ def test_after_an_interruption_nothing_new_begins() -> None:
         return "done"
 
     many = {f"job {number}": works(f"job {number}") for number in range(scheduler.WORKERS * 2)}
-    with pytest.raises(Interrupted) as told:
+    with pytest.raises(Interrupted) as raised:
         run(many)
 
     assert len(begun) == scheduler.WORKERS
-    assert sorted(told.value.left) == sorted(many)
+    assert sorted(raised.value.left) == sorted(many)
 
 
 def endless(at_each_turn: Callable[[], object] = lambda: None) -> Job[str]:
@@ -199,7 +199,7 @@ def endless(at_each_turn: Callable[[], object] = lambda: None) -> Job[str]:
 
 
 def _interrupt() -> None:
-    """What Ctrl+C does: a signal to the main thread, wherever it waits."""
+    """Send SIGINT to the main thread, as Ctrl+C does."""
     main = threading.main_thread().ident
     assert main
     signal.pthread_kill(main, signal.SIGINT)

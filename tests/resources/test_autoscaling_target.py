@@ -25,7 +25,7 @@ def _tasks_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_ECS_SERVICE_RUNNING", "5")  # without it no deployment of the emulator ever ends
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SCALING, aws, up, most=9, cpu_percent=80)
 
 
@@ -68,7 +68,7 @@ def test_a_policy_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: tuple[f
     assert up(SCALING)[SCALING.address].action is Action.NO_OP
 
 
-def test_it_goes_before_its_service(aws: Aws, up: Up) -> None:
+def test_the_target_is_deleted_before_its_service(aws: Aws, up: Up) -> None:
     up(SCALING)
     inventory = Inventory(aws, "dev", (type(SERVICE), AutoscalingTarget))
 
@@ -77,7 +77,7 @@ def test_it_goes_before_its_service(aws: Aws, up: Up) -> None:
     assert gone == [SCALING.address, SERVICE.address]
 
 
-def test_one_of_an_environment_whose_name_begins_alike_is_not_ours(aws: Aws, up: Up) -> None:
+def test_a_resource_of_an_environment_with_a_similar_name_is_not_owned(aws: Aws, up: Up) -> None:
     blue = EcsCluster("orderops-dev-blue-cluster")
     up(blue, environment="dev-blue")
     place = f"service/{blue.name}/orderops-dev-blue-shop"
@@ -90,7 +90,7 @@ def test_one_of_an_environment_whose_name_begins_alike_is_not_ours(aws: Aws, up:
     assert [observed.id for observed in AutoscalingTarget.listing(aws, Ownership("dev-blue"))] == [place]
 
 
-def test_its_owner_is_known_by_its_name_without_tags(aws: Aws, up: Up) -> None:
+def test_the_owner_is_known_from_the_name_without_tags(aws: Aws, up: Up) -> None:
     up(replace(SCALING, least=2))
 
     (owned,) = Inventory(aws, "dev", (AutoscalingTarget,)).owned()
@@ -99,7 +99,7 @@ def test_its_owner_is_known_by_its_name_without_tags(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", [2, 4])
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("application-autoscaling", after=call - 2), pytest.raises(PowerCut):
         up(SCALING)
 

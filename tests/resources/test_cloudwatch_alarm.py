@@ -34,7 +34,7 @@ DEPTH = CloudwatchAlarm(
 )
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(DEPTH, aws, up, threshold=500, periods=3, missing="notBreaching")
 
 
@@ -54,7 +54,7 @@ def test_the_state_of_an_alarm_is_no_drift(aws: Aws, up: Up, state: str) -> None
     assert up(DEPTH)[DEPTH.address].action is Action.NO_OP
 
 
-def test_the_topic_hears_of_the_alarm_and_of_its_end(aws: Aws, up: Up) -> None:
+def test_the_topic_is_notified_of_an_alarm_and_of_its_recovery(aws: Aws, up: Up) -> None:
     up(DEPTH)
 
     topic = aws.sns.list_topics()["Topics"][0]["TopicArn"]
@@ -71,7 +71,7 @@ def test_a_percentile_is_a_statistic_too(aws: Aws, up: Up) -> None:
     assert up(slow)[slow.address].action is Action.NO_OP
 
 
-def test_a_dimension_may_be_what_another_resource_offers(aws: Aws, up: Up) -> None:
+def test_a_dimension_can_be_an_output_of_another_resource(aws: Aws, up: Up) -> None:
     queue = SqsQueue("orderops-dev-orders")
     alarm = CloudwatchAlarm(
         "orderops-dev-x", "x", "AWS/SQS", "x", "Sum", 1, dimensions={"Queue": Output(queue, "arn")}, topic=ALERTS
@@ -83,7 +83,7 @@ def test_a_dimension_may_be_what_another_resource_offers(aws: Aws, up: Up) -> No
     assert dimension == [{"Name": "Queue", "Value": "arn:aws:sqs:ap-southeast-2:123456789012:orderops-dev-orders"}]
 
 
-def test_the_mail_says_what_it_is_about_and_whose_it_is(aws: Aws, up: Up) -> None:
+def test_the_alarm_email_names_its_subject_and_owner(aws: Aws, up: Up) -> None:
     up(DEPTH)
 
     assert _alarm(aws, DEPTH.name)["AlarmDescription"] == (
@@ -119,7 +119,7 @@ def test_extra_tags_are_set_and_found_again(aws: Aws, survey_of: Callable[..., I
     assert {"Key": "cost centre", "Value": "shop = 5"} in aws.cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
 
 
-def test_an_alarm_whose_mark_does_not_fit_is_known_by_its_tags(aws: Aws, up: Up) -> None:
+def test_an_alarm_without_room_for_its_mark_is_known_by_its_tags(aws: Aws, up: Up) -> None:
     long = CloudwatchAlarm("orderops-dev-long", "x" * 1000, "AWS/SQS", "x", "Sum", 1, topic=ALERTS)
 
     up(long)
@@ -138,7 +138,7 @@ def test_a_copy_of_an_alarm_does_not_inherit_its_owner(aws: Aws, up: Up) -> None
         up(copy)
 
 
-def test_an_alarm_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_an_alarm_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     _by_hand(aws, DEPTH.name)
 
     with pytest.raises(Unfinished, match="has no owner"):
@@ -148,7 +148,7 @@ def test_an_alarm_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up
     assert up(DEPTH)[DEPTH.address].action is Action.NO_OP
 
 
-def test_an_alarm_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
+def test_an_alarm_of_another_environment_is_not_changed(aws: Aws, up: Up) -> None:
     _by_hand(aws, DEPTH.name, Tags=[{"Key": ENVIRONMENT, "Value": "prod"}])
 
     with pytest.raises(Unfinished, match="belongs to prod"):
@@ -156,7 +156,7 @@ def test_an_alarm_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     other = CloudwatchAlarm("orderops-dev-x", "x", "AWS/SQS", "x", "Sum", 1, topic=ALERTS)
     with power_cut("cloudwatch", after=call), pytest.raises(PowerCut):
         up(DEPTH, other)
@@ -166,7 +166,7 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert {step.action for step in up(DEPTH, other).values()} == {Action.NO_OP}
 
 
-def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("cloudwatch", "PutMetricAlarm"):
         assert up(DEPTH)[DEPTH.address].action is Action.CREATE
 

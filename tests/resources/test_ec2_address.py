@@ -16,11 +16,11 @@ from support.faults import Fault, PowerCut
 ADDRESS = Ec2Address("orderops-dev-nat-a")
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(ADDRESS, aws, up)
 
 
-def test_it_keeps_its_number_from_run_to_run(aws: Aws, up: Up) -> None:
+def test_the_priority_is_kept_from_run_to_run(aws: Aws, up: Up) -> None:
     up(ADDRESS)
     before = _found(aws)[0]["PublicIp"]
     up(ADDRESS)
@@ -29,7 +29,7 @@ def test_it_keeps_its_number_from_run_to_run(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(ADDRESS)
 
@@ -53,7 +53,7 @@ def test_a_lost_answer_makes_no_second_address(aws: Aws, up: Up, lose_answer: Fa
         ("AuthFailure", "You do not have permission to access the specified resource."),
     ],
 )
-def test_one_still_held_by_a_gateway_that_is_going_is_released_later(
+def test_an_address_of_a_gateway_being_deleted_is_released_later(
     session: boto3.Session, aws: Aws, up: Up, code: str, text: str
 ) -> None:
     up(ADDRESS)

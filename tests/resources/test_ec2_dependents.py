@@ -56,7 +56,7 @@ def interface(aws: Aws, subnet: Observed, description: str = "", tags: dict[str,
 
 
 @pytest.mark.parametrize(("description", "tags", "foreign"), INTERFACES.values(), ids=INTERFACES)
-def test_an_interface_is_named_unless_it_goes_with_what_is_ours(
+def test_an_interface_is_named_unless_it_is_deleted_with_an_owned_resource(
     aws: Aws, subnet: Observed, description: str, tags: dict[str, str], foreign: bool
 ) -> None:
     made = interface(aws, subnet, description, tags)
@@ -66,7 +66,7 @@ def test_an_interface_is_named_unless_it_goes_with_what_is_ours(
     assert [each.startswith(f"{made} ({description or 'network interface'}, ") for each in told] == [True] * foreign
 
 
-def test_the_interface_of_our_nat_gateway_is_ours(aws: Aws, subnet: Observed) -> None:
+def test_the_interface_of_an_owned_nat_gateway_is_no_blocker(aws: Aws, subnet: Observed) -> None:
     address = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
     tagged = [{"ResourceType": "natgateway", "Tags": to_pairs(OURS)}]
     aws.ec2.create_nat_gateway(SubnetId=subnet.id, AllocationId=address, TagSpecifications=tagged)
@@ -75,7 +75,7 @@ def test_the_interface_of_our_nat_gateway_is_ours(aws: Aws, subnet: Observed) ->
     assert address_holder(aws, Observed(address, tags=OURS)) == ""
 
 
-def test_an_address_that_somebody_uses_is_told_with_its_user(aws: Aws, subnet: Observed, vpc: Observed) -> None:
+def test_an_address_in_use_is_reported_with_its_user(aws: Aws, subnet: Observed, vpc: Observed) -> None:
     theirs = interface(aws, subnet, "AWS Lambda VPC ENI-report")
     address = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
     association = aws.ec2.associate_address(AllocationId=address, NetworkInterfaceId=theirs)["AssociationId"]
@@ -85,7 +85,7 @@ def test_an_address_that_somebody_uses_is_told_with_its_user(aws: Aws, subnet: O
     assert list(public_interfaces(aws, vpc, vpc.id)) == [words]
 
 
-def test_a_group_is_held_by_the_rules_of_others_and_not_of_ours(aws: Aws, vpc: Observed) -> None:
+def test_a_group_is_blocked_by_foreign_rules_only(aws: Aws, vpc: Observed) -> None:
     def group(name: str, tags: dict[str, str] | None = None) -> str:
         given = {"TagSpecifications": [{"ResourceType": "security-group", "Tags": to_pairs(tags)}]} if tags else {}
         return str(aws.ec2.create_security_group(GroupName=name, Description="-", VpcId=vpc.id, **given)["GroupId"])
@@ -100,7 +100,7 @@ def test_a_group_is_held_by_the_rules_of_others_and_not_of_ours(aws: Aws, vpc: O
     assert told == [f"{theirs} (security group theirs, owner 123456789012, names it in a rule)"]
 
 
-def test_what_comes_with_a_vpc_holds_it_not_and_a_peering_does(aws: Aws, vpc: Observed) -> None:
+def test_default_parts_of_a_vpc_do_not_block_it_and_a_peering_does(aws: Aws, vpc: Observed) -> None:
     assert list(foreign_parts(aws, vpc)) == []
     other = aws.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     peering = aws.ec2.create_vpc_peering_connection(VpcId=other, PeerVpcId=vpc.id)["VpcPeeringConnection"]
@@ -110,6 +110,6 @@ def test_what_comes_with_a_vpc_holds_it_not_and_a_peering_does(aws: Aws, vpc: Ob
     assert told.startswith(f"{peering['VpcPeeringConnectionId']} (")
 
 
-def test_more_than_three_are_counted() -> None:
+def test_more_than_three_blockers_are_counted() -> None:
     assert named(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
     assert named([]) == ""

@@ -27,11 +27,11 @@ ROLE = IamRole("orderops-dev-flow-log", principal="vpc-flow-logs.amazonaws.com",
 FLOW = Ec2FlowLog("orderops-dev-vpc", VPC, GROUP, ROLE)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(FLOW, aws, up, group=replace(GROUP, name="/orderops/dev/vpc-2"))
 
 
-def test_any_change_makes_a_new_one_and_the_plan_says_so(aws: Aws, up: Up) -> None:
+def test_any_change_replaces_the_flow_log_and_the_plan_says_so(aws: Aws, up: Up) -> None:
     up(FLOW)
     before = _found(aws)[0]["FlowLogId"]
     other = replace(FLOW, role=replace(ROLE, name="orderops-dev-flow-log-2"))
@@ -46,7 +46,7 @@ def test_any_change_makes_a_new_one_and_the_plan_says_so(aws: Aws, up: Up) -> No
 
 
 @pytest.mark.parametrize("call", range(7))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     up(VPC, GROUP, ROLE)
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(FLOW)
@@ -64,7 +64,7 @@ def test_a_lost_answer_makes_no_second_flow_log(aws: Aws, up: Up, lose_answer: F
     assert len(_found(aws)) == 1
 
 
-def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     up(FLOW)
     mine = _found(aws)[0]["FlowLogId"]
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
@@ -83,7 +83,7 @@ def test_a_role_that_aws_cannot_assume_yet_is_waited_for(session: boto3.Session,
     assert len(_found(aws)) == 1
 
 
-def test_a_refusal_inside_a_good_answer_is_a_refusal(session: boto3.Session, up: Up) -> None:
+def test_a_failure_inside_a_successful_response_is_an_error(session: boto3.Session, up: Up) -> None:
     _refuse(session, 99, "InvalidParameter", "LogDestination is wrong")
 
     with pytest.raises(Unfinished, match=r"ec2\.create_flow_logs: InvalidParameter: LogDestination is wrong"):

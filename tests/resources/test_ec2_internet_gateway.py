@@ -19,17 +19,17 @@ VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 GATEWAY = Ec2InternetGateway("orderops-dev-internet", VPC)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(GATEWAY, aws, up)
 
 
-def test_it_is_attached_to_its_vpc(aws: Aws, up: Up) -> None:
+def test_the_gateway_is_attached_to_its_vpc(aws: Aws, up: Up) -> None:
     up(GATEWAY)
 
     assert [attachment["VpcId"] for attachment in _found(aws)[0]["Attachments"]] == [_vpc(aws, VPC)]
 
 
-def test_one_that_was_detached_is_attached_again(aws: Aws, up: Up) -> None:
+def test_a_detached_gateway_is_attached_again(aws: Aws, up: Up) -> None:
     up(GATEWAY)
     aws.ec2.detach_internet_gateway(InternetGatewayId=_found(aws)[0]["InternetGatewayId"], VpcId=_vpc(aws, VPC))
 
@@ -40,7 +40,7 @@ def test_one_that_was_detached_is_attached_again(aws: Aws, up: Up) -> None:
     assert up(GATEWAY)[GATEWAY.address].action is Action.NO_OP
 
 
-def test_moving_it_to_another_vpc_interrupts(aws: Aws, up: Up) -> None:
+def test_attaching_a_gateway_to_another_vpc_interrupts(aws: Aws, up: Up) -> None:
     up(GATEWAY)
     other = Ec2Vpc("orderops-dev-other", "10.1.0.0/16")
 
@@ -51,7 +51,7 @@ def test_moving_it_to_another_vpc_interrupts(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(11))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(GATEWAY)
 
@@ -69,7 +69,7 @@ def test_a_lost_answer_makes_no_second_gateway(aws: Aws, up: Up, lose_answer: Fa
     assert len(_found(aws)) == 1
 
 
-def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_not_created_twice(aws: Aws, up: Up) -> None:
     up(GATEWAY)
     mine = _found(aws)[0]["InternetGatewayId"]
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])

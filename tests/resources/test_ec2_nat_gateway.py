@@ -42,11 +42,11 @@ def _address_is_given_back(session: boto3.Session) -> None:
     session.events.register("after-call.ec2.DeleteNatGateway", give_back)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(NAT, aws, up)
 
 
-def test_it_comes_after_the_internet_gateway_and_tells_its_address(aws: Aws, up: Up) -> None:
+def test_a_nat_gateway_is_created_after_the_internet_gateway(aws: Aws, up: Up) -> None:
     up(NAT)
 
     assert INTERNET in set(NAT.needs())
@@ -56,7 +56,7 @@ def test_it_comes_after_the_internet_gateway_and_tells_its_address(aws: Aws, up:
     ]
 
 
-def test_where_it_stands_cannot_change(up: Up) -> None:
+def test_the_location_is_immutable(up: Up) -> None:
     up(NAT)
     other = replace(PUBLIC, name="orderops-dev-public-b", cidr="10.0.1.0/24")
 
@@ -65,7 +65,7 @@ def test_where_it_stands_cannot_change(up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", [*range(0, 20, 2), 20, 21])
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(NAT)
 
@@ -83,7 +83,7 @@ def test_a_lost_answer_makes_no_second_gateway(aws: Aws, up: Up, lose_answer: Fa
     assert len(_standing(aws)) == 1
 
 
-def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_not_created_twice(aws: Aws, up: Up) -> None:
     up(NAT)
     mine = _standing(aws)
     aws.ec2.delete_tags(Resources=mine, Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
@@ -96,7 +96,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     assert _standing(aws) == mine
 
 
-def test_a_deleted_one_that_is_still_listed_is_made_again(aws: Aws, up: Up) -> None:
+def test_a_deleted_gateway_that_is_still_listed_is_created_again(aws: Aws, up: Up) -> None:
     up(NAT)
     gone = _standing(aws)
     aws.ec2.delete_nat_gateway(NatGatewayId=gone[0])
@@ -106,7 +106,7 @@ def test_a_deleted_one_that_is_still_listed_is_made_again(aws: Aws, up: Up) -> N
     assert len(aws.ec2.describe_nat_gateways()["NatGateways"]) == 2
 
 
-def test_one_that_is_still_being_made_is_waited_for(session: boto3.Session, up: Up) -> None:
+def test_a_resource_being_created_is_waited_for(session: boto3.Session, up: Up) -> None:
     looks = iter(range(3))
     _tell(session, lambda raw: raw.update(State="available" if next(looks, None) is None else "pending"))
 
@@ -114,7 +114,7 @@ def test_one_that_is_still_being_made_is_waited_for(session: boto3.Session, up: 
     assert next(looks, None) is None
 
 
-def test_one_that_failed_says_why(session: boto3.Session, up: Up) -> None:
+def test_a_failed_gateway_reports_its_reason(session: boto3.Session, up: Up) -> None:
     why = f"Network {VPC.name} has no Internet gateway attached"
     _tell(session, lambda raw: raw.update(State="failed", FailureMessage=why))
 
@@ -124,7 +124,7 @@ def test_one_that_failed_says_why(session: boto3.Session, up: Up) -> None:
     assert f"orderops down --only {NAT.address} --env dev" in refusal.value.hint
 
 
-def test_one_that_failed_is_forgotten_when_another_stands_in_its_place(session: boto3.Session, up: Up) -> None:
+def test_a_failed_gateway_is_ignored_once_it_is_replaced(session: boto3.Session, up: Up) -> None:
     def beside(parsed: Any, **_: Any) -> None:
         parsed["NatGateways"] += [{**raw, "NatGatewayId": "nat-0", "State": "failed"} for raw in parsed["NatGateways"]]
 
@@ -135,7 +135,7 @@ def test_one_that_failed_is_forgotten_when_another_stands_in_its_place(session: 
     assert [observed.state for observed in Ec2NatGateway.listing(fresh, Ownership("dev"))] == [State.READY]
 
 
-def test_one_of_another_environment_is_not_listed(aws: Aws, up: Up) -> None:
+def test_a_resource_of_another_environment_is_not_listed(aws: Aws, up: Up) -> None:
     up(NAT)
 
     assert not list(Ec2NatGateway.listing(aws, Ownership("staging")))

@@ -32,15 +32,15 @@ PRIVATE_SUBNET = Ec2Subnet("orderops-dev-private-a", VPC, "10.0.4.0/24", "ap-sou
 PRIVATE = Ec2RouteTable("orderops-dev-private-a", VPC, (PRIVATE_SUBNET,), nat=NAT)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(TABLE, aws, up, gateway=None)
 
 
-def test_its_subnets_change_in_place(aws: Aws, up: Up) -> None:
+def test_subnets_change_in_place(aws: Aws, up: Up) -> None:
     keeps_its_promises(TABLE, aws, up, subnets=(A,))
 
 
-def test_isolated_subnets_have_a_table_without_a_way_out(aws: Aws, up: Up) -> None:
+def test_isolated_subnets_have_a_table_without_internet_access(aws: Aws, up: Up) -> None:
     isolated = Ec2RouteTable("orderops-dev-isolated", VPC, (A,))
     up(isolated)
 
@@ -49,7 +49,7 @@ def test_isolated_subnets_have_a_table_without_a_way_out(aws: Aws, up: Up) -> No
     assert up(isolated)[isolated.address].action is Action.NO_OP
 
 
-def test_a_route_made_by_hand_is_shown_and_taken_away(aws: Aws, up: Up) -> None:
+def test_a_route_added_by_hand_is_shown_and_removed(aws: Aws, up: Up) -> None:
     up(TABLE)
     table, gateway = _id(aws, TABLE), _properties(aws, TABLE)["Routes"]["0.0.0.0/0"]
     aws.ec2.create_route(RouteTableId=table, DestinationCidrBlock="192.168.0.0/24", GatewayId=gateway)
@@ -63,7 +63,7 @@ def test_a_route_made_by_hand_is_shown_and_taken_away(aws: Aws, up: Up) -> None:
     assert _properties(aws, TABLE)["Routes"] == wanted
 
 
-def test_a_missing_route_is_made_again_safely(aws: Aws, up: Up) -> None:
+def test_a_missing_route_is_created_again_safely(aws: Aws, up: Up) -> None:
     up(TABLE)
     aws.ec2.delete_route(RouteTableId=_id(aws, TABLE), DestinationCidrBlock="0.0.0.0/0")
 
@@ -71,7 +71,7 @@ def test_a_missing_route_is_made_again_safely(aws: Aws, up: Up) -> None:
     assert list(_properties(aws, TABLE)["Routes"]) == ["0.0.0.0/0"]
 
 
-def test_a_route_into_nothing_is_replaced_safely(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_a_blackhole_route_is_replaced_safely(session: boto3.Session, aws: Aws, up: Up) -> None:
     gone: list[str] = []
     replaced: list[Any] = []
 
@@ -94,7 +94,7 @@ def test_a_route_into_nothing_is_replaced_safely(session: boto3.Session, aws: Aw
     assert len(replaced) == 1
 
 
-def test_the_way_out_changes_in_place_and_interrupts(aws: Aws, up: Up) -> None:
+def test_the_route_to_the_internet_changes_in_place_and_interrupts(aws: Aws, up: Up) -> None:
     up(PRIVATE)
     other = replace(NAT, name="orderops-dev-nat-b", elastic_ip=Ec2Address("orderops-dev-nat-b"), subnet=B)
 
@@ -105,7 +105,7 @@ def test_the_way_out_changes_in_place_and_interrupts(aws: Aws, up: Up) -> None:
     assert up(replace(PRIVATE, nat=other))[PRIVATE.address].action is Action.NO_OP
 
 
-def test_routes_that_come_by_themselves_are_no_drift(session: boto3.Session, up: Up) -> None:
+def test_routes_added_by_aws_are_no_drift(session: boto3.Session, up: Up) -> None:
     by_themselves = [
         {
             "DestinationPrefixListId": "pl-1",
@@ -154,7 +154,7 @@ def test_a_table_of_all_zones_can_be_split(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", [*range(0, 24, 3), 24, 25, 26])
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(TABLE)
 
@@ -173,7 +173,7 @@ def test_a_lost_answer_makes_nothing_twice(aws: Aws, up: Up, lose_answer: Fault,
     assert len(_properties(aws, TABLE)["Associations"]) == 2
 
 
-def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_not_created_twice(aws: Aws, up: Up) -> None:
     up(TABLE)
     mine = _id(aws, TABLE)
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])

@@ -38,13 +38,13 @@ TASKS = Ec2SecurityGroup(
 DATABASE = Ec2SecurityGroup("orderops-dev-db", VPC, "the database", ingress=(IngressRule(5432, TASKS, "the tasks"),))
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(
         DATABASE, aws, up, ingress=(*DATABASE.ingress, IngressRule(5432, "10.9.0.0/16", "the office (VPN)"))
     )
 
 
-def test_every_rule_is_one_line_that_can_be_read(aws: Aws, up: Up) -> None:
+def test_every_rule_is_one_readable_line(aws: Aws, up: Up) -> None:
     up(BALANCER, TASKS, DATABASE)
 
     assert _rules(aws, BALANCER) == (
@@ -67,11 +67,11 @@ def test_a_plan_names_every_rule_to_groups_that_are_not_made_yet(up: Up) -> None
     assert changes["Ingress"] == (None, lines)
 
 
-def test_a_group_comes_after_those_its_rules_name() -> None:
+def test_a_group_is_created_after_the_groups_that_its_rules_name() -> None:
     assert {need.address for need in DATABASE.needs()} == {VPC.address, TASKS.address}
 
 
-def test_a_new_group_lets_nothing_out_that_is_not_asked_for(aws: Aws, up: Up) -> None:
+def test_a_new_group_allows_only_declared_egress(aws: Aws, up: Up) -> None:
     up(DATABASE)
 
     assert (
@@ -100,7 +100,7 @@ OPENED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("who", OPENED)
-def test_what_somebody_opened_is_shown_and_closed(aws: Aws, up: Up, who: str) -> None:
+def test_a_rule_added_by_hand_is_shown_and_revoked(aws: Aws, up: Up, who: str) -> None:
     given, line = OPENED[who]
     up(DATABASE)
     before = _rules(aws, DATABASE)
@@ -116,7 +116,7 @@ def test_what_somebody_opened_is_shown_and_closed(aws: Aws, up: Up, who: str) ->
     assert _rules(aws, DATABASE) == before
 
 
-def test_one_source_taken_out_of_many_on_a_port_is_the_one_line_that_is_missing(aws: Aws, up: Up) -> None:
+def test_removing_one_of_many_sources_on_a_port_is_a_one_line_difference(aws: Aws, up: Up) -> None:
     up(BALANCER)
     world = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     aws.ec2.revoke_security_group_ingress(GroupId=_live(aws, BALANCER).id, IpPermissions=[world])
@@ -129,7 +129,7 @@ def test_one_source_taken_out_of_many_on_a_port_is_the_one_line_that_is_missing(
     assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
 
 
-def test_other_words_for_a_rule_leave_it_open_all_the_time(aws: Aws, up: Up, the_faults: Faults) -> None:
+def test_a_new_description_does_not_interrupt_a_rule(aws: Aws, up: Up, the_faults: Faults) -> None:
     up(BALANCER)
     renamed = replace(BALANCER, egress=(IngressRule(8080, "10.0.0.0/16", "orders"),))
     the_faults.calls.clear()
@@ -151,7 +151,7 @@ def test_a_source_is_compared_as_aws_writes_it(up: Up) -> None:
     assert up(group)[group.address].action is Action.NO_OP
 
 
-def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
+def test_a_rule_declared_twice_is_one_rule(aws: Aws, up: Up) -> None:
     group = replace(
         DATABASE, ingress=(IngressRule(5432, "10.9.0.0/16", "one"), IngressRule(5432, "10.9.1.1/16", "another"))
     )
@@ -169,7 +169,7 @@ def test_what_is_asked_twice_is_one_rule(aws: Aws, up: Up) -> None:
     ],
     ids=["description", "vpc"],
 )
-def test_what_a_group_is_cannot_change(up: Up, key: str, other: Ec2SecurityGroup) -> None:
+def test_the_kind_of_a_target_group_is_immutable(up: Up, key: str, other: Ec2SecurityGroup) -> None:
     up(BALANCER)
 
     with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
@@ -177,7 +177,7 @@ def test_what_a_group_is_cannot_change(up: Up, key: str, other: Ec2SecurityGroup
 
 
 @pytest.mark.parametrize("call", range(0, 16, 2))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(TASKS)
 
@@ -194,7 +194,7 @@ def test_a_lost_answer_makes_nothing_twice(aws: Aws, up: Up, lose_answer: Fault,
     assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
 
 
-def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     up(BALANCER)
     mine = _live(aws, BALANCER).id
     aws.ec2.delete_tags(Resources=[mine], Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
@@ -206,7 +206,7 @@ def test_one_that_lost_its_owner_is_taken_over_only_when_told(aws: Aws, up: Up) 
     assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
 
 
-def test_a_group_that_our_others_name_can_be_deleted(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_a_group_named_by_owned_groups_can_be_deleted(session: boto3.Session, aws: Aws, up: Up) -> None:
     _refuse_deleting_what_is_named(session)
     up(DATABASE)
 
@@ -215,7 +215,7 @@ def test_a_group_that_our_others_name_can_be_deleted(session: boto3.Session, aws
     assert _rules(aws, DATABASE) == ([], [])
 
 
-def test_a_group_that_a_strangers_rule_names_is_left_and_who_holds_it_is_told(
+def test_a_group_named_by_a_foreign_rule_is_kept_and_the_rule_is_reported(
     session: boto3.Session, aws: Aws, up: Up
 ) -> None:
     _refuse_deleting_what_is_named(session)

@@ -20,7 +20,7 @@ VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 SUBNET = Ec2Subnet("orderops-dev-public-a", VPC, "10.0.0.0/24", "ap-southeast-2a", public=True)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SUBNET, aws, up, public=False)
 
 
@@ -41,7 +41,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
     ],
     ids=["addresses", "zone", "vpc"],
 )
-def test_where_it_stands_cannot_change(up: Up, key: str, other: Ec2Subnet) -> None:
+def test_the_location_is_immutable(up: Up, key: str, other: Ec2Subnet) -> None:
     up(SUBNET)
 
     with pytest.raises(Unfinished, match=f"{key} cannot be changed"):
@@ -49,7 +49,7 @@ def test_where_it_stands_cannot_change(up: Up, key: str, other: Ec2Subnet) -> No
 
 
 @pytest.mark.parametrize("call", range(10))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(SUBNET)
 
@@ -66,7 +66,7 @@ def test_a_lost_answer_makes_no_second_subnet(aws: Aws, up: Up, lose_answer: Fau
     assert len(_found(aws)) == 1
 
 
-def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_not_created_twice(aws: Aws, up: Up) -> None:
     up(SUBNET)
     mine = [_found(aws)[0]["SubnetId"]]
     aws.ec2.delete_tags(Resources=mine, Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
@@ -80,7 +80,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     assert [raw["SubnetId"] for raw in _found(aws)] == mine
 
 
-def test_addresses_taken_by_another_environment_are_refused(aws: Aws, up: Up) -> None:
+def test_addresses_of_another_environment_are_an_error(aws: Aws, up: Up) -> None:
     up(SUBNET)
     tags = [{"Key": "orderops:environment", "Value": "prod"}]
     aws.ec2.create_tags(Resources=[_found(aws)[0]["SubnetId"]], Tags=tags)
@@ -89,7 +89,7 @@ def test_addresses_taken_by_another_environment_are_refused(aws: Aws, up: Up) ->
         up(SUBNET)
 
 
-def test_one_that_is_still_being_made_is_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_a_resource_being_created_is_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
     states = iter(["pending", "pending"])
 
     def slowly(parsed: Any, **_: Any) -> None:

@@ -14,11 +14,11 @@ from support.faults import Fault, PowerCut
 VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(VPC, aws, up)
 
 
-def test_dns_is_on(aws: Aws, up: Up) -> None:
+def test_dns_is_enabled(aws: Aws, up: Up) -> None:
     up(VPC)
 
     assert _dns(aws) == {"EnableDnsSupport": True, "EnableDnsHostnames": True}
@@ -35,7 +35,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
     assert _dns(aws) == {"EnableDnsSupport": True, "EnableDnsHostnames": True}
 
 
-def test_its_addresses_cannot_change(up: Up) -> None:
+def test_the_addresses_are_immutable(up: Up) -> None:
     up(VPC)
 
     with pytest.raises(
@@ -48,7 +48,7 @@ def test_its_addresses_cannot_change(up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ec2", after=call), pytest.raises(PowerCut):
         up(VPC)
 
@@ -65,7 +65,7 @@ def test_a_lost_answer_makes_no_second_vpc(aws: Aws, up: Up, lose_answer: Fault)
     assert len(_ids(aws)) == 1
 
 
-def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
+def test_a_resource_that_lost_its_tags_is_not_created_twice(aws: Aws, up: Up) -> None:
     up(VPC)
     aws.ec2.delete_tags(Resources=_ids(aws), Tags=[{"Key": "orderops:environment"}, {"Key": "orderops:address"}])
 
@@ -77,7 +77,7 @@ def test_one_that_lost_its_owner_is_not_made_twice(aws: Aws, up: Up) -> None:
     assert len(_ids(aws)) == 1
 
 
-def test_one_that_lost_only_its_address_is_still_ours(aws: Aws, up: Up) -> None:
+def test_a_resource_without_an_address_tag_is_still_owned(aws: Aws, up: Up) -> None:
     up(VPC)
     aws.ec2.delete_tags(Resources=_ids(aws), Tags=[{"Key": "orderops:address"}])
 
@@ -87,7 +87,7 @@ def test_one_that_lost_only_its_address_is_still_ours(aws: Aws, up: Up) -> None:
     assert len(_ids(aws)) == 1
 
 
-def test_two_environments_have_two(aws: Aws, up: Up) -> None:
+def test_two_environments_have_separate_resources(aws: Aws, up: Up) -> None:
     up(VPC)
     up(Ec2Vpc("orderops-staging-vpc", VPC.cidr), environment="staging")
 

@@ -17,7 +17,7 @@ from support.faults import Fault, PowerCut
 IMAGES = EcrRepository("orderops-dev-order-processor", keep=30)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(IMAGES, aws, up, keep=50)
 
 
@@ -44,13 +44,13 @@ def test_a_lifecycle_policy_in_other_spaces_is_the_same(aws: Aws, up: Up) -> Non
     assert up(IMAGES)[IMAGES.address].action is Action.NO_OP
 
 
-def test_the_address_to_push_to_is_told(aws: Aws, up: Up) -> None:
+def test_the_repository_uri_is_an_output(aws: Aws, up: Up) -> None:
     up(IMAGES)
 
     assert _live(aws).properties["RepositoryUri"].endswith("amazonaws.com/orderops-dev-order-processor")
 
 
-def test_another_encryption_is_refused(aws: Aws, up: Up) -> None:
+def test_another_encryption_is_an_error(aws: Aws, up: Up) -> None:
     aws.ecr.create_repository(repositoryName=IMAGES.name, encryptionConfiguration={"encryptionType": "KMS"})
 
     with pytest.raises(Unfinished, match=r"EncryptionType cannot be changed on an existing resource \(observed 'KMS'"):
@@ -58,7 +58,7 @@ def test_another_encryption_is_refused(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ecr", after=call), pytest.raises(PowerCut):
         up(IMAGES)
 
@@ -68,12 +68,12 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert len(aws.ecr.describe_repositories()["repositories"]) == 1
 
 
-def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("ecr", "CreateRepository"):
         assert up(IMAGES)[IMAGES.address].action is Action.CREATE
 
 
-def test_the_images_in_it_are_told_and_go_with_it(aws: Aws, up: Up) -> None:
+def test_images_are_reported_and_deleted_with_the_repository(aws: Aws, up: Up) -> None:
     up(IMAGES)
     assert EcrRepository.holds(aws, _live(aws)) == ""
     manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + "0" * 64, "size": 1}, "layers": []}

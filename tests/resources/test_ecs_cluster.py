@@ -20,7 +20,7 @@ from support.declared_service import CLUSTER
 from support.faults import Fault, PowerCut
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(CLUSTER, aws, up, container_insights=False)
 
 
@@ -32,14 +32,14 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
     assert up(CLUSTER)[CLUSTER.address].action is Action.NO_OP
 
 
-def test_its_role_is_made_before_it(aws: Aws, up: Up) -> None:
+def test_the_service_linked_role_is_created_first(aws: Aws, up: Up) -> None:
     up(replace(CLUSTER, linked_role=IamServiceLinkedRole("ecs.amazonaws.com")))
 
     (role,) = aws.iam.list_roles(PathPrefix="/aws-service-role/")["Roles"]
     assert role["Path"] == "/aws-service-role/ecs.amazonaws.com/"
 
 
-def test_one_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_resource_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     aws.ecs.create_cluster(clusterName=CLUSTER.name)
 
     with pytest.raises(Unfinished, match="has no owner"):
@@ -59,7 +59,7 @@ def test_one_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> 
         ("INACTIVE", None),
     ],
 )
-def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: str, state: State | None) -> None:
+def test_states_are_read_from_aws(session: boto3.Session, aws: Aws, up: Up, word: str, state: State | None) -> None:
     def told(parsed: dict[str, Any], **_: Any) -> None:
         for raw in parsed.get("clusters", ()):
             raw["status"] = word
@@ -72,7 +72,7 @@ def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: st
 
 
 @pytest.mark.parametrize("call", range(3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ecs", after=call), pytest.raises(PowerCut):
         up(CLUSTER)
 

@@ -51,7 +51,7 @@ def test_older_tasks_are_replaced_once(up: Up, deployed: dict[str, datetime]) ->
     assert up(SERVICE)[SERVICE.address].action is Action.NO_OP
 
 
-def test_younger_tasks_are_left_alone(up: Up, deployed: dict[str, datetime]) -> None:
+def test_younger_tasks_are_not_replaced(up: Up, deployed: dict[str, datetime]) -> None:
     up(SERVICE)
 
     step = up(EcsRedeployment(SERVICE.name, CLUSTER.name, deployed["at"]))[SERVICE.address]

@@ -61,7 +61,7 @@ def tell(session: boto3.Session) -> Tell:
     return said.update
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SERVICE, aws, up, subnets=SUBNETS[:1])
 
 
@@ -98,7 +98,7 @@ def test_the_number_of_tasks_is_left_to_autoscaling(aws: Aws, up: Up, sent: list
     assert _told(aws)["desiredCount"] == 4
 
 
-def test_it_starts_with_the_tasks_asked_for(aws: Aws, up: Up) -> None:
+def test_a_service_starts_with_the_declared_number_of_tasks(aws: Aws, up: Up) -> None:
     up(replace(SERVICE, tasks=3))
 
     assert _told(aws)["desiredCount"] == 3
@@ -111,7 +111,7 @@ def test_balancers_are_sent_only_when_they_differ(aws: Aws, up: Up, sent: list[d
     assert [set(asked) - {"cluster", "service"} for asked in sent] == [{"networkConfiguration"}]
 
 
-def test_other_balancers_are_sent(aws: Aws, up: Up, sent: list[dict[str, Any]]) -> None:
+def test_changed_load_balancers_are_sent(aws: Aws, up: Up, sent: list[dict[str, Any]]) -> None:
     up(SERVICE)
     targets = replace(TARGETS, name="orderops-dev-other")
     up(replace(SERVICE, rule=replace(RULE, target_group=targets)))
@@ -142,7 +142,7 @@ def test_a_deployment_configuration_changed_by_hand_is_repaired_whole(
     assert up(SERVICE)[SERVICE.address].action is Action.NO_OP
 
 
-def test_what_aws_adds_to_a_deployment_configuration_is_no_drift(up: Up, tell: Tell) -> None:
+def test_properties_that_aws_adds_to_a_deployment_configuration_are_no_drift(up: Up, tell: Tell) -> None:
     up(SERVICE)
     breaker = {"enable": True, "rollback": True, "resetOnHealthyTask": True}
     told = {"minimumHealthyPercent": 100, "maximumPercent": 200, "deploymentCircuitBreaker": breaker}
@@ -167,7 +167,7 @@ def test_a_deployment_is_waited_for(up: Up, tell: Tell) -> None:
     assert states == []
 
 
-def test_what_is_waited_for_is_told_in_numbers(aws: Aws, up: Up, tell: Tell) -> None:
+def test_the_wait_reason_of_a_deployment_has_numbers_of_tasks(aws: Aws, up: Up, tell: Tell) -> None:
     up(SERVICE)
     tell(runningCount=1, desiredCount=3, deployment={"rolloutState": "IN_PROGRESS", "failedTasks": 2})
 
@@ -191,7 +191,7 @@ def test_a_rollback_is_reported_with_why_the_task_stopped(
         return {"rolloutState": "IN_PROGRESS"}
 
     tell(deployment=rolled_back)
-    with pytest.raises(Unfinished, match="TaskDefinition was accepted and is back") as told:
+    with pytest.raises(Unfinished, match="TaskDefinition was accepted and reverted by AWS") as told:
         up(NEXT)
 
     assert "Essential container in task exited; OutOfMemoryError; shop exited with 1" in told.value.message
@@ -212,7 +212,7 @@ def test_a_first_deployment_that_fails_is_reported_at_once(
     assert sent == []
 
 
-def test_a_deployment_that_failed_in_an_earlier_run_is_begun_again(
+def test_a_deployment_that_failed_in_an_earlier_run_is_started_again(
     up: Up, tell: Tell, sent: list[dict[str, Any]]
 ) -> None:
     up(SERVICE)
@@ -223,7 +223,7 @@ def test_a_deployment_that_failed_in_an_earlier_run_is_begun_again(
     assert [set(asked) - {"cluster", "service"} for asked in sent] == [{"forceNewDeployment"}]
 
 
-def test_why_tasks_stopped_is_told_newest_first(session: boto3.Session, aws: Aws) -> None:
+def test_reasons_of_stopped_tasks_are_listed_newest_first(session: boto3.Session, aws: Aws) -> None:
     older = {"stopCode": "TaskFailedToStart", "stoppedAt": "2025-01-01", "containers": []}
     _tasks_stopped(session, older, STOPPED)
 
@@ -233,7 +233,7 @@ def test_why_tasks_stopped_is_told_newest_first(session: boto3.Session, aws: Aws
     ]
 
 
-def test_one_that_drains_is_on_its_way_out_and_one_inactive_is_gone(aws: Aws, up: Up, tell: Tell) -> None:
+def test_a_draining_service_is_being_deleted_and_an_inactive_one_is_gone(aws: Aws, up: Up, tell: Tell) -> None:
     up(SERVICE)
     tell(status="DRAINING")
     (observed,) = EcsService.listing(aws, Ownership("dev"))
@@ -243,7 +243,7 @@ def test_one_that_drains_is_on_its_way_out_and_one_inactive_is_gone(aws: Aws, up
     assert list(EcsService.listing(aws, Ownership("dev"))) == []
 
 
-def test_one_whose_deployment_never_ends_can_be_removed(aws: Aws, up: Up, tell: Tell) -> None:
+def test_a_service_with_an_endless_deployment_can_be_deleted(aws: Aws, up: Up, tell: Tell) -> None:
     up(SERVICE)
     tell(deployment={"rolloutState": "IN_PROGRESS"})
 
@@ -251,7 +251,7 @@ def test_one_whose_deployment_never_ends_can_be_removed(aws: Aws, up: Up, tell: 
 
 
 @pytest.mark.parametrize("call", range(0, 10, 3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ecs", after=call), pytest.raises(PowerCut):
         up(SERVICE)
 

@@ -26,11 +26,11 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(DEFINITION, aws, up, image="shop:2")
 
 
-def test_there_is_no_new_revision_when_nothing_changed(aws: Aws, up: Up) -> None:
+def test_an_unchanged_definition_registers_no_revision(aws: Aws, up: Up) -> None:
     for _ in range(3):
         up(DEFINITION)
 
@@ -54,7 +54,7 @@ def test_the_order_of_variables_is_no_change(aws: Aws, up: Up) -> None:
     assert up(replace(DEFINITION, environment={"B": "2", "A": "1"}))[DEFINITION.address].action is Action.NO_OP
 
 
-def test_variables_and_secrets_may_be_what_others_offer(aws: Aws, up: Up) -> None:
+def test_variables_and_secrets_can_be_outputs_of_other_resources(aws: Aws, up: Up) -> None:
     queue = SqsQueue("orderops-dev-queue")
     fed = replace(DEFINITION, environment={"QUEUE_URL": Output(queue, "id")}, secrets={"KEY": Output(queue, "arn")})
 
@@ -65,7 +65,7 @@ def test_variables_and_secrets_may_be_what_others_offer(aws: Aws, up: Up) -> Non
     assert container["secrets"][0]["valueFrom"].endswith(f":{queue.name}")
 
 
-def test_it_runs_on_fargate_and_logs_to_its_group(aws: Aws, up: Up) -> None:
+def test_the_task_runs_on_fargate_and_logs_to_its_group(aws: Aws, up: Up) -> None:
     up(DEFINITION)
 
     told = _newest(aws)
@@ -73,7 +73,7 @@ def test_it_runs_on_fargate_and_logs_to_its_group(aws: Aws, up: Up) -> None:
     assert told["containerDefinitions"][0]["logConfiguration"]["options"]["awslogs-group"] == LOGS.name
 
 
-def test_what_aws_adds_is_no_difference(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_properties_that_aws_adds_are_no_difference(session: boto3.Session, aws: Aws, up: Up) -> None:
     def told(parsed: dict[str, Any], **_: Any) -> None:
         for container in parsed.get("taskDefinition", {}).get("containerDefinitions", ()):
             container |= {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": []}
@@ -87,7 +87,7 @@ def test_what_aws_adds_is_no_difference(session: boto3.Session, aws: Aws, up: Up
     assert _revisions(aws) == [1]
 
 
-def test_a_container_added_by_hand_is_left_behind(aws: Aws, up: Up) -> None:
+def test_a_container_added_by_hand_is_not_kept(aws: Aws, up: Up) -> None:
     up(DEFINITION)
     told = _newest(aws)
     more = {"name": "more", "image": "more:1", "memory": 128}
@@ -103,7 +103,7 @@ def test_a_container_added_by_hand_is_left_behind(aws: Aws, up: Up) -> None:
     assert [definition["name"] for definition in _newest(aws)["containerDefinitions"]] == ["shop"]
 
 
-def test_each_revision_carries_our_tags(aws: Aws, up: Up) -> None:
+def test_each_revision_has_ownership_tags(aws: Aws, up: Up) -> None:
     up(DEFINITION)
     up(replace(DEFINITION, image="shop:2"))
 
@@ -111,7 +111,7 @@ def test_each_revision_carries_our_tags(aws: Aws, up: Up) -> None:
     assert (tags["orderops:environment"], tags["orderops:address"]) == ("dev", DEFINITION.address)
 
 
-def test_all_revisions_go(aws: Aws, up: Up) -> None:
+def test_all_revisions_are_deleted(aws: Aws, up: Up) -> None:
     for number in range(1, 13):
         up(replace(DEFINITION, image=f"shop:{number}"))
 
@@ -120,7 +120,7 @@ def test_all_revisions_go(aws: Aws, up: Up) -> None:
     assert _revisions(aws) == []
 
 
-def test_another_family_whose_name_begins_alike_stays(aws: Aws, up: Up) -> None:
+def test_a_family_with_a_similar_name_is_kept(aws: Aws, up: Up) -> None:
     other = replace(DEFINITION, name=f"{DEFINITION.name}-more")
     up(DEFINITION, other)
 
@@ -130,7 +130,7 @@ def test_another_family_whose_name_begins_alike_stays(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("ecs", after=call), pytest.raises(PowerCut):
         up(DEFINITION)
 

@@ -16,11 +16,11 @@ from support.declared_service import BALANCER, LISTENER, TARGETS
 from support.faults import Fault, PowerCut
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(LISTENER, aws, up)
 
 
-def test_what_no_rule_takes_gets_a_404(aws: Aws, up: Up) -> None:
+def test_requests_that_match_no_rule_get_a_404(aws: Aws, up: Up) -> None:
     up(LISTENER)
 
     (action,) = _listeners(aws)[0]["DefaultActions"]
@@ -40,7 +40,7 @@ def test_a_default_action_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
     assert up(LISTENER)[LISTENER.address].action is Action.NO_OP
 
 
-def test_what_aws_adds_to_an_action_is_no_drift(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_properties_that_aws_adds_to_an_action_are_no_drift(session: boto3.Session, aws: Aws, up: Up) -> None:
     def told(parsed: dict[str, Any], **_: Any) -> None:
         for raw in parsed.get("Listeners", ()):
             raw["DefaultActions"][0]["Order"] = 1
@@ -52,7 +52,7 @@ def test_what_aws_adds_to_an_action_is_no_drift(session: boto3.Session, aws: Aws
     assert up(LISTENER)[LISTENER.address].action is Action.NO_OP
 
 
-def test_each_port_has_one_of_its_own(aws: Aws, up: Up) -> None:
+def test_each_port_has_its_own_listener(aws: Aws, up: Up) -> None:
     other = Elbv2Listener(f"{BALANCER.name}:8081", BALANCER, 8081)
 
     up(LISTENER, other)
@@ -61,7 +61,7 @@ def test_each_port_has_one_of_its_own(aws: Aws, up: Up) -> None:
     assert {step.action for step in up(LISTENER, other).values()} == {Action.NO_OP}
 
 
-def test_a_balancer_that_goes_meanwhile_has_none(aws: Aws, up: Up, session: boto3.Session) -> None:
+def test_a_load_balancer_deleted_meanwhile_has_no_listeners(aws: Aws, up: Up, session: boto3.Session) -> None:
     up(LISTENER)
     elbv2 = boto3.client("elbv2", region_name="ap-southeast-2")
 
@@ -75,7 +75,7 @@ def test_a_balancer_that_goes_meanwhile_has_none(aws: Aws, up: Up, session: boto
 
 
 @pytest.mark.parametrize("call", range(3, 12, 2))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("elbv2", after=call), pytest.raises(PowerCut):
         up(LISTENER)
 

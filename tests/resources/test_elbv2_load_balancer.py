@@ -25,18 +25,18 @@ from support.faults import Fault, PowerCut
 LOGGED = replace(BALANCER, access_logs=BUCKET)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(BALANCER, aws, up, idle_timeout=120)
 
 
-def test_a_balancer_comes_after_the_way_to_the_internet_and_goes_before_it() -> None:
+def test_a_load_balancer_is_created_after_the_gateway_and_deleted_before_it() -> None:
     gateway = Ec2InternetGateway("orderops-dev-internet", VPC)
 
     assert gateway in replace(BALANCER, gateway=gateway).needs()
     assert Ec2InternetGateway in needed_kinds(Elbv2LoadBalancer)
 
 
-def test_its_attributes_are_as_asked(aws: Aws, up: Up) -> None:
+def test_attributes_read_back_equal_those_requested(aws: Aws, up: Up) -> None:
     up(replace(LOGGED, deletion_protection=True))
 
     assert _attributes(aws) >= {
@@ -64,7 +64,7 @@ def test_logs_switched_off_by_hand_are_switched_on_again(aws: Aws, up: Up) -> No
     assert up(LOGGED)[BALANCER.address].action is Action.NO_OP
 
 
-def test_logs_no_longer_asked_for_are_switched_off_and_the_bucket_that_aws_keeps_is_no_drift(aws: Aws, up: Up) -> None:
+def test_disabled_logs_with_the_bucket_name_kept_by_aws_are_no_drift(aws: Aws, up: Up) -> None:
     up(LOGGED)
 
     assert up(BALANCER)[BALANCER.address].action is Action.UPDATE
@@ -86,7 +86,7 @@ def test_other_subnets_and_groups_interrupt(aws: Aws, up: Up) -> None:
     assert up(other)[BALANCER.address].action is Action.NO_OP
 
 
-def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, up: Up) -> None:
+def test_the_scheme_of_a_load_balancer_is_immutable(aws: Aws, up: Up) -> None:
     up(*SUBNETS)
     subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Ownership("dev").filters)["Subnets"]]
     tags = [{"Key": "orderops:environment", "Value": "dev"}]
@@ -96,11 +96,11 @@ def test_one_that_does_not_face_the_internet_is_not_changed_into_one(aws: Aws, u
         up(BALANCER)
 
 
-def test_a_protected_one_goes_when_it_is_deleted(aws: Aws, up: Up) -> None:
+def test_a_protected_instance_can_be_deleted(aws: Aws, up: Up) -> None:
     keeps_its_promises(replace(BALANCER, deletion_protection=True), aws, up)
 
 
-def test_one_that_aws_is_still_making_is_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
+def test_an_instance_that_aws_is_creating_is_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
     states = ["provisioning"] * 2
 
     def slow(parsed: dict[str, Any], **_: Any) -> None:
@@ -124,7 +124,7 @@ def test_one_that_aws_is_still_making_is_waited_for(session: boto3.Session, aws:
         ("failed", State.FAILED),
     ],
 )
-def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: str, state: State) -> None:
+def test_states_are_read_from_aws(session: boto3.Session, aws: Aws, up: Up, word: str, state: State) -> None:
     def told(parsed: dict[str, Any], **_: Any) -> None:
         for raw in parsed.get("LoadBalancers", ()):
             raw["State"] = {"Code": word, "Reason": "a reason"}
@@ -138,7 +138,7 @@ def test_its_states_are_known(session: boto3.Session, aws: Aws, up: Up, word: st
     assert (observed.state, observed.status) == (state, f"{word} a reason")
 
 
-def test_others_of_the_account_are_not_listed(aws: Aws, up: Up) -> None:
+def test_other_roles_of_the_account_are_not_listed(aws: Aws, up: Up) -> None:
     up(BALANCER)
     subnets = [raw["SubnetId"] for raw in aws.ec2.describe_subnets(Filters=Ownership("dev").filters)["Subnets"]]
     aws.elbv2.create_load_balancer(Name="somebody", Subnets=subnets)
@@ -147,7 +147,7 @@ def test_others_of_the_account_are_not_listed(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(0, 10, 2))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("elbv2", after=call), pytest.raises(PowerCut):
         up(LOGGED)
 

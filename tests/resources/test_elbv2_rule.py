@@ -45,7 +45,7 @@ def _priorities_change_as_aws_does_it(session: boto3.Session) -> None:
     session.events.register("before-call.elastic-load-balancing-v2.SetRulePriorities", set_all)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(RULE, aws, up, priority=7, paths=("/shop/*", "/shop"))
 
 
@@ -58,7 +58,7 @@ def test_a_condition_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
     assert up(RULE)[RULE.address].action is Action.NO_OP
 
 
-def test_a_condition_added_by_hand_is_taken_away(aws: Aws, up: Up) -> None:
+def test_a_condition_added_by_hand_is_removed(aws: Aws, up: Up) -> None:
     up(RULE)
     path = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}
     host = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example"]}}
@@ -83,7 +83,7 @@ def test_the_order_of_paths_is_no_difference(up: Up) -> None:
     assert up(replace(RULE, paths=("/b", "/a")))[RULE.address].action is Action.NO_OP
 
 
-def test_what_aws_adds_to_an_action_is_no_difference(session: boto3.Session, up: Up) -> None:
+def test_properties_that_aws_adds_to_an_action_are_no_difference(session: boto3.Session, up: Up) -> None:
     def told(parsed: dict[str, Any], **_: Any) -> None:
         for raw in parsed.get("Rules", ()):
             for action in raw["Actions"]:
@@ -98,7 +98,7 @@ def test_what_aws_adds_to_an_action_is_no_difference(session: boto3.Session, up:
     assert up(RULE)[RULE.address].action is Action.NO_OP
 
 
-def test_two_change_places(aws: Aws, up: Up) -> None:
+def test_two_rules_swap_priorities(aws: Aws, up: Up) -> None:
     up(RULE, SECOND)
 
     up(replace(RULE, priority=200), replace(SECOND, priority=100))
@@ -106,7 +106,7 @@ def test_two_change_places(aws: Aws, up: Up) -> None:
     assert _priorities(aws) == {RULE.name: 200, SECOND.name: 100}
 
 
-def test_three_move_round(aws: Aws, up: Up) -> None:
+def test_three_rules_rotate_their_priorities(aws: Aws, up: Up) -> None:
     up(RULE, SECOND, THIRD)
 
     up(replace(RULE, priority=200), replace(SECOND, priority=300), replace(THIRD, priority=100))
@@ -114,7 +114,7 @@ def test_three_move_round(aws: Aws, up: Up) -> None:
     assert _priorities(aws) == {RULE.name: 200, SECOND.name: 300, THIRD.name: 100}
 
 
-def test_a_new_one_may_take_the_place_of_one_that_moves(aws: Aws, up: Up) -> None:
+def test_a_new_rule_can_get_the_priority_of_a_rule_that_moves(aws: Aws, up: Up) -> None:
     up(RULE)
     moved, new = replace(RULE, priority=200), replace(SECOND, priority=100)
 
@@ -125,7 +125,7 @@ def test_a_new_one_may_take_the_place_of_one_that_moves(aws: Aws, up: Up) -> Non
     assert {step.action for step in up(moved, new).values()} == {Action.NO_OP}
 
 
-def test_a_new_one_may_take_the_place_of_one_no_longer_declared(aws: Aws, up: Up) -> None:
+def test_a_new_rule_can_get_the_priority_of_an_undeclared_rule(aws: Aws, up: Up) -> None:
     up(RULE)
     new = replace(RULE, name="orderops-dev-renamed")
 
@@ -134,7 +134,7 @@ def test_a_new_one_may_take_the_place_of_one_no_longer_declared(aws: Aws, up: Up
     assert _priorities(aws)[new.name] == RULE.priority
 
 
-def test_a_place_taken_by_a_rule_without_an_owner_is_shown_as_adoptable(aws: Aws, up: Up) -> None:
+def test_a_priority_used_by_a_rule_without_an_owner_is_adoptable(aws: Aws, up: Up) -> None:
     up(LISTENER, TARGETS)
     _by_hand(aws, 100)
 
@@ -146,7 +146,7 @@ def test_a_place_taken_by_a_rule_without_an_owner_is_shown_as_adoptable(aws: Aws
     assert _priorities(aws) == {RULE.name: 100}
 
 
-def test_a_rule_without_an_owner_is_not_pushed_aside(aws: Aws, up: Up) -> None:
+def test_a_rule_without_an_owner_keeps_its_priority(aws: Aws, up: Up) -> None:
     up(RULE)
     _by_hand(aws, 50)
 
@@ -156,7 +156,7 @@ def test_a_rule_without_an_owner_is_not_pushed_aside(aws: Aws, up: Up) -> None:
     assert sorted(raw["Priority"] for raw in _rules(aws)) == ["100", "50"]
 
 
-def test_the_default_rule_is_never_ours(aws: Aws, up: Up) -> None:
+def test_the_default_rule_is_never_owned(aws: Aws, up: Up) -> None:
     up(LISTENER)
 
     assert _rules(aws, default=True)
@@ -164,7 +164,7 @@ def test_the_default_rule_is_never_ours(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", [2, 14, 16, 18])
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("elbv2", after=call), pytest.raises(PowerCut):
         up(RULE)
 

@@ -14,7 +14,7 @@ from support.declared_service import RULE, TARGETS
 from support.faults import Fault, PowerCut
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(TARGETS, aws, up, health_path="/alive", deregistration_delay=60)
 
 
@@ -38,7 +38,7 @@ def test_a_health_check_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: d
     assert up(TARGETS)[TARGETS.address].action is Action.NO_OP
 
 
-def test_its_port_cannot_change(up: Up) -> None:
+def test_the_port_is_immutable(up: Up) -> None:
     up(TARGETS)
 
     with pytest.raises(Unfinished, match=r"Port cannot be changed .*observed 8080, desired 9090") as told:
@@ -47,14 +47,14 @@ def test_its_port_cannot_change(up: Up) -> None:
     assert "under another name" in told.value.hint
 
 
-def test_it_is_found_again_while_a_rule_uses_it(up: Up) -> None:
+def test_a_target_group_is_found_while_a_rule_uses_it(up: Up) -> None:
     up(RULE)
 
     assert up(RULE)[TARGETS.address].action is Action.NO_OP
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("elbv2", after=call), pytest.raises(PowerCut):
         up(TARGETS)
 

@@ -40,7 +40,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(ROLE, aws, up, allow=(READS,))
 
 
@@ -58,7 +58,7 @@ def test_a_policy_with_one_statement_need_not_be_a_list() -> None:
     assert canonical({"Statement": A}) == canonical({"Statement": [A]})
 
 
-def test_it_may_do_what_is_declared_and_is_assumed_by_its_service(aws: Aws, up: Up) -> None:
+def test_a_role_has_the_declared_permissions_and_principal(aws: Aws, up: Up) -> None:
     up(ROLE)
 
     (queue,) = _statements(aws, "sqs:ReceiveMessage")
@@ -67,7 +67,7 @@ def test_it_may_do_what_is_declared_and_is_assumed_by_its_service(aws: Aws, up: 
     assert trust["Statement"][0]["Principal"]["Service"] in ("ecs-tasks.amazonaws.com", ["ecs-tasks.amazonaws.com"])
 
 
-def test_it_may_be_given_what_another_resource_offers(aws: Aws, up: Up) -> None:
+def test_a_permission_can_name_an_output_of_another_resource(aws: Aws, up: Up) -> None:
     up(replace(ROLE, allow=(Allow(("sqs:SendMessage",), (Output(QUEUE, "arn", "{}-more"),)),)))
 
     assert _statements(aws, "sqs:SendMessage")[0]["Resource"][0].endswith(f":{QUEUE.name}-more")
@@ -91,7 +91,7 @@ def test_a_policy_written_otherwise_by_hand_is_no_drift(aws: Aws, up: Up) -> Non
     assert up(ROLE)[ROLE.address].action is Action.NO_OP
 
 
-def test_policies_added_by_hand_are_taken_away(aws: Aws, up: Up) -> None:
+def test_policies_added_by_hand_are_removed(aws: Aws, up: Up) -> None:
     up(ROLE)
     aws.iam.put_role_policy(RoleName=ROLE.name, PolicyName="more", PolicyDocument=json.dumps(ANYTHING))
     arn = aws.iam.create_policy(PolicyName="managed", PolicyDocument=json.dumps(ANYTHING))["Policy"]["Arn"]
@@ -105,7 +105,7 @@ def test_policies_added_by_hand_are_taken_away(aws: Aws, up: Up) -> None:
     assert up(ROLE)[ROLE.address].action is Action.NO_OP
 
 
-def test_what_it_may_no_longer_do_is_taken_away(aws: Aws, up: Up) -> None:
+def test_permissions_no_longer_declared_are_removed(aws: Aws, up: Up) -> None:
     up(ROLE)
     nothing = replace(ROLE, allow=())
 
@@ -115,7 +115,7 @@ def test_what_it_may_no_longer_do_is_taken_away(aws: Aws, up: Up) -> None:
     assert up(nothing)[ROLE.address].action is Action.NO_OP
 
 
-def test_who_may_assume_it_is_repaired(aws: Aws, up: Up) -> None:
+def test_a_changed_trust_policy_is_repaired(aws: Aws, up: Up) -> None:
     up(ROLE)
     stranger = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     trust = json.dumps({"Version": "2012-10-17", "Statement": [stranger]})
@@ -125,7 +125,7 @@ def test_who_may_assume_it_is_repaired(aws: Aws, up: Up) -> None:
     assert up(ROLE)[ROLE.address].action is Action.NO_OP
 
 
-def test_one_with_policies_of_all_sorts_can_be_removed(aws: Aws, up: Up) -> None:
+def test_a_role_with_inline_and_managed_policies_can_be_deleted(aws: Aws, up: Up) -> None:
     up(ROLE)
     arn = aws.iam.create_policy(PolicyName="managed", PolicyDocument=json.dumps(ANYTHING))["Policy"]["Arn"]
     aws.iam.attach_role_policy(RoleName=ROLE.name, PolicyArn=arn)
@@ -133,7 +133,7 @@ def test_one_with_policies_of_all_sorts_can_be_removed(aws: Aws, up: Up) -> None
     keeps_its_promises(replace(ROLE, name="orderops-dev-other"), aws, up)
 
 
-def test_one_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
+def test_a_resource_of_another_environment_is_not_changed(aws: Aws, up: Up) -> None:
     up(ROLE)
     aws.iam.tag_role(RoleName=ROLE.name, Tags=[{"Key": "orderops:environment", "Value": "prod"}])
 
@@ -144,7 +144,7 @@ def test_one_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("iam", after=call), pytest.raises(PowerCut):
         up(ROLE)
 

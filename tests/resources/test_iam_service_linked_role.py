@@ -16,27 +16,27 @@ ECS = IamServiceLinkedRole("ecs.amazonaws.com")
 SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")
 
 
-def test_one_that_is_missing_is_made(aws: Aws, up: Up) -> None:
+def test_a_missing_role_is_created(aws: Aws, up: Up) -> None:
     assert up(ECS, dry_run=True)[ECS.address].action is Action.CREATE
     assert up(ECS)[ECS.address].action is Action.CREATE
     assert up(ECS)[ECS.address].action is Action.NO_OP
     assert _paths(aws) == ["/aws-service-role/ecs.amazonaws.com/"]
 
 
-def test_one_that_aws_made_is_used_without_being_taken_over(aws: Aws, up: Up) -> None:
+def test_a_role_that_aws_created_is_used_without_adoption(aws: Aws, up: Up) -> None:
     aws.iam.create_service_linked_role(AWSServiceName=ECS.name)
 
     assert up(ECS)[ECS.address].action is Action.NO_OP
 
 
-def test_all_environments_share_it(aws: Aws, up: Up) -> None:
+def test_all_environments_share_the_role(aws: Aws, up: Up) -> None:
     up(ECS)
 
     assert up(ECS, environment="prod")[ECS.address].action is Action.NO_OP
     assert len(_paths(aws)) == 1
 
 
-def test_it_belongs_to_nobody_so_nobody_removes_it(aws: Aws, up: Up) -> None:
+def test_a_shared_role_is_never_deleted(aws: Aws, up: Up) -> None:
     up(ECS)
     (observed,) = IamServiceLinkedRole.listing(aws, Ownership("dev"))
 
@@ -46,14 +46,14 @@ def test_it_belongs_to_nobody_so_nobody_removes_it(aws: Aws, up: Up) -> None:
     assert len(_paths(aws)) == 1
 
 
-def test_a_service_whose_name_begins_alike_has_its_own(aws: Aws, up: Up) -> None:
+def test_a_service_with_a_similar_name_has_its_own_target(aws: Aws, up: Up) -> None:
     up(SCALING)
 
     assert up(ECS)[ECS.address].action is Action.CREATE
     assert up(SCALING, ECS)[SCALING.address].action is Action.NO_OP
 
 
-def test_one_made_by_aws_in_between_is_no_error(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_a_role_that_aws_creates_meanwhile_is_no_error(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("iam", "CreateServiceLinkedRole"):
         assert up(ECS)[ECS.address].action is Action.CREATE
 
@@ -61,7 +61,7 @@ def test_one_made_by_aws_in_between_is_no_error(aws: Aws, up: Up, lose_answer: F
 
 
 @pytest.mark.parametrize("call", range(3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("iam", after=call), pytest.raises(PowerCut):
         up(ECS)
 

@@ -15,7 +15,7 @@ from support.faults import Fault, Faults, PowerCut
 GROUP = LogsGroup("/orderops/dev/order-processor", retention_days=7)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(GROUP, aws, up, retention_days=30)
 
 
@@ -28,7 +28,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("logs", after=call), pytest.raises(PowerCut):
         up(GROUP)
 
@@ -45,7 +45,7 @@ def test_a_lost_answer_makes_no_second_group(aws: Aws, up: Up, lose_answer: Faul
     assert aws.logs.describe_log_groups()["logGroups"][0]["retentionInDays"] == 7
 
 
-def test_a_group_whose_name_goes_on_is_another_one(aws: Aws, up: Up) -> None:
+def test_a_log_group_with_a_longer_name_is_another_group(aws: Aws, up: Up) -> None:
     other = LogsGroup(f"{GROUP.name}-audit", retention_days=90)
     up(other)
 
@@ -53,7 +53,7 @@ def test_a_group_whose_name_goes_on_is_another_one(aws: Aws, up: Up) -> None:
     assert up(GROUP, other)[other.address].action is Action.NO_OP
 
 
-def test_a_group_made_again_by_its_writers_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_group_made_again_by_its_writers_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     aws.logs.create_log_group(logGroupName=GROUP.name)
 
     with pytest.raises(Unfinished, match="has no owner"):
@@ -65,7 +65,7 @@ def test_a_group_made_again_by_its_writers_is_taken_over_only_when_told(aws: Aws
     assert up(GROUP)[GROUP.address].action is Action.NO_OP
 
 
-def test_the_arn_is_the_one_that_tag_calls_and_flow_logs_take(aws: Aws, up: Up) -> None:
+def test_the_arn_has_the_form_for_tags_and_flow_logs(aws: Aws, up: Up) -> None:
     up(GROUP)
 
     arns = [observed.arn for observed in LogsGroup.listing(aws, Ownership("dev"))]

@@ -27,7 +27,7 @@ VPC = Ec2Vpc("orderops-dev-vpc", "10.0.0.0/16")
 INTERNET = Ec2InternetGateway("orderops-dev-internet", VPC)
 
 
-def test_it_is_made_once_unchanged_then_and_gone_in_order(aws: Aws, up: Up, the_faults: Faults) -> None:
+def test_a_network_is_created_once_then_unchanged_and_deleted_in_order(aws: Aws, up: Up, the_faults: Faults) -> None:
     network = _network()
     assert {step.action for step in up(*network, dry_run=True).values()} == {Action.CREATE}
     assert {step.action for step in up(*network).values()} == {Action.CREATE}
@@ -47,7 +47,7 @@ def test_it_is_made_once_unchanged_then_and_gone_in_order(aws: Aws, up: Up, the_
     _assert_in_order(gone)
 
 
-def test_each_private_subnet_leaves_through_the_gateway_of_its_zone(aws: Aws, up: Up) -> None:
+def test_each_private_subnet_uses_the_gateway_of_its_zone(aws: Aws, up: Up) -> None:
     up(*_network())
 
     ways = {}

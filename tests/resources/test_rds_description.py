@@ -30,7 +30,7 @@ def addresses(aws: Aws, owner: Ownership) -> dict[str, str]:
     return {observed.id: (observed.tags or {})[ADDRESS] for observed in instances(aws, owner)}
 
 
-def test_of_two_that_say_they_are_it_the_last_promoted_is(aws: Aws) -> None:
+def test_the_last_promoted_of_two_primaries_is_the_primary(aws: Aws) -> None:
     instance(aws, "orderops-dev-database", {ADDRESS: DECLARED})
     instance(aws, "copy", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "1"})
     instance(aws, "later", {ADDRESS: DECLARED, ROLE: PRIMARY, TERM: "2"})
@@ -44,7 +44,7 @@ def test_of_two_that_say_they_are_it_the_last_promoted_is(aws: Aws) -> None:
     assert roles == {"later": PRIMARY, "orderops-dev-database": FORMER}
 
 
-def test_two_that_nobody_promoted_are_left_for_somebody_to_decide(aws: Aws) -> None:
+def test_two_primaries_without_a_promotion_are_both_reported(aws: Aws) -> None:
     instance(aws, "orderops-dev-database", {ADDRESS: DECLARED})
     instance(aws, "copy", {ADDRESS: DECLARED})
 
@@ -63,5 +63,5 @@ def test_another_environment_has_its_own_primary(aws: Aws) -> None:
     ("told", "term"),
     [("3", 3), ("", 0), ("\u00b2", 0), ("\u0663", 0), ("-1", 0), ("1 ", 0), ("3\n", 0), ("9" * 5000, 0)],
 )
-def test_a_term_is_a_number_or_there_is_none(told: str, term: int) -> None:
+def test_a_term_that_is_no_number_is_ignored(told: str, term: int) -> None:
     assert term_of({TERM: told}) == term

@@ -62,11 +62,11 @@ def _no_automated_snapshots(session: boto3.Session) -> None:
     session.events.register("after-call.rds.CreateDBInstance", forget)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(DB, aws, up, backup_days=14, multi_az=True)
 
 
-def test_it_is_encrypted_private_and_has_a_password_that_nobody_typed(up: Up, sent: Sent) -> None:
+def test_an_instance_is_encrypted_private_and_has_a_generated_password(up: Up, sent: Sent) -> None:
     up(DB)
 
     (given,) = sent("CreateDBInstance")
@@ -111,7 +111,7 @@ def test_a_stopped_instance_is_started_before_it_is_changed(aws: Aws, up: Up, se
     assert [each["BackupRetentionPeriod"] for each in sent("ModifyDBInstance")] == [14]
 
 
-def test_it_goes_only_with_a_final_snapshot_and_its_backups_stay(aws: Aws, up: Up, sent: Sent) -> None:
+def test_an_instance_is_deleted_with_a_final_snapshot_and_keeps_its_backups(aws: Aws, up: Up, sent: Sent) -> None:
     up(DB)
     (observed,) = RdsInstance.listing(aws, Ownership("dev"))
 
@@ -122,7 +122,7 @@ def test_it_goes_only_with_a_final_snapshot_and_its_backups_stay(aws: Aws, up: U
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_deletion_takes_its_protection_away_first(aws: Aws, up: Up, stopped: bool) -> None:
+def test_deletion_disables_the_protection_first(aws: Aws, up: Up, stopped: bool) -> None:
     up(replace(DB, deletion_protection=True))
     if stopped:
         aws.rds.stop_db_instance(DBInstanceIdentifier=DB.name)
@@ -133,7 +133,7 @@ def test_deletion_takes_its_protection_away_first(aws: Aws, up: Up, stopped: boo
     assert len(_snapshots(aws)) == 1
 
 
-def test_an_instance_that_took_over_under_another_name_is_the_one(aws: Aws, up: Up, sent: Sent) -> None:
+def test_a_promoted_instance_with_another_name_is_the_primary(aws: Aws, up: Up, sent: Sent) -> None:
     up(DB, replace(DB, name="orderops-dev-db-restored"))
     _address(aws, DB.name, "rds-instance/orderops-dev-db-before")
     _address(aws, "orderops-dev-db-restored", DB.address)
@@ -143,7 +143,7 @@ def test_an_instance_that_took_over_under_another_name_is_the_one(aws: Aws, up: 
     assert [each["DBInstanceIdentifier"] for each in sent("ModifyDBInstance")] == ["orderops-dev-db-restored"]
 
 
-def test_an_instance_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
+def test_an_instance_of_another_environment_is_not_changed(aws: Aws, up: Up) -> None:
     _make(aws, Tags=[{"Key": ENVIRONMENT, "Value": "prod"}])
 
     with pytest.raises(Unfinished, match="belongs to prod"):
@@ -151,7 +151,7 @@ def test_an_instance_of_another_environment_is_left_alone(aws: Aws, up: Up) -> N
 
 
 @pytest.mark.parametrize("call", [0, 5, 8, 9])
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("rds", after=call), pytest.raises(PowerCut):
         up(DB)
 

@@ -120,11 +120,11 @@ def sent(session: boto3.Session) -> Sent:
     return lambda operation: [params for name, params in calls if name == operation]
 
 
-def test_what_aws_tells_of_it_is_what_was_asked(plan: Plan) -> None:
+def test_properties_read_back_equal_those_requested(plan: Plan) -> None:
     assert plan().action is Action.NO_OP
 
 
-def test_it_tells_where_it_is_and_what_opens_it(look: Look) -> None:
+def test_outputs_include_the_endpoint_and_the_password_secret(look: Look) -> None:
     told = look().properties
 
     assert told["EndpointAddress"] == "orderops-dev-db.c1.ap-southeast-2.rds.amazonaws.com"
@@ -151,11 +151,11 @@ def test_it_tells_where_it_is_and_what_opens_it(look: Look) -> None:
         ),
     ],
 )
-def test_what_was_changed_by_hand_is_seen(plan: Plan, told: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_manual_changes_are_detected(plan: Plan, told: dict[str, Any], changes: dict[str, Any]) -> None:
     assert plan(**told).changes == changes
 
 
-def test_what_aws_has_accepted_and_not_applied_yet_is_not_sent_again(plan: Plan) -> None:
+def test_pending_changes_are_not_sent_again(plan: Plan) -> None:
     pending = {
         "DBInstanceClass": "db.t3.small",
         "MultiAZ": True,
@@ -187,7 +187,7 @@ def test_what_aws_has_accepted_and_not_applied_yet_is_not_sent_again(plan: Plan)
         ({"deletion_protection": True}, "DeletionProtection", Effect.SAFE),
     ],
 )
-def test_the_plan_says_what_a_change_does_to_those_who_use_it(
+def test_the_plan_shows_the_effect_of_a_change_on_clients(
     plan: Plan, asked: Mapping[str, Any], key: str, effect: Effect
 ) -> None:
     step = plan(replace(DB, **asked))
@@ -204,7 +204,7 @@ def test_turning_backups_on_interrupts_and_turning_them_off_loses_them(plan: Pla
     assert off.error
 
 
-def test_a_change_is_sent_in_the_words_of_a_change_and_applied_at_once(aws: Aws, look: Look, sent: Sent) -> None:
+def test_a_change_uses_the_parameters_of_modify_and_applies_immediately(aws: Aws, look: Look, sent: Sent) -> None:
     changed = {
         "Port": 5433,
         "MaxAllocatedStorage": None,
@@ -251,7 +251,7 @@ def test_a_version_is_a_difference_only_when_it_is_behind(
     ("asked", "told", "why"),
     [
         ({}, {"EngineVersion": "17.1"}, "EngineVersion would lose data (observed '17.1', desired '16')"),
-        ({}, {"AllocatedStorage": 100}, "AllocatedStorage would lose data (live 100, desired 20)"),
+        ({}, {"AllocatedStorage": 100}, "AllocatedStorage would lose data (observed 100, desired 20)"),
         ({}, {"StorageEncrypted": False}, "StorageEncrypted cannot be changed on an existing resource"),
         ({}, {"Engine": "mysql"}, "Engine cannot be changed on an existing resource"),
         (
@@ -263,7 +263,7 @@ def test_a_version_is_a_difference_only_when_it_is_behind(
         ({"username": "other"}, {}, "MasterUsername cannot be changed on an existing resource"),
     ],
 )
-def test_what_cannot_change_is_refused_with_the_way_round(
+def test_an_immutable_change_is_an_error_with_a_replacement_hint(
     plan: Plan, asked: Mapping[str, Any], told: dict[str, Any], why: str
 ) -> None:
     refusal = plan(replace(DB, **asked), **told).error
@@ -298,7 +298,7 @@ def test_storage_that_aws_has_rounded_up_is_no_drift(plan: Plan) -> None:
         ("inaccessible-encryption-credentials-recoverable", State.FAILED),
     ],
 )
-def test_awss_word_says_whether_it_can_be_used(look: Look, status: str, state: State) -> None:
+def test_the_status_of_aws_decides_whether_an_instance_is_ready(look: Look, status: str, state: State) -> None:
     observed = look(DBInstanceStatus=status)
 
     assert (observed.state, observed.status) == (state, status)
@@ -316,13 +316,15 @@ def test_awss_word_says_whether_it_can_be_used(look: Look, status: str, state: S
         ({"PendingModifiedValues": {"Port": 5433}}, "changing the port"),
     ],
 )
-def test_what_aws_calls_available_and_is_not_is_waited_for(look: Look, told: dict[str, Any], status: str) -> None:
+def test_an_available_instance_with_work_in_progress_is_waited_for(
+    look: Look, told: dict[str, Any], status: str
+) -> None:
     observed = look(**told)
 
     assert (observed.state, observed.status) == (State.PENDING, status)
 
 
-def test_one_that_is_being_made_has_no_endpoint_and_no_difference(plan: Plan) -> None:
+def test_an_instance_being_created_has_no_endpoint_and_no_difference(plan: Plan) -> None:
     assert plan(DBInstanceStatus="creating", Endpoint={}).action is Action.NO_OP
 
 
@@ -334,7 +336,7 @@ def test_an_instance_made_again_leaves_another_final_snapshot(look: Look) -> Non
     assert first != second
 
 
-def test_a_dead_instance_goes_without_a_snapshot_and_its_backups_stay(look: Look, sent: Sent, aws: Aws) -> None:
+def test_a_failed_instance_is_deleted_without_a_snapshot_and_keeps_backups(look: Look, sent: Sent, aws: Aws) -> None:
     _make(aws)
 
     RdsInstance.delete(aws, look(DBInstanceStatus="failed"))
@@ -344,14 +346,14 @@ def test_a_dead_instance_goes_without_a_snapshot_and_its_backups_stay(look: Look
     ]
 
 
-def test_what_would_be_lost_is_told(aws: Aws, look: Look) -> None:
+def test_the_data_that_would_be_lost_is_reported(aws: Aws, look: Look) -> None:
     assert (
         RdsInstance.holds(aws, look())
         == "a PostgreSQL 16 database of 20 GB (a final snapshot and its backups would stay)"
     )
 
 
-def test_why_a_change_came_back_is_read_from_the_events(aws: Aws, look: Look, session: boto3.Session) -> None:
+def test_the_reason_of_a_reverted_change_is_read_from_the_events(aws: Aws, look: Look, session: boto3.Session) -> None:
     messages = ["Applying modification", "Unable to modify the DB instance class: insufficient capacity", "Restarted"]
     events = {"Events": [{"Message": message} for message in messages]}
     session.events.register("before-call.rds.DescribeEvents", lambda **_: (OK, events))

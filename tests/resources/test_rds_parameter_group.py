@@ -21,7 +21,7 @@ GROUP = RdsParameterGroup(
 OK = SimpleNamespace(status_code=200)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(GROUP, aws, up, parameters={"rds.force_ssl": "1", "log_min_duration_statement": "1000"})
 
 
@@ -34,7 +34,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
     assert up(GROUP)[GROUP.address].action is Action.NO_OP
 
 
-def test_no_call_sets_more_than_aws_takes(up: Up, session: boto3.Session) -> None:
+def test_parameters_are_sent_in_batches_that_aws_accepts(up: Up, session: boto3.Session) -> None:
     sent: list[dict[str, Any]] = []
     session.events.register("provide-client-params.rds.ModifyDBParameterGroup", lambda params, **_: sent.append(params))
     many = RdsParameterGroup(GROUP.name, "postgres16", {f"parameter_{number}": "1" for number in range(45)})
@@ -57,7 +57,7 @@ def test_a_static_parameter_waits_for_the_reboot_and_a_dynamic_one_does_not(up: 
     assert methods == {"max_connections": "pending-reboot", "log_statement": "immediate"}
 
 
-def test_a_parameter_no_longer_asked_for_is_reset(up: Up, session: boto3.Session) -> None:
+def test_a_parameter_no_longer_declared_is_reset(up: Up, session: boto3.Session) -> None:
     resets: list[dict[str, Any]] = []
     session.events.register(
         "provide-client-params.rds.ResetDBParameterGroup", lambda params, **_: resets.append(params)
@@ -73,7 +73,7 @@ def test_a_parameter_no_longer_asked_for_is_reset(up: Up, session: boto3.Session
     assert up(fewer)[fewer.address].action is Action.NO_OP
 
 
-def test_another_family_is_refused(up: Up) -> None:
+def test_another_parameter_family_is_an_error(up: Up) -> None:
     up(GROUP)
 
     with pytest.raises(Unfinished, match="DBParameterGroupFamily cannot be changed") as refusal:
@@ -83,7 +83,7 @@ def test_another_family_is_refused(up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("rds", after=call), pytest.raises(PowerCut):
         up(GROUP)
 
@@ -92,7 +92,7 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert up(GROUP)[GROUP.address].action is Action.NO_OP
 
 
-def test_a_lost_answer_is_looked_after(up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(up: Up, lose_answer: Fault) -> None:
     with lose_answer("rds", "CreateDBParameterGroup"):
         assert up(GROUP)[GROUP.address].action is Action.CREATE
 

@@ -88,13 +88,13 @@ def restored() -> Iterator[tuple[Aws, Observed, Observed]]:
 
 
 @pytest.mark.parametrize("setting", CARRIED)
-def test_a_setting_is_as_the_source_has_it(restored: tuple[Aws, Observed, Observed], setting: str) -> None:
+def test_every_setting_equals_that_of_the_source(restored: tuple[Aws, Observed, Observed], setting: str) -> None:
     _, source, copy = restored
 
     assert copy.properties[setting] == source.properties[setting]
 
 
-def test_the_source_has_what_a_restore_would_lose(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_the_source_has_every_setting_that_a_restore_would_lose(restored: tuple[Aws, Observed, Observed]) -> None:
     _, source, _ = restored
 
     told = source.properties
@@ -105,7 +105,7 @@ def test_the_source_has_what_a_restore_would_lose(restored: tuple[Aws, Observed,
     assert told["PreferredMaintenanceWindow"] == "sun:17:00-sun:17:30"
 
 
-def test_it_has_tags_identity_and_password_of_its_own(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_a_restored_instance_has_its_own_tags_identity_and_password(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, copy = restored
 
     assert copy.tags == {
@@ -121,14 +121,14 @@ def test_it_has_tags_identity_and_password_of_its_own(restored: tuple[Aws, Obser
     assert all(aws.secretsmanager.get_secret_value(SecretId=arn)["SecretString"] for arn in secrets)
 
 
-def test_the_source_is_as_it_was(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_a_restore_does_not_change_its_source(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
     assert {step.action for step in reconciled(aws, DB, *DB.needs(), VPC, *SUBNETS)} == {Action.NO_OP}
     assert differences(source, instance(aws, DB.name)) == {}
 
 
-def test_again_it_changes_nothing(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_a_second_run_changes_nothing(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
     (step,) = reconciled(aws, RdsRestoredInstance(COPY, source), **{ROLE: RESTORED})
@@ -136,7 +136,7 @@ def test_again_it_changes_nothing(restored: tuple[Aws, Observed, Observed]) -> N
     assert step.action is Action.NO_OP
 
 
-def test_what_was_changed_by_hand_since_is_told_and_set_again(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_later_manual_changes_are_reported_and_reset(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, copy = restored
     aws.rds.modify_db_instance(DBInstanceIdentifier=COPY, DeletionProtection=False, ApplyImmediately=True)
 
@@ -147,7 +147,7 @@ def test_what_was_changed_by_hand_since_is_told_and_set_again(restored: tuple[Aw
     assert differences(source, replace(copy, properties=instance(aws, COPY).properties)) == {}
 
 
-def test_a_copy_to_be_thrown_away_protects_nothing(restored: tuple[Aws, Observed, Observed]) -> None:
+def test_a_temporary_instance_has_no_protection(restored: tuple[Aws, Observed, Observed]) -> None:
     aws, source, _ = restored
 
     reconciled(aws, RdsRestoredInstance("orderops-dev-database-rehearsal", source, disposable=True))

@@ -25,13 +25,13 @@ SUBNETS = tuple(
 GROUP = RdsSubnetGroup("orderops-dev-db", SUBNETS[:2])
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     up(*SUBNETS)  # so that the plan knows their ids
     # the emulator drops a group that is changed, and the run makes it again: no such moment on AWS
     keeps_its_promises(GROUP, aws, up, subnets=SUBNETS)
 
 
-def test_a_subnet_more_is_a_change_in_place(up: Up, session: boto3.Session) -> None:
+def test_adding_a_subnet_is_a_change_in_place(up: Up, session: boto3.Session) -> None:
     changes: list[dict[str, Any]] = []
     session.events.register("provide-client-params.rds.ModifyDBSubnetGroup", lambda params, **_: changes.append(params))
     up(GROUP)
@@ -55,7 +55,7 @@ def test_a_subnet_that_rds_does_not_see_yet_is_waited_for(aws: Aws, up: Up, sess
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     up(*SUBNETS)
     with power_cut("rds", after=call), pytest.raises(PowerCut):
         up(GROUP)
@@ -68,12 +68,12 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert names.count(GROUP.name) == 1
 
 
-def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("rds", "CreateDBSubnetGroup"):
         assert up(GROUP)[GROUP.address].action is Action.CREATE
 
 
-def test_a_group_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_group_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     up(*SUBNETS)
     subnets = [subnet["SubnetId"] for subnet in aws.ec2.describe_subnets()["Subnets"] if "Tags" in subnet]
     aws.rds.create_db_subnet_group(

@@ -23,7 +23,7 @@ LOGS = S3Bucket(NAME, 30)
 OK = SimpleNamespace(status_code=200)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(LOGS, aws, up, log_days=90)
 
 
@@ -48,7 +48,7 @@ def test_the_balancers_of_the_region_may_write_below_the_account(
     assert allowed["Resource"] == f"arn:aws:s3:::{NAME}/AWSLogs/123456789012/*"
 
 
-def test_nothing_is_public_and_nothing_goes_unencrypted(aws: Aws, up: Up) -> None:
+def test_the_bucket_is_private_and_requires_encrypted_transport(aws: Aws, up: Up) -> None:
     up(LOGS)
 
     blocked = aws.s3.get_public_access_block(Bucket=NAME)["PublicAccessBlockConfiguration"]
@@ -82,7 +82,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(0, 16, 3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("s3", after=call), pytest.raises(PowerCut):
         up(LOGS)
 
@@ -92,7 +92,7 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert len(aws.s3.list_buckets()["Buckets"]) == 1
 
 
-def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("s3", "CreateBucket"):
         assert up(LOGS)[LOGS.address].action is Action.CREATE
 
@@ -109,7 +109,7 @@ def test_the_tags_are_in_the_create_call(up: Up, session: boto3.Session) -> None
     assert (tags[ENVIRONMENT], tags[ADDRESS]) == ("dev", LOGS.address)
 
 
-def test_a_bucket_of_our_name_without_any_tag_and_with_something_in_it_is_not_taken(aws: Aws, up: Up) -> None:
+def test_a_non_empty_bucket_with_our_name_and_no_tags_is_not_owned(aws: Aws, up: Up) -> None:
     _make(aws, NAME)
     aws.s3.put_object(Bucket=NAME, Key="theirs", Body=b"")
 
@@ -120,13 +120,13 @@ def test_a_bucket_of_our_name_without_any_tag_and_with_something_in_it_is_not_ta
     assert [content["Key"] for content in aws.s3.list_objects_v2(Bucket=NAME)["Contents"]] == ["theirs"]
 
 
-def test_a_bucket_of_our_name_without_any_tag_and_with_nothing_in_it_is_ours(aws: Aws, up: Up) -> None:
+def test_an_empty_bucket_with_our_name_and_no_tags_is_owned(aws: Aws, up: Up) -> None:
     _make(aws, NAME)
 
     assert up(LOGS, dry_run=True)[LOGS.address].action is Action.UPDATE
 
 
-def test_a_bucket_of_another_owner_is_left_alone(aws: Aws, up: Up) -> None:
+def test_a_bucket_of_another_owner_is_not_changed(aws: Aws, up: Up) -> None:
     _make(aws, NAME)
     tags = [{"Key": ENVIRONMENT, "Value": "prod"}]
     aws.s3.put_bucket_tagging(Bucket=NAME, Tagging={"TagSet": tags})
@@ -135,7 +135,7 @@ def test_a_bucket_of_another_owner_is_left_alone(aws: Aws, up: Up) -> None:
         up(LOGS)
 
 
-def test_a_bucket_of_another_name_and_without_owner_is_not_taken(aws: Aws, up: Up) -> None:
+def test_a_bucket_with_another_name_and_no_owner_is_not_owned(aws: Aws, up: Up) -> None:
     bucket = S3Bucket("orderops-dev-eu-logs-123456789012", 30)
     _make(aws, bucket.name)
 
@@ -143,7 +143,7 @@ def test_a_bucket_of_another_name_and_without_owner_is_not_taken(aws: Aws, up: U
         up(bucket)
 
 
-def test_tags_that_people_set_are_kept(aws: Aws, up: Up) -> None:
+def test_tags_set_by_hand_are_kept(aws: Aws, up: Up) -> None:
     _make(aws, NAME)
     ours = [{"Key": ENVIRONMENT, "Value": "dev"}, {"Key": "team", "Value": "shop"}]
     aws.s3.put_bucket_tagging(Bucket=NAME, Tagging={"TagSet": ours})
@@ -153,7 +153,7 @@ def test_tags_that_people_set_are_kept(aws: Aws, up: Up) -> None:
     assert {"Key": "team", "Value": "shop"} in aws.s3.get_bucket_tagging(Bucket=NAME)["TagSet"]
 
 
-def test_the_logs_in_it_are_told_and_the_test_file_is_none(aws: Aws) -> None:
+def test_logs_in_the_bucket_are_reported_and_the_test_file_is_not(aws: Aws) -> None:
     _make(aws, NAME)
     observed = Observed(NAME)
     aws.s3.put_object(Bucket=NAME, Key="AWSLogs/123456789012/ELBAccessLogTestFile", Body=b"")
@@ -164,7 +164,7 @@ def test_the_logs_in_it_are_told_and_the_test_file_is_none(aws: Aws) -> None:
     assert S3Bucket.holds(aws, observed) == "1 log file"
 
 
-def test_what_no_balancer_wrote_is_told_apart_with_some_of_its_keys(aws: Aws) -> None:
+def test_objects_that_no_load_balancer_wrote_are_listed_by_key(aws: Aws) -> None:
     _make(aws, NAME)
     for key in ("AWSLogs/123456789012/1.gz", "AWSLogs/123456789012/2.gz", "a.txt", "backup/1", "backup/2", "z/3"):
         aws.s3.put_object(Bucket=NAME, Key=key, Body=b"")
@@ -174,7 +174,7 @@ def test_what_no_balancer_wrote_is_told_apart_with_some_of_its_keys(aws: Aws) ->
     assert told == "2 log files and 4 objects that no balancer wrote: a.txt, backup/1, backup/2…"
 
 
-def test_deletion_takes_versions_and_unfinished_uploads_along(aws: Aws) -> None:
+def test_deletion_includes_versions_and_unfinished_uploads(aws: Aws) -> None:
     _make(aws, NAME)
     aws.s3.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Enabled"})
     for body in (b"1", b"2"):
@@ -188,7 +188,7 @@ def test_deletion_takes_versions_and_unfinished_uploads_along(aws: Aws) -> None:
         aws.s3.head_bucket(Bucket=NAME)
 
 
-def test_an_object_that_stays_is_named(aws: Aws, session: boto3.Session) -> None:
+def test_an_object_that_cannot_be_deleted_is_named(aws: Aws, session: boto3.Session) -> None:
     locked = {"Key": "log", "Code": "AccessDenied", "Message": "Object is locked"}
     session.events.register("before-call.s3.DeleteObjects", lambda **_: (OK, {"Errors": [locked]}))
     _make(aws, NAME)

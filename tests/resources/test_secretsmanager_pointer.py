@@ -35,12 +35,12 @@ DB = RdsInstance(
 POINTER = DatabasePointer("orderops/dev/database", DB, "orders", "verify-full")
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     up(DB)  # so that the plan knows where it is
     keeps_its_promises(POINTER, aws, up, sslmode="require")
 
 
-def test_it_says_where_the_database_is_and_holds_no_password(aws: Aws, up: Up) -> None:
+def test_the_secret_holds_the_endpoint_and_no_password(aws: Aws, up: Up) -> None:
     up(POINTER)
 
     raw = aws.rds.describe_db_instances()["DBInstances"][0]
@@ -55,7 +55,7 @@ def test_it_says_where_the_database_is_and_holds_no_password(aws: Aws, up: Up) -
     assert password not in _value(aws)
 
 
-def test_it_follows_the_instance_that_it_names(aws: Aws, up: Up) -> None:
+def test_the_secret_follows_the_promoted_instance(aws: Aws, up: Up) -> None:
     up(POINTER)
     other = replace(DB, name="orderops-dev-db-restored")
 
@@ -66,7 +66,7 @@ def test_it_follows_the_instance_that_it_names(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("written", ['{"host": "elsewhere"}', "no JSON", '{"password": "hunter2"}', "[]"])
-def test_what_was_written_over_it_is_repaired_and_not_shown(aws: Aws, up: Up, written: str) -> None:
+def test_an_overwritten_value_is_repaired_and_not_shown(aws: Aws, up: Up, written: str) -> None:
     up(POINTER)
     aws.secretsmanager.put_secret_value(SecretId=POINTER.name, SecretString=written)
 
@@ -77,7 +77,7 @@ def test_what_was_written_over_it_is_repaired_and_not_shown(aws: Aws, up: Up, wr
     assert up(POINTER)[POINTER.address].action is Action.NO_OP
 
 
-def test_the_same_in_other_spaces_is_no_drift(aws: Aws, up: Up) -> None:
+def test_different_whitespace_is_no_drift(aws: Aws, up: Up) -> None:
     up(POINTER)
     spaced = json.dumps(json.loads(_value(aws)), indent=4, sort_keys=True)
     aws.secretsmanager.put_secret_value(SecretId=POINTER.name, SecretString=spaced)
@@ -85,9 +85,7 @@ def test_the_same_in_other_spaces_is_no_drift(aws: Aws, up: Up) -> None:
     assert up(POINTER)[POINTER.address].action is Action.NO_OP
 
 
-def test_it_and_the_secrets_of_services_share_one_listing_and_leave_each_other_alone(
-    aws: Aws, up: Up, the_faults: Faults
-) -> None:
+def test_pointers_and_secrets_share_one_listing_without_interfering(aws: Aws, up: Up, the_faults: Faults) -> None:
     secret = SecretsmanagerSecret("orderops/dev/order-processor/API_KEY", "API_KEY of order-processor")
     up(POINTER, secret)
     the_faults.calls.clear()
@@ -102,7 +100,7 @@ def test_it_and_the_secrets_of_services_share_one_listing_and_leave_each_other_a
     assert [each["Name"] for each in _all(aws)] == [secret.name]
 
 
-def test_it_is_gone_at_once_and_can_be_made_again(aws: Aws, up: Up) -> None:
+def test_a_deleted_resource_can_be_created_again_at_once(aws: Aws, up: Up) -> None:
     up(POINTER)
     assert DatabasePointer.holds(aws, next(DatabasePointer.listing(aws, Ownership("dev")))) == ""
 
@@ -112,7 +110,7 @@ def test_it_is_gone_at_once_and_can_be_made_again(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(3))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("secretsmanager", after=call), pytest.raises(PowerCut):
         up(POINTER)
 
@@ -121,7 +119,7 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert up(POINTER)[POINTER.address].action is Action.NO_OP
 
 
-def test_a_lost_answer_is_looked_after(up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(up: Up, lose_answer: Fault) -> None:
     with lose_answer("secretsmanager", "CreateSecret"):
         assert up(POINTER)[POINTER.address].action is Action.CREATE
 

@@ -18,11 +18,11 @@ from support.faults import Fault, PowerCut
 KEY = SecretsmanagerSecret("orderops/dev/order-processor/API_KEY", "API_KEY of order-processor")
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(KEY, aws, up, description="the key to the partner's API")
 
 
-def test_each_secret_has_a_value_of_its_own(aws: Aws, up: Up) -> None:
+def test_each_secret_has_its_own_value(aws: Aws, up: Up) -> None:
     other = SecretsmanagerSecret("orderops/dev/order-processor/OTHER", "OTHER of order-processor")
 
     up(KEY, other)
@@ -31,7 +31,7 @@ def test_each_secret_has_a_value_of_its_own(aws: Aws, up: Up) -> None:
     assert _value(aws) != _value(aws, other.name)
 
 
-def test_a_value_that_people_set_is_left_alone(aws: Aws, up: Up) -> None:
+def test_a_value_set_by_hand_is_kept(aws: Aws, up: Up) -> None:
     up(KEY)
     aws.secretsmanager.put_secret_value(SecretId=KEY.name, SecretString="from the partner")
 
@@ -41,7 +41,7 @@ def test_a_value_that_people_set_is_left_alone(aws: Aws, up: Up) -> None:
     assert _value(aws) == "from the partner"
 
 
-def test_a_secret_made_again_in_its_recovery_window_comes_back_with_its_value(aws: Aws, up: Up) -> None:
+def test_a_secret_re_created_in_its_recovery_window_keeps_its_value(aws: Aws, up: Up) -> None:
     up(KEY)
     value = _value(aws)
     remove(KEY, aws)
@@ -62,9 +62,7 @@ def test_a_restored_secret_gets_what_has_changed_since(aws: Aws, up: Up) -> None
     assert aws.secretsmanager.describe_secret(SecretId=KEY.name)["Description"] == "another description"
 
 
-def test_awss_own_word_for_a_name_in_its_recovery_window_is_understood(
-    aws: Aws, up: Up, session: boto3.Session
-) -> None:
+def test_the_error_for_a_name_in_its_recovery_window_is_recognized(aws: Aws, up: Up, session: boto3.Session) -> None:
     session.events.register("after-call.secrets-manager.CreateSecret", _as_aws_says_it)
     up(KEY)
     remove(KEY, aws)
@@ -74,7 +72,7 @@ def test_awss_own_word_for_a_name_in_its_recovery_window_is_understood(
     assert "DeletedDate" not in aws.secretsmanager.describe_secret(SecretId=KEY.name)
 
 
-def test_a_deleted_secret_of_somebody_else_is_not_called_back(aws: Aws, up: Up) -> None:
+def test_a_deleted_secret_of_another_owner_is_not_restored(aws: Aws, up: Up) -> None:
     aws.secretsmanager.create_secret(Name=KEY.name, SecretString="x")
     aws.secretsmanager.delete_secret(SecretId=KEY.name, RecoveryWindowInDays=7)
 
@@ -105,7 +103,7 @@ def test_the_value_is_recoverable_for_a_week(aws: Aws, up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     other = SecretsmanagerSecret("orderops/dev/order-processor/OTHER", "OTHER of order-processor")
     with power_cut("secretsmanager", after=call), pytest.raises(PowerCut):
         up(KEY, other)
@@ -115,12 +113,12 @@ def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_c
     assert {step.action for step in up(KEY, other).values()} == {Action.NO_OP}
 
 
-def test_a_lost_answer_is_looked_after(aws: Aws, up: Up, lose_answer: Fault) -> None:
+def test_the_resource_is_read_again_after_a_lost_answer(aws: Aws, up: Up, lose_answer: Fault) -> None:
     with lose_answer("secretsmanager", "CreateSecret"):
         assert up(KEY)[KEY.address].action is Action.CREATE
 
 
-def test_a_secret_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_secret_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     aws.secretsmanager.create_secret(Name=KEY.name, SecretString="x")
 
     with pytest.raises(Unfinished, match="has no owner"):

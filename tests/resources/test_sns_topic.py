@@ -21,11 +21,11 @@ ALERTS = SnsTopic("orderops-dev-alerts", ("oncall@example.com",), ("https://page
 OK = SimpleNamespace(status_code=200)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(SnsTopic(ALERTS.name), aws, up)
 
 
-def test_each_end_is_subscribed_once(aws: Aws, up: Up) -> None:
+def test_each_endpoint_is_subscribed_once(aws: Aws, up: Up) -> None:
     up(ALERTS)
     up(ALERTS)
 
@@ -36,16 +36,14 @@ def test_each_end_is_subscribed_once(aws: Aws, up: Up) -> None:
     assert sorted(ends) == [("email", "oncall@example.com"), ("https", "https://pager.example.com/in")]
 
 
-def test_an_end_added_later_is_subscribed(aws: Aws, up: Up) -> None:
+def test_an_endpoint_added_later_is_subscribed(aws: Aws, up: Up) -> None:
     up(SnsTopic(ALERTS.name))
 
     assert list(up(ALERTS)[ALERTS.address].changes) == ["Subscriptions"]
     assert up(ALERTS)[ALERTS.address].action is Action.NO_OP
 
 
-def test_a_subscription_that_waits_for_its_confirmation_counts_as_there(
-    aws: Aws, up: Up, session: boto3.Session
-) -> None:
+def test_a_subscription_waiting_for_confirmation_counts_as_existing(aws: Aws, up: Up, session: boto3.Session) -> None:
     topic = SnsTopic(ALERTS.name, ALERTS.emails)
     arn = f"arn:aws:sns:ap-southeast-2:123456789012:{topic.name}"
     waiting = {
@@ -62,7 +60,7 @@ def test_a_subscription_that_waits_for_its_confirmation_counts_as_there(
     assert _look(topic, aws)["PendingConfirmation"] == ["email oncall@example.com"]
 
 
-def test_a_subscription_that_somebody_added_stays_and_is_no_drift(aws: Aws, up: Up) -> None:
+def test_a_subscription_added_by_hand_is_kept_and_is_no_drift(aws: Aws, up: Up) -> None:
     up(ALERTS)
     arn = aws.sns.list_topics()["Topics"][0]["TopicArn"]
     aws.sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="somebody@example.com")
@@ -94,7 +92,7 @@ def test_a_policy_that_lets_another_account_in_is_repaired(aws: Aws, up: Up) -> 
     assert up(ALERTS)[ALERTS.address].action is Action.NO_OP
 
 
-def test_the_key_in_a_pagers_address_is_not_shown(up: Up) -> None:
+def test_the_secret_part_of_a_paging_url_is_not_shown(up: Up) -> None:
     topic = SnsTopic(ALERTS.name, https=("https://pager.example.com/key/1f2e3d",))
 
     (asked,) = up(topic)[topic.address].changes["Subscriptions"][1]
@@ -104,7 +102,7 @@ def test_the_key_in_a_pagers_address_is_not_shown(up: Up) -> None:
 
 
 @pytest.mark.parametrize("call", range(9))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("sns", after=call), pytest.raises(PowerCut):
         up(ALERTS)
 
@@ -124,7 +122,7 @@ def test_a_lost_answer_makes_nothing_twice(aws: Aws, up: Up, lose_answer: Fault,
     assert len(aws.sns.list_subscriptions()["Subscriptions"]) == 2
 
 
-def test_a_topic_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_topic_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     aws.sns.create_topic(Name=ALERTS.name)
 
     with pytest.raises(Unfinished, match="has no owner"):

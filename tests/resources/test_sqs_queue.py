@@ -19,7 +19,7 @@ DEAD = SqsQueue("orderops-dev-orders-dlq")
 ORDERS = SqsQueue("orderops-dev-orders", dead_letter=DEAD)
 
 
-def test_keeps_its_promises(aws: Aws, up: Up) -> None:
+def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     keeps_its_promises(ORDERS, aws, up, visibility_timeout=60)
 
 
@@ -31,7 +31,7 @@ def test_drift_is_repaired(aws: Aws, up: Up) -> None:
     assert up(ORDERS)[ORDERS.address].changes == {"VisibilityTimeout": (5, 30)}
 
 
-def test_a_dead_letter_queue_no_longer_asked_for_is_taken_away(aws: Aws, up: Up) -> None:
+def test_a_dead_letter_queue_no_longer_declared_is_detached(aws: Aws, up: Up) -> None:
     up(ORDERS)
 
     changes = up(SqsQueue(ORDERS.name))[ORDERS.address].changes
@@ -41,7 +41,7 @@ def test_a_dead_letter_queue_no_longer_asked_for_is_taken_away(aws: Aws, up: Up)
 
 
 @pytest.mark.parametrize("call", range(9))
-def test_a_run_cut_at_any_call_is_finished_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
+def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up, power_cut: Fault, call: int) -> None:
     with power_cut("sqs", after=call), pytest.raises(PowerCut):
         up(ORDERS)
 
@@ -59,7 +59,7 @@ def test_a_lost_answer_makes_no_second_queue(aws: Aws, up: Up, lose_answer: Faul
     assert len(aws.sqs.list_queues()["QueueUrls"]) == 2
 
 
-def test_a_queue_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
+def test_a_queue_of_another_environment_is_not_changed(aws: Aws, up: Up) -> None:
     queue = SqsQueue("orderops-dev-orders")
     up(queue)
     url = aws.sqs.get_queue_url(QueueName=queue.name)["QueueUrl"]
@@ -71,7 +71,7 @@ def test_a_queue_of_another_environment_is_left_alone(aws: Aws, up: Up) -> None:
     assert aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["VisibilityTimeout"] == "30"
 
 
-def test_a_queue_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up) -> None:
+def test_a_queue_without_an_owner_is_adopted_only_on_request(aws: Aws, up: Up) -> None:
     queue = SqsQueue("orderops-dev-orders")
     aws.sqs.create_queue(QueueName=queue.name)
 
@@ -83,7 +83,7 @@ def test_a_queue_without_an_owner_is_taken_over_only_when_told(aws: Aws, up: Up)
     assert up(queue)[queue.address].action is Action.NO_OP
 
 
-def test_a_queue_given_away_after_it_was_found_is_not_deleted(
+def test_a_queue_that_got_another_owner_meanwhile_is_not_deleted(
     aws: Aws, up: Up, survey_of: Callable[..., Inventory]
 ) -> None:
     queue = SqsQueue("orderops-dev-orders")
@@ -92,7 +92,7 @@ def test_a_queue_given_away_after_it_was_found_is_not_deleted(
     found = list(inventory.owned())
     aws.sqs.tag_queue(QueueUrl=found[0].observed.id, Tags={"orderops:environment": "prod"})
 
-    with pytest.raises(Unfinished, match="belongs to prod, and was left alone"):
+    with pytest.raises(Unfinished, match="belongs to prod; it was not deleted"):
         list(destroy(found, inventory))
 
     assert aws.sqs.get_queue_url(QueueName=queue.name)

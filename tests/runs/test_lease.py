@@ -1,4 +1,4 @@
-"""One operator at a time, whatever happens to the others."""
+"""The lease: one run at a time, through sleep, lost answers and killed runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNHURRIED = Timing(beat=timedelta(minutes=5))  # no beat but those that a test m
 
 
 class Operators:
-    """Runs that want the lease; all are ended with the test."""
+    """Runs that want the lease; all of them end with the test."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
@@ -48,30 +48,30 @@ def operator(aws: Aws) -> Iterator[Operators]:
 
 
 def asleep(lease: Lease) -> None:
-    """The holder's machine was suspended for a while: its clock went on, and it said nothing."""
+    """Suspend the holder's machine for a while: its clock advances, and no heartbeat is sent."""
     lease._good_until -= 3600
 
 
-def test_the_first_holds_it_and_the_second_is_told_who_does(operator: Operators) -> None:
+def test_a_second_run_gets_the_name_of_the_lease_holder(operator: Operators) -> None:
     assert operator.takes(operator("ana"))
 
     with pytest.raises(Held) as refused:
         operator.takes(operator("bo"))
 
-    said = refused.value.message
-    assert "dev is held by arn:aws:iam::1:user/ana on host since 2026-11-22T12:03:00Z" in said
-    assert re.search(r"`up --env dev`, last seen \d s ago", said)
+    message = refused.value.message
+    assert "dev is held by arn:aws:iam::1:user/ana on host since 2026-11-22T12:03:00Z" in message
+    assert re.search(r"`up --env dev`, last seen \d s ago", message)
     assert "--wait" in refused.value.hint
 
 
-def test_who_waits_gets_it_when_it_is_given_back(operator: Operators) -> None:
+def test_a_waiting_run_gets_the_lease_when_it_is_released(operator: Operators) -> None:
     ana, bo = operator("ana"), operator("bo", Timing(beat=timedelta(seconds=0.1)))
     operator.takes(ana)
-    told: list[str] = []
+    descriptions: list[str] = []
     waits = threading.Event()
 
     def waiting(what: str, silent_for: timedelta) -> None:
-        told.append(what)
+        descriptions.append(what)
         waits.set()
 
     def wait_for_it() -> None:
@@ -85,11 +85,11 @@ def test_who_waits_gets_it_when_it_is_given_back(operator: Operators) -> None:
     waiter.join(timeout=30)
 
     assert undisturbed == [False]
-    assert told[0].startswith("held by arn:aws:iam::1:user/ana")
+    assert descriptions[0].startswith("held by arn:aws:iam::1:user/ana")
     bo.check()
 
 
-def test_of_many_at_once_one_holds_it(operator: Operators) -> None:
+def test_one_of_many_concurrent_runs_gets_the_lease(operator: Operators) -> None:
     leases = [operator(f"operator-{number}") for number in range(8)]
     held: list[Lease] = []
 
@@ -109,7 +109,7 @@ def test_of_many_at_once_one_holds_it(operator: Operators) -> None:
     assert len(held) == 1
 
 
-def test_one_that_was_silent_for_long_is_dead_and_overtaken(operator: Operators) -> None:
+def test_the_lease_of_a_silent_holder_is_taken_over(operator: Operators) -> None:
     ana, bo = operator("ana"), operator("bo")
     operator.takes(ana)
     let_s3_age(44)
@@ -122,7 +122,7 @@ def test_one_that_was_silent_for_long_is_dead_and_overtaken(operator: Operators)
     bo.check()
 
 
-def test_who_slept_and_was_overtaken_changes_nothing_more(operator: Operators) -> None:
+def test_a_holder_that_lost_its_lease_while_asleep_changes_nothing_more(operator: Operators) -> None:
     ana, bo = operator("ana"), operator("bo")
     operator.takes(ana)
     let_s3_age(60)
@@ -139,7 +139,7 @@ def test_who_slept_and_was_overtaken_changes_nothing_more(operator: Operators) -
     bo.check()
 
 
-def test_who_slept_and_was_not_overtaken_goes_on(operator: Operators) -> None:
+def test_a_holder_that_kept_its_lease_while_asleep_continues(operator: Operators) -> None:
     ana = operator("ana")
     operator.takes(ana)
     asleep(ana)
@@ -150,7 +150,7 @@ def test_who_slept_and_was_not_overtaken_goes_on(operator: Operators) -> None:
         operator.takes(operator("bo"))
 
 
-def test_who_cannot_reach_s3_changes_nothing_until_it_can(operator: Operators, power_cut: Fault) -> None:
+def test_a_holder_without_a_connection_to_s3_changes_nothing(operator: Operators, power_cut: Fault) -> None:
     ana = operator("ana")
     operator.takes(ana)
     asleep(ana)
@@ -160,9 +160,7 @@ def test_who_cannot_reach_s3_changes_nothing_until_it_can(operator: Operators, p
     ana.check()
 
 
-def test_an_answer_lost_on_the_way_does_not_make_a_holder_a_stranger_to_itself(
-    operator: Operators, lose_answer: Fault
-) -> None:
+def test_a_holder_recognizes_its_own_lease_after_a_lost_answer(operator: Operators, lose_answer: Fault) -> None:
     ana = operator("ana")
     with lose_answer("s3", "PutObject"):
         operator.takes(ana)
@@ -174,7 +172,7 @@ def test_an_answer_lost_on_the_way_does_not_make_a_holder_a_stranger_to_itself(
     ana.check()
 
 
-def test_a_holder_says_by_itself_that_it_is_there(operator: Operators) -> None:
+def test_a_holder_sends_heartbeats_by_itself(operator: Operators) -> None:
     beats = threading.Semaphore(0)
     ana = operator("ana", Timing(beat=timedelta(seconds=0.05)))
     ana.on_beat = beats.release
@@ -187,7 +185,7 @@ def test_a_holder_says_by_itself_that_it_is_there(operator: Operators) -> None:
     assert found and found.value["beat"] > 3
 
 
-def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(operator: Operators) -> None:
+def test_recent_creates_are_passed_to_the_next_holder_until_reads_must_show_them(operator: Operators) -> None:
     ana, bo, cy = operator("ana"), operator("bo"), operator("cy")
     operator.takes(ana)
     ana.release(["ec2-vpc/dev"])
@@ -201,7 +199,7 @@ def test_what_was_made_lately_is_told_to_the_next_until_reads_must_show_it(opera
     assert cy.unconfirmed == {}
 
 
-def test_what_was_seen_before_still_holds_only_when_nobody_held_it_since(operator: Operators) -> None:
+def test_earlier_reads_are_current_only_if_no_other_run_held_the_lease(operator: Operators) -> None:
     seen = operator.bucket.read(key_of(ENVIRONMENT))
     ana, bo, cy, di = (operator(name) for name in ("ana", "bo", "cy", "di"))
     assert ana.take(seen, wait=NOW, waiting=lambda *_: None)

@@ -1,4 +1,4 @@
-"""What changes an environment does so one run at a time, and leaves a record."""
+"""Runs: one at a time, each on record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy) -> Orderops:
 
 @pytest.fixture
 def holder(proxy: Proxy) -> Iterator[Victim]:
-    """Somebody who was killed, or whose machine fell asleep, in the middle of an apply."""
+    """A holder that was killed, or suspended, in the middle of an apply."""
     with proxy.held():
         victim = Victim(*APPLY)
         proxy.rule = from_change(20, Fate.UNDONE, then=victim.kill)
@@ -39,7 +39,7 @@ def holder(proxy: Proxy) -> Iterator[Victim]:
     yield victim
 
 
-def test_what_only_looks_takes_no_lease_and_leaves_no_record(orderops: Orderops, proxy: Proxy) -> None:
+def test_read_only_commands_take_no_lease_and_leave_no_record(orderops: Orderops, proxy: Proxy) -> None:
     for words in (
         ["infra", "plan"],
         ["up", "--dry-run", "--image", "example.com/app:1"],
@@ -52,7 +52,7 @@ def test_what_only_looks_takes_no_lease_and_leaves_no_record(orderops: Orderops,
     assert proxy.changing == []
 
 
-def test_history_tells_who_did_what_when_and_how_it_ended(orderops: Orderops, proxy: Proxy) -> None:
+def test_history_shows_operator_command_time_and_outcome(orderops: Orderops, proxy: Proxy) -> None:
     assert orderops("infra", "apply", "--yes").code == 0
     assert orderops("infra", "apply", "--yes").code == 0
     assert orderops("infra", "destroy", "--yes").code == 0
@@ -67,14 +67,14 @@ def test_history_tells_who_did_what_when_and_how_it_ended(orderops: Orderops, pr
     made = {step["address"] for step in first["steps"] if step["action"] == "create"}
     assert {"ec2-vpc/orderops-dev-vpc", "rds-instance/orderops-dev-database"} <= made
     assert {step["action"] for step in runs[0]["steps"]} == {"delete"}
-    told = orderops("history").out.splitlines()
-    assert "done" in told[0]
-    assert told[0].endswith("infra destroy --env dev")
-    assert max(map(len, told)) <= 110
+    lines = orderops("history").out.splitlines()
+    assert "done" in lines[0]
+    assert lines[0].endswith("infra destroy --env dev")
+    assert max(map(len, lines)) <= 110
     assert len(orderops("history", "--last", "1").out.splitlines()) == 2
 
 
-def test_a_run_that_was_killed_shows_as_such(orderops: Orderops, proxy: Proxy, holder: Victim) -> None:
+def test_history_shows_a_killed_run_as_killed(orderops: Orderops, proxy: Proxy, holder: Victim) -> None:
     assert orderops("history", "--json").json[0]["outcome"] == "running"
     proxy.later(60)
 
@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_shows_as_such(orderops: Orderops, proxy: Proxy, h
     assert [run["outcome"] for run in orderops("history", "--json").json] == ["done", "killed"]
 
 
-def test_a_run_that_failed_shows_with_its_error(orderops: Orderops, proxy: Proxy) -> None:
+def test_history_shows_a_failed_run_with_its_error(orderops: Orderops, proxy: Proxy) -> None:
     refusal = ApiError("KmsAccessDenied", "The caller may not use the key.")
     proxy.rule = lambda request: refusal if str(request) == "sqs.CreateQueue" else None
     assert orderops("infra", "apply", "--yes").code == 1
@@ -99,19 +99,19 @@ def test_a_run_that_failed_shows_with_its_error(orderops: Orderops, proxy: Proxy
     assert len(failed["steps"]) > 10
 
 
-def test_somebody_elses_run_is_named_and_nothing_is_changed_beside_it(
+def test_another_run_is_named_and_nothing_is_changed_meanwhile(
     orderops: Orderops, proxy: Proxy, holder: Victim
 ) -> None:
-    said = orderops("infra", "apply", "--yes", "--wait", "0")
+    result = orderops("infra", "apply", "--yes", "--wait", "0")
 
-    assert said.code == 1
-    assert "error: dev is held by arn:aws:sts::123456789012:user/moto on " in said.err
-    assert "`infra apply --env dev`, last seen " in said.err
-    assert "hint: wait longer: --wait 15m" in said.err
+    assert result.code == 1
+    assert "error: dev is held by arn:aws:sts::123456789012:user/moto on " in result.err
+    assert "`infra apply --env dev`, last seen " in result.err
+    assert "hint: wait longer: --wait 15m" in result.err
     assert proxy.changing == []
 
 
-def test_two_at_once_and_a_third_after_the_first_was_killed_all_end_right(orderops: Orderops, proxy: Proxy) -> None:
+def test_concurrent_runs_and_one_after_a_killed_run_all_succeed(orderops: Orderops, proxy: Proxy) -> None:
     with proxy.held():
         first = Victim(*APPLY)
         proxy.rule = from_change(25, None, then=first.kill)
@@ -128,7 +128,7 @@ def test_two_at_once_and_a_third_after_the_first_was_killed_all_end_right(ordero
     assert proxy.changing == []
 
 
-def test_nothing_is_changed_outside_of_a_run(aws: Aws) -> None:
+def test_a_change_outside_of_a_run_is_an_error(aws: Aws) -> None:
     gate = ChangeGuard()
     guarded = aws.guarded(gate)
 
@@ -159,7 +159,7 @@ SLOWER = {"VisibilityTimeout": (30, 45)}
         pytest.param([Step(A, Action.DELETE, note="1")], [Step(A, Action.KEEP, note="holds")], id="kept after all"),
     ],
 )
-def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step]) -> None:
+def test_steps_within_the_confirmed_plan_are_allowed(agreed: list[Step], now: list[Step]) -> None:
     check_covered(agreed, now)
 
 
@@ -183,6 +183,6 @@ def test_what_was_agreed_to_or_less_is_done(agreed: list[Step], now: list[Step])
         pytest.param([Step(B, Action.DELETE, note="1")], [Step(A, Action.DELETE, note="1")], id="another address"),
     ],
 )
-def test_more_than_was_agreed_to_is_refused(agreed: list[Step], now: list[Step]) -> None:
+def test_steps_beyond_the_confirmed_plan_are_an_error(agreed: list[Step], now: list[Step]) -> None:
     with pytest.raises(OrderopsError, match=f"{A} changed while you decided; nothing was changed"):
         check_covered(agreed, now)

@@ -1,4 +1,4 @@
-"""Everything an account holds, tagged or not, by name: what one run leaves can be compared with what another does."""
+"""All resources of an account by name, tagged or not, so that the results of two runs can be compared."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LISTINGS: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
 
 
 def take_snapshot(client: Client) -> AccountSnapshot:
-    """What is there, by kind; ids are left out, so that equal runs leave equal inventories."""
+    """Existing resources by kind, without ids, so that equal runs give equal snapshots."""
     there = {kind: list(_names(client, kind)) for kind in LISTINGS}
     there["listener"] = [str(listener["Port"]) for listener in _listeners(client)]
     there["rule"] = [rule for listener in _listeners(client) for rule in _rules(client, listener)]
@@ -66,7 +66,7 @@ def _names(client: Client, kind: str) -> Iterator[str]:
 
 
 def _tagged_name(thing: Thing) -> str:
-    """What its tags call it, address and all: a thing without tags goes by nothing."""
+    """The name and address from the tags; empty without tags."""
     tags = {tag["Key"]: tag["Value"] for tag in thing.get("Tags", ())}
     return f"{tags.get('Name', '')} {tags.get('orderops:address', '')}".strip()
 
@@ -83,7 +83,7 @@ def _rules(client: Client, listener: Thing) -> Iterator[str]:
 
 
 def _clusters(client: Client) -> Iterator[Thing]:
-    """Those that are there: ECS remembers what was deleted as INACTIVE, services too."""
+    """Existing clusters. ECS keeps deleted clusters and services as INACTIVE."""
     for arn in _every(client("ecs"), "list_clusters", "clusterArns"):
         for cluster in client("ecs").describe_clusters(clusters=[arn])["clusters"]:
             if cluster["status"] != "INACTIVE":

@@ -1,4 +1,4 @@
-"""What every resource promises, whatever it is."""
+"""The contract that every resource fulfils."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderops.engine.waiting import ReconcileLimits
 
 
 class Up(Protocol):
-    """Reconcile resources and all they need, and answer the steps by address."""
+    """Reconcile resources and everything that they need; return the steps by address."""
 
     def __call__(
         self, *resources: Resource, dry_run: bool = False, adopt: Any = (), environment: str = "dev"
@@ -23,7 +23,7 @@ class Up(Protocol):
 
 
 def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> None:
-    """Absent, created, unchanged, altered, unchanged, deleted, back; plan and apply agree all the way."""
+    """Take a resource through its life: absent, created, unchanged, updated, unchanged, deleted, re-created."""
     address = resource.address
     assert up(resource, dry_run=True)[address].action is Action.CREATE
 
@@ -48,14 +48,14 @@ def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> 
 
 
 def remove(resource: Resource, aws: Aws, environment: str = "dev") -> None:
-    """Delete by what the listing told, as `down` does."""
+    """Delete what the listing returns, as `down` does."""
     inventory = Inventory(aws, environment, [type(resource)])
-    owned = [each for each in inventory.owned() if each.address == resource.address]
+    owned = [other for other in inventory.owned() if other.address == resource.address]
     assert len(owned) == 1, owned
     assert owned[0].observed.tags
     assert owned[0].observed.tags[ENVIRONMENT] == environment
     assert owned[0].observed.tags[ADDRESS] == resource.address
     assert [step.action for step in destroy(owned, inventory, limits=ReconcileLimits())] == [Action.DELETE]
     assert not [
-        each for each in Inventory(aws, environment, [type(resource)]).owned() if each.address == resource.address
+        other for other in Inventory(aws, environment, [type(resource)]).owned() if other.address == resource.address
     ]

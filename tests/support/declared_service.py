@@ -1,4 +1,4 @@
-"""What runs one service, declared: an example of each resource from the network to the scaling."""
+"""A declared service: an example of each resource from the network to the scaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in an environment file, each by name: the text, and how the lines of its refusal begin."""
+"""Mistakes in an environment file by name: the text, and the beginning of each line of the error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declare(folder: Path, text: str, name: str = "dev") -> Environment:
 
 
 def with_database(text: str) -> str:
-    """The text with [database] behind it, where that can be said and is not."""
+    """The text with [database] added, unless it has that table or is no TOML."""
     try:
         return text if "database" in tomllib.loads(text) else f"{text}\n[database]\n"
     except tomllib.TOMLDecodeError:
@@ -28,7 +28,7 @@ def with_database(text: str) -> str:
 
 
 def refusal(folder: Path, text: str, name: str = "dev") -> list[str]:
-    """The lines of the refusal of a file, each without the name of the file."""
+    """The lines of the error for a file, without the file's name."""
     with pytest.raises(UsageError) as refused:
         declare(folder, text, name)
     start = f"{folder / name}.toml:"
@@ -41,25 +41,25 @@ def refusal(folder: Path, text: str, name: str = "dev") -> list[str]:
 MISTAKES = {
     "a number in quotes": (
         '[balancer]\nport = "80"\n',
-        ['2: balancer.port: "80": allowed is a whole number, not in quotes'],
+        ['2: balancer.port: "80": must be a whole number, without quotes'],
     ),
     "a number with a point": (
         "[balancer]\nport = 80.0\n",
-        ["2: balancer.port: 80.0: allowed is a whole number, not in quotes"],
+        ["2: balancer.port: 80.0: must be a whole number, without quotes"],
     ),
-    "a switch as a number": ("emulated = 1\n", ["1: emulated: 1: allowed is true or false, not in quotes"]),
+    "a switch as a number": ("emulated = 1\n", ["1: emulated: 1: must be true or false, without quotes"]),
     "a text without quotes": (
         "[database]\nengine_version = 16\n",
-        ["2: database.engine_version: 16: allowed is a text in quotes"],
+        ["2: database.engine_version: 16: must be a text in quotes"],
     ),
     "a list that is none": (
         '[balancer]\nallowed_cidrs = "0.0.0.0/0"\n',
-        ['2: balancer.allowed_cidrs: "0.0.0.0/0": allowed is a list such as ["…", "…"]'],
+        ['2: balancer.allowed_cidrs: "0.0.0.0/0": must be a list such as ["…", "…"]'],
     ),
-    "a table that is none": ("network = 10\n", ["1: network: 10: allowed is a table"]),
+    "a table that is none": ("network = 10\n", ["1: network: 10: must be a table"]),
     "a number out of range": (
         "[balancer]\nidle_timeout_seconds = 4001\n",
-        ["2: balancer.idle_timeout_seconds: 4001: allowed are 1 to 4000"],
+        ["2: balancer.idle_timeout_seconds: 4001: must be 1 to 4000"],
     ),
     "an unknown key": ('[network]\ncdir = "10.0.0.0/16"\n', ["2: network.cdir: unknown key, did you mean cidr?"]),
     "a key of another table": (
@@ -72,38 +72,38 @@ MISTAKES = {
     ),
     "an unknown table": ("[netwrok]\nzones = 2\n", ["1: netwrok: unknown key, did you mean network?"]),
     "the name in the file": ('name = "dev"\n', ['1: name: "dev": is the name of the file; leave it out']),
-    "a region that is none": ('region = "sydney"\n', ['1: region: "sydney": allowed is an AWS region such as ap-so']),
-    "an account of 11 digits": ('account = "12345678901"\n', ['1: account: "12345678901": allowed is an account numb']),
-    "a tag of AWS": ('[tags]\n"AWS:x" = "y"\n', ['2: tags.AWS:x: "AWS:x": allowed is a key of at most 127 letters']),
-    "a tag of ours": ('[tags]\n"orderops:x" = "y"\n', ['2: tags.orderops:x: "orderops:x": allowed is a key of at mo']),
-    "a tag of signs": ('[tags]\nowner = "a;b"\n', ['2: tags.owner: "a;b": allowed is a text of at most 256 letters']),
+    "a region that is none": ('region = "sydney"\n', ['1: region: "sydney": must be an AWS region such as ap-so']),
+    "an account of 11 digits": ('account = "12345678901"\n', ['1: account: "12345678901": must be an account numb']),
+    "a tag of AWS": ('[tags]\n"AWS:x" = "y"\n', ['2: tags.AWS:x: "AWS:x": must be a key of at most 127 letters']),
+    "a tag of ours": ('[tags]\n"orderops:x" = "y"\n', ['2: tags.orderops:x: "orderops:x": must be a key of at mo']),
+    "a tag of signs": ('[tags]\nowner = "a;b"\n', ['2: tags.owner: "a;b": must be a text of at most 256 letters']),
     "a range that is none": (
         '[network]\ncidr = "10.0.0.0"\n',
-        ['2: network.cidr: "10.0.0.0": allowed are ranges from /16 to /28, such as 10.0.0.0/16'],
+        ['2: network.cidr: "10.0.0.0": must be a range from /16 to /28, such as 10.0.0.0/16'],
     ),
     "a range that is too large": (
         '[network]\ncidr = "10.0.0.0/8"\n',
-        ['2: network.cidr: "10.0.0.0/8": allowed are ranges from /16 to /28, such as 10.0.0.0/16'],
+        ['2: network.cidr: "10.0.0.0/8": must be a range from /16 to /28, such as 10.0.0.0/16'],
     ),
     "a range that starts within": (
         '[network]\ncidr = "10.0.9.0/16"\n',
-        ['2: network.cidr: "10.0.9.0/16": the address is not the start of its range, which is written 10.0.0.0/16'],
+        ['2: network.cidr: "10.0.9.0/16": is not the start of its range; write 10.0.0.0/16'],
     ),
     "a VPC too small for its subnets": (
         '[network]\ncidr = "10.0.0.0/22"\n',
-        ["1: network.subnet_prefix: 24: allowed are 26 to 28 in 10.0.0.0/22"],
+        ["1: network.subnet_prefix: 24: must be 26 to 28 in 10.0.0.0/22"],
     ),
     "a VPC too small to carve": (
         '[network]\ncidr = "10.0.0.0/25"\nsubnet_prefix = 28\n',
-        ["3: network.subnet_prefix: 28: 10.0.0.0/25 is too small to carve; give all three lists of subnets"],
+        ["3: network.subnet_prefix: 28: 10.0.0.0/25 is too small to derive subnets; set all three lists"],
     ),
     "a subnet too few": (
         '[network]\npublic_subnets = ["10.0.0.0/24"]\n',
-        ['2: network.public_subnets: ["10.0.0.0/24"]: allowed are 2 subnets, one a zone'],
+        ['2: network.public_subnets: ["10.0.0.0/24"]: must be 2 subnets, one for each zone'],
     ),
     "a subnet outside the VPC": (
         '[network]\npublic_subnets = ["10.0.0.0/24", "10.1.0.0/24"]\n',
-        ['2: network.public_subnets[1]: "10.1.0.0/24": lies outside the VPC, 10.0.0.0/16'],
+        ['2: network.public_subnets[1]: "10.1.0.0/24": is outside the VPC, 10.0.0.0/16'],
     ),
     "subnets that overlap": (
         '[network]\npublic_subnets = ["10.0.4.0/23", "10.0.2.0/24"]\n',
@@ -111,52 +111,52 @@ MISTAKES = {
     ),
     "gateways that are neither one nor one a zone": (
         "[network]\nzones = 3\nnat_gateways = 2\n",
-        ["3: network.nat_gateways: 2: allowed are 1 or 3, the zones"],
+        ["3: network.nat_gateways: 2: must be 1 or 3, the number of zones"],
     ),
     "a retention that logs do not offer": (
         "[network]\nflow_log_days = 10\n",
-        ["2: network.flow_log_days: 10: allowed are 1, 3, 5, 7, 14, 30"],
+        ["2: network.flow_log_days: 10: must be one of 1, 3, 5, 7, 14, 30"],
     ),
     "an instance class that is none": (
         '[database]\ninstance_class = "t3.micro"\n',
-        ['2: database.instance_class: "t3.micro": allowed is an instance class such as db.t3.micro'],
+        ['2: database.instance_class: "t3.micro": must be an instance class such as db.t3.micro'],
     ),
     "a version that is none": (
         '[database]\nengine_version = "latest"\n',
-        ['2: database.engine_version: "latest": allowed is a PostgreSQL version from 13 on, such as 16 or 16.4'],
+        ['2: database.engine_version: "latest": must be a PostgreSQL version from 13 on, such as 16 or 16.4'],
     ),
     "no backups": (
         "[database]\nbackup_days = 0\n",
-        ["2: database.backup_days: 0: allowed are 1 to 35; without backups nothing can be restored"],
+        ["2: database.backup_days: 0: must be 1 to 35; without backups nothing can be restored"],
     ),
     "growth by less than AWS takes": (
         "[database]\nstorage_gb = 100\nmax_storage_gb = 109\n",
-        ["3: database.max_storage_gb: 109: allowed are 110 to 65536, at least 10 % more than storage_gb"],
+        ["3: database.max_storage_gb: 109: must be 110 to 65536, at least 10 % more than storage_gb"],
     ),
     "a user that RDS keeps": (
         '[database]\nusername = "admin"\n',
-        ['2: database.username: "admin": is reserved by RDS or PostgreSQL; any other name is allowed'],
+        ['2: database.username: "admin": is reserved by RDS or PostgreSQL; choose another name'],
     ),
     "a user like a system role": ('[database]\nusername = "pg_me"\n', ['2: database.username: "pg_me": is reserved']),
     "a database that PostgreSQL keeps": (
         '[database]\nname = "template1"\n',
-        ['2: database.name: "template1": is reserved by RDS or PostgreSQL; any other name is allowed'],
+        ['2: database.name: "template1": is reserved by RDS or PostgreSQL; choose another name'],
     ),
     "a log that PostgreSQL does not write": (
         '[database]\nlog_exports = ["slowquery"]\n',
-        ['2: database.log_exports[0]: "slowquery": allowed are "postgresql" or "upgrade"'],
+        ['2: database.log_exports[0]: "slowquery": must be "postgresql" or "upgrade"'],
     ),
     "a way in that is none": (
         '[database]\naccess = "bastion"\n',
-        ['2: database.access: "bastion": allowed are "direct", "task" or "tunnel"'],
+        ['2: database.access: "bastion": must be "direct", "task" or "tunnel"'],
     ),
     "a window that is none": (
         '[database]\nbackup_window = "25:00-26:00"\n',
-        ['2: database.backup_window: "25:00-26:00": allowed is hh:mm-hh:mm in UTC, such as 16:00-16:30'],
+        ['2: database.backup_window: "25:00-26:00": must be hh:mm-hh:mm in UTC, such as 16:00-16:30'],
     ),
     "a window that is too short": (
         '[database]\nbackup_window = "23:50-00:10"\n',
-        ['2: database.backup_window: "23:50-00:10": allowed are windows of 30 minutes to 24 hours'],
+        ['2: database.backup_window: "23:50-00:10": must be a window of 30 minutes to 24 hours'],
     ),
     "windows that meet": (
         '[database]\nbackup_window = "23:45-00:30"\nmaintenance_window = "wed:00:15-wed:00:45"\n',
@@ -164,24 +164,27 @@ MISTAKES = {
     ),
     "rehearsed, and applied by up": (
         "[migrations]\non_up = true\nrehearsed = true\n",
-        ["3: migrations.rehearsed: true: cannot be beside on_up = true: orderops up applies without a rehearsal"],
+        ["3: migrations.rehearsed: true: cannot be combined with on_up = true: orderops up applies without a"],
     ),
-    "an address without a domain": ('[alerts]\nemails = ["ops"]\n', ['2: alerts.emails[0]: "ops": allowed is an addr']),
+    "an address without a domain": ('[alerts]\nemails = ["ops"]\n', ['2: alerts.emails[0]: "ops": must be an addr']),
     "an endpoint in the clear": (
         '[alerts]\nhttps = ["http://pager.example.com/"]\n',
-        ['2: alerts.https[0]: "http://pager.example.com/": allowed is an address that begins with https://'],
+        ['2: alerts.https[0]: "http://pager.example.com/": must be an address that begins with https://'],
     ),
     "an address twice": (
         '[alerts]\nemails = ["a@example.com", "a@example.com"]\n',
-        ['2: alerts.emails: ["a@example.com", "a@example.com"]: an entry stands in it twice'],
+        ['2: alerts.emails: ["a@example.com", "a@example.com"]: must not have duplicate entries'],
     ),
-    "nobody may connect": ("[balancer]\nallowed_cidrs = []\n", ["2: balancer.allowed_cidrs: []: at least 1 is needed"]),
+    "nobody may connect": (
+        "[balancer]\nallowed_cidrs = []\n",
+        ["2: balancer.allowed_cidrs: []: must have at least 1 entry"],
+    ),
     "prod without protection": (
         "",
         [
-            "1: protected: false: allowed is true, the environment is named prod",
-            "1: balancer.deletion_protection: false: allowed is true, the environment is protected",
-            "3: database.deletion_protection: false: allowed is true, the environment is protected",
+            "1: protected: false: must be true: the environment is named prod",
+            "1: balancer.deletion_protection: false: must be true: the environment is protected",
+            "3: database.deletion_protection: false: must be true: the environment is protected",
         ],
     ),
 }
@@ -189,75 +192,75 @@ MISTAKES = {
 SERVICE_MISTAKES = {
     "a cpu that Fargate does not have": (
         "cpu = 300\n",
-        ["2: services.orders.cpu: 300: allowed are 256, 512, 1024, 2048, 4096"],
+        ["2: services.orders.cpu: 300: must be one of 256, 512, 1024, 2048, 4096"],
     ),
     "memory that does not go with the cpu": (
         "cpu = 256\nmemory = 4096\n",
-        ["3: services.orders.memory: 4096: allowed with cpu 256 are 512, 1024, 2048"],
+        ["3: services.orders.memory: 4096: must be one of 512, 1024, 2048 with cpu 256"],
     ),
     "memory left behind by the cpu": (
         "cpu = 1024\n",
-        ["1: services.orders.memory: 512: allowed with cpu 1024 are 2048, 3072, 4096, 5120, 6144, 7168, 8192"],
+        ["1: services.orders.memory: 512: must be one of 2048, 3072, 4096, 5120, 6144, 7168, 8192 with cpu 1024"],
     ),
     "more tasks at least than at most": (
         "min_tasks = 6\n",
-        ["2: services.orders.min_tasks: 6: allowed are 1 to 5, which is max_tasks"],
+        ["2: services.orders.min_tasks: 6: must be 1 to 5, which is max_tasks"],
     ),
     "a path without a slash": (
         'health_path = "health"\n',
-        ['2: services.orders.health_path: "health": allowed is a path that begins with /, without spaces'],
+        ['2: services.orders.health_path: "health": must be a path that begins with /, without spaces'],
     ),
     "a pattern with signs that the balancer does not take": (
         'paths = ["/orders?id=[0-9]"]\n',
-        ['2: services.orders.paths[0]: "/orders?id=[0-9]": allowed is a pattern of at most 128 letters, digits and'],
+        ['2: services.orders.paths[0]: "/orders?id=[0-9]": must be a pattern of at most 128 letters, digits and'],
     ),
     "a pattern that is too long": (f'paths = ["/{"a" * 128}"]\n', ["2: services.orders.paths[0]: "]),
     "six patterns": (
         'paths = ["/1", "/2", "/3", "/4", "/5", "/6"]\n',
-        ['2: services.orders.paths: ["/1", "/2", "/3", "/4", "/5", "/6"]: allowed are 1 to 5 entries'],
+        ['2: services.orders.paths: ["/1", "/2", "/3", "/4", "/5", "/6"]: must have 1 to 5 entries'],
     ),
     "a secret that is no variable": (
         'secrets = ["api-key"]\n',
-        ['2: services.orders.secrets[0]: "api-key": allowed is capital letters, digits and underscores'],
+        ['2: services.orders.secrets[0]: "api-key": must be upper-case letters, digits and underscores'],
     ),
     "a variable that is a secret too": (
         'secrets = ["TOKEN"]\nvariables = { TOKEN = "x" }\n',
         ['3: services.orders.variables.TOKEN: "x": is also in secrets'],
     ),
-    "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": allowed is an']),
+    "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": must be an']),
     "a process on AWS": (
         'image = "process://orderops.service"\n',
-        ['2: services.orders.image: "process://orderops.service": runs on this machine; allowed in an environment'],
+        ['2: services.orders.image: "process://orderops.service": runs on this machine; allowed only with emulated'],
     ),
     "an image that is there and built": (
         'image = "orders:1"\ndockerfile = "Dockerfile"\n',
-        ['3: services.orders.dockerfile: "Dockerfile": is built only when image is left out'],
+        ['3: services.orders.dockerfile: "Dockerfile": is used only when image is left out'],
     ),
     "dead letters that die before the living": (
         "[services.orders.queue]\nretention_days = 14\ndead_letter_retention_days = 4\n",
-        ["4: services.orders.queue.dead_letter_retention_days: 4: allowed are 14 to 14, not less than retention_days"],
+        ["4: services.orders.queue.dead_letter_retention_days: 4: must be 14 to 14, not less than retention_days"],
     ),
     "one priority twice": (
         'paths = ["/a"]\npriority = 200\n[services.users]\npaths = ["/b"]\n',
-        ["4: services.users.priority: 200: is the priority of orders too; allowed are 1 to 50000, each once"],
+        ["4: services.users.priority: 200: is also the priority of orders; must be 1 to 50000, different for"],
     ),
     "one path twice": (
         'paths = ["/a", "/b"]\n[services.users]\npaths = ["/c", "/b"]\n',
-        ['4: services.users.paths[1]: "/b": is a path of orders too; allowed once'],
+        ['4: services.users.paths[1]: "/b": is also a path of orders'],
     ),
     "a service that no request reaches": (
         '[services.users]\npaths = ["/users*"]\n',
-        ['3: services.users.paths: ["/users*"]: orders takes it all at priority 100; the wider paths come last'],
+        ['3: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 100'],
     ),
     "a service with capital letters": (
         "[services.Users]\npriority = 1\n",
-        ['2: services.Users: "Users": allowed is a name of small letters, digits and single hyphens'],
+        ['2: services.Users: "Users": must be a name of lower-case letters, digits and single hyphens'],
     ),
     "a service whose name is too long for AWS": (
         '[services.processor-of-orders1]\npaths = ["/x"]\npriority = 1\n',
         [
             '2: services.processor-of-orders1: "processor-of-orders1": orderops-dev-processor-of-orders1 has 33 '
-            "characters and may have 32; shorten the service's name to 19"
+            "characters, at most 32 are allowed; shorten the service's name to 19"
         ],
     ),
 }

@@ -1,4 +1,4 @@
-"""A small AWS in a dictionary, with every trouble that the real one makes, and kinds that live in it."""
+"""A small AWS in a dictionary that can lag, throttle, lose answers and revert changes, and kinds of resources in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READS = ("list", "place", "tags_of", "why", "get_resources")
 
 @dataclass
 class Record:
-    """One thing that is there; the numbers count down by one at each look."""
+    """An existing resource. The numbers count down by one with each read."""
 
     id: str
     kind: str
@@ -41,10 +41,10 @@ class Record:
     stale: int = 0
     unsettled: int = 0
     seen: dict[str, Any] = field(default_factory=dict)
-    """The settings as the last look saw them."""
+    """The settings as the last read returned them."""
 
     def look(self) -> State | None:
-        """What a listing sees of it now; nothing when it is not seen yet, or gone."""
+        """The state that a listing returns now; None if the resource is not visible yet, or gone."""
         if self.stale > 0:
             self.stale -= 1
         else:
@@ -70,7 +70,7 @@ class Record:
 
 @dataclass
 class Manners:
-    """How the world behaves."""
+    """How the fake AWS behaves."""
 
     unseen_after_create: int = 0
     pending_after_create: int = 0
@@ -80,11 +80,11 @@ class Manners:
     going_after_delete: int = 0
     rolls_back: bool = False
     made_instead: dict[str, Any] = field(default_factory=dict)
-    """Whatever a create asks for, this is what it makes."""
+    """Settings that every new resource gets, whatever was requested."""
 
 
 class World(Aws):
-    """An AWS whose things live here; `trouble` is met by the next calls of an operation, one each."""
+    """A fake AWS. Each entry of `trouble` fails one of the next calls of its operation."""
 
     def __init__(self) -> None:
         super().__init__("nowhere")
@@ -100,11 +100,11 @@ class World(Aws):
 
     @property
     def changes(self) -> list[str]:
-        """The calls that were made to change something, in their order."""
+        """The calls that change something, in their order."""
         return [call for call in self.calls if not call.startswith(READS)]
 
     def add(self, name: str, kind: str = "thing", *, tags: Mapping[str, str] | None = None, **settings: Any) -> Record:
-        """Something that stands there from the beginning."""
+        """Add a resource that exists from the beginning."""
         made = Record(
             f"{name}#{next(self.ids)}", kind, name, {"Size": 1, "Shape": "round", **settings}, {**(tags or {})}
         )
@@ -112,13 +112,13 @@ class World(Aws):
         return made
 
     def called(self, name: str) -> list[Record]:
-        """What bears this name and is not gone."""
-        return [each for each in self.things.values() if each.name == name and each.going is None]
+        """Resources with this name that are not deleted."""
+        return [record for record in self.things.values() if record.name == name and record.going is None]
 
     def meets(
         self, operation: str, code: str, *, meaning: Meaning = Meaning.NO, took: bool = False, text: str = ""
     ) -> None:
-        """The next call of that operation ends with this error, whether or not it took effect."""
+        """Let the next call of an operation end with this error; with `took`, after it took effect."""
         self.trouble[operation].append((AwsError(f"fake.{operation}", code, text, meaning), took))
 
     def _send(self, service: str, operation: str, params: Mapping[str, Any], *, pages: bool) -> Any:
@@ -133,11 +133,11 @@ class World(Aws):
             return [answer] if pages else answer
 
     def _list(self, kind: str, name: str = "") -> Any:
-        found = [(each, each.look()) for each in self.things.values() if each.kind == kind]
-        return {"Things": [(each, state) for each, state in found if state and each.name.startswith(name)]}
+        found = [(record, record.look()) for record in self.things.values() if record.kind == kind]
+        return {"Things": [(record, state) for record, state in found if state and record.name.startswith(name)]}
 
     def _place(self, name: str) -> Any:
-        return {"Things": [(each, each.state) for each in self.called(name)]}
+        return {"Things": [(record, record.state) for record in self.called(name)]}
 
     def _tags_of(self, id: str) -> Any:
         return dict(self.things[id].tags)
@@ -164,16 +164,16 @@ class World(Aws):
         return self.why
 
     def _get_resources(self, **_: Any) -> Any:
-        told = [
+        mappings = [
             {"ResourceARN": arn, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
             for arn, tags in self.index.items()
         ]
-        return {"ResourceTagMappingList": told}
+        return {"ResourceTagMappingList": mappings}
 
 
 @dataclass(frozen=True, eq=False)
 class Thing(Resource):
-    """Found by its name, with its tags; cannot change its shape, and loses data when it shrinks."""
+    """Found by name, with tags. Its shape is immutable, and shrinking it loses data."""
 
     size: int = 1
     shape: str = "round"
@@ -189,7 +189,7 @@ class Thing(Resource):
             yield observed(raw, state, dict(raw.tags))
 
     def desired(self, outputs: Outputs) -> Properties:
-        return {"Size": self.size, "Shape": self.shape, "On": [outputs[each].id for each in self.on]}
+        return {"Size": self.size, "Shape": self.shape, "On": [outputs[resource].id for resource in self.on]}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.fake.create(kind=self.kind, name=self.name, settings=desired, tags=owner.tags)
@@ -219,7 +219,7 @@ class Thing(Resource):
 
 @dataclass(frozen=True, eq=False)
 class Untold(Thing):
-    """Its listing tells no tags: the index does, late, and the thing itself."""
+    """Its listing has no tags: they are in the index, which lags, and on the resource."""
 
     kind: ClassVar[str] = "untold"
 
@@ -235,7 +235,7 @@ class Untold(Thing):
 
 @dataclass(frozen=True, eq=False)
 class Placed(Thing):
-    """Has no name in AWS: it is found by its tags, and by where it would stand."""
+    """Has no name in AWS: it is found by tags, or as the occupant of its place."""
 
     base: Thing | None = None
 
@@ -254,7 +254,7 @@ class Placed(Thing):
 
 @dataclass(frozen=True, eq=False)
 class Ended(Thing):
-    """Tells how its last change ended."""
+    """Has a property that shows how its last change ended."""
 
     kind: ClassVar[str] = "ended"
     result_properties: ClassVar[frozenset[str]] = frozenset({"Ending"})
@@ -265,7 +265,7 @@ class Ended(Thing):
 
 @dataclass(frozen=True, eq=False)
 class Edition(Thing):
-    """An update of it makes a new one, as of a task definition."""
+    """Replaced by every update, as a task definition is."""
 
     kind: ClassVar[str] = "edition"
     replaced_on_update: ClassVar[bool] = True
@@ -275,7 +275,7 @@ KINDS: tuple[type[Resource], ...] = (Thing, Untold, Placed, Ended, Edition)
 
 
 def observed(raw: Record, state: State, tags: Tags | None, name: str | None = None) -> Observed:
-    """A record as its kind's listing tells it."""
+    """A record as the listing of its kind returns it."""
     named = raw.name if name is None else name
     unsettled = "the rest of it" if raw.unsettled else ""
     seen = {"On": [], **(raw.seen or raw.settings)}
@@ -283,13 +283,13 @@ def observed(raw: Record, state: State, tags: Tags | None, name: str | None = No
 
 
 def ours(name: str, kind: str = "thing") -> dict[str, str]:
-    """The tags of a thing that this environment made."""
+    """The tags of a resource that this environment created."""
     return Ownership("dev", f"{kind}/{name}", name).tags
 
 
 @dataclass
 class Operator:
-    """Plans and applies in one world."""
+    """Plans and applies in one fake AWS."""
 
     world: World
     limits: ReconcileLimits = field(default=QUICK)
@@ -297,7 +297,7 @@ class Operator:
     recent_writes: RecentWrites = field(default_factory=RecentWrites)
 
     def up(self, *resources: Resource, dry_run: bool = False, adopt: Collection[str] = ()) -> dict[str, Step]:
-        """The steps by name."""
+        """Reconcile, and return the steps by name."""
         steps = reconcile(
             resources,
             self.inventory(),
@@ -310,5 +310,5 @@ class Operator:
         return {step.address.partition("/")[2]: step for step in steps}
 
     def inventory(self) -> Inventory:
-        """A fresh look."""
+        """A new inventory."""
         return Inventory(self.world, "dev", KINDS)

@@ -1,4 +1,4 @@
-"""Faults on demand: what the world does to a run, done to the answers of a boto3 session."""
+"""Faults on demand: power cuts and lost answers, injected into a boto3 session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fault = Callable[..., AbstractContextManager[None]]
 
 
 def let_s3_age(seconds: float) -> None:
-    """Time passes for what lies in S3, which tells by its own clock how old a lease is."""
+    """Make all S3 objects older: the age of a lease is measured by S3's clock."""
     for _, _, backend in get_backend("s3").iter_backends():
         for bucket in backend.buckets.values():
             for key in bucket.keys.values():
@@ -25,18 +25,18 @@ def let_s3_age(seconds: float) -> None:
 
 
 class PowerCut(BaseException):
-    """The process dies here."""
+    """The process is killed at this point."""
 
 
 @dataclass
 class Faults:
-    """Watches every answer of a session. Clients copy their session's handlers, so it is there from the start."""
+    """Observes every answer of a session. Install it before the first client, which copies the session's handlers."""
 
     active: list[Callable[[str, str], None]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
     def install(self, session: boto3.Session) -> None:
-        """Watch this session, before its first client is made."""
+        """Observe this session. Call before its first client is created."""
         session.events.register("after-call", self._answered)
 
     def _answered(self, model: OperationModel, **_: Any) -> None:
@@ -47,11 +47,11 @@ class Faults:
 
     @contextmanager
     def power_cut(self, service: str, *, after: int) -> Iterator[None]:
-        """The process dies at every answer of that service after the nth."""
+        """Kill the process at every answer of a service after the first `after`."""
         answers = iter(range(10**6))
 
-        def die(asked: str, operation: str) -> None:
-            if asked == service and next(answers) >= after:
+        def die(called: str, operation: str) -> None:
+            if called == service and next(answers) >= after:
                 raise PowerCut
 
         with self._while_active(die):
@@ -59,11 +59,11 @@ class Faults:
 
     @contextmanager
     def lose_answer(self, service: str, operation: str) -> Iterator[None]:
-        """The next answer to that call is lost after it took effect."""
+        """Lose the next answer to a call that took effect."""
         left = [True]
 
-        def drop(asked: str, called: str) -> None:
-            if (asked, called) == (service, operation) and left:
+        def drop(called: str, name: str) -> None:
+            if (called, name) == (service, operation) and left:
                 left.pop()
                 raise ReadTimeoutError(endpoint_url="emulator")
 

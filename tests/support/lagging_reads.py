@@ -1,4 +1,4 @@
-"""Reads that lag: for a while they tell what was, and do not know what was just made, as those of AWS may."""
+"""Lagging reads: for a while they return old responses and leave out new resources, as AWS's may."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from xml.etree import ElementTree
 
 from orderops.local.emulator.protocol import ApiError, Request, Response, refused
 
-# S3 tells what is there from the moment that it is written; credentials are nobody's thing.
+# S3 reads are strongly consistent, and calls about credentials do not name a resource.
 EXACT = frozenset({"s3", "sts", ""})
 ID = re.compile(r"[a-z]+-[0-9a-f]{8,17}|arn:aws[\w-]*:.+|https?://.+/\d{12}/.+|A[A-Z]{3}[0-9A-Z]{16,}")
-# What is said of one thing that is not known yet, where a call asks for just that.
+# The error for a single resource that is not visible yet.
 UNHEARD_OF = {"iam": ApiError("NoSuchEntity", "The role cannot be found.", 404)}
-# What a create answers nothing for, by the parameter that names it.
+# Creates with an empty response: the parameter that names the resource.
 SILENT = {("logs", "CreateLogGroup"): "logGroupName"}
 
 
 class Lagging:
-    """Answers for `seconds` what it answered before, and leaves out what is younger than that."""
+    """Returns earlier responses for `seconds`, and leaves out resources younger than that."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self._told: dict[tuple[str, str, bytes], tuple[float, Response]] = {}
+        self._responses: dict[tuple[str, str, bytes], tuple[float, Response]] = {}
         self._known: set[str] = set()
         self._born: dict[str, float] = {}
 
     def answer(self, call: Request, ask: Callable[[], Response]) -> Response:
-        """The answer to this call, perhaps one of the past."""
+        """The response to this call, possibly an earlier one."""
         if not self.seconds or call.service in EXACT:
             return ask()
         if not call.reads:
             return self._changed(call, ask())
         now, key = time.monotonic(), (call.service, call.action, call.body)
-        at, answer = self._told.get(key, (0.0, None))
+        at, answer = self._responses.get(key, (0.0, None))
         if answer is None or now - at > self.seconds:
             answer = self._without_the_young(call, ask(), now)
-            self._told[key] = now, answer
+            self._responses[key] = now, answer
         return answer
 
     def _changed(self, call: Request, answer: Response) -> Response:
@@ -64,7 +64,7 @@ class Lagging:
 
 
 def _ids(answer: Response) -> Iterator[str]:
-    """What looks like the name of a thing in an answer."""
+    """Texts in a response that look like an id or ARN of a resource."""
     texts: Iterator[str] = iter(())
     if answer.body[:1] == b"<":
         texts = (element.text or "" for element in ElementTree.fromstring(answer.body).iter())
@@ -77,30 +77,30 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
+        for part in value.values():
+            yield from _texts(part)
     elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
+        for part in value:
+            yield from _texts(part)
 
 
 def _pruned(value: Any, young: set[str]) -> Any:
-    """JSON without the entries of lists that are, or go by, one of these names."""
+    """The JSON value without list entries that have one of these names."""
     if isinstance(value, dict):
-        return {key: _pruned(each, young) for key, each in value.items()}
+        return {key: _pruned(part, young) for key, part in value.items()}
     if isinstance(value, list):
-        return [_pruned(each, young) for each in value if not _goes_by(each, young)]
+        return [_pruned(part, young) for part in value if not _has_name(part, young)]
     return value
 
 
-def _goes_by(entry: Any, young: set[str]) -> bool:
+def _has_name(entry: Any, young: set[str]) -> bool:
     if isinstance(entry, dict):
         return any(isinstance(value, str) and value in young for value in entry.values())
     return isinstance(entry, str) and entry in young
 
 
 def _pruned_xml(body: bytes, young: set[str]) -> bytes | None:
-    """XML without the elements that say in a child of theirs that they are one of these; None when it was about one."""
+    """The XML without elements that have a child with one of these names; None if the whole response is about one."""
     root = ElementTree.fromstring(body)
     space = root.tag.partition("}")[0].lstrip("{") if root.tag.startswith("{") else ""
     if space:

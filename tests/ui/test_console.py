@@ -19,9 +19,9 @@ from orderops.ui.progress import Progress
 
 
 def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
-    console.show_error(OrderopsError("no environment is named 'qa'", "environments here: dev, prod"))
+    console.show_error(OrderopsError("no environment named 'qa'", "available: dev, prod"))
 
-    assert capsys.readouterr().err == "error: no environment is named 'qa'\n hint: environments here: dev, prod\n"
+    assert capsys.readouterr().err == "error: no environment named 'qa'\n hint: available: dev, prod\n"
 
 
 def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str]) -> None:

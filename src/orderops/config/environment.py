@@ -1,6 +1,6 @@
 """An environment, as `environments/<name>.toml` declares it.
 
-What is alike everywhere is a default here, so that a file says only what is different in its environment.
+Values that are the same in most environments are defaults, so that a file holds only what differs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field
 from orderops.config import types as values
 from orderops.config.loader import Key, Mistake, TomlTable, read
 from orderops.config.network import NetworkConfig, Tier
-from orderops.config.service import ServiceConfig, takes_all
+from orderops.config.service import ServiceConfig, covers_all
 from orderops.config.types import between, counted, unreserved
 from orderops.errors import UsageError
 
@@ -36,59 +36,60 @@ __all__ = [
     "packaged",
 ]
 
-LONGEST_NAME = 32  # of a target group
+# Names of target groups and load balancers have at most 32 characters.
+LONGEST_NAME = 32
 
 
 def load_environment(name: str, folder: Path | None = None) -> Environment:
-    """Read one environment, or refuse it with every mistake in its file."""
-    place = environments_folder(folder)
-    names = environment_names(place)
+    """Read one environment. Raises UsageError with every mistake in its file."""
+    source = environments_folder(folder)
+    names = environment_names(source)
     if name not in names:
-        raise UsageError(f"no environment is named {name!r}", "\n".join(_known(name, names, place)))
-    return read(place / f"{name}.toml", Environment, name, missing={("database",): _without_database(name)})
+        raise UsageError(f"no environment named {name!r}", "\n".join(_known(name, names, source)))
+    return read(source / f"{name}.toml", Environment, name, missing={("database",): _without_database(name)})
 
 
-def _known(name: str, names: list[str], place: Path) -> Iterator[str]:
-    """The names there are; and how to get a file back, where there may have been one."""
-    yield f"environments here: {', '.join(names)}"
-    under_git = any((folder / ".git").exists() for folder in (place.resolve(), *place.resolve().parents))
+def _known(name: str, names: list[str], folder: Path) -> Iterator[str]:
+    """The known names, and the command that restores the file from git if it may have existed."""
+    yield f"available: {', '.join(names)}"
+    under_git = any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents))
     if under_git and values.is_environment_name(name) and not get_close_matches(name, names):
-        yield f"if its file was deleted or renamed: {way_back(place / f'{name}.toml')}"
+        yield f"if its file was deleted or renamed: {restore_command(folder / f'{name}.toml')}"
 
 
-def way_back(file: Path) -> str:
-    """How to get a file back from git."""
+def restore_command(file: Path) -> str:
+    """The commands that restore a deleted file from git."""
     return f"git log --oneline -- {file}; git checkout COMMIT~ -- {file}"
 
 
 def _without_database(name: str) -> str:
     database = f"orderops-{name}-database"
     return (
-        "put [database] back as it was; to remove a database on purpose, with [database] in the file: "
+        "restore [database] as it was; to remove the database intentionally, with [database] in the file: "
         f"orderops down --env {name} --only rds-instance/{database} --confirm {database}"
     )
 
 
 def environment_names(folder: Path | None = None) -> list[str]:
     """The names of the environments declared in a folder, sorted."""
-    place = environments_folder(folder)
+    source = environments_folder(folder)
     try:
-        names = sorted(path.stem for path in place.iterdir() if path.suffix == ".toml" and path.stem[0] != ".")
+        names = sorted(path.stem for path in source.iterdir() if path.suffix == ".toml" and path.stem[0] != ".")
     except OSError as error:
         raise UsageError(
-            f"the environments folder {str(place)!r} cannot be read: {(error.strerror or str(error)).lower()}",
+            f"the environments folder {str(source)!r} cannot be read: {(error.strerror or str(error)).lower()}",
             "name the folder that holds your NAME.toml files: --environments DIR",
         ) from None
     if not names:
         raise UsageError(
-            f"the environments folder {str(place)!r} holds no *.toml",
+            f"the environments folder {str(source)!r} holds no *.toml",
             "name the folder that holds your NAME.toml files: --environments DIR",
         )
     return names
 
 
 def environments_folder(given: Path | None = None) -> Path:
-    """Where the environments are: as given, else in the working directory, else those that come with orderops."""
+    """The folder with the environment files: as given, else in the working directory, else the packaged one."""
     if given is not None:
         return given
     here = Path("environments")
@@ -96,7 +97,7 @@ def environments_folder(given: Path | None = None) -> Path:
 
 
 def packaged(package: Path) -> Path:
-    """The environments that come with orderops: inside an installed package, beside `src` in a checkout."""
+    """The environments that orderops includes: inside an installed package, next to `src` in a checkout."""
     inside = package / "_environments"
     return inside if inside.is_dir() else package.parents[1] / "environments"
 
@@ -105,22 +106,22 @@ class ClusterConfig(TomlTable):
     """The ECS cluster."""
 
     container_insights: bool = True
-    """Whether CloudWatch measures tasks and containers."""
+    """Whether CloudWatch Container Insights is on."""
 
 
 class BalancerConfig(TomlTable):
-    """The load balancer before all services."""
+    """The load balancer that all services share."""
 
     port: values.Port = 80
-    """Port on which it listens for HTTP."""
+    """Port of the HTTP listener."""
     idle_timeout_seconds: Annotated[int, between(1, 4000)] = 60
-    """Seconds after which a silent connection is closed."""
+    """Seconds after which an idle connection is closed."""
     deletion_protection: bool = False
-    """Whether AWS refuses to delete it."""
+    """Whether AWS refuses to delete the load balancer."""
     access_log_days: values.Days = 30
-    """Days for which access logs are kept."""
+    """Days for which the access logs are kept."""
     allowed_cidrs: Annotated[list[values.AnyCidr], counted(1)] = Field(["0.0.0.0/0"])
-    """Addresses that may connect."""
+    """IPv4 ranges from which clients may connect."""
 
 
 class DatabaseConfig(TomlTable):
@@ -129,47 +130,47 @@ class DatabaseConfig(TomlTable):
     engine_version: values.EngineVersion = "16"
     """PostgreSQL version: major, or major and minor."""
     instance_class: values.InstanceClass = "db.t3.micro"
-    """Size of the machine."""
+    """RDS instance class."""
     storage_gb: Annotated[int, between(20, 65536)] = 20
-    """Gigabytes of gp3 storage; it can grow and never shrink."""
+    """Size of the gp3 storage in gigabytes; it can grow and never shrink."""
     max_storage_gb: Annotated[int, between(22, 65536)] | None = None
-    """Gigabytes to which AWS may grow the storage by itself; not at all when left out."""
+    """Size in gigabytes up to which RDS grows the storage automatically; when left out, it does not grow."""
     multi_az: bool = False
-    """Whether a standby waits in another zone."""
+    """Whether RDS runs a standby in another availability zone."""
     backup_days: Annotated[int, between(1, 35, "without backups nothing can be restored")] = 7
-    """Days to which a restore can go back, 1 to 35."""
+    """Days for which backups are kept, and so how far back a restore can go."""
     deletion_protection: bool = False
-    """Whether AWS refuses to delete it."""
+    """Whether AWS refuses to delete the instance."""
     performance_insights: bool = True
-    """Whether AWS measures the load by statement."""
+    """Whether RDS Performance Insights is on."""
     log_exports: Annotated[list[Literal["postgresql", "upgrade"]], counted(0)] = Field(["postgresql"])
-    """Logs that go to CloudWatch."""
+    """PostgreSQL logs that RDS sends to CloudWatch Logs."""
     port: Annotated[int, between(1150, 65535)] = 5432
     """Port on which PostgreSQL listens."""
     name: Annotated[values.SqlName, unreserved(values.RESERVED_DATABASES)] = "orders"
-    """Database inside the instance."""
+    """Name of the database in the instance."""
     username: Annotated[values.UserName, unreserved(values.RESERVED_USERS, ("pg_", "rds_"))] = "orderops"
-    """Master user; its password is in Secrets Manager."""
+    """Master user; RDS keeps the password in Secrets Manager."""
     access: Literal["direct", "task", "tunnel"] = "direct"
-    """How this machine reaches it: by itself, through a one-off task in the VPC, or through a tunnel."""
+    """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
     sslmode: Literal["disable", "require", "verify-full"] = "verify-full"
-    """How far the server's certificate is trusted, in libpq's words."""
+    """How the server's certificate is verified; libpq's `sslmode`."""
     slow_query_ms: Annotated[int, between(0, 3_600_000)] = 500
-    """Milliseconds from which a statement is logged."""
+    """Duration in milliseconds from which a statement is logged."""
     backup_window: values.DailyWindow = "16:00-16:30"
-    """Time of day of the daily backup, UTC."""
+    """Daily window of the automatic backup, UTC."""
     maintenance_window: values.WeeklyWindow = "sun:17:00-sun:17:30"
-    """Time of the week at which AWS may change the instance, UTC."""
+    """Weekly window in which RDS may change the instance, UTC."""
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Room to grow, and windows that must not meet."""
+        """Check the room to grow, and that the windows do not overlap."""
         if not 1 <= self.backup_days <= 35:
             yield Mistake(
-                ("backup_days",), self.backup_days, "allowed are 1 to 35; without backups nothing can be restored"
+                ("backup_days",), self.backup_days, "must be 1 to 35; without backups nothing can be restored"
             )
         least = -(-self.storage_gb * 11 // 10)
         if self.max_storage_gb is not None and self.max_storage_gb < least:
-            allowed = f"allowed are {least} to 65536, at least 10 % more than storage_gb"
+            allowed = f"must be {least} to 65536, at least 10 % more than storage_gb"
             yield Mistake(("max_storage_gb",), self.max_storage_gb, allowed, (("storage_gb",),))
         backup, backup_length = values.window(self.backup_window, values.DAY)
         upkeep, upkeep_length = values.window(self.maintenance_window, values.WEEK)
@@ -179,57 +180,57 @@ class DatabaseConfig(TomlTable):
 
 
 class ImagesConfig(TomlTable):
-    """The repository of service images."""
+    """The image repositories of the services."""
 
     keep: Annotated[int, between(1, 1000)] = 30
-    """Images that are kept for each service; older ones are removed."""
+    """Number of images to keep for each service; older images are deleted."""
 
 
 class AlertsConfig(TomlTable):
-    """Who hears of alarms."""
+    """The receivers of alarms."""
 
     emails: Annotated[list[values.Email], counted(0)] = Field(default_factory=list)
-    """Mail addresses; each one confirms by itself."""
+    """Email addresses; each has to confirm its subscription."""
     https: Annotated[list[values.HttpsUrl], counted(0)] = Field(default_factory=list)
-    """Endpoints such as a pager's."""
+    """HTTPS endpoints, such as the one of a paging service."""
 
 
 class MigrationsConfig(TomlTable):
-    """How the database's changes are applied."""
+    """How migrations are applied."""
 
     on_up: bool = False
-    """Whether `orderops up` applies them too."""
+    """Whether `orderops up` applies pending migrations."""
     rehearsed: bool = False
-    """Whether only what was rehearsed on a copy may be applied."""
+    """Whether migrations must be rehearsed before they are applied."""
     receipt_days: values.Days = 7
-    """Days for which the receipt of a rehearsal is good for that."""
+    """Days for which the receipt of a rehearsal is valid."""
     max_replication_lag_seconds: Annotated[int, between(1, 3600)] = 10
-    """Seconds that a replica may be behind before rows changed in batches wait for it."""
+    """Replication lag in seconds above which a batched change pauses."""
     max_waiting_sessions: Annotated[int, between(1, 1000)] = 10
-    """Sessions that may wait for locks before rows changed in batches wait for them."""
+    """Number of sessions waiting for locks above which a batched change pauses."""
 
     def mistakes(self) -> Iterator[Mistake]:
-        """`up` rehearses nothing."""
+        """Check that `up` does not apply what has to be rehearsed: it rehearses nothing."""
         if self.rehearsed and self.on_up:
-            told = "cannot be beside on_up = true: orderops up applies without a rehearsal"
-            yield Mistake(("rehearsed",), self.rehearsed, told, (("on_up",),))
+            rule = "cannot be combined with on_up = true: orderops up applies without a rehearsal"
+            yield Mistake(("rehearsed",), self.rehearsed, rule, (("on_up",),))
 
 
 class Environment(TomlTable):
-    """A whole environment: one shared base and its services."""
+    """An environment: the resources that its services share, and the services."""
 
     name: values.EnvironmentName
-    """The file's name without .toml."""
+    """Name of the file without `.toml`."""
     region: values.Region = "ap-southeast-2"
     """AWS region."""
     account: values.Account | None = None
-    """The one AWS account in which it may live; any when left out."""
+    """AWS account that the environment is pinned to; when left out, any account."""
     emulated: bool = False
-    """Whether its AWS is this machine's emulator."""
+    """Whether the environment runs in the emulator on this machine."""
     protected: bool = False
-    """Whether changes want its name typed."""
+    """Whether the operator has to type the environment's name before a change."""
     tags: Annotated[dict[values.TagKey, values.TagValue], counted(0, 40)] = Field(default_factory=dict)
-    """Extra tags for everything in it."""
+    """Additional tags for every resource."""
     network: NetworkConfig = NetworkConfig()
     """The VPC."""
     cluster: ClusterConfig = ClusterConfig()
@@ -237,56 +238,59 @@ class Environment(TomlTable):
     balancer: BalancerConfig = BalancerConfig()
     """The load balancer."""
     database: DatabaseConfig
-    """The PostgreSQL instance, a table [database], empty for the defaults; one that is there stays as it is."""
+    """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
     images: ImagesConfig = ImagesConfig()
-    """The image repository."""
+    """The image repositories."""
     alerts: AlertsConfig = AlertsConfig()
-    """Who hears of alarms."""
+    """The receivers of alarms."""
     migrations: MigrationsConfig = MigrationsConfig()
-    """How the database's changes are applied."""
+    """How migrations are applied."""
     services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1)]
-    """At least one service, each a table [services.NAME]."""
+    """At least one service: a table [services.NAME]."""
 
     @property
     def prefix(self) -> str:
-        """What the name of everything in it begins with."""
+        """The prefix of the names of its resources."""
         return f"orderops-{self.name}"
 
     def service_name(self, service: str) -> str:
-        """The name in AWS of a service and of what belongs to it."""
+        """The name of a service and of its resources in AWS. Raises UsageError if it is too long."""
         name = f"{self.prefix}-{service}"
         if len(name) > LONGEST_NAME:
             raise UsageError(f"service {service!r}: {self._too_long(service)}", "choose a shorter name")
         return name
 
     def rule_priority(self, service: str) -> int:
-        """The place of a service's rule on the balancer."""
+        """The priority of a service's routing rule."""
         given = self.services[service].priority
         return given if given is not None else 100 * (list(self.services).index(service) + 1)
 
     def mistakes(self) -> Iterator[Mistake]:
-        """What only the whole shows: protection, emulation, and services side by side."""
+        """Check protection, emulation, names of services, and routing rules against each other."""
         yield from self._unprotected()
         if self.protected and self.emulated:
-            told = "cannot be beside emulated = true: nobody is asked before what can harm nothing"
-            yield Mistake(("protected",), self.protected, told, (("emulated",),))
+            rule = "cannot be combined with emulated = true: the emulator holds nothing to protect"
+            yield Mistake(("protected",), self.protected, rule, (("emulated",),))
         for service, declared in self.services.items():
             key: Key = ("services", service)
             if len(f"{self.prefix}-{service}") > LONGEST_NAME:
                 yield Mistake(key, service, self._too_long(service))
             if (declared.image or "").startswith("process://") and not self.emulated:
-                told = "runs on this machine; allowed in an environment with emulated = true"
-                yield Mistake((*key, "image"), declared.image, told, (("emulated",),))
-        yield from self._rivals()
+                rule = "runs on this machine; allowed only with emulated = true"
+                yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
+        yield from self._routing_conflicts()
 
     def _too_long(self, service: str) -> str:
         name = f"{self.prefix}-{service}"
-        most = LONGEST_NAME - len(self.prefix) - 1
-        return f"{name} has {len(name)} characters and may have {LONGEST_NAME}; shorten the service's name to {most}"
+        longest = LONGEST_NAME - len(self.prefix) - 1
+        return (
+            f"{name} has {len(name)} characters, at most {LONGEST_NAME} are allowed; "
+            f"shorten the service's name to {longest}"
+        )
 
     def _unprotected(self) -> Iterator[Mistake]:
         if self.name == "prod" and not self.protected:
-            yield Mistake(("protected",), self.protected, "allowed is true, the environment is named prod")
+            yield Mistake(("protected",), self.protected, "must be true: the environment is named prod")
         if self.protected or self.name == "prod":
             for table, protected in (
                 ("balancer", self.balancer.deletion_protection),
@@ -294,21 +298,28 @@ class Environment(TomlTable):
             ):
                 if not protected:
                     key = (table, "deletion_protection")
-                    yield Mistake(key, protected, "allowed is true, the environment is protected", (("protected",),))
+                    yield Mistake(key, protected, "must be true: the environment is protected", (("protected",),))
 
-    def _rivals(self) -> Iterator[Mistake]:
-        """Services that want the same place or path on the balancer, and those whose requests another one takes."""
+    def _routing_conflicts(self) -> Iterator[Mistake]:
+        """Services with the same priority or path, and services that get no request because of an earlier rule."""
         order = sorted(self.services, key=self.rule_priority)
-        for service, earlier in ((service, other) for place, service in enumerate(order) for other in order[:place]):
-            mine, theirs = self.services[service].paths, self.services[earlier].paths
-            key, other = ("services", service), ("services", earlier)
-            if self.rule_priority(earlier) == self.rule_priority(service):
-                told = f"is the priority of {earlier} too; allowed are 1 to 50000, each once"
-                yield Mistake((*key, "priority"), self.rule_priority(service), told, ((*other, "priority"),))
-            if shared := [pattern for pattern in mine if pattern in theirs]:
-                told = f"is a path of {earlier} too; allowed once"
-                yield Mistake((*key, "paths", mine.index(shared[0])), shared[0], told, ((*other, "paths"),))
-            elif takes_all(theirs, mine):
-                told = f"{earlier} takes it all at priority {self.rule_priority(earlier)}; the wider paths come last"
-                among = ((*other, "paths"), (*other, "priority"), (*key, "priority"))
-                yield Mistake((*key, "paths"), mine, told, among)
+        for index, service in enumerate(order):
+            for earlier in order[:index]:
+                yield from self._conflicts_between(service, earlier)
+
+    def _conflicts_between(self, service: str, earlier: str) -> Iterator[Mistake]:
+        paths, earlier_paths = self.services[service].paths, self.services[earlier].paths
+        key, other = ("services", service), ("services", earlier)
+        if self.rule_priority(earlier) == self.rule_priority(service):
+            rule = f"is also the priority of {earlier}; must be 1 to 50000, different for each service"
+            yield Mistake((*key, "priority"), self.rule_priority(service), rule, ((*other, "priority"),))
+        if shared := [pattern for pattern in paths if pattern in earlier_paths]:
+            rule = f"is also a path of {earlier}"
+            yield Mistake((*key, "paths", paths.index(shared[0])), shared[0], rule, ((*other, "paths"),))
+        elif covers_all(earlier_paths, paths):
+            rule = (
+                f"{earlier} gets all of these requests first, at priority {self.rule_priority(earlier)}; "
+                "give wider paths a higher number"
+            )
+            among = ((*other, "paths"), (*other, "priority"), (*key, "priority"))
+            yield Mistake((*key, "paths"), paths, rule, among)

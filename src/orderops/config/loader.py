@@ -23,12 +23,12 @@ Key = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
 TYPES = {
-    "bool_type": "allowed is true or false, not in quotes",
-    "int_type": "allowed is a whole number, not in quotes",
-    "string_type": "allowed is a text in quotes",
-    "list_type": 'allowed is a list such as ["…", "…"]',
-    "dict_type": "allowed is a table",
-    "model_type": "allowed is a table",
+    "bool_type": "must be true or false, without quotes",
+    "int_type": "must be a whole number, without quotes",
+    "string_type": "must be a text in quotes",
+    "list_type": 'must be a list such as ["…", "…"]',
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
 }
 MISSING = "is missing"
 
@@ -194,7 +194,7 @@ def _allowed(model: type[BaseModel], key: Key, kind: str, context: Mapping[str, 
             description = _table(model, key[:-1]).model_fields[str(key[-1])].description or ""
             return f"{MISSING}: {description[:1].lower()}{description[1:].rstrip('.')}"
         case "literal_error":
-            return f"allowed are {context['expected'].replace(chr(39), chr(34))}"
+            return f"must be {context['expected'].replace(chr(39), chr(34))}"
         case "value_error":
             return str(context["error"])
         case _:

@@ -1,4 +1,4 @@
-"""A service of an environment: its tasks, its place on the balancer, its queue and its alarms."""
+"""A service of an environment: its tasks, its routing rule, its queue and its alarms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from orderops.config import types as values
 from orderops.config.loader import Mistake, TomlTable
 from orderops.config.types import between, counted
 
+# Megabytes of memory that Fargate offers with each number of CPU units; from the ECS developer guide, "Task size".
 FARGATE_MEMORY = {
     256: (512, 1024, 2048),
     512: tuple(range(1024, 4097, 1024)),
@@ -22,102 +23,104 @@ FARGATE_MEMORY = {
 
 
 class QueueConfig(TomlTable):
-    """A service's queue, with a dead-letter queue behind it."""
+    """The queue of a service, with its dead-letter queue."""
 
     visibility_timeout: Annotated[int, between(0, 43200)] = 30
-    """Seconds for which a received message is hidden from others."""
+    """Seconds for which a received message is hidden from other receivers."""
     max_receives: Annotated[int, between(1, 1000)] = 5
-    """Times a message may be received before it goes to the dead-letter queue."""
+    """Receives without success after which a message moves to the dead-letter queue."""
     retention_days: Annotated[int, between(1, 14)] = 4
-    """Days for which a message waits."""
+    """Days for which a message is kept in the queue."""
     dead_letter_retention_days: Annotated[int, between(1, 14)] = 14
-    """Days for which a dead letter waits."""
+    """Days for which a message is kept in the dead-letter queue, counted from when it was first sent."""
 
     def mistakes(self) -> Iterator[Mistake]:
-        """A dead letter keeps its age when it moves, so it must not expire before a living one."""
+        """Check that the dead-letter queue keeps messages at least as long as the queue."""
+        # SQS counts the retention from the first send, and a message that moves keeps its age.
         if self.dead_letter_retention_days < self.retention_days:
-            allowed = f"allowed are {self.retention_days} to 14, not less than retention_days"
+            allowed = f"must be {self.retention_days} to 14, not less than retention_days"
             key = ("dead_letter_retention_days",)
             yield Mistake(key, self.dead_letter_retention_days, allowed, (("retention_days",),))
 
 
 class AlarmsConfig(TomlTable):
-    """Limits above which a service's alarms go off."""
+    """Limits above which the alarms of a service are raised."""
 
     cpu_percent: values.Percent = 90
-    """Percent of the CPU that its tasks have."""
+    """CPU use of the tasks, in percent of their CPU."""
     memory_percent: values.Percent = 90
-    """Percent of the memory that its tasks have."""
+    """Memory use of the tasks, in percent of their memory."""
     queue_depth: Annotated[int, between(1, 1_000_000_000)] = 1000
-    """Messages that wait in the queue."""
+    """Number of messages that wait in the queue."""
     dead_letters: Annotated[int, between(0, 1_000_000_000)] = 0
-    """Messages in the dead-letter queue."""
+    """Number of messages in the dead-letter queue."""
 
 
 class ServiceConfig(TomlTable):
-    """A service on Fargate, behind the balancer and with a queue of its own."""
+    """A service on Fargate, with its own queue and a routing rule on the load balancer."""
 
     image: values.Image | None = None
-    """Image to run; built from `dockerfile` and pushed when left out."""
+    """Image to run; when left out, the image is built from `dockerfile` and pushed."""
     dockerfile: values.FilePath | None = None
-    """Path of the Dockerfile; the one that comes with orderops when left out."""
+    """Path of the Dockerfile; when left out, the Dockerfile included in orderops."""
     cpu: values.Cpu = 256
-    """CPU units of a task; 1024 are one processor."""
+    """CPU units of a task; 1024 are one vCPU."""
     memory: int = 512
-    """Megabytes of memory of a task."""
+    """Memory of a task in megabytes; the allowed sizes depend on `cpu`."""
     min_tasks: Annotated[int, between(1, 1000)] = 1
-    """Tasks that always run."""
+    """Minimum number of tasks."""
     max_tasks: Annotated[int, between(1, 1000)] = 5
-    """Tasks that run at most; a deployment doubles them for a while."""
+    """Maximum number of tasks; up to twice as many run during a deployment."""
     cpu_target_percent: values.Percent = 60
-    """Percent of CPU at which the number of tasks is held."""
+    """Average CPU use in percent that scaling aims at."""
     port: values.Port = 8080
     """Port on which a task listens."""
     health_path: values.UrlPath = "/health"
-    """Path that answers 200 while a task is alive."""
+    """Path of the health check; a healthy task responds with status 200."""
     health_grace_seconds: Annotated[int, between(0, 3600)] = 60
-    """Seconds after the start of a task in which failed checks do not count."""
+    """Seconds after the start of a task during which failed health checks are ignored."""
     deregistration_delay_seconds: Annotated[int, between(0, 3600)] = 30
-    """Seconds that requests under way are given when a task leaves the balancer."""
+    """Seconds for which requests in progress may finish after a task is deregistered from the load balancer."""
     stop_timeout_seconds: Annotated[int, between(2, 120)] = 30
-    """Seconds from SIGTERM to SIGKILL."""
+    """Seconds between SIGTERM and SIGKILL when a task is stopped."""
     paths: Annotated[list[values.PathPattern], counted(1, 5)] = Field(["/*"])
-    """Path patterns that the balancer sends here."""
+    """Path patterns of requests that the load balancer routes to this service."""
     priority: Annotated[int, between(1, 50000)] | None = None
-    """Place of its rule on the balancer, lowest first; 100, 200 … in the file's order when left out."""
+    """Priority of the routing rule, lowest first; when left out, 100, 200 … in the order of the file."""
     queue: QueueConfig = QueueConfig()
-    """Its queue."""
+    """The queue of the service."""
     secrets: Annotated[list[values.VariableName], counted(0)] = Field(default_factory=list)
-    """Environment variables that are filled from Secrets Manager."""
+    """Names of environment variables that get their values from Secrets Manager."""
     variables: dict[values.VariableName, str] = Field(default_factory=dict)
-    """Environment variables with their values."""
+    """Environment variables and their values."""
     alarms: AlarmsConfig = AlarmsConfig()
-    """Limits of its alarms."""
+    """Limits of the alarms."""
     log_days: values.LogDays = 7
-    """Days for which its logs are kept."""
+    """Days for which the logs are kept."""
     pool_size: Annotated[int, between(1, 100)] = 4
-    """Database connections of a task; max_tasks x 2 x pool_size must fit below the server's limit."""
+    """Database connections of a task; max_tasks x 2 x pool_size must be below the server's connection limit."""
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Memory that goes with the CPU, tasks in order, one source of the image, one of each variable."""
+        """Check memory against CPU, the number of tasks, the source of the image, and names of variables."""
         allowed = FARGATE_MEMORY[self.cpu]
         if self.memory not in allowed:
-            told = f"allowed with cpu {self.cpu} are {', '.join(map(str, allowed))}"
-            yield Mistake(("memory",), self.memory, told, (("cpu",),))
+            rule = f"must be one of {', '.join(map(str, allowed))} with cpu {self.cpu}"
+            yield Mistake(("memory",), self.memory, rule, (("cpu",),))
         if self.min_tasks > self.max_tasks:
-            told = f"allowed are 1 to {self.max_tasks}, which is max_tasks"
-            yield Mistake(("min_tasks",), self.min_tasks, told, (("max_tasks",),))
+            rule = f"must be 1 to {self.max_tasks}, which is max_tasks"
+            yield Mistake(("min_tasks",), self.min_tasks, rule, (("max_tasks",),))
         if self.image and self.dockerfile:
-            yield Mistake(("dockerfile",), self.dockerfile, "is built only when image is left out", (("image",),))
+            yield Mistake(("dockerfile",), self.dockerfile, "is used only when image is left out", (("image",),))
         for name in sorted(self.variables.keys() & set(self.secrets)):
             yield Mistake(("variables", name), self.variables[name], "is also in secrets", (("secrets",),))
 
 
-def takes_all(earlier: Sequence[str], later: Sequence[str]) -> bool:
-    """Whether every path that the later patterns stand for is taken by an earlier one."""
-    return all(any(_covers(one, other) for one in earlier) for other in later)
+def covers_all(earlier: Sequence[str], later: Sequence[str]) -> bool:
+    """Whether every path that matches a later pattern also matches an earlier one."""
+    return all(any(_covers(pattern, other) for pattern in earlier) for other in later)
 
 
 def _covers(pattern: str, other: str) -> bool:
-    wild = "".join({"*": ".*", "?": "[^*]"}.get(sign, re.escape(sign)) for sign in pattern)
-    return re.fullmatch(wild, other) is not None
+    # `?` stands for one character, so it does not cover a `*` in the other pattern.
+    regex = "".join({"*": ".*", "?": "[^*]"}.get(char, re.escape(char)) for char in pattern)
+    return re.fullmatch(regex, other) is not None

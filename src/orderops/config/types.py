@@ -1,4 +1,4 @@
-"""What a single value in an environment file may be, and the words that say so when it is not."""
+"""Types of single values in an environment file, each with the message for a value that is not allowed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
+# The retention periods that CloudWatch Logs accepts; from the reference of PutRetentionPolicy.
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 Entries = TypeVar("Entries", bound=Collection[str])
 DAY = 24 * 60
 WEEK = 7 * DAY
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+# Minutes; RDS refuses shorter windows.
 SHORTEST_WINDOW = 30
 VPC_PREFIXES = range(16, 29)
 RESERVED_USERS = frozenset(
@@ -23,55 +25,55 @@ RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
 def between(low: int, high: int, why: str = "") -> AfterValidator:
-    """Hold a number to a range, both ends included."""
+    """Allow numbers in a range, both ends included."""
 
     def check(number: int) -> int:
         if not low <= number <= high:
-            raise ValueError(f"allowed are {low} to {high}" + (why and f"; {why}"))
+            raise ValueError(f"must be {low} to {high}" + (why and f"; {why}"))
         return number
 
     return AfterValidator(check)
 
 
 def spelled(pattern: str, allowed: str) -> AfterValidator:
-    """Hold a text to a pattern; `allowed` says in words what the pattern means."""
+    """Allow texts that match a pattern; `allowed` describes the pattern in words."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise ValueError(f"allowed is {allowed}")
+            raise ValueError(f"must be {allowed}")
         return text
 
     return AfterValidator(check)
 
 
 def counted(low: int, high: int | None = None) -> AfterValidator:
-    """Hold a list or table to a number of entries, none of them twice."""
+    """Allow lists and tables with a number of entries and no duplicates."""
 
     def check(entries: Entries) -> Entries:
         if len(entries) < low or (high is not None and len(entries) > high):
-            raise ValueError(f"allowed are {low} to {high} entries" if high else f"at least {low} is needed")
+            raise ValueError(f"must have {low} to {high} entries" if high else f"must have at least {low} entry")
         if len(set(entries)) < len(entries):
-            raise ValueError("an entry stands in it twice")
+            raise ValueError("must not have duplicate entries")
         return entries
 
     return AfterValidator(check)
 
 
-def unreserved(words: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
-    """Refuse the names that PostgreSQL or RDS keeps for itself."""
+def unreserved(names: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
+    """Allow names that neither PostgreSQL nor RDS reserves."""
 
     def check(name: str) -> str:
-        if name in words or name.startswith(prefixes):
-            raise ValueError("is reserved by RDS or PostgreSQL; any other name is allowed")
+        if name in names or name.startswith(prefixes):
+            raise ValueError("is reserved by RDS or PostgreSQL; choose another name")
         return name
 
     return AfterValidator(check)
 
 
-def _listed(choices: tuple[int, ...]) -> AfterValidator:
+def _one_of(choices: tuple[int, ...]) -> AfterValidator:
     def check(number: int) -> int:
         if number not in choices:
-            raise ValueError(f"allowed are {', '.join(map(str, choices))}")
+            raise ValueError(f"must be one of {', '.join(map(str, choices))}")
         return number
 
     return AfterValidator(check)
@@ -82,11 +84,11 @@ def _cidr(prefixes: range, example: str) -> Callable[[str], str]:
         try:
             network = IPv4Network(text, strict=False)
         except ValueError:
-            raise ValueError(f"allowed is an IPv4 range such as {example}") from None
+            raise ValueError(f"must be an IPv4 range such as {example}") from None
         if "/" not in text or network.prefixlen not in prefixes:
-            raise ValueError(f"allowed are ranges from /{prefixes[0]} to /{prefixes[-1]}, such as {example}")
+            raise ValueError(f"must be a range from /{prefixes[0]} to /{prefixes[-1]}, such as {example}")
         if str(network) != text:
-            raise ValueError(f"the address is not the start of its range, which is written {network}")
+            raise ValueError(f"is not the start of its range; write {network}")
         return text
 
     return check
@@ -94,27 +96,27 @@ def _cidr(prefixes: range, example: str) -> Callable[[str], str]:
 
 def minutes(clock: str) -> int:
     """Minutes since midnight for `hh:mm`, since Monday midnight for `ddd:hh:mm`."""
-    *weekday, hours, rest = clock.split(":")
-    return (WEEKDAYS.index(weekday[0]) * DAY if weekday else 0) + int(hours) * 60 + int(rest)
+    *weekday, hours, minutes_ = clock.split(":")
+    return (WEEKDAYS.index(weekday[0]) * DAY if weekday else 0) + int(hours) * 60 + int(minutes_)
 
 
 def window(text: str, cycle: int) -> tuple[int, int]:
-    """Start and length in minutes of a window that comes back every `cycle` minutes."""
+    """Start and length in minutes of a window that recurs every `cycle` minutes."""
     start, end = map(minutes, text.split("-"))
     return start, (end - start) % cycle
 
 
 def is_environment_name(text: str) -> bool:
-    """Whether an environment may be named so."""
+    """Whether the text is allowed as the name of an environment."""
     return re.fullmatch(_ENVIRONMENT, text) is not None
 
 
 def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not re.fullmatch(f"{pattern}-{pattern}", text):
-            raise ValueError(f"allowed is {allowed}")
+            raise ValueError(f"must be {allowed}")
         if not SHORTEST_WINDOW <= window(text, cycle)[1] <= DAY:
-            raise ValueError(f"allowed are windows of {SHORTEST_WINDOW} minutes to 24 hours")
+            raise ValueError(f"must be a window of {SHORTEST_WINDOW} minutes to 24 hours")
         return text
 
     return check
@@ -127,8 +129,8 @@ _REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-
 Percent = Annotated[int, between(1, 100)]
 Port = Annotated[int, between(1, 65535)]
 Days = Annotated[int, between(1, 3650)]
-LogDays = Annotated[int, _listed(LOG_DAYS)]
-Cpu = Annotated[int, _listed((256, 512, 1024, 2048, 4096))]
+LogDays = Annotated[int, _one_of(LOG_DAYS)]
+Cpu = Annotated[int, _one_of((256, 512, 1024, 2048, 4096))]
 
 VpcCidr = Annotated[str, AfterValidator(_cidr(VPC_PREFIXES, "10.0.0.0/16"))]
 SubnetCidr = Annotated[str, AfterValidator(_cidr(VPC_PREFIXES, "10.0.1.0/24"))]
@@ -146,12 +148,12 @@ EnvironmentName = Annotated[
     str,
     spelled(
         _ENVIRONMENT,
-        "a file name of 1 to 15 small letters, digits and single hyphens that begins with a letter",
+        "a file name of 1 to 15 lower-case letters, digits and single hyphens that begins with a letter",
     ),
 ]
 ServiceName = Annotated[
     str,
-    spelled(r"[a-z](-?[a-z0-9])*", "a name of small letters, digits and single hyphens that begins with a letter"),
+    spelled(r"[a-z](-?[a-z0-9])*", "a name of lower-case letters, digits and single hyphens that begins with a letter"),
 ]
 Account = Annotated[str, spelled(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
 Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as ap-southeast-2")]
@@ -168,12 +170,12 @@ InstanceClass = Annotated[
     str, spelled(r"db\.[a-z][a-z0-9-]*\.(micro|small|medium|\d*x?large)", "an instance class such as db.t3.micro")
 ]
 SqlName = Annotated[
-    str, spelled(r"[a-z][a-z0-9_]{0,62}", "1 to 63 small letters, digits and underscores, a letter first")
+    str, spelled(r"[a-z][a-z0-9_]{0,62}", "1 to 63 lower-case letters, digits and underscores, a letter first")
 ]
 UserName = Annotated[
-    str, spelled(r"[a-z][a-z0-9_]{0,15}", "1 to 16 small letters, digits and underscores, a letter first")
+    str, spelled(r"[a-z][a-z0-9_]{0,15}", "1 to 16 lower-case letters, digits and underscores, a letter first")
 ]
-VariableName = Annotated[str, spelled(r"[A-Z][A-Z0-9_]*", "capital letters, digits and underscores, a letter first")]
+VariableName = Annotated[str, spelled(r"[A-Z][A-Z0-9_]*", "upper-case letters, digits and underscores, a letter first")]
 Image = Annotated[
     str,
     spelled(

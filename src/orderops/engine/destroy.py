@@ -130,11 +130,13 @@ def with_what_they_need(
 
 def in_use(only: Collection[str], found: Iterable[Owned], declared: Mapping[str, Resource]) -> dict[str, list[str]]:
     """Addresses of `only` that AWS would not delete because others of ours use them, with their users."""
-    there = {owned.address: owned.kind for owned in found}
+    existing = {owned.address: owned.kind for owned in found}
     users = {
-        address: [other for other in there.keys() - set(only) if other in declared and _needs(declared[other], address)]
+        address: [
+            other for other in existing.keys() - set(only) if other in declared and _needs(declared[other], address)
+        ]
         for address in only
-        if address in there and there[address].needs_unused_to_delete
+        if address in existing and existing[address].needs_unused_to_delete
     }
     return {address: sorted(names) for address, names in users.items() if names}
 

@@ -174,14 +174,14 @@ def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
         [observed for observed in candidates if observed.tags and observed.tags.get(ADDRESS) == resource.address],
         [observed for observed in candidates if observed.name and observed.name == resource.name],
     ):
-        there = [observed for observed in matching if observed.state is not State.GOING]
-        if len(there) > 1:
+        present = [observed for observed in matching if observed.state is not State.GOING]
+        if len(present) > 1:
             raise OrderopsError(
-                f"found {len(there)} times: {', '.join(observed.id for observed in there)}",
+                f"found {len(present)} times: {', '.join(observed.id for observed in present)}",
                 f"find out which one is used, remove the tag {ADDRESS} from the others, then re-run this command",
             )
         if matching:
-            return (there or matching)[0]
+            return (present or matching)[0]
     return None
 
 

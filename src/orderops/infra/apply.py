@@ -15,6 +15,7 @@ from orderops.engine.task import RecentWrites
 from orderops.errors import OrderopsError
 from orderops.infra.plan import prune_steps
 from orderops.infra.workspace import Workspace
+from orderops.text.lists import joined
 
 
 @dataclass
@@ -71,9 +72,8 @@ class Release:
         needed = with_what_they_need(running, workspace.declared(), lambda address: address)
         missing = sorted(step.address for step in steps if step.action is Action.CREATE and step.address in needed)
         if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             name = workspace.environment.name
-            raise OrderopsError(f"{missing[0]}{more} must be created first", f"orderops up --env {name}")
+            raise OrderopsError(f"{joined(missing, max_names=1)} must be created first", f"orderops up --env {name}")
 
     def plan(self, images: Mapping[str, str]) -> Iterator[Step]:
         """What rolling out these images would change."""

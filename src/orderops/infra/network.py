@@ -1,4 +1,4 @@
-"""The shared base of an environment: network, balancer and database as resources."""
+"""The resources that all services of an environment share: network, load balancer and database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Network:
-    """The VPC and what is in it, tier by tier."""
+    """The VPC, its subnets by tier, and the rest of the network in `rest`."""
 
     vpc: Ec2Vpc
     public: tuple[Ec2Subnet, ...]
@@ -39,12 +39,12 @@ class Network:
 
 
 def linked_role(service: str) -> IamServiceLinkedRole:
-    """The role that an AWS service assumes by itself."""
+    """The service-linked role of an AWS service. It is shared by all environments of the account."""
     return IamServiceLinkedRole(f"{service}.amazonaws.com")
 
 
 def network_of(environment: Environment) -> Network:
-    """VPC, three tiers of subnets, the ways out, and the flow log."""
+    """VPC, three tiers of subnets, gateways, route tables, and the flow log."""
     prefix, declared = environment.prefix, environment.network
     vpc = Ec2Vpc(f"{prefix}-vpc", declared.cidr)
     zones = "abc"[: declared.zones]
@@ -59,17 +59,17 @@ def network_of(environment: Environment) -> Network:
     private = tier("private", declared.subnets("private"))
     isolated = tier("isolated", declared.subnets("isolated"))
     gateway = Ec2InternetGateway(f"{prefix}-internet", vpc)
-    exits = zones[: declared.nat_gateways]
-    addresses = [Ec2Address(f"{prefix}-nat-{zone}") for zone in exits]
+    addresses = [Ec2Address(f"{prefix}-nat-{zone}") for zone in zones[: declared.nat_gateways]]
     nats = [
         Ec2NatGateway(address.name, subnet, address, gateway)
         for address, subnet in zip(addresses, public, strict=False)
     ]
-    behind = {zone: nats[min(place, len(nats) - 1)] for place, zone in enumerate(zones)}
+    # One NAT gateway serves every zone, or each zone has its own.
+    nat_of = {zone: nats[min(index, len(nats) - 1)] for index, zone in enumerate(zones)}
     tables = [
         Ec2RouteTable(f"{prefix}-public", vpc, public, gateway=gateway),
         *(
-            Ec2RouteTable(f"{prefix}-private-{zone}", vpc, (subnet,), nat=behind[zone])
+            Ec2RouteTable(f"{prefix}-private-{zone}", vpc, (subnet,), nat=nat_of[zone])
             for zone, subnet in zip(zones, private, strict=True)
         ),
         Ec2RouteTable(f"{prefix}-isolated", vpc, isolated),
@@ -79,9 +79,9 @@ def network_of(environment: Environment) -> Network:
 
 
 def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
-    """What is written of the traffic, where to, and by which role."""
+    """The flow log of the VPC, with its log group and the role that writes to it."""
     group = LogsGroup(f"/orderops/{environment.name}/flow-log", environment.network.flow_log_days)
-    # no CreateLogGroup: AWS would make the group again after we delete it
+    # Without CreateLogGroup: with it, AWS would create the group again after orderops has deleted it.
     writes = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
     role = IamRole(
         f"{environment.prefix}-flow-log", "vpc-flow-logs.amazonaws.com", (Allow(writes, (group,), suffix=":*"),)
@@ -90,11 +90,12 @@ def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
 
 
 def entrance_group_of(environment: Environment, network: Network) -> Ec2SecurityGroup:
-    """Who may reach the load balancer."""
+    """The security group of the load balancer: only `allowed_cidrs` may connect."""
     port = environment.balancer.port
     return Ec2SecurityGroup(
         f"{environment.prefix}-balancer",
         network.vpc,
+        # AWS cannot change the description of an existing group: another wording would need a replacement.
         "what reaches the load balancer",
         ingress=tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
         egress=(IngressRule(0, ANYWHERE, "targets", protocol="-1"),),
@@ -124,18 +125,30 @@ def balancer_of(
 def database_of(
     environment: Environment, network: Network, users: tuple[tuple[str, Ec2SecurityGroup], ...]
 ) -> tuple[RdsInstance, tuple[Resource, ...]]:
-    """The database instance, and what it stands on; `users` are the services that may reach it."""
-    prefix, declared = environment.prefix, environment.database
-    group = Ec2SecurityGroup(
-        f"{prefix}-database",
+    """The database instance and the resources that it needs; `users` are the services that may connect."""
+    security_group = _database_group(environment, network, users)
+    subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated)
+    parameters = _parameter_group(environment)
+    instance = _instance(environment, security_group, subnets, parameters)
+    return instance, (security_group, subnets, parameters)
+
+
+def _database_group(
+    environment: Environment, network: Network, users: tuple[tuple[str, Ec2SecurityGroup], ...]
+) -> Ec2SecurityGroup:
+    return Ec2SecurityGroup(
+        f"{environment.prefix}-database",
         network.vpc,
         "what reaches the database",
-        ingress=tuple(IngressRule(declared.port, user, key) for key, user in users),
+        ingress=tuple(IngressRule(environment.database.port, user, key) for key, user in users),
     )
-    subnets = RdsSubnetGroup(f"{prefix}-database", network.isolated)
+
+
+def _parameter_group(environment: Environment) -> RdsParameterGroup:
+    declared = environment.database
     major = declared.engine_version.partition(".")[0]
-    parameters = RdsParameterGroup(
-        f"{prefix}-postgres{major}",
+    return RdsParameterGroup(
+        f"{environment.prefix}-postgres{major}",
         f"postgres{major}",
         {
             "log_min_duration_statement": str(declared.slow_query_ms),
@@ -143,11 +156,17 @@ def database_of(
             "shared_preload_libraries": "pg_stat_statements",
         },
     )
-    instance = RdsInstance(
-        f"{prefix}-database",
+
+
+def _instance(
+    environment: Environment, security_group: Ec2SecurityGroup, subnets: RdsSubnetGroup, parameters: RdsParameterGroup
+) -> RdsInstance:
+    declared = environment.database
+    return RdsInstance(
+        f"{environment.prefix}-database",
         subnet_group=subnets,
         parameter_group=parameters,
-        security_groups=(group,),
+        security_groups=(security_group,),
         engine_version=declared.engine_version,
         instance_class=declared.instance_class,
         storage_gb=declared.storage_gb,
@@ -163,4 +182,3 @@ def database_of(
         backup_window=declared.backup_window,
         maintenance_window=declared.maintenance_window,
     )
-    return instance, (group, subnets, parameters)

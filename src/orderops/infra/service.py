@@ -1,4 +1,4 @@
-"""A service of an environment as resources: what it stands on, and what runs a release of it."""
+"""A service as resources: its base, created before the first release, and what runs a release."""
 
 from __future__ import annotations
 
@@ -29,8 +29,20 @@ DAY = 86_400
 
 
 @dataclass(frozen=True)
+class ServiceContext:
+    """The shared resources that every service of an environment uses."""
+
+    environment: Environment
+    network: Network
+    listener: Elbv2Listener
+    cluster: EcsCluster
+    pointer: DatabasePointer
+    topic: SnsTopic
+
+
+@dataclass(frozen=True)
 class ServiceBase:
-    """What a service stands on, ready before its first release."""
+    """The resources of a service that have to exist before its first release."""
 
     key: str
     declared: ServiceConfig
@@ -55,70 +67,105 @@ class ServiceBase:
         yield from self.alarms
 
 
-def service_base_of(
-    environment: Environment,
-    key: str,
-    network: Network,
-    listener: Elbv2Listener,
-    group: Ec2SecurityGroup,
-    cluster: EcsCluster,
-    pointer: DatabasePointer,
-    topic: SnsTopic,
-) -> ServiceBase:
-    """Everything that a service stands on."""
+def service_base_of(context: ServiceContext, key: str, security_group: Ec2SecurityGroup) -> ServiceBase:
+    """The base of one service."""
+    environment = context.environment
     declared, name = environment.services[key], environment.service_name(key)
-    dead = SqsQueue(f"{name}-dlq", retention=declared.queue.dead_letter_retention_days * DAY)
-    queue = SqsQueue(
-        f"{name}-queue",
-        visibility_timeout=declared.queue.visibility_timeout,
-        retention=declared.queue.retention_days * DAY,
-        dead_letter=dead,
-        max_receives=declared.queue.max_receives,
-    )
-    logs = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
+    queue, dead_letters = _queues(declared, name)
+    log_group = LogsGroup(f"/orderops/{environment.name}/{key}", declared.log_days)
     repository = EcrRepository(name, environment.images.keep)
     secrets = {
         variable: SecretsmanagerSecret(f"orderops/{environment.name}/{key}/{variable}", f"{variable} of {key}")
         for variable in declared.secrets
     }
-    target = Elbv2TargetGroup(
-        name,
-        network.vpc,
-        declared.port,
-        health_path=declared.health_path,
-        deregistration_delay=declared.deregistration_delay_seconds,
-    )
-    rule = Elbv2Rule(name, listener, target, environment.rule_priority(key), tuple(declared.paths))
+    target_group, rule = _routing(context, key, declared, name)
     return ServiceBase(
         key=key,
         declared=declared,
         repository=repository,
-        log_group=logs,
-        dead_letters=dead,
+        log_group=log_group,
+        dead_letters=dead_letters,
         queue=queue,
         secrets=secrets,
-        security_group=group,
-        target_group=target,
+        security_group=security_group,
+        target_group=target_group,
         rule=rule,
-        execution_role=_execution_role(name, repository, logs, tuple(secrets.values())),
-        task_role=_task_role(environment, name, queue, dead, pointer),
-        alarms=_alarms(declared, name, cluster, queue, dead, topic),
+        execution_role=_execution_role(name, repository, log_group, tuple(secrets.values())),
+        task_role=_task_role(environment, name, queue, dead_letters, context.pointer),
+        alarms=_alarms(declared, name, context.cluster, queue, dead_letters, context.topic),
     )
 
 
-def running(
-    environment: Environment,
-    network: Network,
-    cluster: EcsCluster,
-    pointer: DatabasePointer,
-    base: ServiceBase,
-    image: str,
-) -> list[Resource]:
+def release_of(context: ServiceContext, base: ServiceBase, image: str) -> list[Resource]:
     """What runs a release of a service: task definition, ECS service and scaling."""
     declared = base.declared
-    name = environment.service_name(base.key)
-    definition = EcsTaskDefinition(
+    definition = _task_definition(context, base, image)
+    scaling_role = linked_role("ecs.application-autoscaling")
+    service = EcsService(
+        definition.name,
+        cluster=context.cluster,
+        task_definition=definition,
+        subnets=context.network.private,
+        security_groups=(base.security_group,),
+        rule=base.rule,
+        tasks=declared.min_tasks,
+        grace=declared.health_grace_seconds,
+    )
+    scaling = AutoscalingTarget(
+        definition.name,
+        service=service,
+        least=declared.min_tasks,
+        most=declared.max_tasks,
+        cpu_percent=declared.cpu_target_percent,
+        linked_role=scaling_role,
+    )
+    return [definition, service, scaling, scaling_role]
+
+
+def service_group_of(
+    environment: Environment, network: Network, entrance: Ec2SecurityGroup, key: str, port: int
+) -> Ec2SecurityGroup:
+    """The security group of a service's tasks: only the load balancer may connect."""
+    return Ec2SecurityGroup(
+        environment.service_name(key),
+        network.vpc,
+        # AWS cannot change the description of an existing group: another wording would need a replacement.
+        "what reaches the tasks of the service",
+        ingress=(IngressRule(port, entrance, "load balancer"),),
+        egress=(IngressRule(0, ANYWHERE, "AWS and the database", protocol="-1"),),
+    )
+
+
+def _queues(declared: ServiceConfig, name: str) -> tuple[SqsQueue, SqsQueue]:
+    dead_letters = SqsQueue(f"{name}-dlq", retention=declared.queue.dead_letter_retention_days * DAY)
+    queue = SqsQueue(
+        f"{name}-queue",
+        visibility_timeout=declared.queue.visibility_timeout,
+        retention=declared.queue.retention_days * DAY,
+        dead_letter=dead_letters,
+        max_receives=declared.queue.max_receives,
+    )
+    return queue, dead_letters
+
+
+def _routing(
+    context: ServiceContext, key: str, declared: ServiceConfig, name: str
+) -> tuple[Elbv2TargetGroup, Elbv2Rule]:
+    target_group = Elbv2TargetGroup(
         name,
+        context.network.vpc,
+        declared.port,
+        health_path=declared.health_path,
+        deregistration_delay=declared.deregistration_delay_seconds,
+    )
+    priority = context.environment.rule_priority(key)
+    return target_group, Elbv2Rule(name, context.listener, target_group, priority, tuple(declared.paths))
+
+
+def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> EcsTaskDefinition:
+    declared = base.declared
+    return EcsTaskDefinition(
+        context.environment.service_name(base.key),
         container=base.key,
         image=image,
         port=declared.port,
@@ -128,28 +175,9 @@ def running(
         cpu=declared.cpu,
         memory=declared.memory,
         stop_timeout=declared.stop_timeout_seconds,
-        environment=_variables(environment, pointer, base, image),
+        environment=_variables(context.environment, context.pointer, base, image),
         secrets={variable: Output(secret, "arn") for variable, secret in base.secrets.items()},
     )
-    service = EcsService(
-        name,
-        cluster=cluster,
-        task_definition=definition,
-        subnets=network.private,
-        security_groups=(base.security_group,),
-        rule=base.rule,
-        tasks=declared.min_tasks,
-        grace=declared.health_grace_seconds,
-    )
-    scaling = AutoscalingTarget(
-        name,
-        service=service,
-        least=declared.min_tasks,
-        most=declared.max_tasks,
-        cpu_percent=declared.cpu_target_percent,
-        linked_role=linked_role("ecs.application-autoscaling"),
-    )
-    return [definition, service, scaling, linked_role("ecs.application-autoscaling")]
 
 
 def _variables(
@@ -169,27 +197,14 @@ def _variables(
     }
 
 
-def service_group_of(
-    environment: Environment, network: Network, entrance: Ec2SecurityGroup, key: str, port: int
-) -> Ec2SecurityGroup:
-    """Who may reach the tasks of a service."""
-    return Ec2SecurityGroup(
-        environment.service_name(key),
-        network.vpc,
-        "what reaches the tasks of the service",
-        ingress=(IngressRule(port, entrance, "load balancer"),),
-        egress=(IngressRule(0, ANYWHERE, "AWS and the database", protocol="-1"),),
-    )
-
-
 def _execution_role(
-    name: str, repository: EcrRepository, logs: LogsGroup, secrets: tuple[SecretsmanagerSecret, ...]
+    name: str, repository: EcrRepository, log_group: LogsGroup, secrets: tuple[SecretsmanagerSecret, ...]
 ) -> IamRole:
     pulls = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     allow = [
         Allow(("ecr:GetAuthorizationToken",), ("*",)),
         Allow(pulls, (repository,)),
-        Allow(("logs:CreateLogStream", "logs:PutLogEvents"), (logs,), suffix=":*"),
+        Allow(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), suffix=":*"),
     ]
     if secrets:
         allow.append(Allow(("secretsmanager:GetSecretValue",), secrets))
@@ -197,7 +212,7 @@ def _execution_role(
 
 
 def _task_role(
-    environment: Environment, name: str, queue: SqsQueue, dead: SqsQueue, pointer: DatabasePointer
+    environment: Environment, name: str, queue: SqsQueue, dead_letters: SqsQueue, pointer: DatabasePointer
 ) -> IamRole:
     uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
@@ -207,20 +222,22 @@ def _task_role(
         "ecs-tasks.amazonaws.com",
         (
             Allow(tuple(f"sqs:{use}" for use in uses), (queue,)),
-            Allow(("sqs:GetQueueAttributes",), (dead,)),
+            Allow(("sqs:GetQueueAttributes",), (dead_letters,)),
             Allow(("secretsmanager:GetSecretValue",), (Output(pointer, "arn"), master)),
             _passwords_of(environment),
-            Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),  # ECS Exec
+            # For ECS Exec. These actions support no resource-level permissions.
+            Allow(tuple(f"ssmmessages:{channel}" for channel in channels), ("*",)),
         ),
     )
 
 
 def _passwords_of(environment: Environment) -> Allow:
-    """The passwords that RDS keeps of the environment's instances, restored ones included: for remote jobs.
+    """Access to the passwords that RDS manages for the environment's instances, for remote jobs.
 
-    RDS names such a secret by an id that nobody chooses, and tags it with its instance. A policy's variable may not
-    stand in the account of a resource, only in a condition.
+    Restored instances are included: they may be made after the role.
     """
+    # RDS chooses the secret's name, so its ARN is unknown, and tags the secret with its instance. A policy variable is
+    # allowed in a condition and not in the account field of a resource ARN.
     partition = PARTITIONS.get(environment.region.partition("-")[0], "aws")
     instances = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-*"
     return Allow(
@@ -231,15 +248,15 @@ def _passwords_of(environment: Environment) -> Allow:
 
 
 def _alarms(
-    declared: ServiceConfig, name: str, cluster: EcsCluster, queue: SqsQueue, dead: SqsQueue, topic: SnsTopic
+    declared: ServiceConfig, name: str, cluster: EcsCluster, queue: SqsQueue, dead_letters: SqsQueue, topic: SnsTopic
 ) -> tuple[CloudwatchAlarm, ...]:
     limits = declared.alarms
     tasks = {"ClusterName": cluster.name, "ServiceName": name}
 
-    def tasks_use(what: str, metric: str, percent: int) -> CloudwatchAlarm:
+    def usage_alarm(measure: str, metric: str, percent: int) -> CloudwatchAlarm:
         return CloudwatchAlarm(
-            f"{name}-{what}",
-            f"the tasks of {name} use more than {percent} % of their {what}",
+            f"{name}-{measure}",
+            f"the tasks of {name} use more than {percent} % of their {measure}",
             namespace="AWS/ECS",
             metric=metric,
             statistic="Average",
@@ -248,23 +265,24 @@ def _alarms(
             topic=topic,
         )
 
-    def messages_in(which: SqsQueue, what: str, more_than: int, periods: int) -> CloudwatchAlarm:
+    def depth_alarm(queue: SqsQueue, suffix: str, more_than: int, periods: int) -> CloudwatchAlarm:
         return CloudwatchAlarm(
-            f"{name}-{what}",
-            f"more than {more_than} messages are in {which.name}",
+            f"{name}-{suffix}",
+            f"more than {more_than} messages are in {queue.name}",
             namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
             statistic="Maximum",
             threshold=more_than,
             periods=periods,
-            dimensions={"QueueName": which.name},
+            dimensions={"QueueName": queue.name},
+            # SQS sends no metrics for a queue that was empty and unused for six hours: no data means no messages.
             missing="notBreaching",
             topic=topic,
         )
 
     return (
-        tasks_use("cpu", "CPUUtilization", limits.cpu_percent),
-        tasks_use("memory", "MemoryUtilization", limits.memory_percent),
-        messages_in(dead, "dead-letters", limits.dead_letters, periods=1),
-        messages_in(queue, "queue-depth", limits.queue_depth, periods=5),
+        usage_alarm("cpu", "CPUUtilization", limits.cpu_percent),
+        usage_alarm("memory", "MemoryUtilization", limits.memory_percent),
+        depth_alarm(dead_letters, "dead-letters", limits.dead_letters, periods=1),
+        depth_alarm(queue, "queue-depth", limits.queue_depth, periods=5),
     )

@@ -1,4 +1,4 @@
-"""The kinds we know, and which resources make an environment."""
+"""The stack: all kinds of resources, and the resources that an environment consists of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orderops.config.environment import Environment
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
-from orderops.infra.service import ServiceBase, running, service_base_of, service_group_of
+from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_base_of, service_group_of
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_address import Ec2Address
@@ -87,6 +87,7 @@ class Stack:
     database: RdsInstance
     pointer: DatabasePointer
     topic: SnsTopic
+    context: ServiceContext
     services: Mapping[str, ServiceBase]
     shared: tuple[Resource, ...]
 
@@ -100,24 +101,17 @@ class Stack:
         return [*tiers, *base, *self.shared, *services]
 
     def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
-        """What runs the services, or `only` some of them, with an image for each."""
+        """What runs the services, or `only` some of them, with their images."""
         return [
-            each
-            for key in self.services
+            resource
+            for key, base in self.services.items()
             if only is None or key in only
-            for each in running(
-                self.environment,
-                self.network,
-                self.cluster,
-                self.pointer,
-                self.services[key],
-                images.get(key, NO_IMAGE),
-            )
+            for resource in release_of(self.context, base, images.get(key, NO_IMAGE))
         ]
 
 
 def take_inventory(aws: Aws, environment: Environment, kinds: tuple[type[Resource], ...] = KINDS) -> Inventory:
-    """A fresh look at an environment."""
+    """Read an environment from the account."""
     return Inventory(aws, environment.name, kinds, environment.tags)
 
 
@@ -134,14 +128,13 @@ def stack(environment: Environment, account: str) -> Stack:
         key: service_group_of(environment, network, entrance, key, declared.port)
         for key, declared in environment.services.items()
     }
-    database, around = database_of(environment, network, tuple(groups.items()))
+    database, database_needs = database_of(environment, network, tuple(groups.items()))
     pointer = DatabasePointer(
         f"orderops/{environment.name}/database", database, environment.database.name, environment.database.sslmode
     )
-    services = {
-        key: service_base_of(environment, key, network, listener, groups[key], cluster, pointer, topic)
-        for key in environment.services
-    }
+    context = ServiceContext(environment, network, listener, cluster, pointer, topic)
+    services = {key: service_base_of(context, key, groups[key]) for key in environment.services}
+    linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
     return Stack(
         environment=environment,
         network=network,
@@ -151,20 +144,21 @@ def stack(environment: Environment, account: str) -> Stack:
         database=database,
         pointer=pointer,
         topic=topic,
+        context=context,
         services=services,
-        shared=(entrance, bucket, *around, *(linked_role(each) for each in ("ecs", "elasticloadbalancing", "rds"))),
+        shared=(entrance, bucket, *database_needs, *linked_roles),
     )
 
 
 def load_balancer_url(stack: Stack, outputs: Outputs) -> str:
-    """Where the services answer."""
+    """The URL under which the services can be reached."""
     port = stack.environment.balancer.port
     host = outputs[stack.balancer].properties["DNSName"]
     return f"http://{host}" if port == 80 else f"http://{host}:{port}"
 
 
 def outputs_of(stack: Stack, outputs: Outputs) -> dict[str, object]:
-    """What other programs need to know of an environment, under keys that stay as they are."""
+    """What other programs need to know of an environment. The keys are stable."""
     database = outputs[stack.database].properties
     services = {key: _service_outputs(stack, base, outputs) for key, base in stack.services.items()}
     return {

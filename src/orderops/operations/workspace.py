@@ -84,14 +84,14 @@ def confirm_restore(workspace: Workspace, question: str, options: ChangeOptions)
 
 
 def _refuse_without_anybody(workspace: Workspace, strangers: Collection[str], options: ChangeOptions) -> None:
-    from orderops.config.environment import way_back
+    from orderops.config.environment import restore_command
     from orderops.errors import OrderopsError
     from orderops.ui import console
 
     if options.yes or not console.is_interactive():
         name = workspace.environment.name
         ways = [
-            f"if it was renamed, give it its name back: {way_back(workspace.folder / f'{each}.toml')}"
+            f"if it was renamed, give it its name back: {restore_command(workspace.folder / f'{each}.toml')}"
             for each in strangers
         ]
         raise OrderopsError(

@@ -1,4 +1,4 @@
-"""How many tasks an ECS service may have, and the CPU use at which their number changes."""
+"""Application Auto Scaling target: limits for the number of tasks of an ECS service, and its CPU goal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLICY = "cpu"
 
 @dataclass(frozen=True, eq=False)
 class AutoscalingTarget(Resource):
-    """From `least` to `most` tasks, aiming at `cpu_percent` of CPU on average. Bears the name of its service."""
+    """From `least` to `most` tasks, aiming at an average CPU use of `cpu_percent`. Has the name of its service."""
 
     service: EcsService
     least: int
@@ -42,15 +42,18 @@ class AutoscalingTarget(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        clusters = EcsCluster.listing(aws, Ownership(owner.environment))  # targets have no tags: their cluster has
-        ours = {observed.name for observed in clusters if (observed.tags or {}).get(ENVIRONMENT) == owner.environment}
+        # Targets have no tags, so the tags of their cluster decide.
+        clusters = EcsCluster.listing(aws, Ownership(owner.environment))
+        owned = {observed.name for observed in clusters if (observed.tags or {}).get(ENVIRONMENT) == owner.environment}
         call = aws.application_autoscaling.describe_scalable_targets
         for raw in every(call, "ScalableTargets", ServiceNamespace="ecs"):
             _, cluster, name = raw["ResourceId"].split("/")
-            if cluster in ours and name.startswith(owner.prefix) and raw["ScalableDimension"] == DIMENSION:
-                told = {"MinCapacity": raw["MinCapacity"], "MaxCapacity": raw["MaxCapacity"]}
+            if cluster in owned and name.startswith(owner.prefix) and raw["ScalableDimension"] == DIMENSION:
+                properties = {"MinCapacity": raw["MinCapacity"], "MaxCapacity": raw["MaxCapacity"]}
                 tags = owner.named(cls.kind, name)
-                yield Observed(raw["ResourceId"], told, tags=tags, name=name, arn=raw.get("ScalableTargetARN", ""))
+                yield Observed(
+                    raw["ResourceId"], properties, tags=tags, name=name, arn=raw.get("ScalableTargetARN", "")
+                )
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         call = aws.application_autoscaling.describe_scaling_policies
@@ -84,17 +87,17 @@ class AutoscalingTarget(Resource):
     def delete(cls, aws: Aws, observed: Observed) -> None:
         aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=observed.id)
 
-    def _register(self, aws: Aws, asked: Properties) -> None:
+    def _register(self, aws: Aws, properties: Properties) -> None:
         aws.application_autoscaling.register_scalable_target(
             **WHERE,
             ResourceId=f"service/{self.service.cluster.name}/{self.service.name}",
-            MinCapacity=asked["MinCapacity"],
-            MaxCapacity=asked["MaxCapacity"],
+            MinCapacity=properties["MinCapacity"],
+            MaxCapacity=properties["MaxCapacity"],
         )
 
 
 def _cpu_percent(policies: list[dict[str, Any]]) -> Any:
-    """The CPU aimed at, when the policy is ours and nothing but that."""
-    told = {raw["PolicyName"]: raw.get("TargetTrackingScalingPolicyConfiguration", {}) for raw in policies}
-    metric = told.get(POLICY, {}).get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
-    return told[POLICY]["TargetValue"] if metric == METRIC else None
+    """The CPU goal in percent; None unless the policy is the one that orderops creates."""
+    configurations = {raw["PolicyName"]: raw.get("TargetTrackingScalingPolicyConfiguration", {}) for raw in policies}
+    metric = configurations.get(POLICY, {}).get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    return configurations[POLICY]["TargetValue"] if metric == METRIC else None

@@ -1,4 +1,4 @@
-"""CloudWatch alarm on one metric, told to a topic."""
+"""CloudWatch alarm on one metric, which notifies a topic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderops.resources.sns_topic import SnsTopic
 
 LONGEST_DESCRIPTION = 1024
 MARK = re.compile(rf" ?\[({ENVIRONMENT}=[^\]]*)\]$")
-# PutMetricAlarm overwrites all of these, so all of them are compared; what is not listed here, AWS computes.
+# PutMetricAlarm overwrites all of these, so all of them are compared. AWS computes the others.
 DEFAULTS: Mapping[str, Any] = {
     "AlarmDescription": "",
     "Namespace": None,
@@ -39,9 +39,9 @@ DEFAULTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class CloudwatchAlarm(Resource):
-    """Tells the topic when the metric is beyond `threshold` for `periods` times `period` seconds, and when no more.
+    """Notifies the topic when the metric exceeds `threshold` for `periods` times `period` seconds, and on recovery.
 
-    Whose it is stands in its tags and, so that one listing tells it of all alarms, behind its description.
+    The owner is stored in the tags, and also after the description, so that one listing shows the owners of all alarms.
     """
 
     description: str
@@ -70,7 +70,8 @@ class CloudwatchAlarm(Resource):
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
         marked: Tags = observed.properties["Mark"]
-        if marked.get(ADDRESS) == f"{cls.kind}/{observed.name}":  # not that of an alarm it was copied from
+        # An alarm copied in the console has the mark of its original.
+        if marked.get(ADDRESS) == f"{cls.kind}/{observed.name}":
             return {**marked, "Name": observed.name}
         return from_pairs(aws.cloudwatch.list_tags_for_resource(ResourceARN=observed.arn).get("Tags"))
 
@@ -81,7 +82,8 @@ class CloudwatchAlarm(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         topic = [outputs[self.topic].arn]
-        statistic = "Statistic" if self.statistic.isalpha() else "ExtendedStatistic"  # such as p99
+        # Percentiles, such as p99, are extended statistics.
+        statistic = "Statistic" if self.statistic.isalpha() else "ExtendedStatistic"
         return {
             **DEFAULTS,
             "AlarmDescription": self.description,
@@ -120,21 +122,21 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
 
 
 def _told(raw: Mapping[str, Any]) -> dict[str, Any]:
-    told = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
-    told["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
-    mark = MARK.search(told["AlarmDescription"])
+    properties = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
+    properties["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
+    mark = MARK.search(properties["AlarmDescription"])
     if mark:
-        told["AlarmDescription"] = told["AlarmDescription"][: mark.start()]
-    return {**told, "Mark": _tags_in(mark[1]) if mark else {}, "StateValue": raw.get("StateValue", "")}
+        properties["AlarmDescription"] = properties["AlarmDescription"][: mark.start()]
+    return {**properties, "Mark": _tags_in(mark[1]) if mark else {}, "StateValue": raw.get("StateValue", "")}
 
 
 def _marked(description: str, tags: Tags) -> str:
-    """The description as the alarm's mail shows it, with its owner behind it where there is room."""
+    """The description that the alarm's email shows, followed by the owner if there is room."""
     if ENVIRONMENT not in tags or ADDRESS not in tags:
         return description
     ordered = {ENVIRONMENT: tags[ENVIRONMENT], ADDRESS: tags[ADDRESS], **tags}
-    words = [f"{quote(key, safe=':/@+')}={quote(text, safe=':/@+')}" for key, text in ordered.items() if key != "Name"]
-    marked = f"{description} [{' '.join(words)}]"
+    parts = [f"{quote(key, safe=':/@+')}={quote(text, safe=':/@+')}" for key, text in ordered.items() if key != "Name"]
+    marked = f"{description} [{' '.join(parts)}]"
     return marked if len(marked) <= LONGEST_DESCRIPTION else description
 
 

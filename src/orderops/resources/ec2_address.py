@@ -14,14 +14,14 @@ from orderops.resources.ec2_dependents import address_holder
 
 @dataclass(frozen=True, eq=False)
 class Ec2Address(Resource):
-    """A public address that stays: `PublicIp` is what others see of us."""
+    """A static public address: other systems see `PublicIp` as the source of requests."""
 
     kind: ClassVar[str] = "ec2-address"
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidAllocationID.NotFound",
-            # what AWS says while a NAT gateway that is going still holds it
+            # Raised while a NAT gateway that is being deleted still uses the address.
             "InvalidIPAddress.InUse",
             "AuthFailure: permission to access the specified resource",
         }
@@ -32,8 +32,8 @@ class Ec2Address(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_addresses, "Addresses", Filters=owner.filters):
             tags = from_pairs(raw.get("Tags"))
-            told = {"Domain": raw["Domain"], "PublicIp": raw["PublicIp"]}
-            yield Observed(raw["AllocationId"], told, tags, name=tags.get("Name", ""))
+            properties = {"Domain": raw["Domain"], "PublicIp": raw["PublicIp"]}
+            yield Observed(raw["AllocationId"], properties, tags, name=tags.get("Name", ""))
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -46,7 +46,7 @@ class Ec2Address(Resource):
         aws.ec2.allocate_address(**desired, TagSpecifications=owner.specification("elastic-ip"))
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        """Nothing of an address changes."""
+        """Do nothing: an address has no settings."""
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:

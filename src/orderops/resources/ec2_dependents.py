@@ -1,6 +1,6 @@
-"""Who holds a part of a network that is to go: interfaces and other things in it that are not ours.
+"""What blocks the deletion of a part of a network: interfaces and other resources in it that are not owned.
 
-What is ours goes by itself, and what AWS made for ours goes with it; only what is neither is worth naming.
+Owned resources are deleted by orderops, and AWS deletes what it made for them; only the rest is a blocker.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, from_pairs
 from orderops.engine.resource import Observed
+from orderops.text.lists import joined
 
-NAMED = 3
 BALANCER = re.compile(r"ELB (?:(?:app|net|gwy)/)?(?P<name>[^/]+)")
 AWS_OWN = re.compile(r"arn:[\w-]+:ecs:|RDSNetworkInterface$|Interface for NAT Gateway ")
-"""Of tasks, databases and gateways: they go with what they belong to."""
+"""Interfaces of tasks, databases and gateways: AWS deletes them with their owner."""
 NEVER_OURS = re.compile(r"AWS Lambda VPC ENI|VPC Endpoint Interface|EFS mount target")
-"""AWS manages these too, for things that orderops does not make."""
-# call, what it answers, the id, the filter that says in which VPC
+"""Interfaces that AWS manages too, for resources that orderops does not create."""
+# Operation, key of its response, key of the id, and the filter for the VPC. A peering has two VPCs, so two entries.
 PARTS_OF_VPC = (
     ("describe_security_groups", "SecurityGroups", "GroupId", "vpc-id"),
     ("describe_subnets", "Subnets", "SubnetId", "vpc-id"),
@@ -40,27 +40,25 @@ OVER = ("deleted", "deleting", "rejected", "expired", "failed")
 
 
 def named(holders: Iterable[str]) -> str:
-    """The first of them and how many more there are; nothing for nobody."""
-    found = list(holders)
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return ", ".join(found[:NAMED]) + more
+    """The first blockers, and how many more there are; "" for none."""
+    return joined(list(holders), max_names=3)
 
 
 def foreign_interfaces(aws: Aws, observed: Observed, where: str) -> Iterator[str]:
-    """The network interfaces in a thing of ours, found by the filter `where`, that do not go with what is ours."""
+    """Network interfaces in an owned resource, found by the filter `where`, that are not deleted with owned ones."""
     for raw in _foreign_interfaces(aws, observed, where, observed.id):
         yield _interface(raw)
 
 
 def public_interfaces(aws: Aws, observed: Observed, vpc: str) -> Iterator[str]:
-    """Those of others in a VPC that lead to the internet through our gateway."""
+    """Network interfaces of other owners in the VPC that have a public address through the gateway."""
     for raw in _foreign_interfaces(aws, observed, "vpc-id", vpc):
         if raw.get("Association", {}).get("PublicIp"):
             yield _interface(raw)
 
 
 def foreign_groups(aws: Aws, observed: Observed) -> Iterator[str]:
-    """The security groups of others whose rules name ours; a rule of our own groups goes with the group."""
+    """Security groups of other owners with a rule that names this group."""
     for where in ("ip-permission.group-id", "egress.ip-permission.group-id"):
         filters = [{"Name": where, "Values": [observed.id]}]
         for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=filters):
@@ -69,19 +67,20 @@ def foreign_groups(aws: Aws, observed: Observed) -> Iterator[str]:
 
 
 def foreign_parts(aws: Aws, observed: Observed) -> Iterator[str]:
-    """What stands in our VPC and is not ours, but for what goes with the VPC."""
-    told: set[str] = set()
+    """Resources of other owners in the VPC, except those that AWS deletes with it."""
+    reported: set[str] = set()
     for call, key, identifier, where in PARTS_OF_VPC:
         filters = [{"Name": where, "Values": [observed.id]}]
         for raw in every(getattr(aws.ec2, call), key, Filters=filters):
             ours = _is_ours(raw, observed) or _comes_with_the_vpc(raw) or _is_over(raw)
-            if not ours and raw[identifier] not in told:  # a peering of our VPC with itself has both ends here
-                told.add(raw[identifier])
+            # A peering of the VPC with itself is found by both filters.
+            if not ours and raw[identifier] not in reported:
+                reported.add(raw[identifier])
                 yield f"{raw[identifier]} ({_owner(raw)})"
 
 
 def address_holder(aws: Aws, observed: Observed) -> str:
-    """What of others our public address leads to."""
+    """The resource of another owner that uses this public address."""
     for raw in every(aws.ec2.describe_addresses, "Addresses", AllocationIds=[observed.id]):
         if held := raw.get("NetworkInterfaceId"):
             for interface in _foreign_interfaces(aws, observed, "network-interface-id", held):
@@ -90,8 +89,8 @@ def address_holder(aws: Aws, observed: Observed) -> str:
 
 
 def first(holders: Iterable[str], *others: Iterable[str]) -> str:
-    """The first kind of holders that there are; the others are not even asked for."""
-    return next((told for each in (holders, *others) if (told := named(each))), "")
+    """The first non-empty group of blockers, described; later groups are not read."""
+    return next((text for blockers in (holders, *others) if (text := named(blockers))), "")
 
 
 def _foreign_interfaces(aws: Aws, observed: Observed, where: str, what: str) -> Iterator[dict[str, Any]]:
@@ -116,7 +115,7 @@ def _goes_with_ours(raw: Mapping[str, Any], environment: str) -> bool:
 
 
 def _of_our_gateways(aws: Aws, observed: Observed) -> frozenset[str]:
-    """The interfaces of our NAT gateways, of those that are going too."""
+    """The interfaces of owned NAT gateways, including those that are being deleted."""
     gateways = every(aws.ec2.describe_nat_gateways, "NatGateways")
     ours = [raw for raw in gateways if _is_ours(raw, observed)]
     return frozenset(
@@ -135,7 +134,7 @@ def _interface(raw: Mapping[str, Any]) -> str:
 
 
 def _owner(raw: Mapping[str, Any]) -> str:
-    """Whose it is, as far as it says."""
+    """The owner, as far as tags and response say."""
     tags = from_pairs(raw.get("TagSet") or raw.get("Tags"))
     if ENVIRONMENT in tags:
         return f"of the environment {tags[ENVIRONMENT]}"

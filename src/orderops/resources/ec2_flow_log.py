@@ -1,4 +1,4 @@
-"""Flow log of a VPC: every connection that was taken or refused, as lines in a log group."""
+"""Flow log of a VPC: accepted and rejected connections, written to a log group."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = (
 
 @dataclass(frozen=True, eq=False)
 class Ec2FlowLog(Resource):
-    """Written to `group` by AWS, which assumes `role` for it; any change makes a new one."""
+    """AWS assumes `role` and writes to `group`. Every change replaces the flow log."""
 
     vpc: Ec2Vpc
     group: LogsGroup
@@ -35,7 +35,8 @@ class Ec2FlowLog(Resource):
     kind: ClassVar[str] = "ec2-flow-log"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
-            "InvalidParameter: Unable to assume given IAM role",  # a role made a moment ago
+            # EC2 may not know a role that was created moments ago.
+            "InvalidParameter: Unable to assume given IAM role",
             "InvalidVpcID.NotFound",
             "InvalidVpcId.NotFound",
             "FlowLogAlreadyExists",
@@ -47,14 +48,14 @@ class Ec2FlowLog(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        there = [
+        filters = [
             {"Name": "resource-id", "Values": [desired["ResourceId"]]},
             {"Name": "log-group-name", "Values": [desired["LogGroupName"]]},
         ]
-        return next(map(_live, every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=there)), None)
+        return next(map(_observed, every(aws.ec2.describe_flow_logs, "FlowLogs", Filter=filters)), None)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -72,34 +73,36 @@ class Ec2FlowLog(Resource):
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: desired[key] for key in KEYS if key != "ResourceId"}
-        answer = aws.ec2.create_flow_logs(
+        response = aws.ec2.create_flow_logs(
             **given,
             ResourceType="VPC",
             ResourceIds=[desired["ResourceId"]],
             TagSpecifications=owner.specification("vpc-flow-log"),
         )
-        _raise_unsuccessful("ec2.create_flow_logs", answer)
+        _raise_unsuccessful("ec2.create_flow_logs", response)
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        self.delete(aws, observed)  # the next look finds none and makes the new one
+        # The next read finds no flow log and creates the new one.
+        self.delete(aws, observed)
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
-        answer = aws.ec2.delete_flow_logs(FlowLogIds=[observed.id])
-        _raise_unsuccessful("ec2.delete_flow_logs", answer)
+        response = aws.ec2.delete_flow_logs(FlowLogIds=[observed.id])
+        _raise_unsuccessful("ec2.delete_flow_logs", response)
 
 
-def _raise_unsuccessful(call: str, answer: Mapping[str, Any]) -> None:
-    """These calls answer 200 all the same, with what went wrong in a list."""
-    for each in answer.get("Unsuccessful") or ():
-        error = each.get("Error", {})
+def _raise_unsuccessful(call: str, response: Mapping[str, Any]) -> None:
+    """Raise AwsError for a failure: these operations respond with status 200 and list what failed."""
+    for entry in response.get("Unsuccessful") or ():
+        error = entry.get("Error", {})
         raise AwsError(call, error.get("Code", "Unknown"), error.get("Message", ""), Meaning.NO)
 
 
-def _live(raw: Mapping[str, Any]) -> Observed:
+def _observed(raw: Mapping[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
-    told = {key: raw.get(key) for key in KEYS}
-    if not told["LogGroupName"]:  # one made by hand with the group's ARN
-        told["LogGroupName"] = raw.get("LogDestination", "").partition(":log-group:")[2].removesuffix(":*")
-    told["DeliverLogsErrorMessage"] = raw.get("DeliverLogsErrorMessage")
-    return Observed(raw["FlowLogId"], told, tags, name=tags.get("Name", ""), status=raw.get("FlowLogStatus", ""))
+    properties = {key: raw.get(key) for key in KEYS}
+    # A flow log that was created by hand may have the ARN of the group only.
+    if not properties["LogGroupName"]:
+        properties["LogGroupName"] = raw.get("LogDestination", "").partition(":log-group:")[2].removesuffix(":*")
+    properties["DeliverLogsErrorMessage"] = raw.get("DeliverLogsErrorMessage")
+    return Observed(raw["FlowLogId"], properties, tags, name=tags.get("Name", ""), status=raw.get("FlowLogStatus", ""))

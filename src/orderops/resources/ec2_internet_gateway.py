@@ -1,4 +1,4 @@
-"""Internet gateway: the way between a VPC and the internet."""
+"""Internet gateway: connects a VPC to the internet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 
 @dataclass(frozen=True, eq=False)
 class Ec2InternetGateway(Resource):
-    """Attached to `vpc`, by a call of its own."""
+    """Attached to `vpc` by a second call, after it was created."""
 
     vpc: Ec2Vpc
 
@@ -32,16 +32,18 @@ class Ec2InternetGateway(Resource):
         }
     )
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """It cannot be detached while an interface with a public address is left, such as a balancer's."""
+    """Detaching is refused while an interface has a public address, such as that of a load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        there = [{"Name": "attachment.vpc-id", "Values": [desired["VpcId"]]}]
-        return next(map(_live, every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=there)), None)
+        filters = [{"Name": "attachment.vpc-id", "Values": [desired["VpcId"]]}]
+        return next(
+            map(_observed, every(aws.ec2.describe_internet_gateways, "InternetGateways", Filters=filters)), None
+        )
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -78,7 +80,7 @@ def _detach(aws: Aws, observed: Observed) -> None:
     aws.ec2.detach_internet_gateway(InternetGatewayId=observed.id, VpcId=observed.properties["VpcId"])
 
 
-def _live(raw: dict[str, Any]) -> Observed:
+def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     attached = [
         attachment["VpcId"]

@@ -1,4 +1,4 @@
-"""NAT gateway: the way out for subnets that nobody may reach from outside."""
+"""NAT gateway: internet access for private subnets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from orderops.resources.ec2_subnet import Ec2Subnet
 
 STATES = {"pending": State.PENDING, "available": State.READY, "deleting": State.GOING, "failed": State.FAILED}
 IN_THESE_STATES = [{"Name": "state", "Values": sorted(STATES)}]
-"""Deleted gateways stay listed for an hour, tags and all; they are not there."""
+"""States of a deleted gateway: AWS lists it for about an hour more, with its tags."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ec2NatGateway(Resource):
-    """Stands in a public `subnet` with the address `elastic_ip`; it fails when `gateway` is not attached before it."""
+    """In a public `subnet`, with the address `elastic_ip`. Creating it fails unless `gateway` is attached."""
 
     subnet: Ec2Subnet
     elastic_ip: Ec2Address
@@ -43,20 +43,20 @@ class Ec2NatGateway(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         filters = [*owner.filters, *IN_THESE_STATES]
-        found = [_live(raw) for raw in every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=filters)]
+        found = [_observed(raw) for raw in every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=filters)]
         found = [observed for observed in found if _claimed(owner, observed)]
         standing = {_address(observed) for observed in found if observed.state is not State.FAILED}
         for observed in found:
-            # a failed one stays listed for an hour: it matters only while nothing stands in its place
+            # A failed gateway is listed for an hour. It matters only as long as no other has replaced it.
             if observed.state is not State.FAILED or _address(observed) not in standing:
                 yield observed
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        there = [
+        filters = [
             {"Name": "subnet-id", "Values": [desired["SubnetId"]]},
             {"Name": "state", "Values": ["pending", "available"]},
         ]
-        for observed in map(_live, every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=there)):
+        for observed in map(_observed, every(aws.ec2.describe_nat_gateways, "NatGateways", Filter=filters)):
             if observed.properties["AllocationId"] == desired["AllocationId"]:
                 return observed
         return None
@@ -76,7 +76,7 @@ class Ec2NatGateway(Resource):
         aws.ec2.create_nat_gateway(**desired, TagSpecifications=owner.specification("natgateway"))
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        """Nothing of a NAT gateway changes."""
+        """Do nothing: a NAT gateway has no settings that can change."""
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
@@ -84,7 +84,7 @@ class Ec2NatGateway(Resource):
 
 
 def _claimed(owner: Ownership, observed: Observed) -> bool:
-    """What the tag filters say, said again: the emulator leaves them out for NAT gateways."""
+    """Apply the tag filters again: the emulator ignores them for NAT gateways."""
     tags = observed.tags or {}
     return tags.get(ENVIRONMENT) == owner.environment and owner.address in ("", _address(observed))
 
@@ -93,11 +93,11 @@ def _address(observed: Observed) -> str | None:
     return (observed.tags or {}).get(ADDRESS)
 
 
-def _live(raw: dict[str, Any]) -> Observed:
+def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     addresses = raw.get("NatGatewayAddresses") or [{}]
     primary = next((address for address in addresses if address.get("IsPrimary")), addresses[0])
-    told = {
+    properties = {
         "SubnetId": raw.get("SubnetId"),
         "AllocationId": primary.get("AllocationId"),
         "ConnectivityType": raw.get("ConnectivityType", "public"),
@@ -105,5 +105,5 @@ def _live(raw: dict[str, Any]) -> Observed:
     }
     status = ": ".join(filter(None, [raw["State"], raw.get("FailureMessage")]))
     return Observed(
-        raw["NatGatewayId"], told, tags, name=tags.get("Name", ""), state=STATES[raw["State"]], status=status
+        raw["NatGatewayId"], properties, tags, name=tags.get("Name", ""), state=STATES[raw["State"]], status=status
     )

@@ -1,4 +1,4 @@
-"""Route table: which way traffic leaves some subnets of a VPC."""
+"""Route table: how traffic leaves the associated subnets of a VPC."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BLACKHOLE = " (blackhole)"
 
 @dataclass(frozen=True, eq=False)
 class Ec2RouteTable(Resource):
-    """Sends what leaves `subnets` through `gateway` or through `nat`; with neither it stays in the VPC."""
+    """Routes traffic from `subnets` through `gateway` or `nat`; without either, traffic stays in the VPC."""
 
     vpc: Ec2Vpc
     subnets: tuple[Ec2Subnet, ...]
@@ -64,11 +64,11 @@ class Ec2RouteTable(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_route_tables, "RouteTables", Filters=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        for observed in map(_live, _tables_of(aws, desired["Associations"])):
-            # a table with another address is no stray of ours: its subnet is about to move here
+        for observed in map(_observed, _tables_of(aws, desired["Associations"])):
+            # A table with another address tag is in use: its subnet is about to move to this one.
             if (observed.tags or {}).get(ADDRESS) in (None, self.address):
                 return observed
         return None
@@ -110,18 +110,18 @@ class Ec2RouteTable(Resource):
 
 
 def _set_routes(aws: Aws, observed: Observed, routes: Mapping[str, str]) -> None:
-    there = observed.properties["Routes"]
+    existing = observed.properties["Routes"]
     for to, target in routes.items():
-        if there.get(to) != target:
-            send = aws.ec2.replace_route if to in there else aws.ec2.create_route
+        if existing.get(to) != target:
+            send = aws.ec2.replace_route if to in existing else aws.ec2.create_route
             send(RouteTableId=observed.id, **_destination(to), **_target(target))
-    for to in there.keys() - routes.keys():
+    for to in existing.keys() - routes.keys():
         aws.ec2.delete_route(RouteTableId=observed.id, **_destination(to))
 
 
 def _associate(aws: Aws, observed: Observed, subnets: list[str]) -> None:
-    there = observed.properties["AssociationIds"]
-    missing = [subnet for subnet in subnets if subnet not in there]
+    existing = observed.properties["AssociationIds"]
+    missing = [subnet for subnet in subnets if subnet not in existing]
     elsewhere = {
         subnet: association
         for raw in _tables_of(aws, missing)
@@ -129,12 +129,13 @@ def _associate(aws: Aws, observed: Observed, subnets: list[str]) -> None:
         if raw["RouteTableId"] != observed.id
     }
     for subnet in missing:
-        if subnet in elsewhere:  # moved in one call: between two the subnet would fall to the main table
+        # Moved by one call: between two calls, the subnet would use the main table.
+        if subnet in elsewhere:
             aws.ec2.replace_route_table_association(AssociationId=elsewhere[subnet], RouteTableId=observed.id)
         else:
             aws.ec2.associate_route_table(RouteTableId=observed.id, SubnetId=subnet)
-    for subnet in there.keys() - set(subnets):
-        aws.ec2.disassociate_route_table(AssociationId=there[subnet])
+    for subnet in existing.keys() - set(subnets):
+        aws.ec2.disassociate_route_table(AssociationId=existing[subnet])
 
 
 def _tables_of(aws: Aws, subnets: list[str]) -> list[dict[str, Any]]:
@@ -144,20 +145,20 @@ def _tables_of(aws: Aws, subnets: list[str]) -> list[dict[str, Any]]:
     return list(every(aws.ec2.describe_route_tables, "RouteTables", Filters=filters))
 
 
-def _live(raw: dict[str, Any]) -> Observed:
+def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     associations = _associations(raw)
-    told = {
+    properties = {
         "VpcId": raw["VpcId"],
         "Routes": dict(_route(route) for route in raw.get("Routes") or () if _by_hand(route)),
         "Associations": sorted(associations),
         "AssociationIds": associations,
     }
-    return Observed(raw["RouteTableId"], told, tags, name=tags.get("Name", ""))
+    return Observed(raw["RouteTableId"], properties, tags, name=tags.get("Name", ""))
 
 
 def _associations(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The subnets that use the table, each with its association; being the main table is none."""
+    """The subnets that use the table, with their associations; the one of a main table is left out."""
     return {
         association["SubnetId"]: association["RouteTableAssociationId"]
         for association in raw.get("Associations") or ()
@@ -167,7 +168,7 @@ def _associations(raw: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _by_hand(route: Mapping[str, Any]) -> bool:
-    """Whether a call made the route; the local one, propagated ones and those of endpoints come by themselves."""
+    """Whether the route was made by a call. AWS adds the local, propagated and endpoint routes by itself."""
     gateway = route.get("GatewayId", "")
     return route.get("Origin") == "CreateRoute" and gateway != "local" and not gateway.startswith("vpce-")
 

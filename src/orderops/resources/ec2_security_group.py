@@ -1,4 +1,4 @@
-"""Security group of a VPC, with its rules: who may open connections to its members, and where to these may."""
+"""Security group of a VPC, with its rules for incoming and outgoing connections."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ EVERYTHING = "everything"
 
 @dataclass(frozen=True)
 class IngressRule:
-    """One `port` open for `source` (where to, in egress): a CIDR, a prefix list or a group.
+    """Opens `port` for `source` (the destination in egress): a CIDR, a prefix list or a security group.
 
-    Protocol "-1" with port 0 is everything.
+    Protocol "-1" with port 0 allows all traffic.
     """
 
     port: int
@@ -33,7 +33,7 @@ class IngressRule:
 
 @dataclass(frozen=True, eq=False)
 class Ec2SecurityGroup(Resource):
-    """Nothing but what `ingress` and `egress` say passes."""
+    """Allows only the traffic in `ingress` and `egress`."""
 
     vpc: Ec2Vpc
     description: str
@@ -55,19 +55,19 @@ class Ec2SecurityGroup(Resource):
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"VpcId", "Description"})
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
+    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        there = [
+        filters = [
             {"Name": "vpc-id", "Values": [desired["VpcId"]]},
             {"Name": "group-name", "Values": [self.name]},
         ]
-        return next(map(_live, every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=there)), None)
+        return next(map(_observed, every(aws.ec2.describe_security_groups, "SecurityGroups", Filters=filters)), None)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -112,18 +112,27 @@ class Ec2SecurityGroup(Resource):
 
 
 def _settle(aws: Aws, observed: Observed, direction: str, lines: list[str]) -> None:
-    """Open what is missing before closing what is too much: a rule that is replaced leaves no gap."""
-    there, asked = _by_traffic(observed.properties[direction]), _by_traffic(lines)
+    """Add missing rules, then revoke surplus ones."""
+    # In this order, so that replacing a rule never interrupts its traffic.
+    existing, requested = _by_traffic(observed.properties[direction]), _by_traffic(lines)
     word = direction.lower()
-    _send(aws, f"authorize_security_group_{word}", observed, [asked[rule] for rule in asked if rule not in there])
-    # the same rule with other words is a duplicate to AWS, so its words are changed where it stands
-    renamed = [asked[rule] for rule in asked if rule in there and asked[rule] != there[rule]]
+    _send(
+        aws,
+        f"authorize_security_group_{word}",
+        observed,
+        [requested[rule] for rule in requested if rule not in existing],
+    )
+    # AWS refuses the same rule with another description as a duplicate, so descriptions are updated in place.
+    renamed = [requested[rule] for rule in requested if rule in existing and requested[rule] != existing[rule]]
     _send(aws, f"update_security_group_rule_descriptions_{word}", observed, renamed)
-    _send(aws, f"revoke_security_group_{word}", observed, [there[rule] for rule in there if rule not in asked])
+    _send(
+        aws, f"revoke_security_group_{word}", observed, [existing[rule] for rule in existing if rule not in requested]
+    )
 
 
 def _forget(aws: Aws, observed: Observed) -> None:
-    """Take the group out of the rules of our other groups: AWS deletes none that is named somewhere."""
+    """Remove the group from the rules of other owned groups."""
+    # AWS refuses to delete a security group that a rule names.
     environment = (observed.tags or {}).get(ENVIRONMENT)
     others = Ec2SecurityGroup.listing(aws, Ownership(environment)) if environment else ()
     for other in others:
@@ -138,20 +147,20 @@ def _send(aws: Aws, operation: str, observed: Observed, lines: list[str]) -> Non
         getattr(aws.ec2, operation)(GroupId=observed.id, IpPermissions=[_permission(line) for line in lines])
 
 
-def _live(raw: Mapping[str, Any]) -> Observed:
+def _observed(raw: Mapping[str, Any]) -> Observed:
     owner = raw.get("OwnerId", "")
-    told = {
+    properties = {
         "VpcId": raw["VpcId"],
         "Description": raw["Description"],
         "Ingress": sorted(_lines(raw.get("IpPermissions") or (), "from", owner)),
         "Egress": sorted(_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
     }
     arn = raw.get("SecurityGroupArn", "")
-    return Observed(raw["GroupId"], told, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
+    return Observed(raw["GroupId"], properties, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
 
 
 def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
-    """One line for each rule, and one for what is asked twice, as AWS keeps it."""
+    """One line for each rule, without duplicates, which AWS does not keep."""
     lines = {}
     for rule in rules:
         traffic = EVERYTHING if rule.protocol == "-1" else f"{rule.protocol} {rule.port}"
@@ -164,7 +173,7 @@ def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[st
 
 
 def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
-    """One line for each rule: AWS tells them heaped up by protocol and port."""
+    """One line for each rule. AWS groups rules by protocol and port."""
     for raw in permissions:
         for peer, description in _peers(raw, owner):
             yield _line(_traffic(raw), word, peer, description)
@@ -172,8 +181,8 @@ def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> I
 
 def _peers(raw: Mapping[str, Any], owner: str) -> Iterator[tuple[str, str]]:
     for key, member in (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId")):
-        for each in raw.get(key) or ():
-            yield each[member], each.get("Description", "")
+        for entry in raw.get(key) or ():
+            yield entry[member], entry.get("Description", "")
     for pair in raw.get("UserIdGroupPairs") or ():
         account = pair.get("UserId", owner)
         group = pair["GroupId"] if account == owner else f"{account}/{pair['GroupId']}"
@@ -194,7 +203,7 @@ def _line(traffic: str, word: str, peer: str, description: str) -> str:
 
 
 def _by_traffic(lines: Iterable[str]) -> dict[str, str]:
-    """The lines by what they let through, without their description."""
+    """The lines by the traffic that they allow, without the description."""
     return {line.partition(" (")[0]: line for line in lines}
 
 
@@ -203,10 +212,10 @@ def _peer(line: str) -> str:
 
 
 def _permission(line: str) -> dict[str, Any]:
-    """The rule of a line as the calls take it."""
-    rule, _, words = line.partition(" (")
+    """The rule of a line in the form of the API."""
+    rule, _, description = line.partition(" (")
     protocol, *ports = rule.split(" ")[:-2]
-    described = {"Description": words[:-1]} if words else {}
+    described = {"Description": description[:-1]} if description else {}
     return {**_traffic_of(protocol, ports), **_peer_of(_peer(line), described)}
 
 

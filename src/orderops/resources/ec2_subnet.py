@@ -18,7 +18,7 @@ PLACE = ("VpcId", "CidrBlock", "AvailabilityZone")
 
 @dataclass(frozen=True, eq=False)
 class Ec2Subnet(Resource):
-    """Addresses of `vpc` in `zone`; what starts in a `public` one gets a public address."""
+    """A part of the addresses of `vpc`, in `zone`. Instances in a `public` subnet get a public address."""
 
     vpc: Ec2Vpc
     cidr: str
@@ -33,19 +33,19 @@ class Ec2Subnet(Resource):
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
     replacement_hint: ClassVar[str] = Ec2Vpc.replacement_hint
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to give back the interfaces of a balancer that is gone."""
+    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_subnets, "Subnets", Filters=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        there = [
+        filters = [
             {"Name": "vpc-id", "Values": [desired["VpcId"]]},
             {"Name": "cidr-block", "Values": [desired["CidrBlock"]]},
         ]
-        return next(map(_live, every(aws.ec2.describe_subnets, "Subnets", Filters=there)), None)
+        return next(map(_observed, every(aws.ec2.describe_subnets, "Subnets", Filters=filters)), None)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -76,11 +76,11 @@ class Ec2Subnet(Resource):
         return named(foreign_interfaces(aws, observed, "subnet-id"))
 
 
-def _live(raw: dict[str, Any]) -> Observed:
+def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
-    told = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch")}
+    properties = {key: raw[key] for key in (*PLACE, "MapPublicIpOnLaunch")}
     return Observed(
-        raw["SubnetId"], told, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"]
+        raw["SubnetId"], properties, tags, name=tags.get("Name", ""), state=_state(raw["State"]), status=raw["State"]
     )
 
 

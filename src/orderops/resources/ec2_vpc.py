@@ -1,4 +1,4 @@
-"""VPC, with DNS on: endpoints and databases are found by name in it."""
+"""VPC with DNS enabled, so that endpoints and databases are found by name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource, St
 from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
-"""In this order: host names cannot be switched on without DNS support."""
+"""In this order: host names need DNS support."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ec2Vpc(Resource):
-    """A network of its own with the addresses of `cidr`."""
+    """A network with the addresses of `cidr`."""
 
     cidr: str
 
@@ -32,21 +32,21 @@ class Ec2Vpc(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.ec2.describe_vpcs, "Vpcs", Filters=owner.filters):
-            yield _live(raw)
+            yield _observed(raw)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         alike = [
             {"Name": "tag:Name", "Values": [self.name]},
             {"Name": "cidr", "Values": [desired["CidrBlock"]]},
         ]
-        return next(map(_live, every(aws.ec2.describe_vpcs, "Vpcs", Filters=alike)), None)
+        return next(map(_observed, every(aws.ec2.describe_vpcs, "Vpcs", Filters=alike)), None)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        told = {
+        attributes = {
             key: bool(aws.ec2.describe_vpc_attribute(VpcId=observed.id, Attribute=attribute)[key]["Value"])
             for key, attribute in DNS.items()
         }
-        return replace(observed, properties={**observed.properties, **told})
+        return replace(observed, properties={**observed.properties, **attributes})
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -60,7 +60,8 @@ class Ec2Vpc(Resource):
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         for key in DNS:
-            if key in changed:  # AWS takes one attribute a call
+            # ModifyVpcAttribute takes one attribute in each call.
+            if key in changed:
                 aws.ec2.modify_vpc_attribute(VpcId=observed.id, **{key: {"Value": changed[key]}})
 
     @classmethod
@@ -72,7 +73,7 @@ class Ec2Vpc(Resource):
         return first(foreign_interfaces(aws, observed, "vpc-id"), foreign_parts(aws, observed))
 
 
-def _live(raw: dict[str, Any]) -> Observed:
+def _observed(raw: dict[str, Any]) -> Observed:
     tags = from_pairs(raw.get("Tags"))
     state = State.READY if raw["State"] == "available" else State.PENDING
     return Observed(

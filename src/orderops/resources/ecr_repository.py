@@ -1,4 +1,4 @@
-"""ECR repository of a service's images."""
+"""ECR repository for the images of a service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNTAGGED_DAYS = 7
 
 @dataclass(frozen=True, eq=False)
 class EcrRepository(Resource):
-    """The newest `keep` images stay, and a tag once pushed means one image for ever."""
+    """Keeps the newest `keep` images. Tags are immutable."""
 
     keep: int = 30
 
@@ -44,8 +44,10 @@ class EcrRepository(Resource):
                 )
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        told = if_found(aws.ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=observed.id)
-        policy = told and json.loads(told["lifecyclePolicyText"])
+        response = if_found(
+            aws.ecr.get_lifecycle_policy, "LifecyclePolicyNotFoundException", repositoryName=observed.id
+        )
+        policy = response and json.loads(response["lifecyclePolicyText"])
         return replace(observed, properties={**observed.properties, "LifecyclePolicy": policy})
 
     @classmethod

@@ -19,7 +19,7 @@ STATES = {"PROVISIONING": State.PENDING, "DEPROVISIONING": State.GOING, "FAILED"
 
 @dataclass(frozen=True, eq=False)
 class EcsCluster(Resource):
-    """Where services run; the service-linked role must be there before it."""
+    """Runs services. Its service-linked role has to exist before it."""
 
     container_insights: bool = True
     linked_role: IamServiceLinkedRole | None = None
@@ -44,7 +44,7 @@ class EcsCluster(Resource):
             chunk = ours[start : start + CLUSTERS_A_CALL]
             for raw in aws.ecs.describe_clusters(clusters=chunk, include=["TAGS", "SETTINGS"])["clusters"]:
                 if raw["status"] != "INACTIVE":
-                    yield _live(raw)
+                    yield _observed(raw)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -70,7 +70,7 @@ class EcsCluster(Resource):
         return named([*_foreign_services(aws, observed, environment), *_foreign_tasks(aws, observed, environment)])
 
 
-def _live(raw: Mapping[str, Any]) -> Observed:
+def _observed(raw: Mapping[str, Any]) -> Observed:
     settings = {setting["name"]: setting["value"] for setting in raw.get("settings", ())}
     return Observed(
         raw["clusterArn"],
@@ -95,7 +95,7 @@ def _foreign_services(aws: Aws, observed: Observed, environment: str) -> Iterato
 
 
 def _foreign_tasks(aws: Aws, observed: Observed, environment: str) -> Iterator[str]:
-    """Tasks that somebody started by hand; those of services go with them, and ours end by themselves."""
+    """Tasks started by hand. Tasks of services are stopped with them, and those of remote jobs end by themselves."""
     arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=observed.name))
     for start in range(0, len(arns), CLUSTERS_A_CALL):
         for raw in aws.ecs.describe_tasks(cluster=observed.name, tasks=arns[start : start + CLUSTERS_A_CALL])["tasks"]:

@@ -1,4 +1,4 @@
-"""A service whose tasks were all started after a moment: what they read at their start is not older."""
+"""ECS service whose tasks were all started after a given time, so that they have read current settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orderops.resources.ecs_service import EcsService
 
 @dataclass(frozen=True, eq=False)
 class EcsRedeployment(Resource):
-    """The living service of this name, with a deployment of the same release begun after `since`."""
+    """The existing service of this name, with a deployment of the same release started after `since`."""
 
     cluster: str
     since: datetime
@@ -44,7 +44,7 @@ class EcsRedeployment(Resource):
         return {"Renewed": True, "Rollout": "COMPLETED"}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        raise TypeError("a service that is not there has nothing to renew")
+        raise TypeError("cannot redeploy a service that does not exist")
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         aws.ecs.update_service(cluster=self.cluster, service=observed.name, forceNewDeployment=True)

@@ -25,8 +25,8 @@ DEPLOYMENT = {
     "deploymentCircuitBreaker": {"enable": True, "rollback": True},
 }
 NETWORK = ("Subnets", "SecurityGroups")
-# Answered by AWS always, by the emulator never.
-ALWAYS_TOLD = {
+# AWS always returns these properties, the emulator never does.
+ALWAYS_RETURNED = {
     "deploymentConfiguration": DEPLOYMENT,
     "enableExecuteCommand": True,
 }
@@ -34,7 +34,7 @@ ALWAYS_TOLD = {
 
 @dataclass(frozen=True, eq=False)
 class EcsService(Resource):
-    """Starts with `tasks` tasks; from then on autoscaling owns their number. `grace` is in seconds."""
+    """Starts with `tasks` tasks; later, autoscaling sets their number. `grace` is in seconds."""
 
     cluster: EcsCluster
     task_definition: EcsTaskDefinition
@@ -61,7 +61,7 @@ class EcsService(Resource):
     immutable: ClassVar[frozenset[str]] = frozenset({"LaunchType"})
     result_properties: ClassVar[frozenset[str]] = frozenset({"Rollout"})
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING, State.FAILED})
-    """A deployment that cannot succeed need not end before the service goes."""
+    """A deployment that cannot succeed does not delay the deletion of the service."""
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
         ("TaskDefinition", "LoadBalancers", "Rollout", *NETWORK), Effect.RESTARTS
     )
@@ -76,14 +76,14 @@ class EcsService(Resource):
                 chunk = names[start : start + SERVICES_A_CALL]
                 for raw in _described(aws, cluster, chunk):
                     if raw["status"] != "INACTIVE":
-                        yield _live(raw)
+                        yield _observed(raw)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        untold = {key: value for key, value in observed.properties.items() if value is None and key in ALWAYS_TOLD}
-        told: dict[str, Any] = {key: ALWAYS_TOLD[key] for key in untold}
+        missing = {key: value for key, value in observed.properties.items() if value is None and key in ALWAYS_RETURNED}
+        defaults: dict[str, Any] = {key: ALWAYS_RETURNED[key] for key in missing}
         if observed.properties.get("healthCheckGracePeriodSeconds") is None:
-            told["healthCheckGracePeriodSeconds"] = self.grace
-        return replace(observed, properties={**observed.properties, **told})
+            defaults["healthCheckGracePeriodSeconds"] = self.grace
+        return replace(observed, properties={**observed.properties, **defaults})
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -137,7 +137,7 @@ class EcsService(Resource):
 
 
 def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
-    """Why the latest tasks of a service stopped, newest first; AWS remembers for about an hour."""
+    """Why the latest tasks of a service stopped, newest first. AWS keeps stopped tasks for about an hour."""
     arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
     if not arns:
         return []
@@ -147,14 +147,14 @@ def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
 
 
 def why_stopped(task: Mapping[str, Any]) -> str:
-    """Why a task stopped, with what each of its containers says of it."""
-    said = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped")]
+    """Why a task stopped, and how its containers ended."""
+    reasons = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped")]
     for container in task.get("containers", ()):
         if container.get("reason"):
-            said.append(str(container["reason"]))
+            reasons.append(str(container["reason"]))
         if container.get("exitCode") is not None:
-            said.append(f"{container['name']} exited with {container['exitCode']}")
-    return "; ".join(said)
+            reasons.append(f"{container['name']} exited with {container['exitCode']}")
+    return "; ".join(reasons)
 
 
 def _names(aws: Aws, cluster: Observed) -> list[str]:
@@ -176,7 +176,7 @@ def _described(aws: Aws, cluster: Observed, names: list[str]) -> list[dict[str, 
     return list(answer["services"])
 
 
-def _live(raw: Mapping[str, Any]) -> Observed:
+def _observed(raw: Mapping[str, Any]) -> Observed:
     network = raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
     primary: Mapping[str, Any] = next(
         (deployment for deployment in raw.get("deployments", ()) if deployment["status"] == "PRIMARY"), {}
@@ -213,7 +213,7 @@ def _live(raw: Mapping[str, Any]) -> Observed:
 
 
 def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What we declare of it; AWS answers more."""
+    """The declared properties; AWS returns more."""
     if not raw or "deploymentCircuitBreaker" not in raw:
         return None
     breaker = {key: raw["deploymentCircuitBreaker"].get(key) for key in ("enable", "rollback")}
@@ -224,12 +224,17 @@ def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _given(asked: Properties, changed: Properties) -> dict[str, Any]:
-    """The call's words for what changed. Load balancers sent unchanged would start a deployment of their own."""
-    words = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers"}
+def _given(desired: Properties, changed: Properties) -> dict[str, Any]:
+    """The parameters of UpdateService for the changed properties."""
+    # Load balancers are sent only if they changed: sending them again would start a deployment.
+    names = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers"}
     same = ("deploymentConfiguration", "healthCheckGracePeriodSeconds", "enableExecuteCommand", "propagateTags")
-    given = {words.get(key, key): asked[key] for key in (*words, *same) if key in changed}
+    given = {names.get(key, key): desired[key] for key in (*names, *same) if key in changed}
     if changed.keys() & set(NETWORK):
-        awsvpc = {"subnets": asked["Subnets"], "securityGroups": asked["SecurityGroups"], "assignPublicIp": "DISABLED"}
+        awsvpc = {
+            "subnets": desired["Subnets"],
+            "securityGroups": desired["SecurityGroups"],
+            "assignPublicIp": "DISABLED",
+        }
         given["networkConfiguration"] = {"awsvpcConfiguration": awsvpc}
     return given

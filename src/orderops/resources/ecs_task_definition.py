@@ -1,4 +1,4 @@
-"""ECS task definition for Fargate with one container; every change is a new revision."""
+"""ECS task definition for Fargate with one container; every change registers a new revision."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class EcsTaskDefinition(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         families = every(aws.ecs.list_task_definition_families, "families", familyPrefix=owner.prefix, status="ACTIVE")
         for family in families:
-            # the newest active revision; a family without one answers ClientException
-            told = if_found(
+            # Returns the newest active revision. A family without one causes a ClientException.
+            response = if_found(
                 aws.ecs.describe_task_definition, "ClientException", taskDefinition=family, include=["TAGS"]
             )
-            if told and told["taskDefinition"]["status"] == "ACTIVE":
-                yield _live(told["taskDefinition"], from_pairs(told.get("tags"), "key", "value"))
+            if response and response["taskDefinition"]["status"] == "ACTIVE":
+                yield _observed(response["taskDefinition"], from_pairs(response.get("tags"), "key", "value"))
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -69,7 +69,7 @@ class EcsTaskDefinition(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         texts = {
-            key: each.read(outputs) if isinstance(each, Output) else each for key, each in self.environment.items()
+            key: value.read(outputs) if isinstance(value, Output) else value for key, value in self.environment.items()
         }
         return {
             "Cpu": str(self.cpu),
@@ -81,7 +81,7 @@ class EcsTaskDefinition(Resource):
             "Port": self.port,
             "StopTimeout": self.stop_timeout,
             "Environment": texts,
-            "Secrets": {key: each.read(outputs) for key, each in self.secrets.items()},
+            "Secrets": {key: secret.read(outputs) for key, secret in self.secrets.items()},
             "Logs": outputs[self.log_group].name,
         }
 
@@ -101,7 +101,7 @@ class EcsTaskDefinition(Resource):
             aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + REVISIONS_A_DELETE])
 
 
-def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
+def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
     containers = raw["containerDefinitions"]
     first = containers[0]
     ports = [mapping["containerPort"] for mapping in first.get("portMappings", ())]
@@ -117,7 +117,7 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "Image": first["image"],
             "Port": ports[0] if len(ports) == 1 else ports,
             "StopTimeout": first.get("stopTimeout", 30),
-            "Environment": {each["name"]: each["value"] for each in first.get("environment", ())},
+            "Environment": {variable["name"]: variable["value"] for variable in first.get("environment", ())},
             "Secrets": {secret["name"]: secret["valueFrom"] for secret in first.get("secrets", ())},
             "Logs": options.get("awslogs-group"),
             "Revision": raw["revision"],
@@ -128,32 +128,33 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
     )
 
 
-def _register(aws: Aws, family: str, asked: Properties, tags: Tags) -> None:
+def _register(aws: Aws, family: str, properties: Properties, tags: Tags) -> None:
     logs = {
-        "awslogs-group": asked["Logs"],
+        "awslogs-group": properties["Logs"],
         "awslogs-region": aws.region,
         "awslogs-stream-prefix": "task",
     }
     container = {
-        "name": asked["Container"],
-        "image": asked["Image"],
+        "name": properties["Container"],
+        "image": properties["Image"],
         "essential": True,
-        "portMappings": [{"containerPort": asked["Port"], "protocol": "tcp"}],
-        "environment": to_pairs(asked["Environment"], "name", "value"),
-        "secrets": to_pairs(asked["Secrets"], "name", "valueFrom"),
-        "stopTimeout": asked["StopTimeout"],
-        "linuxParameters": {"initProcessEnabled": True},  # reaps what ECS Exec leaves behind
+        "portMappings": [{"containerPort": properties["Port"], "protocol": "tcp"}],
+        "environment": to_pairs(properties["Environment"], "name", "value"),
+        "secrets": to_pairs(properties["Secrets"], "name", "valueFrom"),
+        "stopTimeout": properties["StopTimeout"],
+        # An init process, since ECS Exec leaves zombie processes.
+        "linuxParameters": {"initProcessEnabled": True},
         "logConfiguration": {"logDriver": "awslogs", "options": logs},
     }
     aws.ecs.register_task_definition(
         family=family,
-        cpu=asked["Cpu"],
-        memory=asked["Memory"],
+        cpu=properties["Cpu"],
+        memory=properties["Memory"],
         networkMode="awsvpc",
         requiresCompatibilities=["FARGATE"],
         runtimePlatform=LINUX,
-        executionRoleArn=asked["ExecutionRoleArn"],
-        taskRoleArn=asked["TaskRoleArn"],
+        executionRoleArn=properties["ExecutionRoleArn"],
+        taskRoleArn=properties["TaskRoleArn"],
         containerDefinitions=[container],
         tags=to_pairs(tags, "key", "value"),
     )

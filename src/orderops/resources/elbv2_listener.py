@@ -1,4 +1,4 @@
-"""HTTP listener of a load balancer; what no rule takes gets a 404."""
+"""HTTP listener of a load balancer; requests that match no rule get a 404."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTHING_HERE = {
 
 @dataclass(frozen=True, eq=False)
 class Elbv2Listener(Resource):
-    """Its name is `<load balancer>:<port>`: a balancer has one listener a port."""
+    """Named `<load balancer>:<port>`: a load balancer has one listener for each port."""
 
     load_balancer: Elbv2LoadBalancer
     port: int = 80
@@ -39,13 +39,15 @@ class Elbv2Listener(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for balancer in load_balancers(aws, owner):
             for raw in listeners(aws, balancer):
-                told = {
+                properties = {
                     "LoadBalancerArn": raw["LoadBalancerArn"],
                     "Port": raw["Port"],
                     "Protocol": raw["Protocol"],
                     "DefaultActions": [_action(action) for action in raw["DefaultActions"]],
                 }
-                yield Observed(raw["ListenerArn"], told, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"])
+                yield Observed(
+                    raw["ListenerArn"], properties, name=f"{balancer.name}:{raw['Port']}", arn=raw["ListenerArn"]
+                )
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -75,7 +77,7 @@ class Elbv2Listener(Resource):
 
 
 def listeners(aws: Aws, balancer: Observed) -> Iterator[dict[str, Any]]:
-    """The listeners of a balancer, none when it is gone meanwhile."""
+    """The listeners of a load balancer; none if it was deleted meanwhile."""
     try:
         yield from every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer.arn)
     except AwsError as error:

@@ -26,9 +26,9 @@ DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS
 
 @dataclass(frozen=True, eq=False)
 class Elbv2LoadBalancer(Resource):
-    """Faces the internet from public subnets in at least two zones; `idle_timeout` is in seconds.
+    """Internet-facing, in public subnets of at least two zones. `idle_timeout` is in seconds.
 
-    AWS makes none before `gateway` is attached to the VPC, and detaches no gateway before its addresses are gone.
+    AWS needs `gateway` attached to the VPC to create it, and to detach the gateway needs its addresses released.
     """
 
     subnets: tuple[Ec2Subnet, ...]
@@ -46,7 +46,7 @@ class Elbv2LoadBalancer(Resource):
             "SubnetNotFound",
             "InvalidSubnet: has no internet gateway",
             "ResourceInUse",
-            # the bucket's policy was written a moment ago
+            # S3 may not have applied the bucket's policy, which was written moments ago.
             "InvalidConfigurationRequest: Access Denied for bucket",
         }
     )
@@ -59,14 +59,15 @@ class Elbv2LoadBalancer(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.elbv2.describe_load_balancers, "LoadBalancers"):
             if raw["LoadBalancerName"].startswith(owner.prefix):
-                yield _live(raw)
+                yield _observed(raw)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         pairs = aws.elbv2.describe_load_balancer_attributes(LoadBalancerArn=observed.arn)["Attributes"]
-        told = DEFAULTS | {pair["Key"]: pair["Value"] for pair in pairs if pair["Key"] in DEFAULTS}
-        if told[LOGS_ENABLED] == "false":  # AWS keeps the bucket of logs that were switched off
-            told[LOGS_BUCKET] = ""
-        return replace(observed, properties={**observed.properties, **told})
+        values = DEFAULTS | {pair["Key"]: pair["Value"] for pair in pairs if pair["Key"] in DEFAULTS}
+        # AWS keeps the bucket's name after logs are switched off.
+        if values[LOGS_ENABLED] == "false":
+            values[LOGS_BUCKET] = ""
+        return replace(observed, properties={**observed.properties, **values})
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -104,7 +105,8 @@ class Elbv2LoadBalancer(Resource):
         if "SecurityGroups" in changed:
             aws.elbv2.set_security_groups(LoadBalancerArn=observed.arn, SecurityGroups=changed["SecurityGroups"])
         attributes = {key: value for key, value in changed.items() if key in DEFAULTS}
-        if LOGS_BUCKET in attributes or LOGS_ENABLED in attributes:  # AWS checks the two together
+        # AWS validates the two together.
+        if LOGS_BUCKET in attributes or LOGS_ENABLED in attributes:
             attributes |= {key: self._logs(observed, changed, key) for key in (LOGS_ENABLED, LOGS_BUCKET)}
         if attributes.get(LOGS_ENABLED) == "false":
             del attributes[LOGS_BUCKET]
@@ -122,18 +124,18 @@ class Elbv2LoadBalancer(Resource):
 
 
 def load_balancers(aws: Aws, owner: Ownership) -> Iterator[Observed]:
-    """The environment's load balancers, for kinds that live on one; shares the listing of the survey."""
+    """The load balancers of an environment, for kinds that belong to one; shares the listing of the inventory."""
     whole = Ownership(owner.environment)
     yield from Elbv2LoadBalancer.listing(aws, whole)
 
 
 def tags_of(aws: Aws, arn: str) -> Tags:
-    """The tags of anything that elbv2 names."""
-    told = aws.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"]
-    return from_pairs(told[0]["Tags"]) if told else {}
+    """The tags of any resource with an ARN of elbv2."""
+    descriptions = aws.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+    return from_pairs(descriptions[0]["Tags"]) if descriptions else {}
 
 
-def _live(raw: Mapping[str, Any]) -> Observed:
+def _observed(raw: Mapping[str, Any]) -> Observed:
     state = raw.get("State", {})
     return Observed(
         raw["LoadBalancerArn"],

@@ -1,4 +1,4 @@
-"""Listener rule: which paths go to which target group."""
+"""Listener rule: routes path patterns to a target group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAST_PRIORITY = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Elbv2Rule(Resource):
-    """Requests whose path matches one of `paths` go to `target_group`; the lowest `priority` is asked first."""
+    """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first."""
 
     listener: Elbv2Listener
     target_group: Elbv2TargetGroup
@@ -39,12 +39,13 @@ class Elbv2Rule(Resource):
         raws = [raw for raw in _rules(aws, owner) if raw["Priority"] != "default"]
         tags = _tags_of(aws, [raw["RuleArn"] for raw in raws])
         for raw in raws:
-            yield _live(raw, tags.get(raw["RuleArn"], {}))
+            yield _observed(raw, tags.get(raw["RuleArn"], {}))
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
         raw = _at(aws, desired["ListenerArn"], desired["Priority"])
         tags = tags_of(aws, raw["RuleArn"]) if raw else {}
-        return _live(raw, tags) if raw and ADDRESS not in tags else None  # another of ours makes way
+        # A rule with an address tag is owned, and moves by its own update.
+        return _observed(raw, tags) if raw and ADDRESS not in tags else None
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -89,13 +90,13 @@ def _at(aws: Aws, listener: str, priority: int) -> dict[str, Any] | None:
 
 
 def _free(aws: Aws, listener: str, wanted: int) -> int:
-    """The place wanted, or the last free one while another rule stands there; `update` then moves it."""
+    """The wanted priority, or the last free one while another rule has it; `update` then moves the rule."""
     taken = {raw["Priority"] for raw in every(aws.elbv2.describe_rules, "Rules", ListenerArn=listener)}
-    return next(place for place in chain([wanted], range(LAST_PRIORITY, 0, -1)) if str(place) not in taken)
+    return next(priority for priority in chain([wanted], range(LAST_PRIORITY, 0, -1)) if str(priority) not in taken)
 
 
 def _move(aws: Aws, observed: Observed, priority: int) -> None:
-    """Change places with the rule that stands there: AWS takes that in one call only, and no request goes astray."""
+    """Swap priorities with the other rule. In one call, so that every request is routed all the time."""
     moves = {observed.arn: priority}
     other = _at(aws, observed.properties["ListenerArn"], priority)
     if other and ADDRESS not in tags_of(aws, other["RuleArn"]):
@@ -123,15 +124,15 @@ def _rules(aws: Aws, owner: Ownership) -> Iterator[dict[str, Any]]:
 
 def _tags_of(aws: Aws, arns: list[str]) -> dict[str, Tags]:
     chunks = [arns[start : start + TAGS_A_CALL] for start in range(0, len(arns), TAGS_A_CALL)]
-    told = [
+    descriptions = [
         description
         for chunk in chunks
         for description in aws.elbv2.describe_tags(ResourceArns=chunk)["TagDescriptions"]
     ]
-    return {each["ResourceArn"]: from_pairs(each["Tags"]) for each in told}
+    return {description["ResourceArn"]: from_pairs(description["Tags"]) for description in descriptions}
 
 
-def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
+def _observed(raw: Mapping[str, Any], tags: Tags) -> Observed:
     arn = raw["RuleArn"]
     listener = arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
     return Observed(
@@ -148,7 +149,7 @@ def _live(raw: Mapping[str, Any], tags: Tags) -> Observed:
 
 
 def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, Any]]:
-    """The paths, when the rule asks for nothing else; else all that it asks for, to be shown as a difference."""
+    """The paths if the rule has no other conditions, else all conditions, so that they show as a difference."""
     if [condition["Field"] for condition in conditions] == ["path-pattern"]:
         condition = conditions[0]
         return sorted(condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values", []))
@@ -156,7 +157,7 @@ def _patterns(conditions: list[dict[str, Any]]) -> list[str] | list[dict[str, An
 
 
 def _target(actions: list[dict[str, Any]]) -> Any:
-    """The one group forwarded to. AWS also answers a ForwardConfig that says the same."""
+    """The target group. AWS also returns an equivalent ForwardConfig."""
     if [action["Type"] for action in actions] == ["forward"] and "TargetGroupArn" in actions[0]:
         return actions[0]["TargetGroupArn"]
     groups = actions[0].get("ForwardConfig", {}).get("TargetGroups", []) if len(actions) == 1 else []

@@ -1,4 +1,4 @@
-"""Target group: where a balancer sends requests, and how it learns which targets are healthy."""
+"""Target group: the targets of a load balancer, and their health check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHECKS = (
 
 @dataclass(frozen=True, eq=False)
 class Elbv2TargetGroup(Resource):
-    """Targets by address, as Fargate wants; `deregistration_delay` and `interval` are in seconds."""
+    """Targets by IP address, as Fargate requires; `deregistration_delay` and `interval` are in seconds."""
 
     vpc: Ec2Vpc
     port: int
@@ -43,23 +43,26 @@ class Elbv2TargetGroup(Resource):
         {"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(FIXED)
-    replacement_hint: ClassVar[str] = "declare the service under another name beside this one, then remove this one"
+    replacement_hint: ClassVar[str] = "declare the service under another name alongside this one, then remove this one"
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.elbv2.describe_target_groups, "TargetGroups"):
             if raw["TargetGroupName"].startswith(owner.prefix):
-                told = {key: raw.get(key) for key in (*FIXED, *CHECKS)}
+                properties = {key: raw.get(key) for key in (*FIXED, *CHECKS)}
                 suffix = "targetgroup/" + raw["TargetGroupArn"].partition(":targetgroup/")[2]
                 extra = {"ArnSuffix": suffix, "LoadBalancerArns": raw.get("LoadBalancerArns", [])}
                 yield Observed(
-                    raw["TargetGroupArn"], {**told, **extra}, name=raw["TargetGroupName"], arn=raw["TargetGroupArn"]
+                    raw["TargetGroupArn"],
+                    {**properties, **extra},
+                    name=raw["TargetGroupName"],
+                    arn=raw["TargetGroupArn"],
                 )
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         pairs = aws.elbv2.describe_target_group_attributes(TargetGroupArn=observed.arn)["Attributes"]
-        told = {pair["Key"]: pair["Value"] for pair in pairs}
-        return replace(observed, properties={**observed.properties, DELAY: told.get(DELAY, "300")})
+        attributes = {pair["Key"]: pair["Value"] for pair in pairs}
+        return replace(observed, properties={**observed.properties, DELAY: attributes.get(DELAY, "300")})
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -110,7 +113,7 @@ class Elbv2TargetGroup(Resource):
 
 
 def _users(aws: Aws, balancer: str, target_group: str) -> Iterator[str]:
-    """The listeners of a balancer that send something to a target group, by themselves or by a rule."""
+    """The listeners that route to a target group, by default or by a rule."""
     for listener in every(aws.elbv2.describe_listeners, "Listeners", LoadBalancerArn=balancer):
         rules = every(aws.elbv2.describe_rules, "Rules", ListenerArn=listener["ListenerArn"])
         actions = [*listener["DefaultActions"], *(action for rule in rules for action in rule["Actions"])]

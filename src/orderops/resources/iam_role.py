@@ -1,4 +1,4 @@
-"""IAM role that one AWS service may assume, with what it may do written in one inline policy."""
+"""IAM role that one AWS service may assume, with its permissions in one inline policy."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Allow:
     on: tuple[Resource | Output | str, ...]
     suffix: str = ""
     only: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The condition under which they are allowed."""
+    """The condition of the statement."""
 
     def statement(self, outputs: Outputs) -> dict[str, Any]:
         """The statement in IAM's words."""
-        arns = sorted(self._arn(each, outputs) for each in self.on)
+        arns = sorted(self._arn(target, outputs) for target in self.on)
         statement = {"Effect": "Allow", "Action": sorted(self.actions), "Resource": arns}
         return {**statement, "Condition": self.only} if self.only else statement
 
-    def _arn(self, each: Resource | Output | str, outputs: Outputs) -> str:
-        if isinstance(each, str):
-            return each
-        return each.read(outputs) if isinstance(each, Output) else outputs[each].arn + self.suffix
+    def _arn(self, target: Resource | Output | str, outputs: Outputs) -> str:
+        if isinstance(target, str):
+            return target
+        return target.read(outputs) if isinstance(target, Output) else outputs[target].arn + self.suffix
 
 
 @dataclass(frozen=True, eq=False)
 class IamRole(Resource):
-    """`principal` may assume it (`ecs-tasks.amazonaws.com`); it may do what `allow` says and nothing else."""
+    """Assumed by `principal`, such as `ecs-tasks.amazonaws.com`; has only the permissions in `allow`."""
 
     principal: str
     allow: tuple[Allow, ...] = ()
@@ -64,8 +64,8 @@ class IamRole(Resource):
             return
         for raw in every(aws.iam.get_account_authorization_details, "RoleDetailList", Filter=["Role"]):
             if raw["RoleName"].startswith(owner.prefix):
-                inline = {each["PolicyName"]: each["PolicyDocument"] for each in raw.get("RolePolicyList", ())}
-                yield _live(raw, inline, raw.get("AttachedManagedPolicies", ()))
+                inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in raw.get("RolePolicyList", ())}
+                yield _observed(raw, inline, raw.get("AttachedManagedPolicies", ()))
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -73,7 +73,7 @@ class IamRole(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         trust = {"Effect": "Allow", "Principal": {"Service": self.principal}, "Action": "sts:AssumeRole"}
-        policy = [each.statement(outputs) for each in self.allow]
+        policy = [statement.statement(outputs) for statement in self.allow]
         return {
             "AssumeRolePolicyDocument": canonical({"Version": "2012-10-17", "Statement": [trust]}),
             "InlinePolicies": {POLICY: canonical({"Version": "2012-10-17", "Statement": policy})} if policy else {},
@@ -110,11 +110,11 @@ class IamRole(Resource):
 
 
 def canonical(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy in the one form in which equal policies are equal: lists sorted, single values as lists."""
+    """A policy in a form that can be compared: lists sorted, single values as lists."""
     statements = policy.get("Statement", [])
     statements = [statements] if isinstance(statements, Mapping) else statements
     written = [{key: _sorted(key, value) for key, value in statement.items()} for statement in statements]
-    return {**policy, "Statement": sorted(written, key=lambda each: json.dumps(each, sort_keys=True))}
+    return {**policy, "Statement": sorted(written, key=lambda statement: json.dumps(statement, sort_keys=True))}
 
 
 def _sorted(key: str, value: Any) -> Any:
@@ -122,19 +122,19 @@ def _sorted(key: str, value: Any) -> Any:
         return sorted([value] if isinstance(value, str) else value)
     if isinstance(value, Mapping):
         return {
-            inner: _sorted("Action", each) if isinstance(each, (str, list)) else _sorted("", each)
-            for inner, each in value.items()
+            inner: _sorted("Action", part) if isinstance(part, (str, list)) else _sorted("", part)
+            for inner, part in value.items()
         }
     return value
 
 
-def _live(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> Observed:
+def _observed(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) -> Observed:
     return Observed(
         raw["RoleId"],
         {
             "AssumeRolePolicyDocument": canonical(_parsed(raw["AssumeRolePolicyDocument"])),
             "InlinePolicies": {name: canonical(_parsed(document)) for name, document in inline.items()},
-            "ManagedPolicies": sorted(each["PolicyArn"] for each in attached),
+            "ManagedPolicies": sorted(policy["PolicyArn"] for policy in attached),
         },
         tags=from_pairs(raw.get("Tags")),
         name=raw["RoleName"],
@@ -147,8 +147,8 @@ def _one(aws: Aws, name: str) -> Iterator[Observed]:
     if not found:
         return
     names = every(aws.iam.list_role_policies, "PolicyNames", RoleName=name)
-    inline = {each: aws.iam.get_role_policy(RoleName=name, PolicyName=each)["PolicyDocument"] for each in names}
-    yield _live(
+    inline = {policy: aws.iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in names}
+    yield _observed(
         found["Role"], inline, list(every(aws.iam.list_attached_role_policies, "AttachedPolicies", RoleName=name))
     )
 

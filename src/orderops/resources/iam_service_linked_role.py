@@ -1,4 +1,4 @@
-"""Service-linked role: belongs to the whole account, made when missing, never removed."""
+"""Service-linked role: shared by the whole account, created if missing, never deleted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ROOT = "/aws-service-role/"
 OF_USE = frozenset(
     f"{service}.amazonaws.com" for service in ("ecs", "ecs.application-autoscaling", "elasticloadbalancing", "rds")
 )
-"""The services that an environment is made of."""
+"""The services that environments use."""
 
 
 @dataclass(frozen=True, eq=False)
 class IamServiceLinkedRole(Resource):
-    """`name` is the service that assumes it, such as `ecs.amazonaws.com`.
+    """Assumed by the service `name`, such as `ecs.amazonaws.com`.
 
-    AWS makes it on first use, too late for that first use; so a new account gets it up front.
+    AWS creates it on first use, too late for that use; so orderops creates it beforehand.
     """
 
     kind: ClassVar[str] = "iam-service-linked-role"
@@ -43,11 +43,11 @@ class IamServiceLinkedRole(Resource):
         aws.iam.create_service_linked_role(AWSServiceName=self.name)
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        """Has nothing that could differ."""
+        """Do nothing: the role has no settings."""
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
-        """Others in the account use it too."""
+        """Do nothing: the account shares the role."""
 
     @classmethod
     def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:

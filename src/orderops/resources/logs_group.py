@@ -13,7 +13,7 @@ from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 @dataclass(frozen=True, eq=False)
 class LogsGroup(Resource):
-    """Log lines, kept for `retention_days`; named like a path, `/orderops/dev/order-processor`."""
+    """Keeps log events for `retention_days`. Its name is a path, such as `/orderops/dev/order-processor`."""
 
     retention_days: int
 
@@ -26,7 +26,8 @@ class LogsGroup(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=owner.path()):
-            arn = raw["arn"].removesuffix(":*")  # tag calls, flow logs and policies want the one without
+            # Tags, flow logs and policies need the ARN without the suffix.
+            arn = raw["arn"].removesuffix(":*")
             yield Observed(
                 raw["logGroupName"],
                 {"retentionInDays": raw.get("retentionInDays")},

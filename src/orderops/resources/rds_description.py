@@ -1,4 +1,4 @@
-"""What RDS tells of an instance: in which state it is, what is set on it, and which role it has in its environment."""
+"""The description of an RDS instance: its state, its settings, and its role in the environment."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orderops.engine.resource import Observed, State
 
 KIND = "rds-instance"
 TERM = "orderops:term"
-"""How many promotions there were up to this one: where two instances say that they are the primary, it decides."""
+"""The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins."""
 A_TERM = re.compile("[0-9]{1,18}")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
-"""The values of the role tag; an instance that was never restored from nor promoted has none."""
+"""The values of the role tag. An instance that was never part of a promotion has none."""
 DISPOSABLE = frozenset({REHEARSAL, DRILL})
-"""The roles of copies that hold nothing of their own."""
+"""The roles of restored instances that hold no data of their own."""
 STOPPED = "stopped"
 USABLE = frozenset({"available", STOPPED, "storage-full", "storage-initialization", "storage-optimization"})
 DEAD = frozenset({"failed", "insufficient-capacity", "modify-failed", "restore-error", "upgrade-failed"})
@@ -46,9 +46,9 @@ TOLD_AS_ASKED = (
 
 
 def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
-    """The instances of an environment, or those that may be the one claimed; each with the role that it has in truth.
+    """The instances of an environment, or those that may be the one that `owner` names, with their effective roles.
 
-    Several may say that they are the same one: a promotion was cut between its two writes. The last promoted is it.
+    After an interrupted promotion, two instances have the role of the primary; the last promoted one is the primary.
     """
     raws = list(every(aws.rds.describe_db_instances, "DBInstances"))
     tagged = [from_pairs(raw.get("TagList")) for raw in raws]
@@ -62,14 +62,14 @@ def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:
 
 
 def former(name: str) -> dict[str, str]:
-    """What the tags of an instance say once another one was promoted in its place."""
+    """The tags of an instance after another one was promoted."""
     return {ADDRESS: f"{KIND}/{name}-former", "Name": name, ROLE: FORMER}
 
 
 def term_of(tags: Tags) -> int:
-    """How many promotions it took to come to this instance."""
-    told = tags.get(TERM, "")
-    return int(told) if A_TERM.fullmatch(told) else 0
+    """The number of promotions up to this instance; 0 for one that was never promoted."""
+    term = tags.get(TERM, "")
+    return int(term) if A_TERM.fullmatch(term) else 0
 
 
 def _whose(tags: Tags) -> tuple[str, str]:
@@ -85,7 +85,7 @@ def _highest_terms(tagged: Iterable[Tags]) -> dict[tuple[str, str], int]:
 
 
 def sought(name: str, tags: Tags, owner: Ownership) -> bool:
-    """By tag as well as by name: a restored instance that took over has a name of its own."""
+    """Match by tag as well as by name, since a promoted instance has another name."""
     if owner.name:
         return name == owner.name or tags.get(ADDRESS) == owner.address
     return name.startswith(owner.prefix) or tags.get(ENVIRONMENT) == owner.environment
@@ -127,9 +127,10 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
 
 
 def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What is set, with what AWS has accepted and not applied yet: asked for again, it would be sent again."""
+    """The settings, including pending ones: AWS has accepted them, and they need not be sent again."""
     pending = raw.get("PendingModifiedValues", {})
-    now = {"EngineLifecycleSupport": LIFECYCLE, **raw, **pending}  # the emulator does not tell the lifecycle
+    # The emulator does not return the lifecycle support.
+    now = {"EngineLifecycleSupport": LIFECYCLE, **raw, **pending}
     room = raw.get("MaxAllocatedStorage")
     return {
         **{key: now.get(key) for key in TOLD_AS_ASKED},
@@ -162,12 +163,12 @@ def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _log_exports(raw: Mapping[str, Any], pending: Mapping[str, Any]) -> list[str]:
-    there = {*raw.get("EnabledCloudwatchLogsExports", ()), *pending.get("LogTypesToEnable", ())}
-    return sorted(there - {*pending.get("LogTypesToDisable", ())})
+    enabled = {*raw.get("EnabledCloudwatchLogsExports", ()), *pending.get("LogTypesToEnable", ())}
+    return sorted(enabled - {*pending.get("LogTypesToDisable", ())})
 
 
 def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
-    """AWS's status, and what it calls available though it is still at work on it."""
+    """The status, and what AWS still works on while the status is `available`."""
     status = raw["DBInstanceStatus"]
     if status in GOING:
         return State.GOING, status
@@ -181,6 +182,7 @@ def _condition(raw: Mapping[str, Any]) -> tuple[State, str]:
         return State.PENDING, "changing the security groups"
     if any(group["ParameterApplyStatus"] == "applying" for group in raw.get("DBParameterGroups", ())):
         return State.PENDING, "applying the parameter group"
-    if "Port" in raw.get("PendingModifiedValues", {}):  # it waits for no window, and others are told the port
+    # A new port is applied without a window, and other resources use it.
+    if "Port" in raw.get("PendingModifiedValues", {}):
         return State.PENDING, "changing the port"
     return State.READY, status

@@ -1,4 +1,4 @@
-"""RDS instance with PostgreSQL on it; its master password is made, kept and rotated by AWS."""
+"""RDS instance for PostgreSQL. AWS creates, stores and rotates the master password."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
-"""The tag of an instance that goes without a final snapshot, by somebody's word."""
+"""The tag of an instance that the operator allows to be deleted without a final snapshot."""
 TROUBLE = re.compile(r"insufficient|unable|fail|cannot|could not", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class RdsInstance(Resource):
-    """Encrypted, out of reach from the internet, and gone only with a final snapshot behind it.
+    """Encrypted, not reachable from the internet, and deleted only with a final snapshot.
 
-    What AWS grows or upgrades by itself is no drift. Storage is in gigabytes, windows are in UTC.
+    Automatic storage growth and minor upgrades are no drift. Storage is in gigabytes, windows are in UTC.
     """
 
     subnet_group: RdsSubnetGroup
@@ -56,7 +56,7 @@ class RdsInstance(Resource):
             "DBSubnetGroupNotFoundFault",
             "DBParameterGroupNotFound",
             "InvalidParameterCombination: No modifications were requested",
-            # the emulator names the first automated snapshot by the minute, and one of an instance before may be there
+            # The emulator names the first automated snapshot by the minute, so one of an earlier instance may exist.
             "DBSnapshotAlreadyExists: identifier rds:",
         }
     )
@@ -74,7 +74,7 @@ class RdsInstance(Resource):
     typical_duration: ClassVar[timedelta] = timedelta(minutes=8)
 
     def occupant(self, aws: Aws, desired: Properties) -> Observed | None:
-        """Nothing; raises OrderopsError beside copies of a database that is gone: a new one would be empty."""
+        """Return None. Raises OrderopsError if only restored instances are left: a new database would be empty."""
         for raw in every(aws.rds.describe_db_instances, "DBInstances"):
             tags, name = from_pairs(raw.get("TagList")), raw["DBInstanceIdentifier"]
             if name.startswith(f"{self.name}-") and tags.get(ROLE) in (RESTORED, FORMER):
@@ -88,16 +88,18 @@ class RdsInstance(Resource):
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         if (observed.tags or {}).get(ROLE) == FORMER:
             raise _is_gone(observed.id, observed.tags or {})
-        told = dict(observed.properties)
-        if _is_or_follows(told["EngineVersion"], self.engine_version):
-            told["EngineVersion"] = self.engine_version
-        if self.storage_gb <= told["AllocatedStorage"] <= self._most_storage():
-            told["AllocatedStorage"] = self.storage_gb
-        if told["Port"] is None:
-            told["Port"] = self.port  # no endpoint until it is made
-        if told["EnablePerformanceInsights"] is None:
-            told["EnablePerformanceInsights"] = self.performance_insights  # AWS always tells; the emulator never does
-        return replace(observed, properties=told)
+        properties = dict(observed.properties)
+        if _is_or_follows(properties["EngineVersion"], self.engine_version):
+            properties["EngineVersion"] = self.engine_version
+        if self.storage_gb <= properties["AllocatedStorage"] <= self._most_storage():
+            properties["AllocatedStorage"] = self.storage_gb
+        if properties["Port"] is None:
+            # There is no endpoint until the instance is created.
+            properties["Port"] = self.port
+        if properties["EnablePerformanceInsights"] is None:
+            # AWS always returns this, the emulator never does.
+            properties["EnablePerformanceInsights"] = self.performance_insights
+        return replace(observed, properties=properties)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -140,16 +142,18 @@ class RdsInstance(Resource):
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Running" in changed:
-            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)  # nothing else can change before
+            # A stopped instance accepts no other change.
+            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
         else:
             aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, **modification(observed, changed))
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
-        told = observed.properties
-        if not told["Running"]:
-            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)  # stopped, it takes no final snapshot
-        elif told["DeletionProtection"]:
+        properties = observed.properties
+        if not properties["Running"]:
+            # AWS takes no final snapshot of a stopped instance.
+            aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
+        elif properties["DeletionProtection"]:
             aws.rds.modify_db_instance(
                 DBInstanceIdentifier=observed.id, DeletionProtection=False, ApplyImmediately=True
             )
@@ -157,7 +161,8 @@ class RdsInstance(Resource):
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
             )
-        elif observed.state is State.FAILED:  # AWS takes no snapshot of a dead instance; its backups stay
+        # AWS takes no snapshot of a failed instance; its automated backups are kept.
+        elif observed.state is State.FAILED:
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
             )
@@ -173,9 +178,9 @@ class RdsInstance(Resource):
     def holds(cls, aws: Aws, observed: Observed) -> str:
         if _holds_nothing(observed):
             return ""
-        told = observed.properties
-        major = told["EngineVersion"].partition(".")[0]
-        size = f"{told['AllocatedStorage']} GB"
+        properties = observed.properties
+        major = properties["EngineVersion"].partition(".")[0]
+        size = f"{properties['AllocatedStorage']} GB"
         return f"a PostgreSQL {major} database of {size} (a final snapshot and its backups would stay)"
 
     @classmethod
@@ -186,7 +191,8 @@ class RdsInstance(Resource):
         yield Leftover("snapshot", command, tuple(raw["DBSnapshotIdentifier"] for raw in taken))
         backups = every(aws.rds.describe_db_instance_automated_backups, "DBInstanceAutomatedBackups")
         retained = [raw for raw in backups if raw.get("Status") == "retained" and sought_backup(raw, owner)]
-        names = [raw["DbiResourceId"] for raw in retained if "DbiResourceId" in raw]  # the emulator may not tell it
+        # The emulator may leave it out.
+        names = [raw["DbiResourceId"] for raw in retained if "DbiResourceId" in raw]
         command = "aws rds delete-db-instance-automated-backup --dbi-resource-id NAME"
         yield Leftover("backups of a deleted database", command, tuple(names))
 
@@ -202,11 +208,12 @@ class RdsInstance(Resource):
         if key == "EngineVersion" and _numbers(desired) < _numbers(observed):
             return Effect.LOSES
         if key == "BackupRetentionPeriod" and 0 in (observed, desired):
-            return Effect.INTERRUPTS if desired else Effect.LOSES  # AWS drops the backups with the setting
+            # AWS deletes the backups with the setting.
+            return Effect.INTERRUPTS if desired else Effect.LOSES
         return super().effect(key, observed, desired)
 
     def _most_storage(self) -> float:
-        """To how much the storage may have come without a change of ours: AWS grows it by a tenth at least."""
+        """The size up to which AWS may have grown the storage by itself; it grows by at least a tenth."""
         return float("inf") if self.max_storage_gb else -(-self.storage_gb * 11 // 10)
 
 
@@ -218,38 +225,41 @@ def _is_gone(name: str, tags: Tags) -> OrderopsError:
 
 
 def _holds_nothing(observed: Observed) -> bool:
-    """Whether it is a copy that somebody made to look at, or said of that no snapshot is wanted."""
+    """Whether it is a restored instance without data of its own, or tagged as not needing a snapshot."""
     tags = observed.tags or {}
     return tags.get(ROLE) in DISPOSABLE or tags.get(SNAPSHOT) == NO_SNAPSHOT
 
 
 def final_snapshot(observed: Observed) -> str:
-    """The one name of an instance's final snapshot, different for an instance made again under its name."""
+    """The name of the final snapshot; different for an instance that was created again under the same name."""
     return f"{observed.id}-final-{observed.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
 
 
 def modification(observed: Observed, changed: Properties) -> dict[str, Any]:
-    """What ModifyDBInstance is given; it has other words than CreateDBInstance for some settings."""
-    told = observed.properties
+    """The parameters of ModifyDBInstance, which names some settings unlike CreateDBInstance."""
+    properties = observed.properties
     given = {**changed, "ApplyImmediately": True}
     if "Port" in given:
         given["DBPortNumber"] = given.pop("Port")
-    if "MaxAllocatedStorage" in given and given["MaxAllocatedStorage"] is None:  # no room to grow turns it off
-        given["MaxAllocatedStorage"] = changed.get("AllocatedStorage", told["AllocatedStorageNow"])
+    # A maximum equal to the size turns growth off.
+    if "MaxAllocatedStorage" in given and given["MaxAllocatedStorage"] is None:
+        given["MaxAllocatedStorage"] = changed.get("AllocatedStorage", properties["AllocatedStorageNow"])
     if "EngineVersion" in given:
-        given["AllowMajorVersionUpgrade"] = _numbers(given["EngineVersion"])[0] > _numbers(told["EngineVersion"])[0]
+        given["AllowMajorVersionUpgrade"] = (
+            _numbers(given["EngineVersion"])[0] > _numbers(properties["EngineVersion"])[0]
+        )
     if "EnableCloudwatchLogsExports" in given:
-        wanted, there = set(given.pop("EnableCloudwatchLogsExports")), set(told["EnableCloudwatchLogsExports"])
+        wanted, enabled = set(given.pop("EnableCloudwatchLogsExports")), set(properties["EnableCloudwatchLogsExports"])
         given["CloudwatchLogsExportConfiguration"] = {
-            "EnableLogTypes": sorted(wanted - there),
-            "DisableLogTypes": sorted(there - wanted),
+            "EnableLogTypes": sorted(wanted - enabled),
+            "DisableLogTypes": sorted(enabled - wanted),
         }
     return given
 
 
-def _is_or_follows(there: str, asked: str) -> bool:
-    """Whether `there` is of the major version asked, and no minor version before it."""
-    return _numbers(there)[0] == _numbers(asked)[0] and _numbers(there) >= _numbers(asked)
+def _is_or_follows(observed: str, desired: str) -> bool:
+    """Whether `observed` has the desired major version, and the same or a later minor version."""
+    return _numbers(observed)[0] == _numbers(desired)[0] and _numbers(observed) >= _numbers(desired)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

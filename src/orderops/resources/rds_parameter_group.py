@@ -19,7 +19,7 @@ MOST_A_CALL = 20
 
 @dataclass(frozen=True, eq=False)
 class RdsParameterGroup(Resource):
-    """Settings that differ from those of `family`, such as postgres16; static ones wait for the next reboot."""
+    """Settings that differ from those of `family`, such as postgres16. Static ones take effect at the next reboot."""
 
     family: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -46,8 +46,8 @@ class RdsParameterGroup(Resource):
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         call = aws.rds.describe_db_parameters
         found = every(call, "Parameters", DBParameterGroupName=observed.id, Source="user")
-        told = {each["ParameterName"]: each["ParameterValue"] for each in found if "ParameterValue" in each}
-        return replace(observed, properties={**observed.properties, "Parameters": told})
+        parameters = {raw["ParameterName"]: raw["ParameterValue"] for raw in found if "ParameterValue" in raw}
+        return replace(observed, properties={**observed.properties, "Parameters": parameters})
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -69,10 +69,10 @@ class RdsParameterGroup(Resource):
         )
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
-        there, wanted = observed.properties["Parameters"], changed["Parameters"]
+        existing, wanted = observed.properties["Parameters"], changed["Parameters"]
         dynamic = _dynamic(aws, observed.id)
-        differing = [name for name, value in wanted.items() if there.get(name) != value]
-        surplus = [name for name in there if name not in wanted]
+        differing = [name for name, value in wanted.items() if existing.get(name) != value]
+        surplus = [name for name in existing if name not in wanted]
         for some in _batches(_parameter(name, dynamic) | {"ParameterValue": wanted[name]} for name in differing):
             aws.rds.modify_db_parameter_group(DBParameterGroupName=observed.id, Parameters=some)
         for some in _batches(_parameter(name, dynamic) for name in surplus):
@@ -94,9 +94,9 @@ def _groups(raw: Mapping[str, Any]) -> list[str | None]:
 
 
 def _dynamic(aws: Aws, group: str) -> set[str]:
-    """The parameters that take effect without a reboot; AWS refuses that word for the others."""
+    """The parameters that take effect without a reboot; for others AWS refuses `immediate`."""
     found = every(aws.rds.describe_db_parameters, "Parameters", DBParameterGroupName=group)
-    return {each["ParameterName"] for each in found if each.get("ApplyType") == "dynamic"}
+    return {raw["ParameterName"] for raw in found if raw.get("ApplyType") == "dynamic"}
 
 
 def _parameter(name: str, dynamic: set[str]) -> dict[str, str]:

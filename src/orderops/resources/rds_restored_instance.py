@@ -1,7 +1,7 @@
-"""RDS instance made by a restore: a copy of another one as it was at a moment, with every setting of its source.
+"""RDS instance created by a point-in-time restore, with every setting of its source.
 
-AWS carries over little of what is set on the source. What a restore can be given is given; the rest is modified
-afterwards, and the instance is ready when each setting is the source's.
+AWS carries over few settings of the source. Those that the restore accepts are sent with it, the others are modified
+afterwards. The instance is ready when all settings equal those of the source.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GIVEN = (
     "StorageType",
     "VpcSecurityGroupIds",
 )
-"""What RestoreDBInstanceToPointInTime can be given."""
+"""Settings that RestoreDBInstanceToPointInTime accepts."""
 LATER = (
     "EnablePerformanceInsights",
     "MonitoringInterval",
@@ -53,14 +53,14 @@ LATER = (
     "PerformanceInsightsRetentionPeriod",
     "PreferredMaintenanceWindow",
 )
-"""What only ModifyDBInstance can set."""
+"""Settings that only ModifyDBInstance accepts."""
 SAME = ("AllocatedStorage", "DBName", "Engine", "EngineVersion", "MasterUsername", "StorageEncrypted")
-"""What comes along by itself."""
+"""Settings that AWS carries over."""
 CARRIED = tuple(sorted((*GIVEN, *LATER, *SAME)))
-"""Every setting that a restored instance has as its source has it."""
+"""All settings in which a restored instance equals its source."""
 PERFORMANCE = ("Iops", "StorageThroughput")
 STRIPED = 400
-"""Gigabytes from which on gp3 of PostgreSQL is striped, and its performance can be set (RDS guide, storage)."""
+"""Gigabytes from which gp3 storage is striped and its performance can be set (RDS user guide, storage)."""
 ALONE: Mapping[str, Any] = {
     "BackupRetentionPeriod": 0,
     "DedicatedLogVolume": False,
@@ -73,12 +73,12 @@ ALONE: Mapping[str, Any] = {
     "PerformanceInsightsKMSKeyId": None,
     "PerformanceInsightsRetentionPeriod": None,
 }
-"""What a copy that is thrown away has instead: it protects nothing and costs little."""
+"""Settings of a temporary instance: no protection, low cost."""
 
 
 @dataclass(frozen=True, eq=False)
 class RdsRestoredInstance(Resource):
-    """A copy of `source` as it was at `moment`, or as late as can be; with a master password of its own."""
+    """`source` as it was at `moment`, or at the latest restorable time. Has its own master password."""
 
     source: Observed
     moment: datetime | None = None
@@ -94,7 +94,7 @@ class RdsRestoredInstance(Resource):
         yield from instances(aws, owner)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        return replace(observed, properties=self._told(observed))
+        return replace(observed, properties=self._known(observed))
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -134,44 +134,48 @@ class RdsRestoredInstance(Resource):
         return RdsInstance.rollback_reason(aws, observed)
 
     def unlike(self, copy: Observed) -> dict[str, tuple[Any, Any]]:
-        """The settings that a copy does not have as it should, each with what it should have and what it has."""
-        wanted, told = self._wanted(), self._told(copy)
-        return {key: (wanted[key], told[key]) for key in CARRIED if told[key] != wanted[key]}
+        """Settings that differ from the wanted ones: wanted and observed value."""
+        wanted, known = self._wanted(), self._known(copy)
+        return {key: (wanted[key], known[key]) for key in CARRIED if known[key] != wanted[key]}
 
-    def _told(self, observed: Observed) -> dict[str, Any]:
-        """What is told of a copy, and what is not told yet taken as right."""
+    def _known(self, observed: Observed) -> dict[str, Any]:
+        """The observed settings; those that AWS does not return yet count as wanted."""
         wanted = self._wanted()
-        told = dict(observed.properties)
-        if told["Port"] is None:
-            told["Port"] = wanted["Port"]  # no endpoint until it is made
-        if told["EnablePerformanceInsights"] is None:
-            told["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]  # the emulator never tells
-        if any(told[key] != wanted[key] for key in wanted):
-            told[PARAMETERS] = IN_SYNC  # one reboot, after the last change
-        return told
+        properties = dict(observed.properties)
+        if properties["Port"] is None:
+            # There is no endpoint until the instance is created.
+            properties["Port"] = wanted["Port"]
+        if properties["EnablePerformanceInsights"] is None:
+            # AWS always returns this, the emulator never does.
+            properties["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]
+        if any(properties[key] != wanted[key] for key in wanted):
+            # Reboot once, after the last change.
+            properties[PARAMETERS] = IN_SYNC
+        return properties
 
     def _wanted(self) -> dict[str, Any]:
-        told = self.source.properties
-        carried = {key: told.get(key) for key in CARRIED}
+        properties = self.source.properties
+        carried = {key: properties.get(key) for key in CARRIED}
         if carried["EnablePerformanceInsights"] is None:
             carried["EnablePerformanceInsights"] = False
         return {**carried, **(ALONE if self.disposable else {}), "ManageMasterUserPassword": True, "Running": True}
 
 
 def differences(source: Observed, copy: Observed) -> dict[str, tuple[Any, Any]]:
-    """The settings in which a copy is not as its source, each with the source's value and its own."""
+    """Settings that differ from the source: the source's value and the observed one."""
     pairs = {key: (source.properties.get(key), copy.properties.get(key)) for key in CARRIED}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _given(desired: Properties) -> dict[str, Any]:
-    """What the call is given. Performance of gp3 comes of itself below 400 GB, where AWS refuses to be told of it."""
+    """The parameters of the restore."""
+    # Below 400 GB, gp3 has a fixed performance, and AWS refuses these parameters.
     striped = desired["AllocatedStorage"] >= STRIPED or str(desired["StorageType"]).startswith("io")
     left_out = () if striped else PERFORMANCE
     return {key: desired[key] for key in GIVEN if desired[key] is not None and key not in left_out}
 
 
 def _to_set(changed: Properties) -> dict[str, Any]:
-    """What ModifyDBInstance takes: nothing is turned off by leaving it out."""
+    """The parameters of ModifyDBInstance. A setting that is left out is not turned off."""
     off = {"MonitoringInterval": 0, "MaxAllocatedStorage": None}
     return {key: value for key, value in changed.items() if key != PARAMETERS and (value is not None or key in off)}

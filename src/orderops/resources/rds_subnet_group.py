@@ -1,4 +1,4 @@
-"""RDS subnet group: the subnets, in at least two zones, in which a database instance may stand."""
+"""RDS subnet group: subnets in at least two zones for database instances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DESCRIPTION = "Isolated subnets of the database"
 
 @dataclass(frozen=True, eq=False)
 class RdsSubnetGroup(Resource):
-    """A database instance that names it has its address in one of `subnets`."""
+    """Database instances in the group have an address in one of `subnets`."""
 
     subnets: tuple[Ec2Subnet, ...]
 
@@ -79,7 +79,7 @@ class RdsSubnetGroup(Resource):
 def foreign_instances(
     aws: Aws, observed: Observed, groups: Callable[[Mapping[str, Any]], list[str | None]]
 ) -> Iterator[str]:
-    """The database instances of others that stand on one of our groups; `groups` tells those of an instance."""
+    """Database instances of other owners that use this group; `groups` returns the groups of an instance."""
     for raw in every(aws.rds.describe_db_instances, "DBInstances"):
         owner = from_pairs(raw.get("TagList")).get(ENVIRONMENT)
         if observed.id in groups(raw) and owner != (observed.tags or {}).get(ENVIRONMENT):

@@ -13,7 +13,7 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 
-# Balancers write their logs as an account of AWS's, one for each region; newer regions have a service for it.
+# Load balancers write logs as an AWS account, one for each region; newer regions use a service principal.
 DELIVERY_ACCOUNTS = {
     "ap-northeast-1": "582318560864",
     "ap-northeast-2": "600734575887",
@@ -44,7 +44,7 @@ SAMPLE = 3
 
 @dataclass(frozen=True, eq=False)
 class S3Bucket(Resource):
-    """Keeps logs for `log_days`; the name is `orderops-<environment>-access-logs-<account>`, unique in the world."""
+    """Keeps logs for `log_days`; the name is `orderops-<environment>-access-logs-<account>`, globally unique."""
 
     log_days: int
     purpose: Literal["access-logs"] = "access-logs"
@@ -68,15 +68,17 @@ class S3Bucket(Resource):
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
-        told = _tags(aws, observed.id)
-        if told or "Environment" not in observed.properties or _has_anything(aws, observed.id):
-            return told
-        # Our account, our name, no tag and nothing in it: made by a create whose tags were not kept, as emulators do.
+        tags = _tags(aws, observed.id)
+        if tags or "Environment" not in observed.properties or _has_anything(aws, observed.id):
+            return tags
+        # An empty, untagged bucket with our name in our account: created by orderops, and the tags were lost, as in
+        # emulators.
         return {ENVIRONMENT: observed.properties["Environment"]}
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
-        whole = {**_tags(aws, observed.id), **(observed.tags or {}), **tags}  # this call replaces them all
+        # PutBucketTagging replaces all tags.
+        whole = {**_tags(aws, observed.id), **(observed.tags or {}), **tags}
         aws.s3.put_bucket_tagging(Bucket=observed.id, Tagging={"TagSet": to_pairs(whole)})
 
     def desired(self, outputs: Outputs) -> Properties:
@@ -147,40 +149,40 @@ def _delivery(region: str) -> dict[str, str]:
 
 
 def _named_by_us(name: str, owner: Ownership) -> bool:
-    """Whether the name is one that only this environment would give; `dev` must not claim what is `dev-eu`'s."""
+    """Whether the name belongs to this environment: `dev` must not own buckets of `dev-eu`."""
     return OUR_NAMES.fullmatch(name.removeprefix(f"orderops-{owner.environment}-")) is not None
 
 
 def _tags(aws: Aws, bucket: str) -> dict[str, str]:
-    told = if_found(aws.s3.get_bucket_tagging, "NoSuchTagSet", Bucket=bucket)
-    return from_pairs(told["TagSet"]) if told else {}
+    response = if_found(aws.s3.get_bucket_tagging, "NoSuchTagSet", Bucket=bucket)
+    return from_pairs(response["TagSet"]) if response else {}
 
 
 def _public_access(aws: Aws, bucket: str) -> Any:
-    told = if_found(aws.s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=bucket)
-    return told and told["PublicAccessBlockConfiguration"]
+    response = if_found(aws.s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration", Bucket=bucket)
+    return response and response["PublicAccessBlockConfiguration"]
 
 
 def _ownership(aws: Aws, bucket: str) -> Any:
-    told = if_found(aws.s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError", Bucket=bucket)
-    return told and told["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+    response = if_found(aws.s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError", Bucket=bucket)
+    return response and response["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
 
 
 def _encryption(aws: Aws, bucket: str) -> Any:
     missing = "ServerSideEncryptionConfigurationNotFoundError"
-    told = if_found(aws.s3.get_bucket_encryption, missing, Bucket=bucket)
-    rules = told["ServerSideEncryptionConfiguration"]["Rules"] if told else []
+    response = if_found(aws.s3.get_bucket_encryption, missing, Bucket=bucket)
+    rules = response["ServerSideEncryptionConfiguration"]["Rules"] if response else []
     return rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] if rules else None
 
 
 def _lifecycle(aws: Aws, bucket: str) -> Any:
-    told = if_found(aws.s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration", Bucket=bucket)
-    return told and [{**rule, "Filter": rule.get("Filter") or {"Prefix": ""}} for rule in told["Rules"]]
+    response = if_found(aws.s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration", Bucket=bucket)
+    return response and [{**rule, "Filter": rule.get("Filter") or {"Prefix": ""}} for rule in response["Rules"]]
 
 
 def _policy_of(aws: Aws, bucket: str) -> Any:
-    told = if_found(aws.s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=bucket)
-    return told and _canonical(json.loads(told["Policy"]))
+    response = if_found(aws.s3.get_bucket_policy, "NoSuchBucketPolicy", Bucket=bucket)
+    return response and _canonical(json.loads(response["Policy"]))
 
 
 READERS = {
@@ -219,14 +221,14 @@ def _rule(days: int) -> dict[str, Any]:
 
 
 def _canonical(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """The same policy, with its statements in order and lists of one as the one; AWS gives them back either way."""
-    statements = [{key: _single(value) for key, value in each.items()} for each in policy["Statement"]]
-    return {**policy, "Statement": sorted(statements, key=lambda each: json.dumps(each, sort_keys=True))}
+    """The policy with sorted statements, and with single values instead of lists of one: AWS returns either."""
+    statements = [{key: _single(value) for key, value in statement.items()} for statement in policy["Statement"]]
+    return {**policy, "Statement": sorted(statements, key=lambda statement: json.dumps(statement, sort_keys=True))}
 
 
 def _single(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _single(each) for key, each in value.items()}
+        return {key: _single(part) for key, part in value.items()}
     if isinstance(value, list):
         return value[0] if len(value) == 1 else sorted(value)
     return value
@@ -238,7 +240,7 @@ def _has_anything(aws: Aws, bucket: str) -> bool:
 
 
 def _not_logs(aws: Aws, bucket: str) -> tuple[list[str], bool]:
-    """The keys of what is no log, and whether there are more; the logs, which are many, are not read."""
+    """Keys of objects that are no logs, and whether there are more. Logs are not read, since there may be many."""
     top = aws.s3.list_objects_v2(Bucket=bucket, Delimiter="/", MaxKeys=PAGE)
     found, more = [content["Key"] for content in top.get("Contents", ())], bool(top.get("IsTruncated"))
     for prefix in top.get("CommonPrefixes", ()):
@@ -264,9 +266,10 @@ def _emptier_by_a_page(aws: Aws, bucket: str) -> bool:
     found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
     if not found:
         return False
-    objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+    objects = [{"Key": raw["Key"], "VersionId": raw["VersionId"]} for raw in found]
     answer = aws.s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-    for kept in answer.get("Errors", ()):  # AWS answers 200 all the same
+    # AWS responds with status 200 and lists what failed.
+    for kept in answer.get("Errors", ()):
         raise AwsError("s3.delete_objects", kept["Code"], f"{kept['Key']}: {kept['Message']}", Meaning.NO)
     return True
 

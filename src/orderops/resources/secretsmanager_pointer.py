@@ -1,4 +1,4 @@
-"""Secret that says where the database is; the password stays in the secret that RDS keeps."""
+"""Secret with the endpoint of the database; the password is in the secret that RDS manages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HIDDEN = "(not shown)"
 
 @dataclass(frozen=True, eq=False)
 class DatabasePointer(Resource):
-    """Services read it again when a login fails: they follow a promoted instance without a deployment."""
+    """Services read it again when a login fails, and so follow a promoted instance without a deployment."""
 
     instance: RdsInstance
     dbname: str = "orders"
@@ -35,32 +35,34 @@ class DatabasePointer(Resource):
         yield from secrets_of(cls.kind, aws, owner)
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        told = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=observed.arn)
+        response = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=observed.arn)
         return replace(
-            observed, properties={**observed.properties, "SecretString": _told(told and told["SecretString"])}
+            observed, properties={**observed.properties, "SecretString": _shown(response and response["SecretString"])}
         )
 
     def now(self, aws: Aws, environment: str) -> tuple[Mapping[str, Any], datetime] | None:
-        """What it says and since when; nothing where it is not there, or says nothing that can be read."""
+        """The value and its time; None if the secret does not exist or has no readable value."""
         found = next(self.listing(aws, Ownership(environment, self.address, self.name)), None)
-        told = found and if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=found.arn)
-        value = _told(told["SecretString"]) if told else None
-        return (value, told["CreatedDate"].astimezone(UTC)) if told and isinstance(value, dict) else None
+        response = found and if_found(
+            aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=found.arn
+        )
+        value = _shown(response["SecretString"]) if response else None
+        return (value, response["CreatedDate"].astimezone(UTC)) if response and isinstance(value, dict) else None
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
         aws.secretsmanager.tag_resource(SecretId=observed.arn, Tags=to_pairs(tags))
 
     def desired(self, outputs: Outputs) -> Properties:
-        told = outputs[self.instance].properties
+        instance = outputs[self.instance].properties
         return {
             "Description": DESCRIPTION,
             "SecretString": {
-                "host": told["EndpointAddress"],
-                "port": told["EndpointPort"],
+                "host": instance["EndpointAddress"],
+                "port": instance["EndpointPort"],
                 "dbname": self.dbname,
                 "sslmode": self.sslmode,
-                "credentials": told["MasterUserSecretArn"],
+                "credentials": instance["MasterUserSecretArn"],
             },
         }
 
@@ -78,12 +80,12 @@ class DatabasePointer(Resource):
         aws.secretsmanager.delete_secret(SecretId=observed.arn, ForceDeleteWithoutRecovery=True)
 
 
-def _told(text: str | None) -> Any:
-    """The value without what does not belong in it: that may be a password, and plans are read aloud."""
+def _shown(text: str | None) -> Any:
+    """The value with unknown fields hidden: plans print it, and an unknown field may be a password."""
     try:
         value = json.loads(text or "null")
     except json.JSONDecodeError:
         return HIDDEN
     if not isinstance(value, dict):
         return value and HIDDEN
-    return {key: each if key in FIELDS else HIDDEN for key, each in value.items()}
+    return {key: part if key in FIELDS else HIDDEN for key, part in value.items()}

@@ -1,4 +1,4 @@
-"""Secret of a service: a random value that is made once and never read again."""
+"""Secret of a service, created with a random value."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RECOVERY_DAYS = 7
 
 @dataclass(frozen=True, eq=False)
 class SecretsmanagerSecret(Resource):
-    """Starts with a random value; which value it has later is nobody's business here.
+    """Starts with a random value. Later values are neither read nor changed.
 
-    Made again within its recovery window, it comes back with the value it had.
+    Created again within its recovery window, it is restored with its last value.
     """
 
     description: str
@@ -71,7 +71,7 @@ def _in_their_window(aws: Aws, owner: Ownership) -> Iterator[str]:
 
 
 def secrets_of(kind: str, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-    """The secrets of that kind; a listing lags minutes behind, so a single one is asked for by its name."""
+    """The secrets of the kind. Listings lag by minutes, so a single secret is read by its name."""
     for raw in _one(aws, owner.name) if owner.name else _all(aws, owner):
         tags = from_pairs(raw.get("Tags"))
         of_kind = tags.get(ADDRESS, kind).partition("/")[0] == kind
@@ -80,16 +80,16 @@ def secrets_of(kind: str, aws: Aws, owner: Ownership) -> Iterator[Observed]:
 
 
 def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) -> None:
-    """Make the secret, or call it back when it is ours and waits for its deletion."""
+    """Create the secret, or restore it if it is owned and scheduled for deletion."""
     try:
         aws.secretsmanager.create_secret(Name=owner.name, Description=description, SecretString=value, Tags=owner.pairs)
     except AwsError as error:
         if error.code not in (TAKEN, INVALID):
             raise
-        told = next(_one(aws, owner.name), {})
-        if "DeletedDate" not in told:
+        raw = next(_one(aws, owner.name), {})
+        if "DeletedDate" not in raw:
             raise
-        if from_pairs(told.get("Tags")).get(ENVIRONMENT) != owner.environment:
+        if from_pairs(raw.get("Tags")).get(ENVIRONMENT) != owner.environment:
             raise NotOurs(
                 f"{owner.name} is scheduled for deletion and is not ours",
                 f"aws secretsmanager restore-secret --secret-id {owner.name}; then the same command again",
@@ -98,9 +98,9 @@ def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) 
 
 
 def _one(aws: Aws, name: str) -> Iterator[dict[str, Any]]:
-    told = if_found(aws.secretsmanager.describe_secret, GONE, SecretId=name)
-    if told:
-        yield told
+    raw = if_found(aws.secretsmanager.describe_secret, GONE, SecretId=name)
+    if raw:
+        yield raw
 
 
 def _all(aws: Aws, owner: Ownership) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""SNS topic that tells people and pagers, with the subscriptions that were asked for."""
+"""SNS topic for alarms and database events, with its declared subscriptions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DELETED = "Deleted"
 
 @dataclass(frozen=True, eq=False)
 class SnsTopic(Resource):
-    """Alarms and database events go to `emails` and `https`; each of these confirms by itself.
+    """Alarms and database events go to `emails` and `https`; each has to confirm its subscription.
 
-    A subscription that waits for its confirmation counts as there. Subscriptions that people added stay.
+    A subscription that waits for its confirmation counts as existing. Subscriptions added by hand are kept.
     """
 
     emails: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class SnsTopic(Resource):
         return replace(
             observed,
             properties={
-                "Policy": _in_words(json.loads(raw["Policy"]), observed.arn) if raw.get("Policy") else None,
+                "Policy": _with_placeholders(json.loads(raw["Policy"]), observed.arn) if raw.get("Policy") else None,
                 "Subscriptions": sorted(ends.keys() & self._ends().keys()),
                 PENDING: sorted(end for end, arn in ends.items() if arn == PENDING),
             },
@@ -75,7 +75,7 @@ class SnsTopic(Resource):
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Policy" in changed:
-            policy = json.dumps(_out_of_words(changed["Policy"], observed.arn))
+            policy = json.dumps(_without_placeholders(changed["Policy"], observed.arn))
             aws.sns.set_topic_attributes(TopicArn=observed.id, AttributeName="Policy", AttributeValue=policy)
         for end in changed.get("Subscriptions", ()):
             if end not in observed.properties["Subscriptions"]:
@@ -93,7 +93,7 @@ class SnsTopic(Resource):
         return {_shown(*end): end for end in ends}
 
 
-# The topic's own ARN and account are known to AWS only; in words they can be compared, and read.
+# Only AWS knows the topic's ARN and account beforehand. With placeholders, policies can be compared and read.
 POLICY: Mapping[str, Any] = {
     "Version": "2012-10-17",
     "Statement": [
@@ -110,26 +110,26 @@ POLICY: Mapping[str, Any] = {
 
 
 def _shown(protocol: str, endpoint: str) -> str:
-    """How plans name an end; the path of a pager's address is its key and stays unsaid."""
+    """The name of an endpoint in plans. The path of a paging URL is a secret key, so only its hash is shown."""
     if protocol == "https":
         endpoint = f"{urlsplit(endpoint).hostname} ({sha256(endpoint.encode()).hexdigest()[:8]})"
     return f"{protocol} {endpoint}"
 
 
-def _in_words(policy: Any, arn: str) -> Any:
-    words = {arn: THIS_TOPIC, arn.split(":")[4]: THIS_ACCOUNT}
-    return _translated(policy, words)
+def _with_placeholders(policy: Any, arn: str) -> Any:
+    replacements = {arn: THIS_TOPIC, arn.split(":")[4]: THIS_ACCOUNT}
+    return _replaced(policy, replacements)
 
 
-def _out_of_words(policy: Any, arn: str) -> Any:
-    return _translated(policy, {THIS_TOPIC: arn, THIS_ACCOUNT: arn.split(":")[4]})
+def _without_placeholders(policy: Any, arn: str) -> Any:
+    return _replaced(policy, {THIS_TOPIC: arn, THIS_ACCOUNT: arn.split(":")[4]})
 
 
-def _translated(value: Any, words: Mapping[str, str]) -> Any:
-    """The same value with some texts said in other words, and lists without an order in order."""
+def _replaced(value: Any, replacements: Mapping[str, str]) -> Any:
+    """The value with texts replaced, and with lists of texts sorted: AWS keeps no order."""
     if isinstance(value, Mapping):
-        return {key: _translated(each, words) for key, each in value.items()}
+        return {key: _replaced(part, replacements) for key, part in value.items()}
     if isinstance(value, list):
-        each_of = [_translated(each, words) for each in value]
-        return sorted(each_of) if all(isinstance(each, str) for each in each_of) else each_of
-    return words.get(value, value) if isinstance(value, str) else value
+        parts = [_replaced(part, replacements) for part in value]
+        return sorted(parts) if all(isinstance(part, str) for part in parts) else parts
+    return replacements.get(value, value) if isinstance(value, str) else value

@@ -1,22 +1,23 @@
-"""SQS queue, with an optional dead-letter queue behind it."""
+"""SQS queue, with an optional dead-letter queue."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.text.lists import counted
 
 GONE = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 
 
 @dataclass(frozen=True, eq=False)
 class SqsQueue(Resource):
-    """Messages received `max_receives` times without success move to `dead_letter`; times are in seconds."""
+    """A message received `max_receives` times without success moves to `dead_letter`. Times are in seconds."""
 
     visibility_timeout: int = 30
     retention: int = 345_600
@@ -43,18 +44,8 @@ class SqsQueue(Resource):
             yield Observed(url, name=name, arn=f"arn:aws:sqs:{aws.region}:{account}:{name}")
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        raw = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=["All"])["Attributes"]
-        redrive = json.loads(raw["RedrivePolicy"]) if raw.get("RedrivePolicy") else None
-        if redrive:
-            redrive["maxReceiveCount"] = int(redrive["maxReceiveCount"])  # AWS answers it as number or as text
-        return replace(
-            observed,
-            properties={
-                "VisibilityTimeout": int(raw["VisibilityTimeout"]),
-                "MessageRetentionPeriod": int(raw["MessageRetentionPeriod"]),
-                "RedrivePolicy": redrive,
-            },
-        )
+        attributes = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=["All"])["Attributes"]
+        return replace(observed, properties=_decode(attributes))
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -93,11 +84,23 @@ class SqsQueue(Resource):
         ]
         raw = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=names)["Attributes"]
         count = sum(int(raw.get(name, 0)) for name in names)
-        return f"{count} message{'s' * (count > 1)}" if count else ""
+        return counted(count, "message") if count else ""
+
+
+def _decode(attributes: Mapping[str, str]) -> Properties:
+    redrive = json.loads(attributes.get("RedrivePolicy") or "null")
+    if redrive:
+        # SQS returns maxReceiveCount as a number or as a string.
+        redrive["maxReceiveCount"] = int(redrive["maxReceiveCount"])
+    return {
+        "VisibilityTimeout": int(attributes["VisibilityTimeout"]),
+        "MessageRetentionPeriod": int(attributes["MessageRetentionPeriod"]),
+        "RedrivePolicy": redrive,
+    }
 
 
 def _encode(attributes: Properties) -> dict[str, str]:
-    """SQS takes every attribute as text, and an empty text to remove one."""
+    """SQS takes every attribute as text; an empty text removes one."""
     return {key: _text(value) for key, value in attributes.items()}
 
 
