@@ -117,7 +117,7 @@ def test_the_keys_for_machines(run: Run) -> None:
 
     assert list(info) == ["migrations", "held_by", "foreign"]
     assert (info["held_by"], info["foreign"]) == (None, [])
-    assert [list(each) for each in info["migrations"]] == [MIGRATION + ATTEMPT] * 2
+    assert [list(migration) for migration in info["migrations"]] == [MIGRATION + ATTEMPT] * 2
     assert list(attempt) == ["version", "description", *ATTEMPT]
     applied, pending = info["migrations"]
     assert {key: value for key, value in attempt.items() if key in ATTEMPT} == {key: applied[key] for key in ATTEMPT}
@@ -278,7 +278,7 @@ def test_a_ledger_from_before_rehearsals_is_read_and_then_made_todays(run: Run) 
     run.execute("alter table orderops.ledger drop column predicted, drop column receipt")
     run.write("002__b", "select 2;\n")
 
-    assert [each["state"] for each in run("info", "--json").json["migrations"]] == ["applied", "pending"]
+    assert [migration["state"] for migration in run("info", "--json").json["migrations"]] == ["applied", "pending"]
     assert run("apply", "--yes").code == 0
 
     assert [each["receipt"] for each in run("history", "--json").json] == [None, None]

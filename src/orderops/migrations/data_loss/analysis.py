@@ -93,19 +93,19 @@ class LossAnalyzer:
             case "drop_stmt":
                 yield from self._drop(tree)
             case "drop_owned_stmt":
-                yield from self._drop_owned([each.role_spec.rolename for each in tree.roles])
+                yield from self._drop_owned([role.role_spec.rolename for role in tree.roles])
             case "alter_table_stmt":
                 yield from self._alter(tree)
             case "truncate_stmt":
                 yield from self._truncate(tree)
             case "delete_stmt":
                 yield from self._delete(statement)
-            case "merge_stmt" if any(_deletes(each.merge_when_clause) for each in tree.merge_when_clauses):
+            case "merge_stmt" if any(_deletes(clause.merge_when_clause) for clause in tree.merge_when_clauses):
                 yield from self._emptied(self._table(tree.relation), truncated=False)
         if statement.kind in ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
-            for each in tree.with_clause.ctes:
-                if each.common_table_expr.ctequery.HasField("delete_stmt"):
-                    relation = each.common_table_expr.ctequery.delete_stmt.relation
+            for cte in tree.with_clause.ctes:
+                if cte.common_table_expr.ctequery.HasField("delete_stmt"):
+                    relation = cte.common_table_expr.ctequery.delete_stmt.relation
                     yield from self._emptied(self._table(relation), truncated=False)
 
     # names
@@ -154,8 +154,8 @@ class LossAnalyzer:
     def _drop(self, tree: Any) -> Iterator[AffectedData]:
         dropped = enum_name(tree, "remove_type")
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE" or dropped == "OBJECT_SCHEMA"
-        for each in tree.objects:
-            number = self._object(dropped, each)
+        for object in tree.objects:
+            number = self._object(dropped, object)
             if number is None:
                 continue
             if cascade:
@@ -163,7 +163,7 @@ class LossAnalyzer:
             elif dropped == "OBJECT_TABLE":
                 yield self._rows(number)
             if dropped == "OBJECT_TABLE":
-                *schema, name = (part.string.sval for part in each.list.items)
+                *schema, name = (part.string.sval for part in object.list.items)
                 self._tables[self._found("".join(schema[-1:]), name)[0], name] = None
 
     def _object(self, kind: str, named: Any) -> int | None:
@@ -187,19 +187,19 @@ class LossAnalyzer:
 
     def _alter(self, tree: Any) -> Iterator[AffectedData]:
         table = self._table(tree.relation)
-        for each in tree.cmds:
-            if table is None or enum_name(each.alter_table_cmd, "subtype") != "AT_DropColumn":
+        for cmd in tree.cmds:
+            if table is None or enum_name(cmd.alter_table_cmd, "subtype") != "AT_DropColumn":
                 continue
             if enum_name(tree, "objtype") == "OBJECT_TYPE":
                 yield from self._dependent("pg_class", table)
             else:
-                name = each.alter_table_cmd.name
+                name = cmd.alter_table_cmd.name
                 yield from self._values(table, self._columns.get((table, name), name))
 
     def _truncate(self, tree: Any) -> Iterator[AffectedData]:
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE"
-        for each in tree.relations:
-            table = self._table(each.range_var)
+        for relation in tree.relations:
+            table = self._table(relation.range_var)
             if cascade:
                 yield from self._emptied(table, truncated=True)
             elif table is not None:

@@ -198,17 +198,17 @@ class LockWaiter:
     def end(self, blockers: Sequence[Blocker]) -> bool:
         """End what the operator lets us end, each asked about once, and autovacuum, which begins again by itself."""
         ended = False
-        for each in blockers:
-            if each.pid in self._asked:
+        for blocker in blockers:
+            if blocker.pid in self._asked:
                 continue
-            if each.gives_way:
-                self._asked.add(each.pid)
-                ended = self._cancel(each) or ended
-            elif self.may_end is not None and each.may_be_ended:
-                self._asked.add(each.pid)
-                if not self.may_end(each):
+            if blocker.gives_way:
+                self._asked.add(blocker.pid)
+                ended = self._cancel(blocker) or ended
+            elif self.may_end is not None and blocker.may_be_ended:
+                self._asked.add(blocker.pid)
+                if not self.may_end(blocker):
                     continue
-                self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
+                self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [blocker.pid])
                 ended = True
         return ended
 

@@ -101,7 +101,7 @@ def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[li
             f"{foreign.table} is the ledger of {whose}: what it says is not read",
             "say what is there already: orderops migrate baseline",
         )
-    by_version = {each.version: each for each in migrations}
+    by_version = {migration.version: migration for migration in migrations}
     floor = _place(foreign.up_to)
     found = {version for version in by_version if floor and _place(str(version)) <= floor}
     taken: set[int] = set()  # one file is one entry: yoyo may have several of a day
@@ -112,7 +112,7 @@ def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[li
             taken.add(number)
         else:
             missing.append(entry)
-    return [each for each in migrations if each.version in found | taken], missing
+    return [migration for migration in migrations if migration.version in found | taken], missing
 
 
 def _tool(name: str, columns: Mapping[str, str], beside_rails: bool) -> str:

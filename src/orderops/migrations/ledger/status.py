@@ -67,7 +67,7 @@ def statuses(
     migrations: Sequence[Migration], standings: Mapping[int, History], *, held: bool = False
 ) -> list[MigrationStatus]:
     """Every version by number; `held` says whether somebody is applying right now."""
-    files = {each.version: each for each in migrations}
+    files = {migration.version: migration for migration in migrations}
     newest = highest(standings)
     return [
         _line(version, files.get(version), standings.get(version), newest, held)

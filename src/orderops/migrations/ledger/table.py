@@ -164,7 +164,7 @@ class History:
     @property
     def applied(self) -> Attempt | None:
         """The attempt by which it is in the database; none where it is not."""
-        done = [each for each in self.attempts if each.state == AttemptState.DONE]
+        done = [attempt for attempt in self.attempts if attempt.state == AttemptState.DONE]
         return done[-1] if done and done[-1].action in (AttemptAction.APPLY, AttemptAction.BASELINE) else None
 
     @property
@@ -285,7 +285,7 @@ def _insert(values: Mapping[str, object]) -> Composed:
     from psycopg import sql
 
     columns = sql.SQL(", ").join(map(sql.Identifier, values))
-    told = [each if isinstance(each, sql.Composable) else sql.Literal(each) for each in values.values()]
+    told = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values.values()]
     return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
 
 

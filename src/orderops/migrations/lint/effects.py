@@ -91,8 +91,8 @@ class Effects:
 
     def _remove_parts(self, whole: SchemaObject) -> None:
         for things in (self.made, self.removed, self.remade):
-            for each in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
-                del things[each]
+            for item in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
+                del things[item]
 
 
 def goes_with(thing: SchemaObject, made: Made, whole: SchemaObject) -> bool:
@@ -163,7 +163,7 @@ def _taken_over(statement: Statement) -> list[str]:
     """The indexes that become a constraint's."""
     if statement.kind != "alter_table_stmt":
         return []
-    added = [each.alter_table_cmd for each in statement.tree.cmds if each.alter_table_cmd.HasField("def")]
+    added = [cmd.alter_table_cmd for cmd in statement.tree.cmds if cmd.alter_table_cmd.HasField("def")]
     named = [getattr(each, "def").constraint.indexname for each in added]
     return [dotted([statement.tree.relation.schemaname, name]) for name in named if name]
 
@@ -196,12 +196,16 @@ def _things(statement: Statement) -> Iterator[Told]:
             yield from _renamed(tree)
         case "index_stmt":
             table = plain(tree.relation)
-            columns = [each.index_elem.name for each in tree.index_params]
-            columns += [name for each in tree.index_params for name in columns_in(each)]
+            columns = [param.index_elem.name for param in tree.index_params]
+            columns += [name for param in tree.index_params for name in columns_in(param)]
             yield SchemaObject("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
         case "create_seq_stmt":
             owner = next(
-                (strings(each.def_elem.arg.list.items) for each in tree.options if each.def_elem.defname == "owned_by"),
+                (
+                    strings(option.def_elem.arg.list.items)
+                    for option in tree.options
+                    if option.def_elem.defname == "owned_by"
+                ),
                 [],
             )
             yield SchemaObject("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
@@ -250,8 +254,8 @@ def _altered(tree: Any) -> Iterator[Told]:
     if enum_name(tree, "objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
         return
     table = plain(tree.relation)
-    for each in tree.cmds:
-        command = each.alter_table_cmd
+    for cmd in tree.cmds:
+        command = cmd.alter_table_cmd
         content = getattr(command, "def") if command.HasField("def") else None
         match enum_name(command, "subtype"):
             case "AT_AddColumn" if content:
