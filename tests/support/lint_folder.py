@@ -40,4 +40,4 @@ def forwards(folder: Path, *texts: str) -> list[Finding]:
 
 def places(findings: Sequence[Finding]) -> list[str]:
     """Each finding as rule:line."""
-    return [f"{each.rule}:{each.line}" for each in findings]
+    return [f"{finding.rule}:{finding.line}" for finding in findings]

@@ -136,7 +136,7 @@ class Place:
         return Outcome(
             told[refusal:] if refusal >= 0 else "",
             said.code,
-            tuple(each for each in given.says if each in told),
+            tuple(say for say in given.says if say in told),
             tuple(each for (each,) in self.execute(HOLDS)),
             tuple(each for each, _ in ledger) if ledger is not None else None,
             note if note != told[refusal:].partition("\n")[0].removeprefix("error: ") else "",

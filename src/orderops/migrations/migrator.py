@@ -106,16 +106,18 @@ def to_baseline(
     _refuse_known(connection)
     if tool is not None:
         return _from_tool(connection, migrations, tool.lower())
-    if version and not any(each.version == version for each in migrations):
+    if version and not any(migration.version == version for migration in migrations):
         raise UsageError(f"no migration has version {version}", "how the files are numbered: orderops migrate info")
-    return Baseline([each for each in migrations if each.version <= (version or 0)], f"baseline at {version}")
+    return Baseline(
+        [migration for migration in migrations if migration.version <= (version or 0)], f"baseline at {version}"
+    )
 
 
 def baseline(sessions: Sessions, wanted: Baseline) -> None:
     """Mark them, and run none; that nothing is there yet is written down as well."""
     ledger.make(sessions.work)
     _refuse_known(sessions.work)
-    marked = [(each.version, each.description, each.checksum) for each in wanted.migrations]
+    marked = [(migration.version, migration.description, migration.checksum) for migration in wanted.migrations]
     ledger.record(
         sessions.work, sessions.author, marked or [NOTHING_YET], action=AttemptAction.BASELINE, note=wanted.note
     )
@@ -203,7 +205,7 @@ def to_repair(picture: Overview, asked: tuple[int, AttemptAction] | None) -> lis
     if asked is None:
         return [repair for line in picture.statuses for repair in _repair(line)]
     version, action = asked
-    line = next((each for each in picture.statuses if each.version == version), None)
+    line = next((status for status in picture.statuses if status.version == version), None)
     if line is None:
         raise UsageError(f"nobody knows version {version}", "how they stand: orderops migrate info")
     wanted = Status.APPLIED if action is AttemptAction.BASELINE else Status.PENDING
@@ -223,14 +225,14 @@ def repair(sessions: Sessions, repairs: Sequence[Repair]) -> None:
     ledger.make(connection)
     standings = ledger.read(connection)
     with connection.transaction():
-        for each in repairs:
-            if each.after != (standings[each.version].latest.id if each.version in standings else 0):
+        for repair in repairs:
+            if repair.after != (standings[repair.version].latest.id if repair.version in standings else 0):
                 raise OrderopsError(
-                    f"V{each.version:03} was worked on meanwhile; nothing was written",
+                    f"V{repair.version:03} was worked on meanwhile; nothing was written",
                     "how it stands now: orderops migrate info",
                 )
-            marked = [(each.version, each.description, each.checksum)]
-            ledger.record(connection, sessions.author, marked, action=each.action, note=f"repair: {each.why}")
+            marked = [(repair.version, repair.description, repair.checksum)]
+            ledger.record(connection, sessions.author, marked, action=repair.action, note=f"repair: {repair.why}")
 
 
 def refuse_foreign(foreign: Sequence[OtherToolLedger]) -> None:

@@ -378,17 +378,17 @@ def queue(run: Run, table: str, many: int) -> Iterator[None]:
         holder = open_ones.enter_context(psycopg.connect(run.dsn))
         holder.execute(f"lock table {table} in row exclusive mode".encode())
         sessions = [open_ones.enter_context(psycopg.connect(run.dsn)) for _ in range(many)]
-        threads = [threading.Thread(target=wait, args=[each], daemon=True) for each in sessions]
-        for each in threads:
-            each.start()
+        threads = [threading.Thread(target=wait, args=[session], daemon=True) for session in sessions]
+        for thread in threads:
+            thread.start()
         waiting = (
             "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         )
         until(lambda: run.rows(waiting) == [(many,)], "all of them waiting")
         yield
         holder.rollback()
-        for each in threads:
-            each.join()
+        for thread in threads:
+            thread.join()
 
 
 # pace

@@ -218,11 +218,11 @@ def test_the_ways_that_are_proposed_are_carried_out_by_postgresql(tmp_path: Path
         for number, name in enumerate(FOUND.keys() - HELD_BACK.keys()):
             folder = tmp_path / str(number)
             folder.mkdir()
-            for each in forwards(folder, FOUND[name][0]):
+            for forward in forwards(folder, FOUND[name][0]):
                 try:
-                    carry_out(connection, BASE, ROWS, *each.rewrite.split(NEXT_FILE))
+                    carry_out(connection, BASE, ROWS, *forward.rewrite.split(NEXT_FILE))
                 except psycopg.Error as error:
-                    refused[name] = f"{error}\n{each.rewrite}"
+                    refused[name] = f"{error}\n{forward.rewrite}"
 
     assert refused == {}
 

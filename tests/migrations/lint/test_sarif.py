@@ -24,7 +24,7 @@ def test_a_document_holds_what_the_standard_asks_for(tmp_path: Path) -> None:
     (run,) = told["runs"]
     driver = run["tool"]["driver"]
     assert driver["name"]
-    assert [each["id"] for each in driver["rules"]] == ["truncate", "undo-empty", "ban-mondays"]
+    assert [rule["id"] for rule in driver["rules"]] == ["truncate", "undo-empty", "ban-mondays"]
     for rule in driver["rules"]:
         assert rule["shortDescription"]["text"].endswith(".")
         assert rule["help"]["text"]
@@ -54,7 +54,7 @@ def test_addresses_are_relative_to_where_the_command_runs(tmp_path: Path) -> Non
 
     results = sarif([inside, outside], root=tmp_path)["runs"][0]["results"]
 
-    first, second = [each["locations"][0]["physicalLocation"]["artifactLocation"] for each in results]
+    first, second = [result["locations"][0]["physicalLocation"]["artifactLocation"] for result in results]
     assert first == {"uri": "sql/V1__a%20b.sql", "uriBaseId": "%SRCROOT%"}
     assert urlsplit(second["uri"]).scheme == "file"
 

@@ -67,7 +67,7 @@ def test_a_file_that_is_not_named_like_a_migration_is_refused(name: str, tmp_pat
 def test_what_does_not_end_like_sql_or_is_hidden_is_left_alone(name: str, tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, name)
 
-    assert [each.name for each in read_migrations(tmp_path)] == ["V001__create_users.sql"]
+    assert [migration.name for migration in read_migrations(tmp_path)] == ["V001__create_users.sql"]
 
 
 def test_the_first_file_at_fault_is_named(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_files_that_make_no_pairs_are_refused(names: tuple[str, ...], message: s
 def test_migrations_come_by_number_and_not_by_name(tmp_path: Path) -> None:
     folder_of(tmp_path, *(f"{letter}{number}__a.sql" for letter in "VU" for number in ("10", "9", "0011", "2")))
 
-    assert [each.version for each in read_migrations(tmp_path)] == [2, 9, 10, 11]
+    assert [migration.version for migration in read_migrations(tmp_path)] == [2, 9, 10, 11]
 
 
 def test_a_migration_is_its_two_files(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_the_next_pair_is_named_after_what_it_does(description: str, words: str,
     pair = new_pair(folder, description)
 
     assert pair == (folder / f"V002__{words}.sql", folder / f"U002__{words}.sql")
-    assert [each.version for each in read_migrations(folder)] == [1, 2]
+    assert [migration.version for migration in read_migrations(folder)] == [1, 2]
     assert [line for path in pair for line in path.read_text().splitlines() if line[:2] not in ("--", "")] == []
 
 
@@ -319,7 +319,7 @@ def test_migrations_are_those_of_the_working_directory_or_the_ones_that_come_alo
     monkeypatch.chdir(tmp_path)
     coming_along = sql_folder()
 
-    assert [each.version for each in read_migrations(coming_along)] == [1, 2]
+    assert [migration.version for migration in read_migrations(coming_along)] == [1, 2]
     (tmp_path / "sql").mkdir()
     assert sql_folder() == coming_along
     folder_of(tmp_path / "sql", *PAIR)

@@ -5,7 +5,7 @@ Statements are followed in their order, so that what a file before renames, move
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -77,36 +77,27 @@ class LossAnalyzer:
         self._schemas: dict[str, str] = {}
 
     def by(self, statement: Statement) -> Iterator[AffectedData]:
-        """What this statement takes away of what is there now."""
-        tree = statement.tree
-        match statement.kind:
-            case "variable_set_stmt" if tree.name == "search_path":
-                self._connection.execute(statement.text.encode())
-            case "rename_stmt" | "alter_object_schema_stmt":
-                self._rename(statement)
-            case "create_stmt":
-                self._make(tree.relation)
-            case "create_table_as_stmt":
-                self._make(tree.into.rel)
-            case "select_stmt" if tree.HasField("into_clause"):
-                self._make(tree.into_clause.rel)
-            case "drop_stmt":
-                yield from self._drop(tree)
-            case "drop_owned_stmt":
-                yield from self._drop_owned([each.role_spec.rolename for each in tree.roles])
-            case "alter_table_stmt":
-                yield from self._alter(tree)
-            case "truncate_stmt":
-                yield from self._truncate(tree)
-            case "delete_stmt":
-                yield from self._delete(statement)
-            case "merge_stmt" if any(_deletes(each.merge_when_clause) for each in tree.merge_when_clauses):
-                yield from self._emptied(self._table(tree.relation), truncated=False)
-        if statement.kind in ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"):
-            for each in tree.with_clause.ctes:
-                if each.common_table_expr.ctequery.HasField("delete_stmt"):
-                    relation = each.common_table_expr.ctequery.delete_stmt.relation
-                    yield from self._emptied(self._table(relation), truncated=False)
+        """Existing rows and values that a statement removes."""
+        analyze = ANALYSES.get(statement.kind)
+        if analyze:
+            yield from analyze(self, statement) or ()
+        if statement.kind in WITH_CLAUSE:
+            for expression in statement.tree.with_clause.ctes:
+                query = expression.common_table_expr.ctequery
+                if query.HasField("delete_stmt"):
+                    yield from self._emptied(self._table(query.delete_stmt.relation), truncated=False)
+
+    def _set_variable(self, statement: Statement) -> None:
+        if statement.tree.name == "search_path":
+            self._connection.execute(statement.text.encode())
+
+    def _select(self, statement: Statement) -> None:
+        if statement.tree.HasField("into_clause"):
+            self._make(statement.tree.into_clause.rel)
+
+    def _merge(self, statement: Statement) -> Iterator[AffectedData]:
+        if any(_deletes(clause.merge_when_clause) for clause in statement.tree.merge_when_clauses):
+            yield from self._emptied(self._table(statement.tree.relation), truncated=False)
 
     # names
 
@@ -154,8 +145,8 @@ class LossAnalyzer:
     def _drop(self, tree: Any) -> Iterator[AffectedData]:
         dropped = enum_name(tree, "remove_type")
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE" or dropped == "OBJECT_SCHEMA"
-        for each in tree.objects:
-            number = self._object(dropped, each)
+        for object in tree.objects:
+            number = self._object(dropped, object)
             if number is None:
                 continue
             if cascade:
@@ -163,7 +154,7 @@ class LossAnalyzer:
             elif dropped == "OBJECT_TABLE":
                 yield self._rows(number)
             if dropped == "OBJECT_TABLE":
-                *schema, name = (part.string.sval for part in each.list.items)
+                *schema, name = (part.string.sval for part in object.list.items)
                 self._tables[self._found("".join(schema[-1:]), name)[0], name] = None
 
     def _object(self, kind: str, named: Any) -> int | None:
@@ -187,19 +178,19 @@ class LossAnalyzer:
 
     def _alter(self, tree: Any) -> Iterator[AffectedData]:
         table = self._table(tree.relation)
-        for each in tree.cmds:
-            if table is None or enum_name(each.alter_table_cmd, "subtype") != "AT_DropColumn":
+        for cmd in tree.cmds:
+            if table is None or enum_name(cmd.alter_table_cmd, "subtype") != "AT_DropColumn":
                 continue
             if enum_name(tree, "objtype") == "OBJECT_TYPE":
                 yield from self._dependent("pg_class", table)
             else:
-                name = each.alter_table_cmd.name
+                name = cmd.alter_table_cmd.name
                 yield from self._values(table, self._columns.get((table, name), name))
 
     def _truncate(self, tree: Any) -> Iterator[AffectedData]:
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE"
-        for each in tree.relations:
-            table = self._table(each.range_var)
+        for relation in tree.relations:
+            table = self._table(relation.range_var)
             if cascade:
                 yield from self._emptied(table, truncated=True)
             elif table is not None:
@@ -266,3 +257,24 @@ class LossAnalyzer:
 
 def _deletes(clause: Any) -> bool:
     return enum_name(clause, "command_type") == "CMD_DELETE"
+
+
+WITH_CLAUSE = frozenset({"select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"})
+"""Kinds of statements that can delete rows in a WITH clause."""
+ANALYSES: Mapping[str, Callable[[LossAnalyzer, Statement], Iterable[AffectedData] | None]] = {
+    "variable_set_stmt": LossAnalyzer._set_variable,
+    "rename_stmt": LossAnalyzer._rename,
+    "alter_object_schema_stmt": LossAnalyzer._rename,
+    "create_stmt": lambda analyzer, statement: analyzer._make(statement.tree.relation),
+    "create_table_as_stmt": lambda analyzer, statement: analyzer._make(statement.tree.into.rel),
+    "select_stmt": LossAnalyzer._select,
+    "drop_stmt": lambda analyzer, statement: analyzer._drop(statement.tree),
+    "drop_owned_stmt": lambda analyzer, statement: analyzer._drop_owned(
+        [role.role_spec.rolename for role in statement.tree.roles]
+    ),
+    "alter_table_stmt": lambda analyzer, statement: analyzer._alter(statement.tree),
+    "truncate_stmt": lambda analyzer, statement: analyzer._truncate(statement.tree),
+    "delete_stmt": LossAnalyzer._delete,
+    "merge_stmt": LossAnalyzer._merge,
+}
+"""The analysis of each kind of statement; None from those that only rename or create."""

@@ -108,7 +108,11 @@ class Backfill:
             return error.lines
         rows = Lock(held.schema, held.table, Mode.EXCLUSIVE)
         holders = worker.lock_waiter.monitor.blockers([rows], older=worker.lock_timeout)
-        return [error.lines[0], *(f"may hold the row: {each.describe}" for each in holders)] if holders else error.lines
+        return (
+            [error.lines[0], *(f"may hold the row: {holder.describe}" for holder in holders)]
+            if holders
+            else error.lines
+        )
 
     def _stopped(self, error: psycopg.Error, upto: str) -> OrderopsError:
         column = self._batch.name

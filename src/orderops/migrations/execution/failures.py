@@ -46,7 +46,7 @@ def broken(file: SqlFile, statement: Statement | None, error: Any, stands: str) 
         lines.append(f"in: {statement.begins}")
     lines += [f"detail: {diagnosis.message_detail}"] if diagnosis.message_detail else []
     lines += [f"query: {' '.join(diagnosis.internal_query.split())}"] if diagnosis.internal_query else []
-    lines += [f"where: {each}" for each in (diagnosis.context or "").splitlines()[:CONTEXT]]
+    lines += [f"where: {line}" for line in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
     return OrderopsError("\n".join(lines), _hint(file, error, said))
 

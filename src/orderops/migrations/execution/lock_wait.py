@@ -18,14 +18,6 @@ from orderops.migrations.sql.parser import identifier
 if TYPE_CHECKING:
     from psycopg import Connection
 
-EVERY = 0.05
-"""Seconds between two looks at who is in the way."""
-STUBBORN = 1.0
-"""Seconds: with none older than this in the way for PATIENT seconds, there is traffic and no blocker."""
-PATIENT = 5.0
-SHORTEST, LONGEST = 0.1, 2.0
-"""Seconds of a pause after the first try and after many."""
-
 BLOCKERS: LiteralString = """
 with recursive wanted as (
     select to_regclass(name)::oid as relation, mode, linked
@@ -112,7 +104,7 @@ class LockMonitor:
 
 @dataclass
 class RetryBudget:
-    """How long a run may wait for locks in all, and how long it pauses between two tries."""
+    """How long a run may wait for locks in total, and its intervals in seconds."""
 
     budget: timedelta
     random: Random = field(default_factory=Random)
@@ -121,6 +113,17 @@ class RetryBudget:
     """Seconds waited so far."""
     tries: int = 0
     """Locks that were asked for and not had in time."""
+    poll_interval: float = 0.05
+    """Pause between two checks for blockers."""
+    traffic_after: float = 5.0
+    """From this wait on, only transactions older than `blocker_age` count as blockers."""
+    # Where short transactions follow one another without a gap, the table is never free of all of them.
+    blocker_age: float = 1.0
+    """Shortest age of a blocking transaction after `traffic_after`."""
+    shortest_pause: float = 0.1
+    """Pause after the first failed try, before the random factor; doubled after each further one."""
+    longest_pause: float = 2.0
+    """Longest pause between two tries, before the random factor."""
 
     @property
     def over(self) -> bool:
@@ -137,7 +140,8 @@ class RetryBudget:
     def pause(self, failed: int) -> None:
         """Wait after the nth try that failed, longer each time and never twice as long as another."""
         self.tries += 1
-        self.wait(min(LONGEST, SHORTEST * 2 ** (failed - 1)) * self.random.uniform(0.5, 1.5))
+        pause = min(self.longest_pause, self.shortest_pause * 2 ** (failed - 1))
+        self.wait(pause * self.random.uniform(0.5, 1.5))
 
 
 Ask = Callable[[Blocker], bool]
@@ -157,16 +161,20 @@ class LockWaiter:
     def wait_until_free(self, locks: Sequence[Lock], *, older: float, what: str) -> None:
         """Return when nobody whose transaction is older than so many seconds holds what keeps these locks out.
 
-        Where transactions come and go, none of them old, there is never such a moment; then `STUBBORN` counts.
+        Where short transactions follow one another, no such moment comes: from `RetryBudget.traffic_after` on,
+        younger ones are ignored.
         """
+        budget = self.retry_budget
         waited = 0.0
-        while blockers := self.monitor.blockers(locks, older=older if waited < PATIENT else max(older, STUBBORN)):
+        while blockers := self.monitor.blockers(
+            locks, older=older if waited < budget.traffic_after else max(older, budget.blocker_age)
+        ):
             self.reporter.waits_for(blockers[0], waited)
             if self.end(blockers):
                 continue
             self.check(blockers, what)
             before = time.monotonic()
-            self.retry_budget.wait(EVERY)
+            budget.wait(budget.poll_interval)
             waited += time.monotonic() - before
 
     def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
@@ -198,17 +206,17 @@ class LockWaiter:
     def end(self, blockers: Sequence[Blocker]) -> bool:
         """End what the operator lets us end, each asked about once, and autovacuum, which begins again by itself."""
         ended = False
-        for each in blockers:
-            if each.pid in self._asked:
+        for blocker in blockers:
+            if blocker.pid in self._asked:
                 continue
-            if each.gives_way:
-                self._asked.add(each.pid)
-                ended = self._cancel(each) or ended
-            elif self.may_end is not None and each.may_be_ended:
-                self._asked.add(each.pid)
-                if not self.may_end(each):
+            if blocker.gives_way:
+                self._asked.add(blocker.pid)
+                ended = self._cancel(blocker) or ended
+            elif self.may_end is not None and blocker.may_be_ended:
+                self._asked.add(blocker.pid)
+                if not self.may_end(blocker):
                     continue
-                self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [each.pid])
+                self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [blocker.pid])
                 ended = True
         return ended
 

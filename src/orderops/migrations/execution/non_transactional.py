@@ -77,9 +77,9 @@ def _detached(connection: Connection, statement: Statement, say: Callable[[str],
     """Whether a partition is out; one that is half out is taken out to the end."""
     tree = statement.tree
     table = identifier(tree.relation.schemaname, tree.relation.relname)
-    for each in tree.cmds:
-        if enum_name(each.alter_table_cmd, "subtype") == "AT_DetachPartition":
-            partition = getattr(each.alter_table_cmd, "def").partition_cmd.name
+    for cmd in tree.cmds:
+        if enum_name(cmd.alter_table_cmd, "subtype") == "AT_DetachPartition":
+            partition = getattr(cmd.alter_table_cmd, "def").partition_cmd.name
             name = identifier(partition.schemaname, partition.relname)
             told = connection.execute(
                 "select inhdetachpending from pg_inherits"

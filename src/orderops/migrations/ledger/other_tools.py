@@ -101,7 +101,7 @@ def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[li
             f"{foreign.table} is the ledger of {whose}: what it says is not read",
             "say what is there already: orderops migrate baseline",
         )
-    by_version = {each.version: each for each in migrations}
+    by_version = {migration.version: migration for migration in migrations}
     floor = _place(foreign.up_to)
     found = {version for version in by_version if floor and _place(str(version)) <= floor}
     taken: set[int] = set()  # one file is one entry: yoyo may have several of a day
@@ -112,7 +112,7 @@ def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[li
             taken.add(number)
         else:
             missing.append(entry)
-    return [each for each in migrations if each.version in found | taken], missing
+    return [migration for migration in migrations if migration.version in found | taken], missing
 
 
 def _tool(name: str, columns: Mapping[str, str], beside_rails: bool) -> str:
@@ -158,6 +158,18 @@ def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
 
     An undo writes its version as its own file spells it, so 1, 01 and 1.0 are one.
     """
+    latest = _latest_by_version(rows)
+    failed = tuple(entry for entry, _, success in latest.values() if not success)
+    current = [(entry, kind) for entry, kind, success in latest.values() if success and not _taken_back(kind)]
+    repeatable = tuple(entry for entry, _ in current if not entry.version)
+    versioned = [(entry, kind) for entry, kind in current if entry.version]
+    applied = tuple(entry for entry, kind in versioned if not _baseline(kind))
+    floors = [entry.version for entry, kind in versioned if _baseline(kind)]
+    return OtherToolLedger(FLYWAY, table, applied, failed, max(floors, key=_place, default=""), repeatable)
+
+
+def _latest_by_version(rows: Sequence[tuple[Any, ...]]) -> dict[object, tuple[OtherToolEntry, str, bool]]:
+    """The last row of each version or repeatable description: the entry, its type, and whether it succeeded."""
     latest: dict[object, tuple[OtherToolEntry, str, bool]] = {}
     for version, description, kind, when, success in rows:
         if kind in MARKS:
@@ -166,16 +178,7 @@ def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
         key = (_place(version) or version) if version else f"repeatable {description}"
         latest.pop(key, None)  # its place is where it was applied last
         latest[key] = entry, kind, success
-    standing = [(entry, kind) for entry, kind, success in latest.values() if success and not _taken_back(kind)]
-    floors = [entry.version for entry, kind in standing if entry.version and _baseline(kind)]
-    return OtherToolLedger(
-        FLYWAY,
-        table,
-        applied=tuple(entry for entry, kind in standing if entry.version and not _baseline(kind)),
-        failed=tuple(entry for entry, _, success in latest.values() if not success),
-        up_to=max(floors, key=_place, default=""),
-        repeatable=tuple(entry for entry, _ in standing if not entry.version),
-    )
+    return latest
 
 
 def _taken_back(kind: str) -> bool:

@@ -67,7 +67,7 @@ def statuses(
     migrations: Sequence[Migration], standings: Mapping[int, History], *, held: bool = False
 ) -> list[MigrationStatus]:
     """Every version by number; `held` says whether somebody is applying right now."""
-    files = {each.version: each for each in migrations}
+    files = {migration.version: migration for migration in migrations}
     newest = highest(standings)
     return [
         _line(version, files.get(version), standings.get(version), newest, held)
@@ -98,22 +98,30 @@ def to_apply(
 
 
 def to_undo(found: Sequence[MigrationStatus], *, to: int | None = None) -> list[MigrationStatus]:
-    """What stands above a version, newest first; without one the newest alone. Raises as `to_apply` does."""
+    """Applied migrations above a version, or only the newest without one; newest first. Raises like `to_apply`."""
     applied = [line for line in reversed(found) if line.applied]
-    if to is not None and to and not any(line.version == to for line in applied):
+    if to and all(line.version != to for line in applied):
         raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied[::-1])}")
     wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
     for line in found:
-        if line.status is Status.PARTLY:
-            raise _half_applied(line)
-        if line.status is Status.PARTLY_UNDONE and line not in wanted:
-            raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+        _check_complete(line, wanted)
     for line in wanted:
-        if line.migration is None:
-            raise _missing(line)
-        if line.status is Status.CHANGED:
-            raise _changed(line)
+        _check_file(line)
     return wanted
+
+
+def _check_complete(line: MigrationStatus, wanted: Sequence[MigrationStatus]) -> None:
+    if line.status is Status.PARTLY:
+        raise _half_applied(line)
+    if line.status is Status.PARTLY_UNDONE and line not in wanted:
+        raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+
+
+def _check_file(line: MigrationStatus) -> None:
+    if line.migration is None:
+        raise _missing(line)
+    if line.status is Status.CHANGED:
+        raise _changed(line)
 
 
 def goes_on_after(line: MigrationStatus, action: AttemptAction) -> Attempt | None:
@@ -132,19 +140,26 @@ def _line(
 
 
 def _stand(version: int, migration: Migration | None, standing: History | None, newest: int, held: bool) -> Status:
-    applied = standing.applied if standing else None
-    latest = standing.latest if standing else None
-    if held and latest and latest.state == AttemptState.RUNNING:
-        return Status.RUNNING
-    if latest and latest.partial:
-        return Status.PARTLY_UNDONE if latest.action == AttemptAction.UNDO else Status.PARTLY
-    if applied and migration is None:
-        return Status.MISSING
-    if applied and migration and applied.checksum != migration.checksum:
-        return Status.CHANGED
-    if applied:
-        return Status.APPLIED
+    if standing and (unfinished := _unfinished_status(standing.latest, held)):
+        return unfinished
+    if standing and standing.applied:
+        return _applied_status(standing.applied, migration)
     return Status.OUT_OF_ORDER if version < newest else Status.PENDING
+
+
+def _unfinished_status(latest: Attempt, held: bool) -> Status | None:
+    # Without the lock, `running` is left over from an interrupted run.
+    if held and latest.state == AttemptState.RUNNING:
+        return Status.RUNNING
+    if latest.partial:
+        return Status.PARTLY_UNDONE if latest.action == AttemptAction.UNDO else Status.PARTLY
+    return None
+
+
+def _applied_status(applied: Attempt, migration: Migration | None) -> Status:
+    if migration is None:
+        return Status.MISSING
+    return Status.APPLIED if applied.checksum == migration.checksum else Status.CHANGED
 
 
 def _check_target(found: Sequence[MigrationStatus], to: int | None) -> None:

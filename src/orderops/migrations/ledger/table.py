@@ -15,13 +15,6 @@ from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
 from orderops.errors import OrderopsError
-from orderops.migrations.ledger.upgrades import (
-    AS_IN_FIRST_FORM,
-    AS_UNREHEARSED,
-    FIRST_FORM,
-    FROM_FIRST_FORM,
-    FROM_UNREHEARSED,
-)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -84,15 +77,6 @@ lock_waited, statements, statements_done, begun, done, batch_after, rows_changed
 """
 INTERRUPTED = "interrupted"
 """The note of an attempt that Ctrl+C ended: its statement may have been done nevertheless."""
-
-
-class Form(StrEnum):
-    """Which ledger a database has."""
-
-    NONE = "none"
-    FIRST = "of version 0.1"
-    UNREHEARSED = "from before rehearsals"
-    CURRENT = "of today"
 
 
 class AttemptAction(StrEnum):
@@ -164,7 +148,7 @@ class History:
     @property
     def applied(self) -> Attempt | None:
         """The attempt by which it is in the database; none where it is not."""
-        done = [each for each in self.attempts if each.state == AttemptState.DONE]
+        done = [attempt for attempt in self.attempts if attempt.state == AttemptState.DONE]
         return done[-1] if done and done[-1].action in (AttemptAction.APPLY, AttemptAction.BASELINE) else None
 
     @property
@@ -184,41 +168,27 @@ class History:
 
 
 def make(connection: Connection) -> None:
-    """Make the ledger where there is none, and bring the one of version 0.1 into today's form."""
-    form = _form(connection)
-    if form is Form.CURRENT:
+    """Create the ledger in a database that has none."""
+    if _exists(connection):
         return
     with connection.transaction():
-        if form is Form.FIRST:
-            connection.execute(FIRST_FORM)
-        if form is Form.UNREHEARSED:
-            connection.execute(FROM_UNREHEARSED)
         connection.execute(SCHEMA)
-        if form is Form.FIRST:
-            connection.execute(FROM_FIRST_FORM)
 
 
 def read(connection: Connection) -> dict[int, History]:
-    """Every version that the ledger knows; nothing where there is none. Changes nothing."""
-    form = _form(connection)
-    if form is Form.NONE:
+    """Read the history of every version in the ledger; empty in a database without a ledger."""
+    if not _exists(connection):
         return {}
-    columns = {Form.FIRST: AS_IN_FIRST_FORM, Form.UNREHEARSED: AS_UNREHEARSED}.get(form, COLUMNS)
     found: dict[int, list[Attempt]] = {}
-    for row in connection.execute("select " + columns + " from orderops.ledger order by 1"):
+    for row in connection.execute("select " + COLUMNS + " from orderops.ledger order by 1"):
         attempt = Attempt(*row)
         found.setdefault(attempt.version, []).append(attempt)
     return {version: History(attempts) for version, attempts in found.items()}
 
 
-def _form(connection: Connection) -> Form:
-    told = connection.execute(
-        "select attname from pg_attribute where attrelid = to_regclass('orderops.ledger')"
-        " and attname in ('predicted', 'note', 'applied_at')"
-    )
-    forms = {"predicted": Form.CURRENT, "note": Form.UNREHEARSED, "applied_at": Form.FIRST}
-    known = {name for (name,) in told}
-    return next((form for column, form in forms.items() if column in known), Form.NONE)
+def _exists(connection: Connection) -> bool:
+    row = connection.execute("select to_regclass('orderops.ledger') is not null").fetchone()
+    return bool(row and row[0])
 
 
 @dataclass(frozen=True)
@@ -285,7 +255,7 @@ def _insert(values: Mapping[str, object]) -> Composed:
     from psycopg import sql
 
     columns = sql.SQL(", ").join(map(sql.Identifier, values))
-    told = [each if isinstance(each, sql.Composable) else sql.Literal(each) for each in values.values()]
+    told = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values.values()]
     return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
 
 

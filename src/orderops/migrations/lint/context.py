@@ -72,7 +72,7 @@ class LintContext:
     @cached_property
     def commands(self) -> list[Command]:
         """The parts of each ALTER TABLE, in order."""
-        return [each for statement in self.statements for each in _commands(self.file.text, statement)]
+        return [command for statement in self.statements for command in _commands(self.file.text, statement)]
 
     @cached_property
     def new_tables(self) -> dict[str, int]:
@@ -148,7 +148,7 @@ def tables_made_by(statement: Statement) -> list[str]:
 def _commands(text: str, statement: Statement) -> list[Command]:
     if statement.kind != "alter_table_stmt":
         return []
-    parts = [each.alter_table_cmd for each in statement.tree.cmds]
+    parts = [cmd.alter_table_cmd for cmd in statement.tree.cmds]
     words = list(words_at_top(statement.text))
     commas = [place for place, (word, _, _) in enumerate(words) if word == ","]
     begins = [words[place + 1][1] for place in commas]

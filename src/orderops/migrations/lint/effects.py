@@ -5,7 +5,7 @@ A rename removes one name and makes another. What is made and removed again in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,8 +91,8 @@ class Effects:
 
     def _remove_parts(self, whole: SchemaObject) -> None:
         for things in (self.made, self.removed, self.remade):
-            for each in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
-                del things[each]
+            for item in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
+                del things[item]
 
 
 def goes_with(thing: SchemaObject, made: Made, whole: SchemaObject) -> bool:
@@ -163,7 +163,7 @@ def _taken_over(statement: Statement) -> list[str]:
     """The indexes that become a constraint's."""
     if statement.kind != "alter_table_stmt":
         return []
-    added = [each.alter_table_cmd for each in statement.tree.cmds if each.alter_table_cmd.HasField("def")]
+    added = [cmd.alter_table_cmd for cmd in statement.tree.cmds if cmd.alter_table_cmd.HasField("def")]
     named = [getattr(each, "def").constraint.indexname for each in added]
     return [dotted([statement.tree.relation.schemaname, name]) for name in named if name]
 
@@ -196,12 +196,16 @@ def _things(statement: Statement) -> Iterator[Told]:
             yield from _renamed(tree)
         case "index_stmt":
             table = plain(tree.relation)
-            columns = [each.index_elem.name for each in tree.index_params]
-            columns += [name for each in tree.index_params for name in columns_in(each)]
+            columns = [param.index_elem.name for param in tree.index_params]
+            columns += [name for param in tree.index_params for name in columns_in(param)]
             yield SchemaObject("index", dotted([tree.relation.schemaname, index_name(tree)])), True, table, columns
         case "create_seq_stmt":
             owner = next(
-                (strings(each.def_elem.arg.list.items) for each in tree.options if each.def_elem.defname == "owned_by"),
+                (
+                    strings(option.def_elem.arg.list.items)
+                    for option in tree.options
+                    if option.def_elem.defname == "owned_by"
+                ),
                 [],
             )
             yield SchemaObject("sequence", plain(tree.sequence)), True, dotted(owner[:-1]), owner[-1:]
@@ -212,46 +216,51 @@ def _things(statement: Statement) -> Iterator[Told]:
 
 
 def _created(statement: Statement) -> SchemaObject | None:
-    tree = statement.tree
-    match statement.kind:
-        case "create_stmt" if tree.relation.relpersistence != "t":
-            return SchemaObject("table", plain(tree.relation))
-        case "create_foreign_table_stmt":
-            return SchemaObject("table", plain(tree.base_stmt.relation))
-        case "create_table_as_stmt" if tree.into.rel.relpersistence != "t":
-            kind = "materialized view" if enum_name(tree, "objtype") == "OBJECT_MATVIEW" else "table"
-            return SchemaObject(kind, plain(tree.into.rel))
-        case "select_stmt" if tree.HasField("into_clause") and tree.into_clause.rel.relpersistence != "t":
-            return SchemaObject("table", plain(tree.into_clause.rel))
-        case "view_stmt" if tree.view.relpersistence != "t":
-            return SchemaObject("view", plain(tree.view))
-        case "create_trig_stmt":
-            return SchemaObject("trigger", tree.trigname, plain(tree.relation))
-        case "create_policy_stmt":
-            return SchemaObject("policy", tree.policy_name, plain(tree.table))
-        case "rule_stmt":
-            return SchemaObject("rule", tree.rulename, plain(tree.relation))
-        case "create_function_stmt":
-            return SchemaObject("function", dotted(strings(tree.funcname)))
-        case "create_enum_stmt" | "create_range_stmt":
-            return SchemaObject("type", dotted(strings(tree.type_name)))
-        case "composite_type_stmt":
-            return SchemaObject("type", plain(tree.typevar))
-        case "create_domain_stmt":
-            return SchemaObject("type", dotted(strings(tree.domainname)))
-        case "create_schema_stmt" if tree.schemaname:
-            return SchemaObject("schema", tree.schemaname)
-        case "create_extension_stmt":
-            return SchemaObject("extension", tree.extname)
-    return None
+    """The object that a CREATE makes; None for a temporary one and for other statements."""
+    find = CREATED.get(statement.kind)
+    return find(statement.tree) if find else None
+
+
+def _created_relation(kind: str, relation: Any) -> SchemaObject | None:
+    # A temporary relation ends with the session, so an undo has nothing to remove.
+    return None if relation.relpersistence == "t" else SchemaObject(kind, plain(relation))
+
+
+def _created_from_query(tree: Any) -> SchemaObject | None:
+    kind = "materialized view" if enum_name(tree, "objtype") == "OBJECT_MATVIEW" else "table"
+    return _created_relation(kind, tree.into.rel)
+
+
+def _selected_into(tree: Any) -> SchemaObject | None:
+    return _created_relation("table", tree.into_clause.rel) if tree.HasField("into_clause") else None
+
+
+CREATED: Mapping[str, Callable[[Any], SchemaObject | None]] = {
+    "create_stmt": lambda tree: _created_relation("table", tree.relation),
+    "create_foreign_table_stmt": lambda tree: SchemaObject("table", plain(tree.base_stmt.relation)),
+    "create_table_as_stmt": _created_from_query,
+    "select_stmt": _selected_into,
+    "view_stmt": lambda tree: _created_relation("view", tree.view),
+    "create_trig_stmt": lambda tree: SchemaObject("trigger", tree.trigname, plain(tree.relation)),
+    "create_policy_stmt": lambda tree: SchemaObject("policy", tree.policy_name, plain(tree.table)),
+    "rule_stmt": lambda tree: SchemaObject("rule", tree.rulename, plain(tree.relation)),
+    "create_function_stmt": lambda tree: SchemaObject("function", dotted(strings(tree.funcname))),
+    "create_enum_stmt": lambda tree: SchemaObject("type", dotted(strings(tree.type_name))),
+    "create_range_stmt": lambda tree: SchemaObject("type", dotted(strings(tree.type_name))),
+    "composite_type_stmt": lambda tree: SchemaObject("type", plain(tree.typevar)),
+    "create_domain_stmt": lambda tree: SchemaObject("type", dotted(strings(tree.domainname))),
+    "create_schema_stmt": lambda tree: SchemaObject("schema", tree.schemaname) if tree.schemaname else None,
+    "create_extension_stmt": lambda tree: SchemaObject("extension", tree.extname),
+}
+"""The object that each kind of statement creates."""
 
 
 def _altered(tree: Any) -> Iterator[Told]:
     if enum_name(tree, "objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
         return
     table = plain(tree.relation)
-    for each in tree.cmds:
-        command = each.alter_table_cmd
+    for cmd in tree.cmds:
+        command = cmd.alter_table_cmd
         content = getattr(command, "def") if command.HasField("def") else None
         match enum_name(command, "subtype"):
             case "AT_AddColumn" if content:

@@ -93,19 +93,19 @@ def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> lis
 def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: str | None = None) -> set[int]:
     """The versions that are meant by V7, 7 or a file's name; raises UsageError for one that is not there."""
     after = _version(migrations, since) if since else 0
-    meant = {_version(migrations, text) for text in only} if only else {each.version for each in migrations}
+    meant = {_version(migrations, text) for text in only} if only else {migration.version for migration in migrations}
     return {version for version in meant if version > after}
 
 
 def errors(findings: Sequence[Finding]) -> int:
     """How many of them stop a pipeline."""
-    return sum(each.level is Level.ERROR for each in findings)
+    return sum(finding.level is Level.ERROR for finding in findings)
 
 
 def _version(migrations: Sequence[Migration], text: str) -> int:
     told = GIVEN.fullmatch(text.rpartition("/")[2])
-    if not told or int(told["version"]) not in {each.version for each in migrations}:
-        latest = ", ".join(each.name.partition("__")[0] for each in migrations[-5:])
+    if not told or int(told["version"]) not in {migration.version for migration in migrations}:
+        latest = ", ".join(migration.name.partition("__")[0] for migration in migrations[-5:])
         raise UsageError(f"there is no migration {text!r}", f"the latest are {latest}")
     return int(told["version"])
 
@@ -113,18 +113,18 @@ def _version(migrations: Sequence[Migration], text: str) -> int:
 def _merged(findings: Sequence[Finding]) -> list[Finding]:
     """Those for which one rewrite of a line serves are one, with all that they say."""
     merged: dict[object, Finding] = {}
-    for each in findings:
-        key = (each.file, each.line, each.level, each.rewrite or each)
-        first = merged.setdefault(key, each)
-        if each.message not in first.message:
-            merged[key] = replace(first, message=f"{first.message}; {each.message}")
+    for finding in findings:
+        key = (finding.file, finding.line, finding.level, finding.rewrite or finding)
+        first = merged.setdefault(key, finding)
+        if finding.message not in first.message:
+            merged[key] = replace(first, message=f"{first.message}; {finding.message}")
     return list(merged.values())
 
 
 def _files(migrations: Sequence[Migration]) -> Iterator[SqlFile]:
-    for each in migrations:
-        yield each.forwards
-        yield each.back
+    for migration in migrations:
+        yield migration.forwards
+        yield migration.back
 
 
 def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintContext | None, list[Finding]]:

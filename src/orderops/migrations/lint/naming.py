@@ -17,7 +17,7 @@ def name_rules(migrations: Sequence[Migration]) -> Iterator[tuple[Migration, Fin
             migration,
             _finding(migration.forwards, "version-gap", why, f"-- bring {missing} here, or number this anew"),
         )
-    digits = min((len(_number(each)) for each in migrations[:1]), default=0)
+    digits = min((len(_number(migration)) for migration in migrations[:1]), default=0)
     for each in migrations:
         if each.back.name[1:] != each.forwards.name[1:]:
             why = f"it undoes {each.forwards.name}, and is called otherwise"

@@ -66,7 +66,7 @@ def others(statements: Sequence[Statement]) -> list[str]:
     """Statements as they are; where they are many, only how many."""
     if len(statements) > MANY:
         return [f"-- and the {len(statements)} statements as they are"]
-    return [closed(each.text) for each in statements]
+    return [closed(statement.text) for statement in statements]
 
 
 def kept_from_null(relation: Any, column: str) -> list[str]:
@@ -118,15 +118,19 @@ def column_in_steps(reading: LintContext, command: Command) -> str:
     """A column that is added bare, filled in pieces, and constrained in the end."""
     relation, column = command.statement.tree.relation, getattr(command.node, "def").column_def
     table, name = table_of(relation), spelled(column.colname)
-    constraints = {kind_of(each.constraint): each.constraint for each in column.constraints}
+    constraints = {kind_of(constraint.constraint): constraint.constraint for constraint in column.constraints}
     begins, filling = _filling(relation, column, constraints)
-    ends = [line for each in column.constraints for line in _constrained(relation, column.colname, each.constraint)]
+    ends = [
+        line
+        for constraint in column.constraints
+        for line in _constrained(relation, column.colname, constraint.constraint)
+    ]
     if "CONSTR_NOTNULL" not in constraints and _serial(column):
         ends = [*kept_from_null(relation, column.colname), *ends]
     ends = list(dict.fromkeys(ends))
     first = [f"ALTER TABLE {table} ADD COLUMN {bare(column)};", *begins]
     if not filling and "CONSTR_NOTNULL" not in constraints:
-        if not any("CREATE UNIQUE INDEX" in each or "VALIDATE" in each for each in ends):
+        if not any("CREATE UNIQUE INDEX" in end or "VALIDATE" in end for end in ends):
             return lines(*first, *ends)
         return alone(*first, *ends)
     texts = [lines(*first)]

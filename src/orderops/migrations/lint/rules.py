@@ -74,14 +74,16 @@ def _chooses_rows(tree: Any) -> bool:
 
 
 def _truncate(reading: LintContext, statement: Statement) -> Iterator[Finding]:
-    relations = [each.range_var for each in statement.tree.relations]
-    if all(reading.is_new(plain(each), statement) for each in relations):
+    relations = [relation.range_var for relation in statement.tree.relations]
+    if all(reading.is_new(plain(relation), statement) for relation in relations):
         return
     named = ", ".join(map(table_of, relations))
     cascade = enum_name(statement.tree, "behavior") == "DROP_CASCADE"
     more = ", and every table that refers to it" if cascade else ""
     why = f"TRUNCATE takes every row of {named}{more}: no undo brings them back, and nobody reads or writes meanwhile"
-    pieces = [rewrites.in_pieces(reading.history, each, f"DELETE FROM {table_of(each)}") for each in relations]
+    pieces = [
+        rewrites.in_pieces(reading.history, relation, f"DELETE FROM {table_of(relation)}") for relation in relations
+    ]
     yield reading.finding("truncate", statement, why, files(*pieces))
 
 
@@ -93,8 +95,8 @@ def _written_anew(reading: LintContext, statement: Statement) -> Iterator[Findin
         rewrite = "-- leave it out: an index in that order serves most queries as well\n"
         rewrite += rewrites.alone(f"VACUUM (ANALYZE) {named};") if tree.HasField("relation") else ""
         yield reading.finding("cluster", statement, why, rewrite.rstrip())
-    elif "full" in (each.def_elem.defname for each in tree.options):
-        relations = [each.vacuum_relation.relation for each in tree.rels]
+    elif "full" in (option.def_elem.defname for option in tree.options):
+        relations = [rel.vacuum_relation.relation for rel in tree.rels]
         named = ", ".join(map(table_of, relations))
         why = f"VACUUM FULL writes {named or 'every table'} anew, and nobody reads or writes it meanwhile"
         rewrite = rewrites.alone(f"VACUUM (ANALYZE) {named};".replace(" ;", ";"))
@@ -146,7 +148,7 @@ def _added_column(reading: LintContext, command: Command) -> Iterator[Finding]:
     column = getattr(command.node, "def").column_def
     table, name = table_of(_relation(command)), spelled(column.colname)
     serial = strings(column.type_name.names)[-1] in rewrites.SERIAL
-    kinds = {kind_of(each.constraint) for each in column.constraints}
+    kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     if serial:
         told = column_definition(column, rewrites.COSTLY)
         why = f"{told} draws a number for every row: {table} is written anew, and nobody reads or writes it meanwhile"

@@ -20,7 +20,7 @@ ROOT = "%SRCROOT%"
 def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str, Any]:
     """A document with one run; files outside of the root keep their whole address."""
     root = (root or Path.cwd()).resolve()
-    names = list(dict.fromkeys(each.rule for each in findings))
+    names = list(dict.fromkeys(finding.rule for finding in findings))
     return {
         "$schema": SCHEMA,
         "version": VERSION,
@@ -35,14 +35,14 @@ def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str,
                 },
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": {ROOT: {"description": {"text": "the folder in which the command was run"}}},
-                "results": [_result(each, names, root) for each in findings],
+                "results": [_result(finding, names, root) for finding in findings],
             }
         ],
     }
 
 
 def _rule(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
-    first = next(each for each in findings if each.rule == name)
+    first = next(finding for finding in findings if finding.rule == name)
     known = rule(name) or LintRule(first.level, first.message[:1].upper() + first.message[1:] + ".")
     silence = f"Where it has been seen to, a comment above the statement says so: -- squawk-ignore {name}"
     return {

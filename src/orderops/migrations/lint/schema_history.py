@@ -44,8 +44,8 @@ class SchemaHistory:
             case "index_stmt":
                 self.indexes[dotted([tree.relation.schemaname, index_name(tree)])] = plain(tree.relation)
             case "alter_table_stmt":
-                for each in tree.cmds:
-                    self._learn_command(plain(tree.relation), tree.relation.relname, each.alter_table_cmd)
+                for cmd in tree.cmds:
+                    self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
             case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_COLUMN":
                 table = plain(tree.relation)
                 if told := self.types.pop((table, tree.subname), None):
@@ -65,7 +65,7 @@ class SchemaHistory:
 
     def _learn_column(self, table: str, column: Any) -> None:
         self.types[table, column.colname] = type_text(column.type_name)
-        if any(kind_of(each.constraint) == "CONSTR_PRIMARY" for each in column.constraints):
+        if any(kind_of(constraint.constraint) == "CONSTR_PRIMARY" for constraint in column.constraints):
             self.keys[table] = column.colname
 
     def _learn_command(self, table: str, name: str, command: Any) -> None:

@@ -175,20 +175,20 @@ def _has_its_own_rule(constraint: Any) -> bool:
 
 
 def _fills_itself(column: Any) -> bool:
-    kinds = {kind_of(each.constraint) for each in column.constraints}
+    kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
     return serial or bool(kinds & {"CONSTR_IDENTITY", "CONSTR_GENERATED", "CONSTR_DEFAULT"})
 
 
 def _same_for_every_row(column: Any) -> bool:
-    for each in column.constraints:
-        match kind_of(each.constraint):
+    for constraint in column.constraints:
+        match kind_of(constraint.constraint):
             case "CONSTR_IDENTITY":
                 return False
             case "CONSTR_GENERATED":
-                return bool(each.constraint.generated_kind == "v")
+                return bool(constraint.constraint.generated_kind == "v")
             case "CONSTR_DEFAULT":
-                return set(functions_in(each.constraint.raw_expr)) <= STABLE
+                return set(functions_in(constraint.constraint.raw_expr)) <= STABLE
     return True
 
 
@@ -207,7 +207,7 @@ def _only_widens(case: SquawkCase) -> bool:
 
 def _numbers_rows(column: Any) -> bool:
     """Whether a value of its own is made for each row."""
-    kinds = {kind_of(each.constraint) for each in column.constraints}
+    kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
     return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
 
@@ -216,14 +216,16 @@ def _goes_with_its_table(case: SquawkCase) -> bool:
     """Whether the table of each index is new, or dropped by the same file."""
     reading = case.reading
     tables = {**reading.history.indexes}
-    for each in reading.statements:
-        if each.kind == "index_stmt":
-            tables[dotted([each.tree.relation.schemaname, index_name(each.tree)])] = plain(each.tree.relation)
+    for statement in reading.statements:
+        if statement.kind == "index_stmt":
+            tables[dotted([statement.tree.relation.schemaname, index_name(statement.tree)])] = plain(
+                statement.tree.relation
+            )
     dropped = {
         name
-        for each in reading.statements
-        if each.kind == "drop_stmt" and enum_name(each.tree, "remove_type") == "OBJECT_TABLE"
-        for name in _dropped(each)
+        for statement in reading.statements
+        if statement.kind == "drop_stmt" and enum_name(statement.tree, "remove_type") == "OBJECT_TABLE"
+        for name in _dropped(statement)
     }
     owners = [tables.get(name, "") for name in _dropped(case.statement)]
     return all(owner in dropped or reading.is_new(owner, case.statement) for owner in owners)
@@ -231,14 +233,14 @@ def _goes_with_its_table(case: SquawkCase) -> bool:
 
 def _constraints_made(reading: LintContext) -> set[str]:
     return {
-        constraint_name(each.statement.tree.relation.relname, getattr(each.node, "def").constraint)
-        for each in reading.commands
-        if each.kind == "AT_AddConstraint"
+        constraint_name(command.statement.tree.relation.relname, getattr(command.node, "def").constraint)
+        for command in reading.commands
+        if command.kind == "AT_AddConstraint"
     }
 
 
 def _dropped(statement: Statement) -> list[str]:
-    return [dotted(_name_of(each)) for each in statement.tree.objects]
+    return [dotted(_name_of(object)) for object in statement.tree.objects]
 
 
 def _name_of(node: Any) -> list[str]:
@@ -248,13 +250,13 @@ def _name_of(node: Any) -> list[str]:
 
 
 def _made_again(reading: LintContext) -> Iterator[str]:
-    for each in reading.statements:
-        match each.kind:
+    for statement in reading.statements:
+        match statement.kind:
             case "view_stmt":
-                yield plain(each.tree.view)
+                yield plain(statement.tree.view)
             case "create_table_as_stmt":
-                yield plain(each.tree.into.rel)
+                yield plain(statement.tree.into.rel)
             case "create_function_stmt":
-                yield dotted(strings(each.tree.funcname))
+                yield dotted(strings(statement.tree.funcname))
             case "create_trig_stmt":
-                yield f"{plain(each.tree.relation)}.{each.tree.trigname}"
+                yield f"{plain(statement.tree.relation)}.{statement.tree.trigname}"

@@ -56,8 +56,8 @@ def _case(reading: LintContext, told: SquawkFinding) -> SquawkCase | None:
     offset = sum(len(line) + 1 for line in lines_before) + told.column - 1
     for statement in reading.statements:
         if statement.position <= offset < statement.position + len(statement.text) + 1:
-            parts = [each for each in reading.commands if each.statement is statement]
-            command = next((each for each in reversed(parts) if each.begin <= offset), None)
+            parts = [command for command in reading.commands if command.statement is statement]
+            command = next((part for part in reversed(parts) if part.begin <= offset), None)
             return SquawkCase(reading, told, statement, command, offset)
     return None
 
@@ -204,7 +204,7 @@ def _better(case: SquawkCase) -> str:
 
 
 def _drops_alone(statement: Statement) -> str:
-    named = [strings(each.list.items)[-2:] for each in statement.tree.objects]
+    named = [strings(object.list.items)[-2:] for object in statement.tree.objects]
     return rewrites.alone(*(f"DROP INDEX CONCURRENTLY {spelled(*parts)};" for parts in named))
 
 

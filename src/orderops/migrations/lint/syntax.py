@@ -30,7 +30,7 @@ def files(*texts: str) -> str:
 
 def on_purpose(rule: str, statement: str, *comments: str) -> str:
     """A statement that is only right when somebody has seen to the rest, and says so."""
-    return lines(*(f"-- {each}" for each in comments), f"-- squawk-ignore {rule}", closed(statement))
+    return lines(*(f"-- {comment}" for comment in comments), f"-- squawk-ignore {rule}", closed(statement))
 
 
 def walk(message: Any) -> Iterator[tuple[str, Any]]:
@@ -43,7 +43,7 @@ def walk(message: Any) -> Iterator[tuple[str, Any]]:
 
 def strings(nodes: Any) -> list[str]:
     """The texts of a list of the parser's."""
-    return [each.string.sval for each in nodes]
+    return [node.string.sval for node in nodes]
 
 
 def plain(relation: Any) -> str:
@@ -79,7 +79,9 @@ def column_definition(column: Any, without: Collection[str] = (), *, name: str =
     added.CopyFrom(column)
     added.colname = name or column.colname
     del added.constraints[:]
-    added.constraints.extend(each for each in column.constraints if kind_of(each.constraint) not in without)
+    added.constraints.extend(
+        constraint for constraint in column.constraints if kind_of(constraint.constraint) not in without
+    )
     return deparsed(parsed).removeprefix("ALTER TABLE t ADD COLUMN ")
 
 
@@ -159,7 +161,7 @@ def index_name(index: Any) -> str:
     """Its name, or the one that PostgreSQL would give."""
     if index.idxname:
         return str(index.idxname)
-    return "_".join([index.relation.relname, *(_part(each.index_elem) for each in index.index_params), "idx"])[
+    return "_".join([index.relation.relname, *(_part(param.index_elem) for param in index.index_params), "idx"])[
         :LONGEST_NAME
     ]
 

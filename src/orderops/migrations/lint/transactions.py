@@ -55,17 +55,21 @@ def _batch(reading: LintContext) -> Iterator[Finding]:
 
 def _batch_alone(reading: LintContext) -> str:
     """The rest in one file and each UPDATE and DELETE in one of its own, where that can be told."""
-    alone = [each for each in reading.statements if each.kind in ("update_stmt", "delete_stmt") and _can_be_cut(each)]
-    if not alone or any(each.kind in CHANGES and each not in alone for each in reading.statements):
+    alone = [
+        statement
+        for statement in reading.statements
+        if statement.kind in ("update_stmt", "delete_stmt") and _can_be_cut(statement)
+    ]
+    if not alone or any(statement.kind in CHANGES and statement not in alone for statement in reading.statements):
         return ""
-    rest = [closed(each.text) for each in reading.statements if each not in alone]
+    rest = [closed(statement.text) for statement in reading.statements if statement not in alone]
     cut = [rewrites.in_pieces(reading.history, each.tree.relation, each.text) for each in alone]
     return files(*([lines(*rest)] if rest else []), *cut)
 
 
 def _mixed(reading: LintContext) -> Iterator[Finding]:
     """Rows that are changed while a lock on some table is held."""
-    schema = [each for each in reading.statements if each.kind not in BY_HAND]
+    schema = [statement for statement in reading.statements if statement.kind not in BY_HAND]
     locked = [(each, *found) for each in schema for found in strong_locks(reading, each).items()]
     if not locked:
         return
@@ -80,7 +84,7 @@ def _mixed(reading: LintContext) -> Iterator[Finding]:
 
 
 def _apart(reading: LintContext, statement: Statement, changed: Any) -> str:
-    rest = lines(*rewrites.others([each for each in reading.statements if _changed(each) is None]))
+    rest = lines(*rewrites.others([statement for statement in reading.statements if _changed(statement) is None]))
     if not _can_be_cut(statement):
         return files(rest, lines("-- the rows, in a file of their own:", closed(statement.text)))
     return files(rest, rewrites.in_pieces(reading.history, changed, statement.text))
@@ -122,12 +126,12 @@ def _piled_up(reading: LintContext) -> Iterator[Finding]:
 def _needless(reading: LintContext) -> Iterator[Finding]:
     if not reading.statements or any(map(is_non_transactional, reading.statements)):
         return
-    if any(each.kind == "AT_ValidateConstraint" for each in reading.commands):
+    if any(command.kind == "AT_ValidateConstraint" for command in reading.commands):
         return
-    if any(each.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for each in reading.statements):
+    if any(statement.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for statement in reading.statements):
         return
-    tables = {table for each in reading.statements for table in strong_locks(reading, each)}
-    changes = [each for each in reading.statements if _changed(each) is not None]
+    tables = {table for statement in reading.statements for table in strong_locks(reading, statement)}
+    changes = [statement for statement in reading.statements if _changed(statement) is not None]
     if len(tables) > 1 or len(changes) > 1 or (tables and changes):
         return
     why = "no statement here needs to be by itself, and a failure in the middle leaves half of the file done"

@@ -82,8 +82,8 @@ def _whole_undo(forwards: LintContext, origins: Origins) -> str:
     whole = [made for made in there.made if not any(goes_with(made, there.made[made], other) for other in there.made)]
     drops = [removing(thing, there.made[thing].statement) for thing in reversed(whole)]
     returns = [bringing_back(thing, forwards, origins) for thing in there.removed]
-    plain = [each for each in drops if not each.startswith(ALONE)]
-    alone = [each.removeprefix(ALONE).strip() for each in drops if each.startswith(ALONE)]
+    plain = [drop for drop in drops if not drop.startswith(ALONE)]
+    alone = [drop.removeprefix(ALONE).strip() for drop in drops if drop.startswith(ALONE)]
     if alone:
         return rewrites.alone(*alone, *plain, *returns)
     return lines(*plain, *returns)

@@ -76,14 +76,14 @@ def read_script(file: SqlFile) -> list[Statement]:
     length = len(text.encode())
     script: list[Statement] = []
     line, counted = 1, 0
-    for each in parsed.stmts:
-        start = at(each.stmt_location)
-        end = at(each.stmt_location + each.stmt_len if each.stmt_len else length)
+    for stmt in parsed.stmts:
+        start = at(stmt.stmt_location)
+        end = at(stmt.stmt_location + stmt.stmt_len if stmt.stmt_len else length)
         position = min(first_word(text, start), end)
         line += text.count("\n", counted, position)
         counted = position
         column = position - text.rfind("\n", 0, position)
-        script.append(Statement(text[position:end].rstrip(), position, line, column, each.stmt, data.get(end)))
+        script.append(Statement(text[position:end].rstrip(), position, line, column, stmt.stmt, data.get(end)))
     return script
 
 
@@ -93,10 +93,10 @@ def comments(file: SqlFile) -> Iterator[tuple[str, int]]:
 
     text, _ = without_data(file)
     at = _places_of_bytes(text)
-    for each in postgast.scan(text).tokens:
-        if _token_name(each) in COMMENTS:
-            begin = at(each.start)
-            yield text[begin : at(each.end)], begin
+    for token in postgast.scan(text).tokens:
+        if _token_name(token) in COMMENTS:
+            begin = at(token.start)
+            yield text[begin : at(token.end)], begin
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
@@ -105,8 +105,8 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
 
     at = _places_of_bytes(text)
     return [
-        (text[at(each.start) : at(each.end)].upper(), at(each.start), at(each.end))
-        for each in postgast.scan(text).tokens
+        (text[at(token.start) : at(token.end)].upper(), at(token.start), at(token.end))
+        for token in postgast.scan(text).tokens
     ]
 
 

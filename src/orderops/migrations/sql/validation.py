@@ -138,7 +138,7 @@ def _changes_the_ledger(statement: Statement) -> bool:
     schemas.add(getattr(getattr(tree, "relation", None), "schemaname", ""))
     match statement.kind:
         case "drop_stmt" if enum_name(tree, "remove_type") == "OBJECT_SCHEMA":
-            schemas |= {each.string.sval for each in tree.objects}
+            schemas |= {object.string.sval for object in tree.objects}
         case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_SCHEMA":
             schemas |= {tree.subname, tree.newname}
         case "create_schema_stmt":
