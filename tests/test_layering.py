@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -83,6 +84,27 @@ KNOWS_LOCAL = {
 }
 CALLS_AWS = {"aws", "database", "doctor", "engine", "health", "images", "local", "remote", "resources", "restore"}
 LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
+# Constants of the code that a test may take, and why: every other expected value is written in the test.
+MAY_BE_IMPORTED = {
+    "UNKNOWN": "a placeholder, not a value",
+    "UNDURABLE": "settings of a server for tests",
+    "ASPIRED": "a boundary that a case has to reach",
+    "SMALLEST": "a boundary that a case has to reach",
+    "PIECE": "a boundary that a case has to reach",
+    "WINDOW": "a boundary that a case has to reach",
+    "FRESH": "a boundary that a case has to reach",
+    "OFFLINE": "a boundary that a case has to reach",
+    "ERRORS": "each entry needs a case",
+    "WARNINGS": "each entry needs a case",
+    "NAMES": "each builder is tried",
+    "OBJECT_ACTIONS": "compared with the test's own list",
+    "WEAKER": "each mode is taken on a real server",
+    "FORM": "a long hint, whose words another test reads",
+    "MANIFESTS": "sent to a real registry, which judges them",
+    "FOLDER_FORMAT": "the name of a folder that the test looks for",
+    "NOTHING_HERE": "an action whose parts the test reads from the emulator",
+    "ALONE": "each setting is tried",
+}
 HEAVY = ("boto3", "botocore", "moto", "psycopg", "pydantic", "tenacity", "psutil", "httpx", "orderops.infra.stack")
 LONGEST = 400
 
@@ -150,6 +172,17 @@ def test_the_emulator_takes_nothing_from_the_code_that_it_checks() -> None:
     }
 
     assert reaching == set()
+
+
+def test_a_test_writes_the_values_that_it_expects() -> None:
+    taken = {
+        (module, name)
+        for file in TESTS.rglob("*.py")
+        for module, name in constants_imported(file)
+        if name not in MAY_BE_IMPORTED
+    }
+
+    assert taken == set(), "a constant that the code and its test share proves nothing"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -247,6 +280,35 @@ def packages(name: str) -> set[str]:
     """The packages that are neither Python's own nor ours."""
     tops = {text.partition(".")[0] for text in _imports(name)}
     return {top for top in tops if top not in sys.stdlib_module_names and top != "orderops"}
+
+
+def constants_imported(file: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of each imported upper-case name that its module sets to a literal."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "orderops":
+            literals = literal_constants(node.module.partition(".")[2])
+            yield from ((node.module, alias.name) for alias in node.names if alias.name in literals)
+
+
+@cache
+def literal_constants(module: str) -> frozenset[str]:
+    if module not in MODULES:
+        return frozenset()
+    found = set()
+    for node in ast.parse(MODULES[module].read_text()).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and target.id.isupper() and value is not None and is_literal(value):
+            found.add(target.id)
+    return frozenset(found)
+
+
+def is_literal(node: ast.AST) -> bool:
+    return not any(isinstance(child, ast.Name | ast.Attribute) for child in ast.walk(node)) or (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("frozenset", "timedelta")
+        and all(is_literal(part) for part in [*node.args, *(keyword.value for keyword in node.keywords)])
+    )
 
 
 def calls_aws(tree: ast.AST) -> Iterator[ast.AST]:

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from orderops.database.connection import Login, connect
-from orderops.database.tls import CHOSEN, FRESH, OFFLINE, about_certificate, ca_bundle
+from orderops.database.tls import FRESH, OFFLINE, about_certificate, ca_bundle
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
 from orderops.local.rds.postgres import PostgresServer
 from support.tls_proxy import HOST, Authority, Front, tls_front
+
+CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
 
 pytest_plugins = ["support.postgres_fixtures"]
 

@@ -12,7 +12,9 @@ import pytest
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.rehearsal.receipts import Receipt, load_receipts, prefix_of, save_receipt
-from orderops.rehearsal.report import FORM, Impact, MigrationReport, Report, Verdict
+from orderops.rehearsal.report import Impact, MigrationReport, Report, Verdict
+
+FORM = 1
 
 SAFE = Verdict(Impact.SAFE, "SAFE: no query waits more than 50 ms")
 MIGRATIONS = tuple(

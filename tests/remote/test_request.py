@@ -7,7 +7,9 @@ import json
 import pytest
 
 from orderops.errors import OrderopsError
-from orderops.remote.request import DATABASE, DatabaseEndpoint, JobRequest, job_request_of
+from orderops.remote.request import DatabaseEndpoint, JobRequest, job_request_of
+
+DATABASE = "database"
 
 REQUEST = JobRequest(
     ("migrate", "apply", "--yes"),

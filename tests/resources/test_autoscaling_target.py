@@ -11,11 +11,13 @@ from orderops.aws.ownership import Ownership
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
-from orderops.resources.autoscaling_target import POLICY, WHERE, AutoscalingTarget
+from orderops.resources.autoscaling_target import WHERE, AutoscalingTarget
 from orderops.resources.ecs_cluster import EcsCluster
 from support.contract import Up, keeps_its_promises
 from support.declared_service import CLUSTER, SCALING, SERVICE
 from support.faults import Fault, PowerCut
+
+POLICY = "cpu"
 
 AT = f"service/{CLUSTER.name}/{SERVICE.name}"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ENVIRONMENT
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Output
@@ -20,6 +19,7 @@ from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises
 from support.emulated_account import QUICK, with_needs
 from support.faults import Fault, Faults, PowerCut
+from support.tag_keys import ENVIRONMENT
 
 ALERTS = SnsTopic("orderops-dev-alerts")
 DEPTH = CloudwatchAlarm(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ENVIRONMENT, to_pairs
+from orderops.aws.ownership import to_pairs
 from orderops.engine.resource import Observed
 from orderops.resources.ec2_dependents import (
     address_holder,
@@ -17,6 +17,7 @@ from orderops.resources.ec2_dependents import (
     named,
     public_interfaces,
 )
+from support.tag_keys import ENVIRONMENT
 
 OURS = {ENVIRONMENT: "dev"}
 SUBNET = {"CidrBlock": "10.0.0.0/24"}

@@ -12,10 +12,12 @@ from orderops.aws.client import Aws
 from orderops.engine.resource import Output
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
-from orderops.resources.iam_role import POLICY, Allow, IamRole, canonical
+from orderops.resources.iam_role import Allow, IamRole, canonical
 from orderops.resources.sqs_queue import SqsQueue
 from support.contract import Up, keeps_its_promises
 from support.faults import Fault, PowerCut
+
+POLICY = "orderops"
 
 QUEUE = SqsQueue("orderops-dev-queue")
 READS = Allow(("sqs:ReceiveMessage", "sqs:DeleteMessage"), (QUEUE,))

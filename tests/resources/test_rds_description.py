@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, to_pairs
-from orderops.resources.rds_description import FORMER, PRIMARY, TERM, instances, term_of
+from orderops.aws.ownership import Ownership, to_pairs
+from orderops.resources.rds_description import FORMER, PRIMARY, instances, term_of
+from support.tag_keys import ADDRESS, ENVIRONMENT, ROLE, TERM
 
 DECLARED = "rds-instance/orderops-dev-database"
 SOUGHT = Ownership("dev", DECLARED, "orderops-dev-database")

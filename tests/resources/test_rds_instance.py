@@ -11,7 +11,7 @@ import pytest
 from moto.backends import get_backend
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership
+from orderops.aws.ownership import Ownership
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
@@ -22,6 +22,7 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from support.contract import Up, keeps_its_promises, remove
 from support.faults import Fault, Faults, PowerCut
+from support.tag_keys import ADDRESS, ENVIRONMENT
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

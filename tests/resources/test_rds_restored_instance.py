@@ -13,7 +13,7 @@ import pytest
 from moto.moto_api._internal import moto_api_backend
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
+from orderops.aws.ownership import Ownership
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Observed
@@ -31,6 +31,7 @@ from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestored
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from support.emulated_account import QUICK
 from support.strict_clients import served
+from support.tag_keys import ADDRESS, ENVIRONMENT, ROLE
 
 VPC = Ec2Vpc("orderops-dev", "10.0.0.0/16")
 SUBNETS = tuple(

@@ -10,13 +10,14 @@ import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT, from_pairs
+from orderops.aws.ownership import from_pairs
 from orderops.engine.resource import Observed
 from orderops.engine.step import Action
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.s3_bucket import S3Bucket
 from support.contract import Up, keeps_its_promises
 from support.faults import Fault, PowerCut
+from support.tag_keys import ADDRESS, ENVIRONMENT
 
 NAME = "orderops-dev-access-logs-123456789012"
 LOGS = S3Bucket(NAME, 30)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from orderops.aws.client import Aws
-from orderops.aws.ownership import ADDRESS, ENVIRONMENT
 from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.engine.waiting import ReconcileLimits
+from support.tag_keys import ADDRESS, ENVIRONMENT
 
 
 class Up(Protocol):

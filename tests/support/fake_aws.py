@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
-from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags
+from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
@@ -19,6 +19,7 @@ from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import AwsError, Meaning
+from support.tag_keys import ENVIRONMENT
 
 QUICK = ReconcileLimits(seen_within=timedelta(seconds=0.3), trouble=timedelta(seconds=1), timeout=timedelta(seconds=4))
 READS = ("list", "place", "tags_of", "why", "get_resources")

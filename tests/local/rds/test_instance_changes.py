@@ -12,9 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from orderops.errors import OrderopsError
-from orderops.local.directories import BACKUP_LAG, DataDirectory
+from orderops.local.directories import DataDirectory
 from support.laptop import Laptop, until
 from support.laptop_restores import password, remove
+
+BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
 
 CHANGES: dict[str, tuple[dict[str, Any], str, Any]] = {
     "protection": ({"DeletionProtection": True}, "DeletionProtection", True),

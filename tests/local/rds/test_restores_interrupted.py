@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orderops.local.rds.recovery import SIGNAL_FILE
 from support.laptop import Laptop, until
 from support.laptop_restores import home, opened, restore, rows, window
+
+SIGNAL_FILE = "recovery.signal"
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from orderops.migrations.lint.catalog import ERRORS
-from orderops.migrations.lint.syntax import NEXT_FILE
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import read_script
 from support.lint_folder import ANYTHING, BASE, forwards, linted, places
+
+NEXT_FILE = "-- next file:"
 
 pytest_plugins = ["support.postgres_fixtures"]
 
