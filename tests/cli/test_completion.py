@@ -51,9 +51,10 @@ def test_environments_are_completed_from_their_files(shell: str, tmp_path: Path)
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_completion_script_names_the_program(shell: str, tmp_path: Path) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "orderops", "--show-completion", shell], capture_output=True, text=True, cwd=tmp_path
-    )
+    words = [sys.executable, "-m", "orderops", "--show-completion", shell]
+    # Typer finds the shell among the parents of the process, and a test has none: with this variable it reads the word.
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
 
     assert "_ORDEROPS_COMPLETE" in shown.stdout, shown.stderr
 

@@ -48,7 +48,7 @@ def test_read_only_commands_take_no_lease_and_leave_no_record(orderops: Orderops
     ):
         orderops(*words)
 
-    assert orderops("history").err == "nothing has changed dev yet\n"
+    assert orderops("history").err == "no run has changed dev yet\n"
     assert proxy.changing == []
 
 
