@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import monotonic, sleep
 
@@ -155,6 +155,15 @@ def test_closing_the_iterator_leaves_no_job_running() -> None:
     assert len(ended) == turns
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts, even where a shell started the tests in the background and had them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interruption_finishes_running_calls_and_names_the_unfinished_jobs() -> None:
     finished: list[str] = []
 
@@ -172,6 +181,7 @@ def test_an_interruption_finishes_running_calls_and_names_the_unfinished_jobs() 
     assert "re-run this command" in raised.value.hint
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_no_job_starts_after_an_interruption() -> None:
     begun: list[str] = []
     all_busy = threading.Barrier(scheduler.WORKERS, timeout=PATIENCE)
