@@ -202,8 +202,10 @@ def _execution_role(
 ) -> IamRole:
     pulls = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     allow = [
+        # GetAuthorizationToken supports no resource-level permissions.
         Allow(("ecr:GetAuthorizationToken",), ("*",)),
         Allow(pulls, (repository,)),
+        # Without CreateLogGroup: a running task would create a deleted group again, without retention and tags.
         Allow(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), suffix=":*"),
     ]
     if secrets:

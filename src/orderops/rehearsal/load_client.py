@@ -57,8 +57,8 @@ def main() -> None:
     # A garbage collection takes as long as a small stall.
     gc.disable()
     begin = time.monotonic() + 2 * REPORT_INTERVAL
-    for number, each in enumerate(families):
-        each.begin(begin + number * each.interval / len(families))
+    for number, group in enumerate(families):
+        group.begin(begin + number * group.interval / len(families))
     while True:
         time.sleep(REPORT_INTERVAL)
         through = min(group.through for group in families) if families else time.monotonic()

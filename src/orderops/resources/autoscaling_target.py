@@ -32,9 +32,11 @@ class AutoscalingTarget(Resource):
     kind: ClassVar[str] = "autoscaling-target"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # Raised by PutScalingPolicy directly after the target was registered, and by deletes.
             "ObjectNotFoundException",
             "ConcurrentUpdateException",
             "ValidationException: ECS service doesn't exist",
+            # Other services do not know a new role for up to two minutes.
             "ValidationException: Unable to assume IAM role",
         }
     )

@@ -65,7 +65,7 @@ class CloudwatchAlarm(Resource):
         for raw in every(
             call, "MetricAlarms", AlarmNamePrefix=owner.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
         ):
-            yield Observed(raw["AlarmName"], _told(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
+            yield Observed(raw["AlarmName"], _properties_of(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -121,7 +121,7 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
     aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
 
 
-def _told(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _properties_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
     properties["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
     mark = MARK.search(properties["AlarmDescription"])

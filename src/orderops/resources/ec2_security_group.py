@@ -77,8 +77,8 @@ class Ec2SecurityGroup(Resource):
         return {
             "VpcId": outputs[self.vpc].id,
             "Description": self.description,
-            "Ingress": _asked(self.ingress, "from", outputs),
-            "Egress": _asked(self.egress, "to", outputs),
+            "Ingress": _rule_lines(self.ingress, "from", outputs),
+            "Egress": _rule_lines(self.egress, "to", outputs),
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
@@ -152,14 +152,14 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
     properties = {
         "VpcId": raw["VpcId"],
         "Description": raw["Description"],
-        "Ingress": sorted(_lines(raw.get("IpPermissions") or (), "from", owner)),
-        "Egress": sorted(_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
+        "Ingress": sorted(_observed_lines(raw.get("IpPermissions") or (), "from", owner)),
+        "Egress": sorted(_observed_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
     }
     arn = raw.get("SecurityGroupArn", "")
     return Observed(raw["GroupId"], properties, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
 
 
-def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
+def _rule_lines(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
     """One line for each rule, without duplicates, which AWS does not keep."""
     lines = {}
     for rule in rules:
@@ -172,7 +172,7 @@ def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[st
     return sorted(lines.values())
 
 
-def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
+def _observed_lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
     """One line for each rule. AWS groups rules by protocol and port."""
     for raw in permissions:
         for peer, description in _peers(raw, owner):

@@ -28,6 +28,7 @@ class Ec2Subnet(Resource):
     kind: ClassVar[str] = "ec2-subnet"
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # DependencyViolation ends when the network interfaces and NAT gateways in the subnet are deleted.
         {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)

@@ -23,6 +23,7 @@ class Ec2Vpc(Resource):
 
     kind: ClassVar[str] = "ec2-vpc"
     needs_unused_to_delete: ClassVar[bool] = True
+    # Reads lag behind: a VPC may be unknown for minutes after CreateVpc.
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"InvalidVpcID.NotFound", "DependencyViolation"})
     immutable: ClassVar[frozenset[str]] = frozenset({"CidrBlock"})
     replacement_hint: ClassVar[str] = (

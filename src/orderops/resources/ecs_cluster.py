@@ -32,6 +32,7 @@ class EcsCluster(Resource):
             "ClusterContainsServicesException",
             "ClusterContainsTasksException",
             "UpdateInProgressException",
+            # ECS does not know a new service-linked role for seconds.
             "InvalidParameterException: Unable to assume the service linked role",
         }
     )

@@ -47,14 +47,17 @@ class EcsService(Resource):
     kind: ClassVar[str] = "ecs-service"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # May be raised directly after CreateCluster.
             "ClusterNotFoundException",
             "ServiceNotFoundException",
             "ServiceNotActiveException",
+            # Raised until a listener or rule uses the target group.
             "InvalidParameterException: does not have an associated load balancer",
             "InvalidParameterException: Unable to assume the service linked role",
             "InvalidParameterException: verify that the ECS service role being passed has the proper permissions",
             "InvalidParameterException: Creation of service was not idempotent",
             "InvalidParameterException: cannot be stopped while deployments are active",
+            # Also raised for a role that is only seconds old (terraform-aws-modules/terraform-aws-ecs issue 414).
             "AccessDeniedException: iam:PassRole",
         }
     )

@@ -29,6 +29,7 @@ class SecretsmanagerSecret(Resource):
 
     kind: ClassVar[str] = "secretsmanager-secret"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A deleted secret keeps its name for 7 to 30 days, and forced deletion is asynchronous.
         {GONE, TAKEN, f"{INVALID}: marked for deletion", f"{INVALID}: scheduled for deletion"}
     )
 

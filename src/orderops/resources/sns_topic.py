@@ -33,6 +33,7 @@ class SnsTopic(Resource):
     kind: ClassVar[str] = "sns-topic"
     arn_form: ClassVar[str] = "arn:{partition}:sns:{region}:{account}:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A principal in the topic's policy may be only seconds old (PrincipalNotFound).
         {"NotFound", "InvalidParameter: already exists", "InvalidParameter: PrincipalNotFound"}
     )
 
