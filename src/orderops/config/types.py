@@ -22,6 +22,7 @@ VPC_PREFIXES = range(16, 29)
 RESERVED_USERS = frozenset(
     {"admin", "all", "any", "none", "public", "rdsadmin", "rdsrepladmin", "rdstopmgr", "table", "user"}
 )
+# RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.
 RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
@@ -105,6 +106,7 @@ def minutes(clock: str) -> int:
 def window(text: str, cycle: int) -> tuple[int, int]:
     """Start and length in minutes of a window that recurs every `cycle` minutes."""
     start, end = map(minutes, text.split("-"))
+    # Modulo, since a window may cross midnight or the end of the week.
     return start, (end - start) % cycle
 
 

@@ -12,6 +12,7 @@ set local quote_all_identifiers = off
 """
 """Settings of a session that reads definitions."""
 
+# The schema orderops holds the ledger, which changes with every migration.
 USER_SCHEMAS: LiteralString = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'orderops')"
 
 
@@ -78,6 +79,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + USER_SCHEMAS
     + " and "
     + _own("pg_class", "c"),
+    # Rows and COPY without a column list depend on the order.
     "order of columns": "select c.oid::regclass::text, array(select attname::text from pg_attribute a"
     " where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) "
     + RELATION

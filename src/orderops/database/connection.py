@@ -237,6 +237,7 @@ def _connect(to: Login, name: str) -> psycopg.Connection:
 
     fixed = {"client_encoding": "utf8", "application_name": name, "sslrootcert": _roots(to)}
     given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **to.parameters, **fixed}
+    # Autocommit: statements such as CREATE INDEX CONCURRENTLY cannot run in a transaction.
     connection = psycopg.connect(autocommit=True, **{key: value for key, value in given.items() if value is not None})
     for setting, value in READABLE.items():
         if not (connection.info.parameter_status(setting) or value).startswith(value):

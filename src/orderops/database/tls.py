@@ -183,6 +183,7 @@ def _verified(address: str, port: int, host: str, roots: str | None) -> tuple[in
     try:
         context = _context(roots)
         with socket.create_connection((address, port), timeout=PATIENCE) as plain:
+            # Servers before PostgreSQL 17 start TLS only after this request.
             plain.sendall(SSL_REQUEST)
             if plain.recv(1) == b"S":
                 context.wrap_socket(plain, server_hostname=host).close()

@@ -29,6 +29,7 @@ class Once(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._lock = threading.Lock()
+        # A list, since None is a possible value.
         self._value: list[T] = []
 
     def __call__(self) -> T:

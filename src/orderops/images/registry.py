@@ -51,6 +51,7 @@ class Repository:
         """Copy an image byte for byte, so that its digest stays the same; existing layers are not sent again."""
         if self.digest(tag) == digest:
             return
+        # The manifest stays unparsed bytes for the upload: its digest is computed over exactly these bytes.
         raw, kind = source._manifest(digest)
         manifest = json.loads(raw)
         for inner in manifest["manifests"] if kind in INDEXES else ():
@@ -83,6 +84,7 @@ class Repository:
 
     def _upload(self, digest: str, content: IO[bytes], size: int) -> None:
         location = self._next_location("POST", "blobs/uploads/")
+        # Every response may move the upload to another URL.
         location = self._next_location("PATCH", location, body=content, kind="application/octet-stream", size=size)
         end = f"{location}{'&' if '?' in location else '?'}digest={digest}"
         with self._request("PUT", end):

@@ -104,6 +104,7 @@ def build_and_push(aws: Aws, build: ImageBuild, say: Say) -> str:
     image = f"localhost/{build.repository}:{build.tag}"
     say(f"building {build.repository}:{build.tag} with {chosen.name} from {build.context}")
     chosen.build(image, build.dockerfile, build.context, say)
+    # Otherwise the tag would name sources that are not in the image.
     if content_tag(build.context, build.dockerfile) != build.tag:
         raise OrderopsError("the sources changed during the build", "re-run this command to build the current sources")
     say(f"pushing to {target.host}/{target.name}:{build.tag}")
@@ -174,6 +175,7 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
     existing = pinned(aws, repository, tag)
     if existing:
         return ImageChoice(existing)
+    # The emulator implements the ECR API and has no registry behind the repositories.
     if environment.emulated and not _registry_override():
         raise OrderopsError(
             f"{environment.name} is emulated and has no registry for the image of {service}",
@@ -190,6 +192,7 @@ def _sources(service: str, declared: str | None, context: Path | None) -> tuple[
     folder = context or (Path.cwd() if declared else _own_sources(service))
     dockerfile = folder / (declared or DOCKERFILE)
     if not declared and not dockerfile.is_file():
+        # An installed orderops has no `src` folder; its Dockerfile is inside the package.
         dockerfile = PACKAGE / DOCKERFILE.relative_to("src/orderops")
     if not dockerfile.is_file():
         raise UsageError(
@@ -285,6 +288,7 @@ def _newest(aws: Aws, account: str, repository: str) -> str:
 def _opened(aws: Aws, uri: str) -> Repository:
     """Return a repository with the registry login that ECR issues for these credentials."""
     authorization = aws.ecr.get_authorization_token()["authorizationData"][0]
+    # The token is base64 of `AWS:PASSWORD`, valid for 12 hours (ECR registry authentication).
     user, _, password = base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
     host, _, name = uri.partition("/")
     return Repository(_registry_override() or host, name, user, password)

@@ -114,6 +114,7 @@ class LoadProcess:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin, "a pipe was requested"
+        # A load process that ended at once is reported by `check`, with its reason.
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()

@@ -87,6 +87,7 @@ class AutoscalingTarget(Resource):
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
+        # Also deletes the scaling policies.
         aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=observed.id)
 
     def _register(self, aws: Aws, properties: Properties) -> None:

@@ -118,6 +118,7 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
     given = {key: properties[key] for key in DEFAULTS if properties[key] is not None}
     given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
     given["AlarmDescription"] = _marked(given["AlarmDescription"], tags)
+    # AWS takes tags only when an alarm is created.
     aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
 
 

@@ -42,6 +42,7 @@ class Ec2SecurityGroup(Resource):
 
     kind: ClassVar[str] = "ec2-security-group"
     needs_unused_to_delete: ClassVar[bool] = True
+    # DependencyViolation and InvalidGroup.InUse end when interfaces and rules of other groups are gone.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidVpcID.NotFound",
@@ -54,8 +55,8 @@ class Ec2SecurityGroup(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"VpcId", "Description"})
+    # AWS may take over half an hour to delete the interfaces of a deleted load balancer.
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

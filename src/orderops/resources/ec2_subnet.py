@@ -33,8 +33,8 @@ class Ec2Subnet(Resource):
     )
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
     replacement_hint: ClassVar[str] = Ec2Vpc.replacement_hint
+    # AWS may take over half an hour to delete the interfaces of a deleted load balancer.
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

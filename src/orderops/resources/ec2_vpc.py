@@ -11,8 +11,8 @@ from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
+# In this order: host names need DNS support.
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
-"""In this order: host names need DNS support."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,11 @@ class SnsTopic(Resource):
             if end not in observed.properties["Subscriptions"]:
                 protocol, endpoint = self._ends()[end]
                 aws.sns.subscribe(
-                    TopicArn=observed.id, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True
+                    TopicArn=observed.id,
+                    Protocol=protocol,
+                    Endpoint=endpoint,
+                    # Without it the response is "pending confirmation", which cannot be found again.
+                    ReturnSubscriptionArn=True,
                 )
 
     @classmethod
