@@ -23,7 +23,7 @@ def test_the_folder_in_the_environment_variable_comes_first(tmp_path: Path, monk
     assert find_client_program("pg_dump") == chosen
 
 
-def test_the_extra_of_the_laptop_brings_pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_extra_contains_pg_dump(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORDEROPS_PG_BIN", raising=False)
     monkeypatch.setenv("PATH", "")
 
@@ -40,7 +40,7 @@ def test_a_program_on_the_path_is_found_last(tmp_path: Path, monkeypatch: pytest
     assert find_client_program("pg_orderops_test") == own
 
 
-def test_a_missing_program_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_has_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
     assert find_client_program("pg_orderops_test") is None

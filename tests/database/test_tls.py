@@ -1,4 +1,4 @@
-"""The certificates by which RDS is trusted: where they come from, and what they keep out."""
+"""RDS's root certificates: download, cache, and the servers that they reject."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 @dataclass
 class Source:
-    """What the place of the certificates answers next."""
+    """The next response of the download server."""
 
     body: bytes
     status: int = 200
     length: int | None = None
-    """The length it tells, where that is not the body's."""
-    asked: int = 0
+    """The Content-Length header, if not the body's length."""
+    requests: int = 0
     url: str = ""
 
 
@@ -49,7 +49,7 @@ def source_of(body: bytes, certificate: Path | None = None) -> Iterator[Source]:
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            source.asked += 1
+            source.requests += 1
             self.send_response(source.status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(source.body) if source.length is None else source.length))
@@ -96,13 +96,13 @@ def source(authority: Authority) -> Iterator[Source]:
         yield served
 
 
-def test_a_chosen_bundle_is_taken_and_nobody_is_asked(
+def test_a_configured_bundle_is_used_without_a_download(
     authority: Authority, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
 
     assert ca_bundle(source.url, tmp_path / "trust") == authority.bundle
-    assert source.asked == 0
+    assert source.requests == 0
     assert not (tmp_path / "trust").exists()
 
 
@@ -110,13 +110,13 @@ def test_a_chosen_bundle_is_taken_and_nobody_is_asked(
     ("text", "words"),
     [
         (None, "No such file or directory"),
-        ("", "it holds no certificates in PEM"),
-        ("<html>not found</html>", "it holds no certificates in PEM"),
-        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "it holds no certificates in PEM"),
+        ("", "the file has no PEM certificates"),
+        ("<html>not found</html>", "the file has no PEM certificates"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "the file has no PEM certificates"),
     ],
     ids=["missing", "empty", "a page", "a broken certificate"],
 )
-def test_a_chosen_bundle_that_is_none_is_refused(
+def test_an_unusable_configured_bundle_is_an_error(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, words: str
 ) -> None:
     chosen = tmp_path / "chosen.pem"
@@ -129,10 +129,10 @@ def test_a_chosen_bundle_that_is_none_is_refused(
 
     assert refused.value.message == f"ORDEROPS_RDS_CA_BUNDLE={chosen}: {words}"
     assert refused.value.hint.endswith("or unset ORDEROPS_RDS_CA_BUNDLE")
-    assert source.asked == 0
+    assert source.requests == 0
 
 
-def test_it_is_fetched_once_and_kept_for_nobody_else_to_change(
+def test_the_bundle_is_downloaded_once_and_writable_only_by_its_owner(
     authority: Authority, source: Source, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data" / "trust"
@@ -141,11 +141,13 @@ def test_it_is_fetched_once_and_kept_for_nobody_else_to_change(
 
     assert kept.read_bytes() == authority.bundle.read_bytes()
     assert ca_bundle(source.url, folder) == kept
-    assert source.asked == 1
+    assert source.requests == 1
     assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_a_copy_of_a_month_is_fetched_anew(authority: Authority, stranger: Authority, tmp_path: Path) -> None:
+def test_a_bundle_older_than_a_month_is_downloaded_again(
+    authority: Authority, stranger: Authority, tmp_path: Path
+) -> None:
     with source_of(authority.bundle.read_bytes()) as source:
         kept = aged(ca_bundle(source.url, tmp_path), FRESH - timedelta(minutes=1))
         assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
@@ -156,7 +158,7 @@ def test_a_copy_of_a_month_is_fetched_anew(authority: Authority, stranger: Autho
         assert ca_bundle(source.url, tmp_path).read_bytes() == stranger.bundle.read_bytes()
 
 
-def test_an_old_copy_serves_while_the_source_is_away_which_is_asked_once_an_hour(
+def test_an_old_bundle_is_used_offline_and_a_download_tried_once_an_hour(
     authority: Authority, source: Source, tmp_path: Path
 ) -> None:
     kept = aged(ca_bundle(source.url, tmp_path), timedelta(days=400))
@@ -164,14 +166,14 @@ def test_an_old_copy_serves_while_the_source_is_away_which_is_asked_once_an_hour
 
     for _ in range(3):
         assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
-    assert source.asked == 2
+    assert source.requests == 2
 
     aged(kept, age(kept) + OFFLINE)
     ca_bundle(source.url, tmp_path)
-    assert source.asked == 3
+    assert source.requests == 3
 
 
-def test_a_damaged_copy_is_fetched_anew(authority: Authority, source: Source, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_downloaded_again(authority: Authority, source: Source, tmp_path: Path) -> None:
     kept = ca_bundle(source.url, tmp_path)
     kept.write_bytes(kept.read_bytes()[:200])
 
@@ -197,13 +199,13 @@ def moved(source: Source) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (wrong_page, "it holds no certificates in PEM"),
+        (wrong_page, "the file has no PEM certificates"),
         (half, "IncompleteRead"),
         (gone, "HTTP Error 404: Not Found"),
         (moved, "HTTP Error 302: Found"),
     ],
 )
-def test_an_answer_that_is_not_the_bundle_is_refused_and_not_kept(
+def test_a_response_other_than_the_bundle_is_an_error_and_not_stored(
     source: Source, tmp_path: Path, wrong: Callable[[Source], None], words: str
 ) -> None:
     wrong(source)
@@ -212,39 +214,42 @@ def test_an_answer_that_is_not_the_bundle_is_refused_and_not_kept(
         ca_bundle(source.url, tmp_path / "trust")
 
     assert list((tmp_path / "trust").glob("*")) == []
-    assert source.asked == 1
+    assert source.requests == 1
 
 
-def test_without_a_network_and_a_copy_the_hint_says_how_to_bring_one(tmp_path: Path) -> None:
+def test_the_hint_without_a_network_and_a_bundle_shows_a_manual_download(tmp_path: Path) -> None:
     url = f"http://{HOST}:{free_port()}/bundle.pem"
 
     with pytest.raises(OrderopsError) as refused:
         ca_bundle(url, tmp_path)
 
-    assert refused.value.message == f"no CA certificates of RDS, which verify-full needs: {url}: Connection refused"
+    assert (
+        refused.value.message
+        == f"cannot download the CA certificates of RDS, which verify-full needs: {url}: Connection refused"
+    )
     assert f'curl -o rds-ca.pem {url} && export {CHOSEN}="$PWD/rds-ca.pem"' in refused.value.hint
 
 
-def test_where_nothing_can_be_kept_the_refusal_says_why(source: Source, tmp_path: Path) -> None:
+def test_the_error_explains_why_a_bundle_cannot_be_stored(source: Source, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(OrderopsError, match="Not a directory"):
         ca_bundle(source.url, tmp_path / "file" / "trust")
 
 
-def test_the_source_itself_must_be_trusted_by_this_machine(
+def test_the_download_server_must_have_a_trusted_certificate(
     authority: Authority, stranger: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with source_of(authority.bundle.read_bytes(), stranger.certificate("localhost")) as source:
         with pytest.raises(OrderopsError, match="certificate verify failed"):
             ca_bundle(source.url, tmp_path)
-        assert source.asked == 0
+        assert source.requests == 0
 
         monkeypatch.setenv("SSL_CERT_FILE", str(stranger.bundle))
         assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
 
 
-def test_many_at_once_find_one_whole_copy(authority: Authority, source: Source, tmp_path: Path) -> None:
+def test_concurrent_downloads_leave_one_complete_bundle(authority: Authority, source: Source, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = {path.read_bytes() for path in pool.map(lambda _: ca_bundle(source.url, tmp_path), range(8))}
 
@@ -254,14 +259,14 @@ def test_many_at_once_find_one_whole_copy(authority: Authority, source: Source, 
 
 @pytest.fixture
 def log_in(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Login]:
-    """Who logs in by a front; whatever the host is called, it is this machine."""
+    """Logins through a TLS front; every host name resolves to this machine."""
     monkeypatch.setenv("PGHOSTADDR", HOST)
     return lambda front, host=ENDPOINT: Login(
         host, front.port, "postgres", "verify-full", postgres.administrator, postgres.password
     )
 
 
-def test_verify_full_lets_in_who_is_signed_by_the_bundle(
+def test_verify_full_accepts_a_certificate_signed_by_the_bundle(
     authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
@@ -271,7 +276,7 @@ def test_verify_full_lets_in_who_is_signed_by_the_bundle(
         assert front.let_in == [1]
 
 
-def test_what_is_not_rds_is_trusted_by_the_roots_of_the_machine(
+def test_a_server_outside_rds_is_verified_with_the_machines_own_roots(
     authority: Authority,
     stranger: Authority,
     postgres: PostgresServer,
@@ -288,11 +293,13 @@ def test_what_is_not_rds_is_trusted_by_the_roots_of_the_machine(
 
     with tls_front(postgres.port, authority.certificate("db.example")) as front:
         refused = refusal(front, log_in(front, "db.example"))
-    assert "is signed by no CA that this machine trusts: unable to get local issuer certificate" in refused.message
-    assert refused.hint.startswith(f"see it: openssl s_client -starttls postgres -connect db.example:{front.port}")
+    assert "is not signed by a CA that this machine trusts: unable to get local issuer certificate" in refused.message
+    assert refused.hint.startswith(
+        f"show the certificate: openssl s_client -starttls postgres -connect db.example:{front.port}"
+    )
 
 
-def test_another_issuer_is_refused(
+def test_a_certificate_of_another_issuer_is_rejected(
     authority: Authority,
     stranger: Authority,
     postgres: PostgresServer,
@@ -303,12 +310,12 @@ def test_another_issuer_is_refused(
     with tls_front(postgres.port, stranger.certificate(ENDPOINT)) as front:
         refused = refusal(front, log_in(front))
 
-    told = f"is signed by no CA in {authority.bundle}: unable to get local issuer certificate"
-    assert refused.message == f"the certificate of {ENDPOINT}:{front.port} {told}"
+    reason = f"is not signed by a CA in {authority.bundle}: unable to get local issuer certificate"
+    assert refused.message == f"the certificate of {ENDPOINT}:{front.port} {reason}"
     assert "curl -o rds-ca.pem https://truststore.pki.rds.amazonaws.com/" in refused.hint
 
 
-def test_an_issuer_of_the_same_name_with_another_key_is_refused(
+def test_an_issuer_with_the_same_name_and_another_key_is_rejected(
     authority: Authority,
     postgres: PostgresServer,
     log_in: Callable[..., Login],
@@ -320,7 +327,7 @@ def test_an_issuer_of_the_same_name_with_another_key_is_refused(
         assert "certificate signature failure" in refusal(front, log_in(front)).message
 
 
-def test_another_name_is_refused(
+def test_a_certificate_for_another_host_name_is_rejected(
     authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
@@ -328,12 +335,12 @@ def test_another_name_is_refused(
     with tls_front(postgres.port, authority.certificate(other)) as front:
         refused = refusal(front, log_in(front))
 
-    told = f'server certificate for "{other}" does not match host name "{ENDPOINT}"'
-    assert refused.message == f"no trust in {ENDPOINT}:{front.port}: {told}"
+    reason = f'server certificate for "{other}" does not match host name "{ENDPOINT}"'
+    assert refused.message == f"{ENDPOINT}:{front.port} is not trusted: {reason}"
     assert "orderops infra outputs" in refused.hint
 
 
-def test_an_expired_certificate_is_refused_as_expired(
+def test_the_error_for_an_expired_certificate_names_the_expiry(
     authority: Authority, postgres: PostgresServer, log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
@@ -346,7 +353,7 @@ def test_an_expired_certificate_is_refused_as_expired(
 
 
 @pytest.mark.parametrize(
-    ("said", "about"),
+    ("message", "about"),
     [
         ('connection to server at "10.0.0.1", port 5432 failed: SSL error: certificate verify failed', True),
         ('port 5432 failed: root certificate file "/gone.pem" does not exist', True),
@@ -355,12 +362,12 @@ def test_an_expired_certificate_is_refused_as_expired(
         ("port 5432 failed: SSL SYSCALL error: EOF detected", False),
     ],
 )
-def test_what_merely_has_the_word_in_its_name_is_tried_again(said: str, about: bool) -> None:
-    assert about_certificate(OSError(said)) == about
+def test_only_certificate_errors_are_not_retried(message: str, about: bool) -> None:
+    assert about_certificate(OSError(message)) == about
 
 
 def refusal(front: Front, login: Login) -> OrderopsError:
-    """What connecting is refused with: at once, with no password sent or told."""
+    """The error of a connection that fails at once, without sending or showing the password."""
     with pytest.raises(OrderopsError) as refused, connect(login):
         pass
     assert front.connections <= 2, "one for libpq, one to see what is wrong"

@@ -1,4 +1,4 @@
-"""How a builder is found and asked; the builder here is a script that writes down what it hears."""
+"""How a builder is found and run; here the builder is a script that records its arguments and input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(folder)
 
 
-def test_a_docker_client_without_an_engine_is_passed_over(bench: Bench) -> None:
+def test_a_docker_client_without_an_engine_is_skipped(bench: Bench) -> None:
     for name in ("docker", "buildah"):
         bench.add(name)
     bench.breaks("docker", "version", "Cannot connect to the Docker daemon")
@@ -41,7 +41,7 @@ def test_a_docker_client_without_an_engine_is_passed_over(bench: Bench) -> None:
     assert builder().name == "buildah"
 
 
-def test_when_no_builder_works_each_says_why(bench: Bench) -> None:
+def test_the_error_names_the_problem_of_each_builder_if_none_works(bench: Bench) -> None:
     bench.add("docker")
     bench.breaks("docker", "version", "Cannot connect to the Docker daemon")
 
@@ -64,13 +64,13 @@ def test_a_builder_can_be_chosen_by_name(bench: Bench, monkeypatch: pytest.Monke
     with pytest.raises(OrderopsError, match="buildah: is not installed"):
         builder()
     monkeypatch.setenv("ORDEROPS_BUILDER", "kaniko")
-    with pytest.raises(UsageError, match="'kaniko' is no image builder"):
+    with pytest.raises(UsageError, match="'kaniko' is not an image builder"):
         builder()
 
 
 @pytest.fixture
 def build(aws: Aws, tmp_path: Path) -> ImageBuild:
-    """What is to be built, with the repository there."""
+    """A build whose repository exists."""
     put(aws, REPOSITORY)
     folder = tmp_path / "sources"
     folder.mkdir()
@@ -81,7 +81,7 @@ def build(aws: Aws, tmp_path: Path) -> ImageBuild:
 
 
 class Registry:
-    """Listens to what is said, and has the image from a certain line on."""
+    """Collects the output; the image exists from a certain line on."""
 
     def __init__(self, aws: Aws, build: ImageBuild, arrives: str) -> None:
         self.lines: list[str] = []
@@ -104,8 +104,8 @@ def test_an_image_is_built_for_the_platform_of_the_tasks_and_pushed(
 
     assert uri == pinned(aws, REPOSITORY, build.tag)
     assert "build done" in say.lines
-    (asked,) = (arguments for _, arguments, _ in bench.heard if "build" in arguments)
-    assert asked[asked.index("--platform") + 1] == "linux/amd64"
+    (command,) = (arguments for _, arguments, _ in bench.heard if "build" in arguments)
+    assert command[command.index("--platform") + 1] == "linux/amd64"
     assert bench.verbs == ["build", *(["tag"] if name == "docker" else []), "login", "push"]
     assert f"{HOST}/{REPOSITORY}:{build.tag}" in bench.heard[-1][1][-1]
 
@@ -123,9 +123,11 @@ def test_the_registrys_password_goes_through_standard_input_and_nowhere_else(
 
     assert [given for _, _, given in bench.heard if given] == [PASSWORD]
     assert "denied" in refusal.value.message
-    said = json.dumps([lines, refusal.value.message, refusal.value.hint, [each for _, each, _ in bench.heard]])
-    assert PASSWORD not in said
-    assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode() not in said
+    output = json.dumps(
+        [lines, refusal.value.message, refusal.value.hint, [arguments for _, arguments, _ in bench.heard]]
+    )
+    assert PASSWORD not in output
+    assert base64.b64encode(f"AWS:{PASSWORD}".encode()).decode() not in output
 
 
 def test_docker_pushes_with_the_operators_engine_and_none_of_their_logins(
@@ -141,18 +143,18 @@ def test_docker_pushes_with_the_operators_engine_and_none_of_their_logins(
 
     private: dict[str, Any] = json.loads((bench.folder / "config-at-push").read_text())
     assert private == {"currentContext": "colima", "auths": {HOST: {}}}
-    folders = {each[each.index("--config") + 1] for _, each, _ in bench.heard if "--config" in each}
+    folders = {arguments[arguments.index("--config") + 1] for _, arguments, _ in bench.heard if "--config" in arguments}
     assert not any(Path(folder).exists() for folder in folders)
 
 
-def test_an_image_that_is_there_is_neither_built_nor_pushed(aws: Aws, build: ImageBuild, bench: Bench) -> None:
+def test_an_existing_image_is_neither_built_nor_pushed(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     digest = put(aws, REPOSITORY, build.tag)
 
     assert build_and_push(aws, build, silent) == f"{HOST}/{REPOSITORY}@{digest}"
     assert bench.heard == []
 
 
-def test_a_push_that_somebody_else_won_is_as_good(aws: Aws, build: ImageBuild, bench: Bench) -> None:
+def test_a_push_that_lost_to_another_push_of_the_same_tag_succeeds(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
     bench.breaks("podman", "push", "tag invalid: the image tag already exists and is immutable")
 
@@ -167,10 +169,12 @@ def test_a_failed_build_shows_the_last_lines_and_the_command(aws: Aws, build: Im
         build_and_push(aws, build, silent)
 
     assert "no such file: orders" in refusal.value.message
-    assert refusal.value.hint.startswith("it was asked: buildah build")
+    assert refusal.value.hint.startswith("the command was: buildah build")
 
 
-def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: ImageBuild, bench: Bench) -> None:
+def test_an_image_is_not_pushed_if_its_sources_changed_during_the_build(
+    aws: Aws, build: ImageBuild, bench: Bench
+) -> None:
     bench.add("podman")
 
     def edit(line: str) -> None:
@@ -183,18 +187,18 @@ def test_sources_that_change_under_the_build_are_not_pushed(aws: Aws, build: Ima
     assert "push" not in bench.verbs
 
 
-def test_a_push_that_nobody_sees_is_not_taken_for_done(aws: Aws, build: ImageBuild, bench: Bench) -> None:
+def test_a_pushed_image_that_stays_invisible_is_an_error(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
 
-    with pytest.raises(OrderopsError, match="is not seen yet"):
+    with pytest.raises(OrderopsError, match="is not visible yet"):
         build_and_push(aws, build, silent)
 
 
-def test_without_its_repository_an_image_is_not_even_built(aws: Aws, build: ImageBuild, bench: Bench) -> None:
+def test_an_image_is_not_built_without_its_repository(aws: Aws, build: ImageBuild, bench: Bench) -> None:
     bench.add("podman")
     aws.ecr.delete_repository(repositoryName=REPOSITORY)
 
-    with pytest.raises(OrderopsError, match=f"ecr-repository/{REPOSITORY} is not there") as refusal:
+    with pytest.raises(OrderopsError, match=f"ecr-repository/{REPOSITORY} does not exist") as refusal:
         build_and_push(aws, build, silent)
 
     assert refusal.value.hint == "create it first: orderops infra apply --env dev"

@@ -1,4 +1,4 @@
-"""The tag of an image says its sources; which of them count, .dockerignore says in Docker's words."""
+"""The content tag of an image, and which files .dockerignore excludes from it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_same_sources_in_another_folder_have_the_same_tag(context: Path, tmp
     assert tag(context).startswith("src-")
 
 
-def test_the_time_of_a_file_does_not_count(context: Path) -> None:
+def test_the_modification_time_of_a_file_does_not_change_the_tag(context: Path) -> None:
     before = tag(context)
 
     (context / "a").touch()
@@ -92,7 +92,7 @@ def test_the_time_of_a_file_does_not_count(context: Path) -> None:
         pytest.param(lambda folder: (folder / "Dockerfile").write_text("FROM scratch\n"), id="the Dockerfile"),
     ],
 )
-def test_what_changes_the_image_changes_the_tag(context: Path, change: object) -> None:
+def test_a_change_of_the_image_changes_the_tag(context: Path, change: object) -> None:
     before = tag(context)
 
     assert callable(change)
@@ -101,7 +101,7 @@ def test_what_changes_the_image_changes_the_tag(context: Path, change: object) -
     assert tag(context) != before
 
 
-def test_what_is_ignored_does_not_change_the_tag(context: Path) -> None:
+def test_a_change_of_an_ignored_file_keeps_the_tag(context: Path) -> None:
     (context / ".dockerignore").write_text("*\n!src\n**/__pycache__\n")
     before = tag(context)
 
@@ -111,7 +111,7 @@ def test_what_is_ignored_does_not_change_the_tag(context: Path) -> None:
     assert tag(context) == before
 
 
-def test_a_link_counts_by_where_it_leads_even_to_nowhere(context: Path) -> None:
+def test_the_target_of_a_link_changes_the_tag_even_if_the_target_is_missing(context: Path) -> None:
     (context / "link").symlink_to("nowhere")
     before = tag(context)
 
@@ -122,34 +122,34 @@ def test_a_link_counts_by_where_it_leads_even_to_nowhere(context: Path) -> None:
     assert tag(context) != before
 
 
-def test_an_ignore_file_beside_the_dockerfile_is_the_only_one(context: Path) -> None:
+def test_the_ignore_file_of_a_dockerfile_replaces_that_of_the_context(context: Path) -> None:
     (context / ".dockerignore").write_text("*\n")
     (context / "Dockerfile.dockerignore").write_text("*\n!a\n")
 
     assert files(context) == {"a"}
 
 
-def test_a_folder_that_is_left_out_is_not_even_read(context: Path) -> None:
+def test_an_excluded_folder_is_read_only_if_an_exception_may_include_its_files(context: Path) -> None:
     ignore = Ignore(["*", "!src", "!docs/*.md"])
 
-    assert not ignore.may_let_in_below(".venv")
-    assert ignore.may_let_in_below("docs")
+    assert not ignore.may_include_below(".venv")
+    assert ignore.may_include_below("docs")
 
 
-def test_a_pattern_that_is_none_is_refused_with_its_file(context: Path) -> None:
+def test_an_invalid_pattern_is_an_error_with_its_file(context: Path) -> None:
     (context / ".dockerignore").write_text("src\nfoo[1\n")
 
-    with pytest.raises(UsageError, match=r"\.dockerignore: 'foo\[1' is no pattern"):
+    with pytest.raises(UsageError, match=r"\.dockerignore: 'foo\[1' is not a valid pattern"):
         tag(context)
 
 
-def test_a_dockerfile_that_is_not_there_is_refused(context: Path) -> None:
+def test_a_missing_dockerfile_is_an_error(context: Path) -> None:
     with pytest.raises(OrderopsError, match=r"Dockerfile\.other: no such file"):
         content_tag(context, context / "Dockerfile.other")
 
 
 @pytest.mark.parametrize("patterns", [pytest.param(lines, id=name) for name, lines in IGNORED.items()])
-def test_the_files_that_count_are_those_that_a_builder_copies(
+def test_the_counted_files_are_those_that_a_builder_copies(
     context: Path, tmp_path: Path, patterns: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDEROPS_BUILDER", "buildah")

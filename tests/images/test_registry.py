@@ -1,4 +1,4 @@
-"""Images are built by real builders and sent to a real registry, which stands in the place of ECR's host."""
+"""Images built by real builders and pushed to a real registry in place of ECR."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     folder = tmp_path / "registry"
     folder.mkdir()
     (folder / "logins").write_text(LOGINS)
-    told = {
+    config = {
         "version": "0.1",
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": f"{folder}/images"}},
         "auth": {"htpasswd": {"realm": "orderops", "path": f"{folder}/logins"}},
         "http": {"addr": host},
     }
-    (folder / "config.yml").write_text(json.dumps(told))
+    (folder / "config.yml").write_text(json.dumps(config))
     command = ["docker-registry", "serve", str(folder / "config.yml")]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         _wait_for(host, process)
@@ -95,26 +95,26 @@ def dev(aws: Aws, tmp_path: Path, sources: Path) -> Environment:
     return environment
 
 
-def release(aws: Aws, environment: Environment, said: list[str]) -> str:
+def release(aws: Aws, environment: Environment, output: list[str]) -> str:
     """What `up` does for an image."""
-    return materialize(aws, images(aws, environment, {}), said.append)["orders"]
+    return materialize(aws, images(aws, environment, {}), output.append)["orders"]
 
 
 def opened(host: str, name: str = "orderops-dev-orders") -> Repository:
     return Repository(host, name, "AWS", PASSWORD)
 
 
-def test_an_image_is_built_and_pushed_once_and_pinned_as_the_registry_knows_it(
+def test_an_image_is_built_and_pushed_once_and_pinned_to_the_registrys_digest(
     aws: Aws, dev: Environment, registry: str, with_builder: str
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
     build = images(aws, dev, {})["orders"].pending
     assert isinstance(build, ImageBuild)
 
-    uri = release(aws, dev, said)
+    uri = release(aws, dev, output)
 
     assert uri == f"{HOST}/orderops-dev-orders@{opened(registry).digest(build.tag)}"
-    assert any("COPY orders" in line for line in said)
+    assert any("COPY orders" in line for line in output)
     again: list[str] = []
     assert (release(aws, dev, again), again) == (uri, [])
 
@@ -124,19 +124,17 @@ def test_the_image_is_for_the_platform_of_the_tasks(
 ) -> None:
     digest = release(aws, dev, []).partition("@")[2]
 
-    manifest = _told(registry, f"orderops-dev-orders/manifests/{digest}")
-    config = _told(registry, f"orderops-dev-orders/blobs/{manifest['config']['digest']}")
+    manifest = _document(registry, f"orderops-dev-orders/manifests/{digest}")
+    config = _document(registry, f"orderops-dev-orders/blobs/{manifest['config']['digest']}")
 
     assert (config["os"], config["architecture"]) == ("linux", "amd64")
     assert config["config"]["Cmd"] == ["/orders"]
 
 
 @pytest.mark.parametrize("line", ["building", "pushing"])
-def test_a_run_that_is_cut_is_finished_by_the_same_command(
-    aws: Aws, dev: Environment, with_builder: str, line: str
-) -> None:
-    def cut(said: str) -> None:
-        if said.startswith(line):
+def test_an_interrupted_push_is_completed_by_a_re_run(aws: Aws, dev: Environment, with_builder: str, line: str) -> None:
+    def cut(output: str) -> None:
+        if output.startswith(line):
             raise PowerCut
 
     with pytest.raises(PowerCut):
@@ -145,11 +143,9 @@ def test_a_run_that_is_cut_is_finished_by_the_same_command(
     assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
 
 
-def test_a_builder_does_not_outlive_a_run_that_is_cut_in_its_output(
-    aws: Aws, dev: Environment, with_builder: str
-) -> None:
-    def cut(said: str) -> None:
-        if "COPY" in said:
+def test_an_interrupted_run_stops_its_builder(aws: Aws, dev: Environment, with_builder: str) -> None:
+    def cut(output: str) -> None:
+        if "COPY" in output:
             raise PowerCut
 
     with pytest.raises(PowerCut):
@@ -158,7 +154,7 @@ def test_a_builder_does_not_outlive_a_run_that_is_cut_in_its_output(
     assert release(aws, dev, []).startswith(f"{HOST}/orderops-dev-orders@sha256:")
 
 
-def test_a_file_that_is_not_there_is_in_the_refusal(
+def test_the_error_of_a_failed_build_names_the_missing_file(
     aws: Aws, dev: Environment, sources: Path, with_builder: str
 ) -> None:
     (sources / "Dockerfile").write_text("FROM scratch\nCOPY absent /\n")
@@ -169,7 +165,7 @@ def test_a_file_that_is_not_there_is_in_the_refusal(
     assert "absent" in refusal.value.message
 
 
-def test_a_login_that_the_registry_does_not_know_is_refused(registry: str, sources: Path, with_builder: str) -> None:
+def test_a_login_that_the_registry_rejects_is_an_error(registry: str, sources: Path, with_builder: str) -> None:
     nobody = replace(opened(registry), user="somebody")
     builder().build("localhost/orders:1", sources / "Dockerfile", sources, lambda _line: None)
 
@@ -179,7 +175,7 @@ def test_a_login_that_the_registry_does_not_know_is_refused(registry: str, sourc
     assert PASSWORD not in refusal.value.message
 
 
-def test_pushing_leaves_no_file_and_no_login_behind(
+def test_a_push_leaves_no_file_and_no_login(
     aws: Aws, dev: Environment, with_builder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own"
@@ -201,13 +197,13 @@ def test_a_promoted_image_keeps_its_digest(
 ) -> None:
     uri = release(aws, dev, [])
     staging = _staging(aws, tmp_path)
-    said: list[str] = []
+    output: list[str] = []
 
     choices = images(aws, staging, {"orders": uri})
-    promoted = materialize(aws, choices, said.append)["orders"]
+    promoted = materialize(aws, choices, output.append)["orders"]
 
     assert promoted == f"{HOST}/orderops-staging-orders@{uri.partition('@')[2]}"
-    assert any("copying" in line for line in said)
+    assert any("copying" in line for line in output)
     assert images(aws, staging, {"orders": uri}) == {"orders": ImageChoice(promoted)}
     manifest = _ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
     for layer in json.loads(manifest)["layers"]:
@@ -215,7 +211,7 @@ def test_a_promoted_image_keeps_its_digest(
         assert f"sha256:{sha256(content).hexdigest()}" == layer["digest"]
 
 
-def test_a_promotion_of_an_image_for_several_platforms_takes_all_of_them(
+def test_a_promoted_multi_platform_image_keeps_all_its_platforms(
     aws: Aws, dev: Environment, registry: str, with_builder: str
 ) -> None:
     digest = release(aws, dev, []).partition("@")[2]
@@ -233,7 +229,7 @@ def test_a_promotion_of_an_image_for_several_platforms_takes_all_of_them(
     assert target.digest(digest) == digest
 
 
-def test_a_registry_on_this_machine_is_not_sought_through_a_proxy(
+def test_a_registry_on_this_machine_is_reached_without_the_proxy(
     registry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -241,20 +237,18 @@ def test_a_registry_on_this_machine_is_not_sought_through_a_proxy(
     assert opened(registry).digest("absent") is None
 
 
-def test_a_registry_that_is_away_is_refused_by_name(
-    aws: Aws, dev: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_names_an_unreachable_registry(aws: Aws, dev: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDEROPS_REGISTRY", "127.0.0.1:9")
 
     with pytest.raises(OrderopsError, match=r"the registry 127\.0\.0\.1:9 does not answer"):
         images(aws, dev, {})
 
 
-def test_what_is_not_in_the_registry_has_no_digest(aws: Aws, dev: Environment, registry: str) -> None:
+def test_an_image_missing_from_the_registry_has_no_digest(aws: Aws, dev: Environment, registry: str) -> None:
     assert pinned(aws, "orderops-dev-orders", "absent") is None
     with pytest.raises(OrderopsError, match="401"):
         replace(opened(registry), password="wrong").digest("absent")
-    with pytest.raises(OrderopsError, match="is not there"):
+    with pytest.raises(OrderopsError, match="does not exist"):
         opened(registry, "other").copy(opened(registry), f"sha256:{'a' * 64}", "1", lambda _line: None)
 
 
@@ -283,7 +277,7 @@ def _wait_for(host: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the registry does not answer")
 
 
-def _told(host: str, path: str) -> Any:
+def _document(host: str, path: str) -> Any:
     """What the registry says to whoever asks as builders do."""
     return json.loads(_ask(host, path))
 

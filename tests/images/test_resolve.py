@@ -1,4 +1,4 @@
-"""Which image each service runs: as named, as declared, or as its sources say."""
+"""The image of each service: named by the operator, declared, or built from sources."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def test_an_image_is_pinned_to_its_digest(aws: Aws) -> None:
     assert pinned(aws, "orderops-dev-absent", "1.4") is None
 
 
-def test_an_image_that_is_named_goes_before_the_environments_and_that_before_the_sources(
-    aws: Aws, tmp_path: Path, sources: Path
-) -> None:
+def test_a_named_image_precedes_the_declared_one_and_that_the_sources(aws: Aws, tmp_path: Path, sources: Path) -> None:
     declared = environment(tmp_path, 'image = "registry.example.com/orders@sha256:' + "a" * 64 + '"')
     from_sources = environment(tmp_path, 'dockerfile = "Dockerfile"', name="staging")
 
@@ -70,31 +68,31 @@ def test_a_tag_in_the_services_repository_is_pinned(aws: Aws, tmp_path: Path) ->
     assert (choice.uri, choice.pending, choice.note) == (f"{HOST}/{REPOSITORY}@{digest}", None, "")
 
 
-def test_a_tag_that_is_not_there_is_refused_with_the_newest_that_are(aws: Aws, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_tag_lists_the_newest_tags(aws: Aws, tmp_path: Path) -> None:
     put(aws, REPOSITORY, "1.3", "1.4")
 
-    with pytest.raises(OrderopsError, match=f"{REPOSITORY}:1.5 is not there") as refusal:
+    with pytest.raises(OrderopsError, match=f"{REPOSITORY}:1.5 does not exist") as refusal:
         images(aws, environment(tmp_path), {"orders": f"{HOST}/{REPOSITORY}:1.5"})
 
     assert "1.3" in refusal.value.hint
     assert "1.4" in refusal.value.hint
 
 
-def test_a_repository_that_is_not_there_is_named(aws: Aws, tmp_path: Path) -> None:
+def test_the_hint_names_a_missing_repository(aws: Aws, tmp_path: Path) -> None:
     with pytest.raises(OrderopsError) as refusal:
         images(aws, environment(tmp_path), {"orders": f"{HOST}/absent:1"})
 
-    assert refusal.value.hint == "no repository is named absent"
+    assert refusal.value.hint == "the repository absent does not exist"
 
 
-def test_a_tag_in_another_registry_is_taken_and_said_not_to_be_pinned(aws: Aws, tmp_path: Path) -> None:
+def test_a_tag_in_another_registry_is_used_with_a_note_that_the_tag_may_move(aws: Aws, tmp_path: Path) -> None:
     choice = images(aws, environment(tmp_path), {"orders": "registry.example.com/orders:1.4"})["orders"]
 
     assert choice.uri == "registry.example.com/orders:1.4"
     assert "not pinned" in choice.note
 
 
-def test_an_image_of_another_repository_is_to_be_copied_once(aws: Aws, tmp_path: Path) -> None:
+def test_an_image_of_another_repository_is_copied_once(aws: Aws, tmp_path: Path) -> None:
     digest = put(aws, "orderops-staging-orders", "src-1")
     dev = environment(tmp_path)
 
@@ -109,10 +107,10 @@ def test_an_image_of_another_repository_is_to_be_copied_once(aws: Aws, tmp_path:
     )
 
 
-def test_an_image_of_another_region_is_refused(aws: Aws, tmp_path: Path) -> None:
+def test_an_image_in_another_region_is_an_error(aws: Aws, tmp_path: Path) -> None:
     there = "123456789012.dkr.ecr.us-east-1.amazonaws.com/orders:1"
 
-    with pytest.raises(OrderopsError, match="is in us-east-1, and dev in ap-southeast-2"):
+    with pytest.raises(OrderopsError, match="is in us-east-1, but dev is in ap-southeast-2"):
         images(aws, environment(tmp_path), {"orders": there})
 
 
@@ -121,11 +119,11 @@ def test_a_process_runs_only_where_aws_is_emulated(aws: Aws, tmp_path: Path) -> 
     local = environment(tmp_path, name="local", more="emulated = true")
 
     assert images(aws, local, given)["orders"].uri == "process://orderops.service"
-    with pytest.raises(UsageError, match="runs on this machine only"):
+    with pytest.raises(UsageError, match="runs only in an emulated environment"):
         images(aws, environment(tmp_path), given)
 
 
-def test_an_emulated_environment_without_a_registry_says_how_to_run_the_service(
+def test_the_hint_without_a_registry_shows_how_to_run_the_service_as_a_process(
     aws: Aws, tmp_path: Path, sources: Path
 ) -> None:
     local = environment(tmp_path, 'dockerfile = "Dockerfile"', name="local", more="emulated = true")
@@ -137,12 +135,12 @@ def test_an_emulated_environment_without_a_registry_says_how_to_run_the_service(
 
 
 @pytest.mark.parametrize("given", ["Example Com", "", "orders:1@latest", "https://example.com/orders"])
-def test_what_is_no_image_is_refused(aws: Aws, tmp_path: Path, given: str) -> None:
-    with pytest.raises(UsageError, match="is no image"):
+def test_an_invalid_image_uri_is_an_error(aws: Aws, tmp_path: Path, given: str) -> None:
+    with pytest.raises(UsageError, match="is not an image"):
         image_of(aws, environment(tmp_path), "orders", given)
 
 
-def test_sources_that_were_pushed_before_are_not_built_again(aws: Aws, tmp_path: Path, sources: Path) -> None:
+def test_sources_pushed_before_are_not_built_again(aws: Aws, tmp_path: Path, sources: Path) -> None:
     dev = environment(tmp_path, 'dockerfile = "Dockerfile"')
     digest = put(aws, REPOSITORY, content_tag(sources, sources / "Dockerfile"))
 
@@ -151,12 +149,12 @@ def test_sources_that_were_pushed_before_are_not_built_again(aws: Aws, tmp_path:
     assert materialize(aws, choices, silent) == {"orders": f"{HOST}/{REPOSITORY}@{digest}"}
 
 
-def test_a_folder_or_a_dockerfile_that_is_not_there_is_refused(aws: Aws, tmp_path: Path, sources: Path) -> None:
+def test_a_missing_folder_or_dockerfile_is_an_error(aws: Aws, tmp_path: Path, sources: Path) -> None:
     dev = environment(tmp_path, 'dockerfile = "docker/Dockerfile"')
 
-    with pytest.raises(UsageError, match="the Dockerfile of orders is not there"):
+    with pytest.raises(UsageError, match="the Dockerfile of orders does not exist"):
         images(aws, dev, {})
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         images(aws, dev, {}, context=tmp_path / "absent")
 
 
@@ -167,7 +165,7 @@ def test_the_services_own_sources_are_found_in_a_checkout(aws: Aws, tmp_path: Pa
     assert build.dockerfile == build.context / "src/orderops/service/Dockerfile"
 
 
-def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path) -> None:
+def test_the_hint_without_sources_names_the_options(tmp_path: Path) -> None:
     package = Path(sys.modules["orderops"].__file__ or "").parent
     installed = tmp_path / "site"
     shutil.copytree(package, installed / "orderops", ignore=shutil.ignore_patterns("__pycache__"))
@@ -178,7 +176,7 @@ def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path)
         "print(release._sources('orders', None, release.Path('.'))[1])"
     )
 
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": str(installed)},
         cwd=tmp_path,
@@ -187,6 +185,6 @@ def test_an_installed_orderops_without_sources_says_what_to_name(tmp_path: Path)
         check=True,
     ).stdout
 
-    assert "there are no sources here" in told
-    assert "--context DIR" in told
-    assert str(installed / "orderops/service/Dockerfile") in told
+    assert "no sources found for the image" in output
+    assert "--context DIR" in output
+    assert str(installed / "orderops/service/Dockerfile") in output

@@ -119,12 +119,12 @@ def test_a_lost_answer_does_no_harm(aws: Aws, up: Up, lose_answer: Fault) -> Non
 
 
 def _policies(aws: Aws) -> dict[str, float]:
-    told = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
-    return {raw["PolicyName"]: raw["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] for raw in told}
+    response = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    return {raw["PolicyName"]: raw["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] for raw in response}
 
 
 def _definition(aws: Aws) -> str:
-    told = aws.ecs.register_task_definition(
+    response = aws.ecs.register_task_definition(
         family="blue", containerDefinitions=[{"name": "blue", "image": "blue", "memory": 128}]
     )
-    return str(told["taskDefinition"]["taskDefinitionArn"])
+    return str(response["taskDefinition"]["taskDefinitionArn"])

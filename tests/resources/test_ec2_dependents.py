@@ -1,4 +1,4 @@
-"""Who holds a part of a network: told apart by what an interface says of itself."""
+"""Blockers of parts of a network, recognised by the description of a network interface."""
 
 from __future__ import annotations
 

@@ -123,8 +123,8 @@ def test_removing_one_of_many_sources_on_a_port_is_a_one_line_difference(aws: Aw
 
     step = up(BALANCER)[BALANCER.address]
 
-    there, asked = step.changes["Ingress"]
-    assert set(asked) - set(there) == {"tcp 80 from 0.0.0.0/0 (the world)"}
+    observed_rules, wanted = step.changes["Ingress"]
+    assert set(wanted) - set(observed_rules) == {"tcp 80 from 0.0.0.0/0 (the world)"}
     assert step.effect is Effect.SAFE
     assert up(BALANCER)[BALANCER.address].action is Action.NO_OP
 
@@ -260,8 +260,8 @@ def _refuse_deleting_what_is_named(session: boto3.Session) -> None:
 
 
 def _rules(aws: Aws, group: Ec2SecurityGroup) -> tuple[list[str], list[str]]:
-    told = _live(aws, group).properties
-    return told["Ingress"], told["Egress"]
+    observed = _live(aws, group).properties
+    return observed["Ingress"], observed["Egress"]
 
 
 def _live(aws: Aws, group: Ec2SecurityGroup) -> Observed:

@@ -40,11 +40,11 @@ def test_the_addresses_are_immutable(up: Up) -> None:
 
     with pytest.raises(
         Unfinished, match=r"CidrBlock cannot be changed .*observed '10\.0\.0\.0/16', desired '10\.1\.0\.0/16'"
-    ) as told:
+    ) as refusal:
         up(Ec2Vpc(VPC.name, "10.1.0.0/16"))
 
-    assert "another environment" in told.value.hint
-    assert "down --only" not in told.value.hint, "everything stands on it"
+    assert "another environment" in refusal.value.hint
+    assert "down --only" not in refusal.value.hint, "all other resources need it"
 
 
 @pytest.mark.parametrize("call", range(6))

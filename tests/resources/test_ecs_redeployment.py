@@ -1,4 +1,4 @@
-"""Tasks that were started before a moment are replaced, and those that were not are left alone."""
+"""Replacement of tasks that were started before a given time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ECS task definitions: no revision without a change, one for each change, and none left behind."""
+"""ECS task definitions: one revision for each change, none without, and none left over."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ def test_variables_and_secrets_can_be_outputs_of_other_resources(aws: Aws, up: U
 def test_the_task_runs_on_fargate_and_logs_to_its_group(aws: Aws, up: Up) -> None:
     up(DEFINITION)
 
-    told = _newest(aws)
-    assert (told["networkMode"], told["requiresCompatibilities"]) == ("awsvpc", ["FARGATE"])
-    assert told["containerDefinitions"][0]["logConfiguration"]["options"]["awslogs-group"] == LOGS.name
+    newest = _newest(aws)
+    assert (newest["networkMode"], newest["requiresCompatibilities"]) == ("awsvpc", ["FARGATE"])
+    assert newest["containerDefinitions"][0]["logConfiguration"]["options"]["awslogs-group"] == LOGS.name
 
 
 def test_properties_that_aws_adds_are_no_difference(session: boto3.Session, aws: Aws, up: Up) -> None:
-    def told(parsed: dict[str, Any], **_: Any) -> None:
+    def on_response(parsed: dict[str, Any], **_: Any) -> None:
         for container in parsed.get("taskDefinition", {}).get("containerDefinitions", ()):
             container |= {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": []}
             container["portMappings"][0]["hostPort"] = container["portMappings"][0]["containerPort"]
 
-    session.events.register("after-call.ecs.DescribeTaskDefinition", told)
+    session.events.register("after-call.ecs.DescribeTaskDefinition", on_response)
 
     up(DEFINITION)
 
@@ -89,13 +89,13 @@ def test_properties_that_aws_adds_are_no_difference(session: boto3.Session, aws:
 
 def test_a_container_added_by_hand_is_not_kept(aws: Aws, up: Up) -> None:
     up(DEFINITION)
-    told = _newest(aws)
+    newest = _newest(aws)
     more = {"name": "more", "image": "more:1", "memory": 128}
     given = ("cpu", "memory", "networkMode", "requiresCompatibilities", "executionRoleArn", "taskRoleArn")
     aws.ecs.register_task_definition(
         family=DEFINITION.name,
-        **{key: told[key] for key in given},
-        containerDefinitions=[*told["containerDefinitions"], more],
+        **{key: newest[key] for key in given},
+        containerDefinitions=[*newest["containerDefinitions"], more],
         tags=_tags(aws),
     )
 

@@ -1,4 +1,4 @@
-"""IAM roles: what they may do is compared by what it means, and nothing more is left to them."""
+"""IAM roles: policies are compared by meaning, and foreign permissions are removed."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_a_policy_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
 
 def test_a_policy_written_otherwise_by_hand_is_no_drift(aws: Aws, up: Up) -> None:
     up(ROLE)
-    told = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
-    otherwise = {**told, "Statement": list(reversed(told["Statement"]))}
+    document = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
+    otherwise = {**document, "Statement": list(reversed(document["Statement"]))}
     aws.iam.put_role_policy(RoleName=ROLE.name, PolicyName=POLICY, PolicyDocument=json.dumps(otherwise))
 
     assert up(ROLE)[ROLE.address].action is Action.NO_OP
@@ -164,4 +164,4 @@ def test_a_lost_answer_does_no_harm(aws: Aws, up: Up, lose_answer: Fault) -> Non
 
 def _statements(aws: Aws, action: str) -> list[dict[str, Any]]:
     document = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
-    return [each for each in document["Statement"] if action in each["Action"]]
+    return [statement for statement in document["Statement"] if action in statement["Action"]]

@@ -1,4 +1,4 @@
-"""Service-linked roles: the account's, not an environment's."""
+"""Service-linked roles, which the whole account shares."""
 
 from __future__ import annotations
 

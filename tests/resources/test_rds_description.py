@@ -1,4 +1,4 @@
-"""Which instance is the primary, whatever was cut between the two writes of a promotion."""
+"""The primary among several instances, also after an interrupted promotion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RDS instances: their life from the first run to the final snapshot."""
+"""RDS instances: from the first apply to the final snapshot."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_stopped_instance_is_started_before_it_is_changed(aws: Aws, up: Up, se
 
     assert step.changes == {"Running": (False, True), "BackupRetentionPeriod": (7, 14)}
     assert len(sent("StartDBInstance")) == 1
-    assert [each["BackupRetentionPeriod"] for each in sent("ModifyDBInstance")] == [14]
+    assert [call["BackupRetentionPeriod"] for call in sent("ModifyDBInstance")] == [14]
 
 
 def test_an_instance_is_deleted_with_a_final_snapshot_and_keeps_its_backups(aws: Aws, up: Up, sent: Sent) -> None:
@@ -141,7 +141,7 @@ def test_a_promoted_instance_with_another_name_is_the_primary(aws: Aws, up: Up, 
 
     up(replace(DB, backup_days=14))
 
-    assert [each["DBInstanceIdentifier"] for each in sent("ModifyDBInstance")] == ["orderops-dev-db-restored"]
+    assert [call["DBInstanceIdentifier"] for call in sent("ModifyDBInstance")] == ["orderops-dev-db-restored"]
 
 
 def test_an_instance_of_another_environment_is_not_changed(aws: Aws, up: Up) -> None:

@@ -1,4 +1,4 @@
-"""RDS instances: what AWS tells of them, and what follows from it."""
+"""RDS instances as AWS describes them, and the steps that follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restored instance has every setting of its source, on an RDS that carries over as little as AWS does."""
+"""A restored instance has every setting of its source, also those that RDS does not carry over."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def test_every_setting_equals_that_of_the_source(restored: tuple[Aws, Observed, 
 def test_the_source_has_every_setting_that_a_restore_would_lose(restored: tuple[Aws, Observed, Observed]) -> None:
     _, source, _ = restored
 
-    told = source.properties
-    assert told["DeletionProtection"] and told["MultiAZ"] and told["EnableIAMDatabaseAuthentication"]
-    assert told["EnableCloudwatchLogsExports"] == ["postgresql", "upgrade"]
-    assert told["DBParameterGroupName"] == "orderops-dev-postgres16"
-    assert told["MaxAllocatedStorage"] == 100
-    assert told["PreferredMaintenanceWindow"] == "sun:17:00-sun:17:30"
+    properties = source.properties
+    assert properties["DeletionProtection"] and properties["MultiAZ"] and properties["EnableIAMDatabaseAuthentication"]
+    assert properties["EnableCloudwatchLogsExports"] == ["postgresql", "upgrade"]
+    assert properties["DBParameterGroupName"] == "orderops-dev-postgres16"
+    assert properties["MaxAllocatedStorage"] == 100
+    assert properties["PreferredMaintenanceWindow"] == "sun:17:00-sun:17:30"
 
 
 def test_a_restored_instance_has_its_own_tags_identity_and_password(restored: tuple[Aws, Observed, Observed]) -> None:
@@ -117,7 +117,7 @@ def test_a_restored_instance_has_its_own_tags_identity_and_password(restored: tu
         ROLE: RESTORED,
     }
     assert copy.properties["DbiResourceId"] != source.properties["DbiResourceId"]
-    secrets = [each.properties["MasterUserSecretArn"] for each in (source, copy)]
+    secrets = [database.properties["MasterUserSecretArn"] for database in (source, copy)]
     assert len(set(secrets)) == 2
     assert all(aws.secretsmanager.get_secret_value(SecretId=arn)["SecretString"] for arn in secrets)
 
@@ -153,7 +153,7 @@ def test_a_temporary_instance_has_no_protection(restored: tuple[Aws, Observed, O
 
     reconciled(aws, RdsRestoredInstance("orderops-dev-database-rehearsal", source, disposable=True))
 
-    told = instance(aws, "orderops-dev-database-rehearsal").properties
-    assert {key: told[key] for key in differences(source, instance(aws, "orderops-dev-database-rehearsal"))} == {
+    properties = instance(aws, "orderops-dev-database-rehearsal").properties
+    assert {key: properties[key] for key in differences(source, instance(aws, "orderops-dev-database-rehearsal"))} == {
         key: value for key, value in ALONE.items() if source.properties[key] != value
     }

@@ -42,7 +42,7 @@ def test_the_balancers_of_the_region_may_write_below_the_account(
     up(S3Bucket(NAME, 30, region=region))
 
     policy = json.loads(aws.s3.get_bucket_policy(Bucket=NAME)["Policy"])
-    allowed = next(each for each in policy["Statement"] if each["Effect"] == "Allow")
+    allowed = next(statement for statement in policy["Statement"] if statement["Effect"] == "Allow")
 
     assert allowed["Principal"] == principal
     assert allowed["Action"] == "s3:PutObject"
@@ -58,7 +58,9 @@ def test_the_bucket_is_private_and_requires_encrypted_transport(aws: Aws, up: Up
 
     assert set(blocked.values()) == {True}
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-    assert {"Bool": {"aws:SecureTransport": "false"}} in [each.get("Condition") for each in policy["Statement"]]
+    assert {"Bool": {"aws:SecureTransport": "false"}} in [
+        statement.get("Condition") for statement in policy["Statement"]
+    ]
 
 
 def test_a_policy_in_another_order_is_the_same_policy(aws: Aws, up: Up) -> None:
@@ -170,9 +172,9 @@ def test_objects_that_no_load_balancer_wrote_are_listed_by_key(aws: Aws) -> None
     for key in ("AWSLogs/123456789012/1.gz", "AWSLogs/123456789012/2.gz", "a.txt", "backup/1", "backup/2", "z/3"):
         aws.s3.put_object(Bucket=NAME, Key=key, Body=b"")
 
-    told = S3Bucket.holds(aws, Observed(NAME))
+    held = S3Bucket.holds(aws, Observed(NAME))
 
-    assert told == "2 log files and 4 objects that no balancer wrote: a.txt, backup/1, backup/2…"
+    assert held == "2 log files and 4 objects that no balancer wrote: a.txt, backup/1, backup/2…"
 
 
 def test_deletion_includes_versions_and_unfinished_uploads(aws: Aws) -> None:

@@ -1,4 +1,4 @@
-"""The secret that says where the database is."""
+"""The secret with the endpoint of the database."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_pointers_and_secrets_share_one_listing_without_interfering(aws: Aws, up
         "secretsmanager.GetSecretValue",
     ]
     remove(POINTER, aws)
-    assert [each["Name"] for each in _all(aws)] == [secret.name]
+    assert [listed["Name"] for listed in _all(aws)] == [secret.name]
 
 
 def test_a_deleted_resource_can_be_created_again_at_once(aws: Aws, up: Up) -> None:

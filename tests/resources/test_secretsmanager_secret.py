@@ -52,7 +52,7 @@ def test_a_secret_re_created_in_its_recovery_window_keeps_its_value(aws: Aws, up
     assert up(KEY)[KEY.address].action is Action.NO_OP
 
 
-def test_a_restored_secret_gets_what_has_changed_since(aws: Aws, up: Up) -> None:
+def test_a_restored_secret_gets_the_settings_changed_since(aws: Aws, up: Up) -> None:
     up(KEY)
     remove(KEY, aws)
     later = SecretsmanagerSecret(KEY.name, "another description")

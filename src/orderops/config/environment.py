@@ -304,6 +304,7 @@ class Environment(TomlTable):
         """Services with the same priority or path, and services that get no request because of an earlier rule."""
         order = sorted(self.services, key=self.rule_priority)
         for index, service in enumerate(order):
+            # The load balancer evaluates the lowest priority first, so only earlier services can take requests.
             for earlier in order[:index]:
                 yield from self._conflicts_between(service, earlier)
 

@@ -119,6 +119,7 @@ def dotted(key: Key) -> str:
 
 def _text(path: Path) -> str:
     try:
+        # Editors on Windows may write a byte order mark, which tomllib rejects.
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: is not UTF-8 text (byte {error.start + 1})", "save it as UTF-8") from None
@@ -130,6 +131,7 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
     what, _, where = str(error).partition(" (at ")
     what = re.sub(r"\('.*',?\)", lambda key: ".".join(re.findall(r"'(.*?)'", key[0])), what)
     line, column = [*re.findall(r"\d+", where), "", ""][:2]
+    # tomllib gives "at end of document" instead of a line and column.
     if not column:
         line, column = str(text.count("\n") + 1), str(len(text) - text.rfind("\n"))
     return f"{line}:{column}: is not TOML: {what[:1].lower()}{what[1:]}"
@@ -157,6 +159,7 @@ def _mistakes(model: type[BaseModel], document: Mapping[str, Any], name: str) ->
         yield Mistake(("name",), document["name"], "is the name of the file; leave it out")
     given: dict[str, Any] = {**document, "name": name}
     wrong: set[Key] = set()
+    # Removing a wrong key makes other keys appear missing, so later rounds report only rules over several keys.
     first = True
     while True:
         found = list(_found(model, given))
@@ -164,6 +167,7 @@ def _mistakes(model: type[BaseModel], document: Mapping[str, Any], name: str) ->
         first = False
         wrong.update(_stem(key) for mistake, _ in found for key in (mistake.key, *mistake.among))
         remaining = _without(given, wrong)
+        # Without progress another round would find the same mistakes.
         if not found or remaining == given:
             return
         given = remaining

@@ -83,6 +83,7 @@ class ServiceConfig(TomlTable):
     """Seconds for which requests in progress may finish after a task is deregistered from the load balancer."""
     stop_timeout_seconds: Annotated[int, between(2, 120)] = 30
     """Seconds between SIGTERM and SIGKILL when a task is stopped."""
+    # A listener rule has at most five condition values.
     paths: Annotated[list[values.PathPattern], counted(1, 5)] = Field(["/*"])
     """Path patterns of requests that the load balancer routes to this service."""
     priority: Annotated[int, between(1, 50000)] | None = None
@@ -97,6 +98,7 @@ class ServiceConfig(TomlTable):
     """Limits of the alarms."""
     log_days: values.LogDays = 7
     """Days for which the logs are kept."""
+    # Twice max_tasks: a rolling deployment runs the old and the new tasks together (maximumPercent 200).
     pool_size: Annotated[int, between(1, 100)] = 4
     """Database connections of a task; max_tasks x 2 x pool_size must be below the server's connection limit."""
 

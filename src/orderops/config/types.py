@@ -17,10 +17,12 @@ WEEK = 7 * DAY
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Minutes; RDS refuses shorter windows.
 SHORTEST_WINDOW = 30
+# The prefix lengths that EC2 allows for the CIDR of a VPC.
 VPC_PREFIXES = range(16, 29)
 RESERVED_USERS = frozenset(
     {"admin", "all", "any", "none", "public", "rdsadmin", "rdsrepladmin", "rdstopmgr", "table", "user"}
 )
+# RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.
 RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
@@ -87,6 +89,7 @@ def _cidr(prefixes: range, example: str) -> Callable[[str], str]:
             raise ValueError(f"must be an IPv4 range such as {example}") from None
         if "/" not in text or network.prefixlen not in prefixes:
             raise ValueError(f"must be a range from /{prefixes[0]} to /{prefixes[-1]}, such as {example}")
+        # EC2 stores the canonical range: `10.0.1.7/16` would be read back as `10.0.0.0/16` and show as drift.
         if str(network) != text:
             raise ValueError(f"is not the start of its range; write {network}")
         return text
@@ -103,6 +106,7 @@ def minutes(clock: str) -> int:
 def window(text: str, cycle: int) -> tuple[int, int]:
     """Start and length in minutes of a window that recurs every `cycle` minutes."""
     start, end = map(minutes, text.split("-"))
+    # Modulo, since a window may cross midnight or the end of the week.
     return start, (end - start) % cycle
 
 

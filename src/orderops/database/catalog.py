@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+# Each setting changes how PostgreSQL spells a constant or a name, so two sessions would read different definitions.
 SETTINGS: LiteralString = """
 set local search_path = ''; set local timezone = 'UTC'; set local datestyle = 'ISO, MDY';
 set local intervalstyle = 'postgres'; set local extra_float_digits = 1; set local bytea_output = 'hex';
 set local quote_all_identifiers = off
 """
-"""Settings of a session that reads definitions: each changes how PostgreSQL spells a constant or a name."""
+"""Settings of a session that reads definitions."""
 
+# The schema orderops holds the ledger, which changes with every migration.
 USER_SCHEMAS: LiteralString = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'orderops')"
 
 
@@ -26,7 +28,8 @@ def _own(catalogue: LiteralString, alias: LiteralString) -> LiteralString:
 
 
 def _rights(acl: LiteralString) -> LiteralString:
-    """SQL expression: privileges by grantee, in an order that no collation changes."""
+    """SQL expression: privileges by grantee."""
+    # collate "C": the order by name would otherwise depend on the collation of the database.
     return (
         "array(select concat_ws(' ', case g.grantee when 0 then 'public' else pg_get_userbyid(g.grantee) end,"
         " g.privilege_type, case when g.is_grantable then 'grantable' end) collate \"C\" from aclexplode("
@@ -76,6 +79,7 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     + USER_SCHEMAS
     + " and "
     + _own("pg_class", "c"),
+    # Rows and COPY without a column list depend on the order.
     "order of columns": "select c.oid::regclass::text, array(select attname::text from pg_attribute a"
     " where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) "
     + RELATION

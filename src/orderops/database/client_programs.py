@@ -12,9 +12,9 @@ from pathlib import Path
 def find_client_program(name: str) -> Path | None:
     """Path of a client program such as `pg_dump`; None if this machine has none.
 
-    `ORDEROPS_PG_BIN` comes first, then the programs of the `local` extra, the newest of Debian's, and the PATH. So the
-    newest is found where there are several: pg_dump refuses servers that are newer than itself.
+    `ORDEROPS_PG_BIN` comes first, then the programs of the `local` extra, the newest of Debian's, and the PATH.
     """
+    # Newest first: pg_dump refuses servers that are newer than itself.
     for folder in _folders():
         if os.access(folder / name, os.X_OK):
             return folder / name

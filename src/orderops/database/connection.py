@@ -1,7 +1,7 @@
-"""Connections to the environment's PostgreSQL, credentials included.
+"""Connections to the environment's PostgreSQL, and their credentials.
 
-The way in is the pointer, a secret that says where the database is and which secret opens it. A password is read
-when a connection is made and kept nowhere.
+The pointer is a secret with the endpoint of the database and the name of the secret that holds its credentials. A
+password is read from Secrets Manager for every connection and never stored.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orderops.errors import AwsError, OrderopsError, UsageError
 if TYPE_CHECKING:
     import psycopg
 
+# Parts of messages, since libpq has no SQLSTATE for an error during connecting. A retry would fail the same way.
 REFUSALS = (
     "password authentication failed",
     "no password supplied",
@@ -31,18 +32,20 @@ REFUSALS = (
     "invalid ",
     "definition of service",
 )
+# psycopg can parse only these formats of dates and intervals; the order of day and month stays.
 READABLE = {"DateStyle": "ISO", "IntervalStyle": "postgres"}
-"""How dates and intervals are written so that they can be read; the order of day and month stays."""
 GONE = ("08", "57P")
-"""The classes of errors that end a connection."""
+"""SQLSTATE classes of errors that end a connection."""
 CONNECT_TIMEOUT = 5
+"""Seconds for one attempt."""
+# A new instance may need some seconds before it accepts connections.
 CONNECT_PATIENCE = 20
-"""Seconds for one try, and for all of them: an instance just made may need a moment."""
+"""Seconds for all attempts together."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """Where a database is, and what opens it."""
+    """The endpoint of a database, and the credentials for it."""
 
     host: str
     port: int
@@ -51,13 +54,13 @@ class Login:
     username: str
     password: str = field(repr=False)
     given: Mapping[str, str] | None = field(default=None, repr=False)
-    """The parameters of a connection string, where one was given: then nothing else is said to libpq."""
+    """Parameters of a connection string; if given, libpq gets these and no others."""
     by: tuple[str, int] | None = None
-    """Address and port at which it is reached in truth, where that is a tunnel; its certificate names `host`."""
+    """Local address and port of a tunnel to the database; the certificate still has to name `host`."""
 
     @property
     def describe(self) -> str:
-        """Which database it is, without what opens it."""
+        """Database, host and port, without credentials."""
         if self.given is None:
             return f"{self.dbname} on {self.host}:{self.port}"
         where = self.given.get("host") or self.given.get("hostaddr") or "this machine"
@@ -67,7 +70,7 @@ class Login:
 
     @property
     def parameters(self) -> dict[str, str | int | None]:
-        """What libpq is told."""
+        """Connection parameters for libpq."""
         if self.given is not None:
             return dict(self.given)
         address, port = self.by or (None, self.port)
@@ -83,9 +86,9 @@ class Login:
 
 
 def login_from_dsn(conninfo: str) -> Login:
-    """Read a connection string of libpq's; what it leaves out is libpq's own to find, in the environment or a service.
+    """Parse a connection string of libpq, which takes missing values from PG* variables or a service file.
 
-    Raises UsageError where it is none; the password in it is never repeated.
+    Raises UsageError, without the password, if the string is invalid.
     """
     import psycopg
 
@@ -93,8 +96,8 @@ def login_from_dsn(conninfo: str) -> Login:
         given = {key: str(value) for key, value in psycopg.conninfo.conninfo_to_dict(conninfo).items()}
     except psycopg.Error:
         raise UsageError(
-            "--dsn is no connection string of PostgreSQL's",
-            'the form is --dsn "host=HOST port=5432 dbname=orders user=NAME", or postgresql://NAME@HOST:5432/orders',
+            "--dsn is not a PostgreSQL connection string",
+            'use --dsn "host=HOST port=5432 dbname=orders user=NAME", or postgresql://NAME@HOST:5432/orders',
         ) from None
     return Login(
         host=given.get("host", ""),
@@ -108,66 +111,66 @@ def login_from_dsn(conninfo: str) -> Login:
 
 
 def login_from_secret(aws: Aws, pointer: str) -> Login:
-    """Read the pointer and the credentials that it names; raises OrderopsError when there are none."""
+    """Read the pointer and the credentials that it names. Raises OrderopsError if one of the secrets is missing."""
     return login_at_endpoint(aws, _secret(aws, pointer))
 
 
-def login_at_endpoint(aws: Aws, where: Mapping[str, Any]) -> Login:
-    """The login to what a pointer tells: host, port, dbname, sslmode, and the secret that holds the credentials."""
-    credentials = _secret(aws, where["credentials"])
+def login_at_endpoint(aws: Aws, endpoint: Mapping[str, Any]) -> Login:
+    """Read the credentials for an endpoint: host, port, dbname, sslmode, and the name of the credentials' secret."""
+    credentials = _secret(aws, endpoint["credentials"])
     return Login(
-        host=where["host"],
-        port=int(where["port"]),
-        dbname=where["dbname"],
-        sslmode=where.get("sslmode", "verify-full"),
+        host=endpoint["host"],
+        port=int(endpoint["port"]),
+        dbname=endpoint["dbname"],
+        sslmode=endpoint.get("sslmode", "verify-full"),
         username=credentials["username"],
         password=credentials["password"],
     )
 
 
 Tunnel = Callable[[Login], AbstractContextManager[Login]]
-"""Opens a way to a database that this machine does not reach, and answers the login that leads through it."""
+"""Opens a tunnel to a database that this machine cannot reach, and yields the login through it."""
 
 
 @contextmanager
 def connect_by_access(
     aws: Aws, pointer: str, *, access: str, name: str, tunnel: Tunnel | None = None
 ) -> Iterator[Login]:
-    """The way into the database of an environment, for as long as it is open; by `[database] access` of its file.
+    """Yield a login to the database of an environment, by `[database] access` of its file.
 
-    `direct` needs nothing, `tunnel` the one that is given; `task` is no way in from this machine but a command that
-    runs elsewhere, which is settled before anything is reached.
+    `direct` needs nothing and `tunnel` the given tunnel. With `task` this machine cannot connect, and an OrderopsError
+    is raised before any call.
     """
-    with route_to(lambda: login_from_secret(aws, pointer), access=access, name=name, tunnel=tunnel) as through:
-        yield through
+    with route_to(lambda: login_from_secret(aws, pointer), access=access, name=name, tunnel=tunnel) as login:
+        yield login
 
 
 @contextmanager
 def route_to(to: Callable[[], Login], *, access: str, name: str, tunnel: Tunnel | None = None) -> Iterator[Login]:
-    """The same to any database that stands where the environment's does; its login is read once there is a way."""
+    """Yield a login to any database in the environment's network; `to` is called only if access is possible."""
     if access == "task" or (access == "tunnel" and tunnel is None):
-        by = "a task inside the VPC" if access == "task" else "a tunnel through a running task"
+        route = "a task inside the VPC" if access == "task" else "a tunnel through a running task"
         raise OrderopsError(
-            f"the database of {name} is reached by {by} (access = {access!r}), and this command opens it from here",
-            f'from a machine inside the VPC: access = "direct" in [database] of {name}.toml, '
+            f"the database of {name} is reached by {route} (access = {access!r}), but this command connects directly",
+            f'on a machine inside the VPC: access = "direct" in [database] of {name}.toml, '
             'or --dsn "host=… dbname=… user=…"',
         )
     if access == "direct" or tunnel is None:
         yield to()
         return
-    with tunnel(to()) as through:
-        yield through
+    with tunnel(to()) as login:
+        yield login
 
 
 @contextmanager
 def connect(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection]:
-    """An autocommit connection, tried for a while; `name` is what pg_stat_activity shows.
+    """Open an autocommit connection; `name` is its application_name in pg_stat_activity.
 
-    Raises OrderopsError where there is none, and at once for a certificate that is not to be trusted.
+    Retries for CONNECT_PATIENCE seconds, except for untrusted certificates and rejected logins. Raises OrderopsError.
     """
     import psycopg
 
-    tries = Retrying(
+    retrying = Retrying(
         retry=retry_if_exception(
             lambda error: (
                 isinstance(error, psycopg.OperationalError) and not (about_certificate(error) or is_refused(error))
@@ -178,18 +181,18 @@ def connect(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection
         reraise=True,
     )
     try:
-        connection = tries(_connect, to, name)
+        connection = retrying(_connect, to, name)
     except psycopg.OperationalError as error:
         if about_certificate(error):
             raise why_untrusted(error, to.host, to.port, _roots(to)) from None
-        said = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[-1]
         if is_refused(error):
-            raise OrderopsError(f"database {to.describe} cannot be opened: {said}", _way_in(said)) from None
+            raise OrderopsError(f"database {to.describe} cannot be opened: {reason}", _login_hint(reason)) from None
         raise OrderopsError(
-            f"no connection to database {to.describe} within {CONNECT_PATIENCE} s: {said}",
-            "end some of its connections; who they are: select * from pg_stat_activity"
-            if "too many" in said or "connection slots" in said
-            else "is it running, and can this machine reach it? orderops status",
+            f"no connection to database {to.describe} within {CONNECT_PATIENCE} s: {reason}",
+            "close some of its connections; list them: select * from pg_stat_activity"
+            if "too many" in reason or "connection slots" in reason
+            else "check that it runs and that this machine can reach it: orderops status",
         ) from None
     try:
         with connection:
@@ -199,41 +202,42 @@ def connect(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection
 
 
 def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
-    """What the server said to a statement of ours, or that it says nothing any more."""
+    """Translate an error of a statement: the connection was lost, or the server's message."""
     state = error.sqlstate or ""
-    said = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
+    reason = error.diag.message_primary or " ".join(str(error).split()) or "no answer"
     if not state or state.startswith(GONE):
         return OrderopsError(
-            f"the connection to database {to.describe} was lost: {said}",
-            "the same command goes on once it is there again",
+            f"the connection to database {to.describe} was lost: {reason}",
+            "re-run this command once the database is available again",
         )
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     known = {
-        "42501": f"may {to.username} do that there? The owner of the schema orderops may",
-        "25006": "this server takes no writes: is it a replica, or in recovery?",
-        "42703": "is the schema orderops what orderops has made? Move it away if it is not: alter schema … rename",
+        "42501": f"{to.username} needs this privilege; the owner of the schema orderops has it",
+        "25006": "this server is read-only: is it a replica, or in recovery?",
+        "42703": "if orderops did not create the schema orderops, rename that schema: alter schema … rename",
     }
-    return OrderopsError(f"database {to.describe}: {said}{detail}", known.get(state) or error.diag.message_hint or "")
+    return OrderopsError(f"database {to.describe}: {reason}{detail}", known.get(state) or error.diag.message_hint or "")
 
 
-def _way_in(said: str) -> str:
-    if "SSL" in said:
-        return "does this server speak TLS? One on this machine: sslmode=disable"
-    if "invalid" in said or "service" in said:
-        return "mend the connection string"
-    return "is it the right user, password and database? They are read anew each time"
+def _login_hint(reason: str) -> str:
+    if "SSL" in reason:
+        return "the server may lack TLS; for one on this machine: sslmode=disable"
+    if "invalid" in reason or "service" in reason:
+        return "fix the connection string"
+    return "check user, password and database, then re-run this command"
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the server is there and does not let us in; libpq gives no code for it while connecting."""
+    """Whether the server is reachable and rejects the login."""
     return any(words in str(error) for words in REFUSALS)
 
 
 def _connect(to: Login, name: str) -> psycopg.Connection:
     import psycopg
 
-    settled = {"client_encoding": "utf8", "application_name": name, "sslrootcert": _roots(to)}
-    given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **to.parameters, **settled}
+    fixed = {"client_encoding": "utf8", "application_name": name, "sslrootcert": _roots(to)}
+    given: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, **to.parameters, **fixed}
+    # Autocommit: statements such as CREATE INDEX CONCURRENTLY cannot run in a transaction.
     connection = psycopg.connect(autocommit=True, **{key: value for key, value in given.items() if value is not None})
     for setting, value in READABLE.items():
         if not (connection.info.parameter_status(setting) or value).startswith(value):
@@ -242,15 +246,17 @@ def _connect(to: Login, name: str) -> psycopg.Connection:
 
 
 def _roots(to: Login) -> str | None:
-    """The certificates that the connection string names, else those that fit the host."""
+    """Return the root certificates that the connection string names, else those for the host."""
     return (to.given or {}).get("sslrootcert") or trusted_roots(to.host, to.sslmode)
 
 
 def _secret(aws: Aws, name: str) -> dict[str, Any]:
     try:
-        told = aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"]
+        document = aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"]
     except AwsError as error:
         if error.code == "ResourceNotFoundException":
-            raise OrderopsError(f"no secret is named {name}", "make the infrastructure first: orderops up") from None
+            raise OrderopsError(
+                f"the secret {name} does not exist", "create it with the infrastructure: orderops up"
+            ) from None
         raise
-    return dict(json.loads(told))
+    return dict(json.loads(document))

@@ -1,7 +1,6 @@
-"""Which certificates a database server is trusted by, and what is wrong with one that is not.
+"""Root certificates that a database server is verified with, and the reason why a server is not trusted.
 
-RDS signs with roots of its own, which no system's store holds. They are kept in the user's data folder, and asked for
-again once they are a month old: AWS adds new ones years before it uses them.
+RDS has its own root certificates, which no system's store contains. They are downloaded into the user's data folder.
 """
 
 from __future__ import annotations
@@ -28,84 +27,88 @@ CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
 OF_THE_SERVICE = "DATABASE_CA"
 RDS = ".rds.amazonaws.com"
 SYSTEM = "system"
-"""libpq's word for the certificates that the machine trusts anyway."""
+"""libpq's name for the machine's own certificate store."""
+# AWS publishes new root certificates years before using them, so a month-old bundle still verifies every instance.
 FRESH = timedelta(days=30)
+# Without a pause, every connection of an offline machine would wait for a download that fails.
 OFFLINE = timedelta(hours=1)
-"""How long an old copy serves before the next try to get a new one."""
+"""Time after a failed download during which the old bundle is used without another attempt."""
 PATIENCE = 10
-"""Seconds without an answer."""
+"""Timeout in seconds of a download or connection."""
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
-"""What a client of PostgreSQL begins with: eight bytes long, and the number that stands for TLS."""
+"""PostgreSQL's SSLRequest message: the length, eight bytes, and the request code 80877103."""
+# Matches libpq's messages. The word "certificate" alone is not enough: a database or host may be named like that.
 ABOUT_CERTIFICATES = re.compile(
     r"SSL error: [^\n]*(?:certificate|signature failure)|server certificate for |root certificate file"
 )
-"""libpq's words. The word alone is not enough: a database may be called so."""
 EXPIRED, NOT_YET_VALID = 10, 9  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and X509_V_ERR_CERT_NOT_YET_VALID
 
 
 def trusted_roots(host: str, sslmode: str) -> str | None:
-    """libpq's `sslrootcert` for a host; raises OrderopsError when the certificates of RDS cannot be had."""
+    """Return libpq's `sslrootcert` for a host. Raises OrderopsError if RDS's certificates are not available."""
     if sslmode != "verify-full":
         return None
     return str(ca_bundle()) if host.endswith(RDS) else SYSTEM
 
 
 def ca_bundle(source: str = SOURCE, folder: Path | None = None) -> Path:
-    """A file with the CA certificates of RDS: the chosen one, a kept one, or one fetched now; else an OrderopsError."""
+    """Return a file with RDS's CA certificates: configured, cached or downloaded. Raises OrderopsError."""
     if chosen := os.environ.get(CHOSEN) or os.environ.get(OF_THE_SERVICE):
-        return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path's raises where there is no home
-    kept = (folder or _data_folder()) / "rds-global-bundle.pem"
-    usable = _unusable(kept) is None
-    if usable and time.time() - kept.stat().st_mtime < FRESH.total_seconds():
-        return kept
+        return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path.expanduser raises without a home
+    cached = (folder or _data_folder()) / "rds-global-bundle.pem"
+    usable = _unusable(cached) is None
+    if usable and time.time() - cached.stat().st_mtime < FRESH.total_seconds():
+        return cached
     try:
-        _keep(_fetched(source), kept)
+        _store(_downloaded(source), cached)
     except (OSError, ValueError) as error:
         if not usable:
             raise OrderopsError(
-                f"no CA certificates of RDS, which verify-full needs: {source}: {_said(error)}", _by_hand(source)
+                f"cannot download the CA certificates of RDS, which verify-full needs: {source}: {_reason(error)}",
+                _manual_download(source),
             ) from None
-        _ask_again_later(kept)
-    return kept
+        _postpone_download(cached)
+    return cached
 
 
 def about_certificate(error: BaseException) -> bool:
-    """Whether a connection failed for a certificate, so that no second try will do better."""
+    """Whether a connection failed because of a certificate, so that a retry is useless."""
     return bool(ABOUT_CERTIFICATES.search(str(error)))
 
 
 def why_untrusted(error: psycopg.OperationalError, host: str, port: int, roots: str | None) -> OrderopsError:
-    """The refusal for a server whose certificate libpq did not take; it is asked for its certificate once more.
-
-    libpq says only "certificate verify failed", be it expired or signed by a stranger.
-    """
-    said = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
-    whose = f"the certificate of {host}:{port}"
-    if "does not match host name" in said:
+    """Explain why libpq rejected the certificate of a server, with a second connection to the server."""
+    # libpq reports "certificate verify failed" both for an expired certificate and for an unknown issuer.
+    libpq_reason = str(error).strip().splitlines()[0].rpartition("failed: ")[2]
+    certificate = f"the certificate of {host}:{port}"
+    if "does not match host name" in libpq_reason:
         return OrderopsError(
-            f"no trust in {host}:{port}: {said}",
+            f"{host}:{port} is not trusted: {libpq_reason}",
             "connect to the endpoint itself, not to an alias or address (orderops infra outputs);"
-            " after a rename AWS takes some minutes to renew it",
+            " after a rename AWS needs some minutes to renew the certificate",
         )
     address = (error.pgconn.hostaddr.decode() if error.pgconn else "") or host
     code, reason = _verified(address, port, host, roots)
     if code in (EXPIRED, NOT_YET_VALID):
         return OrderopsError(
-            f"{whose} {'has expired' if code == EXPIRED else 'is not valid yet'}",
-            f"compare this machine's clock: date -u; if it is right, have a new one made: {_renewal(host)}",
+            f"{certificate} {'has expired' if code == EXPIRED else 'is not valid yet'}",
+            f"compare this machine's clock: date -u; if the clock is right, renew the certificate: {_renewal(host)}",
         )
     if not code:
-        return OrderopsError(f"no trust in {host}:{port}: {said}", f"see it: {_shown(host, port)}")
+        return OrderopsError(
+            f"{host}:{port} is not trusted: {libpq_reason}", f"show the certificate: {_show_command(host, port)}"
+        )
     if roots == SYSTEM:
         return OrderopsError(
-            f"{whose} is signed by no CA that this machine trusts: {reason}", f"see it: {_shown(host, port)}"
+            f"{certificate} is not signed by a CA that this machine trusts: {reason}",
+            f"show the certificate: {_show_command(host, port)}",
         )
-    return OrderopsError(f"{whose} is signed by no CA in {roots}: {reason}", _by_hand(SOURCE))
+    return OrderopsError(f"{certificate} is not signed by a CA in {roots}: {reason}", _manual_download(SOURCE))
 
 
 def _chosen(path: Path) -> Path:
-    if wrong := _unusable(path):
-        raise OrderopsError(f"{CHOSEN}={path}: {wrong}", f"{_by_hand(SOURCE)}; or unset {CHOSEN}")
+    if problem := _unusable(path):
+        raise OrderopsError(f"{CHOSEN}={path}: {problem}", f"{_manual_download(SOURCE)}; or unset {CHOSEN}")
     return path.absolute()
 
 
@@ -116,68 +119,71 @@ def _data_folder() -> Path:
 
 
 def _unusable(path: Path) -> str | None:
-    """Why TLS could not trust by this file; nothing where it can."""
+    """Return why this file cannot serve as root certificates, or None."""
     import ssl
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:  # also for a file without any certificate
-        return "it holds no certificates in PEM"
+    except ssl.SSLError:
+        # Also raised for a file without any certificate.
+        return "the file has no PEM certificates"
     except OSError as error:
-        return _said(error)
+        return _reason(error)
     return None
 
 
-def _fetched(source: str) -> bytes:
-    """What stands there now; raises OSError."""
+def _downloaded(source: str) -> bytes:
+    """Download the bundle. Raises OSError."""
     import urllib.request
     from http.client import HTTPException
 
-    class Here(urllib.request.HTTPRedirectHandler):
-        """Roots come from where they are said to come from, and from nowhere else."""
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        """Root certificates are accepted only from the documented URL."""
 
         def redirect_request(self, *_: object) -> None:
             return None
 
     try:
-        with urllib.request.build_opener(Here).open(source, timeout=PATIENCE) as answer:
-            told: bytes = answer.read()
-            return told
-    except HTTPException as error:  # half of an answer, or none in HTTP
+        with urllib.request.build_opener(NoRedirect).open(source, timeout=PATIENCE) as answer:
+            bundle: bytes = answer.read()
+            return bundle
+    except HTTPException as error:
+        # An incomplete response, or one that is not HTTP.
         raise OSError(str(error) or type(error).__name__) from None
 
 
-def _keep(bundle: bytes, path: Path) -> None:
-    """Put it where the kept one stands, whole or not at all; raises OSError, or ValueError for what is none."""
+def _store(bundle: bytes, path: Path) -> None:
+    """Replace the cached bundle atomically. Raises OSError, or ValueError for an unusable bundle."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(dir=path.parent)
-    half = Path(name)
+    partial = Path(name)
     try:
-        with open(number, "wb") as file:  # noqa: PTH123  # a number is no Path
+        with open(number, "wb") as file:  # noqa: PTH123  # a file descriptor is not a path
             file.write(bundle)
-        if wrong := _unusable(half):
-            raise ValueError(wrong)
-        half.replace(path)
+        if problem := _unusable(partial):
+            raise ValueError(problem)
+        partial.replace(path)
     except BaseException:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 
-def _ask_again_later(kept: Path) -> None:
-    """Make the copy look fresh for an hour more: else every connection would wait for what cannot be reached."""
+def _postpone_download(cached: Path) -> None:
+    """Set the file's time so that the bundle counts as fresh for one more hour."""
     due = time.time() - (FRESH - OFFLINE).total_seconds()
     with suppress(OSError):
-        os.utime(kept, (due, due))
+        os.utime(cached, (due, due))
 
 
 def _verified(address: str, port: int, host: str, roots: str | None) -> tuple[int, str]:
-    """What OpenSSL finds wrong with the certificate that a PostgreSQL shows, as number and words; 0 for nothing."""
+    """Verify a PostgreSQL server's certificate; return OpenSSL's error code (0 for none) and message."""
     import socket
     import ssl
 
     try:
         context = _context(roots)
         with socket.create_connection((address, port), timeout=PATIENCE) as plain:
+            # Servers before PostgreSQL 17 start TLS only after this request.
             plain.sendall(SSL_REQUEST)
             if plain.recv(1) == b"S":
                 context.wrap_socket(plain, server_hostname=host).close()
@@ -199,17 +205,18 @@ def _context(roots: str | None) -> ssl.SSLContext:
     return context
 
 
-def _said(error: Exception) -> str:
-    """The system's words where there are some: urllib wraps them, and adds brackets."""
+def _reason(error: Exception) -> str:
+    """Return the system's message for an error."""
+    # urllib wraps the system's error and adds brackets to its message.
     reason = getattr(error, "reason", None)
     inner = reason if isinstance(reason, OSError) else error
     words = inner.strerror if isinstance(inner, OSError) else ""
     return str(words or inner).strip()
 
 
-def _by_hand(source: str) -> str:
+def _manual_download(source: str) -> str:
     fetch = f"curl -o rds-ca.pem {source}"
-    return f'fetch them where you can, and say where they are: {fetch} && export {CHOSEN}="$PWD/rds-ca.pem"'
+    return f'download them on any machine and set {CHOSEN}: {fetch} && export {CHOSEN}="$PWD/rds-ca.pem"'
 
 
 def _renewal(host: str) -> str:
@@ -217,9 +224,9 @@ def _renewal(host: str) -> str:
         f"aws rds modify-db-instance --db-instance-identifier {host.partition('.')[0]}"
         " --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately"
         if host.endswith(RDS)
-        else "it is the server's ssl_cert_file"
+        else "replace the server's ssl_cert_file"
     )
 
 
-def _shown(host: str, port: int) -> str:
+def _show_command(host: str, port: int) -> str:
     return f"openssl s_client -starttls postgres -connect {host}:{port} -verify_return_error </dev/null"

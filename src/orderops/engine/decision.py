@@ -45,6 +45,7 @@ def _property_changes(observed: Observed, desired: Properties) -> Changes:
 
 def _tag_changes(resource: Resource, observed: Observed, ownership: Ownership) -> Changes:
     tags = observed.tags or {}
+    # Other tags stay: operators and AWS set their own.
     missing = {key: value for key, value in ownership.tags.items() if tags.get(key) != value}
     if not missing or resource.untagged:
         return {}

@@ -68,6 +68,7 @@ def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: Reconci
             if observed is None:
                 break
             if observed.state in owned.kind.removable:
+                # The tag index may still show an owner that was removed from the resource.
                 inventory.check_owned(owned, observed)
                 owned.kind.delete(inventory.aws, observed)
             reason = wait.waits(observed.status or "delete sent")
@@ -119,6 +120,7 @@ def with_what_they_need(
             keep(declared[address], why(address))
         else:
             kept[address] = why(address)
+            # No file declares the needs of an undeclared resource, so only its kind is known.
             kinds = set[type[Resource]]().union(
                 *(_all_needed_kinds(owned.kind) for owned in found if owned.address == address)
             )

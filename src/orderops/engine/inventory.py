@@ -29,6 +29,7 @@ class Once(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._lock = threading.Lock()
+        # A list, since None is a possible value.
         self._value: list[T] = []
 
     def __call__(self) -> T:
@@ -82,6 +83,7 @@ class Inventory:
         """Every resource with our environment's tag, declared or not."""
         for kind in self._kinds:
             for observed in self._listings[kind]():
+                # AWS lists some resources for an hour after their deletion, such as NAT gateways.
                 if observed.state is State.GOING:
                     continue
                 tags = self._tags(kind, observed)
@@ -143,6 +145,7 @@ class Inventory:
         pool.submit(self._index)
         for listing in self._listings.values():
             pool.submit(listing)
+        # Does not wait: the first resource can be planned while other kinds are still being listed.
         pool.shutdown(wait=False)
 
 

@@ -77,6 +77,7 @@ def run_all(
     failed one is never started. Raises an error that is no OrderopsError, or one with `stops_everything`, at once;
     Interrupted on Ctrl+C, after the calls in flight.
     """
+    # Needs outside of `jobs` count as done.
     graph = TopologicalSorter({name: needs.get(name, set()) & jobs.keys() for name in jobs})
     graph.prepare()
     run = _Run(jobs, urgency or {}, on_wait, pauses)
@@ -155,6 +156,7 @@ class _Run(Generic[T]):
                     self.over.add(tick.name)
 
     def _queue(self, name: str) -> None:
+        # Keeps equal urgencies in the order in which they became ready.
         self._order += 1
         heapq.heappush(self._ready, (-self._urgency.get(name, 0.0), self._order, name))
 

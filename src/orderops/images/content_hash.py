@@ -1,7 +1,7 @@
-"""What an image is built from, and the tag that says it: the same sources have the same tag, on any machine.
+"""The sources of an image and their content tag: equal sources have the same tag on every machine.
 
-The rules of `.dockerignore` are Docker's own: the last pattern that matches a path, or a folder above it, decides.
-Builders differ in one place, exceptions with wildcards below a folder that is left out; what any of them sees counts.
+The rules of `.dockerignore` are Docker's: the last pattern that matches a path, or a folder above it, decides.
+Builders differ for exceptions with wildcards below an excluded folder; a file counts if any builder would copy it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from orderops.errors import OrderopsError, UsageError
 
 
 def content_tag(context: Path, dockerfile: Path) -> str:
-    """A tag that changes when the Dockerfile or any file that it may copy changes, and only then."""
+    """Return a tag that changes only if the Dockerfile or a file that it can copy changes.
+
+    Raises OrderopsError if a source cannot be read.
+    """
     total = hashlib.sha256()
     try:
         _add(total, b"Dockerfile", dockerfile.read_bytes())
         for path in context_files(context, dockerfile):
             _add(total, *_described(context / path, path))
     except OSError as error:
-        what = (error.strerror or str(error)).lower()
-        raise OrderopsError(f"the sources of the image cannot be read: {error.filename}: {what}") from None
+        reason = (error.strerror or str(error)).lower()
+        raise OrderopsError(f"cannot read the sources of the image: {error.filename}: {reason}") from None
     return f"src-{total.hexdigest()[:16]}"
 
 
 def context_files(context: Path, dockerfile: Path) -> list[str]:
-    """Every file and link that the builder may copy, by its path in the context, sorted."""
+    """List the files and links that the builder can copy, as sorted paths in the context."""
     ignore = _ignore(context, dockerfile)
     return sorted(_files(context, ignore))
 
@@ -39,24 +42,25 @@ def context_files(context: Path, dockerfile: Path) -> list[str]:
 class Ignore:
     """The patterns of one `.dockerignore`."""
 
-    def __init__(self, lines: Iterable[str], where: str = ".dockerignore") -> None:
-        self._patterns = [pattern for line in lines if (pattern := _pattern(line, where))]
+    def __init__(self, lines: Iterable[str], source: str = ".dockerignore") -> None:
+        self._patterns = [pattern for line in lines if (pattern := _pattern(line, source))]
 
-    def leaves_out(self, path: str) -> bool:
+    def excludes(self, path: str) -> bool:
         """Whether the builder does not see this path."""
         parts = path.split("/")
         lineage = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
-        verdict = False
+        excluded = False
         for pattern in self._patterns:
-            if pattern.lets_in == verdict and any(pattern.regex.fullmatch(one) for one in lineage):
-                verdict = not pattern.lets_in
-        return verdict
+            if pattern.exception == excluded and any(pattern.regex.fullmatch(ancestor) for ancestor in lineage):
+                excluded = not pattern.exception
+        return excluded
 
-    def may_let_in_below(self, folder: str) -> bool:
-        """Whether a later exception could reach into a folder that is left out."""
+    def may_include_below(self, folder: str) -> bool:
+        """Whether an exception could include files of an excluded folder."""
         below = f"{folder}/"
         return any(
-            pattern.lets_in and (pattern.start.startswith(below) or (pattern.wild and below.startswith(pattern.start)))
+            pattern.exception
+            and (pattern.start.startswith(below) or (pattern.wild and below.startswith(pattern.start)))
             for pattern in self._patterns
         )
 
@@ -64,44 +68,44 @@ class Ignore:
 @dataclass(frozen=True)
 class _Pattern:
     regex: re.Pattern[str]
-    lets_in: bool
+    exception: bool
     start: str
     wild: bool
 
 
 def _ignore(context: Path, dockerfile: Path) -> Ignore:
-    """A Dockerfile may have an ignore file of its own beside it, which then is the only one."""
-    for place in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
-        if place.is_file():
-            return Ignore(place.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines(), str(place))
+    # A DOCKERFILE.dockerignore in the Dockerfile's folder replaces the .dockerignore of the context.
+    for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
+        if file.is_file():
+            return Ignore(file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines(), str(file))
     return Ignore(())
 
 
-def _pattern(line: str, where: str) -> _Pattern | None:
+def _pattern(line: str, source: str) -> _Pattern | None:
     text = line.strip()
     if not text or line.startswith("#"):
         return None
-    lets_in = text.startswith("!")
-    cleaned = posixpath.normpath(text.lstrip("!").strip() if lets_in else text).lstrip("/")
+    exception = text.startswith("!")
+    cleaned = posixpath.normpath(text.lstrip("!").strip() if exception else text).lstrip("/")
     if cleaned in ("", "."):
         return None
     try:
         regex = re.compile(_regex(cleaned), re.DOTALL)
     except re.error:
-        raise UsageError(f"{where}: {line!r} is no pattern", "close the bracket, or write \\[ for the sign") from None
+        raise UsageError(f"{source}: {line!r} is not a valid pattern", "close the bracket, or escape it: \\[") from None
     start = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
-    return _Pattern(regex, lets_in, start, wild=start != cleaned)
+    return _Pattern(regex, exception, start, wild=start != cleaned)
 
 
 TOKEN = re.compile(r"\*\*/?|\*|\?|\[[^\]]*\]?|\\.|.", re.DOTALL)
 
 
 def _regex(pattern: str) -> str:
-    return "".join(_piece(sign) for sign in TOKEN.findall(pattern))
+    return "".join(_as_regex(token) for token in TOKEN.findall(pattern))
 
 
-def _piece(sign: str) -> str:
-    match sign:
+def _as_regex(token: str) -> str:
+    match token:
         case "**":
             return ".*"
         case "**/":
@@ -110,10 +114,10 @@ def _piece(sign: str) -> str:
             return "[^/]*"
         case "?":
             return "[^/]"
-        case _ if sign.startswith("["):
-            return sign
+        case _ if token.startswith("["):
+            return token
         case _:
-            return re.escape(sign[-1])
+            return re.escape(token[-1])
 
 
 def _files(context: Path, ignore: Ignore) -> Iterator[str]:
@@ -122,24 +126,25 @@ def _files(context: Path, ignore: Ignore) -> Iterator[str]:
         folder = folders.pop()
         for entry in os.scandir(context / folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            left_out = ignore.leaves_out(path)
+            excluded = ignore.excludes(path)
             if entry.is_dir(follow_symlinks=False):
-                if not left_out or ignore.may_let_in_below(path):
+                if not excluded or ignore.may_include_below(path):
                     folders.append(path)
-            elif not left_out and (entry.is_file() or entry.is_symlink()):
+            elif not excluded and (entry.is_file() or entry.is_symlink()):
                 yield path
 
 
-def _described(place: Path, path: str) -> tuple[bytes, bytes, bytes]:
-    """A file by path, kind and content; of its mode only whether it can be run, as the rest differs by machine."""
+def _described(file: Path, path: str) -> tuple[bytes, bytes, bytes]:
+    """Describe a file by path, kind and content."""
     name = os.fsencode(path)
-    if place.is_symlink():
-        return name, b"link", os.fsencode(place.readlink())
-    return name, b"program" if place.stat().st_mode & 0o100 else b"file", place.read_bytes()
+    if file.is_symlink():
+        return name, b"link", os.fsencode(file.readlink())
+    # Only the executable bit of the mode counts: the rest depends on the umask of the machine.
+    return name, b"program" if file.stat().st_mode & 0o100 else b"file", file.read_bytes()
 
 
 def _add(total: hashlib._Hash, *parts: bytes) -> None:
-    """Each part with its length before it, so that no two lists of parts read the same."""
+    # Each part follows its length, so that two different lists of parts never give the same bytes.
     for part in parts:
         total.update(len(part).to_bytes(8, "big"))
         total.update(part)

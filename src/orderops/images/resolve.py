@@ -1,7 +1,7 @@
-"""Which image each service runs, and how it comes to be: built from its sources, or copied from another repository.
+"""The image of each service: a declared image, one built from sources, or one copied from another repository.
 
-Whatever runs from ECR runs from the service's own repository and by its digest: that is what its role may pull, and
-what no other environment's clearing up can take away.
+An image in ECR always runs from the service's own repository and by its digest: the execution role may pull only from
+that repository, and no cleanup of another environment can delete the image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 PACKAGE = Path(__file__).parents[1]
 DOCKERFILE = Path("src/orderops/service/Dockerfile")
-NEWEST = 5
+NEWEST_TAGS = 5
 ECR_IMAGE = re.compile(
     r"(?P<uri>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<name>[^:@]+))"
     r"(?::(?P<tag>[^:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -36,7 +36,7 @@ ECR_IMAGE = re.compile(
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """An image to be built from its sources and pushed to the service's repository."""
+    """An image that has to be built from sources and pushed to the service's repository."""
 
     environment: str
     repository: str
@@ -47,7 +47,7 @@ class ImageBuild:
 
 @dataclass(frozen=True)
 class ImageCopy:
-    """An image to be copied, with its digest, into the service's repository."""
+    """An image that has to be copied, with its digest, into the service's repository."""
 
     environment: str
     repository: str
@@ -56,13 +56,13 @@ class ImageCopy:
 
     @property
     def tag(self) -> str:
-        """A tag of its own, as the source's may be taken by another image."""
+        """Tag of the copy; the source's tag may belong to another image in the service's repository."""
         return f"sha256-{self.digest.removeprefix('sha256:')[:16]}"
 
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """The image of a service; while something is pending, `uri` says what it will be and what must be done."""
+    """The image of a service; `uri` describes the future image while a build or copy is pending."""
 
     uri: str
     pending: ImageBuild | ImageCopy | None = None
@@ -72,7 +72,7 @@ class ImageChoice:
 def images(
     aws: Aws, environment: Environment, given: Mapping[str, str], *, context: Path | None = None
 ) -> dict[str, ImageChoice]:
-    """The image of each service; `given` are those that the operator named."""
+    """Choose the image of each service; `given` holds the images that the operator named, by service."""
     return {
         service: image_of(aws, environment, service, given.get(service), context=context)
         for service in environment.services
@@ -82,7 +82,7 @@ def images(
 def image_of(
     aws: Aws, environment: Environment, service: str, given: str | None = None, *, context: Path | None = None
 ) -> ImageChoice:
-    """The image of a service: as given, else as the environment says, else built from its sources."""
+    """Choose the image of a service: the given one, else the declared one, else one built from its sources."""
     if given is not None:
         _check(given)
     uri = given or environment.services[service].image
@@ -90,35 +90,37 @@ def image_of(
 
 
 def materialize(aws: Aws, choices: Mapping[str, ImageChoice], say: Say) -> dict[str, str]:
-    """The URI of each service's image, once everything pending is built or copied."""
+    """Build and copy the pending images; return the URI of each service's image."""
     return {service: _ready(aws, choice, say) for service, choice in choices.items()}
 
 
 def build_and_push(aws: Aws, build: ImageBuild, say: Say) -> str:
-    """The pinned image of these sources; built and pushed only when the repository does not have it."""
-    there = pinned(aws, build.repository, build.tag)
-    if there:
-        return there
+    """Build and push an image if the repository does not hold it; return its pinned URI."""
+    existing = pinned(aws, build.repository, build.tag)
+    if existing:
+        return existing
     target = _target(aws, build)
     chosen = builder()
     image = f"localhost/{build.repository}:{build.tag}"
     say(f"building {build.repository}:{build.tag} with {chosen.name} from {build.context}")
     chosen.build(image, build.dockerfile, build.context, say)
+    # Otherwise the tag would name sources that are not in the image.
     if content_tag(build.context, build.dockerfile) != build.tag:
-        raise OrderopsError("the sources changed while the image was built", "the same command builds them as they are")
+        raise OrderopsError("the sources changed during the build", "re-run this command to build the current sources")
     say(f"pushing to {target.host}/{target.name}:{build.tag}")
     try:
         chosen.push(image, target, build.tag, say)
     except OrderopsError:
-        there = pinned(aws, build.repository, build.tag)
-        if there is None:
+        existing = pinned(aws, build.repository, build.tag)
+        if existing is None:
             raise
-        return there  # somebody else pushed the same sources first, and a tag is taken once
+        # Another build pushed the same sources first: the repository's tags are immutable, so the push failed.
+        return existing
     return _must_be_there(aws, build)
 
 
 def pinned(aws: Aws, repository: str, reference: str) -> str | None:
-    """The image with this tag or digest as `URI@DIGEST`, or None when the repository does not have it."""
+    """Return the image with this tag or digest as `URI@DIGEST`; None if the repository does not hold it."""
     found = _repository(aws, repository)
     digest = found and _digest(aws, found["registryId"], found["repositoryUri"], reference)
     return f"{found['repositoryUri']}@{digest}" if found and digest else None
@@ -128,39 +130,41 @@ def _check(given: str) -> None:
     try:
         TypeAdapter(values.Image).validate_python(given)
     except ValidationError:
-        raise UsageError(f"--image {given}: is no image", "write it as HOST/NAME:TAG or HOST/NAME@sha256:…") from None
+        raise UsageError(
+            f"--image {given}: is not an image", "write it as HOST/NAME:TAG or HOST/NAME@sha256:…"
+        ) from None
 
 
 def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> ImageChoice:
-    """An image that somebody named: pinned when it is in ECR, and to be copied when it is in another repository."""
+    """Choose a named image: pinned if it is in ECR, and copied if it is in another repository of ECR."""
     if uri.startswith("process://"):
         if not environment.emulated:
-            raise UsageError(f"{uri} runs on this machine only", "name an image in a registry: --image URI")
+            raise UsageError(f"{uri} runs only in an emulated environment", "name an image in a registry: --image URI")
         return ImageChoice(uri)
-    told = ECR_IMAGE.fullmatch(uri)
-    if told is None:
-        return ImageChoice(
-            uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may come to mean another image"
-        )
-    if told["region"] != aws.region:
+    match = ECR_IMAGE.fullmatch(uri)
+    if match is None:
+        return ImageChoice(uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may move to another image")
+    if match["region"] != aws.region:
         raise OrderopsError(
-            f"{uri} is in {told['region']}, and {environment.name} in {aws.region}",
-            f"copy it to a repository in {aws.region}, and name that: --image URI",
+            f"{uri} is in {match['region']}, but {environment.name} is in {aws.region}",
+            f"copy it to a repository in {aws.region}, then name the copy: --image URI",
         )
     repository = environment.service_name(service)
-    reference = told["digest"] or told["tag"] or "latest"
-    own = told["name"] == repository and told["account"] == aws.account
-    if own and told["digest"]:
-        return ImageChoice(f"{told['uri']}@{told['digest']}")
-    digest = _digest(aws, told["account"], told["uri"], reference)
+    reference = match["digest"] or match["tag"] or "latest"
+    own = match["name"] == repository and match["account"] == aws.account
+    if own and match["digest"]:
+        return ImageChoice(f"{match['uri']}@{match['digest']}")
+    digest = _digest(aws, match["account"], match["uri"], reference)
     if digest is None:
-        raise OrderopsError(f"{uri} is not there", _newest(aws, told["account"], told["name"]))
+        raise OrderopsError(f"{uri} does not exist", _newest(aws, match["account"], match["name"]))
     if own:
-        return ImageChoice(f"{told['uri']}@{digest}")
-    copy = ImageCopy(environment.name, repository, told["uri"], digest)
-    there = pinned(aws, repository, copy.tag)
+        return ImageChoice(f"{match['uri']}@{digest}")
+    copy = ImageCopy(environment.name, repository, match["uri"], digest)
+    existing = pinned(aws, repository, copy.tag)
     return (
-        ImageChoice(there) if there else ImageChoice(f"{repository}:{copy.tag} (to be copied from {told['uri']})", copy)
+        ImageChoice(existing)
+        if existing
+        else ImageChoice(f"{repository}:{copy.tag} (to be copied from {match['uri']})", copy)
     )
 
 
@@ -168,10 +172,11 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
     folder, dockerfile = _sources(service, environment.services[service].dockerfile, context)
     repository = environment.service_name(service)
     tag = content_tag(folder, dockerfile)
-    there = pinned(aws, repository, tag)
-    if there:
-        return ImageChoice(there)
-    if environment.emulated and not _stand_in():
+    existing = pinned(aws, repository, tag)
+    if existing:
+        return ImageChoice(existing)
+    # The emulator implements the ECR API and has no registry behind the repositories.
+    if environment.emulated and not _registry_override():
         raise OrderopsError(
             f"{environment.name} is emulated and has no registry for the image of {service}",
             f'run it as a process: image = "process://MODULE" in [services.{service}]; or set ORDEROPS_REGISTRY',
@@ -181,29 +186,30 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
 
 
 def _sources(service: str, declared: str | None, context: Path | None) -> tuple[Path, Path]:
-    """The folder and the Dockerfile from which the image of a service is built."""
+    """Find the folder and the Dockerfile from which the image of a service is built."""
     if context and not context.is_dir():
-        raise UsageError(f"--context {context}: is no folder", "name the folder that holds the service's sources")
+        raise UsageError(f"--context {context}: is not a folder", "name the folder that holds the service's sources")
     folder = context or (Path.cwd() if declared else _own_sources(service))
     dockerfile = folder / (declared or DOCKERFILE)
     if not declared and not dockerfile.is_file():
+        # An installed orderops has no `src` folder; its Dockerfile is inside the package.
         dockerfile = PACKAGE / DOCKERFILE.relative_to("src/orderops")
     if not dockerfile.is_file():
         raise UsageError(
-            f"the Dockerfile of {service} is not there: {dockerfile}",
-            f"its path is from the folder that is built: dockerfile in [services.{service}], or --context DIR",
+            f"the Dockerfile of {service} does not exist: {dockerfile}",
+            f"set its path, relative to the build context: dockerfile in [services.{service}], or --context DIR",
         )
     return folder.resolve(), dockerfile.resolve()
 
 
 def _own_sources(service: str) -> Path:
-    """The checkout that is the working directory, or the one that orderops runs from."""
+    """Find the checkout in the working directory, or the one that orderops runs from."""
     for folder in (Path.cwd(), PACKAGE.parents[1]):
         if (folder / DOCKERFILE).is_file() and (folder / "pyproject.toml").is_file():
             return folder
     raise OrderopsError(
-        f"there are no sources here from which the image of {service} could be built",
-        "name the folder that holds them: --context DIR; or an image that is there: --image URI",
+        f"no sources found for the image of {service}",
+        "name the folder that holds them: --context DIR; or an existing image: --image URI",
     )
 
 
@@ -225,34 +231,34 @@ def _copied(aws: Aws, copy: ImageCopy, say: Say) -> str:
 
 
 def _must_be_there(aws: Aws, pending: ImageBuild | ImageCopy) -> str:
-    there = pinned(aws, pending.repository, pending.tag)
-    if there is None:
+    existing = pinned(aws, pending.repository, pending.tag)
+    if existing is None:
         name = f"{pending.repository}:{pending.tag}"
-        raise OrderopsError(f"{name} was pushed and is not seen yet", "the same command again goes on")
-    return there
+        raise OrderopsError(f"{name} was pushed but is not visible yet", "re-run this command to continue")
+    return existing
 
 
 def _target(aws: Aws, pending: ImageBuild | ImageCopy) -> Repository:
     found = _repository(aws, pending.repository)
     if found is None:
         raise OrderopsError(
-            f"ecr-repository/{pending.repository} is not there",
+            f"ecr-repository/{pending.repository} does not exist",
             f"create it first: orderops infra apply --env {pending.environment}",
         )
     return _opened(aws, found["repositoryUri"])
 
 
 def _repository(aws: Aws, name: str) -> dict[str, str] | None:
-    told = if_found(aws.ecr.describe_repositories, "RepositoryNotFoundException", repositoryNames=[name])
-    return told and told["repositories"][0]
+    response = if_found(aws.ecr.describe_repositories, "RepositoryNotFoundException", repositoryNames=[name])
+    return response and response["repositories"][0]
 
 
 def _digest(aws: Aws, account: str, uri: str, reference: str) -> str | None:
-    """What ECR, or the registry in its place, calls the image with this tag or digest."""
-    if _stand_in():
+    """Return the digest of the image with this tag or digest, from ECR or the registry that replaces ECR."""
+    if _registry_override():
         return _opened(aws, uri).digest(reference)
     identifier = {"imageDigest" if reference.startswith("sha256:") else "imageTag": reference}
-    answer = if_found(
+    response = if_found(
         aws.ecr.describe_images,
         "ImageNotFoundException",
         "RepositoryNotFoundException",
@@ -260,32 +266,33 @@ def _digest(aws: Aws, account: str, uri: str, reference: str) -> str | None:
         repositoryName=uri.partition("/")[2],
         imageIds=[identifier],
     )
-    return answer and str(answer["imageDetails"][0]["imageDigest"])
+    return response and str(response["imageDetails"][0]["imageDigest"])
 
 
 def _newest(aws: Aws, account: str, repository: str) -> str:
-    """A hint with the newest tags of a repository."""
-    told = if_found(
+    """Return a hint with the newest tags of a repository."""
+    response = if_found(
         aws.ecr.describe_images,
         "RepositoryNotFoundException",
         registryId=account,
         repositoryName=repository,
         maxResults=1000,
     )
-    if told is None:
-        return f"no repository is named {repository}"
-    listing = sorted(told["imageDetails"], key=lambda each: each["imagePushedAt"], reverse=True)
-    tags = [tag for each in listing for tag in each.get("imageTags", ())][:NEWEST]
-    return f"the newest there: {', '.join(tags)}" if tags else "the repository has no image with a tag"
+    if response is None:
+        return f"the repository {repository} does not exist"
+    listing = sorted(response["imageDetails"], key=lambda image: image["imagePushedAt"], reverse=True)
+    tags = [tag for image in listing for tag in image.get("imageTags", ())][:NEWEST_TAGS]
+    return f"its newest tags: {', '.join(tags)}" if tags else "the repository has no image with a tag"
 
 
 def _opened(aws: Aws, uri: str) -> Repository:
-    """A repository as a registry knows it, opened with the token that ECR gives to these credentials."""
-    told = aws.ecr.get_authorization_token()["authorizationData"][0]
-    user, _, password = base64.b64decode(told["authorizationToken"]).decode().partition(":")
+    """Return a repository with the registry login that ECR issues for these credentials."""
+    authorization = aws.ecr.get_authorization_token()["authorizationData"][0]
+    # The token is base64 of `AWS:PASSWORD`, valid for 12 hours (ECR registry authentication).
+    user, _, password = base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
     host, _, name = uri.partition("/")
-    return Repository(_stand_in() or host, name, user, password)
+    return Repository(_registry_override() or host, name, user, password)
 
 
-def _stand_in() -> str:
+def _registry_override() -> str:
     return os.environ.get("ORDEROPS_REGISTRY", "")

@@ -44,6 +44,7 @@ class Apply:
 
     def prune(self) -> Iterator[Step]:
         """Delete owned resources that are not declared and hold no data, releases included."""
+        # Read again: the inventory of the plan does not show what this apply created.
         inventory = self.workspace.inventory()
         yield from prune_steps(
             undeclared(inventory.owned(), self.workspace.declared()), inventory, on_wait=self.on_wait

@@ -72,6 +72,7 @@ def network_of(environment: Environment) -> Network:
             Ec2RouteTable(f"{prefix}-private-{zone}", vpc, (subnet,), nat=nat_of[zone])
             for zone, subnet in zip(zones, private, strict=True)
         ),
+        # Without a table of its own a subnet uses the main table of the VPC, which orderops does not manage.
         Ec2RouteTable(f"{prefix}-isolated", vpc, isolated),
     ]
     rest = (gateway, *addresses, *nats, *tables, *flow_log_of(environment, vpc))
@@ -98,6 +99,7 @@ def entrance_group_of(environment: Environment, network: Network) -> Ec2Security
         # AWS cannot change the description of an existing group: another wording would need a replacement.
         "what reaches the load balancer",
         ingress=tuple(IngressRule(port, cidr, "clients") for cidr in environment.balancer.allowed_cidrs),
+        # AWS gives every new group this egress rule; declared, so that a change of the rule shows as drift.
         egress=(IngressRule(0, ANYWHERE, "targets", protocol="-1"),),
     )
 
@@ -108,7 +110,11 @@ def balancer_of(
     """The load balancer, and the bucket of its access logs."""
     declared = environment.balancer
     bucket = S3Bucket(
-        f"{environment.prefix}-access-logs-{account}", declared.access_log_days, "access-logs", environment.region
+        # Bucket names are unique across all accounts, so the name contains the account id.
+        f"{environment.prefix}-access-logs-{account}",
+        declared.access_log_days,
+        "access-logs",
+        environment.region,
     )
     balancer = Elbv2LoadBalancer(
         f"{environment.prefix}-balancer",

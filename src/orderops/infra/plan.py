@@ -73,6 +73,7 @@ def prune_steps(
     found: list[Owned], inventory: Inventory, *, dry_run: bool = False, on_wait: OnWait = lambda *_: None
 ) -> Iterator[Step]:
     """Delete undeclared resources; keep those that hold data and everything that these need."""
+    # A kept database still needs its subnets, security group and parameter group.
     holds = holding(found, inventory)
     kept = with_what_they_need(holds, {}, lambda address: f"holds {holds[address]}", found)
     yield from destroy(found, inventory, kept=kept, dry_run=dry_run, on_wait=on_wait)

@@ -137,6 +137,7 @@ def service_group_of(
 
 
 def _queues(declared: ServiceConfig, name: str) -> tuple[SqsQueue, SqsQueue]:
+    # The redrive policy of the queue needs the ARN of the dead-letter queue, so that one is created first.
     dead_letters = SqsQueue(f"{name}-dlq", retention=declared.queue.dead_letter_retention_days * DAY)
     queue = SqsQueue(
         f"{name}-queue",
@@ -176,6 +177,7 @@ def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> 
         memory=declared.memory,
         stop_timeout=declared.stop_timeout_seconds,
         environment=_variables(context.environment, context.pointer, base, image),
+        # The ARN ends in six random characters, new at each creation, so it is known only after apply.
         secrets={variable: Output(secret, "arn") for variable, secret in base.secrets.items()},
     )
 
@@ -187,6 +189,7 @@ def _variables(
         **base.declared.variables,
         "AWS_REGION": environment.region,
         "DATABASE_POOL_SIZE": str(base.declared.pool_size),
+        # The pointer and not the endpoint: a promoted instance is followed without a new deployment.
         "DATABASE_SECRET": Output(pointer, "arn"),
         "DEAD_LETTER_QUEUE_URL": Output(base.dead_letters, "id"),
         "ORDEROPS_ENVIRONMENT": environment.name,
@@ -202,8 +205,10 @@ def _execution_role(
 ) -> IamRole:
     pulls = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     allow = [
+        # GetAuthorizationToken supports no resource-level permissions.
         Allow(("ecr:GetAuthorizationToken",), ("*",)),
         Allow(pulls, (repository,)),
+        # Without CreateLogGroup: a running task would create a deleted group again, without retention and tags.
         Allow(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group,), suffix=":*"),
     ]
     if secrets:

@@ -70,6 +70,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     SnsTopic,
     SqsQueue,
 )
+# Separate, since an inventory for the infrastructure alone does not have to read these kinds.
 SERVICE_KINDS: tuple[type[Resource], ...] = (AutoscalingTarget, EcsService, EcsTaskDefinition)
 KINDS = INFRA_KINDS + SERVICE_KINDS
 NO_IMAGE = "(not released yet)"
@@ -134,6 +135,7 @@ def stack(environment: Environment, account: str) -> Stack:
     )
     context = ServiceContext(environment, network, listener, cluster, pointer, topic)
     services = {key: service_base_of(context, key, groups[key]) for key in environment.services}
+    # AWS creates these roles at their first use, and the first CreateService in a new account fails while that goes on.
     linked_roles = [linked_role(service) for service in ("ecs", "elasticloadbalancing", "rds")]
     return Stack(
         environment=environment,

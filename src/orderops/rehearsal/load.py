@@ -114,6 +114,7 @@ class LoadProcess:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin, "a pipe was requested"
+        # A load process that ended at once is reported by `check`, with its reason.
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
@@ -121,13 +122,13 @@ class LoadProcess:
     def _listen(self) -> None:
         assert self._process.stdout, "a pipe was requested"
         for line in self._process.stdout:
-            told = json.loads(line)
-            if "ready" in told:
-                self.pids = told["ready"]
-            self._lost = told.get("lost", self._lost)
-            self.slow_queries += [SlowQuery(*sample) for sample in told.get("samples", ())]
-            self._through = told.get("through", self._through)
-            if "ready" in told or self._lost:
+            message = json.loads(line)
+            if "ready" in message:
+                self.pids = message["ready"]
+            self._lost = message.get("lost", self._lost)
+            self.slow_queries += [SlowQuery(*sample) for sample in message.get("samples", ())]
+            self._through = message.get("through", self._through)
+            if "ready" in message or self._lost:
                 self._ready.set()
         self._ready.set()
 

@@ -50,6 +50,7 @@ def main() -> None:
     threads = [threading.Thread(target=group.run, args=(to,), daemon=True) for group in families]
     for thread in threads:
         thread.start()
+    # Ends the load even if the rehearsal was killed and could not stop it.
     threading.Thread(target=_exit_with_stdin, daemon=True).start()
     _write({"ready": [pid for group in families for pid in group.wait_until_ready()]})
     gc.collect()
@@ -57,8 +58,9 @@ def main() -> None:
     # A garbage collection takes as long as a small stall.
     gc.disable()
     begin = time.monotonic() + 2 * REPORT_INTERVAL
-    for number, each in enumerate(families):
-        each.begin(begin + number * each.interval / len(families))
+    for number, group in enumerate(families):
+        # Staggered, so that the groups do not all send at the same moment.
+        group.begin(begin + number * group.interval / len(families))
     while True:
         time.sleep(REPORT_INTERVAL)
         through = min(group.through for group in families) if families else time.monotonic()
@@ -129,6 +131,7 @@ class _GroupClient:
                     connection.execute("deallocate all")
             self._took.append(answered - sent)
             pace = self._pace() if state in (SUCCESS, *RETRYABLE_STATES) else FAILING_INTERVAL
+            # Due times that passed meanwhile are skipped: a burst after every stall would be a load of its own.
             self._due += pace * max(1, int((answered - self._due) / pace))
 
     def _pace(self) -> float:

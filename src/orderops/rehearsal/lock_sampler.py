@@ -14,6 +14,7 @@ from orderops.errors import OrderopsError
 
 # Seconds. Half of the shortest lock_timeout of a migration is 25 ms, so even a short wait is sampled several times.
 INTERVAL = 0.005
+# Without the two weakest modes: they conflict with no read or write of a client.
 LOCKS: LiteralString = """
 select pid, locktype, coalesce(relation, 0)::int8, mode, granted from pg_locks
 where (pid = %(worker)s and locktype = 'relation' and mode not in ('AccessShareLock', 'RowShareLock'))

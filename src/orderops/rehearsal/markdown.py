@@ -82,7 +82,7 @@ def _migration(report: MigrationReport) -> Iterator[str]:
     if report.undo and report.undo.differences:
         yield from ("", "The undo leaves the schema different:", "", "```diff", *report.undo.differences, "```")
     if report.undo and report.undo.lost:
-        yield from ("", *(f"- undo: {each}" for each in report.undo.lost))
+        yield from ("", *(f"- undo: {table}" for table in report.undo.lost))
     if report.advice:
         yield from ("", "A safer way:", "", "```sql", report.advice, "```")
 
@@ -136,7 +136,7 @@ def _notes(report: Report) -> Iterator[str]:
     dump = [f"pg_dump before and after all undos: {report.dump}"] if report.dump else []
     yield from ("", "## Notes", "")
     yield "- WAL excludes what the queries wrote, estimated from their rate without a migration."
-    yield from (f"- {each}" for each in [*dump, *report.notes])
+    yield from (f"- {note}" for note in [*dump, *report.notes])
 
 
 def waits(stalls: Sequence[Stall]) -> str:

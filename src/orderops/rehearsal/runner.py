@@ -271,7 +271,8 @@ class _Rehearsal:
         """The rewrites that lint suggests for these lines, or for the whole file if it has none for them; or ""."""
         try:
             findings = [finding for finding in lint(self.migrations, only={migration.version}) if finding.rewrite]
-        except OrderopsError:  # squawk, which lint runs, is not installed
+        except OrderopsError:
+            # Lint runs squawk, which may not be installed; a rehearsal does not need it.
             return ""
         forwards = [finding for finding in findings if finding.file == migration.forwards.path]
         matching = [finding for finding in forwards if finding.line in lines] or forwards

@@ -74,7 +74,7 @@ def workload_for(
     tables = tables_touched(connection, files)
     notes: list[str] = []
     families = list(_canary_groups(connection, canaries, live, notes))
-    covered = {told for group in families for told in _covered(connection, group.query)}
+    covered = {access for group in families for access in _covered(connection, group.query)}
     changed = names_in(files)
     for table in tables:
         rows = sample_keys(connection, table) if table.key else []
@@ -92,22 +92,11 @@ def workload_for(
 def _canary_groups(
     connection: Connection, canaries: Sequence[Query], live: Sequence[Query], notes: list[str]
 ) -> Iterator[QueryGroup]:
-    import psycopg
-
     rates = {query.fingerprint: query.rate for query in live}
     for query in canaries:
-        try:
-            with connection.transaction(force_rollback=True):
-                rows = fetch_text(connection, query.values) if query.values else [[]]
-        except psycopg.Error as error:
-            notes.append(f"the canary {query.name!r} was left out: {error_text(error)}")
-            continue
-        if not rows:
-            notes.append(f"the canary {query.name!r} was left out: its values query returned no row")
-            continue
-        if len(rows[0]) != query.parameters:
-            why = f"it has {query.parameters} parameters, and its values query returns {len(rows[0])} columns"
-            notes.append(f"the canary {query.name!r} was left out: {why}")
+        rows, problem = _canary_values(connection, query)
+        if problem:
+            notes.append(f"the canary {query.name!r} was left out: {problem}")
             continue
         found = [table for name in query.tables if (table := _find_table(connection, name))]
         shown = [table for name in query.writes or query.reads if (table := _find_table(connection, name))]
@@ -115,6 +104,22 @@ def _canary_groups(
         yield QueryGroup(
             query, rate, rows, {table.number for table in found}, tuple(dict.fromkeys(table.name for table in shown))
         )
+
+
+def _canary_values(connection: Connection, query: Query) -> tuple[list[list[str | None]], str]:
+    """Return the rows of a canary's values query, and why the canary cannot run (empty if it can)."""
+    import psycopg
+
+    try:
+        with connection.transaction(force_rollback=True):
+            rows = fetch_text(connection, query.values) if query.values else [[]]
+    except psycopg.Error as error:
+        return [], error_text(error)
+    if not rows:
+        return [], "its values query returned no row"
+    if len(rows[0]) != query.parameters:
+        return [], f"it has {query.parameters} parameters, and its values query returns {len(rows[0])} columns"
+    return rows, ""
 
 
 def _covered(connection: Connection, query: Query) -> Iterator[tuple[str, int]]:

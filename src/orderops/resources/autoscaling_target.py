@@ -32,9 +32,11 @@ class AutoscalingTarget(Resource):
     kind: ClassVar[str] = "autoscaling-target"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # Raised by PutScalingPolicy directly after the target was registered, and by deletes.
             "ObjectNotFoundException",
             "ConcurrentUpdateException",
             "ValidationException: ECS service doesn't exist",
+            # Other services do not know a new role for up to two minutes.
             "ValidationException: Unable to assume IAM role",
         }
     )
@@ -85,6 +87,7 @@ class AutoscalingTarget(Resource):
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
+        # Also deletes the scaling policies.
         aws.application_autoscaling.deregister_scalable_target(**WHERE, ResourceId=observed.id)
 
     def _register(self, aws: Aws, properties: Properties) -> None:

@@ -65,7 +65,7 @@ class CloudwatchAlarm(Resource):
         for raw in every(
             call, "MetricAlarms", AlarmNamePrefix=owner.prefix, AlarmTypes=["MetricAlarm"], MaxRecords=100
         ):
-            yield Observed(raw["AlarmName"], _told(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
+            yield Observed(raw["AlarmName"], _properties_of(raw), name=raw["AlarmName"], arn=raw["AlarmArn"])
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -118,10 +118,11 @@ def _put(aws: Aws, name: str, properties: Properties, tags: Tags, **more: Any) -
     given = {key: properties[key] for key in DEFAULTS if properties[key] is not None}
     given["Dimensions"] = to_pairs(given["Dimensions"], "Name")
     given["AlarmDescription"] = _marked(given["AlarmDescription"], tags)
+    # AWS takes tags only when an alarm is created.
     aws.cloudwatch.put_metric_alarm(AlarmName=name, **given, **more)
 
 
-def _told(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _properties_of(raw: Mapping[str, Any]) -> dict[str, Any]:
     properties = {key: raw.get(key, default) for key, default in DEFAULTS.items()}
     properties["Dimensions"] = from_pairs(raw.get("Dimensions"), "Name")
     mark = MARK.search(properties["AlarmDescription"])

@@ -15,10 +15,10 @@ from orderops.engine.resource import Observed
 from orderops.text.lists import joined
 
 BALANCER = re.compile(r"ELB (?:(?:app|net|gwy)/)?(?P<name>[^/]+)")
+# Interfaces of tasks, databases and gateways: AWS deletes them with their owner.
 AWS_OWN = re.compile(r"arn:[\w-]+:ecs:|RDSNetworkInterface$|Interface for NAT Gateway ")
-"""Interfaces of tasks, databases and gateways: AWS deletes them with their owner."""
+# Interfaces that AWS manages too, for resources that orderops does not create.
 NEVER_OURS = re.compile(r"AWS Lambda VPC ENI|VPC Endpoint Interface|EFS mount target")
-"""Interfaces that AWS manages too, for resources that orderops does not create."""
 # Operation, key of its response, key of the id, and the filter for the VPC. A peering has two VPCs, so two entries.
 PARTS_OF_VPC = (
     ("describe_security_groups", "SecurityGroups", "GroupId", "vpc-id"),

@@ -22,6 +22,7 @@ class Ec2InternetGateway(Resource):
 
     kind: ClassVar[str] = "ec2-internet-gateway"
     needs_unused_to_delete: ClassVar[bool] = True
+    # Detaching fails with DependencyViolation until the last public address in the VPC is released.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidInternetGatewayID.NotFound",

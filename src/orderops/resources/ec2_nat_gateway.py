@@ -15,8 +15,8 @@ from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_subnet import Ec2Subnet
 
 STATES = {"pending": State.PENDING, "available": State.READY, "deleting": State.GOING, "failed": State.FAILED}
+# Without `deleted`: AWS lists a deleted gateway for about an hour more, with its tags.
 IN_THESE_STATES = [{"Name": "state", "Values": sorted(STATES)}]
-"""States of a deleted gateway: AWS lists it for about an hour more, with its tags."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Ec2NatGateway(Resource):
     kind: ClassVar[str] = "ec2-nat-gateway"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # Reads of EC2 lag behind writes; the Terraform provider retries these for five minutes.
             "NatGatewayNotFound",
             "InvalidSubnetID.NotFound",
             "InvalidSubnetId.NotFound",
@@ -80,6 +81,7 @@ class Ec2NatGateway(Resource):
 
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
+        # The elastic IP stays: DeleteNatGateway does not release it.
         aws.ec2.delete_nat_gateway(NatGatewayId=observed.id)
 
 

@@ -42,6 +42,7 @@ class Ec2RouteTable(Resource):
     kind: ClassVar[str] = "ec2-route-table"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # Reads of EC2 lag behind writes; the Terraform provider retries these for five minutes.
             "InvalidVpcID.NotFound",
             "InvalidRouteTableID.NotFound",
             "InvalidRouteTableId.NotFound",

@@ -42,6 +42,7 @@ class Ec2SecurityGroup(Resource):
 
     kind: ClassVar[str] = "ec2-security-group"
     needs_unused_to_delete: ClassVar[bool] = True
+    # DependencyViolation and InvalidGroup.InUse end when interfaces and rules of other groups are gone.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "InvalidVpcID.NotFound",
@@ -54,8 +55,8 @@ class Ec2SecurityGroup(Resource):
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"VpcId", "Description"})
+    # AWS may take over half an hour to delete the interfaces of a deleted load balancer.
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
@@ -77,8 +78,8 @@ class Ec2SecurityGroup(Resource):
         return {
             "VpcId": outputs[self.vpc].id,
             "Description": self.description,
-            "Ingress": _asked(self.ingress, "from", outputs),
-            "Egress": _asked(self.egress, "to", outputs),
+            "Ingress": _rule_lines(self.ingress, "from", outputs),
+            "Egress": _rule_lines(self.egress, "to", outputs),
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
@@ -152,14 +153,14 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
     properties = {
         "VpcId": raw["VpcId"],
         "Description": raw["Description"],
-        "Ingress": sorted(_lines(raw.get("IpPermissions") or (), "from", owner)),
-        "Egress": sorted(_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
+        "Ingress": sorted(_observed_lines(raw.get("IpPermissions") or (), "from", owner)),
+        "Egress": sorted(_observed_lines(raw.get("IpPermissionsEgress") or (), "to", owner)),
     }
     arn = raw.get("SecurityGroupArn", "")
     return Observed(raw["GroupId"], properties, from_pairs(raw.get("Tags")), name=raw["GroupName"], arn=arn)
 
 
-def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
+def _rule_lines(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[str]:
     """One line for each rule, without duplicates, which AWS does not keep."""
     lines = {}
     for rule in rules:
@@ -172,7 +173,7 @@ def _asked(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> list[st
     return sorted(lines.values())
 
 
-def _lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
+def _observed_lines(permissions: Iterable[Mapping[str, Any]], word: str, owner: str) -> Iterator[str]:
     """One line for each rule. AWS groups rules by protocol and port."""
     for raw in permissions:
         for peer, description in _peers(raw, owner):

@@ -28,12 +28,13 @@ class Ec2Subnet(Resource):
     kind: ClassVar[str] = "ec2-subnet"
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # DependencyViolation ends when the network interfaces and NAT gateways in the subnet are deleted.
         {"InvalidVpcID.NotFound", "InvalidSubnetID.NotFound", "InvalidSubnetId.NotFound", "DependencyViolation"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(PLACE)
     replacement_hint: ClassVar[str] = Ec2Vpc.replacement_hint
+    # AWS may take over half an hour to delete the interfaces of a deleted load balancer.
     timeout: ClassVar[timedelta] = timedelta(minutes=45)
-    """AWS may take over half an hour to delete the interfaces of a deleted load balancer."""
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:

@@ -11,8 +11,8 @@ from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import first, foreign_interfaces, foreign_parts
 
+# In this order: host names need DNS support.
 DNS = {"EnableDnsSupport": "enableDnsSupport", "EnableDnsHostnames": "enableDnsHostnames"}
-"""In this order: host names need DNS support."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +23,7 @@ class Ec2Vpc(Resource):
 
     kind: ClassVar[str] = "ec2-vpc"
     needs_unused_to_delete: ClassVar[bool] = True
+    # Reads lag behind: a VPC may be unknown for minutes after CreateVpc.
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"InvalidVpcID.NotFound", "DependencyViolation"})
     immutable: ClassVar[frozenset[str]] = frozenset({"CidrBlock"})
     replacement_hint: ClassVar[str] = (

@@ -25,6 +25,7 @@ class EcrRepository(Resource):
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"RepositoryNotFoundException", "RepositoryAlreadyExistsException"}
     )
+    # CloudFormation replaces a repository for it as well: AWS has no call that changes the encryption.
     immutable: ClassVar[frozenset[str]] = frozenset({"EncryptionType"})
 
     @classmethod

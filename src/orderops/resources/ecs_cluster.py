@@ -32,6 +32,7 @@ class EcsCluster(Resource):
             "ClusterContainsServicesException",
             "ClusterContainsTasksException",
             "UpdateInProgressException",
+            # ECS does not know a new service-linked role for seconds.
             "InvalidParameterException: Unable to assume the service linked role",
         }
     )
@@ -42,6 +43,7 @@ class EcsCluster(Resource):
         ours = [name for name in names if name.startswith(owner.prefix)]
         for start in range(0, len(ours), CLUSTERS_A_CALL):
             chunk = ours[start : start + CLUSTERS_A_CALL]
+            # DescribeClusters returns these only if they are requested.
             for raw in aws.ecs.describe_clusters(clusters=chunk, include=["TAGS", "SETTINGS"])["clusters"]:
                 if raw["status"] != "INACTIVE":
                     yield _observed(raw)

@@ -47,21 +47,25 @@ class EcsService(Resource):
     kind: ClassVar[str] = "ecs-service"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
+            # May be raised directly after CreateCluster.
             "ClusterNotFoundException",
             "ServiceNotFoundException",
             "ServiceNotActiveException",
+            # Raised until a listener or rule uses the target group.
             "InvalidParameterException: does not have an associated load balancer",
             "InvalidParameterException: Unable to assume the service linked role",
+            # ECS does not know a new role for up to two minutes.
             "InvalidParameterException: verify that the ECS service role being passed has the proper permissions",
             "InvalidParameterException: Creation of service was not idempotent",
             "InvalidParameterException: cannot be stopped while deployments are active",
+            # Also raised for a role that is only seconds old (terraform-aws-modules/terraform-aws-ecs issue 414).
             "AccessDeniedException: iam:PassRole",
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"LaunchType"})
     result_properties: ClassVar[frozenset[str]] = frozenset({"Rollout"})
+    # A deployment that cannot succeed does not delay the deletion of the service.
     removable: ClassVar[frozenset[State]] = frozenset({State.READY, State.PENDING, State.FAILED})
-    """A deployment that cannot succeed does not delay the deletion of the service."""
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(
         ("TaskDefinition", "LoadBalancers", "Rollout", *NETWORK), Effect.RESTARTS
     )
@@ -168,6 +172,7 @@ def _names(aws: Aws, cluster: Observed) -> list[str]:
 
 def _described(aws: Aws, cluster: Observed, names: list[str]) -> list[dict[str, Any]]:
     try:
+        # DescribeServices returns tags only if they are requested.
         answer = aws.ecs.describe_services(cluster=cluster.name, services=names, include=["TAGS"])
     except AwsError as error:
         if error.code not in ("ClusterNotFoundException", "ServiceNotFoundException"):

@@ -49,6 +49,7 @@ class EcsTaskDefinition(Resource):
 
     kind: ClassVar[str] = "ecs-task-definition"
     replaced_on_update: ClassVar[bool] = True
+    # ECS does not know a role that was created seconds ago.
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})
     effects: ClassVar[Mapping[str, Effect]] = dict.fromkeys(PROPERTIES, Effect.RESTARTS)
 

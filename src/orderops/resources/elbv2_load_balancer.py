@@ -39,6 +39,7 @@ class Elbv2LoadBalancer(Resource):
     deletion_protection: bool = False
 
     kind: ClassVar[str] = "elbv2-load-balancer"
+    # OperationNotPermitted (deletion protection) is not one of these: a retry would not help.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "LoadBalancerNotFound",

@@ -40,6 +40,7 @@ class Elbv2TargetGroup(Resource):
     kind: ClassVar[str] = "elbv2-target-group"
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A deleted listener or rule may use the group for up to two minutes more (ResourceInUse).
         {"TargetGroupNotFound", "DuplicateTargetGroupName", "ResourceInUse"}
     )
     immutable: ClassVar[frozenset[str]] = frozenset(FIXED)

@@ -53,6 +53,7 @@ class IamRole(Resource):
             "EntityAlreadyExists",
             "DeleteConflict",
             "ConcurrentModification",
+            # The principal of a trust policy may itself be only seconds old.
             "MalformedPolicyDocument: Invalid principal",
         }
     )

@@ -26,6 +26,7 @@ class IamServiceLinkedRole(Resource):
 
     kind: ClassVar[str] = "iam-service-linked-role"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # CreateServiceLinkedRole answers InvalidInput for an existing role.
         {"NoSuchEntity", "EntityAlreadyExists", "InvalidInput: has been taken"}
     )
     untagged: ClassVar[bool] = True

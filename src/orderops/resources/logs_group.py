@@ -20,11 +20,13 @@ class LogsGroup(Resource):
     kind: ClassVar[str] = "logs-group"
     arn_form: ClassVar[str] = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A running task or flow log may create a deleted group again, without retention and tags.
         {"ResourceAlreadyExistsException", "ResourceNotFoundException"}
     )
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
+        # The filter is a prefix, so the name is compared as well.
         for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=owner.path()):
             # Tags, flow logs and policies need the ARN without the suffix.
             arn = raw["arn"].removesuffix(":*")

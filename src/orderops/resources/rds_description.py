@@ -11,8 +11,8 @@ from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, 
 from orderops.engine.resource import Observed, State
 
 KIND = "rds-instance"
+# The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins.
 TERM = "orderops:term"
-"""The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins."""
 A_TERM = re.compile("[0-9]{1,18}")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""

@@ -91,6 +91,7 @@ class S3Bucket(Resource):
         }
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        # Required outside us-east-1, and an error in us-east-1.
         home: dict[str, Any] = {} if self.region == "us-east-1" else {"LocationConstraint": self.region}
         aws.s3.create_bucket(
             Bucket=self.name,
@@ -235,6 +236,7 @@ def _single(value: Any) -> Any:
 
 
 def _has_anything(aws: Aws, bucket: str) -> bool:
+    # A bucket can be deleted only without versions and delete markers.
     page = aws.s3.list_object_versions(Bucket=bucket, MaxKeys=1)
     return bool(page.get("Versions") or page.get("DeleteMarkers"))
 

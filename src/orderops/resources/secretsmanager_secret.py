@@ -29,6 +29,7 @@ class SecretsmanagerSecret(Resource):
 
     kind: ClassVar[str] = "secretsmanager-secret"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A deleted secret keeps its name for 7 to 30 days, and forced deletion is asynchronous.
         {GONE, TAKEN, f"{INVALID}: marked for deletion", f"{INVALID}: scheduled for deletion"}
     )
 
@@ -94,10 +95,12 @@ def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) 
                 f"{owner.name} is scheduled for deletion and is not ours",
                 f"aws secretsmanager restore-secret --secret-id {owner.name}; then the same command again",
             ) from None
+        # The name stays taken until the recovery window ends, so the secret is restored instead.
         aws.secretsmanager.restore_secret(SecretId=owner.name)
 
 
 def _one(aws: Aws, name: str) -> Iterator[dict[str, Any]]:
+    # ListSecrets lags by up to five minutes and leaves out deleted secrets.
     raw = if_found(aws.secretsmanager.describe_secret, GONE, SecretId=name)
     if raw:
         yield raw

@@ -33,6 +33,7 @@ class SnsTopic(Resource):
     kind: ClassVar[str] = "sns-topic"
     arn_form: ClassVar[str] = "arn:{partition}:sns:{region}:{account}:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
+        # A principal in the topic's policy may be only seconds old (PrincipalNotFound).
         {"NotFound", "InvalidParameter: already exists", "InvalidParameter: PrincipalNotFound"}
     )
 
@@ -81,7 +82,11 @@ class SnsTopic(Resource):
             if end not in observed.properties["Subscriptions"]:
                 protocol, endpoint = self._ends()[end]
                 aws.sns.subscribe(
-                    TopicArn=observed.id, Protocol=protocol, Endpoint=endpoint, ReturnSubscriptionArn=True
+                    TopicArn=observed.id,
+                    Protocol=protocol,
+                    Endpoint=endpoint,
+                    # Without it the response is "pending confirmation", which cannot be found again.
+                    ReturnSubscriptionArn=True,
                 )
 
     @classmethod

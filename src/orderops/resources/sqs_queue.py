@@ -29,10 +29,12 @@ class SqsQueue(Resource):
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             *GONE,
+            # SQS blocks the name of a deleted queue for 60 seconds.
             "QueueDeletedRecently",
             "AWS.SimpleQueueService.QueueDeletedRecently",
             "QueueNameExists",
             "QueueAlreadyExists",
+            # SQS may respond with status 500 while a change spreads.
             "InternalFailure",
         }
     )

@@ -256,7 +256,7 @@ def test_a_password_is_never_taken_from_the_command_line(run: Run, dsn: str) -> 
     refused = run("history", "--dsn", dsn)
 
     assert refused.code == 2
-    assert "--dsn holds a password" in refused.err or "is no connection string" in refused.err
+    assert "--dsn holds a password" in refused.err or "is not a PostgreSQL connection string" in refused.err
     assert "x@" not in refused.err and "'x'" not in refused.err
 
 

@@ -184,7 +184,7 @@ LEDGERS: dict[str, Input] = {
     "a ledger that may not be read": Input(
         {B: "create table b ();\n"},
         "database DATABASE on SERVER: permission denied for schema orderops",
-        "may DATABASE_r do that there? The owner of the schema orderops may",
+        "DATABASE_r needs this privilege; the owner of the schema orderops has it",
         before=A_ROLE,
         first={A: TABLE},
         user="DATABASE_r",
@@ -194,7 +194,7 @@ LEDGERS: dict[str, Input] = {
     "a role that may not create a schema": Input(
         {A: TABLE},
         "database DATABASE on SERVER: permission denied for database DATABASE",
-        "may DATABASE_r do that there? The owner of the schema orderops may",
+        "DATABASE_r needs this privilege; the owner of the schema orderops has it",
         before=A_ROLE,
         user="DATABASE_r",
     ),
@@ -211,14 +211,14 @@ LEDGERS: dict[str, Input] = {
         {A: TABLE},
         'database DATABASE on SERVER cannot be opened: connection failed: connection to server at "127.0.0.1", '
         'port PORT failed: FATAL:  role "DATABASE_r" is not permitted to log in',
-        "is it the right user, password and database? They are read anew each time",
+        "check user, password and database, then re-run this command",
         before="create role DATABASE_r password 'secret'",
         user="DATABASE_r",
     ),
     "a server that takes no writes": Input(
         {A: TABLE},
         "database DATABASE on SERVER: cannot execute CREATE SCHEMA in a read-only transaction",
-        "this server takes no writes: is it a replica, or in recovery?",
+        "this server is read-only: is it a replica, or in recovery?",
         before="alter database DATABASE set default_transaction_read_only = on",
     ),
 }
