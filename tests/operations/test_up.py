@@ -206,7 +206,7 @@ def test_migrations_that_cannot_be_read_are_refused_before_anything_happens(orde
     refused = orderops("up", "--sql", str(tmp_path))
 
     assert refused.code == 2
-    told = f"error: no V*.sql in {tmp_path}\n hint: name the folder of the migrations: --sql DIR\n"
+    told = f"error: no V*.sql in {tmp_path}\n hint: pass the folder of the migrations: --sql DIR\n"
     assert refused.err.removeprefix("starting the local environment on this machine\n") == told
 
 

@@ -210,7 +210,7 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     known = {
         "42501": f"may {to.username} do that there? The owner of the schema orderops may",
-        "25006": "this server takes no writes: is it a replica, or in recovery?",
+        "25006": "this server is read-only: is it a replica, or in recovery?",
         "42703": "is the schema orderops what orderops has made? Move it away if it is not: alter schema … rename",
     }
     return OrderopsError(f"database {to.describe}: {said}{detail}", known.get(state) or error.diag.message_hint or "")

@@ -214,7 +214,7 @@ def test_what_holds_something_is_named_before_it_goes(case: Case, place: str) ->
         with pytest.raises(OrderopsError) as refused:
             check_accepted(found, case.accept[:number])
         assert refused.value.lines[-1] == "nothing was undone"
-        said = refused.value.hint.removeprefix("if that may go, the same command with: ")
+        said = refused.value.hint.removeprefix("to accept the loss, re-run this command with: ")
         assert shlex.split(said) == [word for table in case.accept for word in ("--accept-data-loss", table)]
 
 
@@ -232,7 +232,7 @@ def test_nothing_is_undone_where_one_of_several_would_lose_rows_and_the_hint_wor
         "error: U003__notes.sql:2 takes away the rows of notes\n"
         "       U001__users.sql:1 takes away the rows of users\n"
         "       nothing was undone\n"
-        " hint: if that may go, the same command with: --accept-data-loss notes --accept-data-loss users\n"
+        " hint: to accept the loss, re-run this command with: --accept-data-loss notes --accept-data-loss users\n"
     )
     assert run("undo", "--to", "0", "--dry-run").err == refused.err
     assert run("undo", "--to", "0", "--yes", "--accept-data-loss", "users").code == 1
@@ -253,7 +253,7 @@ def test_a_name_without_its_schema_is_no_word_for_a_table_elsewhere(run: Run) ->
 
     assert "U001__step.sql:2 takes away the rows of old.users" in refused.err
     assert "U001__step.sql:1" not in refused.err
-    hint = "if that may go, the same command with: --accept-data-loss users --accept-data-loss old.users"
+    hint = "to accept the loss, re-run this command with: --accept-data-loss users --accept-data-loss old.users"
     assert hint in refused.err
     assert run("undo", "--yes", "--accept-data-loss", "public.users", "--accept-data-loss", "old.users").code == 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from orderops.migrations.sql.batches import ASPIRED, SMALLEST, BatchLimits, Pace, Rate
+from orderops.migrations.sql.batches import SMALLEST_BATCH, TARGET_SECONDS, BatchLimits, Pace, Rate
 from support.migrate_runs import Run, until
 
 pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
@@ -198,7 +198,7 @@ def test_a_statement_that_changes_its_own_key_is_refused(run: Run) -> None:
 
     assert (refused.code, refused.err) == (
         2,
-        f"error: {file}:2: it changes id, by which its rows are passed: some would be done twice\n"
+        f"error: {file}:2: it changes id, by which its rows are passed: some would be changed twice\n"
         " hint: batch by another column that is NOT NULL and UNIQUE\n",
     )
 
@@ -248,10 +248,10 @@ def stopped(run: Run) -> Run:
 
 STOPPED = (
     'error: V001__t.sql:2:1: new row for relation "t" violates check constraint "not_ten";'
-    " 8 rows up to id 8 are changed and stay so; it stopped at a row between there and id 12\n"
+    " 8 rows up to id 8 are changed and committed; it failed at a row after that, up to id 12\n"
     "       in: update t set n = n + 1\n"
     "       detail: Failing row contains (10, 1, -10).\n"
-    " hint: mend that row, then the same command goes on from there\n"
+    " hint: fix that row; re-running this command continues from there\n"
 )
 
 
@@ -261,7 +261,7 @@ def test_a_row_that_cannot_be_changed_ends_it_and_what_is_before_stays(stopped: 
     assert (refused.code, refused.err.rpartition("applied in")[2][-len(STOPPED) :]) == (1, STOPPED)
     assert stopped.rows("select array_agg(id order by id) from t where n = 1") == [([1, 2, 3, 4, 5, 6, 7, 8],)]
     note = stopped("history", "--json").json[0]["note"]
-    assert note.endswith("8 rows up to id 8 are changed and stay so; it stopped at a row between there and id 12")
+    assert note.endswith("8 rows up to id 8 are changed and committed; it failed at a row after that, up to id 12")
     assert stopped("apply", "--yes").err.endswith(STOPPED)
     stopped.execute("delete from t where id = 10")
     assert stopped("apply", "--yes").code == 0
@@ -271,7 +271,7 @@ def test_a_row_that_cannot_be_changed_ends_it_and_what_is_before_stays(stopped: 
 def test_where_the_first_piece_fails_nothing_is_done_and_the_file_may_be_mended(stopped: Run) -> None:
     file = stopped.write("001__t", batch("update t set n = n + 1", 15))
     refused = stopped("apply", "--yes")
-    assert "; no row was changed; it stopped at a row up to id 15\n" in refused.err
+    assert "; no row was changed; it failed at a row up to id 15\n" in refused.err
     assert f"hint: mend {file}, then the same command again" in refused.err
     assert "pending" in stopped("info").out
 
@@ -295,9 +295,9 @@ def test_what_is_done_in_part_is_not_gone_on_with_in_another_way(stopped: Run, t
     refused = stopped("apply", "--yes")
 
     assert refused.err.endswith(
-        "error: V001__t.sql was cut after a part: 8 rows up to id 8 are changed and stay so;"
-        " and its statement, or the column that it goes by, was edited since\n"
-        " hint: put it back as it was, and the same command goes on from there; or, if rows may be changed twice:"
+        "error: V001__t.sql is partially applied: 8 rows up to id 8 are changed and committed;"
+        " its statement or its batch column was edited since then\n"
+        " hint: undo the edit and re-run this command to continue; or, if rows may be changed twice:"
         " orderops migrate repair --version 1 --as pending\n"
     )
     assert stopped.rows("select sum(n) from t") == [(8,)]
@@ -338,8 +338,8 @@ def test_a_row_that_another_holds_is_waited_for_within_the_budget_and_the_holder
     first, held_by, done, hint, *_ = refused.err.splitlines()
     assert first == "error: V001__t.sql:2: no lock within 1 s"
     assert f"pid {holder.pid}, forgotten as postgres, idle in transaction" in held_by
-    assert done.strip() == "3 rows up to id 3 are changed and stay so"
-    assert hint == " hint: the same command goes on; a longer wait: --budget 1h"
+    assert done.strip() == "3 rows up to id 3 are changed and committed"
+    assert hint == " hint: re-run this command to continue; to wait longer: --budget 1h"
     assert run("apply", "--yes").code == 0
     assert run.rows("select min(n), max(n) from t") == [(1, 1)]
 
@@ -403,11 +403,14 @@ class Step:
 
 
 PACES = {
-    "what is slow gets smaller, by half at most": (1000, [Step(10.0, 500), Step(10.0, 250), Step(ASPIRED * 2, 125)]),
-    "but never tiny": (100, [Step(10.0, SMALLEST), Step(10.0, SMALLEST)]),
+    "what is slow gets smaller, by half at most": (
+        1000,
+        [Step(10.0, 500), Step(10.0, 250), Step(TARGET_SECONDS * 2, 125)],
+    ),
+    "but never tiny": (100, [Step(10.0, SMALLEST_BATCH), Step(10.0, SMALLEST_BATCH)]),
     "and not larger than it was asked to be": (20, [Step(10.0, 20), Step(0.0, 20)]),
     "what is quick grows, up to what was asked for": (700, [Step(10.0, 350), Step(0.001, 700), Step(0.001, 700)]),
-    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(ASPIRED * 0.75, 500)]),
+    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(TARGET_SECONDS * 0.75, 500)]),
 }
 
 
@@ -421,13 +424,13 @@ def test_the_size_of_a_piece_follows_the_time_it_takes(most: int, steps: list[St
 
 
 def test_it_begins_small() -> None:
-    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST, 20]
+    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST_BATCH, 20]
 
 
 def test_it_rests_as_long_as_it_works_and_never_for_long() -> None:
     pace = Pace(100, 100)
 
-    assert [pace.after(seconds) for seconds in (0.0, ASPIRED, 60.0)] == [0.0, ASPIRED, 2 * ASPIRED]
+    assert [pace.after(seconds) for seconds in (0.0, TARGET_SECONDS, 60.0)] == [0.0, TARGET_SECONDS, 2 * TARGET_SECONDS]
 
 
 def test_progress_counts_what_an_earlier_run_did() -> None:

@@ -52,7 +52,7 @@ def test_ends_when_the_budget_is_spent_and_says_who_is_in_the_way(run: Run) -> N
     assert f"pid {holder.pid}, forgotten as postgres, idle in transaction" in refused.err
     assert "update orders set total = $1 where id = $2 and total = $3" in refused.err
     assert "41" not in refused.err.replace(str(holder.pid), "").replace("V001", "")
-    assert "hint: the same command goes on; a longer wait: --budget 1h" in refused.err
+    assert "hint: re-run this command to continue; to wait longer: --budget 1h" in refused.err
     assert run.rows("select state, note is null from orderops.ledger") == [("failed", False)]
     assert run("apply", "--yes").code == 0
 
@@ -135,7 +135,7 @@ def test_an_index_left_half_built_is_dropped_and_built_again(run: Run) -> None:
     done = run("apply", "--yes")
 
     assert done.code == 0, done.err
-    assert "index orders_by_total was left half built: dropped, and built again" in done.err
+    assert "index orders_by_total is invalid after an interruption: dropped and built again" in done.err
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 
 

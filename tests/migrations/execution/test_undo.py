@@ -118,7 +118,7 @@ def test_what_was_edited_since_is_not_undone_and_neither_is_what_lies_above(thre
 
     assert (refused.code, tables(three)) == (1, "abc")
     assert "error: V002__b.sql was applied and has been edited since" in refused.err
-    assert "hint: undo the edit and put the change into a new file: git checkout -- " in refused.err
+    assert "hint: restore the file and make the change in a new one: git checkout -- " in refused.err
     assert three("undo", "--yes").code == 0  # the newest alone fits
 
 
@@ -153,7 +153,7 @@ def test_nothing_is_undone_while_something_is_half_applied(three: Run) -> None:
     refused = three("undo", "--yes")
 
     assert (refused.code, tables(three)) == (1, "abcd")
-    message = "error: V004__d.sql is half applied\n hint: let it end first: orderops migrate apply\n"
+    message = "error: V004__d.sql is partly applied\n hint: finish it first: orderops migrate apply\n"
     assert refused.err == message
     file.write_text(file.read_text().replace("nowhere.", ""))
     assert three("apply", "--yes").code == 0
@@ -168,7 +168,7 @@ def test_what_is_half_undone_is_gone_on_with_and_nothing_is_applied_until_then(t
     assert states(three) == ["applied", "partly undone", "pending"]
 
     assert three("apply", "--yes").err == (
-        "error: V002__b.sql is half undone\n hint: let that end first: orderops migrate undo\n"
+        "error: V002__b.sql is partly undone\n hint: finish that first: orderops migrate undo\n"
     )
     assert three("undo", "--to", "2", "--yes").err == three("apply", "--yes").err
     assert "next: orderops migrate undo" in three("info").err

@@ -110,7 +110,7 @@ def test_what_is_known_already_is_not_marked_over(three: Run) -> None:
 def test_an_apply_that_met_what_was_there_before_leads_to_a_baseline_that_works(three: Run) -> None:
     refused = three("apply", "--yes")
     assert 'relation "a" already exists' in refused.err
-    assert "if it was there before orderops was: orderops migrate baseline --version N" in refused.err
+    assert "if it existed before orderops was used: orderops migrate baseline --version N" in refused.err
 
     assert three("baseline", "--version", "2", "--yes").code == 0
     assert three("apply", "--yes").code == 0
@@ -152,7 +152,7 @@ def test_another_tools_ledger_is_taken_over_and_only_what_is_new_is_applied(case
     assert refused.err == (
         f"error: this database was migrated by {case.tool}: {entries} applied, the last {case.last};"
         " nothing was applied\n"
-        f" hint: take that over: orderops migrate baseline --from {case.tool}\n"
+        f" hint: take over its ledger: orderops migrate baseline --from {case.tool}\n"
     )
     info = three("info")
     assert f"next: orderops migrate baseline --from {case.tool}" in info.err
@@ -207,13 +207,13 @@ REFUSALS = {
         "liquibase",
         "orderops does not read the ledger of 'liquibase'",
         "there are: flyway, dbmate, yoyo, golang-migrate, auto;"
-        " or say up to where: orderops migrate baseline --version N",
+        " or pass the version: orderops migrate baseline --version N",
     ),
     "none is there": (
         [],
         "auto",
         "this database has no ledger of another tool",
-        "say up to where it is migrated: orderops migrate baseline --version N",
+        "pass the version it is migrated to: orderops migrate baseline --version N",
     ),
     "another one is there": (
         [flyway("1 a")],
@@ -225,7 +225,7 @@ REFUSALS = {
         [flyway("1 a"), DBMATE],
         "auto",
         "this database has 2 of them: public.flyway_schema_history of flyway, public.schema_migrations of dbmate",
-        "say whose counts: --from TOOL; or up to where: --version N",
+        "choose one: --from TOOL; or pass a version: --version N",
     ),
     "it says that one failed": (
         [flyway("1 a", "2 b failed")],

@@ -51,7 +51,7 @@ def test_where_all_fits_there_is_nothing_to_do(two: Run) -> None:
 
 def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
     edit(two)
-    shown = "~ V002__b.sql: applied, and its file differs: the file counts as applied\n"
+    shown = "~ V002__b.sql: applied, but its file was edited; the file counts as applied\n"
 
     dry = two("repair", "--dry-run")
     assert (dry.code, dry.out, attempts(two)) == (0, shown, [])
@@ -69,11 +69,11 @@ def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
 
 def test_a_file_that_was_removed_on_purpose_is_forgotten_and_what_it_made_stays(two: Run) -> None:
     remove(two)
-    assert "or give up its file: orderops migrate repair" in two("apply", "--yes").err
+    assert "or remove it from the ledger: orderops migrate repair" in two("apply", "--yes").err
 
     done = two("repair", "--yes")
 
-    assert done.out == "~ V002 b: applied, and has no file: forgotten; the database stays as it is\n"
+    assert done.out == "~ V002 b: applied, but has no file; counts as pending, the database is not changed\n"
     assert [line[:3] for line in attempts(two)] == [(2, "forget", "done")]
     assert two.rows("select to_regclass('b')") == [("b",)]
     assert [line["version"] for line in two("info", "--json").json["migrations"]] == [1]
@@ -114,7 +114,7 @@ def test_a_half_of_what_is_to_be_said_is_refused(two: Run, words: list[str]) -> 
     refused = two("repair", *words)
 
     assert refused.code == 2
-    assert "error: say which version, and how it stands in truth: applied or pending" in refused.err
+    assert "error: pass the version and its true status: applied or pending" in refused.err
     assert f"hint: orderops migrate repair --version {2 if '2' in words else 'N'} --as applied" in refused.err
 
 
@@ -123,7 +123,7 @@ def test_a_version_that_nobody_knows_is_refused(two: Run) -> None:
 
     assert (refused.code, refused.err) == (
         2,
-        "error: nobody knows version 7\n hint: how they stand: orderops migrate info\n",
+        "error: nobody knows version 7\n hint: show the versions: orderops migrate info\n",
     )
 
 
@@ -134,7 +134,7 @@ def test_what_was_left_half_way_and_lost_its_file_is_settled_by_the_hint(two: Ru
     for letter in "VU":
         (two.folder / f"{letter}003__c.sql").unlink()
     refused = two("apply", "--yes")
-    assert "error: V003 'c' is half applied and has no file here" in refused.err
+    assert "error: V003 'c' is partly applied and has no file here" in refused.err
     assert "orderops migrate repair --version 3 --as pending" in refused.err
     assert two("undo", "--yes").err == refused.err
     assert two("repair", "--yes").err.startswith("nothing to repair")
@@ -151,7 +151,9 @@ def test_what_was_worked_on_since_it_was_decided_is_left_alone(two: Run) -> None
         decided = migrator.to_repair(migrator.overview(connection, read_migrations(two.folder)), None)
         two("repair", "--yes")
 
-        with pytest.raises(OrderopsError, match="V002 was worked on meanwhile; nothing was written"):
+        with pytest.raises(
+            OrderopsError, match="V002 has a new attempt since this repair was planned; nothing was written"
+        ):
             migrator.repair(Sessions(connection, connection, Author("ada", "here")), decided)
 
     assert len(attempts(two)) == 1

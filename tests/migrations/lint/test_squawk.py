@@ -112,7 +112,7 @@ def test_a_rule_that_only_a_newer_one_knows_is_told_in_its_own_words(tmp_path: P
         ("print('[]'); sys.exit(101)", "ended with 101"),
         ("print('[1]')", "in a form that nobody knows: 1"),
         ('print(\'[{"file": "7.sql"}]\')', "in a form that nobody knows"),
-        ("os.kill(os.getpid(), 9)", "was ended by signal 9"),
+        ("os.kill(os.getpid(), 9)", "was terminated by signal 9"),
         ("sys.stdout.buffer.write(b'\\xff')", "cannot be run"),
     ],
     ids=lambda text: text,
@@ -130,4 +130,4 @@ def test_one_that_cannot_be_run_is_a_refusal(tmp_path: Path) -> None:
         squawk([reading("SELECT 1;")], program=tmp_path / "squawk")
 
     assert refused.value.message == f"{tmp_path}/squawk cannot be run: no such file or directory"
-    assert refused.value.hint == "install it beside orderops: pip install squawk-cli"
+    assert refused.value.hint == "install it next to orderops: pip install squawk-cli"

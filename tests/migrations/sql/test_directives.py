@@ -144,12 +144,12 @@ TOGETHER = {
     ),
     "without a colon": (
         "-- Adds.\n-- orderops no-transaction\n",
-        f"{NAME}:2: '-- orderops no-transaction' is no directive",
+        f"{NAME}:2: '-- orderops no-transaction' is not a directive",
         "the form is -- orderops: no-transaction",
     ),
     "in another kind of comment": (
         "\n/* orderops: no-transaction */\n",
-        f"{NAME}:2: '/* orderops: no-transaction */' is no directive",
+        f"{NAME}:2: '/* orderops: no-transaction */' is not a directive",
         "the form is -- orderops: no-transaction",
     ),
 }
@@ -178,8 +178,8 @@ def test_a_directive_after_the_first_statement_is_refused(text: str, place: str)
         checked(SqlFile(Path(NAME), text))
 
     said = "-- orderops no-transaction" if " no-" in text and "orderops:" not in text else "-- orderops: no-transaction"
-    assert refused.value.message == f"{NAME}:{place}: '{said}' stands after the first statement"
-    assert refused.value.hint == "put it into the head of the file"
+    assert refused.value.message == f"{NAME}:{place}: '{said}' is after the first statement"
+    assert refused.value.hint == "move it to the head of the file"
 
 
 NO_COMMENT = {

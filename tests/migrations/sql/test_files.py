@@ -77,8 +77,8 @@ def test_the_first_file_at_fault_is_named(tmp_path: Path) -> None:
 
 
 SETS = {
-    "an empty folder": ((), "no V*.sql in sql", "name the folder of the migrations: --sql DIR"),
-    "only ways back": (("U001__a.sql",), "no V*.sql in sql", "name the folder of the migrations: --sql DIR"),
+    "an empty folder": ((), "no V*.sql in sql", "pass the folder of the migrations: --sql DIR"),
+    "only ways back": (("U001__a.sql",), "no V*.sql in sql", "pass the folder of the migrations: --sql DIR"),
     "no way back": (
         (*PAIR, "V002__add_note.sql"),
         "sql/V002__add_note.sql has no U file",
@@ -91,22 +91,22 @@ SETS = {
     ),
     "the same number twice": (
         (*PAIR, "V001__create_orders.sql"),
-        "version 1 is there 2 times: V001__create_orders.sql, V001__create_users.sql",
+        "version 1 has 2 files: V001__create_orders.sql, V001__create_users.sql",
         "renumber one of them",
     ),
     "the same number with other zeros": (
         (*PAIR, "V1__create_orders.sql"),
-        "version 1 is there 2 times: V001__create_users.sql, V1__create_orders.sql",
+        "version 1 has 2 files: V001__create_users.sql, V1__create_orders.sql",
         "renumber one of them",
     ),
     "two ways back": (
         (*PAIR, "U001__drop_users.sql"),
-        "version 1 is there 2 times: U001__create_users.sql, U001__drop_users.sql",
+        "version 1 has 2 files: U001__create_users.sql, U001__drop_users.sql",
         "renumber one of them",
     ),
     "number 0": (
         ("V000__start.sql", "U000__start.sql"),
-        "sql/V000__start.sql has version 0, which stands for a database without migrations",
+        "sql/V000__start.sql has version 0, which means a database without migrations",
         "begin at V001",
     ),
 }
@@ -141,7 +141,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_migrations(tmp_path / "nowhere")
 
     assert refused.value.message == f"the folder '{tmp_path}/nowhere' cannot be read: no such file or directory"
-    assert refused.value.hint == "name the folder of the migrations: --sql DIR"
+    assert refused.value.hint == "pass the folder of the migrations: --sql DIR"
 
 
 def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
@@ -189,13 +189,13 @@ TEXTS = {
     "a zero byte": (b"select 1;\nselect '\0';\n", "2:9: a zero byte", "is it SQL? Save it as UTF-8"),
     "line ends of old Macs": (
         b"select 1;\rselect 2;\r",
-        "1:10: a carriage return that ends no line",
-        r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        "1:10: a carriage return without a line feed",
+        r"save it with Unix or Windows line ends; in a value write E'\r'",
     ),
     "a carriage return in a value": (
         b"select 1;\r\nselect 'a\rb';\r\n",
-        "2:10: a carriage return that ends no line",
-        r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        "2:10: a carriage return without a line feed",
+        r"save it with Unix or Windows line ends; in a value write E'\r'",
     ),
 }
 

@@ -152,32 +152,32 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "\\i": (
         "select 1;\n\\i more.sql\n",
         "2:1: \\i is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\copy": (
         "\\copy t from 't.csv'\n",
         "1:1: \\copy is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\set": (
         "  \\set who 'shop'\n",
         "1:3: \\set is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\gexec": (
         "select 'ü' \\gexec\n",
         "1:12: \\gexec is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "a variable": (
         "alter table t owner to :who;\n",
         "1:24: :who is a variable of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "a variable as a value": (
         "select :'who';\n",
         "1:8: :'who' is a variable of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "data without an end": (
         "select 1;\n copy t from stdin;\n1\n2\n",

@@ -48,8 +48,8 @@ class SchemaHistory:
                     self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
             case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_COLUMN":
                 table = plain(tree.relation)
-                if told := self.types.pop((table, tree.subname), None):
-                    self.types[table, tree.newname] = told
+                if column_type := self.types.pop((table, tree.subname), None):
+                    self.types[table, tree.newname] = column_type
                 if self.keys.get(table) == tree.subname:
                     self.keys[table] = tree.newname
 

@@ -13,9 +13,9 @@ SIZE = 5000
 LONGEST_NAME = 63
 
 
-def lines(*each: str) -> str:
+def lines(*parts: str) -> str:
     """Statements and comments, one below the other."""
-    return "\n".join(line for line in each if line)
+    return "\n".join(part for part in parts if part)
 
 
 def closed(statement: str) -> str:
@@ -36,9 +36,9 @@ def on_purpose(rule: str, statement: str, *comments: str) -> str:
 def walk(message: Any) -> Iterator[tuple[str, Any]]:
     """Every message inside of one of the parser's, with the name of the field that holds it."""
     for field, value in message.ListFields():
-        for each in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
-            yield field.name, each
-            yield from walk(each)
+        for nested in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
+            yield field.name, nested
+            yield from walk(nested)
 
 
 def strings(nodes: Any) -> list[str]:
@@ -62,7 +62,7 @@ def spelled(schema: str, name: str = "") -> str:
     import postgast
 
     parsed = postgast.parse("TABLE t")
-    relation = next(each for field, each in walk(parsed) if field == "range_var")
+    relation = next(message for field, message in walk(parsed) if field == "range_var")
     relation.schemaname, relation.relname = (schema, name) if name else ("", schema)
     return deparsed(parsed).removeprefix("TABLE ").removeprefix("SELECT * FROM ")
 
@@ -169,15 +169,15 @@ def index_name(index: Any) -> str:
 def columns_in(expression: Any) -> list[str]:
     """The columns that an expression names."""
     return [
-        each.fields[-1].string.sval
-        for field, each in walk(expression)
-        if field == "column_ref" and each.fields and each.fields[-1].HasField("string")
+        column.fields[-1].string.sval
+        for field, column in walk(expression)
+        if field == "column_ref" and column.fields and column.fields[-1].HasField("string")
     ]
 
 
 def functions_in(expression: Any) -> list[str]:
     """The functions that an expression calls."""
-    return [strings(each.funcname)[-1] for field, each in walk(expression) if field == "func_call"]
+    return [strings(call.funcname)[-1] for field, call in walk(expression) if field == "func_call"]
 
 
 def _part(element: Any) -> str:
