@@ -187,7 +187,7 @@ def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command
     assert refused.code == 1
     told = 'V003__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied'
     assert told in refused.err
-    assert f"hint: mend {broken}, then the same command again" in refused.err
+    assert f"hint: fix {broken}, then re-run this command" in refused.err
     assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"
 
     broken.write_text("create table carts (id bigint);\n")

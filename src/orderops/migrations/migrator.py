@@ -163,14 +163,14 @@ def _chosen_ledger(found: Sequence[OtherToolLedger], tool: str) -> OtherToolLedg
     if tool not in (*KNOWN_TOOLS, AUTO):
         raise UsageError(
             f"orderops does not read the ledger of {tool!r}",
-            f"there are: {', '.join([*KNOWN_TOOLS, AUTO])}; or pass the version: orderops migrate baseline --version N",
+            f"known tools: {', '.join([*KNOWN_TOOLS, AUTO])}; or: orderops migrate baseline --version N",
         )
     chosen = [foreign for foreign in found if tool in (foreign.tool, AUTO)]
     if not chosen:
         existing = ", ".join(f"{foreign.table} of {foreign.tool}" for foreign in found)
         raise OrderopsError(
             f"this database has no ledger of {'another tool' if tool == AUTO else tool}",
-            f"there is {existing}"
+            f"existing ledgers: {existing}"
             if existing
             else "pass the version it is migrated to: orderops migrate baseline --version N",
         )
@@ -196,17 +196,17 @@ class Repair:
     """Id of the latest attempt when the repair was planned; 0 for none."""
 
 
-def requested_repair(version: int | None, stands: str | None) -> tuple[int, AttemptAction] | None:
+def requested_repair(version: int | None, status: str | None) -> tuple[int, AttemptAction] | None:
     """The requested repair of one version; raises UsageError if version or status is missing or unknown."""
-    if version is None and stands is None:
+    if version is None and status is None:
         return None
     actions = {"applied": AttemptAction.BASELINE, "pending": AttemptAction.FORGET}
-    if version is None or stands not in actions:
+    if version is None or status not in actions:
         raise UsageError(
             "pass the version and its true status: applied or pending",
             f"orderops migrate repair --version {version or 'N'} --as applied",
         )
-    return version, actions[stands]
+    return version, actions[status]
 
 
 def to_repair(overview: Overview, requested: tuple[int, AttemptAction] | None) -> list[Repair]:

@@ -1,4 +1,4 @@
-"""Files that the server has a word about: what is done, what is not, and what is said of it."""
+"""Errors of the server: what is applied, what is not, and the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest_plugins = ["support.postgres_fixtures"]
 A, B = "V001__a.sql", "V002__b.sql"
 NO_TRANSACTION = "-- orderops: no-transaction\n"
 NOTHING = "nothing of this file was applied"
-AGAIN = "mend sql/V001__a.sql, then the same command again"
+AGAIN = "fix sql/V001__a.sql, then re-run this command"
 DONE, FAILED = ("V1 apply done 1/1",), ("V1 apply failed 0/1",)
 
 
@@ -185,7 +185,7 @@ HALVES: dict[str, Input] = {
     "the second file of three": Input(
         {A: "create table a ();", B: "create table b ();\nselect 1 / 0;\n", "V003__c.sql": "create table c ();"},
         "V002__b.sql:2:1: division by zero; nothing of this file was applied\nin: select 1 / 0",
-        "mend sql/V002__b.sql, then the same command again",
+        "fix sql/V002__b.sql, then re-run this command",
         holds=("table a",),
         ledger=("V1 apply done 1/1", "V2 apply failed 0/2"),
     ),
@@ -195,10 +195,10 @@ HALVES: dict[str, Input] = {
             B: f"{NO_TRANSACTION}create unique index concurrently a_id on a (id);\n",
         },
         'V002__b.sql:2:1: could not create unique index "a_id"; nothing of this file was applied; '
-        "the index a_id is left half built, and the same command drops it\n"
+        "the index a_id is invalid; re-running this command drops it\n"
         "in: create unique index concurrently a_id on a (id)\n"
         "detail: Key (id)=(1) is duplicated.",
-        "mend sql/V002__b.sql, then the same command again",
+        "fix sql/V002__b.sql, then re-run this command",
         holds=("index a_id invalid", "table a (id integer)"),
         ledger=("V1 apply done 2/2", "V2 apply failed 0/1"),
     ),
@@ -382,5 +382,5 @@ def place(
 
 
 @pytest.mark.parametrize("given", RUNS.values(), ids=RUNS)
-def test_what_is_done_is_what_is_said(given: Input, place: Place) -> None:
+def test_the_report_matches_the_database(given: Input, place: Place) -> None:
     assert place.outcome(given) == given.outcome

@@ -1,4 +1,4 @@
-"""Files and ledgers that do not fit together, roles that may not, servers that will not."""
+"""Files that do not match the ledger, missing privileges, and servers that reject changes."""
 
 from __future__ import annotations
 
@@ -114,18 +114,16 @@ HALVES: dict[str, Input] = {
     ),
     "a file that stopped half-way, and what is done was edited": Input(
         {A: f"{NO_TRANSACTION}create table a (id bigint);\ncreate table b (id int);\n"},
-        "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 1, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b (id nothing);\n"},
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
     ),
     "a file that stopped half-way, and is to go on in a transaction": Input(
         {A: "insert into a values (1);\ninsert into a values (2);\n"},
-        "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 1, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         before=TABLE,
         first={A: f"{NO_TRANSACTION}insert into a values (1);\ninsert into a values (1 / 0);\n"},
         holds=("table a (id integer)",),
@@ -135,9 +133,8 @@ HALVES: dict[str, Input] = {
     ),
     "a file that stopped half-way, and lost what is done": Input(
         {A: f"{NO_TRANSACTION}{TABLE}"},
-        "V001__a.sql was cut after a part, and its statement 2, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 2, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b ();\nselect 1 / 0;\n"},
         holds=("table a (id integer)", "table b"),
         ledger=("V1 apply failed 2/3",),
@@ -155,7 +152,7 @@ HALVES: dict[str, Input] = {
         {B: "create table b ();\n"},
         'V001__a.sql:3:20: type "nothing" does not exist; '
         "statement 1 is applied and stays, the others are not\nin: create table b (id nothing)",
-        "mend sql/V001__a.sql, then the same command again",
+        "fix sql/V001__a.sql, then re-run this command",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b (id nothing);\n"},
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
@@ -233,13 +230,13 @@ ENDS: dict[str, Input] = {
         },
         'V001__a.sql, at its end: insert or update on table "b" violates foreign key constraint "b_id_fkey"; '
         'nothing of this file was applied\ndetail: Key (id)=(1) is not present in table "a".',
-        "mend sql/V001__a.sql, then the same command again",
+        "fix sql/V001__a.sql, then re-run this command",
         ledger=("V1 apply failed 0/4",),
     ),
     "a body that drops the ledger": Input(
         {A: "do $$ begin drop schema orderops cascade; end $$;\n"},
         'V001__a.sql, at its end: relation "orderops.ledger" does not exist; nothing of this file was applied',
-        "mend sql/V001__a.sql, then the same command again",
+        "fix sql/V001__a.sql, then re-run this command",
         ledger=("V1 apply failed 0/1",),
     ),
     "a body that takes the role away": Input(
@@ -295,7 +292,7 @@ def place(
 
 
 @pytest.mark.parametrize("given", HISTORIES.values(), ids=HISTORIES)
-def test_what_is_done_is_what_is_said(given: Input, place: Place) -> None:
+def test_the_report_matches_the_database(given: Input, place: Place) -> None:
     assert place.outcome(given) == given.outcome
 
 

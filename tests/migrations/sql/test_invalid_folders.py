@@ -1,4 +1,4 @@
-"""Folders that cannot be applied: each is refused in one message, with its place, before anything is touched."""
+"""Invalid folders: each is one error with its position, before the database is touched."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ALONE: dict[str, Input] = {
     "version 0": Input(
         {"V000__a.sql": "select 1;"},
         "sql/V000__a.sql has version 0, which means a database without migrations",
-        "begin at V001",
+        "start at V001",
         code=2,
     ),
     "leading zeros that collide": Input(
@@ -71,7 +71,7 @@ ALONE: dict[str, Input] = {
     "V without U": Input(
         {A: "create table a ();", "U001__a.sql": None},
         "sql/V001__a.sql has no U file",
-        "write the way back: sql/U001__a.sql",
+        "write the file that undoes it: sql/U001__a.sql",
         code=2,
     ),
     "U without V": Input(
@@ -89,7 +89,7 @@ ALONE: dict[str, Input] = {
     "a mistake in a U file": Input(
         {A: "create table a ();", "U001__a.sql": "drop tabel a;\n"},
         'sql/U001__a.sql:1:6: syntax error at or near "tabel"\ndrop tabel a;',
-        "mend sql/U001__a.sql; nothing of it was applied",
+        "fix sql/U001__a.sql; nothing of it was applied",
         code=2,
     ),
 }
@@ -116,17 +116,17 @@ TEXTS: dict[str, Input] = {
     "an unterminated value": refused(
         "select 1;\nselect 'it's';\n",
         "sql/V002__b.sql:2:13: unterminated quoted string at or near \"';\n\"\nselect 'it's';",
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "an unterminated body": refused(
         "do $$ begin end $;\n",
         'sql/V002__b.sql:1:4: unterminated dollar-quoted string at or near "$$ begin end $;\n"\ndo $$ begin end $;',
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "an unterminated comment": refused(
         "select 1; /* and\n",
         'sql/V002__b.sql:1:11: unterminated /* comment at or near "/* and\n"\nselect 1; /* and',
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "\\i": refused("\\i other.sql\n", "sql/V002__b.sql:1:1: \\i is a command of psql, not SQL", PLAIN),
     "\\copy": refused(
@@ -213,7 +213,7 @@ STATEMENTS: dict[str, Input] = {
     "SET LOCAL statement_timeout": refused(
         "set local statement_timeout to 0;\n",
         "sql/V002__b.sql:1:1: statement_timeout is set by orderops",
-        "say it in the head: -- orderops: statement-timeout 1h",
+        "set it in the head: -- orderops: statement-timeout 1h",
     ),
     "RESET lock_timeout": refused(
         "reset lock_timeout;\n",
@@ -243,7 +243,7 @@ STATEMENTS: dict[str, Input] = {
     ),
     "SET client_encoding": refused(
         "set client_encoding = 'LATIN1';\n",
-        "sql/V002__b.sql:1:1: a file is UTF-8 and is sent as that, not as latin1",
+        "sql/V002__b.sql:1:1: a file is sent as UTF-8, not as latin1",
         "remove it",
     ),
     "SET standard_conforming_strings": refused(
@@ -254,7 +254,7 @@ STATEMENTS: dict[str, Input] = {
     **{
         text: refused(
             f"{text};\n",
-            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops holds the ledger, and no migration changes it",
+            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops holds the ledger, which a migration must not change",
             "remove it; to correct the ledger: orderops migrate repair",
         )
         for text in (
@@ -273,8 +273,8 @@ STATEMENTS: dict[str, Input] = {
 DIRECTIVES: dict[str, Input] = {
     "a directive that nobody knows": refused(
         "-- orderops: concurently\nselect 1;\n",
-        "V002__b.sql:1: orderops knows no 'concurently'",
-        "there are: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "V002__b.sql:1: orderops has no directive 'concurently'",
+        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
     ),
     "a directive after the first statement": refused(
         "select 1;\n-- orderops: no-transaction\ncreate index concurrently b on a (a);\n",
@@ -334,13 +334,13 @@ def place(
 
 
 @pytest.mark.parametrize("given", REFUSED.values(), ids=REFUSED)
-def test_a_folder_that_cannot_be_applied_is_refused_before_anything_is_touched(given: Input, place: Place) -> None:
+def test_an_invalid_folder_is_rejected_before_the_database_is_touched(given: Input, place: Place) -> None:
     assert given.touches_nothing
 
     assert place.outcome(given) == given.outcome
 
 
-def test_a_folder_named_like_a_migration_is_refused(place: Place) -> None:
+def test_a_folder_named_like_a_migration_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").mkdir()
     why, hint = "sql/V002__b.sql cannot be read: is a directory", "a migration is a file of plain SQL"
@@ -349,7 +349,7 @@ def test_a_folder_named_like_a_migration_is_refused(place: Place) -> None:
     assert place.outcome(given) == given.outcome
 
 
-def test_a_link_to_nowhere_is_refused(place: Place) -> None:
+def test_a_broken_link_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").symlink_to("elsewhere.sql")
     why, hint = "sql/V002__b.sql cannot be read: no such file or directory", "a migration is a file of plain SQL"
@@ -359,7 +359,7 @@ def test_a_link_to_nowhere_is_refused(place: Place) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(place: Place) -> None:
+def test_an_unreadable_file_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / A).chmod(0)
 

@@ -63,7 +63,7 @@ ERRORS = {
     "ban-drop-database": "All data is deleted at once.",
     "ban-drop-schema": "Its tables may still be used, and no undo restores the rows.",
     "require-concurrent-index-creation": "CREATE INDEX blocks writes while it builds.",
-    "require-concurrent-index-deletion": "DROP INDEX blocks reads and writes of the table, also while it waits for its lock.",
+    "require-concurrent-index-deletion": "DROP INDEX blocks reads and writes, also while it waits for its lock.",
     "require-concurrent-reindex": "REINDEX blocks writes while it builds, and reads that would use the index.",
     "require-concurrent-partition-detach": "DETACH PARTITION blocks reads and writes of the whole table.",
     "ban-duplicate-column-assignments": "PostgreSQL rejects a column that is set twice.",

@@ -1,6 +1,6 @@
-"""What a file makes and removes: tables, columns, indexes, constraints, views, functions, triggers, types and the like.
+"""Objects that a file creates and removes: tables, columns, indexes, constraints, views, functions and others.
 
-A rename removes one name and makes another. What is made and removed again in the same file is neither.
+A rename removes one name and creates another. An object created and removed in the same file counts as neither.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ OF_A_TABLE = {
 
 @dataclass(frozen=True)
 class SchemaObject:
-    """Something with a name in a schema."""
+    """A named object of a schema."""
 
     kind: str
     name: str
     table: str = ""
-    """The table that it is a part of."""
+    """The table that it belongs to."""
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.name}" + (f" of {self.table}" if self.table else "")
@@ -55,35 +55,35 @@ class SchemaObject:
 
 @dataclass(frozen=True)
 class Made:
-    """Where a thing comes from, and with what it goes."""
+    """The statement of an object, and the objects that it is dropped with."""
 
     statement: Statement
     table: str = ""
-    """The table with which it goes."""
+    """The table that it is dropped with."""
     columns: frozenset[str] = frozenset()
-    """The columns with each of which it goes."""
+    """The columns that it is dropped with."""
 
 
 @dataclass
 class Effects:
-    """What is different after a file."""
+    """Objects that a file creates, removes and replaces."""
 
     made: dict[SchemaObject, Made] = field(default_factory=dict)
     removed: dict[SchemaObject, Made] = field(default_factory=dict)
     remade: dict[SchemaObject, Made] = field(default_factory=dict)
-    """Removed and made anew, or replaced: it may have been there before."""
+    """Removed and created again, or replaced; it may have existed before."""
     cascades: bool = False
-    """Whether a DROP takes along what nobody can see here."""
+    """Whether a DROP … CASCADE may drop objects that the file does not name."""
     opaque: bool = False
-    """Whether something is run that may do anything."""
+    """Whether the file runs code with unknown effects, such as a DO body."""
 
     def make(self, item: SchemaObject, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
-        """Note a thing that is new."""
+        """Record a new object."""
         replaced = self.removed.pop(item, None) is not None
         (self.remade if replaced else self.made)[item] = Made(statement, table or item.table, frozenset(columns))
 
     def remove(self, item: SchemaObject, statement: Statement) -> None:
-        """Note a thing that is gone, with what goes with it."""
+        """Record a removed object and the objects dropped with it."""
         if item.kind in ("table", "schema"):
             self._remove_parts(item)
         if self.made.pop(item, None) is None:
@@ -96,7 +96,7 @@ class Effects:
 
 
 def goes_with(item: SchemaObject, made: Made, whole: SchemaObject) -> bool:
-    """Whether a thing is gone when another one is."""
+    """Whether an object is dropped together with another one."""
     match whole.kind:
         case "schema":
             return item.name.startswith(f"{whole.name}.") or made.table.startswith(f"{whole.name}.")
@@ -110,7 +110,7 @@ def goes_with(item: SchemaObject, made: Made, whole: SchemaObject) -> bool:
 
 
 def effects(statements: Sequence[Statement], *, names: str) -> Effects:
-    """What a file makes and removes; a table that it renames goes by its "last" name or by its "first" one."""
+    """Collect the effects of a file; `names` is "first" or "last": the name by which a renamed table is recorded."""
     result = Effects()
     first: dict[str, str] = {}
     for statement in statements:
@@ -160,7 +160,7 @@ def _with_columns(result: Effects, statement: Statement, columns: frozenset[str]
 
 
 def _taken_over(statement: Statement) -> list[str]:
-    """The indexes that become a constraint's."""
+    """Indexes that become part of a constraint."""
     if statement.kind != "alter_table_stmt":
         return []
     added = [cmd.alter_table_cmd for cmd in statement.tree.cmds if cmd.alter_table_cmd.HasField("def")]
@@ -182,7 +182,7 @@ def _rename_table(result: Effects, old: str, new: str) -> None:
 
 
 Change = tuple[SchemaObject, bool, str, Sequence[str]]
-"""A thing, whether it is made (or removed), the table and the columns with which it goes."""
+"""An object, whether it is created (else removed), and the table and columns that it is dropped with."""
 
 
 def _changes(statement: Statement) -> Iterator[Change]:
@@ -216,7 +216,7 @@ def _changes(statement: Statement) -> Iterator[Change]:
 
 
 def _created(statement: Statement) -> SchemaObject | None:
-    """The object that a CREATE makes; None for a temporary one and for other statements."""
+    """The object of a CREATE; None for temporary objects and other statements."""
     find = CREATED.get(statement.kind)
     return find(statement.tree) if find else None
 

@@ -1,6 +1,6 @@
-"""What would hurt when migrations are applied, told from their text alone, each with the safe way to write it.
+"""Lint: find statements that would harm a running system, from the files alone, each with a safe alternative.
 
-PostgreSQL's parser reads the files, squawk and rules of our own look at the statements; no database is asked.
+PostgreSQL's parser reads the files; squawk and orderops' own rules check the statements. No database is used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from orderops.migrations.sql.validation import checked, checked_forwards
 REFUSED = frozenset(
     {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
 )
-"""Rules that no comment silences: apply refuses what they find."""
+"""Rules that no comment silences: apply rejects the files."""
 PLACE = re.compile(r":(?P<line>\d+)(?::(?P<column>\d+))?: ")
 GIVEN = re.compile(r"[VU]?(?P<version>\d{1,18})(?:__.*)?", re.IGNORECASE)
 
@@ -42,9 +42,9 @@ def lint(
     only: Collection[int] | None = None,
     program: Path | None = None,
 ) -> list[Finding]:
-    """Find what would hurt in these migrations, or in the versions `only`; earlier ones are read for their schema.
+    """Lint these migrations, or the versions `only`; earlier ones are read for their schema.
 
-    `program` is the squawk to run, found by itself if None.
+    `program` is the squawk to run; None searches for it.
     """
     versions = {migration.version for migration in migrations} if only is None else set(only)
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
@@ -58,7 +58,7 @@ def lint(
 
 
 def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tuple[list[LintContext], list[Finding]]:
-    """The readable files of these versions, and findings about unreadable ones and about undos."""
+    """Read the files of these versions; also return findings about invalid files and about undos."""
     contexts: list[LintContext] = []
     findings: list[Finding] = []
     history, origins = SchemaHistory(), dict[SchemaObject, Statement]()
@@ -93,14 +93,14 @@ def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> lis
 
 
 def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: str | None = None) -> set[int]:
-    """The versions that are meant by V7, 7 or a file's name; raises UsageError for one that is not there."""
+    """Resolve versions given as V7, 7 or a file name; raises UsageError for an unknown version."""
     after = _version(migrations, since) if since else 0
     meant = {_version(migrations, text) for text in only} if only else {migration.version for migration in migrations}
     return {version for version in meant if version > after}
 
 
 def errors(findings: Sequence[Finding]) -> int:
-    """How many of them stop a pipeline."""
+    """Count the findings that fail a pipeline."""
     return sum(finding.level is Level.ERROR for finding in findings)
 
 
@@ -113,7 +113,7 @@ def _version(migrations: Sequence[Migration], text: str) -> int:
 
 
 def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Those for which one rewrite of a line serves are one, with all that they say."""
+    """Merge findings of one line with the same rewrite, and join their messages."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = (finding.file, finding.line, finding.level, finding.rewrite or finding)
@@ -130,7 +130,7 @@ def _files(migrations: Sequence[Migration]) -> Iterator[SqlFile]:
 
 
 def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintContext | None, list[Finding]]:
-    """A file as rules see it, or what keeps it from being read."""
+    """Read a file for the rules, or return the findings about why it is invalid."""
     wrong = []
     try:
         head = file.head
@@ -144,7 +144,7 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
 
 
 def _refused(context: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
-    """What apply refuses and no rule has a word for."""
+    """Find what apply would reject and no other rule has found."""
     try:
         (checked if context.back else checked_forwards)(context.file)
     except UsageError as error:
@@ -161,7 +161,7 @@ def _unread(file: SqlFile, name: str, error: UsageError) -> Finding:
 
 
 def _place(error: UsageError) -> tuple[Spot, str]:
-    """Where a refusal points at, and what it says beside that."""
+    """Position and message of an error."""
     first, _, rest = error.message.partition("\n")
     match = PLACE.search(first)
     if not match:

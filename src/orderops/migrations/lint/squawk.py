@@ -78,8 +78,8 @@ def squawk(
 
 def squawk_program() -> Path:
     """The squawk next to the interpreter, else the one on the PATH."""
-    beside = shutil.which("squawk", path=sysconfig.get_path("scripts"))
-    if found := beside or shutil.which("squawk"):
+    installed = shutil.which("squawk", path=sysconfig.get_path("scripts"))
+    if found := installed or shutil.which("squawk"):
         return Path(found)
     raise OrderopsError("squawk is not installed; migrate lint needs it", INSTALL_HINT)
 
@@ -121,9 +121,9 @@ def _understood(program: Path, done: subprocess.CompletedProcess[str]) -> list[A
     try:
         finding = json.loads(done.stdout)
     except ValueError:
-        raise OrderopsError(f"{program} exited with {done.returncode}:  {output}", VERSION_HINT) from None
+        raise OrderopsError(f"{program} exited with {done.returncode}: {output}", VERSION_HINT) from None
     if done.returncode > 1 or not isinstance(finding, list):
-        raise OrderopsError(f"{program} exited with {done.returncode}:  {output}", VERSION_HINT)
+        raise OrderopsError(f"{program} exited with {done.returncode}: {output}", VERSION_HINT)
     return finding
 
 

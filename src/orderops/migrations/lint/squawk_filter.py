@@ -1,4 +1,4 @@
-"""What squawk finds and is none here: the table is new, the way back undoes, the default is the same for every row."""
+"""Filter squawk's findings: new tables, undos and harmless forms of a statement need no finding."""
 
 from __future__ import annotations
 
@@ -36,45 +36,45 @@ TYPES = frozenset(
         "ban-duplicate-column-assignments",
     }
 )
-"""Rules that hold for a new table too."""
+"""Rules that also apply to new tables."""
 NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
-"""Rules that a way back has to break: it ends what the newer release stands on, and makes again what was there."""
+# An undo has to break these rules: it removes what the newer release uses, and restores the old definitions.
 STABLE = frozenset(
     {"now", "transaction_timestamp", "statement_timestamp", "lower", "upper", "concat", "timezone", "md5"}
 )
-"""Functions that are evaluated once for all rows of a default."""
+"""Functions that are evaluated once for all rows, so a default with them rewrites no table."""
 VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
 
 
 @dataclass(frozen=True)
 class SquawkCase:
-    """A finding of squawk's, and what it points at."""
+    """A finding of squawk, and the statement it is about."""
 
     context: LintContext
     finding: SquawkFinding
     statement: Statement
     command: Command | None
     offset: int
-    """Characters of the file before it."""
+    """Position in the file, in characters."""
 
     @property
     def relation(self) -> Any:
-        """The table, as the parser has it."""
+        """The table's node in the parse tree."""
         return self.statement.tree.relation
 
     @property
     def content(self) -> Any:
-        """What the part of an ALTER TABLE defines."""
+        """The definition in the ALTER TABLE command, or None."""
         return getattr(self.command.node, "def") if self.command else None
 
     @property
     def constraint(self) -> Any:
-        """The constraint that is added, or None."""
+        """The added constraint, or None."""
         return self.content.constraint if self.command and self.command.kind == "AT_AddConstraint" else None
 
     @property
     def column(self) -> Any:
-        """The definition of a column that it points at, or None."""
+        """The column definition it is about, or None."""
         if self.command and self.command.kind == "AT_AddColumn":
             return self.content.column_def
         byte = len(self.context.text_without_data[: self.offset].encode())
@@ -94,7 +94,7 @@ def applies(case: SquawkCase) -> bool:
 
 
 def _not_valid_elsewhere(case: SquawkCase) -> bool:
-    """A rule of ours covers this kind of constraint."""
+    """Another rule covers this kind of constraint."""
     return case.constraint is not None and _has_its_own_rule(case.constraint)
 
 
@@ -208,7 +208,7 @@ def _only_widens(case: SquawkCase) -> bool:
 
 
 def _numbers_rows(column: Any) -> bool:
-    """Whether a value of its own is made for each row."""
+    """Whether every row gets its own value."""
     kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
     return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})

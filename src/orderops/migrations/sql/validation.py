@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
@@ -24,7 +24,8 @@ SETTING = ("variable_set_stmt", "do_stmt", "call_stmt", "select_stmt", "execute_
 """Kinds of statements that change session settings, or run code that may."""
 
 
-@cache
+# Plan, data-loss check and run each need the statements. Bounded, since an entry keeps the text of its file.
+@lru_cache(maxsize=256)
 def checked(file: SqlFile) -> Sequence[Statement]:
     """Parse and check a file, once; raises UsageError if apply could not run it."""
     script = read_script(file)
