@@ -242,6 +242,7 @@ def repair(sessions: Sessions, repairs: Sequence[Repair]) -> None:
     histories = ledger.read(connection)
     with connection.transaction():
         for repair in repairs:
+            # The plan was confirmed before the lock was taken, so another run may have come between.
             if repair.after != (histories[repair.version].latest.id if repair.version in histories else 0):
                 raise OrderopsError(
                     f"V{repair.version:03} has a new attempt since this repair was planned; nothing was written",
@@ -298,6 +299,7 @@ def _latest_id(line: MigrationStatus) -> int:
 def _begin(runner: Runner) -> Connection:
     """Create the ledger if needed and mark interrupted attempts. Call only while holding the lock."""
     connection = runner.sessions.work
+    # Created under the lock: two first runs at the same time would both try.
     ledger.make(connection)
     ledger.mark_interrupted(connection)
     return connection
@@ -309,5 +311,6 @@ def _run_all(runner: Runner, wanted: Sequence[MigrationStatus], action: AttemptA
         try:
             runner.run(line.migration, action, resumed_attempt(line, action))
         except Interrupted:
+            # The current file counts as not done, although its last statement may be.
             raise Interrupted([migration.name for migration in wanted[number:]]) from None
         yield line

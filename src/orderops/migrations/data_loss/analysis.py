@@ -88,6 +88,7 @@ class LossAnalyzer:
                     yield from self._emptied(self._table(query.delete_stmt.relation), truncated=False)
 
     def _set_variable(self, statement: Statement) -> None:
+        # Names of later statements depend on it; the caller rolls the setting back.
         if statement.tree.name == "search_path":
             self._connection.execute(statement.text.encode())
 

@@ -46,6 +46,7 @@ def losses(connection: Connection, undo: Undo) -> list[DataLoss]:
     """Find the existing data that an undo would remove; changes nothing."""
     found: list[DataLoss] = []
     with connection.transaction(force_rollback=True):
+        # Read only: SET search_path of the undo is run, but nothing can be written by mistake.
         connection.execute("set transaction read only; " + CHECK_SETTINGS)
         analyzer = LossAnalyzer(connection)
         for file, script in undo:
@@ -62,6 +63,7 @@ def check_still_accepted(
     for lock in locks_of(statement):
         relation = identifier(lock.schema, lock.name)
         kind = connection.execute("select relkind from pg_class where oid = to_regclass(%s)", [relation]).fetchone()
+        # Only tables and partitioned tables can be locked with LOCK TABLE here; views hold no rows.
         if lock.mode is Mode.ACCESS_EXCLUSIVE and kind and kind[0] in ("r", "p"):
             connection.execute(f"lock table {relation} in access exclusive mode".encode())
     with connection.transaction(force_rollback=True):
@@ -126,6 +128,7 @@ def _unless_empty(connection: Connection, affected: AffectedData) -> str | None:
                 row = connection.execute(query.encode()).fetchone()
             return "" if row and row[0] else None
         except psycopg.Error as error:
+            # A lost connection is no answer about the table.
             if not error.sqlstate or error.sqlstate.startswith("57P"):
                 raise
             why = f", unless it is empty, which cannot be checked: {error.diag.message_primary}"

@@ -43,6 +43,7 @@ class Backfill:
         self._above = after.batch_after if after else None
         self._changed = (after.rows_changed or 0) if after else 0
         self._paused = False
+        # With another statement, rows below the last key would have been changed by the old text.
         if after and self._above is not None and after.begun != self._mark:
             raise self._edited((after.begun or "").rpartition(" by ")[2] or batch.name)
         self._piecewise = check_batch(worker.file, script)
@@ -54,6 +55,7 @@ class Backfill:
         pace = Pace.beginning(self._batch.size)
         rate = Rate(estimate(worker.connection, self._piecewise), self._changed, began=time.monotonic())
         while piece := self._next(keys, pace.size):
+            # Between batches no row is locked, so a pause costs other sessions nothing.
             self._wait_for_limits()
             upto, passed = piece
             began = time.monotonic()
@@ -77,6 +79,7 @@ class Backfill:
         def work() -> None:
             nonlocal rows
             rows = self._worker.execute(self._statement, text)
+            # The owner of the file has no rights on the ledger.
             self._worker.reset_role()
             self._entry.record_batch(self._mark, upto, rows)
 

@@ -22,6 +22,7 @@ HINTS = {
     "42P07": "if it existed before orderops was used: orderops migrate baseline --version N",
     "58P01": "is the extension installed on this server? RDS has more extensions than the laptop",
 }
+# 08 is a connection exception, 57P a server that shuts down or terminates the session.
 LOST = ("08", "57P")
 """SQLSTATE classes of a lost connection or a server that shut down."""
 ROW_OF_DATA = re.compile(r"COPY .+, line (?P<number>\d+)")

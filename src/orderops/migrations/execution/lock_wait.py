@@ -79,6 +79,7 @@ class LockMonitor:
         rows = self.connection.execute(BLOCKERS, parameters).fetchall()
         found = {row[0]: Blocker(*row) for row in rows}
         now = time.monotonic()
+        # Without the right to see xact_start, the age counts from the first sighting.
         self.first_seen = {pid: self.first_seen.get(pid, now) for pid in found}
         return [blocker for blocker in found.values() if self._age(blocker, now) >= older]
 
@@ -211,6 +212,7 @@ class LockWaiter:
         """Terminate the sessions that the operator agrees to, and cancel autovacuum; asks once about each session."""
         ended = False
         for blocker in blockers:
+            # The operator has answered; the session may need a moment to end.
             if blocker.pid in self._handled:
                 continue
             if blocker.gives_way:
@@ -220,6 +222,7 @@ class LockWaiter:
                 self._handled.add(blocker.pid)
                 if not self.may_end(blocker):
                     continue
+                # Wait up to 5 s for the session to end, or the next check would report it as a blocker again.
                 self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [blocker.pid])
                 ended = True
         return ended

@@ -90,6 +90,7 @@ class Watcher:
     def _check(self, watched: Watched, ran: float) -> None:
         watched.blockers = self._monitor.blocking(self._worker)
         progress = how_far(self._monitor.connection, self._worker)
+        # The statement ended during the query; its blockers would be reported for the next one.
         if self._current is not watched:
             return
         if watched.blockers:

@@ -76,6 +76,7 @@ class Runner:
             raise Interrupted([file.name]) from None
         finally:
             self.lock_waiter.reporter.over()
+        # Settings of one file must not reach the next, which may belong to another author.
         if leaves_settings(script):
             prepare(self.sessions.work)
 
@@ -139,6 +140,7 @@ class _FileRun:
 
         def work() -> None:
             for number, statement in enumerate(self._script):
+                # The transaction's own wait covers the first statement; later ones may meet new blockers.
                 if number:
                     worker.check_not_blocked(locks_of_file([statement], made=made))
                 self._execute(statement)
@@ -152,6 +154,7 @@ class _FileRun:
         begun = self._after.begun if self._after else None
         for number, statement in enumerate(self._script):
             self._number = number
+            # The ledger stores digests in order, so a changed or moved statement shows here.
             if number < len(done):
                 if done[number] != statement.digest:
                     raise edited(self._worker.file, number + 1)
@@ -170,6 +173,7 @@ class _FileRun:
             self._entry.done(statement.digest)
 
         blocks_nothing = execution_mode(statement) is ExecutionMode.VALIDATE
+        # VALIDATE takes minutes on a large table and blocks no client, so it has no timeout and need not wait.
         locks = [] if blocks_nothing else locks_of(statement)
         worker.transaction(work, first=statement, locks=locks, unlimited=blocks_nothing)
 
@@ -193,6 +197,7 @@ class _FileRun:
             worker.lock_waiter.wait_until_free(
                 [] if blocks_nothing else locks, older=worker.lock_timeout, what=worker.place
             )
+            # Recorded before the statement: if the run is killed now, the next one has to check the catalogue.
             self._entry.begun(statement.digest)
             worker.connection.execute(worker.settings("set", unlimited=blocks_nothing))
             try:

@@ -48,6 +48,7 @@ where current_user = 'orderops' and path <> '' and not exists (
         and c.relname not like 'ledger%')
 """
 # "$user" comes first in the default search path: a role named orderops would create tables in the ledger's schema.
+# PostgreSQL truncates application_name to 63 bytes (NAMEDATALEN - 1).
 LONGEST_NAME = 63
 
 OnSessionWait = Callable[[str, float], None]
@@ -88,6 +89,7 @@ class Sessions:
 def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait) -> Iterator[Sessions]:
     """Take the lock and open the connections; raises OrderopsError if the lock is not free within `wait`."""
     with ExitStack() as open_ones:
+        # A connection of its own, so that a failed statement or a reset never releases the lock.
         guard = open_ones.enter_context(connect(to, name=_name(author)))
         prepare(guard)
         _take(guard, MIGRATION_LOCK, wait, waiting)
@@ -101,6 +103,7 @@ def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait
 
 def prepare(connection: Connection) -> None:
     """Reset what a migration has set, and apply the settings that release locks of a lost client."""
+    # transaction_timeout exists from PostgreSQL 17 on; setting an unknown name is an error.
     known = connection.execute("select name from pg_settings where name = any(%s)", [list(SETTINGS)]).fetchall()
     connection.execute("reset session authorization; reset all; discard temporary")
     supported = [name for (name,) in known]
@@ -108,6 +111,7 @@ def prepare(connection: Connection) -> None:
         "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
         [supported, [SETTINGS[name] for name in supported]],
     )
+    # After the reset, which restores the default search path.
     connection.execute(AVOID_LEDGER_SCHEMA)
 
 

@@ -101,10 +101,12 @@ class TransactionRunner:
             try:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
+                # The server rolls back by itself if this commit never arrives.
                 self.connection.execute("commit")
                 self.observer.settled()
                 return
             except LockBlocked:
+                # Not a failed try: no lock was requested, so the next wait starts without a pause.
                 self.roll_back()
             except psycopg.Error as error:
                 self.roll_back()
@@ -121,6 +123,7 @@ class TransactionRunner:
         """
         import psycopg
 
+        # A blocked file would cost one lock timeout here; the statement-wise run waits without a lock request.
         if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             return False
         begun = b"begin; " + self.settings("set local") + b";\n"
@@ -149,6 +152,7 @@ class TransactionRunner:
     def settings(self, scope: str, *, unlimited: bool = False) -> bytes:
         """SQL that sets timeouts and role; `unlimited` is for statements that block no client."""
         head = self.file.head
+        # 0 means no timeout in PostgreSQL.
         lock = timedelta(0) if unlimited else head.lock_timeout or LOCK_TIMEOUT
         statement = head.statement_timeout or (timedelta(0) if unlimited else STATEMENT_TIMEOUT)
         values = {"lock_timeout": lock, "statement_timeout": statement}

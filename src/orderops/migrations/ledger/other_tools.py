@@ -33,6 +33,7 @@ and (n.nspname = any(current_schemas(false)) or n.nspname = 'public')
 group by n.oid, n.nspname, c.oid, c.relname
 order by n.nspname, c.relname
 """
+# Columns and their order as each tool's documentation and its own CREATE TABLE define them.
 READ: Mapping[str, LiteralString] = {
     FLYWAY: "select version, description, type, installed_on, success from {} order by installed_rank",
     DBMATE: "select version from {} order by version",
@@ -202,6 +203,7 @@ def _of_golang_migrate(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherTool
     version, dirty = max(rows)
     entry = OtherToolEntry(str(version), "", None)
     if dirty:
+        # golang-migrate writes the target version before it runs the file, so earlier versions are complete.
         return OtherToolLedger(GOLANG_MIGRATE, table, (), (entry,), up_to=str(version - 1) if version > 0 else "")
     return OtherToolLedger(GOLANG_MIGRATE, table, (entry,), (), up_to=entry.version)
 
@@ -211,6 +213,7 @@ def _place(version: str) -> tuple[int, ...]:
     if not DOTTED.fullmatch(version):
         return ()
     parts = [int(part) for part in version.split(".")]
+    # Flyway treats 1 and 1.0 as the same version.
     while len(parts) > 1 and not parts[-1]:
         parts.pop()
     return tuple(parts)

@@ -90,6 +90,7 @@ def to_apply(
     wanted = [line for line in wanted if not line.applied and (to is None or line.version <= to)]
     late = [line for line in wanted if line.status is Status.OUT_OF_ORDER]
     newest = max((line.version for line in found if line.applied), default=0)
+    # A late version was never tested after the newer ones, so applying it needs an explicit option.
     if late and not out_of_order:
         raise OrderopsError(
             f"{late[0].name} came after V{newest:03} was applied; nothing was applied",

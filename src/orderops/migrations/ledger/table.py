@@ -169,6 +169,7 @@ class History:
 
 def make(connection: Connection) -> None:
     """Create the ledger in a database that has none."""
+    # Not CREATE IF NOT EXISTS alone: a role without CREATE on the database could then never use an existing ledger.
     if _exists(connection):
         return
     with connection.transaction():
@@ -327,6 +328,7 @@ class AttemptRecord:
 
         where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
         done = self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        # A migration may change this table; continuing without a record would make resuming unsafe.
         if not done.rowcount:
             raise OrderopsError(
                 f"the line of version {self._version} in orderops.ledger is gone; the attempt cannot be recorded",

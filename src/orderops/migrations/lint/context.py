@@ -153,6 +153,7 @@ def _commands(text: str, statement: Statement) -> list[Command]:
     commas = [place for place, (word, _, _) in enumerate(words) if word == ","]
     begins = [words[place + 1][1] for place in commas]
     ends = [words[place][1] for place in commas]
+    # A comma outside parentheses that separates no commands: point at the whole statement.
     if len(begins) + 1 != len(parts):
         begins, ends = [0] * (len(parts) - 1), [len(statement.text)] * (len(parts) - 1)
     found = []

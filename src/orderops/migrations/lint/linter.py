@@ -63,6 +63,7 @@ def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tup
     findings: list[Finding] = []
     history, origins = SchemaHistory(), dict[SchemaObject, Statement]()
     for migration in migrations:
+        # Rules see the schema before the file, so the history is copied before the file is learned.
         forwards, wrong = _read(migration.forwards, history.copy(), back=False)
         for statement in forwards.statements if forwards else ():
             history.learn(statement)

@@ -111,6 +111,7 @@ def by_index(relation: Any, constraint: Any, column: str = "") -> list[str]:
 def concurrently(index: Statement) -> str:
     """CREATE INDEX CONCURRENTLY, with a name by which an invalid index can be found."""
     text = changed(index, concurrent=True, idxname=index_name(index.tree))
+    # The deparser writes the default method, which is noise in a proposal.
     return text.replace(" USING btree (", " (", 1) + ";"
 
 

@@ -33,6 +33,7 @@ def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str,
                         "rules": [_rule(name, findings) for name in names],
                     }
                 },
+                # SARIF's default is UTF-16 code units, which differ for characters outside the BMP.
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": {ROOT: {"description": {"text": "the folder in which the command was run"}}},
                 "results": [_result(finding, names, root) for finding in findings],

@@ -9,6 +9,7 @@ from orderops.migrations.lint.syntax import constraint_name, dotted, index_name,
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
+# The usual name of a primary key; the rewrite is a proposal, and apply checks the column.
 ID = "id"
 
 

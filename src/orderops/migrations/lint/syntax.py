@@ -10,6 +10,7 @@ from orderops.migrations.sql.locks import enum_name
 NEXT_FILE = "-- next file:"
 ALONE = "-- orderops: no-transaction"
 SIZE = 5000
+# PostgreSQL truncates identifiers after 63 bytes.
 LONGEST_NAME = 63
 
 
@@ -61,6 +62,7 @@ def spelled(schema: str, name: str = "") -> str:
     """A name as spelled in SQL, quoted only if needed."""
     import postgast
 
+    # The deparser decides about quotes, so reserved words need no list here.
     parsed = postgast.parse("TABLE t")
     relation = next(message for field, message in walk(parsed) if field == "range_var")
     relation.schemaname, relation.relname = (schema, name) if name else ("", schema)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TARGET_SECONDS = 0.03
 # A batch locks its rows until it commits, so this is the wait of a client that updates one of them.
+# Below 50 rows the round trips and commits cost more than the rows.
 SMALLEST_BATCH = 50
 REST_RATIO = 1.0
 # Seconds of pause for a second of work: half of the server's capacity is left to the application.
@@ -148,6 +149,7 @@ class Pace:
             self.size = max(min(SMALLEST_BATCH, self.largest), int(self.size * max(0.5, TARGET_SECONDS / seconds)))
         elif seconds < TARGET_SECONDS / 2:
             self.size = min(self.largest, 2 * self.size)
+        # A batch that waited for a row lock is no measure of the load, so its pause is limited.
         return min(seconds, 2 * TARGET_SECONDS) * REST_RATIO
 
 
@@ -199,6 +201,7 @@ class Rate:
         seconds = max(1e-3, time.monotonic() - self.began)
         rate = self.passed / seconds
         done = self.before + self.passed
+        # The row count is an estimate, so 100 % could be shown too early.
         share = f"{min(99, 100 * done // self.total)} % of about {self.total:,} rows, " if self.total else ""
         left = max(0, self.total - done) / rate if rate and self.total else None
         remaining = f", about {in_words(left)} left" if left is not None else ""

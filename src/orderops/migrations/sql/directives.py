@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from orderops.errors import UsageError
 
 DIRECTIVE = re.compile(r"--\s*orderops\s*:[ \t]*(?P<body>.*?)\s*", re.IGNORECASE)
+# Near misses are errors: a directive that is silently ignored changes how the file runs.
 WITHOUT_COLON = re.compile(
     r"--\s*orderops\s+(no-transaction|lock-timeout|statement-timeout|owner|batch)\b.*", re.IGNORECASE
 )

@@ -14,10 +14,13 @@ from pathlib import Path
 from orderops.errors import UsageError
 from orderops.migrations.sql.directives import Head, head_of
 
+# 18 digits fit into a bigint, the type of the version in the ledger.
 NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
+# An editor for old Macs ends lines with a lone CR, and a comment would then hide the whole file.
 LONE_RETURN = re.compile(r"\r(?!\n)")
 CANARIES = "canaries.sql"
 """A file in the folder that is no migration: the service's queries, for a rehearsal."""
+# Byte order marks; PowerShell writes UTF-16 by default.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FORM = "the form is V003__add_order_status.sql and U003__add_order_status.sql: small letters, digits and _"
 DATED = 10_000_000
@@ -56,6 +59,7 @@ class SqlFile:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the text, in hexadecimal."""
+        # Of the normalised text, so a checkout on Windows has the same checksum.
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
@@ -129,6 +133,7 @@ def new_pair(folder: Path, description: str) -> tuple[Path, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(pair, (FORWARDS, BACK), strict=True):
+            # "x" fails for an existing file instead of overwriting it.
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text.format(title=title[:1].upper() + title[1:] + "."))
     except OSError as error:

@@ -22,7 +22,9 @@ STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
 REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
 END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
 META = re.compile(r"\\\S+")
+# :name, :'name' and :"name" are replaced by psql before the server sees them.
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
+# CREATE ROLE … PASSWORD 'secret' must not reach a message or a log.
 PASSWORD = re.compile(r"(\bpassword\s+)'[^']*'", re.IGNORECASE)
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
@@ -79,6 +81,7 @@ def read_script(file: SqlFile) -> list[Statement]:
     for stmt in parsed.stmts:
         start = at(stmt.stmt_location)
         end = at(stmt.stmt_location + stmt.stmt_len if stmt.stmt_len else length)
+        # libpg_query counts the comments before a statement as part of it.
         position = min(first_word(text, start), end)
         line += text.count("\n", counted, position)
         counted = position
@@ -131,6 +134,7 @@ def _places_of_bytes(text: str) -> Callable[[int], int]:
     """Return a function from byte offsets to character offsets, fast for ascending offsets."""
     # libpg_query counts bytes of UTF-8, Python characters.
     if text.isascii():
+        # The usual case: bytes and characters are the same.
         return lambda byte: byte
     raw = text.encode()
     bytes_before, characters_before = 0, 0

@@ -114,6 +114,7 @@ def _check_setting(statement: Statement, place: str) -> None:
             f"{place}: RESET ALL would remove the timeouts of the migration",
             "reset settings by name, or remove it: settings of a file end with the file",
         )
+    # psycopg sends the text as UTF-8; with another client_encoding the server would misread it.
     if name == "client_encoding" and value and value not in UTF_8:
         raise UsageError(f"{place}: a file is sent as UTF-8, not as {value}", "remove it")
     if name == "standard_conforming_strings" and value in OFF:
@@ -171,6 +172,7 @@ def _check_alone(file: SqlFile, statement: Statement, place: str) -> None:
             f"{place}: the index has no name, so an invalid one left by an interruption could not be found",
             f"name it: CREATE INDEX CONCURRENTLY {tree.relation.relname}_… ON {tree.relation.relname} …",
         )
+    # PostgreSQL rejects several; the check gives the position in the file.
     if statement.kind == "drop_stmt" and len(tree.objects) > 1:
         raise UsageError(f"{place}: DROP INDEX CONCURRENTLY takes one index", "write one statement for each")
 
