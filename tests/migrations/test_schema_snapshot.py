@@ -1,4 +1,4 @@
-"""The digest of a schema: the same for the same schema, however it was made, and another one for any change."""
+"""The digest of a schema: equal for equal schemas, different after any change."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def connection(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_gives_another_digest_and_its_undo_the_first(connection: psycopg.Connection, change: str) -> None:
+def test_a_change_changes_the_digest_and_its_undo_restores_it(connection: psycopg.Connection, change: str) -> None:
     before = schema_digest(connection)
     with connection.transaction(force_rollback=True):
         connection.execute(change.encode())
@@ -78,9 +78,7 @@ def test_a_change_gives_another_digest_and_its_undo_the_first(connection: psycop
     assert schema_digest(connection) == before
 
 
-def test_the_same_schema_made_in_another_order_has_the_same_digest(
-    connection: psycopg.Connection, database: str
-) -> None:
+def test_the_digest_does_not_depend_on_the_order_of_creation(connection: psycopg.Connection, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("set timezone = 'Asia/Tokyo'; set datestyle = 'German'; create table gone (); drop table gone")
         other.execute(
@@ -96,7 +94,7 @@ def test_the_same_schema_made_in_another_order_has_the_same_digest(
         assert schema_digest(other) == schema_digest(connection)
 
 
-def test_the_search_path_of_the_session_stays_and_changes_nothing(connection: psycopg.Connection) -> None:
+def test_the_search_path_of_the_session_is_kept_and_does_not_matter(connection: psycopg.Connection) -> None:
     before = schema_digest(connection)
     connection.execute("set search_path = pg_catalog")
 
@@ -105,7 +103,7 @@ def test_the_search_path_of_the_session_stays_and_changes_nothing(connection: ps
     connection.execute("reset search_path")
 
 
-def test_what_an_extension_brings_is_the_extension(connection: psycopg.Connection) -> None:
+def test_objects_of_an_extension_are_not_listed(connection: psycopg.Connection) -> None:
     before = schema_lines(connection)
     with connection.transaction(force_rollback=True):
         connection.execute("create extension pg_stat_statements")

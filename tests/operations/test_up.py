@@ -187,7 +187,7 @@ def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command
     assert refused.code == 1
     told = 'V003__add_carts.sql:2:13: relation "nowhere" does not exist; nothing of this file was applied'
     assert told in refused.err
-    assert f"hint: mend {broken}, then the same command again" in refused.err
+    assert f"hint: fix {broken}, then re-run this command" in refused.err
     assert orderops("local", "psql", "-At", "-c", "select to_regclass('orderops.carts')").out == "\n"
 
     broken.write_text("create table carts (id bigint);\n")
@@ -206,7 +206,7 @@ def test_migrations_that_cannot_be_read_are_refused_before_anything_happens(orde
     refused = orderops("up", "--sql", str(tmp_path))
 
     assert refused.code == 2
-    told = f"error: no V*.sql in {tmp_path}\n hint: name the folder of the migrations: --sql DIR\n"
+    told = f"error: no V*.sql in {tmp_path}\n hint: pass the folder of the migrations: --sql DIR\n"
     assert refused.err.removeprefix("starting the local environment on this machine\n") == told
 
 

@@ -179,7 +179,7 @@ def test_each_undo_is_proven_or_its_differences_are_listed(rehearsed: Rehearsed)
     assert any(difference.startswith("+ relation public.left_over") for difference in undone[3].differences)
     assert not any("orders" in difference for difference in undone[3].differences), "that was the doing of another one"
     assert "- order of columns public.orders" in [difference.partition(":")[0] for difference in undone[6].differences]
-    assert undone[5].lost == ("U005__paid.sql:1 takes away the rows of paid",)
+    assert undone[5].lost == ("U005__paid.sql:1 removes the rows of paid",)
     assert rehearsed.report.dump == "differs"
 
 

@@ -1,7 +1,7 @@
-"""What a schema is, read from the catalogue: the same text for the same schema on any server of one major version.
+"""A schema as text lines, read from the catalogue: equal for equal schemas on servers of one major version.
 
-Names stand where the catalogue has numbers, and everything is sorted: neither the order in which things were made, nor
-the ledger, nor what an extension brought along shows. The order of columns does, since INSERT without names goes by it.
+Object ids are replaced by names and the lines are sorted, so the order of creation does not matter. The ledger and
+objects of extensions are left out. The order of columns counts, since INSERT without column names depends on it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def schema_lines(connection: Connection) -> list[str]:
-    """Everything that makes the schema, a line a thing, sorted; changes nothing."""
+    """List the objects of the schema as sorted lines; changes nothing."""
     lines: list[str] = []
     with connection.transaction(force_rollback=True):
         connection.execute(SETTINGS)
@@ -28,27 +28,27 @@ def schema_lines(connection: Connection) -> list[str]:
 
 
 def schema_digest(connection: Connection) -> str:
-    """SHA-256 of the schema, in hexadecimal: equal for equal schemas, wherever and in whatever order they were made."""
+    """SHA-256 of the schema, in hexadecimal; independent of the server and of the order of creation."""
     return digest_of(schema_lines(connection))
 
 
 def digest_of(lines: Sequence[str]) -> str:
-    """The digest of what `schema_lines` answered."""
+    """Hash the lines of `schema_lines`."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def differences(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """What is there only before, marked with -, and only after, marked with +; a thing that changed stands twice."""
+    """Lines only in `before`, marked with -, and only in `after`, marked with +; a changed object has both."""
     gone, new = set(before) - set(after), set(after) - set(before)
     marked = [(thing_of(line), line, "-") for line in gone] + [(thing_of(line), line, "+") for line in new]
-    return [f"{mark} {line}" for _, line, mark in sorted(marked, key=lambda each: (each[0], each[2] == "+"))]
+    return [f"{mark} {line}" for _, line, mark in sorted(marked, key=lambda entry: (entry[0], entry[2] == "+"))]
 
 
 def thing_of(line: str) -> str:
-    """What a line is about, as `column public.users.name`; marked or not."""
+    """The object of a line with or without its mark, such as `column public.users.name`."""
     return line.removeprefix("- ").removeprefix("+ ").partition(": ")[0]
 
 
 def _line(kind: str, row: Sequence[object]) -> str:
-    name, *told = row
-    return f"{kind} {name}: {json.dumps(told, default=str, sort_keys=True, ensure_ascii=False)}"
+    name, *properties = row
+    return f"{kind} {name}: {json.dumps(properties, default=str, sort_keys=True, ensure_ascii=False)}"

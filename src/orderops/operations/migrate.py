@@ -121,7 +121,7 @@ def lead_of(env: str, sql: Path | None) -> str:
 @contextmanager
 def looking(at: MigrationTarget) -> Iterator[Connection]:
     """A connection that only looks."""
-    with connect(at.login, name="orderops migrate looks") as connection:
+    with connect(at.login, name="orderops migrate monitor") as connection:
         yield connection
 
 

@@ -83,7 +83,7 @@ def baseline(at: MigrateOptions, options: ChangeOptions, *, version: int | None,
 
 def repair(at: MigrateOptions, options: ChangeOptions, *, version: int | None, status: str | None) -> None:
     """Correct the ledger after an intentional edit to a file; shows what it writes first."""
-    requested = migrator.asked_repair(version, status)
+    requested = migrator.requested_repair(version, status)
     command = argv(
         "migrate",
         "repair",

@@ -1,4 +1,4 @@
-"""An undo that would take rows along is refused, table by table and column by column, until each is named."""
+"""An undo that would remove data is an error until each table is accepted."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def place(postgres: PostgresServer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_holds_something_is_named_before_it_goes(case: Case, place: str) -> None:
+def test_an_undo_that_would_remove_data_names_it(case: Case, place: str) -> None:
     versions = range(len(case.undo), 0, -1)
     files = [SqlFile(Path(f"U{number:03}__step.sql"), text) for number, text in zip(versions, case.undo, strict=True)]
     with psycopg.connect(place) as connection:
@@ -208,17 +208,17 @@ def test_what_holds_something_is_named_before_it_goes(case: Case, place: str) ->
         found = losses(connection, [(file, read_script(file)) for file in files])
         connection.rollback()
 
-    assert [loss.describe.partition(" takes away ")[2] for loss in found] == list(case.lost)
+    assert [loss.describe.partition(" removes ")[2] for loss in found] == list(case.lost)
     check_accepted(found, case.accept)
     for number in range(len(case.accept)):
         with pytest.raises(OrderopsError) as refused:
             check_accepted(found, case.accept[:number])
         assert refused.value.lines[-1] == "nothing was undone"
-        said = refused.value.hint.removeprefix("if that may go, the same command with: ")
+        said = refused.value.hint.removeprefix("to accept the loss, re-run this command with: ")
         assert shlex.split(said) == [word for table in case.accept for word in ("--accept-data-loss", table)]
 
 
-def test_nothing_is_undone_where_one_of_several_would_lose_rows_and_the_hint_works_as_it_is(run: Run) -> None:
+def test_one_data_loss_stops_the_whole_undo_and_its_hint_can_be_pasted(run: Run) -> None:
     run.write("001__users", "create table users as select 1 as id;\n", "drop table users;\n")
     run.write("002__carts", "create table carts (id int);\n", "drop table carts;\n")
     run.write("003__notes", "create table notes as select 1 as id;\n", "\ndrop table notes;\n")
@@ -229,10 +229,10 @@ def test_nothing_is_undone_where_one_of_several_would_lose_rows_and_the_hint_wor
 
     assert refused.code == 1
     assert refused.err == (
-        "error: U003__notes.sql:2 takes away the rows of notes\n"
-        "       U001__users.sql:1 takes away the rows of users\n"
+        "error: U003__notes.sql:2 removes the rows of notes\n"
+        "       U001__users.sql:1 removes the rows of users\n"
         "       nothing was undone\n"
-        " hint: if that may go, the same command with: --accept-data-loss notes --accept-data-loss users\n"
+        " hint: to accept the loss, re-run this command with: --accept-data-loss notes --accept-data-loss users\n"
     )
     assert run("undo", "--to", "0", "--dry-run").err == refused.err
     assert run("undo", "--to", "0", "--yes", "--accept-data-loss", "users").code == 1
@@ -244,21 +244,21 @@ def test_nothing_is_undone_where_one_of_several_would_lose_rows_and_the_hint_wor
     assert run.rows("select to_regclass('users'), to_regclass('carts'), to_regclass('notes')") == [(None, None, None)]
 
 
-def test_a_name_without_its_schema_is_no_word_for_a_table_elsewhere(run: Run) -> None:
+def test_an_unqualified_name_does_not_accept_a_table_off_the_search_path(run: Run) -> None:
     run.execute("create schema old", "create table old.users as select 1 as id", "create table users as select 1 as id")
     run.write("001__step", "select 1;\n", "drop table users;\ndrop table old.users;\n")
     run("baseline", "--version", "1", "--yes")
 
     refused = run("undo", "--yes", "--accept-data-loss", "users")
 
-    assert "U001__step.sql:2 takes away the rows of old.users" in refused.err
+    assert "U001__step.sql:2 removes the rows of old.users" in refused.err
     assert "U001__step.sql:1" not in refused.err
-    hint = "if that may go, the same command with: --accept-data-loss users --accept-data-loss old.users"
+    hint = "to accept the loss, re-run this command with: --accept-data-loss users --accept-data-loss old.users"
     assert hint in refused.err
     assert run("undo", "--yes", "--accept-data-loss", "public.users", "--accept-data-loss", "old.users").code == 0
 
 
-def test_a_quoted_name_is_accepted_as_it_is_and_as_sql_spells_it(run: Run) -> None:
+def test_a_quoted_name_is_accepted_with_and_without_quotes(run: Run) -> None:
     run.execute('create table "Order Lines" as select 1 as id')
     run.write("001__step", "select 1;\n", 'drop table "Order Lines";\n')
     run("baseline", "--version", "1", "--yes")
@@ -268,7 +268,7 @@ def test_a_quoted_name_is_accepted_as_it_is_and_as_sql_spells_it(run: Run) -> No
     assert run("undo", "--yes", "--accept-data-loss", "Order Lines").code == 0
 
 
-def test_what_may_not_be_read_counts_as_full(run: Run) -> None:
+def test_a_table_that_cannot_be_read_counts_as_not_empty(run: Run) -> None:
     run.execute(
         "create table users (id int)",
         "drop role if exists reader",
@@ -288,12 +288,12 @@ def test_what_may_not_be_read_counts_as_full(run: Run) -> None:
     run.execute("drop owned by reader", "drop role reader")
 
     assert refused.code == 1
-    unseen = "unless it is empty, which cannot be seen"
+    unseen = "unless it is empty, which cannot be checked"
     assert f"the rows of users, {unseen}: query would be affected by row-level security policy" in refused.err
     assert f"the rows of hidden, {unseen}: permission denied for table hidden" in refused.err
 
 
-def test_it_is_looked_at_as_the_role_that_the_file_runs_as(run: Run) -> None:
+def test_data_is_checked_as_the_owner_of_the_file(run: Run) -> None:
     run.execute(
         "drop role if exists keeper",
         "create role keeper",
@@ -307,15 +307,15 @@ def test_it_is_looked_at_as_the_role_that_the_file_runs_as(run: Run) -> None:
     accepted = run("undo", "--yes", "--accept-data-loss", "users")
     run.execute("drop owned by keeper", "drop role keeper")
 
-    assert "U001__step.sql:2 takes away the rows of users" in refused.err
+    assert "U001__step.sql:2 removes the rows of users" in refused.err
     assert accepted.code == 0, accepted.err
 
 
-def test_what_a_role_owns_goes_with_drop_owned(run: Run) -> None:
+def test_drop_owned_removes_the_tables_of_a_role(run: Run) -> None:
     run.execute("drop role if exists clerk", "create role clerk", "create table users as select 1 as id")
     run.execute("alter table users owner to clerk")
     run.write("001__step", "select 1;\n", "drop owned by clerk;\ndrop role clerk;\n")
     run("baseline", "--version", "1", "--yes")
 
-    assert "U001__step.sql:1 takes away the rows of users" in run("undo", "--yes").err
+    assert "U001__step.sql:1 removes the rows of users" in run("undo", "--yes").err
     assert run("undo", "--yes", "--accept-data-loss", "users").code == 0

@@ -1,4 +1,4 @@
-"""Many rows in pieces: each row once, whatever its key is, wherever the run is cut, and at a pace that suits others."""
+"""Backfills: each row is changed once, for any key, after any interruption, at a limited pace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from orderops.migrations.sql.batches import ASPIRED, SMALLEST, BatchLimits, Pace, Rate
+from orderops.migrations.sql.batches import SMALLEST_BATCH, TARGET_SECONDS, BatchLimits, Pace, Rate
 from support.migrate_runs import Run, until
 
 pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
@@ -52,7 +52,7 @@ KEYS = {
 }
 
 
-def test_each_row_is_changed_once_by_whatever_key(run: Run) -> None:
+def test_each_row_is_changed_once_for_any_type_of_key(run: Run) -> None:
     run.execute("create type mood as enum ('sad', 'well', 'glad')", "create domain number as int")
     for number, (kind, keys) in enumerate(KEYS.values(), 1):
         run.execute(f"create table t{number} (k {kind} primary key, n int not null default 0)")
@@ -68,7 +68,7 @@ def test_each_row_is_changed_once_by_whatever_key(run: Run) -> None:
     assert found == dict.fromkeys(KEYS, (True, 1, 1, True))
 
 
-def test_by_a_key_the_rows_are_passed_as_another_session_wrote_it_down(run: Run) -> None:
+def test_a_key_recorded_by_another_session_is_read_back_exactly(run: Run) -> None:
     """Where a piece ended is a text in the ledger: it means the same under any settings of dates and zones."""
     run.execute(
         "create table t (k timestamptz primary key, n int not null default 0)",
@@ -118,7 +118,7 @@ STATEMENTS = {
 }
 
 
-def test_a_statement_does_in_pieces_what_it_does_as_a_whole(run: Run) -> None:
+def test_a_statement_in_batches_has_the_same_result_as_a_whole(run: Run) -> None:
     run.execute("create table others as select i * 2 as t, i * 20 as w from generate_series(1, 4) i")
     for number, (statement, _) in enumerate(STATEMENTS.values(), 1):
         run.execute(TABLE.replace(" t ", f" t{number} "))
@@ -132,7 +132,7 @@ def test_a_statement_does_in_pieces_what_it_does_as_a_whole(run: Run) -> None:
         assert [n for (n,) in run.rows(f"select n from t{number} order by id")] == left, name
 
 
-def test_names_are_quoted_where_they_need_it(run: Run) -> None:
+def test_names_in_a_batch_are_quoted_if_needed(run: Run) -> None:
     run.execute(
         'create schema "Old Shop"',
         'create table "Old Shop"."Order ""Lines""" ("Line No" int primary key, "Where" int)',
@@ -146,7 +146,7 @@ def test_names_are_quoted_where_they_need_it(run: Run) -> None:
     assert run.rows('select sum("Where") from "Old Shop"."Order ""Lines"""') == [(7,)]
 
 
-def test_a_table_of_few_rows(run: Run) -> None:
+def test_a_small_table_is_changed_in_one_batch(run: Run) -> None:
     few = [0, 1, 3, 4]
     for number, rows in enumerate(few, 1):
         run.execute(TABLE.replace(" t ", f" t{rows} "))
@@ -159,7 +159,7 @@ def test_a_table_of_few_rows(run: Run) -> None:
     assert counted == [(rows, rows) for rows in few]
 
 
-def test_the_way_back_may_go_in_pieces_too(run: Run) -> None:
+def test_an_undo_can_run_in_batches(run: Run) -> None:
     run.execute(TABLE, "insert into t select i from generate_series(1, 10) i")
     run.write("001__t", batch("update t set n = n + 1"), batch("update t set n = n - 1"))
     run("apply", "--yes")
@@ -170,7 +170,7 @@ def test_the_way_back_may_go_in_pieces_too(run: Run) -> None:
     assert run("history", "--json").json[0]["rows_changed"] == 10
 
 
-def test_a_role_that_alone_may_read_the_table_finds_its_keys(run: Run) -> None:
+def test_keys_are_read_as_the_owner_of_the_file(run: Run) -> None:
     run.execute(
         "drop role if exists keeper, clerk", "create role keeper", "create role clerk login password 'x' in role keeper"
     )
@@ -190,7 +190,7 @@ def test_a_role_that_alone_may_read_the_table_finds_its_keys(run: Run) -> None:
     assert rows == [(1, 1)]
 
 
-def test_a_statement_that_changes_its_own_key_is_refused(run: Run) -> None:
+def test_a_batch_that_changes_its_own_key_is_an_error(run: Run) -> None:
     run.execute(TABLE)
     file = run.write("001__t", batch("update t set id = id + 1000, n = 1"))
 
@@ -198,7 +198,7 @@ def test_a_statement_that_changes_its_own_key_is_refused(run: Run) -> None:
 
     assert (refused.code, refused.err) == (
         2,
-        f"error: {file}:2: it changes id, by which its rows are passed: some would be done twice\n"
+        f"error: {file}:2: it changes id, by which its rows are passed: some would be changed twice\n"
         " hint: batch by another column that is NOT NULL and UNIQUE\n",
     )
 
@@ -206,7 +206,7 @@ def test_a_statement_that_changes_its_own_key_is_refused(run: Run) -> None:
 # cut, failing, mended
 
 
-def test_rows_that_come_beyond_the_end_meanwhile_are_reached_and_a_killed_run_does_no_row_twice(run: Run) -> None:
+def test_new_rows_are_reached_and_a_killed_run_repeats_no_row(run: Run) -> None:
     run.execute(
         TABLE,
         "insert into t select i from generate_series(1, 400) i",
@@ -228,7 +228,7 @@ def test_rows_that_come_beyond_the_end_meanwhile_are_reached_and_a_killed_run_do
 
     ((after, changed, rows),) = half_way
     assert after == changed == rows
-    assert ("partly applied" in info.out, "-> go on" in info.out) == (True, True)
+    assert ("partly applied" in info.out, "-> resume" in info.out) == (True, True)
     assert done.code == 0, done.err
     assert run.rows("select min(n), max(n), count(*) from t") == [(1, 1, 430)]
     assert run.rows("select max(rows_changed) from orderops.ledger") == [(430,)]
@@ -248,31 +248,31 @@ def stopped(run: Run) -> Run:
 
 STOPPED = (
     'error: V001__t.sql:2:1: new row for relation "t" violates check constraint "not_ten";'
-    " 8 rows up to id 8 are changed and stay so; it stopped at a row between there and id 12\n"
+    " 8 rows up to id 8 are changed and committed; it failed at a row after that, up to id 12\n"
     "       in: update t set n = n + 1\n"
     "       detail: Failing row contains (10, 1, -10).\n"
-    " hint: mend that row, then the same command goes on from there\n"
+    " hint: fix that row; re-running this command continues from there\n"
 )
 
 
-def test_a_row_that_cannot_be_changed_ends_it_and_what_is_before_stays(stopped: Run) -> None:
+def test_a_failing_row_stops_the_backfill_and_keeps_the_earlier_batches(stopped: Run) -> None:
     refused = stopped("apply", "--yes")
 
     assert (refused.code, refused.err.rpartition("applied in")[2][-len(STOPPED) :]) == (1, STOPPED)
     assert stopped.rows("select array_agg(id order by id) from t where n = 1") == [([1, 2, 3, 4, 5, 6, 7, 8],)]
     note = stopped("history", "--json").json[0]["note"]
-    assert note.endswith("8 rows up to id 8 are changed and stay so; it stopped at a row between there and id 12")
+    assert note.endswith("8 rows up to id 8 are changed and committed; it failed at a row after that, up to id 12")
     assert stopped("apply", "--yes").err.endswith(STOPPED)
     stopped.execute("delete from t where id = 10")
     assert stopped("apply", "--yes").code == 0
     assert stopped.rows("select min(n), max(n) from t") == [(1, 1)]
 
 
-def test_where_the_first_piece_fails_nothing_is_done_and_the_file_may_be_mended(stopped: Run) -> None:
+def test_a_failing_first_batch_changes_nothing_and_the_file_can_be_fixed(stopped: Run) -> None:
     file = stopped.write("001__t", batch("update t set n = n + 1", 15))
     refused = stopped("apply", "--yes")
-    assert "; no row was changed; it stopped at a row up to id 15\n" in refused.err
-    assert f"hint: mend {file}, then the same command again" in refused.err
+    assert "; no row was changed; it failed at a row up to id 15\n" in refused.err
+    assert f"hint: fix {file}, then re-run this command" in refused.err
     assert "pending" in stopped("info").out
 
     stopped.write("001__t", batch("update t set n = n + 1 where id <> 10", 15))
@@ -288,33 +288,35 @@ EDITED = {
 
 
 @pytest.mark.parametrize("text", EDITED.values(), ids=EDITED)
-def test_what_is_done_in_part_is_not_gone_on_with_in_another_way(stopped: Run, text: str) -> None:
+def test_a_partial_backfill_is_not_resumed_with_an_edited_statement(stopped: Run, text: str) -> None:
     stopped("apply", "--yes")
     stopped.write("001__t", text)
 
     refused = stopped("apply", "--yes")
 
     assert refused.err.endswith(
-        "error: V001__t.sql was cut after a part: 8 rows up to id 8 are changed and stay so;"
-        " and its statement, or the column that it goes by, was edited since\n"
-        " hint: put it back as it was, and the same command goes on from there; or, if rows may be changed twice:"
+        "error: V001__t.sql is partially applied: 8 rows up to id 8 are changed and committed;"
+        " its statement or its batch column was edited since then\n"
+        " hint: undo the edit and re-run this command to continue; or, if rows may be changed twice:"
         " orderops migrate repair --version 1 --as pending\n"
     )
     assert stopped.rows("select sum(n) from t") == [(8,)]
 
 
-def test_what_is_done_in_part_is_not_begun_anew_without_pieces(stopped: Run) -> None:
+def test_a_partial_backfill_is_not_restarted_without_batches(stopped: Run) -> None:
     stopped("apply", "--yes")
     stopped.write("001__t", "update t set n = n + 1 where id <> 10;\n")
 
     refused = stopped("apply", "--yes")
 
-    assert "V001__t.sql was cut after a part, and its statement 1, which is done, was edited since" in refused.err
+    assert (
+        "V001__t.sql is partially applied, and its statement 1, which is applied, was edited since then" in refused.err
+    )
     assert stopped("apply", "--dry-run").err == refused.err
     assert stopped.rows("select sum(n) from t") == [(8,)]
 
 
-def test_the_size_of_a_piece_may_be_another_one_later(stopped: Run) -> None:
+def test_the_batch_size_can_change_between_runs(stopped: Run) -> None:
     stopped("apply", "--yes")
     stopped.execute("delete from t where id = 10")
     stopped.write("001__t", f"-- smaller\n{batch('update t set n = n + 1', 2)}")
@@ -327,7 +329,7 @@ def test_the_size_of_a_piece_may_be_another_one_later(stopped: Run) -> None:
 # others
 
 
-def test_a_row_that_another_holds_is_waited_for_within_the_budget_and_the_holder_named(run: Run) -> None:
+def test_a_locked_row_is_waited_for_and_the_error_names_its_holder(run: Run) -> None:
     run.execute(TABLE, "insert into t select i from generate_series(1, 9) i")
     run.write("001__t", batch("update t set n = n + 1"))
     with run.holder("update t set n = 0 where id = 5") as holder:
@@ -338,13 +340,13 @@ def test_a_row_that_another_holds_is_waited_for_within_the_budget_and_the_holder
     first, held_by, done, hint, *_ = refused.err.splitlines()
     assert first == "error: V001__t.sql:2: no lock within 1 s"
     assert f"pid {holder.pid}, forgotten as postgres, idle in transaction" in held_by
-    assert done.strip() == "3 rows up to id 3 are changed and stay so"
-    assert hint == " hint: the same command goes on; a longer wait: --budget 1h"
+    assert done.strip() == "3 rows up to id 3 are changed and committed"
+    assert hint == " hint: re-run this command to continue; to wait longer: --budget 1h"
     assert run("apply", "--yes").code == 0
     assert run.rows("select min(n), max(n) from t") == [(1, 1)]
 
 
-def test_it_pauses_while_many_wait_for_locks_says_so_and_goes_on(run: Run) -> None:
+def test_a_backfill_pauses_while_many_sessions_wait_for_locks(run: Run) -> None:
     run.execute(TABLE, "insert into t select i from generate_series(1, 9) i", "create table busy (id int)")
     run.write("001__t", batch("update t set n = n + 1"))
     with queue(run, "busy", 11):
@@ -357,7 +359,7 @@ def test_it_pauses_while_many_wait_for_locks_says_so_and_goes_on(run: Run) -> No
     assert run.rows("select min(n) from t") == [(1,)]
 
 
-def test_what_others_suffer_is_told_with_its_limit(run: Run) -> None:
+def test_an_exceeded_limit_is_described_with_its_value(run: Run) -> None:
     run.execute("create table busy (id int)")
     with psycopg.connect(run.dsn, autocommit=True) as eye, queue(run, "busy", 2):
         assert BatchLimits(waiting=1).exceeded(eye, []) == "2 sessions wait for locks (limit 1)"
@@ -403,16 +405,19 @@ class Step:
 
 
 PACES = {
-    "what is slow gets smaller, by half at most": (1000, [Step(10.0, 500), Step(10.0, 250), Step(ASPIRED * 2, 125)]),
-    "but never tiny": (100, [Step(10.0, SMALLEST), Step(10.0, SMALLEST)]),
+    "what is slow gets smaller, by half at most": (
+        1000,
+        [Step(10.0, 500), Step(10.0, 250), Step(TARGET_SECONDS * 2, 125)],
+    ),
+    "but never tiny": (100, [Step(10.0, SMALLEST_BATCH), Step(10.0, SMALLEST_BATCH)]),
     "and not larger than it was asked to be": (20, [Step(10.0, 20), Step(0.0, 20)]),
     "what is quick grows, up to what was asked for": (700, [Step(10.0, 350), Step(0.001, 700), Step(0.001, 700)]),
-    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(ASPIRED * 0.75, 500)]),
+    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(TARGET_SECONDS * 0.75, 500)]),
 }
 
 
 @pytest.mark.parametrize(("most", "steps"), PACES.values(), ids=PACES)
-def test_the_size_of_a_piece_follows_the_time_it_takes(most: int, steps: list[Step]) -> None:
+def test_the_batch_size_follows_the_duration_of_a_batch(most: int, steps: list[Step]) -> None:
     pace = Pace(most, most)
 
     sizes = [(pace.after(step.seconds), pace.size)[1] for step in steps]
@@ -420,17 +425,17 @@ def test_the_size_of_a_piece_follows_the_time_it_takes(most: int, steps: list[St
     assert sizes == [step.size for step in steps]
 
 
-def test_it_begins_small() -> None:
-    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST, 20]
+def test_a_backfill_starts_with_a_small_batch() -> None:
+    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST_BATCH, 20]
 
 
-def test_it_rests_as_long_as_it_works_and_never_for_long() -> None:
+def test_the_pause_is_as_long_as_the_batch_up_to_a_limit() -> None:
     pace = Pace(100, 100)
 
-    assert [pace.after(seconds) for seconds in (0.0, ASPIRED, 60.0)] == [0.0, ASPIRED, 2 * ASPIRED]
+    assert [pace.after(seconds) for seconds in (0.0, TARGET_SECONDS, 60.0)] == [0.0, TARGET_SECONDS, 2 * TARGET_SECONDS]
 
 
-def test_progress_counts_what_an_earlier_run_did() -> None:
+def test_progress_includes_the_rows_of_an_earlier_run() -> None:
     rate = Rate(total=1000, before=500, passed=250)
 
     assert rate.describe(750).startswith("75 % of about 1,000 rows, 750 changed, ")

@@ -1,4 +1,4 @@
-"""Killed at any moment, the same command ends as if nothing had happened: schema, rows and ledger."""
+"""A run killed at any moment is completed by re-running it, with equal schema, rows and ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def whole(postgres: PostgresServer, folder: Path) -> Left:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
-def test_a_run_that_is_killed_twice_is_finished_by_the_same_command(
+def test_a_run_killed_twice_is_completed_by_re_running_it(
     number: int, database: str, folder: Path, whole: Left
 ) -> None:
     random = Random(SEED + number)
@@ -43,9 +43,7 @@ def test_a_run_that_is_killed_twice_is_finished_by_the_same_command(
     assert killed(database, folder, moments).lines == whole.lines
 
 
-def test_a_run_whose_sessions_are_ended_by_the_server_is_finished_by_the_same_command(
-    database: str, folder: Path, whole: Left
-) -> None:
+def test_a_run_with_terminated_sessions_is_completed_by_re_running_it(database: str, folder: Path, whole: Left) -> None:
     def end_its_sessions(victim: Victim) -> None:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(
@@ -57,7 +55,7 @@ def test_a_run_whose_sessions_are_ended_by_the_server_is_finished_by_the_same_co
     assert killed(database, folder, [whole.seconds / 2], end_its_sessions).lines == whole.lines
 
 
-def test_ctrl_c_ends_it_at_once_and_says_what_is_left(database: str, folder: Path, whole: Left) -> None:
+def test_ctrl_c_ends_a_run_at_once_and_the_message_names_the_rest(database: str, folder: Path, whole: Left) -> None:
     with psycopg.connect(database) as holder:
         holder.execute("create table parts (id int)")  # in nobody's sight, and in the way of the first migration
         run = apply(database, folder)

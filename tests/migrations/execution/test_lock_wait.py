@@ -1,4 +1,4 @@
-"""Under live traffic: looks before it asks, names who is in the way, and makes nobody wait."""
+"""The lock wait under live traffic: no client waits, and blocking sessions are named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(run: Run) -> Run:
     return run
 
 
-def test_asks_for_no_lock_while_a_transaction_holds_the_table_and_goes_on_when_it_ends(run: Run) -> None:
+def test_no_lock_is_requested_while_a_transaction_holds_the_table(run: Run) -> None:
     run.write("001__add_note", ADD, DROP)
     with run.holder("select * from orders limit 1") as holder:
         applying = run.process("apply", "--yes")
@@ -42,7 +42,7 @@ def test_asks_for_no_lock_while_a_transaction_holds_the_table_and_goes_on_when_i
     assert run.rows("select lock_tries, lock_waited > '0' from orderops.ledger") == [(0, True)]
 
 
-def test_ends_when_the_budget_is_spent_and_says_who_is_in_the_way(run: Run) -> None:
+def test_a_spent_budget_is_an_error_that_names_the_blocking_session(run: Run) -> None:
     run.write("001__add_note", ADD, DROP)
     with run.holder("update orders set total = 7 where id = 41 and total = 41") as holder:
         refused = run("apply", "--yes", "--budget", "1s")
@@ -52,12 +52,12 @@ def test_ends_when_the_budget_is_spent_and_says_who_is_in_the_way(run: Run) -> N
     assert f"pid {holder.pid}, forgotten as postgres, idle in transaction" in refused.err
     assert "update orders set total = $1 where id = $2 and total = $3" in refused.err
     assert "41" not in refused.err.replace(str(holder.pid), "").replace("V001", "")
-    assert "hint: the same command goes on; a longer wait: --budget 1h" in refused.err
+    assert "hint: re-run this command to continue; to wait longer: --budget 1h" in refused.err
     assert run.rows("select state, note is null from orderops.ledger") == [("failed", False)]
     assert run("apply", "--yes").code == 0
 
 
-def test_a_lock_that_comes_in_the_way_of_a_later_statement_makes_it_let_go_of_all(run: Run) -> None:
+def test_a_blocked_later_statement_releases_all_locks_of_the_file(run: Run) -> None:
     run.execute("create table items (id int)")
     run.write(
         "001__both", "alter table orders add column a int;\nselect pg_sleep(1);\nalter table items add column b int;\n"
@@ -72,7 +72,7 @@ def test_a_lock_that_comes_in_the_way_of_a_later_statement_makes_it_let_go_of_al
         assert applying.ended() == 0, applying.said
 
 
-def test_sessions_in_the_way_are_ended_when_that_was_said(run: Run) -> None:
+def test_blocking_sessions_are_terminated_with_the_option(run: Run) -> None:
     run.execute("drop role if exists clerk", "create role clerk login password 'x'", "grant all on orders to clerk")
     run.write("001__add_note", ADD, DROP)
     as_clerk = psycopg.conninfo.make_conninfo(run.dsn, user="clerk", password="x")
@@ -88,7 +88,7 @@ def test_sessions_in_the_way_are_ended_when_that_was_said(run: Run) -> None:
     assert f"ends pid {pid}, forgotten as clerk" in done.err
 
 
-def test_a_superusers_session_is_never_ended(run: Run) -> None:
+def test_the_session_of_a_superuser_is_never_terminated(run: Run) -> None:
     run.write("001__add_note", ADD, DROP)
     with run.holder("select * from orders") as holder:
         refused = run("apply", "--yes", "--terminate-blockers", "--budget", "1s")
@@ -98,7 +98,7 @@ def test_a_superusers_session_is_never_ended(run: Run) -> None:
     assert "--terminate-blockers" not in refused.err
 
 
-def test_nobody_is_ended_where_nobody_can_be_asked(run: Run) -> None:
+def test_no_session_is_terminated_without_a_terminal_or_yes(run: Run) -> None:
     run.write("001__add_note", ADD, DROP)
 
     refused = run("apply", "--terminate-blockers")
@@ -107,7 +107,7 @@ def test_nobody_is_ended_where_nobody_can_be_asked(run: Run) -> None:
     assert "say it beforehand: --yes" in refused.err
 
 
-def test_an_index_is_built_beside_a_writer_however_long_that_takes(run: Run) -> None:
+def test_a_concurrent_index_waits_for_a_writer_beyond_the_timeouts(run: Run) -> None:
     run.write(
         "001__index", "-- orderops: no-transaction\ncreate index concurrently orders_by_total on orders (total);\n"
     )
@@ -122,7 +122,7 @@ def test_an_index_is_built_beside_a_writer_however_long_that_takes(run: Run) -> 
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 
 
-def test_an_index_left_half_built_is_dropped_and_built_again(run: Run) -> None:
+def test_an_invalid_index_is_dropped_and_built_again(run: Run) -> None:
     run.execute("update orders set total = 1")
     with pytest.raises(psycopg.errors.UniqueViolation):
         run.execute("create unique index concurrently orders_by_total on orders (total)")
@@ -135,11 +135,11 @@ def test_an_index_left_half_built_is_dropped_and_built_again(run: Run) -> None:
     done = run("apply", "--yes")
 
     assert done.code == 0, done.err
-    assert "index orders_by_total was left half built: dropped, and built again" in done.err
+    assert "index orders_by_total is invalid after an interruption: dropped and built again" in done.err
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 
 
-def test_an_index_that_cannot_be_built_leaves_the_statements_before_it_and_says_so(run: Run) -> None:
+def test_a_failed_index_keeps_the_earlier_statements_and_the_error_names_them(run: Run) -> None:
     run.execute("update orders set total = 1 where id < 3")
     file = run.write(
         "001__index",
@@ -160,7 +160,7 @@ def test_an_index_that_cannot_be_built_leaves_the_statements_before_it_and_says_
     assert run("info").out.split()[:3] == ["V001", "index", "applied"]
 
 
-def test_two_at_once_one_works_and_the_other_says_who(run: Run) -> None:
+def test_a_second_run_reports_the_operator_of_the_first(run: Run) -> None:
     run.write(
         "001__index", "-- orderops: no-transaction\ncreate index concurrently orders_by_total on orders (total);\n"
     )
@@ -182,7 +182,7 @@ def test_two_at_once_one_works_and_the_other_says_who(run: Run) -> None:
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 
 
-def test_a_statement_of_a_run_that_was_killed_ends_before_the_next_begins(run: Run) -> None:
+def test_a_run_waits_for_the_last_statement_of_a_killed_run(run: Run) -> None:
     run.write("001__sleep", "-- orderops: no-transaction\nselect pg_sleep(60);\nalter table orders add column a int;\n")
     first = run.process("apply", "--yes")
     sleeping = "select count(*) from pg_stat_activity where query like 'select pg_sleep(60)%' and state = 'active'"
@@ -196,7 +196,7 @@ def test_a_statement_of_a_run_that_was_killed_ends_before_the_next_begins(run: R
     assert run.rows(sleeping) == [(0,)]
 
 
-def test_what_runs_alone_and_keeps_others_out_looks_first_as_well(run: Run) -> None:
+def test_a_non_transactional_statement_also_waits_for_blockers(run: Run) -> None:
     run.write("001__full", "-- orderops: no-transaction\nvacuum full orders;\n")
     with run.holder("select * from orders"):
         refused = run("apply", "--yes", "--budget", "1s")
@@ -207,7 +207,7 @@ def test_what_runs_alone_and_keeps_others_out_looks_first_as_well(run: Run) -> N
     assert run("apply", "--yes").code == 0
 
 
-def test_a_writer_that_an_index_waits_for_is_ended_when_that_was_said(run: Run) -> None:
+def test_a_writer_that_blocks_an_index_is_terminated_with_the_option(run: Run) -> None:
     run.write("001__index", "-- orderops: no-transaction\ncreate index concurrently o on orders (total);\n")
     run.execute("drop role if exists writer", "create role writer login password 'x'", "grant all on orders to writer")
     as_writer = psycopg.conninfo.make_conninfo(run.dsn, user="writer", password="x")
@@ -222,7 +222,7 @@ def test_a_writer_that_an_index_waits_for_is_ended_when_that_was_said(run: Run) 
     assert "forgotten as writer" in done.err
 
 
-def test_autovacuum_is_cancelled_and_begins_again_by_itself(run: Run) -> None:
+def test_autovacuum_is_cancelled_and_restarts_by_itself(run: Run) -> None:
     run.execute(
         "alter table orders set (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
         " autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, fillfactor = 10)",
@@ -252,7 +252,7 @@ def test_autovacuum_is_cancelled_and_begins_again_by_itself(run: Run) -> None:
         "postgresql://u@h/d?pass%77ord=x",
     ],
 )
-def test_a_password_is_never_taken_from_the_command_line(run: Run, dsn: str) -> None:
+def test_a_password_on_the_command_line_is_an_error(run: Run, dsn: str) -> None:
     refused = run("history", "--dsn", dsn)
 
     assert refused.code == 2
@@ -260,24 +260,24 @@ def test_a_password_is_never_taken_from_the_command_line(run: Run, dsn: str) -> 
     assert "x@" not in refused.err and "'x'" not in refused.err
 
 
-def test_a_dsn_that_says_nothing_is_refused_and_does_not_mean_the_environment(run: Run) -> None:
+def test_an_empty_dsn_is_an_error_instead_of_the_environments_database(run: Run) -> None:
     refused = run("history", "--dsn", "")
 
     assert (refused.code, refused.err.splitlines()[0]) == (2, "error: --dsn is empty")
 
 
-def test_settings_and_temporary_tables_are_refused_where_a_session_does_not_last(run: Run) -> None:
+def test_session_settings_are_an_error_in_a_file_without_a_transaction(run: Run) -> None:
     for number, forwards in enumerate(("set search_path to app;", "create temp table t (a int);"), 1):
         run.write(f"00{number}__x", f"-- orderops: no-transaction\n{forwards}\nselect 1;\n")
 
         refused = run("apply", "--yes", "--to", str(number))
 
         assert refused.code == 2
-        assert "nothing that a session remembers outlives its statement" in refused.err
+        assert "session settings are lost after their statement" in refused.err
         run.write(f"00{number}__x", "select 1;\n")
 
 
-def test_a_role_that_does_not_inherit_owns_what_its_files_make(run: Run) -> None:
+def test_a_role_without_inherit_owns_the_tables_of_its_files(run: Run) -> None:
     run.execute(
         "drop role if exists keeper", "create role keeper", "grant all on schema public to keeper",
         "alter table orders owner to keeper",
@@ -308,7 +308,7 @@ def test_a_role_that_does_not_inherit_owns_what_its_files_make(run: Run) -> None
     )
 
 
-def test_a_database_may_write_its_dates_as_it_likes(run: Run) -> None:
+def test_the_date_style_of_the_database_does_not_matter(run: Run) -> None:
     name = psycopg.conninfo.conninfo_to_dict(run.dsn)["dbname"]
     run.execute(f"alter database {name} set datestyle = 'SQL, DMY'")
     run.execute(f"alter database {name} set intervalstyle = 'iso_8601'")

@@ -1,4 +1,4 @@
-"""Files that the server has a word about: what is done, what is not, and what is said of it."""
+"""Errors of the server: what is applied, what is not, and the message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytest_plugins = ["support.postgres_fixtures"]
 A, B = "V001__a.sql", "V002__b.sql"
 NO_TRANSACTION = "-- orderops: no-transaction\n"
 NOTHING = "nothing of this file was applied"
-AGAIN = "mend sql/V001__a.sql, then the same command again"
+AGAIN = "fix sql/V001__a.sql, then re-run this command"
 DONE, FAILED = ("V1 apply done 1/1",), ("V1 apply failed 0/1",)
 
 
@@ -176,7 +176,7 @@ HALVES: dict[str, Input] = {
     ),
     "the third of four, each by itself": Input(
         {A: f"{NO_TRANSACTION}create table a (id int);\ncreate table b (id int);\nselect 1 / 0;\ncreate table c ();\n"},
-        "V001__a.sql:4:1: division by zero; statements 1 to 2 are applied and stay, those from here on are not\n"
+        "V001__a.sql:4:1: division by zero; statements 1 to 2 are applied and stay, the others are not\n"
         "in: select 1 / 0",
         AGAIN,
         holds=("table a (id integer)", "table b (id integer)"),
@@ -185,7 +185,7 @@ HALVES: dict[str, Input] = {
     "the second file of three": Input(
         {A: "create table a ();", B: "create table b ();\nselect 1 / 0;\n", "V003__c.sql": "create table c ();"},
         "V002__b.sql:2:1: division by zero; nothing of this file was applied\nin: select 1 / 0",
-        "mend sql/V002__b.sql, then the same command again",
+        "fix sql/V002__b.sql, then re-run this command",
         holds=("table a",),
         ledger=("V1 apply done 1/1", "V2 apply failed 0/2"),
     ),
@@ -195,10 +195,10 @@ HALVES: dict[str, Input] = {
             B: f"{NO_TRANSACTION}create unique index concurrently a_id on a (id);\n",
         },
         'V002__b.sql:2:1: could not create unique index "a_id"; nothing of this file was applied; '
-        "the index a_id is left half built, and the same command drops it\n"
+        "the index a_id is invalid; re-running this command drops it\n"
         "in: create unique index concurrently a_id on a (id)\n"
         "detail: Key (id)=(1) is duplicated.",
-        "mend sql/V002__b.sql, then the same command again",
+        "fix sql/V002__b.sql, then re-run this command",
         holds=("index a_id invalid", "table a (id integer)"),
         ledger=("V1 apply done 2/2", "V2 apply failed 0/1"),
     ),
@@ -214,7 +214,7 @@ HALVES: dict[str, Input] = {
         "create table a ();\ndo $$ begin insert into a default values; commit; end $$;\n",
         "2:1: invalid transaction termination\nin: do $$ begin insert into a default values; commit; end $$\n"
         "where: PL/pgSQL function inline_code_block line 1 at COMMIT",
-        "a file runs in transactions that a body cannot end; many rows in pieces: -- orderops: batch 5000 by id",
+        "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id",
         statements=2,
     ),
     "a value of an enumeration before it is committed": Input(
@@ -225,7 +225,7 @@ HALVES: dict[str, Input] = {
         'V002__b.sql:2:32: unsafe use of new value "b" of enum type kind; nothing of this file was applied\n'
         "in: create table t (k kind default 'b')\n"
         "server's hint: New enum values must be committed before they can be used.",
-        "the new value is there from the next file on; or -- orderops: no-transaction in the head",
+        "use the new value in the next file, or add to the head: -- orderops: no-transaction",
         holds=("type kind",),
         ledger=("V1 apply done 1/1", "V2 apply failed 0/2"),
     ),
@@ -240,7 +240,7 @@ HALVES: dict[str, Input] = {
     "a time that runs out": failed(
         "-- orderops: statement-timeout 50ms\ncreate table a ();\nselect pg_sleep(60);\n",
         "3:1: canceling statement due to statement timeout\nin: select pg_sleep(60)",
-        "if it was its time that ran out: -- orderops: statement-timeout 1h in the head, or in batches",
+        "if the statement timed out, add to the head: -- orderops: statement-timeout 1h, or run it in batches",
         statements=2,
     ),
     "a constraint that is checked at COMMIT": Input(
@@ -249,7 +249,7 @@ HALVES: dict[str, Input] = {
             "create table b (id int references a deferrable initially deferred);\ninsert into b values (1);\n"
         },
         'V001__a.sql:4:1: insert or update on table "b" violates foreign key constraint "b_id_fkey"; '
-        "statements 1 to 2 are applied and stay, those from here on are not\n"
+        "statements 1 to 2 are applied and stay, the others are not\n"
         "in: insert into b values (1)\n"
         'detail: Key (id)=(1) is not present in table "a".',
         AGAIN,
@@ -310,12 +310,12 @@ SETTINGS: dict[str, Input] = {
     "an owner who is not there": failed(
         "-- orderops: owner Nobody\ncreate table a ();\n",
         '2:1: role "nobody" does not exist\nin: create table a ()',
-        "-- orderops: owner Nobody is who runs this file: is the role there, and is this user a member of it?",
+        "-- orderops: owner Nobody runs this file: does the role exist, and is this user a member of it?",
     ),
     "an owner who may not": failed(
         "-- orderops: owner pg_monitor\ncreate schema a;\n",
         "2:1: permission denied for database DATABASE\nin: create schema a",
-        "connect as the owner, or name the role: -- orderops: owner ROLE",
+        "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
     ),
 }
 
@@ -325,7 +325,7 @@ BATCHES: dict[str, Input] = {
             A: "create table a (id int not null);\ninsert into a values (1);\n",
             B: "-- orderops: batch 10 by id\ndelete from a;\n",
         },
-        "V002__b.sql:2: a.id is not unique and NOT NULL: rows could be left out or done twice",
+        "V002__b.sql:2: a.id is not UNIQUE and NOT NULL: rows could be skipped or repeated",
         "batch by the primary key, or by another column that is NOT NULL and UNIQUE",
         holds=("table a (id integer!)",),
         ledger=("V1 apply done 2/2", "V2 apply failed 0/1"),
@@ -345,9 +345,9 @@ BATCHES: dict[str, Input] = {
             "insert into a select i, 10 - i from generate_series(1, 20) i;\n",
             B: "-- orderops: batch 3 by id\nupdate a\nset n = 100 / n\nwhere id > 0;\n",
         },
-        "V002__b.sql:2:1: division by zero; 9 rows up to id 9 are changed and stay so; "
+        "V002__b.sql:2:1: division by zero; 9 rows up to id 9 are changed and committed; "
         "it stopped at a row between there and id 12\nin: update a set n = 100 / n where id > 0",
-        "mend that row, then the same command goes on from there",
+        "fix that row; re-running this command continues from there",
         holds=("index a_pkey", "table a (id integer!, n integer)"),
         ledger=("V1 apply done 2/2", "V2 apply failed 0/1"),
         after="select string_agg(n::text, ' ' order by id) from a where id between 8 and 11",
@@ -382,5 +382,5 @@ def place(
 
 
 @pytest.mark.parametrize("given", RUNS.values(), ids=RUNS)
-def test_what_is_done_is_what_is_said(given: Input, place: Place) -> None:
+def test_the_report_matches_the_database(given: Input, place: Place) -> None:
     assert place.outcome(given) == given.outcome

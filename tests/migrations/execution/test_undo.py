@@ -1,4 +1,4 @@
-"""Undo takes back what was applied, newest first, each by its U file; and what it leaves is what was there before."""
+"""Undo runs U files, newest first, and restores the earlier schema."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def states(run: Run) -> list[str]:
     return [line["state"] for line in run("info", "--json").json["migrations"]]
 
 
-def test_the_newest_alone_is_undone_unless_more_is_said(three: Run) -> None:
+def test_undo_without_a_version_undoes_only_the_newest(three: Run) -> None:
     done = three("undo", "--yes")
 
     assert done.code == 0, done.err
@@ -47,7 +47,7 @@ def test_the_newest_alone_is_undone_unless_more_is_said(three: Run) -> None:
 
 
 @pytest.mark.parametrize(("to", "left"), [("2", "ab"), ("1", "a"), ("0", "")])
-def test_down_to_a_version_which_stays(three: Run, to: str, left: str) -> None:
+def test_undo_to_a_version_keeps_that_version(three: Run, to: str, left: str) -> None:
     assert three("undo", "--to", to, "--yes").code == 0
 
     assert tables(three) == left
@@ -56,7 +56,7 @@ def test_down_to_a_version_which_stays(three: Run, to: str, left: str) -> None:
     assert undone == list(range(3, len(left), -1))
 
 
-def test_what_was_undone_is_applied_again(three: Run) -> None:
+def test_an_undone_migration_can_be_applied_again(three: Run) -> None:
     three("undo", "--to", "1", "--yes")
 
     assert three("apply", "--yes").code == 0
@@ -65,7 +65,7 @@ def test_what_was_undone_is_applied_again(three: Run) -> None:
     assert three("undo", "--yes").code == 0
 
 
-def test_where_nothing_is_applied_there_is_nothing_to_undo(three: Run) -> None:
+def test_undo_does_nothing_if_no_version_is_applied(three: Run) -> None:
     three("undo", "--to", "0", "--yes")
 
     for words in ((), ("--to", "0")):
@@ -74,11 +74,11 @@ def test_where_nothing_is_applied_there_is_nothing_to_undo(three: Run) -> None:
         assert done.err.startswith("nothing to undo in test_")
 
 
-def test_a_version_that_is_not_applied_is_no_place_to_undo_to(three: Run) -> None:
+def test_undo_to_a_version_that_is_not_applied_is_an_error(three: Run) -> None:
     for to in ("4", "-1"):
         refused = three("undo", "--to", to, "--yes")
         assert (refused.code, tables(three)) == (2, "abc")
-        assert refused.err == f"error: version {to} is not applied\n hint: applied are: 1, 2, 3\n"
+        assert refused.err == f"error: version {to} is not applied\n hint: applied versions: 1, 2, 3\n"
 
 
 def test_a_dry_run_shows_each_statement_and_changes_nothing(three: Run) -> None:
@@ -96,14 +96,14 @@ def test_a_dry_run_shows_each_statement_and_changes_nothing(three: Run) -> None:
     assert tables(three) == "abc"
 
 
-def test_without_a_yes_and_a_terminal_nothing_is_undone(three: Run) -> None:
+def test_undo_without_yes_and_a_terminal_changes_nothing(three: Run) -> None:
     refused = three("undo")
 
     assert (refused.code, tables(three)) == (2, "abc")
     assert "hint: say it beforehand: --yes" in refused.err
 
 
-def test_a_migration_without_its_way_back_is_refused_before_any_database_is_asked(three: Run) -> None:
+def test_a_migration_without_a_u_file_is_an_error_before_any_connection(three: Run) -> None:
     (three.folder / "U001__a.sql").unlink()
 
     for verb in ("info", "apply", "undo"):
@@ -111,18 +111,18 @@ def test_a_migration_without_its_way_back_is_refused_before_any_database_is_aske
         assert (refused.code, "V001__a.sql has no U file" in refused.err) == (2, True)
 
 
-def test_what_was_edited_since_is_not_undone_and_neither_is_what_lies_above(three: Run) -> None:
+def test_an_edited_migration_stops_the_undo_of_later_ones_too(three: Run) -> None:
     (three.folder / "V002__b.sql").write_text("create table b (id int);\n")
 
     refused = three("undo", "--to", "1", "--yes")
 
     assert (refused.code, tables(three)) == (1, "abc")
     assert "error: V002__b.sql was applied and has been edited since" in refused.err
-    assert "hint: undo the edit and put the change into a new file: git checkout -- " in refused.err
+    assert "hint: restore the file and make the change in a new one: git checkout -- " in refused.err
     assert three("undo", "--yes").code == 0  # the newest alone fits
 
 
-def test_what_has_no_files_any_more_is_not_undone(three: Run) -> None:
+def test_a_migration_without_files_is_not_undone(three: Run) -> None:
     for letter in "VU":
         (three.folder / f"{letter}003__c.sql").unlink()
 
@@ -132,7 +132,7 @@ def test_what_has_no_files_any_more_is_not_undone(three: Run) -> None:
     assert "error: V003 'c' was applied and has no file here" in refused.err
 
 
-def test_a_way_back_that_fails_leaves_what_it_should_take_back_and_what_is_below(three: Run) -> None:
+def test_a_failed_undo_keeps_its_migration_and_the_earlier_ones(three: Run) -> None:
     (three.folder / "U002__b.sql").write_text("drop table b;\ndrop table nowhere;\n")
 
     refused = three("undo", "--to", "0", "--yes")
@@ -146,21 +146,21 @@ def test_a_way_back_that_fails_leaves_what_it_should_take_back_and_what_is_below
     assert tables(three) == ""
 
 
-def test_nothing_is_undone_while_something_is_half_applied(three: Run) -> None:
+def test_undo_is_rejected_while_a_migration_is_partly_applied(three: Run) -> None:
     file = three.write("004__d", f"{HALF_WAY}create table d ();\ncreate table nowhere.e ();\n", "drop table d;\n")
     three("apply", "--yes")
 
     refused = three("undo", "--yes")
 
     assert (refused.code, tables(three)) == (1, "abcd")
-    message = "error: V004__d.sql is half applied\n hint: let it end first: orderops migrate apply\n"
+    message = "error: V004__d.sql is partly applied\n hint: finish it first: orderops migrate apply\n"
     assert refused.err == message
     file.write_text(file.read_text().replace("nowhere.", ""))
     assert three("apply", "--yes").code == 0
     assert tables(three) == "abcde"
 
 
-def test_what_is_half_undone_is_gone_on_with_and_nothing_is_applied_until_then(three: Run) -> None:
+def test_a_partial_undo_is_resumed_and_blocks_apply_until_then(three: Run) -> None:
     back = three.folder / "U002__b.sql"
     back.write_text(f"{HALF_WAY}create table undone ();\ndrop table b, nowhere;\ndrop table undone;\n")
     refused = three("undo", "--to", "0", "--yes")
@@ -168,7 +168,7 @@ def test_what_is_half_undone_is_gone_on_with_and_nothing_is_applied_until_then(t
     assert states(three) == ["applied", "partly undone", "pending"]
 
     assert three("apply", "--yes").err == (
-        "error: V002__b.sql is half undone\n hint: let that end first: orderops migrate undo\n"
+        "error: V002__b.sql is partly undone\n hint: finish that first: orderops migrate undo\n"
     )
     assert three("undo", "--to", "2", "--yes").err == three("apply", "--yes").err
     assert "next: orderops migrate undo" in three("info").err
@@ -180,7 +180,7 @@ def test_what_is_half_undone_is_gone_on_with_and_nothing_is_applied_until_then(t
     assert three("apply", "--yes").code == 0
 
 
-def test_an_empty_way_back_takes_nothing_back_and_is_undone(three: Run) -> None:
+def test_an_empty_undo_changes_nothing_but_the_ledger(three: Run) -> None:
     (three.folder / "U003__c.sql").write_text("-- the table stays: it may be in use\n")
 
     assert three("undo", "--yes").code == 0
@@ -190,7 +190,7 @@ def test_an_empty_way_back_takes_nothing_back_and_is_undone(three: Run) -> None:
 
 
 @pytest.mark.parametrize("folder", ["ten", "shipped"])
-def test_each_way_back_leaves_the_schema_that_was_there_before(run: Run, folder: str, postgres: PostgresServer) -> None:
+def test_each_undo_restores_the_earlier_schema(run: Run, folder: str, postgres: PostgresServer) -> None:
     run = Run(run.dsn, write_ten(run.folder) if folder == "ten" else SQL, run.orderops)
     versions = [line["version"] for line in run("info", "--json").json["migrations"]]
     all_tables = ("parts", "makers", "users", "orders", "order_items", "idempotency_keys")
@@ -218,7 +218,7 @@ def schema(run: Run, postgres: PostgresServer) -> str:
     return "\n".join(line for line in dumped.splitlines() if line and not line.startswith(("--", "\\")))
 
 
-def test_rows_that_come_while_it_waits_are_not_taken_along(run: Run) -> None:
+def test_rows_added_during_the_lock_wait_stop_the_undo(run: Run) -> None:
     run.write("001__t", "create table t (id int);\n", "drop table t;\n")
     assert run("apply", "--yes").code == 0
     with run.holder("select * from t") as holder:
@@ -228,6 +228,6 @@ def test_rows_that_come_while_it_waits_are_not_taken_along(run: Run) -> None:
         holder.ends()
         assert undoing.ended() == 1, undoing.said
 
-    assert "U001__t.sql:1 takes away the rows of t" in undoing.said
+    assert "U001__t.sql:1 removes the rows of t" in undoing.said
     assert run.rows("select id from t") == [(1,)]
     assert run("undo", "--yes", "--accept-data-loss", "t").code == 0

@@ -1,4 +1,4 @@
-"""A database that was there before: marked, from another tool's ledger or by version, and nothing of it run."""
+"""A baseline of an existing database, by version or from another tool's ledger, runs no file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ledger(run: Run) -> list[tuple[object, ...]]:
     return run.rows("select version, action, state, note from orderops.ledger order by id")
 
 
-def test_up_to_a_version_everything_counts_as_applied_and_the_rest_is_applied(three: Run) -> None:
+def test_a_baseline_marks_versions_and_apply_runs_the_rest(three: Run) -> None:
     dry = three("baseline", "--version", "2", "--dry-run")
     assert (dry.code, dry.out) == (0, "~ V001__a.sql counts as applied\n~ V002__b.sql counts as applied\n")
     assert three.rows("select to_regnamespace('orderops')") == [(None,)]
@@ -66,7 +66,7 @@ def test_up_to_a_version_everything_counts_as_applied_and_the_rest_is_applied(th
     assert three.rows("select to_regclass('c')") == [("c",)]
 
 
-def test_what_is_marked_can_be_undone(three: Run) -> None:
+def test_a_baselined_version_can_be_undone(three: Run) -> None:
     three("baseline", "--version", "2", "--yes")
 
     assert three("undo", "--to", "0", "--yes").code == 0
@@ -74,20 +74,20 @@ def test_what_is_marked_can_be_undone(three: Run) -> None:
     assert three.rows("select to_regclass('a'), to_regclass('b')") == [(None, None)]
 
 
-def test_a_version_that_is_no_file_marks_nothing(three: Run) -> None:
+def test_a_baseline_at_an_unknown_version_is_an_error(three: Run) -> None:
     for version in ("4", "-1"):
         refused = three("baseline", "--version", version, "--yes")
         assert refused.code == 2
         assert refused.err.startswith(f"error: no migration has version {version}\n hint: ")
 
 
-def test_either_a_version_or_a_tool_is_said(three: Run) -> None:
+def test_a_baseline_needs_a_version_or_a_tool(three: Run) -> None:
     for words in ((), ("--version", "1", "--from", "auto")):
         refused = three("baseline", *words)
         assert (refused.code, "give either --version or --from" in refused.err) == (2, True)
 
 
-def test_without_a_yes_and_a_terminal_nothing_is_marked(three: Run) -> None:
+def test_a_baseline_without_yes_and_a_terminal_marks_nothing(three: Run) -> None:
     refused = three("baseline", "--version", "2")
 
     assert refused.code == 2
@@ -95,7 +95,7 @@ def test_without_a_yes_and_a_terminal_nothing_is_marked(three: Run) -> None:
     assert three.rows("select to_regnamespace('orderops')") == [(None,)]
 
 
-def test_what_is_known_already_is_not_marked_over(three: Run) -> None:
+def test_a_baseline_needs_an_empty_ledger(three: Run) -> None:
     three("baseline", "--version", "1", "--yes")
 
     refused = three("baseline", "--version", "2", "--yes")
@@ -107,10 +107,10 @@ def test_what_is_known_already_is_not_marked_over(three: Run) -> None:
     assert three("apply", "--yes").code == 0
 
 
-def test_an_apply_that_met_what_was_there_before_leads_to_a_baseline_that_works(three: Run) -> None:
+def test_the_hint_of_an_apply_on_existing_tables_is_a_baseline_that_works(three: Run) -> None:
     refused = three("apply", "--yes")
     assert 'relation "a" already exists' in refused.err
-    assert "if it was there before orderops was: orderops migrate baseline --version N" in refused.err
+    assert "if it existed before orderops was used: orderops migrate baseline --version N" in refused.err
 
     assert three("baseline", "--version", "2", "--yes").code == 0
     assert three("apply", "--yes").code == 0
@@ -144,7 +144,7 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("case", TOOLS.values(), ids=TOOLS)
-def test_another_tools_ledger_is_taken_over_and_only_what_is_new_is_applied(case: Case, three: Run) -> None:
+def test_the_ledger_of_another_tool_is_taken_over_and_new_files_are_applied(case: Case, three: Run) -> None:
     three.execute(case.made)
     entries = 1 if case.tool == "golang-migrate" else 2
     refused = three("apply", "--yes")
@@ -152,7 +152,7 @@ def test_another_tools_ledger_is_taken_over_and_only_what_is_new_is_applied(case
     assert refused.err == (
         f"error: this database was migrated by {case.tool}: {entries} applied, the last {case.last};"
         " nothing was applied\n"
-        f" hint: take that over: orderops migrate baseline --from {case.tool}\n"
+        f" hint: take over its ledger: orderops migrate baseline --from {case.tool}\n"
     )
     info = three("info")
     assert f"next: orderops migrate baseline --from {case.tool}" in info.err
@@ -177,7 +177,7 @@ def test_another_tools_ledger_is_taken_over_and_only_what_is_new_is_applied(case
     ],
     ids=["an empty ledger", "told to begin at nothing", "a ledger that is not read"],
 )
-def test_that_nothing_is_there_yet_is_written_down_and_everything_is_applied(
+def test_an_empty_baseline_is_recorded_and_everything_is_applied(
     made: Sequence[str], words: Sequence[str], run: Run
 ) -> None:
     run.execute(*made)
@@ -194,7 +194,7 @@ def test_that_nothing_is_there_yet_is_written_down_and_everything_is_applied(
     assert run("undo", "--to", "0", "--yes").code == 0
 
 
-def test_whoever_began_at_nothing_may_still_say_up_to_where(three: Run) -> None:
+def test_a_baseline_at_a_version_can_follow_an_empty_one(three: Run) -> None:
     three("baseline", "--version", "0", "--yes")
 
     assert three("baseline", "--version", "2", "--yes").code == 0
@@ -206,45 +206,45 @@ REFUSALS = {
         [],
         "liquibase",
         "orderops does not read the ledger of 'liquibase'",
-        "there are: flyway, dbmate, yoyo, golang-migrate, auto;"
-        " or say up to where: orderops migrate baseline --version N",
+        "known tools: flyway, dbmate, yoyo, golang-migrate, auto; or: orderops migrate baseline --version N",
     ),
     "none is there": (
         [],
         "auto",
         "this database has no ledger of another tool",
-        "say up to where it is migrated: orderops migrate baseline --version N",
+        "pass the version it is migrated to: orderops migrate baseline --version N",
     ),
     "another one is there": (
         [flyway("1 a")],
         "yoyo",
         "this database has no ledger of yoyo",
-        "there is public.flyway_schema_history of flyway",
+        "existing ledgers: public.flyway_schema_history of flyway",
     ),
     "two are there": (
         [flyway("1 a"), DBMATE],
         "auto",
-        "this database has 2 of them: public.flyway_schema_history of flyway, public.schema_migrations of dbmate",
-        "say whose counts: --from TOOL; or up to where: --version N",
+        "this database has 2 ledgers of other tools: public.flyway_schema_history of flyway,"
+        " public.schema_migrations of dbmate",
+        "choose one: --from TOOL; or pass a version: --version N",
     ),
     "it says that one failed": (
         [flyway("1 a", "2 b failed")],
         "flyway",
-        "flyway says that 2 b failed",
-        "mend that with flyway first",
+        "2 b failed according to flyway",
+        "repair it with flyway first",
     ),
     "it knows what has no file here": (
         [flyway("1 a", "2 b", "7 carts", "8 baskets")],
         "flyway",
-        "flyway applied what has no file here: 7 carts, 8 baskets",
-        "give each a pair with its number, as V7__add_carts.sql,"
+        "flyway applied migrations without a file here: 7 carts, 8 baskets",
+        "add a pair of files for each, such as V7__add_carts.sql,"
         " or mark by version: orderops migrate baseline --version N",
     ),
 }
 
 
 @pytest.mark.parametrize(("made", "tool", "message", "hint"), REFUSALS.values(), ids=REFUSALS)
-def test_a_ledger_that_does_not_fit_is_refused(
+def test_a_ledger_that_does_not_match_the_files_is_an_error(
     made: Sequence[str], tool: str, message: str, hint: str, three: Run
 ) -> None:
     three.execute(*made)
@@ -255,7 +255,7 @@ def test_a_ledger_that_does_not_fit_is_refused(
     assert three.rows("select to_regnamespace('orderops')") == [(None,)]
 
 
-def test_of_two_ledgers_the_one_that_is_named_counts(three: Run) -> None:
+def test_the_named_one_of_two_ledgers_is_used(three: Run) -> None:
     three.execute(flyway("1 a"), DBMATE, "insert into schema_migrations values ('1'), ('2')")
 
     assert three("baseline", "--from", "dbmate", "--yes").code == 0

@@ -1,4 +1,4 @@
-"""Files and ledgers that do not fit together, roles that may not, servers that will not."""
+"""Files that do not match the ledger, missing privileges, and servers that reject changes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ EDITED: dict[str, Input] = {
     "an applied file that was edited": Input(
         {A: "create table a (id bigint);\n", B: "create table b ();\n"},
         "V001__a.sql was applied and has been edited since",
-        "undo the edit and put the change into a new file: git checkout -- sql/V001__a.sql\n"
-        "or say that the file is right as it is: orderops migrate repair",
+        "restore the file and make the change in a new one: git checkout -- sql/V001__a.sql\n"
+        "or accept the edited file: orderops migrate repair",
         first={A: TABLE},
         holds=("table a (id integer)",),
         ledger=ONE,
@@ -33,8 +33,8 @@ EDITED: dict[str, Input] = {
     "an applied file with a comment more": Input(
         {A: f"{TABLE}-- what we sell\n"},
         "V001__a.sql was applied and has been edited since",
-        "undo the edit and put the change into a new file: git checkout -- sql/V001__a.sql\n"
-        "or say that the file is right as it is: orderops migrate repair",
+        "restore the file and make the change in a new one: git checkout -- sql/V001__a.sql\n"
+        "or accept the edited file: orderops migrate repair",
         first={A: TABLE},
         holds=("table a (id integer)",),
         ledger=ONE,
@@ -56,7 +56,8 @@ EDITED: dict[str, Input] = {
     "an applied file that is gone": Input(
         {A: None, "U001__a.sql": None, B: "create table b ();\n"},
         "V001 'a' was applied and has no file here",
-        "bring it back: git log --oneline -- 'sql/V*1__*.sql'\nor give up its file: orderops migrate repair",
+        "restore the file: git log --oneline -- 'sql/V*1__*.sql'\n"
+        "or remove it from the ledger: orderops migrate repair",
         first={A: TABLE},
         holds=("table a (id integer)",),
         ledger=ONE,
@@ -70,7 +71,7 @@ LATE: dict[str, Input] = {
     "a gap behind what is applied": Input(
         {C: "create table c ();\n"},
         "V002 is missing before V003__c.sql; nothing was applied",
-        "bring it in, or renumber V003__c.sql and its U file",
+        "add it, or renumber V003__c.sql and its U file",
         first={A: TABLE},
         holds=("table a (id integer)",),
         ledger=ONE,
@@ -78,7 +79,7 @@ LATE: dict[str, Input] = {
     "a branch that came late": Input(
         {"V20261102__b.sql": "create table b ();\n", "V20261104__d.sql": "create table d ();\n"},
         "V20261102__b.sql came after V20261103 was applied; nothing was applied",
-        "give it and its U file the next number, or apply it where it is: orderops migrate apply --out-of-order",
+        "renumber it and its U file, or apply it anyway: orderops migrate apply --out-of-order",
         first={"V20261101__a.sql": TABLE, "V20261103__c.sql": "create table c ();\n"},
         holds=("table a (id integer)", "table c"),
         ledger=("V20261101 apply done 1/1", "V20261103 apply done 1/1"),
@@ -113,18 +114,16 @@ HALVES: dict[str, Input] = {
     ),
     "a file that stopped half-way, and what is done was edited": Input(
         {A: f"{NO_TRANSACTION}create table a (id bigint);\ncreate table b (id int);\n"},
-        "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 1, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b (id nothing);\n"},
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
     ),
     "a file that stopped half-way, and is to go on in a transaction": Input(
         {A: "insert into a values (1);\ninsert into a values (2);\n"},
-        "V001__a.sql was cut after a part, and its statement 1, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 1, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         before=TABLE,
         first={A: f"{NO_TRANSACTION}insert into a values (1);\ninsert into a values (1 / 0);\n"},
         holds=("table a (id integer)",),
@@ -134,18 +133,17 @@ HALVES: dict[str, Input] = {
     ),
     "a file that stopped half-way, and lost what is done": Input(
         {A: f"{NO_TRANSACTION}{TABLE}"},
-        "V001__a.sql was cut after a part, and its statement 2, which is done, was edited since",
-        "put it back as it was, or say how the migration stands, pending or applied: "
-        "orderops migrate repair --version 1 --as pending",
+        "V001__a.sql is partially applied, and its statement 2, which is applied, was edited since then",
+        "undo the edit, or set the true status, pending or applied: orderops migrate repair --version 1 --as pending",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b ();\nselect 1 / 0;\n"},
         holds=("table a (id integer)", "table b"),
         ledger=("V1 apply failed 2/3",),
     ),
     "a file that stopped half-way, and is gone": Input(
         {A: None, "U001__a.sql": None, B: "create table b ();\n"},
-        "V001 'a' is half applied and has no file here",
-        "bring it back: git log --oneline -- 'sql/V*1__*.sql'\n"
-        "or say how it stands in truth, pending or applied: orderops migrate repair --version 1 --as pending",
+        "V001 'a' is partly applied and has no file here",
+        "restore the file: git log --oneline -- 'sql/V*1__*.sql'\n"
+        "or set its true status, pending or applied: orderops migrate repair --version 1 --as pending",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b (id nothing);\n"},
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2",),
@@ -153,8 +151,8 @@ HALVES: dict[str, Input] = {
     "a file that stopped half-way, and what comes after it": Input(
         {B: "create table b ();\n"},
         'V001__a.sql:3:20: type "nothing" does not exist; '
-        "statement 1 is applied and stays, those from here on are not\nin: create table b (id nothing)",
-        "mend sql/V001__a.sql, then the same command again",
+        "statement 1 is applied and stays, the others are not\nin: create table b (id nothing)",
+        "fix sql/V001__a.sql, then re-run this command",
         first={A: f"{NO_TRANSACTION}{TABLE}create table b (id nothing);\n"},
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 1/2", "V1 apply failed 1/2"),
@@ -167,7 +165,7 @@ HALVES: dict[str, Input] = {
         },
         holds=("index a_id", "table a (id integer)"),
         ledger=("V1 apply failed 2/3", "V1 apply done 3/3"),
-        says=("index a_id was left half built: dropped, and built again",),
+        says=("index a_id is invalid after an interruption: dropped and built again",),
     ),
 }
 
@@ -176,7 +174,7 @@ LEDGERS: dict[str, Input] = {
     "a ledger that somebody dropped": Input(
         {A: TABLE},
         'V001__a.sql:1:1: relation "a" already exists; nothing of this file was applied\nin: create table a (id int)',
-        "if it was there before orderops was: orderops migrate baseline --version N",
+        "if it existed before orderops was used: orderops migrate baseline --version N",
         before=TABLE + "create schema orderops;",
         holds=("table a (id integer)",),
         ledger=("V1 apply failed 0/1",),
@@ -202,7 +200,7 @@ LEDGERS: dict[str, Input] = {
         {A: TABLE},
         "V001__a.sql:1:14: permission denied for schema public; nothing of this file was applied\n"
         "in: create table a (id int)",
-        "connect as the owner, or name the role: -- orderops: owner ROLE",
+        "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
         before=f"{A_ROLE} grant create on database DATABASE to DATABASE_r",
         user="DATABASE_r",
         ledger=("V1 apply failed 0/1",),
@@ -232,25 +230,25 @@ ENDS: dict[str, Input] = {
         },
         'V001__a.sql, at its end: insert or update on table "b" violates foreign key constraint "b_id_fkey"; '
         'nothing of this file was applied\ndetail: Key (id)=(1) is not present in table "a".',
-        "mend sql/V001__a.sql, then the same command again",
+        "fix sql/V001__a.sql, then re-run this command",
         ledger=("V1 apply failed 0/4",),
     ),
     "a body that drops the ledger": Input(
         {A: "do $$ begin drop schema orderops cascade; end $$;\n"},
         'V001__a.sql, at its end: relation "orderops.ledger" does not exist; nothing of this file was applied',
-        "mend sql/V001__a.sql, then the same command again",
+        "fix sql/V001__a.sql, then re-run this command",
         ledger=("V1 apply failed 0/1",),
     ),
     "a body that takes the role away": Input(
         {A: "create table a ();\ndo $$ begin set role pg_monitor; end $$;\n"},
         "V001__a.sql, at its end: permission denied for schema orderops; nothing of this file was applied",
-        "connect as the owner, or name the role: -- orderops: owner ROLE",
+        "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
         ledger=("V1 apply failed 0/2",),
     ),
     "a body that empties the ledger": Input(
         {A: "create table a ();\ndo $$ begin delete from orderops.ledger; end $$;\n"},
-        "the line of version 1 in orderops.ledger is gone; nothing can be written down",
-        "does a statement of the file, or somebody else, change that table? What is not committed is undone",
+        "the line of version 1 in orderops.ledger is gone; the attempt cannot be recorded",
+        "does the file or another session change that table? Uncommitted changes are rolled back",
         ledger=("V1 apply failed 0/2",),
     ),
     "a temporary table does not stand before a table in the next file": Input(
@@ -294,7 +292,7 @@ def place(
 
 
 @pytest.mark.parametrize("given", HISTORIES.values(), ids=HISTORIES)
-def test_what_is_done_is_what_is_said(given: Input, place: Place) -> None:
+def test_the_report_matches_the_database(given: Input, place: Place) -> None:
     assert place.outcome(given) == given.outcome
 
 

@@ -1,4 +1,4 @@
-"""The ledgers of other tools, made as those tools make them."""
+"""Ledgers of other tools, created as those tools create them."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def flyway(connection: psycopg.Connection) -> Callable[..., OtherToolLedger]:
     return read
 
 
-def test_an_ordinary_database_has_none(connection: psycopg.Connection) -> None:
+def test_a_database_without_other_tools_has_no_ledgers(connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE users (version varchar)")
 
     assert ledgers_of_other_tools(connection) == []
 
 
-def test_flyway_tells_what_it_applied(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_applied_versions_of_flyway_are_read(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("001", "create users", "SQL", True), ("2", "fill users", "JDBC", True))
 
     assert told == OtherToolLedger(
@@ -87,21 +87,21 @@ def test_flyway_tells_what_it_applied(flyway: Callable[..., OtherToolLedger]) ->
     assert versions(match(told, files(1, 2, 3))) == ([1, 2], [])
 
 
-def test_what_flyway_failed_at_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_a_failed_version_of_flyway_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "create users", "SQL", True), ("2", "index users", "SQL", False))
 
     assert told.failed == (OtherToolEntry("2", "index users", NOON),)
     assert versions(match(told, files(1, 2))) == ([1], [])
 
 
-def test_what_failed_and_was_mended_is_applied(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_a_repaired_version_of_flyway_is_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "create users", "SQL", False), ("1", "create users", "SQL", True))
 
     assert (len(told.applied), told.failed) == (1, ())
 
 
 @pytest.mark.parametrize("undone_as", ["2", "02", "2.0"])
-def test_what_flyway_undid_is_not_applied_until_it_is_applied_again(
+def test_an_undone_version_of_flyway_is_applied_only_after_a_new_apply(
     connection: psycopg.Connection, flyway: Callable[..., OtherToolLedger], undone_as: str
 ) -> None:
     told = flyway(("1", "a", "SQL", True), ("2", "b", "SQL", True), (undone_as, "b", "UNDO_SQL", True))
@@ -113,20 +113,20 @@ def test_what_flyway_undid_is_not_applied_until_it_is_applied_again(
     assert versions(match(only(connection), files(1, 2))) == ([1, 2], [])
 
 
-def test_an_undo_that_failed_leaves_neither_applied_nor_undone(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_a_failed_undo_of_flyway_is_listed_as_failed(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("1", "a", "UNDO_SQL", False))
 
     assert (told.applied, told.failed) == ((), (OtherToolEntry("1", "a", NOON),))
 
 
-def test_what_a_repair_marked_as_deleted_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_a_version_that_flyway_marked_as_deleted_is_not_applied(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("2", "b", "SQL", True), ("2", "b", "DELETE", True))
 
     assert [entry.version for entry in told.applied] == ["1"]
 
 
 @pytest.mark.parametrize("kind", ["BASELINE", "SQL_BASELINE"])
-def test_a_baseline_of_flyway_stands_for_everything_up_to_it(flyway: Callable[..., OtherToolLedger], kind: str) -> None:
+def test_a_baseline_of_flyway_covers_all_versions_up_to_it(flyway: Callable[..., OtherToolLedger], kind: str) -> None:
     told = flyway(("3", "<< Flyway Baseline >>", kind, True), ("5", "later", "SQL", True))
 
     assert (told.up_to, [entry.version for entry in told.applied]) == ("3", ["5"])
@@ -144,13 +144,13 @@ def test_the_highest_baseline_counts(flyway: Callable[..., OtherToolLedger]) -> 
     assert flyway(("9", "b", "BASELINE", True), ("10", "b", "SQL_BASELINE", True)).up_to == "10"
 
 
-def test_a_version_with_a_dot_has_no_file_here(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_a_version_with_a_dot_matches_no_file(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(("1", "a", "SQL", True), ("1.2", "b", "SQL", True), ("20221219.1720", "c", "SQL", True))
 
     assert versions(match(told, files(1, 2, 12, 20221219))) == ([1], ["1.2", "20221219.1720"])
 
 
-def test_flyways_repeatables_are_told_apart_and_its_own_marks_left_out(flyway: Callable[..., OtherToolLedger]) -> None:
+def test_repeatable_migrations_are_separate_and_internal_rows_left_out(flyway: Callable[..., OtherToolLedger]) -> None:
     told = flyway(
         (None, "<< Flyway Schema Creation >>", "SCHEMA", True),
         ("1", "create users", "SQL", True),
@@ -166,7 +166,7 @@ def test_flyways_repeatables_are_told_apart_and_its_own_marks_left_out(flyway: C
     assert versions(match(told, files(1))) == ([1], [])
 
 
-def test_dbmate_tells_versions_only(connection: psycopg.Connection) -> None:
+def test_dbmate_entries_have_only_versions(connection: psycopg.Connection) -> None:
     connection.execute(OF_DBMATE)
     connection.execute("INSERT INTO schema_migrations VALUES ('20260102030405'), ('20260101000000'), ('003')")
 
@@ -177,7 +177,7 @@ def test_dbmate_tells_versions_only(connection: psycopg.Connection) -> None:
     assert versions(match(told, files(3, 20260101000000))) == ([3, 20260101000000], ["20260102030405"])
 
 
-def test_yoyo_tells_ids_and_times(connection: psycopg.Connection) -> None:
+def test_yoyo_entries_have_ids_and_times(connection: psycopg.Connection) -> None:
     of_yoyo(connection, "0001.create-users", "2-add_status", "20230101_01_AbCde-add-orders", "init")
 
     told = only(connection)
@@ -192,7 +192,7 @@ def test_yoyo_tells_ids_and_times(connection: psycopg.Connection) -> None:
     assert versions(match(told, files(1, 2, 3, 20230101))) == ([1, 2, 20230101], ["init"])
 
 
-def test_several_of_a_day_do_not_share_a_file(connection: psycopg.Connection) -> None:
+def test_several_yoyo_entries_of_one_day_match_different_files(connection: psycopg.Connection) -> None:
     of_yoyo(connection, "20230101_01_AbCde-users", "20230101_02_XyZzy-orders")
     told = only(connection)
 
@@ -200,7 +200,7 @@ def test_several_of_a_day_do_not_share_a_file(connection: psycopg.Connection) ->
     assert versions(match(told, files(2023010101, 2023010102))) == ([2023010101, 2023010102], [])
 
 
-def test_golang_migrate_stands_at_a_version_and_above_all_before(connection: psycopg.Connection) -> None:
+def test_the_version_of_golang_migrate_covers_all_earlier_ones(connection: psycopg.Connection) -> None:
     connection.execute(OF_GOLANG_MIGRATE)
     connection.execute("INSERT INTO schema_migrations VALUES (3, false)")
 
@@ -214,7 +214,7 @@ def test_golang_migrate_stands_at_a_version_and_above_all_before(connection: psy
 
 
 @pytest.mark.parametrize(("at", "under"), [(3, [1, 2]), (1, []), (0, []), (-1, [])])
-def test_where_golang_migrate_is_dirty_only_what_lies_before_is_applied(
+def test_a_dirty_version_of_golang_migrate_is_not_applied_but_earlier_ones_are(
     connection: psycopg.Connection, at: int, under: list[int]
 ) -> None:
     connection.execute(OF_GOLANG_MIGRATE)
@@ -230,7 +230,7 @@ def test_where_golang_migrate_is_dirty_only_what_lies_before_is_applied(
     ("made", "tool"),
     [(OF_FLYWAY, "flyway"), (OF_DBMATE, "dbmate"), (OF_YOYO, "yoyo"), (OF_GOLANG_MIGRATE, "golang-migrate")],
 )
-def test_an_empty_ledger_is_one(connection: psycopg.Connection, made: str, tool: str) -> None:
+def test_an_empty_ledger_is_found(connection: psycopg.Connection, made: str, tool: str) -> None:
     connection.execute(made.encode())
 
     told = only(connection)
@@ -247,7 +247,7 @@ def test_an_empty_ledger_is_one(connection: psycopg.Connection, made: str, tool:
         (["CREATE TABLE flyway_schema_history (version varchar)"], "unknown", "does not know"),
     ],
 )
-def test_what_only_looks_alike_is_not_read(
+def test_a_table_with_other_columns_is_not_read(
     connection: psycopg.Connection, made: list[str], tool: str, words: str
 ) -> None:
     for statement in made:
@@ -279,7 +279,7 @@ def test_ledgers_are_found_on_the_search_path_and_in_public(connection: psycopg.
     ]
 
 
-def test_rails_in_one_schema_says_nothing_of_another(connection: psycopg.Connection) -> None:
+def test_a_rails_schema_does_not_affect_another_schema(connection: psycopg.Connection) -> None:
     connection.execute("CREATE SCHEMA app")
     connection.execute(OF_DBMATE)
     connection.execute("SET search_path TO app")
@@ -289,7 +289,7 @@ def test_rails_in_one_schema_says_nothing_of_another(connection: psycopg.Connect
     assert [ledger.tool for ledger in ledgers_of_other_tools(connection)] == ["rails", "dbmate"]
 
 
-def test_whoever_may_not_read_a_ledger_is_told_what_grants_it(connection: psycopg.Connection) -> None:
+def test_the_error_for_an_unreadable_ledger_has_the_grant(connection: psycopg.Connection) -> None:
     connection.execute('CREATE SCHEMA "Old"; SET search_path TO "Old"')
     connection.execute(OF_YOYO)
     connection.execute('CREATE ROLE "reader of yoyo"; GRANT USAGE ON SCHEMA "Old" TO "reader of yoyo"')
@@ -306,7 +306,7 @@ def test_whoever_may_not_read_a_ledger_is_told_what_grants_it(connection: psycop
     assert only(connection).tool == "yoyo"
 
 
-def test_reading_changes_nothing_and_asks_for_no_form_of_rows(database: str) -> None:
+def test_reading_changes_nothing_and_works_with_any_row_factory(database: str) -> None:
     with psycopg.connect(database) as maker:
         maker.execute(OF_DBMATE)
     with psycopg.connect(database, row_factory=dict_row) as connection:

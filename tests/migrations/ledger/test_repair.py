@@ -1,4 +1,4 @@
-"""Repair makes the ledger say what is true, and shows first what it writes; the schema stays as it is."""
+"""Repair corrects the ledger after showing what it will write; the schema is not changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def attempts(run: Run) -> list[tuple[object, ...]]:
     return run.rows("select version, action, state, note from orderops.ledger where id > 2 order by id")
 
 
-def test_where_all_fits_there_is_nothing_to_do(two: Run) -> None:
+def test_repair_does_nothing_if_files_and_ledger_match(two: Run) -> None:
     for words in ((), ("--version", "2", "--as", "applied")):
         said = two("repair", *words)
         assert (said.code, said.out) == (0, "")
@@ -49,9 +49,9 @@ def test_where_all_fits_there_is_nothing_to_do(two: Run) -> None:
     assert attempts(two) == []
 
 
-def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
+def test_repair_accepts_an_edited_file_as_applied(two: Run) -> None:
     edit(two)
-    shown = "~ V002__b.sql: applied, and its file differs: the file counts as applied\n"
+    shown = "~ V002__b.sql: applied, but its file was edited; the file counts as applied\n"
 
     dry = two("repair", "--dry-run")
     assert (dry.code, dry.out, attempts(two)) == (0, shown, [])
@@ -67,20 +67,20 @@ def test_a_file_that_was_edited_on_purpose_counts_as_applied(two: Run) -> None:
     assert two("undo", "--yes").code == 0
 
 
-def test_a_file_that_was_removed_on_purpose_is_forgotten_and_what_it_made_stays(two: Run) -> None:
+def test_repair_forgets_a_removed_file_and_keeps_its_tables(two: Run) -> None:
     remove(two)
-    assert "or give up its file: orderops migrate repair" in two("apply", "--yes").err
+    assert "or remove it from the ledger: orderops migrate repair" in two("apply", "--yes").err
 
     done = two("repair", "--yes")
 
-    assert done.out == "~ V002 b: applied, and has no file: forgotten; the database stays as it is\n"
+    assert done.out == "~ V002 b: applied, but has no file; counts as pending, the database is not changed\n"
     assert [line[:3] for line in attempts(two)] == [(2, "forget", "done")]
     assert two.rows("select to_regclass('b')") == [("b",)]
     assert [line["version"] for line in two("info", "--json").json["migrations"]] == [1]
     assert two("repair", "--yes").err == "nothing to repair: files and ledger match\n"
 
 
-def test_several_are_mended_at_once_all_or_none(two: Run) -> None:
+def test_several_repairs_are_written_in_one_transaction(two: Run) -> None:
     edit(two)
     (two.folder / "V001__a.sql").write_text("create table a (id int);\n")
 
@@ -90,7 +90,7 @@ def test_several_are_mended_at_once_all_or_none(two: Run) -> None:
     assert two("repair", "--yes").err.startswith("nothing to repair")
 
 
-def test_of_one_version_the_operator_says_how_it_stands(two: Run) -> None:
+def test_repair_sets_the_status_of_one_version(two: Run) -> None:
     two.execute("drop table b")
 
     pending = two("repair", "--version", "2", "--as", "pending", "--yes")
@@ -110,31 +110,31 @@ def test_of_one_version_the_operator_says_how_it_stands(two: Run) -> None:
     [["--version", "2"], ["--as", "applied"], ["--version", "2", "--as", "done"]],
     ids=["no state", "no version", "another word"],
 )
-def test_a_half_of_what_is_to_be_said_is_refused(two: Run, words: list[str]) -> None:
+def test_a_version_without_a_status_is_an_error(two: Run, words: list[str]) -> None:
     refused = two("repair", *words)
 
     assert refused.code == 2
-    assert "error: say which version, and how it stands in truth: applied or pending" in refused.err
+    assert "error: pass the version and its true status: applied or pending" in refused.err
     assert f"hint: orderops migrate repair --version {2 if '2' in words else 'N'} --as applied" in refused.err
 
 
-def test_a_version_that_nobody_knows_is_refused(two: Run) -> None:
+def test_repair_of_an_unknown_version_is_an_error(two: Run) -> None:
     refused = two("repair", "--version", "7", "--as", "applied", "--yes")
 
     assert (refused.code, refused.err) == (
         2,
-        "error: nobody knows version 7\n hint: how they stand: orderops migrate info\n",
+        "error: neither the files nor the ledger have version 7\n hint: show the versions: orderops migrate info\n",
     )
 
 
 @pytest.mark.parametrize("stands", ["pending", "applied"])
-def test_what_was_left_half_way_and_lost_its_file_is_settled_by_the_hint(two: Run, stands: str) -> None:
+def test_the_hint_repairs_a_partly_applied_version_without_a_file(two: Run, stands: str) -> None:
     two.write("003__c", "-- orderops: no-transaction\ncreate table c ();\ncreate table nowhere.d ();\n")
     two("apply", "--yes")
     for letter in "VU":
         (two.folder / f"{letter}003__c.sql").unlink()
     refused = two("apply", "--yes")
-    assert "error: V003 'c' is half applied and has no file here" in refused.err
+    assert "error: V003 'c' is partly applied and has no file here" in refused.err
     assert "orderops migrate repair --version 3 --as pending" in refused.err
     assert two("undo", "--yes").err == refused.err
     assert two("repair", "--yes").err.startswith("nothing to repair")
@@ -145,13 +145,15 @@ def test_what_was_left_half_way_and_lost_its_file_is_settled_by_the_hint(two: Ru
     assert two("apply", "--yes").code == (0 if stands == "pending" else 1)
 
 
-def test_what_was_worked_on_since_it_was_decided_is_left_alone(two: Run) -> None:
+def test_repair_stops_if_the_version_has_a_new_attempt(two: Run) -> None:
     edit(two)
     with psycopg.connect(two.dsn, autocommit=True) as connection:
         decided = migrator.to_repair(migrator.overview(connection, read_migrations(two.folder)), None)
         two("repair", "--yes")
 
-        with pytest.raises(OrderopsError, match="V002 was worked on meanwhile; nothing was written"):
+        with pytest.raises(
+            OrderopsError, match="V002 has a new attempt since this repair was planned; nothing was written"
+        ):
             migrator.repair(Sessions(connection, connection, Author("ada", "here")), decided)
 
     assert len(attempts(two)) == 1

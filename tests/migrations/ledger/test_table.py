@@ -1,4 +1,4 @@
-"""What the ledger says is true whenever it is read: by info, by history, and by whoever looks with psql."""
+"""The ledger is true at any time, in info, in history and in its view."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def told(run: Run) -> tuple[list[str], list[object], list[str]]:
     )
 
 
-def test_info_history_and_the_view_say_the_same_after_every_sort_of_end(run: Run) -> None:
+def test_info_history_and_the_view_agree_after_every_kind_of_attempt(run: Run) -> None:
     run.write("001__a", "create table a (id int);\n", "drop table a;\n")
     two = run.write("002__b", f"{HALF_WAY}create table b (id int);\ncreate table nowhere.c ();\n", "drop table b;\n")
     run("apply", "--yes")
@@ -77,7 +77,7 @@ def test_info_history_and_the_view_say_the_same_after_every_sort_of_end(run: Run
     assert told(run) == (["1 out of order", "2 applied"], ["1 pending", "2 applied"], history)
 
 
-def test_what_was_cut_off_is_pending_until_the_next_run_says_so(run: Run) -> None:
+def test_an_interrupted_attempt_is_marked_by_the_next_run(run: Run) -> None:
     run.write("001__slow", "create table a (id int);\nselect pg_sleep(60);\n", "drop table a;\n")
     run.write("002__b", "select 1;\n")
     first = run.process("apply", "--yes")
@@ -99,7 +99,7 @@ def test_what_was_cut_off_is_pending_until_the_next_run_says_so(run: Run) -> Non
     assert [each["note"] for each in run("history", "--json").json] == [None, None, "cut off"]
 
 
-def test_the_keys_for_machines(run: Run) -> None:
+def test_json_has_the_documented_keys(run: Run) -> None:
     checksum = hashlib.sha256(b"create table a ();\n").hexdigest()
     run.write("001__a", "create table a ();\n", "drop table a;\n")
     run.write("002__b", "create table b ();\n", "drop table b;\n")
@@ -138,7 +138,7 @@ def test_the_keys_for_machines(run: Run) -> None:
     }
 
 
-def test_times_are_the_databases_and_are_shown_in_utc(run: Run) -> None:
+def test_times_come_from_the_database_and_are_shown_in_utc(run: Run) -> None:
     ((name,),) = run.rows("select current_database()")
     run.execute(f"alter database {name} set timezone to 'Asia/Tokyo'")
     run.write("001__a", "select 1;\n")
@@ -157,7 +157,7 @@ def test_times_are_the_databases_and_are_shown_in_utc(run: Run) -> None:
     assert run("history").out.startswith(f"{shown}  done     apply     V001 a")
 
 
-def test_who_it_was_is_said_for_people_too(run: Run) -> None:
+def test_the_history_names_the_operator(run: Run) -> None:
     run.write("001__fill", "-- orderops: batch 5 by id\nupdate a set n = 1;\n")
     run.execute("create table a (id int primary key, n int)", "insert into a select i from generate_series(1, 12) i")
     run("apply", "--yes")
@@ -175,7 +175,7 @@ def test_who_it_was_is_said_for_people_too(run: Run) -> None:
     assert run("history", "--last", "1").out.splitlines() == [failed, who, note]
 
 
-def test_a_database_to_which_nothing_was_done_says_so(run: Run) -> None:
+def test_the_history_of_a_new_database_is_empty(run: Run) -> None:
     said = run("history")
 
     assert (said.code, said.out) == (0, "")
@@ -183,7 +183,7 @@ def test_a_database_to_which_nothing_was_done_says_so(run: Run) -> None:
     assert run("history", "--json").json == []
 
 
-def test_looking_changes_nothing(run: Run) -> None:
+def test_info_and_history_change_nothing(run: Run) -> None:
     run.write("001__a", "select 1;\n")
 
     for words in (("info",), ("apply", "--dry-run"), ("undo", "--dry-run"), ("history",)):
@@ -205,7 +205,7 @@ def test_a_later_apply_keeps_the_rows_of_an_existing_ledger(run: Run) -> None:
     assert run.rows("select version, state from orderops.ledger order by id") == [(1, "done"), (2, "done")]
 
 
-def test_an_index_of_another_kind_under_the_same_name_is_never_taken_for_ours(run: Run) -> None:
+def test_an_index_of_another_table_with_the_same_name_is_left_alone(run: Run) -> None:
     run.execute("create table a (id int, n int)", "create index a_by_n on a (id)")
     run.write("001__index", f"{HALF_WAY}create index concurrently a_by_n on a (n);\n")
 
@@ -215,7 +215,7 @@ def test_an_index_of_another_kind_under_the_same_name_is_never_taken_for_ours(ru
         assert run("info", "--json").json["migrations"][0]["state"] == "pending"
 
 
-def test_many_hundreds_of_migrations_are_told_in_order(run: Run) -> None:
+def test_hundreds_of_migrations_are_listed_in_order(run: Run) -> None:
     for number in range(1, 301):
         run.write(f"{number:03}__step_{number}", f"select {number};\n")
     run("baseline", "--version", "300", "--yes")
@@ -229,7 +229,7 @@ def test_many_hundreds_of_migrations_are_told_in_order(run: Run) -> None:
     assert len(run("history", "--last", "1000", "--json").json) == 300
 
 
-def test_a_person_with_psql_reads_how_each_migration_stands(run: Run, postgres: PostgresServer) -> None:
+def test_the_view_shows_the_status_of_each_migration(run: Run, postgres: PostgresServer) -> None:
     run.write("001__create_a", "create table a ();\n")
     run.write("002__slow", "select pg_sleep(0.02);\nselect 1 / 0;\n")
     run("apply", "--yes")
@@ -257,7 +257,7 @@ def test_apply_creates_the_ledger_in_an_empty_schema_made_for_it(run: Run) -> No
     assert run.rows("select version, state from orderops.migrations") == [(1, "applied")]
 
 
-def test_a_role_of_the_name_of_the_ledgers_schema_makes_its_tables_outside_of_it(
+def test_a_role_named_orderops_creates_its_tables_outside_the_ledgers_schema(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.execute("create role orderops login createdb password 'of a test'", "grant all on schema public to orderops")

@@ -1,4 +1,4 @@
-"""Lint as a whole: what silences it, what it reads, what it is asked for, and what the command prints."""
+"""Lint as a whole: ignore comments, selected versions and output."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ SILENCED = {
 
 
 @pytest.mark.parametrize("name", SILENCED)
-def test_a_comment_silences_what_it_names(tmp_path: Path, name: str) -> None:
+def test_an_ignore_comment_silences_the_rules_it_names(tmp_path: Path, name: str) -> None:
     text, left = SILENCED[name]
 
     assert places(forwards(tmp_path, text)) == left
 
 
-def test_the_migrations_that_come_with_orderops_are_clean() -> None:
+def test_the_shipped_migrations_have_no_findings() -> None:
     assert lint(read_migrations(sql_folder(SQL))) == []
 
 
-def test_a_file_that_does_not_parse_is_one_finding_and_the_others_are_read(tmp_path: Path) -> None:
+def test_an_invalid_file_is_one_finding_and_the_others_are_read(tmp_path: Path) -> None:
     found = forwards(tmp_path, "SELECT 1;\nALTER TABEL users ADD COLUM b;\nDROP TABLE x;", "DROP TABLE users;")
 
     assert places(found) == ["syntax-error:2", "ban-drop-table:1"]
@@ -77,7 +77,7 @@ def test_a_command_of_psql_is_one_finding(tmp_path: Path) -> None:
     assert (found.rule, found.line, found.message) == ("syntax-error", 1, r"\set is a command of psql, not SQL")
 
 
-def test_a_gap_and_names_that_do_not_fit_are_found(tmp_path: Path) -> None:
+def test_gaps_and_inconsistent_names_are_found(tmp_path: Path) -> None:
     write(tmp_path, ("SELECT 1;", ANYTHING))
     (tmp_path / "V5__later.sql").write_text("SELECT 1;")
     (tmp_path / "U005__sooner.sql").write_text(ANYTHING)
@@ -92,7 +92,7 @@ def test_a_gap_and_names_that_do_not_fit_are_found(tmp_path: Path) -> None:
     assert "V3 to V4" in found[1].message
 
 
-def test_what_came_before_is_known_and_not_found_fault_with(tmp_path: Path) -> None:
+def test_earlier_migrations_are_read_but_not_linted(tmp_path: Path) -> None:
     folder = write(tmp_path, ("TRUNCATE users;", ANYTHING), ("DELETE FROM orders;", ANYTHING))
     migrations = read_migrations(folder)
 
@@ -113,7 +113,7 @@ def test_what_came_before_is_known_and_not_found_fault_with(tmp_path: Path) -> N
         (("V1", "V3"), "V2", {3}),
     ],
 )
-def test_versions_are_named_as_an_operator_names_them(
+def test_versions_can_be_given_as_number_version_or_file_name(
     tmp_path: Path, only: tuple[str, ...], since: str | None, versions: set[int]
 ) -> None:
     migrations = read_migrations(write(tmp_path, ("SELECT 1;", ANYTHING), ("SELECT 1;", ANYTHING)))
@@ -122,7 +122,7 @@ def test_versions_are_named_as_an_operator_names_them(
 
 
 @pytest.mark.parametrize("text", ["V9", "x", "", "V", "latest"])
-def test_a_version_that_is_not_there_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_unknown_version_is_an_error(tmp_path: Path, text: str) -> None:
     migrations = read_migrations(write(tmp_path))
 
     with pytest.raises(UsageError) as refused:
@@ -156,7 +156,7 @@ def orderops(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Linting:
     return Linting(capsys, tmp_path)
 
 
-def test_a_finding_is_a_line_and_the_safe_way_stands_below_it(orderops: Linting, tmp_path: Path) -> None:
+def test_a_finding_is_one_line_followed_by_its_rewrite(orderops: Linting, tmp_path: Path) -> None:
     write(tmp_path, ("-- [Note]\nTRUNCATE users;", ANYTHING))
 
     said = orderops("--only", "V2")
@@ -168,7 +168,7 @@ def test_a_finding_is_a_line_and_the_safe_way_stands_below_it(orderops: Linting,
     assert said.err.splitlines()[0] == "1 migration: 1 error, 0 warnings"
 
 
-def test_nothing_found_says_what_comes_next(orderops: Linting, tmp_path: Path) -> None:
+def test_the_output_without_findings_names_the_next_step(orderops: Linting, tmp_path: Path) -> None:
     write(tmp_path, ("ALTER TABLE users ADD COLUMN b text;", "ALTER TABLE users DROP COLUMN b;"))
 
     said = orderops("--since", "V1")
@@ -180,14 +180,14 @@ def test_nothing_found_says_what_comes_next(orderops: Linting, tmp_path: Path) -
     ]
 
 
-def test_warnings_fail_only_when_asked_to(orderops: Linting, tmp_path: Path) -> None:
+def test_warnings_fail_only_with_the_option_strict(orderops: Linting, tmp_path: Path) -> None:
     write(tmp_path, ("DROP VIEW v;", ANYTHING))
 
     assert orderops("--only", "2").code == 0
     assert orderops("--only", "2", "--strict").code == 3
 
 
-def test_json_and_sarif_hold_the_same_findings(orderops: Linting, tmp_path: Path) -> None:
+def test_json_and_sarif_have_the_same_findings(orderops: Linting, tmp_path: Path) -> None:
     write(tmp_path, ("TRUNCATE users;", ANYTHING))
 
     listed, document = orderops("--only", "V2", "--json"), orderops("--only", "V2", "--sarif")
@@ -200,7 +200,7 @@ def test_json_and_sarif_hold_the_same_findings(orderops: Linting, tmp_path: Path
     assert orderops("--json", "--sarif").code == 2
 
 
-def test_an_empty_way_back_is_told_what_it_lacks(tmp_path: Path) -> None:
+def test_an_empty_undo_gets_a_proposal(tmp_path: Path) -> None:
     text = "CREATE TABLE a (id bigint); CREATE INDEX ON a (id); ALTER TABLE users ADD b text;"
 
     (found,) = linted(tmp_path, (text, "-- Later.\n"))

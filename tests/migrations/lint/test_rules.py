@@ -1,4 +1,4 @@
-"""Each rule: what it finds, where, what it leaves alone; and that the way it proposes is silent."""
+"""Each rule: findings, positions, exceptions, and rewrites without findings."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_a_statement_that_hurts_is_found_where_it_stands(tmp_path: Path, name: str) -> None:
+def test_a_harmful_statement_is_found_at_its_position(tmp_path: Path, name: str) -> None:
     text, expected = FOUND[name]
 
     found = forwards(tmp_path, text)
@@ -188,12 +188,12 @@ def test_a_statement_that_hurts_is_found_where_it_stands(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_what_hurts_nobody_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_harmless_statement_has_no_finding(tmp_path: Path, name: str) -> None:
     assert places(forwards(tmp_path, SILENT[name])) == []
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_way_that_is_proposed_is_sql_and_silent_itself(tmp_path: Path, name: str) -> None:
+def test_a_proposed_rewrite_is_sql_without_findings(tmp_path: Path, name: str) -> None:
     found = forwards(tmp_path, FOUND[name][0])
 
     assert all(each.rewrite for each in found if each.level == "error")
@@ -213,7 +213,7 @@ HELD_BACK = {
 }
 
 
-def test_the_ways_that_are_proposed_are_carried_out_by_postgresql(tmp_path: Path, database: str) -> None:
+def test_postgresql_runs_the_proposed_rewrites(tmp_path: Path, database: str) -> None:
     refused = {}
     with psycopg.connect(database, autocommit=True) as connection:
         for number, name in enumerate(FOUND.keys() - HELD_BACK.keys()):
@@ -239,14 +239,14 @@ def carry_out(connection: psycopg.Connection, *texts: str) -> None:
         connection.execute("DROP SCHEMA lint CASCADE")
 
 
-def test_the_key_of_a_batch_is_the_tables_own(tmp_path: Path) -> None:
+def test_the_batch_column_of_a_rewrite_is_the_primary_key(tmp_path: Path) -> None:
     users, orders = forwards(tmp_path, "UPDATE users SET name = 'x';\nDELETE FROM orders")
 
     assert users.rewrite == "-- orderops: batch 5000 by id\nUPDATE users SET name = 'x';"
     assert orders.rewrite == "-- orderops: batch 5000 by number\nDELETE FROM orders;"
 
 
-def test_a_rewrite_keeps_names_that_want_quotes(tmp_path: Path) -> None:
+def test_a_rewrite_quotes_names_that_need_it(tmp_path: Path) -> None:
     text = 'ALTER TABLE "Shop"."order" ALTER COLUMN "Größe" SET NOT NULL;'
 
     (found,) = forwards(tmp_path, text)
@@ -258,7 +258,7 @@ def test_a_rewrite_keeps_names_that_want_quotes(tmp_path: Path) -> None:
     ]
 
 
-def test_an_earlier_migration_may_have_proven_that_nothing_is_null(tmp_path: Path) -> None:
+def test_a_constraint_of_an_earlier_migration_proves_not_null(tmp_path: Path) -> None:
     found = forwards(
         tmp_path,
         "ALTER TABLE users ADD CONSTRAINT filled CHECK (email IS NOT NULL) NOT VALID;",
@@ -354,7 +354,7 @@ UNDONE: dict[str, tuple[str, str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", UNDONE)
-def test_the_way_back_is_held_against_the_way_forwards(tmp_path: Path, name: str) -> None:
+def test_an_undo_is_compared_with_its_migration(tmp_path: Path, name: str) -> None:
     there, back, expected = UNDONE[name]
 
     found = linted(tmp_path, (there, back))
@@ -378,7 +378,7 @@ def test_the_way_back_is_held_against_the_way_forwards(tmp_path: Path, name: str
     ],
     ids=lambda text: text,
 )
-def test_what_is_missing_in_a_way_back_is_written_out(tmp_path: Path, there: str, proposed: str) -> None:
+def test_the_missing_part_of_an_undo_is_proposed(tmp_path: Path, there: str, proposed: str) -> None:
     found = linted(tmp_path, (there, "ALTER TABLE items ALTER line DROP NOT NULL;"))
 
     missing = [each.rewrite for each in found if each.rule == "undo-incomplete"]

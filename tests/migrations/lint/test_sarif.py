@@ -1,4 +1,4 @@
-"""The SARIF document: what the standard asks for, and nothing that points outside of the folder."""
+"""The SARIF document: fields of the standard and relative addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEW = Finding(Path("sql/U002__x.sql"), 2, 1, "ban-mondays", Level.WARNING, "neve
 KEYS = {"$schema", "version", "runs"}
 
 
-def test_a_document_holds_what_the_standard_asks_for(tmp_path: Path) -> None:
+def test_a_document_has_the_fields_of_the_standard(tmp_path: Path) -> None:
     told = json.loads(json.dumps(sarif([ONE, TWO, NEW, ONE])))
 
     assert told.keys() == KEYS
@@ -41,14 +41,14 @@ def test_a_document_holds_what_the_standard_asks_for(tmp_path: Path) -> None:
     assert run["columnKind"] == "unicodeCodePoints"
 
 
-def test_a_result_says_what_hurts_and_what_to_write_instead() -> None:
+def test_a_result_has_the_message_and_the_rewrite() -> None:
     (result,) = sarif([ONE])["runs"][0]["results"]
 
     assert result["message"]["text"] == "it hurts\n\nInstead:\n-- squawk-ignore truncate"
     assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 3, "startColumn": 7}
 
 
-def test_addresses_are_relative_to_where_the_command_runs(tmp_path: Path) -> None:
+def test_addresses_are_relative_to_the_working_directory(tmp_path: Path) -> None:
     inside = Finding(tmp_path / "sql" / "V1__a b.sql", 1, 1, "truncate", Level.ERROR, "x", "")
     outside = Finding(Path("/elsewhere/V1__a.sql"), 1, 1, "truncate", Level.ERROR, "x", "")
 
@@ -59,12 +59,12 @@ def test_addresses_are_relative_to_where_the_command_runs(tmp_path: Path) -> Non
     assert urlsplit(second["uri"]).scheme == "file"
 
 
-def test_no_finding_is_a_document_too() -> None:
+def test_a_document_without_findings_is_valid() -> None:
     (run,) = sarif([])["runs"]
 
     assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
 
 
-def test_every_rule_says_what_it_is_about() -> None:
+def test_every_rule_has_a_description() -> None:
     assert not ERRORS.keys() & WARNINGS.keys()
     assert all(about.endswith(".") for about in (ERRORS | WARNINGS).values())

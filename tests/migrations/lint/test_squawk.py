@@ -1,4 +1,4 @@
-"""squawk as a program: found, run once, understood, and refused with a way on when it is not what it should be."""
+"""The program squawk: search, run, output, and errors for other programs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def program(folder: Path, body: str) -> Path:
     return path
 
 
-def test_each_file_gets_its_own_in_two_runs_for_all(tmp_path: Path) -> None:
+def test_two_runs_of_squawk_cover_all_files(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     counting = program(
         tmp_path,
@@ -58,17 +58,17 @@ def test_each_file_gets_its_own_in_two_runs_for_all(tmp_path: Path) -> None:
     assert calls.read_text() == "xx"
 
 
-def test_no_file_needs_no_run(tmp_path: Path) -> None:
+def test_squawk_does_not_run_without_files(tmp_path: Path) -> None:
     assert squawk([], program=tmp_path / "missing") == []
 
 
-def test_places_count_from_one_and_columns_in_characters() -> None:
+def test_lines_count_from_one_and_columns_in_characters() -> None:
     (found,) = squawk([reading("-- Ünü.\n\n  ALTER TABLE é ADD COLUMN ö text, DROP COLUMN c;")])
 
     assert [(told.rule, told.line, told.column) for told in found] == [("ban-drop-column", 3, 36)]
 
 
-def test_data_behind_copy_is_no_sql_to_it() -> None:
+def test_squawk_does_not_read_the_data_of_copy() -> None:
     text = "COPY t (a) FROM STDIN;\nDROP TABLE users;\n)(\n\\.\nDROP TABLE t;"
 
     (found,) = squawk([reading(text)])
@@ -76,20 +76,20 @@ def test_data_behind_copy_is_no_sql_to_it() -> None:
     assert [(told.rule, told.line) for told in found] == [("ban-drop-table", 5)]
 
 
-def test_a_configuration_that_lies_about_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_file_of_a_parent_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".squawk.toml").write_text('excluded_rules = ["ban-drop-table"]')
     monkeypatch.chdir(tmp_path)
 
     assert [told.rule for told in squawk([reading("DROP TABLE a;")])[0]] == ["ban-drop-table"]
 
 
-def test_what_its_own_parser_does_not_know_is_left_out(tmp_path: Path) -> None:
+def test_syntax_errors_of_squawks_parser_are_left_out(tmp_path: Path) -> None:
     said = '[{"file": "0.sql", "line": 0, "column": 0, "rule_name": "syntax-error", "message": "expected SEMICOLON"}]'
 
     assert squawk([reading("SELECT 1;")], program=program(tmp_path, f"print('''{said}''')")) == [[]]
 
 
-def test_a_rule_that_only_a_newer_one_knows_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_an_unknown_rule_of_squawk_keeps_its_message(tmp_path: Path) -> None:
     said = (
         '[{"file": "0.sql", "line": 0, "column": 0, "rule_name": "ban-mondays", "message": "Never on Mondays.",'
         ' "help": "Wait."}]'
@@ -107,17 +107,17 @@ def test_a_rule_that_only_a_newer_one_knows_is_told_in_its_own_words(tmp_path: P
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("sys.exit('no such option: --config')", "ended with 1 and said: no such option: --config"),
-        ("print('{}')", "ended with 0 and said: {}"),
-        ("print('[]'); sys.exit(101)", "ended with 101"),
-        ("print('[1]')", "in a form that nobody knows: 1"),
-        ('print(\'[{"file": "7.sql"}]\')', "in a form that nobody knows"),
-        ("os.kill(os.getpid(), 9)", "was ended by signal 9"),
+        ("sys.exit('no such option: --config')", "exited with 1: no such option: --config"),
+        ("print('{}')", "exited with 0: {}"),
+        ("print('[]'); sys.exit(101)", "exited with 101"),
+        ("print('[1]')", "in an unknown form: 1"),
+        ('print(\'[{"file": "7.sql"}]\')', "in an unknown form"),
+        ("os.kill(os.getpid(), 9)", "was terminated by signal 9"),
         ("sys.stdout.buffer.write(b'\\xff')", "cannot be run"),
     ],
     ids=lambda text: text,
 )
-def test_another_program_of_that_name_is_a_refusal(tmp_path: Path, body: str, message: str) -> None:
+def test_another_program_named_squawk_is_an_error(tmp_path: Path, body: str, message: str) -> None:
     with pytest.raises(OrderopsError) as refused:
         squawk([reading("SELECT 1;")], program=program(tmp_path, body))
 
@@ -125,9 +125,9 @@ def test_another_program_of_that_name_is_a_refusal(tmp_path: Path, body: str, me
     assert "squawk" in refused.value.hint
 
 
-def test_one_that_cannot_be_run_is_a_refusal(tmp_path: Path) -> None:
+def test_a_squawk_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OrderopsError) as refused:
         squawk([reading("SELECT 1;")], program=tmp_path / "squawk")
 
     assert refused.value.message == f"{tmp_path}/squawk cannot be run: no such file or directory"
-    assert refused.value.hint == "install it beside orderops: pip install squawk-cli"
+    assert refused.value.hint == "install it next to orderops: pip install squawk-cli"

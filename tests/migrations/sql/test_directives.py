@@ -1,4 +1,4 @@
-"""The directives in the head of a migration: which there are, what they may say, and where they count."""
+"""Directives in the head of a migration: names, values and positions."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SAID: dict[str, Head] = {
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_a_directive_says_what_a_file_asks_for(said: str) -> None:
+def test_each_directive_is_read_with_its_value(said: str) -> None:
     assert head_of(NAME, f"-- orderops: {said}\nselect 1;\n") == SAID[said]
 
 
-def test_directives_may_stand_together() -> None:
+def test_directives_can_be_combined() -> None:
     head = head_of(
         NAME,
         "-- Gives each order a status.\n--\n-- orderops: owner shop\n-- orderops: lock-timeout 1s\n\n"
@@ -61,7 +61,7 @@ SPELLED = {
 
 
 @pytest.mark.parametrize("text", SPELLED.values(), ids=SPELLED)
-def test_a_directive_may_be_spelled_as_comments_are(text: str) -> None:
+def test_a_directive_may_have_any_spacing_and_case(text: str) -> None:
     assert head_of(NAME, text + "\nselect 1;\n" if text.endswith("\n") else text).no_transaction
 
 
@@ -77,55 +77,67 @@ NOT_MEANT = {
 
 
 @pytest.mark.parametrize("text", NOT_MEANT.values(), ids=NOT_MEANT)
-def test_other_comments_say_nothing(text: str) -> None:
+def test_other_comments_are_no_directives(text: str) -> None:
     assert head_of(NAME, f"{text}select 1;\n") == Head()
 
 
 WRONG: dict[str, tuple[str, str]] = {
-    "no-transactions": ("orderops knows no 'no-transactions'", "did you mean no-transaction?"),
-    "lock_timeout 2s": ("orderops knows no 'lock_timeout 2s'", "did you mean lock-timeout 2s?"),
-    "timeout 2s": ("orderops knows no 'timeout 2s'", "did you mean lock-timeout 2s?"),
+    "no-transactions": ("orderops has no directive 'no-transactions'", "did you mean no-transaction?"),
+    "lock_timeout 2s": ("orderops has no directive 'lock_timeout 2s'", "did you mean lock-timeout 2s?"),
+    "timeout 2s": ("orderops has no directive 'timeout 2s'", "did you mean lock-timeout 2s?"),
     "concurrently": (
-        "orderops knows no 'concurrently'",
-        "there are: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "orderops has no directive 'concurrently'",
+        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
     ),
     "": (
-        "orderops knows no ''",
-        "there are: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "orderops has no directive ''",
+        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
     ),
     "no-transaction please": (
-        "'no-transaction please' is no no-transaction",
+        "'no-transaction please' is not a valid no-transaction",
         "the form is -- orderops: no-transaction",
     ),
-    "lock-timeout": ("'lock-timeout' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
-    "lock-timeout 2": ("'lock-timeout 2' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
-    "lock-timeout 0s": ("'lock-timeout 0s' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
-    "lock-timeout -1s": ("'lock-timeout -1s' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
-    "lock-timeout 1.5s": ("'lock-timeout 1.5s' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
-    "lock-timeout 2 days": ("'lock-timeout 2 days' is no lock-timeout", "the form is -- orderops: lock-timeout 2s"),
+    "lock-timeout": ("'lock-timeout' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),
+    "lock-timeout 2": ("'lock-timeout 2' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),
+    "lock-timeout 0s": ("'lock-timeout 0s' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),
+    "lock-timeout -1s": ("'lock-timeout -1s' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),
+    "lock-timeout 1.5s": (
+        "'lock-timeout 1.5s' is not a valid lock-timeout",
+        "the form is -- orderops: lock-timeout 2s",
+    ),
+    "lock-timeout 2 days": (
+        "'lock-timeout 2 days' is not a valid lock-timeout",
+        "the form is -- orderops: lock-timeout 2s",
+    ),
     "statement-timeout 0ms": (
-        "'statement-timeout 0ms' is no statement-timeout",
+        "'statement-timeout 0ms' is not a valid statement-timeout",
         "the form is -- orderops: statement-timeout 10min",
     ),
     "statement-timeout 600h": (
-        "'statement-timeout 600h' is no statement-timeout",
+        "'statement-timeout 600h' is not a valid statement-timeout",
         "the form is -- orderops: statement-timeout 10min",
     ),
-    "owner": ("'owner' is no owner", "the form is -- orderops: owner ROLE"),
+    "owner": ("'owner' is not a valid owner", "the form is -- orderops: owner ROLE"),
     "owner shop; drop table users": (
-        "'owner shop; drop table users' is no owner",
+        "'owner shop; drop table users' is not a valid owner",
         "the form is -- orderops: owner ROLE",
     ),
-    "owner none": ("'owner none' is no owner", "the form is -- orderops: owner ROLE"),
-    "batch 5000": ("'batch 5000' is no batch", "the form is -- orderops: batch 5000 by id"),
-    "batch 0 by id": ("'batch 0 by id' is no batch", "the form is -- orderops: batch 5000 by id"),
-    "batch 5000 by id, line": ("'batch 5000 by id, line' is no batch", "the form is -- orderops: batch 5000 by id"),
-    "batch 5000 by orders.id": ("'batch 5000 by orders.id' is no batch", "the form is -- orderops: batch 5000 by id"),
+    "owner none": ("'owner none' is not a valid owner", "the form is -- orderops: owner ROLE"),
+    "batch 5000": ("'batch 5000' is not a valid batch", "the form is -- orderops: batch 5000 by id"),
+    "batch 0 by id": ("'batch 0 by id' is not a valid batch", "the form is -- orderops: batch 5000 by id"),
+    "batch 5000 by id, line": (
+        "'batch 5000 by id, line' is not a valid batch",
+        "the form is -- orderops: batch 5000 by id",
+    ),
+    "batch 5000 by orders.id": (
+        "'batch 5000 by orders.id' is not a valid batch",
+        "the form is -- orderops: batch 5000 by id",
+    ),
 }
 
 
 @pytest.mark.parametrize("said", WRONG)
-def test_a_directive_that_cannot_be_meant_is_refused_with_its_line(said: str) -> None:
+def test_an_invalid_directive_is_an_error_with_its_line(said: str) -> None:
     message, hint = WRONG[said]
 
     assert refusal(f"-- Adds an index.\n\n-- orderops: {said}\nselect 1;\n") == (f"{NAME}:3: {message}", hint)
@@ -134,31 +146,29 @@ def test_a_directive_that_cannot_be_meant_is_refused_with_its_line(said: str) ->
 TOGETHER = {
     "the same twice": (
         "-- orderops: lock-timeout 1s\n-- orderops: lock-timeout 2s\n",
-        f"{NAME}:2: lock-timeout is said in line 1 already",
-        "take one out",
+        f"{NAME}:2: lock-timeout is already set in line 1",
+        "remove one of them",
     ),
     "batch and no-transaction": (
         "-- orderops: batch 10 by id\n-- orderops: no-transaction\n",
-        f"{NAME}: batch runs without a transaction by itself",
-        "take out no-transaction",
+        f"{NAME}: batch already runs without a transaction",
+        "remove no-transaction",
     ),
     "without a colon": (
         "-- Adds.\n-- orderops no-transaction\n",
-        f"{NAME}:2: '-- orderops no-transaction' is no directive",
+        f"{NAME}:2: '-- orderops no-transaction' is not a directive",
         "the form is -- orderops: no-transaction",
     ),
     "in another kind of comment": (
         "\n/* orderops: no-transaction */\n",
-        f"{NAME}:2: '/* orderops: no-transaction */' is no directive",
+        f"{NAME}:2: '/* orderops: no-transaction */' is not a directive",
         "the form is -- orderops: no-transaction",
     ),
 }
 
 
 @pytest.mark.parametrize(("head", "message", "hint"), TOGETHER.values(), ids=TOGETHER)
-def test_a_head_that_contradicts_itself_or_says_nothing_by_mistake_is_refused(
-    head: str, message: str, hint: str
-) -> None:
+def test_a_contradictory_or_mistyped_head_is_an_error(head: str, message: str, hint: str) -> None:
     assert refusal(f"{head}select 1;\n") == (message, hint)
 
 
@@ -173,13 +183,13 @@ AFTER = {
 
 
 @pytest.mark.parametrize(("text", "place"), AFTER.values(), ids=AFTER)
-def test_a_directive_after_the_first_statement_is_refused(text: str, place: str) -> None:
+def test_a_directive_after_the_first_statement_is_an_error(text: str, place: str) -> None:
     with pytest.raises(UsageError) as refused:
         checked(SqlFile(Path(NAME), text))
 
     said = "-- orderops no-transaction" if " no-" in text and "orderops:" not in text else "-- orderops: no-transaction"
-    assert refused.value.message == f"{NAME}:{place}: '{said}' stands after the first statement"
-    assert refused.value.hint == "put it into the head of the file"
+    assert refused.value.message == f"{NAME}:{place}: '{said}' is after the first statement"
+    assert refused.value.hint == "move it to the head of the file"
 
 
 NO_COMMENT = {
@@ -191,15 +201,15 @@ NO_COMMENT = {
 
 
 @pytest.mark.parametrize("text", NO_COMMENT.values(), ids=NO_COMMENT)
-def test_what_is_no_comment_of_the_file_is_no_directive(text: str) -> None:
+def test_text_inside_strings_and_bodies_is_no_directive(text: str) -> None:
     assert len(checked(SqlFile(Path(NAME), text))) == 1
 
 
-def test_a_name_is_what_the_catalogue_has() -> None:
+def test_the_name_of_a_batch_column_is_that_of_the_catalogue() -> None:
     assert [Batch(1, key).name for key in ("Id", '"Id"')] == ["id", "Id"]
 
 
-def test_the_defaults_ask_for_nothing() -> None:
+def test_an_empty_head_has_the_defaults() -> None:
     nothing: dict[str, Any] = asdict(Head())
 
     assert not any(nothing.values())

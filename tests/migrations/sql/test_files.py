@@ -1,4 +1,4 @@
-"""What may stand in `sql/`: how files are named, numbered, paired and written."""
+"""Migration files: names, numbers, pairs and contents."""
 
 from __future__ import annotations
 
@@ -57,32 +57,32 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_file_that_is_not_named_like_a_migration_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_file_without_a_migration_name_is_an_error(name: str, tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, name)
 
     assert refusal(tmp_path) == (f"sql/{name} is not named like a migration", FORM)
 
 
 @pytest.mark.parametrize("name", ["README.md", "V002__add_note.sql.orig", "V002__add_note.sql~", ".V002__add_note.sql"])
-def test_what_does_not_end_like_sql_or_is_hidden_is_left_alone(name: str, tmp_path: Path) -> None:
+def test_hidden_files_and_other_suffixes_are_ignored(name: str, tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, name)
 
     assert [migration.name for migration in read_migrations(tmp_path)] == ["V001__create_users.sql"]
 
 
-def test_the_first_file_at_fault_is_named(tmp_path: Path) -> None:
+def test_the_error_names_the_first_invalid_file(tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, "V002_b.sql", "V003_c.sql", "U004_d.sql")
 
     assert refusal(tmp_path)[0] == "sql/U004_d.sql is not named like a migration"
 
 
 SETS = {
-    "an empty folder": ((), "no V*.sql in sql", "name the folder of the migrations: --sql DIR"),
-    "only ways back": (("U001__a.sql",), "no V*.sql in sql", "name the folder of the migrations: --sql DIR"),
+    "an empty folder": ((), "no V*.sql in sql", "pass the folder of the migrations: --sql DIR"),
+    "only ways back": (("U001__a.sql",), "no V*.sql in sql", "pass the folder of the migrations: --sql DIR"),
     "no way back": (
         (*PAIR, "V002__add_note.sql"),
         "sql/V002__add_note.sql has no U file",
-        "write the way back: sql/U002__add_note.sql",
+        "write the file that undoes it: sql/U002__add_note.sql",
     ),
     "no way forwards": (
         (*PAIR, "U002__add_note.sql"),
@@ -91,41 +91,41 @@ SETS = {
     ),
     "the same number twice": (
         (*PAIR, "V001__create_orders.sql"),
-        "version 1 is there 2 times: V001__create_orders.sql, V001__create_users.sql",
+        "version 1 has 2 files: V001__create_orders.sql, V001__create_users.sql",
         "renumber one of them",
     ),
     "the same number with other zeros": (
         (*PAIR, "V1__create_orders.sql"),
-        "version 1 is there 2 times: V001__create_users.sql, V1__create_orders.sql",
+        "version 1 has 2 files: V001__create_users.sql, V1__create_orders.sql",
         "renumber one of them",
     ),
     "two ways back": (
         (*PAIR, "U001__drop_users.sql"),
-        "version 1 is there 2 times: U001__create_users.sql, U001__drop_users.sql",
+        "version 1 has 2 files: U001__create_users.sql, U001__drop_users.sql",
         "renumber one of them",
     ),
     "number 0": (
         ("V000__start.sql", "U000__start.sql"),
-        "sql/V000__start.sql has version 0, which stands for a database without migrations",
-        "begin at V001",
+        "sql/V000__start.sql has version 0, which means a database without migrations",
+        "start at V001",
     ),
 }
 
 
 @pytest.mark.parametrize(("names", "message", "hint"), SETS.values(), ids=SETS)
-def test_files_that_make_no_pairs_are_refused(names: tuple[str, ...], message: str, hint: str, tmp_path: Path) -> None:
+def test_files_without_a_partner_are_an_error(names: tuple[str, ...], message: str, hint: str, tmp_path: Path) -> None:
     folder_of(tmp_path, *names)
 
     assert refusal(tmp_path) == (message, hint)
 
 
-def test_migrations_come_by_number_and_not_by_name(tmp_path: Path) -> None:
+def test_migrations_are_sorted_by_number(tmp_path: Path) -> None:
     folder_of(tmp_path, *(f"{letter}{number}__a.sql" for letter in "VU" for number in ("10", "9", "0011", "2")))
 
     assert [migration.version for migration in read_migrations(tmp_path)] == [2, 9, 10, 11]
 
 
-def test_a_migration_is_its_two_files(tmp_path: Path) -> None:
+def test_a_migration_has_the_text_of_its_two_files(tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR)
     (tmp_path / PAIR[1]).write_text("drop table users;\n")
 
@@ -136,15 +136,15 @@ def test_a_migration_is_its_two_files(tmp_path: Path) -> None:
     assert migration.checksum == migration.forwards.checksum != migration.back.checksum
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         read_migrations(tmp_path / "nowhere")
 
     assert refused.value.message == f"the folder '{tmp_path}/nowhere' cannot be read: no such file or directory"
-    assert refused.value.hint == "name the folder of the migrations: --sql DIR"
+    assert refused.value.hint == "pass the folder of the migrations: --sql DIR"
 
 
-def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_file_passed_as_folder(tmp_path: Path) -> None:
     (tmp_path / "sql").write_text("")
 
     with pytest.raises(UsageError, match=r"the folder '.*/sql' cannot be read: not a directory"):
@@ -154,7 +154,7 @@ def test_a_file_instead_of_a_folder_is_named(tmp_path: Path) -> None:
 # what is no file of text
 
 
-def test_a_folder_that_is_named_like_a_migration_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_a_migration_name_is_an_error(tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, "U002__add_note.sql")
     (tmp_path / "V002__add_note.sql").mkdir()
 
@@ -164,7 +164,7 @@ def test_a_folder_that_is_named_like_a_migration_is_refused(tmp_path: Path) -> N
     )
 
 
-def test_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
+def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
     folder_of(tmp_path, *PAIR, "U002__add_note.sql")
     (tmp_path / "V002__add_note.sql").symlink_to("../elsewhere.sql")
 
@@ -189,19 +189,19 @@ TEXTS = {
     "a zero byte": (b"select 1;\nselect '\0';\n", "2:9: a zero byte", "is it SQL? Save it as UTF-8"),
     "line ends of old Macs": (
         b"select 1;\rselect 2;\r",
-        "1:10: a carriage return that ends no line",
-        r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        "1:10: a carriage return without a line feed",
+        r"save it with Unix or Windows line ends; in a value write E'\r'",
     ),
     "a carriage return in a value": (
         b"select 1;\r\nselect 'a\rb';\r\n",
-        "2:10: a carriage return that ends no line",
-        r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        "2:10: a carriage return without a line feed",
+        r"save it with Unix or Windows line ends; in a value write E'\r'",
     ),
 }
 
 
 @pytest.mark.parametrize(("raw", "message", "hint"), TEXTS.values(), ids=TEXTS)
-def test_a_file_that_is_no_text_of_ours_is_refused_with_its_place(
+def test_a_file_that_is_not_utf_8_is_an_error_with_its_position(
     raw: bytes, message: str, hint: str, tmp_path: Path
 ) -> None:
     folder_of(tmp_path, *PAIR)
@@ -221,7 +221,7 @@ def test_a_file_that_is_no_text_of_ours_is_refused_with_its_place(
     ],
     ids=["Unix", "Windows", "a byte order mark", "a mark and mixed line ends"],
 )
-def test_a_file_is_the_same_on_every_system(raw: bytes, tmp_path: Path) -> None:
+def test_the_checksum_ignores_line_ends_and_byte_order_marks(raw: bytes, tmp_path: Path) -> None:
     forwards = text_of(tmp_path, raw).forwards
 
     assert forwards.text == "-- users\nselect 'a\nb';\n"
@@ -229,7 +229,7 @@ def test_a_file_is_the_same_on_every_system(raw: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"select 1;", b"select 1;\n\n", b"select 1; \n", b"SELECT 1;\n"])
-def test_any_other_difference_makes_another_checksum(raw: bytes, tmp_path: Path) -> None:
+def test_any_other_difference_changes_the_checksum(raw: bytes, tmp_path: Path) -> None:
     assert text_of(tmp_path, raw).checksum != text_of(tmp_path, b"select 1;\n").checksum
 
 
@@ -247,7 +247,7 @@ GAPS = {
 
 
 @pytest.mark.parametrize(("one", "other", "missing"), GAPS.values(), ids=GAPS)
-def test_a_gap_names_the_numbers_that_are_missing_unless_they_are_dates(
+def test_a_gap_names_the_missing_numbers_unless_versions_are_dates(
     one: str, other: str, missing: str, tmp_path: Path
 ) -> None:
     folder_of(tmp_path, one, other, f"U{one[1:]}", f"U{other[1:]}")
@@ -267,7 +267,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("description", "words"), WORDS.values(), ids=WORDS)
-def test_the_next_pair_is_named_after_what_it_does(description: str, words: str, tmp_path: Path) -> None:
+def test_the_next_pair_is_named_after_its_description(description: str, words: str, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, *PAIR)
 
     pair = new_pair(folder, description)
@@ -277,26 +277,26 @@ def test_the_next_pair_is_named_after_what_it_does(description: str, words: str,
     assert [line for path in pair for line in path.read_text().splitlines() if line[:2] not in ("--", "")] == []
 
 
-def test_the_next_pair_comes_after_the_highest_number(tmp_path: Path) -> None:
+def test_the_next_pair_has_the_number_after_the_highest(tmp_path: Path) -> None:
     folder_of(tmp_path, "V009__a.sql", "U009__a.sql", "U012__b.sql")
 
     assert new_pair(tmp_path, "c")[0].name == "V013__c.sql"
 
 
-def test_the_first_pair_makes_its_folder(tmp_path: Path) -> None:
+def test_the_first_pair_creates_its_folder(tmp_path: Path) -> None:
     assert new_pair(tmp_path / "new" / "sql", "create users")[1] == tmp_path / "new" / "sql" / PAIR[1]
 
 
 @pytest.mark.parametrize("description", ["", "  ", "?!", "日本"])
-def test_a_description_without_a_letter_is_refused(description: str, tmp_path: Path) -> None:
+def test_a_description_without_letters_is_an_error(description: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         new_pair(tmp_path, description)
 
-    assert refused.value.message == f"{description!r} says nothing"
+    assert refused.value.message == f"{description!r} has no letter or digit"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pair_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_the_error_names_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "sql").write_text("")
 
     with pytest.raises(UsageError) as refused:
@@ -305,7 +305,7 @@ def test_a_pair_that_cannot_be_written_is_refused_with_its_name(tmp_path: Path) 
     assert refused.value.message == f"{tmp_path}/sql cannot be written: file exists"
 
 
-def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written: file name too long"):
         new_pair(tmp_path, "word " * 60)
 
@@ -313,7 +313,7 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 # the folder
 
 
-def test_migrations_are_those_of_the_working_directory_or_the_ones_that_come_along(
+def test_migrations_come_from_the_working_directory_or_are_the_shipped_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Folders that cannot be applied: each is refused in one message, with its place, before anything is touched."""
+"""Invalid folders: each is one error with its position, before the database is touched."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ pytest_plugins = ["support.postgres_fixtures"]
 
 A = "V001__a.sql"
 NO_TRANSACTION = "-- orderops: no-transaction\n"
-PLAIN = "take it out: a migration is plain SQL"
+PLAIN = "remove it: a migration is plain SQL"
 OWN_TRANSACTION = (
-    "a file opens and ends no transaction of its own, it runs in one",
-    "take it out; for one transaction a statement: -- orderops: no-transaction",
+    "a file already runs in a transaction and cannot begin or end one",
+    "remove it; for one transaction per statement: -- orderops: no-transaction",
 )
 
 
@@ -52,26 +52,26 @@ NAMED: dict[str, Input] = {
 ALONE: dict[str, Input] = {
     "version 0": Input(
         {"V000__a.sql": "select 1;"},
-        "sql/V000__a.sql has version 0, which stands for a database without migrations",
-        "begin at V001",
+        "sql/V000__a.sql has version 0, which means a database without migrations",
+        "start at V001",
         code=2,
     ),
     "leading zeros that collide": Input(
         {A: "create table a ();", "V1__b.sql": "create table b ();"},
-        "version 1 is there 2 times: V001__a.sql, V1__b.sql",
+        "version 1 has 2 files: V001__a.sql, V1__b.sql",
         "renumber one of them",
         code=2,
     ),
     "a version twice": Input(
         {A: "create table a ();", "V001__b.sql": "create table b ();"},
-        "version 1 is there 2 times: V001__a.sql, V001__b.sql",
+        "version 1 has 2 files: V001__a.sql, V001__b.sql",
         "renumber one of them",
         code=2,
     ),
     "V without U": Input(
         {A: "create table a ();", "U001__a.sql": None},
         "sql/V001__a.sql has no U file",
-        "write the way back: sql/U001__a.sql",
+        "write the file that undoes it: sql/U001__a.sql",
         code=2,
     ),
     "U without V": Input(
@@ -80,16 +80,16 @@ ALONE: dict[str, Input] = {
         "is sql/V002__b.sql missing here?",
         code=2,
     ),
-    "no file": Input({}, "no V*.sql in sql", "name the folder of the migrations: --sql DIR", code=2),
+    "no file": Input({}, "no V*.sql in sql", "pass the folder of the migrations: --sql DIR", code=2),
     "a gap": Input(
         {A: "create table a ();", "V003__c.sql": "create table c ();"},
         "V002 is missing before V003__c.sql; nothing was applied",
-        "bring it in, or renumber V003__c.sql and its U file",
+        "add it, or renumber V003__c.sql and its U file",
     ),
     "a mistake in a U file": Input(
         {A: "create table a ();", "U001__a.sql": "drop tabel a;\n"},
         'sql/U001__a.sql:1:6: syntax error at or near "tabel"\ndrop tabel a;',
-        "mend sql/U001__a.sql; nothing of it was applied",
+        "fix sql/U001__a.sql; nothing of it was applied",
         code=2,
     ),
 }
@@ -110,23 +110,23 @@ TEXTS: dict[str, Input] = {
     "a zero byte": refused(b"select '\0';", "sql/V002__b.sql:1:9: a zero byte", "is it SQL? Save it as UTF-8"),
     "a lone carriage return": refused(
         b"create table b ();\rselect 1;\r",
-        "sql/V002__b.sql:1:19: a carriage return that ends no line",
-        r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+        "sql/V002__b.sql:1:19: a carriage return without a line feed",
+        r"save it with Unix or Windows line ends; in a value write E'\r'",
     ),
     "an unterminated value": refused(
         "select 1;\nselect 'it's';\n",
         "sql/V002__b.sql:2:13: unterminated quoted string at or near \"';\n\"\nselect 'it's';",
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "an unterminated body": refused(
         "do $$ begin end $;\n",
         'sql/V002__b.sql:1:4: unterminated dollar-quoted string at or near "$$ begin end $;\n"\ndo $$ begin end $;',
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "an unterminated comment": refused(
         "select 1; /* and\n",
         'sql/V002__b.sql:1:11: unterminated /* comment at or near "/* and\n"\nselect 1; /* and',
-        "mend sql/V002__b.sql; nothing of it was applied",
+        "fix sql/V002__b.sql; nothing of it was applied",
     ),
     "\\i": refused("\\i other.sql\n", "sql/V002__b.sql:1:1: \\i is a command of psql, not SQL", PLAIN),
     "\\copy": refused(
@@ -145,16 +145,16 @@ TEXTS: dict[str, Input] = {
     ),
     "COPY with data on its line": refused(
         "copy a from stdin; select 1;\n",
-        "sql/V002__b.sql:1:1: COPY … FROM STDIN without data behind it",
+        "sql/V002__b.sql:1:1: COPY … FROM STDIN has no data",
         r"the data begins on the next line and ends with a line \.",
     ),
     "COPY from a file": refused(
         "copy a from '/tmp/a.csv';\n",
-        "sql/V002__b.sql:1:1: COPY reads or writes a file of the server's",
+        "sql/V002__b.sql:1:1: COPY reads or writes a file on the server",
         "use COPY … FROM STDIN",
     ),
     "COPY to nobody": refused(
-        "copy a to stdout;\n", "sql/V002__b.sql:1:1: COPY … TO STDOUT gives data to nobody here", "take it out"
+        "copy a to stdout;\n", "sql/V002__b.sql:1:1: COPY … TO STDOUT has no receiver in a migration", "remove it"
     ),
 }
 
@@ -176,17 +176,17 @@ STATEMENTS: dict[str, Input] = {
     "an index that is built beside others": refused(
         "create index concurrently b on a (a);\n",
         "sql/V002__b.sql:1:1: create index concurrently b on a (a)\n"
-        "PostgreSQL runs this in no transaction, and a file runs in one",
-        "say it in the head of the file: -- orderops: no-transaction",
+        "PostgreSQL cannot run this in a transaction, and a file runs in one",
+        "add to the head of the file: -- orderops: no-transaction",
     ),
     "vacuum": refused(
         "vacuum (full) a;\n",
-        "sql/V002__b.sql:1:1: vacuum (full) a\nPostgreSQL runs this in no transaction, and a file runs in one",
-        "say it in the head of the file: -- orderops: no-transaction",
+        "sql/V002__b.sql:1:1: vacuum (full) a\nPostgreSQL cannot run this in a transaction, and a file runs in one",
+        "add to the head of the file: -- orderops: no-transaction",
     ),
     "an index without a name": refused(
         f"{NO_TRANSACTION}create index concurrently on a (id);\n",
-        "sql/V002__b.sql:2:1: the index has no name: one that was left half built could not be told from others",
+        "sql/V002__b.sql:2:1: the index has no name, so an invalid one left by an interruption could not be found",
         "name it: CREATE INDEX CONCURRENTLY a_… ON a …",
     ),
     "two indexes at once": refused(
@@ -196,65 +196,66 @@ STATEMENTS: dict[str, Input] = {
     ),
     "a database": refused(
         "create database b;\n",
-        "sql/V002__b.sql:1:1: create database b\nafter a cut nobody could tell whether this was done",
-        "run it by hand: a migration is for what is inside of one database",
+        "sql/V002__b.sql:1:1: create database b\nafter an interruption it would be unknown whether this was done",
+        "run it by hand: a migration changes one database only",
     ),
     "a setting of the whole server": refused(
         f"{NO_TRANSACTION}alter system set work_mem = '1GB';\n",
-        "sql/V002__b.sql:2:1: alter system set work_mem = '1GB'\nafter a cut nobody could tell whether this was done",
-        "run it by hand: a migration is for what is inside of one database",
+        "sql/V002__b.sql:2:1: alter system set work_mem = '1GB'\n"
+        "after an interruption it would be unknown whether this was done",
+        "run it by hand: a migration changes one database only",
     ),
     "SET lock_timeout": refused(
         "set lock_timeout = '10s';\n",
         "sql/V002__b.sql:1:1: lock_timeout is set by orderops",
-        "say it in the head: -- orderops: lock-timeout 2s",
+        "set it in the head: -- orderops: lock-timeout 2s",
     ),
     "SET LOCAL statement_timeout": refused(
         "set local statement_timeout to 0;\n",
         "sql/V002__b.sql:1:1: statement_timeout is set by orderops",
-        "say it in the head: -- orderops: statement-timeout 1h",
+        "set it in the head: -- orderops: statement-timeout 1h",
     ),
     "RESET lock_timeout": refused(
         "reset lock_timeout;\n",
         "sql/V002__b.sql:1:1: lock_timeout is set by orderops",
-        "say it in the head: -- orderops: lock-timeout 2s",
+        "set it in the head: -- orderops: lock-timeout 2s",
     ),
     "SET transaction_timeout": refused(
-        "set transaction_timeout = 0;\n", "sql/V002__b.sql:1:1: transaction_timeout is set by orderops", "take it out"
+        "set transaction_timeout = 0;\n", "sql/V002__b.sql:1:1: transaction_timeout is set by orderops", "remove it"
     ),
     "RESET ALL": refused(
         "reset all;\n",
-        "sql/V002__b.sql:1:1: RESET ALL would take away the limits under which a migration runs",
-        "reset by name, or take it out: what a file sets ends with it",
+        "sql/V002__b.sql:1:1: RESET ALL would remove the timeouts of the migration",
+        "reset settings by name, or remove it: settings of a file end with the file",
     ),
     "DISCARD ALL": refused(
-        "discard all;\n", "sql/V002__b.sql:1:1: DISCARD ALL would let go of the locks of this run", "take it out"
+        "discard all;\n", "sql/V002__b.sql:1:1: DISCARD ALL would release the locks of this run", "remove it"
     ),
     "SET ROLE": refused(
         "select 1; set role shop;\n",
-        "sql/V002__b.sql:1:11: set role shop\none role runs the whole file",
-        "say it in the head: -- orderops: owner ROLE",
+        "sql/V002__b.sql:1:11: set role shop\na file runs as one role",
+        "set it in the head: -- orderops: owner ROLE",
     ),
     "SET SESSION AUTHORIZATION": refused(
         "set session authorization default;\n",
-        "sql/V002__b.sql:1:1: set session authorization default\none role runs the whole file",
-        "say it in the head: -- orderops: owner ROLE",
+        "sql/V002__b.sql:1:1: set session authorization default\na file runs as one role",
+        "set it in the head: -- orderops: owner ROLE",
     ),
     "SET client_encoding": refused(
         "set client_encoding = 'LATIN1';\n",
-        "sql/V002__b.sql:1:1: a file is UTF-8 and is sent as that, not as latin1",
-        "take it out",
+        "sql/V002__b.sql:1:1: a file is sent as UTF-8, not as latin1",
+        "remove it",
     ),
     "SET standard_conforming_strings": refused(
         "set standard_conforming_strings = off;\n",
         "sql/V002__b.sql:1:1: a file is read with standard_conforming_strings = on",
-        r"take it out; with a backslash: E'a\nb'",
+        r"remove it; with a backslash: E'a\nb'",
     ),
     **{
         text: refused(
             f"{text};\n",
-            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops holds the ledger, and no migration changes it",
-            "take it out; to put right what the ledger says: orderops migrate repair",
+            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops holds the ledger, which a migration must not change",
+            "remove it; to correct the ledger: orderops migrate repair",
         )
         for text in (
             "drop schema a, orderops cascade",
@@ -272,19 +273,19 @@ STATEMENTS: dict[str, Input] = {
 DIRECTIVES: dict[str, Input] = {
     "a directive that nobody knows": refused(
         "-- orderops: concurently\nselect 1;\n",
-        "V002__b.sql:1: orderops knows no 'concurently'",
-        "there are: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "V002__b.sql:1: orderops has no directive 'concurently'",
+        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
     ),
     "a directive after the first statement": refused(
         "select 1;\n-- orderops: no-transaction\ncreate index concurrently b on a (a);\n",
         "sql/V002__b.sql:3:1: create index concurrently b on a (a)\n"
-        "PostgreSQL runs this in no transaction, and a file runs in one",
-        "say it in the head of the file: -- orderops: no-transaction",
+        "PostgreSQL cannot run this in a transaction, and a file runs in one",
+        "add to the head of the file: -- orderops: no-transaction",
     ),
     "a directive at the end": refused(
         "select 1;\n-- orderops: lock-timeout 1s\n",
-        "sql/V002__b.sql:2:1: '-- orderops: lock-timeout 1s' stands after the first statement",
-        "put it into the head of the file",
+        "sql/V002__b.sql:2:1: '-- orderops: lock-timeout 1s' is after the first statement",
+        "move it to the head of the file",
     ),
     "batches of two statements": refused(
         "-- orderops: batch 10 by id\nupdate a set id = 1;\nupdate a set id = 2;\n",
@@ -303,8 +304,8 @@ DIRECTIVES: dict[str, Input] = {
     ),
     "batches with RETURNING": refused(
         "-- orderops: batch 10 by id\ndelete from a returning id;\n",
-        "sql/V002__b.sql:2: RETURNING gives rows to nobody here",
-        "take it out",
+        "sql/V002__b.sql:2: batch cannot return rows",
+        "remove it",
     ),
 }
 
@@ -333,13 +334,13 @@ def place(
 
 
 @pytest.mark.parametrize("given", REFUSED.values(), ids=REFUSED)
-def test_a_folder_that_cannot_be_applied_is_refused_before_anything_is_touched(given: Input, place: Place) -> None:
+def test_an_invalid_folder_is_rejected_before_the_database_is_touched(given: Input, place: Place) -> None:
     assert given.touches_nothing
 
     assert place.outcome(given) == given.outcome
 
 
-def test_a_folder_named_like_a_migration_is_refused(place: Place) -> None:
+def test_a_folder_named_like_a_migration_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").mkdir()
     why, hint = "sql/V002__b.sql cannot be read: is a directory", "a migration is a file of plain SQL"
@@ -348,7 +349,7 @@ def test_a_folder_named_like_a_migration_is_refused(place: Place) -> None:
     assert place.outcome(given) == given.outcome
 
 
-def test_a_link_to_nowhere_is_refused(place: Place) -> None:
+def test_a_broken_link_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / "V002__b.sql").symlink_to("elsewhere.sql")
     why, hint = "sql/V002__b.sql cannot be read: no such file or directory", "a migration is a file of plain SQL"
@@ -358,7 +359,7 @@ def test_a_link_to_nowhere_is_refused(place: Place) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(place: Place) -> None:
+def test_an_unreadable_file_is_an_error(place: Place) -> None:
     place.write({A: "create table a ();"})
     (place.folder / A).chmod(0)
 

@@ -1,4 +1,4 @@
-"""The locks that statements are said to take, held against the ones that a real server gives them."""
+"""The locks of statements, compared with those that a real server grants."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def held(connection: psycopg.Connection, relations: Mapping[int, str]) -> dict[s
 
 
 @pytest.mark.parametrize("text", IN_A_TRANSACTION)
-def test_says_of_a_statement_the_locks_that_the_server_gives_it(text: str, connection: psycopg.Connection) -> None:
+def test_the_locks_of_a_statement_equal_those_the_server_grants(text: str, connection: psycopg.Connection) -> None:
     named = named_in(connection, text)
 
     connection.execute(text.encode())
@@ -294,7 +294,7 @@ def test_says_of_a_statement_the_locks_that_the_server_gives_it(text: str, conne
 
 
 @pytest.mark.parametrize("text", ALONE)
-def test_says_of_a_statement_that_runs_alone_the_lock_that_it_waits_for(
+def test_the_lock_of_a_non_transactional_statement_is_the_one_it_waits_for(
     text: str, place: str, connection: psycopg.Connection
 ) -> None:
     statement = statement_of(text)
@@ -330,7 +330,7 @@ def run_until_ended(connection: psycopg.Connection, text: str) -> None:
         connection.execute(text.encode())
 
 
-def test_a_table_is_reindexed_like_nobody_may_read_it_since_every_query_locks_its_indexes(
+def test_reindex_counts_as_access_exclusive_since_every_query_locks_the_indexes(
     connection: psycopg.Connection,
 ) -> None:
     connection.execute("reindex table orders")
@@ -341,7 +341,7 @@ def test_a_table_is_reindexed_like_nobody_may_read_it_since_every_query_locks_it
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_a_mode_keeps_out_what_the_server_keeps_out(mode: Mode, place: str, connection: psycopg.Connection) -> None:
+def test_lock_modes_conflict_as_on_the_server(mode: Mode, place: str, connection: psycopg.Connection) -> None:
     connection.execute(f"lock table users in {in_words(mode)} mode".encode())
     kept_out = set()
     with psycopg.connect(place) as other:

@@ -1,4 +1,4 @@
-"""The statements of a file: where each begins and ends, its data, and what is no SQL."""
+"""The statements of a file: their begin and end, their data, and invalid SQL."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ SPLIT: dict[str, tuple[str, list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("text", "statements"), SPLIT.values(), ids=SPLIT)
-def test_a_file_is_cut_into_statements_as_postgresql_does(text: str, statements: list[tuple[str, str]]) -> None:
+def test_a_file_is_split_into_statements_as_postgresql_does(text: str, statements: list[tuple[str, str]]) -> None:
     assert script_of(text) == statements
 
 
@@ -102,7 +102,7 @@ DATA: dict[str, tuple[str, list[tuple[str, str | None]]]] = {
 
 
 @pytest.mark.parametrize(("text", "found"), DATA.values(), ids=DATA)
-def test_data_stands_behind_a_copy_and_nowhere_else(text: str, found: list[tuple[str, str | None]]) -> None:
+def test_only_copy_from_stdin_is_followed_by_data(text: str, found: list[tuple[str, str | None]]) -> None:
     script = read_script(SqlFile(PATH, text))
 
     assert [(f"{each.line}:{each.column}", each.data) for each in script] == found
@@ -112,72 +112,72 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "a wrong word": (
         "select 1;\n  selec 2;\n",
         '2:3: syntax error at or near "selec"\nselec 2;',
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "a wrong word behind letters that are not ASCII": (
         "-- ü\nselect 'üß☃' form t;\n",
         "2:19: syntax error at or near \"t\"\nselect 'üß☃' form t;",
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "the end too early": (
         "create table t (\n  id int,\n",
         "3:1: syntax error at end of input\n",
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "a value that does not end": (
         "select 1;\nselect 'a;\nselect 2;\n",
         "2:8: unterminated quoted string at or near \"'a;\nselect 2;\n\"\nselect 'a;",
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "a body that does not end": (
         "do $$ begin end;\n",
         '1:4: unterminated dollar-quoted string at or near "$$ begin end;\n"\ndo $$ begin end;',
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "a comment that does not end": (
         "select 1;\n /* and\n",
         '2:2: unterminated /* comment at or near "/* and\n"\n/* and',
-        "mend sql/V003__case.sql; nothing of it was applied",
+        "fix sql/V003__case.sql; nothing of it was applied",
     ),
     "a space that is none": (
         "select 1;\nselect\u00a02;\n",
         '2:1: syntax error at or near "select\u00a02"\nselect\u00a02;',
-        "take out NO-BREAK SPACE at column 7: it looks like nothing or like a space, and is neither",
+        "remove NO-BREAK SPACE at column 7: it is invisible or looks like a space",
     ),
     "a byte order mark within": (
         "\ufeffselect 1;\n",
         '1:1: syntax error at or near "\ufeffselect"\n\ufeffselect 1;',
-        "take out ZERO WIDTH NO-BREAK SPACE at column 1: it looks like nothing or like a space, and is neither",
+        "remove ZERO WIDTH NO-BREAK SPACE at column 1: it is invisible or looks like a space",
     ),
     "\\i": (
         "select 1;\n\\i more.sql\n",
         "2:1: \\i is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\copy": (
         "\\copy t from 't.csv'\n",
         "1:1: \\copy is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\set": (
         "  \\set who 'shop'\n",
         "1:3: \\set is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "\\gexec": (
         "select 'ü' \\gexec\n",
         "1:12: \\gexec is a command of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "a variable": (
         "alter table t owner to :who;\n",
         "1:24: :who is a variable of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "a variable as a value": (
         "select :'who';\n",
         "1:8: :'who' is a variable of psql, not SQL",
-        "take it out: a migration is plain SQL",
+        "remove it: a migration is plain SQL",
     ),
     "data without an end": (
         "select 1;\n copy t from stdin;\n1\n2\n",
@@ -193,7 +193,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize(("text", "message", "hint"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_sql_is_refused_with_its_place(text: str, message: str, hint: str) -> None:
+def test_invalid_sql_is_an_error_with_its_position(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         read_script(SqlFile(PATH, text))
 
@@ -201,7 +201,7 @@ def test_what_is_no_sql_is_refused_with_its_place(text: str, message: str, hint:
     assert refused.value.hint == hint
 
 
-def test_a_statement_is_told_from_any_other_wherever_it_stands() -> None:
+def test_the_digest_of_a_statement_depends_on_its_text_and_data_only() -> None:
     def digests(text: str) -> list[str]:
         return [each.digest for each in read_script(SqlFile(PATH, text))]
 
@@ -211,7 +211,7 @@ def test_a_statement_is_told_from_any_other_wherever_it_stands() -> None:
     assert digests("copy t from stdin;\n1\n\\.\n") != digests("copy t from stdin;\n2\n\\.\n")
 
 
-def test_a_statement_is_known_by_its_first_words() -> None:
+def test_a_statement_is_shown_by_its_first_words() -> None:
     short, long = read_script(SqlFile(PATH, f"select\n  1;select {', '.join('abcdefghijklmnopqrstuvwxyz')};"))
 
     assert short.begins == "select 1"
@@ -219,7 +219,7 @@ def test_a_statement_is_known_by_its_first_words() -> None:
 
 
 @pytest.mark.parametrize("letter", ["u", "ü"], ids=["ASCII", "not ASCII"])
-def test_places_hold_in_a_file_of_many_statements(letter: str) -> None:
+def test_positions_are_right_in_a_file_of_many_statements(letter: str) -> None:
     text = "".join(f"/* {letter} */ insert into t values ({number}, '{letter}');\n" for number in range(20_000))
 
     script = read_script(SqlFile(PATH, text))

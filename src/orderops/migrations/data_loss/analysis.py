@@ -1,6 +1,6 @@
-"""What a statement takes away: tables with their rows, columns with their values; by the catalogue of right now.
+"""Which tables and columns a statement removes data from, by the current catalogue.
 
-Statements are followed in their order, so that what a file before renames, moves or makes is known by its new name.
+Statements are followed in order, so tables that an earlier statement renames, moves or creates keep their identity.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ where (part = 0 or a.attgenerated = '') and not (c.relispartition and exists (
     where inhrelid = c.oid))
 order by part > 0, c.oid, part
 """
-"""The tables and columns that go with an object by CASCADE; a partition's rows are those of its table."""
+"""Tables and columns that CASCADE drops with an object; a partition's rows count for its table."""
 EMPTIED: LiteralString = """
 with recursive emptied(relation) as (
     select %(object)s::oid
@@ -40,7 +40,7 @@ with recursive emptied(relation) as (
 )
 select relation from emptied join pg_class on oid = relation where relation <> %(object)s and not relispartition
 """
-"""The tables whose rows go with those of another."""
+"""Tables whose rows are removed together with those of another."""
 OWNED: LiteralString = """
 select oid from pg_class where relkind in ('r', 'p') and relowner in (
     select to_regrole(quote_ident(coalesce(nullif(r, ''), current_user)))::oid from unnest(%s::text[]) r)
@@ -59,25 +59,25 @@ class AffectedData:
     """A table's rows, or a column's values."""
 
     table: int
-    """Its number in the catalogue."""
+    """Its oid."""
     queries: Sequence[str]
-    """Whether there is anything: the first that the server can answer says so."""
+    """Queries that return whether data exists; the first that does not fail decides."""
     column: str = ""
     all_rows: bool = True
 
 
 class LossAnalyzer:
-    """The statements of an undo, one after the other; none of them is run."""
+    """Follows the statements of an undo in order, without running them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._tables: dict[tuple[str, str], int | None] = {}
-        """What a table's schema and name will mean by then; None for a table that is gone, or made until then."""
+        """Oids by the names that earlier statements give; None for a table that was dropped or newly created."""
         self._columns: dict[tuple[int, str], str] = {}
         self._schemas: dict[str, str] = {}
 
     def by(self, statement: Statement) -> Iterator[AffectedData]:
-        """Existing rows and values that a statement removes."""
+        """Yield the existing rows and values that a statement removes."""
         analyze = ANALYSES.get(statement.kind)
         if analyze:
             yield from analyze(self, statement) or ()
@@ -88,6 +88,7 @@ class LossAnalyzer:
                     yield from self._emptied(self._table(query.delete_stmt.relation), truncated=False)
 
     def _set_variable(self, statement: Statement) -> None:
+        # Names of later statements depend on it; the caller rolls the setting back.
         if statement.tree.name == "search_path":
             self._connection.execute(statement.text.encode())
 
@@ -99,25 +100,25 @@ class LossAnalyzer:
         if any(_deletes(clause.merge_when_clause) for clause in statement.tree.merge_when_clauses):
             yield from self._emptied(self._table(statement.tree.relation), truncated=False)
 
-    # names
+    # names after the earlier statements
 
     def _table(self, relation: Any) -> int | None:
         return self._found(relation.schemaname, relation.relname)[1]
 
     def _found(self, schema: str, name: str) -> tuple[str, int | None]:
-        """The schema in which a name is found by then, and its table of now."""
+        """The schema that a name resolves to after the earlier statements, and its current oid."""
         path = [schema] if schema else self._search_path()
-        for each in path:
-            if (each, name) in self._tables:
-                return each, self._tables[each, name]
-            if table := self._one("select to_regclass(%s)::oid", self._now(each, name)):
-                return each, int(table)
+        for candidate in path:
+            if (candidate, name) in self._tables:
+                return candidate, self._tables[candidate, name]
+            if table := self._one("select to_regclass(%s)::oid", self._now(candidate, name)):
+                return candidate, int(table)
         return next(iter(path), ""), None
 
     def _search_path(self) -> list[str]:
         renamed = {old: new for new, old in self._schemas.items()}
-        told = self._one("select current_schemas(false)::text[]")
-        return [renamed.get(each, each) for each in told]
+        row = self._one("select current_schemas(false)::text[]")
+        return [renamed.get(schema, schema) for schema in row]
 
     def _now(self, schema: str, name: str) -> str:
         return identifier(self._schemas.get(schema, schema), name)
@@ -140,7 +141,7 @@ class LossAnalyzer:
         elif what == "OBJECT_COLUMN" and (table := self._table(tree.relation)):
             self._columns[table, tree.newname] = self._columns.get((table, tree.subname), tree.subname)
 
-    # what goes
+    # what a statement removes
 
     def _drop(self, tree: Any) -> Iterator[AffectedData]:
         dropped = enum_name(tree, "remove_type")
@@ -197,7 +198,7 @@ class LossAnalyzer:
                 yield self._rows(table)
 
     def _delete(self, statement: Statement) -> Iterator[AffectedData]:
-        """The rows that its condition meets, where it is as plain as that."""
+        """The rows that match the condition, if the statement is simple enough to query them; else all."""
         tree = statement.tree
         table = self._table(tree.relation)
         plain = not (tree.using_clause or tree.HasField("with_clause") or tree.HasField("returning_clause"))
@@ -210,13 +211,13 @@ class LossAnalyzer:
         rows = self._rows(table)
         yield AffectedData(table, [f"select exists (select {met})", *rows.queries], all_rows=False)
         yield from (
-            AffectedData(each.table, [f"select exists (select {met}) and ({each.queries[0]})"], all_rows=False)
-            for each in self._emptied(table, truncated=False)
-            if each.table != table
+            AffectedData(other.table, [f"select exists (select {met}) and ({other.queries[0]})"], all_rows=False)
+            for other in self._emptied(table, truncated=False)
+            if other.table != table
         )
 
     def _emptied(self, table: int | None, *, truncated: bool) -> Iterator[AffectedData]:
-        """The rows of a table, and of those that lose theirs with it."""
+        """The rows of a table, and of the tables that lose rows with it."""
         if table is not None:
             yield AffectedData(table, self._rows(table).queries, all_rows=truncated)
             for (other,) in self._connection.execute(EMPTIED, {"object": table, "truncated": truncated}).fetchall():
@@ -235,7 +236,7 @@ class LossAnalyzer:
         return AffectedData(table, [f"select exists (select from {self._name(table)})"])
 
     def _values(self, table: int, column: str) -> Iterator[AffectedData]:
-        """A generated column holds nothing that could not be computed again."""
+        # A generated column can be computed again, so its values are no loss.
         given = (
             "select true from pg_attribute where attrelid = %s and attname = %s and attgenerated = '' and attnum > 0"
         )
@@ -251,8 +252,8 @@ class LossAnalyzer:
         return int(number) if number is not None else None
 
     def _one(self, query: LiteralString, *values: object) -> Any:
-        told = self._connection.execute(query, values).fetchone()
-        return told[0] if told else None
+        row = self._connection.execute(query, values).fetchone()
+        return row[0] if row else None
 
 
 def _deletes(clause: Any) -> bool:
@@ -277,4 +278,4 @@ ANALYSES: Mapping[str, Callable[[LossAnalyzer, Statement], Iterable[AffectedData
     "delete_stmt": LossAnalyzer._delete,
     "merge_stmt": LossAnalyzer._merge,
 }
-"""The analysis of each kind of statement; None from those that only rename or create."""
+"""The analysis of each kind of statement; those that only rename or create return None."""

@@ -1,6 +1,6 @@
-"""What an undo would take away that holds something: looked at before it begins, in the database as it is then.
+"""The data-loss check: which existing data an undo would remove, read before the undo starts.
 
-What a body of DO or a function does is not known here, nor what an UPDATE overwrites.
+Deletions inside DO bodies and functions are not seen, nor values that an UPDATE overwrites.
 """
 
 from __future__ import annotations
@@ -20,111 +20,116 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 Undo = Sequence[tuple[SqlFile, Sequence[Statement]]]
-"""The files that an undo would run, in their order."""
-LOOKING = "set local row_security = off; set local lock_timeout = '2s'; set local statement_timeout = '60s'"
-"""Rows that a policy hides would be lost as well; and nobody waits behind a look."""
+"""The files that an undo would run, with their statements, in order."""
+CHECK_SETTINGS = "set local row_security = off; set local lock_timeout = '2s'; set local statement_timeout = '60s'"
+# Rows hidden by a row security policy would be lost too. The timeouts keep clients from queueing behind the check.
 
 
 @dataclass(frozen=True)
 class DataLoss:
-    """Rows, or values of a column, that would be gone."""
+    """Existing rows, or values of a column, that an undo would remove."""
 
     place: str
     table: str
-    """As SQL spells it, with its schema where that is not on the search path."""
+    """As spelled in SQL, with its schema if that is not on the search path."""
     names: frozenset[str]
-    """What the operator may call it."""
+    """Names that `--accept-data-loss` accepts for it."""
     what: str
 
     @property
     def describe(self) -> str:
-        """What would be gone."""
-        return f"{self.place} takes away {self.what}"
+        """Position and data, in words."""
+        return f"{self.place} removes {self.what}"
 
 
 def losses(connection: Connection, undo: Undo) -> list[DataLoss]:
-    """What an undo would take away that holds something right now; changes nothing."""
+    """Find the existing data that an undo would remove; changes nothing."""
     found: list[DataLoss] = []
     with connection.transaction(force_rollback=True):
-        connection.execute("set transaction read only; " + LOOKING)
-        taking = LossAnalyzer(connection)
+        # Read only: SET search_path of the undo is run, but nothing can be written by mistake.
+        connection.execute("set transaction read only; " + CHECK_SETTINGS)
+        analyzer = LossAnalyzer(connection)
         for file, script in undo:
             with connection.transaction(force_rollback=True):
                 _as_owner(connection, file)
-                found += [loss for statement in script for loss in _of(connection, taking, file, statement)]
+                found += [loss for statement in script for loss in _losses_of(connection, analyzer, file, statement)]
     return list(dict.fromkeys(found))
 
 
 def check_still_accepted(
     connection: Connection, file: SqlFile, statement: Statement, accepted: Collection[str]
 ) -> None:
-    """Look once more in the transaction that takes it away, with nobody left to write: rows may have come meanwhile."""
+    """Check again in the transaction of the statement, with its tables locked: rows may have been added since."""
     for lock in locks_of(statement):
         relation = identifier(lock.schema, lock.name)
         kind = connection.execute("select relkind from pg_class where oid = to_regclass(%s)", [relation]).fetchone()
+        # Only tables and partitioned tables can be locked with LOCK TABLE here; views hold no rows.
         if lock.mode is Mode.ACCESS_EXCLUSIVE and kind and kind[0] in ("r", "p"):
             connection.execute(f"lock table {relation} in access exclusive mode".encode())
     with connection.transaction(force_rollback=True):
         connection.execute("set local row_security = off")
-        check_accepted(list(_of(connection, LossAnalyzer(connection), file, statement)), accepted)
+        check_accepted(list(_losses_of(connection, LossAnalyzer(connection), file, statement)), accepted)
 
 
 def check_accepted(found: Sequence[DataLoss], accepted: Collection[str]) -> None:
-    """Raise OrderopsError for what is lost and was not accepted."""
+    """Raise OrderopsError for data losses that were not accepted."""
     open_ones = [loss for loss in found if not loss.names & set(accepted)]
     if open_ones:
         tables = dict.fromkeys([*accepted, *(loss.table for loss in open_ones)])
-        said = " ".join(f"--accept-data-loss {shlex.quote(table)}" for table in tables)
+        options = " ".join(f"--accept-data-loss {shlex.quote(table)}" for table in tables)
         raise OrderopsError(
             "\n".join([*(loss.describe for loss in open_ones), "nothing was undone"]),
-            f"if that may go, the same command with: {said}",
+            f"to accept the loss, re-run this command with: {options}",
         )
 
 
 def _as_owner(connection: Connection, file: SqlFile) -> None:
-    """Look as the role that the file runs as: it may read what we may not, and its names may mean other tables."""
+    """Switch to the file's owner: it may read other tables, and its search path may resolve names differently."""
     import psycopg
 
     if file.head.owner:
         try:
             with connection.transaction():
                 connection.execute(f"set local role {file.head.owner}".encode())
-        except psycopg.Error:  # the file itself will meet it
+        except psycopg.Error:  # running the file raises the same error, with its position
             return
 
 
-def _of(connection: Connection, taking: LossAnalyzer, file: SqlFile, statement: Statement) -> Iterator[DataLoss]:
-    for taken in taking.by(statement):
-        why = _held(connection, taken)
+def _losses_of(
+    connection: Connection, analyzer: LossAnalyzer, file: SqlFile, statement: Statement
+) -> Iterator[DataLoss]:
+    for affected in analyzer.by(statement):
+        why = _unless_empty(connection, affected)
         if why is not None:
-            yield _loss(connection, f"{file.name}:{statement.line}", taken, why)
+            yield _loss(connection, f"{file.name}:{statement.line}", affected, why)
 
 
-def _loss(connection: Connection, place: str, taken: AffectedData, why: str) -> DataLoss:
-    told = connection.execute(
+def _loss(connection: Connection, place: str, affected: AffectedData, why: str) -> DataLoss:
+    row = connection.execute(
         "select c.oid::regclass::text, n.nspname, c.relname, pg_table_is_visible(c.oid)"
         " from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = %s",
-        [taken.table],
+        [affected.table],
     ).fetchone()
-    assert told, "looked up in this transaction"
-    table, schema, name, visible = told
+    assert row, "found earlier in this transaction"
+    table, schema, name, visible = row
     names = {table, f"{schema}.{name}", identifier(schema, name), *({name, identifier("", name)} if visible else ())}
-    column = taken.column and f"column {table}.{taken.column}, which holds values"
-    rows = f"the rows of {table}" if taken.all_rows else f"rows of {table}"
+    column = affected.column and f"column {table}.{affected.column}, which holds values"
+    rows = f"the rows of {table}" if affected.all_rows else f"rows of {table}"
     return DataLoss(place, table, frozenset(names), (column or rows) + why)
 
 
-def _held(connection: Connection, taken: AffectedData) -> str | None:
-    """None where nothing is lost; else what is to be said of it. What cannot be looked at counts as full."""
+def _unless_empty(connection: Connection, affected: AffectedData) -> str | None:
+    """None if the data is empty, else a suffix for the message. Tables that cannot be read count as not empty."""
     import psycopg
 
-    for query in taken.queries:
+    for query in affected.queries:
         try:
             with connection.transaction():
-                told = connection.execute(query.encode()).fetchone()
-            return "" if told and told[0] else None
+                row = connection.execute(query.encode()).fetchone()
+            return "" if row and row[0] else None
         except psycopg.Error as error:
+            # A lost connection is no answer about the table.
             if not error.sqlstate or error.sqlstate.startswith("57P"):
                 raise
-            why = f", unless it is empty, which cannot be seen: {error.diag.message_primary}"
+            why = f", unless it is empty, which cannot be checked: {error.diag.message_primary}"
     return why

@@ -1,4 +1,4 @@
-"""A change of many rows under way: piece by piece, at a pace that leaves the machine to others."""
+"""Backfill: one UPDATE or DELETE of many rows, run in batches at a limited pace."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import psycopg
 
 PAUSE = 0.5
-"""Seconds between two looks at whether others are well again."""
+"""Seconds between two checks of the batch limits."""
 
 
 class Backfill:
-    """One statement, cut into pieces; each is written into the ledger in the transaction that changes its rows."""
+    """One statement in batches; each batch is recorded in the ledger in the transaction that changes its rows."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Backfill:
         after: Attempt | None,
     ) -> None:
         batch = worker.file.head.batch
-        assert batch, "asked of a file with a batch in its head"
+        assert batch, "only for files with a batch directive"
         self._worker = worker
         self._batch = batch
         self._statement = worker.at = script[0]
@@ -43,18 +43,20 @@ class Backfill:
         self._above = after.batch_after if after else None
         self._changed = (after.rows_changed or 0) if after else 0
         self._paused = False
+        # With another statement, rows below the last key would have been changed by the old text.
         if after and self._above is not None and after.begun != self._mark:
             raise self._edited((after.begun or "").rpartition(" by ")[2] or batch.name)
         self._piecewise = check_batch(worker.file, script)
 
     def run(self) -> None:
-        """To the end of the table; raises OrderopsError that says up to where the rows are changed and stay so."""
+        """Run to the end of the table; raises OrderopsError that names the last key whose changes are committed."""
         worker = self._worker
         keys = keys_of(worker.connection, self._piecewise, self._batch, worker.place)
         pace = Pace.beginning(self._batch.size)
         rate = Rate(estimate(worker.connection, self._piecewise), self._changed, began=time.monotonic())
         while piece := self._next(keys, pace.size):
-            self._wait_for_others()
+            # Between batches no row is locked, so a pause costs other sessions nothing.
+            self._wait_for_limits()
             upto, passed = piece
             began = time.monotonic()
             self._change(keys, upto)
@@ -63,7 +65,7 @@ class Backfill:
             worker.lock_waiter.retry_budget.sleep(pace.after(time.monotonic() - began))
 
     def _next(self, keys: Keys, size: int) -> tuple[str, int] | None:
-        """The next piece, as the role sees it that changes it."""
+        """Last key and row count of the next batch, read as the file's owner."""
         with self._worker.as_owner():
             return keys.next(self._worker.connection, self._above, size)
 
@@ -77,6 +79,7 @@ class Backfill:
         def work() -> None:
             nonlocal rows
             rows = self._worker.execute(self._statement, text)
+            # The owner of the file has no rights on the ledger.
             self._worker.reset_role()
             self._entry.record_batch(self._mark, upto, rows)
 
@@ -88,21 +91,21 @@ class Backfill:
             raise self._stopped(error, upto) from None
         except OrderopsError as error:
             done = [self._done(self._batch.name)] if self._above is not None else []
-            raise OrderopsError("\n".join([*self._with_holders(error), *done]), error.hint) from None
+            raise OrderopsError("\n".join([*self._with_lock_holders(error), *done]), error.hint) from None
         self._above = upto
         self._changed += rows
 
-    def _wait_for_others(self) -> None:
-        sessions, way = self._worker.sessions, self._worker.lock_waiter
+    def _wait_for_limits(self) -> None:
+        sessions, lock_waiter = self._worker.sessions, self._worker.lock_waiter
         while exceeded := self._limits.exceeded(sessions.monitor, sessions.own):
             if not self._paused:
                 self._paused = True
-                way.reporter.line(f"pauses: {exceeded}")
-            way.reporter.now(f"pauses: {exceeded}")
-            way.retry_budget.sleep(PAUSE)
+                lock_waiter.reporter.line(f"pauses: {exceeded}")
+            lock_waiter.reporter.now(f"pauses: {exceeded}")
+            lock_waiter.retry_budget.sleep(PAUSE)
 
-    def _with_holders(self, error: OrderopsError) -> list[str]:
-        """A row is waited for so briefly that nobody may have been seen: then those are named who may hold it."""
+    def _with_lock_holders(self, error: OrderopsError) -> list[str]:
+        """The error's lines; without a known blocker, also the sessions that may hold a row lock."""
         worker, held = self._worker, self._piecewise
         if not worker.lock_waiter.retry_budget.over or "pid " in error.message:
             return error.lines
@@ -116,25 +119,24 @@ class Backfill:
 
     def _stopped(self, error: psycopg.Error, upto: str) -> OrderopsError:
         column = self._batch.name
-        stands = f"no row was changed; it stopped at a row up to {column} {upto}"
+        state = f"no row was changed; it failed at a row up to {column} {upto}"
         if self._above is not None:
-            stands = f"{self._done(column)}; it stopped at a row between there and {column} {upto}"
-        told = broken(self._worker.file, self._statement, error, stands)
+            state = f"{self._done(column)}; it failed at a row after that, up to {column} {upto}"
+        failure = broken(self._worker.file, self._statement, error, state)
         if self._above is None or error.sqlstate in HINTS:
-            return told
-        return OrderopsError(told.message, "mend that row, then the same command goes on from there")
+            return failure
+        return OrderopsError(failure.message, "fix that row; re-running this command continues from there")
 
     def _edited(self, column: str) -> OrderopsError:
-        """The refusal to go on with another statement, or by another column than the one that was gone by."""
+        """Error: a partially applied file whose statement or batch column has since changed."""
         file = self._worker.file
         return OrderopsError(
-            f"{file.name} was cut after a part: {self._done(column)};"
-            " and its statement, or the column that it goes by, was edited since",
-            "put it back as it was, and the same command goes on from there; or, if rows may be changed twice: "
-            f"{start_again(file)}",
+            f"{file.name} is partially applied: {self._done(column)};"
+            " its statement or its batch column was edited since then",
+            f"undo the edit and re-run this command to continue; or, if rows may be changed twice: {start_again(file)}",
         )
 
     def _done(self, column: str) -> str:
         one = self._changed == 1
-        rows, stay = ("row", "is changed and stays so") if one else ("rows", "are changed and stay so")
+        rows, stay = ("row", "is changed and committed") if one else ("rows", "are changed and committed")
         return f"{self._changed:,} {rows} up to {column} {self._above} {stay}"

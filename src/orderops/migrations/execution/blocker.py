@@ -1,4 +1,4 @@
-"""A session that holds what keeps a migration out, as an operator is told of it."""
+"""Sessions that hold a lock which conflicts with a migration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orderops.migrations.sql.parser import masked
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds what keeps us out."""
+    """A session with a conflicting lock."""
 
     pid: int
     user: str
@@ -20,18 +20,18 @@ class Blocker:
     mode: str
     query: str
     age: float | None
-    """Seconds since its transaction began; None where we may not see it."""
+    """Seconds since its transaction began; None if this role may not see it."""
     untouchable: bool
-    """Whether its role is a superuser's or replicates."""
+    """Whether its role is a superuser or a replication role."""
 
     @property
     def brief(self) -> str:
-        """Who it is, in few words."""
+        """Pid, application and user."""
         return f"pid {self.pid}, {self._who}" if self.pid else "a prepared transaction"
 
     @property
     def describe(self) -> str:
-        """Who it is and what it does, in a line; values of its statement are left out."""
+        """One line with pid, user, state, lock and last statement; values in the statement are masked."""
         if not self.pid:
             return f"a prepared transaction (select * from pg_prepared_xacts) holds {self.mode} on {self.relation}"
         since = f" for {self.age:.0f} s" if self.age is not None else ""
@@ -42,12 +42,13 @@ class Blocker:
 
     @property
     def gives_way(self) -> bool:
-        """Whether it is autovacuum, which PostgreSQL itself cancels for who waits; not the one against wraparound."""
+        """Whether the session is an autovacuum that may be cancelled."""
+        # PostgreSQL cancels autovacuum itself for a waiting session, but never the one that prevents wraparound.
         return self.backend == "autovacuum worker" and "wraparound" not in self.query
 
     @property
     def may_be_ended(self) -> bool:
-        """Whether it is a client's session that we would ever end."""
+        """Whether orderops may terminate the session at all: only those of clients, never superusers or replication."""
         return bool(self.pid) and self.backend == "client backend" and not self.untouchable
 
     @property

@@ -1,4 +1,4 @@
-"""What went wrong in a migration: its place in the file, the server's words, how the database stands, what to type."""
+"""Errors of a migration: position in the file, server message, state of the database, and a hint."""
 
 from __future__ import annotations
 
@@ -10,66 +10,67 @@ from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.parser import Statement
 
 HINTS = {
-    "53100": "the server's disk is full: free space, or raise storage_gb of [database]; then the same command",
-    "53200": "the server is out of memory; try again when less runs, or cut the statement into batches",
-    "53300": "the server has no connection left; end some, then the same command",
-    "57014": "if it was its time that ran out: -- orderops: statement-timeout 1h in the head, or in batches",
-    "42501": "connect as the owner, or name the role: -- orderops: owner ROLE",
-    "25006": "this server takes no writes: is it a replica, or in recovery?",
-    "2D000": "a file runs in transactions that a body cannot end; many rows in pieces: -- orderops: batch 5000 by id",
-    "55P04": "the new value is there from the next file on; or -- orderops: no-transaction in the head",
-    "25001": "this runs in no transaction: -- orderops: no-transaction in the head",
-    "42P07": "if it was there before orderops was: orderops migrate baseline --version N",
-    "58P01": "an extension that the server does not have? RDS has more of them than the laptop",
+    "53100": "the server's disk is full: free space or raise storage_gb of [database], then re-run this command",
+    "53200": "the server is out of memory: re-run this command under less load, or run the statement in batches",
+    "53300": "the server has no free connection: close some, then re-run this command",
+    "57014": "if the statement timed out, add to the head: -- orderops: statement-timeout 1h, or run it in batches",
+    "42501": "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
+    "25006": "this server is read-only: is it a replica, or in recovery?",
+    "2D000": "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id",
+    "55P04": "use the new value in the next file, or add to the head: -- orderops: no-transaction",
+    "25001": "this cannot run in a transaction, add to the head: -- orderops: no-transaction",
+    "42P07": "if it existed before orderops was used: orderops migrate baseline --version N",
+    "58P01": "is the extension installed on this server? RDS has more extensions than the laptop",
 }
+# 08 is a connection exception, 57P a server that shuts down or terminates the session.
 LOST = ("08", "57P")
-"""The server went away, or the way to it."""
+"""SQLSTATE classes of a lost connection or a server that shut down."""
 ROW_OF_DATA = re.compile(r"COPY .+, line (?P<number>\d+)")
 CONTEXT = 3
-"""Lines of the server's context that are told: the innermost."""
+# The innermost lines of the server's context name the function that failed; the outer ones repeat the call stack.
 
 
 def lost(error: Any) -> bool:
-    """Whether nobody answers any more."""
+    """Whether the error means that the connection is lost."""
     import psycopg
 
     state = error.sqlstate
     return state.startswith(LOST) if state else isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
-def broken(file: SqlFile, statement: Statement | None, error: Any, stands: str) -> OrderopsError:
-    """The refusal for an error of the server in a statement, or none for its end; `stands` says what is done."""
+def broken(file: SqlFile, statement: Statement | None, error: Any, state: str) -> OrderopsError:
+    """Error for a failed statement, or for the commit if it is None; `state` says which part is applied."""
     diagnosis = error.diag
-    said = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
-    lines = [f"{_place(file, statement, diagnosis)}: {said}; {stands}"]
+    message = diagnosis.message_primary or " ".join(str(error).split()) or "no answer"
+    lines = [f"{_place(file, statement, diagnosis)}: {message}; {state}"]
     if statement:
         lines.append(f"in: {statement.begins}")
     lines += [f"detail: {diagnosis.message_detail}"] if diagnosis.message_detail else []
     lines += [f"query: {' '.join(diagnosis.internal_query.split())}"] if diagnosis.internal_query else []
     lines += [f"where: {line}" for line in (diagnosis.context or "").splitlines()[:CONTEXT]]
     lines += [f"server's hint: {diagnosis.message_hint}"] if diagnosis.message_hint else []
-    return OrderopsError("\n".join(lines), _hint(file, error, said))
+    return OrderopsError("\n".join(lines), _hint(file, error, message))
 
 
-def unreachable(file: SqlFile, error: Any, stands: str) -> OrderopsError:
-    """The refusal for a connection that was lost on the way."""
-    said = " ".join(str(error).split())
+def unreachable(file: SqlFile, error: Any, state: str) -> OrderopsError:
+    """Error for a lost connection."""
+    message = " ".join(str(error).split())
     return OrderopsError(
-        f"{file.name}: the connection was lost: {said}\n{stands}",
-        "how it stands: orderops migrate info; the same command goes on from there",
+        f"{file.name}: the connection was lost: {message}\n{state}",
+        "show the status: orderops migrate info; re-running this command continues from there",
     )
 
 
 def edited(file: SqlFile, number: int) -> OrderopsError:
-    """The refusal for a file that was done in part, and whose part that is done is another one now."""
+    """Error: a partially applied file whose applied statements have since changed."""
     return OrderopsError(
-        f"{file.name} was cut after a part, and its statement {number}, which is done, was edited since",
-        f"put it back as it was, or say how the migration stands, pending or applied: {start_again(file)}",
+        f"{file.name} is partially applied, and its statement {number}, which is applied, was edited since then",
+        f"undo the edit, or set the true status, pending or applied: {start_again(file)}",
     )
 
 
 def start_again(file: SqlFile) -> str:
-    """The command after which a file that was done in part begins at its first statement."""
+    """The command after which a partially applied file starts from its first statement."""
     version = file.name[1:].partition("__")[0].lstrip("0")
     return f"orderops migrate repair --version {version} --as {'applied' if file.name.startswith('U') else 'pending'}"
 
@@ -87,9 +88,9 @@ def _place(file: SqlFile, statement: Statement | None, diagnosis: Any) -> str:
     return f"{file.name}:{line}:{column}"
 
 
-def _hint(file: SqlFile, error: Any, said: str) -> str:
+def _hint(file: SqlFile, error: Any, message: str) -> str:
     owner = file.head.owner
     named = owner and (owner if owner.startswith('"') else f'"{owner.lower()}"')
-    if named and f"role {named}" in said:
-        return f"-- orderops: owner {owner} is who runs this file: is the role there, and is this user a member of it?"
-    return HINTS.get(error.sqlstate or "") or f"mend {file.path}, then the same command again"
+    if named and f"role {named}" in message:
+        return f"-- orderops: owner {owner} runs this file: does the role exist, and is this user a member of it?"
+    return HINTS.get(error.sqlstate or "") or f"fix {file.path}, then re-run this command"

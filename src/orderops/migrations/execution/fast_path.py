@@ -1,7 +1,7 @@
-"""Files that are over before anybody could look: they go to the server whole, in one way there and back.
+"""The fast path: short files that are sent to the server whole, in one round trip.
 
-A file is brief when all that it touches is small and nothing in it can take long by itself. Where anything goes wrong
-with it, it is rolled back and carried out again statement by statement, which finds the place, or the way.
+A file takes it if all relations it names are small and none of its statements can take long. On any error
+it is rolled back and run again statement by statement, which finds the position of the error, or waits for the lock.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from orderops.migrations.sql.parser import Statement
 if TYPE_CHECKING:
     from psycopg import Connection
 
+# 64 pages are 512 kB: even a full rewrite takes a few milliseconds.
 SMALL = 64
-"""Pages of 8 kB up to which a table is small."""
+"""Largest size of a small table, in pages of 8 kB."""
 LONGEST = 20_000
-"""Characters."""
+"""Longest file, in characters."""
 KINDS = {
     "alter_enum_stmt",
     "alter_table_stmt",
@@ -38,8 +39,8 @@ KINDS = {
 
 
 def large_relations(connection: Connection) -> frozenset[str]:
-    """The names of tables and indexes that are not small."""
-    rows = connection.execute(  # by what is known already: to measure a table is to wait for its lock
+    """List the names of tables and indexes that are not small."""
+    rows = connection.execute(  # from statistics: pg_relation_size would wait for the table's lock
         "select relname from pg_class where relkind in ('r', 'm', 'i')"
         " and (relpages > %s or pg_stat_get_live_tuples(oid) > %s)",
         [SMALL, 100 * SMALL],
@@ -48,11 +49,13 @@ def large_relations(connection: Connection) -> frozenset[str]:
 
 
 def takes_fast_path(file: SqlFile, script: Sequence[Statement], large: Collection[str]) -> bool:
-    """Whether a file is over at once; `large` names what is not small."""
+    """Whether a file takes the fast path; `large` is the result of `large_relations`."""
     head = file.head
     if len(file.text) > LONGEST or head.no_transaction or head.batch or head.owner:
         return False
-    return all(_is_quick(each) and not any(name in large for name in _named(each.tree)) for each in script)
+    return all(
+        _is_quick(statement) and not any(name in large for name in _named(statement.tree)) for statement in script
+    )
 
 
 def _is_quick(statement: Statement) -> bool:
@@ -62,13 +65,13 @@ def _is_quick(statement: Statement) -> bool:
 
 
 def _named(message: Any) -> Iterator[str]:
-    """Every relation, and every object by name, that a statement speaks of."""
+    """Names of all relations and other objects in a statement."""
     for field, value in message.ListFields():
         if field.type != field.TYPE_MESSAGE:
             continue
-        for each in value if field.is_repeated else [value]:
-            if each.DESCRIPTOR.name == "RangeVar":
-                yield each.relname
-            elif each.DESCRIPTOR.name == "String":
-                yield each.sval
-            yield from _named(each)
+        for nested in value if field.is_repeated else [value]:
+            if nested.DESCRIPTOR.name == "RangeVar":
+                yield nested.relname
+            elif nested.DESCRIPTOR.name == "String":
+                yield nested.sval
+            yield from _named(nested)

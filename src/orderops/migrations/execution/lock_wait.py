@@ -1,4 +1,4 @@
-"""Whether the way is free: who holds what keeps a statement out, for how long already, and how to end that."""
+"""The wait for a lock: find the blocking sessions, wait for them, and terminate those that the operator releases."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ select not exists (
              or (state is null and backend_type = 'client backend'))
 ) and not exists (select from pg_prepared_xacts)
 """
-"""A session whose state we may not see could be in the midst of anything."""
+# A client session without a visible state may have an old transaction, so it counts as not quiet.
 BLOCKING: LiteralString = """
 select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), a.backend_type, '', '',
        coalesce(a.query, ''), extract(epoch from clock_timestamp() - a.xact_start)::float8,
@@ -59,41 +59,43 @@ where a.pid <> all(%(own)s)
 
 @dataclass
 class LockMonitor:
-    """A connection that looks at what others hold."""
+    """Reads the locks of other sessions on a connection of its own."""
 
     connection: Connection
     own: Collection[int]
     first_seen: dict[int, float] = field(default_factory=dict)
     quiet_at: float = float("-inf")
-    """When no transaction was old."""
+    """Time of the last check that found no old transaction."""
 
     def blockers(self, locks: Iterable[Lock], *, older: float = 0.0) -> list[Blocker]:
-        """The sessions whose transactions, older than so many seconds, hold what keeps these locks out."""
+        """Sessions with locks that conflict with these, in transactions older than `older` seconds."""
         wanted = [
             (identifier(lock.schema, lock.name), mode, lock.linked) for lock in locks for mode in lock.mode.keeps_out
         ]
         if not wanted or (older and self._quiet(older)):
             return []
         names, modes, linked = zip(*wanted, strict=True)
-        asked = {"names": list(names), "modes": list(modes), "linked": list(linked), "own": list(self.own)}
-        rows = self.connection.execute(BLOCKERS, asked).fetchall()
+        parameters = {"names": list(names), "modes": list(modes), "linked": list(linked), "own": list(self.own)}
+        rows = self.connection.execute(BLOCKERS, parameters).fetchall()
         found = {row[0]: Blocker(*row) for row in rows}
         now = time.monotonic()
+        # Without the right to see xact_start, the age counts from the first sighting.
         self.first_seen = {pid: self.first_seen.get(pid, now) for pid in found}
-        return [each for each in found.values() if self._age(each, now) >= older]
+        return [blocker for blocker in found.values() if self._age(blocker, now) >= older]
 
     def blocking(self, pid: int) -> list[Blocker]:
-        """The sessions for which one of ours waits right now."""
+        """Sessions that the session `pid` waits for right now."""
         rows = self.connection.execute(BLOCKING, {"pid": pid, "own": list(self.own)}).fetchall()
         return [Blocker(*row) for row in rows]
 
     def _quiet(self, older: float) -> bool:
-        """Whether no transaction of anybody's is older; what was seen holds good for as long as that takes."""
+        """Whether no session has a transaction older than `older` seconds."""
+        # A result stays valid for `older` seconds: no transaction that began since can be older than that.
         if time.monotonic() - self.quiet_at < older:
             return True
         now = time.monotonic()
-        told = self.connection.execute(QUIET, {"own": list(self.own), "older": older}).fetchone()
-        if told and told[0]:
+        row = self.connection.execute(QUIET, {"own": list(self.own), "older": older}).fetchone()
+        if row and row[0]:
             self.quiet_at = now
             return True
         return False
@@ -112,7 +114,7 @@ class RetryBudget:
     spent: float = 0.0
     """Seconds waited so far."""
     tries: int = 0
-    """Locks that were asked for and not had in time."""
+    """Lock requests that timed out."""
     poll_interval: float = 0.05
     """Pause between two checks for blockers."""
     traffic_after: float = 5.0
@@ -131,37 +133,38 @@ class RetryBudget:
         return self.spent >= self.budget.total_seconds()
 
     def wait(self, seconds: float) -> None:
-        """Wait, and count it."""
+        """Sleep, at most for the rest of the budget, and add the time to `spent`."""
         left = max(0.0, self.budget.total_seconds() - self.spent)
         seconds = min(seconds, left)
         self.sleep(seconds)
         self.spent += seconds
 
     def pause(self, failed: int) -> None:
-        """Wait after the nth try that failed, longer each time and never twice as long as another."""
+        """Wait after the nth failed try, longer each time."""
+        # The random factor keeps two runs, or a run and a periodic job, from colliding at every try.
         self.tries += 1
         pause = min(self.longest_pause, self.shortest_pause * 2 ** (failed - 1))
         self.wait(pause * self.random.uniform(0.5, 1.5))
 
 
 Ask = Callable[[Blocker], bool]
-"""Whether a session that is in the way may be ended."""
+"""Asks whether a blocking session may be terminated."""
 
 
 @dataclass
 class LockWaiter:
-    """The way to a table: looked at before a lock is asked for."""
+    """Waits until no session blocks a lock, before the lock is requested."""
 
     monitor: LockMonitor
     retry_budget: RetryBudget
     reporter: Reporter = field(default_factory=Reporter)
     may_end: Ask | None = None
-    _asked: set[int] = field(default_factory=set)
+    _handled: set[int] = field(default_factory=set)
 
     def wait_until_free(self, locks: Sequence[Lock], *, older: float, what: str) -> None:
-        """Return when nobody whose transaction is older than so many seconds holds what keeps these locks out.
+        """Return when no transaction older than `older` seconds holds a lock that conflicts with these.
 
-        Where short transactions follow one another, no such moment comes: from `RetryBudget.traffic_after` on,
+        Under steady traffic of short transactions such a moment may never come: from `RetryBudget.traffic_after` on,
         younger ones are ignored.
         """
         budget = self.retry_budget
@@ -170,7 +173,7 @@ class LockWaiter:
             locks, older=older if waited < budget.traffic_after else max(older, budget.blocker_age)
         ):
             self.reporter.waits_for(blockers[0], waited)
-            if self.end(blockers):
+            if self.terminate(blockers):
                 continue
             self.check(blockers, what)
             before = time.monotonic()
@@ -178,55 +181,59 @@ class LockWaiter:
             waited += time.monotonic() - before
 
     def again(self, failed: int, locks: Sequence[Lock], seen: Sequence[Blocker], what: str) -> None:
-        """Pause after a lock that was not had in time."""
+        """Pause after a lock request that timed out."""
         blockers = seen or self.monitor.blockers(locks)
-        self.reporter.now(f"try {failed} had no lock{f': {blockers[0].brief}' if blockers else ''}")
+        self.reporter.now(f"try {failed} got no lock{f':  {blockers[0].brief}' if blockers else ''}")
         self.check(blockers, what)
         self.retry_budget.pause(failed)
 
     def check(self, blockers: Sequence[Blocker], what: str) -> None:
-        """Raise OrderopsError when the budget is spent, with who is in the way."""
+        """Raise OrderopsError with the blocking sessions if the budget is spent."""
         if not self.retry_budget.over:
             return
         named = (
             "\n".join(blocker.describe for blocker in blockers)
-            or "somebody holds a lock that it needs, briefly and often"
+            or "short transactions hold a conflicting lock again and again"
         )
-        hints = ["the same command goes on; a longer wait: --budget 1h"]
+        hints = ["re-run this command to continue; to wait longer: --budget 1h"]
         if self.retry_budget.tries:
-            hints.append("where transactions of 200 ms never leave a gap: -- orderops: lock-timeout 300ms in the head")
+            hints.append("if transactions of 200 ms leave no gap, add to the head: -- orderops: lock-timeout 300ms")
         if any(blocker.gives_way for blocker in blockers):
-            hints.append("autovacuum gives way to who waits for a second: -- orderops: lock-timeout 1200ms in the head")
+            hints.append(
+                "autovacuum is cancelled after a wait of 1 s, add to the head: -- orderops: lock-timeout 1200ms"
+            )
         if any(blocker.may_be_ended for blocker in blockers):
-            hints.append("to end these sessions, after a question each: --terminate-blockers")
+            hints.append("to terminate these sessions, with a question for each: --terminate-blockers")
         raise OrderopsError(
             f"{what}: no lock within {self.retry_budget.budget.total_seconds():.0f} s\n{named}", "\n".join(hints)
         )
 
-    def end(self, blockers: Sequence[Blocker]) -> bool:
-        """End what the operator lets us end, each asked about once, and autovacuum, which begins again by itself."""
+    def terminate(self, blockers: Sequence[Blocker]) -> bool:
+        """Terminate the sessions that the operator agrees to, and cancel autovacuum; asks once about each session."""
         ended = False
         for blocker in blockers:
-            if blocker.pid in self._asked:
+            # The operator has answered; the session may need a moment to end.
+            if blocker.pid in self._handled:
                 continue
             if blocker.gives_way:
-                self._asked.add(blocker.pid)
+                self._handled.add(blocker.pid)
                 ended = self._cancel(blocker) or ended
             elif self.may_end is not None and blocker.may_be_ended:
-                self._asked.add(blocker.pid)
+                self._handled.add(blocker.pid)
                 if not self.may_end(blocker):
                     continue
+                # Wait up to 5 s for the session to end, or the next check would report it as a blocker again.
                 self.monitor.connection.execute("select pg_terminate_backend(%s, 5000)", [blocker.pid])
                 ended = True
         return ended
 
     def _cancel(self, blocker: Blocker) -> bool:
-        """PostgreSQL does so itself for who waits for a second, which is longer than we let anybody wait."""
+        # PostgreSQL cancels autovacuum for a session that waits 1 s (deadlock_timeout), longer than one try lasts.
         import psycopg
 
         try:
             self.monitor.connection.execute("select pg_cancel_backend(%s)", [blocker.pid])
         except psycopg.errors.InsufficientPrivilege:
             return False
-        self.reporter.line(f"cancelled {blocker.describe}: it begins again by itself")
+        self.reporter.line(f"cancelled {blocker.describe}: it restarts by itself")
         return True

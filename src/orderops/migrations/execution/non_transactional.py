@@ -1,4 +1,4 @@
-"""Statements that PostgreSQL runs in no transaction: what a cut leaves of them, and how to go on from there."""
+"""Statements that run outside a transaction: clean up after an interruption, and detect whether they are done."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def cleared(connection: Connection, statement: Statement, *, begun: bool, say: Callable[[str], None]) -> bool:
-    """Take away what an earlier try left half done; answers whether the statement is done already.
+    """Remove what an interrupted try left behind; return whether the statement is already done.
 
-    `begun` says that a run began it and did not live to say how it ended.
+    `begun` means that an earlier run started the statement and recorded no result.
     """
     tree = statement.tree
     match statement.kind:
@@ -32,7 +32,7 @@ def cleared(connection: Connection, statement: Statement, *, begun: bool, say: C
 
 
 def is_invalid(connection: Connection, statement: Statement) -> bool:
-    """Whether the index of a CREATE INDEX is there and was not built to its end."""
+    """Whether the index of a CREATE INDEX exists but is invalid."""
     found = _index_of(connection, statement)
     return found is not None and not found[1]
 
@@ -44,13 +44,13 @@ def _index_made(connection: Connection, statement: Statement, *, begun: bool, sa
     name, valid = found
     if valid:
         return begun
-    say(f"index {name} was left half built: dropped, and built again")
+    say(f"index {name} is invalid after an interruption: dropped and built again")
     connection.execute(f"drop index concurrently if exists {name}".encode())
     return False
 
 
 def _index_of(connection: Connection, statement: Statement) -> tuple[str, bool] | None:
-    """The name of the index that a CREATE INDEX names, on its table, and whether it is whole."""
+    """Name of the index of a CREATE INDEX on its table, and whether it is valid; None if it does not exist."""
     tree = statement.tree
     return connection.execute(
         "select i.indexrelid::regclass::text, i.indisvalid and i.indisready from pg_index i"
@@ -60,7 +60,7 @@ def _index_of(connection: Connection, statement: Statement) -> tuple[str, bool] 
 
 
 def _drop_leftovers(connection: Connection, relation: object, say: Callable[[str], None]) -> None:
-    """REINDEX CONCURRENTLY that was cut leaves invalid indexes whose names end so (documentation of REINDEX)."""
+    # An interrupted REINDEX CONCURRENTLY leaves invalid indexes with these suffixes (PostgreSQL docs of REINDEX).
     name = identifier(getattr(relation, "schemaname", ""), getattr(relation, "relname", ""))
     rows = connection.execute(
         "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indexrelid"
@@ -68,33 +68,33 @@ def _drop_leftovers(connection: Connection, relation: object, say: Callable[[str
         " union select indrelid from pg_index where indexrelid = to_regclass(%s))",
         [name, name],
     ).fetchall()
-    for (left,) in rows:
-        say(f"index {left} was left by a REINDEX that was cut: dropped")
-        connection.execute(f"drop index concurrently if exists {left}".encode())
+    for (name,) in rows:
+        say(f"index {name} was left by an interrupted REINDEX: dropped")
+        connection.execute(f"drop index concurrently if exists {name}".encode())
 
 
 def _detached(connection: Connection, statement: Statement, say: Callable[[str], None]) -> bool:
-    """Whether a partition is out; one that is half out is taken out to the end."""
+    """Whether the partition is detached; a pending detach is finalized first."""
     tree = statement.tree
     table = identifier(tree.relation.schemaname, tree.relation.relname)
     for cmd in tree.cmds:
         if enum_name(cmd.alter_table_cmd, "subtype") == "AT_DetachPartition":
             partition = getattr(cmd.alter_table_cmd, "def").partition_cmd.name
             name = identifier(partition.schemaname, partition.relname)
-            told = connection.execute(
+            row = connection.execute(
                 "select inhdetachpending from pg_inherits"
                 " where inhrelid = to_regclass(%s) and inhparent = to_regclass(%s)",
                 [name, table],
             ).fetchone()
-            if told is None:
+            if row is None:
                 return True
-            if told[0]:
-                say(f"partition {name} was left half detached: detached to the end")
+            if row[0]:
+                say(f"partition {name} was partially detached: detach finalized")
                 connection.execute(f"alter table {table} detach partition {name} finalize".encode())
                 return True
     return False
 
 
 def _exists(connection: Connection, name: str) -> bool:
-    told = connection.execute("select to_regclass(%s) is not null", [name]).fetchone()
-    return bool(told and told[0])
+    row = connection.execute("select to_regclass(%s) is not null", [name]).fetchone()
+    return bool(row and row[0])

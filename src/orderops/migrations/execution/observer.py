@@ -1,4 +1,4 @@
-"""Who wants to know of each statement when it begins and ends, and when what it locked is free again."""
+"""Observer of the statements of a run: their start, their end, and the release of their locks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Told of a run while it goes on, by the one who carries it out; this one wants to know nothing."""
+    """Receives the events of a run; this base class ignores them."""
 
     def begins(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
-        """A statement, or one more try or piece of it, is about to be sent; may be told twice of one."""
+        """Handle the start of a statement, a retry or a batch; may be called twice for one of them."""
 
     def ended(self, connection: Connection, file: SqlFile, statement: Statement) -> None:
-        """It went well; where it runs in a transaction, that is still open."""
+        """Handle the success of a statement; its transaction, if any, is still open."""
 
     def settled(self) -> None:
-        """No transaction is open any more, whether it went well or not: what was locked is free."""
+        """Handle the end of the transaction, committed or rolled back: its locks are released."""

@@ -1,4 +1,4 @@
-"""How far a statement is, and who it waits for: asked on another connection while it runs."""
+"""Progress and blockers of the running statement, read on another connection."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, LiteralString
 
 from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockWaiter
-from orderops.migrations.execution.reporter import SPOKEN, Reporter
+from orderops.migrations.execution.reporter import REPORT_AFTER, Reporter
 from orderops.migrations.sql.parser import Statement
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-FIRST, THEN = 0.03, 0.5
-"""Seconds until the first look, and between the others: a lock is waited for so briefly."""
+FIRST_CHECK, CHECK_INTERVAL = 0.03, 0.5
+# Seconds. The first check has to come before the lock timeout of 50 ms ends a try, or it would never see a blocker.
 BUILDS: LiteralString = """
 select phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done, lockers_total
 from pg_stat_progress_create_index where pid = %s
@@ -31,26 +31,26 @@ select phase, heap_blks_scanned, heap_blks_total, 0, 0, 0, 0 from pg_stat_progre
 
 @dataclass
 class Watched:
-    """A statement that runs."""
+    """A running statement."""
 
     statement: Statement
-    voice: Reporter
+    reporter: Reporter
     began: float
-    looked: float = 0.0
+    checked_at: float = 0.0
     blockers: Sequence[Blocker] = ()
-    """Who was in its way when it was last looked at."""
+    """Sessions that blocked the statement at the last check."""
 
 
 class Watcher:
-    """Looks at the session that works, for as long as a statement takes: how far it is, and who is in its way."""
+    """Thread that checks progress and blockers of the working session while a statement runs."""
 
-    def __init__(self, way: LockWaiter, worker: int) -> None:
-        self._way = way
-        self._eye = way.monitor
+    def __init__(self, lock_waiter: LockWaiter, worker: int) -> None:
+        self._lock_waiter = lock_waiter
+        self._monitor = lock_waiter.monitor
         self._worker = worker
         self._current: Watched | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="looks at statements")
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="statement monitor")
 
     def __enter__(self) -> Watcher:
         self._thread.start()
@@ -63,9 +63,9 @@ class Watcher:
         self._thread.join()
 
     @contextmanager
-    def on(self, statement: Statement, voice: Reporter) -> Iterator[Watched]:
-        """While this statement runs."""
-        watched = self._current = Watched(statement, voice, time.monotonic())
+    def on(self, statement: Statement, reporter: Reporter) -> Iterator[Watched]:
+        """Watch a statement inside the `with` block."""
+        watched = self._current = Watched(statement, reporter, time.monotonic())
         try:
             yield watched
         finally:
@@ -74,31 +74,34 @@ class Watcher:
     def _watch(self) -> None:
         import psycopg
 
-        while not self._ended.wait(FIRST):
+        while not self._ended.wait(FIRST_CHECK):
             watched = self._current
             now = time.monotonic()
-            if watched and now - watched.began >= FIRST and now - watched.looked >= THEN:
-                watched.looked = now
+            if watched and now - watched.began >= FIRST_CHECK and now - watched.checked_at >= CHECK_INTERVAL:
+                watched.checked_at = now
                 try:
-                    self._look(watched, now - watched.began)
+                    self._check(watched, now - watched.began)
                 except psycopg.Error as error:
-                    watched.voice.line(f"nobody looks any more, the work goes on: {' '.join(str(error).split())}")
+                    watched.reporter.line(
+                        f"monitoring stopped, the migration continues: {' '.join(str(error).split())}"
+                    )
                     return
 
-    def _look(self, watched: Watched, ran: float) -> None:
-        watched.blockers = self._eye.blocking(self._worker)
-        told = how_far(self._eye.connection, self._worker)
+    def _check(self, watched: Watched, ran: float) -> None:
+        watched.blockers = self._monitor.blocking(self._worker)
+        progress = how_far(self._monitor.connection, self._worker)
+        # The statement ended during the query; its blockers would be reported for the next one.
         if self._current is not watched:
             return
         if watched.blockers:
-            self._way.end(watched.blockers)
-            watched.voice.waits_for(watched.blockers[0], ran, told)
-        elif ran >= SPOKEN:
-            watched.voice.now(told or f"line {watched.statement.line}: {watched.statement.begins}")
+            self._lock_waiter.terminate(watched.blockers)
+            watched.reporter.waits_for(watched.blockers[0], ran, progress)
+        elif ran >= REPORT_AFTER:
+            watched.reporter.now(progress or f"line {watched.statement.line}: {watched.statement.begins}")
 
 
 def how_far(connection: Connection, worker: int) -> str:
-    """The progress that the server tells of a session; nothing where it tells none."""
+    """Read the progress that the server reports for a session; empty if it reports none."""
     row = connection.execute(BUILDS, [worker]).fetchone() or connection.execute(VACUUMS, [worker]).fetchone()
     if row is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a run says of a file while it is under way."""
+"""Progress reports of one file."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from dataclasses import dataclass, field
 
 from orderops.migrations.execution.blocker import Blocker
 
-SPOKEN = 0.5
-"""Seconds after which it is worth saying who is in the way."""
+REPORT_AFTER = 0.5
+# A shorter wait is over before an operator could read the line.
 
 
 @dataclass
 class Reporter:
-    """How far it is, again and again; and who is in its way, once each."""
+    """Reports progress repeatedly, and each blocking session once."""
 
     name: str = ""
     watch: Callable[[str, str], None] = lambda *_: None
-    """Told a name and what it waits for or how far it is; nothing when that is over."""
+    """Called with the file's name and its progress or its wait; with an empty text when that is over."""
     say: Callable[[str], None] = lambda _: None
     _named: set[int] = field(default_factory=set)
     _watched: bool = False
 
-    def now(self, told: str) -> None:
-        """How far it is."""
+    def now(self, text: str) -> None:
+        """Show the current progress."""
         self._watched = True
-        self.watch(self.name, told)
+        self.watch(self.name, text)
 
     def over(self) -> None:
-        """Nothing is waited for any more."""
+        """Clear the progress."""
         if self._watched:
             self._watched = False
             self.watch(self.name, "")
 
-    def line(self, told: str) -> None:
-        """A line that stays."""
-        self.say(f"{self.name}: {told}")
+    def line(self, text: str) -> None:
+        """Print a permanent line."""
+        self.say(f"{self.name}: {text}")
 
     def waits_for(self, blocker: Blocker, seconds: float, what: str = "") -> None:
-        """Who is in the way, for so many seconds already."""
+        """Report a blocking session after a wait of `seconds`."""
         lead = f"{what}, waits for" if what else "waits for"
-        if seconds >= SPOKEN and blocker.pid not in self._named:
+        if seconds >= REPORT_AFTER and blocker.pid not in self._named:
             self._named.add(blocker.pid)
             self.line(f"{lead} {blocker.describe}")
         self.now(f"{lead} {blocker.brief}")

@@ -1,6 +1,6 @@
-"""Carrying out one file: in one transaction, statement by statement, or in batches.
+"""Runs one file: in one transaction, statement by statement, or in batches.
 
-What is done is written where its effect is, so that any cut can be gone on from.
+The ledger is written in the transaction of the change that it records, so an interrupted run can always be resumed.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Runner:
-    """One run: its connections, its patience, and who is told."""
+    """A migration run: its connections, its lock wait and its callbacks."""
 
     sessions: Sessions
     lock_waiter: LockWaiter
     watcher: Watcher
     on_wait: Callable[[str, str], None] = lambda *_: None
-    """Told of a file what it waits for or how far it is; nothing when it is done."""
+    """Called with a file's name and its progress or wait; with an empty text when it is done."""
     say: Callable[[str], None] = lambda _: None
     limits: BatchLimits = field(default_factory=BatchLimits)
     accepted: Collection[str] | None = None
-    """The tables whose rows may go, where anything is to be taken away."""
+    """Tables whose data may be lost in an undo; None for apply."""
     observer: Observer | None = None
-    """Told of each statement; then nothing goes to the server whole."""
+    """Observes each statement; turns the fast path off."""
     expected: Mapping[int, Expected] = field(default_factory=dict)
-    """What rehearsals said of the migrations that are applied, by version."""
+    """Predictions of rehearsals, by version."""
     _large: frozenset[str] | None = None
 
     def run(self, migration: Migration, action: AttemptAction, after: Attempt | None) -> None:
-        """Apply a file, or undo by its other one; raises OrderopsError that says how far it came."""
+        """Run the V file, or the U file for an undo; raises OrderopsError that says how much is applied."""
         file = migration.forwards if action is AttemptAction.APPLY else migration.back
         script = checked(file)
         worker = TransactionRunner(self.sessions, self.lock_waiter, self.watcher, file, self.observer or Observer())
@@ -67,7 +67,8 @@ class Runner:
         self.lock_waiter.reporter = Reporter(file.name, self.on_wait, self.say)
         try:
             if not (
-                self._is_brief(file, script) and worker.at_once(ledger.completed_insert(subject), locks_of_file(script))
+                self._is_brief(file, script)
+                and worker.run_whole(ledger.completed_insert(subject), locks_of_file(script))
             ):
                 entry = ledger.begin(self.sessions.work, subject, after)
                 _FileRun(self, worker, script, entry, after).run()
@@ -75,11 +76,12 @@ class Runner:
             raise Interrupted([file.name]) from None
         finally:
             self.lock_waiter.reporter.over()
+        # Settings of one file must not reach the next, which may belong to another author.
         if leaves_settings(script):
             prepare(self.sessions.work)
 
     def _is_brief(self, file: SqlFile, script: Sequence[Statement]) -> bool:
-        """What is large is looked up anew after each file that may have made it so."""
+        # Read again after each file off the fast path: it may have filled a table.
         if self.accepted is not None or self.observer is not None:
             return False
         if self._large is None:
@@ -91,38 +93,38 @@ class Runner:
 
 
 class _FileRun:
-    """One file under way."""
+    """The run of one file."""
 
     def __init__(
         self,
-        carrier: Runner,
+        runner: Runner,
         worker: TransactionRunner,
         script: Sequence[Statement],
         entry: AttemptRecord,
         after: Attempt | None,
     ) -> None:
-        self._carrier = carrier
+        self._runner = runner
         self._worker = worker
         self._script = script
         self._entry = entry
         self._after = after
         self._number = 0
-        """Statements before the one that is under way."""
-        self._before = carrier.lock_waiter.retry_budget.tries, carrier.lock_waiter.retry_budget.spent
+        """Number of statements before the current one."""
+        self._before = runner.lock_waiter.retry_budget.tries, runner.lock_waiter.retry_budget.spent
 
     def run(self) -> None:
-        """To the end; raises OrderopsError, and writes into the ledger how it ended."""
+        """Run the file and record the result in the ledger; raises OrderopsError if it fails."""
         import psycopg
 
         file = self._worker.file
         try:
             if file.head.batch:
-                Backfill(self._worker, self._script, self._entry, self._carrier.limits, self._after).run()
+                Backfill(self._worker, self._script, self._entry, self._runner.limits, self._after).run()
                 self._end()
             elif file.head.no_transaction:
-                self._one_by_one()
+                self._run_statement_by_statement()
             else:
-                self._as_one()
+                self._run_in_one_transaction()
         except psycopg.Error as error:
             raise self._stopped(error) from None
         except OrderopsError as error:
@@ -132,35 +134,37 @@ class _FileRun:
             self._fail("interrupted")
             raise
 
-    def _as_one(self) -> None:
+    def _run_in_one_transaction(self) -> None:
         worker = self._worker
         made = tables_made(self._script)
 
         def work() -> None:
             for number, statement in enumerate(self._script):
+                # The transaction's own wait covers the first statement; later ones may meet new blockers.
                 if number:
-                    worker.look_once(locks_of_file([statement], made=made))
+                    worker.check_not_blocked(locks_of_file([statement], made=made))
                 self._execute(statement)
-            worker.step_back()
+            worker.leave_statement()
             self._end()
 
         worker.transaction(work, first=next(iter(self._script), None), locks=locks_of_file(self._script))
 
-    def _one_by_one(self) -> None:
+    def _run_statement_by_statement(self) -> None:
         done = self._after.done if self._after else ()
         begun = self._after.begun if self._after else None
         for number, statement in enumerate(self._script):
             self._number = number
+            # The ledger stores digests in order, so a changed or moved statement shows here.
             if number < len(done):
                 if done[number] != statement.digest:
                     raise edited(self._worker.file, number + 1)
             elif execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL:
-                self._alone(statement, begun=begun == statement.digest)
+                self._run_without_transaction(statement, begun=begun == statement.digest)
             else:
-                self._by_itself(statement)
+                self._run_in_own_transaction(statement)
         self._end()
 
-    def _by_itself(self, statement: Statement) -> None:
+    def _run_in_own_transaction(self, statement: Statement) -> None:
         worker = self._worker
 
         def work() -> None:
@@ -168,32 +172,34 @@ class _FileRun:
             worker.reset_role()
             self._entry.done(statement.digest)
 
-        keeps_nobody_out = execution_mode(statement) is ExecutionMode.VALIDATE
-        locks = [] if keeps_nobody_out else locks_of(statement)
-        worker.transaction(work, first=statement, locks=locks, unlimited=keeps_nobody_out)
+        blocks_nothing = execution_mode(statement) is ExecutionMode.VALIDATE
+        # VALIDATE takes minutes on a large table and blocks no client, so it has no timeout and need not wait.
+        locks = [] if blocks_nothing else locks_of(statement)
+        worker.transaction(work, first=statement, locks=locks, unlimited=blocks_nothing)
 
     def _execute(self, statement: Statement) -> None:
-        worker, accepted = self._worker, self._carrier.accepted
+        worker, accepted = self._worker, self._runner.accepted
         worker.begin(statement)
         if accepted is not None:
             check_still_accepted(worker.connection, worker.file, statement, accepted)
         worker.execute(statement)
 
-    def _alone(self, statement: Statement, *, begun: bool) -> None:
-        """In no transaction: whether it was done shows in what is there, and so it is looked at first."""
+    def _run_without_transaction(self, statement: Statement, *, begun: bool) -> None:
+        # Outside a transaction the ledger cannot be written with the effect, so the catalogue is checked first.
         import psycopg
 
         worker = self._worker
         worker.at = statement
         locks = locks_of(statement)
-        keeps_nobody_out = all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
+        blocks_nothing = all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
         failed = 0
         while not self._is_done(statement, begun=begun):
             worker.lock_waiter.wait_until_free(
-                [] if keeps_nobody_out else locks, older=worker.lock_timeout, what=worker.place
+                [] if blocks_nothing else locks, older=worker.lock_timeout, what=worker.place
             )
+            # Recorded before the statement: if the run is killed now, the next one has to check the catalogue.
             self._entry.begun(statement.digest)
-            worker.connection.execute(worker.settings("set", unlimited=keeps_nobody_out))
+            worker.connection.execute(worker.settings("set", unlimited=blocks_nothing))
             try:
                 worker.execute(statement)
                 worker.observer.settled()
@@ -210,14 +216,14 @@ class _FileRun:
 
     def _is_done(self, statement: Statement, *, begun: bool) -> bool:
         with self._worker.as_owner():
-            return cleared(self._worker.connection, statement, begun=begun, say=self._carrier.lock_waiter.reporter.line)
+            return cleared(self._worker.connection, statement, begun=begun, say=self._runner.lock_waiter.reporter.line)
 
     def _end(self) -> None:
         tries, waited = self._waited()
         self._entry.ended(AttemptState.DONE, tries=tries, waited=waited)
 
     def _fail(self, note: str) -> None:
-        """Say in the ledger that it failed; a connection that is lost says it by itself."""
+        # On a lost connection nothing can be written; the next run marks the attempt as interrupted.
         import psycopg
 
         tries, waited = self._waited()
@@ -225,39 +231,39 @@ class _FileRun:
             self._entry.ended(AttemptState.FAILED, tries=tries, waited=waited, note=note)
 
     def _waited(self) -> tuple[int, timedelta]:
-        patience = self._carrier.lock_waiter.retry_budget
+        budget = self._runner.lock_waiter.retry_budget
         tries, spent = self._before
-        return patience.tries - tries, timedelta(seconds=patience.spent - spent)
+        return budget.tries - tries, timedelta(seconds=budget.spent - spent)
 
     def _stopped(self, error: psycopg.Error) -> OrderopsError:
         worker = self._worker
         if lost(error) or worker.connection.closed:
-            return unreachable(worker.file, error, "what was not committed is rolled back, what was stays")
+            return unreachable(worker.file, error, "uncommitted changes are rolled back, committed ones stay")
         worker.roll_back()
-        refusal = broken(worker.file, worker.at, error, self._stands())
-        self._fail(refusal.lines[0])
-        return refusal
+        failure = broken(worker.file, worker.at, error, self._applied_part())
+        self._fail(failure.lines[0])
+        return failure
 
-    def _stands(self) -> str:
-        """What of the file is done."""
+    def _applied_part(self) -> str:
+        """Which part of the file is applied, in words."""
         head = self._worker.file.head
         if head.batch:
-            return "the rows of the batches before are changed and stay so"
+            return "the rows of the earlier batches are changed and committed"
         number = self._number if head.no_transaction else 0
         left = self._left_half_built()
         if number == 0:
             return f"nothing of this file was applied{left}"
         before = "statement 1 is applied and stays" if number == 1 else f"statements 1 to {number} are applied and stay"
-        return f"{before}, those from here on are not{left}"
+        return f"{before}, the others are not{left}"
 
     def _left_half_built(self) -> str:
-        """The index that a CONCURRENTLY which failed has left: nobody reads it, and every write keeps it up."""
+        """Words for the invalid index that a failed CREATE INDEX CONCURRENTLY leaves: unused, but written to."""
         statement = self._script[self._number] if self._script else None
         if statement is None or statement.kind != "index_stmt" or not statement.tree.concurrent:
             return ""
         name = statement.tree.idxname
         return (
-            f"; the index {name} is left half built, and the same command drops it"
+            f"; the index {name} is invalid; re-running this command drops it"
             if is_invalid(self._worker.connection, statement)
             else ""
         )

@@ -1,8 +1,8 @@
-"""The connections of one run of migrations: one holds the lock, one works, one looks.
+"""The three connections of a migration run: one holds the lock, one runs statements, one monitors.
 
-The lock that says who migrates is held on a connection of its own and taken by asking again and again: a session that
-waits in pg_advisory_lock holds a snapshot, for which CREATE INDEX CONCURRENTLY would wait for ever. The connection that
-works holds a second one, so that nobody begins while a statement of a run that was killed is still at work.
+The migration lock is an advisory lock on a connection of its own, taken by polling: a session that waits in
+pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for that snapshot forever. The connection
+that runs statements holds a second lock, so no run starts while a statement of a killed run is still running.
 """
 
 from __future__ import annotations
@@ -22,41 +22,42 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 LOCKS = 4_612_021
-"""The class of our advisory locks; any number of our own serves."""
-WHO_MIGRATES, WHO_WORKS = 1, 2
-EVERY = 0.2
-"""Seconds between two tries for an advisory lock."""
+# Arbitrary class of orderops' advisory locks: a number that other applications are unlikely to use.
+MIGRATION_LOCK, WORK_LOCK = 1, 2
+RETRY_INTERVAL = 0.2
+"""Seconds between two attempts to take an advisory lock."""
 SETTINGS = {
-    "client_connection_check_interval": "1s",  # a statement whose client was killed ends by itself
-    "idle_in_transaction_session_timeout": "5s",  # a laptop that falls asleep lets go of its locks
-    "idle_session_timeout": "0",  # what a role or a database says of its sessions is not meant for these
+    "client_connection_check_interval": "1s",  # the server ends a statement when its client was killed
+    "idle_in_transaction_session_timeout": "5s",  # a laptop that falls asleep must not keep its locks
+    "idle_session_timeout": "0",  # a limit of the role or database would end the idle monitor
     "transaction_timeout": "0",
-    "DateStyle": "ISO",  # as psycopg reads them; the order of day and month stays the database's
+    "DateStyle": "ISO",  # psycopg reads only ISO; the database keeps its order of day and month
     "IntervalStyle": "postgres",
-    "standard_conforming_strings": "on",  # as the parser reads the files
+    "standard_conforming_strings": "on",  # the parser reads the files this way
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "statement_timeout": "0",
     "lock_timeout": "0",
 }
-NOT_INTO_OURS: LiteralString = """
+AVOID_LEDGER_SCHEMA: LiteralString = """
 select set_config('search_path', path, false)
-from regexp_replace(current_setting('search_path'), '"?\\$user"?[, ]*', '') as told(path)
+from regexp_replace(current_setting('search_path'), '"?\\$user"?[, ]*', '') as remaining(path)
 where current_user = 'orderops' and path <> '' and not exists (
     select from pg_class c where c.relnamespace = to_regnamespace('orderops') and c.relkind in ('r', 'p')
         and c.relname not like 'ledger%')
 """
-"""A role of the name of the ledger's schema would make its tables in there, since "$user" stands first in its path."""
+# "$user" comes first in the default search path: a role named orderops would create tables in the ledger's schema.
+# PostgreSQL truncates application_name to 63 bytes (NAMEDATALEN - 1).
 LONGEST_NAME = 63
 
 OnSessionWait = Callable[[str, float], None]
-"""Told what is waited for, and for how many seconds so far; nothing when that is over."""
+"""Called with the reason for the wait and the seconds waited so far; with an empty text when the wait is over."""
 
 
 @dataclass(frozen=True)
 class LockHolder:
-    """The session that holds one of our locks."""
+    """The session that holds one of orderops' advisory locks."""
 
     pid: int
     application: str
@@ -65,14 +66,14 @@ class LockHolder:
 
     @property
     def describe(self) -> str:
-        """Who it is, since when."""
+        """Operator, pid and start time."""
         who = self.application.removeprefix("orderops migrate: ") or "a session without a name"
         return f"{who} (pid {self.pid}) since {self.since:%H:%M:%S}Z"
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """An open run: nobody else migrates this database."""
+    """The open connections of a run that holds the migration lock."""
 
     work: Connection
     monitor: Connection
@@ -80,81 +81,84 @@ class Sessions:
 
     @property
     def own(self) -> list[int]:
-        """The server's processes that are ours."""
-        return [each.info.backend_pid for each in (self.work, self.monitor)]
+        """Backend pids of this run."""
+        return [connection.info.backend_pid for connection in (self.work, self.monitor)]
 
 
 @contextmanager
 def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait) -> Iterator[Sessions]:
-    """Take the lock and open the connections; raises OrderopsError where another holds it for longer than `wait`."""
+    """Take the lock and open the connections; raises OrderopsError if the lock is not free within `wait`."""
     with ExitStack() as open_ones:
+        # A connection of its own, so that a failed statement or a reset never releases the lock.
         guard = open_ones.enter_context(connect(to, name=_name(author)))
         prepare(guard)
-        _take(guard, WHO_MIGRATES, wait, waiting)
+        _take(guard, MIGRATION_LOCK, wait, waiting)
         work = open_ones.enter_context(connect(to, name="orderops migrate"))
         prepare(work)
-        _take(work, WHO_WORKS, wait, waiting)
-        eye = open_ones.enter_context(connect(to, name="orderops migrate looks"))
-        prepare(eye)
-        yield Sessions(work, eye, author)
+        _take(work, WORK_LOCK, wait, waiting)
+        monitor = open_ones.enter_context(connect(to, name="orderops migrate monitor"))
+        prepare(monitor)
+        yield Sessions(work, monitor, author)
 
 
 def prepare(connection: Connection) -> None:
-    """Settings that let nothing of ours stay behind or wait without end; undoes what a migration has set."""
+    """Reset what a migration has set, and apply the settings that release locks of a lost client."""
+    # transaction_timeout exists from PostgreSQL 17 on; setting an unknown name is an error.
     known = connection.execute("select name from pg_settings where name = any(%s)", [list(SETTINGS)]).fetchall()
     connection.execute("reset session authorization; reset all; discard temporary")
-    there = [name for (name,) in known]
+    supported = [name for (name,) in known]
     connection.execute(
         "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
-        [there, [SETTINGS[name] for name in there]],
+        [supported, [SETTINGS[name] for name in supported]],
     )
-    connection.execute(NOT_INTO_OURS)
+    # After the reset, which restores the default search path.
+    connection.execute(AVOID_LEDGER_SCHEMA)
 
 
-def holder(connection: Connection, number: int = WHO_MIGRATES) -> LockHolder | None:
-    """Who holds one of our locks on this database."""
-    told = connection.execute(
+def holder(connection: Connection, number: int = MIGRATION_LOCK) -> LockHolder | None:
+    """Find the session that holds one of orderops' locks on this database."""
+    row = connection.execute(
         "select l.pid, coalesce(a.application_name, ''), coalesce(a.backend_start, now()) at time zone 'UTC',"
         " coalesce(a.query, '') from pg_locks l left join pg_stat_activity a using (pid)"
         " where l.locktype = 'advisory' and l.granted and l.classid = %s and l.objid = %s and l.objsubid = 2"
         " and l.database = (select oid from pg_database where datname = current_database())",
         [LOCKS, number],
     ).fetchone()
-    return LockHolder(*told) if told else None
+    return LockHolder(*row) if row else None
 
 
 def _take(connection: Connection, number: int, wait: timedelta, waiting: OnSessionWait) -> None:
     began = time.monotonic()
     while True:
-        told = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOCKS, number]).fetchone()
-        if told and told[0]:
+        row = connection.execute("select pg_try_advisory_lock(%s, %s)", [LOCKS, number]).fetchone()
+        if row and row[0]:
             waiting("", 0.0)
             return
-        found = holder(connection, number)
+        lock_holder = holder(connection, number)
         waited = time.monotonic() - began
-        if found and waited >= wait.total_seconds():
-            raise _held(found, number, waited)
-        if found:
-            waiting(_by(found, number), waited)
-        time.sleep(EVERY)
+        if lock_holder and waited >= wait.total_seconds():
+            raise _held(lock_holder, number, waited)
+        if lock_holder:
+            waiting(_described(lock_holder, number), waited)
+        time.sleep(RETRY_INTERVAL)
 
 
-def _held(found: LockHolder, number: int, waited: float) -> OrderopsError:
+def _held(lock_holder: LockHolder, number: int, waited: float) -> OrderopsError:
     after = f", waited {waited:.0f} s" if waited >= 1 else ""
     return OrderopsError(
-        f"{_by(found, number)}{after}; nothing was done",
-        "the same command works once that has ended; to wait for it: --wait 10m\n"
-        f"if nobody is there any more: psql -c 'select pg_terminate_backend({found.pid})'",
+        f"{_described(lock_holder, number)}{after}; nothing was done",
+        "re-run this command after that run has ended, or wait for it: --wait 10m\n"
+        f"if that run is abandoned: psql -c 'select pg_terminate_backend({lock_holder.pid})'",
     )
 
 
-def _by(found: LockHolder, number: int) -> str:
-    if number == WHO_MIGRATES:
-        return f"this database is being migrated by {found.describe}"
-    return f"a statement of a run that ended is still at work, pid {found.pid} since {found.since:%H:%M:%S}Z"
+def _described(lock_holder: LockHolder, number: int) -> str:
+    if number == MIGRATION_LOCK:
+        return f"this database is being migrated by {lock_holder.describe}"
+    return f"a statement of an ended run is still running, pid {lock_holder.pid} since {lock_holder.since:%H:%M:%S}Z"
 
 
 def _name(author: Author) -> str:
-    """What pg_stat_activity shows: the role and session of an ARN, or the user, and the machine."""
+    """Application name for pg_stat_activity: role and session of an ARN, or the user, and the host."""
     who = author.who.partition(":assumed-role/")[2] or author.who.rpartition(":")[2]
     return f"orderops migrate: {who} on {author.host}".encode()[:LONGEST_NAME].decode(errors="ignore")

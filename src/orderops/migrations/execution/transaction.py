@@ -1,7 +1,7 @@
-"""Running statements of one file under the lock discipline.
+"""Runs statements of one file under the lock discipline.
 
-Before a strong lock is asked for, the way must be free; it is asked for under a short lock_timeout, and again after a
-pause, until the budget is spent.
+Before a strong lock is requested, orderops waits until no old transaction blocks it. The request has a short
+lock_timeout and is repeated after a pause, until the retry budget is spent.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 LOCK_TIMEOUT = timedelta(milliseconds=50)
-"""How long one try waits for a lock, and everybody else behind it."""
+# Every query on the table queues behind the request, so this is also the delay that clients can see.
 STATEMENT_TIMEOUT = timedelta(minutes=10)
-"""How long a statement may take that keeps others out."""
+"""Longest duration of a statement that blocks clients."""
 AGAIN = ("55P03", "40P01", "40001")
-"""No lock in time, a deadlock, a conflict: nothing was done, and it may go well the next time."""
+"""lock_not_available, deadlock_detected, serialization_failure: nothing was done, and a retry may succeed."""
 
 
 class LockBlocked(Exception):
-    """Somebody came into the way while our transaction was open."""
+    """Another session took a conflicting lock while the transaction was open."""
 
 
 @dataclass
 class TransactionRunner:
-    """The session that changes the database, for one file."""
+    """Runs the statements of one file in the working session."""
 
     sessions: Sessions
     lock_waiter: LockWaiter
@@ -47,28 +47,28 @@ class TransactionRunner:
     file: SqlFile
     observer: Observer = field(default_factory=Observer)
     at: Statement | None = None
-    """The statement that runs."""
+    """The current statement."""
     _seen: Sequence[Blocker] = ()
-    """Who was in its way."""
+    """Sessions that blocked it at the last check."""
 
     @property
     def connection(self) -> Connection:
-        """The connection that works."""
+        """The connection that runs statements."""
         return self.sessions.work
 
     def execute(self, statement: Statement, text: str = "") -> int:
-        """Run a statement, or a text that stands for it, and answer the rows that it touched."""
+        """Run a statement, or `text` in its place, and return the number of rows it touched."""
         self.begin(statement)
         with self.watcher.on(statement, self.lock_waiter.reporter) as watched:
             try:
                 rows = self._send(statement, text)
             finally:
-                self._seen = watched.blockers or self._seen  # a try is often over before anybody could look
+                self._seen = watched.blockers or self._seen  # a try is often over before the monitor's first check
         self.observer.ended(self.connection, self.file, statement)
         return rows
 
     def begin(self, statement: Statement) -> None:
-        """From here on it is this statement that runs."""
+        """Make this the current statement."""
         self.at = statement
         self.observer.begins(self.connection, self.file, statement)
 
@@ -88,9 +88,9 @@ class TransactionRunner:
         locks: Sequence[Lock] = (),
         unlimited: bool = False,
     ) -> None:
-        """Do something in a transaction, as often as it takes to get its locks.
+        """Run `work` in a transaction, retried until it gets its locks.
 
-        Raises OrderopsError when the budget is spent; psycopg's errors for anything that no other try would mend.
+        Raises OrderopsError when the retry budget is spent, and psycopg's errors that a retry cannot fix.
         """
         import psycopg
 
@@ -101,10 +101,12 @@ class TransactionRunner:
             try:
                 self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
                 work()
+                # The server rolls back by itself if this commit never arrives.
                 self.connection.execute("commit")
                 self.observer.settled()
                 return
             except LockBlocked:
+                # Not a failed try: no lock was requested, so the next wait starts without a pause.
                 self.roll_back()
             except psycopg.Error as error:
                 self.roll_back()
@@ -114,13 +116,14 @@ class TransactionRunner:
                 self.roll_back()
                 raise
 
-    def at_once(self, ending: Composed, locks: Sequence[Lock]) -> bool:
-        """The whole file in one way to the server and back, if nobody is in its way; answers whether that was it.
+    def run_whole(self, ending: Composed, locks: Sequence[Lock]) -> bool:
+        """Send the whole file in one round trip if no session blocks it; return whether it succeeded.
 
-        Whatever goes wrong is rolled back, and shows itself again when the file is carried out by statements.
+        Any error is rolled back; it occurs again, with its position, when the file is run statement by statement.
         """
         import psycopg
 
+        # A blocked file would cost one lock timeout here; the statement-wise run waits without a lock request.
         if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             return False
         begun = b"begin; " + self.settings("set local") + b";\n"
@@ -136,33 +139,34 @@ class TransactionRunner:
         return True
 
     def again(self, failed: int, error: Error, locks: Sequence[Lock]) -> None:
-        """Pause after a try that may go well the next time; raise the error where none would."""
+        """Pause before a retry; re-raise an error that a retry cannot fix."""
         if error.sqlstate not in AGAIN:
             raise error
         self.lock_waiter.again(failed, locks, self._seen, self.place)
 
-    def look_once(self, locks: Sequence[Lock]) -> None:
-        """While our transaction holds locks it waits for none: raises InTheWay, to let go of all and wait outside."""
+    def check_not_blocked(self, locks: Sequence[Lock]) -> None:
+        """Raise LockBlocked if a session blocks these locks: a transaction that holds locks must not wait for more."""
         if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             raise LockBlocked
 
     def settings(self, scope: str, *, unlimited: bool = False) -> bytes:
-        """The limits and the role under which a statement runs; `unlimited` for one that keeps nobody out."""
+        """SQL that sets timeouts and role; `unlimited` is for statements that block no client."""
         head = self.file.head
+        # 0 means no timeout in PostgreSQL.
         lock = timedelta(0) if unlimited else head.lock_timeout or LOCK_TIMEOUT
         statement = head.statement_timeout or (timedelta(0) if unlimited else STATEMENT_TIMEOUT)
         values = {"lock_timeout": lock, "statement_timeout": statement}
-        said = [f"{scope} {name} = {int(value / timedelta(milliseconds=1))}" for name, value in values.items()]
-        return "; ".join([*said, f"{scope} role {head.owner}"] if head.owner else said).encode()
+        commands = [f"{scope} {name} = {int(value / timedelta(milliseconds=1))}" for name, value in values.items()]
+        return "; ".join([*commands, f"{scope} role {head.owner}"] if head.owner else commands).encode()
 
-    def step_back(self) -> None:
-        """No statement runs any more, and we are who we are again: the ledger is not the owner's."""
+    def leave_statement(self) -> None:
+        """Clear the current statement and reset the role, since the owner may not write to the ledger."""
         self.at = None
         self.reset_role()
 
     @contextmanager
     def as_owner(self) -> Iterator[None]:
-        """Look as the role that the file runs as: it may see and take away what we may not."""
+        """Use the file's owner role inside the `with` block; it may see and drop objects that the login may not."""
         if self.file.head.owner:
             self.connection.execute(f"set role {self.file.head.owner}".encode())
         try:
@@ -171,12 +175,12 @@ class TransactionRunner:
             self.reset_role()
 
     def reset_role(self) -> None:
-        """Be who we are, where the file runs as somebody else."""
+        """Return to the login role if the file has an owner."""
         if self.file.head.owner:
             self.connection.execute("reset role")
 
     def roll_back(self) -> None:
-        """Give up the transaction, if the connection is there."""
+        """Roll back an open transaction; errors of a lost connection are ignored."""
         import psycopg
 
         if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
@@ -186,25 +190,25 @@ class TransactionRunner:
 
     @property
     def lock_timeout(self) -> float:
-        """Seconds that one try may wait for a lock."""
+        """Lock timeout of one try, in seconds."""
         return (self.file.head.lock_timeout or LOCK_TIMEOUT).total_seconds()
 
     @property
     def place(self) -> str:
-        """Where in the file it is."""
+        """File name and line of the current statement."""
         return f"{self.file.name}:{self.at.line}" if self.at else self.file.name
 
 
 def locks_of_file(script: Sequence[Statement], *, made: Collection[str] | None = None) -> list[Lock]:
-    """The strong locks of some statements, but for those on tables that the file itself makes."""
+    """Strong locks of these statements, without those on tables that the file itself creates."""
     new = tables_made(script) if made is None else made
-    return list(dict.fromkeys(lock for each in script for lock in locks_of(each) if lock.name not in new))
+    return list(dict.fromkeys(lock for statement in script for lock in locks_of(statement) if lock.name not in new))
 
 
 def tables_made(script: Sequence[Statement]) -> frozenset[str]:
-    """The names of the tables that a file makes: nobody else knows them yet."""
+    """Names of the tables that a file creates: no other session can hold a lock on them."""
     return frozenset(
-        each.tree.relation.relname if each.kind == "create_stmt" else each.tree.into.rel.relname
-        for each in script
-        if each.kind in ("create_stmt", "create_table_as_stmt")
+        statement.tree.relation.relname if statement.kind == "create_stmt" else statement.tree.into.rel.relname
+        for statement in script
+        if statement.kind in ("create_stmt", "create_table_as_stmt")
     )

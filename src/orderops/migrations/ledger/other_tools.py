@@ -1,6 +1,6 @@
-"""The ledgers of other tools: whose they are, what they say was applied, and which of the files here that is.
+"""Ledgers of other migration tools: which tool, which migrations are applied, and which files they match.
 
-They are only read. A tool is told by the columns of its table, since several call theirs schema_migrations.
+They are only read. A tool is recognised by the columns of its table, since several tools use schema_migrations.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 FLYWAY, DBMATE, YOYO, GOLANG_MIGRATE = "flyway", "dbmate", "yoyo", "golang-migrate"
 RAILS, UNKNOWN = "rails", "unknown"
-"""Recognised so as not to be taken for another; what they say is not read."""
+# Recognised so that they are not mistaken for dbmate, which uses the same table; their entries are not read.
 
-BESIDE_RAILS = "ar_internal_metadata"
-NAMES = ["flyway_schema_history", "schema_migrations", "_yoyo_migration", BESIDE_RAILS]
+RAILS_MARKER = "ar_internal_metadata"
+NAMES = ["flyway_schema_history", "schema_migrations", "_yoyo_migration", RAILS_MARKER]
 TABLES: LiteralString = """
 select n.nspname, c.relname, json_object_agg(a.attname, format_type(a.atttypid, null)),
        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'), current_user
@@ -33,17 +33,18 @@ and (n.nspname = any(current_schemas(false)) or n.nspname = 'public')
 group by n.oid, n.nspname, c.oid, c.relname
 order by n.nspname, c.relname
 """
+# Columns and their order as each tool's documentation and its own CREATE TABLE define them.
 READ: Mapping[str, LiteralString] = {
     FLYWAY: "select version, description, type, installed_on, success from {} order by installed_rank",
     DBMATE: "select version from {} order by version",
     YOYO: "select migration_id, applied_at_utc from {} order by applied_at_utc, migration_id",
     GOLANG_MIGRATE: "select version, dirty from {}",
 }
-OF_FLYWAY = {"installed_rank", "version", "description", "type", "installed_on", "success"}
-OF_YOYO = {"migration_id", "applied_at_utc"}
+FLYWAY_COLUMNS = {"installed_rank", "version", "description", "type", "installed_on", "success"}
+YOYO_COLUMNS = {"migration_id", "applied_at_utc"}
 TEXTS = ("text", "character varying")
 MARKS = ("SCHEMA", "TABLE")
-"""Types of Flyway's rows that tell of its own table or schema."""
+"""Types of Flyway's rows about its own table or schema."""
 
 DATED = re.compile(r"(?P<version>[0-9]{8}_[0-9]{2})_[A-Za-z0-9]{5}-(?P<description>.*)")
 NUMBERED = re.compile(r"(?P<version>[0-9]+)[-._ ]*(?P<description>.*)")
@@ -52,12 +53,12 @@ DOTTED = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 @dataclass(frozen=True)
 class OtherToolEntry:
-    """One migration, as another tool wrote it down."""
+    """One migration in the ledger of another tool."""
 
     version: str
     description: str
     when: datetime | None
-    """These tools keep no zone: it is read as UTC."""
+    """Read as UTC, since these tools store no time zone."""
 
 
 @dataclass(frozen=True)
@@ -68,43 +69,43 @@ class OtherToolLedger:
     table: str
     """With its schema."""
     applied: tuple[OtherToolEntry, ...]
-    """What stands now, in the order in which it was applied."""
+    """Applied migrations, in the order of their application."""
     failed: tuple[OtherToolEntry, ...]
     up_to: str = ""
-    """Every version up to this one is applied too, though no entry says so: Flyway's baseline, and golang-migrate."""
+    """All versions up to this one are applied without entries of their own: Flyway's baseline, and golang-migrate."""
     repeatable: tuple[OtherToolEntry, ...] = ()
     """Flyway's migrations without a version: they run whenever they change."""
 
 
 def ledgers_of_other_tools(connection: psycopg.Connection[Any]) -> list[OtherToolLedger]:
-    """The ledgers on the search path and in public; raises OrderopsError for one that this user may not read."""
+    """Read the ledgers on the search path and in public; raises OrderopsError for one that this user may not read."""
     from psycopg.rows import tuple_row
 
     with connection.cursor(row_factory=tuple_row) as cursor:
         tables = cursor.execute(TABLES, [NAMES]).fetchall()
-        rails = {schema for schema, name, *_ in tables if name == BESIDE_RAILS}
+        rails = {schema for schema, name, *_ in tables if name == RAILS_MARKER}
         return [
             _ledger(cursor, schema, name, _tool(name, columns, schema in rails), user if not readable else "")
             for schema, name, columns, readable, user in tables
-            if name != BESIDE_RAILS
+            if name != RAILS_MARKER
         ]
 
 
 def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[list[Migration], list[OtherToolEntry]]:
-    """Which of these migrations it has applied, and which of its entries have no file among them.
+    """The migrations that the ledger has applied, and its entries that match no migration.
 
-    Raises OrderopsError for a ledger that is not read.
+    Raises OrderopsError for a ledger that orderops cannot read.
     """
     if foreign.tool not in READ:
-        whose = "Rails" if foreign.tool == RAILS else "a tool that orderops does not know"
+        owner = "Rails" if foreign.tool == RAILS else "a tool that orderops does not know"
         raise OrderopsError(
-            f"{foreign.table} is the ledger of {whose}: what it says is not read",
-            "say what is there already: orderops migrate baseline",
+            f"{foreign.table} is the ledger of {owner}, which orderops cannot read",
+            "pass the applied version: orderops migrate baseline --version N",
         )
     by_version = {migration.version: migration for migration in migrations}
     floor = _place(foreign.up_to)
     found = {version for version in by_version if floor and _place(str(version)) <= floor}
-    taken: set[int] = set()  # one file is one entry: yoyo may have several of a day
+    taken: set[int] = set()  # one entry per file: yoyo may have several of one day
     missing = []
     for entry in foreign.applied:
         free = (number for number in _numbers(entry.version) if number in by_version and number not in taken)
@@ -115,21 +116,21 @@ def match(foreign: OtherToolLedger, migrations: Sequence[Migration]) -> tuple[li
     return [migration for migration in migrations if migration.version in found | taken], missing
 
 
-def _tool(name: str, columns: Mapping[str, str], beside_rails: bool) -> str:
+def _tool(name: str, columns: Mapping[str, str], has_rails_marker: bool) -> str:
     match name:
-        case "flyway_schema_history" if columns.keys() >= OF_FLYWAY:
+        case "flyway_schema_history" if columns.keys() >= FLYWAY_COLUMNS:
             return FLYWAY
-        case "_yoyo_migration" if columns.keys() >= OF_YOYO:
+        case "_yoyo_migration" if columns.keys() >= YOYO_COLUMNS:
             return YOYO
         case "schema_migrations" if columns == {"version": "bigint", "dirty": "boolean"}:
             return GOLANG_MIGRATE
         case "schema_migrations" if len(columns) == 1 and columns.get("version") in TEXTS:
-            return RAILS if beside_rails else DBMATE
+            return RAILS if has_rails_marker else DBMATE
     return UNKNOWN
 
 
 def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barred: str) -> OtherToolLedger:
-    """Read one ledger; `barred` is the user that may not."""
+    """Read one ledger; `barred` names a user without the privilege to read it."""
     from psycopg import sql
 
     table = f"{schema}.{name}"
@@ -154,13 +155,11 @@ def _ledger(cursor: psycopg.Cursor[Any], schema: str, name: str, tool: str, barr
 
 
 def _of_flyway(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
-    """By the latest row of each version, or of each description where there is no version.
-
-    An undo writes its version as its own file spells it, so 1, 01 and 1.0 are one.
-    """
+    """Use the latest row of each version, or of each description for repeatable migrations."""
+    # An undo row has the version as spelled in its own file name, so 1, 01 and 1.0 are the same version.
     latest = _latest_by_version(rows)
     failed = tuple(entry for entry, _, success in latest.values() if not success)
-    current = [(entry, kind) for entry, kind, success in latest.values() if success and not _taken_back(kind)]
+    current = [(entry, kind) for entry, kind, success in latest.values() if success and not _undone(kind)]
     repeatable = tuple(entry for entry, _ in current if not entry.version)
     versioned = [(entry, kind) for entry, kind in current if entry.version]
     applied = tuple(entry for entry, kind in versioned if not _baseline(kind))
@@ -176,13 +175,13 @@ def _latest_by_version(rows: Sequence[tuple[Any, ...]]) -> dict[object, tuple[Ot
             continue
         entry = OtherToolEntry(version or "", description, _utc(when))
         key = (_place(version) or version) if version else f"repeatable {description}"
-        latest.pop(key, None)  # its place is where it was applied last
+        latest.pop(key, None)  # the order is that of the last application
         latest[key] = entry, kind, success
     return latest
 
 
-def _taken_back(kind: str) -> bool:
-    """Whether the row says that a migration is gone: undone, or marked as deleted by a repair."""
+def _undone(kind: str) -> bool:
+    """Whether the row marks a migration as undone, or as deleted by a repair."""
     return kind.startswith("UNDO_") or kind == "DELETE"
 
 
@@ -191,35 +190,37 @@ def _baseline(kind: str) -> bool:
 
 
 def _of_yoyo(named: str, when: datetime | None) -> OtherToolEntry:
-    told = DATED.fullmatch(named) or NUMBERED.fullmatch(named)
-    if not told:
+    parsed = DATED.fullmatch(named) or NUMBERED.fullmatch(named)
+    if not parsed:
         return OtherToolEntry(named, "", _utc(when))
-    return OtherToolEntry(told["version"], re.sub(r"[-_]+", " ", told["description"]), _utc(when))
+    return OtherToolEntry(parsed["version"], re.sub(r"[-_]+", " ", parsed["description"]), _utc(when))
 
 
 def _of_golang_migrate(table: str, rows: Sequence[tuple[Any, ...]]) -> OtherToolLedger:
-    """It keeps one row, the version where it stands; a dirty one was begun, upwards or downwards, and not finished."""
+    # The table has one row with the current version; dirty means that its change, up or down, did not finish.
     if not rows:
         return OtherToolLedger(GOLANG_MIGRATE, table, (), ())
     version, dirty = max(rows)
     entry = OtherToolEntry(str(version), "", None)
     if dirty:
+        # golang-migrate writes the target version before it runs the file, so earlier versions are complete.
         return OtherToolLedger(GOLANG_MIGRATE, table, (), (entry,), up_to=str(version - 1) if version > 0 else "")
     return OtherToolLedger(GOLANG_MIGRATE, table, (entry,), (), up_to=entry.version)
 
 
 def _place(version: str) -> tuple[int, ...]:
-    """Where a version stands among others, as Flyway orders them; nothing for what is no version."""
+    """Sort key of a version in Flyway's order; empty if it is not a version."""
     if not DOTTED.fullmatch(version):
         return ()
     parts = [int(part) for part in version.split(".")]
+    # Flyway treats 1 and 1.0 as the same version.
     while len(parts) > 1 and not parts[-1]:
         parts.pop()
     return tuple(parts)
 
 
 def _numbers(version: str) -> Iterator[int]:
-    """The versions that a file of it may have here, the most telling first: of 20230101_02 also 20230101."""
+    """Versions that a file may have here, the most specific first: for 20230101_02 also 20230101."""
     whole, _, of_the_day = version.partition("_")
     if of_the_day.isdecimal() and whole.isdecimal():
         yield int(whole + of_the_day)

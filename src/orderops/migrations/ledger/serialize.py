@@ -1,4 +1,4 @@
-"""The ledger as JSON: what a task tells of it to the machine that asked."""
+"""The ledger as JSON, for the result of a remote job."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from orderops.migrations.ledger.table import Attempt, History
 
 
-def to_json(standings: Mapping[int, History]) -> list[dict[str, Any]]:
-    """Every attempt, as JSON can hold it."""
+def to_json(histories: Mapping[int, History]) -> list[dict[str, Any]]:
+    """Convert every attempt to values that JSON can hold."""
 
     def written(value: object) -> object:
         match value:
@@ -21,15 +21,17 @@ def to_json(standings: Mapping[int, History]) -> list[dict[str, Any]]:
                 return value.total_seconds()
         return value
 
-    attempts = [attempt for standing in standings.values() for attempt in standing.attempts]
+    attempts = [attempt for history in histories.values() for attempt in history.attempts]
     return [{key: written(value) for key, value in asdict(attempt).items()} for attempt in attempts]
 
 
-def from_json(told: Iterable[Mapping[str, Any]]) -> dict[int, History]:
-    """What `to_json` wrote."""
+def from_json(documents: Iterable[Mapping[str, Any]]) -> dict[int, History]:
+    """Read back what `to_json` returned."""
     found: dict[int, list[Attempt]] = {}
-    for each in told:
-        times = {key: datetime.fromisoformat(each[key]) for key in ("started", "finished") if each[key]}
-        spans = {key: timedelta(seconds=each[key]) for key in ("lock_waited", "predicted") if each[key] is not None}
-        found.setdefault(each["version"], []).append(Attempt(**{**each, **times, **spans}))
+    for document in documents:
+        times = {key: datetime.fromisoformat(document[key]) for key in ("started", "finished") if document[key]}
+        spans = {
+            key: timedelta(seconds=document[key]) for key in ("lock_waited", "predicted") if document[key] is not None
+        }
+        found.setdefault(document["version"], []).append(Attempt(**{**document, **times, **spans}))
     return {version: History(attempts) for version, attempts in found.items()}

@@ -1,4 +1,4 @@
-"""How the files stand to the ledger: what is applied, what is pending, what does not fit, and so what to do."""
+"""Status of each migration, from its files and the ledger, and what apply and undo would run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orderops.migrations.sql.files import Migration, unapplied_gaps
 
 
 class Status(StrEnum):
-    """How one version stands."""
+    """Status of one version."""
 
     APPLIED = "applied"
     PENDING = "pending"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class MigrationStatus:
-    """One version: its files, its attempts, and what both come to."""
+    """One version: its files, its attempts, and its status."""
 
     version: int
     description: str
@@ -36,7 +36,7 @@ class MigrationStatus:
 
     @property
     def applied(self) -> Attempt | None:
-        """The attempt by which it is in the database."""
+        """The attempt that applied it; None if it is not applied."""
         return self.history.applied if self.history else None
 
     @property
@@ -46,39 +46,41 @@ class MigrationStatus:
 
     @property
     def name(self) -> str:
-        """What it is called: its file's name where there is one."""
+        """The name of its V file, else its version and description."""
         return self.migration.name if self.migration else f"V{self.version:03} {self.description}"
 
     @property
     def next(self) -> str:
-        """What `apply` would do about it."""
+        """What `apply` would do with it."""
         match self.status:
             case Status.PENDING:
                 return "apply"
             case Status.PARTLY:
                 latest = self.latest
-                return f"go on after statement {len(latest.done)}" if latest and latest.done else "go on"
+                return f"resume after statement {len(latest.done)}" if latest and latest.done else "resume"
             case Status.CHANGED | Status.MISSING | Status.OUT_OF_ORDER | Status.PARTLY_UNDONE:
                 return "refuse"
         return ""
 
 
 def statuses(
-    migrations: Sequence[Migration], standings: Mapping[int, History], *, held: bool = False
+    migrations: Sequence[Migration], histories: Mapping[int, History], *, held: bool = False
 ) -> list[MigrationStatus]:
-    """Every version by number; `held` says whether somebody is applying right now."""
+    """List every version by number; `held` means that a session holds the migration lock."""
     files = {migration.version: migration for migration in migrations}
-    newest = highest(standings)
+    newest = highest(histories)
     return [
-        _line(version, files.get(version), standings.get(version), newest, held)
-        for version in sorted({*files, *(version for version, each in standings.items() if version and each.status)})
+        _line(version, files.get(version), histories.get(version), newest, held)
+        for version in sorted(
+            {*files, *(version for version, history in histories.items() if version and history.status)}
+        )
     ]
 
 
 def to_apply(
     found: Sequence[MigrationStatus], *, to: int | None = None, out_of_order: bool = False
 ) -> list[MigrationStatus]:
-    """What is pending, in its order; raises OrderopsError where files and ledger do not fit together."""
+    """List the migrations to apply, in order; raises OrderopsError if files and ledger do not match."""
     _check_target(found, to)
     for line in found:
         _check_fits(line)
@@ -88,20 +90,24 @@ def to_apply(
     wanted = [line for line in wanted if not line.applied and (to is None or line.version <= to)]
     late = [line for line in wanted if line.status is Status.OUT_OF_ORDER]
     newest = max((line.version for line in found if line.applied), default=0)
+    # A late version was never tested after the newer ones, so applying it needs an explicit option.
     if late and not out_of_order:
         raise OrderopsError(
             f"{late[0].name} came after V{newest:03} was applied; nothing was applied",
-            "give it and its U file the next number, or apply it where it is: orderops migrate apply --out-of-order",
+            "renumber it and its U file, or apply it anyway: orderops migrate apply --out-of-order",
         )
     _check_gaps(found, wanted, newest)
     return wanted
 
 
 def to_undo(found: Sequence[MigrationStatus], *, to: int | None = None) -> list[MigrationStatus]:
-    """Applied migrations above a version, or only the newest without one; newest first. Raises like `to_apply`."""
+    """List the migrations to undo, newest first: those above version `to`, or only the newest.
+
+    Raises OrderopsError if files and ledger do not match.
+    """
     applied = [line for line in reversed(found) if line.applied]
     if to and all(line.version != to for line in applied):
-        raise UsageError(f"version {to} is not applied", f"applied are: {_listed(applied[::-1])}")
+        raise UsageError(f"version {to} is not applied", f"applied versions: {_listed(applied[::-1])}")
     wanted = applied[:1] if to is None else [line for line in applied if line.version > to]
     for line in found:
         _check_complete(line, wanted)
@@ -114,7 +120,7 @@ def _check_complete(line: MigrationStatus, wanted: Sequence[MigrationStatus]) ->
     if line.status is Status.PARTLY:
         raise _half_applied(line)
     if line.status is Status.PARTLY_UNDONE and line not in wanted:
-        raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+        raise OrderopsError(f"{line.name} is partly undone", "finish that first: orderops migrate undo")
 
 
 def _check_file(line: MigrationStatus) -> None:
@@ -124,26 +130,26 @@ def _check_file(line: MigrationStatus) -> None:
         raise _changed(line)
 
 
-def goes_on_after(line: MigrationStatus, action: AttemptAction) -> Attempt | None:
-    """The attempt that was left half-way and is gone on with."""
+def resumed_attempt(line: MigrationStatus, action: AttemptAction) -> Attempt | None:
+    """The interrupted attempt that the next run resumes; None if there is none."""
     partial = line.history.partial if line.history else None
     return partial if partial and partial.action == action else None
 
 
 def _line(
-    version: int, migration: Migration | None, standing: History | None, newest: int, held: bool
+    version: int, migration: Migration | None, history: History | None, newest: int, held: bool
 ) -> MigrationStatus:
-    description = migration.description if migration else standing.latest.description if standing else ""
+    description = migration.description if migration else history.latest.description if history else ""
     return MigrationStatus(
-        version, description, _stand(version, migration, standing, newest, held), migration, standing
+        version, description, _status_of(version, migration, history, newest, held), migration, history
     )
 
 
-def _stand(version: int, migration: Migration | None, standing: History | None, newest: int, held: bool) -> Status:
-    if standing and (unfinished := _unfinished_status(standing.latest, held)):
+def _status_of(version: int, migration: Migration | None, history: History | None, newest: int, held: bool) -> Status:
+    if history and (unfinished := _unfinished_status(history.latest, held)):
         return unfinished
-    if standing and standing.applied:
-        return _applied_status(standing.applied, migration)
+    if history and history.applied:
+        return _applied_status(history.applied, migration)
     return Status.OUT_OF_ORDER if version < newest else Status.PENDING
 
 
@@ -177,7 +183,7 @@ def _check_fits(line: MigrationStatus) -> None:
         case Status.PARTLY if line.migration is None:
             raise _half_applied(line)
         case Status.PARTLY_UNDONE:
-            raise OrderopsError(f"{line.name} is half undone", "let that end first: orderops migrate undo")
+            raise OrderopsError(f"{line.name} is partly undone", "finish that first: orderops migrate undo")
 
 
 def _check_gaps(found: Sequence[MigrationStatus], wanted: Sequence[MigrationStatus], newest: int) -> None:
@@ -187,43 +193,43 @@ def _check_gaps(found: Sequence[MigrationStatus], wanted: Sequence[MigrationStat
         if migration.version in pending:
             raise OrderopsError(
                 f"{missing} is missing before {migration.name}; nothing was applied",
-                f"bring it in, or renumber {migration.name} and its U file",
+                f"add it, or renumber {migration.name} and its U file",
             )
 
 
 def _changed(line: MigrationStatus) -> OrderopsError:
     return OrderopsError(
         f"{line.name} was applied and has been edited since",
-        f"undo the edit and put the change into a new file: git checkout -- {line.migration.forwards.path}\n"
-        f"or say that the file is right as it is: orderops migrate repair"
+        f"restore the file and make the change in a new one: git checkout -- {line.migration.forwards.path}\n"
+        f"or accept the edited file: orderops migrate repair"
         if line.migration
         else "",
     )
 
 
 def _missing(line: MigrationStatus) -> OrderopsError:
-    way = "orderops migrate repair"
+    command = "orderops migrate repair"
     if line.status is Status.PARTLY_UNDONE:
-        way += f" --version {line.version} --as pending"
+        command += f" --version {line.version} --as pending"
     return OrderopsError(
         f"V{line.version:03} '{line.description}' was applied and has no file here",
-        f"{_bring_back(line)}\nor give up its file: {way}",
+        f"{_bring_back(line)}\nor remove it from the ledger: {command}",
     )
 
 
 def _half_applied(line: MigrationStatus) -> OrderopsError:
     if line.migration:
-        return OrderopsError(f"{line.name} is half applied", "let it end first: orderops migrate apply")
+        return OrderopsError(f"{line.name} is partly applied", "finish it first: orderops migrate apply")
     return OrderopsError(
-        f"V{line.version:03} '{line.description}' is half applied and has no file here",
+        f"V{line.version:03} '{line.description}' is partly applied and has no file here",
         f"{_bring_back(line)}\n"
-        "or say how it stands in truth, pending or applied: "
+        "or set its true status, pending or applied: "
         f"orderops migrate repair --version {line.version} --as pending",
     )
 
 
 def _bring_back(line: MigrationStatus) -> str:
-    return f"bring it back: git log --oneline -- 'sql/V*{line.version}__*.sql'"
+    return f"restore the file: git log --oneline -- 'sql/V*{line.version}__*.sql'"
 
 
 def _listed(found: Sequence[MigrationStatus]) -> str:

@@ -1,8 +1,8 @@
-"""The ledger: what was done to a database, attempt by attempt, in a schema of its own inside of it.
+"""The ledger: every attempt to change a database, in a schema of its own in that database.
 
-An attempt is written when it begins and completed where its effect is: in the transaction that changes the schema, or
-after each statement that runs in none. So what it says is true whenever it is read; an attempt that still says
-`running` while nobody holds the lock was cut off, and what it lists as done is done.
+An attempt is inserted when it starts and completed in the transaction that changes the schema, or after each statement
+that runs outside a transaction. So the ledger is always true. An attempt in state `running` without a session that
+holds the lock was interrupted, and the statements that it lists as done are done.
 """
 
 from __future__ import annotations
@@ -76,22 +76,22 @@ id, version, description, action, state, checksum, who, host, tool_version, star
 lock_waited, statements, statements_done, begun, done, batch_after, rows_changed, note, predicted, receipt
 """
 INTERRUPTED = "interrupted"
-"""The note of an attempt that Ctrl+C ended: its statement may have been done nevertheless."""
+"""Note of an attempt that Ctrl+C ended; its last statement may be done nevertheless."""
 
 
 class AttemptAction(StrEnum):
-    """What an attempt is about."""
+    """Kind of an attempt."""
 
     APPLY = "apply"
     UNDO = "undo"
     BASELINE = "baseline"
-    """Marked as applied: it was there already."""
+    """Marked as applied: its changes existed already."""
     FORGET = "forget"
-    """Marked as pending: what it made is gone."""
+    """Marked as pending: its changes are gone."""
 
 
 class AttemptState(StrEnum):
-    """How an attempt ended."""
+    """State of an attempt."""
 
     RUNNING = "running"
     DONE = "done"
@@ -100,7 +100,7 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True)
 class Author:
-    """Who does it, from where."""
+    """Operator and host of an attempt."""
 
     who: str
     host: str
@@ -135,40 +135,41 @@ class Attempt:
 
     @property
     def partial(self) -> bool:
-        """Whether it did a part and not the rest; or nobody knows of the statement that it had begun."""
+        """Whether it is incomplete after a part was done, or after a statement whose result is unknown."""
         return self.state != AttemptState.DONE and bool(self.done or self.begun or self.batch_after is not None)
 
 
 @dataclass(frozen=True)
 class History:
-    """How a version stands: the attempts at it, in their order."""
+    """The attempts at one version, in order."""
 
     attempts: Sequence[Attempt]
 
     @property
     def applied(self) -> Attempt | None:
-        """The attempt by which it is in the database; none where it is not."""
+        """The attempt that applied it; None if it is not applied."""
         done = [attempt for attempt in self.attempts if attempt.state == AttemptState.DONE]
         return done[-1] if done and done[-1].action in (AttemptAction.APPLY, AttemptAction.BASELINE) else None
 
     @property
     def latest(self) -> Attempt:
-        """The last attempt, however it ended."""
+        """The last attempt, in any state."""
         return self.attempts[-1]
 
     @property
     def partial(self) -> Attempt | None:
-        """The attempt that was left half-way."""
+        """The last attempt, if it is partial."""
         return self.latest if self.latest.partial else None
 
     @property
     def status(self) -> bool:
-        """Whether it is in the database, wholly or in part: what is pending and has no file is nobody's concern."""
+        """Whether it is applied, wholly or in part; other versions without a file are not listed."""
         return bool(self.applied or self.partial)
 
 
 def make(connection: Connection) -> None:
     """Create the ledger in a database that has none."""
+    # Not CREATE IF NOT EXISTS alone: a role without CREATE on the database could then never use an existing ledger.
     if _exists(connection):
         return
     with connection.transaction():
@@ -193,7 +194,7 @@ def _exists(connection: Connection) -> bool:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a rehearsal said of a migration, or why there was none."""
+    """Duration that a rehearsal measured, and its receipt or the reason why there is none."""
 
     receipt: str
     predicted: timedelta | None = None
@@ -201,7 +202,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an attempt is about, and whose it is."""
+    """The columns of an attempt that are known before it starts."""
 
     author: Author
     version: int
@@ -213,7 +214,7 @@ class Subject:
 
     @property
     def values(self) -> dict[str, object]:
-        """The columns that are known before it begins."""
+        """The values by column."""
         return {
             "version": self.version,
             "description": self.description,
@@ -228,22 +229,20 @@ class Subject:
 
 
 def begin(connection: Connection, subject: Subject, after: Attempt | None) -> AttemptRecord:
-    """Write an attempt that runs, which goes on where a cut one ended.
-
-    It need not be on disk before what comes later is: the log is written in order.
-    """
+    """Insert a running attempt, with the progress of the interrupted attempt `after`."""
+    # The commit need not be on disk before later ones are: the write-ahead log is flushed in order.
     from psycopg import sql
 
     left = ("begun", "done", "batch_after", "rows_changed", "statements_done")
     values = {**subject.values, "state": AttemptState.RUNNING.value}
     values |= {column: getattr(after, column) for column in left} if after else {}
-    told = sql.SQL("begin; set local synchronous_commit = off; {}; commit").format(_insert(values))
-    connection.execute(told)
+    statement = sql.SQL("begin;  set local synchronous_commit = off; {}; commit").format(_insert(values))
+    connection.execute(statement)
     return AttemptRecord(connection, subject.version)
 
 
 def completed_insert(subject: Subject) -> Composed:
-    """The statement that writes, in the transaction of its effect, an attempt that nobody saw run."""
+    """SQL that inserts a completed attempt, for the transaction of its effect."""
     from psycopg import sql
 
     values = {**subject.values, "state": AttemptState.DONE.value, "statements_done": subject.statements}
@@ -255,8 +254,8 @@ def _insert(values: Mapping[str, object]) -> Composed:
     from psycopg import sql
 
     columns = sql.SQL(", ").join(map(sql.Identifier, values))
-    told = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values.values()]
-    return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(told))
+    literals = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values.values()]
+    return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(literals))
 
 
 def record(
@@ -267,7 +266,7 @@ def record(
     action: AttemptAction,
     note: str,
 ) -> None:
-    """Write that versions (number, description, checksum) count as applied, or as pending, by somebody's word."""
+    """Insert baseline or forget rows for versions (number, description, checksum)."""
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             "insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
@@ -280,36 +279,37 @@ def record(
 
 
 def mark_interrupted(connection: Connection) -> None:
-    """Say of attempts that run that they were cut off; only who holds the lock knows."""
+    """Mark running attempts as interrupted. Call only while holding the lock."""
     connection.execute("update orderops.ledger set state = 'failed', note = 'cut off' where state = 'running'")
 
 
-def highest(standings: Mapping[int, History]) -> int:
-    """The highest version that is applied; 0 where none is."""
-    return max((version for version, standing in standings.items() if standing.applied), default=0)
+def highest(histories: Mapping[int, History]) -> int:
+    """The highest applied version; 0 if there is none."""
+    return max((version for version, history in histories.items() if history.applied), default=0)
 
 
 class AttemptRecord:
-    """The attempt at a version while it runs; what is noted takes effect with the transaction that it is noted in."""
+    """The running attempt at a version; its updates commit with the transaction that they are made in."""
 
     def __init__(self, connection: Connection, version: int) -> None:
         self._connection = connection
         self._version = version
 
     def begun(self, digest: str) -> None:
-        """A statement that runs in no transaction begins now."""
+        """Record the start of a statement outside a transaction."""
         self._write("begun = {}", digest)
 
     def done(self, digest: str) -> None:
-        """One statement more is done."""
+        """Record a completed statement."""
         self._write("done = done || {}::text, statements_done = statements_done + 1, begun = null", digest)
 
     def record_batch(self, digest: str, after: str, rows: int) -> None:
-        """One batch more is done: its last key, and the rows that it changed."""
+        """Record a completed batch: its last key, and the rows it changed."""
         self._write("begun = {}, batch_after = {}, rows_changed = coalesce(rows_changed, 0) + {}", digest, after, rows)
 
     def ended(self, state: AttemptState, *, tries: int, waited: timedelta, note: str | None = None) -> None:
-        """How it ended; of a statement that the server refused nothing is left to be gone on with."""
+        """Record the end of the attempt."""
+        # A statement that the server rejected left nothing behind, so there is nothing to resume.
         more = ""
         if state is AttemptState.DONE:
             more = ", statements_done = statements"
@@ -328,8 +328,9 @@ class AttemptRecord:
 
         where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
         done = self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
+        # A migration may change this table; continuing without a record would make resuming unsafe.
         if not done.rowcount:
             raise OrderopsError(
-                f"the line of version {self._version} in orderops.ledger is gone; nothing can be written down",
-                "does a statement of the file, or somebody else, change that table? What is not committed is undone",
+                f"the line of version {self._version} in orderops.ledger is gone; the attempt cannot be recorded",
+                "does the file or another session change that table? Uncommitted changes are rolled back",
             )

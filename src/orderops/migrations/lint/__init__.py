@@ -1,1 +1,1 @@
-"""What a migration would do to the running system, told from its text alone, and the safe way to write it."""
+"""Lint of migration files: what they would do to a running system, and safe alternatives."""

@@ -1,4 +1,4 @@
-"""A file as the rules see it: its statements, the parts of an ALTER TABLE, what is new in it, what it wants ignored."""
+"""Input of the lint rules: a file with its statements, ALTER TABLE commands, new tables and ignore comments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:
 
 
 class SourcePosition(Protocol):
-    """What a finding can point at."""
+    """Anything with a line and a column."""
 
     @property
     def line(self) -> int: ...
@@ -31,7 +31,7 @@ class SourcePosition(Protocol):
 
 @dataclass(frozen=True)
 class Spot:
-    """A place in a file."""
+    """A position in a file."""
 
     line: int = 1
     column: int = 1
@@ -39,14 +39,14 @@ class Spot:
 
 @dataclass(frozen=True)
 class Command:
-    """One part of an ALTER TABLE."""
+    """One command of an ALTER TABLE."""
 
     statement: Statement
     node: Any
     kind: str
-    """The parser's word, such as AT_AddColumn."""
+    """The parser's name, such as AT_AddColumn."""
     begin: int
-    """Characters of the file before it."""
+    """Position in the file, in characters."""
     end: int
     line: int
     column: int
@@ -54,45 +54,45 @@ class Command:
 
 @dataclass(frozen=True)
 class LintContext:
-    """A file that parses."""
+    """A valid file."""
 
     file: SqlFile
     back: bool
-    """Whether it is the way back."""
+    """Whether it is a U file."""
     head: Head
     statements: Sequence[Statement]
     history: SchemaHistory
-    """Of the migrations before it, and for a way back of its own way forwards too."""
+    """The schema after the earlier migrations; for a U file after its V file too."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether the whole file is one transaction."""
+        """Whether the file runs in one transaction."""
         return not self.head.no_transaction and self.head.batch is None
 
     @cached_property
     def commands(self) -> list[Command]:
-        """The parts of each ALTER TABLE, in order."""
+        """The commands of each ALTER TABLE, in order."""
         return [command for statement in self.statements for command in _commands(self.file.text, statement)]
 
     @cached_property
     def new_tables(self) -> dict[str, int]:
-        """The tables that the file creates, with the place where: until then empty, and known to nobody."""
+        """Tables that the file creates, with their positions; no client can use them yet."""
         return {
             name: statement.position for statement in reversed(self.statements) for name in tables_made_by(statement)
         }
 
     @cached_property
     def text_without_data(self) -> str:
-        """The text with what follows COPY blanked out, so that every place stays."""
+        """The text with the data of COPY blanked out, so that positions stay."""
         return without_data(self.file)[0]
 
     @cached_property
     def ignored(self) -> list[tuple[str, int, int]]:
-        """Which rules are silenced from which line to which, as the comments say; * is every rule."""
-        return [each for comment in _comments(self.text_without_data) for each in self._silenced(*comment)]
+        """Silenced rules with their first and last line; * is every rule."""
+        return [ignored for comment in _comments(self.text_without_data) for ignored in self._silenced(*comment)]
 
     def is_new(self, table: str, statement: Statement) -> bool:
-        """Whether a table was made by an earlier statement of this file."""
+        """Whether an earlier statement of this file creates the table."""
         return self.new_tables.get(table, len(self.file.text)) < statement.position
 
     def ignores(self, finding: Finding) -> bool:
@@ -100,22 +100,22 @@ class LintContext:
         return any(name in ("*", finding.rule) and first <= finding.line <= last for name, first, last in self.ignored)
 
     def finding(self, name: str, at: SourcePosition, message: str, rewrite: str = "") -> Finding:
-        """A finding in this file, as bad as the catalog says."""
+        """Create a finding in this file, with the level from the catalog."""
         known = rule(name)
         level = known.level if known else Level.WARNING
         return Finding(self.file.path, at.line, at.column, name, level, message, rewrite)
 
     def _silenced(self, begin: int, end: int) -> list[tuple[str, int, int]]:
         text = self.text_without_data
-        said = IGNORE.match(text, begin, end)
-        if not said:
+        match = IGNORE.match(text, begin, end)
+        if not match:
             return []
-        rules = re.findall(r"[\w-]+", said["rules"]) or ["*"]
-        first, last = self._reach(begin, end, whole=bool(said["file"]))
+        rules = re.findall(r"[\w-]+", match["rules"]) or ["*"]
+        first, last = self._reach(begin, end, whole=bool(match["file"]))
         return [(name, first, last) for name in rules]
 
     def _reach(self, begin: int, end: int, *, whole: bool) -> tuple[int, int]:
-        """A comment in a statement is for its line and the next, one beside or before a statement for all of it."""
+        """First and last line that a comment covers: within a statement two lines, else the statement next to it."""
         text = self.text_without_data
         line, last_line = places(text, begin)[0], places(text, end)[0]
         if whole:
@@ -133,7 +133,7 @@ class LintContext:
 
 
 def tables_made_by(statement: Statement) -> list[str]:
-    """The tables that a statement creates, temporary ones too."""
+    """List the tables that a statement creates, including temporary ones."""
     tree = statement.tree
     match statement.kind:
         case "create_stmt":
@@ -153,6 +153,7 @@ def _commands(text: str, statement: Statement) -> list[Command]:
     commas = [place for place, (word, _, _) in enumerate(words) if word == ","]
     begins = [words[place + 1][1] for place in commas]
     ends = [words[place][1] for place in commas]
+    # A comma outside parentheses that separates no commands: point at the whole statement.
     if len(begins) + 1 != len(parts):
         begins, ends = [0] * (len(parts) - 1), [len(statement.text)] * (len(parts) - 1)
     found = []

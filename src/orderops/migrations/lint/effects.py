@@ -1,6 +1,6 @@
-"""What a file makes and removes: tables, columns, indexes, constraints, views, functions, triggers, types and the like.
+"""Objects that a file creates and removes: tables, columns, indexes, constraints, views, functions and others.
 
-A rename removes one name and makes another. What is made and removed again in the same file is neither.
+A rename removes one name and creates another. An object created and removed in the same file counts as neither.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ OF_A_TABLE = {
 
 @dataclass(frozen=True)
 class SchemaObject:
-    """Something with a name in a schema."""
+    """A named object of a schema."""
 
     kind: str
     name: str
     table: str = ""
-    """The table that it is a part of."""
+    """The table that it belongs to."""
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.name}" + (f" of {self.table}" if self.table else "")
@@ -55,143 +55,143 @@ class SchemaObject:
 
 @dataclass(frozen=True)
 class Made:
-    """Where a thing comes from, and with what it goes."""
+    """The statement of an object, and the objects that it is dropped with."""
 
     statement: Statement
     table: str = ""
-    """The table with which it goes."""
+    """The table that it is dropped with."""
     columns: frozenset[str] = frozenset()
-    """The columns with each of which it goes."""
+    """The columns that it is dropped with."""
 
 
 @dataclass
 class Effects:
-    """What is different after a file."""
+    """Objects that a file creates, removes and replaces."""
 
     made: dict[SchemaObject, Made] = field(default_factory=dict)
     removed: dict[SchemaObject, Made] = field(default_factory=dict)
     remade: dict[SchemaObject, Made] = field(default_factory=dict)
-    """Removed and made anew, or replaced: it may have been there before."""
+    """Removed and created again, or replaced; it may have existed before."""
     cascades: bool = False
-    """Whether a DROP takes along what nobody can see here."""
+    """Whether a DROP … CASCADE may drop objects that the file does not name."""
     opaque: bool = False
-    """Whether something is run that may do anything."""
+    """Whether the file runs code with unknown effects, such as a DO body."""
 
-    def make(self, thing: SchemaObject, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
-        """Note a thing that is new."""
-        replaced = self.removed.pop(thing, None) is not None
-        (self.remade if replaced else self.made)[thing] = Made(statement, table or thing.table, frozenset(columns))
+    def make(self, item: SchemaObject, statement: Statement, table: str = "", columns: Sequence[str] = ()) -> None:
+        """Record a new object."""
+        replaced = self.removed.pop(item, None) is not None
+        (self.remade if replaced else self.made)[item] = Made(statement, table or item.table, frozenset(columns))
 
-    def remove(self, thing: SchemaObject, statement: Statement) -> None:
-        """Note a thing that is gone, with what goes with it."""
-        if thing.kind in ("table", "schema"):
-            self._remove_parts(thing)
-        if self.made.pop(thing, None) is None:
-            self.removed[thing] = Made(statement, thing.table)
+    def remove(self, item: SchemaObject, statement: Statement) -> None:
+        """Record a removed object and the objects dropped with it."""
+        if item.kind in ("table", "schema"):
+            self._remove_parts(item)
+        if self.made.pop(item, None) is None:
+            self.removed[item] = Made(statement, item.table)
 
     def _remove_parts(self, whole: SchemaObject) -> None:
-        for things in (self.made, self.removed, self.remade):
-            for item in [each for each, made in things.items() if each != whole and goes_with(each, made, whole)]:
-                del things[item]
+        for items in (self.made, self.removed, self.remade):
+            for item in [part for part, made in items.items() if part != whole and goes_with(part, made, whole)]:
+                del items[item]
 
 
-def goes_with(thing: SchemaObject, made: Made, whole: SchemaObject) -> bool:
-    """Whether a thing is gone when another one is."""
+def goes_with(item: SchemaObject, made: Made, whole: SchemaObject) -> bool:
+    """Whether an object is dropped together with another one."""
     match whole.kind:
         case "schema":
-            return thing.name.startswith(f"{whole.name}.") or made.table.startswith(f"{whole.name}.")
+            return item.name.startswith(f"{whole.name}.") or made.table.startswith(f"{whole.name}.")
         case "table" | "view" | "materialized view":
             return made.table == whole.name
         case "column":
             return made.table == whole.table and whole.name in made.columns
         case "constraint":
-            return thing.kind == "index" and thing.name.rpartition(".")[2] == whole.name
+            return item.kind == "index" and item.name.rpartition(".")[2] == whole.name
     return False
 
 
 def effects(statements: Sequence[Statement], *, names: str) -> Effects:
-    """What a file makes and removes; a table that it renames goes by its "last" name or by its "first" one."""
-    told = Effects()
+    """Collect the effects of a file; `names` is "first" or "last": the name by which a renamed table is recorded."""
+    result = Effects()
     first: dict[str, str] = {}
     for statement in statements:
-        for thing, made, table, columns in _things(statement):
-            if thing.table in first:
-                thing = SchemaObject(thing.kind, thing.name, first[thing.table])
+        for item, made, table, columns in _changes(statement):
+            if item.table in first:
+                item = SchemaObject(item.kind, item.name, first[item.table])
             if made:
-                told.make(thing, statement, first.get(table, table), columns)
+                result.make(item, statement, first.get(table, table), columns)
             else:
-                told.remove(thing, statement)
-        _note(told, statement)
+                result.remove(item, statement)
+        _note(result, statement)
         if statement.kind == "rename_stmt" and enum_name(statement.tree, "rename_type") == "OBJECT_TABLE":
             old = plain(statement.tree.relation)
             new = dotted([statement.tree.relation.schemaname, statement.tree.newname])
             if names == "first":
                 first[new] = first.get(old, old)
             else:
-                _rename_table(told, old, new)
-    return told
+                _rename_table(result, old, new)
+    return result
 
 
-def _note(told: Effects, statement: Statement) -> None:
+def _note(result: Effects, statement: Statement) -> None:
     tree = statement.tree
-    told.opaque |= statement.kind in ("do_stmt", "call_stmt", "drop_owned_stmt")
-    told.opaque |= statement.kind == "select_stmt" and not tree.HasField("into_clause")
+    result.opaque |= statement.kind in ("do_stmt", "call_stmt", "drop_owned_stmt")
+    result.opaque |= statement.kind == "select_stmt" and not tree.HasField("into_clause")
     if statement.kind == "drop_stmt":
-        told.cascades |= enum_name(tree, "behavior") == "DROP_CASCADE"
+        result.cascades |= enum_name(tree, "behavior") == "DROP_CASCADE"
     replaced = _replaced(statement)
-    if replaced and replaced in told.made:
-        told.remade[replaced] = told.made.pop(replaced)
+    if replaced and replaced in result.made:
+        result.remade[replaced] = result.made.pop(replaced)
     for name in _taken_over(statement):
-        if index := told.made.pop(SchemaObject("index", name), None):
-            _with_columns(told, statement, index.columns)
+        if index := result.made.pop(SchemaObject("index", name), None):
+            _with_columns(result, statement, index.columns)
 
 
 def _replaced(statement: Statement) -> SchemaObject | None:
     tree = statement.tree
     if statement.kind in ("create_function_stmt", "view_stmt", "create_trig_stmt") and tree.replace:
-        return next((thing for thing, _, _, _ in _things(statement)), None)
+        return next((item for item, _, _, _ in _changes(statement)), None)
     return None
 
 
-def _with_columns(told: Effects, statement: Statement, columns: frozenset[str]) -> None:
-    for thing, made in told.made.items():
-        if made.statement is statement and thing.kind == "constraint":
-            told.made[thing] = Made(statement, made.table, made.columns | columns)
+def _with_columns(result: Effects, statement: Statement, columns: frozenset[str]) -> None:
+    for item, made in result.made.items():
+        if made.statement is statement and item.kind == "constraint":
+            result.made[item] = Made(statement, made.table, made.columns | columns)
 
 
 def _taken_over(statement: Statement) -> list[str]:
-    """The indexes that become a constraint's."""
+    """Indexes that become part of a constraint."""
     if statement.kind != "alter_table_stmt":
         return []
     added = [cmd.alter_table_cmd for cmd in statement.tree.cmds if cmd.alter_table_cmd.HasField("def")]
-    named = [getattr(each, "def").constraint.indexname for each in added]
+    named = [getattr(command, "def").constraint.indexname for command in added]
     return [dotted([statement.tree.relation.schemaname, name]) for name in named if name]
 
 
-def _rename_table(told: Effects, old: str, new: str) -> None:
-    for things in (told.made, told.removed, told.remade):
+def _rename_table(result: Effects, old: str, new: str) -> None:
+    for items in (result.made, result.removed, result.remade):
         renamed = [
             (
-                SchemaObject(each.kind, each.name, new) if each.table == old else each,
+                SchemaObject(item.kind, item.name, new) if item.table == old else item,
                 Made(made.statement, new, made.columns) if made.table == old else made,
             )
-            for each, made in things.items()
+            for item, made in items.items()
         ]
-        things.clear()
-        things.update(renamed)
+        items.clear()
+        items.update(renamed)
 
 
-Told = tuple[SchemaObject, bool, str, Sequence[str]]
-"""A thing, whether it is made (or removed), the table and the columns with which it goes."""
+Change = tuple[SchemaObject, bool, str, Sequence[str]]
+"""An object, whether it is created (else removed), and the table and columns that it is dropped with."""
 
 
-def _things(statement: Statement) -> Iterator[Told]:
+def _changes(statement: Statement) -> Iterator[Change]:
     tree = statement.tree
     match statement.kind:
         case "alter_table_stmt":
             yield from _altered(tree)
         case "drop_stmt":
-            yield from ((thing, False, "", ()) for thing in _dropped(tree))
+            yield from ((item, False, "", ()) for item in _dropped(tree))
         case "rename_stmt":
             yield from _renamed(tree)
         case "index_stmt":
@@ -216,7 +216,7 @@ def _things(statement: Statement) -> Iterator[Told]:
 
 
 def _created(statement: Statement) -> SchemaObject | None:
-    """The object that a CREATE makes; None for a temporary one and for other statements."""
+    """The object of a CREATE; None for temporary objects and other statements."""
     find = CREATED.get(statement.kind)
     return find(statement.tree) if find else None
 
@@ -255,7 +255,7 @@ CREATED: Mapping[str, Callable[[Any], SchemaObject | None]] = {
 """The object that each kind of statement creates."""
 
 
-def _altered(tree: Any) -> Iterator[Told]:
+def _altered(tree: Any) -> Iterator[Change]:
     if enum_name(tree, "objtype") not in ("OBJECT_TABLE", "OBJECT_FOREIGN_TABLE"):
         return
     table = plain(tree.relation)
@@ -283,20 +283,20 @@ def _altered(tree: Any) -> Iterator[Told]:
 def _dropped(tree: Any) -> Iterator[SchemaObject]:
     remove_type = enum_name(tree, "remove_type")
     kind = DROPPED.get(remove_type)
-    for each in tree.objects if kind else ():
-        if each.HasField("object_with_args"):
-            names = strings(each.object_with_args.objname)
-        elif each.HasField("type_name"):
-            names = strings(each.type_name.names)
+    for dropped in tree.objects if kind else ():
+        if dropped.HasField("object_with_args"):
+            names = strings(dropped.object_with_args.objname)
+        elif dropped.HasField("type_name"):
+            names = strings(dropped.type_name.names)
         else:
-            names = strings(each.list.items) or [each.string.sval]
+            names = strings(dropped.list.items) or [dropped.string.sval]
         if remove_type in OF_A_TABLE:
             yield SchemaObject(str(kind), names[-1], dotted(names[:-1]))
         else:
             yield SchemaObject(str(kind), dotted(names))
 
 
-def _renamed(tree: Any) -> Iterator[Told]:
+def _renamed(tree: Any) -> Iterator[Change]:
     kind = enum_name(tree, "rename_type")
     if kind in OF_A_TABLE:
         table = plain(tree.relation)

@@ -1,4 +1,4 @@
-"""What a rule has to say about a place in a file, and how bad it is."""
+"""Findings of lint rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """Whether a finding stops a pipeline."""
+    """Severity; an error fails a pipeline."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One place in a file that would hurt, why, and what to write instead."""
+    """One problem: its position, what it does, and what to write instead."""
 
     file: Path
     line: int
@@ -27,12 +27,12 @@ class Finding:
     rule: str
     level: Level
     message: str
-    """What it does to the running system, and why that hurts."""
+    """What the statement does to the running system."""
     rewrite: str
-    """The safe way: SQL and comments; `lint_sql.NEXT_FILE` stands between files. May be empty."""
+    """The safe alternative: SQL and comments, files separated by `syntax.NEXT_FILE`; may be empty."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines; keys stay as they are."""
+        """The finding as JSON; the keys are stable."""
         return {
             "file": self.file.as_posix(),
             "line": self.line,

@@ -1,6 +1,6 @@
-"""What would hurt when migrations are applied, told from their text alone, each with the safe way to write it.
+"""Lint: find statements that would harm a running system, from the files alone, each with a safe alternative.
 
-PostgreSQL's parser reads the files, squawk and rules of our own look at the statements; no database is asked.
+PostgreSQL's parser reads the files; squawk and orderops' own rules check the statements. No database is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.squawk import SquawkFinding, squawk
-from orderops.migrations.lint.suggestions import advise
+from orderops.migrations.lint.suggestions import suggestions
 from orderops.migrations.lint.transactions import file_rules
 from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
@@ -30,7 +30,7 @@ from orderops.migrations.sql.validation import checked, checked_forwards
 REFUSED = frozenset(
     {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
 )
-"""Rules that no comment silences: apply refuses what they find."""
+"""Rules that no comment silences: apply rejects the files."""
 PLACE = re.compile(r":(?P<line>\d+)(?::(?P<column>\d+))?: ")
 GIVEN = re.compile(r"[VU]?(?P<version>\d{1,18})(?:__.*)?", re.IGNORECASE)
 
@@ -42,47 +42,50 @@ def lint(
     only: Collection[int] | None = None,
     program: Path | None = None,
 ) -> list[Finding]:
-    """Find what would hurt in these migrations, or in the versions `only`; earlier ones are read for their schema.
+    """Lint these migrations, or the versions `only`; earlier ones are read for their schema.
 
-    `program` is the squawk to run, found by itself if None.
+    `program` is the squawk to run; None searches for it.
     """
     versions = {migration.version for migration in migrations} if only is None else set(only)
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
-    readings, unreadable_or_undo = _read_all(migrations, versions)
+    contexts, unreadable_or_undo = _read_all(migrations, versions)
     findings += unreadable_or_undo
-    for reading, squawk_findings in zip(
-        readings, squawk(readings, pg_version=pg_version, program=program), strict=True
+    for context, squawk_findings in zip(
+        contexts, squawk(contexts, pg_version=pg_version, program=program), strict=True
     ):
-        findings += _findings_of(reading, squawk_findings)
+        findings += _findings_of(context, squawk_findings)
     return _merged(_sorted(findings, migrations))
 
 
 def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tuple[list[LintContext], list[Finding]]:
-    """The readable files of these versions, and findings about unreadable ones and about undos."""
-    readings: list[LintContext] = []
+    """Read the files of these versions; also return findings about invalid files and about undos."""
+    contexts: list[LintContext] = []
     findings: list[Finding] = []
     history, origins = SchemaHistory(), dict[SchemaObject, Statement]()
     for migration in migrations:
+        # Rules see the schema before the file, so the history is copied before the file is learned.
         forwards, wrong = _read(migration.forwards, history.copy(), back=False)
         for statement in forwards.statements if forwards else ():
             history.learn(statement)
         back, wrong_back = _read(migration.back, history.copy(), back=True)
         if migration.version in versions:
             findings += [*wrong, *wrong_back]
-            readings += [reading for reading, amiss in ((forwards, wrong), (back, wrong_back)) if reading and not amiss]
+            contexts += [
+                context for context, problems in ((forwards, wrong), (back, wrong_back)) if context and not problems
+            ]
             if forwards and back:
                 undo = undo_rules(forwards, back, origins)
                 findings += [finding for finding in undo if not back.ignores(finding)]
         if forwards:
             made = effects(forwards.statements, names="last").made
             origins |= {created: origin.statement for created, origin in made.items()}
-    return readings, findings
+    return contexts, findings
 
 
-def _findings_of(reading: LintContext, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
-    findings = [*statement_rules(reading), *file_rules(reading), *advise(reading, squawk_findings)]
-    findings += _refused(reading, findings)
-    return [finding for finding in findings if finding.rule in REFUSED or not reading.ignores(finding)]
+def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
+    findings = [*statement_rules(context), *file_rules(context), *suggestions(context, squawk_findings)]
+    findings += _refused(context, findings)
+    return [finding for finding in findings if finding.rule in REFUSED or not context.ignores(finding)]
 
 
 def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> list[Finding]:
@@ -91,27 +94,27 @@ def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> lis
 
 
 def chosen(migrations: Sequence[Migration], *, only: Sequence[str] = (), since: str | None = None) -> set[int]:
-    """The versions that are meant by V7, 7 or a file's name; raises UsageError for one that is not there."""
+    """Resolve versions given as V7, 7 or a file name; raises UsageError for an unknown version."""
     after = _version(migrations, since) if since else 0
     meant = {_version(migrations, text) for text in only} if only else {migration.version for migration in migrations}
     return {version for version in meant if version > after}
 
 
 def errors(findings: Sequence[Finding]) -> int:
-    """How many of them stop a pipeline."""
+    """Count the findings that fail a pipeline."""
     return sum(finding.level is Level.ERROR for finding in findings)
 
 
 def _version(migrations: Sequence[Migration], text: str) -> int:
-    told = GIVEN.fullmatch(text.rpartition("/")[2])
-    if not told or int(told["version"]) not in {migration.version for migration in migrations}:
+    match = GIVEN.fullmatch(text.rpartition("/")[2])
+    if not match or int(match["version"]) not in {migration.version for migration in migrations}:
         latest = ", ".join(migration.name.partition("__")[0] for migration in migrations[-5:])
         raise UsageError(f"there is no migration {text!r}", f"the latest are {latest}")
-    return int(told["version"])
+    return int(match["version"])
 
 
 def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Those for which one rewrite of a line serves are one, with all that they say."""
+    """Merge findings of one line with the same rewrite, and join their messages."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = (finding.file, finding.line, finding.level, finding.rewrite or finding)
@@ -128,7 +131,7 @@ def _files(migrations: Sequence[Migration]) -> Iterator[SqlFile]:
 
 
 def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintContext | None, list[Finding]]:
-    """A file as rules see it, or what keeps it from being read."""
+    """Read a file for the rules, or return the findings about why it is invalid."""
     wrong = []
     try:
         head = file.head
@@ -141,14 +144,14 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
         return None, [*wrong, _unread(file, "syntax-error", error)]
 
 
-def _refused(reading: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
-    """What apply refuses and no rule has a word for."""
+def _refused(context: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
+    """Find what apply would reject and no other rule has found."""
     try:
-        (checked if reading.back else checked_forwards)(reading.file)
+        (checked if context.back else checked_forwards)(context.file)
     except UsageError as error:
-        if "holds no statement" in error.message or not any(each.rule in REFUSED for each in found):
+        if "holds no statement" in error.message or not any(finding.rule in REFUSED for finding in found):
             place, message = _place(error)
-            yield reading.finding("cannot-be-applied", place, message, _comments(error.hint))
+            yield context.finding("cannot-be-applied", place, message, _comments(error.hint))
 
 
 def _unread(file: SqlFile, name: str, error: UsageError) -> Finding:
@@ -159,13 +162,13 @@ def _unread(file: SqlFile, name: str, error: UsageError) -> Finding:
 
 
 def _place(error: UsageError) -> tuple[Spot, str]:
-    """Where a refusal points at, and what it says beside that."""
+    """Position and message of an error."""
     first, _, rest = error.message.partition("\n")
-    told = PLACE.search(first)
-    if not told:
+    match = PLACE.search(first)
+    if not match:
         return Spot(), first
-    message = first[told.end() :]
-    return Spot(int(told["line"]), int(told["column"] or 1)), f"{message}: {rest}" if rest else message
+    message = first[match.end() :]
+    return Spot(int(match["line"]), int(match["column"] or 1)), f"{message}: {rest}" if rest else message
 
 
 def _comments(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How the files of a folder are named, beyond the form without which none is read."""
+"""Rules about the names of migration files."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from orderops.migrations.sql.files import DATED, Migration, SqlFile, unapplied_g
 
 
 def name_rules(migrations: Sequence[Migration]) -> Iterator[tuple[Migration, Finding]]:
-    """What the names say, each with the migration that it is about."""
+    """Yield findings about file names, each with its migration."""
     for migration, missing in unapplied_gaps(migrations, 0):
-        why = f"{missing} is missing before it: apply would refuse what comes later from another branch"
+        why = f"{missing} is missing before it: apply would reject that version if it comes later from another branch"
         yield (
             migration,
-            _finding(migration.forwards, "version-gap", why, f"-- bring {missing} here, or number this anew"),
+            _finding(migration.forwards, "version-gap", why, f"-- add {missing}, or renumber this migration"),
         )
     digits = min((len(_number(migration)) for migration in migrations[:1]), default=0)
-    for each in migrations:
-        if each.back.name[1:] != each.forwards.name[1:]:
-            why = f"it undoes {each.forwards.name}, and is called otherwise"
-            rewrite = f"-- git mv {each.back.name} U{each.forwards.name[1:]}"
-            yield each, _finding(each.back, "undo-named-otherwise", why, rewrite)
-        told = f"{each.version:0{digits}}"
-        if each.version < DATED and _number(each) != told:
-            why = f"its version has {len(_number(each))} digits and others have {digits}: listings put it out of order"
-            rewrite = f"-- git mv {each.name} V{told}__{each.name.partition('__')[2]}"
-            yield each, _finding(each.forwards, "version-digits", why, rewrite)
+    for migration in migrations:
+        if migration.back.name[1:] != migration.forwards.name[1:]:
+            why = f"it undoes {migration.forwards.name}, but has another description"
+            rewrite = f"-- git mv {migration.back.name} U{migration.forwards.name[1:]}"
+            yield migration, _finding(migration.back, "undo-named-otherwise", why, rewrite)
+        number = f"{migration.version:0{digits}}"
+        if migration.version < DATED and _number(migration) != number:
+            why = (
+                f"its version has {len(_number(migration))} digits and others have {digits}: listings are out of order"
+            )
+            rewrite = f"-- git mv {migration.name} V{number}__{migration.name.partition('__')[2]}"
+            yield migration, _finding(migration.forwards, "version-digits", why, rewrite)
 
 
 def _number(migration: Migration) -> str:

@@ -1,4 +1,4 @@
-"""The safe ways, made of the statement's own table, columns and definitions."""
+"""Safe alternatives to a statement, with its own table, columns and definitions."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ COSTLY = frozenset(
         "CONSTR_FOREIGN",
     }
 )
-"""What a column is better without when it is added."""
+"""Constraints to leave out when a column is added."""
 MANY = 8
-"""Statements that nobody wants to see again."""
+# A rewrite with more statements than this is longer than the screen, so it shows only their number.
 SERIAL = {"serial": "int", "bigserial": "bigint", "smallserial": "smallint"}
 
 
 def in_pieces(history: SchemaHistory, relation: Any, statement: str) -> str:
-    """A file that changes many rows in pieces."""
+    """A file that changes many rows in batches."""
     return lines(f"-- orderops: batch {SIZE} by {spelled(history.key(plain(relation)))}", closed(statement))
 
 
 def alone(*statements: str) -> str:
-    """A file in which each statement is by itself."""
+    """A file that runs each statement outside a transaction."""
     return lines(ALONE, *statements)
 
 
-def same_alone(reading: LintContext) -> str:
-    """The file itself, each statement by itself."""
-    return alone(*others(reading.statements))
+def same_alone(context: LintContext) -> str:
+    """The same file without a transaction."""
+    return alone(*others(context.statements))
 
 
 def others(statements: Sequence[Statement]) -> list[str]:
-    """Statements as they are; where they are many, only how many."""
+    """The statements unchanged; only their number if there are many."""
     if len(statements) > MANY:
         return [f"-- and the {len(statements)} statements as they are"]
     return [closed(statement.text) for statement in statements]
 
 
 def kept_from_null(relation: Any, column: str) -> list[str]:
-    """SET NOT NULL without reading the table under a lock: PostgreSQL believes a CHECK that it has validated."""
+    """SET NOT NULL that reads no row under its lock: PostgreSQL relies on a validated CHECK."""
     table, name = table_of(relation), spelled(f"{relation.relname}_{column}_not_null"[:LONGEST_NAME])
     named = spelled(column)
     return [
@@ -82,7 +82,7 @@ def kept_from_null(relation: Any, column: str) -> list[str]:
 
 
 def validated(relation: Any, constraint: Any, column: str = "") -> list[str]:
-    """A constraint that is added without a look at the rows, and checked beside the traffic."""
+    """A constraint added as NOT VALID and validated without blocking clients."""
     name = constraint_name(relation.relname, constraint, column)
     return [
         f"ALTER TABLE {table_of(relation)} ADD {constraint_definition(constraint, name, column=column)};",
@@ -91,7 +91,7 @@ def validated(relation: Any, constraint: Any, column: str = "") -> list[str]:
 
 
 def by_index(relation: Any, constraint: Any, column: str = "") -> list[str]:
-    """UNIQUE or PRIMARY KEY whose index is built beside the traffic."""
+    """UNIQUE or PRIMARY KEY with an index built concurrently."""
     table, name = table_of(relation), spelled(constraint_name(relation.relname, constraint, column))
     keys = strings(constraint.keys) or [column]
     primary = kind_of(constraint) == "CONSTR_PRIMARY"
@@ -109,13 +109,14 @@ def by_index(relation: Any, constraint: Any, column: str = "") -> list[str]:
 
 
 def concurrently(index: Statement) -> str:
-    """CREATE INDEX beside the traffic, with a name by which a half-built one is found."""
+    """CREATE INDEX CONCURRENTLY, with a name by which an invalid index can be found."""
     text = changed(index, concurrent=True, idxname=index_name(index.tree))
+    # The deparser writes the default method, which is noise in a proposal.
     return text.replace(" USING btree (", " (", 1) + ";"
 
 
-def column_in_steps(reading: LintContext, command: Command) -> str:
-    """A column that is added bare, filled in pieces, and constrained in the end."""
+def column_in_steps(context: LintContext, command: Command) -> str:
+    """ADD COLUMN in steps: without constraints, filled in batches, then constrained."""
     relation, column = command.statement.tree.relation, getattr(command.node, "def").column_def
     table, name = table_of(relation), spelled(column.colname)
     constraints = {kind_of(constraint.constraint): constraint.constraint for constraint in column.constraints}
@@ -135,32 +136,32 @@ def column_in_steps(reading: LintContext, command: Command) -> str:
         return alone(*first, *ends)
     texts = [lines(*first)]
     if filling:
-        texts.append(in_pieces(reading.history, relation, f"UPDATE {table} SET {filling} WHERE {name} IS NULL"))
+        texts.append(in_pieces(context.history, relation, f"UPDATE {table} SET {filling} WHERE {name} IS NULL"))
     elif ends:
-        ends = [f"-- when the running release writes {name}, and the old rows are filled in batches:", *ends]
+        ends = [f"-- after the running release writes {name} and the existing rows are filled:", *ends]
     return files(*texts, *([alone(*ends)] if ends else []))
 
 
 def bare(column: Any) -> str:
-    """A column's name and type, with nothing that reads or writes a row."""
+    """Name and type of a column, without constraints that read or write rows."""
     named = strings(column.type_name.names)[-1:]
     if named and named[0] in SERIAL:
         return f"{spelled(column.colname)} {SERIAL[named[0]]}"
     return column_definition(column, COSTLY)
 
 
-def retyped(reading: LintContext, command: Command) -> str:
-    """A column of the new type beside the old one, filled in pieces."""
+def retyped(context: LintContext, command: Command) -> str:
+    """A new column of the new type, filled in batches."""
     relation, change = command.statement.tree.relation, getattr(command.node, "def").column_def
-    old, new, told = spelled(command.node.name), spelled(f"{command.node.name}_new"), type_text(change.type_name)
-    value = _expression(change.raw_default) if change.HasField("raw_default") else f"CAST({old} AS {told})"
+    old, new, column_type = spelled(command.node.name), spelled(f"{command.node.name}_new"), type_text(change.type_name)
+    value = _expression(change.raw_default) if change.HasField("raw_default") else f"CAST({old} AS {column_type})"
     table = table_of(relation)
     return files(
         lines(
-            f"ALTER TABLE {table} ADD COLUMN {new} {told};",
+            f"ALTER TABLE {table} ADD COLUMN {new} {column_type};",
             f"-- release a service that writes {new} too; then, in files of their own:",
         ),
-        in_pieces(reading.history, relation, f"UPDATE {table} SET {new} = {value} WHERE {new} IS NULL"),
+        in_pieces(context.history, relation, f"UPDATE {table} SET {new} = {value} WHERE {new} IS NULL"),
         lines(
             f"-- after a release that reads {new} and no longer {old}:",
             "-- squawk-ignore ban-drop-column",
@@ -169,15 +170,19 @@ def retyped(reading: LintContext, command: Command) -> str:
     )
 
 
-def renamed_column(reading: LintContext, statement: Statement) -> str:
-    """A column of the new name beside the old one, filled in pieces."""
+def renamed_column(context: LintContext, statement: Statement) -> str:
+    """A new column with the new name, filled in batches."""
     tree = statement.tree
     table, old, new = table_of(tree.relation), spelled(tree.subname), spelled(tree.newname)
-    told = reading.history.types.get((plain(tree.relation), tree.subname), "")
-    add = f"ALTER TABLE {table} ADD COLUMN {new} {told};" if told else f"-- add {new} with the type of {old}"
+    column_type = context.history.types.get((plain(tree.relation), tree.subname), "")
+    add = (
+        f"ALTER TABLE {table} ADD COLUMN {new} {column_type};"
+        if column_type
+        else f"-- add {new} with the type of {old}"
+    )
     return files(
         lines(add, f"-- release a service that writes {new} too; then, in files of their own:"),
-        in_pieces(reading.history, tree.relation, f"UPDATE {table} SET {new} = {old} WHERE {new} IS NULL"),
+        in_pieces(context.history, tree.relation, f"UPDATE {table} SET {new} = {old} WHERE {new} IS NULL"),
         lines(
             f"-- after a release that reads {new} and no longer {old}:",
             "-- squawk-ignore ban-drop-column",
@@ -187,7 +192,7 @@ def renamed_column(reading: LintContext, statement: Statement) -> str:
 
 
 def renamed_table(statement: Statement) -> str:
-    """The old name goes on as a view, through which simple tables are written too."""
+    """RENAME with a view under the old name, through which simple tables can be written too."""
     tree = statement.tree
     new = spelled(tree.relation.schemaname, tree.newname)
     return lines(
@@ -198,7 +203,7 @@ def renamed_table(statement: Statement) -> str:
 
 
 def reindexed(statement: Statement) -> str:
-    """REINDEX beside the traffic."""
+    """REINDEX CONCURRENTLY."""
     import postgast
 
     parsed = postgast.parse(statement.text)
@@ -211,7 +216,7 @@ def _serial(column: Any) -> bool:
 
 
 def _filling(relation: Any, column: Any, constraints: dict[str, Any]) -> tuple[list[str], str]:
-    """What makes new rows have a value, and the assignment that gives one to the old."""
+    """SQL that gives new rows a value, and the assignment that fills existing rows."""
     table, name = table_of(relation), spelled(column.colname)
     alter = f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT"
     if _serial(column) or "CONSTR_IDENTITY" in constraints:

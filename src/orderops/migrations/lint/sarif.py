@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0: what code hosting services show beside the changed line."""
+"""Findings as SARIF 2.1.0, which code hosting services show next to the changed line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from orderops.migrations.lint.finding import Finding
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 VERSION = "2.1.0"
 ROOT = "%SRCROOT%"
-"""What relative addresses are relative to: the folder in which the command runs."""
+"""Base of relative URIs: the working directory of the command."""
 
 
 def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str, Any]:
-    """A document with one run; files outside of the root keep their whole address."""
+    """Build a SARIF document with one run; files outside the root keep absolute URIs."""
     root = (root or Path.cwd()).resolve()
     names = list(dict.fromkeys(finding.rule for finding in findings))
     return {
@@ -33,6 +33,7 @@ def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str,
                         "rules": [_rule(name, findings) for name in names],
                     }
                 },
+                # SARIF's default is UTF-16 code units, which differ for characters outside the BMP.
                 "columnKind": "unicodeCodePoints",
                 "originalUriBaseIds": {ROOT: {"description": {"text": "the folder in which the command was run"}}},
                 "results": [_result(finding, names, root) for finding in findings],
@@ -44,7 +45,7 @@ def sarif(findings: Sequence[Finding], *, root: Path | None = None) -> dict[str,
 def _rule(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
     first = next(finding for finding in findings if finding.rule == name)
     known = rule(name) or LintRule(first.level, first.message[:1].upper() + first.message[1:] + ".")
-    silence = f"Where it has been seen to, a comment above the statement says so: -- squawk-ignore {name}"
+    silence = f"If the statement is safe, silence the rule with a comment above it: -- squawk-ignore {name}"
     return {
         "id": name,
         "shortDescription": {"text": known.about},

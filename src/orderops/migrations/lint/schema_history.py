@@ -1,4 +1,4 @@
-"""What the migrations so far tell of the schema: keys, types, whose an index is, what is proven not to be NULL."""
+"""The schema according to earlier migrations: keys, types, indexes, and columns proven not to be NULL."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from orderops.migrations.lint.syntax import constraint_name, dotted, index_name,
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
+# The usual name of a primary key; the rewrite is a proposal, and apply checks the column.
 ID = "id"
 
 
 @dataclass
 class SchemaHistory:
-    """The schema as far as plain statements tell it; what a function or a DO block made is not in it."""
+    """The schema as defined by plain statements; objects created in functions or DO bodies are unknown."""
 
     keys: dict[str, str] = field(default_factory=dict)
-    """The primary key of a table, where it is one column."""
+    """Primary key by table, if it is one column."""
     types: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The type of a table's column, as SQL spells it."""
+    """Type by table and column, as spelled in SQL."""
     indexes: dict[str, str] = field(default_factory=dict)
-    """The table of an index."""
+    """Table by index."""
     checks: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The column that a table's constraint keeps from being NULL."""
+    """Column that a constraint keeps from being NULL, by table and constraint."""
     filled: set[tuple[str, str]] = field(default_factory=set)
-    """A table's columns of which PostgreSQL knows that no row holds NULL."""
+    """Tables and columns that a validated constraint keeps from being NULL."""
 
     def copy(self) -> SchemaHistory:
-        """As it is now."""
+        """Return an independent copy."""
         return SchemaHistory(dict(self.keys), dict(self.types), dict(self.indexes), dict(self.checks), set(self.filled))
 
     def key(self, table: str) -> str:
-        """The column by which a table is passed in pieces; a guess where nothing is known."""
+        """The batch column of a table: its primary key, else `id` as a guess."""
         return self.keys.get(table, ID)
 
     def learn(self, statement: Statement) -> None:
-        """Take in one statement that goes forwards."""
+        """Apply one statement of a V file."""
         tree = statement.tree
         match statement.kind:
             case "create_stmt":
@@ -48,8 +49,8 @@ class SchemaHistory:
                     self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
             case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_COLUMN":
                 table = plain(tree.relation)
-                if told := self.types.pop((table, tree.subname), None):
-                    self.types[table, tree.newname] = told
+                if column_type := self.types.pop((table, tree.subname), None):
+                    self.types[table, tree.newname] = column_type
                 if self.keys.get(table) == tree.subname:
                     self.keys[table] = tree.newname
 
@@ -95,7 +96,7 @@ class SchemaHistory:
 
 
 def kept_from_null(constraint: Any) -> str:
-    """The column of a CHECK (column IS NOT NULL) and of a NOT NULL; nothing for another constraint."""
+    """The column of CHECK (column IS NOT NULL) or NOT NULL; empty for other constraints."""
     if kind_of(constraint) == "CONSTR_NOTNULL":
         return "".join(strings(constraint.keys)[:1])
     test = constraint.raw_expr.null_test

@@ -1,6 +1,6 @@
-"""squawk, run once for all files (twice where some run in no transaction), and what it finds in our words' form.
+"""Runs squawk once for all files, twice if some run outside a transaction, and parses its findings.
 
-What it says of syntax is left to PostgreSQL's own parser: only files that this one reads are shown to squawk.
+squawk gets only files that PostgreSQL's own parser can read, so its syntax errors are ignored.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from orderops.errors import OrderopsError
 from orderops.migrations.lint.context import LintContext
 
 LEFT_OUT = (
-    # orderops sets both limits for every statement, and a file asks for others in its head
+    # orderops sets both timeouts for every statement, and a file sets others in its head
     "require-lock-timeout",
     "require-statement-timeout",
-    # a version is applied once, and a cut run goes on behind what is done; IF NOT EXISTS would hide that something
-    # else stands under the name
+    # a version is applied once, and an interrupted run resumes after what is done; IF NOT EXISTS would hide another
+    # object with that name
     "prefer-robust-stmts",
-    # ours say what to write into the head, and know more statements of the kind
+    # the rules of orderops cover more statements, and suggest the directive
     "transaction-nesting",
     "ban-uncommitted-transaction",
     "ban-concurrent-index-creation-in-transaction",
-    # ours is for every TRUNCATE
+    # the rule of orderops covers every TRUNCATE
     "ban-truncate-cascade",
     # varchar(n) can be widened without touching a row
     "prefer-text-field",
-    # where a new value stands in an enum matters to nobody who does not sort by it
+    # the position of a new enum value matters only where rows are sorted by it
     "require-enum-value-ordering",
 )
 UNREADABLE = "syntax-error"
-"""What squawk's own parser does not know yet; PostgreSQL's read the file."""
-PATIENCE = 60.0
-"""Seconds; it needs some hundredths."""
-LACKING = "install it beside orderops: pip install squawk-cli"
-OTHER = "it does not speak as squawk-cli 2.70 does; install that one: pip install 'squawk-cli>=2.70'"
+# squawk's parser lags behind PostgreSQL's, which has read the file already.
+TIMEOUT = 60.0
+# Seconds. A run takes some hundredths; the limit is for a program that hangs.
+INSTALL_HINT = "install it next to orderops: pip install squawk-cli"
+VERSION_HINT = "this version is not supported; install a newer one: pip install 'squawk-cli>=2.70'"
 
 
 @dataclass(frozen=True)
 class SquawkFinding:
-    """One finding of squawk's."""
+    """One finding of squawk."""
 
     rule: str
     line: int
@@ -58,37 +58,37 @@ class SquawkFinding:
 
 
 def squawk(
-    readings: Sequence[LintContext], *, pg_version: int | None = None, program: Path | None = None
+    contexts: Sequence[LintContext], *, pg_version: int | None = None, program: Path | None = None
 ) -> list[list[SquawkFinding]]:
-    """What squawk finds in each file; raises OrderopsError when it cannot be run or understood."""
-    found: list[list[SquawkFinding]] = [[] for _ in readings]
+    """Run squawk on the files; raises OrderopsError if it does not run or its output is not understood."""
+    found: list[list[SquawkFinding]] = [[] for _ in contexts]
     with tempfile.TemporaryDirectory(prefix="orderops-lint-") as folder:
         for in_transaction in (True, False):
-            numbers = [place for place, each in enumerate(readings) if each.in_transaction is in_transaction]
+            numbers = [place for place, context in enumerate(contexts) if context.in_transaction is in_transaction]
             if not numbers:
                 continue
             for number in numbers:
-                Path(folder, f"{number}.sql").write_text(readings[number].text_without_data, "utf-8", newline="\n")
+                Path(folder, f"{number}.sql").write_text(contexts[number].text_without_data, "utf-8", newline="\n")
             for raw in _run(program or squawk_program(), folder, numbers, pg_version, in_transaction=in_transaction):
-                number, told = _told(raw, readings)
-                if told.rule != UNREADABLE:
-                    found[number].append(told)
-    return [sorted(each, key=lambda told: (told.line, told.column)) for each in found]
+                number, finding = _finding(raw, contexts)
+                if finding.rule != UNREADABLE:
+                    found[number].append(finding)
+    return [sorted(findings, key=lambda finding: (finding.line, finding.column)) for findings in found]
 
 
 def squawk_program() -> Path:
-    """The program beside the interpreter, else the one on the PATH."""
-    beside = shutil.which("squawk", path=sysconfig.get_path("scripts"))
-    if found := beside or shutil.which("squawk"):
+    """The squawk next to the interpreter, else the one on the PATH."""
+    installed = shutil.which("squawk", path=sysconfig.get_path("scripts"))
+    if found := installed or shutil.which("squawk"):
         return Path(found)
-    raise OrderopsError("squawk is not installed; migrate lint needs it", LACKING)
+    raise OrderopsError("squawk is not installed; migrate lint needs it", INSTALL_HINT)
 
 
 def _run(
     program: Path, folder: str, numbers: Sequence[int], pg_version: int | None, *, in_transaction: bool
 ) -> list[Any]:
     config = Path(folder, "squawk.toml")
-    config.touch()  # a .squawk.toml further up would change what is found here
+    config.touch()  # without it squawk would use a .squawk.toml of a parent folder
     command = [
         str(program),
         "--reporter=json",
@@ -100,38 +100,40 @@ def _run(
     ]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, encoding="utf-8", timeout=PATIENCE, stdin=subprocess.DEVNULL
+            command, cwd=folder, capture_output=True, encoding="utf-8", timeout=TIMEOUT, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
         raise OrderopsError(
-            f"{program} gave no answer within {PATIENCE:.0f} s", "try it by hand: squawk sql/V*.sql"
+            f"{program} did not end within {TIMEOUT:.0f} s", "run it by hand: squawk sql/V*.sql"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
-        raise OrderopsError(f"{program} cannot be run: {why}", LACKING) from None
+        raise OrderopsError(f"{program} cannot be run: {why}", INSTALL_HINT) from None
     return _understood(program, done)
 
 
 def _understood(program: Path, done: subprocess.CompletedProcess[str]) -> list[Any]:
-    said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[0][:200]
+    output = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[0][:200]
     if done.returncode < 0:
-        raise OrderopsError(f"{program} was ended by signal {-done.returncode}", "try it by hand: squawk sql/V*.sql")
+        raise OrderopsError(
+            f"{program} was terminated by signal {-done.returncode}", "run it by hand: squawk sql/V*.sql"
+        )
     try:
-        told = json.loads(done.stdout)
+        finding = json.loads(done.stdout)
     except ValueError:
-        raise OrderopsError(f"{program} ended with {done.returncode} and said: {said}", OTHER) from None
-    if done.returncode > 1 or not isinstance(told, list):
-        raise OrderopsError(f"{program} ended with {done.returncode} and said: {said}", OTHER)
-    return told
+        raise OrderopsError(f"{program} exited with {done.returncode}: {output}", VERSION_HINT) from None
+    if done.returncode > 1 or not isinstance(finding, list):
+        raise OrderopsError(f"{program} exited with {done.returncode}: {output}", VERSION_HINT)
+    return finding
 
 
-def _told(raw: Any, readings: Sequence[LintContext]) -> tuple[int, SquawkFinding]:
-    """squawk counts lines from 0, and columns in bytes."""
+def _finding(raw: Any, contexts: Sequence[LintContext]) -> tuple[int, SquawkFinding]:
+    # squawk counts lines from 0, and columns in bytes.
     try:
         number = int(Path(raw["file"]).stem)
-        lines = readings[number].text_without_data.split("\n")
+        lines = contexts[number].text_without_data.split("\n")
         before = lines[raw["line"]].encode()[: raw["column"]].decode(errors="ignore")
         rule, message = str(raw["rule_name"]), str(raw["message"])
         return number, SquawkFinding(rule, raw["line"] + 1, len(before) + 1, message, raw.get("help") or "")
     except (KeyError, TypeError, ValueError, IndexError):
-        raise OrderopsError(f"squawk told of a finding in a form that nobody knows: {raw!r}"[:300], OTHER) from None
+        raise OrderopsError(f"squawk returned a finding in an unknown form: {raw!r}"[:300], VERSION_HINT) from None

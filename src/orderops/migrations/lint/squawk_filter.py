@@ -1,4 +1,4 @@
-"""What squawk finds and is none here: the table is new, the way back undoes, the default is the same for every row."""
+"""Filter squawk's findings: new tables, undos and harmless forms of a statement need no finding."""
 
 from __future__ import annotations
 
@@ -36,63 +36,65 @@ TYPES = frozenset(
         "ban-duplicate-column-assignments",
     }
 )
-"""Rules that hold for a new table too."""
+"""Rules that also apply to new tables."""
 NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
-"""Rules that a way back has to break: it ends what the newer release stands on, and makes again what was there."""
+# An undo has to break these rules: it removes what the newer release uses, and restores the old definitions.
 STABLE = frozenset(
     {"now", "transaction_timestamp", "statement_timestamp", "lower", "upper", "concat", "timezone", "md5"}
 )
-"""Functions that are evaluated once for all rows of a default."""
+"""Functions that are evaluated once for all rows, so a default with them rewrites no table."""
 VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
 
 
 @dataclass(frozen=True)
 class SquawkCase:
-    """A finding of squawk's, and what it points at."""
+    """A finding of squawk, and the statement it is about."""
 
-    reading: LintContext
-    told: SquawkFinding
+    context: LintContext
+    finding: SquawkFinding
     statement: Statement
     command: Command | None
     offset: int
-    """Characters of the file before it."""
+    """Position in the file, in characters."""
 
     @property
     def relation(self) -> Any:
-        """The table, as the parser has it."""
+        """The table's node in the parse tree."""
         return self.statement.tree.relation
 
     @property
     def content(self) -> Any:
-        """What the part of an ALTER TABLE defines."""
+        """The definition in the ALTER TABLE command, or None."""
         return getattr(self.command.node, "def") if self.command else None
 
     @property
     def constraint(self) -> Any:
-        """The constraint that is added, or None."""
+        """The added constraint, or None."""
         return self.content.constraint if self.command and self.command.kind == "AT_AddConstraint" else None
 
     @property
     def column(self) -> Any:
-        """The definition of a column that it points at, or None."""
+        """The column definition it is about, or None."""
         if self.command and self.command.kind == "AT_AddColumn":
             return self.content.column_def
-        byte = len(self.reading.text_without_data[: self.offset].encode())
-        defined = [each for field, each in walk(self.statement.tree) if field == "column_def" and each.colname]
-        return max((each for each in defined if each.location <= byte), key=lambda each: each.location, default=None)
+        byte = len(self.context.text_without_data[: self.offset].encode())
+        defined = [column for field, column in walk(self.statement.tree) if field == "column_def" and column.colname]
+        return max(
+            (column for column in defined if column.location <= byte), key=lambda column: column.location, default=None
+        )
 
 
 def applies(case: SquawkCase) -> bool:
     """Whether a finding of squawk describes a real problem here."""
-    name = case.told.rule
-    if (name not in TYPES and _on_new_table(case)) or (case.reading.back and name.startswith(NOT_BACK)):
+    name = case.finding.rule
+    if (name not in TYPES and _on_new_table(case)) or (case.context.back and name.startswith(NOT_BACK)):
         return False
     is_harmless = HARMLESS.get(name)
     return not (is_harmless and is_harmless(case))
 
 
 def _not_valid_elsewhere(case: SquawkCase) -> bool:
-    """A rule of ours covers this kind of constraint."""
+    """Another rule covers this kind of constraint."""
     return case.constraint is not None and _has_its_own_rule(case.constraint)
 
 
@@ -108,7 +110,7 @@ def _constant_default(case: SquawkCase) -> bool:
 def _known_not_null(case: SquawkCase) -> bool:
     """An earlier statement has proven that the column holds no null."""
     column = (plain(case.relation), case.command.node.name) if case.command else ("", "")
-    return column in case.reading.history.filled
+    return column in case.context.history.filled
 
 
 def _widened_type(case: SquawkCase) -> bool:
@@ -135,12 +137,12 @@ def _renamed_index_or_constraint(case: SquawkCase) -> bool:
 
 def _constraint_of_this_file(case: SquawkCase) -> bool:
     """The same file adds the constraint again, such as with another definition."""
-    return case.command is not None and case.command.node.name in _constraints_made(case.reading)
+    return case.command is not None and case.command.node.name in _constraints_made(case.context)
 
 
 def _created_again(case: SquawkCase) -> bool:
     dropped = case.statement.kind == "drop_stmt"
-    return dropped and bool(set(_dropped(case.statement)) & set(_made_again(case.reading)))
+    return dropped and bool(set(_dropped(case.statement)) & set(_made_again(case.context)))
 
 
 HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
@@ -164,10 +166,10 @@ HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
 def _on_new_table(case: SquawkCase) -> bool:
     statement, tree = case.statement, case.statement.tree
     if statement.kind == "drop_stmt":
-        return all(case.reading.is_new(each, statement) for each in _dropped(statement))
+        return all(case.context.is_new(name, statement) for name in _dropped(statement))
     if "relation" not in tree.DESCRIPTOR.fields_by_name or not tree.HasField("relation"):
         return False
-    return case.reading.is_new(plain(tree.relation), statement)
+    return case.context.is_new(plain(tree.relation), statement)
 
 
 def _has_its_own_rule(constraint: Any) -> bool:
@@ -195,18 +197,18 @@ def _same_for_every_row(column: Any) -> bool:
 def _only_widens(case: SquawkCase) -> bool:
     assert case.command
     change = case.content.column_def
-    old = VARCHAR.fullmatch(case.reading.history.types.get((plain(case.relation), case.command.node.name), ""))
-    told = type_text(change.type_name)
-    new = VARCHAR.fullmatch(told)
+    old = VARCHAR.fullmatch(case.context.history.types.get((plain(case.relation), case.command.node.name), ""))
+    new_type = type_text(change.type_name)
+    new = VARCHAR.fullmatch(new_type)
     if not old or change.HasField("raw_default"):
         return False
-    return told == "text" or bool(
+    return new_type == "text" or bool(
         new and (new["length"] is None or (old["length"] is not None and int(new["length"]) >= int(old["length"])))
     )
 
 
 def _numbers_rows(column: Any) -> bool:
-    """Whether a value of its own is made for each row."""
+    """Whether every row gets its own value."""
     kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
     return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
@@ -214,27 +216,27 @@ def _numbers_rows(column: Any) -> bool:
 
 def _goes_with_its_table(case: SquawkCase) -> bool:
     """Whether the table of each index is new, or dropped by the same file."""
-    reading = case.reading
-    tables = {**reading.history.indexes}
-    for statement in reading.statements:
+    context = case.context
+    tables = {**context.history.indexes}
+    for statement in context.statements:
         if statement.kind == "index_stmt":
             tables[dotted([statement.tree.relation.schemaname, index_name(statement.tree)])] = plain(
                 statement.tree.relation
             )
     dropped = {
         name
-        for statement in reading.statements
+        for statement in context.statements
         if statement.kind == "drop_stmt" and enum_name(statement.tree, "remove_type") == "OBJECT_TABLE"
         for name in _dropped(statement)
     }
     owners = [tables.get(name, "") for name in _dropped(case.statement)]
-    return all(owner in dropped or reading.is_new(owner, case.statement) for owner in owners)
+    return all(owner in dropped or context.is_new(owner, case.statement) for owner in owners)
 
 
-def _constraints_made(reading: LintContext) -> set[str]:
+def _constraints_made(context: LintContext) -> set[str]:
     return {
         constraint_name(command.statement.tree.relation.relname, getattr(command.node, "def").constraint)
-        for command in reading.commands
+        for command in context.commands
         if command.kind == "AT_AddConstraint"
     }
 
@@ -249,8 +251,8 @@ def _name_of(node: Any) -> list[str]:
     return strings(node.list.items) if node.HasField("list") else [node.string.sval]
 
 
-def _made_again(reading: LintContext) -> Iterator[str]:
-    for statement in reading.statements:
+def _made_again(context: LintContext) -> Iterator[str]:
+    for statement in context.statements:
         match statement.kind:
             case "view_stmt":
                 yield plain(statement.tree.view)

@@ -1,4 +1,4 @@
-"""What squawk finds, said as what it does to the running system, with the safe way in the statement's own names."""
+"""Turn squawk's findings into messages about the running system, with a safe rewrite of the statement."""
 
 from __future__ import annotations
 
@@ -23,42 +23,46 @@ from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
 NO_RULE = "unused-ignore"
-HELD = "from the moment it begins to wait, everybody who wants the table waits behind it"
+HELD = "while it waits for its lock, all queries on the table wait behind it"
 COMMENTS = {
-    "ban-drop-column": "first a release that neither reads nor writes it; then say that this has been seen to:",
-    "ban-drop-table": "first a release that does not use it, and a snapshot; then say that this has been seen to:",
+    "ban-drop-column": "first release a service that neither reads nor writes it; then silence this rule:",
+    "ban-drop-table": "first release a service that does not use it, and take a snapshot; then silence this rule:",
 }
 
 
-def advise(reading: LintContext, told: Sequence[SquawkFinding]) -> Iterator[Finding]:
-    """The findings of squawk's that hold here, in our words."""
-    for each in told:
-        if each.rule == NO_RULE:
-            yield from _unused(reading, each)
+def suggestions(context: LintContext, findings: Sequence[SquawkFinding]) -> Iterator[Finding]:
+    """Yield findings for those of squawk that apply here."""
+    for finding in findings:
+        if finding.rule == NO_RULE:
+            yield from _unused(context, finding)
             continue
-        case = _case(reading, each)
+        case = _case(context, finding)
         if case is None:
-            yield reading.finding(each.rule, Spot(each.line, each.column), _sentence(each.message), _help(each))
+            yield context.finding(
+                finding.rule, Spot(finding.line, finding.column), _sentence(finding.message), _help(finding)
+            )
         elif applies(case):
             message, rewrite = _advice(case)
-            yield reading.finding(each.rule, Spot(each.line, each.column), message, rewrite)
+            yield context.finding(finding.rule, Spot(finding.line, finding.column), message, rewrite)
 
 
-def _unused(reading: LintContext, told: SquawkFinding) -> Iterator[Finding]:
-    """A name in an ignore comment that is no rule of squawk's, nor of ours."""
-    name = told.message.split()[-1] if told.message else ""
+def _unused(context: LintContext, finding: SquawkFinding) -> Iterator[Finding]:
+    """Report a name in an ignore comment that is a rule neither of squawk nor of orderops."""
+    name = finding.message.split()[-1] if finding.message else ""
     if rule(name) is None and name not in LEFT_OUT:
-        yield reading.finding(told.rule, Spot(told.line, told.column), f"no rule is called {name}: it silences nothing")
+        yield context.finding(
+            finding.rule, Spot(finding.line, finding.column), f"no rule is named {name}: the comment has no effect"
+        )
 
 
-def _case(reading: LintContext, told: SquawkFinding) -> SquawkCase | None:
-    lines_before = reading.text_without_data.split("\n")[: told.line - 1]
-    offset = sum(len(line) + 1 for line in lines_before) + told.column - 1
-    for statement in reading.statements:
+def _case(context: LintContext, finding: SquawkFinding) -> SquawkCase | None:
+    lines_before = context.text_without_data.split("\n")[: finding.line - 1]
+    offset = sum(len(line) + 1 for line in lines_before) + finding.column - 1
+    for statement in context.statements:
         if statement.position <= offset < statement.position + len(statement.text) + 1:
-            parts = [command for command in reading.commands if command.statement is statement]
+            parts = [command for command in context.commands if command.statement is statement]
             command = next((part for part in reversed(parts) if part.begin <= offset), None)
-            return SquawkCase(reading, told, statement, command, offset)
+            return SquawkCase(context, finding, statement, command, offset)
     return None
 
 
@@ -66,16 +70,16 @@ def _advice(case: SquawkCase) -> tuple[str, str]:
     match case.statement.kind:
         case "alter_table_stmt" if case.command:
             return _of_column(case) or _of_constraint(case) or _of_other_part(case)
-        case "index_stmt" if case.told.rule == "require-concurrent-index-creation":
+        case "index_stmt" if case.finding.rule == "require-concurrent-index-creation":
             table = table_of(case.relation)
             return (
-                f"CREATE INDEX lets nobody write to {table} until it is built: minutes on a large table",
+                f"CREATE INDEX blocks writes to {table} until it is built: minutes on a large table",
                 rewrites.alone(rewrites.concurrently(case.statement)),
             )
-        case "drop_stmt" if case.told.rule == "require-concurrent-index-deletion":
-            return f"DROP INDEX lets nobody read or write its table; {HELD}", _drops_alone(case.statement)
-        case "reindex_stmt" if case.told.rule == "require-concurrent-reindex":
-            why = "REINDEX lets nobody write until it is done, nor read through the index"
+        case "drop_stmt" if case.finding.rule == "require-concurrent-index-deletion":
+            return f"DROP INDEX blocks reads and writes of its table; {HELD}", _drops_alone(case.statement)
+        case "reindex_stmt" if case.finding.rule == "require-concurrent-reindex":
+            why = "REINDEX blocks writes until it is done, and reads through the index"
             return why, rewrites.reindexed(case.statement)
         case "rename_stmt":
             return _of_rename(case)
@@ -86,45 +90,45 @@ def _of_column(case: SquawkCase) -> tuple[str, str] | None:
     assert case.command
     table = table_of(case.relation)
     name = spelled(case.column.colname) if case.column else ""
-    match case.told.rule, case.command.kind:
+    match case.finding.rule, case.command.kind:
         case "adding-required-field", "AT_AddColumn":
-            why = f"the running release does not know {table}.{name}: each INSERT of its fails on NOT NULL, and so does"
+            why = f"the running release does not know {table}.{name}: its INSERTs fail on NOT NULL, and so does"
             why += " this statement where the table has rows"
         case "adding-field-with-default", "AT_AddColumn":
-            why = f"{name} differs from row to row: {table} is written anew, and nobody reads or writes it meanwhile"
+            why = f"{name} differs from row to row: {table} is rewritten, and reads and writes wait meanwhile"
         case "adding-foreign-key-constraint", "AT_AddColumn":
-            why = f"the reference is checked for every row of {table}, and nobody reads or writes it meanwhile"
+            why = f"the reference is checked for every row of {table}, and reads and writes wait meanwhile"
         case "disallowed-unique-constraint" | "adding-serial-primary-key-field", "AT_AddColumn":
-            why = f"the index of {table}.{name} is built while nobody reads or writes {table}"
+            why = f"the index of {table}.{name} is built while reads and writes of {table} wait"
         case _:
             return None
-    return why, rewrites.column_in_steps(case.reading, case.command)
+    return why, rewrites.column_in_steps(case.context, case.command)
 
 
 def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
     assert case.command
     table, constraint = table_of(case.relation), case.constraint
-    match case.told.rule, case.command.kind:
+    match case.finding.rule, case.command.kind:
         case "adding-foreign-key-constraint", "AT_AddConstraint":
             other = table_of(constraint.pktable)
-            why = f"every row of {table} is looked up in {other}, and nobody writes to either meanwhile"
+            why = f"every row of {table} is looked up in {other}, and writes to both wait meanwhile"
             return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
         case "constraint-missing-not-valid", "AT_AddConstraint" if kind_of(constraint) == "CONSTR_EXCLUSION":
-            why = f"the index of the constraint is built while nobody reads or writes {table}, and there is no way"
-            why += " to build it beside the traffic"
+            why = f"the index of the constraint is built while reads and writes of {table} wait, and it cannot"
+            why += " be built concurrently"
             command = with_only(case.statement, case.command.node)
-            return why, on_purpose(case.told.rule, command, "in a quiet hour, and measured on a copy first")
+            return why, on_purpose(case.finding.rule, command, "in a quiet hour, and rehearsed first")
         case "constraint-missing-not-valid", "AT_AddConstraint":
-            why = f"every row of {table} is checked, and nobody reads or writes it meanwhile"
+            why = f"every row of {table} is checked, and reads and writes wait meanwhile"
             return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
         case "constraint-missing-not-valid", "AT_ValidateConstraint":
             why = f"the lock that NOT VALID took on {table} is held in this transaction while VALIDATE reads every row"
-            return why, rewrites.same_alone(case.reading)
+            return why, rewrites.same_alone(case.context)
         case "disallowed-unique-constraint" | "adding-serial-primary-key-field", "AT_AddConstraint":
-            why = f"the index of the constraint is built while nobody reads or writes {table}"
+            why = f"the index of the constraint is built while reads and writes of {table} wait"
             return why, rewrites.alone(*rewrites.by_index(case.relation, constraint))
         case "adding-not-nullable-field", "AT_SetNotNull":
-            why = f"every row of {table} is read, and nobody reads or writes it meanwhile"
+            why = f"every row of {table} is read, and reads and writes wait meanwhile"
             return why, rewrites.alone(*rewrites.kept_from_null(case.relation, case.command.node.name))
     return None
 
@@ -132,33 +136,31 @@ def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
 def _of_other_part(case: SquawkCase) -> tuple[str, str]:
     assert case.command
     table, name = table_of(case.relation), case.command.node.name
-    match case.told.rule, case.command.kind:
+    match case.finding.rule, case.command.kind:
         case "changing-column-type", "AT_AlterColumnType":
-            why = f"{table} is written anew with all its indexes, and nobody reads or writes it meanwhile; the running"
-            why += f" release meets {spelled(name)} in a type that it does not know"
-            return why, rewrites.retyped(case.reading, case.command)
+            why = f"{table} is rewritten with all its indexes, and reads and writes wait meanwhile; the running"
+            why += f" release reads {spelled(name)} in a type that it does not expect"
+            return why, rewrites.retyped(case.context, case.command)
         case "require-concurrent-partition-detach", "AT_DetachPartition":
             text = with_only(case.statement, case.command.node)
-            why = f"nobody reads or writes {table}, with all its partitions; {HELD}"
+            why = f"reads and writes of {table} and all its partitions wait; {HELD}"
             return why, rewrites.alone(f"{text} CONCURRENTLY;")
         case "ban-drop-column", "AT_DropColumn":
-            why = (
-                f"statements of the running release that name {table}.{spelled(name)} fail at once, and no undo brings"
-            )
-            why += " its values back"
+            why = f"statements of the running release that name {table}.{spelled(name)} fail at once, and no undo"
+            why += " restores its values"
             cascade = " CASCADE" if enum_name(case.command.node, "behavior") == "DROP_CASCADE" else ""
             text = f"ALTER TABLE {table} DROP COLUMN {spelled(name)}{cascade}"
-            return why, on_purpose(case.told.rule, text, COMMENTS[case.told.rule])
+            return why, on_purpose(case.finding.rule, text, COMMENTS[case.finding.rule])
     return _of_the_rest(case)
 
 
 def _of_rename(case: SquawkCase) -> tuple[str, str]:
     tree = case.statement.tree
-    match case.told.rule:
+    match case.finding.rule:
         case "renaming-column" if tree.HasField("relation") and tree.relation.inh:
             name = f"{table_of(tree.relation)}.{spelled(tree.subname)}"
             why = f"statements of the running release that name {name} fail at once"
-            return why, rewrites.renamed_column(case.reading, case.statement)
+            return why, rewrites.renamed_column(case.context, case.statement)
         case "renaming-table":
             why = f"statements of the running release that name {table_of(tree.relation)} fail at once"
             return why, rewrites.renamed_table(case.statement)
@@ -166,41 +168,41 @@ def _of_rename(case: SquawkCase) -> tuple[str, str]:
 
 
 def _of_the_rest(case: SquawkCase) -> tuple[str, str]:
-    known, name = rule(case.told.rule), case.told.rule
-    message = _sentence(known.about if known else case.told.message)
+    known, name = rule(case.finding.rule), case.finding.rule
+    message = _sentence(known.about if known else case.finding.message)
     if name == "ban-drop-database":
-        return message, "-- not by a migration: it is for what is inside of one database"
+        return message, "-- not in a migration: a migration changes one database only"
     if name == "ban-drop-table":
-        message = "statements of the running release that use it fail at once, and no undo brings the rows back"
+        message = "statements of the running release that use it fail at once, and no undo restores the rows"
     if column := _better(case):
         return f"{spelled(case.column.colname)}: {message}", f"-- {column}"
     if known and (name.startswith(("ban-drop-", "ban-set-", "renaming-", "ban-alter-identity"))):
-        comment = COMMENTS.get(name, "first a release that does without; then say that this has been seen to:")
+        comment = COMMENTS.get(name, "first release a service that does not need it; then silence this rule:")
         return message, on_purpose(name, case.statement.text, comment)
-    return message, "" if known else _help(case.told)
+    return message, "" if known else _help(case.finding)
 
 
 def _better(case: SquawkCase) -> str:
-    """The column as it should be."""
+    """The column definition that the rule recommends; empty for other rules."""
     column = case.column
     if column is None:
         return ""
     rest = column_definition(column, name="c").removeprefix("c ").partition(" ")[2]
-    match case.told.rule:
+    match case.finding.rule:
         case "prefer-bigint-over-int" | "prefer-bigint-over-smallint" | "prefer-identity":
             identity = "bigint GENERATED BY DEFAULT AS IDENTITY"
-            told = (
+            definition = (
                 f"{identity} {rest}"
-                if case.told.rule == "prefer-identity" or "GENERATED" not in rest
+                if case.finding.rule == "prefer-identity" or "GENERATED" not in rest
                 else f"bigint {rest}"
             )
         case "prefer-timestamp-tz":
-            told = f"timestamptz {rest}"
+            definition = f"timestamptz {rest}"
         case "ban-char-field":
-            told = f"text {rest}"
+            definition = f"text {rest}"
         case _:
             return ""
-    return f"{spelled(column.colname)} {told}".rstrip()
+    return f"{spelled(column.colname)} {definition}".rstrip()
 
 
 def _drops_alone(statement: Statement) -> str:
@@ -209,11 +211,11 @@ def _drops_alone(statement: Statement) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Without the full stop, and without the capital where it is only that."""
+    """Without the full stop and the initial capital, unless the first word is an acronym."""
     text = " ".join(text.split()).rstrip(".")
     first = text.partition(" ")[0]
     return text if first != first.capitalize() else text[:1].lower() + text[1:]
 
 
-def _help(told: SquawkFinding) -> str:
-    return f"-- {' '.join(told.help.split())}" if told.help else ""
+def _help(finding: SquawkFinding) -> str:
+    return f"-- {' '.join(finding.help.split())}" if finding.help else ""

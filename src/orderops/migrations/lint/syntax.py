@@ -1,4 +1,4 @@
-"""SQL that a finding proposes: made of the statement's own names and definitions."""
+"""Build SQL for rewrites from the parse trees of statements."""
 
 from __future__ import annotations
 
@@ -10,70 +10,72 @@ from orderops.migrations.sql.locks import enum_name
 NEXT_FILE = "-- next file:"
 ALONE = "-- orderops: no-transaction"
 SIZE = 5000
+# PostgreSQL truncates identifiers after 63 bytes.
 LONGEST_NAME = 63
 
 
-def lines(*each: str) -> str:
-    """Statements and comments, one below the other."""
-    return "\n".join(line for line in each if line)
+def lines(*parts: str) -> str:
+    """Join statements and comments with line ends; empty ones are left out."""
+    return "\n".join(part for part in parts if part)
 
 
 def closed(statement: str) -> str:
-    """With its semicolon, and not in a comment that ends it."""
+    """The statement with its semicolon, on a new line after a trailing comment."""
     return statement + ("\n;" if "--" in statement.rpartition("\n")[2] else ";")
 
 
 def files(*texts: str) -> str:
-    """Several files, in the order in which they are applied."""
+    """Join several files, in the order of their application."""
     return f"\n{NEXT_FILE}\n".join(texts)
 
 
 def on_purpose(rule: str, statement: str, *comments: str) -> str:
-    """A statement that is only right when somebody has seen to the rest, and says so."""
+    """A statement with an ignore comment and the conditions under which it is safe."""
     return lines(*(f"-- {comment}" for comment in comments), f"-- squawk-ignore {rule}", closed(statement))
 
 
 def walk(message: Any) -> Iterator[tuple[str, Any]]:
-    """Every message inside of one of the parser's, with the name of the field that holds it."""
+    """Yield every message nested in a parse tree, with the name of its field."""
     for field, value in message.ListFields():
-        for each in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
-            yield field.name, each
-            yield from walk(each)
+        for nested in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
+            yield field.name, nested
+            yield from walk(nested)
 
 
 def strings(nodes: Any) -> list[str]:
-    """The texts of a list of the parser's."""
+    """The texts of a list of string nodes."""
     return [node.string.sval for node in nodes]
 
 
 def plain(relation: Any) -> str:
-    """A relation's name to compare with: without quotes, and without the schema public."""
+    """A relation's name for comparison: without quotes, and without the schema public."""
     return dotted([relation.schemaname, relation.relname])
 
 
 def dotted(parts: Collection[str]) -> str:
-    """The same of the parts of a name."""
+    """Join the parts of a name for comparison, without the schema public."""
     named = [part for part in parts if part]
     return ".".join(named[1:] if len(named) == 2 and named[0] == "public" else named)
 
 
 def spelled(schema: str, name: str = "") -> str:
-    """A name as SQL spells it, with quotes where it needs them."""
+    """A name as spelled in SQL, quoted only if needed."""
     import postgast
 
+    # The deparser decides about quotes, so reserved words need no list here.
     parsed = postgast.parse("TABLE t")
-    relation = next(each for field, each in walk(parsed) if field == "range_var")
+    relation = next(message for field, message in walk(parsed) if field == "range_var")
     relation.schemaname, relation.relname = (schema, name) if name else ("", schema)
     return deparsed(parsed).removeprefix("TABLE ").removeprefix("SELECT * FROM ")
 
 
 def table_of(relation: Any) -> str:
-    """A relation as SQL spells it."""
+    """A relation as spelled in SQL."""
     return spelled(relation.schemaname, relation.relname)
 
 
 def column_definition(column: Any, without: Collection[str] = (), *, name: str = "") -> str:
-    """A column as ADD COLUMN takes it, without some kinds of constraints, as CONSTR_CHECK."""
+    """A column definition for ADD COLUMN, without some kinds of constraints, such as CONSTR_CHECK."""
     parsed, command = _command("ALTER TABLE t ADD COLUMN c int")
     added = getattr(command, "def").column_def
     added.CopyFrom(column)
@@ -86,14 +88,14 @@ def column_definition(column: Any, without: Collection[str] = (), *, name: str =
 
 
 def type_text(type_name: Any) -> str:
-    """A type as SQL spells it."""
+    """A type as spelled in SQL."""
     parsed, command = _command("ALTER TABLE t ADD COLUMN c int")
     getattr(command, "def").column_def.type_name.CopyFrom(type_name)
     return deparsed(parsed).removeprefix("ALTER TABLE t ADD COLUMN c ")
 
 
 def constraint_definition(constraint: Any, name: str, *, column: str = "") -> str:
-    """A constraint of a table, NOT VALID; one that stood at a column gets that column."""
+    """A table constraint with NOT VALID, made from a constraint of a table or of `column`."""
     parsed, command = _command("ALTER TABLE t ADD CONSTRAINT c CHECK (true)")
     added = getattr(command, "def").constraint
     added.CopyFrom(constraint)
@@ -104,7 +106,7 @@ def constraint_definition(constraint: Any, name: str, *, column: str = "") -> st
 
 
 def with_only(statement: Any, command: Any) -> str:
-    """An ALTER TABLE with one of its parts."""
+    """An ALTER TABLE with only one of its commands."""
     parsed, only = _command("ALTER TABLE t DROP COLUMN c")
     alter = parsed.stmts[0].stmt.alter_table_stmt
     alter.relation.CopyFrom(statement.tree.relation)
@@ -114,7 +116,7 @@ def with_only(statement: Any, command: Any) -> str:
 
 
 def changed(statement: Any, **fields: Any) -> str:
-    """A statement with some fields of its tree set otherwise."""
+    """A statement with some fields of its tree replaced."""
     import postgast
 
     parsed = postgast.parse(statement.text)
@@ -125,19 +127,19 @@ def changed(statement: Any, **fields: Any) -> str:
 
 
 def deparsed(tree: Any) -> str:
-    """What the parser read, as SQL."""
+    """SQL text of a parse tree."""
     import postgast
 
     return str(postgast.deparse(tree))
 
 
 def kind_of(constraint: Any) -> str:
-    """The parser's word for a constraint, such as CONSTR_CHECK."""
+    """The parser's name for a constraint's kind, such as CONSTR_CHECK."""
     return enum_name(constraint, "contype")
 
 
 def constraint_name(table: str, constraint: Any, column: str = "") -> str:
-    """Its name, or the one that PostgreSQL would give."""
+    """Its name, or the one that PostgreSQL would generate."""
     if constraint.conname:
         return str(constraint.conname)
     kind = kind_of(constraint)
@@ -158,7 +160,7 @@ def constraint_name(table: str, constraint: Any, column: str = "") -> str:
 
 
 def index_name(index: Any) -> str:
-    """Its name, or the one that PostgreSQL would give."""
+    """Its name, or the one that PostgreSQL would generate."""
     if index.idxname:
         return str(index.idxname)
     return "_".join([index.relation.relname, *(_part(param.index_elem) for param in index.index_params), "idx"])[
@@ -167,17 +169,17 @@ def index_name(index: Any) -> str:
 
 
 def columns_in(expression: Any) -> list[str]:
-    """The columns that an expression names."""
+    """Columns named in an expression."""
     return [
-        each.fields[-1].string.sval
-        for field, each in walk(expression)
-        if field == "column_ref" and each.fields and each.fields[-1].HasField("string")
+        column.fields[-1].string.sval
+        for field, column in walk(expression)
+        if field == "column_ref" and column.fields and column.fields[-1].HasField("string")
     ]
 
 
 def functions_in(expression: Any) -> list[str]:
-    """The functions that an expression calls."""
-    return [strings(each.funcname)[-1] for field, each in walk(expression) if field == "func_call"]
+    """Functions called in an expression."""
+    return [strings(call.funcname)[-1] for field, call in walk(expression) if field == "func_call"]
 
 
 def _part(element: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a file does as a whole: what stands in one transaction, and whether it has to."""
+"""Rules about whole files: which statements share a transaction, and whether they should."""
 
 from __future__ import annotations
 
@@ -15,79 +15,79 @@ from orderops.migrations.sql.locks import is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement
 
 SOURCES = ("range_var", "range_function")
-"""Where an INSERT … SELECT has many rows from."""
+"""Nodes that make an INSERT … SELECT insert many rows."""
 BY_HAND = ("truncate_stmt", "lock_stmt", "cluster_stmt")
-"""Statements whose locks have rules of their own."""
+"""Statements with lock rules of their own."""
 CHANGES = ("update_stmt", "delete_stmt", "merge_stmt", "insert_stmt")
 
 
-def file_rules(reading: LintContext) -> Iterator[Finding]:
-    """What a file does as a whole."""
-    if reading.head.batch:
-        yield from _batch(reading)
-    elif reading.in_transaction:
-        yield from _mixed(reading)
-        yield from _piled_up(reading)
+def file_rules(context: LintContext) -> Iterator[Finding]:
+    """Yield findings about the file as a whole."""
+    if context.head.batch:
+        yield from _batch(context)
+    elif context.in_transaction:
+        yield from _mixed(context)
+        yield from _piled_up(context)
     else:
-        yield from _needless(reading)
+        yield from _needless(context)
 
 
-def strong_locks(reading: LintContext, statement: Statement) -> dict[str, str]:
-    """The tables that are not new here and that a statement keeps others out of, with what it keeps out."""
+def strong_locks(context: LintContext, statement: Statement) -> dict[str, str]:
+    """Existing tables that a statement locks against clients, each with the blocked operations."""
     found: dict[str, str] = {}
     for lock in locks_of(statement):
         name = dotted([lock.schema, lock.name])
-        table = reading.history.indexes.get(name, name)
-        if lock.mode.stops and not reading.is_new(table, statement):
+        table = context.history.indexes.get(name, name)
+        if lock.mode.stops and not context.is_new(table, statement):
             found[table] = lock.mode.stops
     return found
 
 
-def _batch(reading: LintContext) -> Iterator[Finding]:
+def _batch(context: LintContext) -> Iterator[Finding]:
     try:
-        check_batch(reading.file, reading.statements)
+        check_batch(context.file, context.statements)
     except UsageError as error:
-        at = reading.statements[0] if reading.statements else Spot()
+        at = context.statements[0] if context.statements else Spot()
         why = error.message.partition(": ")[2] or error.message
-        apart = _batch_alone(reading) if len(reading.statements) > 1 else ""
-        yield reading.finding("batch-impossible", at, why, apart or f"-- {error.hint}")
+        apart = _batch_alone(context) if len(context.statements) > 1 else ""
+        yield context.finding("batch-impossible", at, why, apart or f"-- {error.hint}")
 
 
-def _batch_alone(reading: LintContext) -> str:
-    """The rest in one file and each UPDATE and DELETE in one of its own, where that can be told."""
+def _batch_alone(context: LintContext) -> str:
+    """The file split: each UPDATE and DELETE in a file of its own; empty if that is not possible."""
     alone = [
         statement
-        for statement in reading.statements
+        for statement in context.statements
         if statement.kind in ("update_stmt", "delete_stmt") and _can_be_cut(statement)
     ]
-    if not alone or any(statement.kind in CHANGES and statement not in alone for statement in reading.statements):
+    if not alone or any(statement.kind in CHANGES and statement not in alone for statement in context.statements):
         return ""
-    rest = [closed(statement.text) for statement in reading.statements if statement not in alone]
-    cut = [rewrites.in_pieces(reading.history, each.tree.relation, each.text) for each in alone]
+    rest = [closed(statement.text) for statement in context.statements if statement not in alone]
+    cut = [rewrites.in_pieces(context.history, statement.tree.relation, statement.text) for statement in alone]
     return files(*([lines(*rest)] if rest else []), *cut)
 
 
-def _mixed(reading: LintContext) -> Iterator[Finding]:
-    """Rows that are changed while a lock on some table is held."""
-    schema = [statement for statement in reading.statements if statement.kind not in BY_HAND]
-    locked = [(each, *found) for each in schema for found in strong_locks(reading, each).items()]
+def _mixed(context: LintContext) -> Iterator[Finding]:
+    """Find row changes that run while the same transaction holds a strong lock."""
+    schema = [statement for statement in context.statements if statement.kind not in BY_HAND]
+    locked = [(statement, *found) for statement in schema for found in strong_locks(context, statement).items()]
     if not locked:
         return
     by, table, stops = locked[0]
-    for statement in reading.statements:
+    for statement in context.statements:
         changed = _changed(statement)
-        if changed is None or reading.is_new(plain(changed), statement):
+        if changed is None or context.is_new(plain(changed), statement):
             continue
-        held = f"{' '.join(by.text.split()[:3])} (line {by.line}) keeps out {stops} of {table}"
-        why = f"{held}, and while {table_of(changed)} is changed in the same transaction that goes on"
-        yield reading.finding("schema-and-data-mixed", statement, why, _apart(reading, statement, changed))
+        held = f"{' '.join(by.text.split()[:3])} (line {by.line}) blocks {stops} of {table}"
+        why = f"{held}, also while the same transaction changes {table_of(changed)}"
+        yield context.finding("schema-and-data-mixed", statement, why, _apart(context, statement, changed))
 
 
-def _apart(reading: LintContext, statement: Statement, changed: Any) -> str:
-    rest = lines(*rewrites.others([statement for statement in reading.statements if _changed(statement) is None]))
+def _apart(context: LintContext, statement: Statement, changed: Any) -> str:
+    rest = lines(*rewrites.others([statement for statement in context.statements if _changed(statement) is None]))
     if not _can_be_cut(statement):
         return files(rest, lines("-- the rows, in a file of their own:", closed(statement.text)))
-    return files(rest, rewrites.in_pieces(reading.history, changed, statement.text))
+    return files(rest, rewrites.in_pieces(context.history, changed, statement.text))
 
 
 def _can_be_cut(statement: Statement) -> bool:
@@ -98,7 +98,7 @@ def _can_be_cut(statement: Statement) -> bool:
 
 
 def _changed(statement: Statement) -> Any:
-    """The table of which many rows may be changed; None where it is a handful, or none."""
+    """The table of a statement that may change many rows; else None."""
     if statement.kind not in CHANGES:
         return None
     if statement.kind == "insert_stmt" and not any(field in SOURCES for field, _ in walk(statement.tree.select_stmt)):
@@ -106,39 +106,39 @@ def _changed(statement: Statement) -> Any:
     return statement.tree.relation
 
 
-def _piled_up(reading: LintContext) -> Iterator[Finding]:
+def _piled_up(context: LintContext) -> Iterator[Finding]:
     held: dict[str, str] = {}
-    for statement in reading.statements:
-        if reading.back and statement.kind == "drop_stmt":
-            continue  # a way back drops what its way forwards made
-        locked = strong_locks(reading, statement)
+    for statement in context.statements:
+        if context.back and statement.kind == "drop_stmt":
+            continue  # an undo drops what its V file created
+        locked = strong_locks(context, statement)
         more = [table for table in locked if table not in held]
         if held and more:
             first, stops = next(iter(held.items()))
-            why = f"while this waits for {more[0]}, {stops} of {first} stay kept out"
-            yield reading.finding("locks-pile-up", statement, why, rewrites.same_alone(reading))
+            why = f"while this waits for {more[0]}, {stops} of {first} stay blocked"
+            yield context.finding("locks-pile-up", statement, why, rewrites.same_alone(context))
             return
         held |= locked
         if statement.kind == "rename_stmt" and statement.tree.HasField("relation") and locked:
             held[dotted([statement.tree.relation.schemaname, statement.tree.newname])] = next(iter(locked.values()))
 
 
-def _needless(reading: LintContext) -> Iterator[Finding]:
-    if not reading.statements or any(map(is_non_transactional, reading.statements)):
+def _needless(context: LintContext) -> Iterator[Finding]:
+    if not context.statements or any(map(is_non_transactional, context.statements)):
         return
-    if any(command.kind == "AT_ValidateConstraint" for command in reading.commands):
+    if any(command.kind == "AT_ValidateConstraint" for command in context.commands):
         return
-    if any(statement.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for statement in reading.statements):
+    if any(statement.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for statement in context.statements):
         return
-    tables = {table for statement in reading.statements for table in strong_locks(reading, statement)}
-    changes = [statement for statement in reading.statements if _changed(statement) is not None]
+    tables = {table for statement in context.statements for table in strong_locks(context, statement)}
+    changes = [statement for statement in context.statements if _changed(statement) is not None]
     if len(tables) > 1 or len(changes) > 1 or (tables and changes):
         return
-    why = "no statement here needs to be by itself, and a failure in the middle leaves half of the file done"
-    rest = rewrites.others(reading.statements)
-    yield reading.finding("needless-no-transaction", Spot(_directive(reading)), why, lines(*rest))
+    why = "no statement needs no-transaction, and a failure in the middle leaves the file partly applied"
+    rest = rewrites.others(context.statements)
+    yield context.finding("needless-no-transaction", Spot(_directive(context)), why, lines(*rest))
 
 
-def _directive(reading: LintContext) -> int:
-    texts = reading.file.text.split("\n")
+def _directive(context: LintContext) -> int:
+    texts = context.file.text.split("\n")
     return next((number for number, line in enumerate(texts, 1) if "no-transaction" in line), 1)

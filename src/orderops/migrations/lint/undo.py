@@ -1,4 +1,4 @@
-"""Whether the way back undoes the way forwards: what one makes the other removes, and the reverse."""
+"""Rules about undos: the U file has to remove what the V file creates, and create what it removes."""
 
 from __future__ import annotations
 
@@ -15,73 +15,79 @@ from orderops.migrations.sql.parser import Statement
 
 HOLDS_DATA = ("table", "column", "schema", "materialized view")
 LOOSE = ("view", "materialized view", "trigger", "constraint", "policy", "rule", "function")
-"""What may go with a DROP … CASCADE that names something else."""
+"""Kinds of objects that a DROP … CASCADE of another object may drop."""
 OF_A_TABLE = ("trigger", "policy", "rule")
 
 Origins = Mapping[SchemaObject, Statement]
-"""The statements of earlier migrations that made things."""
+"""Statements of earlier migrations that created the objects."""
 
 
 def undo_rules(forwards: LintContext, back: LintContext, origins: Origins) -> Iterator[Finding]:
-    """What the way back leaves, forgets to bring back, or takes away beyond its own."""
+    """Yield findings about what the U file leaves behind, does not restore, or removes beyond its V file."""
     if not back.statements:
         if forwards.statements:
-            why = f"it says nothing: undo would only forget that {forwards.file.name} was applied"
+            why = f"the file is empty: undo would only forget that {forwards.file.name} was applied"
             yield back.finding("undo-empty", Spot(), why, _whole_undo(forwards, origins))
         return
-    there, here = effects(forwards.statements, names="last"), effects(back.statements, names="first")
-    if here.opaque:
+    forward_effects, undo_effects = effects(forwards.statements, names="last"), effects(back.statements, names="first")
+    if undo_effects.opaque:
         return
-    for message, rewrite in _missing(forwards, there, here, origins):
+    for message, rewrite in _missing(forwards, forward_effects, undo_effects, origins):
         yield back.finding("undo-incomplete", back.statements[-1], message, rewrite)
-    if there.opaque:
+    if forward_effects.opaque:
         return
-    for thing, removed in here.removed.items():
-        if thing.kind in HOLDS_DATA and thing not in there.made and thing not in there.remade:
-            why = f"{thing} is not made by {forwards.file.name}: undo would take away what was there before"
-            what = f"-- take it out, or undo the version that made {thing}"
+    for item, removed in undo_effects.removed.items():
+        if item.kind in HOLDS_DATA and item not in forward_effects.made and item not in forward_effects.remade:
+            why = f"{item} is not created by {forwards.file.name}: undo would remove an older object"
+            what = f"-- remove it, or undo the version that created {item}"
             yield back.finding("undo-removes-more", removed.statement, why, what)
 
 
-def _missing(forwards: LintContext, there: Effects, here: Effects, origins: Origins) -> Iterator[tuple[str, str]]:
+def _missing(
+    forwards: LintContext, forward_effects: Effects, undo_effects: Effects, origins: Origins
+) -> Iterator[tuple[str, str]]:
     name = forwards.file.name
-    for thing, made in there.made.items():
-        if _dropped_instead(thing, made, here):
-            told = f"gives {thing} its name, and this drops it with what it holds"
-            yield f"{name}:{made.statement.line} {told}", removing(thing, made.statement)
-        elif not _is_gone(thing, made, here):
-            told = f"makes {thing}, and this leaves it"
+    for item, made in forward_effects.made.items():
+        if _dropped_instead(item, made, undo_effects):
+            text = f"gives {item} its name, and this drops it with its data"
+            yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
+        elif not _is_gone(item, made, undo_effects):
+            text = f"creates {item}, and this leaves it"
             if made.statement.kind == "rename_stmt":
-                told = f"gives {thing} its name, and this does not take it back"
-            yield f"{name}:{made.statement.line} {told}", removing(thing, made.statement)
-    for thing, made in there.removed.items():
-        if thing not in here.made and thing not in here.remade and made.statement.kind != "rename_stmt":
-            told = bringing_back(thing, forwards, origins)
-            yield f"{name}:{made.statement.line} removes {thing}, and this does not bring it back", told
-    for thing, made in there.remade.items():
-        if not any(thing in things for things in (here.made, here.removed, here.remade)):
-            told = bringing_back(thing, forwards, origins)
-            yield f"{name}:{made.statement.line} replaces {thing}, and this does not bring the former one back", told
+                text = f"gives {item} its name, and this does not rename it back"
+            yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
+    for item, made in forward_effects.removed.items():
+        if item not in undo_effects.made and item not in undo_effects.remade and made.statement.kind != "rename_stmt":
+            text = bringing_back(item, forwards, origins)
+            yield f"{name}:{made.statement.line} removes {item}, and this does not restore it", text
+    for item, made in forward_effects.remade.items():
+        if not any(item in things for things in (undo_effects.made, undo_effects.removed, undo_effects.remade)):
+            text = bringing_back(item, forwards, origins)
+            yield f"{name}:{made.statement.line} replaces {item}, and this does not restore the former one", text
 
 
-def _dropped_instead(thing: SchemaObject, made: Made, here: Effects) -> bool:
-    """Whether what was renamed is dropped, with what it holds, and not renamed back."""
-    if made.statement.kind != "rename_stmt" or thing.kind not in HOLDS_DATA or thing not in here.removed:
+def _dropped_instead(item: SchemaObject, made: Made, undo_effects: Effects) -> bool:
+    """Whether a renamed object is dropped with its data instead of renamed back."""
+    if made.statement.kind != "rename_stmt" or item.kind not in HOLDS_DATA or item not in undo_effects.removed:
         return False
-    return here.removed[thing].statement.kind != "rename_stmt"
+    return undo_effects.removed[item].statement.kind != "rename_stmt"
 
 
-def _is_gone(thing: SchemaObject, made: Made, here: Effects) -> bool:
-    if thing in here.removed or any(goes_with(thing, made, whole) for whole in here.removed):
+def _is_gone(item: SchemaObject, made: Made, undo_effects: Effects) -> bool:
+    if item in undo_effects.removed or any(goes_with(item, made, whole) for whole in undo_effects.removed):
         return True
-    return here.cascades and thing.kind in LOOSE
+    return undo_effects.cascades and item.kind in LOOSE
 
 
 def _whole_undo(forwards: LintContext, origins: Origins) -> str:
-    there = effects(forwards.statements, names="last")
-    whole = [made for made in there.made if not any(goes_with(made, there.made[made], other) for other in there.made)]
-    drops = [removing(thing, there.made[thing].statement) for thing in reversed(whole)]
-    returns = [bringing_back(thing, forwards, origins) for thing in there.removed]
+    forward_effects = effects(forwards.statements, names="last")
+    whole = [
+        made
+        for made in forward_effects.made
+        if not any(goes_with(made, forward_effects.made[made], other) for other in forward_effects.made)
+    ]
+    drops = [removing(item, forward_effects.made[item].statement) for item in reversed(whole)]
+    returns = [bringing_back(item, forwards, origins) for item in forward_effects.removed]
     plain = [drop for drop in drops if not drop.startswith(ALONE)]
     alone = [drop.removeprefix(ALONE).strip() for drop in drops if drop.startswith(ALONE)]
     if alone:
@@ -89,32 +95,32 @@ def _whole_undo(forwards: LintContext, origins: Origins) -> str:
     return lines(*plain, *returns)
 
 
-def removing(thing: SchemaObject, statement: Statement) -> str:
-    """What takes a thing away again."""
+def removing(item: SchemaObject, statement: Statement) -> str:
+    """SQL that removes an object."""
     if statement.kind == "rename_stmt":
         return _renaming_back(statement.tree)
-    named, table = _sql(thing.name), _sql(thing.table)
-    match thing.kind:
+    named, table = _sql(item.name), _sql(item.table)
+    match item.kind:
         case "column" | "constraint":
-            return f"ALTER TABLE {table} DROP {thing.kind.upper()} {spelled(thing.name)};"
+            return f"ALTER TABLE {table} DROP {item.kind.upper()} {spelled(item.name)};"
         case "index":
             return rewrites.alone(f"DROP INDEX CONCURRENTLY {named};")
         case kind if kind in OF_A_TABLE:
-            return f"DROP {kind.upper()} {spelled(thing.name)} ON {table};"
-    return f"DROP {thing.kind.upper()} {named};"
+            return f"DROP {kind.upper()} {spelled(item.name)} ON {table};"
+    return f"DROP {item.kind.upper()} {named};"
 
 
-def bringing_back(thing: SchemaObject, forwards: LintContext, origins: Origins) -> str:
-    """What makes a thing again, as far as earlier migrations tell."""
-    told = forwards.history.types.get((thing.table, thing.name))
-    if thing.kind == "column" and told:
-        return f"ALTER TABLE {_sql(thing.table)} ADD COLUMN {spelled(thing.name)} {told};"
-    origin = origins.get(thing)
-    if origin and thing.kind == "index":
+def bringing_back(item: SchemaObject, forwards: LintContext, origins: Origins) -> str:
+    """SQL that creates an object again, as far as earlier migrations define it."""
+    text = forwards.history.types.get((item.table, item.name))
+    if item.kind == "column" and text:
+        return f"ALTER TABLE {_sql(item.table)} ADD COLUMN {spelled(item.name)} {text};"
+    origin = origins.get(item)
+    if origin and item.kind == "index":
         return rewrites.alone(rewrites.concurrently(origin))
-    if origin and thing.kind not in ("column", "constraint") and origin.kind != "rename_stmt":
+    if origin and item.kind not in ("column", "constraint") and origin.kind != "rename_stmt":
         return closed(origin.text)
-    return f"-- make {thing} again, as it was"
+    return f"-- create {item} again, as it was"
 
 
 def _renaming_back(tree: Any) -> str:

@@ -1,6 +1,6 @@
-"""Changing many rows in pieces: in the order of a key, each piece with its line in the ledger in one transaction.
+"""Batches: change many rows in the order of a key, each batch in one transaction with its ledger entry.
 
-So each row is changed once, wherever the run is cut; and no piece holds its rows for longer than `ASPIRED`.
+So each row is changed once, even after an interruption, and no batch locks its rows much longer than `TARGET_SECONDS`.
 """
 
 from __future__ import annotations
@@ -14,47 +14,49 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.migrations.sql.directives import Batch
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement, identifier, words_at_top
+from orderops.text.durations import in_words
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-ASPIRED = 0.03
-"""Seconds that one piece should take: it holds its rows for so long, and whoever wants one of them waits."""
-SMALLEST = 50
-REST = 1.0
-"""Seconds of pause for a second of work: the other half of the machine is the application's."""
+TARGET_SECONDS = 0.03
+# A batch locks its rows until it commits, so this is the wait of a client that updates one of them.
+# Below 50 rows the round trips and commits cost more than the rows.
+SMALLEST_BATCH = 50
+REST_RATIO = 1.0
+# Seconds of pause for a second of work: half of the server's capacity is left to the application.
 
 
 @dataclass(frozen=True)
 class Piecewise:
-    """A statement with a place in it for the range of keys."""
+    """A statement that can be limited to a range of keys."""
 
     schema: str
     table: str
     alias: str
-    """What the statement calls the table, as SQL spells it."""
+    """The table's name or alias in the statement, as spelled in SQL."""
     key: str
-    """The column, as the statement may name it."""
+    """The batch column, qualified by the alias."""
     before: str
-    """The statement up to its condition."""
+    """The statement up to its WHERE."""
     condition: str
 
     def text(self, above: str | None, upto: str) -> str:
-        """The statement for the rows above one key and up to another, both as SQL spells them."""
+        """The statement for the rows above one key and up to another, both given as SQL literals."""
         lower = f" AND {self.key} > {above}" if above is not None else ""
         condition = f" AND ({self.condition}\n)" if self.condition else ""
         return f"{self.before}\nWHERE {self.key} <= {upto}{lower}{condition}"
 
     @property
     def relation(self) -> str:
-        """The table, as SQL spells it."""
+        """The table, as spelled in SQL."""
         return identifier(self.schema, self.table)
 
 
 def check_batch(file: SqlFile, script: Sequence[Statement]) -> Piecewise:
-    """The one statement of a file that runs in batches; raises UsageError for any other file."""
+    """Parse the one statement of a file that runs in batches; raises UsageError for any other file."""
     batch = file.head.batch
-    assert batch, "asked of a file with a batch in its head"
+    assert batch, "only for files with a batch directive"
     if len(script) != 1 or script[0].kind not in ("update_stmt", "delete_stmt"):
         raise UsageError(
             f"{file.path}: batch is for a file with one UPDATE or DELETE, this one holds {len(script)} statements"
@@ -68,10 +70,10 @@ def check_batch(file: SqlFile, script: Sequence[Statement]) -> Piecewise:
     if tree.HasField("with_clause"):
         raise UsageError(f"{place}: batch cannot cut a statement that begins with WITH", "write it as a subquery")
     if tree.HasField("returning_clause"):
-        raise UsageError(f"{place}: RETURNING gives rows to nobody here", "take it out")
-    if batch.name in [each.res_target.name for each in getattr(tree, "target_list", ())]:
+        raise UsageError(f"{place}: batch cannot return rows", "remove it")
+    if batch.name in [target.res_target.name for target in getattr(tree, "target_list", ())]:
         raise UsageError(
-            f"{place}: it changes {batch.key}, by which its rows are passed: some would be done twice",
+            f"{place}: it changes the batch column {batch.key}: some rows would be changed twice",
             "batch by another column that is NOT NULL and UNIQUE",
         )
     relation = tree.relation
@@ -81,25 +83,25 @@ def check_batch(file: SqlFile, script: Sequence[Statement]) -> Piecewise:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """What stands before the condition, and the condition."""
+    """Split a statement at its WHERE."""
     where = next(((start, end) for word, start, end in words_at_top(text) if word == "WHERE"), None)
     return (text[: where[0]], text[where[1] :]) if where else (text, "")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The column by which a table is passed."""
+    """The batch column of a table."""
 
     piecewise: Piecewise
     kind: str
-    """Its type, as SQL spells it."""
+    """Its type, as spelled in SQL."""
 
     def literal(self, value: str) -> str:
-        """A key as SQL spells it."""
+        """A key as an SQL literal."""
         return "'" + value.replace("'", "''") + f"'::{self.kind}"
 
     def next(self, connection: Connection, after: str | None, size: int) -> tuple[str, int] | None:
-        """The key that ends the next piece, and the rows that it passes; None at the end of the table."""
+        """Last key and row count of the next batch; None at the end of the table."""
         key, relation, alias = self.piecewise.key, self.piecewise.relation, self.piecewise.alias
         beyond = f" WHERE {key} > {self.literal(after)}" if after is not None else ""
         rows = f"SELECT {key} AS k, row_number() OVER (ORDER BY {key}) AS n FROM {relation} AS {alias}"
@@ -109,8 +111,8 @@ class Keys:
 
 
 def keys_of(connection: Connection, piecewise: Piecewise, batch: Batch, place: str) -> Keys:
-    """The key of a table; raises OrderopsError where it does not tell every row from every other."""
-    told = connection.execute(
+    """Read the batch column; raises OrderopsError if it is not unique and NOT NULL."""
+    row = connection.execute(
         "select format_type(a.atttypid, a.atttypmod), a.attnotnull, exists (select from pg_index i"
         " where i.indrelid = a.attrelid and i.indisunique and i.indisvalid and i.indpred is null"
         " and i.indnkeyatts = 1 and i.indkey[0] = a.attnum)"
@@ -118,12 +120,12 @@ def keys_of(connection: Connection, piecewise: Piecewise, batch: Batch, place: s
         " and not a.attisdropped",
         [piecewise.relation, batch.name],
     ).fetchone()
-    if told is None:
+    if row is None:
         raise OrderopsError(f"{place}: {piecewise.table} has no column {batch.key}", "the form is batch 5000 by COLUMN")
-    kind, *unique = told
+    kind, *unique = row
     if not all(unique):
         raise OrderopsError(
-            f"{place}: {piecewise.table}.{batch.key} is not unique and NOT NULL: rows could be left out or done twice",
+            f"{place}: {piecewise.table}.{batch.key} is not UNIQUE and NOT NULL: rows could be skipped or repeated",
             "batch by the primary key, or by another column that is NOT NULL and UNIQUE",
         )
     return Keys(piecewise, kind)
@@ -131,43 +133,44 @@ def keys_of(connection: Connection, piecewise: Piecewise, batch: Batch, place: s
 
 @dataclass
 class Pace:
-    """How large the next piece is, and how long to rest after one."""
+    """Size of the next batch, and the pause after each."""
 
-    most: int
+    largest: int
     size: int
 
     @classmethod
-    def beginning(cls, most: int) -> Pace:
-        """Small at first: nobody knows yet what a row costs."""
-        return cls(most, min(SMALLEST, most))
+    def beginning(cls, largest: int) -> Pace:
+        # Start small: the cost of a row is not known yet.
+        return cls(largest, min(SMALLEST_BATCH, largest))
 
     def after(self, seconds: float) -> float:
-        """Learn from a piece that took so long; answers the seconds to rest."""
-        if seconds > ASPIRED:
-            self.size = max(min(SMALLEST, self.most), int(self.size * max(0.5, ASPIRED / seconds)))
-        elif seconds < ASPIRED / 2:
-            self.size = min(self.most, 2 * self.size)
-        return min(seconds, 2 * ASPIRED) * REST
+        """Adapt the size to the duration of the last batch; return the seconds to pause."""
+        if seconds > TARGET_SECONDS:
+            self.size = max(min(SMALLEST_BATCH, self.largest), int(self.size * max(0.5, TARGET_SECONDS / seconds)))
+        elif seconds < TARGET_SECONDS / 2:
+            self.size = min(self.largest, 2 * self.size)
+        # A batch that waited for a row lock is no measure of the load, so its pause is limited.
+        return min(seconds, 2 * TARGET_SECONDS) * REST_RATIO
 
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """What others may suffer while rows are changed in pieces."""
+    """Limits of the load on other sessions; a backfill pauses while one is exceeded."""
 
     replication_lag: float = 10.0
-    """Seconds that a replica may be behind."""
+    """Longest lag of a replica, in seconds."""
     waiting: int = 10
-    """Sessions that may wait for a lock."""
+    """Most sessions that wait for a lock."""
 
-    def exceeded(self, eye: Connection, own: Sequence[int]) -> str:
-        """What is over its limit right now; nothing when all is well."""
-        told = eye.execute(
+    def exceeded(self, monitor: Connection, own: Sequence[int]) -> str:
+        """Describe the limit that is exceeded right now; empty if none is."""
+        row = monitor.execute(
             "select (select coalesce(max(extract(epoch from replay_lag)), 0)::float8 from pg_stat_replication),"
             " (select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
             " and pid <> all(%s))",
             [list(own)],
         ).fetchone()
-        lag, waiting = told or (0.0, 0)
+        lag, waiting = row or (0.0, 0)
         if lag > self.replication_lag:
             return f"a replica is {lag:.0f} s behind (limit {self.replication_lag:.0f} s)"
         if waiting > self.waiting:
@@ -176,33 +179,30 @@ class BatchLimits:
 
 
 def estimate(connection: Connection, piecewise: Piecewise) -> int:
-    """About how many rows the table has; 0 where nobody knows."""
-    told = connection.execute(
+    """Estimated rows of the table; 0 if there are no statistics."""
+    row = connection.execute(
         "select greatest(reltuples, 0)::bigint from pg_class where oid = to_regclass(%s)", [piecewise.relation]
     ).fetchone()
-    return int(told[0]) if told else 0
+    return int(row[0]) if row else 0
 
 
 @dataclass
 class Rate:
-    """How far, how fast, how much longer."""
+    """Progress, rate and remaining time of a backfill."""
 
     total: int
     before: int = 0
-    """Rows that an earlier run did."""
+    """Rows changed by an earlier run."""
     passed: int = 0
     began: float = 0.0
 
     def describe(self, changed: int) -> str:
-        """Progress as an operator reads it."""
+        """Progress, rate and remaining time in words."""
         seconds = max(1e-3, time.monotonic() - self.began)
         rate = self.passed / seconds
         done = self.before + self.passed
+        # The row count is an estimate, so 100 % could be shown too early.
         share = f"{min(99, 100 * done // self.total)} % of about {self.total:,} rows, " if self.total else ""
         left = max(0, self.total - done) / rate if rate and self.total else None
-        remaining = f", about {_minutes(left)} left" if left is not None else ""
+        remaining = f", about {in_words(left)} left" if left is not None else ""
         return f"{share}{changed:,} changed, {rate:,.0f} rows/s{remaining}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

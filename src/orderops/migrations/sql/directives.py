@@ -1,4 +1,4 @@
-"""The head comments of a migration: the only directives there are, `-- orderops: …` before the first statement."""
+"""Directives of a migration file: comments `-- orderops: …` before the first statement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from difflib import get_close_matches
 
 from orderops.errors import UsageError
 
-DIRECTIVE = re.compile(r"--\s*orderops\s*:[ \t]*(?P<said>.*?)\s*", re.IGNORECASE)
+DIRECTIVE = re.compile(r"--\s*orderops\s*:[ \t]*(?P<body>.*?)\s*", re.IGNORECASE)
+# Near misses are errors: a directive that is silently ignored changes how the file runs.
 WITHOUT_COLON = re.compile(
     r"--\s*orderops\s+(no-transaction|lock-timeout|statement-timeout|owner|batch)\b.*", re.IGNORECASE
 )
@@ -22,10 +23,10 @@ BATCH = re.compile(r"(?P<size>\d{1,9})\s+by\s+(?P<key>\"[^\"]+\"|[a-z_][a-z0-9_$
 DURATION = re.compile(r"(?P<count>\d{1,9})\s*(?P<unit>ms|s|min|m|h)", re.IGNORECASE)
 MILLISECONDS = {"ms": 1, "s": 1_000, "min": 60_000, "m": 60_000, "h": 3_600_000}
 LONGEST = 2**31 - 1
-"""Milliseconds that PostgreSQL takes at most: 24 days."""
+# PostgreSQL's timeouts are 32-bit integers in milliseconds: 24 days at most.
 ROLE = re.compile(r"\"[^\"]+\"|[a-z_][a-z0-9_$]*", re.IGNORECASE)
 NO_ROLE = ("none", '"none"')
-"""What SET ROLE takes for the end of all roles."""
+# SET ROLE NONE resets the role, so "none" cannot be an owner.
 KNOWN = {
     "no-transaction": "no-transaction",
     "lock-timeout": "lock-timeout 2s",
@@ -37,73 +38,76 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Batch:
-    """How a statement over many rows is cut into pieces."""
+    """Batch size and column."""
 
     size: int
-    """Rows of the table that one piece passes at most."""
+    """Most rows of one batch."""
     key: str
-    """Column by which the rows are passed in order, as SQL spells it."""
+    """Column whose order the batches follow, as spelled in SQL."""
 
     @property
     def name(self) -> str:
-        """The column's name, as the catalogue has it."""
+        """The column's name in the catalogue."""
         return self.key[1:-1] if self.key.startswith('"') else self.key.lower()
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a migration asks for in its head."""
+    """The directives of a migration file."""
 
     no_transaction: bool = False
     lock_timeout: timedelta | None = None
-    """How long one try may wait for a lock."""
+    """Longest wait of one try for a lock."""
     statement_timeout: timedelta | None = None
-    """How long one statement may take."""
+    """Longest duration of one statement."""
     owner: str | None = None
-    """Role that runs the statements, as SQL spells it."""
+    """Role that runs the statements, as spelled in SQL."""
     batch: Batch | None = None
 
 
 def head_of(name: str, text: str) -> Head:
-    """Read the directives of a file; raises UsageError for an unknown one, a wrong value, or the same one twice."""
+    """Read the directives of a file; raises UsageError for unknown or repeated directives and wrong values."""
     head = Head()
     lines: dict[str, int] = {}
-    for line, said in _directives(name, text):
-        directive, head = _with(head, said, f"{name}:{line}")
+    for line, body in _directives(name, text):
+        directive, head = _with(head, body, f"{name}:{line}")
         if directive in lines:
-            raise UsageError(f"{name}:{line}: {directive} is said in line {lines[directive]} already", "take one out")
+            raise UsageError(
+                f"{name}:{line}: {directive} is already set in line {lines[directive]}", "remove one of them"
+            )
         lines[directive] = line
     if head.batch and head.no_transaction:
-        raise UsageError(f"{name}: batch runs without a transaction by itself", "take out no-transaction")
+        raise UsageError(f"{name}: batch already runs without a transaction", "remove no-transaction")
     return head
 
 
 def is_directive(comment: str) -> bool:
-    """Whether a comment is meant for us."""
+    """Whether a comment is a directive, with or without its colon."""
     return bool(DIRECTIVE.fullmatch(comment) or WITHOUT_COLON.fullmatch(comment))
 
 
 def first_word(text: str, start: int = 0) -> int:
-    """Where what follows a place begins, without space and comments; the end of the text where nothing does."""
-    return max((end for _, end in _passed_over(text, start)), default=start)
+    """Position of the first word from `start` on, after space and comments; the end of the text if there is none."""
+    return max((end for _, end in _spaces_and_comments(text, start)), default=start)
 
 
 def _directives(name: str, text: str) -> Iterator[tuple[int, str]]:
     line, counted = 1, 0
-    for begin, end in _passed_over(text, 0):
+    for begin, end in _spaces_and_comments(text, 0):
         comment = text[begin:end].strip()
         line += text.count("\n", counted, begin)
         counted = begin
-        if said := DIRECTIVE.fullmatch(comment):
-            yield line, said["said"]
+        if directive := DIRECTIVE.fullmatch(comment):
+            yield line, directive["body"]
         elif WITHOUT_COLON.fullmatch(comment) or IN_A_BLOCK.fullmatch(comment):
             raise UsageError(
-                f"{name}:{line}: '{comment.splitlines()[0]}' is no directive", "the form is -- orderops: no-transaction"
+                f"{name}:{line}: '{comment.splitlines()[0]}' is not a directive",
+                "the form is -- orderops: no-transaction",
             )
 
 
-def _passed_over(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """The stretches of space and the comments from a place on, up to the first word."""
+def _spaces_and_comments(text: str, at: int) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of each stretch of space and each comment, up to the first word."""
     while at < len(text):
         if space := SPACE.match(text, at):
             end = space.end()
@@ -118,7 +122,7 @@ def _passed_over(text: str, at: int) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_block(text: str, start: int) -> int:
-    """Comments nest in PostgreSQL."""
+    # Block comments nest in PostgreSQL, unlike in C.
     depth = 0
     for edge in BLOCK_EDGE.finditer(text, start):
         depth += 1 if edge[0] == "/*" else -1
@@ -131,30 +135,32 @@ def _found(place: int, text: str) -> int:
     return place if place >= 0 else len(text)
 
 
-def _with(head: Head, said: str, place: str) -> tuple[str, Head]:
-    words = WORDS.fullmatch(said)
+def _with(head: Head, body: str, place: str) -> tuple[str, Head]:
+    words = WORDS.fullmatch(body)
     directive = words["name"].lower() if words else ""
     value = words["value"] if words else ""
     match directive:
         case "no-transaction" if not value:
             return directive, replace(head, no_transaction=True)
-        case "lock-timeout" if told := _duration(value):
-            return directive, replace(head, lock_timeout=told)
-        case "statement-timeout" if told := _duration(value):
-            return directive, replace(head, statement_timeout=told)
+        case "lock-timeout" if duration := _duration(value):
+            return directive, replace(head, lock_timeout=duration)
+        case "statement-timeout" if duration := _duration(value):
+            return directive, replace(head, statement_timeout=duration)
         case "owner" if ROLE.fullmatch(value) and value.lower() not in NO_ROLE:
             return directive, replace(head, owner=value)
         case "batch" if (cut := BATCH.fullmatch(value)) and int(cut["size"]) > 0:
             return directive, replace(head, batch=Batch(int(cut["size"]), cut["key"]))
     if directive in KNOWN:
-        raise UsageError(f"{place}: '{said}' is no {directive}", f"the form is -- orderops: {KNOWN[directive]}")
+        raise UsageError(
+            f"{place}: '{body}' is not a valid {directive}", f"the form is -- orderops: {KNOWN[directive]}"
+        )
     alike = get_close_matches(directive, KNOWN, n=1)
-    hint = f"did you mean {KNOWN[alike[0]]}?" if alike else f"there are: {', '.join(KNOWN.values())}"
-    raise UsageError(f"{place}: orderops knows no '{said}'", hint)
+    hint = f"did you mean {KNOWN[alike[0]]}?" if alike else f"directives: {', '.join(KNOWN.values())}"
+    raise UsageError(f"{place}: orderops has no directive '{body}'", hint)
 
 
 def _duration(text: str) -> timedelta | None:
-    """A time that is none, for no limit at all, is not to be had."""
-    told = DURATION.fullmatch(text)
-    milliseconds = int(told["count"]) * MILLISECONDS[told["unit"].lower()] if told else 0
+    # 0 would turn the limit off, so it is no valid duration.
+    duration = DURATION.fullmatch(text)
+    milliseconds = int(duration["count"]) * MILLISECONDS[duration["unit"].lower()] if duration else 0
     return timedelta(milliseconds=milliseconds) if 0 < milliseconds <= LONGEST else None

@@ -1,4 +1,4 @@
-"""`sql/` on disk: which migrations there are, what their files hold, and the next pair."""
+"""Migration files on disk: find and read the pairs of a folder, and write the next pair."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from pathlib import Path
 from orderops.errors import UsageError
 from orderops.migrations.sql.directives import Head, head_of
 
+# 18 digits fit into a bigint, the type of the version in the ledger.
 NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
+# An editor for old Macs ends lines with a lone CR, and a comment would then hide the whole file.
 LONE_RETURN = re.compile(r"\r(?!\n)")
 CANARIES = "canaries.sql"
-"""What stands beside migrations and is none: the queries of the service, for a rehearsal."""
+"""A file in the folder that is no migration: the service's queries, for a rehearsal."""
+# Byte order marks; PowerShell writes UTF-16 by default.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FORM = "the form is V003__add_order_status.sql and U003__add_order_status.sql: small letters, digits and _"
 DATED = 10_000_000
-"""Versions from here on are dates, as 20261122 or 20261122093000: they have gaps by nature."""
+"""Versions from here on are dates, such as 20261122 or 20261122093000, which have gaps."""
 
 FORWARDS = """\
 -- {title}
@@ -42,11 +45,11 @@ BACK = """\
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One text of SQL."""
+    """One SQL file."""
 
     path: Path
     text: str
-    """Without a byte order mark, and with the line ends of Unix."""
+    """Without a byte order mark, and with Unix line ends."""
 
     @property
     def name(self) -> str:
@@ -56,17 +59,18 @@ class SqlFile:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the text, in hexadecimal."""
+        # Of the normalised text, so a checkout on Windows has the same checksum.
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def head(self) -> Head:
-        """What its head comments say; raises UsageError for a directive that is none."""
+        """Its directives; raises UsageError for an invalid one."""
         return head_of(self.name, self.text)
 
 
 @dataclass(frozen=True)
 class Migration:
-    """A pair of files: one takes the schema a version further, the other back."""
+    """A pair of files: the V file applies a version, the U file undoes it."""
 
     version: int
     description: str
@@ -75,17 +79,17 @@ class Migration:
 
     @property
     def name(self) -> str:
-        """The name of the file that goes forwards."""
+        """The name of the V file."""
         return self.forwards.name
 
     @property
     def checksum(self) -> str:
-        """The checksum of the file that goes forwards: what the ledger keeps."""
+        """The checksum of the V file, which the ledger stores."""
         return self.forwards.checksum
 
 
 def sql_folder(given: Path | None = None) -> Path:
-    """Where migrations are: as given, else in the working directory, else those that come with orderops."""
+    """The folder of migrations: `given`, else `sql` in the working directory, else the one shipped with orderops."""
     if given is not None:
         return given
     here = Path("sql")
@@ -96,13 +100,15 @@ def sql_folder(given: Path | None = None) -> Path:
 
 
 def read_migrations(folder: Path) -> list[Migration]:
-    """The migrations of a folder by version; raises UsageError that names the first file at fault."""
+    """Read the migrations of a folder by version; raises UsageError that names the first invalid file."""
     forwards, back = _by_version(folder, "V"), _by_version(folder, "U")
     if not forwards:
-        raise UsageError(f"no V*.sql in {folder}", "name the folder of the migrations: --sql DIR")
+        raise UsageError(f"no V*.sql in {folder}", "pass the folder of the migrations: --sql DIR")
     for version, path in sorted(forwards.items()):
         if version not in back:
-            raise UsageError(f"{path} has no U file", f"write the way back: {path.with_name('U' + path.name[1:])}")
+            raise UsageError(
+                f"{path} has no U file", f"write the file that undoes it: {path.with_name('U' + path.name[1:])}"
+            )
     for version, path in sorted(back.items()):
         if version not in forwards:
             raise UsageError(f"{path} has no V file", f"is {path.with_name('V' + path.name[1:])} missing here?")
@@ -113,18 +119,21 @@ def read_migrations(folder: Path) -> list[Migration]:
 
 
 def new_pair(folder: Path, description: str) -> tuple[Path, Path]:
-    """Write the next pair with a commented head; raises UsageError for a description without a letter or digit."""
+    """Write the next pair of files; raises UsageError for a description without a letter or digit."""
     title = " ".join(description.split()).rstrip(".")
     plain = unicodedata.normalize("NFKD", title.casefold()).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not words:
-        raise UsageError(f"{description!r} says nothing", 'say what it does: orderops migrate new "add order status"')
+        raise UsageError(
+            f"{description!r} has no letter or digit", 'describe the change: orderops migrate new "add order status"'
+        )
     versions = [*_by_version(folder, "V"), *_by_version(folder, "U")] if folder.is_dir() else []
     number = f"{max(versions, default=0) + 1:03}"
     pair = folder / f"V{number}__{words}.sql", folder / f"U{number}__{words}.sql"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(pair, (FORWARDS, BACK), strict=True):
+            # "x" fails for an existing file instead of overwriting it.
             with path.open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text.format(title=title[:1].upper() + title[1:] + "."))
     except OSError as error:
@@ -133,7 +142,7 @@ def new_pair(folder: Path, description: str) -> tuple[Path, Path]:
 
 
 def gap_between(one: Migration, other: Migration) -> str:
-    """The file names that are missing between two that follow each other, where versions count; else nothing."""
+    """The missing versions between two consecutive migrations; empty for none and for dated versions."""
     missing = range(one.version + 1, other.version)
     if not missing or other.version >= DATED:
         return ""
@@ -150,10 +159,10 @@ def _by_version(folder: Path, direction: str) -> dict[int, Path]:
             continue
         version = int(named["version"])
         if version == 0:
-            raise UsageError(f"{path} has version 0, which stands for a database without migrations", "begin at V001")
+            raise UsageError(f"{path} has version 0, which means a database without migrations", "start at V001")
         if version in found:
             raise UsageError(
-                f"version {version} is there 2 times: {found[version].name}, {path.name}", "renumber one of them"
+                f"version {version} has 2 files: {found[version].name}, {path.name}", "renumber one of them"
             )
         found[version] = path
     return found
@@ -166,7 +175,7 @@ def _sql_files(folder: Path) -> Sequence[Path]:
     except OSError as error:
         raise UsageError(
             f"the folder {str(folder)!r} cannot be read: {_why(error)}",
-            "name the folder of the migrations: --sql DIR",
+            "pass the folder of the migrations: --sql DIR",
         ) from None
     return found
 
@@ -198,8 +207,8 @@ def _read(path: Path) -> SqlFile:
     if lone := LONE_RETURN.search(text):
         line, column = places(text, lone.start())
         raise UsageError(
-            f"{path}:{line}:{column}: a carriage return that ends no line",
-            r"save it with the line ends of Unix or Windows; in a value write E'\r'",
+            f"{path}:{line}:{column}: a carriage return without a line feed",
+            r"save it with Unix or Windows line ends; in a value write E'\r'",
         )
     return SqlFile(path, text)
 
@@ -209,12 +218,12 @@ def _why(error: OSError) -> str:
 
 
 def places(text: str, position: int) -> tuple[int, int]:
-    """Line and column, both from 1, of a character."""
+    """Line and column, both from 1, of a position."""
     return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
 
 
 def unapplied_gaps(migrations: Sequence[Migration], above: int) -> Iterator[tuple[Migration, str]]:
-    """Each migration above a version whose forerunner is missing, with what is missing."""
+    """Yield each migration above a version that follows a gap, with the missing versions."""
     for one, other in pairwise(migrations):
         if other.version > above and (missing := gap_between(one, other)):
             yield other, missing

@@ -83,7 +83,7 @@ class ExecutionMode(StrEnum):
     """How a statement has to be run."""
 
     PLAIN = "in a transaction"
-    VALIDATE = "in a transaction, without a timeout: it reads a table and blocks nobody"
+    VALIDATE = "in a transaction, without a timeout: it reads a table and blocks no client"
     NON_TRANSACTIONAL = "in no transaction"
 
 
@@ -363,4 +363,4 @@ LOCKS: dict[str, Callable[[Any], Iterator[Lock]]] = {
     "reindex_stmt": _reindex,
     "refresh_mat_view_stmt": _refresh,
 }
-"""How the locks of option kind of statement are found."""
+"""How the locks of each kind of statement are found."""

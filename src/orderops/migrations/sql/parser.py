@@ -1,6 +1,6 @@
-"""The statements of a file, as PostgreSQL's own parser reads them, each with its place.
+"""The statements of a file with their positions, read by PostgreSQL's own parser.
 
-What psql understands and the server does not (meta-commands) is refused; data after COPY … FROM STDIN is kept.
+Meta-commands and variables of psql are errors, since the server does not know them. Data of COPY … FROM STDIN is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
 REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
 END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
 META = re.compile(r"\\\S+")
+# :name, :'name' and :"name" are replaced by psql before the server sees them.
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
+# CREATE ROLE … PASSWORD 'secret' must not reach a message or a log.
 PASSWORD = re.compile(r"(\bpassword\s+)'[^']*'", re.IGNORECASE)
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
@@ -33,38 +35,38 @@ class Statement:
 
     text: str
     position: int
-    """Characters of the file before it."""
+    """Position in the file, in characters."""
     line: int
     column: int
     node: Any
     """The parser's tree: a protobuf message of libpg_query."""
     data: str | None = None
-    """The lines after COPY … FROM STDIN, without the last one."""
+    """The data of COPY … FROM STDIN, without the line that ends it."""
 
     @cached_property
     def kind(self) -> str:
-        """The parser's word for what it is, such as alter_table_stmt."""
+        """The parser's name for its kind, such as alter_table_stmt."""
         return str(self.node.WhichOneof("node"))
 
     @property
     def tree(self) -> Any:
-        """What the parser made of it, without the wrapping."""
+        """The parse tree of the statement itself."""
         return getattr(self.node, self.kind)
 
     @cached_property
     def digest(self) -> str:
-        """What tells it from another statement, wherever it stands."""
+        """Hash of its text and data, independent of its position."""
         return hashlib.sha256(f"{self.text}\0{self.data or ''}".encode()).hexdigest()[:16]
 
     @property
     def begins(self) -> str:
-        """Its first words, to be recognised by."""
+        """Its first 72 characters in one line, with passwords masked."""
         line = " ".join(PASSWORD.sub(r"\1'…'", self.text).split())
         return line if len(line) <= 72 else line[:71] + "…"
 
 
 def read_script(file: SqlFile) -> list[Statement]:
-    """The statements of a file; raises UsageError with line and column where it does not parse."""
+    """Parse a file into statements; raises UsageError with line and column if it is invalid."""
     import postgast
 
     text, data = without_data(file)
@@ -79,6 +81,7 @@ def read_script(file: SqlFile) -> list[Statement]:
     for stmt in parsed.stmts:
         start = at(stmt.stmt_location)
         end = at(stmt.stmt_location + stmt.stmt_len if stmt.stmt_len else length)
+        # libpg_query counts the comments before a statement as part of it.
         position = min(first_word(text, start), end)
         line += text.count("\n", counted, position)
         counted = position
@@ -88,7 +91,7 @@ def read_script(file: SqlFile) -> list[Statement]:
 
 
 def comments(file: SqlFile) -> Iterator[tuple[str, int]]:
-    """The comments of a file that parses, each with its place."""
+    """Yield the comments of a valid file with their positions."""
     import postgast
 
     text, _ = without_data(file)
@@ -100,7 +103,7 @@ def comments(file: SqlFile) -> Iterator[tuple[str, int]]:
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
-    """The words of a statement: each in capitals, with the characters where it begins and ends."""
+    """The tokens of a statement in upper case, with their begin and end in characters."""
     import postgast
 
     at = _places_of_bytes(text)
@@ -111,25 +114,27 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
 
 
 def masked(text: str) -> str:
-    """A statement of somebody's, in one short line and without the values in it."""
+    """A statement of another session in one short line, with its values replaced."""
     import postgast
 
     try:
-        told = postgast.normalize(text)
+        normalized = postgast.normalize(text)
     except postgast.PgQueryError:  # cut off by the server, or not SQL
-        told = re.sub(r"'[^']*'?|\b\d+(\.\d+)?\b", "?", text)
-    line = " ".join(told.split())
+        normalized = re.sub(r"'[^']*'?|\b\d+(\.\d+)?\b", "?", text)
+    line = " ".join(normalized.split())
     return line if len(line) <= 80 else line[:79] + "…"
 
 
 def identifier(schema: str, name: str) -> str:
-    """A name as SQL spells it, with its schema where one is given."""
+    """A quoted name, with its schema if one is given."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name) if part)
 
 
 def _places_of_bytes(text: str) -> Callable[[int], int]:
-    """The parser counts bytes of UTF-8; answers the characters before one, quickly where asked from front to back."""
+    """Return a function from byte offsets to character offsets, fast for ascending offsets."""
+    # libpg_query counts bytes of UTF-8, Python characters.
     if text.isascii():
+        # The usual case: bytes and characters are the same.
         return lambda byte: byte
     raw = text.encode()
     bytes_before, characters_before = 0, 0
@@ -150,7 +155,7 @@ def _token_name(token: Any) -> str:
 
 
 def without_data(file: SqlFile) -> tuple[str, dict[int, str]]:
-    """The text with COPY's data blanked out, so that every place stays, and the data by where its statement ends."""
+    """The text with COPY's data blanked out, so that positions stay, and the data by the end of its statement."""
     text = file.text
     data: dict[int, str] = {}
     kept: list[str] = []
@@ -182,10 +187,10 @@ def _copies(words: Sequence[tuple[str, int]]) -> bool:
 
 
 def _statement_around(text: str, base: int, place: int) -> tuple[list[tuple[str, int]], int] | None:
-    """The words of the statement that holds a place, each with where it begins, and the place behind its semicolon.
+    """The words of the statement at `place` with their positions, and the position after its semicolon.
 
-    `base` is a place between two words. A semicolon within a body, a value or a comment ends no statement: up to there
-    the text cannot be scanned, or the semicolon is no word of its own.
+    `base` is a position between two words. A semicolon in a body, a value or a comment ends no statement: up to there
+    the text cannot be scanned, or the semicolon is not a token.
     """
     import postgast
 
@@ -195,11 +200,13 @@ def _statement_around(text: str, base: int, place: int) -> tuple[list[tuple[str,
         except postgast.PgQueryError:
             continue
         at = _places_of_bytes(text[base:place])
-        words = [(base + at(each.start), base + at(each.end)) for each in found if _token_name(each) not in COMMENTS]
+        words = [
+            (base + at(token.start), base + at(token.end)) for token in found if _token_name(token) not in COMMENTS
+        ]
         if words and words[-1][1] == place:
-            said = [(text[begins:ends].upper(), begins) for begins, ends in words]
-            before = max((number for number, (word, _) in enumerate(said[:-1], 1) if word == ";"), default=0)
-            return said[before:], place
+            upper_words = [(text[begins:ends].upper(), begins) for begins, ends in words]
+            before = max((number for number, (word, _) in enumerate(upper_words[:-1], 1) if word == ";"), default=0)
+            return upper_words[before:], place
     return None
 
 
@@ -209,25 +216,23 @@ def _unreadable(file: SqlFile, text: str, error: Any) -> UsageError:
     place = f"{file.path}:{line}:{column}"
     for pattern, what in ((META, "a command"), (VARIABLE, "a variable")):
         if found := pattern.match(text, position):
-            return UsageError(
-                f"{place}: {found[0]} is {what} of psql, not SQL", "take it out: a migration is plain SQL"
-            )
+            return UsageError(f"{place}: {found[0]} is {what} of psql, not SQL", "remove it: a migration is plain SQL")
     whole = text.split("\n")[line - 1]
-    hidden = next((number for number, each in enumerate(whole, 1) if _is_hidden(each)), None)
-    hint = f"mend {file.path}; nothing of it was applied"
+    hidden = next((number for number, character in enumerate(whole, 1) if _is_hidden(character)), None)
+    hint = f"fix {file.path}; nothing of it was applied"
     if hidden:
-        name = unicodedata.name(whole[hidden - 1], "a character that nobody sees")
-        hint = f"take out {name} at column {hidden}: it looks like nothing or like a space, and is neither"
+        name = unicodedata.name(whole[hidden - 1], "an invisible character")
+        hint = f"remove {name} at column {hidden}: it is invisible or looks like a space"
     return UsageError(f"{place}: {error.message}\n{whole.strip()}", hint)
 
 
 def _is_hidden(character: str) -> bool:
-    """Whether a character is a space that SQL does not know, or prints nothing."""
+    """Whether a character is invisible, or a space that SQL does not accept."""
     return character not in " \t" and unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cf", "Cc")
 
 
 def words_at_top(text: str) -> Iterator[tuple[str, int, int]]:
-    """The words of a statement that stand in no parentheses."""
+    """Yield the tokens of a statement outside parentheses."""
     depth = 0
     for word, start, end in tokens(text):
         depth -= word in (")", "]")

@@ -1,9 +1,9 @@
-"""What cannot be carried out, told before anything is: each refusal names the file, the line and the way round."""
+"""Checks of migration files before anything runs: each error names the file, the line and a fix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
@@ -12,21 +12,22 @@ from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import Statement, comments, read_script
 
-OURS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
-"""Settings by which nobody waits for long."""
-WHO = ("role", "session_authorization")
+MANAGED_SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+"""Timeouts that orderops sets for every statement."""
+ROLE_SETTINGS = ("role", "session_authorization")
 UTF_8 = ("utf8", "utf-8", "unicode")
 OFF = ("off", "false", "no", "0")
 LEDGER = "orderops"
-SURVIVING_A_CUT = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alter_table_stmt")
-"""Kinds of which can be seen, or does not matter, whether they were done."""
+SAFE_TO_RESUME = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alter_table_stmt")
+# After an interruption the catalogue shows whether these are done, or repeating them is harmless.
 SETTING = ("variable_set_stmt", "do_stmt", "call_stmt", "select_stmt", "execute_stmt")
-"""Kinds that set something, or run what may do so."""
+"""Kinds of statements that change session settings, or run code that may."""
 
 
-@cache
+# Plan, data-loss check and run each need the statements. Bounded, since an entry keeps the text of its file.
+@lru_cache(maxsize=256)
 def checked(file: SqlFile) -> Sequence[Statement]:
-    """The statements of a file that can be carried out, found out once; raises UsageError."""
+    """Parse and check a file, once; raises UsageError if apply could not run it."""
     script = read_script(file)
     for statement in script:
         _check(file, statement)
@@ -37,7 +38,7 @@ def checked(file: SqlFile) -> Sequence[Statement]:
 
 
 def checked_forwards(file: SqlFile) -> Sequence[Statement]:
-    """The same for a file that has to do something."""
+    """Like `checked`, but the file must contain a statement."""
     script = checked(file)
     if not script:
         raise UsageError(f"{file.path} holds no statement", "write it, or delete it together with its U file")
@@ -45,15 +46,15 @@ def checked_forwards(file: SqlFile) -> Sequence[Statement]:
 
 
 def _check_directives(file: SqlFile, script: Sequence[Statement]) -> None:
-    """Only the head is read for them."""
+    # Directives after the first statement are not read, and ignoring them silently would be dangerous.
     if not script or "orderops" not in file.text[script[0].position :].lower():
         return
     for comment, position in comments(file):
         if position > script[0].position and is_directive(comment.strip()):
             line, column = places(file.text, position)
             raise UsageError(
-                f"{file.path}:{line}:{column}: '{comment.strip()}' stands after the first statement",
-                "put it into the head of the file",
+                f"{file.path}:{line}:{column}: '{comment.strip()}' is after the first statement",
+                "move it to the head of the file",
             )
 
 
@@ -63,8 +64,8 @@ def _check(file: SqlFile, statement: Statement) -> None:
         case "transaction_stmt":
             word = statement.text.split()[0].rstrip(";").upper()
             raise UsageError(
-                f"{place}: {word}: a file opens and ends no transaction of its own, it runs in one",
-                "take it out; for one transaction a statement: -- orderops: no-transaction",
+                f"{place}: {word}: a file already runs in a transaction and cannot begin or end one",
+                "remove it; for one transaction per statement: -- orderops: no-transaction",
             )
         case "variable_set_stmt":
             _check_setting(statement, place)
@@ -72,24 +73,24 @@ def _check(file: SqlFile, statement: Statement) -> None:
         case _ if _makes_temporary(statement):
             _check_lasting(file, statement, place)
         case "discard_stmt" if enum_name(statement.tree, "target") == "DISCARD_ALL":
-            raise UsageError(f"{place}: DISCARD ALL would let go of the locks of this run", "take it out")
+            raise UsageError(f"{place}: DISCARD ALL would release the locks of this run", "remove it")
         case "copy_stmt":
             _check_copy(statement, place)
     if _changes_the_ledger(statement):
         raise UsageError(
-            f"{place}: {statement.begins}\nthe schema {LEDGER} holds the ledger, and no migration changes it",
-            "take it out; to put right what the ledger says: orderops migrate repair",
+            f"{place}: {statement.begins}\nthe schema {LEDGER} holds the ledger, which a migration must not change",
+            "remove it; to correct the ledger: orderops migrate repair",
         )
     if is_non_transactional(statement):
         _check_alone(file, statement, place)
 
 
 def _check_lasting(file: SqlFile, statement: Statement, place: str) -> None:
-    """A file that is gone on with after a cut begins in a new session, which knows nothing of the one before."""
+    # A resumed file runs in a new session, without the settings and temporary tables of the interrupted one.
     if file.head.no_transaction:
         raise UsageError(
-            f"{place}: {statement.begins}\nwith no-transaction nothing that a session remembers outlives its statement",
-            "name schemas in full, and keep what belongs together in a file with a transaction",
+            f"{place}: {statement.begins}\nwith no-transaction, session settings are lost after their statement",
+            "qualify names with their schema, or use a file with a transaction",
         )
 
 
@@ -97,37 +98,38 @@ def _check_setting(statement: Statement, place: str) -> None:
     tree = statement.tree
     name = tree.name.lower()
     value = tree.args[0].a_const.sval.sval.lower() if tree.args else ""
-    if name in OURS:
+    if name in MANAGED_SETTINGS:
         hint = {
             "lock_timeout": "-- orderops: lock-timeout 2s",
             "statement_timeout": "-- orderops: statement-timeout 1h",
         }
-        said = f"say it in the head: {hint[name]}" if name in hint else "take it out"
-        raise UsageError(f"{place}: {name} is set by orderops", said)
-    if name in WHO:
+        advice = f"set it in the head: {hint[name]}" if name in hint else "remove it"
+        raise UsageError(f"{place}: {name} is set by orderops", advice)
+    if name in ROLE_SETTINGS:
         raise UsageError(
-            f"{place}: {statement.begins}\none role runs the whole file", "say it in the head: -- orderops: owner ROLE"
+            f"{place}: {statement.begins}\na file runs as one role", "set it in the head: -- orderops: owner ROLE"
         )
     if enum_name(tree, "kind") == "VAR_RESET_ALL":
         raise UsageError(
-            f"{place}: RESET ALL would take away the limits under which a migration runs",
-            "reset by name, or take it out: what a file sets ends with it",
+            f"{place}: RESET ALL would remove the timeouts of the migration",
+            "reset settings by name, or remove it: settings of a file end with the file",
         )
+    # psycopg sends the text as UTF-8; with another client_encoding the server would misread it.
     if name == "client_encoding" and value and value not in UTF_8:
-        raise UsageError(f"{place}: a file is UTF-8 and is sent as that, not as {value}", "take it out")
+        raise UsageError(f"{place}: a file is sent as UTF-8, not as {value}", "remove it")
     if name == "standard_conforming_strings" and value in OFF:
-        raise UsageError(f"{place}: a file is read with {name} = on", "take it out; with a backslash: E'a\\nb'")
+        raise UsageError(f"{place}: a file is read with {name} = on", "remove it; with a backslash: E'a\\nb'")
 
 
 def _check_copy(statement: Statement, place: str) -> None:
     tree = statement.tree
     if tree.filename or tree.is_program:
-        raise UsageError(f"{place}: COPY reads or writes a file of the server's", "use COPY … FROM STDIN")
+        raise UsageError(f"{place}: COPY reads or writes a file on the server", "use COPY … FROM STDIN")
     if not tree.is_from:
-        raise UsageError(f"{place}: COPY … TO STDOUT gives data to nobody here", "take it out")
+        raise UsageError(f"{place}: COPY … TO STDOUT has no receiver in a migration", "remove it")
     if statement.data is None:
         raise UsageError(
-            f"{place}: COPY … FROM STDIN without data behind it",
+            f"{place}: COPY … FROM STDIN has no data",
             r"the data begins on the next line and ends with a line \.",
         )
 
@@ -148,39 +150,43 @@ def _changes_the_ledger(statement: Statement) -> bool:
 
 def _check_alone(file: SqlFile, statement: Statement, place: str) -> None:
     tree = statement.tree
-    if statement.kind not in SURVIVING_A_CUT:
+    if statement.kind not in SAFE_TO_RESUME:
         raise UsageError(
-            f"{place}: {statement.begins}\nafter a cut nobody could tell whether this was done",
-            "run it by hand: a migration is for what is inside of one database",
+            f"{place}: {statement.begins}\nafter an interruption it would be unknown whether this was done",
+            "run it by hand: a migration changes one database only",
         )
     if not file.head.no_transaction:
         raise UsageError(
-            f"{place}: {statement.begins}\nPostgreSQL runs this in no transaction, and a file runs in one",
-            "say it in the head of the file: -- orderops: no-transaction",
+            f"{place}: {statement.begins}\nPostgreSQL cannot run this in a transaction, and a file runs in one",
+            "add to the head of the file: -- orderops: no-transaction",
         )
     if (statement.kind == "reindex_stmt" and not tree.HasField("relation")) or (
         statement.kind == "vacuum_stmt" and not tree.rels
     ):
         raise UsageError(
-            f"{place}: {statement.begins}\nthis takes every table in turn, and nobody can tell whom it keeps out when",
-            "name the tables, a statement each",
+            f"{place}: {statement.begins}\nthis locks every table in turn, at times that cannot be predicted",
+            "name the tables, in one statement for each",
         )
     if statement.kind == "index_stmt" and not tree.idxname:
         raise UsageError(
-            f"{place}: the index has no name: one that was left half built could not be told from others",
+            f"{place}: the index has no name, so an invalid one left by an interruption could not be found",
             f"name it: CREATE INDEX CONCURRENTLY {tree.relation.relname}_… ON {tree.relation.relname} …",
         )
+    # PostgreSQL rejects several; the check gives the position in the file.
     if statement.kind == "drop_stmt" and len(tree.objects) > 1:
         raise UsageError(f"{place}: DROP INDEX CONCURRENTLY takes one index", "write one statement for each")
 
 
 def leaves_settings(script: Sequence[Statement]) -> bool:
-    """Whether a statement of a file sets or makes what outlives it, or may do so."""
-    return any(each.kind in SETTING or "set_config" in each.text or _makes_temporary(each) for each in script)
+    """Whether a file changes, or may change, settings or temporary objects of the session."""
+    return any(
+        statement.kind in SETTING or "set_config" in statement.text or _makes_temporary(statement)
+        for statement in script
+    )
 
 
 def _makes_temporary(statement: Statement) -> bool:
-    """Temporary tables live as long as a session, and ours sees many files."""
+    # Temporary objects live as long as the session, which runs many files.
     match statement.kind:
         case "create_stmt" | "view_stmt":
             relation = statement.tree.relation if statement.kind == "create_stmt" else statement.tree.view
