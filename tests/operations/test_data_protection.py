@@ -77,7 +77,9 @@ def renamed(folder: Path, dev: Proxy) -> str:
     return "devel"
 
 
-STRANGER = r"there is also dev here \(\d+ resources, a database among them\) and no file dev.toml: was it renamed\?"
+UNDECLARED = (
+    r"this account also has dev \(\d+ resources including a database\), which has no file dev.toml: was it renamed\?"
+)
 
 
 def test_a_plan_for_a_renamed_environment_says_what_is_there_under_its_old_name(
@@ -87,8 +89,8 @@ def test_a_plan_for_a_renamed_environment_says_what_is_there_under_its_old_name(
 
     assert planned.code == 3
     said = planned.err.splitlines()
-    assert re.fullmatch(STRANGER, said[1])
-    assert said[2] == "an environment keeps its name: devel would be made anew, and dev stays as it is, unused"
+    assert re.fullmatch(UNDECLARED, said[1])
+    assert said[2] == "an environment cannot be renamed: devel would be created, and dev left as it is"
     assert orderops("infra", "plan", "--env", renamed, "--json").json["without_file"]["dev"] > 30
     assert dev.changing == []
 
@@ -104,9 +106,9 @@ def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
     assert refused.code == 1
     file = folder / "dev.toml"
     assert refused.err.splitlines()[-3:] == [
-        "error: devel would be made anew beside dev, which has no file; nothing was changed",
-        f" hint: if it was renamed, give it its name back: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
-        " hint: if devel is a new environment, say so: --confirm devel",
+        "error: devel would be created, and dev in this account has no file; nothing was changed",
+        f" hint: if the file was renamed, restore it: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
+        " hint: if devel is a new environment, pass --confirm devel",
     ]
     assert dev.changing == []
 

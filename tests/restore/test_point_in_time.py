@@ -70,7 +70,7 @@ def test_a_restore_without_a_terminal_needs_yes(dev: Dev, orderops: Orderops) ->
     refused = orderops("restore", "--at", AT)
 
     assert refused.code == 2
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
     assert dev.proxy.changing == []
 
 

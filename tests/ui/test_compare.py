@@ -30,18 +30,19 @@ def test_rows_first_then_the_rest_and_what_to_type(two: DatabasePair, capsys: py
         "    only in live: id='101' note='new' v=NULL",
         "    only in restored: id='3' note='note 3' v='3'",
         "    changed: id='7', restored -> live  v: '7' -> NULL",
-        "public.audit   the whole table only in live: 1 row",
+        "public.audit   table only in live: 1 row",
         "1 table the same, 2 rows",
-        "sequence public.orders_id_seq  restored is 2 behind live, and would give the same numbers again",
+        "sequence public.orders_id_seq  restored is 2 behind live and would repeat numbers",
         "index public.by_note  only in live",
     ]
     assert err == [
-        "if shop-r1 took over: 3 rows lost, 3 rows brought back, 1 changed back, 1 table lost",
-        "to bring the 3 rows back to live, without a switch:",
+        "if shop-r1 is promoted: 3 rows lost, 3 rows brought back, 1 row reverted, 1 table lost",
+        "to copy the 3 rows back to live without promoting:",
         "      orderops restore salvage shop-r1 --env prod --table public.orders --only-restored --output back.sql",
-        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.describe}, before a switch:",
+        "salvage cannot copy the table that only live has; to keep it, before promoting, on "
+        f"{two.live.login.describe}:",
         "      pg_dump --table public.audit --file kept-tables.sql",
-        "to keep the 2 rows that only live has, before a switch:",
+        "to keep the 2 rows that only live has, before promoting:",
         "next: orderops restore salvage shop-r1 --env prod --table public.orders --only-live --output kept.sql",
     ]
 
@@ -52,7 +53,7 @@ def test_two_that_are_the_same_take_a_line(two: DatabasePair, capsys: pytest.Cap
     out, err = told(two, capsys)
 
     assert out[2:] == ["1 table the same, 100 rows in all"]
-    assert err == ["shop-r1 holds what live holds", "next: orderops restore discard shop-r1 --env prod"]
+    assert err == ["shop-r1 equals live", "next: orderops restore discard shop-r1 --env prod"]
 
 
 def test_nothing_lost_leads_to_the_switch(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,8 +70,9 @@ def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(
     two.live.execute('create table "Late" as select i from generate_series(1, 2003) i')
 
     assert told(two, capsys)[1] == [
-        "if shop-r1 took over: 2,003 rows lost, 0 rows brought back, 0 changed back, 1 table lost",
-        f"the table that only live has cannot be salvaged; keep it, on {two.live.login.describe}, before a switch:",
+        "if shop-r1 is promoted: 2,003 rows lost, 0 rows brought back, 0 rows reverted, 1 table lost",
+        "salvage cannot copy the table that only live has; to keep it, before promoting, on "
+        f"{two.live.login.describe}:",
         """next: pg_dump --table 'public."Late"' --file kept-tables.sql""",
     ]
 
@@ -82,8 +84,8 @@ def test_tables_that_only_the_restored_one_has_are_brought_back(
     two.restored.execute("create table a (i int); create table b as select i from generate_series(1, 7) i")
 
     assert told(two, capsys)[1] == [
-        "if shop-r1 took over: 0 rows lost, 7 rows brought back, 0 changed back",
-        f"to bring the 2 tables that only restored has to live, without a switch, on {two.restored.login.describe}:",
+        "if shop-r1 is promoted: 0 rows lost, 7 rows brought back, 0 rows reverted",
+        f"to copy the 2 tables that only restored has without promoting, on {two.restored.login.describe}:",
         "      pg_dump --table public.a --table public.b --file back-tables.sql",
         "next: orderops restore promote shop-r1 --env prod",
     ]
@@ -103,7 +105,7 @@ def test_a_name_with_brackets_is_printed_as_it_is(two: DatabasePair, capsys: pyt
             ["--table", "orders"],
             "error: choose the rows to salvage\n hint: pass --only-live to fill the restored instance",
         ),
-        (["--only-live"], "error: say which tables\n hint: --table orders, or --every-table"),
+        (["--only-live"], "error: no tables are given\n hint: pass --table TABLE, or --every-table"),
         (
             ["--every-table", "--only-live", "--only-restored"],
             "error: --only-live and --only-restored cannot be",

@@ -44,8 +44,8 @@ def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]
         "    hint: renew it",
         "x thing/c: is there",
         "    hint: --adopt thing/c",
-        "error: 3 steps stopped; 4 more wait for them; the rest is done",
-        " hint: after that, the same command goes on from here",
+        "error: 3 steps failed, 4 are blocked by them; the rest is done",
+        " hint: fix the cause, then re-run this command to continue",
     ]
 
 
@@ -103,7 +103,7 @@ def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_sta
 def test_a_plan_that_could_not_look_does_not_claim_to_have_done_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_unfinished(Unfinished({"thing/a": OrderopsError("may not be read")}, 2, dry_run=True))
 
-    assert "error: 1 step stopped; 2 more wait for them; nothing was changed" in capsys.readouterr().err
+    assert "error: 1 step failed, 2 are blocked by it; nothing was changed" in capsys.readouterr().err
 
 
 def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,14 +76,14 @@ def list_(where: EnvironmentOptions, as_json: Json = False) -> None:
     from orderops.operations.workspace import open_workspace
     from orderops.restore.instances import load_instances
     from orderops.ui import console
-    from orderops.ui.restore import show_copies
+    from orderops.ui.restore import show_instances
 
     workspace = open_workspace(where.env, where.environments)
     instances = load_instances(workspace.aws, workspace.stack)
     if as_json:
         console.show_json([instance.to_dict() for instance in instances.all])
     else:
-        show_copies(instances)
+        show_instances(instances)
 
 
 @commands.command()

@@ -130,6 +130,6 @@ def doctor(
     if as_json:
         console.show_json({"environment": where.env, "findings": [vars(finding) for finding in findings]})
     else:
-        console.show_findings(findings)
+        console.show_checks(findings)
     if any(not finding.ok and finding.needed for finding in findings):
         raise Differences

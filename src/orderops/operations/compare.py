@@ -76,7 +76,7 @@ def salvage(
     """Write the SQL that copies rows from one database to the other. Runs nothing."""
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
     if bool(at.tables) == every_table:
-        raise UsageError("say which tables", "--table orders, or --every-table")
+        raise UsageError("no tables are given", "pass --table TABLE, or --every-table")
     if _is_by_task(at):
         command = argv(
             "restore",
@@ -108,7 +108,7 @@ def salvage(
             write_script(script, output)
         else:
             ui.show_script(script)
-    ui.say_how_to_run(output, both.live if only_restored else both.restored, both.options)
+    ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
 
 
 @contextmanager

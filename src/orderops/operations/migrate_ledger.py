@@ -7,16 +7,16 @@ from orderops.migrations import migrator
 from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import to_json
 from orderops.migrations.sql.files import read_migrations, sql_folder
-from orderops.operations.migrate import agreed, alone, looking, target
+from orderops.operations.migrate import confirmed, connected, ledger_sessions, target
 from orderops.operations.options import DEFAULT_WAIT, ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task, unless
 from orderops.ui import console
 from orderops.ui.migrations import (
     attempts_json,
     attempts_of,
-    picture_json,
+    overview_json,
     show_attempts,
-    show_picture,
+    show_overview,
     show_repairs,
 )
 
@@ -26,19 +26,19 @@ def info(at: MigrateOptions, *, as_json: bool) -> None:
     migrations = read_migrations(sql_folder(at.sql))
     if migrate_by_task(at, argv("migrate", "info", json=as_json)):
         return
-    with target(at) as database, looking(database) as connection:
+    with target(at) as database, connected(database) as connection:
         overview = migrator.overview(connection, migrations)
     if as_json:
-        console.show_json(picture_json(overview))
+        console.show_json(overview_json(overview))
     else:
-        show_picture(overview, database.words)
+        show_overview(overview, database.options)
 
 
 def history(at: MigrateOptions, *, last: int | None, as_json: bool) -> None:
     """Show the last attempts on the database, newest first; 20 by default."""
     if migrate_by_task(at, argv("migrate", "history", last=last, json=as_json)):
         return
-    with target(at) as database, looking(database) as connection:
+    with target(at) as database, connected(database) as connection:
         histories = ledger.read(connection)
     if at.job:
         at.job.set_result({"ledger": to_json(histories)})
@@ -69,16 +69,16 @@ def baseline(at: MigrateOptions, options: ChangeOptions, *, version: int | None,
         return
     options = options.of("migrate baseline")
     with target(at, changes=not options.dry_run) as database:
-        with looking(database) as connection:
+        with connected(database) as connection:
             wanted = migrator.to_baseline(connection, migrations, version=version, tool=tool)
         for migration in wanted.migrations:
             console.data(f"~ {migration.name} counts as applied")
         if not options.dry_run:
             question = f"Mark {len(wanted.migrations)} migrations as applied in {database.name} without running them?"
-            with agreed(database, options, question), alone(database, wait=options.wait) as sessions:
+            with confirmed(database, options, question), ledger_sessions(database, wait=options.wait) as sessions:
                 migrator.baseline(sessions, wanted)
             console.info(f"{len(wanted.migrations)} marked as applied: {wanted.note}")
-            console.info(f"next: orderops migrate info {database.words}".rstrip())
+            console.info(f"next: orderops migrate info {database.options}".rstrip())
 
 
 def repair(at: MigrateOptions, options: ChangeOptions, *, version: int | None, status: str | None) -> None:
@@ -98,14 +98,14 @@ def repair(at: MigrateOptions, options: ChangeOptions, *, version: int | None, s
         return
     options = options.of("migrate repair")
     with target(at, changes=not options.dry_run) as database:
-        with looking(database) as connection:
+        with connected(database) as connection:
             wanted = migrator.to_repair(migrator.overview(connection, migrations), requested)
         show_repairs(wanted)
         if not wanted:
             console.info("nothing to repair: files and ledger match")
         elif not options.dry_run:
             question = f"Write this to the ledger of {database.name}? The schema is not changed."
-            with agreed(database, options, question), alone(database, wait=options.wait) as sessions:
+            with confirmed(database, options, question), ledger_sessions(database, wait=options.wait) as sessions:
                 migrator.repair(sessions, wanted)
             console.info(f"{len(wanted)} repaired")
-            console.info(f"next: orderops migrate info {database.words}".rstrip())
+            console.info(f"next: orderops migrate info {database.options}".rstrip())

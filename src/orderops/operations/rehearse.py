@@ -17,7 +17,7 @@ from orderops.infra.workspace import Workspace
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import CANARIES, Migration, read_migrations, sql_folder
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.migrate import files_of, lead_of, looking, settings_of, target
+from orderops.operations.migrate import connected, files_of, lead_of, settings_of, target
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, run_by_task
 from orderops.operations.restore import open_databases, temporary_instance
@@ -96,7 +96,7 @@ def _pending(workspace: Workspace, request: RehearsalRequest) -> list[str]:
             tuple(argv("migrate", "rehearsal", dry_run=True)), sql=_files(at.sql), options=lead_of(at.env, at.sql)
         )
         return list((run_by_task(workspace, job).result or {}).get("pending", ()))
-    with target(request.at) as database, looking(database) as connection:
+    with target(request.at) as database, connected(database) as connection:
         return [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
 
 
@@ -125,7 +125,7 @@ def _rehearse_on_copy(
 def _rehearse_in_job(job: CurrentJob, request: RehearsalRequest, *, dry_run: bool) -> None:
     """The part that opens databases, in a task that reaches them."""
     if dry_run:
-        with target(request.at) as database, looking(database) as connection:
+        with target(request.at) as database, connected(database) as connection:
             names = [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
         job.set_result({"pending": names})
         return

@@ -62,7 +62,7 @@ def run_by_task(
 
     def run() -> JobResult:
         with JobOutput(on_data) as output:
-            return run_job(workspace, request, JobObserver(output.heard, output.waiting))
+            return run_job(workspace, request, JobObserver(output.show, output.waiting))
 
     if not question:
         result = run()

@@ -104,7 +104,7 @@ def test_nobody_is_ended_where_nobody_can_be_asked(run: Run) -> None:
     refused = run("apply", "--terminate-blockers")
 
     assert refused.code == 2
-    assert "say it beforehand: --yes" in refused.err
+    assert "pass --yes" in refused.err
 
 
 def test_an_index_is_built_beside_a_writer_however_long_that_takes(run: Run) -> None:
@@ -177,7 +177,7 @@ def test_two_at_once_one_works_and_the_other_says_who(run: Run) -> None:
     assert leaves.code == 1
     assert "error: this database is being migrated by " in leaves.err
     assert " since " in leaves.err and "; nothing was done" in leaves.err
-    assert "0 applied in" in second.said and "somebody else did it meanwhile" in second.said
+    assert "0 applied in" in second.said and "another operator has applied them" in second.said
     assert run.rows("select count(*) from orderops.ledger") == [(1,)]
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 

@@ -100,7 +100,7 @@ def test_without_a_yes_and_a_terminal_nothing_is_undone(three: Run) -> None:
     refused = three("undo")
 
     assert (refused.code, tables(three)) == (2, "abc")
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
 
 
 def test_a_migration_without_its_way_back_is_refused_before_any_database_is_asked(three: Run) -> None:

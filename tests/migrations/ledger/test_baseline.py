@@ -91,7 +91,7 @@ def test_without_a_yes_and_a_terminal_nothing_is_marked(three: Run) -> None:
     refused = three("baseline", "--version", "2")
 
     assert refused.code == 2
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
     assert three.rows("select to_regnamespace('orderops')") == [(None,)]
 
 
