@@ -463,7 +463,7 @@ def test_a_full_disk_behind_stdout_is_an_error(faulty_aws: Proxy) -> None:
         )
 
     assert result.returncode == 1
-    assert result.stderr.startswith("error: what is written to cannot be used: no space left on device\n hint: ")
+    assert result.stderr.startswith("error: the output cannot be used: no space left on device\n hint: ")
     assert "Traceback" not in result.stderr
 
 

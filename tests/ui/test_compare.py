@@ -26,7 +26,7 @@ def test_rows_first_then_the_rest_and_what_to_type(two: DatabasePair, capsys: py
     out, err = told(two, capsys, samples=1)
 
     assert out[2:] == [
-        "public.orders  2 only in live, 3 only in restored, 1 changed  of 99 in live, 100 in restored",
+        "public.orders  2 only in live, 3 only in restored, 1 changed  (99 live, 100 restored)",
         "    only in live: id='101' note='new' v=NULL",
         "    only in restored: id='3' note='note 3' v='3'",
         "    changed: id='7', restored -> live  v: '7' -> NULL",

@@ -13,7 +13,7 @@ from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptio
 
 commands = typer.Typer(no_args_is_help=True, help="Migrations of the database: status, apply, undo, rehearsal, ledger.")
 
-To = Annotated[int | None, typer.Option("--to", help="Up to this version.", metavar="N", show_default=False)]
+To = Annotated[int | None, typer.Option("--to", help="Apply up to this version.", metavar="N", show_default=False)]
 Accept = Annotated[
     list[str],
     typer.Option(
@@ -93,7 +93,9 @@ def undo(
     to: Annotated[
         int | None,
         typer.Option(
-            "--to", help="Down to this version, which is kept; 0 for all. Default: only the newest.", metavar="N"
+            "--to",
+            help="Undo down to this version and keep it; 0 undoes all. Default: only the newest.",
+            metavar="N",
         ),
     ] = None,
     accept_data_loss: Accept = [],
@@ -110,7 +112,8 @@ def baseline(
     at: MigrateOptions,
     options: ChangeOptions,
     version: Annotated[
-        int | None, typer.Option("--version", help="Everything up to this version exists already.", metavar="N")
+        int | None,
+        typer.Option("--version", help="The schema contains everything up to this version.", metavar="N"),
     ] = None,
     tool: Annotated[
         str | None,
@@ -151,11 +154,11 @@ def history(
     at: MigrateOptions,
     last: Annotated[
         int | None,
-        typer.Option("--last", help="How many attempts; default: 20.", min=1, metavar="N", show_default=False),
+        typer.Option("--last", help="Number of attempts; default: 20.", min=1, metavar="N", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what was done to the database, newest first: what, when, by whom, for how long, waiting for which locks."""
+    """Show the attempts on the database, newest first: action, time, operator, duration and lock waits."""
     from orderops.operations.migrate_ledger import history
 
     history(at, last=last, as_json=as_json)

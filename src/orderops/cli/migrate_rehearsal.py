@@ -22,10 +22,10 @@ def rehearsal(
         timedelta,
         typer.Option(
             "--holder",
-            help="How long the idle transaction of the worst case stays open.",
+            help="How long the idle transaction of the worst case stays open; default: 30s.",
             metavar="DURATION",
             parser=duration,
-            show_default="30s",
+            show_default=False,
         ),
     ] = HOLDER,
     instance_class: Annotated[

@@ -77,10 +77,10 @@ Wait = Annotated[
     timedelta,
     typer.Option(
         "--wait",
-        help="How long to wait while another operator changes the environment: 30s, 5m, 0.",
+        help="How long to wait while another operator changes the environment, such as 30s or 0; default: 10m.",
         metavar="DURATION",
         parser=duration,
-        show_default="10m",
+        show_default=False,
     ),
 ]
 Only = Annotated[list[str], typer.Option("--only", help="Only this address; may be repeated.", metavar="ADDRESS")]
@@ -108,8 +108,8 @@ Dsn = Annotated[
     str | None,
     typer.Option(
         "--dsn",
-        help="Another database than the environment's: a connection string without a password, "
-        "which comes from PGPASSWORD or ~/.pgpass; or the whole as ORDEROPS_DSN.",
+        help="Database to use instead of the environment's: a connection string without a password, which is read "
+        "from PGPASSWORD or ~/.pgpass. ORDEROPS_DSN may hold the whole.",
         metavar="CONNINFO",
         show_default=False,
     ),
@@ -118,17 +118,17 @@ Budget = Annotated[
     timedelta,
     typer.Option(
         "--budget",
-        help="How long to wait for locks in all: 90s, 10m.",
+        help="Total time to wait for locks, such as 90s; default: 10m.",
         metavar="DURATION",
         parser=duration,
-        show_default="10m",
+        show_default=False,
     ),
 ]
 Terminate = Annotated[
     bool,
     typer.Option(
         "--terminate-blockers",
-        help="Terminate sessions that block the migration, after a question for each; never a superuser's.",
+        help="Terminate sessions that block the migration, after asking for each; never a superuser's.",
     ),
 ]
 InstanceName = Annotated[

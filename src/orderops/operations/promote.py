@@ -13,7 +13,7 @@ from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
-from orderops.operations.restore import delete_instance, open_databases
+from orderops.operations.restore import delete_and_show, open_databases
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
@@ -143,7 +143,7 @@ class _Discard(Change[Instance | None]):
     def show(self, plan: Instance | None) -> None:
         if plan is None:
             return
-        console.info(_summary(plan))
+        console.info_folded(_summary(plan))
         if self._keeps_snapshot(plan):
             console.info(f"a final snapshot is kept: {final_snapshot(plan.observed)}")
         else:
@@ -161,12 +161,12 @@ class _Discard(Change[Instance | None]):
         env = self._workspace.environment.name
         raise UsageError(
             f"{name} is kept: its name was not given",
-            f"pass it: orderops restore discard {name} --env {env} --confirm {name}",
+            f"to delete it: orderops restore discard {name} --env {env} --confirm {name}",
         )
 
     def apply(self, plan: Instance | None, run: Run, progress: Progress) -> None:
         if plan is not None:
-            delete_instance(self._workspace, plan, progress, snapshot=self._keeps_snapshot(plan))
+            delete_and_show(self._workspace, plan, progress, snapshot=self._keeps_snapshot(plan))
 
     def _keeps_snapshot(self, instance: Instance) -> bool:
         return self._snapshot and instance.role not in DISPOSABLE
@@ -184,7 +184,7 @@ def _check_opens(workspace: Workspace, instance: Instance) -> None:
 def _show_switch(switch: Switch) -> None:
     if not switch.decided and switch.previous:
         moment = switch.to.tag("orderops:restored-to")
-        console.info(f"from {switch.previous.name}, which is kept as it is")
+        console.info(f"from {switch.previous.name}, which is kept unchanged")
         console.info(f"to   {switch.to.name}")
         if moment:
             console.info(f"     as of {moment}")
@@ -207,19 +207,21 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
         env = workspace.environment.name
         hint = f"check its tasks: orderops status --env {env}; or switch back: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
-    console.info(
-        f"the service answers from {primary.name}: {answer.users} users, {answer.requests} of {answer.requests} answers"
-    )
+    answered = f"{answer.requests} of {answer.requests} requests answered, {answer.users} users"
+    console.info_folded(f"the service answers from {primary.name}: {answered}")
 
 
 def _show_next(workspace: Workspace, switch: Switch) -> None:
     env = workspace.environment.name
     if switch.previous and switch.command == BACK:
-        console.info(f"to promote the other again: orderops restore promote {switch.previous.name} --env {env}")
+        console.info(f"to promote {switch.previous.name} again:")
+        console.info(f"      orderops restore promote {switch.previous.name} --env {env}")
     elif switch.previous:
-        console.info(f"to switch back while {switch.previous.name} exists: orderops restore back --env {env}")
+        console.info(f"to switch back while {switch.previous.name} exists:")
+        console.info(f"      orderops restore back --env {env}")
     if switch.previous:
-        console.info(f"rows that only the other has: orderops restore compare {switch.previous.name} --env {env}")
+        console.info(f"to see the rows that only {switch.previous.name} has:")
+        console.info(f"      orderops restore compare {switch.previous.name} --env {env}")
 
 
 def _summary(instance: Instance) -> str:

@@ -75,8 +75,8 @@ def _show_table(table: TableComparison, width: int) -> None:
         out_folded(f"{escape(table.name):{width}}  [bold red]not compared[/]: {escape(table.error)}")
         return
     counts = [f"[{COLOURS[kind]}]{count:,} {kind}[/]" for kind, count in table.differences.items() if count]
-    totals = f"{table.rows.live:,} in live, {table.rows.restored:,} in restored"
-    out_folded(f"{escape(table.name):{width}}  {', '.join(counts)}  [dim]of {totals}[/]")
+    totals = f"({table.rows.live:,} live, {table.rows.restored:,} restored)"
+    out_folded(f"{escape(table.name):{width}}  {', '.join(counts)}  [dim]{totals}[/]")
     for note in table.notes:
         out_folded(f"    [dim]{escape(note)}[/]", indent=6)
     for sample in table.samples:
