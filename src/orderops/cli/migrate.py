@@ -24,11 +24,11 @@ Accept = Annotated[
 
 @commands.command()
 @grouped()
-def info(at: MigrateOptions, as_json: Json = False) -> None:
+def info(where: MigrateOptions, as_json: Json = False) -> None:
     """Show each migration's status: applied, pending, changed, missing, out of order; and what apply would do."""
     from orderops.operations.migrate_ledger import info
 
-    info(at, as_json=as_json)
+    info(where, as_json=as_json)
 
 
 @commands.command()
@@ -54,7 +54,7 @@ commands.command()(rehearsal)
 @commands.command()
 @grouped()
 def apply(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     to: To = None,
@@ -74,7 +74,7 @@ def apply(
     from orderops.operations.migrate_schema import apply
 
     apply(
-        at,
+        where,
         options,
         locks,
         to=to,
@@ -87,7 +87,7 @@ def apply(
 @commands.command()
 @grouped()
 def undo(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     to: Annotated[
@@ -103,13 +103,13 @@ def undo(
     """Undo applied migrations by their U files, newest first. Refuses to drop non-empty tables or columns."""
     from orderops.operations.migrate_schema import undo
 
-    undo(at, options, locks, to=to, accept_data_loss=accept_data_loss)
+    undo(where, options, locks, to=to, accept_data_loss=accept_data_loss)
 
 
 @commands.command()
 @grouped()
 def baseline(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     version: Annotated[
         int | None,
@@ -127,13 +127,13 @@ def baseline(
     """Mark migrations as applied in an existing database, without running them."""
     from orderops.operations.migrate_ledger import baseline
 
-    baseline(at, options, version=version, tool=tool)
+    baseline(where, options, version=version, tool=tool)
 
 
 @commands.command()
 @grouped()
 def repair(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     version: Annotated[
         int | None, typer.Option("--version", help="Only this version, with the status given by --as.", metavar="N")
@@ -145,13 +145,13 @@ def repair(
     """Correct the ledger after an intentional edit to a migration file. Shows the corrections first."""
     from orderops.operations.migrate_ledger import repair
 
-    repair(at, options, version=version, status=status)
+    repair(where, options, version=version, status=status)
 
 
 @commands.command()
 @grouped("sql")
 def history(
-    at: MigrateOptions,
+    where: MigrateOptions,
     last: Annotated[
         int | None,
         typer.Option("--last", help="Number of attempts; default: 20.", min=1, metavar="N", show_default=False),
@@ -161,4 +161,4 @@ def history(
     """Show the attempts on the database, newest first: action, time, operator, duration and lock waits."""
     from orderops.operations.migrate_ledger import history
 
-    history(at, last=last, as_json=as_json)
+    history(where, last=last, as_json=as_json)

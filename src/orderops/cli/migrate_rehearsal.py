@@ -16,7 +16,7 @@ HOLDER = timedelta(seconds=30)
 
 @grouped("dsn", "confirm")
 def rehearsal(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     holder: Annotated[
         timedelta,
@@ -47,4 +47,4 @@ def rehearsal(
     """
     from orderops.operations.rehearse import rehearse_pending
 
-    rehearse_pending(at, options, holder=holder, instance_class=instance_class, markdown=markdown, as_json=as_json)
+    rehearse_pending(where, options, holder=holder, instance_class=instance_class, markdown=markdown, as_json=as_json)

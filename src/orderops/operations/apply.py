@@ -107,8 +107,8 @@ class _ApplyEverything(Change[Plan]):
             undeclared_environments=plan.undeclared_environments,
         )
 
-    def check(self, confirmed: Plan, plan: Plan, *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: Plan, plan: Plan, *, prompted: bool) -> None:
+        if prompted:
             check_covered([*confirmed.steps, *confirmed.pruned], [*plan.steps, *plan.pruned])
 
     def apply(self, plan: Plan, run: Run, progress: Progress) -> None:

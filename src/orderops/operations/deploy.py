@@ -58,8 +58,8 @@ class _Deploy(Change[list[Step]]):
     def ask(self, plan: list[Step]) -> bool:
         return confirm_change(self._workspace, f"Release to {self._workspace.environment.name}?", self._options)
 
-    def check(self, confirmed: list[Step], plan: list[Step], *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: list[Step], plan: list[Step], *, prompted: bool) -> None:
+        if prompted:
             check_covered(confirmed, plan)
 
     def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:

@@ -80,8 +80,8 @@ class _Destroy(Change[DestroyPlan]):
         question = f"Delete {len(plan.removed)} resources of {self._workspace.environment.name}?"
         return confirm_change(self._workspace, question, self._options)
 
-    def check(self, confirmed: DestroyPlan, plan: DestroyPlan, *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: DestroyPlan, plan: DestroyPlan, *, prompted: bool) -> None:
+        if prompted:
             check_covered(confirmed.run(dry_run=True), plan.run(dry_run=True))
 
     def apply(self, plan: DestroyPlan, run: Run, progress: Progress) -> None:

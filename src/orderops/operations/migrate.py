@@ -73,27 +73,29 @@ class MigrationTarget:
 
 
 @contextmanager
-def target(at: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
+def target(where: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
     """Open the database of an environment, or the one that a connection string names.
 
     With `changes`, reading the environment's lease starts in the background.
     """
-    if login := _login(at.dsn):
+    if login := _login(where.dsn):
         # A connection string from the environment variable applies to the next command as well.
-        options = f"--dsn {shlex.quote(at.dsn)}" if at.dsn else ""
-        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(options, at.sql))
+        options = f"--dsn {shlex.quote(where.dsn)}" if where.dsn else ""
+        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(options, where.sql))
         return
-    if at.job:
-        request = at.job.request
+    if where.job:
+        request = where.job.request
         author = Author(request.who, request.host)
-        yield MigrationTarget(at.job.login(), author, request.environment, request.options, job=at.job)
+        yield MigrationTarget(where.job.login(), author, request.environment, request.options, job=where.job)
         return
     from orderops.operations.locked import read_lease
 
-    workspace = open_workspace(at.env, at.environments)
+    workspace = open_workspace(where.env, where.environments)
     lease = read_lease(workspace) if changes else None
     with _open_login(workspace) as login:
-        yield MigrationTarget(login, _author(workspace.aws.caller), at.env, lead_of(at.env, at.sql), workspace, lease)
+        yield MigrationTarget(
+            login, _author(workspace.aws.caller), where.env, lead_of(where.env, where.sql), workspace, lease
+        )
 
 
 def is_other_database(dsn: str | None) -> bool:

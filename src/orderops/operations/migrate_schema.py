@@ -12,7 +12,7 @@ from orderops.ui import console
 
 
 def apply(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     *,
@@ -23,7 +23,7 @@ def apply(
 ) -> None:
     """Apply pending migrations under live traffic."""
     bypass_reason = check_reason(without_rehearsal, reason)
-    migrations = read_migrations(sql_folder(at.sql))
+    migrations = read_migrations(sql_folder(where.sql))
     command = argv(
         "migrate",
         "apply",
@@ -36,12 +36,12 @@ def apply(
         wait=unless(options.wait, DEFAULT_WAIT),
     )
     question = "Apply the pending migrations to {env} (to list them: --dry-run)?"
-    if migrate_by_task(at, command, options, question=question, locks=locks):
+    if migrate_by_task(where, command, options, question=question, locks=locks):
         return
     words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
     words += [f"--without-rehearsal --reason {bypass_reason!r}"] if bypass_reason else []
     options = options.of(*words)
-    with target(at, changes=not options.dry_run) as database:
+    with target(where, changes=not options.dry_run) as database:
         with connected(database) as connection:
             wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
             gate = RehearsalGate(database, bypass_reason)
@@ -61,10 +61,10 @@ def apply(
 
 
 def undo(
-    at: MigrateOptions, options: ChangeOptions, locks: LockOptions, *, to: int | None, accept_data_loss: list[str]
+    where: MigrateOptions, options: ChangeOptions, locks: LockOptions, *, to: int | None, accept_data_loss: list[str]
 ) -> None:
     """Undo applied migrations by their U files, newest first."""
-    migrations = read_migrations(sql_folder(at.sql))
+    migrations = read_migrations(sql_folder(where.sql))
     command = argv(
         "migrate",
         "undo",
@@ -75,10 +75,10 @@ def undo(
         wait=unless(options.wait, DEFAULT_WAIT),
     )
     question = "Undo these migrations in {env} (to list them: --dry-run)?"
-    if migrate_by_task(at, command, options, question=question, locks=locks):
+    if migrate_by_task(where, command, options, question=question, locks=locks):
         return
     options = options.of(f"migrate undo{f' --to {to}' if to is not None else ''}")
-    with target(at, changes=not options.dry_run) as database:
+    with target(where, changes=not options.dry_run) as database:
         with connected(database) as connection:
             overview = migrator.overview(connection, migrations)
             wanted = migrator.undo_plan(connection, overview, to=to, accepted=accept_data_loss)

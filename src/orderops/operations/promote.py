@@ -97,7 +97,7 @@ class _Switch(Change[SwitchPlan]):
         question = f"Make {switch.to.name} the database of {self._workspace.environment.name}?"
         return confirm_change(self._workspace, question, self._options)
 
-    def check(self, confirmed: SwitchPlan, plan: SwitchPlan, *, asked: bool) -> None:
+    def check(self, confirmed: SwitchPlan, plan: SwitchPlan, *, prompted: bool) -> None:
         before, now = confirmed.switch, plan.switch
         if before.to.name != now.to.name or (
             before.previous and now.previous and before.previous.name != now.previous.name
