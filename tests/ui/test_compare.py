@@ -1,4 +1,4 @@
-"""What the operator reads of a comparison: rows first, and at the end what to type."""
+"""The printed comparison: rows first, the next command last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORDERS = "create table orders (id bigint generated always as identity primary ke
 HUNDRED = "insert into orders (note, v) select 'note ' || i, i from generate_series(1, 100) i"
 
 
-def test_rows_first_then_the_rest_and_what_to_type(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_come_before_schema_and_next_command(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED, "create table carts (id int primary key)", "insert into carts values (1), (2)")
     two.live.execute(
         "insert into orders (note) values ('new'), (null); delete from orders where id in (3, 4, 5)",
@@ -47,7 +47,7 @@ def test_rows_first_then_the_rest_and_what_to_type(two: DatabasePair, capsys: py
     ]
 
 
-def test_two_that_are_the_same_take_a_line(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_databases_take_one_line(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED)
 
     out, err = told(two, capsys)
@@ -56,14 +56,14 @@ def test_two_that_are_the_same_take_a_line(two: DatabasePair, capsys: pytest.Cap
     assert err == ["shop-r1 equals live", "next: orderops restore discard shop-r1 --env prod"]
 
 
-def test_nothing_lost_leads_to_the_switch(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_without_losses_leads_to_promote(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both(ORDERS, HUNDRED)
     two.live.execute("delete from orders where id > 50")
 
     assert told(two, capsys)[1][-1] == "next: orderops restore promote shop-r1 --env prod"
 
 
-def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(
+def test_a_table_that_would_be_lost_is_dumped_before_promoting(
     two: DatabasePair, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two.both(ORDERS, HUNDRED)
@@ -77,7 +77,7 @@ def test_a_table_that_would_be_lost_is_looked_at_before_a_switch(
     ]
 
 
-def test_tables_that_only_the_restored_one_has_are_brought_back(
+def test_tables_that_only_the_restored_database_has_are_dumped(
     two: DatabasePair, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two.both(ORDERS, HUNDRED)
@@ -91,7 +91,7 @@ def test_tables_that_only_the_restored_one_has_are_brought_back(
     ]
 
 
-def test_a_name_with_brackets_is_printed_as_it_is(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_brackets_is_printed_unchanged(two: DatabasePair, capsys: pytest.CaptureFixture[str]) -> None:
     two.both('create table "[red]t[/]" (id int primary key)')
     two.live.execute('insert into "[red]t[/]" values (1)')
 
@@ -112,7 +112,9 @@ def test_a_name_with_brackets_is_printed_as_it_is(two: DatabasePair, capsys: pyt
         ),
     ],
 )
-def test_salvage_wants_to_know_what(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+def test_salvage_requires_tables_and_a_direction(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
     refused = Orderops(capsys)("restore", "salvage", *words)
 
     assert refused.code == 2

@@ -135,6 +135,7 @@ def primary_and_restored(workspace: Workspace, name: str | None) -> tuple[Instan
     """The primary, and the instance to compare it with."""
     instances = load_instances(workspace.aws, workspace.stack)
     primary, restored = instances.require_primary(), instances.named(name, action="compare")
+    # The named instance may have been promoted since.
     if restored.name == primary.name:
         raise OrderopsError(
             f"{restored.name} is the primary, and would be compared with itself",
@@ -152,6 +153,7 @@ def compare_by_task(workspace: Workspace, primary: Instance, restored: Instance)
             settings={LIVE: primary.name, RESTORED: restored.name},
         )
         end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    # A job that finds differences exits with 3, so only the result tells whether it has compared.
     if end.result is None:
         end.check()
         raise OrderopsError("the comparison ended without a result", "re-run this command to compare again")

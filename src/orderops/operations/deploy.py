@@ -63,6 +63,7 @@ class _Deploy(Change[list[Step]]):
             check_covered(confirmed, plan)
 
     def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:
+        # Built or copied only after the confirmation: a build takes minutes.
         images = materialize(self._workspace.aws, self._choices, console.info)
         for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
             progress.done(step)

@@ -113,9 +113,11 @@ def _covered(step: Step, confirmed: Step | None) -> bool:
         return True
     if confirmed is None or confirmed.action in (Action.NO_OP, Action.KEEP):
         return False
+    # A killed run may have created the resource meanwhile; its settings are those that were confirmed.
     if confirmed.action is Action.CREATE:
         return step.action in (Action.CREATE, Action.UPDATE)
     return confirmed.action is step.action and all(
+        # A value that was unknown in the first plan, such as an ARN, may be anything in the second.
         key in confirmed.changes and (unknown_in(confirmed.changes[key][1]) or confirmed.changes[key][1] == desired)
         for key, (_, desired) in step.changes.items()
     )

@@ -71,6 +71,7 @@ def baseline(where: MigrateOptions, options: ChangeOptions, *, version: int | No
     with target(where, changes=not options.dry_run) as database:
         with connected(database) as connection:
             wanted = migrator.to_baseline(connection, migrations, version=version, tool=tool)
+        # Listed before the question, so that the operator confirms names and not a number.
         for migration in wanted.migrations:
             console.data(f"~ {migration.name} counts as applied")
         if not options.dry_run:

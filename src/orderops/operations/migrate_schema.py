@@ -44,6 +44,7 @@ def apply(
     with target(where, changes=not options.dry_run) as database:
         with connected(database) as connection:
             wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
+            # Checked before the question: the operator should not confirm what the gate then refuses.
             gate = RehearsalGate(database, bypass_reason)
             (gate.preview if options.dry_run else gate.opened)(connection, wanted)
         if options.dry_run:

@@ -62,7 +62,7 @@ def discard(workspace: Workspace, options: ChangeOptions, name: str | None, *, s
     if outcome is None:
         return
     if outcome.plan is None:
-        console.info(f"0 changes: {name or 'the instance'} is gone")
+        console.info(f"0 changes: {name or 'the instance'} is already deleted")
         return
     if outcome.progress:
         console.info(f"discarded in {in_words(outcome.progress.elapsed)}")
@@ -92,6 +92,7 @@ class _Switch(Change[SwitchPlan]):
 
     def ask(self, plan: SwitchPlan) -> bool:
         switch = plan.switch
+        # A decided switch is an interrupted one: the tags name the new primary already.
         if not switch.decided:
             _check_opens(self._workspace, switch.to)
         question = f"Make {switch.to.name} the database of {self._workspace.environment.name}?"
@@ -113,6 +114,7 @@ class _Switch(Change[SwitchPlan]):
         promotion.on_wait = progress.watch
         for step in promotion.run():
             progress.done(step)
+        # A re-run of a finished promotion changes nothing, and records nothing.
         if progress.steps:
             before = plan.switch.previous.name if plan.switch.previous else None
             run.record.note(action="promoted", name=plan.switch.to.name, before=before)
@@ -174,6 +176,7 @@ class _Discard(Change[Instance | None]):
 
 def _check_opens(workspace: Workspace, instance: Instance) -> None:
     """Connect to the new primary first, if this machine can reach it; else the service shows whether it works."""
+    # Only the service inside the VPC can reach it; the check after the switch shows whether it does.
     if workspace.environment.database.access != "direct":
         console.info(f"{instance.name} is not opened from here (access = {workspace.environment.database.access})")
         return
@@ -200,6 +203,7 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
     url = load_balancer_url(workspace.stack, outputs)
     try:
         answer = verify(url, connection_info(workspace.stack, primary))
+    # This machine may have no route to the balancer; that is no failure of the promotion.
     except ServiceUnreachable as error:
         console.info(f"{error.message}; {error.hint}")
         return

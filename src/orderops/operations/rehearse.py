@@ -60,6 +60,7 @@ def rehearse_pending(
     as_json: bool,
 ) -> None:
     """Rehearse the pending migrations and show the report. Raises Differences unless the verdict is SAFE."""
+    # Before the rehearsal, which takes many minutes.
     if markdown:
         check_writable(markdown)
     request = RehearsalRequest(where, read_migrations(sql_folder(where.sql)), holder, instance_class)
@@ -116,6 +117,7 @@ def _rehearse_on_copy(
         temporary_instance(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
         report = _rehearse(workspace, primary, copy, request)
+        # The receipt says what the verdict was measured on, since the copy is deleted.
         about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
         receipt = save_receipt(
             Bucket(workspace.aws), workspace.environment.name, report, who=workspace.aws.caller, copy=about

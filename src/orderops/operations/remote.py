@@ -71,8 +71,10 @@ def run_by_task(
     assert options, "a change has options"
     lease = read_lease(workspace)
     confirm_change(workspace, question, options)
+    # The lease is held on this machine: a task that is killed could not release it.
     with locked_run(workspace, options, lease) as recorded:
         result = run()
+        # Recorded also if the command failed: what it did before that counts.
         for note in result.notes:
             recorded.record.note(**note)
         result.check()

@@ -29,6 +29,7 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
         environment_names(folder),
         environments_folder(folder),
     )
+    # Before any other call, so that a wrong profile cannot touch a foreign account.
     workspace.check_account()
     return workspace
 
@@ -70,6 +71,7 @@ def confirm_change(
         return False
     if undeclared_environments and not environment.protected and environment.name not in options.confirm:
         _check_not_renamed(workspace, undeclared_environments, options)
+    # A protected environment needs its name even with --yes, which scripts pass by habit.
     if not environment.protected:
         console.confirm(question, yes=options.yes)
         return not options.yes

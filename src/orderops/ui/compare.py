@@ -25,6 +25,7 @@ COLOURS = {Difference.ONLY_LIVE: "red", Difference.ONLY_RESTORED: "green", Diffe
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
 LONGEST = 60
 """Characters of a value that are shown."""
+# Definitions of functions, views and triggers take many lines, so only their names are shown.
 DEFINITIONS = ("column", "constraint", "sequence", "extension", "role", "type", "index")
 """Kinds whose two definitions fit on a line."""
 

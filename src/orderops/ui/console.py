@@ -107,21 +107,22 @@ def show_error(error: OrderopsError) -> None:
 
 def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole: bool = True) -> None:
     """Show each step that changes something, property by property; `whole` also shows what a creation sets."""
+    # Deletions first: they cannot be reversed.
     for step in sorted(steps, key=lambda step: (step.action is not Action.DELETE, step.address)):
         if step.action is Action.NO_OP:
             continue
         sign, colour = SIGNS[step.action]
         effect = f"  [{_effect_colour(step.effect)}]{step.effect}[/]" if step.effect is not Effect.SAFE else ""
         note = f"  [dim]{escape(text)}[/]" if (text := noteworthy(step)) else ""
-        out.print(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
+        out_folded(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
         if step.action is not Action.CREATE:
             for key, (live, desired) in step.changes.items():
                 _show_change(key, live, desired)
         elif whole:
             for key, (_, desired) in step.changes.items():
-                out.print(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]")
+                out_folded(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]", indent=6)
         if step.error:
-            out.print(f"    [red]refused:[/] {escape(step.error.message)}")
+            out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
             out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
     for owned in undeclared:
         out.print(f"[cyan]? undeclared {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}[/]")
@@ -194,12 +195,14 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError("stdin is not a terminal, so orderops cannot ask", "pass --yes")
     err.print(f"[bold]{escape(question)}[/] {escape('[y/N]')} ", end="")
+    # Anything else means no, an empty line as well.
     if input().strip().lower() not in ("y", "yes"):
         raise OrderopsError("not confirmed; nothing was changed")
 
 
 def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "continue", no: str = "stop") -> bool:
     """Whether this name was given as --confirm, or is typed now."""
+    # Typing the name, unlike a yes, cannot happen by habit.
     if name in given:
         return True
     if not sys.stdin.isatty():
@@ -216,6 +219,7 @@ def show_leftovers(leftovers: Iterable[Leftover]) -> None:
             info(f"  {leftover.what}: {name}")
         if len(leftover.names) > FEW:
             info(f"  and {len(leftover.names) - FEW} more")
+        # Several names, or a command that would not fit on a line, keep the placeholder.
         command = leftover.command.replace("NAME", leftover.names[0])
         info(f"    {command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command}")
 
@@ -227,6 +231,7 @@ def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
         out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
+        # Entries of migrations have actions of their own, such as apply, beside those of the plan.
         actions = [step["action"] for step in run["steps"]]
         counts = Counter(MIGRATED.get(action) or DONE.get(action, action) for action in actions)
         done = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing done"
@@ -296,6 +301,7 @@ def _them(error: Unfinished) -> str:
 def _explain(lead: str, text: str, *, indent: int) -> None:
     """Print a sentence after a lead, wrapped at words on a terminal; on one line elsewhere."""
     space = " " * indent
+    # In a pipe or a log, whole lines are easier to search.
     if not err.is_terminal:
         err.print((lead or space) + escape(text))
         return
@@ -310,15 +316,16 @@ def _show_change(key: str, live: Any, desired: Any) -> None:
     if isinstance(live, list) and isinstance(desired, list):
         # Lists such as the rules of a security group have no order: only additions and removals are shown.
         for removed in [element for element in live if element not in desired]:
-            out.print(f"    {escape(key)}: [red]- {escape(_shown(removed))}[/]")
+            out_folded(f"    {escape(key)}: [red]- {escape(_shown(removed))}[/]", indent=6)
         for added in [element for element in desired if element not in live]:
-            out.print(f"    {escape(key)}: [green]+ {escape(_shown(added))}[/]")
+            out_folded(f"    {escape(key)}: [green]+ {escape(_shown(added))}[/]", indent=6)
     elif isinstance(live, dict) and isinstance(desired, dict):
         for inner in sorted({*live, *desired}):
             if live.get(inner) != desired.get(inner):
                 _show_change(f"{key}.{inner}", live.get(inner), desired.get(inner))
     else:
-        out.print(f"    {escape(key)}: [red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]")
+        change = f"[red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]"
+        out_folded(f"    {escape(key)}: {change}", indent=6)
 
 
 def _shown(value: Any) -> str:

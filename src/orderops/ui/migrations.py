@@ -186,8 +186,10 @@ def show_lint_summary(findings: Sequence[Finding], migrations: int) -> None:
 
 def _next(overview: Overview, counts: Counter[Status]) -> str:
     if overview.foreign:
+        # First of all: apply would create tables that the other tool has created.
         return f"baseline --from {overview.foreign[0].tool}"
     if counts[Status.CHANGED] or counts[Status.MISSING] or counts[Status.OUT_OF_ORDER]:
+        # It shows the error of each of these states with its hint, and changes nothing.
         return "apply --dry-run"
     if counts[Status.PARTLY_UNDONE]:
         return "undo"
@@ -196,6 +198,7 @@ def _next(overview: Overview, counts: Counter[Status]) -> str:
 
 def _shown(line: MigrationStatus) -> Attempt | None:
     """The attempt that explains the status: a partial one, else the one that applied it, else the last."""
+    # A partial attempt decides what happens next, also if a later one failed.
     partial = line.history.partial if line.history else None
     return partial or line.applied or line.latest
 

@@ -43,6 +43,7 @@ class Progress:
         self._printed_at = monotonic()
         self._began = monotonic()
         self._live = (
+            # Transient: at the end only the lines of finished steps remain.
             LiveView(self, console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
         self.steps: list[Step] = []
@@ -81,6 +82,7 @@ class Progress:
             return
         self.steps.append(step)
         self._noted(step)
+        # Unchanged resources are counted only: there are dozens in each run.
         if step.action is not Action.NO_OP:
             sign, colour = SIGNS[step.action]
             note = f"  [dim]{escape(text)}[/]" if (text := noteworthy(step)) else ""
@@ -105,6 +107,7 @@ class Progress:
             self._console.file.write(f"+ {name} {detail}\n")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # The longest wait comes first: it is the most likely to be stuck.
         waiting = sorted(self._reasons, key=lambda address: self._since.get(address, 0.0))
         running = len(self._since)
         yield Text(
@@ -125,5 +128,6 @@ class Progress:
     def _line(self, address: str) -> str:
         waited = monotonic() - self._since.get(address, monotonic())
         usual = self._usual.get(address)
+        # For short waits a typical duration is noise.
         usually = f", usually {in_words(usual)}" if usual and usual >= timedelta(seconds=30) else ""
         return f"{address}: {self._reasons.get(address, '')} ({in_words(waited)}{usually})"

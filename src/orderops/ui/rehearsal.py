@@ -66,7 +66,9 @@ def _details(report: MigrationReport) -> Iterator[str]:
     """The lines below the verdict."""
     for statement in report.statements:
         yield from _statement_details(statement)
+    # The verdict above has named the first ones.
     yield from (f"also breaks {broken.query!r}: {broken.error}" for broken in report.broken[NAMED:])
+    # The first line is part of the verdict.
     yield from report.failed.splitlines()[1:]
     undo, worst = report.undo, report.worst_case
     if undo is None:
@@ -93,6 +95,7 @@ def _details(report: MigrationReport) -> Iterator[str]:
 
 def _statement_details(statement: StatementReport) -> Iterator[str]:
     """The line of a statement that blocked queries, rewrote a table, took long or wrote much WAL."""
+    # Locks held for less than a user notices are left out.
     strong = [lock for lock in statement.locks if lock.seconds >= NOTICED_FROM]
     stalls = _noted(statement.stalls)
     if not (stalls or statement.rewritten or statement.seconds >= LONG or statement.wal_bytes >= MUCH):

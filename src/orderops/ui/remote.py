@@ -40,6 +40,7 @@ class JobOutput:
         self._end_progress()
         text = f"{line.text}\n" if line.ends else line.text
         if line.mark is Mark.OUT:
+            # Flushed line by line, so that stdout and stderr keep their order on a terminal.
             self._data(text)
             sys.stdout.flush()
         else:

@@ -41,6 +41,7 @@ def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str
         for heading in ("began", "what", "to restore to before it"):
             table.add_column(heading, overflow="fold")
         for point in points:
+            # UTC, as in logs and in AWS consoles; the window above also shows local time.
             began = point.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
             option = f"--at {point.at}" if point.in_window else "outside the window"
             table.add_row(began, point.what, option, style="" if point.in_window else "dim")

@@ -32,6 +32,7 @@ def show_status(status: Mapping[str, Any]) -> None:
         out.print(f"cause: {escape(status['cause'])}")
     for name, url in status["urls"].items():
         out.print(f"{name}: {escape(url)}")
+    # An environment that does not exist has no database to restore.
     if status["verdict"] != "absent":
         out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
@@ -48,6 +49,7 @@ def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
 
 def _show_components(components: Sequence[Mapping[str, str]]) -> None:
     """Show a table that fits the terminal, or one unwrapped line for component component elsewhere."""
+    # In a log, folded cells would spread one sentence over several lines.
     if not out.is_terminal:
         name_width = max(len(component["name"]) for component in components)
         state_width = max(len(component["state"]) for component in components)
