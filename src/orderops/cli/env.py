@@ -61,6 +61,7 @@ def check(
 
     errors: list[UsageError] = []
     for checked in [name] if name else environment_names(environments):
+        # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
             load_environment(checked, environments)
             console.data(f"{checked}: ok")
@@ -75,6 +76,7 @@ def check(
 def _flat(value: Any, key: str = "") -> list[tuple[str, str]]:
     import json
 
+    # An empty table is shown as {}, so that its key is not missing.
     if isinstance(value, dict) and value:
         return [pair for name, inner in value.items() for pair in _flat(inner, f"{key}.{name}" if key else name)]
     return [(key, json.dumps(value))]

@@ -9,6 +9,7 @@ import typer
 from orderops.cli.options import Json, Yes
 
 commands = typer.Typer(no_args_is_help=True, help="The laptop environment: start, stop, reset, status, logs, psql.")
+# The emulator needs one region before an environment file is read; the files of this repository use it.
 REGION = "ap-southeast-2"
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written, until Ctrl+C.")]
 Plain = Annotated[

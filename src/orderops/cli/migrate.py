@@ -44,7 +44,7 @@ def new(
 
     for path in new_pair(sql_folder(sql), description):
         console.data(str(path))
-    console.info("next: write both, then orderops migrate lint")
+    console.info("next: edit both files, then run: orderops migrate lint")
 
 
 commands.command()(lint)

@@ -57,5 +57,6 @@ def lint(
     else:
         show_findings(findings)
         show_lint_summary(findings, len(versions))
+    # After the output, so that a pipeline shows the findings that fail it.
     if errors(findings) or (strict and findings):
         raise Differences

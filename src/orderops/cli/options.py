@@ -30,6 +30,7 @@ def duration(text: str | timedelta) -> timedelta:
 
 def environment_names_for_completion(incomplete: str) -> list[str]:
     """Environments whose names begin with what was typed so far."""
+    # Imported here: completion runs at each press of the tab key.
     from orderops.config.environment import environment_names
 
     return [name for name in environment_names() if name.startswith(incomplete)]
@@ -137,6 +138,7 @@ InstanceName = Annotated[
 ]
 Tables = Annotated[list[str], typer.Option("--table", help="Only this table; may be repeated.", metavar="TABLE")]
 
+# One place for all commands, so that an option has the same name, default and help everywhere.
 DECLARATIONS: dict[str, Any] = {
     "env": Env,
     "environments": Environments,
@@ -173,6 +175,7 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
             for name, kind in groups.items():
                 given = {item.name: values.pop(item.name) for item in shown[kind]}
                 if any(item.name == "job" for item in fields(kind)):
+                    # Not an option: only the entry point of a remote job sets it.
                     given["job"] = _context.find_root().obj
                 values[name] = kind(**given)
             command(**values)

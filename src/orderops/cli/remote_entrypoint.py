@@ -83,8 +83,11 @@ def _ended(error: OrderopsError) -> dict[str, Any]:
 @contextmanager
 def _folder_of(sql: Mapping[str, str]) -> Iterator[Path]:
     """A folder with the job's migration files, which is deleted afterwards."""
+    # The commands read files, and a task has no disk that outlives it.
     with tempfile.TemporaryDirectory(prefix="orderops-") as folder:
         for name, text in sql.items():
+            # Only the last part of a name, so that a job cannot write outside the folder. Line ends are kept,
+            # since the ledger holds checksums.
             (Path(folder) / Path(name).name).write_text(text, encoding="utf-8", newline="")
         yield Path(folder)
 
@@ -112,6 +115,7 @@ def _store_result(job: CurrentJob) -> None:
         with urlopen(request, timeout=RESULT_TIMEOUT):
             pass
     except (URLError, OSError) as error:
+        # Without a result nothing is lost.
         if job.notes or job.result:
             for line in pieces(Mark.ERR, f"the result could not be stored: {error}"):
                 _line(line)
@@ -126,6 +130,7 @@ def _line(text: str) -> None:
     """Write one line of the log, past the redirected stdout."""
     stream = sys.__stdout__
     assert stream
+    # Bytes, since a container may have an ASCII locale.
     stream.buffer.write(f"{text}\n".encode(errors="backslashreplace"))
     stream.buffer.flush()
 

@@ -61,6 +61,7 @@ def restore(
 
     requested = parse_timestamp(at)
     workspace = open_workspace(where.env, where.environments)
+    # As it was typed, so that the command in the history can be pasted.
     text = repr(requested.text) if " " in requested.text else requested.text
     restore(workspace, options.of(f"restore --at {text}"), requested, source=source, as_json=as_json)
 

@@ -63,6 +63,7 @@ def status(
 
     workspace = open_workspace(where.env, where.environments)
     if watch:
+        # Ctrl+C is how a watch ends, so it is no error.
         with suppress(KeyboardInterrupt):
             watch_status(lambda: examine(workspace).to_dict())
         return
@@ -121,6 +122,7 @@ def doctor(
 
     environment = load_environment(where.env, where.environments)
     if show_policies:
+        # A pinned account needs no credentials, so an administrator can print policies for another account.
         account = environment.account or open_account(environment).account
         personas = [persona] if persona else Persona
         documents = [policy.to_dict() for chosen in personas for policy in policies(environment, account, chosen)]
