@@ -176,7 +176,7 @@ def test_outputs_contain_only_known_values(orderops: Orderops) -> None:
 
     before = orderops(*words)
     assert (before.code, before.out) == (1, "")
-    assert "resources are not made yet" in before.err
+    assert "resources do not exist yet" in before.err
     assert "hint: orderops infra apply --env dev" in before.err
 
     made = orderops("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")

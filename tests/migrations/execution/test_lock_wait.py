@@ -85,7 +85,7 @@ def test_sessions_in_the_way_are_ended_when_that_was_said(run: Run) -> None:
     run.execute("revoke all on orders from clerk", "drop role clerk")
 
     assert done.code == 0, done.err
-    assert f"ends pid {pid}, forgotten as clerk" in done.err
+    assert f"terminating pid {pid}, forgotten as clerk" in done.err
 
 
 def test_a_superusers_session_is_never_ended(run: Run) -> None:

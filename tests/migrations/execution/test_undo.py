@@ -88,10 +88,10 @@ def test_a_dry_run_shows_each_statement_and_changes_nothing(three: Run) -> None:
     assert dry.out == (
         "+ undo with U003__c.sql\n"
         "       1  drop table c\n"
-        "          AccessExclusiveLock on c, stops reads and writes for as long as it is held\n"
+        "          AccessExclusiveLock on c, blocks reads and writes\n"
         "+ undo with U002__b.sql\n"
         "       1  drop table b\n"
-        "          AccessExclusiveLock on b, stops reads and writes for as long as it is held\n"
+        "          AccessExclusiveLock on b, blocks reads and writes\n"
     )
     assert tables(three) == "abc"
 
