@@ -368,7 +368,7 @@ def test_every_failed_step_of_a_run_is_explained(one_apply: Said, call: str, tex
     assert "Traceback" not in one_apply.err
     blocks = blocks_of(one_apply.err)
     assert any(all(text in block for text in texts) for block in blocks), one_apply.err
-    assert one_apply.err.splitlines()[-1] == " hint: after that, the same command goes on from here"
+    assert one_apply.err.splitlines()[-1] == " hint: fix the cause, then re-run this command to continue"
 
 
 def test_a_hint_that_several_steps_share_is_printed_once(one_apply: Said) -> None:
@@ -463,7 +463,7 @@ def test_a_full_disk_behind_stdout_is_an_error(faulty_aws: Proxy) -> None:
         )
 
     assert result.returncode == 1
-    assert result.stderr.startswith("error: what is written to cannot be used: no space left on device\n hint: ")
+    assert result.stderr.startswith("error: the output cannot be used: no space left on device\n hint: ")
     assert "Traceback" not in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""What every command has in common: its refusals, whatever they come from."""
+"""What all commands have in common: errors, questions and the version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def orderops(capsys: pytest.CaptureFixture[str]) -> Orderops:
 
 
 @pytest.mark.parametrize("words", [("status",), ("stop",), ("reset", "--yes"), ("logs",)], ids=" ".join)
-def test_a_place_that_cannot_be_used_is_a_refusal_and_no_traceback(
+def test_an_unusable_path_leads_to_an_error_without_a_traceback(
     orderops: Orderops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     file = tmp_path / "file"
@@ -33,7 +33,7 @@ def test_a_place_that_cannot_be_used_is_a_refusal_and_no_traceback(
     assert " hint: " in refused.err
 
 
-def test_a_question_shows_its_answers_and_takes_nothing_for_no(tmp_path: Path) -> None:
+def test_a_question_shows_its_answers_and_an_empty_line_means_no(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     os.write(ours, b"\n")
     asked = subprocess.run(
@@ -51,7 +51,7 @@ def test_a_question_shows_its_answers_and_takes_nothing_for_no(tmp_path: Path) -
     assert asked.stderr.startswith(f"Delete everything in {tmp_path}? [y/N] error: not confirmed; nothing was changed")
 
 
-def test_it_says_its_version(orderops: Orderops) -> None:
+def test_the_version_option_prints_the_version(orderops: Orderops) -> None:
     assert orderops("--version").out == f"orderops {package.__version__}\n"
 
 
@@ -60,7 +60,7 @@ def test_it_says_its_version(orderops: Orderops) -> None:
     [(("upp",), "'up'"), (("up", "--dryrun"), "--dry-run"), (("infra", "aply"), "'apply'")],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else None,
 )
-def test_a_slip_of_the_fingers_is_answered_with_the_nearest_word(
+def test_a_misspelled_command_or_option_leads_to_a_suggestion(
     orderops: Orderops, words: tuple[str, ...], near: str
 ) -> None:
     refused = orderops(*words)

@@ -34,12 +34,12 @@ def test_the_mode_is_strict_at_first_and_changes_only_by_an_option(orderops: Ord
     assert strict(orderops)
     assert orderops("local", "start").code == 0
     assert strict(orderops)
-    assert "manner    strict: " in orderops("local", "status").out
+    assert "mode      strict: " in orderops("local", "status").out
 
     assert orderops("local", "stop").code == 0
     assert orderops("local", "start", "--plain").code == 0
     assert not strict(orderops)
-    assert "manner    plain: " in orderops("local", "status").out
+    assert "mode      plain: " in orderops("local", "status").out
 
     assert orderops("local", "stop").code == 0
     local.start("ap-southeast-2", directory)  # without a mode, like `orderops up`

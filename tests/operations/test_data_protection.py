@@ -1,4 +1,4 @@
-"""Nothing that holds data dies by accident: not by editing a file, not by another name, not by `--yes`."""
+"""Resources that hold data survive an edited file, a renamed environment and `--yes`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Client = Callable[[str], Any]
 
 @pytest.fixture(scope="module")
 def made(account: Proxy) -> bytes:
-    """The account with all of dev in it, released and running."""
+    """An account with the environment dev, released and running."""
     session = boto3.Session("testing", "testing", region_name=REGION)
     workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
     run = Apply(workspace, IMAGES)
@@ -47,14 +47,14 @@ def made(account: Proxy) -> bytes:
 
 @pytest.fixture
 def dev(proxy: Proxy, made: bytes) -> Proxy:
-    """Before every test, dev as it was made."""
+    """Restore dev before each test."""
     proxy.bring_back(made)
     return proxy
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with nothing but dev.toml in it."""
+    """A folder of environments with dev.toml only."""
     (tmp_path / "dev.toml").write_text(DEV)
     return tmp_path
 
@@ -77,23 +77,25 @@ def renamed(folder: Path, dev: Proxy) -> str:
     return "devel"
 
 
-STRANGER = r"there is also dev here \(\d+ resources, a database among them\) and no file dev.toml: was it renamed\?"
+UNDECLARED = (
+    r"this account also has dev \(\d+ resources including a database\), which has no file dev.toml: was it renamed\?"
+)
 
 
-def test_a_plan_for_a_renamed_environment_says_what_is_there_under_its_old_name(
+def test_the_plan_for_a_renamed_environment_shows_the_resources_under_its_old_name(
     orderops: Orderops, dev: Proxy, renamed: str
 ) -> None:
     planned = orderops("infra", "plan", "--env", renamed)
 
     assert planned.code == 3
     said = planned.err.splitlines()
-    assert re.fullmatch(STRANGER, said[1])
-    assert said[2] == "an environment keeps its name: devel would be made anew, and dev stays as it is, unused"
+    assert re.fullmatch(UNDECLARED, said[1])
+    assert said[2] == "an environment cannot be renamed: devel would be created, and dev left as it is"
     assert orderops("infra", "plan", "--env", renamed, "--json").json["without_file"]["dev"] > 30
     assert dev.changing == []
 
 
-def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
+def test_a_renamed_environment_is_created_only_if_its_name_is_confirmed(
     orderops: Orderops, dev: Proxy, client: Client, folder: Path, renamed: str
 ) -> None:
     before = take_snapshot(client)
@@ -104,9 +106,9 @@ def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
     assert refused.code == 1
     file = folder / "dev.toml"
     assert refused.err.splitlines()[-3:] == [
-        "error: devel would be made anew beside dev, which has no file; nothing was changed",
-        f" hint: if it was renamed, give it its name back: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
-        " hint: if devel is a new environment, say so: --confirm devel",
+        "error: devel would be created, and dev in this account has no file; nothing was changed",
+        f" hint: if the file was renamed, restore it: git log --oneline -- {file}; git checkout COMMIT~ -- {file}",
+        " hint: if devel is a new environment, pass --confirm devel",
     ]
     assert dev.changing == []
 
@@ -120,7 +122,7 @@ def test_a_renamed_environment_is_not_made_anew_unless_it_is_named(
     assert "was it renamed" not in orderops("infra", "plan", "--env", renamed).err
 
 
-def test_the_account_is_asked_for_other_environments_only_where_nothing_is_there(
+def test_other_environments_are_searched_only_if_the_environment_is_empty(
     orderops: Orderops, dev: Proxy, folder: Path
 ) -> None:
     (folder / "other.toml").write_text(DEV)
@@ -139,7 +141,7 @@ def test_the_account_is_asked_for_other_environments_only_where_nothing_is_there
 
 
 @pytest.mark.usefixtures("dev")
-def test_what_stays_behind_is_told_with_what_removes_it(orderops: Orderops) -> None:
+def test_down_shows_the_command_that_removes_each_leftover(orderops: Orderops) -> None:
     down = orderops("down", "--env", "dev", *EVERYTHING)
 
     assert down.code == 0, down.err
@@ -163,7 +165,7 @@ def test_what_stays_behind_is_told_with_what_removes_it(orderops: Orderops) -> N
 
 
 @pytest.mark.usefixtures("dev")
-def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: Orderops, client: Client) -> None:
+def test_resources_that_others_use_are_kept_and_the_rest_is_deleted(orderops: Orderops, client: Client) -> None:
     held = {
         "ec2-subnet/orderops-dev-private-a": an_interface(client),
         f"ec2-security-group/{SERVICE}": a_group(client),
@@ -193,7 +195,7 @@ def test_what_others_hold_is_left_with_their_names_and_the_rest_goes(orderops: O
 
 
 @pytest.mark.usefixtures("dev")
-def test_another_database_on_our_groups_is_named_and_stays(orderops: Orderops, client: Client) -> None:
+def test_a_foreign_database_in_our_subnet_group_is_named_and_kept(orderops: Orderops, client: Client) -> None:
     a_database(client)
 
     down = orderops("down", "--env", "dev", *EVERYTHING)
@@ -208,7 +210,7 @@ def test_another_database_on_our_groups_is_named_and_stays(orderops: Orderops, c
 
 
 @pytest.mark.usefixtures("dev")
-def test_what_stands_in_our_vpc_is_named(orderops: Orderops, client: Client) -> None:
+def test_a_foreign_endpoint_in_our_vpc_is_named(orderops: Orderops, client: Client) -> None:
     ec2 = client("ec2")
     vpc = ec2.describe_vpcs(Filters=tagged("ec2-vpc", "orderops-dev-vpc"))["Vpcs"][0]["VpcId"]
     name = f"com.amazonaws.{REGION}.s3"
@@ -229,7 +231,7 @@ def test_what_stands_in_our_vpc_is_named(orderops: Orderops, client: Client) -> 
         ("ecs-cluster/orderops-dev-cluster", f"ecs-service/{SERVICE}"),
     ],
 )
-def test_one_thing_that_ours_still_use_is_refused_at_once(
+def test_deleting_a_resource_that_ours_still_use_is_refused_before_any_change(
     orderops: Orderops, dev: Proxy, address: str, user: str
 ) -> None:
     refused = orderops("down", "--env", "dev", "--only", address, "--yes")
@@ -248,7 +250,7 @@ def told_holders(said: str) -> dict[str, str]:
 
 
 def an_interface(client: Client) -> str:
-    """Of somebody's function, in a subnet of ours; answers how it is told."""
+    """Create a foreign function's interface in our subnet; return how orderops describes it."""
     ec2 = client("ec2")
     found = ec2.describe_subnets(Filters=tagged("ec2-subnet", "orderops-dev-private-a"))["Subnets"][0]
     words = "AWS Lambda VPC ENI-report"
@@ -257,7 +259,7 @@ def an_interface(client: Client) -> str:
 
 
 def a_group(client: Client) -> str:
-    """Of somebody's, with a rule that names ours."""
+    """Create a foreign security group with a rule that refers to ours; return its description."""
     ec2 = client("ec2")
     ours = ec2.describe_security_groups(Filters=tagged("ec2-security-group", SERVICE))["SecurityGroups"][0]
     theirs = ec2.create_security_group(GroupName="reports", Description="theirs", VpcId=ours["VpcId"])["GroupId"]
@@ -268,7 +270,7 @@ def a_group(client: Client) -> str:
 
 
 def a_listener_and_a_service(client: Client) -> None:
-    """Of somebody's in a network of their own: a listener to our target group, a service in our cluster."""
+    """Create foreign resources in their own network that use our target group and our cluster."""
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
     zones = {"a": "10.99.0.0/24", "b": "10.99.1.0/24"}
@@ -281,7 +283,7 @@ def a_listener_and_a_service(client: Client) -> None:
 
 
 def a_listener(client: Client, subnets: list[str]) -> None:
-    """Of another balancer, to a target group of ours."""
+    """Create a foreign listener that forwards to our target group."""
     elbv2 = client("elbv2")
     target = elbv2.describe_target_groups(Names=[SERVICE])["TargetGroups"][0]["TargetGroupArn"]
     balancer = elbv2.create_load_balancer(Name="theirs", Subnets=subnets, Scheme="internal")["LoadBalancers"][0][
@@ -292,7 +294,7 @@ def a_listener(client: Client, subnets: list[str]) -> None:
 
 
 def a_service(client: Client, subnets: list[str], group: str) -> None:
-    """Somebody's, in our cluster."""
+    """Create a foreign service in our cluster."""
     ecs = client("ecs")
     ecs.register_task_definition(
         family="theirs",
@@ -313,7 +315,7 @@ def a_service(client: Client, subnets: list[str], group: str) -> None:
 
 
 def a_database(client: Client) -> None:
-    """Of another environment, on our subnet group and parameter group."""
+    """Create a database of another environment in our subnet group and parameter group."""
     rds = client("rds")
     rds.create_db_instance(
         DBInstanceIdentifier="theirs",
@@ -344,7 +346,7 @@ def a_database(client: Client) -> None:
     ],
     ids=lambda words: " ".join(words[:2]),
 )
-def test_another_account_than_the_one_pinned_is_refused_before_anything(
+def test_credentials_for_another_account_are_refused_before_any_other_call(
     orderops: Orderops, dev: Proxy, folder: Path, words: tuple[str, ...]
 ) -> None:
     (folder / "dev.toml").write_text(f'account = "999999999999"\n{DEV}')
@@ -368,7 +370,7 @@ def owned(proxy: Proxy) -> list[Owned]:
 
 
 @pytest.mark.parametrize("owner", ["other", ""], ids=["of another environment", "without an owner"])
-def test_what_is_not_ours_by_its_tags_is_never_touched_whatever_its_name(
+def test_resources_without_our_tags_are_never_deleted_whatever_their_names(
     orderops: Orderops, dev: Proxy, client: Client, owner: str
 ) -> None:
     aws = Aws(REGION, endpoint_url=dev.url)
@@ -421,7 +423,7 @@ UNTAG: Mapping[str, Callable[[Client, Observed, list[str]], Any]] = {
 
 
 def unmark(cloudwatch: Any, name: str) -> None:
-    """An alarm says whose it is in its description: somebody's of this name says nothing."""
+    """Recreate an alarm without a description, which is where an alarm's owner is stored."""
     told = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
     cloudwatch.delete_alarms(AlarmNames=[name])
     keys = ("AlarmName", "Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator")
@@ -429,12 +431,12 @@ def unmark(cloudwatch: Any, name: str) -> None:
 
 
 def untag(client: Client, each: Owned) -> None:
-    """Take our tags off, and leave the name."""
+    """Remove our tags and keep the name."""
     UNTAG[each.kind.kind.partition("-")[0]](client, each.observed, ["orderops:environment", "orderops:address"])
 
 
 @pytest.mark.usefixtures("dev")
-def test_what_others_put_into_our_things_is_told_before_anything_is_asked(orderops: Orderops, client: Client) -> None:
+def test_foreign_objects_and_messages_in_our_resources_are_shown_and_kept(orderops: Orderops, client: Client) -> None:
     for key in (f"AWSLogs/123456789012/{SERVICE}.gz", "backup/orders.sql"):
         client("s3").put_object(Bucket=LOGS, Key=key, Body=b"1")
     queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
@@ -494,7 +496,7 @@ IMMUTABLE = {
 
 
 @pytest.mark.parametrize(("key", "case"), IMMUTABLE.items(), ids=IMMUTABLE)
-def test_what_cannot_change_is_refused_and_the_rest_is_made(
+def test_an_immutable_property_is_refused_and_the_other_changes_are_applied(
     orderops: Orderops,
     dev: Proxy,
     client: Client,
@@ -511,7 +513,7 @@ def test_what_cannot_change_is_refused_and_the_rest_is_made(
     refused = orderops("infra", "apply", "--env", "dev", "--yes")
 
     assert refused.code == 1
-    (line,) = (each for each in refused.err.splitlines() if each.startswith(f"x {address}: {key} "))
+    (line,) = (line for line in refused.err.splitlines() if line.startswith(f"x {address}: {key} "))
     assert re.search(r"(cannot be changed on an existing resource|would lose data) \(observed .*, desired .*\)$", line)
     assert "hint: set it back" in refused.err
     assert identities(client) == before
@@ -521,7 +523,7 @@ def test_what_cannot_change_is_refused_and_the_rest_is_made(
     assert told == {"VisibilityTimeout": "45"}
 
 
-def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Orderops, dev: Proxy, folder: Path) -> None:
+def test_a_run_with_only_immutable_changes_changes_nothing(orderops: Orderops, dev: Proxy, folder: Path) -> None:
     in_file("[database]\n", '[database]\nusername = "another"\n')(folder)
     dev.forget()
 
@@ -533,7 +535,7 @@ def test_a_run_that_only_changes_what_cannot_change_does_nothing(orderops: Order
     assert dev.changing == []
 
 
-def test_a_service_with_another_name_leaves_what_the_old_one_holds(
+def test_a_renamed_service_keeps_the_data_of_the_old_one(
     orderops: Orderops, client: Client, dev: Proxy, folder: Path
 ) -> None:
     queue = client("sqs").get_queue_url(QueueName=f"{SERVICE}-queue")["QueueUrl"]
@@ -550,7 +552,7 @@ def test_a_service_with_another_name_leaves_what_the_old_one_holds(
 
 
 def identities(client: Client) -> dict[str, str]:
-    """By what the things that hold data would be known to be others."""
+    """The identities of the resources that hold data, which change if one is recreated."""
     database = client("rds").describe_db_instances(DBInstanceIdentifier=DATABASE)["DBInstances"][0]
     created = client("ecr").describe_repositories()["repositories"]
     buckets = client("s3").list_buckets()["Buckets"]
@@ -560,9 +562,9 @@ def identities(client: Client) -> dict[str, str]:
     return {
         "database": f"{database['DbiResourceId']} {database['Endpoint']['Address']}",
         "repository": str([each["createdAt"] for each in created if each["repositoryName"] == SERVICE]),
-        "bucket": str([each["CreationDate"] for each in buckets if each["Name"] == LOGS]),
+        "bucket": str([bucket["CreationDate"] for bucket in buckets if bucket["Name"] == LOGS]),
         "queue": attributes["CreatedTimestamp"],
-        "secret": str([each["ARN"] for each in secrets if each["Name"] == "orderops/dev/database"]),
+        "secret": str([secret["ARN"] for secret in secrets if secret["Name"] == "orderops/dev/database"]),
     }
 
 
@@ -570,7 +572,7 @@ def identities(client: Client) -> dict[str, str]:
 
 
 class Typist:
-    """A terminal at which somebody types these lines."""
+    """A terminal on which an operator types these lines."""
 
     def __init__(self, *lines: str) -> None:
         self._lines = list(lines)
@@ -583,7 +585,7 @@ class Typist:
 
 
 @pytest.mark.usefixtures("dev")
-def test_names_are_asked_for_after_the_plan_is_shown(
+def test_names_are_requested_after_the_plan_is_shown(
     orderops: Orderops, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", Typist(DATABASE, "n"))

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("env", ["staging"])
-def test_every_damage_is_named_by_the_plan_and_repaired_by_apply(
+def test_every_drift_is_shown_by_the_plan_and_repaired_by_apply(
     orderops: Orderops, proxy: Proxy, client: Client, env: str
 ) -> None:
     words = ("--env", env, "--environments", str(ENVIRONMENTS))
@@ -54,7 +54,7 @@ def test_every_damage_is_named_by_the_plan_and_repaired_by_apply(
 
 
 def damage(client: Client, prefix: str) -> dict[str, set[str]]:
-    """Do by hand what should not be done by hand; answers the addresses, with properties that must be named."""
+    """Change the account without orderops; return the addresses with the properties that the plan must show."""
     service = f"{prefix}-order-processor"
     sqs = client("sqs")
     url = sqs.get_queue_url(QueueName=f"{service}-queue")["QueueUrl"]
@@ -102,7 +102,7 @@ def damage(client: Client, prefix: str) -> dict[str, set[str]]:
     }
 
 
-def test_one_edited_line_is_one_change(orderops: Orderops, folder: Path) -> None:
+def test_one_edited_line_leads_to_one_change(orderops: Orderops, folder: Path) -> None:
     words = ("--env", "dev", "--environments", str(folder))
     assert orderops("infra", "apply", *words, "--yes").code == 0
     path = folder / "dev.toml"
@@ -118,7 +118,7 @@ def test_one_edited_line_is_one_change(orderops: Orderops, folder: Path) -> None
     assert orderops("infra", "plan", *words).code == 0
 
 
-def test_a_subnet_without_its_owner_is_found_by_its_place(orderops: Orderops, client: Client) -> None:
+def test_a_subnet_without_an_owner_is_found_by_its_address_range(orderops: Orderops, client: Client) -> None:
     words = ("--env", "dev", "--environments", str(ENVIRONMENTS))
     orderops("infra", "apply", *words, "--yes")
     ec2 = client("ec2")
@@ -141,7 +141,7 @@ def test_a_subnet_without_its_owner_is_found_by_its_place(orderops: Orderops, cl
 
 
 @pytest.mark.parametrize("env", ["prod"])
-def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, client: Client, env: str) -> None:
+def test_destroy_keeps_only_resources_that_were_not_confirmed(orderops: Orderops, client: Client, env: str) -> None:
     words = ("--env", env, "--environments", str(ENVIRONMENTS))
     orderops("infra", "apply", *words, "--yes", "--confirm", env)
     vpcs = len(client("ec2").describe_vpcs()["Vpcs"])
@@ -171,7 +171,7 @@ def test_destroy_leaves_nothing_but_what_was_not_named(orderops: Orderops, clien
     assert orderops("infra", "destroy", *words, "--yes", "--confirm", env).err == f"nothing to delete in {env}\n"
 
 
-def test_outputs_are_values_or_a_refusal(orderops: Orderops) -> None:
+def test_outputs_contain_only_known_values(orderops: Orderops) -> None:
     words = ("infra", "outputs", "--env", "dev", "--environments", str(ENVIRONMENTS), "--json")
 
     before = orderops(*words)

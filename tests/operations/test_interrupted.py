@@ -19,7 +19,7 @@ APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), 
 IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
 
 
-def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(
+def test_ctrl_c_shows_the_remaining_steps_and_a_re_run_completes_them(
     proxy: Proxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with proxy.held():
@@ -40,7 +40,7 @@ def test_ctrl_c_says_what_is_left_and_the_same_command_goes_on(
     assert proxy.changing == []
 
 
-def test_ctrl_c_before_anything_was_changed_is_told_in_one_line(proxy: Proxy) -> None:
+def test_ctrl_c_before_any_change_prints_one_line(proxy: Proxy) -> None:
     with proxy.held():
         victim = Victim(*APPLY)
         proxy.rule = lambda request: victim.interrupt() if request.service == "sts" else None
@@ -51,7 +51,7 @@ def test_ctrl_c_before_anything_was_changed_is_told_in_one_line(proxy: Proxy) ->
     assert proxy.changing == []
 
 
-def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) -> None:
+def test_an_unchanged_release_makes_no_changing_call(proxy: Proxy) -> None:
     workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws("ap-southeast-2", endpoint_url=proxy.url))
     first = Apply(workspace, {"order-processor": IMAGE})
     assert {step.action for step in [*first.infra(), *first.release()]} == {Action.CREATE}
@@ -64,7 +64,7 @@ def test_an_unchanged_release_makes_no_call_that_changes_anything(proxy: Proxy) 
     assert len(proxy.requests) < 80
 
 
-def test_a_plan_that_waits_says_what_for(proxy: Proxy) -> None:
+def test_a_waiting_plan_shows_its_reason(proxy: Proxy) -> None:
     planning = Victim(*APPLY)
     aborted = ApiError("OperationAborted", "someone else is at it", 409)
     proxy.rule = lambda request: aborted if request.service == "monitoring" else None

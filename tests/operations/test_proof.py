@@ -1,4 +1,4 @@
-"""A sample of the proof that nothing breaks a workflow; benchmarks/prove.py tries every place."""
+"""A sample of the interruption proof; benchmarks/prove.py tries every call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.proof import (
 )
 
 KILLS = 1
-"""How many of the crash points of some workflows are tried here."""
+"""The number of crash points of each workflow that are tried here."""
 pytestmark = pytest.mark.slow
 
 
@@ -43,7 +43,7 @@ def check(proof: Proof, workflow: Workflow, said: str, disturb: Callable[[Proof,
 
 @pytest.mark.parametrize("place", range(KILLS))
 @pytest.mark.parametrize("name", ["promote"])
-def test_killed_at_a_call_it_is_finished_by_the_same_command(
+def test_a_workflow_killed_at_a_call_is_completed_by_a_re_run(
     proof: Proof, known: dict[str, Workflow], name: str, place: int
 ) -> None:
     # what is called once at least is called by every run; how often it is called again, time decides
@@ -54,15 +54,15 @@ def test_killed_at_a_call_it_is_finished_by_the_same_command(
 
 
 @pytest.mark.parametrize("name", ["up"])
-def test_two_operators_at_once_end_as_one_would(proof: Proof, known: dict[str, Workflow], name: str) -> None:
+def test_two_concurrent_operators_reach_the_state_of_one(proof: Proof, known: dict[str, Workflow], name: str) -> None:
     check(proof, known[name], "two operators", two_at_once)
 
 
-def test_every_answer_lost_and_reads_that_lag_end_as_if_nothing_were(proof: Proof, known: dict[str, Workflow]) -> None:
+def test_lost_answers_and_lagging_reads_do_not_change_the_final_state(proof: Proof, known: dict[str, Workflow]) -> None:
     check(proof, known["apply"], "every answer lost, reads lag 2 s", disturbed_by(every_answer_lost(), lag=2.0))
 
 
-def test_a_workflow_that_would_double_something_is_caught(proof: Proof, known: dict[str, Workflow]) -> None:
+def test_the_proof_detects_a_workflow_that_creates_duplicates(proof: Proof, known: dict[str, Workflow]) -> None:
     def made_by_hand(proof: Proof, workflow: Workflow) -> bool:
         vpc = proof.client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         proof.client("ec2").create_tags(Resources=[vpc], Tags=[{"Key": "Name", "Value": "orderops-dev-vpc"}])

@@ -1,4 +1,4 @@
-"""What is no longer declared, and what an operator names: removed whole, kept with what it stands on, or refused."""
+"""Undeclared resources: deleted with dependents first, or kept with their dependencies if they hold data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> 
 
 @pytest.fixture
 def released(folder: Path, proxy: Proxy) -> None:
-    """Two services that run; then the second is taken out of the file."""
+    """Run two services, then remove the second from the file."""
     (folder / "dev.toml").write_text(FIRST + SECOND)
     workspace = Workspace(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
     run = Apply(workspace, IMAGES)
@@ -45,9 +45,7 @@ def released(folder: Path, proxy: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("released")
-def test_pruning_a_service_removes_what_runs_before_what_it_stands_on(
-    orderops: Orderops, proxy: Proxy, client: Any
-) -> None:
+def test_pruning_deletes_a_service_before_its_dependencies(orderops: Orderops, proxy: Proxy, client: Any) -> None:
     planned = orderops("infra", "apply", "--prune", "--dry-run")
     assert proxy.changing == []
     assert "- delete ecs-service/orderops-dev-billing" in planned.out
@@ -66,7 +64,7 @@ def test_pruning_a_service_removes_what_runs_before_what_it_stands_on(
 
 
 @pytest.mark.usefixtures("released")
-def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orderops, client: Any) -> None:
+def test_pruning_keeps_resources_that_hold_data_and_their_dependencies(orderops: Orderops, client: Any) -> None:
     sqs = client("sqs")
     queue = sqs.get_queue_url(QueueName="orderops-dev-billing-queue")["QueueUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody="an order")
@@ -91,7 +89,7 @@ def test_pruning_keeps_what_holds_data_and_what_that_may_stand_on(orderops: Orde
     [("infra", "plan", "--adopt"), ("infra", "apply", "--yes", "--adopt"), ("down", "--yes", "--only")],
     ids=["plan --adopt", "apply --adopt", "down --only"],
 )
-def test_an_address_that_nothing_has_is_refused_before_anything_happens(
+def test_an_unknown_address_is_refused_before_any_change(
     orderops: Orderops, proxy: Proxy, client: Any, words: tuple[str, ...]
 ) -> None:
     tags = {"orderops:environment": "dev", "orderops:address": "sqs-queue/orderops-dev-order-processor-queue"}

@@ -38,7 +38,7 @@ SERVICE = "orderops-local-order-processor"
 
 @pytest.fixture(scope="module")
 def laptop() -> Iterator[Path]:
-    """A folder of environments with a `local` on free ports, and a data directory of its own."""
+    """A folder of environments whose `local` has free ports, and a separate data directory."""
     place = Path(tempfile.mkdtemp(prefix="orderops-up-"))
     place.chmod(0o755)  # when tests run as root, PostgreSQL runs as nobody
     text = (ROOT / "environments" / "local.toml").read_text()
@@ -64,7 +64,7 @@ def orderops(capfd: pytest.CaptureFixture[str], laptop: Path) -> Orderops:
 
 @pytest.fixture
 def running(orderops: Orderops) -> dict[str, Any]:
-    """The system up, with its outputs."""
+    """The running system's outputs."""
     made = orderops("up")
     assert made.code == 0, made.err
     told: dict[str, Any] = orderops("infra", "outputs", "--json").json
@@ -72,7 +72,7 @@ def running(orderops: Orderops) -> dict[str, Any]:
 
 
 def fetch(url: str) -> tuple[int, Any]:
-    """Status and JSON of an answer."""
+    """Return the status and the JSON of a response."""
     asked = urllib.request.Request(url, headers={"Accept": "application/json"})
     try:
         with urllib.request.urlopen(asked, timeout=10) as answer:
@@ -89,7 +89,7 @@ def until(found: Callable[[], Any], what: str, timeout: float = 40) -> Any:
     return answer
 
 
-def test_everything_answers_and_is_real(orderops: Orderops, running: dict[str, Any]) -> None:
+def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, running: dict[str, Any]) -> None:
     url = running["load_balancer_url"]
 
     assert fetch(f"{url}/health")[0] == 200
@@ -104,7 +104,7 @@ def test_everything_answers_and_is_real(orderops: Orderops, running: dict[str, A
     )
 
 
-def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, running: dict[str, Any]) -> None:
+def test_a_second_up_makes_no_changing_call(laptop: Path, running: dict[str, Any]) -> None:
     session = boto3.Session("test", "test", region_name="ap-southeast-2")
     calls: list[str] = []
     session.events.register("after-call", lambda model, **_: calls.append(model.name))
@@ -119,7 +119,7 @@ def test_once_more_changes_nothing_and_calls_nothing_that_does(laptop: Path, run
     assert [call for call in calls if not READS.match(call)] == []
 
 
-def test_a_killed_task_comes_back_and_status_tells_the_truth_meanwhile(
+def test_a_killed_task_is_replaced_and_status_is_degraded_meanwhile(
     orderops: Orderops, running: dict[str, Any]
 ) -> None:
     assert orderops("status").code == 0
@@ -127,17 +127,17 @@ def test_a_killed_task_comes_back_and_status_tells_the_truth_meanwhile(
 
     def loss_is_seen() -> bool:
         """It may be replaced before a busy machine has looked: then the next one goes."""
-        for each in local.status()["services"][SERVICE][:1]:
+        for service in local.status()["services"][SERVICE][:1]:
             with suppress(ProcessLookupError):
-                os.kill(each["pid"], signal.SIGKILL)
+                os.kill(service["pid"], signal.SIGKILL)
         return bool(orderops("status", "--json").json["verdict"] != "healthy")
 
     until(loss_is_seen, "the loss seen")
     until(lambda: orderops("status").code == 0, "the task replaced")
-    assert victim not in [each["pid"] for each in local.status()["services"][SERVICE]]
+    assert victim not in [service["pid"] for service in local.status()["services"][SERVICE]]
 
 
-def test_a_database_stopped_by_hand_is_named_and_started_by_up(orderops: Orderops, running: dict[str, Any]) -> None:
+def test_a_stopped_database_is_shown_by_status_and_started_by_up(orderops: Orderops, running: dict[str, Any]) -> None:
     stop_postgres(int(running["database_port"]))
 
     told = until(lambda: broken(orderops), "the database seen down")
@@ -155,15 +155,20 @@ def broken(orderops: Orderops) -> dict[str, Any] | None:
 
 
 def stop_postgres(port: int) -> None:
-    """As an operator would: a fast shutdown of the server that listens there."""
-    for each in psutil.net_connections("tcp4"):
-        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid:
-            os.kill(each.pid, signal.SIGINT)
+    """Shut down the database server on this port as an operator would."""
+    for connection in psutil.net_connections("tcp4"):
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            os.kill(connection.pid, signal.SIGINT)
             return
     pytest.fail(f"nothing listens on port {port}")
 
 
-def test_a_dry_run_names_the_migrations_that_up_applies(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
+def test_a_dry_run_of_up_shows_the_pending_migrations(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
     (sql / "V003__name_orders.sql").write_text("alter table orders add column name text;\n")
     (sql / "U003__name_orders.sql").write_text("alter table orders drop column name;\n")
     words = ("up", "--sql", str(sql))
@@ -174,7 +179,7 @@ def test_a_dry_run_names_the_migrations_that_up_applies(orderops: Orderops, runn
     assert orderops("migrate", "undo", "--sql", str(sql)).code == 0
 
 
-def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command(
+def test_a_failed_migration_leaves_no_change_and_a_re_run_applies_the_fixed_file(
     orderops: Orderops, running: dict[str, Any], sql: Path
 ) -> None:
     broken = sql / "V003__add_carts.sql"
@@ -198,11 +203,11 @@ def test_a_migration_that_fails_leaves_nothing_and_is_mended_by_the_same_command
 
 @pytest.fixture
 def sql(tmp_path: Path) -> Path:
-    """A copy of the migrations, to be added to."""
+    """A copy of the migrations that tests add files to."""
     return Path(shutil.copytree(ROOT / "sql", tmp_path / "sql"))
 
 
-def test_migrations_that_cannot_be_read_are_refused_before_anything_happens(orderops: Orderops, tmp_path: Path) -> None:
+def test_invalid_migrations_are_refused_before_any_change(orderops: Orderops, tmp_path: Path) -> None:
     refused = orderops("up", "--sql", str(tmp_path))
 
     assert refused.code == 2
@@ -216,7 +221,7 @@ def test_status_fits_a_narrow_terminal(orderops: Orderops, running: dict[str, An
     assert max(len(line) for line in said.out.splitlines()) <= 80
 
 
-def test_down_keeps_the_data_until_it_is_named(orderops: Orderops, running: dict[str, Any]) -> None:
+def test_down_keeps_data_until_its_name_is_confirmed(orderops: Orderops, running: dict[str, Any]) -> None:
     down = orderops("down", "--yes")
 
     assert down.code == 0, down.err

@@ -251,7 +251,7 @@ def test_the_next_step_for_a_breaking_migration_is_to_fix_it(rehearsed: Rehearse
     calm = replace(report, verdict=Verdict(Impact.SAFE, ""))
 
     assert terminal_rehearsal.next_step(report, "--env prod") == (
-        "next: mend V006__gone.sql, then orderops migrate rehearsal --env prod"
+        "next: fix V006__gone.sql, then run: orderops migrate rehearsal --env prod"
     )
     assert terminal_rehearsal.next_step(calm, "--env prod") == "next: orderops migrate apply --env prod"
 
@@ -293,7 +293,7 @@ def test_a_failing_migration_is_named_and_later_ones_are_not_tried(database: str
     assert report.dump == "", "nothing was undone"
     assert [migration.advice for migration in report.migrations] == ["", ""]
     assert terminal_rehearsal.next_step(report, "--env prod --sql other") == (
-        "next: mend V001__dup.sql, then orderops migrate rehearsal --env prod --sql other"
+        "next: fix V001__dup.sql, then run: orderops migrate rehearsal --env prod --sql other"
     )
 
 

@@ -92,4 +92,4 @@ def test_every_migrate_command_runs_by_a_task_before_it_opens_a_database(verb: s
     operation = getattr(migrate_schema, verb, None) or getattr(migrate_ledger, verb)
     source = inspect.getsource(operation)
 
-    assert source.index("if migrate_by_task(at,") < source.index("with target(at")
+    assert source.index("if migrate_by_task(where,") < source.index("with target(where")

@@ -47,12 +47,12 @@ def test_a_restored_instance_has_exactly_the_committed_orders_and_can_take_over(
     assert (orders["only_in_restored"], orders["changed"]) == (0, 0)
 
     promoted = orderops("restore", "promote")
-    assert f"the service answers from {name}: 3 users, 10 of 10 answers" in promoted.err
+    assert f"the service answers from {name}: 10 of 10 requests answered, 3 users" in promoted.err
     assert "is up to date" in orderops("up").err
     assert order_numbers(laptop.dsn()) == restored
 
     back = orderops("restore", "back")
-    assert "the service answers from orderops-local-database: 3 users, 10 of 10 answers" in back.err
+    assert "the service answers from orderops-local-database: 10 of 10 requests answered, 3 users" in back.err
     assert order_numbers(laptop.dsn()).keys() == {order.id for order in writer.orders}
 
     orderops("restore", "discard", name, "--confirm", name)

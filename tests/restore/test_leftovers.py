@@ -12,7 +12,7 @@ from orderops.engine.step import Action
 from orderops.infra.apply import Apply
 from orderops.infra.destroy import plan_destroy
 from orderops.infra.plan import make_plan
-from orderops.operations.restore import remove_leftovers, restored_instance
+from orderops.operations.restore import delete_abandoned, restored_instance
 from orderops.resources.rds_instance import RdsInstance
 from orderops.restore.instances import Instance
 from orderops.restore.timestamps import parse_timestamp, utc
@@ -84,7 +84,7 @@ def a_run(dev: Dev) -> Iterator[Run]:
 
 def clean_up(dev: Dev, at: str = "latest", role: str = "drill") -> None:
     with a_run(dev) as run:
-        remove_leftovers(dev.workspace, run, parse_timestamp(at), role)
+        delete_abandoned(dev.workspace, run, parse_timestamp(at), role)
 
 
 @pytest.mark.parametrize("role", ["rehearsal", "drill"])

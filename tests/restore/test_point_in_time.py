@@ -34,7 +34,7 @@ def test_a_restore_creates_one_instance_and_leaves_the_original_unchanged(dev: D
     assert (done.code, done.out) == (0, f"{RESTORED_INSTANCE}\n"), done.err
     shown = " ".join(done.err.split())
     assert shown.startswith(f"restore {DATABASE} to {AT}")
-    assert f" as {RESTORED_INSTANCE} beside it: the original stays as it is" in shown
+    assert f" as {RESTORED_INSTANCE} a new instance; the original is not changed" in shown
     assert shown.endswith(
         f"next: orderops restore compare {RESTORED_INSTANCE} --env dev"
         f" then: orderops restore promote {RESTORED_INSTANCE} --env dev"
@@ -70,7 +70,7 @@ def test_a_restore_without_a_terminal_needs_yes(dev: Dev, orderops: Orderops) ->
     refused = orderops("restore", "--at", AT)
 
     assert refused.code == 2
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
     assert dev.proxy.changing == []
 
 

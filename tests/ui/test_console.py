@@ -1,4 +1,4 @@
-"""What the operator sees."""
+"""The terminal output of plans, errors, status and progress."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from orderops.ui import status as terminal_status
 from orderops.ui.progress import Progress
 
 
-def test_a_refusal_says_what_happened_and_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_shows_its_cause_and_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(OrderopsError("no environment named 'qa'", "available: dev, prod"))
 
     assert capsys.readouterr().err == "error: no environment named 'qa'\n hint: available: dev, prod\n"
 
 
-def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+def test_emoji_codes_in_names_are_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     arn = "arn:aws:secretsmanager:ap-southeast-2:123456789012:secret:orderops/dev/database"
 
     console.data(arn)
@@ -33,7 +33,7 @@ def test_nothing_in_a_name_becomes_a_picture(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == (f"{arn}\n", f"{arn}\n")
 
 
-def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hint_of_several_failed_steps_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     expired = {address: OrderopsError("the token expired", "renew it") for address in ("thing/b", "thing/a")}
 
     console.show_unfinished(Unfinished({**expired, "thing/c": OrderopsError("is there", "--adopt thing/c")}, 4))
@@ -44,8 +44,8 @@ def test_what_several_steps_need_is_said_once(capsys: pytest.CaptureFixture[str]
         "    hint: renew it",
         "x thing/c: is there",
         "    hint: --adopt thing/c",
-        "error: 3 steps stopped; 4 more wait for them; the rest is done",
-        " hint: after that, the same command goes on from here",
+        "error: 3 steps failed, 4 are blocked by them; the rest is done",
+        " hint: fix the cause, then re-run this command to continue",
     ]
 
 
@@ -58,7 +58,7 @@ def expired(call: str) -> AwsError:
     )
 
 
-def test_what_a_failure_means_comes_first_and_the_words_of_aws_below(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_meaning_of_a_failure_comes_before_the_message_of_aws(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(expired("sts.get_caller_identity"))
 
     assert capsys.readouterr().err.splitlines() == [
@@ -68,7 +68,7 @@ def test_what_a_failure_means_comes_first_and_the_words_of_aws_below(capsys: pyt
     ]
 
 
-def test_what_aws_said_alike_to_several_steps_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_of_aws_for_several_steps_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     steps = {address: expired("sqs.create_queue") for address in ("thing/b", "thing/a")}
 
     console.show_unfinished(Unfinished(steps, 0))
@@ -81,7 +81,7 @@ def test_what_aws_said_alike_to_several_steps_is_said_once(capsys: pytest.Captur
     ]
 
 
-def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_stays_whole(
+def test_sentences_wrap_at_words_on_a_terminal_and_commands_stay_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written = io.StringIO()
@@ -100,13 +100,34 @@ def test_sentences_are_folded_at_words_for_who_reads_along_and_what_is_typed_sta
     assert "sqs.create_queue:" in lines[2]
 
 
-def test_a_plan_that_could_not_look_does_not_claim_to_have_done_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_wraps_at_words_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "  [bold]users[/]  4 only in live, 2 only in restored"
+    console.out_folded(line)
+    console.out_cut(line)
+    written = io.StringIO()
+    monkeypatch.setattr(
+        console, "out", Console(file=written, force_terminal=True, no_color=True, soft_wrap=True, width=30)
+    )
+    console.out_folded(line)
+    console.out_cut(line)
+
+    assert capsys.readouterr().out.splitlines() == ["  users  4 only in live, 2 only in restored"] * 2
+    assert re.sub(r"\x1b\[[0-9;]*m", "", written.getvalue()).splitlines() == [
+        "  users  4 only in live, 2",
+        "    only in restored",
+        "  users  4 only in live, 2 on…",
+    ]
+
+
+def test_a_failed_plan_does_not_claim_that_the_rest_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_unfinished(Unfinished({"thing/a": OrderopsError("may not be read")}, 2, dry_run=True))
 
-    assert "error: 1 step stopped; 2 more wait for them; nothing was changed" in capsys.readouterr().err
+    assert "error: 1 step failed, 2 are blocked by it; nothing was changed" in capsys.readouterr().err
 
 
-def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_shows_both_values_of_every_property(capsys: pytest.CaptureFixture[str]) -> None:
     queue = Step("sqs-queue/orders", Action.UPDATE, {"VisibilityTimeout": (30, 45)})
     rules = {"Ingress": (["tcp 5432 from 0.0.0.0/0", "tcp 80 from sg-1"], ["tcp 80 from sg-1"])}
     group = Step("ec2-security-group/database", Action.UPDATE, rules, Effect.INTERRUPTS)
@@ -121,7 +142,7 @@ def test_a_plan_names_every_property_with_both_values(capsys: pytest.CaptureFixt
     ]
 
 
-def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_shows_the_error_and_hint_of_a_refused_step(capsys: pytest.CaptureFixture[str]) -> None:
     refusal = ReplacementRequired("StorageEncrypted cannot be changed on an existing resource", "keep it as it is")
     step = Step("rds-instance/db", Action.UPDATE, {"StorageEncrypted": (True, False)}, Effect.REPLACES, refusal)
 
@@ -133,7 +154,7 @@ def test_a_plan_shows_what_will_be_refused_and_the_way_round(capsys: pytest.Capt
     )
 
 
-def test_square_brackets_in_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_square_brackets_in_names_are_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(OrderopsError("key [bold]x[/] is unknown"))
 
     assert "[bold]x[/]" in capsys.readouterr().err
@@ -149,11 +170,11 @@ def test_a_long_line_stays_whole_when_piped(capsys: pytest.CaptureFixture[str]) 
     ("duration", "said"),
     [(4, "4 s"), (190, "3 min 10 s"), (180, "3 min"), (7500, "2 h 5 min"), (timedelta(minutes=8), "8 min")],
 )
-def test_a_duration_is_said_as_an_operator_says_it(duration: float | timedelta, said: str) -> None:
+def test_a_duration_is_written_in_words(duration: float | timedelta, said: str) -> None:
     assert in_words(duration) == said
 
 
-def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
+def test_progress_without_a_terminal_consists_of_plain_lines() -> None:
     written = io.StringIO()
     with Progress(console=Console(file=written)) as progress:
         progress.watch("sqs-queue/orders", "")
@@ -163,7 +184,7 @@ def test_progress_elsewhere_than_on_a_terminal_is_plain_lines() -> None:
     assert written.getvalue() == "+ sqs-queue/orders created\n"
 
 
-def test_an_id_that_says_only_the_name_again_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_id_that_repeats_the_name_is_omitted(capsys: pytest.CaptureFixture[str]) -> None:
     listener = "arn:aws:elasticloadbalancing:ap-southeast-2:123456789012:listener/app/orders/fe05/35e1"
 
     console.show_plan(
@@ -181,7 +202,7 @@ def test_an_id_that_says_only_the_name_again_is_left_out(capsys: pytest.CaptureF
     ]
 
 
-def test_a_component_is_one_whole_line_where_nobody_reads_along(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     detail = "0 of 2 tasks, revision 7; last stop: Essential container in task exited (exit code 1, after 12 s)"
     components = [
         {"name": "database", "state": "ok", "detail": "postgres 16"},
@@ -200,7 +221,7 @@ def test_a_component_is_one_whole_line_where_nobody_reads_along(capsys: pytest.C
     ]
 
 
-def test_how_old_the_last_proof_of_a_restore_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.CaptureFixture[str]) -> None:
     ago = (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat()
     told = {"environment": "dev", "verdict": "healthy", "components": [], "cause": "", "urls": {}, "next": ""}
 

@@ -1,4 +1,7 @@
-"""The command line: words in, words out. Nothing heavy is imported before a command runs."""
+"""The command line: parse arguments, call one operation, show the result.
+
+Commands import what they need when they run, so that --help starts quickly.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ from orderops.cli import env, infra, local, migrate, restore, service
 from orderops.cli import root as app
 from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
 
-HELP = """Carry an order-processing system on AWS through its whole life.
+HELP = """Build, release, migrate, restore and monitor an order-processing system on AWS.
 
-Without --env it is the laptop environment, which needs no account and can harm nothing: orderops up
+Without --env, commands use the laptop environment, which needs no AWS account. Start with: orderops up
 """
 
 VERBOSE = ("--verbose", "-v")
-PASSING_ON = ("--", "psql")
-"""From here on, words are for another program."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+PASSED_ON = ("--", "psql")
+"""Arguments from here on belong to another program."""
+# These come without a file name, so they would look like a fault of ours.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -38,8 +42,8 @@ commands.add_typer(env.commands, name="env")
 commands.add_typer(local.commands, name="local")
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from orderops import __version__
 
         typer.echo(f"orderops {__version__}")
@@ -50,25 +54,25 @@ def _say_version(asked: bool) -> None:
 def _about(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option(*VERBOSE, envvar="ORDEROPS_VERBOSE", help="Show every call to AWS as it ends.")
+        bool, typer.Option(*VERBOSE, envvar="ORDEROPS_VERBOSE", help="Show each AWS call when it ends.")
     ] = False,
 ) -> None:
     from orderops.aws import call_log
 
-    context.with_resource(call_log.logged(_say, verbose=verbose))
+    context.with_resource(call_log.logged(_show, verbose=verbose))
 
 
-def _say(text: str) -> None:
+def _show(text: str) -> None:
     from orderops.ui import console
 
     console.info(text)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; a refusal ends with its message, its hint and its exit code."""
+    """Run one command. An OrderopsError ends with its message, its hint and its exit code."""
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     given = verbose_first(sys.argv[1:] if arguments is None else arguments)
@@ -85,28 +89,31 @@ def main(arguments: list[str] | None = None) -> None:
             console.show_error(error)
         raise SystemExit(error.exit_code) from None
     except SystemExit as end:
-        if end.code == Interrupted.exit_code:  # Ctrl+C while nothing was being changed
+        # Typer exits with this code after Ctrl+C; a run that was changing something raises Interrupted itself.
+        if end.code == Interrupted.exit_code:
             from orderops.ui import console
 
             console.show_error(Interrupted(()))
         raise
-    except BrokenPipeError:  # the reader of a pipe went away
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has ended. Python would complain about it at exit.
         sys.stderr.close()
         raise SystemExit(1) from None
-    except OSError as error:  # a folder that may not be written, a full disk: the operator's, not ours
-        if not error.filename and error.errno not in FULL:
+    except OSError as error:
+        # A folder without write permission or a full disk is for the operator to fix; anything else is a bug.
+        if not error.filename and error.errno not in DISK_ERRORS:
             raise
         from orderops.ui import console
 
-        what, why = error.filename or "what is written to", (error.strerror or str(error)).lower()
-        hint = "is there room, and may this user write there?"
-        console.show_error(OrderopsError(f"{what} cannot be used: {why}", hint))
+        path, why = error.filename or "the output", (error.strerror or str(error)).lower()
+        hint = "check the free space and the permissions"
+        console.show_error(OrderopsError(f"{path} cannot be used: {why}", hint))
         raise SystemExit(1) from None
 
 
-def verbose_first(words: list[str]) -> list[str]:
-    """The words with --verbose before the command, wherever it was said; what is passed on to others is left alone."""
-    ends = [place for place, word in enumerate(words) if word in PASSING_ON]
-    ours, theirs = words[: ends[0]] if ends else words, words[ends[0] :] if ends else []
-    said = [word for word in ours if word in VERBOSE]
-    return [*said[:1], *(word for word in ours if word not in VERBOSE), *theirs]
+def verbose_first(arguments: list[str]) -> list[str]:
+    """Move --verbose, an option of the root command, from anywhere to the front. Leaves another program's alone."""
+    ends = [position for position, argument in enumerate(arguments) if argument in PASSED_ON]
+    ours, theirs = (arguments[: ends[0]], arguments[ends[0] :]) if ends else (arguments, [])
+    verbose = [argument for argument in ours if argument in VERBOSE]
+    return [*verbose[:1], *(argument for argument in ours if argument not in VERBOSE), *theirs]

@@ -14,62 +14,69 @@ Name = Annotated[str, typer.Argument(help="Environment.", envvar="ORDEROPS_ENV")
 
 @commands.command("list")
 def list_(environments: Environments = None, as_json: Json = False) -> None:
-    """List the environments and what they are."""
+    """List the environments with region, account and services."""
     from orderops.config.environment import environment_names, load_environment
     from orderops.ui import console
 
-    read = [load_environment(name, environments) for name in environment_names(environments)]
+    loaded = [load_environment(name, environments) for name in environment_names(environments)]
     if as_json:
         keys = ("name", "region", "account", "emulated", "protected")
         console.show_json(
-            [{key: getattr(each, key) for key in keys} | {"services": list(each.services)} for each in read]
+            [
+                {key: getattr(environment, key) for key in keys} | {"services": list(environment.services)}
+                for environment in loaded
+            ]
         )
         return
-    for each in read:
-        marks = [word for word, true in (("laptop", each.emulated), ("protected", each.protected)) if true]
-        where = f"{each.region} {each.account or 'any account'}"
-        console.data(f"{each.name:12} {where:32} {', '.join(each.services)}  {' '.join(marks)}".rstrip())
+    for environment in loaded:
+        flags = (("laptop", environment.emulated), ("protected", environment.protected))
+        marks = [word for word, applies in flags if applies]
+        where = f"{environment.region} {environment.account or 'any account'}"
+        console.data(f"{environment.name:12} {where:32} {', '.join(environment.services)}  {' '.join(marks)}".rstrip())
 
 
 @commands.command()
 def show(name: Name = "local", environments: Environments = None, as_json: Json = False) -> None:
-    """Print an environment with every default filled in."""
+    """Print all settings of an environment, with their defaults."""
     from orderops.config.environment import load_environment
     from orderops.ui import console
 
-    whole = load_environment(name, environments).model_dump(mode="json")
+    settings = load_environment(name, environments).model_dump(mode="json")
     if as_json:
-        console.show_json(whole)
+        console.show_json(settings)
         return
-    for key, value in _flat(whole):
+    for key, value in _flat(settings):
         console.data(f"{key} = {value}")
 
 
 @commands.command()
 def check(
-    name: Annotated[str | None, typer.Argument(help="Environment; all when left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Environment; default: all.")] = None,
     environments: Environments = None,
 ) -> None:
-    """Check environment files, and show every mistake at once."""
+    """Check environment files and show all errors at once."""
     from orderops.config.environment import environment_names, load_environment
     from orderops.errors import UsageError
     from orderops.ui import console
 
-    wrong: list[UsageError] = []
-    for each in [name] if name else environment_names(environments):
+    errors: list[UsageError] = []
+    for checked in [name] if name else environment_names(environments):
+        # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
-            load_environment(each, environments)
-            console.data(f"{each}: ok")
+            load_environment(checked, environments)
+            console.data(f"{checked}: ok")
         except UsageError as error:
-            wrong.append(error)
-    if wrong:
-        hints = dict.fromkeys(line for error in wrong for line in error.hint.splitlines())
-        raise UsageError("\n".join(error.message for error in wrong), "\n".join(hints))
+            errors.append(error)
+    if errors:
+        # Two files with the same error share the hint.
+        hints = dict.fromkeys(line for error in errors for line in error.hint.splitlines())
+        raise UsageError("\n".join(error.message for error in errors), "\n".join(hints))
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, str]]:
     import json
 
+    # An empty table is shown as {}, so that its key is not missing.
     if isinstance(value, dict) and value:
-        return [pair for inner, each in value.items() for pair in _flat(each, f"{key}.{inner}" if key else inner)]
+        return [pair for name, inner in value.items() for pair in _flat(inner, f"{key}.{name}" if key else name)]
     return [(key, json.dumps(value))]

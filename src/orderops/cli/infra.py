@@ -35,6 +35,7 @@ def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) ->
         console.show_plan(planned.steps, planned.undeclared)
         console.info(console.summary(planned.steps, planned.undeclared))
         console.show_undeclared_environments(env, planned.undeclared_environments)
+        # If every change is refused, applying would only show the same errors.
         if len(planned.changes) > len(planned.refused_steps):
             console.info(f"to apply it: orderops infra apply --env {env}")
         if planned.undeclared:
@@ -89,9 +90,11 @@ def graph(where: EnvironmentOptions) -> None:
     from orderops.ui import console
 
     environment = load_environment(where.env, where.environments)
+    # A graph should need no credentials: only the names of buckets contain the account.
     declared = stack(environment, environment.account or "000000000000")
     console.data("digraph orderops {")
     console.data("  rankdir=LR; node [shape=box, fontname=sans-serif];")
+    # Sorted and without duplicates, so that two graphs can be compared.
     lines = {
         f'  "{resource.address}" -> "{need.address}";'
         for resource in [*declared.infra, *declared.release({})]

@@ -9,14 +9,15 @@ import typer
 from orderops.cli.options import Json, Yes
 
 commands = typer.Typer(no_args_is_help=True, help="The laptop environment: start, stop, reset, status, logs, psql.")
+# The emulator needs one region before an environment file is read; the files of this repository use it.
 REGION = "ap-southeast-2"
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl+C.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written, until Ctrl+C.")]
 Plain = Annotated[
     bool | None,
     typer.Option(
         "--plain/--strict",
-        help="Take at once what AWS refuses or takes minutes for, or be as strict as AWS. "
-        "Kept for later starts; strict at first.",
+        help="Accept at once what AWS rejects or takes minutes for, or be as strict as AWS. "
+        "Remembered for later starts; default: strict.",
         show_default=False,
     ),
 ]
@@ -24,27 +25,29 @@ Plain = Annotated[
 
 @commands.command()
 def start(plain: Plain = None) -> None:
-    """Start the emulator in the background; `orderops up` does it by itself."""
+    """Start the emulator in the background; `orderops up` does so itself."""
     from orderops import local
     from orderops.ui import console
 
-    say = console.info
-    endpoint = local.start(REGION, plain=plain, on_wait=lambda what: say(f"starting the {what} on this machine"))
+    def on_wait(name: str) -> None:
+        console.info(f"starting the {name} on this machine")
+
+    endpoint = local.start(REGION, plain=plain, on_wait=on_wait)
     console.data(endpoint.url)
-    console.info(
-        f"any AWS tool: export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
-    )
+    console.info("to use other AWS tools:")
+    console.info(f"      export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
     console.info("next: orderops up")
 
 
 @commands.command()
 def stop() -> None:
-    """Stop emulator, database and services; the data stays."""
+    """Stop emulator, database and services. Their data is kept."""
     from orderops import local
     from orderops.ui import console
 
     local.stop()
-    console.info("stopped; the data stays. next: orderops local start, or orderops local reset")
+    console.info("stopped; the data is kept")
+    console.info("next: orderops local start, or orderops local reset")
 
 
 @commands.command()
@@ -55,34 +58,37 @@ def reset(yes: Yes = False) -> None:
 
     console.confirm(f"Delete everything in {local.data_directory()}?", yes=yes)
     local.reset()
-    console.info("everything is gone. next: orderops up")
+    console.info("deleted everything")
+    console.info("next: orderops up")
 
 
 @commands.command()
 def status(as_json: Json = False) -> None:
-    """Say what runs, and where."""
+    """Show what is running, and where."""
     from orderops import local
     from orderops.ui import console
 
-    told = local.status()
+    state = local.status()
     if as_json:
-        console.show_json(told)
+        console.show_json(state)
         return
-    console.data(f"emulator  {'running at ' + told['aws_endpoint'] if told['running'] else 'not running'}")
-    console.data(f"manner    {'strict: refuses what AWS does' if told['strict'] else 'plain: takes what AWS refuses'}")
-    console.data(f"data      {told['data_directory']}")
-    for name, where in told["databases"].items():
+    console.data(f"emulator  {'running at ' + state['aws_endpoint'] if state['running'] else 'not running'}")
+    console.data(
+        f"mode      {'strict: rejects what AWS rejects' if state['strict'] else 'plain: accepts what AWS rejects'}"
+    )
+    console.data(f"data      {state['data_directory']}")
+    for name, where in state["databases"].items():
         console.data(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())
-    for name, processes in told["services"].items():
-        for each in processes:
-            console.data(f"service   {name} pid {each['pid']} port {each['port']} {each['state']}")
-    if not told["running"]:
+    for name, processes in state["services"].items():
+        for process in processes:
+            console.data(f"service   {name} pid {process['pid']} port {process['port']} {process['state']}")
+    if not state["running"]:
         console.info("next: orderops up")
 
 
 @commands.command()
 def logs(follow: Follow = False) -> None:
-    """Print what emulator, database and services wrote."""
+    """Print the logs of emulator, database and services."""
     from orderops import local
     from orderops.ui import console
 
@@ -99,7 +105,7 @@ def psql(
     context: typer.Context,
     instance: Annotated[
         str | None,
-        typer.Option("--instance", help="Another than the primary, as a restored one.", metavar="NAME"),
+        typer.Option("--instance", help="Instance to open; default: the primary.", metavar="NAME"),
     ] = None,
 ) -> None:
     """Open psql on the local database; arguments go to psql: orderops local psql -c "select * from users" """

@@ -13,7 +13,7 @@ from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptio
 
 commands = typer.Typer(no_args_is_help=True, help="Migrations of the database: status, apply, undo, rehearsal, ledger.")
 
-To = Annotated[int | None, typer.Option("--to", help="Up to this version.", metavar="N", show_default=False)]
+To = Annotated[int | None, typer.Option("--to", help="Apply up to this version.", metavar="N", show_default=False)]
 Accept = Annotated[
     list[str],
     typer.Option(
@@ -24,11 +24,11 @@ Accept = Annotated[
 
 @commands.command()
 @grouped()
-def info(at: MigrateOptions, as_json: Json = False) -> None:
+def info(where: MigrateOptions, as_json: Json = False) -> None:
     """Show each migration's status: applied, pending, changed, missing, out of order; and what apply would do."""
     from orderops.operations.migrate_ledger import info
 
-    info(at, as_json=as_json)
+    info(where, as_json=as_json)
 
 
 @commands.command()
@@ -44,7 +44,7 @@ def new(
 
     for path in new_pair(sql_folder(sql), description):
         console.data(str(path))
-    console.info("next: write both, then orderops migrate lint")
+    console.info("next: edit both files, then run: orderops migrate lint")
 
 
 commands.command()(lint)
@@ -54,7 +54,7 @@ commands.command()(rehearsal)
 @commands.command()
 @grouped()
 def apply(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     to: To = None,
@@ -74,7 +74,7 @@ def apply(
     from orderops.operations.migrate_schema import apply
 
     apply(
-        at,
+        where,
         options,
         locks,
         to=to,
@@ -87,13 +87,15 @@ def apply(
 @commands.command()
 @grouped()
 def undo(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     to: Annotated[
         int | None,
         typer.Option(
-            "--to", help="Down to this version, which is kept; 0 for all. Default: only the newest.", metavar="N"
+            "--to",
+            help="Undo down to this version and keep it; 0 undoes all. Default: only the newest.",
+            metavar="N",
         ),
     ] = None,
     accept_data_loss: Accept = [],
@@ -101,16 +103,17 @@ def undo(
     """Undo applied migrations by their U files, newest first. Refuses to drop non-empty tables or columns."""
     from orderops.operations.migrate_schema import undo
 
-    undo(at, options, locks, to=to, accept_data_loss=accept_data_loss)
+    undo(where, options, locks, to=to, accept_data_loss=accept_data_loss)
 
 
 @commands.command()
 @grouped()
 def baseline(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     version: Annotated[
-        int | None, typer.Option("--version", help="Everything up to this version exists already.", metavar="N")
+        int | None,
+        typer.Option("--version", help="The schema contains everything up to this version.", metavar="N"),
     ] = None,
     tool: Annotated[
         str | None,
@@ -124,13 +127,13 @@ def baseline(
     """Mark migrations as applied in an existing database, without running them."""
     from orderops.operations.migrate_ledger import baseline
 
-    baseline(at, options, version=version, tool=tool)
+    baseline(where, options, version=version, tool=tool)
 
 
 @commands.command()
 @grouped()
 def repair(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     version: Annotated[
         int | None, typer.Option("--version", help="Only this version, with the status given by --as.", metavar="N")
@@ -142,20 +145,20 @@ def repair(
     """Correct the ledger after an intentional edit to a migration file. Shows the corrections first."""
     from orderops.operations.migrate_ledger import repair
 
-    repair(at, options, version=version, status=status)
+    repair(where, options, version=version, status=status)
 
 
 @commands.command()
 @grouped("sql")
 def history(
-    at: MigrateOptions,
+    where: MigrateOptions,
     last: Annotated[
         int | None,
-        typer.Option("--last", help="How many attempts; default: 20.", min=1, metavar="N", show_default=False),
+        typer.Option("--last", help="Number of attempts; default: 20.", min=1, metavar="N", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what was done to the database, newest first: what, when, by whom, for how long, waiting for which locks."""
+    """Show the attempts on the database, newest first: action, time, operator, duration and lock waits."""
     from orderops.operations.migrate_ledger import history
 
-    history(at, last=last, as_json=as_json)
+    history(where, last=last, as_json=as_json)

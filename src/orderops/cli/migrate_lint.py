@@ -1,4 +1,4 @@
-"""orderops migrate lint: what would hurt, told from the files alone."""
+"""orderops migrate lint: findings from the migration files alone, without a database."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import typer
 from orderops.cli.options import Json, Sql
 
 OnlyVersions = Annotated[
-    list[str], typer.Option("--only", help="Nothing but this version: V7, 7 or a file's name.", metavar="VERSION")
+    list[str],
+    typer.Option("--only", help="Only this version: V7, 7 or a file name; may be repeated.", metavar="VERSION"),
 ]
 Since = Annotated[
     str | None,
-    typer.Option("--since", help="Nothing up to this version: an applied file cannot change.", metavar="VERSION"),
+    typer.Option("--since", help="Only versions after this one: applied files cannot change.", metavar="VERSION"),
 ]
 PgVersion = Annotated[
     int | None,
-    typer.Option("--pg-version", help="Major version of PostgreSQL; a current one when left out.", min=12, max=99),
+    typer.Option("--pg-version", help="Major version of PostgreSQL; default: a current one.", min=12, max=99),
 ]
 Sarif = Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, which code hosting services show.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")]
 
 
 def lint(
@@ -32,26 +33,30 @@ def lint(
     as_sarif: Sarif = False,
     strict: Strict = False,
 ) -> None:
-    """Say what would hurt the running system, and the safe way to write it. Exit code 3 when anything would."""
+    """Report statements that would block clients or break the running release, and how to rewrite them.
+
+    Exit code 3 if there are errors.
+    """
     from orderops.errors import Differences, UsageError
     from orderops.migrations.lint.linter import chosen, errors
     from orderops.migrations.lint.linter import lint as findings_of
     from orderops.migrations.lint.sarif import sarif
     from orderops.migrations.sql.files import read_migrations, sql_folder
     from orderops.ui import console
-    from orderops.ui import lint as terminal_lint
+    from orderops.ui.migrations import show_findings, show_lint_summary
 
     if as_json and as_sarif:
-        raise UsageError("--json and --sarif are two documents", "ask for one of them")
+        raise UsageError("--json and --sarif exclude each other", "pass one of them")
     migrations = read_migrations(sql_folder(sql))
     versions = chosen(migrations, only=only, since=since)
     findings = findings_of(migrations, pg_version=pg_version, only=versions)
     if as_sarif:
         console.show_json(sarif(findings))
     elif as_json:
-        console.show_json([each.to_dict() for each in findings])
+        console.show_json([finding.to_dict() for finding in findings])
     else:
-        terminal_lint.show_findings(findings)
-        terminal_lint.say_summary(findings, len(versions))
+        show_findings(findings)
+        show_lint_summary(findings, len(versions))
+    # After the output, so that a pipeline shows the findings that fail it.
     if errors(findings) or (strict and findings):
         raise Differences

@@ -16,16 +16,16 @@ HOLDER = timedelta(seconds=30)
 
 @grouped("dsn", "confirm")
 def rehearsal(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     holder: Annotated[
         timedelta,
         typer.Option(
             "--holder",
-            help="How long the idle transaction of the worst case stays open.",
+            help="How long the idle transaction of the worst case stays open; default: 30s.",
             metavar="DURATION",
             parser=duration,
-            show_default="30s",
+            show_default=False,
         ),
     ] = HOLDER,
     instance_class: Annotated[
@@ -47,4 +47,4 @@ def rehearsal(
     """
     from orderops.operations.rehearse import rehearse_pending
 
-    rehearse_pending(at, options, holder=holder, instance_class=instance_class, markdown=markdown, as_json=as_json)
+    rehearse_pending(where, options, holder=holder, instance_class=instance_class, markdown=markdown, as_json=as_json)

@@ -30,6 +30,7 @@ def duration(text: str | timedelta) -> timedelta:
 
 def environment_names_for_completion(incomplete: str) -> list[str]:
     """Environments whose names begin with what was typed so far."""
+    # Imported here: completion runs at each press of the tab key.
     from orderops.config.environment import environment_names
 
     return [name for name in environment_names() if name.startswith(incomplete)]
@@ -77,10 +78,10 @@ Wait = Annotated[
     timedelta,
     typer.Option(
         "--wait",
-        help="How long to wait while another operator changes the environment: 30s, 5m, 0.",
+        help="How long to wait while another operator changes the environment, such as 30s or 0; default: 10m.",
         metavar="DURATION",
         parser=duration,
-        show_default="10m",
+        show_default=False,
     ),
 ]
 Only = Annotated[list[str], typer.Option("--only", help="Only this address; may be repeated.", metavar="ADDRESS")]
@@ -108,8 +109,8 @@ Dsn = Annotated[
     str | None,
     typer.Option(
         "--dsn",
-        help="Another database than the environment's: a connection string without a password, "
-        "which comes from PGPASSWORD or ~/.pgpass; or the whole as ORDEROPS_DSN.",
+        help="Database to use instead of the environment's: a connection string without a password, which is read "
+        "from PGPASSWORD or ~/.pgpass. ORDEROPS_DSN may hold the whole.",
         metavar="CONNINFO",
         show_default=False,
     ),
@@ -118,17 +119,17 @@ Budget = Annotated[
     timedelta,
     typer.Option(
         "--budget",
-        help="How long to wait for locks in all: 90s, 10m.",
+        help="Total time to wait for locks, such as 90s; default: 10m.",
         metavar="DURATION",
         parser=duration,
-        show_default="10m",
+        show_default=False,
     ),
 ]
 Terminate = Annotated[
     bool,
     typer.Option(
         "--terminate-blockers",
-        help="Terminate sessions that block the migration, after a question for each; never a superuser's.",
+        help="Terminate sessions that block the migration, after asking for each; never a superuser's.",
     ),
 ]
 InstanceName = Annotated[
@@ -137,6 +138,7 @@ InstanceName = Annotated[
 ]
 Tables = Annotated[list[str], typer.Option("--table", help="Only this table; may be repeated.", metavar="TABLE")]
 
+# One place for all commands, so that an option has the same name, default and help everywhere.
 DECLARATIONS: dict[str, Any] = {
     "env": Env,
     "environments": Environments,
@@ -173,6 +175,7 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
             for name, kind in groups.items():
                 given = {item.name: values.pop(item.name) for item in shown[kind]}
                 if any(item.name == "job" for item in fields(kind)):
+                    # Not an option: only the entry point of a remote job sets it.
                     given["job"] = _context.find_root().obj
                 values[name] = kind(**given)
             command(**values)

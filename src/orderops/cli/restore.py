@@ -36,7 +36,7 @@ def restore(
     at: At = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", help="Another instance than the primary, such as a former one.", metavar="NAME"),
+        typer.Option("--from", help="Instance to restore from; default: the primary.", metavar="NAME"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -61,6 +61,7 @@ def restore(
 
     requested = parse_timestamp(at)
     workspace = open_workspace(where.env, where.environments)
+    # As it was typed, so that the command in the history can be pasted.
     text = repr(requested.text) if " " in requested.text else requested.text
     restore(workspace, options.of(f"restore --at {text}"), requested, source=source, as_json=as_json)
 
@@ -76,14 +77,14 @@ def list_(where: EnvironmentOptions, as_json: Json = False) -> None:
     from orderops.operations.workspace import open_workspace
     from orderops.restore.instances import load_instances
     from orderops.ui import console
-    from orderops.ui.restore import show_copies
+    from orderops.ui.restore import show_instances
 
     workspace = open_workspace(where.env, where.environments)
     instances = load_instances(workspace.aws, workspace.stack)
     if as_json:
         console.show_json([instance.to_dict() for instance in instances.all])
     else:
-        show_copies(instances)
+        show_instances(instances)
 
 
 @commands.command()
@@ -91,9 +92,9 @@ def list_(where: EnvironmentOptions, as_json: Json = False) -> None:
 def points(
     where: EnvironmentOptions,
     source: Annotated[
-        str | None, typer.Option("--from", help="Another instance than the primary.", metavar="NAME")
+        str | None, typer.Option("--from", help="Instance to show; default: the primary.", metavar="NAME")
     ] = None,
-    last: Annotated[int, typer.Option("--last", "-n", help="How many runs to look through.", min=1)] = 30,
+    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs to search.", min=1)] = 30,
     as_json: Json = False,
 ) -> None:
     """Show the restore window, and what was migrated and released in it."""
@@ -119,7 +120,10 @@ def promote(
     name: InstanceName = None,
     as_it_is: Annotated[
         bool,
-        typer.Option("--as-it-is", help="Even if its settings differ from the primary's; the next up corrects them."),
+        typer.Option(
+            "--as-it-is",
+            help="Promote even if settings differ from the primary's; the next up corrects them.",
+        ),
     ] = False,
 ) -> None:
     """Make a restored instance the database of the environment. No instance is renamed; `back` reverses it."""

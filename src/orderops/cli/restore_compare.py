@@ -13,7 +13,7 @@ from orderops.operations.options import CompareOptions
 
 @grouped()
 def compare(
-    at: CompareOptions,
+    where: CompareOptions,
     samples: Annotated[
         int, typer.Option("--samples", help="Show this many rows of each kind and table.", min=0, metavar="N")
     ] = 0,
@@ -25,12 +25,12 @@ def compare(
     """Show what differs between a restored instance and the live database. Exit code 3 if anything does."""
     from orderops.operations.compare import compare
 
-    compare(at, samples=samples, export=export, as_json=as_json)
+    compare(where, samples=samples, export=export, as_json=as_json)
 
 
 @grouped()
 def salvage(
-    at: CompareOptions,
+    where: CompareOptions,
     every_table: Annotated[bool, typer.Option("--every-table", help="All tables, in dependency order.")] = False,
     only_live: Annotated[
         bool,
@@ -48,7 +48,7 @@ def salvage(
     from orderops.operations.compare import salvage
 
     salvage(
-        at,
+        where,
         every_table=every_table,
         only_live=only_live,
         only_restored=only_restored,

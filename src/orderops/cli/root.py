@@ -63,6 +63,7 @@ def status(
 
     workspace = open_workspace(where.env, where.environments)
     if watch:
+        # Ctrl+C is how a watch ends, so it is no error.
         with suppress(KeyboardInterrupt):
             watch_status(lambda: examine(workspace).to_dict())
         return
@@ -78,7 +79,7 @@ def status(
 @grouped()
 def history(
     where: EnvironmentOptions,
-    last: Annotated[int, typer.Option("--last", "-n", help="How many runs.", min=1)] = 20,
+    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:
     """Show the runs that changed an environment, newest first: who, when, from where, and how each ended."""
@@ -104,7 +105,10 @@ def doctor(
     persona: Annotated[
         Persona | None,
         typer.Option(
-            "--for", help="Persona whose permissions are checked (default: operator) or printed (default: all)."
+            "--for",
+            help="Persona whose permissions are checked (default: operator) or printed (default: all): "
+            "operator, pipeline or viewer.",
+            metavar="PERSONA",
         ),
     ] = None,
 ) -> None:
@@ -118,18 +122,19 @@ def doctor(
 
     environment = load_environment(where.env, where.environments)
     if show_policies:
+        # A pinned account needs no credentials, so an administrator can print policies for another account.
         account = environment.account or open_account(environment).account
         personas = [persona] if persona else Persona
-        documents = [policy.to_dict() for one in personas for policy in policies(environment, account, one)]
+        documents = [policy.to_dict() for chosen in personas for policy in policies(environment, account, chosen)]
         if as_json:
             console.show_json({"environment": where.env, "account": account, "policies": documents})
         else:
             console.show_policies(documents)
         return
-    findings = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR)
+    checks = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR)
     if as_json:
-        console.show_json({"environment": where.env, "findings": [vars(finding) for finding in findings]})
+        console.show_json({"environment": where.env, "findings": [vars(check) for check in checks]})
     else:
-        console.show_findings(findings)
-    if any(not finding.ok and finding.needed for finding in findings):
+        console.show_checks(checks)
+    if any(not check.ok and check.needed for check in checks):
         raise Differences

@@ -23,6 +23,7 @@ def build(where: EnvironmentOptions, service: ServiceName = None, context: Conte
     choice = image_of(workspace.aws, workspace.environment, name, context=context)
     if not choice.pending:
         console.info(f"the image of {name} exists; nothing to build")
+    # The URI alone on stdout, for `--image "$(orderops service build)"`.
     console.data(materialize(workspace.aws, {name: choice}, console.info)[name])
     console.info(f"next: orderops service deploy {name} --env {where.env}")
 
@@ -43,6 +44,7 @@ def deploy(
 
     workspace = open_workspace(where.env, where.environments)
     names = [one_service(workspace, service)] if service else list(workspace.environment.services)
+    # A bare URI belongs to the service that the argument names.
     given = images_given(workspace, [f"{service}={uri}" if service and "=" not in uri else uri for uri in image])
     choices = {
         name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names

@@ -95,6 +95,7 @@ class _ApplyEverything(Change[Plan]):
         show_pending(self._workspace, plan, self._migrations)
 
     def is_needed(self, plan: Plan) -> bool:
+        # In this order: the database is read only if the plan alone does not decide.
         return _differs(plan) or bool(to_migrate(self._workspace, plan, self._migrations))
 
     def ask(self, plan: Plan) -> bool:
@@ -107,8 +108,8 @@ class _ApplyEverything(Change[Plan]):
             undeclared_environments=plan.undeclared_environments,
         )
 
-    def check(self, confirmed: Plan, plan: Plan, *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: Plan, plan: Plan, *, prompted: bool) -> None:
+        if prompted:
             check_covered([*confirmed.steps, *confirmed.pruned], [*plan.steps, *plan.pruned])
 
     def apply(self, plan: Plan, run: Run, progress: Progress) -> None:
@@ -123,6 +124,7 @@ class _ApplyEverything(Change[Plan]):
             migrate(self._workspace, self._migrations, run)
             for step in work.release():
                 progress.done(step)
+        # Last: what is pruned may still be in use until the release has replaced it.
         if self._prune:
             for step in work.prune():
                 progress.done(step)
@@ -134,6 +136,7 @@ class _ApplyEverything(Change[Plan]):
 def _show(plan: Plan, *, dry_run: bool) -> None:
     steps = [*plan.steps, *plan.pruned]
     creations = all(step.action is Action.CREATE for step in [*plan.changes, *plan.pruned])
+    # A first apply creates 50 resources, whose settings are all in the environment file.
     if dry_run or not creations:
         console.show_plan(steps, plan.undeclared, whole=dry_run)
     if dry_run or plan.changes or plan.pruned:

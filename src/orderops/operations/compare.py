@@ -42,9 +42,9 @@ class Pair:
     """The options that lead another command to the same pair."""
 
 
-def compare(at: CompareOptions, *, samples: int, export: Path | None, as_json: bool) -> None:
+def compare(where: CompareOptions, *, samples: int, export: Path | None, as_json: bool) -> None:
     """Show what differs between the live and a restored database. Raises Differences if anything does."""
-    if _is_by_task(at):
+    if _is_by_task(where):
         if export:
             raise UsageError(
                 "--export would write inside a task and be lost with it (access = 'task')",
@@ -52,16 +52,16 @@ def compare(at: CompareOptions, *, samples: int, export: Path | None, as_json: b
                 "orderops restore salvage --output FILE",
             )
         command = argv(
-            "restore", "compare", at.name or "", table=list(at.tables), samples=samples or None, json=as_json
+            "restore", "compare", where.name or "", table=list(where.tables), samples=samples or None, json=as_json
         )
-        _run_by_task(at, [word for word in command if word])
+        _run_by_task(where, [word for word in command if word])
         return
-    with pair(at) as both, Progress() as progress:
+    with pair(where) as both, Progress() as progress:
         comparison = compare_databases(
-            both.live, both.restored, tables=at.tables, samples=samples, export=export, on_progress=progress.watch
+            both.live, both.restored, tables=where.tables, samples=samples, export=export, on_progress=progress.watch
         )
-    if at.job:
-        at.job.set_result(comparison.to_dict())
+    if where.job:
+        where.job.set_result(comparison.to_dict())
     if as_json:
         console.show_json({"live_name": both.live_name, "restored_name": both.name, **comparison.to_dict()})
     else:
@@ -71,33 +71,39 @@ def compare(at: CompareOptions, *, samples: int, export: Path | None, as_json: b
 
 
 def salvage(
-    at: CompareOptions, *, every_table: bool, only_live: bool, only_restored: bool, changed: bool, output: Path | None
+    where: CompareOptions,
+    *,
+    every_table: bool,
+    only_live: bool,
+    only_restored: bool,
+    changed: bool,
+    output: Path | None,
 ) -> None:
     """Write the SQL that copies rows from one database to the other. Runs nothing."""
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
-    if bool(at.tables) == every_table:
-        raise UsageError("say which tables", "--table orders, or --every-table")
-    if _is_by_task(at):
+    if bool(where.tables) == every_table:
+        raise UsageError("no tables are given", "pass --table TABLE, or --every-table")
+    if _is_by_task(where):
         command = argv(
             "restore",
             "salvage",
-            *([at.name] if at.name else []),
-            table=list(at.tables),
+            *([where.name] if where.name else []),
+            table=list(where.tables),
             every_table=every_table,
             only_live=only_live,
             only_restored=only_restored,
             changed=changed,
         )
-        _run_by_task(at, command, output)
+        _run_by_task(where, command, output)
         return
     with (
-        pair(at) as both,
+        pair(where) as both,
         Progress() as progress,
         closing(
             salvage_rows(
                 both.live,
                 both.restored,
-                at.tables,
+                where.tables,
                 kinds=kinds,
                 on_progress=progress.watch,
                 on_note=console.info_folded,
@@ -108,27 +114,28 @@ def salvage(
             write_script(script, output)
         else:
             ui.show_script(script)
-    ui.say_how_to_run(output, both.live if only_restored else both.restored, both.options)
+    ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
 
 
 @contextmanager
-def pair(at: CompareOptions) -> Iterator[Pair]:
+def pair(where: CompareOptions) -> Iterator[Pair]:
     """Open both databases. The restored one need not be named if there is only one."""
-    if at.job:
-        names = at.job.request.settings
-        options = f"{names[RESTORED]} --env {at.job.request.environment}"
-        yield Pair(at.job.login(LIVE), at.job.login(RESTORED), names[LIVE], names[RESTORED], options)
+    if where.job:
+        names = where.job.request.settings
+        options = f"{names[RESTORED]} --env {where.job.request.environment}"
+        yield Pair(where.job.login(LIVE), where.job.login(RESTORED), names[LIVE], names[RESTORED], options)
         return
-    workspace = open_workspace(at.env, at.environments)
-    primary, restored = primary_and_restored(workspace, at.name)
+    workspace = open_workspace(where.env, where.environments)
+    primary, restored = primary_and_restored(workspace, where.name)
     with open_databases(workspace, primary, restored) as (live, login):
-        yield Pair(live, login, primary.name, restored.name, f"{restored.name} --env {at.env}")
+        yield Pair(live, login, primary.name, restored.name, f"{restored.name} --env {where.env}")
 
 
 def primary_and_restored(workspace: Workspace, name: str | None) -> tuple[Instance, Instance]:
     """The primary, and the instance to compare it with."""
     instances = load_instances(workspace.aws, workspace.stack)
     primary, restored = instances.require_primary(), instances.named(name, action="compare")
+    # The named instance may have been promoted since.
     if restored.name == primary.name:
         raise OrderopsError(
             f"{restored.name} is the primary, and would be compared with itself",
@@ -146,20 +153,21 @@ def compare_by_task(workspace: Workspace, primary: Instance, restored: Instance)
             settings={LIVE: primary.name, RESTORED: restored.name},
         )
         end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    # A job that finds differences exits with 3, so only the result tells whether it has compared.
     if end.result is None:
         end.check()
         raise OrderopsError("the comparison ended without a result", "re-run this command to compare again")
     return end.result
 
 
-def _is_by_task(at: CompareOptions) -> bool:
-    return at.job is None and load_environment(at.env, at.environments).database.access == "task"
+def _is_by_task(where: CompareOptions) -> bool:
+    return where.job is None and load_environment(where.env, where.environments).database.access == "task"
 
 
-def _run_by_task(at: CompareOptions, command: Sequence[str], output: Path | None = None) -> None:
+def _run_by_task(where: CompareOptions, command: Sequence[str], output: Path | None = None) -> None:
     """Run the command in a task; show its stdout, or write it to the new file `output`."""
-    workspace = open_workspace(at.env, at.environments)
-    primary, restored = primary_and_restored(workspace, at.name)
+    workspace = open_workspace(where.env, where.environments)
+    primary, restored = primary_and_restored(workspace, where.name)
     if output is None:
         _run_on_pair(workspace, command, primary, restored)
         return

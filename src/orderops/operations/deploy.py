@@ -58,11 +58,12 @@ class _Deploy(Change[list[Step]]):
     def ask(self, plan: list[Step]) -> bool:
         return confirm_change(self._workspace, f"Release to {self._workspace.environment.name}?", self._options)
 
-    def check(self, confirmed: list[Step], plan: list[Step], *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: list[Step], plan: list[Step], *, prompted: bool) -> None:
+        if prompted:
             check_covered(confirmed, plan)
 
     def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:
+        # Built or copied only after the confirmation: a build takes minutes.
         images = materialize(self._workspace.aws, self._choices, console.info)
         for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
             progress.done(step)

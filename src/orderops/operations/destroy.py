@@ -30,6 +30,7 @@ def destroy_everything(
     if outcome.run and outcome.progress:
         console.info(f"{changes_made(outcome.progress, outcome.run)} in {in_words(outcome.progress.elapsed)}")
         _show_kept(workspace, plan, only)
+        # With --only, leftovers of kinds that were not deleted are none of this command.
         kinds = {owned.kind: None for owned in plan.removed} if only else KINDS
         console.show_leftovers(leftovers_of(workspace, kinds))
     else:
@@ -80,14 +81,15 @@ class _Destroy(Change[DestroyPlan]):
         question = f"Delete {len(plan.removed)} resources of {self._workspace.environment.name}?"
         return confirm_change(self._workspace, question, self._options)
 
-    def check(self, confirmed: DestroyPlan, plan: DestroyPlan, *, asked: bool) -> None:
-        if asked:
+    def check(self, confirmed: DestroyPlan, plan: DestroyPlan, *, prompted: bool) -> None:
+        if prompted:
             check_covered(confirmed.run(dry_run=True), plan.run(dry_run=True))
 
     def apply(self, plan: DestroyPlan, run: Run, progress: Progress) -> None:
         try:
             for step in plan.run(on_wait=progress.watch):
                 progress.done(step)
+        # What was kept is often the reason why a step failed.
         except Unfinished:
             _show_kept(self._workspace, plan, self._only)
             raise
@@ -96,7 +98,8 @@ class _Destroy(Change[DestroyPlan]):
 def _show_kept(workspace: Workspace, plan: DestroyPlan, only: Sequence[str]) -> None:
     holding = {address: why for address, why in plan.kept.items() if why.startswith("holds")}
     for address, why in sorted((holding or plan.kept).items()):
-        console.info(f"kept: {address} ({why})")
+        console.info_folded(f"kept: {address} ({why})")
+    # A database keeps its subnets, security groups and VPC; listing them would hide what holds data.
     if holding and len(plan.kept) > len(holding):
         console.info(f"kept: {len(plan.kept) - len(holding)} more, needed by those that hold data")
     if holding:

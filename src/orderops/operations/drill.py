@@ -1,4 +1,4 @@
-"""A drill before the operator's eyes: the whole of a restore, measured, and thrown away."""
+"""Drill: prove that a restore works, measure it, and delete the restored instance."""
 
 from __future__ import annotations
 
@@ -22,81 +22,86 @@ from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import RestoreTarget
 from orderops.restore.window import window_of
 from orderops.text.durations import in_words
+from orderops.text.lists import counted
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
 
-def drill(workspace: Workspace, options: ChangeOptions, asked: RestoreTarget) -> Drill:
-    """Restore, open, compare, discard; what it measured is kept. Raises OrderopsError where the restore is no good."""
+def drill(workspace: Workspace, options: ChangeOptions, requested: RestoreTarget) -> Drill:
+    """Restore, compare and discard; store the measurements. Raises OrderopsError if the restore proves nothing."""
     lease = read_lease(workspace, workspace.restore_runs)
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
-    confirm_restore(workspace, f"Restore {primary.name} to a copy that is compared and deleted afterwards?", options)
-    with locked_run(workspace, options, lease, workspace.restore_runs) as run, ExitStack() as needed:
-        primary = load_instances(
-            workspace.aws, workspace.stack
-        ).require_primary()  # it may have changed while the lease was waited for
+    question = f"Restore {primary.name} to an instance that is compared and deleted afterwards?"
+    confirm_restore(workspace, question, options)
+    with locked_run(workspace, options, lease, workspace.restore_runs) as run, ExitStack() as cleanup:
+        # Read again: the primary may have changed while the lease was waited for.
+        primary = load_instances(workspace.aws, workspace.stack).require_primary()
+        # Before the restore begins: the window's end moves on meanwhile, and would hide the recovery point.
         latest = window_of(workspace.aws, primary.observed).latest
-        copy = needed.enter_context(temporary_instance(workspace, run, asked, DRILL))
-        told = _compared(workspace, primary, copy)
-        proven = _measured(copy, primary, told, workspace.aws.caller, latest)
-        if not proven.tables:
+        restored = cleanup.enter_context(temporary_instance(workspace, run, requested, DRILL))
+        comparison = _compare(workspace, primary, restored)
+        result = _measure(restored, primary, comparison, workspace.aws.caller, latest)
+        if not result.tables:
             raise OrderopsError(
-                f"the copy of {primary.name} has no table, so nothing is proven",
-                f"what the database holds: orderops migrate info --env {workspace.environment.name}",
+                f"{restored.name}, restored from {primary.name}, has no table, so nothing is proven",
+                f"show its migrations: orderops migrate info --env {workspace.environment.name}",
             )
-        save_drill(Bucket(workspace.aws), workspace.environment.name, proven)
-        run.record.note(action="proven", **proven.to_dict())
-    return proven
+        save_drill(Bucket(workspace.aws), workspace.environment.name, result)
+        run.record.note(action="proven", **result.to_dict())
+    return result
 
 
-def _compared(workspace: Workspace, primary: Instance, copy: Instance) -> Mapping[str, Any]:
-    """The copy beside the live database, as machines are told."""
+def _compare(workspace: Workspace, primary: Instance, restored: Instance) -> Mapping[str, Any]:
+    """Compare the restored instance with the primary; return the comparison as JSON, as a remote job does."""
     if workspace.environment.database.access == "task":
-        return compare_by_task(workspace, primary, copy)
-    with open_databases(workspace, primary, copy) as (live, restored), Progress() as progress:
-        return compare(live, restored, on_progress=progress.watch).to_dict()
+        return compare_by_task(workspace, primary, restored)
+    with open_databases(workspace, primary, restored) as (live, login), Progress() as progress:
+        return compare(live, login, on_progress=progress.watch).to_dict()
 
 
-def _measured(copy: Instance, primary: Instance, told: Mapping[str, Any], who: str, latest: datetime) -> Drill:
-    if copy.started is None or copy.moment is None:
-        raise OrderopsError(f"the tags of {copy.name} were changed by hand", "the same command makes another copy")
-    begun = copy.started
-    tables = [table for table in told["tables"] if table["rows"]]
-    findings = tuple(_findings(told))
+def _measure(restored: Instance, primary: Instance, comparison: Mapping[str, Any], who: str, latest: datetime) -> Drill:
+    if restored.started is None or restored.moment is None:
+        raise OrderopsError(
+            f"the tags of {restored.name} were changed by hand", "re-run this command to restore another instance"
+        )
+    started = restored.started
+    # Tables whose rows could not be counted prove nothing.
+    tables = [table for table in comparison["tables"] if table["rows"]]
     return Drill(
-        started=begun,
-        moment=copy.moment,
-        recovery=datetime.now(UTC) - begun,
-        lost=max(begun - latest, timedelta()),
+        started=started,
+        moment=restored.moment,
+        recovery=datetime.now(UTC) - started,
+        lost=max(started - latest, timedelta()),
         source=primary.name,
         who=who,
         tables=len(tables),
         rows=sum(table["rows"]["restored"] for table in tables),
-        findings=findings,
+        findings=tuple(_findings(comparison)),
     )
 
 
-def _findings(told: Mapping[str, Any]) -> Iterator[str]:
-    """What no work since the moment explains, or could not be seen."""
-    for table in told["tables"]:
+def _findings(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """Differences that no change since the restored time explains, and tables that could not be compared."""
+    for table in comparison["tables"]:
         if table["refused"]:
             yield f"{table['table']} could not be compared: {table['refused']}"
         elif table["rows"]["live"] and not table["rows"]["restored"]:
-            yield f"{table['table']} is empty in the copy, and has {table['rows']['live']:,} rows in live"
-    for table in told["tables_only_in_live"]:
-        yield f"table {table['table']} is not in the copy"
-    for thing in told["schema"]:
-        yield f"{thing['kind']} {thing['name']} is not the same"
-    versions = [told[side]["ledger_version"] for side in ("live", "restored")]
+            rows = counted(table["rows"]["live"], "row")
+            yield f"{table['table']} is empty in the restored instance, and has {rows} in live"
+    for table in comparison["tables_only_in_live"]:
+        yield f"table {table['table']} is missing in the restored instance"
+    for item in comparison["schema"]:
+        yield f"{item['kind']} {item['name']} differs"
+    versions = [comparison[side]["ledger_version"] for side in ("live", "restored")]
     if versions[0] != versions[1]:
-        yield f"live is at V{versions[0]}, and the copy at V{versions[1]}"
+        yield f"live is at V{versions[0]}, and the restored instance at V{versions[1]}"
 
 
-def show(proven: Drill, env: str) -> None:
-    """What was measured, and what was found."""
-    console.data(f"proven: {proven.rows:,} rows in {proven.tables} tables, as of {proven.moment:%Y-%m-%dT%H:%M:%SZ}")
-    console.data(f"recovery time  {in_words(proven.recovery)}")
-    console.data(f"recovery point {in_words(proven.lost)} before the drill began")
-    for each in proven.findings:
-        console.info(f"  {each}")
+def show(result: Drill, env: str) -> None:
+    """Show the measurements and the findings."""
+    console.data(f"proven: {result.rows:,} rows in {result.tables} tables, as of {result.moment:%Y-%m-%dT%H:%M:%SZ}")
+    console.data(f"recovery time  {in_words(result.recovery)}")
+    console.data(f"recovery point {in_words(result.lost)} before the drill began")
+    for finding in result.findings:
+        console.info_folded(f"  {finding}")
     console.info(f"next: orderops status --env {env}")

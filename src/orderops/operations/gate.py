@@ -1,8 +1,8 @@
-"""The gate of an environment in which only what was rehearsed is applied, before the operator's eyes."""
+"""The rehearsal gate: in an environment that requires rehearsals, apply needs a matching receipt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,67 +28,78 @@ if TYPE_CHECKING:
 
 
 def settings_of(workspace: Workspace) -> dict[str, Any]:
-    """What the gate needs to know, where it stands; as an errand takes it along."""
+    """The gate's settings and the environment's receipts, as JSON that a remote job can carry."""
     declared = workspace.environment.migrations
-    found = load_receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
+    receipts = load_receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
     return {
         "rehearsed": declared.rehearsed,
         "receipt_days": declared.receipt_days,
-        "receipts": [receipt.to_dict() for receipt in found],
+        "receipts": [receipt.to_dict() for receipt in receipts],
     }
 
 
-def check_reason(without: bool, reason: str | None) -> str:
-    """The reason to go without a rehearsal; empty where there is to be one. Raises UsageError for half of it."""
-    if without and not (reason or "").strip():
-        raise UsageError(
-            "--without-rehearsal wants its reason, which is put on record", '--reason "why it cannot wait"'
-        )
-    if reason and not without:
-        raise UsageError("--reason is why there is no rehearsal", "say so: --without-rehearsal")
+def check_reason(without_rehearsal: bool, reason: str | None) -> str:
+    """Return the reason to skip the rehearsal; "" if it is not skipped.
+
+    Raises UsageError for --without-rehearsal without --reason, and for the reverse.
+    """
+    if without_rehearsal and not (reason or "").strip():
+        raise UsageError("--without-rehearsal requires a reason, which is recorded", 'pass --reason "WHY"')
+    if reason and not without_rehearsal:
+        raise UsageError("--reason says why there is no rehearsal", "pass --without-rehearsal as well")
+    # The ledger keeps it on one line.
     return " ".join((reason or "").split())
 
 
 class RehearsalGate:
-    """What stands between an operator and the schema of one database."""
+    """Decides whether pending migrations may be applied to one database."""
 
-    def __init__(self, at: MigrationTarget, reason: str) -> None:
-        settings = (
-            {} if reason else settings_of(at.workspace) if at.workspace else at.job.request.settings if at.job else {}
-        )
-        self._words = at.words
+    def __init__(self, database: MigrationTarget, reason: str) -> None:
+        settings = {} if reason else _settings(database)
+        self._options = database.options
         self._reason = reason
-        self._stands = bool(settings.get("rehearsed"))
+        self._required = bool(settings.get("rehearsed"))
         self._days = int(settings.get("receipt_days", 0))
-        self._receipts = [Receipt.from_dict(each) for each in settings.get("receipts", ())]
+        self._receipts = [Receipt.from_dict(receipt) for receipt in settings.get("receipts", ())]
 
     def opened(
         self, connection: Connection, wanted: Sequence[MigrationStatus], *, quiet: bool = False
     ) -> dict[int, Expected]:
-        """What the ledger is told of each; raises NotRehearsed where there is to be a rehearsal and was none."""
+        """Return what the ledger records as expected for each migration; {} without a gate.
+
+        Raises NotRehearsed if a rehearsal is required and no receipt matches.
+        """
         if not wanted or self._reason:
             return unrehearsed(wanted, self._reason)
-        if not self._stands:
+        if not self._required:
             return {}
+        # The digest is read now: a receipt is valid only for the schema that it was made with.
         here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
-        receipt = matching_receipt(self._receipts, wanted, here, max_days=self._days, options=self._words)
+        receipt = matching_receipt(self._receipts, wanted, here, max_days=self._days, options=self._options)
         if not quiet:
             age = in_words(receipt.age(here.now))
             console.info(f"rehearsed {age} ago by {receipt.who}: {receipt.verdict}")
         return expectations(receipt, wanted)
 
-    def foretell(self, connection: Connection, wanted: Sequence[MigrationStatus]) -> None:
-        """Say beforehand what it would say."""
+    def preview(self, connection: Connection, wanted: Sequence[MigrationStatus]) -> None:
+        """Show whether apply would pass the gate."""
         try:
             self.opened(connection, wanted)
         except NotRehearsed as error:
-            console.info(f"apply would refuse: {error.message}")
+            console.info(f"apply would fail: {error.message}")
 
     def apply(
-        self, carrier: Runner, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool
+        self, runner: Runner, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool
     ) -> Iterator[MigrationStatus]:
-        """Apply what is pending, once it is asked again under the lock whether it may be."""
-        connection = carrier.sessions.work
+        """Apply pending migrations. Checked again under the lock: the schema may have changed since the question."""
+        connection = runner.sessions.work
         wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
-        allowed = replace(carrier, expected=self.opened(connection, wanted, quiet=True))
+        allowed = replace(runner, expected=self.opened(connection, wanted, quiet=True))
         yield from migrator.apply(allowed, migrations, to=to, out_of_order=out_of_order)
+
+
+def _settings(database: MigrationTarget) -> Mapping[str, Any]:
+    """Settings of the environment, or of the remote job that carries them; none for another database."""
+    if database.workspace:
+        return settings_of(database.workspace)
+    return database.job.request.settings if database.job else {}

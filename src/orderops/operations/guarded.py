@@ -48,7 +48,7 @@ class Change(ABC, Generic[P]):
     def ask(self, plan: P) -> bool:
         """Ask for confirmation; return whether the operator was asked. Raises OrderopsError if it is refused."""
 
-    def check(self, confirmed: P, plan: P, *, asked: bool) -> None:
+    def check(self, confirmed: P, plan: P, *, prompted: bool) -> None:
         """Raise OrderopsError if the second plan does more than the confirmed one."""
 
     @abstractmethod
@@ -86,12 +86,12 @@ def guarded_change(
     plan = change.extend(plan)
     if not change.is_needed(plan):
         return Outcome(plan)
-    asked = change.ask(plan)
+    prompted = change.ask(plan)
     with locked_run(workspace, options, lease, runs) as run:
         # While the operator decided, or another run held the lease, the environment may have changed.
-        if asked or not run.undisturbed:
+        if prompted or not run.undisturbed:
             confirmed, plan = plan, change.plan()
-            change.check(confirmed, plan, asked=asked)
+            change.check(confirmed, plan, prompted=prompted)
         with Progress(change.progress_resources(plan), noted=run.done) as progress:
             change.apply(plan, run, progress)
     return Outcome(plan, run, progress)
@@ -113,9 +113,11 @@ def _covered(step: Step, confirmed: Step | None) -> bool:
         return True
     if confirmed is None or confirmed.action in (Action.NO_OP, Action.KEEP):
         return False
+    # A killed run may have created the resource meanwhile; its settings are those that were confirmed.
     if confirmed.action is Action.CREATE:
         return step.action in (Action.CREATE, Action.UPDATE)
     return confirmed.action is step.action and all(
+        # A value that was unknown in the first plan, such as an ARN, may be anything in the second.
         key in confirmed.changes and (unknown_in(confirmed.changes[key][1]) or confirmed.changes[key][1] == desired)
         for key, (_, desired) in step.changes.items()
     )

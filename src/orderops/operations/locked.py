@@ -22,6 +22,7 @@ def read_lease(workspace: Workspace, runs: Runs | None = None) -> LeaseReading:
     """Start reading the lease in the background."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="lease")
     reading = pool.submit((runs or workspace.runs).peek)
+    # The thread ends with its only task; waiting for it here would defeat the background reading.
     pool.shutdown(wait=False)
     return reading
 
@@ -47,5 +48,6 @@ def locked_run(
         with (runs or workspace.runs).begun(
             f"{options.command} --env {name}", lease.result(), wait=options.wait, waiting=waiting
         ) as run:
+            # The live view of the wait must end before that of the run begins.
             waits.close()
             yield run

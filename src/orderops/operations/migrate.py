@@ -1,4 +1,4 @@
-"""The database's changes before the operator's eyes: which database, who agrees, what goes on, what was done."""
+"""What all migration commands share: which database, how it is reached, the question, the run and its report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +33,7 @@ from orderops.operations.workspace import confirm_change, open_workspace
 from orderops.remote.job import CurrentJob
 from orderops.remote.tunnel import tunnel_of
 from orderops.text.durations import measured
+from orderops.text.lists import joined
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -45,208 +46,215 @@ if TYPE_CHECKING:
     from orderops.runs.run import Run
 
 DSN = "ORDEROPS_DSN"
-FEW = 3
-"""Names that are said one by one."""
 
 
 @dataclass(frozen=True)
 class MigrationTarget:
-    """The database meant, and how it is reached."""
+    """The database to migrate, and how it is reached."""
 
     login: Login
     author: Author
     name: str
-    """What the operator calls it."""
-    words: str
-    """What leads a command to it again."""
+    """The environment's name, or the description of another database."""
+    options: str
+    """The options that lead another command to the same database and files."""
     workspace: Workspace | None = None
     lease: LeaseReading | None = None
     job: CurrentJob | None = None
 
     @property
     def limits(self) -> BatchLimits:
-        """How far a backfill may go at once, as the environment says."""
+        """The environment's limits for a backfill."""
         settings = settings_of(self.workspace) if self.workspace else self.job.request.settings if self.job else None
         if not settings:
+            # Another database than an environment's has no file that could set limits.
             return BatchLimits()
         return BatchLimits(settings["max_replication_lag_seconds"], settings["max_waiting_sessions"])
 
 
 @contextmanager
-def target(at: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
+def target(where: MigrateOptions, *, changes: bool = False) -> Iterator[MigrationTarget]:
     """Open the database of an environment, or the one that a connection string names.
 
-    With `changes`, the environment's lease is read meanwhile.
+    With `changes`, reading the environment's lease starts in the background.
     """
-    if login := _login(at.dsn):
-        words = f"--dsn {shlex.quote(at.dsn)}" if at.dsn else ""
-        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(words, at.sql))
+    if login := _login(where.dsn):
+        # A connection string from the environment variable applies to the next command as well.
+        options = f"--dsn {shlex.quote(where.dsn)}" if where.dsn else ""
+        yield MigrationTarget(login, _author(_user()), login.describe, _with_sql(options, where.sql))
         return
-    if at.job:
-        request = at.job.request
+    if where.job:
+        request = where.job.request
         author = Author(request.who, request.host)
-        yield MigrationTarget(at.job.login(), author, request.environment, request.options, job=at.job)
+        yield MigrationTarget(where.job.login(), author, request.environment, request.options, job=where.job)
         return
     from orderops.operations.locked import read_lease
 
-    workspace = open_workspace(at.env, at.environments)
+    workspace = open_workspace(where.env, where.environments)
     lease = read_lease(workspace) if changes else None
-    with _way_into(workspace) as login:
-        yield MigrationTarget(login, _author(workspace.aws.caller), at.env, lead_of(at.env, at.sql), workspace, lease)
+    with _open_login(workspace) as login:
+        yield MigrationTarget(
+            login, _author(workspace.aws.caller), where.env, lead_of(where.env, where.sql), workspace, lease
+        )
 
 
 def is_other_database(dsn: str | None) -> bool:
-    """Whether a connection string names the database, not the environment."""
+    """Whether a connection string names the database instead of the environment."""
     return dsn is not None or bool(os.environ.get(DSN))
 
 
 def files_of(folder: Path | None) -> dict[str, str]:
-    """The files of a folder of migrations by name, once all of them can be read."""
-    pairs = read_migrations(sql_folder(folder))
-    return {file.name: file.text for each in pairs for file in (each.forwards, each.back)}
+    """Return the text of each migration file by its name. Raises UsageError if a file is invalid."""
+    migrations = read_migrations(sql_folder(folder))
+    return {file.name: file.text for migration in migrations for file in (migration.forwards, migration.back)}
 
 
 def settings_of(workspace: Workspace) -> dict[str, int]:
-    """What migrations take from the environment's file."""
+    """The settings of the environment file that limit backfills."""
     declared = workspace.environment.migrations
     names = ("max_replication_lag_seconds", "max_waiting_sessions")
     return {name: getattr(declared, name) for name in names}
 
 
 def lead_of(env: str, sql: Path | None) -> str:
-    """What leads a command to the same environment and the same files again."""
+    """The options that lead another command to the same environment and files."""
     return _with_sql(f"--env {env}", sql)
 
 
 @contextmanager
-def looking(at: MigrationTarget) -> Iterator[Connection]:
-    """A connection that only looks."""
-    with connect(at.login, name="orderops migrate monitor") as connection:
+def connected(database: MigrationTarget) -> Iterator[Connection]:
+    """Open a connection for reading."""
+    with connect(database.login, name="orderops migrate monitor") as connection:
         yield connection
 
 
 @contextmanager
-def carrier(
-    at: MigrationTarget, *, wait: timedelta, budget: timedelta, ending: ChangeOptions | None = None
+def open_runner(
+    database: MigrationTarget, *, wait: timedelta, budget: timedelta, terminate: ChangeOptions | None = None
 ) -> Iterator[tuple[Runner, Progress]]:
-    """What carries migrations out: nobody else migrates this database meanwhile.
+    """Open a runner of migrations while no other operator migrates this database.
 
-    Sessions in the way are ended in the manner of `ending`, and left alone where there is none.
+    Blocking sessions are terminated after the question that `terminate` allows, and never without it.
     """
-    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
-        sessions.work.add_notice_handler(lambda told: console.info(f"{told.severity}: {told.message_primary}"))
-        eye = LockMonitor(sessions.monitor, sessions.own)
-        way = LockWaiter(eye, RetryBudget(budget), may_end=_may_end(ending, progress) if ending else None)
-        with Watcher(way, sessions.work.info.backend_pid) as watcher:
-            yield Runner(sessions, way, watcher, progress.watch, console.info_folded, at.limits), progress
+    with Progress() as progress, _sessions(database, wait, progress) as sessions:
+        sessions.work.add_notice_handler(lambda notice: console.info(f"{notice.severity}: {notice.message_primary}"))
+        monitor = LockMonitor(sessions.monitor, sessions.own)
+        may_end = _ask_to_terminate(terminate, progress) if terminate else None
+        lock_waiter = LockWaiter(monitor, RetryBudget(budget), may_end=may_end)
+        with Watcher(lock_waiter, sessions.work.info.backend_pid) as watcher:
+            yield Runner(sessions, lock_waiter, watcher, progress.watch, console.info_folded, database.limits), progress
 
 
 @contextmanager
-def alone(at: MigrationTarget, *, wait: timedelta) -> Iterator[Sessions]:
-    """Connections for a word in the ledger: nobody else migrates this database meanwhile."""
-    with Progress() as progress, opened(at.login, at.author, wait=wait, waiting=_waiting(at, progress)) as sessions:
+def ledger_sessions(database: MigrationTarget, *, wait: timedelta) -> Iterator[Sessions]:
+    """Open connections to write to the ledger, while no other operator migrates this database."""
+    with Progress() as progress, _sessions(database, wait, progress) as sessions:
         yield sessions
 
 
 Note = Callable[..., None]
-"""Puts something that was done on record."""
+"""Adds an entry to the run's record."""
 
 
 @contextmanager
-def agreed(at: MigrationTarget, options: ChangeOptions, question: str) -> Iterator[Note]:
-    """Ask, and take the environment's lease where there is one; what is noted is put on record where there is one."""
-    if at.workspace is None or at.lease is None:
+def confirmed(database: MigrationTarget, options: ChangeOptions, question: str) -> Iterator[Note]:
+    """Ask, and hold the environment's lease if the database belongs to one; yields what adds to the run's record."""
+    if database.workspace is None or database.lease is None:
         console.confirm(question, yes=options.yes)
-        yield at.job.note if at.job else lambda **_: None
+        # The operator's machine holds the lease of a remote job, and copies the job's notes into the record.
+        yield database.job.note if database.job else lambda **_: None
         return
     from orderops.operations.locked import locked_run
 
-    confirm_change(at.workspace, question, options)
-    with locked_run(at.workspace, options, at.lease) as run:
+    confirm_change(database.workspace, question, options)
+    with locked_run(database.workspace, options, database.lease) as run:
         yield run.record.note
 
 
 @dataclass(frozen=True)
-class Carrying:
-    """What is done to migrations, in the words of its question, its record and its report, and how patiently."""
+class SchemaChange:
+    """Whether migrations are applied or undone, in the words of question, record and report; and its lock options."""
 
     verb: str
-    where: str
+    preposition: str
     action: str
     done: str
     budget: timedelta
     terminate: bool
-    """Whether sessions in the way are ended."""
+    """Whether blocking sessions may be terminated."""
 
 
-def carry_through(
-    at: MigrationTarget,
+def run_migrations(
+    database: MigrationTarget,
     options: ChangeOptions,
     wanted: Sequence[MigrationStatus],
-    carrying: Carrying,
-    carry: Callable[[Runner], Iterator[MigrationStatus]],
+    change: SchemaChange,
+    run: Callable[[Runner], Iterator[MigrationStatus]],
 ) -> None:
-    """Ask, carry out what is decided anew under the lock, show and record each, and sum up."""
-    ending = options if carrying.terminate else None
-    if ending:
-        check_somebody_can_be_asked(ending)
-    names = ", ".join(line.name for line in wanted[:FEW]) + (f" and {len(wanted) - FEW} more" if wanted[FEW:] else "")
+    """Ask, run migrations, show and record each, and sum up. `run` decides again under the lock which are left."""
+    terminate = options if change.terminate else None
+    if terminate:
+        check_can_ask(terminate)
+    names = joined([status.name for status in wanted])
     with (
-        agreed(at, options, f"{carrying.verb} {names} {carrying.where} {at.name}?") as note,
-        carrier(at, wait=options.wait, budget=carrying.budget, ending=ending) as (carries, progress),
+        confirmed(database, options, f"{change.verb} {names} {change.preposition} {database.name}?") as note,
+        open_runner(database, wait=options.wait, budget=change.budget, terminate=terminate) as (runner, progress),
     ):
-        ended = show_done(progress, note, carry(carries), carrying.action, carrying.done)
-    meanwhile = "" if ended else ": somebody else did it meanwhile"
-    console.info(f"{len(ended)} {carrying.done} in {measured(progress.elapsed)}{meanwhile}")
-    console.info(f"next: orderops migrate info {at.words}".rstrip())
+        finished = show_done(progress, note, run(runner), change.action, change.done)
+    meanwhile = "" if finished else f": another operator has {change.done} them"
+    console.info(f"{len(finished)} {change.done} in {measured(progress.elapsed)}{meanwhile}")
+    console.info(f"next: orderops migrate info {database.options}".rstrip())
 
 
 def show_done(
     progress: Progress, note: Note, done: Iterator[MigrationStatus], action: str, word: str
 ) -> list[MigrationStatus]:
-    """Show each migration when it is done, and put it on record."""
-    ended: list[MigrationStatus] = []
+    """Show and record each migration when it is done; return them all."""
+    finished: list[MigrationStatus] = []
     before = progress.elapsed
-    for line in done:
+    for status in done:
         now = progress.elapsed
-        progress.finished(f"migration {line.name}", f"{word} in {measured(now - before)}")
-        note(migration=line.name, action=action)
+        progress.finished(f"migration {status.name}", f"{word} in {measured(now - before)}")
+        note(migration=status.name, action=action)
         before = now
-        ended.append(line)
-    return ended
+        finished.append(status)
+    return finished
 
 
 def show_wanted(files: Sequence[SqlFile], action: str) -> None:
-    """What files would do, statement by statement."""
+    """Show what files would do, statement by statement."""
     from orderops.ui.migrations import show_statements
 
     for file in files:
         script = checked(file)
-        show_statements(
-            file.name,
-            [(each, locks_of_file([each], made=tables_made(script)), _way(file, each)) for each in script],
-            action,
-        )
+        # A lock on a table that the same file creates blocks no client.
+        created = tables_made(script)
+        statements = [
+            (statement, locks_of_file([statement], made=created), _transaction_of(file, statement))
+            for statement in script
+        ]
+        show_statements(file.name, statements, action)
     if not files:
         console.info("nothing to do")
 
 
-def check_somebody_can_be_asked(options: ChangeOptions) -> None:
-    """Raise UsageError where sessions in the way would be asked about and nobody is there."""
+def check_can_ask(options: ChangeOptions) -> None:
+    """Raise UsageError if orderops would have to ask about blocking sessions and has no terminal."""
     if not options.yes and not console.is_interactive():
-        raise UsageError("nobody is there to be asked about sessions in the way", "say it beforehand: --yes")
+        raise UsageError("cannot ask before terminating blocking sessions: stdin is not a terminal", "pass --yes")
 
 
-def _may_end(options: ChangeOptions, progress: Progress) -> Callable[[Blocker], bool]:
-    """The question before a session in the way is ended."""
+def _ask_to_terminate(options: ChangeOptions, progress: Progress) -> Callable[[Blocker], bool]:
+    """The question before a blocking session is terminated."""
 
     def may_end(blocker: Blocker) -> bool:
         if options.yes:
-            console.info_folded(f"ends {blocker.describe}")
+            console.info_folded(f"terminating {blocker.describe}")
             return True
+        # The live view would redraw over the question.
         with progress.paused():
             try:
-                console.confirm(f"End {blocker.describe}?", yes=False)
+                console.confirm(f"Terminate {blocker.describe}?", yes=False)
             except OrderopsError:
                 return False
         return True
@@ -254,66 +262,68 @@ def _may_end(options: ChangeOptions, progress: Progress) -> Callable[[Blocker], 
     return may_end
 
 
-# what `up` sees to, in the environments that say so
+# Migrations as part of `up`, in environments with `on_up`.
 
 
 def migrations_of(workspace: Workspace, folder: Path | None) -> list[Migration]:
-    """What `up` sees to; nothing where the environment does not say that it does.
+    """The migrations that `up` applies; none unless the environment sets `on_up`.
 
-    Raises UsageError where the way to the database leads through a service, which is not there before.
+    Raises UsageError if the database is reached through a service, which does not run before the first release.
     """
     if not workspace.environment.migrations.on_up:
         return []
     if workspace.environment.database.access != "direct":
         access, name = workspace.environment.database.access, workspace.environment.name
         raise UsageError(
-            f'{name}.toml: on_up = true in [migrations] wants access = "direct" in [database], and that is {access!r}',
-            f"take out on_up, and migrate after the first release: orderops migrate apply --env {name}",
+            f'{name}.toml: on_up = true in [migrations] requires access = "direct" in [database], which is {access!r}',
+            f"remove on_up, and migrate after the first release: orderops migrate apply --env {name}",
         )
     return read_migrations(sql_folder(folder))
 
 
 def migrate(workspace: Workspace, migrations: Sequence[Migration], run: Run) -> None:
-    """Apply what is pending, and say so."""
+    """Apply pending migrations and show each."""
     if not migrations:
         return
     with (
-        _of(workspace) as at,
-        carrier(at, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (carries, progress),
+        _target_of(workspace) as database,
+        # `on_up` is meant for laptops, where failing after a minute is better than waiting for ten.
+        open_runner(database, wait=timedelta(minutes=1), budget=timedelta(minutes=1)) as (runner, progress),
     ):
-        show_done(progress, run.record.note, migrator.apply(carries, migrations), "apply", "applied")
+        show_done(progress, run.record.note, migrator.apply(runner, migrations), "apply", "applied")
 
 
 def to_migrate(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> list[Migration]:
-    """What is pending: all, where the database is still to be made."""
+    """Return the pending migrations: all of them if the database does not exist yet."""
     from orderops.engine.step import Action
 
     to_create = {step.address for step in planned.changes if step.action is Action.CREATE}
     if not migrations or workspace.stack.pointer.address in to_create:
         return list(migrations)
-    with _of(workspace) as at, looking(at) as connection:
-        lines = migrator.plan(migrator.overview(connection, migrations))
-        return [line.migration for line in lines if line.migration]
+    with _target_of(workspace) as database, connected(database) as connection:
+        statuses = migrator.plan(migrator.overview(connection, migrations))
+        return [status.migration for status in statuses if status.migration]
 
 
 def show_pending(workspace: Workspace, planned: Plan, migrations: Sequence[Migration]) -> None:
-    """Name what would be applied."""
+    """Show the migrations that would be applied."""
     try:
         for migration in to_migrate(workspace, planned, migrations):
             console.data(f"+ apply migration {migration.name}")
     except OrderopsError as error:
+        # A dry run also works while the database is stopped.
         console.info(f"migrations: {error.message}")
 
 
 @contextmanager
-def _of(workspace: Workspace) -> Iterator[MigrationTarget]:
+def _target_of(workspace: Workspace) -> Iterator[MigrationTarget]:
     name = workspace.environment.name
-    with _way_into(workspace) as login:
+    with _open_login(workspace) as login:
         yield MigrationTarget(login, _author(workspace.aws.caller), name, f"--env {name}", workspace)
 
 
 @contextmanager
-def _way_into(workspace: Workspace) -> Iterator[Login]:
+def _open_login(workspace: Workspace) -> Iterator[Login]:
     access, name = workspace.environment.database.access, workspace.environment.name
     with connect_by_access(
         workspace.aws, workspace.stack.pointer.name, access=access, name=name, tunnel=tunnel_of(workspace)
@@ -321,54 +331,54 @@ def _way_into(workspace: Workspace) -> Iterator[Login]:
         yield login
 
 
-def _waiting(at: MigrationTarget, progress: Progress) -> OnSessionWait:
-    """Shows who migrates the database, once each, and that it is waited for."""
-    said: list[str] = []
+def _sessions(database: MigrationTarget, wait: timedelta, progress: Progress) -> AbstractContextManager[Sessions]:
+    return opened(database.login, database.author, wait=wait, waiting=_show_wait(database, progress))
 
-    def waiting(told: str, _: float) -> None:
-        if told and told not in said:
-            console.info_folded(f"{told}; waiting")
-        if told or any(said):
-            progress.watch(at.name, "waits for whoever migrates it" if told else "")
-        said.append(told)
+
+def _show_wait(database: MigrationTarget, progress: Progress) -> OnSessionWait:
+    """Show each other session that migrates the database once, and that orderops waits for it."""
+    shown: list[str] = []
+
+    def waiting(other: str, _: float) -> None:
+        if other and other not in shown:
+            console.info_folded(f"{other}; waiting")
+        if other or any(shown):
+            progress.watch(database.name, "waiting for the other migration" if other else "")
+        shown.append(other)
 
     return waiting
 
 
-def _way(file: SqlFile, statement: Statement) -> str:
-    """How a statement is run, where that is not simply in the file's transaction."""
+def _transaction_of(file: SqlFile, statement: Statement) -> str:
+    """How a statement is run; empty if in the file's transaction."""
     if file.head.batch:
         return f"in batches of at most {file.head.batch.size} rows by {file.head.batch.key}"
-    if file.head.no_transaction:
-        return (
-            "in no transaction"
-            if execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL
-            else "in a transaction of its own"
-        )
-    return ""
+    if not file.head.no_transaction:
+        return ""
+    if execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL:
+        return "in no transaction"
+    return "in a transaction of its own"
 
 
 def _login(given: str | None) -> Login | None:
-    """What a connection string opens, if one was given; raises UsageError for one that everybody could read along."""
+    """The login of a connection string, if there is one. Raises UsageError if it is empty or holds a password."""
     if given is None:
-        told = os.environ.get(DSN)
-        return login_from_dsn(told) if told else None
+        from_environment = os.environ.get(DSN)
+        return login_from_dsn(from_environment) if from_environment else None
     if not given.strip():
-        raise UsageError(
-            "--dsn is empty", "is the variable that it comes from set? Without --dsn it is --env that counts"
-        )
+        # An unset variable in a script must not lead to the environment's database instead.
+        raise UsageError("--dsn is empty", "check that the variable it comes from is set; or pass --env instead")
     login = login_from_dsn(given)
     if login.password:
         raise UsageError(
-            "--dsn holds a password, which everybody on this machine can read in the list of processes",
-            f"give it as PGPASSWORD or in ~/.pgpass, or the whole as {DSN}",
+            "--dsn holds a password, which every user of this machine can read in the list of processes",
+            f"pass the password as PGPASSWORD or in ~/.pgpass, or the whole connection string as {DSN}",
         )
     return login
 
 
-def _with_sql(words: str, sql: Path | None) -> str:
-    """What leads to the same database and the same files again."""
-    return f"{words} --sql {shlex.quote(str(sql))}".strip() if sql else words
+def _with_sql(options: str, sql: Path | None) -> str:
+    return f"{options} --sql {shlex.quote(str(sql))}".strip() if sql else options
 
 
 def _author(who: str) -> Author:
@@ -381,4 +391,5 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return "nobody known"
+        # A container may run with a user id that has no entry in /etc/passwd.
+        return "unknown user"

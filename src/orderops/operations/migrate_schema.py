@@ -5,14 +5,14 @@ from __future__ import annotations
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import read_migrations, sql_folder
 from orderops.operations.gate import RehearsalGate, check_reason
-from orderops.operations.migrate import Carrying, carry_through, looking, show_wanted, target
+from orderops.operations.migrate import SchemaChange, connected, run_migrations, show_wanted, target
 from orderops.operations.options import DEFAULT_BUDGET, DEFAULT_WAIT, ChangeOptions, LockOptions, MigrateOptions
 from orderops.operations.remote import argv, migrate_by_task, unless
 from orderops.ui import console
 
 
 def apply(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     locks: LockOptions,
     *,
@@ -23,7 +23,7 @@ def apply(
 ) -> None:
     """Apply pending migrations under live traffic."""
     bypass_reason = check_reason(without_rehearsal, reason)
-    migrations = read_migrations(sql_folder(at.sql))
+    migrations = read_migrations(sql_folder(where.sql))
     command = argv(
         "migrate",
         "apply",
@@ -36,35 +36,36 @@ def apply(
         wait=unless(options.wait, DEFAULT_WAIT),
     )
     question = "Apply the pending migrations to {env} (to list them: --dry-run)?"
-    if migrate_by_task(at, command, options, question=question, locks=locks):
+    if migrate_by_task(where, command, options, question=question, locks=locks):
         return
     words = ["migrate apply", *([f"--to {to}"] if to is not None else [])]
     words += [f"--without-rehearsal --reason {bypass_reason!r}"] if bypass_reason else []
     options = options.of(*words)
-    with target(at, changes=not options.dry_run) as database:
-        with looking(database) as connection:
+    with target(where, changes=not options.dry_run) as database:
+        with connected(database) as connection:
             wanted = migrator.plan(migrator.overview(connection, migrations), to=to, out_of_order=out_of_order)
+            # Checked before the question: the operator should not confirm what the gate then refuses.
             gate = RehearsalGate(database, bypass_reason)
-            (gate.foretell if options.dry_run else gate.opened)(connection, wanted)
+            (gate.preview if options.dry_run else gate.opened)(connection, wanted)
         if options.dry_run:
             show_wanted([status.migration.forwards for status in wanted if status.migration], "apply")
         elif not wanted:
             console.info(f"0 pending: {database.name} has all {len(migrations)} migrations")
         else:
-            carry_through(
+            run_migrations(
                 database,
                 options,
                 wanted,
-                Carrying("Apply", "to", "apply", "applied", locks.budget, locks.terminate_blockers),
+                SchemaChange("Apply", "to", "apply", "applied", locks.budget, locks.terminate_blockers),
                 lambda runner: gate.apply(runner, migrations, to=to, out_of_order=out_of_order),
             )
 
 
 def undo(
-    at: MigrateOptions, options: ChangeOptions, locks: LockOptions, *, to: int | None, accept_data_loss: list[str]
+    where: MigrateOptions, options: ChangeOptions, locks: LockOptions, *, to: int | None, accept_data_loss: list[str]
 ) -> None:
     """Undo applied migrations by their U files, newest first."""
-    migrations = read_migrations(sql_folder(at.sql))
+    migrations = read_migrations(sql_folder(where.sql))
     command = argv(
         "migrate",
         "undo",
@@ -75,11 +76,11 @@ def undo(
         wait=unless(options.wait, DEFAULT_WAIT),
     )
     question = "Undo these migrations in {env} (to list them: --dry-run)?"
-    if migrate_by_task(at, command, options, question=question, locks=locks):
+    if migrate_by_task(where, command, options, question=question, locks=locks):
         return
     options = options.of(f"migrate undo{f' --to {to}' if to is not None else ''}")
-    with target(at, changes=not options.dry_run) as database:
-        with looking(database) as connection:
+    with target(where, changes=not options.dry_run) as database:
+        with connected(database) as connection:
             overview = migrator.overview(connection, migrations)
             wanted = migrator.undo_plan(connection, overview, to=to, accepted=accept_data_loss)
         if options.dry_run:
@@ -87,11 +88,11 @@ def undo(
         elif not wanted:
             console.info(f"nothing to undo in {database.name}")
         else:
-            carry_through(
+            run_migrations(
                 database,
                 options,
                 wanted,
-                Carrying("Undo", "in", "undo", "undone", locks.budget, locks.terminate_blockers),
+                SchemaChange("Undo", "in", "undo", "undone", locks.budget, locks.terminate_blockers),
                 lambda runner: migrator.undo(runner, migrations, to=to, accepted=accept_data_loss),
             )
 

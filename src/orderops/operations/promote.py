@@ -13,7 +13,7 @@ from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
-from orderops.operations.restore import delete_instance, open_databases
+from orderops.operations.restore import delete_and_show, open_databases
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.resources.rds_description import DISPOSABLE
 from orderops.resources.rds_instance import final_snapshot
@@ -62,7 +62,7 @@ def discard(workspace: Workspace, options: ChangeOptions, name: str | None, *, s
     if outcome is None:
         return
     if outcome.plan is None:
-        console.info(f"0 changes: {name or 'the instance'} is gone")
+        console.info(f"0 changes: {name or 'the instance'} is already deleted")
         return
     if outcome.progress:
         console.info(f"discarded in {in_words(outcome.progress.elapsed)}")
@@ -92,12 +92,13 @@ class _Switch(Change[SwitchPlan]):
 
     def ask(self, plan: SwitchPlan) -> bool:
         switch = plan.switch
+        # A decided switch is an interrupted one: the tags name the new primary already.
         if not switch.decided:
             _check_opens(self._workspace, switch.to)
         question = f"Make {switch.to.name} the database of {self._workspace.environment.name}?"
         return confirm_change(self._workspace, question, self._options)
 
-    def check(self, confirmed: SwitchPlan, plan: SwitchPlan, *, asked: bool) -> None:
+    def check(self, confirmed: SwitchPlan, plan: SwitchPlan, *, prompted: bool) -> None:
         before, now = confirmed.switch, plan.switch
         if before.to.name != now.to.name or (
             before.previous and now.previous and before.previous.name != now.previous.name
@@ -113,6 +114,7 @@ class _Switch(Change[SwitchPlan]):
         promotion.on_wait = progress.watch
         for step in promotion.run():
             progress.done(step)
+        # A re-run of a finished promotion changes nothing, and records nothing.
         if progress.steps:
             before = plan.switch.previous.name if plan.switch.previous else None
             run.record.note(action="promoted", name=plan.switch.to.name, before=before)
@@ -143,7 +145,7 @@ class _Discard(Change[Instance | None]):
     def show(self, plan: Instance | None) -> None:
         if plan is None:
             return
-        console.info(_summary(plan))
+        console.info_folded(_summary(plan))
         if self._keeps_snapshot(plan):
             console.info(f"a final snapshot is kept: {final_snapshot(plan.observed)}")
         else:
@@ -161,12 +163,12 @@ class _Discard(Change[Instance | None]):
         env = self._workspace.environment.name
         raise UsageError(
             f"{name} is kept: its name was not given",
-            f"pass it: orderops restore discard {name} --env {env} --confirm {name}",
+            f"to delete it: orderops restore discard {name} --env {env} --confirm {name}",
         )
 
     def apply(self, plan: Instance | None, run: Run, progress: Progress) -> None:
         if plan is not None:
-            delete_instance(self._workspace, plan, progress, snapshot=self._keeps_snapshot(plan))
+            delete_and_show(self._workspace, plan, progress, snapshot=self._keeps_snapshot(plan))
 
     def _keeps_snapshot(self, instance: Instance) -> bool:
         return self._snapshot and instance.role not in DISPOSABLE
@@ -174,6 +176,7 @@ class _Discard(Change[Instance | None]):
 
 def _check_opens(workspace: Workspace, instance: Instance) -> None:
     """Connect to the new primary first, if this machine can reach it; else the service shows whether it works."""
+    # Only the service inside the VPC can reach it; the check after the switch shows whether it does.
     if workspace.environment.database.access != "direct":
         console.info(f"{instance.name} is not opened from here (access = {workspace.environment.database.access})")
         return
@@ -184,7 +187,7 @@ def _check_opens(workspace: Workspace, instance: Instance) -> None:
 def _show_switch(switch: Switch) -> None:
     if not switch.decided and switch.previous:
         moment = switch.to.tag("orderops:restored-to")
-        console.info(f"from {switch.previous.name}, which is kept as it is")
+        console.info(f"from {switch.previous.name}, which is kept unchanged")
         console.info(f"to   {switch.to.name}")
         if moment:
             console.info(f"     as of {moment}")
@@ -200,6 +203,7 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
     url = load_balancer_url(workspace.stack, outputs)
     try:
         answer = verify(url, connection_info(workspace.stack, primary))
+    # This machine may have no route to the balancer; that is no failure of the promotion.
     except ServiceUnreachable as error:
         console.info(f"{error.message}; {error.hint}")
         return
@@ -207,19 +211,21 @@ def _check_service(workspace: Workspace, primary: Instance, promotion: Promotion
         env = workspace.environment.name
         hint = f"check its tasks: orderops status --env {env}; or switch back: orderops restore back --env {env}"
         raise OrderopsError(error.message, hint) from None
-    console.info(
-        f"the service answers from {primary.name}: {answer.users} users, {answer.requests} of {answer.requests} answers"
-    )
+    answered = f"{answer.requests} of {answer.requests} requests answered, {answer.users} users"
+    console.info_folded(f"the service answers from {primary.name}: {answered}")
 
 
 def _show_next(workspace: Workspace, switch: Switch) -> None:
     env = workspace.environment.name
     if switch.previous and switch.command == BACK:
-        console.info(f"to promote the other again: orderops restore promote {switch.previous.name} --env {env}")
+        console.info(f"to promote {switch.previous.name} again:")
+        console.info(f"      orderops restore promote {switch.previous.name} --env {env}")
     elif switch.previous:
-        console.info(f"to switch back while {switch.previous.name} exists: orderops restore back --env {env}")
+        console.info(f"to switch back while {switch.previous.name} exists:")
+        console.info(f"      orderops restore back --env {env}")
     if switch.previous:
-        console.info(f"rows that only the other has: orderops restore compare {switch.previous.name} --env {env}")
+        console.info(f"to see the rows that only {switch.previous.name} has:")
+        console.info(f"      orderops restore compare {switch.previous.name} --env {env}")
 
 
 def _summary(instance: Instance) -> str:

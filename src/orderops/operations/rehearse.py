@@ -17,7 +17,7 @@ from orderops.infra.workspace import Workspace
 from orderops.migrations import migrator
 from orderops.migrations.sql.files import CANARIES, Migration, read_migrations, sql_folder
 from orderops.operations.locked import locked_run, read_lease
-from orderops.operations.migrate import files_of, lead_of, looking, settings_of, target
+from orderops.operations.migrate import connected, files_of, lead_of, settings_of, target
 from orderops.operations.options import ChangeOptions, MigrateOptions
 from orderops.operations.remote import argv, run_by_task
 from orderops.operations.restore import open_databases, temporary_instance
@@ -44,14 +44,14 @@ COPY = "copy"
 class RehearsalRequest:
     """What is rehearsed, and how."""
 
-    at: MigrateOptions
+    where: MigrateOptions
     migrations: Sequence[Migration]
     holder: timedelta
     instance_class: str | None
 
 
 def rehearse_pending(
-    at: MigrateOptions,
+    where: MigrateOptions,
     options: ChangeOptions,
     *,
     holder: timedelta,
@@ -60,16 +60,17 @@ def rehearse_pending(
     as_json: bool,
 ) -> None:
     """Rehearse the pending migrations and show the report. Raises Differences unless the verdict is SAFE."""
+    # Before the rehearsal, which takes many minutes.
     if markdown:
         check_writable(markdown)
-    request = RehearsalRequest(at, read_migrations(sql_folder(at.sql)), holder, instance_class)
-    if at.job:
-        _rehearse_in_job(at.job, request, dry_run=options.dry_run)
+    request = RehearsalRequest(where, read_migrations(sql_folder(where.sql)), holder, instance_class)
+    if where.job:
+        _rehearse_in_job(where.job, request, dry_run=options.dry_run)
         return
-    workspace = open_workspace(at.env, at.environments)
+    workspace = open_workspace(where.env, where.environments)
     names = _pending(workspace, request)
     if not names:
-        console.info(f"0 pending: nothing to rehearse for {at.env}")
+        console.info(f"0 pending: nothing to rehearse for {where.env}")
         return
     if options.dry_run:
         for name in names:
@@ -81,7 +82,7 @@ def rehearse_pending(
     else:
         show(report)
         console.info(f"receipt: {receipt.name}")
-        console.info(next_step(report, lead_of(at.env, at.sql)))
+        console.info(next_step(report, lead_of(where.env, where.sql)))
     if markdown:
         write(markdown, report, receipt.name)
     if report.verdict.holds_up:
@@ -91,12 +92,14 @@ def rehearse_pending(
 def _pending(workspace: Workspace, request: RehearsalRequest) -> list[str]:
     """Names of the pending migrations. Every file is validated."""
     if workspace.environment.database.access == "task":
-        at = request.at
+        where = request.where
         job = JobRequest(
-            tuple(argv("migrate", "rehearsal", dry_run=True)), sql=_files(at.sql), options=lead_of(at.env, at.sql)
+            tuple(argv("migrate", "rehearsal", dry_run=True)),
+            sql=_files(where.sql),
+            options=lead_of(where.env, where.sql),
         )
         return list((run_by_task(workspace, job).result or {}).get("pending", ()))
-    with target(request.at) as database, looking(database) as connection:
+    with target(request.where) as database, connected(database) as connection:
         return [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
 
 
@@ -114,6 +117,7 @@ def _rehearse_on_copy(
         temporary_instance(workspace, run, parse_timestamp("latest"), REHEARSAL, instance_class=instance_class) as copy,
     ):
         report = _rehearse(workspace, primary, copy, request)
+        # The receipt says what the verdict was measured on, since the copy is deleted.
         about = {"name": copy.name, "class": instance_class, "source": primary.name, "as_of": str(copy.moment)}
         receipt = save_receipt(
             Bucket(workspace.aws), workspace.environment.name, report, who=workspace.aws.caller, copy=about
@@ -125,7 +129,7 @@ def _rehearse_on_copy(
 def _rehearse_in_job(job: CurrentJob, request: RehearsalRequest, *, dry_run: bool) -> None:
     """The part that opens databases, in a task that reaches them."""
     if dry_run:
-        with target(request.at) as database, looking(database) as connection:
+        with target(request.where) as database, connected(database) as connection:
             names = [status.name for status in migrator.plan(migrator.overview(connection, request.migrations))]
         job.set_result({"pending": names})
         return
@@ -136,19 +140,19 @@ def _rehearse(workspace: Workspace, primary: Instance, copy: Instance, request: 
     if workspace.environment.database.access != "task":
         with open_databases(workspace, primary, copy) as (live, login):
             return _rehearse_with(live, login, request)
-    at = request.at
+    where = request.where
     job = JobRequest(
         tuple(argv("migrate", "rehearsal", holder=request.holder)),
-        sql=_files(at.sql),
+        sql=_files(where.sql),
         databases={COPY: DatabaseEndpoint(**connection_info(workspace.stack, copy))},
         settings=settings_of(workspace),
-        options=lead_of(at.env, at.sql),
+        options=lead_of(where.env, where.sql),
     )
     end = run_by_task(workspace, job)
     if end.result is None:
         raise OrderopsError(
             "the rehearsal ended without a report",
-            f"read its output: orderops history --env {at.env}; then re-run this command",
+            f"read its output: orderops history --env {where.env}; then re-run this command",
         )
     return Report.from_dict(end.result)
 

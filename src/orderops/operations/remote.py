@@ -62,7 +62,7 @@ def run_by_task(
 
     def run() -> JobResult:
         with JobOutput(on_data) as output:
-            return run_job(workspace, request, JobObserver(output.heard, output.waiting))
+            return run_job(workspace, request, JobObserver(output.show, output.waiting))
 
     if not question:
         result = run()
@@ -71,8 +71,10 @@ def run_by_task(
     assert options, "a change has options"
     lease = read_lease(workspace)
     confirm_change(workspace, question, options)
+    # The lease is held on this machine: a task that is killed could not release it.
     with locked_run(workspace, options, lease) as recorded:
         result = run()
+        # Recorded also if the command failed: what it did before that counts.
         for note in result.notes:
             recorded.record.note(**note)
         result.check()
@@ -80,7 +82,7 @@ def run_by_task(
 
 
 def migrate_by_task(
-    at: MigrateOptions,
+    where: MigrateOptions,
     command: Sequence[str],
     options: ChangeOptions | None = None,
     *,
@@ -97,21 +99,25 @@ def migrate_by_task(
     from orderops.operations.workspace import open_workspace
     from orderops.remote.job import JobRequest
 
-    if at.job or is_other_database(at.dsn) or load_environment(at.env, at.environments).database.access != "task":
+    if (
+        where.job
+        or is_other_database(where.dsn)
+        or load_environment(where.env, where.environments).database.access != "task"
+    ):
         return False
     changes = options is not None and bool(question) and not options.dry_run
     if changes and locks and locks.terminate_blockers and not (options and options.yes):
         raise UsageError("a task in the VPC cannot ask before terminating blocking sessions", "pass --yes")
-    workspace = open_workspace(at.env, at.environments)
+    workspace = open_workspace(where.env, where.environments)
     request = JobRequest(
         # Confirmed here, so not asked there.
         (*command, *(["--yes"] if changes else [])),
-        sql=files_of(at.sql),
+        sql=files_of(where.sql),
         settings={**settings_of(workspace), **gate.settings_of(workspace)},
-        options=lead_of(at.env, at.sql),
+        options=lead_of(where.env, where.sql),
     )
     recorded = options.of(shlex.join(command)) if options else None
-    run_by_task(workspace, request, recorded, question=question.format(env=at.env) if changes else "")
+    run_by_task(workspace, request, recorded, question=question.format(env=where.env) if changes else "")
     return True
 
 

@@ -1,32 +1,33 @@
-"""Restores, switches and removals before the operator's eyes."""
+"""Restore the database to a point in time, and open, read and delete restored instances."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 from orderops.database.connection import Login, connect, login_at_endpoint, route_to
-from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Inventory
-from orderops.engine.resource import State
 from orderops.errors import OrderopsError
 from orderops.infra.workspace import Workspace
-from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import from_json
-from orderops.migrations.ledger.table import History
+from orderops.migrations.ledger.table import History, read
 from orderops.operations.guarded import Change, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_restore, slow_resources
 from orderops.remote.job import DATABASE, DatabaseEndpoint, JobObserver, JobRequest, run_job
 from orderops.remote.tunnel import tunnel_of
-from orderops.resources.rds_description import DRILL
-from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored_instance import CARRIED, RdsRestoredInstance
 from orderops.restore.endpoints import connection_info, start_of
 from orderops.restore.instances import Instance, load_instances
-from orderops.restore.point_in_time import Restore, RestoreRequest, describe_moment, restore_request
+from orderops.restore.point_in_time import (
+    Restore,
+    RestoreRequest,
+    abandoned_instances,
+    delete_instance,
+    describe_moment,
+    restore_request,
+)
 from orderops.restore.points import RestorePoint, points
 from orderops.restore.timestamps import RestoreTarget, utc, utc_and_local
 from orderops.restore.window import RestoreWindow, window_of
@@ -37,34 +38,37 @@ from orderops.ui.progress import Progress
 
 
 @contextmanager
-def open_databases(workspace: Workspace, *copies: Instance) -> Iterator[list[Login]]:
-    """What opens each of these instances, for as long as the way to them is open."""
+def open_databases(workspace: Workspace, *instances: Instance) -> Iterator[list[Login]]:
+    """Open a route to each instance, and yield their logins."""
     name, access = workspace.environment.name, workspace.environment.database.access
-    with ExitStack() as ways:
+    with ExitStack() as routes:
         yield [
-            ways.enter_context(
+            routes.enter_context(
                 route_to(
-                    partial(login_at_endpoint, workspace.aws, connection_info(workspace.stack, copy)),
+                    partial(login_at_endpoint, workspace.aws, connection_info(workspace.stack, instance)),
                     access=access,
                     name=name,
                     tunnel=tunnel_of(workspace),
                 )
             )
-            for copy in copies
+            for instance in instances
         ]
 
 
-def ledger_of(workspace: Workspace, copy: Instance) -> dict[int, History]:
-    """What was done to an instance's database, by whichever way that is reached."""
+def ledger_of(workspace: Workspace, instance: Instance) -> dict[int, History]:
+    """Read the ledger of an instance's database: directly, through the tunnel, or by a remote job."""
     if workspace.environment.database.access != "task":
-        with open_databases(workspace, copy) as (login,), connect(login, name="orderops restore looks") as connection:
-            return ledger.read(connection)
+        with (
+            open_databases(workspace, instance) as (login,),
+            connect(login, name="orderops restore looks") as connection,
+        ):
+            return read(connection)
     with Progress() as progress:
-        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, copy))
+        endpoint = DatabaseEndpoint(**connection_info(workspace.stack, instance))
         request = JobRequest(("migrate", "history", "--json"), databases={DATABASE: endpoint})
-        ended = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
-    ended.check()
-    return from_json((ended.result or {}).get("ledger", ()))
+        end = run_job(workspace, request, JobObserver(lambda _: None, progress.watch))
+    end.check()
+    return from_json((end.result or {}).get("ledger", ()))
 
 
 def restore(
@@ -78,7 +82,7 @@ def restore(
     if outcome.progress:
         elapsed = in_words(outcome.progress.elapsed)
         console.info(f"restored in {elapsed}: {len(CARRIED)} settings equal those of its source")
-    _leave(workspace, outcome.plan, as_json)
+    _show_next(workspace, outcome.plan, as_json)
 
 
 class _Restore(Change[RestoreRequest]):
@@ -100,17 +104,17 @@ class _Restore(Change[RestoreRequest]):
         self._planned = False
 
     def plan(self) -> RestoreRequest:
-        goal = restore_request(
+        request = restore_request(
             self._workspace.aws,
             self._workspace.stack,
             self._requested,
             source=self._source,
             start_of=partial(start_of_migration, self._workspace),
-            # Planned again after another run: the instance that it has begun since is the one that is meant.
+            # Planned again after another run: an instance that it has begun since is the same restore.
             since=self._began if self._planned else None,
         )
         self._planned = True
-        return goal
+        return request
 
     def show(self, plan: RestoreRequest) -> None:
         if not self.is_needed(plan):
@@ -122,7 +126,7 @@ class _Restore(Change[RestoreRequest]):
 
     def preview(self, plan: RestoreRequest) -> None:
         if not self.is_needed(plan):
-            _leave(self._workspace, plan, self._as_json)
+            _show_next(self._workspace, plan, self._as_json)
 
     def is_needed(self, plan: RestoreRequest) -> bool:
         return not (plan.existing and plan.existing.ready)
@@ -144,25 +148,25 @@ class _Restore(Change[RestoreRequest]):
 
 
 def start_of_migration(workspace: Workspace, version: int) -> datetime:
-    """When a migration began that is in the database."""
+    """Return when an applied migration started, by the database's clock."""
     primary = load_instances(workspace.aws, workspace.stack).require_primary()
     return start_of(ledger_of(workspace, primary), version, f"--env {workspace.environment.name}")
 
 
 def restored_instance(
-    workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
+    workspace: Workspace, run: Run, requested: RestoreTarget, role: str, *, instance_class: str = ""
 ) -> Instance:
-    """A copy of the primary that is thrown away after it has served; one that was cut is taken up."""
-    goal = restore_request(
+    """Restore the primary to a temporary instance. An interrupted restore is resumed."""
+    request = restore_request(
         workspace.aws,
         workspace.stack,
-        asked,
+        requested,
         role=role,
         instance_class=instance_class,
         start_of=partial(start_of_migration, workspace),
     )
-    work = Restore(workspace.aws, workspace.stack, goal, run.recent_writes)
-    with Progress(slow_instances(workspace, [goal.resource]), noted=run.done) as progress:
+    work = Restore(workspace.aws, workspace.stack, request, run.recent_writes)
+    with Progress(slow_instances(workspace, [request.resource]), noted=run.done) as progress:
         work.on_wait = progress.watch
         for step in work.run():
             progress.done(step)
@@ -171,80 +175,73 @@ def restored_instance(
 
 @contextmanager
 def temporary_instance(
-    workspace: Workspace, run: Run, asked: RestoreTarget, role: str, *, instance_class: str = ""
+    workspace: Workspace, run: Run, requested: RestoreTarget, role: str, *, instance_class: str = ""
 ) -> Iterator[Instance]:
-    """A copy for as long as it is needed, after what killed runs left of such; it goes however that ends."""
-    remove_leftovers(workspace, run, asked, role)
-    copy = restored_instance(workspace, run, asked, role, instance_class=instance_class)
+    """Restore the primary to an instance that is deleted at the end, also after an error.
+
+    First deletes what killed runs left: they could not delete their instances themselves.
+    """
+    delete_abandoned(workspace, run, requested, role)
+    instance = restored_instance(workspace, run, requested, role, instance_class=instance_class)
     try:
-        yield copy
+        yield instance
     finally:
         with Progress(noted=run.done) as progress:
-            delete_instance(workspace, copy, progress, snapshot=False)
+            delete_and_show(workspace, instance, progress, snapshot=False)
 
 
-def remove_leftovers(workspace: Workspace, run: Run, asked: RestoreTarget, role: str) -> None:
-    """Remove the copies that killed runs left; the one that is still being made and was meant is taken up instead."""
-    wanted = ""
-    if role != DRILL:  # which is measured from its beginning
-        with suppress(OrderopsError):  # what is in the way goes now; what cannot be had is refused when it is asked for
-            wanted = restore_request(
-                workspace.aws, workspace.stack, asked, role=role, start_of=partial(start_of_migration, workspace)
-            ).name
+def delete_abandoned(workspace: Workspace, run: Run, requested: RestoreTarget, role: str) -> None:
+    """Delete temporary instances of this role that killed runs left."""
+    start_of = partial(start_of_migration, workspace)
     with Progress(noted=run.done) as progress:
-        for copy in load_instances(workspace.aws, workspace.stack).others:
-            of_use = copy.name == wanted and not copy.ended and copy.observed.state is not State.FAILED
-            if copy.role == role and not of_use:
-                console.info(f"{copy.name} was left by a run that was cut: it goes first")
-                delete_instance(workspace, copy, progress, snapshot=False)
+        for instance in abandoned_instances(workspace.aws, workspace.stack, requested, role, start_of):
+            console.info_folded(f"deleting {instance.name}, which an interrupted run has left")
+            delete_and_show(workspace, instance, progress, snapshot=False)
 
 
-def delete_instance(workspace: Workspace, copy: Instance, progress: Progress, *, snapshot: bool) -> None:
-    """Delete an instance beside the primary, and come back when it is gone."""
-    if not snapshot:
-        RdsInstance.retag(workspace.aws, copy.observed, {SNAPSHOT: NO_SNAPSHOT})
-    looked = Inventory(workspace.aws, workspace.environment.name, [RdsInstance])
-    for step in destroy(
-        [each for each in looked.owned() if each.observed.id == copy.name], looked, on_wait=progress.watch
-    ):
+def delete_and_show(workspace: Workspace, instance: Instance, progress: Progress, *, snapshot: bool) -> None:
+    """Delete an instance that is not the primary, and show it."""
+    name = workspace.environment.name
+    for step in delete_instance(workspace.aws, name, instance, snapshot=snapshot, on_wait=progress.watch):
         progress.done(step)
 
 
 def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[str, RestoreWindow, list[RestorePoint]]:
-    """Which instance, its window, and what was done when."""
-    copies = load_instances(workspace.aws, workspace.stack)
-    origin = copies.named(source, action="restore") if source else copies.require_primary()
+    """Return the instance's name, its restore window, and the migrations and last runs as restore points."""
+    instances = load_instances(workspace.aws, workspace.stack)
+    origin = instances.named(source, action="restore") if source else instances.require_primary()
     window = window_of(workspace.aws, origin.observed)
     try:
-        standings = ledger_of(workspace, origin)
+        histories = ledger_of(workspace, origin)
     except OrderopsError as error:
+        # The database may be what is broken; the window and the runs are still known.
         console.info(f"the ledger cannot be read: {error.message}")
-        standings = {}
-    return origin.name, window, points(window, standings, workspace.runs.history(last=last))
+        histories = {}
+    return origin.name, window, points(window, histories, workspace.runs.history(last=last))
 
 
 def slow_instances(workspace: Workspace, resources: list[RdsRestoredInstance]) -> list[RdsRestoredInstance]:
-    """The copies for which it helps to know how long they take on AWS."""
+    """Instances whose typical duration on AWS is worth showing; none on the emulator."""
     return resources if slow_resources(workspace) else []
 
 
-def _show(goal: RestoreRequest) -> None:
-    window = goal.window
-    again = f", begun {goal.existing.tag('orderops:begun')} and gone on with" if goal.existing else ""
-    console.info(f"restore {goal.source.name}{again}")
-    console.info(f"  to     {describe_moment(goal.moment, goal.requested)}")
+def _show(request: RestoreRequest) -> None:
+    window = request.window
+    resumed = f", begun {request.existing.tag('orderops:begun')} and resumed" if request.existing else ""
+    console.info(f"restore {request.source.name}{resumed}")
+    console.info(f"  to     {describe_moment(request.moment, request.requested)}")
     console.info(f"  window {utc_and_local(window.earliest)}")
     console.info(f"      to {utc_and_local(window.latest)}")
-    console.info(f"  as     {goal.name}")
-    console.info("         beside it: the original stays as it is")
+    console.info(f"  as     {request.name}")
+    console.info("         a new instance; the original is not changed")
 
 
-def _leave(workspace: Workspace, goal: RestoreRequest, as_json: bool) -> None:
+def _show_next(workspace: Workspace, request: RestoreRequest, as_json: bool) -> None:
     env = workspace.environment.name
-    copy = load_instances(workspace.aws, workspace.stack).named(goal.name, action="restore")
+    instance = load_instances(workspace.aws, workspace.stack).named(request.name, action="restore")
     if as_json:
-        console.show_json({**copy.to_dict(), "window": goal.window.to_dict()})
+        console.show_json({**instance.to_dict(), "window": request.window.to_dict()})
         return
-    console.data(goal.name)
-    console.info(f"next: orderops restore compare {goal.name} --env {env}")
-    console.info(f"then: orderops restore promote {goal.name} --env {env}")
+    console.data(request.name)
+    console.info(f"next: orderops restore compare {request.name} --env {env}")
+    console.info(f"then: orderops restore promote {request.name} --env {env}")

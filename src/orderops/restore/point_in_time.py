@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ROLE
+from orderops.engine.destroy import destroy
 from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import State
@@ -22,7 +23,7 @@ from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
-from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
 from orderops.restore.instances import (
     READY_AT,
@@ -172,6 +173,36 @@ def restore_request(
     if existing:
         _check_same_restore(existing, origin, role, instances.environment)
     return RestoreRequest(name, origin, moment, requested, window, role, instance_class, existing)
+
+
+def abandoned_instances(
+    aws: Aws, stack: Stack, requested: RestoreTarget, role: str, start_of: StartOf
+) -> list[Instance]:
+    """Return temporary instances that killed runs left, without the one that a new run of the same restore resumes."""
+    resumed = ""
+    # A drill measures the whole restore, so it never resumes one.
+    if role != DRILL:
+        # An impossible restore has nothing to resume; its error is raised when it is requested.
+        with suppress(OrderopsError):
+            resumed = restore_request(aws, stack, requested, role=role, start_of=start_of).name
+    return [
+        instance
+        for instance in load_instances(aws, stack).others
+        if instance.role == role
+        and (instance.name != resumed or instance.ended or instance.observed.state is State.FAILED)
+    ]
+
+
+def delete_instance(
+    aws: Aws, environment: str, instance: Instance, *, snapshot: bool, on_wait: OnWait
+) -> Iterator[Step]:
+    """Delete an instance that is not the primary, and yield the step once the instance is gone."""
+    if not snapshot:
+        # Read by the deletion itself, so that an interrupted one is resumed without a snapshot too.
+        RdsInstance.retag(aws, instance.observed, {SNAPSHOT: NO_SNAPSHOT})
+    inventory = Inventory(aws, environment, [RdsInstance])
+    owned = [resource for resource in inventory.owned() if resource.observed.id == instance.name]
+    yield from destroy(owned, inventory, on_wait=on_wait)
 
 
 def last_second_before(start: datetime) -> datetime:

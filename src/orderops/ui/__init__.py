@@ -1,1 +1,1 @@
-"""Everything that is shown to the operator; the only package that prints."""
+"""Terminal output: the only package that prints."""

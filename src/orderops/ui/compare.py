@@ -1,4 +1,7 @@
-"""Two databases side by side, for somebody who was woken up: rows first, then the rest, then what to type."""
+"""The comparison of a live and a restored database: rows first, then the schema, then the command to type next.
+
+Written for an operator who was woken up, so the worst loss comes first and every command can be pasted.
+"""
 
 from __future__ import annotations
 
@@ -15,62 +18,70 @@ from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.result import ComparedDatabase, Comparison, TableComparison, UnmatchedTable
 from orderops.restore.compare.samples import Row, Sample
 from orderops.restore.compare.schema_diff import FoundIn, SchemaDifference
-from orderops.ui.console import FEW, data, info, out
+from orderops.text.lists import counted
+from orderops.ui.console import FEW, data, info, info_folded, out, out_folded
 
 COLOURS = {Difference.ONLY_LIVE: "red", Difference.ONLY_RESTORED: "green", Difference.CHANGED: "yellow"}
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
 LONGEST = 60
 """Characters of a value that are shown."""
+# Definitions of functions, views and triggers take many lines, so only their names are shown.
 DEFINITIONS = ("column", "constraint", "sequence", "extension", "role", "type", "index")
-"""Kinds of which it is said in a line what they are on either side."""
+"""Kinds whose two definitions fit on a line."""
 
 
-def show_comparison(comparison: Comparison, words: str, name: str) -> None:
-    """What is not the same, the most important first; the last line is what to type next."""
-    _show_seen("live", comparison.live)
-    _show_seen("restored", comparison.restored)
+def show_comparison(comparison: Comparison, options: str, name: str) -> None:
+    """Show the differences, the most important first; the last line is the command to type next."""
+    _show_database("live", comparison.live)
+    _show_database("restored", comparison.restored)
     _show_tables(comparison)
     _show_sequences(comparison)
-    singles = {each.name for each in (*comparison.only_live, *comparison.only_restored)}
-    _show_unlike([each for each in comparison.schema if each.kind != "table" or each.name not in singles])
+    # A table that only one side has is listed above with its rows.
+    unmatched = {table.name for table in (*comparison.only_live, *comparison.only_restored)}
+    _show_schema([item for item in comparison.schema if item.kind != "table" or item.name not in unmatched])
     for note in comparison.notes:
-        out.print(f"[yellow]not seen[/]  {escape(note)}")
-    _say_what_it_means(comparison, name)
-    _say_next(comparison, words)
+        out_folded(f"[yellow]note:[/] {escape(note)}")
+    _show_consequence(comparison, name)
+    _show_next(comparison, options)
 
 
-def _show_seen(side: str, seen: ComparedDatabase) -> None:
-    ledger = "" if seen.ledger is None else f"  ledger at V{seen.ledger:03}" if seen.ledger else "  no ledger"
-    moment = f"{seen.moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
-    out.print(f"[bold]{side:8}[/]  {escape(seen.database)}  [dim]as of {moment}, {seen.server}[/]{ledger}")
+def _show_database(side: str, database: ComparedDatabase) -> None:
+    ledger = (
+        "" if database.ledger is None else f", ledger at V{database.ledger:03}" if database.ledger else ", no ledger"
+    )
+    moment = f"{database.moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    out_folded(
+        f"[bold]{side:8}[/]  {escape(database.database)}  [dim]as of {moment}, {database.server}{ledger}[/]", indent=10
+    )
 
 
 def _show_tables(comparison: Comparison) -> None:
-    unequal = [each for each in comparison.tables if not each.same]
-    singles = [*comparison.only_live, *comparison.only_restored]
-    width = max(map(len, [*(each.name for each in unequal), *(each.name for each in singles)]), default=0)
-    for table in sorted(unequal, key=lambda each: (not each.error, -sum(each.differences.values()))):
+    unequal = [table for table in comparison.tables if not table.same]
+    unmatched = [*comparison.only_live, *comparison.only_restored]
+    width = max(map(len, [*(table.name for table in unequal), *(table.name for table in unmatched)]), default=0)
+    # Tables that could not be compared may hide any loss, so they come first.
+    for table in sorted(unequal, key=lambda table: (not table.error, -sum(table.differences.values()))):
         _show_table(table, width)
-    for single in singles:
-        where = Difference.ONLY_LIVE if single in comparison.only_live else Difference.ONLY_RESTORED
-        held = "rows that cannot be counted" if single.rows is None else _rows(single.rows)
-        out.print(f"{escape(single.name):{width}}  [{COLOURS[where]}]the whole table {where}[/]: {held}")
-    if same := [each for each in comparison.tables if each.same]:
-        rows = sum(each.rows.live for each in same)
-        data(f"{_number(len(same), 'table')} the same, {_rows(rows)}{'' if unequal else ' in all'}")
+    for missing in unmatched:
+        where = Difference.ONLY_LIVE if missing in comparison.only_live else Difference.ONLY_RESTORED
+        rows = "rows that cannot be counted" if missing.rows is None else _rows(missing.rows)
+        out_folded(f"{escape(missing.name):{width}}  [{COLOURS[where]}]table {where}[/]: {rows}")
+    if same := [table for table in comparison.tables if table.same]:
+        total = _rows(sum(table.rows.live for table in same))
+        data(f"{counted(len(same), 'table')} the same, {total}{'' if unequal else ' in all'}")
 
 
 def _show_table(table: TableComparison, width: int) -> None:
     if table.error:
-        out.print(f"{escape(table.name):{width}}  [bold red]not compared[/]: {escape(table.error)}")
+        out_folded(f"{escape(table.name):{width}}  [bold red]not compared[/]: {escape(table.error)}")
         return
     counts = [f"[{COLOURS[kind]}]{count:,} {kind}[/]" for kind, count in table.differences.items() if count]
-    of = f"{table.rows.live:,} in live, {table.rows.restored:,} in restored"
-    out.print(f"{escape(table.name):{width}}  {', '.join(counts)}  [dim]of {of}[/]")
+    totals = f"({table.rows.live:,} live, {table.rows.restored:,} restored)"
+    out_folded(f"{escape(table.name):{width}}  {', '.join(counts)}  [dim]{totals}[/]")
     for note in table.notes:
-        out.print(f"    [dim]{escape(note)}[/]")
+        out_folded(f"    [dim]{escape(note)}[/]", indent=6)
     for sample in table.samples:
-        out.print(f"    {escape(_sample(sample))}")
+        out_folded(f"    {escape(_sample(sample))}", indent=6)
 
 
 def _sample(sample: Sample) -> str:
@@ -88,127 +99,119 @@ def _row(row: Row) -> str:
 def _value(value: str | None) -> str:
     if value is None:
         return "NULL"
-    told = repr(value)
-    return told if len(told) <= LONGEST else told[: LONGEST - 1] + "…"
+    # Shown as a literal: line breaks and control characters in a value must not reach the terminal.
+    literal = repr(value)
+    return literal if len(literal) <= LONGEST else literal[: LONGEST - 1] + "…"
 
 
 def _show_sequences(comparison: Comparison) -> None:
-    for each in comparison.sequences:
-        if each.lag:
-            out.print(
-                f"[yellow]sequence {escape(each.name)}[/]  restored is {each.lag:,} behind live,"
-                " and would give the same numbers again"
-            )
-        for side, standing in (("live", each.live), ("restored", each.restored)):
-            for column, far in standing.behind.items():
-                out.print(
-                    f"[red]sequence {escape(each.name)}[/]  in {side} {far:,} behind {escape(column)}:"
-                    " the next rows fail as duplicates"
-                )
+    for sequence in comparison.sequences:
+        lead = f"sequence {escape(sequence.name)}"
+        if sequence.lag:
+            out_folded(f"[yellow]{lead}[/]  restored is {sequence.lag:,} behind live and would repeat numbers")
+        for side, state in (("live", sequence.live), ("restored", sequence.restored)):
+            for column, lag in state.behind.items():
+                out_folded(f"[red]{lead}[/]  in {side} {lag:,} behind {escape(column)}: the next inserts fail")
 
 
-def _show_unlike(unlike: Sequence[SchemaDifference]) -> None:
-    for each in unlike:
-        what = f"{each.kind} {each.name}"
-        both = f": live {each.live}, restored {each.restored}" if each.where is FoundIn.DIFFERS else ""
-        told = both if each.kind in DEFINITIONS and len(both) <= 2 * LONGEST else ""
-        out.print(f"[cyan]{escape(what)}[/]  {each.where}{escape(told)}")
+def _show_schema(differences: Sequence[SchemaDifference]) -> None:
+    for item in differences:
+        both = f": live {item.live}, restored {item.restored}" if item.where is FoundIn.DIFFERS else ""
+        definitions = both if item.kind in DEFINITIONS and len(both) <= 2 * LONGEST else ""
+        out_folded(f"[cyan]{escape(f'{item.kind} {item.name}')}[/]  {item.where}{escape(definitions)}")
 
 
-def _say_what_it_means(comparison: Comparison, name: str) -> None:
+def _show_consequence(comparison: Comparison, name: str) -> None:
     if comparison.same:
-        info(f"{name} holds what live holds" + ("" if comparison.all_tables else ", in these tables"))
+        info(f"{name} equals live" + ("" if comparison.all_tables else " in these tables"))
         return
     lost, back = (_counted(comparison, kind) for kind in (Difference.ONLY_LIVE, Difference.ONLY_RESTORED))
-    changed = comparison.rows(Difference.CHANGED)
-    tables = f", {_number(len(comparison.only_live), 'table')} lost" if comparison.only_live else ""
-    info(f"if {name} took over: {lost} lost, {back} brought back, {changed:,} changed back{tables}")
+    reverted = _rows(comparison.rows(Difference.CHANGED))
+    tables = f", {counted(len(comparison.only_live), 'table')} lost" if comparison.only_live else ""
+    info_folded(f"if {name} is promoted: {lost} lost, {back} brought back, {reverted} reverted{tables}")
 
 
 def _counted(comparison: Comparison, kind: Difference) -> str:
-    least = "at least " if any(each.rows is None for each in comparison.unmatched(kind)) else ""
+    least = "at least " if any(table.rows is None for table in comparison.unmatched(kind)) else ""
     return least + _rows(comparison.rows(kind))
 
 
-def _say_next(comparison: Comparison, words: str) -> None:
+def _show_next(comparison: Comparison, options: str) -> None:
     if comparison.same:
-        info(
-            f"next: orderops restore discard {words}"
-            if comparison.all_tables
-            else f"next: orderops restore compare {words}"
-        )
+        # A partial comparison does not show that the instance can go.
+        info(f"next: orderops restore {'discard' if comparison.all_tables else 'compare'} {options}")
         return
-    if back := _tables_with(comparison, Difference.ONLY_RESTORED):
-        info(f"to bring {_those(comparison.rows_in_both(Difference.ONLY_RESTORED))} back to live, without a switch:")
-        info(f"      orderops restore salvage {words} {back}--only-restored --output back.sql")
+    if restored := _tables_with(comparison, Difference.ONLY_RESTORED):
+        rows = _those(comparison.rows_in_both(Difference.ONLY_RESTORED))
+        info_folded(f"to copy {rows} back to live without promoting:")
+        info(f"      orderops restore salvage {options} {restored}--only-restored --output back.sql")
     if comparison.only_restored:
-        what, _ = _whole(comparison.only_restored)
-        info(f"to bring {what} that only restored has to live, without a switch, on {comparison.restored.database}:")
+        tables, _ = _those_tables(comparison.only_restored)
+        info_folded(f"to copy {tables} that only restored has without promoting, on {comparison.restored.database}:")
         info(f"      {_dump(comparison.only_restored, 'back-tables.sql')}")
-    lost = _tables_with(comparison, Difference.ONLY_LIVE)
+    live = _tables_with(comparison, Difference.ONLY_LIVE)
     if comparison.only_live:
-        what, it = _whole(comparison.only_live)
-        info(
-            f"{what} that only live has cannot be salvaged; keep {it}, on {comparison.live.database}, before a switch:"
+        tables, them = _those_tables(comparison.only_live)
+        info_folded(
+            f"salvage cannot copy {tables} that only live has; to keep {them}, before promoting, on "
+            f"{comparison.live.database}:"
         )
-        info(f"{'     ' if lost else 'next:'} {_dump(comparison.only_live, 'kept-tables.sql')}")
-    if lost:
-        info(f"to keep {_those(comparison.rows_in_both(Difference.ONLY_LIVE))} that only live has, before a switch:")
-        info(f"next: orderops restore salvage {words} {lost}--only-live --output kept.sql")
-    if [each for each in comparison.tables if each.error]:
-        info(f"next: mend why a table could not be compared, then orderops restore compare {words}")
-    elif not (lost or comparison.only_live):
-        info(f"next: orderops restore promote {words}")
+        info(f"{'     ' if live else 'next:'} {_dump(comparison.only_live, 'kept-tables.sql')}")
+    if live:
+        info_folded(
+            f"to keep {_those(comparison.rows_in_both(Difference.ONLY_LIVE))} that only live has, before promoting:"
+        )
+        info(f"next: orderops restore salvage {options} {live}--only-live --output kept.sql")
+    if any(table.error for table in comparison.tables):
+        info("fix why a table could not be compared, then compare again:")
+        info(f"next: orderops restore compare {options}")
+    elif not (live or comparison.only_live):
+        info(f"next: orderops restore promote {options}")
 
 
-def _whole(singles: Sequence[UnmatchedTable]) -> tuple[str, str]:
-    return ("the table", "it") if len(singles) == 1 else (f"the {len(singles):,} tables", "them")
+def _those_tables(tables: Sequence[UnmatchedTable]) -> tuple[str, str]:
+    return ("the table", "it") if len(tables) == 1 else (f"the {len(tables):,} tables", "them")
 
 
-def _dump(singles: Sequence[UnmatchedTable], file: str) -> str:
-    """What writes whole tables to a file; the whole database where there are many."""
-    tables = "".join(f"--table {_pattern(each.name)} " for each in singles) if len(singles) <= FEW else ""
+def _dump(unmatched: Sequence[UnmatchedTable], file: str) -> str:
+    """The command that dumps these tables, or the whole database if there are many."""
+    tables = "".join(f"--table {_pattern(table.name)} " for table in unmatched) if len(unmatched) <= FEW else ""
     return f"pg_dump {tables}--file {file}"
 
 
 def _pattern(name: str) -> str:
-    """A table as pg_dump takes it: without quotes it would fold a name, and find others that are like it."""
+    """A table name for pg_dump, which folds unquoted names to lower case and reads them as patterns."""
     parts = name.split(".", 1)
-    quoted = (each if PLAIN.fullmatch(each) else '"' + each.replace('"', '""') + '"' for each in parts)
+    quoted = (part if PLAIN.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in parts)
     return shlex.quote(".".join(quoted))
 
 
 def _tables_with(comparison: Comparison, kind: Difference) -> str:
-    """What names the tables of such rows; nothing where there are many."""
-    names = [each.name for each in comparison.tables if each.differences[kind] and not each.error]
+    """The options that name the tables with such rows; --every-table if there are many."""
+    names = [table.name for table in comparison.tables if table.differences[kind] and not table.error]
     if not names:
         return ""
     return "".join(f"--table {shlex.quote(name)} " for name in names) if len(names) <= FEW else "--every-table "
 
 
 def show_script(pieces: Iterable[str]) -> None:
-    """A script as data, as it comes."""
+    """Write a script to stdout piece by piece, as rows arrive."""
     for piece in pieces:
         out.file.write(piece)
 
 
-def say_how_to_run(file: Path | None, goal: Login, words: str) -> None:
-    """Nothing was run: where and how that is done."""
+def show_how_to_run(file: Path | None, login: Login, options: str) -> None:
+    """Show where and how to run the script, which orderops does not run itself."""
     name = shlex.quote(str(file)) if file else "FILE"
-    info(
-        f"the script was not run; review it, then run it on {goal.describe}: psql -X -f {name} "
-        "(safe to repeat on tables with a key)"
-    )
-    info(f"next: orderops restore compare {words}")
+    info_folded(f"the script was not run; review it, then run it on {login.describe}:")
+    info(f"      psql -X -f {name}")
+    info("the script is safe to repeat on tables with a key")
+    info(f"next: orderops restore compare {options}")
 
 
 def _rows(number: int) -> str:
-    return _number(number, "row")
+    return counted(number, "row")
 
 
 def _those(number: int) -> str:
     return "the row" if number == 1 else f"the {number:,} rows"
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

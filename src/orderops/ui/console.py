@@ -1,4 +1,7 @@
-"""What the operator sees: steps, plans, tables, refusals, questions. Data goes to stdout, the rest to stderr."""
+"""The terminal: plans, errors, questions and lists. Data goes to stdout, everything else to stderr.
+
+All text from outside is escaped, since Rich reads square brackets as markup.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from orderops.engine.resource import Effect, Leftover
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.text.durations import in_words
+from orderops.text.lists import counted
 
 if TYPE_CHECKING:
     from orderops.doctor import Check
@@ -42,101 +46,123 @@ DONE = {
 MIGRATED = {"apply": "migrated", "undo": "undone"}
 OUTCOME_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "killed": "bold red"}
 FEW = 3
-"""Names that are said one by one."""
+"""Names that are listed one by one."""
 COMMAND = 76
 """Characters of a command that fit on a line."""
 
-out = Console(soft_wrap=True, highlight=False, emoji=False)  # an ARN may hold what else becomes one, as :secret:
+# Soft wrap keeps commands and ARNs whole, so that they can be copied from a narrow terminal.
+# Emoji are off because an ARN may contain the code of one, such as :secret:.
+out = Console(soft_wrap=True, highlight=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def show_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document."""
+    # Not through Rich, which would wrap lines.
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def info(text: str = "") -> None:
-    """A line beside the data."""
+    """Print a line to stderr."""
     err.print(escape(text))
 
 
 def info_folded(text: str) -> None:
-    """A longer line beside the data, folded at words where somebody reads along."""
+    """Print a line to stderr, wrapped at words on a terminal."""
     fold = textwrap.TextWrapper(err.width, "", "    ", break_long_words=False, break_on_hyphens=False)
     for line in fold.wrap(text) if err.is_terminal else [text]:
         info(line)
 
 
 def data(text: str) -> None:
-    """A line of data."""
+    """Print a line to stdout."""
     out.print(escape(text))
 
 
+def out_folded(markup: str, *, indent: int = 4) -> None:
+    """Print markup to stdout, wrapped at words with a hanging indent on a terminal; on one line elsewhere."""
+    if not out.is_terminal:
+        out.print(markup)
+        return
+    for number, line in enumerate(Text.from_markup(markup).wrap(out, out.width - indent)):
+        line.rstrip()
+        out.print(Text(" " * indent).append_text(line) if number else line)
+
+
+def out_cut(markup: str) -> None:
+    """Print markup to stdout, cut to the width of a terminal; whole elsewhere."""
+    text = Text.from_markup(markup)
+    if out.is_terminal:
+        text.truncate(out.width, overflow="ellipsis")
+    out.print(text)
+
+
 def show_error(error: OrderopsError) -> None:
-    """What happened, and what to type next."""
-    for place, line in enumerate(error.lines):
-        _explain("[bold red]error:[/] " if place == 0 else "", line, indent=7)
+    """Print what happened and what to type next."""
+    for number, line in enumerate(error.lines):
+        _explain("[bold red]error:[/] " if number == 0 else "", line, indent=7)
     for line in error.hint.splitlines():
         err.print("[bold] hint:[/] " + escape(line))
 
 
-def show_plan(steps: Sequence[Step], unclaimed: Sequence[Owned] = (), *, whole: bool = True) -> None:
-    """Every step that would change something, property by property; `whole` shows what a creation sets too."""
+def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole: bool = True) -> None:
+    """Show each step that changes something, property by property; `whole` also shows what a creation sets."""
+    # Deletions first: they cannot be reversed.
     for step in sorted(steps, key=lambda step: (step.action is not Action.DELETE, step.address)):
         if step.action is Action.NO_OP:
             continue
         sign, colour = SIGNS[step.action]
         effect = f"  [{_effect_colour(step.effect)}]{step.effect}[/]" if step.effect is not Effect.SAFE else ""
-        note = f"  [dim]{escape(told)}[/]" if (told := noteworthy(step)) else ""
-        out.print(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
+        note = f"  [dim]{escape(text)}[/]" if (text := noteworthy(step)) else ""
+        out_folded(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
         if step.action is not Action.CREATE:
             for key, (live, desired) in step.changes.items():
                 _show_change(key, live, desired)
         elif whole:
             for key, (_, desired) in step.changes.items():
-                out.print(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]")
+                out_folded(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]", indent=6)
         if step.error:
-            out.print(f"    [red]refused:[/] {escape(step.error.message)}")
+            out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
             out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
-    for owned in unclaimed:
-        out.print(
-            f"[cyan]? unclaimed {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}, no longer declared[/]"
-        )
+    for owned in undeclared:
+        out.print(f"[cyan]? undeclared {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}[/]")
 
 
 def noteworthy(step: Step) -> str:
-    """A step's note; nothing where it is an id that only says the name again, as most ARNs do."""
+    """Return a step's note; empty if it is an id that only repeats the name, as most ARNs do."""
     name = step.address.partition("/")[2].partition(":")[0]
     return "" if step.action is Action.DELETE and name in step.note else step.note
 
 
-def summary(steps: Iterable[Step], unclaimed: Sequence[Owned] = ()) -> str:
-    """The counts of a plan in one line."""
+def summary(steps: Iterable[Step], undeclared: Sequence[Owned] = ()) -> str:
+    """Return the counts of a plan in one line."""
     counts = Counter(step.action for step in steps)
-    said = [f"{counts[action]} to {action}" for action in Action if action is not Action.NO_OP and counts[action]]
-    said.append(f"{counts[Action.NO_OP]} unchanged")
-    if unclaimed:
-        said.append(f"{len(unclaimed)} unclaimed")
-    return ", ".join(said)
+    parts = [f"{counts[action]} to {action}" for action in Action if action is not Action.NO_OP and counts[action]]
+    parts.append(f"{counts[Action.NO_OP]} unchanged")
+    if undeclared:
+        parts.append(f"{len(undeclared)} undeclared")
+    return ", ".join(parts)
 
 
-def show_undeclared_environments(environment: str, strangers: Mapping[str, Collection[str]]) -> None:
-    """Environments that are in the account and have no file, before one is made anew: it may have been renamed."""
-    for name, addresses in strangers.items():
-        database = ", a database among them" if any(each.startswith("rds-instance/") for each in addresses) else ""
-        info(
-            f"there is also {name} here ({len(addresses)} resources{database}) and no file {name}.toml: was it renamed?"
-        )
-        info(f"an environment keeps its name: {environment} would be made anew, and {name} stays as it is, unused")
+def show_undeclared_environments(environment: str, undeclared: Mapping[str, Collection[str]]) -> None:
+    """Show environments that exist in the account and have no file, before a new one is created.
+
+    The new one may be one of them, renamed in its file: AWS names contain the environment's name.
+    """
+    for name, addresses in undeclared.items():
+        has_database = any(address.startswith("rds-instance/") for address in addresses)
+        resources = counted(len(addresses), "resource") + (" including a database" if has_database else "")
+        info_folded(f"this account also has {name} ({resources}), which has no file {name}.toml: was it renamed?")
+        info_folded(f"an environment cannot be renamed: {environment} would be created, and {name} left as it is")
 
 
 def plan_json(
     environment: str,
     steps: Sequence[Step],
-    unclaimed: Sequence[Owned],
-    strangers: Mapping[str, Collection[str]] | None = None,
+    undeclared: Sequence[Owned],
+    undeclared_environments: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Any]:
-    """A plan for machines; keys stay as they are."""
+    """Return a plan as JSON. Keys are stable."""
     counts = Counter(str(step.action) for step in steps)
     return {
         "environment": environment,
@@ -151,30 +177,32 @@ def plan_json(
             for step in sorted(steps, key=lambda step: step.address)
             if step.action is not Action.NO_OP
         ],
-        "unclaimed": sorted(owned.address for owned in unclaimed),
-        "without_file": {name: len(addresses) for name, addresses in (strangers or {}).items()},
+        "unclaimed": sorted(owned.address for owned in undeclared),
+        "without_file": {name: len(addresses) for name, addresses in (undeclared_environments or {}).items()},
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
     }
 
 
 def is_interactive() -> bool:
-    """Whether a question would be read."""
+    """Whether an operator can answer a question."""
     return sys.stdin.isatty()
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only after a yes; without a terminal, `--yes` is the only one."""
+    """Return after a yes. Raises UsageError without a terminal and `yes`, OrderopsError for any other answer."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to be asked", "say it beforehand: --yes")
+        raise UsageError("stdin is not a terminal, so orderops cannot ask", "pass --yes")
     err.print(f"[bold]{escape(question)}[/] {escape('[y/N]')} ", end="")
+    # Anything else means no, an empty line as well.
     if input().strip().lower() not in ("y", "yes"):
         raise OrderopsError("not confirmed; nothing was changed")
 
 
-def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "go on", no: str = "stop") -> bool:
-    """Whether this name was given beforehand or is typed now."""
+def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "continue", no: str = "stop") -> bool:
+    """Whether this name was given as --confirm, or is typed now."""
+    # Typing the name, unlike a yes, cannot happen by habit.
     if name in given:
         return True
     if not sys.stdin.isatty():
@@ -183,34 +211,37 @@ def confirm_name(name: str, what: str, *, given: Sequence[str], yes: str = "go o
     return input().strip() == name
 
 
-def show_leftovers(left: Iterable[Leftover]) -> None:
-    """What stays behind on purpose, and what to type for each kind of it."""
+def show_leftovers(leftovers: Iterable[Leftover]) -> None:
+    """Show resources that are kept intentionally, and the command that removes each kind."""
     info("left behind, until you remove it:")
-    for each in left:
-        for name in each.names[:FEW]:
-            info(f"  {each.what}: {name}")
-        if len(each.names) > FEW:
-            info(f"  and {len(each.names) - FEW} more")
-        whole = each.command.replace("NAME", each.names[0])
-        info(f"    {whole if len(each.names) == 1 and len(whole) <= COMMAND else each.command}")
+    for leftover in leftovers:
+        for name in leftover.names[:FEW]:
+            info(f"  {leftover.what}: {name}")
+        if len(leftover.names) > FEW:
+            info(f"  and {len(leftover.names) - FEW} more")
+        # Several names, or a command that would not fit on a line, keep the placeholder.
+        command = leftover.command.replace("NAME", leftover.names[0])
+        info(f"    {command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command}")
 
 
 def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
-    """A run a line, and below it who, from where, what was done, and what went wrong."""
+    """Show each run: its command and outcome, then who ran it from where, what was done, and its error."""
     for run in runs:
         outcome = run["outcome"]
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
         out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
+        # Entries of migrations have actions of their own, such as apply, beside those of the plan.
         actions = [step["action"] for step in run["steps"]]
         counts = Counter(MIGRATED.get(action) or DONE.get(action, action) for action in actions)
-        done = ", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing done"
+        done = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing done"
         out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
         if error := run.get("error"):
             out.print(f"    [red]{escape(error.splitlines()[0])}[/]")
 
 
 def _took(run: Mapping[str, Any]) -> str:
+    # A killed run has no end; it was alive when it last renewed its lease.
     until = run.get("ended") or run.get("last_seen")
     if not until:
         return ""
@@ -218,20 +249,21 @@ def _took(run: Mapping[str, Any]) -> str:
     return in_words(max(0.0, seconds))
 
 
-def show_findings(findings: Iterable[Check]) -> None:
-    """What was looked at, with a hint below what is missing."""
-    for each in findings:
-        word, colour = ("ok", "green") if each.ok else ("missing", "red") if each.needed else ("absent", "yellow")
-        out.print(f"[{colour}]{word:8}[/]{escape(each.name):26}{escape(each.detail)}")
-        if not each.ok:
-            out.print(f"        [bold]hint:[/] {escape(each.hint)}")
+def show_checks(checks: Iterable[Check]) -> None:
+    """Show what was checked, with a hint below what is missing."""
+    for check in checks:
+        word, colour = ("ok", "green") if check.ok else ("missing", "red") if check.needed else ("absent", "yellow")
+        out.print(f"[{colour}]{word:8}[/]{escape(check.name):26}{escape(check.detail)}")
+        if not check.ok:
+            out.print(f"        [bold]hint:[/] {escape(check.hint)}")
 
 
 def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
-    """What each policy allows, statement by statement, and the two commands that give it to a role."""
-    for each in policies:
-        out.print(f"[bold]{escape(each['name'])}[/]  [dim]for the {each['for']}, {each['characters']} characters[/]")
-        for statement in each["document"]["Statement"]:
+    """Show what each policy allows, and the two commands that attach it to a role."""
+    for policy in policies:
+        size = f"{policy['characters']} characters"
+        out.print(f"[bold]{escape(policy['name'])}[/]  [dim]for the {policy['for']}, {size}[/]")
+        for statement in policy["document"]["Statement"]:
             out.print(f"  [cyan]{statement['Sid']}[/]  {escape(', '.join(statement['Action']))}")
             for arn in statement["Resource"]:
                 out.print(f"    [dim]on {escape(arn)}[/]")
@@ -239,12 +271,12 @@ def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
                 for key, value in keys.items():
                     wanted = value if isinstance(value, str) else " or ".join(value)
                     out.print(f"    [dim]if {operator} {escape(key)}: {escape(wanted)}[/]")
-        out.print(escape(each["create"]))
-        out.print(escape(each["attach"]))
+        out.print(escape(policy["create"]))
+        out.print(escape(policy["attach"]))
 
 
 def show_unfinished(error: Unfinished) -> None:
-    """Each step that stopped, with why, and what to do about it; what several have in common is said once."""
+    """Show each failed step with its cause and hint. What several steps have in common is printed once."""
     by_hint: dict[str, list[str]] = {}
     for address, refusal in error.failures.items():
         by_hint.setdefault(refusal.hint, []).append(address)
@@ -256,37 +288,44 @@ def show_unfinished(error: Unfinished) -> None:
             _explain("", line, indent=4)
         for line in hint.splitlines():
             err.print("    [bold]hint:[/] " + escape(line))
-    left = f"; {error.left} more wait for them" if error.left else ""
-    steps = "1 step" if len(error.failures) == 1 else f"{len(error.failures)} steps"
+    blocked = f", {error.left} {'is' if error.left == 1 else 'are'} blocked by {_them(error)}" if error.left else ""
     rest = "nothing was changed" if error.dry_run else "the rest is done"
-    err.print(f"[bold red]error:[/] {steps} stopped{left}; {rest}")
-    err.print("[bold] hint:[/] after that, the same command goes on from here")
+    err.print(f"[bold red]error:[/] {counted(len(error.failures), 'step')} failed{blocked}; {rest}")
+    err.print("[bold] hint:[/] fix the cause, then re-run this command to continue")
+
+
+def _them(error: Unfinished) -> str:
+    return "it" if len(error.failures) == 1 else "them"
 
 
 def _explain(lead: str, text: str, *, indent: int) -> None:
-    """A sentence after a lead, folded at words where somebody reads along; whole where it is piped."""
+    """Print a sentence after a lead, wrapped at words on a terminal; on one line elsewhere."""
     space = " " * indent
+    # In a pipe or a log, whole lines are easier to search.
     if not err.is_terminal:
         err.print((lead or space) + escape(text))
         return
     width = Text.from_markup(lead).cell_len if lead else indent
+    # Placeholder for the lead: textwrap would count its markup.
     fold = textwrap.TextWrapper(err.width, "x" * width, space, break_long_words=False, break_on_hyphens=False)
-    for place, line in enumerate(fold.wrap(text)):
-        err.print(((lead or space) if place == 0 else space) + escape(line[width:] if place == 0 else line[indent:]))
+    for number, line in enumerate(fold.wrap(text)):
+        err.print((space if number else lead or space) + escape(line[indent if number else width :]))
 
 
 def _show_change(key: str, live: Any, desired: Any) -> None:
     if isinstance(live, list) and isinstance(desired, list):
-        for gone in [each for each in live if each not in desired]:
-            out.print(f"    {escape(key)}: [red]- {escape(_shown(gone))}[/]")
-        for new in [each for each in desired if each not in live]:
-            out.print(f"    {escape(key)}: [green]+ {escape(_shown(new))}[/]")
+        # Lists such as the rules of a security group have no order: only additions and removals are shown.
+        for removed in [element for element in live if element not in desired]:
+            out_folded(f"    {escape(key)}: [red]- {escape(_shown(removed))}[/]", indent=6)
+        for added in [element for element in desired if element not in live]:
+            out_folded(f"    {escape(key)}: [green]+ {escape(_shown(added))}[/]", indent=6)
     elif isinstance(live, dict) and isinstance(desired, dict):
         for inner in sorted({*live, *desired}):
             if live.get(inner) != desired.get(inner):
                 _show_change(f"{key}.{inner}", live.get(inner), desired.get(inner))
     else:
-        out.print(f"    {escape(key)}: [red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]")
+        change = f"[red]{escape(_shown(live))}[/] -> [green]{escape(_shown(desired))}[/]"
+        out_folded(f"    {escape(key)}: {change}", indent=6)
 
 
 def _shown(value: Any) -> str:

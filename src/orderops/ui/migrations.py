@@ -1,9 +1,9 @@
-"""What the operator sees of the database's changes: how each stands, what was done, what would be."""
+"""Migrations on the terminal: status, history, statements of a dry run, and findings of the linter."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,11 +11,13 @@ from rich.markup import escape
 
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptState, History
+from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.migrator import Overview, Repair
 from orderops.migrations.sql.locks import Lock
 from orderops.migrations.sql.parser import Statement
 from orderops.text.durations import measured
-from orderops.ui.console import data, info, out
+from orderops.text.lists import counted
+from orderops.ui.console import data, info, info_folded, out, out_cut, out_folded
 
 COLOURS = {
     Status.APPLIED: "green",
@@ -28,7 +30,10 @@ COLOURS = {
     Status.OUT_OF_ORDER: "red",
 }
 ENDS = {AttemptState.DONE: "green", AttemptState.RUNNING: "cyan", AttemptState.FAILED: "red"}
+LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
+FIX = "    fix: "
 WIDEST = 34
+"""Characters of a description that are shown, so that a line with its status and time fits 80 columns."""
 ATTEMPT = (
     "action",
     "outcome",
@@ -48,32 +53,30 @@ ATTEMPT = (
     "predicted_seconds",
     "receipt",
 )
-"""What machines are told of an attempt; of none, each is null."""
+"""Keys of an attempt in JSON; without an attempt each is null."""
 
 
-def show_picture(picture: Overview, words: str) -> None:
-    """A line a version, a summary, and the next command."""
-    for line in picture.statuses:
-        colour = COLOURS[line.status]
-        number = f"V{line.version:03}"
+def show_overview(overview: Overview, options: str) -> None:
+    """Show a line for each version, a summary, and the next command."""
+    for line in overview.statuses:
         more = f"  -> {line.next}" if line.next else f"  {_when(line.applied)}"
+        description = f"{escape(_cut(line.description)):{WIDEST}}"
         out.print(
-            f"{number}  {escape(_cut(line.description)):{WIDEST}}  [{colour}]{line.status:14}[/]{escape(more)}".rstrip()
+            f"V{line.version:03}  {description}  [{COLOURS[line.status]}]{line.status:14}[/]{escape(more)}".rstrip()
         )
-    for foreign in picture.foreign:
-        info(f"{foreign.tool} has migrated this database: {len(foreign.applied)} applied, in {foreign.table}")
-    if picture.held_by:
-        info(f"being migrated by {picture.held_by}")
-    counts = Counter(line.status for line in picture.statuses)
-    info(
-        f"{len(picture.statuses)} migrations: " + ", ".join(f"{counts[each]} {each}" for each in Status if counts[each])
-    )
-    if step := _next(picture, counts):
-        info(f"next: orderops migrate {step} {words}".rstrip())
+    for foreign in overview.foreign:
+        info_folded(f"{foreign.tool} has migrated this database: {len(foreign.applied)} applied, in {foreign.table}")
+    if overview.held_by:
+        info_folded(f"being migrated by {overview.held_by}")
+    counts = Counter(line.status for line in overview.statuses)
+    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
+    info(f"{counted(len(overview.statuses), 'migration')}: {', '.join(parts)}")
+    if step := _next(overview, counts):
+        info(f"next: orderops migrate {step} {options}".rstrip())
 
 
-def picture_json(picture: Overview) -> dict[str, Any]:
-    """How a database stands, for machines; keys stay as they are."""
+def overview_json(overview: Overview) -> dict[str, Any]:
+    """Return the status of a database as JSON. Keys are stable."""
     return {
         "migrations": [
             {
@@ -85,71 +88,108 @@ def picture_json(picture: Overview) -> dict[str, Any]:
                 "checksum": line.migration.checksum if line.migration else None,
                 **_attempt(_shown(line)),
             }
-            for line in picture.statuses
+            for line in overview.statuses
         ],
-        "held_by": picture.held_by or None,
-        "foreign": [{"tool": each.tool, "table": each.table, "applied": len(each.applied)} for each in picture.foreign],
+        "held_by": overview.held_by or None,
+        "foreign": [
+            {"tool": foreign.tool, "table": foreign.table, "applied": len(foreign.applied)}
+            for foreign in overview.foreign
+        ],
     }
 
 
 def show_attempts(attempts: Iterable[Attempt]) -> None:
-    """What was done, newest first: when, what, how it ended, by whom, and what it waited for."""
-    for each in attempts:
-        colour = ENDS.get(AttemptState(each.state), "white")
-        took = _took(each)
+    """Show each attempt: its time, outcome and duration, then who ran it and what it waited for."""
+    for attempt in attempts:
+        colour = ENDS.get(AttemptState(attempt.state), "white")
+        took = f"  {took}" if (took := _took(attempt)) else ""
         out.print(
-            f"{_when(each)}  [{colour}]{each.state:7}[/]  {each.action:8}  V{each.version:03} "
-            f"{escape(_cut(each.description))}{f'  {took}' if took else ''}"
+            f"{_when(attempt)}  [{colour}]{attempt.state:7}[/]  {attempt.action:8}  V{attempt.version:03} "
+            f"{escape(_cut(attempt.description))}{took}"
         )
-        waited = (
-            f", waited {_seconds(each.lock_waited)} for locks" if each.lock_waited >= timedelta(seconds=0.1) else ""
-        )
-        tries = f", {each.lock_tries} tries without a lock" if each.lock_tries else ""
-        rows = f", {each.rows_changed:,} rows" if each.rows_changed is not None else ""
-        part = f", {each.statements_done} of {each.statements} statements" if each.state != AttemptState.DONE else ""
-        on = f" on {each.host}" if each.host else ""
-        out.print(
-            f"    [dim]{escape(each.who)}{escape(on)}, orderops {each.tool_version}{part}{rows}{tries}{waited}[/]"
-        )
-        if each.receipt:
-            out.print(f"    [dim]{escape(each.receipt)}[/]")
-        if each.note:
-            out.print(f"    [{'red' if each.state == AttemptState.FAILED else 'dim'}]{escape(each.note)}[/]")
+        out_folded(f"    [dim]{escape(', '.join(_circumstances(attempt)))}[/]", indent=6)
+        if attempt.receipt:
+            out.print(f"    [dim]{escape(attempt.receipt)}[/]")
+        if attempt.note:
+            colour = "red" if attempt.state == AttemptState.FAILED else "dim"
+            out_folded(f"    [{colour}]{escape(attempt.note)}[/]", indent=6)
+
+
+def _circumstances(attempt: Attempt) -> Iterator[str]:
+    yield f"{attempt.who} on {attempt.host}" if attempt.host else attempt.who
+    yield f"orderops {attempt.tool_version}"
+    if attempt.state != AttemptState.DONE:
+        yield f"{attempt.statements_done} of {attempt.statements} statements"
+    if attempt.rows_changed is not None:
+        yield counted(attempt.rows_changed, "row")
+    if attempt.lock_tries:
+        yield f"{attempt.lock_tries} tries without a lock"
+    if attempt.lock_waited >= timedelta(seconds=0.1):
+        yield f"waited {_seconds(attempt.lock_waited)} for locks"
 
 
 def attempts_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
-    """The same for machines."""
-    return [{"version": each.version, "description": each.description, **_attempt(each)} for each in attempts]
+    """Return the attempts as JSON. Keys are stable."""
+    return [
+        {"version": attempt.version, "description": attempt.description, **_attempt(attempt)} for attempt in attempts
+    ]
 
 
 def show_statements(name: str, statements: Iterable[tuple[Statement, Sequence[Lock], str]], action: str) -> None:
-    """What a file would do, statement by statement, with the locks that it asks for."""
+    """Show what a file would do, statement by statement, with the locks that each takes."""
     data(f"+ {action} {name}")
-    for statement, locks, way in statements:
-        out.print(f"    {statement.line:>4}  {escape(statement.begins)}")
+    for statement, locks, transaction in statements:
+        out_cut(f"    {statement.line:>4}  {escape(statement.begins)}")
         for lock in locks:
-            stops = f", stops {lock.mode.stops} for as long as it is held" if lock.mode.stops else ""
-            out.print(f"          [dim]{lock.mode} on {escape(lock.relation)}{stops}[/]")
-        if way:
-            out.print(f"          [dim]{escape(way)}[/]")
+            blocks = f", blocks {lock.mode.stops}" if lock.mode.stops else ""
+            out_folded(f"          [dim]{lock.mode} on {escape(lock.relation)}{blocks}[/]", indent=12)
+        if transaction:
+            out_folded(f"          [dim]{escape(transaction)}[/]", indent=12)
 
 
 def show_repairs(repairs: Sequence[Repair]) -> None:
-    """What repair would write."""
-    for each in repairs:
-        data(f"~ {each.why}")
+    """Show what repair would write to the ledger."""
+    for repair in repairs:
+        data(f"~ {repair.why}")
 
 
-def attempts_of(standings: Mapping[int, History], last: int | None) -> list[Attempt]:
-    """Every attempt, newest first."""
-    every = sorted((each for standing in standings.values() for each in standing.attempts), key=lambda each: -each.id)
-    return every[:last] if last else every
+def attempts_of(histories: Mapping[int, History], last: int | None) -> list[Attempt]:
+    """Return the last attempts, or all, newest first."""
+    attempts = sorted(
+        (attempt for history in histories.values() for attempt in history.attempts), key=lambda attempt: -attempt.id
+    )
+    return attempts[:last] if last else attempts
 
 
-def _next(picture: Overview, counts: Counter[Status]) -> str:
-    if picture.foreign:
-        return f"baseline --from {picture.foreign[0].tool}"
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Show where each finding is and what the statement does, then how to rewrite it."""
+    for finding in findings:
+        # Editors open the file at this place, which is the form of compilers.
+        place = f"{finding.file}:{finding.line}:{finding.column}:"
+        out_folded(
+            f"[bold]{escape(place)}[/] [{LEVEL_COLOURS[finding.level]}]{finding.level}[/] [cyan]{finding.rule}[/]:"
+            f" {escape(finding.message)}"
+        )
+        for number, line in enumerate(finding.rewrite.splitlines()):
+            out.print(f"[dim]{' ' * len(FIX) if number else FIX}[/]{escape(line)}")
+
+
+def show_lint_summary(findings: Sequence[Finding], migrations: int) -> None:
+    """Show the counts, and what to do next."""
+    counts = ", ".join(counted(sum(finding.level is level for finding in findings), level) for level in Level)
+    info(f"{counted(migrations, 'migration')}: {counts}")
+    if not findings:
+        info("next: orderops migrate apply --dry-run")
+    elif any(finding.level is Level.ERROR for finding in findings):
+        info("to accept a finding, write above its statement: -- squawk-ignore RULE")
+
+
+def _next(overview: Overview, counts: Counter[Status]) -> str:
+    if overview.foreign:
+        # First of all: apply would create tables that the other tool has created.
+        return f"baseline --from {overview.foreign[0].tool}"
     if counts[Status.CHANGED] or counts[Status.MISSING] or counts[Status.OUT_OF_ORDER]:
+        # It shows the error of each of these states with its hint, and changes nothing.
         return "apply --dry-run"
     if counts[Status.PARTLY_UNDONE]:
         return "undo"
@@ -157,7 +197,8 @@ def _next(picture: Overview, counts: Counter[Status]) -> str:
 
 
 def _shown(line: MigrationStatus) -> Attempt | None:
-    """The attempt that says how it stands: what was left half-way, else what applied it, else the last."""
+    """The attempt that explains the status: a partial one, else the one that applied it, else the last."""
+    # A partial attempt decides what happens next, also if a later one failed.
     partial = line.history.partial if line.history else None
     return partial or line.applied or line.latest
 
@@ -195,7 +236,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _took(attempt: Attempt) -> str:
-    """How long, and beside it what a rehearsal had said."""
+    """The duration, and the one that a rehearsal predicted."""
     took = _seconds(attempt.finished - attempt.started) if attempt.finished else ""
     return f"{took}, predicted {_seconds(attempt.predicted)}" if took and attempt.predicted is not None else took
 

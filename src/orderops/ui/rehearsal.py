@@ -1,4 +1,4 @@
-"""What the operator sees of a rehearsal: a verdict a migration, below it only what matters, the whole at the end."""
+"""The report of a rehearsal: the verdict on each migration with what matters below it, then the verdict on all."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ COLOURS = {
 }
 WIDTH = 80
 LONG = 1.0
-"""Seconds from which a statement is worth a line that held nobody up."""
+"""Seconds from which a statement is shown even if it blocked no query."""
 MUCH = 10_000_000
-"""Bytes of WAL, the same."""
+"""Bytes of WAL from which a statement is shown, since replicas have to receive them."""
 FEW = 4
+"""Names that are listed one by one."""
 
 
 def show(report: Report) -> None:
-    """Each migration, then the verdict on all."""
-    for each in report.migrations:
-        _show_migration(each)
+    """Show each migration, then the verdict on all of them."""
+    for migration in report.migrations:
+        _show_migration(migration)
     for note in report.notes:
         info(f"note: {note}")
     if report.dump:
@@ -42,30 +43,32 @@ def show(report: Report) -> None:
     out.print(f"[{colour}]{escape(_folded(report.verdict.sentence))}[/]")
 
 
-def next_step(report: Report, lead: str) -> str:
-    """What an operator types next; `lead` leads to the same environment and files."""
+def next_step(report: Report, options: str) -> str:
+    """Return what to type next; `options` lead to the same environment and files."""
     if report.file_to_fix:
-        return f"next: mend {report.file_to_fix}, then orderops migrate rehearsal {lead}"
-    return f"next: orderops migrate apply {lead}"
+        return f"next: fix {report.file_to_fix}, then run: orderops migrate rehearsal {options}"
+    return f"next: orderops migrate apply {options}"
 
 
 def _show_migration(report: MigrationReport) -> None:
     colour = COLOURS[report.verdict.impact]
     out.print(f"{escape(report.file)}  [dim]{measured(report.seconds)}[/]")
     out.print(f"  [{colour}]{escape(_folded(report.verdict.sentence, '  '))}[/]")
-    for line in _below(report):
+    for line in _details(report):
         data(_folded(line, "      ", lead="    "))
     if report.advice and report.verdict.holds_up:
-        out.print("    [bold]the safe way:[/]")
+        out.print("    [bold]safe alternative:[/]")
         for line in report.advice.splitlines():
             data(f"      {line}")
 
 
-def _below(report: MigrationReport) -> Iterator[str]:
-    """What is worth a line."""
+def _details(report: MigrationReport) -> Iterator[str]:
+    """The lines below the verdict."""
     for statement in report.statements:
-        yield from _of_statement(statement)
-    yield from (f"breaks {each.query!r} too: {each.error}" for each in report.broken[NAMED:])
+        yield from _statement_details(statement)
+    # The verdict above has named the first ones.
+    yield from (f"also breaks {broken.query!r}: {broken.error}" for broken in report.broken[NAMED:])
+    # The first line is part of the verdict.
     yield from report.failed.splitlines()[1:]
     undo, worst = report.undo, report.worst_case
     if undo is None:
@@ -74,13 +77,13 @@ def _below(report: MigrationReport) -> Iterator[str]:
         yield f"undo: {undo.failed.splitlines()[0]}"
     elif undo.differences:
         yield f"undo: leaves the schema different, {len(undo.differences)} differences"
-        yield from (f"  {each}" for each in undo.differences[:FEW])
+        yield from (f"  {difference}" for difference in undo.differences[:FEW])
     else:
         noted = _noted(undo.stalls)[:1]
         waited = f"; {waits(noted)}" if noted else ""
         yield f"undo: {measured(undo.seconds)}, the schema is as before{waited}"
     if undo:
-        yield from (f"undo: {each}" for each in undo.lost[:FEW])
+        yield from (f"undo: {loss}" for loss in undo.lost[:FEW])
     if worst and worst.failed:
         yield f"behind an open transaction: {worst.failed.splitlines()[0]}"
     elif worst and worst.held:
@@ -90,23 +93,24 @@ def _below(report: MigrationReport) -> Iterator[str]:
         yield f"behind a transaction open for {measured(worst.held)}: {after}{waited}"
 
 
-def _of_statement(statement: StatementReport) -> Iterator[str]:
-    """One that held somebody up, wrote a table anew, took long or wrote much."""
-    strong = [each for each in statement.locks if each.seconds >= NOTICED_FROM]
+def _statement_details(statement: StatementReport) -> Iterator[str]:
+    """The line of a statement that blocked queries, rewrote a table, took long or wrote much WAL."""
+    # Locks held for less than a user notices are left out.
+    strong = [lock for lock in statement.locks if lock.seconds >= NOTICED_FROM]
     stalls = _noted(statement.stalls)
     if not (stalls or statement.rewritten or statement.seconds >= LONG or statement.wal_bytes >= MUCH):
         return
-    told = [f"line {statement.line}, {measured(statement.seconds)}: {statement.begins}"]
-    told += [f"{each.mode} on {each.relation} for {measured(each.seconds)}" for each in strong]
-    told += [f"writes anew {', '.join(statement.rewritten[:FEW])}"] if statement.rewritten else []
-    told += [f"{size(statement.wal_bytes)} of WAL"] if statement.wal_bytes >= MUCH else []
-    told += [f"waits: {waits(stalls)}"] if stalls else []
-    yield "; ".join(told)
+    parts = [f"line {statement.line}, {measured(statement.seconds)}: {statement.begins}"]
+    parts += [f"{lock.mode} on {lock.relation} for {measured(lock.seconds)}" for lock in strong]
+    parts += [f"rewrites {', '.join(statement.rewritten[:FEW])}"] if statement.rewritten else []
+    parts += [f"{size(statement.wal_bytes)} of WAL"] if statement.wal_bytes >= MUCH else []
+    parts += [f"waits: {waits(stalls)}"] if stalls else []
+    yield "; ".join(parts)
 
 
 def _noted(stalls: Sequence[Stall]) -> list[Stall]:
-    """Those that somebody may notice."""
-    return [each for each in stalls if each.seconds >= NOTICED_FROM]
+    """The stalls that are long enough for a user to notice."""
+    return [stall for stall in stalls if stall.seconds >= NOTICED_FROM]
 
 
 def _folded(text: str, indent: str = "", *, lead: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What a command in a task says, shown as if it were said here."""
+"""The output of a remote job, shown as if its command ran on this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from orderops.ui.progress import Progress
 
 
 class JobOutput:
-    """Shows what is waited for until the command speaks, and then its lines: data on stdout, the rest beside.
+    """Shows what the task waits for until its command prints, then its lines on stdout and stderr.
 
-    Data goes to `data` instead, where that is given.
+    Data goes to `data` instead of stdout if that is given.
     """
 
     def __init__(self, data: Callable[[str], object] | None = None) -> None:
         self._data = data or sys.stdout.write
         self._progress = Progress()
-        self._speaks = False
+        self._started = False
 
     def __enter__(self) -> JobOutput:
         self._progress.__enter__()
@@ -28,25 +28,26 @@ class JobOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._quiet()
+        self._end_progress()
 
     def waiting(self, task: str, what: str) -> None:
-        """Show what a task waits for; beside a command that speaks there is no place for it on a terminal."""
-        if not self._speaks:
+        """Show what a task waits for, until its command prints: a live view would mix with its lines."""
+        if not self._started:
             self._progress.watch(f"task {task[:8]}", what)
 
-    def heard(self, said: OutputLine) -> None:
-        """Show a line, or a piece of one."""
-        self._quiet()
-        text = f"{said.text}\n" if said.ends else said.text
-        if said.mark is Mark.OUT:
+    def show(self, line: OutputLine) -> None:
+        """Print a line, or a piece of one."""
+        self._end_progress()
+        text = f"{line.text}\n" if line.ends else line.text
+        if line.mark is Mark.OUT:
+            # Flushed line by line, so that stdout and stderr keep their order on a terminal.
             self._data(text)
             sys.stdout.flush()
         else:
             sys.stderr.write(text)
             sys.stderr.flush()
 
-    def _quiet(self) -> None:
-        if not self._speaks:
-            self._speaks = True
+    def _end_progress(self) -> None:
+        if not self._started:
+            self._started = True
             self._progress.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""Restored instances and the moments to go back to, for human eyes."""
+"""Lists of restored instances and of points in time to restore to."""
 
 from __future__ import annotations
 
@@ -17,42 +17,45 @@ from orderops.text.durations import in_words
 from orderops.ui.console import info, out
 
 
-def show_copies(copies: Instances) -> None:
-    """The primary first, then what stands beside it."""
-    if not copies.primary and not copies.others:
-        info(f"{copies.environment} has no database")
+def show_instances(instances: Instances) -> None:
+    """Show the primary, then every other instance."""
+    if not instances.primary and not instances.others:
+        info(f"{instances.environment} has no database")
         return
-    for copy in copies.all:
-        out.print(f"[bold]{copy.name}[/]")
-        out.print(f"  {_about(copy)}", highlight=False)
-        if copy.moment:
-            took = f", in {in_words(copy.duration)}" if copy.duration else ""
-            out.print(f"  as of {utc_and_local(copy.moment)} of {copy.tag('orderops:source')}{took}", highlight=False)
+    for instance in instances.all:
+        out.print(f"[bold]{instance.name}[/]")
+        out.print(f"  {_about(instance)}", highlight=False)
+        if instance.moment:
+            took = f", in {in_words(instance.duration)}" if instance.duration else ""
+            source = instance.tag("orderops:source")
+            out.print(f"  as of {utc_and_local(instance.moment)} of {source}{took}", highlight=False)
 
 
 def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str, env: str) -> None:
-    """The window, and in it what was done when; what lies outside stands dimmed below."""
-    info(f"{name} can be restored")
+    """Show the restore window, and before which migrations and runs the database can be restored."""
+    info(f"{name} can be restored to any time")
     info(f"  from {utc_and_local(window.earliest)}")
     info(f"  to   {utc_and_local(window.latest)}")
     if points:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading in ("began", "what", "to come out before it"):
+        for heading in ("began", "what", "to restore to before it"):
             table.add_column(heading, overflow="fold")
         for point in points:
+            # UTC, as in logs and in AWS consoles; the window above also shows local time.
             began = point.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            way = f"--at {point.at}" if point.in_window else "out of the window"
-            table.add_row(began, point.what, way, style="" if point.in_window else "dim")
+            option = f"--at {point.at}" if point.in_window else "outside the window"
+            table.add_row(began, point.what, option, style="" if point.in_window else "dim")
         out.print(table)
-    info(f"next: orderops restore --at MOMENT --env {env}")
+    info(f"next: orderops restore --at TIMESTAMP --env {env}")
 
 
-def _about(copy: Instance) -> str:
-    told = copy.observed.properties
-    created: datetime | None = told["InstanceCreateTime"]
+def _about(instance: Instance) -> str:
+    properties = instance.observed.properties
+    # AWS knows the time only once the instance exists.
+    created: datetime | None = properties["InstanceCreateTime"]
     age = f", {in_words(datetime.now(UTC) - created)} old" if created else ""
-    ready = "" if copy.ready or not copy.moment else ", not restored to the end"
-    command = f"orderops restore {copy.tag(PROMOTED_BY)} --env {copy.tag(ENVIRONMENT)}"
-    cut = "" if copy.settled or copy.role != PRIMARY else f", not everything followed it: {command}"
-    size = f"{told['DBInstanceClass']}, {told['AllocatedStorageNow']} GB"
-    return f"{copy.role}, {copy.observed.status}{ready}{cut}, {size}{age}"
+    ready = "" if instance.ready or not instance.moment else ", restore not finished"
+    command = f"orderops restore {instance.tag(PROMOTED_BY)} --env {instance.tag(ENVIRONMENT)}"
+    unfinished = "" if instance.settled or instance.role != PRIMARY else f", promotion not finished: {command}"
+    size = f"{properties['DBInstanceClass']}, {properties['AllocatedStorageNow']} GB"
+    return f"{instance.role}, {instance.observed.status}{ready}{unfinished}, {size}{age}"

@@ -1,4 +1,4 @@
-"""How an environment is, for human eyes: verdict, cause, next command."""
+"""The health of an environment: verdict, cause, next command."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ STATE_COLOURS = {
 }
 
 
-def show_status(told: Mapping[str, Any]) -> None:
-    """The health table: verdict, cause, next command."""
-    colour = STATE_COLOURS.get(told["verdict"], "white")
-    out.print(f"[bold]{escape(told['environment'])}[/] is [bold {colour}]{told['verdict']}[/]")
-    _show_components(told["components"])
-    if told["cause"]:
-        out.print(f"cause: {escape(told['cause'])}")
-    for name, url in told["urls"].items():
+def show_status(status: Mapping[str, Any]) -> None:
+    """Show the verdict, the health table, the cause and the next command."""
+    colour = STATE_COLOURS.get(status["verdict"], "white")
+    out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]")
+    _show_components(status["components"])
+    if status["cause"]:
+        out.print(f"cause: {escape(status['cause'])}")
+    for name, url in status["urls"].items():
         out.print(f"{name}: {escape(url)}")
-    if told["verdict"] != "absent":
-        out.print(f"[dim]{escape(_proven(told['proven_restore'], told['environment']))}[/]")
-    if told["next"]:
-        out.print(f"next:  [bold]{escape(told['next'])}[/]")
+    # An environment that does not exist has no database to restore.
+    if status["verdict"] != "absent":
+        out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
+    if status["next"]:
+        out.print(f"next:  [bold]{escape(status['next'])}[/]")
 
 
-def _proven(drill: Mapping[str, Any] | None, environment: str) -> str:
-    """How old the last proof is that the database can be restored."""
+def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
+    """The age and duration of the last restore drill."""
     if drill is None:
         return f"no restore drill yet; run: orderops restore drill --env {environment}"
     age = datetime.now(UTC) - datetime.fromisoformat(drill["started"])
@@ -47,28 +48,31 @@ def _proven(drill: Mapping[str, Any] | None, environment: str) -> str:
 
 
 def _show_components(components: Sequence[Mapping[str, str]]) -> None:
-    """A table that fits the terminal; where there is none, a line for each, whole."""
+    """Show a table that fits the terminal, or one unwrapped line for component component elsewhere."""
+    # In a log, folded cells would spread one sentence over several lines.
     if not out.is_terminal:
-        names = max(len(each["name"]) for each in components)
-        states = max(len(each["state"]) for each in components)
-        for each in components:
-            out.print(escape(f"{each['name']:{names}}  {each['state']:{states}}  {each['detail']}".rstrip()))
+        name_width = max(len(component["name"]) for component in components)
+        state_width = max(len(component["state"]) for component in components)
+        for component in components:
+            name, state = f"{component['name']:{name_width}}", f"{component['state']:{state_width}}"
+            out.print(escape(f"{name}  {state}  {component['detail']}".rstrip()))
         return
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for each in components:
-        colour = STATE_COLOURS.get(each["state"], "white")
-        table.add_row(escape(each["name"]), f"[{colour}]{each['state']}[/]", escape(each["detail"]))
+    for component in components:
+        colour = STATE_COLOURS.get(component["state"], "white")
+        table.add_row(escape(component["name"]), f"[{colour}]{component['state']}[/]", escape(component["detail"]))
     out.print(table, soft_wrap=False, width=min(out.width, 80))
 
 
-def watch_status(look: Callable[[], Mapping[str, Any]], *, every: float = 2.0) -> NoReturn:
-    """The health table again and again, until Ctrl+C."""
+def watch_status(read: Callable[[], Mapping[str, Any]], *, interval: float = 2.0) -> NoReturn:
+    """Refresh the health table every `interval` seconds, until Ctrl+C."""
     while True:
-        told = look()
+        status = read()
+        # Read first, so that the old table stays visible meanwhile.
         if out.is_terminal:
             out.clear()
-        show_status(told)
-        time.sleep(every)
+        show_status(status)
+        time.sleep(interval)

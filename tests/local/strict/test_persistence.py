@@ -31,3 +31,19 @@ def test_pending_states_continue_in_the_next_emulator(
         ec2.delete_security_group(GroupId=group)
     until(lambda: ec2.describe_nat_gateways(NatGatewayIds=[nat])["NatGateways"][0]["State"] == "available")
     until(lambda: state(strict, existing) == "active")
+
+
+def test_a_listing_that_was_not_read_to_its_end_does_not_prevent_saving(
+    strict: Client, refused: Refused, tmp_path: Path
+) -> None:
+    sqs, tagging = strict("sqs"), strict("resourcegroupstaggingapi")
+    for name in ("orders", "payments"):
+        sqs.create_queue(QueueName=name, tags={"team": "shop"})
+    token = tagging.get_resources(ResourcesPerPage=1)["PaginationToken"]
+
+    (tmp_path / "state").write_bytes(dump(None))
+    load(tmp_path / "state")
+
+    assert len(tagging.get_resources()["ResourceTagMappingList"]) == 2
+    with refused("PaginationTokenExpiredException"):
+        tagging.get_resources(PaginationToken=token)

@@ -85,7 +85,7 @@ def test_blocking_sessions_are_terminated_with_the_option(run: Run) -> None:
     run.execute("revoke all on orders from clerk", "drop role clerk")
 
     assert done.code == 0, done.err
-    assert f"ends pid {pid}, forgotten as clerk" in done.err
+    assert f"terminating pid {pid}, forgotten as clerk" in done.err
 
 
 def test_the_session_of_a_superuser_is_never_terminated(run: Run) -> None:
@@ -104,7 +104,7 @@ def test_no_session_is_terminated_without_a_terminal_or_yes(run: Run) -> None:
     refused = run("apply", "--terminate-blockers")
 
     assert refused.code == 2
-    assert "say it beforehand: --yes" in refused.err
+    assert "pass --yes" in refused.err
 
 
 def test_a_concurrent_index_waits_for_a_writer_beyond_the_timeouts(run: Run) -> None:
@@ -177,7 +177,7 @@ def test_a_second_run_reports_the_operator_of_the_first(run: Run) -> None:
     assert leaves.code == 1
     assert "error: this database is being migrated by " in leaves.err
     assert " since " in leaves.err and "; nothing was done" in leaves.err
-    assert "0 applied in" in second.said and "somebody else did it meanwhile" in second.said
+    assert "0 applied in" in second.said and "another operator has applied them" in second.said
     assert run.rows("select count(*) from orderops.ledger") == [(1,)]
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 

@@ -88,10 +88,10 @@ def test_a_dry_run_shows_each_statement_and_changes_nothing(three: Run) -> None:
     assert dry.out == (
         "+ undo with U003__c.sql\n"
         "       1  drop table c\n"
-        "          AccessExclusiveLock on c, stops reads and writes for as long as it is held\n"
+        "          AccessExclusiveLock on c, blocks reads and writes\n"
         "+ undo with U002__b.sql\n"
         "       1  drop table b\n"
-        "          AccessExclusiveLock on b, stops reads and writes for as long as it is held\n"
+        "          AccessExclusiveLock on b, blocks reads and writes\n"
     )
     assert tables(three) == "abc"
 
@@ -100,7 +100,7 @@ def test_undo_without_yes_and_a_terminal_changes_nothing(three: Run) -> None:
     refused = three("undo")
 
     assert (refused.code, tables(three)) == (2, "abc")
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
 
 
 def test_a_migration_without_a_u_file_is_an_error_before_any_connection(three: Run) -> None:

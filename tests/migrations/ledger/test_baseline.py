@@ -91,7 +91,7 @@ def test_a_baseline_without_yes_and_a_terminal_marks_nothing(three: Run) -> None
     refused = three("baseline", "--version", "2")
 
     assert refused.code == 2
-    assert "hint: say it beforehand: --yes" in refused.err
+    assert "hint: pass --yes" in refused.err
     assert three.rows("select to_regnamespace('orderops')") == [(None,)]
 
 

@@ -57,7 +57,7 @@ def test_repair_accepts_an_edited_file_as_applied(two: Run) -> None:
     assert (dry.code, dry.out, attempts(two)) == (0, shown, [])
     asked = two("repair")
     assert (asked.code, asked.out, attempts(two)) == (2, shown, [])
-    assert "hint: say it beforehand: --yes" in asked.err
+    assert "hint: pass --yes" in asked.err
     done = two("repair", "--yes")
 
     assert (done.code, done.out) == (0, shown)

@@ -27,6 +27,7 @@ from moto.core.model_instances import reset_model_data
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.iam.models import AWSManagedPolicy
 from moto.logs.models import LogEvent
+from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 from orderops.errors import OrderopsError
 
@@ -190,6 +191,11 @@ class _Pickler(pickle.Pickler):
             plain = serialization.NoEncryption()
             pem = value.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
             return _private_key, (pem,)
+        if isinstance(value, ResourceGroupsTaggingAPIBackend):
+            # moto keeps a generator for each listing that was not read to its end, and generators cannot be pickled.
+            # After a restart, AWS's error for an expired token makes the client list again.
+            create, arguments = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)[:2]
+            return create, arguments, {**vars(value), "_pages": {}}
         return NotImplemented
 
 
