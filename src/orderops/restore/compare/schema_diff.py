@@ -175,4 +175,4 @@ def _unlike(live: Objects, restored: Objects) -> Iterator[SchemaDifference]:
 
 def _in_order(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     order = {kind: place for place, kind in enumerate(OBJECTS)}
-    return sorted(names, key=lambda each: (order[each[0]], each[1]))
+    return sorted(names, key=lambda name: (order[name[0]], name[1]))
