@@ -198,7 +198,7 @@ def test_a_batch_that_changes_its_own_key_is_an_error(run: Run) -> None:
 
     assert (refused.code, refused.err) == (
         2,
-        f"error: {file}:2: it changes id, by which its rows are passed: some would be changed twice\n"
+        f"error: {file}:2: it changes the batch column id: some rows would be changed twice\n"
         " hint: batch by another column that is NOT NULL and UNIQUE\n",
     )
 

@@ -346,7 +346,7 @@ BATCHES: dict[str, Input] = {
             B: "-- orderops: batch 3 by id\nupdate a\nset n = 100 / n\nwhere id > 0;\n",
         },
         "V002__b.sql:2:1: division by zero; 9 rows up to id 9 are changed and committed; "
-        "it stopped at a row between there and id 12\nin: update a set n = 100 / n where id > 0",
+        "it failed at a row after that, up to id 12\nin: update a set n = 100 / n where id > 0",
         "fix that row; re-running this command continues from there",
         holds=("index a_pkey", "table a (id integer!, n integer)"),
         ledger=("V1 apply done 2/2", "V2 apply failed 0/1"),
