@@ -173,7 +173,7 @@ def test_the_wait_reason_of_a_deployment_has_numbers_of_tasks(aws: Aws, up: Up, 
 
     (observed,) = EcsService.listing(aws, Ownership("dev"))
 
-    assert (observed.state, observed.status) == (State.PENDING, "1 of 3 tasks run, 2 failed")
+    assert (observed.state, observed.status) == (State.PENDING, "1 of 3 wanted tasks run, 2 failed")
 
 
 def test_a_rollback_is_reported_with_why_the_task_stopped(

@@ -31,7 +31,7 @@ class BlockingSession:
         """When the transaction ended, on the monotonic clock; 0 while it is open."""
 
     def __enter__(self) -> BlockingSession:
-        self._connection = self._stack.enter_context(connect(self._to, name="orderops rehearsal holds"))
+        self._connection = self._stack.enter_context(connect(self._to, name="orderops rehearsal holder"))
         for setting in ("idle_in_transaction_session_timeout", "statement_timeout"):
             self._connection.execute(f"set {setting} = 0".encode())
         self._connection.execute("begin")

@@ -187,7 +187,7 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         (deployment for deployment in raw.get("deployments", ()) if deployment["status"] == "PRIMARY"), {}
     )
     rollout = primary.get("rolloutState", "COMPLETED")
-    running = f"{raw['runningCount']} of {raw['desiredCount']} tasks run"
+    running = f"{raw['runningCount']} of {raw['desiredCount']} wanted tasks run"
     failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
     return Observed(
         raw["serviceArn"],

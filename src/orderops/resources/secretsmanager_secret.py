@@ -93,7 +93,7 @@ def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) 
         if from_pairs(raw.get("Tags")).get(ENVIRONMENT) != owner.environment:
             raise NotOurs(
                 f"{owner.name} is scheduled for deletion and is not ours",
-                f"aws secretsmanager restore-secret --secret-id {owner.name}; then the same command again",
+                f"aws secretsmanager restore-secret --secret-id {owner.name}; then re-run this command",
             ) from None
         # The name stays taken until the recovery window ends, so the secret is restored instead.
         aws.secretsmanager.restore_secret(SecretId=owner.name)
