@@ -133,7 +133,7 @@ def elsewhere(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     found.rows("drop schema if exists orderops cascade; drop table if exists parcels")
 
 
-def until(found: Callable[[], Any], what: str, timeout: float = 40) -> Any:
+def until(found: Callable[[], Any], what: str, timeout: float = 120) -> Any:
     deadline = time.monotonic() + timeout
     while not (answer := found()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
