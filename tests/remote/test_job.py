@@ -134,7 +134,7 @@ def isolated(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     isolated.rows("drop schema if exists orderops cascade; drop table if exists parcels")
 
 
-def until(condition: Callable[[], Any], description: str, timeout: float = 40) -> Any:
+def until(condition: Callable[[], Any], description: str, timeout: float = 120) -> Any:
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {description}"
