@@ -88,7 +88,6 @@ LOCAL_MAY_IMPORT = {"local", "errors", "__init__"}
 MAY_BE_IMPORTED = {
     "UNKNOWN": "a placeholder, not a value",
     "UNDURABLE": "settings of a server for tests",
-    "ASPIRED": "a boundary that a case has to reach",
     "SMALLEST": "a boundary that a case has to reach",
     "PIECE": "a boundary that a case has to reach",
     "WINDOW": "a boundary that a case has to reach",

@@ -96,7 +96,7 @@ def test_the_certificate_must_name_the_database_not_the_tunnel(
             assert first.execute("select 1").fetchall() == second.execute("select 1").fetchall()
     with tls_front(postgres.port, authority.certificate("elsewhere.rds.amazonaws.com")) as front:
         program = plugin(tmp_path / "bin", front.port)
-        with pytest.raises(OrderopsError, match="no trust"), through(aws, program, to) as login, connect(login):
+        with pytest.raises(OrderopsError, match="is not trusted"), through(aws, program, to) as login, connect(login):
             pass
 
 

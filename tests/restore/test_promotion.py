@@ -131,7 +131,7 @@ def test_an_interrupted_switch_back_is_completed_and_not_reversed(promoted: Dev)
 def test_list_shows_the_command_that_completes_an_interrupted_promotion(restored: Dev, orderops: Orderops) -> None:
     list(islice(restored.promotion().run(), 1))
 
-    assert "not everything followed it: orderops restore promote --env dev" in orderops("restore", "list").out
+    assert "promotion not finished: orderops restore promote --env dev" in orderops("restore", "list").out
     [primary] = [raw for raw in orderops("restore", "list", "--json").json if raw["role"] == "primary"]
     assert (primary["name"], primary["settled"]) == (RESTORED_INSTANCE, False)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from orderops.migrations.sql.batches import SMALLEST_BATCH, TARGET_SECONDS, BatchLimits, Pace, Rate
+from orderops.migrations.sql.batches import BatchLimits, Pace, Rate
 from support.migrate_runs import Run, until
 
 pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
@@ -407,12 +407,12 @@ class Step:
 PACES = {
     "what is slow gets smaller, by half at most": (
         1000,
-        [Step(10.0, 500), Step(10.0, 250), Step(TARGET_SECONDS * 2, 125)],
+        [Step(10.0, 500), Step(10.0, 250), Step(0.06, 125)],
     ),
-    "but never tiny": (100, [Step(10.0, SMALLEST_BATCH), Step(10.0, SMALLEST_BATCH)]),
+    "but never tiny": (100, [Step(10.0, 50), Step(10.0, 50)]),
     "and not larger than it was asked to be": (20, [Step(10.0, 20), Step(0.0, 20)]),
     "what is quick grows, up to what was asked for": (700, [Step(10.0, 350), Step(0.001, 700), Step(0.001, 700)]),
-    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(TARGET_SECONDS * 0.75, 500)]),
+    "what is as quick as it should be stays": (1000, [Step(10.0, 500), Step(0.0225, 500)]),
 }
 
 
@@ -426,13 +426,13 @@ def test_the_batch_size_follows_the_duration_of_a_batch(most: int, steps: list[S
 
 
 def test_a_backfill_starts_with_a_small_batch() -> None:
-    assert [Pace.beginning(most).size for most in (5000, 20)] == [SMALLEST_BATCH, 20]
+    assert [Pace.beginning(most).size for most in (5000, 20)] == [50, 20]
 
 
 def test_the_pause_is_as_long_as_the_batch_up_to_a_limit() -> None:
     pace = Pace(100, 100)
 
-    assert [pace.after(seconds) for seconds in (0.0, TARGET_SECONDS, 60.0)] == [0.0, TARGET_SECONDS, 2 * TARGET_SECONDS]
+    assert [pace.after(seconds) for seconds in (0.0, 0.03, 60.0)] == [0.0, 0.03, 0.06]
 
 
 def test_progress_includes_the_rows_of_an_earlier_run() -> None:
