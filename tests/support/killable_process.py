@@ -92,6 +92,8 @@ def _nameless_main() -> Iterator[None]:
 
 
 def _run(argv: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
+    # The fork server has the environment of the test that started it.
+    os.environ.clear()
     os.environ.update(environ)
     file = os.open(said, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
