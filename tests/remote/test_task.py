@@ -12,7 +12,8 @@ from orderops.aws.client import Aws
 from orderops.errors import OrderopsError
 from orderops.local.emulator.protocol import json_answer
 from orderops.operations import migrate_ledger, migrate_schema
-from orderops.operations.remote import argv, unless
+from orderops.operations.options import ChangeOptions, LockOptions
+from orderops.operations.remote import argv
 from orderops.remote.task import TaskPlacement, placement_of, running, start
 from support.faulty_proxy import Proxy
 
@@ -76,10 +77,8 @@ def test_a_command_line_holds_the_options_that_were_given() -> None:
         "undo",
         to=3,
         accept_data_loss=['a "b"; $c', "orders"],
-        budget=timedelta(minutes=2),
-        terminate_blockers=True,
-        dry_run=False,
-        wait=unless(timedelta(minutes=10), timedelta(minutes=10)),
+        **LockOptions(timedelta(minutes=2), terminate_blockers=True).for_task(),
+        **ChangeOptions(yes=True, wait=timedelta(minutes=10)).for_task(),
         from_=None,
     )
 

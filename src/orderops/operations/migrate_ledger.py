@@ -8,8 +8,8 @@ from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.serialize import to_json
 from orderops.migrations.sql.files import read_migrations, sql_folder
 from orderops.operations.migrate import confirmed, connected, ledger_sessions, target
-from orderops.operations.options import DEFAULT_WAIT, ChangeOptions, MigrateOptions
-from orderops.operations.remote import argv, migrate_by_task, unless
+from orderops.operations.options import ChangeOptions, MigrateOptions
+from orderops.operations.remote import argv, migrate_by_task
 from orderops.ui import console
 from orderops.ui.migrations import (
     attempts_json,
@@ -60,8 +60,7 @@ def baseline(where: MigrateOptions, options: ChangeOptions, *, version: int | No
         "baseline",
         version=version,
         from_=tool,
-        dry_run=options.dry_run,
-        wait=unless(options.wait, DEFAULT_WAIT),
+        **options.for_task(),
     )
     question = "Mark migrations as applied in {env} without running them (to list them: --dry-run)?"
     migrations = read_migrations(sql_folder(where.sql))
@@ -90,8 +89,7 @@ def repair(where: MigrateOptions, options: ChangeOptions, *, version: int | None
         "repair",
         version=version,
         as_=status,
-        dry_run=options.dry_run,
-        wait=unless(options.wait, DEFAULT_WAIT),
+        **options.for_task(),
     )
     question = "Correct the ledger of {env}, leaving the schema unchanged (to see how: --dry-run)?"
     migrations = read_migrations(sql_folder(where.sql))

@@ -6,8 +6,8 @@ from orderops.migrations import migrator
 from orderops.migrations.sql.files import read_migrations, sql_folder
 from orderops.operations.gate import RehearsalGate, check_reason
 from orderops.operations.migrate import SchemaChange, connected, run_migrations, show_wanted, target
-from orderops.operations.options import DEFAULT_BUDGET, DEFAULT_WAIT, ChangeOptions, LockOptions, MigrateOptions
-from orderops.operations.remote import argv, migrate_by_task, unless
+from orderops.operations.options import ChangeOptions, LockOptions, MigrateOptions
+from orderops.operations.remote import argv, migrate_by_task
 from orderops.ui import console
 
 
@@ -31,9 +31,8 @@ def apply(
         out_of_order=out_of_order,
         without_rehearsal=without_rehearsal,
         reason=reason,
-        **_lock_argv(locks),
-        dry_run=options.dry_run,
-        wait=unless(options.wait, DEFAULT_WAIT),
+        **locks.for_task(),
+        **options.for_task(),
     )
     question = "Apply the pending migrations to {env} (to list them: --dry-run)?"
     if migrate_by_task(where, command, options, question=question, locks=locks):
@@ -71,9 +70,8 @@ def undo(
         "undo",
         to=to,
         accept_data_loss=accept_data_loss,
-        **_lock_argv(locks),
-        dry_run=options.dry_run,
-        wait=unless(options.wait, DEFAULT_WAIT),
+        **locks.for_task(),
+        **options.for_task(),
     )
     question = "Undo these migrations in {env} (to list them: --dry-run)?"
     if migrate_by_task(where, command, options, question=question, locks=locks):
@@ -95,7 +93,3 @@ def undo(
                 SchemaChange("Undo", "in", "undo", "undone", locks.budget, locks.terminate_blockers),
                 lambda runner: migrator.undo(runner, migrations, to=to, accepted=accept_data_loss),
             )
-
-
-def _lock_argv(locks: LockOptions) -> dict[str, object]:
-    return {"budget": unless(locks.budget, DEFAULT_BUDGET), "terminate_blockers": locks.terminate_blockers}

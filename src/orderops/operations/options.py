@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orderops.remote.job import CurrentJob
@@ -31,6 +31,10 @@ class ChangeOptions:
     def of(self, *command: str) -> ChangeOptions:
         """The same options for a command with these words."""
         return replace(self, command=" ".join(command))
+
+    def for_task(self) -> dict[str, Any]:
+        """The options that a remote job gets on its command line; it asks nothing and records its own command."""
+        return {"dry_run": self.dry_run, "wait": _unless(self.wait, DEFAULT_WAIT)}
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class LockOptions:
     budget: timedelta = DEFAULT_BUDGET
     terminate_blockers: bool = False
 
+    def for_task(self) -> dict[str, Any]:
+        """The options that a remote job gets on its command line."""
+        return {"budget": _unless(self.budget, DEFAULT_BUDGET), "terminate_blockers": self.terminate_blockers}
+
 
 @dataclass(frozen=True)
 class CompareOptions:
@@ -71,3 +79,8 @@ class CompareOptions:
     tables: Sequence[str] = ()
     job: CurrentJob | None = None
     """The remote job that runs this command; None on the operator's machine."""
+
+
+def _unless(value: timedelta, default: timedelta) -> timedelta | None:
+    """None for the default, which needs no option."""
+    return None if value == default else value

@@ -32,11 +32,6 @@ def argv(*words: str, **options: Any) -> list[str]:
     return given
 
 
-def unless(value: timedelta, default: timedelta) -> timedelta | None:
-    """None for the default, which needs no option."""
-    return None if value == default else value
-
-
 def run_by_task(
     workspace: Workspace,
     request: JobRequest,

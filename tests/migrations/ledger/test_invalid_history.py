@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-
-import psycopg
 import pytest
 
-from orderops.local.rds.postgres import PostgresServer
-from support.command_line import Orderops
 from support.migration_cases import Input, Place
 
-pytest_plugins = ["support.postgres_fixtures"]
+pytest_plugins = ["support.postgres_fixtures", "support.migration_case_fixtures"]
 
 A, B, C = "V001__a.sql", "V002__b.sql", "V003__c.sql"
 NO_TRANSACTION = "-- orderops: no-transaction\n"
@@ -262,33 +255,6 @@ ENDS: dict[str, Input] = {
 }
 
 HISTORIES = EDITED | LATE | HALVES | LEDGERS | ENDS
-
-
-@pytest.fixture(scope="module")
-def connection(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
-    """A database that each test gets as new."""
-    name = f"inputs_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.create_database(name), autocommit=True) as connection:
-        yield connection
-    postgres.drop_database(name)
-
-
-@pytest.fixture
-def place(
-    connection: psycopg.Connection,
-    postgres: PostgresServer,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Place]:
-    monkeypatch.setenv("ORDEROPS_DSN", postgres.dsn(connection.info.dbname))
-
-    def become(user: str) -> None:
-        monkeypatch.setenv("ORDEROPS_DSN", postgres.dsn(connection.info.dbname, user=user, password="secret"))
-
-    place = Place(connection, tmp_path / "sql", Orderops(capsys), become)
-    yield place
-    place.clear()
 
 
 @pytest.mark.parametrize("given", HISTORIES.values(), ids=HISTORIES)
