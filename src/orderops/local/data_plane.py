@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from moto.backends import get_backend
@@ -14,6 +14,7 @@ from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
 from orderops.local.elb.balancer import Balancers
+from orderops.local.elb.reach import lets_balancer_in
 from orderops.local.elb.targets import Targets
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds import api as rds_calls
@@ -72,6 +73,7 @@ class DataPlane:
             in_use = rds_calls.folders_in_use()
             listeners = elb_calls.routes()
             self._targets.configure(elb_calls.checks())
+            self._targets.block(frozenset(self._unreachable()))
             changed = self._tasks.tick()
             self._scheduler.tick()
             if self._tasks.forward_logs():
@@ -141,6 +143,17 @@ class DataPlane:
                 "user": user,
                 "password": password or "",
             }
+
+    def _unreachable(self) -> Iterator[tuple[str, int]]:
+        """Yield the targets that the security groups of their service keep from the balancer."""
+        for service in self._scheduler.services.values():
+            network = service.settings.get("networkConfiguration") or {}
+            groups = network.get("awsvpcConfiguration", {}).get("securityGroups") or ()
+            for task in self._scheduler.tasks_of(service):
+                for group, process in task.targets():
+                    port = process.container_port or process.port
+                    if not lets_balancer_in(service.region, groups, port, group):
+                        yield group, process.port
 
     def _state(self, task: Any) -> str:
         states = [state for state, _ in self._tasks.target_states(task)]

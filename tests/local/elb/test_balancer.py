@@ -147,6 +147,30 @@ def test_a_port_taken_while_the_environment_was_down_is_reported_until_it_is_fre
     laptop.connect(laptop.wait_for_database(database["DBInstanceIdentifier"], "available")).close()
 
 
+def test_security_groups_decide_who_reaches_the_balancer_and_the_tasks(laptop: Laptop) -> None:
+    stack, ec2 = Stack(laptop, desired=1), laptop.client("ec2")
+    [vpc] = {subnet["VpcId"] for subnet in ec2.describe_subnets(SubnetIds=stack.subnets)["Subnets"]}
+    entrance, tasks = (
+        ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"] for name in ("in", "tasks")
+    )
+    world = {"IpProtocol": "tcp", "FromPort": stack.port, "ToPort": stack.port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    # The container's port, and not the port that its process has on this machine.
+    inside = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "UserIdGroupPairs": [{"GroupId": entrance}]}
+    laptop.client("elbv2").set_security_groups(
+        LoadBalancerArn=stack.balancer["LoadBalancerArn"], SecurityGroups=[entrance]
+    )
+    until(lambda: _refused(stack), what="no client reaches the port")
+
+    ec2.authorize_security_group_ingress(GroupId=entrance, IpPermissions=[world])
+    ec2.authorize_security_group_ingress(GroupId=tasks, IpPermissions=[inside])
+    network = {"awsvpcConfiguration": {"subnets": stack.subnets, "securityGroups": [tasks]}}
+    stack.create(stack.register(), networkConfiguration=network)
+    until(lambda: not _refused(stack) and stack.get()[0] == 200, what="the service answers")
+
+    ec2.revoke_security_group_ingress(GroupId=tasks, IpPermissions=[inside])
+    until(lambda: stack.get()[0] == 504, what="the balancer no longer reaches the task")
+
+
 def _state(stack: Stack) -> dict[str, str]:
     elb = stack.laptop.client("elbv2")
     found: dict[str, str] = elb.describe_load_balancers(Names=[stack.name])["LoadBalancers"][0]["State"]

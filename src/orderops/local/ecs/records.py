@@ -105,6 +105,15 @@ class EcsTask:
     def stopped(self) -> bool:
         return self.last_status == "STOPPED"
 
+    def targets(self) -> list[tuple[str, ContainerProcess]]:
+        """The target groups that the task is registered in, each with the process that answers."""
+        processes = {process.name: process for process in self.processes if process.port}
+        return [
+            (load_balancer["targetGroupArn"], processes[load_balancer["containerName"]])
+            for load_balancer in self.load_balancers
+            if load_balancer["containerName"] in processes
+        ]
+
     def stop(self, code: str, reason: str) -> None:
         """Request the stop of the task; the first reason is kept."""
         # Later reasons are consequences of the first.

@@ -169,12 +169,7 @@ class Tasks:
         task.stopped_at = time.time()
 
     def _registrations(self, task: EcsTask) -> list[tuple[str, int]]:
-        ports = {process.name: process.port for process in task.processes}
-        return [
-            (load_balancer["targetGroupArn"], ports[load_balancer["containerName"]])
-            for load_balancer in task.load_balancers
-            if ports.get(load_balancer["containerName"])
-        ]
+        return [(group, process.port) for group, process in task.targets()]
 
     def _register(self, task: EcsTask) -> None:
         for group, port in self._registrations(task):

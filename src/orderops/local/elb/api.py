@@ -8,6 +8,7 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from orderops.local.elb.reach import lets_clients_in
 from orderops.local.elb.routing import Listener, RoutingRule
 from orderops.local.elb.targets import MAX_DRAIN, HealthCheck, Targets
 from orderops.local.emulator.protocol import ApiError, Request, Response, element, xml_answer
@@ -44,7 +45,7 @@ def balancers() -> list[Any]:
 
 
 def routes() -> list[Listener]:
-    """Return every listener of every balancer."""
+    """Return every listener of every balancer that clients can reach."""
     return [
         Listener(
             arn=listener.arn,
@@ -55,7 +56,8 @@ def routes() -> list[Listener]:
         )
         for balancer in balancers()
         for listener in balancer.listeners.values()
-        if listener.port
+        # A port that no rule opens answers nobody.
+        if listener.port and lets_clients_in(_region(balancer), balancer.security_groups or (), int(listener.port))
     ]
 
 
@@ -74,6 +76,10 @@ def checks() -> dict[str, HealthCheck]:
                 in_use=bool(group.load_balancer_arns),
             )
     return checks_by_group
+
+
+def _region(balancer: Any) -> str:
+    return str(balancer.arn.split(":")[3])
 
 
 def _rule(rule: Any) -> RoutingRule:

@@ -173,6 +173,9 @@ class _Port:
             return _error_response(503)
         self._next_target += 1
         target = healthy[self._next_target % len(healthy)]
+        if self._targets.blocked(target):
+            # AWS answers so after ten seconds without a connection.
+            return _error_response(504)
         target.in_flight += 1
         try:
             response = await self._send(incoming, target)

@@ -18,6 +18,7 @@ INITIAL_INTERVAL = 0.2
 STARTUP_GRACE = 10.0
 # Seconds, instead of AWS's default of 300: local requests are short.
 MAX_DRAIN = 30.0
+TIMED_OUT = ("Target.Timeout", "Request timed out")
 log = logging.getLogger(__name__)
 
 
@@ -66,9 +67,18 @@ class Targets:
         self._lock = threading.Lock()
         self._targets: dict[tuple[str, int], TargetProcess] = {}
         self._checks: dict[str, HealthCheck] = {}
+        self._blocked: frozenset[tuple[str, int]] = frozenset()
 
     def configure(self, checks: dict[str, HealthCheck]) -> None:
         self._checks = checks
+
+    def block(self, blocked: frozenset[tuple[str, int]]) -> None:
+        """Set the targets that no security group lets the balancer reach."""
+        self._blocked = blocked
+
+    def blocked(self, target: TargetProcess) -> bool:
+        """Tell whether connections to a target are dropped on their way."""
+        return (target.group, target.port) in self._blocked
 
     def register(self, group: str, port: int) -> None:
         """Register a process; repeating it has no effect."""
@@ -121,7 +131,7 @@ class Targets:
         successes = failures = 0
         while not target.removed:
             check = self._checks.get(target.group, HealthCheck())
-            reason, description = _probe(target.port, check)
+            reason, description = TIMED_OUT if self.blocked(target) else _probe(target.port, check)
             successes, failures = (0, failures + 1) if reason else (successes + 1, 0)
             if target.removed or target.state == "draining":
                 return
@@ -150,7 +160,7 @@ def _probe(port: int, check: HealthCheck) -> tuple[str, str]:
         connection.request("GET", check.path, headers={"User-Agent": "ELB-HealthChecker/2.0", "Connection": "close"})
         status = connection.getresponse().status
     except TimeoutError:
-        return "Target.Timeout", "Request timed out"
+        return TIMED_OUT
     except (OSError, http.client.HTTPException):
         return "Target.FailedHealthChecks", "Health checks failed"
     finally:
