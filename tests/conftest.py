@@ -108,13 +108,14 @@ def survey_of(aws: Aws) -> Callable[..., Inventory]:
 def up(survey_of: Callable[..., Inventory]) -> Up:
     """Reconcile resources and all they need, and answer the steps by address."""
     from orderops.engine.reconcile import reconcile
+    from orderops.engine.terms import Terms
     from support.emulated_account import QUICK, with_needs
 
     def run(
         *resources: Resource, dry_run: bool = False, adopt: Collection[str] = (), environment: str = ENVIRONMENT
     ) -> dict[str, Step]:
         inventory = survey_of(*resources, environment=environment)
-        steps = reconcile(with_needs(resources), inventory, dry_run=dry_run, adopt=adopt, limits=QUICK)
+        steps = reconcile(with_needs(resources), inventory, dry_run=dry_run, terms=Terms(adopt=adopt), limits=QUICK)
         return {step.address: step for step in steps}
 
     return run

@@ -98,7 +98,7 @@ def damage(client: Client, prefix: str) -> dict[str, set[str]]:
         f"ec2-security-group/{prefix}-database": {"Ingress"},
         f"cloudwatch-alarm/{service}-cpu": {"Threshold"},
         f"ec2-subnet/{prefix}-private-a": {"Tags"},
-        f"elbv2-rule/{service}": {"Priority"},
+        f"elbv2-rule/{service}:80": {"Priority"},
     }
 
 

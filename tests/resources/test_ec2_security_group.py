@@ -267,3 +267,43 @@ def _rules(aws: Aws, group: Ec2SecurityGroup) -> tuple[list[str], list[str]]:
 def _live(aws: Aws, group: Ec2SecurityGroup) -> Observed:
     (observed,) = Ec2SecurityGroup.listing(aws, Ownership("dev", group.address, group.name))
     return observed
+
+
+@pytest.mark.parametrize(("now", "wanted"), [(40, 40), (60, 60), (1, 60), (60, 1), (59, 30)])
+def test_address_ranges_take_the_place_of_others_in_a_full_group(
+    session: boto3.Session, aws: Aws, up: Up, now: int, wanted: int
+) -> None:
+    """AWS allows 60 rules (hashicorp/terraform-provider-aws#30289)."""
+    up(replace(BALANCER, ingress=_ranges("203.0", now)))
+    sizes: list[int] = []
+    session.events.register("after-call.ec2.RevokeSecurityGroupIngress", lambda **_: sizes.append(_opened(aws)))
+
+    up(replace(BALANCER, ingress=_ranges("198.51", wanted)))
+
+    assert _rules(aws, BALANCER)[0] == sorted(f"tcp 80 from 198.51.{n}.0/24 (clients)" for n in range(wanted))
+    # Half of them serve at any time, as far as there are so many.
+    assert min(sizes) >= min(now, wanted, 30)
+
+
+def test_moving_a_port_keeps_the_old_one_open_and_closing_a_range_does_not_wait() -> None:
+    observed = {
+        "Ingress": ["tcp 8080 from sg-1 (balancer)", "tcp 9090 from 10.0.0.0/8 (clients)", "tcp 22 from 1.2.3.4/32"],
+        "Egress": [],
+    }
+    desired = {"Ingress": ["tcp 9090 from sg-1 (balancer)"], "Egress": []}
+
+    assert TASKS.widened(observed, desired) == {
+        "Ingress": ["tcp 22 from 1.2.3.4/32", "tcp 8080 from sg-1 (balancer)", "tcp 9090 from sg-1 (balancer)"],
+        "Egress": [],
+    }
+    assert TASKS.effect("Ingress", observed["Ingress"], desired["Ingress"]) is Effect.INTERRUPTS
+    assert TASKS.effect("Ingress", observed["Ingress"][:1], desired["Ingress"]) is Effect.SAFE
+
+
+def _ranges(start: str, count: int) -> tuple[IngressRule, ...]:
+    return tuple(IngressRule(80, f"{start}.{n}.0/24", "clients") for n in range(count))
+
+
+def _opened(aws: Aws) -> int:
+    group = _live(aws, BALANCER)
+    return len(group.properties["Ingress"])

@@ -8,7 +8,6 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
-from orderops.errors import Unfinished
 from support.contract import Up, keeps_its_promises
 from support.declared_service import RULE, TARGETS
 from support.faults import Fault, PowerCut
@@ -38,13 +37,13 @@ def test_a_health_check_changed_by_hand_is_repaired(aws: Aws, up: Up, by_hand: d
     assert up(TARGETS)[TARGETS.address].action is Action.NO_OP
 
 
-def test_the_port_is_immutable(up: Up) -> None:
+def test_the_group_stays_when_the_tasks_move_to_another_port(aws: Aws, up: Up) -> None:
     up(TARGETS)
+    arn = _arn(aws)
 
-    with pytest.raises(Unfinished, match=r"Port cannot be changed .*observed 8080, desired 9090") as told:
-        up(replace(TARGETS, port=9090))
-
-    assert "under another name" in told.value.hint
+    # ECS registers each task with its own port; a new group would start without healthy targets.
+    assert up(replace(TARGETS, port=9090))[TARGETS.address].action is Action.NO_OP
+    assert _arn(aws) == arn
 
 
 def test_a_target_group_is_found_while_a_rule_uses_it(up: Up) -> None:

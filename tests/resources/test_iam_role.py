@@ -165,3 +165,17 @@ def test_a_lost_answer_does_no_harm(aws: Aws, up: Up, lose_answer: Fault) -> Non
 def _statements(aws: Aws, action: str) -> list[dict[str, Any]]:
     document = aws.iam.get_role_policy(RoleName=ROLE.name, PolicyName=POLICY)["PolicyDocument"]
     return [statement for statement in document["Statement"] if action in statement["Action"]]
+
+
+def test_permissions_that_running_tasks_have_are_kept_until_the_role_is_narrowed() -> None:
+    def policies(*actions: str) -> dict[str, Any]:
+        statements = [{"Effect": "Allow", "Action": [action], "Resource": ["*"]} for action in actions]
+        return {"InlinePolicies": {"orderops": {"Version": "2012-10-17", "Statement": statements}}}
+
+    role = IamRole("orderops-dev-shop-task", "ecs-tasks.amazonaws.com")
+
+    wide = role.widened(policies("sqs:SendMessage", "s3:GetObject"), policies("sqs:SendMessage", "sqs:ReceiveMessage"))
+
+    assert wide == policies("s3:GetObject", "sqs:ReceiveMessage", "sqs:SendMessage")
+    assert role.widened(policies("s3:GetObject"), {"InlinePolicies": {}}) == policies("s3:GetObject")
+    assert role.widened({"InlinePolicies": {}}, policies("s3:GetObject")) == policies("s3:GetObject")

@@ -17,6 +17,7 @@ from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites
+from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import AwsError, Meaning
 from support.tag_keys import ENVIRONMENT
@@ -303,7 +304,7 @@ class Operator:
             resources,
             self.inventory(),
             dry_run=dry_run,
-            adopt=adopt,
+            terms=Terms(adopt=adopt),
             limits=self.limits,
             outputs=self.outputs,
             recent_writes=self.recent_writes,

@@ -18,9 +18,13 @@ commands = typer.Typer(no_args_is_help=True, help="Network, balancer, database, 
 @commands.command()
 @grouped()
 def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) -> None:
-    """Show every property that differs and what changing it does. Exit code 3 if any differs."""
+    """Show every property that differs and what changing it does. Exit code 3 if any differs.
+
+    Services are compared, with the image that they run, and not shown: `orderops up --dry-run` shows them.
+    """
     from orderops.errors import Differences
     from orderops.infra.plan import make_plan
+    from orderops.operations.apply import show_services_left_out
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
     from orderops.ui.progress import Progress
@@ -35,6 +39,7 @@ def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) ->
         console.show_plan(planned.steps, planned.undeclared)
         console.info(console.summary(planned.steps, planned.undeclared))
         console.show_undeclared_environments(env, planned.undeclared_environments)
+        show_services_left_out(env, planned.services)
         # If every change is refused, applying would only show the same errors.
         if len(planned.changes) > len(planned.refused_steps):
             console.info(f"to apply it: orderops infra apply --env {env}")

@@ -79,9 +79,9 @@ class Inventory:
         found = _pick(resource, list(resource.listing(self.aws, self.ownership(resource))))
         return self._complete(self.aws, resource, found, desired, self._own_tags)
 
-    def owned(self) -> Iterator[Owned]:
-        """Every resource with our environment's tag, declared or not."""
-        for kind in self._kinds:
+    def owned(self, kinds: Sequence[type[Resource]] | None = None) -> Iterator[Owned]:
+        """Every resource with our environment's tag, declared or not; with `kinds`, only of those."""
+        for kind in self._kinds if kinds is None else kinds:
             for observed in self._listings[kind]():
                 # AWS lists some resources for an hour after their deletion, such as NAT gateways.
                 if observed.state is State.GOING:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
-from orderops.engine.scheduler import OnWait, Result, run_all
+from orderops.engine.scheduler import Job, OnWait, Result, run_all
 from orderops.engine.step import Step
 from orderops.engine.task import RecentWrites, ResourceTask
+from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import Interrupted, OrderopsError, Unfinished
 
@@ -20,27 +21,32 @@ def reconcile(
     *,
     outputs: Outputs | None = None,
     dry_run: bool = False,
-    adopt: Collection[str] = (),
+    terms: Terms = Terms(),
     on_wait: OnWait = lambda name, waits_for: None,
     limits: ReconcileLimits = ReconcileLimits(),
     recent_writes: RecentWrites | None = None,
 ) -> Iterator[Step]:
     """Create and update the declared resources; yield each step when it is done. Raises Unfinished at the end.
 
-    Fills `outputs` with what is observed. A dry run takes the same path and sends nothing. `adopt` holds the addresses
-    of resources without an owner that may be taken over.
+    Fills `outputs` with what is observed. A dry run takes the same path and sends nothing.
     """
     outputs = Outputs() if outputs is None else outputs
     recent_writes = recent_writes or RecentWrites()
     declared = {resource.address: resource for resource in resources}
-    needs = {address: {need.address for need in resource.needs()} for address, resource in declared.items()}
+    # A refused resource waits for nothing, so that its error is among those that the run shows.
+    needs = {
+        address: set() if address in terms.refused else {need.address for need in resource.needs()}
+        for address, resource in declared.items()
+    }
     tasks = {
-        address: ResourceTask(
+        address: _refuse(terms.refused[address])
+        if address in terms.refused
+        else ResourceTask(
             resource,
             inventory,
             outputs,
             dry_run=dry_run,
-            adopt=address in adopt,
+            terms=terms,
             limits=limits,
             recent_writes=recent_writes,
         ).run()
@@ -48,6 +54,12 @@ def reconcile(
     }
     results = run_all(tasks, needs, urgency=_urgency(declared, needs), on_wait=on_wait)
     yield from steps_of(results, len(tasks), dry_run=dry_run)
+
+
+def _refuse(error: OrderopsError) -> Job[Step]:
+    """A job that ends with this error at once."""
+    yield from ()
+    raise error
 
 
 def steps_of(results: Iterator[Result[Step]], count: int, *, dry_run: bool) -> Iterator[Step]:

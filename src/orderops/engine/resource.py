@@ -157,6 +157,8 @@ class Resource(ABC):
     """Whether an update creates a new resource, so that its outputs are known only after apply."""
     arn_form: ClassVar[str] = ""
     """Format of its ARN, if AWS builds that from partition, region, account and name."""
+    permits: ClassVar[bool] = False
+    """Whether others work only as long as it allows them to; such a kind also answers `widened`."""
     untagged: ClassVar[bool] = False
     """Whether AWS keeps no tags for this kind, so that a deterministic name marks the owner."""
     needs_unused_to_delete: ClassVar[bool] = False
@@ -198,6 +200,10 @@ class Resource(ABC):
     @abstractmethod
     def desired(self, outputs: Outputs) -> Properties:
         """The requested properties, in AWS's words. Places outputs and never branches on them."""
+
+    def widened(self, observed: Properties, desired: Properties) -> Properties:
+        """The desired properties that still allow what the users of the observed ones need."""
+        return desired
 
     @abstractmethod
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:

@@ -32,4 +32,11 @@ class Step:
     effect: Effect = Effect.SAFE
     error: OrderopsError | None = None
     """Why the step cannot be taken."""
+    held_by: str = ""
+    """Address of the refused step that this one belongs together with, so that it is not taken either."""
     note: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the step will not be taken, for a reason of its own or of a step that it belongs together with."""
+        return bool(self.error or self.held_by)

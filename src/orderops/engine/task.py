@@ -14,6 +14,7 @@ from orderops.engine.decision import TAGS, decide
 from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State, unknown_in
 from orderops.engine.step import Action, Step
+from orderops.engine.terms import Terms
 from orderops.engine.waiting import ReconcileLimits, WaitLimit, retry_reason
 from orderops.errors import AwsError, Meaning, OrderopsError
 
@@ -49,7 +50,7 @@ class ResourceTask:
         outputs: Outputs,
         *,
         dry_run: bool,
-        adopt: bool,
+        terms: Terms,
         limits: ReconcileLimits,
         recent_writes: RecentWrites,
     ) -> None:
@@ -57,7 +58,7 @@ class ResourceTask:
         self._inventory = inventory
         self._outputs = outputs
         self._dry_run = dry_run
-        self._adopt = adopt
+        self._terms = terms
         self._limits = limits
         self._recent_writes = recent_writes
         self._wait = WaitLimit(limits.timeout or resource.timeout, limits.trouble)
@@ -92,7 +93,12 @@ class ResourceTask:
             # AWS refuses changes to a resource that it works on, and creates none while the old one goes.
             self._worked_on = True
             return self._wait.waits(observed.status or observed.state)
-        step = decide(self._resource, observed, desired, self._inventory.ownership(self._resource), adopt=self._adopt)
+        address = self._resource.address
+        # What this run has created has no users yet, only what AWS gives every new resource.
+        if observed and address in self._terms.widen and address not in self._recent_writes.created:
+            desired = self._resource.widened(observed.properties, desired)
+        adopt = address in self._terms.adopt
+        step = decide(self._resource, observed, desired, self._inventory.ownership(self._resource), adopt=adopt)
         if step.error and not self._dry_run:
             raise step.error
         self._report(step)

@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from orderops.engine.destroy import undeclared, with_what_they_need
-from orderops.engine.inventory import Inventory
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
+from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
-from orderops.infra.plan import prune_steps
+from orderops.infra.plan import Plan, prune_steps
+from orderops.infra.region import check_region
 from orderops.infra.workspace import Workspace
 from orderops.text.lists import joined
 
 
 @dataclass
 class Apply:
-    """One apply, whose parts share an inventory and outputs."""
+    """One apply, whose parts share an inventory and outputs.
+
+    Permissions are widened first and narrowed last, so that tasks which still run keep what they need.
+    """
 
     workspace: Workspace
     images: Mapping[str, str] | None = None
-    adopt: Collection[str] = ()
-    inventory: Inventory | None = None
-    """The inventory of the plan, if nothing has changed the environment since; None to read the account again."""
+    plan: Plan | None = None
+    """The plan, if nothing has changed the environment since; None to read the account again and keep to no terms."""
     recent_writes: RecentWrites | None = None
     on_wait: OnWait = lambda *_: None
     outputs: Outputs = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
-        self._inventory = self.inventory or self.workspace.inventory(infra_only=self.images is None)
+        self._inventory = self.plan.inventory if self.plan else self.workspace.inventory()
+        self._infra = self.plan.infra if self.plan else self.workspace.stack.infra
+        self._terms = self.plan.terms if self.plan else Terms()
 
     def infra(self) -> Iterator[Step]:
         """Create and update everything but the release."""
-        yield from self._reconcile(self.workspace.stack.infra)
+        permitting = {resource.address for resource in self._infra if resource.permits}
+        yield from self._reconcile(self._infra, replace(self._terms, widen=permitting))
 
     def release(self) -> Iterator[Step]:
         """Create and update what runs the services. The infrastructure has to exist."""
-        yield from self._reconcile(self.workspace.stack.release(self.images or {}))
+        yield from self._reconcile(self.workspace.stack.release(self.images or {}), self._terms)
 
     def prune(self) -> Iterator[Step]:
         """Delete owned resources that are not declared and hold no data, releases included."""
@@ -50,12 +56,24 @@ class Apply:
             undeclared(inventory.owned(), self.workspace.declared()), inventory, on_wait=self.on_wait
         )
 
-    def _reconcile(self, resources: list[Resource]) -> Iterator[Step]:
+    def narrow(self) -> Iterator[Step]:
+        """Take away permissions that nothing uses any more, now that the release has replaced the tasks."""
+        wide = [resource for resource in self._infra if self._is_wide(resource)]
+        # Without those that a release that has yet to come still needs.
+        yield from (step for step in self._reconcile(wide, self._terms) if step.action is not Action.NO_OP)
+
+    def _is_wide(self, resource: Resource) -> bool:
+        if not resource.permits or resource not in self.outputs:
+            return False
+        observed, desired = self.outputs[resource].properties, resource.desired(self.outputs)
+        return any(observed.get(key) != value for key, value in desired.items())
+
+    def _reconcile(self, resources: list[Resource], terms: Terms) -> Iterator[Step]:
         yield from reconcile(
             resources,
             self._inventory,
             outputs=self.outputs,
-            adopt=self.adopt,
+            terms=terms,
             on_wait=self.on_wait,
             recent_writes=self.recent_writes,
         )
@@ -68,6 +86,7 @@ class Release:
         self._workspace = workspace
         self.outputs = Outputs(workspace.aws.region, workspace.aws.account)
         self._inventory = workspace.inventory()
+        check_region(workspace.environment, self._inventory)
         steps = list(reconcile(workspace.stack.infra, self._inventory, outputs=self.outputs, dry_run=True))
         running = [resource.address for resource in workspace.stack.release({})]
         needed = with_what_they_need(running, workspace.declared(), lambda address: address)
@@ -76,9 +95,28 @@ class Release:
             name = workspace.environment.name
             raise OrderopsError(f"{joined(missing, max_names=1)} must be created first", f"orderops up --env {name}")
 
-    def plan(self, images: Mapping[str, str]) -> Iterator[Step]:
-        """What rolling out these images would change."""
-        yield from reconcile(self._resources(images), self._inventory, outputs=self.outputs, dry_run=True)
+    def plan(self, images: Mapping[str, str]) -> list[Step]:
+        """What rolling out these images would change. Raises OrderopsError if it needs more than is permitted yet."""
+        resources = self._resources(images)
+        steps = list(reconcile(resources, self._inventory, outputs=self.outputs, dry_run=True))
+        changing = {step.address for step in steps if step.action is not Action.NO_OP}
+        self._check_permitted(resource for resource in resources if resource.address in changing)
+        return steps
+
+    def _check_permitted(self, resources: Iterable[Resource]) -> None:
+        """Raise OrderopsError if new tasks would lack a permission, such as a port that no security group opens."""
+        needs = {need.address: need for resource in resources for need in resource.needs() if need.permits}
+        missing = sorted(address for address, need in needs.items() if self._permits_less(need))
+        if missing:
+            name = self._workspace.environment.name
+            raise OrderopsError(
+                f"{joined(missing, max_names=2)} must be updated first: the new tasks need what it does not permit yet",
+                f"with the release: orderops up --env {name}; alone: orderops infra apply --env {name}",
+            )
+
+    def _permits_less(self, need: Resource) -> bool:
+        observed, desired = self.outputs[need].properties, need.desired(self.outputs)
+        return any(observed.get(key) != value for key, value in need.widened(observed, desired).items())
 
     def roll_out(
         self, images: Mapping[str, str], *, recent_writes: RecentWrites | None = None, on_wait: OnWait = lambda *_: None

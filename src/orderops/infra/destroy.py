@@ -16,6 +16,7 @@ from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Step
 from orderops.errors import AwsError, OrderopsError
 from orderops.infra.plan import check_addresses
+from orderops.infra.region import check_region
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_service import EcsService
 from orderops.text.lists import joined
@@ -75,6 +76,7 @@ def plan_destroy(
     unknown address.
     """
     inventory = workspace.inventory()
+    check_region(workspace.environment, inventory)
     found = list(inventory.owned())
     running = sorted(owned.address for owned in found if owned.kind is EcsService)
     if infra_only and running:

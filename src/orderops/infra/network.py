@@ -136,7 +136,7 @@ def database_of(
     subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated)
     parameters = _parameter_group(environment)
     instance = _instance(environment, security_group, subnets, parameters)
-    return instance, (security_group, subnets, parameters)
+    return instance, (subnets, parameters)
 
 
 def _database_group(

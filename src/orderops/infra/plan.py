@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from orderops.engine.destroy import destroy, holding, undeclared, with_what_they_need
 from orderops.engine.inventory import Inventory, Owned, environments_in_account
 from orderops.engine.reconcile import reconcile
-from orderops.engine.resource import Outputs
+from orderops.engine.resource import Outputs, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
+from orderops.engine.terms import Terms
+from orderops.engine.together import held_back, refusals, with_held
 from orderops.errors import UsageError
+from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
+from orderops.infra.region import check_region
+from orderops.infra.stack import Stack
+from orderops.infra.still_used import KINDS as STILL_USED
+from orderops.infra.still_used import kept_open
 from orderops.infra.workspace import Workspace
 
 
@@ -25,6 +32,11 @@ class Plan:
     undeclared: list[Owned]
     outputs: Outputs
     inventory: Inventory
+    infra: list[Resource]
+    """The infrastructure, with what stays open for undeclared resources."""
+    terms: Terms
+    services: ServicesLeftOut
+    """What a plan of the infrastructure alone leaves out."""
     undeclared_environments: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Environments in the account without a file, and their addresses; read only if this one does not exist yet."""
 
@@ -36,12 +48,12 @@ class Plan:
     @property
     def differs(self) -> bool:
         """Whether there is anything to do or to decide."""
-        return bool(self.changes or self.pruned or self.undeclared)
+        return bool(self.changes or self.pruned or self.undeclared or self.services.changes)
 
     @property
     def refused_steps(self) -> list[Step]:
-        """The steps that cannot be taken."""
-        return [step for step in self.steps if step.error]
+        """The steps that will not be taken."""
+        return [step for step in self.steps if step.refused]
 
 
 def make_plan(
@@ -54,19 +66,70 @@ def make_plan(
 ) -> Plan:
     """Plan what apply would do: with `images` for everything, without them for the infrastructure alone.
 
-    Raises UsageError if `adopt` names an address that is not declared.
+    Raises UsageError if `adopt` names an address that is not declared, OrderopsError for a changed region.
     """
-    inventory = workspace.inventory(infra_only=images is None and not prune)
-    check_addresses(adopt, workspace.declared(), "--adopt {}: no declared resource has this address")
+    inventory, stack, declared = workspace.inventory(), workspace.stack, workspace.declared()
+    check_addresses(adopt, declared, "--adopt {}: no declared resource has this address")
+    check_region(workspace.environment, inventory)
+    infra = stack.infra if prune else kept_open(stack, list(inventory.owned(STILL_USED)), declared)
     outputs = Outputs(workspace.aws.region, workspace.aws.account)
-    resources = [*workspace.stack.infra, *(workspace.stack.release(images) if images is not None else [])]
-    steps = list(reconcile(resources, inventory, outputs=outputs, dry_run=True, adopt=adopt, on_wait=on_wait))
+    dry_run = _DryRun(stack, inventory, infra, outputs, Terms(adopt), on_wait)
+    services = ServicesLeftOut()
+    if images is None:
+        steps, terms, services = dry_run.infra_alone()
+    else:
+        steps, terms = dry_run.everything(stack.release(images))
     owned = list(inventory.owned())
-    found = undeclared(owned, workspace.declared())
-    pruned = list(prune_steps(found, inventory, dry_run=True)) if prune else []
-    # An environment whose file was renamed looks like a new one, and its old name like one without a file.
-    environments = {} if owned else _environments_without_file(workspace)
-    return Plan(steps, pruned, [] if prune else found, outputs, inventory, environments)
+    found = undeclared(owned, declared)
+    return Plan(
+        steps=steps,
+        pruned=list(prune_steps(found, inventory, dry_run=True)) if prune else [],
+        undeclared=[] if prune else found,
+        outputs=outputs,
+        inventory=inventory,
+        infra=infra,
+        terms=terms,
+        services=services,
+        # An environment whose file was renamed looks like a new one, and its old name like one without a file.
+        undeclared_environments={} if owned else _environments_without_file(workspace),
+    )
+
+
+@dataclass(frozen=True)
+class _DryRun:
+    """A dry run of an apply. Fills `outputs` with what is observed."""
+
+    stack: Stack
+    inventory: Inventory
+    infra: list[Resource]
+    outputs: Outputs
+    terms: Terms
+    on_wait: OnWait
+
+    def everything(self, release: list[Resource]) -> tuple[list[Step], Terms]:
+        """The steps of infrastructure and release, and the terms on which they may be taken."""
+        resources = [*self.infra, *release]
+        steps = list(
+            reconcile(
+                resources,
+                self.inventory,
+                outputs=self.outputs,
+                dry_run=True,
+                terms=self.terms,
+                on_wait=self.on_wait,
+            )
+        )
+        steps = with_held(steps, held_back(steps, resources))
+        return steps, replace(self.terms, refused=refusals(steps))
+
+    def infra_alone(self) -> tuple[list[Step], Terms, ServicesLeftOut]:
+        """The steps of the infrastructure, and what they leave out of the services, with the images that these run."""
+        running = running_images(self.stack, self.inventory)
+        release = self.stack.release(running, only=running)
+        steps, terms = self.everything(release)
+        services = left_out(self.stack, steps, release, running)
+        terms = replace(terms, widen=services.waiting(self.stack))
+        return list(widened_steps(steps, self.infra, self.outputs, self.inventory, terms)), terms, services
 
 
 def prune_steps(

@@ -160,7 +160,9 @@ def _routing(
         deregistration_delay=declared.deregistration_delay_seconds,
     )
     priority = context.environment.rule_priority(key)
-    return target_group, Elbv2Rule(name, context.listener, target_group, priority, tuple(declared.paths))
+    listener = context.listener
+    rule = f"{name}:{listener.port}"
+    return target_group, Elbv2Rule(rule, listener, target_group, priority, tuple(declared.paths))
 
 
 def _task_definition(context: ServiceContext, base: ServiceBase, image: str) -> EcsTaskDefinition:

@@ -85,7 +85,10 @@ class Stack:
     cluster: EcsCluster
     balancer: Elbv2LoadBalancer
     listener: Elbv2Listener
+    entrance: Ec2SecurityGroup
+    """The security group of the load balancer."""
     database: RdsInstance
+    database_group: Ec2SecurityGroup
     pointer: DatabasePointer
     topic: SnsTopic
     context: ServiceContext
@@ -95,11 +98,12 @@ class Stack:
     @property
     def infra(self) -> list[Resource]:
         """Everything but what runs a release."""
-        base = (self.cluster, self.balancer, self.listener, self.database, self.pointer, self.topic)
+        entrance = (self.entrance, self.balancer, self.listener)
+        database = (self.database_group, self.database, self.pointer)
         network = self.network
         tiers = (network.vpc, *network.public, *network.private, *network.isolated, *network.rest)
         services = chain.from_iterable(service.resources() for service in self.services.values())
-        return [*tiers, *base, *self.shared, *services]
+        return [*tiers, *entrance, *database, self.cluster, self.topic, *self.shared, *services]
 
     def release(self, images: Mapping[str, str], only: Container[str] | None = None) -> list[Resource]:
         """What runs the services, or `only` some of them, with their images."""
@@ -143,12 +147,14 @@ def stack(environment: Environment, account: str) -> Stack:
         cluster=cluster,
         balancer=balancer,
         listener=listener,
+        entrance=entrance,
         database=database,
+        database_group=database.security_groups[0],
         pointer=pointer,
         topic=topic,
         context=context,
         services=services,
-        shared=(entrance, bucket, *database_needs, *linked_roles),
+        shared=(bucket, *database_needs, *linked_roles),
     )
 
 

@@ -10,6 +10,7 @@ from orderops.engine.step import Action
 from orderops.errors import OrderopsError
 from orderops.images.resolve import ImageChoice, materialize
 from orderops.infra.apply import Apply
+from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
@@ -19,6 +20,7 @@ from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
+from orderops.text.lists import counted, joined
 from orderops.ui import console
 from orderops.ui.progress import Progress
 
@@ -113,9 +115,7 @@ class _ApplyEverything(Change[Plan]):
             check_covered([*confirmed.steps, *confirmed.pruned], [*plan.steps, *plan.pruned])
 
     def apply(self, plan: Plan, run: Run, progress: Progress) -> None:
-        work = self.work = Apply(
-            self._workspace, self._images, self._adopt, plan.inventory, run.recent_writes, progress.watch
-        )
+        work = self.work = Apply(self._workspace, self._images, plan, run.recent_writes, progress.watch)
         for step in work.infra():
             progress.done(step)
         if self._choices is not None:
@@ -128,6 +128,8 @@ class _ApplyEverything(Change[Plan]):
         if self._prune:
             for step in work.prune():
                 progress.done(step)
+        for step in work.narrow():
+            progress.done(step)
 
     def progress_resources(self, plan: Plan) -> Collection[Resource]:
         return slow_resources(self._workspace)
@@ -143,6 +145,20 @@ def _show(plan: Plan, *, dry_run: bool) -> None:
         console.info(console.summary(steps, plan.undeclared))
 
 
+def show_services_left_out(environment: str, services: ServicesLeftOut) -> None:
+    """Show what a plan of the infrastructure alone leaves out, and the command that shows it."""
+    up = f"orderops up --dry-run --env {environment}"
+    if services.changes:
+        addresses = joined([step.address for step in services.changes], max_names=2)
+        console.info_folded(f"services differ too: {addresses}; to see how: {up}")
+    elif services.unreleased:
+        console.info_folded(
+            f"services are left out; not released yet: {joined(services.unreleased)}; to see them: {up}"
+        )
+    else:
+        console.info_folded(f"services are left out, and run as declared; with a new image: {up}")
+
+
 def _differs(plan: Plan) -> bool:
     return bool(plan.changes) or any(step.action is Action.DELETE for step in plan.pruned)
 
@@ -150,9 +166,11 @@ def _differs(plan: Plan) -> bool:
 def _check_not_all_refused(plan: Plan) -> None:
     """Raise the first error if no step of the plan can be taken: then there is nothing to ask."""
     if plan.changes and len(plan.refused_steps) == len(plan.changes):
-        first = plan.refused_steps[0]
-        assert first.error
-        raise OrderopsError(f"{first.address}: {first.error.message}", first.error.hint)
+        errors = {step.address: step.error for step in plan.refused_steps if step.error}
+        address, error = next(iter(errors.items()))
+        held = sum(bool(step.held_by) for step in plan.refused_steps)
+        together = f"\n{counted(held, 'change')} that belong together with it are not made" if held else ""
+        raise OrderopsError(f"{address}: {error.message}{together}", error.hint)
 
 
 def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released: bool) -> None:

@@ -45,7 +45,7 @@ class _Deploy(Change[list[Step]]):
 
     def plan(self) -> list[Step]:
         self.release = Release(self._workspace)
-        return list(self.release.plan({service: choice.uri for service, choice in self._choices.items()}))
+        return self.release.plan({service: choice.uri for service, choice in self._choices.items()})
 
     def show(self, plan: list[Step]) -> None:
         if self._options.dry_run or self.is_needed(plan):

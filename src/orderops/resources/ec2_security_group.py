@@ -15,12 +15,14 @@ from orderops.resources.ec2_dependents import first, foreign_groups, foreign_int
 from orderops.resources.ec2_vpc import Ec2Vpc
 
 DIRECTIONS = ("Ingress", "Egress")
+# AWS's default quota of rules for each direction of a group.
+MAX_RULES = 60
 EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
 class IngressRule:
-    """Opens `port` for `source` (the destination in egress): a CIDR, a prefix list or a security group.
+    """Opens `port` for `source` (the destination in egress): a CIDR, a prefix list, a security group, or its id.
 
     Protocol "-1" with port 0 allows all traffic.
     """
@@ -42,6 +44,7 @@ class Ec2SecurityGroup(Resource):
 
     kind: ClassVar[str] = "ec2-security-group"
     needs_unused_to_delete: ClassVar[bool] = True
+    permits: ClassVar[bool] = True
     # DependencyViolation and InvalidGroup.InUse end when interfaces and rules of other groups are gone.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
@@ -82,6 +85,14 @@ class Ec2SecurityGroup(Resource):
             "Egress": _rule_lines(self.egress, "to", outputs),
         }
 
+    def widened(self, observed: Properties, desired: Properties) -> Properties:
+        """Keep ports that are no longer desired open, and connections from other groups.
+
+        An address range that is no longer desired on a port that stays is closed at once: nothing of the environment
+        uses it.
+        """
+        return {**desired, **{key: _widened(observed.get(key) or (), desired[key]) for key in DIRECTIONS}}
+
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.ec2.create_security_group(
             GroupName=self.name,
@@ -106,29 +117,46 @@ class Ec2SecurityGroup(Resource):
 
     def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         if key in DIRECTIONS:
-            return (
-                Effect.SAFE if _by_traffic(observed or ()).keys() <= _by_traffic(desired).keys() else Effect.INTERRUPTS
-            )
+            existing, requested = _by_traffic(observed or ()), _by_traffic(desired)
+            moved = {peer_of(rule) for rule in requested.keys() - existing.keys()}
+            closed = [rule for rule in existing.keys() - requested.keys() if peer_of(rule) not in moved]
+            return Effect.INTERRUPTS if closed else Effect.SAFE
         return super().effect(key, observed, desired)
 
 
+def _widened(observed: Iterable[str], desired: list[str]) -> list[str]:
+    existing, requested = _by_traffic(observed), _by_traffic(desired)
+    ports = {_ports(rule) for rule in requested}
+    used = [
+        existing[rule] for rule in existing if rule not in requested and (_ports(rule) not in ports or _group(rule))
+    ]
+    wide = sorted([*desired, *used])
+    # With more than AWS allows, old rules make room for new ones.
+    return wide if len(wide) <= MAX_RULES else desired
+
+
 def _settle(aws: Aws, observed: Observed, direction: str, lines: list[str]) -> None:
-    """Add missing rules, then revoke surplus ones."""
+    """Add missing rules, then revoke surplus ones, in turns where the group has no room for both."""
     # In this order, so that replacing a rule never interrupts its traffic.
     existing, requested = _by_traffic(observed.properties[direction]), _by_traffic(lines)
     word = direction.lower()
-    _send(
-        aws,
-        f"authorize_security_group_{word}",
-        observed,
-        [requested[rule] for rule in requested if rule not in existing],
-    )
+    missing = [requested[rule] for rule in requested if rule not in existing]
+    surplus = [existing[rule] for rule in existing if rule not in requested]
+    room = MAX_RULES - len(existing)
+    while missing:
+        if room <= 0 and surplus:
+            # Half of a full group at most: the other half goes on serving meanwhile.
+            leaving = surplus[: min(len(missing), MAX_RULES // 2)]
+            _send(aws, f"revoke_security_group_{word}", observed, leaving)
+            surplus, room = surplus[len(leaving) :], room + len(leaving)
+        # Without room and without surplus, AWS decides: the quota of an account may be higher.
+        coming = missing[:room] if room > 0 else missing
+        _send(aws, f"authorize_security_group_{word}", observed, coming)
+        missing, room = missing[len(coming) :], room - len(coming)
     # AWS refuses the same rule with another description as a duplicate, so descriptions are updated in place.
     renamed = [requested[rule] for rule in requested if rule in existing and requested[rule] != existing[rule]]
     _send(aws, f"update_security_group_rule_descriptions_{word}", observed, renamed)
-    _send(
-        aws, f"revoke_security_group_{word}", observed, [existing[rule] for rule in existing if rule not in requested]
-    )
+    _send(aws, f"revoke_security_group_{word}", observed, surplus)
 
 
 def _forget(aws: Aws, observed: Observed) -> None:
@@ -138,7 +166,7 @@ def _forget(aws: Aws, observed: Observed) -> None:
     others = Ec2SecurityGroup.listing(aws, Ownership(environment)) if environment else ()
     for other in others:
         for direction in DIRECTIONS:
-            naming = [line for line in other.properties[direction] if _peer(line) == observed.id]
+            naming = [line for line in other.properties[direction] if peer_of(line) == observed.id]
             if other.id != observed.id:
                 _send(aws, f"revoke_security_group_{direction.lower()}", other, naming)
 
@@ -168,7 +196,8 @@ def _rule_lines(rules: Iterable[IngressRule], word: str, outputs: Outputs) -> li
         if isinstance(rule.source, Ec2SecurityGroup):
             source, peer = rule.source.address, outputs[rule.source].id
         else:
-            source = peer = rule.source if rule.source.startswith("pl-") else str(ip_network(rule.source, strict=False))
+            known = rule.source.startswith(("pl-", "sg-"))
+            source = peer = rule.source if known else str(ip_network(rule.source, strict=False))
         lines[traffic, source] = _line(traffic, word, peer, rule.description)
     return sorted(lines.values())
 
@@ -208,8 +237,24 @@ def _by_traffic(lines: Iterable[str]) -> dict[str, str]:
     return {line.partition(" (")[0]: line for line in lines}
 
 
-def _peer(line: str) -> str:
+def peer_of(line: str) -> str:
+    """The address range, prefix list or group of a rule's line."""
     return line.partition(" (")[0].rpartition(" ")[2]
+
+
+def port_of(line: str) -> int | None:
+    """The port of a rule's line; None if the rule has none, or several."""
+    port = _ports(line.partition(" (")[0]).rpartition(" ")[2]
+    return int(port) if port.isdigit() else None
+
+
+def _ports(rule: str) -> str:
+    """The traffic of a rule without its peer, such as "tcp 80"."""
+    return rule.rsplit(" ", 2)[0]
+
+
+def _group(rule: str) -> bool:
+    return "sg-" in peer_of(rule)
 
 
 def _permission(line: str) -> dict[str, Any]:
@@ -217,7 +262,7 @@ def _permission(line: str) -> dict[str, Any]:
     rule, _, description = line.partition(" (")
     protocol, *ports = rule.split(" ")[:-2]
     described = {"Description": description[:-1]} if description else {}
-    return {**_traffic_of(protocol, ports), **_peer_of(_peer(line), described)}
+    return {**_traffic_of(protocol, ports), **_peer_in_call(peer_of(line), described)}
 
 
 def _traffic_of(protocol: str, ports: list[str]) -> dict[str, Any]:
@@ -229,7 +274,7 @@ def _traffic_of(protocol: str, ports: list[str]) -> dict[str, Any]:
     return {"IpProtocol": protocol, "FromPort": int(first), "ToPort": int(last or first)}
 
 
-def _peer_of(peer: str, described: Mapping[str, str]) -> dict[str, Any]:
+def _peer_in_call(peer: str, described: Mapping[str, str]) -> dict[str, Any]:
     if "sg-" in peer:
         account, _, group = peer.rpartition("/")
         return {"UserIdGroupPairs": [{"GroupId": group, **({"UserId": account} if account else {}), **described}]}

@@ -21,7 +21,10 @@ LAST_PRIORITY = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Elbv2Rule(Resource):
-    """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first."""
+    """Routes requests that match one of `paths` to `target_group`; the lowest `priority` is evaluated first.
+
+    Named `<service>:<port>`: a service has one rule on each listener.
+    """
 
     listener: Elbv2Listener
     target_group: Elbv2TargetGroup

@@ -14,7 +14,7 @@ from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import tags_of
 
 DELAY = "deregistration_delay.timeout_seconds"
-FIXED = ("Port", "Protocol", "TargetType", "VpcId")
+FIXED = ("Protocol", "TargetType", "VpcId")
 CHECKS = (
     "HealthCheckProtocol",
     "HealthCheckPort",
@@ -29,7 +29,11 @@ CHECKS = (
 
 @dataclass(frozen=True, eq=False)
 class Elbv2TargetGroup(Resource):
-    """Targets by IP address, as Fargate requires; `deregistration_delay` and `interval` are in seconds."""
+    """Targets by IP address, as Fargate requires; `deregistration_delay` and `interval` are in seconds.
+
+    `port` is for targets that are registered without one. ECS registers every task with its container port, so tasks
+    with another port join the same group while the old ones leave it, and the port of the group need not change.
+    """
 
     vpc: Ec2Vpc
     port: int
@@ -75,7 +79,6 @@ class Elbv2TargetGroup(Resource):
 
     def desired(self, outputs: Outputs) -> Properties:
         return {
-            "Port": self.port,
             "Protocol": "HTTP",
             "TargetType": "ip",
             "VpcId": outputs[self.vpc].id,
@@ -92,7 +95,7 @@ class Elbv2TargetGroup(Resource):
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         given = {key: desired[key] for key in (*FIXED, *CHECKS)}
-        aws.elbv2.create_target_group(Name=self.name, **given, Tags=owner.pairs)
+        aws.elbv2.create_target_group(Name=self.name, Port=self.port, **given, Tags=owner.pairs)
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         checks = {key: value for key, value in changed.items() if key in CHECKS}

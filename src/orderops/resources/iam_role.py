@@ -13,6 +13,8 @@ from orderops.engine.resource import Observed, Output, Outputs, Properties, Reso
 from orderops.resources.ec2_dependents import named
 
 POLICY = "orderops"
+# AWS's limit for all inline policies of a role, in characters without white space.
+MAX_POLICY = 10_240
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class IamRole(Resource):
 
     kind: ClassVar[str] = "iam-role"
     needs_unused_to_delete: ClassVar[bool] = True
+    permits: ClassVar[bool] = True
     arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
@@ -80,6 +83,17 @@ class IamRole(Resource):
             "InlinePolicies": {POLICY: canonical({"Version": "2012-10-17", "Statement": policy})} if policy else {},
             "ManagedPolicies": [],
         }
+
+    def widened(self, observed: Properties, desired: Properties) -> Properties:
+        """Keep the statements of our policy that are no longer desired: running tasks may still need them."""
+        mine, wanted = (
+            properties["InlinePolicies"].get(POLICY, {}).get("Statement", []) for properties in (observed, desired)
+        )
+        statements = [*wanted, *(statement for statement in mine if statement not in wanted)]
+        wide = canonical({"Version": "2012-10-17", "Statement": statements})
+        if statements == wanted or len(json.dumps(wide, separators=(",", ":"))) > MAX_POLICY:
+            return desired
+        return {**desired, "InlinePolicies": {**desired["InlinePolicies"], POLICY: wide}}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
         aws.iam.create_role(

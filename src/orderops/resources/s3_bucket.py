@@ -144,6 +144,13 @@ class S3Bucket(Resource):
         }
 
 
+def region_of(aws: Aws, bucket: str) -> str:
+    """The region of a bucket."""
+    # S3 answers nothing for its oldest region, and the old name of the second one.
+    place = str(aws.s3.get_bucket_location(Bucket=bucket).get("LocationConstraint") or "")
+    return {"": "us-east-1", "EU": "eu-west-1"}.get(place, place)
+
+
 def _delivery(region: str) -> dict[str, str]:
     account = DELIVERY_ACCOUNTS.get(region)
     return {"AWS": f"arn:aws:iam::{account}:root"} if account else {"Service": DELIVERY_SERVICE}

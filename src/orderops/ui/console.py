@@ -124,6 +124,10 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
         if step.error:
             out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
             out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
+        elif step.held_by:
+            out_folded(
+                f"    [red]held back:[/] belongs together with {escape(step.held_by)}, which is refused", indent=6
+            )
     for owned in undeclared:
         out.print(f"[cyan]? undeclared {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}[/]")
 
@@ -173,6 +177,7 @@ def plan_json(
                 "class": str(step.effect),
                 "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
                 **({"refused": step.error.message, "hint": step.error.hint} if step.error else {}),
+                **({"held_by": step.held_by} if step.held_by else {}),
             }
             for step in sorted(steps, key=lambda step: step.address)
             if step.action is not Action.NO_OP
