@@ -120,6 +120,9 @@ def test_the_ports_of_a_running_environment_change_without_closing_one_in_use(
     assert "- tcp 8080" not in planned.out
     assert "services differ too: ecs-task-definition/orderops-dev-shop" in planned.err
     assert sorted(dev.open_ports("orderops-dev-shop")) == [8080, 9090]
+    differing = orderops("infra", "plan", "--json").json["services"]
+    assert differing["unreleased"] == []
+    assert "ecs-service/orderops-dev-shop" in differing["differ"]
 
     proxy.forget()
     dev.up()

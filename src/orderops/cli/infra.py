@@ -34,7 +34,8 @@ def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) ->
     with Progress() as progress:
         planned = make_plan(workspace, adopt=adopt, on_wait=progress.watch)
     if as_json:
-        console.show_json(console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments))
+        document = console.plan_json(env, planned.steps, planned.undeclared, planned.undeclared_environments)
+        console.show_json({**document, "services": planned.services.to_json()})
     else:
         console.show_plan(planned.steps, planned.undeclared)
         console.info(console.summary(planned.steps, planned.undeclared))

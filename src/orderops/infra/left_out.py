@@ -21,6 +21,10 @@ class ServicesLeftOut:
     changes: list[Step] = field(default_factory=list)
     unreleased: list[str] = field(default_factory=list)
 
+    def to_json(self) -> dict[str, list[str]]:
+        """Addresses that differ, and services without a release. Keys are stable."""
+        return {"differ": sorted(step.address for step in self.changes), "unreleased": self.unreleased}
+
     def waiting(self, stack: Stack) -> set[str]:
         """Addresses that must not be narrowed before the next release: running tasks still need what they allow."""
         differing = {step.address for step in self.changes}
