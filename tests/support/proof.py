@@ -88,6 +88,7 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         assert text.count(old) >= 1, old
         text = text.replace(old, new, 1)
     file.write_text(text)
+    moved = ("--env", "dev", "--environments", str(_with_other_ports(folder / "ports")), "--yes")
     dev = ("--env", "dev", "--environments", str(ENVIRONMENTS), "--yes")
     changed = ("--env", "dev", "--environments", str(folder), "--yes")
     up = ("up", *dev, "--image", FIRST)
@@ -98,12 +99,25 @@ def workflows(folder: Path) -> dict[str, Workflow]:
         "up": Workflow("up", up),
         "apply": Workflow("apply", ("infra", "apply", *changed), [up]),
         "deploy": Workflow("deploy", ("service", "deploy", *dev, "--image", SECOND), [up]),
+        "ports": Workflow("ports", ("up", *moved, "--image", FIRST, "--prune"), [up]),
         "down": Workflow("down", ("down", *dev, "--confirm", "orderops-dev-database"), [up]),
         "restore": Workflow("restore", restore, [up]),
         "promote": Workflow("promote", promote, [up, restore]),
         "back": Workflow("back", ("restore", "back", *dev), [up, restore, promote]),
         "discard": Workflow("discard", ("restore", "discard", *former, "--confirm", former[0]), [up, restore, promote]),
     }
+
+
+def _with_other_ports(folder: Path) -> Path:
+    """Copy the environments; in dev, clients and tasks move to other ports."""
+    shutil.copytree(ENVIRONMENTS, folder)
+    file = folder / "dev.toml"
+    text = file.read_text()
+    for line, port in {"[balancer]\n": 8080, "[services.order-processor]\n": 9090}.items():
+        assert text.count(line) == 1, line
+        text = text.replace(line, f"{line}port = {port}\n")
+    file.write_text(text)
+    return folder
 
 
 class Proof:

@@ -48,7 +48,7 @@ def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
 
 
 def _show_components(components: Sequence[Mapping[str, str]]) -> None:
-    """Show a table that fits the terminal, or one unwrapped line for component component elsewhere."""
+    """Show a table that fits the terminal, or one unwrapped line for each component elsewhere."""
     # In a log, folded cells would spread one sentence over several lines.
     if not out.is_terminal:
         name_width = max(len(component["name"]) for component in components)
