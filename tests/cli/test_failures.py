@@ -451,20 +451,60 @@ def test_a_log_that_cannot_be_written_adds_one_line_to_the_output(
     ]
 
 
-def test_a_full_disk_behind_stdout_is_an_error(faulty_aws: Proxy) -> None:
-    with Path("/dev/full").open("w") as full:
-        result = subprocess.run(
-            [sys.executable, "-m", "orderops", *STATUS],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "AWS_ENDPOINT_URL": faulty_aws.url},
-            check=False,
-        )
+LIST = ("env", "list", "--environments", str(ENVIRONMENTS))
+PRINTING = {"a report": STATUS, "a list": LIST, "JSON": (*LIST, "--json"), "the version": ("--version",)}
 
+
+@pytest.mark.parametrize("argv", PRINTING.values(), ids=PRINTING)
+def test_a_full_disk_behind_stdout_is_an_error(faulty_aws: Proxy, argv: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = started(argv, AWS_ENDPOINT_URL=faulty_aws.url, stdout=full.fileno())
+
+    check_disk_error(result)
+
+
+def test_a_full_disk_behind_an_unbuffered_stdout_is_an_error() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = started(LIST, PYTHONUNBUFFERED="1", stdout=full.fileno())
+
+    check_disk_error(result)
+
+
+@pytest.mark.parametrize("argv", [LIST, (*LIST, "--json")], ids=["a list", "JSON"])
+def test_a_pipe_without_a_reader_ends_the_command_in_silence(argv: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = started(argv, stdout=writer)
+    os.close(writer)
+
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_a_command_without_a_stdout_ends_as_with_one() -> None:
+    result = started((*LIST, "--json"), shell='exec "$@" >&-')
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def started(
+    argv: tuple[str, ...], *, stdout: int | None = None, shell: str = 'exec "$@"', **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, which buffers its output as Python does by default."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-m", "orderops", *argv],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**inherited, **variables},
+        check=False,
+    )
+
+
+def check_disk_error(result: subprocess.CompletedProcess[str]) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("error: the output cannot be used: no space left on device\n hint: ")
-    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 2
 
 
 def check(result: Said, texts: tuple[str, ...]) -> None:

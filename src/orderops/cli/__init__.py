@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, TextIO
 
 import typer
 
@@ -72,12 +73,39 @@ def _show(text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. An OrderopsError ends with its message, its hint and its exit code."""
-    from orderops.errors import Interrupted, OrderopsError, Unfinished
-
+    """Run one command and exit. An OrderopsError ends with its message, its hint and its exit code."""
     given = verbose_first(sys.argv[1:] if arguments is None else arguments)
     if wants_help(given):
         load_renderer()
+    try:
+        code = _exit_code(given)
+        # Written here, where an error can still be reported. stdout is None for a process that began without it.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has ended.
+        _abandon(sys.stdout, sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        # A folder without write permission or a full disk is for the operator to fix; anything else is a bug.
+        if not error.filename and error.errno not in DISK_ERRORS:
+            raise
+        from orderops.errors import OrderopsError
+        from orderops.ui import console
+
+        path, why = error.filename or "the output", (error.strerror or str(error)).lower()
+        hint = "check the free space and the permissions"
+        console.show_error(OrderopsError(f"{path} cannot be used: {why}", hint))
+        if not error.filename:
+            _abandon(sys.stdout)
+        raise SystemExit(1) from None
+    raise SystemExit(code)
+
+
+def _exit_code(given: list[str]) -> int | str | None:
+    """Run one command, show its error, and return its exit code."""
+    from orderops.errors import Interrupted, OrderopsError, Unfinished
+
     try:
         commands(given, prog_name="orderops")
     except OrderopsError as error:
@@ -87,28 +115,22 @@ def main(arguments: list[str] | None = None) -> None:
             console.show_unfinished(error)
         else:
             console.show_error(error)
-        raise SystemExit(error.exit_code) from None
+        return error.exit_code
     except SystemExit as end:
         # Typer exits with this code after Ctrl+C; a run that was changing something raises Interrupted itself.
         if end.code == Interrupted.exit_code:
             from orderops.ui import console
 
             console.show_error(Interrupted(()))
-        raise
-    except BrokenPipeError:
-        # The reader of a pipe, such as head, has ended. Python would complain about it at exit.
-        sys.stderr.close()
-        raise SystemExit(1) from None
-    except OSError as error:
-        # A folder without write permission or a full disk is for the operator to fix; anything else is a bug.
-        if not error.filename and error.errno not in DISK_ERRORS:
-            raise
-        from orderops.ui import console
+        return end.code
+    return 0
 
-        path, why = error.filename or "the output", (error.strerror or str(error)).lower()
-        hint = "check the free space and the permissions"
-        console.show_error(OrderopsError(f"{path} cannot be used: {why}", hint))
-        raise SystemExit(1) from None
+
+def _abandon(*streams: TextIO) -> None:
+    """Close streams that cannot be written. Python would write them again at exit, complain, and exit with 120."""
+    for stream in streams:
+        with suppress(OSError):
+            stream.close()
 
 
 def verbose_first(arguments: list[str]) -> list[str]:

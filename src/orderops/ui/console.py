@@ -58,8 +58,8 @@ err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 def show_json(value: Any) -> None:
     """Print one JSON document."""
-    # Not through Rich, which would wrap lines.
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    # Not through Rich, which would wrap lines. The file of the console is there even if the process has no stdout.
+    out.file.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def info(text: str = "") -> None:
