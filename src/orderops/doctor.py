@@ -69,10 +69,13 @@ def _python() -> Check:
 
 def _log() -> Check:
     """Whether the log of AWS calls can be written. A run works without it."""
-    path = call_log.directory()
+    hint = "name a folder that this user can write to: export ORDEROPS_LOG_DIRECTORY=DIR"
+    try:
+        path = call_log.directory()
+    except OrderopsError as error:
+        return Check("log", False, error.message, hint, needed=False)
     existing = next((folder for folder in (path, *path.parents) if os.access(folder, os.F_OK)), path)
     good = existing.is_dir() and os.access(existing, os.W_OK)
-    hint = "name a folder that this user can write to: export ORDEROPS_LOG_DIRECTORY=DIR"
     return Check("log", good, str(path / "calls.log"), hint, needed=False)
 
 

@@ -20,6 +20,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from orderops.aws.redaction import masked, without_secrets
+from orderops.aws.user_directory import user_directory
+from orderops.errors import OrderopsError
 
 # About 12,000 calls: small enough to open in an editor. With the older files the log takes at most 25 MB.
 MAX_BYTES = 5_000_000
@@ -32,12 +34,15 @@ Response = TypeVar("Response", bound=Mapping[str, Any])
 
 
 def directory() -> Path:
-    """Return the directory of the log: ORDEROPS_LOG_DIRECTORY, else the user's state directory."""
+    """Return the directory of the log: ORDEROPS_LOG_DIRECTORY, else the user's state directory.
+
+    Raises OrderopsError if the user has neither a home nor a private temporary directory.
+    """
     if configured := os.environ.get("ORDEROPS_LOG_DIRECTORY"):
         return Path(os.path.expanduser(configured)).absolute()  # noqa: PTH111  # Path's raises where HOME is missing
     import platformdirs
 
-    return Path(platformdirs.user_state_dir("orderops"))
+    return user_directory(platformdirs.user_state_dir("orderops"))
 
 
 @contextmanager
@@ -47,7 +52,11 @@ def logged(report: Report, *, verbose: bool = False) -> Iterator[None]:
     `report` also gets one line if the log file cannot be written.
     """
     level = CALLS.level
-    handlers: list[logging.Handler] = [_LogFile(directory() / "calls.log", report)]
+    handlers: list[logging.Handler] = []
+    try:
+        handlers.append(_LogFile(directory() / "calls.log", report))
+    except OrderopsError as error:
+        report(f"calls are not logged: {error.message}")
     if verbose:
         handlers.append(_Screen(report))
     for handler in handlers:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orderops.aws.user_directory import user_directory
 from orderops.errors import OrderopsError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _chosen(path: Path) -> Path:
 def _data_folder() -> Path:
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("orderops")) / "trust"
+    return user_directory(platformdirs.user_data_dir("orderops")) / "trust"
 
 
 def _unusable(path: Path) -> str | None:

@@ -15,7 +15,6 @@ from orderops.resources.ecs_service import why_stopped
 COMMAND = ("python", "-m", "orderops.cli.remote_entrypoint")
 # ECS's own scheduler sets startedBy to a deployment's id, so this value finds jobs only.
 STARTED_BY = "orderops-job"
-SCRATCH = "/tmp/orderops"
 MAX_OVERRIDES = 8192
 """Characters of task overrides that RunTask accepts."""
 TASKS_PER_CALL = 100
@@ -83,9 +82,6 @@ def start(aws: Aws, placement: TaskPlacement, *, token: str, url: str, width: in
         JOB_URL: url,
         JOB_ID: token,
         "COLUMNS": str(width),
-        # The user of the service's image has no home; what orderops writes goes where every user may write.
-        "ORDEROPS_LOG_DIRECTORY": SCRATCH,
-        "XDG_DATA_HOME": SCRATCH,
     }
     variables = [{"name": name, "value": value} for name, value in settings.items()]
     override = {"name": placement.container, "command": list(COMMAND), "environment": variables}

@@ -17,8 +17,11 @@ from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
-# Only what Python needs: AWS_* and the operator's settings must not leak into a task.
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER", "TZ", "SYSTEMROOT")
+# Only what Python needs, and where a job logs: AWS_* and the operator's settings must not leak into a task.
+INHERITED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER", "TZ", "SYSTEMROOT"),
+    "ORDEROPS_LOG_DIRECTORY",
+)
 # Seconds, the default of ECS on Fargate.
 STOP_TIMEOUT = 30
 
