@@ -115,6 +115,12 @@ def test_every_pattern_is_valid_and_every_value_is_filled_in_by_some_example(ent
         assert all(text.count("…") == "".join(fixed).count("…") for text in texts)
 
 
+@pytest.mark.parametrize("entry", known_errors(), ids=lambda entry: entry.name)
+def test_a_pattern_that_skips_text_is_tried_at_the_start_of_a_message_only(entry: KnownError) -> None:
+    for pattern in (entry.message, entry.unless):
+        assert pattern.startswith("^") or not re.search(r"\.[*+]", pattern), pattern
+
+
 @pytest.mark.parametrize(
     "text", ["", "words", "User: arn:aws:x is not authorized to perform: " * 400, "arn:aws:acm:" * 99]
 )

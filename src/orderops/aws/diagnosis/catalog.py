@@ -4,7 +4,8 @@ The entries are data, in the TOML files next to this module. An entry is one `[[
 
 name        unique
 codes       error codes of AWS or of `aws.translate`; services spell the same error differently
-message     pattern (`re.search`) of the error message; named groups become values. Default: any message
+message     pattern (`re.search`) of the error message; named groups become values. Default: any message.
+            With `.*` it begins with `^`: from every position of a long message, it would take seconds
 unless      pattern that the message must not contain
 calls       pattern that the call begins with, such as `rds\\.`
 regions     regions in which the entry applies
