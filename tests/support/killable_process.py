@@ -5,37 +5,24 @@ A run starts within milliseconds, so that a proof can afford thousands.
 
 from __future__ import annotations
 
-import atexit
-import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from orderops.cli import main
-
-# At exit, Python waits for a process that waits for the fork server, which waits for our exit.
-atexit.register(lambda: forkserver._forkserver._stop())  # type: ignore[attr-defined]  # no public API
+from support.fork_server import forked
 
 
 class Victim:
     """Run of a command that ends by itself or is killed; its output is kept."""
 
     def __init__(self, *argv: str, **environ: str) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["support.preloaded_worker", __name__])
         self._said = tempfile.NamedTemporaryFile()  # noqa: SIM115 - it is written until the process ends
-        self._process: Any = context.Process(
-            target=_run, args=(argv, {**os.environ, **environ}, self._said.name), daemon=True
-        )
-        with _nameless_main():
-            self._process.start()
+        self._process: Any = forked(_run, argv, {**os.environ, **environ}, Path(self._said.name))
 
     def kill(self) -> None:
         """Kill the process and wait until it has ended."""
@@ -79,29 +66,6 @@ class Victim:
         return Path(self._said.name).read_text()
 
 
-@contextmanager
-def _nameless_main() -> Iterator[None]:
-    """Hide the main module: a child imports it if it has a file, and ours is slow to import."""
-    main_module = vars(sys.modules["__main__"])
-    hidden = {name: main_module.pop(name, None) for name in ("__file__", "__spec__")}
-    main_module["__spec__"] = None
-    try:
-        yield
-    finally:
-        main_module.update(hidden)
-
-
-def _run(argv: tuple[str, ...], environ: Mapping[str, str], said: str) -> None:
-    # The fork server has the environment of the test that started it.
-    os.environ.clear()
-    os.environ.update(environ)
-    file = os.open(said, os.O_WRONLY | os.O_APPEND)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the life of the process
+def _run(*argv: str) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        main(list(argv))
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+    main(list(argv))

@@ -1,4 +1,4 @@
-"""All modules of a run, imported once by the fork server of `killable_process`."""
+"""All modules of a run and of the service, imported once by the fork server of `fork_server`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import boto3
 from botocore.retries import standard
 
 import orderops.operations.apply
-import orderops.operations.deploy  # noqa: F401 - for the import
+import orderops.operations.deploy
+import orderops.service.__main__
+import support.killable_process
+import support.service_process  # noqa: F401 - for the import
 from orderops.engine import reconcile
 from orderops.engine.waiting import ReconcileLimits
 from support.call_checker import USED
@@ -21,5 +24,5 @@ assert defaults is not None
 defaults["limits"] = ReconcileLimits(seen_within=timedelta(seconds=4))
 standard.ExponentialBackoff._BASE = 0.1
 session = boto3.Session("warm", "up", region_name="ap-southeast-2")
-for service in USED:
+for service in {*USED, "secretsmanager", "sqs"}:
     session.client(service)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
+import signal
 import sys
 import time
 import uuid
@@ -19,12 +20,16 @@ import psycopg
 from psycopg import sql
 
 from orderops.local.rds.postgres import PostgresServer, free_port
+from support.fork_server import forked
 from support.repository import SQL
 
 REGION = "ap-southeast-2"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true"}
 WAIT_SECONDS = 60.0
 """Maximum time that a test waits for an event."""
+# One for all requests: a client of its own would load the certificates of all CAs for each of them. A connection is not
+# kept, so that each request finds out whether the service listens.
+CLIENT = httpx.Client(verify=False, timeout=WAIT_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 @dataclass
@@ -142,17 +147,46 @@ class World:
         )
 
 
+class ServiceProcess:
+    """A process of the service."""
+
+    def __init__(self, environ: Mapping[str, str], log: Path) -> None:
+        self._process = forked(_serve, (), environ, log)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while the process runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self._process.pid and self.exit_code is None:
+            os.kill(self._process.pid, number)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code. Fails after WAIT_SECONDS."""
+        self._process.join(WAIT_SECONDS)
+        assert self.exit_code is not None, f"the service did not end within {WAIT_SECONDS:.0f} s"
+        return self.exit_code
+
+
+def _serve() -> None:
+    # What `python -m orderops.service` does. Imported here, since only the fork server has loaded it.
+    from orderops.service.__main__ import main
+
+    sys.exit(main())
+
+
 @dataclass
 class Running:
     """Running process of the service."""
 
-    process: subprocess.Popen[bytes]
+    process: ServiceProcess
     url: str
     log: Path
 
     def get(self, path: str, *, accept: str = "application/json", **headers: str) -> httpx.Response:
         variables = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.get(self.url + path, headers={"Accept": accept, **variables}, timeout=WAIT_SECONDS)
+        return CLIENT.get(self.url + path, headers={"Accept": accept, **variables})
 
     def page(self, path: str) -> httpx.Response:
         """Return the response that a browser gets."""
@@ -164,20 +198,18 @@ class Running:
 
     def end(self) -> int:
         """Stop the process as ECS does, and return its exit code."""
-        self.process.terminate()
-        return self.process.wait(WAIT_SECONDS)
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait()
 
 
 def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
     variables = {name: value for name, value in environment.items() if value is not None}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orderops.service"], env=variables, stdout=output, stderr=output
-        )
+    log.touch()
+    process = ServiceProcess(variables, log)
     running = Running(process, f"http://127.0.0.1:{variables['PORT']}", log)
 
     def listening() -> bool:
-        assert process.poll() is None, log.read_text()
+        assert process.exit_code is None, log.read_text()
         with suppress(httpx.TransportError):
             return running.get("/health").status_code == 200
         return False
@@ -187,9 +219,9 @@ def run_service(environment: Mapping[str, str | None], log: Path) -> Running:
 
 
 def stop(running: Running) -> None:
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.wait(WAIT_SECONDS)
+    if running.process.exit_code is None:
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
 
 
 def until(condition: Callable[[], Any], what: str) -> None:
