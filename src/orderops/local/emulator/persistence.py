@@ -200,7 +200,8 @@ class _Pickler(pickle.Pickler):
 
 
 def _private_key(pem: bytes) -> Any:
-    return serialization.load_pem_private_key(pem, None)
+    # We wrote the key ourselves: checking it takes most of the time in which a state is read.
+    return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _aws_policy(account: str, arn: str) -> Any:
