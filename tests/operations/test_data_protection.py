@@ -7,18 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.aws.client import Aws
-from orderops.config.environment import load_environment
 from orderops.engine.inventory import Inventory, Owned
 from orderops.engine.resource import Observed
-from orderops.infra.apply import Apply
 from orderops.infra.stack import KINDS
-from orderops.infra.workspace import Workspace
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
@@ -35,20 +31,10 @@ EVERYTHING = ("--yes", "--confirm", DATABASE, "--confirm", LOGS, "--confirm", SE
 Client = Callable[[str], Any]
 
 
-@pytest.fixture(scope="module")
-def made(account: Proxy) -> bytes:
-    """An account with the environment dev, released and running."""
-    session = boto3.Session("testing", "testing", region_name=REGION)
-    workspace = Workspace(load_environment("dev", ENVIRONMENTS), Aws(REGION, endpoint_url=account.url, session=session))
-    run = Apply(workspace, IMAGES)
-    assert len([*run.infra(), *run.release()]) > 40
-    return account.keep()
-
-
 @pytest.fixture
-def dev(proxy: Proxy, made: bytes) -> Proxy:
+def dev(proxy: Proxy, dev_released: bytes) -> Proxy:
     """Restore dev before each test."""
-    proxy.bring_back(made)
+    proxy.bring_back(dev_released)
     return proxy
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from orderops.aws.client import Aws
@@ -33,15 +34,25 @@ def orderops(capsys: pytest.CaptureFixture[str], proxy: Proxy, folder: Path) -> 
     return Orderops(capsys, "--env", "dev", "--environments", str(folder))
 
 
-@pytest.fixture
-def released(folder: Path, proxy: Proxy) -> None:
-    """Run two services, then remove the second from the file."""
+@pytest.fixture(scope="module")
+def both(account: Proxy, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An account in which two services run."""
+    folder = tmp_path_factory.mktemp("both")
     (folder / "dev.toml").write_text(FIRST + SECOND)
-    workspace = Workspace(load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=proxy.url))
+    account.reset()
+    session = boto3.Session("testing", "testing")
+    workspace = Workspace(
+        load_environment("dev", folder), Aws("ap-southeast-2", endpoint_url=account.url, session=session)
+    )
     run = Apply(workspace, IMAGES)
     assert len([*run.infra(), *run.release()]) > 60
-    (folder / "dev.toml").write_text(FIRST)
-    proxy.forget()
+    return account.keep()
+
+
+@pytest.fixture
+def released(proxy: Proxy, both: bytes) -> None:
+    """Two services run, and the file declares the first only."""
+    proxy.bring_back(both)
 
 
 @pytest.mark.usefixtures("released")
