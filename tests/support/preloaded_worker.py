@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import timedelta
 
 import boto3
 from botocore.retries import standard
 
-import orderops.operations.apply
-import orderops.operations.deploy
-import orderops.service.__main__
 import support.killable_process
 import support.service_process  # noqa: F401 - for the import
 from orderops.engine import reconcile
@@ -26,3 +24,5 @@ standard.ExponentialBackoff._BASE = 0.1
 session = boto3.Session("warm", "up", region_name="ap-southeast-2")
 for service in {*USED, "secretsmanager", "sqs"}:
     session.client(service)
+# Shared by all children; a search for cycles would copy its pages in each of them.
+gc.freeze()
