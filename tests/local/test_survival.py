@@ -15,6 +15,7 @@ import pytest
 
 from orderops import local
 from orderops.errors import OrderopsError
+from orderops.local.directories import DataDirectory
 from orderops.local.users import enterable, scratch
 from support.laptop import Laptop, Stack, until
 
@@ -143,12 +144,17 @@ def test_a_start_begun_by_an_interrupted_command_is_awaited(head_start: float) -
         local.reset(directory)
 
 
+def stopped(directory: Path) -> DataDirectory:
+    """Return the files of an environment that was started before."""
+    files = DataDirectory(directory)
+    with files.locked("start", timeout=1):
+        return files
+
+
 def test_a_taken_port_is_refused_with_its_number() -> None:
     with scratch() as directory, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        local.start(Laptop.region, directory)
-        local.stop(directory)
-        (directory / "port").write_text(str(port))
+        stopped(directory).keep_port(port)
         with pytest.raises(OrderopsError, match=f"port {port} is taken by another program") as refused:
             local.start(Laptop.region, directory)
 
@@ -157,9 +163,7 @@ def test_a_taken_port_is_refused_with_its_number() -> None:
 
 def test_a_state_file_of_another_version_is_refused_with_a_hint() -> None:
     with scratch() as directory:
-        local.start(Laptop.region, directory)
-        local.stop(directory)
-        (directory / "emulator.state").write_bytes(b'{"format": 1, "moto": "4.0.0"}\nwhatever')
+        stopped(directory).state.write_bytes(b'{"format": 1, "moto": "4.0.0"}\nwhatever')
         with pytest.raises(OrderopsError, match=r"written by moto 4\.0\.0") as refused:
             local.start(Laptop.region, directory)
 

@@ -60,6 +60,7 @@ class Daemon:
         # moto reads its settings at import. The operator's AWS settings must not reach it.
         self.strict = not files.plain
         _set_up_environment(region)
+        _share_aws_models()
         from orderops.local.data_plane import DataPlane
         from orderops.local.emulator import moto_models as models
         from orderops.local.emulator.persistence import StateFile
@@ -138,6 +139,16 @@ class Daemon:
 
 def _json(value: object) -> Response:
     return Response(200, json.dumps(value).encode(), [("Content-Type", "application/json")])
+
+
+def _share_aws_models() -> None:
+    # moto opens a session for each partition of AWS at import, and each would parse EC2's model of several MB again:
+    # a third of the time in which this process starts.
+    import botocore.session
+    from botocore.loaders import create_loader
+
+    loader = create_loader()
+    botocore.session.create_loader = lambda *_: loader
 
 
 def _set_up_environment(region: str) -> None:
