@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,17 +96,20 @@ def salvage(
         )
         _run_by_task(where, command, output)
         return
+    # On a terminal the script itself is the progress. A live view or a note would stand in the middle of it.
+    on_screen = output is None and console.out.is_terminal
+    notes: list[str] = []
     with (
         pair(where) as both,
-        Progress() as progress,
+        nullcontext() if on_screen else Progress() as progress,
         closing(
             salvage_rows(
                 both.live,
                 both.restored,
                 where.tables,
                 kinds=kinds,
-                on_progress=progress.watch,
-                on_note=console.info_folded,
+                on_progress=progress.watch if progress else lambda *_: None,
+                on_note=notes.append if on_screen else console.info_folded,
             )
         ) as script,
     ):
@@ -114,6 +117,8 @@ def salvage(
             write_script(script, output)
         else:
             ui.show_script(script)
+    for note in notes:
+        console.info_folded(note)
     ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
 
 
