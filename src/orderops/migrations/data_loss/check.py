@@ -35,11 +35,12 @@ class DataLoss:
     names: frozenset[str]
     """Names that `--accept-data-loss` accepts for it."""
     what: str
+    """What the undo does to the data, with a verb."""
 
     @property
     def describe(self) -> str:
         """Position and data, in words."""
-        return f"{self.place} removes {self.what}"
+        return f"{self.place} {self.what}"
 
 
 def losses(connection: Connection, undo: Undo) -> list[DataLoss]:
@@ -113,8 +114,8 @@ def _loss(connection: Connection, place: str, affected: AffectedData, why: str) 
     assert row, "found earlier in this transaction"
     table, schema, name, visible = row
     names = {table, f"{schema}.{name}", identifier(schema, name), *({name, identifier("", name)} if visible else ())}
-    column = affected.column and f"column {table}.{affected.column}, which holds values"
-    rows = f"the rows of {table}" if affected.all_rows else f"rows of {table}"
+    column = affected.column and f"drops column {table}.{affected.column}, which holds values"
+    rows = f"removes the rows of {table}" if affected.all_rows else f"removes rows of {table}"
     return DataLoss(place, table, frozenset(names), (column or rows) + why)
 
 
