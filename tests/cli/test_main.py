@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import orderops as package
+from orderops import cli
 from support.command_line import Orderops
 
 
@@ -68,3 +73,27 @@ def test_a_misspelled_command_or_option_leads_to_a_suggestion(
     assert (refused.code, refused.out) == (2, "")
     assert "Usage: orderops" in refused.err
     assert near in refused.err
+
+
+def commands_below(group: Any, name: str = "orderops") -> Iterator[tuple[str, Any]]:
+    """Yield every command with its whole name."""
+    for part, command in getattr(group, "commands", {}).items():
+        yield f"{name} {part}", command
+        yield from commands_below(command, f"{name} {part}")
+
+
+COMMANDS = dict(commands_below(typer.main.get_command(cli.commands)))
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_help_names_only_options_that_the_command_has(command: Any) -> None:
+    options = {name for parameter in command.params for name in [*parameter.opts, *parameter.secondary_opts]}
+    texts = [parameter.help or "" for parameter in command.params if hasattr(parameter, "help")]
+
+    assert {name for text in texts for name in re.findall(r"(?<![\w-])--[\w-]+", text)} <= options
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_list_of_commands_shows_no_half_of_a_command_line(command: Any) -> None:
+    # The list shows the first paragraph, which breaks anywhere; a later one stands on a line of its own.
+    assert not re.search(r"\borderops \w+ \w+", (command.help or "").partition("\n\n")[0])

@@ -90,7 +90,10 @@ def outputs(where: EnvironmentOptions, as_json: Json = False) -> None:
 @commands.command()
 @grouped()
 def graph(where: EnvironmentOptions) -> None:
-    """Print the dependencies as a Graphviz graph: orderops infra graph | dot -Tsvg > stack.svg"""
+    """Print the dependencies as a Graphviz graph.
+
+    For a picture: orderops infra graph | dot -Tsvg > stack.svg
+    """
     from orderops.config.environment import load_environment
     from orderops.infra.stack import stack
     from orderops.ui import console

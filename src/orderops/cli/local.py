@@ -108,7 +108,10 @@ def psql(
         typer.Option("--instance", help="Instance to open; default: the primary.", metavar="NAME"),
     ] = None,
 ) -> None:
-    """Open psql on the local database; arguments go to psql: orderops local psql -c "select * from users" """
+    """Open psql on the local database. Arguments go to psql.
+
+    For example: orderops local psql -c "select * from users"
+    """
     from orderops import local
 
     raise typer.Exit(local.psql(instance, arguments=context.args))

@@ -18,7 +18,9 @@ Since = Annotated[
 ]
 PgVersion = Annotated[
     int | None,
-    typer.Option("--pg-version", help="Major version of PostgreSQL; default: a current one.", min=12, max=99),
+    typer.Option(
+        "--pg-version", help="Major version of PostgreSQL; default: a current one.", min=12, max=99, metavar="N"
+    ),
 ]
 Sarif = Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, which code hosting services show.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on warnings as well.")]

@@ -57,9 +57,10 @@ Sql = Annotated[
     typer.Option("--sql", envvar="ORDEROPS_SQL", help="Folder of the migrations.", metavar="DIR"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done and change nothing.")]
-Yes = Annotated[
+YesAndConfirm = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask. A protected environment requires --confirm as well.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Confirm = Annotated[
     list[str],
     typer.Option(
@@ -145,7 +146,7 @@ DECLARATIONS: dict[str, Any] = {
     "sql": Sql,
     "dsn": Dsn,
     "dry_run": DryRun,
-    "yes": Yes,
+    "yes": YesAndConfirm,
     "confirm": Confirm,
     "wait": Wait,
     "budget": Budget,
@@ -186,6 +187,8 @@ def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None
                 expanded += [_parameter(item) for item in shown[groups[name]]]
             else:
                 expanded.append(taken.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        if not any(taken.name == "confirm" for taken in expanded):
+            expanded = [taken.replace(annotation=Yes) if taken.name == "yes" else taken for taken in expanded]
         # Typer reads both.
         vars(run)["__signature__"] = inspect.Signature(expanded)
         run.__annotations__ = {taken.name: taken.annotation for taken in expanded}

@@ -94,7 +94,7 @@ def points(
     source: Annotated[
         str | None, typer.Option("--from", help="Instance to show; default: the primary.", metavar="NAME")
     ] = None,
-    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs to search.", min=1)] = 30,
+    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs to search.", min=1, metavar="N")] = 30,
     as_json: Json = False,
 ) -> None:
     """Show the restore window, and what was migrated and released in it."""

@@ -79,7 +79,7 @@ def status(
 @grouped()
 def history(
     where: EnvironmentOptions,
-    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs.", min=1)] = 20,
+    last: Annotated[int, typer.Option("--last", "-n", help="Number of runs.", min=1, metavar="N")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show the runs that changed an environment, newest first: who, when, from where, and how each ended."""
