@@ -73,6 +73,7 @@ PACKAGES = {
 EXCEPTIONS = {
     ("operations.gate", "psycopg"): "the type of a connection that it looks through",
     ("operations.migrate", "psycopg"): "the type of a connection that it hands on",
+    ("local.daemon", "botocore"): "moto would load the models of AWS three times at import",
     ("operations.workspace", "boto3"): "the emulator is opened with keys of its own",
 }
 KNOWS_LOCAL = {
