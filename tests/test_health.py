@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from orderops.aws.documents import Bucket
-from orderops.health import ComponentState, ComponentStatus, HealthVerdict, examine, judge
+from orderops.health import ComponentState, ComponentStatus, Health, HealthVerdict, examine, judge
+from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState
 from orderops.restore.drill_record import Drill, save_drill
 from support.command_line import Orderops
+from support.faulty_proxy import Proxy
+from support.laptop import until
+from support.recorded_history import DATABASE as DATABASE_NAME
 from support.recorded_history import RESTORED_INSTANCE, Dev
 
 pytest_plugins = ["support.recorded_history_fixtures"]
@@ -92,7 +97,17 @@ def test_the_next_command_always_names_its_environment() -> None:
 def test_the_json_document_has_the_documented_keys() -> None:
     document = judge("dev", WELL, URLS).to_dict()
 
-    assert set(document) == {"environment", "verdict", "cause", "next", "urls", "components", "proven_restore"}
+    assert set(document) == {
+        "environment",
+        "verdict",
+        "cause",
+        "next",
+        "urls",
+        "components",
+        "readiness",
+        "runs",
+        "proven_restore",
+    }
     assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
 
 
@@ -126,3 +141,149 @@ def test_status_shows_the_age_of_the_last_restore_drill(dev: Dev, orderops: Orde
 
     assert "last proven restore 3 days ago, in 7 min 34 s" in orderops("status").out
     assert orderops("status", "--json").json["proven_restore"] == proven.to_dict()
+
+
+def answered(state: ReadyState, detail: str = "", **reasons: str) -> AskReady:
+    return lambda url: ReadyAnswer(state, detail, f"{url}/ready", reasons)
+
+
+def seen(health: Health) -> dict[str, ComponentStatus]:
+    return {component.name: component for component in health.components}
+
+
+def test_a_database_that_does_not_answer_the_service_is_the_cause(dev: Dev) -> None:
+    ask = answered(ReadyState.NOT_READY, "database: no answer within 2 s", database="no answer within 2 s")
+
+    health = examine(dev.workspace, ask=ask)
+
+    assert health.verdict is HealthVerdict.DOWN
+    assert health.cause.startswith("database is down: does not answer the service: no answer within 2 s; postgres 16")
+    assert health.next == "orderops infra plan --env dev"
+    assert health.to_dict()["readiness"]["reasons"] == {"database": "no answer within 2 s"}
+
+
+def test_a_queue_that_does_not_answer_the_service_is_the_cause(dev: Dev) -> None:
+    ask = answered(ReadyState.NOT_READY, "queue: gone", queue="gone")
+
+    assert examine(dev.workspace, ask=ask).cause.startswith(
+        "queue order-processor is down: does not answer the service: gone"
+    )
+
+
+def test_what_aws_says_of_a_database_explains_more_than_the_service(dev: Dev) -> None:
+    with dev.proxy.held():
+        dev.record(DATABASE_NAME).status = "rebooting"
+    ask = answered(ReadyState.NOT_READY, "database: gone", database="gone")
+
+    assert seen(examine(dev.workspace, ask=ask))["database"].detail.startswith("rebooting; postgres")
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"),
+    [
+        (ReadyState.READY, HealthVerdict.HEALTHY),
+        (ReadyState.UNREACHABLE, HealthVerdict.HEALTHY),
+        (ReadyState.UNKNOWN, HealthVerdict.HEALTHY),
+        (ReadyState.FAILING, HealthVerdict.DOWN),
+        (ReadyState.NOT_READY, HealthVerdict.DOWN),
+    ],
+)
+def test_only_an_answer_that_says_so_makes_an_environment_unhealthy(
+    dev: Dev, state: ReadyState, verdict: HealthVerdict
+) -> None:
+    assert examine(dev.workspace, ask=answered(state, "why")).verdict is verdict
+
+
+def test_a_balancer_out_of_reach_is_told_apart_with_what_it_admits(dev: Dev) -> None:
+    environment = dev.workspace.environment
+    closed = environment.balancer.model_copy(update={"allowed_cidrs": ["10.0.0.0/8"]})
+    workspace = replace(dev.workspace, environment=environment.model_copy(update={"balancer": closed}))
+
+    health = examine(workspace, ask=answered(ReadyState.UNREACHABLE, "no connection within 5 s"))
+
+    assert seen(health)["readiness"] == ComponentStatus(
+        "readiness",
+        ComponentState.UNKNOWN,
+        "not reachable from this machine: no connection within 5 s; it admits only 10.0.0.0/8",
+    )
+
+
+def test_a_balancer_of_this_machine_out_of_reach_is_down(dev: Dev) -> None:
+    def refused(_url: str) -> ReadyAnswer:
+        return ReadyAnswer(ReadyState.UNREACHABLE, "connection refused", "http://localhost:8080/ready")
+
+    health = examine(dev.workspace, ask=refused)
+
+    assert (health.verdict, health.next) == (HealthVerdict.DOWN, "orderops local status")
+
+
+def test_no_answer_is_asked_for_without_a_load_balancer(proxy: Proxy) -> None:
+    def never(_url: str) -> ReadyAnswer:
+        raise AssertionError("there is nothing to ask")
+
+    health = examine(Dev(proxy).workspace, ask=never)
+
+    assert (health.verdict, health.ready) == (HealthVerdict.ABSENT, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "created", "missing"),
+    [
+        ("up --env dev", {"database", "queue order-processor", "service order-processor", "balancer"}, set()),
+        ("infra apply --env dev", {"database", "queue order-processor", "balancer"}, {"service order-processor"}),
+        ("service deploy order-processor --env dev", {"service order-processor"}, {"database", "balancer"}),
+        ("migrate apply --env dev", set(), {"database", "queue order-processor", "service order-processor"}),
+        ("down --env dev", set(), {"database", "queue order-processor", "service order-processor", "balancer"}),
+    ],
+)
+def test_what_a_run_is_creating_is_not_missing(
+    proxy: Proxy, command: str, created: set[str], missing: set[str]
+) -> None:
+    workspace = Dev(proxy).workspace
+    with workspace.runs.begun(command, None, wait=timedelta(), waiting=lambda *_: None):
+        health = examine(workspace, ask=answered(ReadyState.READY))
+
+    components = seen(health)
+    assert {components[name].state for name in created} <= {ComponentState.STARTING}
+    assert all(f"being created by {health.runs[0].who}, `{command}`" in components[name].detail for name in created)
+    assert {components[name].state for name in missing} <= {ComponentState.ABSENT}
+    assert health.next == "orderops status --watch --env dev"
+
+
+def test_status_names_the_run_that_is_under_way_until_it_ends(dev: Dev, orderops: Orderops) -> None:
+    workspace = dev.workspace
+    with workspace.runs.begun("migrate apply --env dev", None, wait=timedelta(), waiting=lambda *_: None):
+        lines = orderops("status").out.splitlines()
+        runs = orderops("status", "--json").json["runs"]
+
+    [line] = [line for line in lines if line.startswith("run:")]
+    assert line.startswith(f"run:   `migrate apply --env dev` by {runs[0]['who']} on {runs[0]['host']} since ")
+    assert set(runs[0]) == {"run", "who", "host", "command", "since"}
+    assert orderops("status", "--json").json["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "words"),
+    [
+        (0, ComponentState.DOWN, "; set to fewer than min_tasks, which is 1"),
+        (1, ComponentState.OK, ""),
+        (5, ComponentState.OK, ""),
+        (6, ComponentState.OK, "; set to more than max_tasks, which is 5"),
+    ],
+)
+def test_a_number_of_tasks_outside_of_its_range_is_shown(
+    dev: Dev, count: int, state: ComponentState, words: str
+) -> None:
+    ecs = dev.workspace.aws.ecs
+    name = "orderops-dev-order-processor"
+    ecs.update_service(cluster="orderops-dev-cluster", service=name, desiredCount=count)
+
+    def settled() -> bool:
+        raw = ecs.describe_services(cluster="orderops-dev-cluster", services=[name])["services"][0]
+        return bool(raw["runningCount"] == count)
+
+    until(settled)
+    component = seen(examine(dev.workspace, ask=answered(ReadyState.READY)))["service order-processor"]
+
+    assert (component.state, component.next_command) == (state, "")
+    assert component.detail.endswith(f"revision 1{words}")

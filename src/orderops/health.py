@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.documents import Bucket
 from orderops.errors import AwsError
+from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service, on_this_machine
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_service import stopped_tasks
 from orderops.resources.sqs_queue import GONE
 from orderops.restore.drill_record import Drill, last_drill
 from orderops.restore.instances import PROMOTED_BY, load_instances
+from orderops.runs.lease import LeaseHolder
+from orderops.text.lists import joined
+from orderops.text.outside import plain
 
 READERS = 8
+# Commands that create components, with the beginnings of the names of what they create.
+CREATING = {
+    "up": ("",),
+    "infra apply": ("database", "queue", "balancer", "alarms"),
+    "service deploy": ("service",),
+}
 
 
 class ComponentState(StrEnum):
@@ -29,6 +39,8 @@ class ComponentState(StrEnum):
     DEGRADED = "degraded"
     DOWN = "down"
     ABSENT = "absent"
+    UNKNOWN = "unknown"
+    """Cannot be seen from here, which makes nothing unhealthy."""
 
 
 class HealthVerdict(StrEnum):
@@ -62,6 +74,10 @@ class Health:
     components: tuple[ComponentStatus, ...]
     proven: Drill | None = None
     """The last restore drill."""
+    runs: tuple[LeaseHolder, ...] = ()
+    """The runs that change the environment now."""
+    ready: ReadyAnswer | None = None
+    """What the service answers through the load balancer."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
@@ -73,12 +89,14 @@ class Health:
             "next": self.next,
             "urls": dict(self.urls),
             "components": parts,
+            "readiness": self.ready.to_dict() if self.ready else None,
+            "runs": [asdict(run) for run in self.runs],
             "proven_restore": self.proven.to_dict() if self.proven else None,
         }
 
 
-def examine(workspace: Workspace) -> Health:
-    """Read every component concurrently and judge them."""
+def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
+    """Read every component and ask for readiness, all concurrently, and judge the answers."""
     reads: list[Callable[[], ComponentStatus]] = [
         lambda: _database(workspace),
         *(lambda base=base: _queue(workspace, base) for base in workspace.stack.services.values()),
@@ -86,13 +104,22 @@ def examine(workspace: Workspace) -> Health:
         lambda: _alarms(workspace),
     ]
     with ThreadPoolExecutor(READERS) as pool:
-        balancer = pool.submit(_balancer, workspace)
+        running = pool.submit(workspace.runs.under_way)
+        entrance = pool.submit(_entrance, workspace)
+        # Each of these waits for the read before it.
+        balancer = pool.submit(lambda: _balancer(workspace, entrance.result()))
+        answer = pool.submit(lambda: _ready(workspace, entrance.result(), ask))
         drill = pool.submit(lambda: last_drill(Bucket(workspace.aws), workspace.environment.name))
-        components = tuple(pool.map(lambda read: read(), reads))
-        entrance, urls = balancer.result()
+        *components, alarms = pool.map(lambda read: read(), reads)
+        ready, runs = answer.result(), tuple(running.result())
+        seen = (*components, balancer.result(), _readiness(workspace, ready), alarms)
+        urls = _urls(workspace, entrance.result())
         proven = drill.result()
-    judged = judge(workspace.environment.name, (*components[:-1], entrance, components[-1]), urls)
-    return replace(judged, proven=proven)
+    explained = tuple(_under_run(_with_reason(workspace, component, ready), runs) for component in seen)
+    health = judge(workspace.environment.name, explained, urls)
+    if runs and health.next:
+        health = replace(health, next=_for("orderops status --watch", workspace.environment.name))
+    return replace(health, proven=proven, runs=runs, ready=ready)
 
 
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
@@ -107,7 +134,8 @@ def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mappi
             {},
             components,
         )
-    impaired = [component for component in components if component.state is not ComponentState.OK]
+    well = (ComponentState.OK, ComponentState.UNKNOWN)
+    impaired = [component for component in components if component.state not in well]
     if not impaired:
         return Health(environment, HealthVerdict.HEALTHY, "", "", urls, components)
     down = [component for component in impaired if component.state in (ComponentState.DOWN, ComponentState.ABSENT)]
@@ -187,8 +215,10 @@ def _service(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     )
     if rollout == "FAILED" or raw["runningCount"] < raw["desiredCount"]:
         stopped = stopped_tasks(workspace.aws, cluster, name)
-        detail += f"; last stop: {stopped[0]}" if stopped else ""
-    return _service_status(label, raw, rollout, detail)
+        detail += f"; last stop: {plain(stopped[0])}" if stopped else ""
+    if raw["desiredCount"] > base.declared.max_tasks:
+        detail += f"; set to more than max_tasks, which is {base.declared.max_tasks}"
+    return _service_status(label, raw, rollout, detail, base.declared.min_tasks)
 
 
 def _rollout(raw: Mapping[str, Any]) -> str:
@@ -197,11 +227,14 @@ def _rollout(raw: Mapping[str, Any]) -> str:
     return str(primary[0].get("rolloutState", "")) if primary else ""
 
 
-def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: str) -> ComponentStatus:
+def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: str, min_tasks: int) -> ComponentStatus:
     running = raw["runningCount"]
     impaired = ComponentState.DEGRADED if running else ComponentState.DOWN
     if rollout == "FAILED":
         return ComponentStatus(label, impaired, f"release failed; {detail}")
+    if raw["desiredCount"] < min_tasks:
+        # Nothing but `up` corrects it: autoscaling does not.
+        return ComponentStatus(label, impaired, f"{detail}; set to fewer than min_tasks, which is {min_tasks}")
     if running >= raw["desiredCount"]:
         return ComponentStatus(label, ComponentState.OK, detail)
     if rollout == "IN_PROGRESS" and not running:
@@ -209,24 +242,37 @@ def _service_status(label: str, raw: Mapping[str, Any], rollout: str, detail: st
     return ComponentStatus(label, impaired, detail, "orderops status --watch")
 
 
-def _balancer(workspace: Workspace) -> tuple[ComponentStatus, dict[str, str]]:
-    name = workspace.stack.balancer.name
-    response = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=[name])
-    if not response:
-        return ComponentStatus("balancer", ComponentState.ABSENT, "no load balancer"), {}
-    raw = response["LoadBalancers"][0]
+def _entrance(workspace: Workspace) -> Mapping[str, Any] | None:
+    """The load balancer as AWS describes it; None if there is none."""
+    names = [workspace.stack.balancer.name]
+    response = if_found(workspace.aws.elbv2.describe_load_balancers, "LoadBalancerNotFound", Names=names)
+    return response["LoadBalancers"][0] if response else None
+
+
+def _url(workspace: Workspace, entrance: Mapping[str, Any]) -> str:
     port = workspace.environment.balancer.port
-    url = f"http://{raw['DNSName']}" + ("" if port == 80 else f":{port}")
-    state = raw.get("State", {}).get("Code", "active")
-    urls = {"url": url, "users": f"{url}/users"}
+    return f"http://{entrance['DNSName']}" + ("" if port == 80 else f":{port}")
+
+
+def _urls(workspace: Workspace, entrance: Mapping[str, Any] | None) -> dict[str, str]:
+    if entrance is None:
+        return {}
+    url = _url(workspace, entrance)
+    return {"url": url, "users": f"{url}/users"}
+
+
+def _balancer(workspace: Workspace, entrance: Mapping[str, Any] | None) -> ComponentStatus:
+    if entrance is None:
+        return ComponentStatus("balancer", ComponentState.ABSENT, "no load balancer")
+    state = entrance.get("State", {}).get("Code", "active")
     if state not in ("active", "active_impaired"):
         starting = ComponentState.STARTING if state == "provisioning" else ComponentState.DOWN
-        detail = ": ".join(filter(None, (state, raw["State"].get("Reason"))))
-        return ComponentStatus("balancer", starting, detail, "orderops up"), urls
-    return _targets(workspace, url), urls
+        detail = ": ".join(filter(None, (state, entrance["State"].get("Reason"))))
+        return ComponentStatus("balancer", starting, detail, "orderops up")
+    return _targets(workspace)
 
 
-def _targets(workspace: Workspace, url: str) -> ComponentStatus:
+def _targets(workspace: Workspace) -> ComponentStatus:
     counts = [_healthy(workspace.aws, base.target_group.name) for base in workspace.stack.services.values()]
     healthy, known = sum(count for count, _, _ in counts), sum(count for _, count, _ in counts)
     reasons = [reason for _, _, reason in counts if reason]
@@ -252,6 +298,59 @@ def _healthy(aws: Aws, name: str) -> tuple[int, int, str]:
     staying = [target for target in targets if target["State"] != "draining"]
     reasons = [target.get("Description") or target["State"] for target in staying if target["State"] != "healthy"]
     return len(staying) - len(reasons), len(staying), reasons[0] if reasons else ""
+
+
+def _ready(workspace: Workspace, entrance: Mapping[str, Any] | None, ask: AskReady) -> ReadyAnswer | None:
+    if entrance is None:
+        return None
+    if asked_service(workspace.environment) is None:
+        return ReadyAnswer(ReadyState.NOT_ASKED, "the load balancer routes /ready to no service")
+    return ask(_url(workspace, entrance))
+
+
+def _readiness(workspace: Workspace, answer: ReadyAnswer | None) -> ComponentStatus:
+    label = "readiness"
+    if answer is None:
+        return ComponentStatus(label, ComponentState.ABSENT, "no load balancer")
+    detail = answer.detail
+    match answer.state:
+        case ReadyState.READY:
+            return ComponentStatus(label, ComponentState.OK, detail)
+        case ReadyState.NOT_READY | ReadyState.FAILING:
+            return ComponentStatus(label, ComponentState.DOWN, detail, _explaining(workspace))
+        case ReadyState.UNREACHABLE if on_this_machine(answer.url):
+            return ComponentStatus(label, ComponentState.DOWN, detail, "orderops local status")
+        case ReadyState.UNREACHABLE:
+            admitted = workspace.environment.balancer.allowed_cidrs
+            only = "" if "0.0.0.0/0" in admitted else f"; it admits only {joined(admitted)}"
+            return ComponentStatus(label, ComponentState.UNKNOWN, f"not reachable from this machine: {detail}{only}")
+    return ComponentStatus(label, ComponentState.UNKNOWN, detail)
+
+
+def _with_reason(workspace: Workspace, component: ComponentStatus, answer: ReadyAnswer | None) -> ComponentStatus:
+    """The component, down if AWS sees no fault in it and the service says that it does not answer."""
+    names = {"database": "database", f"queue {asked_service(workspace.environment)}": "queue"}
+    reason = answer.reasons.get(names.get(component.name, "")) if answer else ""
+    if not reason or component.state is not ComponentState.OK:
+        return component
+    detail = f"does not answer the service: {reason}; {component.detail}"
+    return ComponentStatus(component.name, ComponentState.DOWN, detail, _explaining(workspace))
+
+
+def _explaining(workspace: Workspace) -> str:
+    """The command that shows why something that AWS calls well does not answer."""
+    # On AWS, the usual reasons are a rule of a security group or a password that was changed by hand.
+    return "orderops local logs" if workspace.environment.emulated else "orderops infra plan"
+
+
+def _under_run(component: ComponentStatus, runs: tuple[LeaseHolder, ...]) -> ComponentStatus:
+    """The component; starting if it is absent and a run that creates it is under way."""
+    for run in runs if component.state is ComponentState.ABSENT else ():
+        words = [words for words in CREATING if f"{run.command} ".startswith(f"{words} ")]
+        if words and component.name.startswith(CREATING[words[0]]):
+            detail = f"being created by {plain(run.who)}, `{plain(run.command)}`"
+            return ComponentStatus(component.name, ComponentState.STARTING, detail, "orderops status --watch")
+    return component
 
 
 def _alarms(workspace: Workspace) -> ComponentStatus:

@@ -104,6 +104,40 @@ def test_a_service_starts_with_the_declared_number_of_tasks(aws: Aws, up: Up) ->
     assert _told(aws)["desiredCount"] == 3
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_tasks_than_the_minimum_are_drift_and_repaired(
+    aws: Aws, up: Up, sent: list[dict[str, Any]], count: int
+) -> None:
+    declared = replace(SERVICE, tasks=2)
+    up(declared)
+    aws.ecs.update_service(cluster=CLUSTER.name, service=SERVICE.name, desiredCount=count)
+    sent.clear()
+
+    planned = up(declared, dry_run=True)[SERVICE.address]
+    assert (planned.changes, planned.effect) == ({"desiredCount": (count, 2)}, Effect.SAFE)
+    assert up(declared)[SERVICE.address].changes == planned.changes
+
+    assert [set(asked) for asked in sent] == [{"cluster", "service", "desiredCount"}]
+    assert _told(aws)["desiredCount"] == 2
+    assert up(declared)[SERVICE.address].action is Action.NO_OP
+
+
+def test_tasks_that_were_missing_are_waited_for(session: boto3.Session, aws: Aws, up: Up) -> None:
+    declared = replace(SERVICE, tasks=2)
+    up(declared)
+    aws.ecs.update_service(cluster=CLUSTER.name, service=SERVICE.name, desiredCount=0)
+    running = [0, 0, 1, 2]
+
+    def start_slowly(parsed: dict[str, Any], **_: Any) -> None:
+        for raw in parsed.get("services", ()):
+            raw["runningCount"] = running.pop(0) if len(running) > 1 and raw["desiredCount"] else running[0]
+
+    session.events.register("after-call.ecs.DescribeServices", start_slowly)
+    up(declared)
+
+    assert running == [2]
+
+
 def test_balancers_are_sent_only_when_they_differ(aws: Aws, up: Up, sent: list[dict[str, Any]]) -> None:
     up(SERVICE)
     up(replace(SERVICE, security_groups=(OTHER,)))

@@ -56,6 +56,26 @@ def test_the_service_starts_without_the_database(world: World, start: Start) -> 
     until(lambda: ready(service), "the database")
 
 
+def test_a_database_that_hangs_does_not_keep_the_answer_of_ready(world: World, start: Start) -> None:
+    service = start()
+    assert ready(service)
+    postmaster = world.server.process()
+    assert postmaster
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    try:
+        for process in stopped:
+            process.suspend()
+
+        response = service.get("/ready")
+    finally:
+        for process in stopped:
+            process.resume()
+
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == {"ok": False, "detail": "no answer within 2 s"}
+    assert response.json()["database"] is None
+
+
 def test_without_the_queue_the_page_shows_the_users(world: World, start: Start) -> None:
     service = start()
     world.sqs.delete_queue(QueueUrl=world.queue_url)

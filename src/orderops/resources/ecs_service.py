@@ -34,7 +34,7 @@ ALWAYS_RETURNED = {
 
 @dataclass(frozen=True, eq=False)
 class EcsService(Resource):
-    """Starts with `tasks` tasks; later, autoscaling sets their number. `grace` is in seconds."""
+    """Has at least `tasks` tasks; from there on, autoscaling sets their number. `grace` is in seconds."""
 
     cluster: EcsCluster
     task_definition: EcsTaskDefinition
@@ -87,6 +87,11 @@ class EcsService(Resource):
         defaults: dict[str, Any] = {key: ALWAYS_RETURNED[key] for key in missing}
         if observed.properties.get("healthCheckGracePeriodSeconds") is None:
             defaults["healthCheckGracePeriodSeconds"] = self.grace
+        # More tasks are autoscaling's decision, or an operator's in an incident. Fewer stay fewer: autoscaling leaves
+        # a number below its minimum alone until an alarm scales out, and a service without tasks raises none (ECS
+        # developer guide, "Automatically scale your Amazon ECS service").
+        if observed.properties["desiredCount"] >= self.tasks:
+            defaults["desiredCount"] = self.tasks
         return replace(observed, properties={**observed.properties, **defaults})
 
     @classmethod
@@ -97,6 +102,7 @@ class EcsService(Resource):
         definition = self.task_definition
         return {
             "LaunchType": "FARGATE",
+            "desiredCount": self.tasks,
             "TaskDefinition": outputs[definition].arn,
             "Subnets": sorted(outputs[subnet].id for subnet in self.subnets),
             "SecurityGroups": sorted(outputs[group].id for group in self.security_groups),
@@ -118,7 +124,6 @@ class EcsService(Resource):
         aws.ecs.create_service(
             cluster=self.cluster.name,
             serviceName=self.name,
-            desiredCount=self.tasks,
             launchType=desired["LaunchType"],
             **_given(desired, desired),
             tags=to_pairs(owner.tags, "key", "value"),
@@ -193,6 +198,7 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         raw["serviceArn"],
         {
             "LaunchType": raw.get("launchType"),
+            "desiredCount": raw["desiredCount"],
             "TaskDefinition": raw["taskDefinition"],
             "Subnets": sorted(network.get("subnets", ())),
             "SecurityGroups": sorted(network.get("securityGroups", ())),
@@ -214,6 +220,8 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         arn=raw["serviceArn"],
         state=STATES.get(raw["status"], State.PENDING if rollout == "IN_PROGRESS" else State.READY),
         status=raw["status"].lower() if raw["status"] in STATES else f"{running}{failed}",
+        # A changed number of tasks makes no deployment, so `rolloutState` says nothing of it.
+        settling=running if raw["runningCount"] < raw["desiredCount"] else "",
     )
 
 
@@ -231,8 +239,9 @@ def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def _given(desired: Properties, changed: Properties) -> dict[str, Any]:
     """The parameters of UpdateService for the changed properties."""
-    # Load balancers are sent only if they changed: sending them again would start a deployment.
-    names = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers"}
+    # Load balancers are sent only if they changed: sending them again would start a deployment. The number of tasks is
+    # sent only if it is too low: sending it at other times would undo what autoscaling decided meanwhile.
+    names = {"TaskDefinition": "taskDefinition", "LoadBalancers": "loadBalancers", "desiredCount": "desiredCount"}
     same = ("deploymentConfiguration", "healthCheckGracePeriodSeconds", "enableExecuteCommand", "propagateTags")
     given = {names.get(key, key): desired[key] for key in (*names, *same) if key in changed}
     if changed.keys() & set(NETWORK):

@@ -7,7 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -93,11 +93,21 @@ class Runs:
             return ""
         return f"{lease.value['who']} on {lease.value['host']}, `{lease.value['command']}`"
 
+    def under_way(self) -> list[LeaseHolder]:
+        """The runs that hold a lease of this environment or of its restored instances."""
+        names = [field.name for field in fields(LeaseHolder)]
+        leases = self._held(Bucket(self._aws))
+        return [LeaseHolder(**{name: str(lease.get(name, "")) for name in names}) for lease in leases]
+
     def _alive(self, bucket: Bucket) -> set[str]:
         """Ids of the runs that hold a lease of this environment."""
+        return {lease["run"] for lease in self._held(bucket)}
+
+    def _held(self, bucket: Bucket) -> list[dict[str, Any]]:
+        """The leases of this environment that are held and alive."""
         leases = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
-        held = [lease for lease in leases if lease and lease.age < self._timing.silent_for]
-        return {lease.value["run"] for lease in held if not lease.value.get("released")}
+        alive = [lease.value for lease in leases if lease and lease.age < self._timing.silent_for]
+        return [value for value in alive if not value.get("released")]
 
     @contextmanager
     def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> Iterator[Run]:

@@ -25,7 +25,7 @@ from orderops.service.database import OrderStore, User
 from orderops.service.logs import request_id
 from orderops.service.pages import Pages, json_answer, wants_page
 from orderops.service.queues import Depth, Queue
-from orderops.service.readiness import readiness
+from orderops.service.readiness import CHECK_SECONDS, readiness
 from orderops.service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,12 @@ class OrderService:
 
     async def ready(self, _request: Request) -> Response:
         """Report whether both dependencies answer, and why not."""
-        state, identity = await asyncio.gather(self._readiness(), _try(self._database.identity))
-        database = None if isinstance(identity, Unavailable) else identity
+        # A server that hangs answers neither: the identity, like the checks, is waited for only for a while.
+        limited = asyncio.wait_for(_try(self._database.identity), CHECK_SECONDS)
+        state, identity = await asyncio.gather(self._readiness(), limited, return_exceptions=True)
+        if isinstance(state, BaseException):
+            raise state
+        database = identity if isinstance(identity, str) else None
         content = {"ready": state["ready"], "checks": state["checks"], "database": database}
         return json_answer(content, 200 if state["ready"] else 503)
 

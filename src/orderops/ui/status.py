@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orderops.text.durations import in_words
+from orderops.text.outside import plain
 from orderops.ui.console import out
 
 STATE_COLOURS = {
@@ -20,6 +21,7 @@ STATE_COLOURS = {
     "starting": "yellow",
     "down": "red",
     "absent": "dim",
+    "unknown": "dim",
 }
 
 
@@ -28,6 +30,8 @@ def show_status(status: Mapping[str, Any]) -> None:
     colour = STATE_COLOURS.get(status["verdict"], "white")
     out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]")
     _show_components(status["components"])
+    for run in status["runs"]:
+        out.print(f"run:   {escape(_under_way(run))}")
     if status["cause"]:
         out.print(f"cause: {escape(status['cause'])}")
     for name, url in status["urls"].items():
@@ -37,6 +41,12 @@ def show_status(status: Mapping[str, Any]) -> None:
         out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
         out.print(f"next:  [bold]{escape(status['next'])}[/]")
+
+
+def _under_way(run: Mapping[str, str]) -> str:
+    """The command of a run, its operator and when it began."""
+    began = f" since {run['since'][:19]}Z" if run["since"] else ""
+    return plain(f"`{run['command']}` by {run['who']} on {run['host']}{began}")
 
 
 def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
