@@ -14,7 +14,7 @@ from orderops.errors import AwsError
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service, on_this_machine
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
-from orderops.resources.ecs_service import stopped_tasks
+from orderops.resources.ecs_failure import stopped_tasks, trouble
 from orderops.resources.sqs_queue import GONE
 from orderops.restore.drill_record import Drill, last_drill
 from orderops.restore.instances import PROMOTED_BY, load_instances
@@ -215,7 +215,9 @@ def _service(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     )
     if rollout == "FAILED" or raw["runningCount"] < raw["desiredCount"]:
         stopped = stopped_tasks(workspace.aws, cluster, name)
-        detail += f"; last stop: {plain(stopped[0])}" if stopped else ""
+        events = trouble(raw, raw["deployments"][0].get("createdAt")) if raw["deployments"] else []
+        reasons = [f"last stop: {plain(stopped[0])}"] if stopped else events[:1]
+        detail = "; ".join([detail, *reasons])
     if raw["desiredCount"] > base.declared.max_tasks:
         detail += f"; set to more than max_tasks, which is {base.declared.max_tasks}"
     return _service_status(label, raw, rollout, detail, base.declared.min_tasks)

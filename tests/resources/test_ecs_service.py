@@ -18,7 +18,8 @@ from orderops.engine.resource import UNKNOWN, Effect, State
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
-from orderops.resources.ecs_service import EcsService, stopped_tasks
+from orderops.resources.ecs_failure import stopped_tasks
+from orderops.resources.ecs_service import EcsService
 from support.contract import Up, keeps_its_promises, remove
 from support.declared_service import CLUSTER, DEFINITION, RULE, SERVICE, SUBNETS, TARGETS, VPC
 from support.faults import Fault, PowerCut
@@ -315,6 +316,7 @@ def _tasks_stopped(session: boto3.Session, *tasks: dict[str, Any]) -> None:
     answers = {
         "ListTasks": {"taskArns": [f"arn:{place}" for place, _ in enumerate(tasks)]},
         "DescribeTasks": {"tasks": tasks},
+        "ListServiceDeployments": {"serviceDeployments": []},
     }
     for operation, answer in answers.items():
         session.events.register(

@@ -38,7 +38,7 @@ class System:
             LoadBalancerArn=self.balancer, Protocol="HTTP", Port=80, DefaultActions=actions
         )
 
-    def define(self, cpu: str = "256", memory: str = "512", **container: Any) -> str:
+    def define(self, cpu: str = "256", memory: str = "512", *, role: str = "", **container: Any) -> str:
         base = {"name": "app", "image": "app", "portMappings": [{"containerPort": 80}]}
         response = self.client("ecs").register_task_definition(
             family="app",
@@ -47,6 +47,7 @@ class System:
             cpu=cpu,
             memory=memory,
             containerDefinitions=[{**base, **container}],
+            **({"executionRoleArn": role} if role else {}),
         )
         return str(response["taskDefinition"]["taskDefinitionArn"])
 

@@ -208,8 +208,8 @@ class ResourceTask:
             why = type(self._resource).rollback_reason(aws, observed)
         except AwsError as error:
             why = f"(the reason is unknown: {error.message})"
-        # The reason often quotes an AWS error, which the catalogue may explain.
-        code = ERROR_CODE.search(why)
+        # The reason often quotes an AWS error, which the catalogue may explain. The lines below are not AWS's.
+        code = ERROR_CODE.search(why.partition("\n")[0])
         context = code and ErrorContext("", code[0], why, region=aws.region, environment=self._inventory.environment)
         known = context and explain(context)
         if known:

@@ -10,7 +10,7 @@ from typing import Any
 from orderops.aws.client import Aws, every, if_found
 from orderops.errors import AwsError, OrderopsError
 from orderops.remote.request import JOB_ID, JOB_URL
-from orderops.resources.ecs_service import why_stopped
+from orderops.resources.ecs_failure import why_stopped
 
 COMMAND = ("python", "-m", "orderops.cli.remote_entrypoint")
 # ECS's own scheduler sets startedBy to a deployment's id, so this value finds jobs only.

@@ -14,6 +14,7 @@ from orderops.errors import AwsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ecs_cluster import EcsCluster
+from orderops.resources.ecs_failure import trouble, why_deployment_failed
 from orderops.resources.ecs_task_definition import EcsTaskDefinition
 from orderops.resources.elbv2_rule import Elbv2Rule
 
@@ -141,29 +142,8 @@ class EcsService(Resource):
 
     @classmethod
     def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
-        tasks = stopped_tasks(aws, observed.properties["Cluster"], observed.name)
-        return tasks[0] if tasks else str(observed.properties.get("RolloutReason", ""))
-
-
-def stopped_tasks(aws: Aws, cluster: str, service: str) -> list[str]:
-    """Why the latest tasks of a service stopped, newest first. AWS keeps stopped tasks for about an hour."""
-    arns = list(every(aws.ecs.list_tasks, "taskArns", cluster=cluster, serviceName=service, desiredStatus="STOPPED"))
-    if not arns:
-        return []
-    tasks = aws.ecs.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
-    newest = sorted(tasks, key=lambda task: str(task.get("stoppedAt", "")), reverse=True)
-    return [why_stopped(task) for task in newest]
-
-
-def why_stopped(task: Mapping[str, Any]) -> str:
-    """Why a task stopped, and how its containers ended."""
-    reasons = [str(task.get("stoppedReason") or task.get("stopCode") or "stopped")]
-    for container in task.get("containers", ()):
-        if container.get("reason"):
-            reasons.append(str(container["reason"]))
-        if container.get("exitCode") is not None:
-            reasons.append(f"{container['name']} exited with {container['exitCode']}")
-    return "; ".join(reasons)
+        why = why_deployment_failed(aws, observed.properties["Cluster"], observed.name)
+        return why or str(observed.properties.get("RolloutReason", ""))
 
 
 def _names(aws: Aws, cluster: Observed) -> list[str]:
@@ -194,6 +174,10 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
     rollout = primary.get("rolloutState", "COMPLETED")
     running = f"{raw['runningCount']} of {raw['desiredCount']} wanted tasks run"
     failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
+    # The tasks of the release before still run and count, so a deployment in trouble may have all that are wanted.
+    short = raw["runningCount"] < raw["desiredCount"]
+    events = trouble(raw, primary.get("createdAt"))[:1] if short or rollout == "IN_PROGRESS" else []
+    progress = "; ".join([f"{running}{failed}", *events])
     return Observed(
         raw["serviceArn"],
         {
@@ -219,9 +203,9 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         name=raw["serviceName"],
         arn=raw["serviceArn"],
         state=STATES.get(raw["status"], State.PENDING if rollout == "IN_PROGRESS" else State.READY),
-        status=raw["status"].lower() if raw["status"] in STATES else f"{running}{failed}",
+        status=raw["status"].lower() if raw["status"] in STATES else progress,
         # A changed number of tasks makes no deployment, so `rolloutState` says nothing of it.
-        settling=running if raw["runningCount"] < raw["desiredCount"] else "",
+        settling=progress if short else "",
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,33 @@ def test_a_deployment_that_cannot_start_is_rolled_back(system: System) -> None:
     stopped = ecs.list_tasks(cluster="dev", serviceName="app", desiredStatus="STOPPED")["taskArns"]
     reasons = {task["stoppedReason"] for task in ecs.describe_tasks(cluster="dev", tasks=stopped)["tasks"]}
     assert any("The specified log group does not exist: /nowhere" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("principal", [None, "ec2.amazonaws.com"])
+def test_only_an_event_says_that_a_role_cannot_be_assumed(moto: Client, system: System, principal: str | None) -> None:
+    role = "arn:aws:iam::123456789012:role/tasks"
+    if principal:
+        statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": principal}}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        # Plain moto's role is known to ECS at once.
+        moto("iam").create_role(RoleName="tasks", AssumeRolePolicyDocument=document)
+    system.create(system.define())
+    until(system.steady)
+    definition = system.define(role=role)
+
+    system.client("ecs").update_service(cluster="dev", service="app", taskDefinition=definition)
+    until(lambda: system.service()["taskDefinition"] != definition)
+
+    messages = [event["message"] for event in reversed(system.service()["events"])]
+    [launch] = dict.fromkeys(message for message in messages if "failed to launch" in message)
+    # As in "Amazon ECS service event messages" of the developer guide.
+    assert launch.startswith(
+        f"(service app) failed to launch a task with (error ECS was unable to assume the role '{role}' that was "
+        "provided for this task."
+    )
+    assert any("is unable to consistently start tasks successfully" in message for message in messages)
+    stopped = system.client("ecs").list_tasks(cluster="dev", serviceName="app", desiredStatus="STOPPED")["taskArns"]
+    assert stopped == []
 
 
 def test_a_deleted_service_drains_before_it_is_inactive(moto: Client, system: System) -> None:

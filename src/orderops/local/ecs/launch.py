@@ -17,6 +17,8 @@ from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
+# Fargate's principal, from "Amazon ECS task execution IAM role" in the ECS developer guide.
+TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 # Only what Python needs, and where a job logs: AWS_* and the operator's settings must not leak into a task.
 INHERITED = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "USER", "TZ", "SYSTEMROOT"),
@@ -33,6 +35,25 @@ class CannotStart(Exception):
 def definition(arn: str, region: str) -> Any:
     """Return moto's record of a task definition."""
     return get_backend("ecs")[DEFAULT_ACCOUNT_ID][region].describe_task_definition(arn)
+
+
+def unusable_role(task_definition: Any) -> str:
+    """Return the first role of a definition that ECS cannot assume for a task; empty when it can assume all."""
+    # moto leaves out what was not registered.
+    for arn in (getattr(task_definition, name, None) for name in ("execution_role_arn", "task_role_arn")):
+        if arn and f"::{DEFAULT_ACCOUNT_ID}:role/" in arn and not _trusts_tasks(arn):
+            return str(arn)
+    return ""
+
+
+def _trusts_tasks(arn: str) -> bool:
+    roles = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values()
+    role = next((role for role in roles if role.arn == arn), None)
+    return role is not None and TASKS_PRINCIPAL in json.dumps(_parsed(role.assume_role_policy_document))
+
+
+def _parsed(document: Any) -> Any:
+    return json.loads(document) if isinstance(document, str) else document
 
 
 def prepare(task: EcsTask, task_definition: Any, tasks_folder: Path) -> None:

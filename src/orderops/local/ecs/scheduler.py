@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from orderops.local.ecs.fleet import Fleet
+from orderops.local.ecs.launch import definition, unusable_role
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, EcsTask
 
 # Seconds. ECS waits up to 15 minutes between starts of a failing task, too long for a laptop.
@@ -18,6 +19,18 @@ STABLE_AFTER = 10.0
 MAX_GRACE = 5.0
 # ListServiceDeployments covers 90 days; the newest are enough for a rollback.
 PAST_DEPLOYMENTS_KEPT = 20
+# Failures in a row. AWS names no number.
+IMPAIRED_AFTER = 3
+# Both texts are from "Amazon ECS service event messages" in the ECS developer guide.
+IMPAIRED = (
+    "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of the "
+    "Amazon ECS Developer Guide."
+)
+ASSUME_ERROR = (
+    "ECS was unable to assume the role '{}' that was provided for this task. Please verify that the role being passed "
+    "has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
+)
+BREAKER = "ECS deployment circuit breaker: "
 Services = dict[tuple[str, str, str], EcsServiceRecord]
 log = logging.getLogger(__name__)
 
@@ -64,10 +77,10 @@ class Scheduler:
             None,
         )
         failed.finish("FAILED", reason)
-        service.add_event(f"(deployment {failed.id}) deployment failed: {reason}")
+        service.add_event(f"(deployment {failed.id}) deployment failed: {reason.removeprefix(BREAKER)}")
         if target is None:
             return False
-        rollback_reason = f"ECS deployment circuit breaker: rolling back to deploymentId {target.id}."
+        rollback_reason = f"{BREAKER}rolling back to deploymentId {target.id}."
         rollback = self.deploy(service, target.definition, failed.id, rollback_reason)
         service.add_event(f"rolling back to deployment {target.id}.")
         for task in self.tasks_of(service):
@@ -84,7 +97,7 @@ class Scheduler:
         self._count_failures(service, tasks)
         self._stop_unhealthy(service, tasks)
         if self._breaker_triggered(service):
-            reason = "ECS deployment circuit breaker: tasks failed to start."
+            reason = f"{BREAKER}tasks failed to start."
             if not service.breaker.get("rollback") or not self.roll_back(service, reason):
                 service.primary.finish("FAILED", reason)
         failed = service.primary.rollout == "FAILED"
@@ -110,13 +123,14 @@ class Scheduler:
             if deployment is None or not _failed(task):
                 continue
             service.steady = False
-            service.add_event(f"has stopped 1 running tasks: (task {task.id}): {task.stopped_reason}.")
+            service.add_event(f"has stopped 1 running tasks: (task {task.id}).")
             if deployment.rollout == "IN_PROGRESS" and not task.ever_healthy:
                 deployment.failed_tasks += 1
             lifetime = (task.stopped_at or 0) - (task.started_at or task.created_at)
-            deployment.failures_in_a_row = 0 if lifetime > STABLE_AFTER else deployment.failures_in_a_row + 1
-            pause = min(2.0 ** (deployment.failures_in_a_row - 1), MAX_BACKOFF)
-            deployment.next_start = time.time() + (pause if deployment.failures_in_a_row > 1 else 0)
+            if lifetime > STABLE_AFTER:
+                deployment.failures_in_a_row, deployment.next_start = 0, time.time()
+            else:
+                _back_off(service, deployment)
 
     def _stop_unhealthy(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:
         grace = float(service.settings.get("healthCheckGracePeriodSeconds") or 0)
@@ -166,7 +180,16 @@ class Scheduler:
         if primary.failures_in_a_row > 1:
             # Like ECS, try one task at a time while tasks keep failing.
             missing = min(missing, 1)
-        for _ in range(min(missing, maximum - len(running))) if time.time() >= primary.next_start else ():
+        number = min(missing, maximum - len(running))
+        if number <= 0 or time.time() < primary.next_start:
+            return
+        if role := unusable_role(definition(primary.definition, service.region)):
+            # ECS starts no task then, so that only the event says why.
+            service.add_event(f"failed to launch a task with (error {ASSUME_ERROR.format(role)}).")
+            primary.failed_tasks += primary.rollout == "IN_PROGRESS"
+            _back_off(service, primary)
+            return
+        for _ in range(number):
             task = self._tasks.add(self._new_task(service))
             service.steady = False
             service.add_event(f"has started 1 tasks: (task {task.id}).")
@@ -209,6 +232,15 @@ class Scheduler:
         if complete and primary.rollout == "COMPLETED" and not service.steady:
             service.steady = True
             service.add_event("has reached a steady state.")
+
+
+def _back_off(service: EcsServiceRecord, deployment: Deployment) -> None:
+    """Count a failure in a row, and delay the next start of a task."""
+    deployment.failures_in_a_row += 1
+    pause = min(2.0 ** (deployment.failures_in_a_row - 1), MAX_BACKOFF)
+    deployment.next_start = time.time() + (pause if deployment.failures_in_a_row > 1 else 0)
+    if deployment.failures_in_a_row == IMPAIRED_AFTER:
+        service.add_event(IMPAIRED)
 
 
 def _failed(task: EcsTask) -> bool:
