@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,9 +119,44 @@ def test_a_process_runs_only_where_aws_is_emulated(aws: Aws, tmp_path: Path) -> 
     given = {"orders": "process://orderops.service"}
     local = environment(tmp_path, name="local", more="emulated = true")
 
-    assert images(aws, local, given)["orders"].uri == "process://orderops.service"
+    assert images(aws, local, given)["orders"].uri.partition("@")[0] == "process://orderops.service"
     with pytest.raises(UsageError, match="runs only in an emulated environment"):
         images(aws, environment(tmp_path), given)
+
+
+def test_changed_sources_of_a_process_are_another_image(
+    aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "lib" / "shop" / "service"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("raise SystemExit('imported')")
+    (package / "__init__.py").touch()
+    (package / "page.html").write_text("old")
+    (tmp_path / "lib" / "single.py").write_text("old")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    local = environment(tmp_path, name="local", more="emulated = true")
+
+    def image_of(module: str) -> str:
+        return images(aws, local, {"orders": f"process://{module}"})["orders"].uri
+
+    before = image_of("shop.service"), image_of("single")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "page.pyc").touch()
+    (package / ".page.html.swp").touch()
+    assert (image_of("shop.service"), image_of("single")) == before
+    (package / "page.html").write_text("new")
+    (tmp_path / "lib" / "single.py").write_text("new")
+    after = image_of("shop.service"), image_of("single")
+
+    assert all(re.fullmatch(r"process://[a-z.]+@src-[0-9a-f]{16}", image) for image in (*before, *after))
+    assert not set(before) & set(after)
+
+
+def test_a_process_that_is_not_installed_has_no_tag(aws: Aws, tmp_path: Path) -> None:
+    local = environment(tmp_path, name="local", more="emulated = true")
+
+    for module in ("no_such_module", "orderops.no_such_module", "json.decoder.deeper"):
+        assert images(aws, local, {"orders": f"process://{module}"})["orders"].uri == f"process://{module}"
 
 
 def test_the_hint_without_a_registry_shows_how_to_run_the_service_as_a_process(

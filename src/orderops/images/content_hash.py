@@ -1,4 +1,4 @@
-"""The sources of an image and their content tag: equal sources have the same tag on every machine.
+"""The sources of an image or a Python module, and their content tag: equal sources have the same tag everywhere.
 
 The rules of `.dockerignore` are Docker's: the last pattern that matches a path, or a folder above it, decides.
 Builders differ for exceptions with wildcards below an excluded folder; a file counts if any builder would copy it.
@@ -7,14 +7,19 @@ Builders differ for exceptions with wildcards below an excluded folder; a file c
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from orderops.errors import OrderopsError, UsageError
+
+# What Python and editors write next to the sources.
+NOT_SOURCE = ("**/__pycache__", "**/.*", "**/*~")
 
 
 def content_tag(context: Path, dockerfile: Path) -> str:
@@ -30,6 +35,24 @@ def content_tag(context: Path, dockerfile: Path) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OrderopsError(f"cannot read the sources of the image: {error.filename}: {reason}") from None
+    return f"src-{total.hexdigest()[:16]}"
+
+
+def module_tag(module: str) -> str | None:
+    """Return a tag that changes only if a file of this Python module or package changes; None if it is not installed.
+
+    Imports nothing. Raises OrderopsError if a source cannot be read.
+    """
+    source = _module_source(module)
+    if source is None:
+        return None
+    total = hashlib.sha256()
+    try:
+        for path in sorted(_files(source, Ignore(NOT_SOURCE))) if source.is_dir() else [""]:
+            _add(total, *_described(source / path, path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OrderopsError(f"cannot read the sources of {module}: {error.filename}: {reason}") from None
     return f"src-{total.hexdigest()[:16]}"
 
 
@@ -95,6 +118,25 @@ def _pattern(line: str, source: str) -> _Pattern | None:
         raise UsageError(f"{source}: {line!r} is not a valid pattern", "close the bracket, or escape it: \\[") from None
     start = re.split(r"[*?\[\\]", cleaned, maxsplit=1)[0]
     return _Pattern(regex, exception, start, wild=start != cleaned)
+
+
+def _module_source(module: str) -> Path | None:
+    """The folder of a package, or the file of a module."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    # For a module that was imported without a spec.
+    except ValueError:
+        return None
+    for name in rest:
+        # find_spec would import the packages above the module, and so run code of the operator's.
+        locations = spec.submodule_search_locations if spec else None
+        spec = PathFinder.find_spec(f"{spec.name}.{name}", locations) if spec and locations else None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin and spec.has_location else None
 
 
 TOKEN = re.compile(r"\*\*/?|\*|\?|\[[^\]]*\]?|\\.|.", re.DOTALL)

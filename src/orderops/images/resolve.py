@@ -20,7 +20,7 @@ from orderops.config import types as values
 from orderops.config.environment import Environment
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.builder import builder
-from orderops.images.content_hash import content_tag
+from orderops.images.content_hash import content_tag, module_tag
 from orderops.images.registry import Repository
 
 Say = Callable[[str], None]
@@ -140,7 +140,9 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
     if uri.startswith("process://"):
         if not environment.emulated:
             raise UsageError(f"{uri} runs only in an emulated environment", "name an image in a registry: --image URI")
-        return ImageChoice(uri)
+        # As with a digest, changed sources are another image, which is rolled out.
+        tag = module_tag(uri.removeprefix("process://"))
+        return ImageChoice(f"{uri}@{tag}" if tag else uri)
     match = ECR_IMAGE.fullmatch(uri)
     if match is None:
         return ImageChoice(uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may move to another image")

@@ -109,7 +109,9 @@ def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> lis
         return [sys.executable, *command[1:]]
     if entry_point := container.get("entryPoint"):
         return [*entry_point, *command]
-    return [sys.executable, "-m", process.image.removeprefix(SCHEME), *command]
+    # Behind the @ is which sources were meant; a process runs those that are installed now.
+    module, _, _ = process.image.removeprefix(SCHEME).partition("@")
+    return [sys.executable, "-m", module, *command]
 
 
 def _environment(task: EcsTask, process: ContainerProcess, container: Json, url: str) -> dict[str, str]:
