@@ -35,7 +35,8 @@ def up(
 
     workspace = open_workspace(where.env, where.environments)
     choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
-    apply_everything(workspace, options.of("up"), choices=choices, adopt=adopt, prune=prune, sql=sql)
+    command = options.of("up", *(f"--image {uri}" for uri in image))
+    apply_everything(workspace, command, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 
 @grouped()

@@ -49,4 +49,4 @@ def deploy(
     choices = {
         name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names
     }
-    deploy_services(workspace, options.of("service deploy", *names), choices)
+    deploy_services(workspace, options.of("service deploy", *names, *(f"--image {uri}" for uri in image)), choices)

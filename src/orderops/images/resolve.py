@@ -10,7 +10,8 @@ import base64
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,14 @@ class ImageCopy:
         return f"sha256-{self.digest.removeprefix('sha256:')[:16]}"
 
 
+class ImageOrigin(StrEnum):
+    """Why a service gets this image, in words that follow it."""
+
+    GIVEN = "given with --image"
+    DECLARED = "which the environment file declares"
+    SOURCES = "built from its sources"
+
+
 @dataclass(frozen=True)
 class ImageChoice:
     """The image of a service; `uri` describes the future image while a build or copy is pending."""
@@ -67,6 +76,7 @@ class ImageChoice:
     uri: str
     pending: ImageBuild | ImageCopy | None = None
     note: str = ""
+    origin: ImageOrigin = ImageOrigin.DECLARED
 
 
 def images(
@@ -85,8 +95,10 @@ def image_of(
     """Choose the image of a service: the given one, else the declared one, else one built from its sources."""
     if given is not None:
         _check(given)
-    uri = given or environment.services[service].image
-    return _declared(aws, environment, service, uri) if uri else _from_sources(aws, environment, service, context)
+        return replace(_declared(aws, environment, service, given), origin=ImageOrigin.GIVEN)
+    if declared := environment.services[service].image:
+        return _declared(aws, environment, service, declared)
+    return replace(_from_sources(aws, environment, service, context), origin=ImageOrigin.SOURCES)
 
 
 def materialize(aws: Aws, choices: Mapping[str, ImageChoice], say: Say) -> dict[str, str]:

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from orderops.engine.resource import Resource
-from orderops.engine.step import Action
+from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
+from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, materialize
 from orderops.infra.apply import Apply
 from orderops.infra.left_out import ServicesLeftOut
@@ -23,6 +24,8 @@ from orderops.text.durations import in_words
 from orderops.text.lists import counted, joined
 from orderops.ui import console
 from orderops.ui.progress import Progress
+
+TAKING_BACK = ", and take back the release above"
 
 
 def apply_everything(
@@ -54,6 +57,14 @@ def show_image_choices(choices: Mapping[str, ImageChoice]) -> None:
             console.info(f"{service}: {choice.note}")
 
 
+def show_taken_back(workspace: Workspace, steps: Sequence[Step], choices: Mapping[str, ImageChoice]) -> list[str]:
+    """Show which releases by hand a plan takes back; return the sentences."""
+    taken_back = list(releases_taken_back(workspace, steps, choices))
+    for sentence in taken_back:
+        console.info(sentence)
+    return taken_back
+
+
 def changes_made(progress: Progress, run: Run) -> str:
     """What a run has done, such as "3 created, 1 updated"."""
     words = {Action.CREATE: "created", Action.ADOPT: "taken over", Action.UPDATE: "updated", Action.DELETE: "deleted"}
@@ -82,6 +93,7 @@ class _ApplyEverything(Change[Plan]):
         self._images = None if choices is None else {service: choice.uri for service, choice in choices.items()}
         self._migrations = [] if choices is None else migrations_of(workspace, sql)
         self.work: Apply | None = None
+        self._taken_back: list[str] = []
 
     def plan(self) -> Plan:
         with Progress() as progress:
@@ -91,6 +103,7 @@ class _ApplyEverything(Change[Plan]):
 
     def show(self, plan: Plan) -> None:
         _show(plan, dry_run=self._options.dry_run)
+        self._taken_back = show_taken_back(self._workspace, plan.steps, self._choices or {})
         console.show_undeclared_environments(self._workspace.environment.name, plan.undeclared_environments)
 
     def preview(self, plan: Plan) -> None:
@@ -105,7 +118,7 @@ class _ApplyEverything(Change[Plan]):
         # Migrations alone are applied by `up` on the laptop only, where nothing is asked.
         return _differs(plan) and confirm_change(
             self._workspace,
-            f"Change {self._workspace.environment.name}?",
+            f"Change {self._workspace.environment.name}{TAKING_BACK if self._taken_back else ''}?",
             self._options,
             undeclared_environments=plan.undeclared_environments,
         )

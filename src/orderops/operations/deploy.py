@@ -10,7 +10,7 @@ from orderops.images.resolve import ImageChoice, materialize
 from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
-from orderops.operations.apply import show_image_choices
+from orderops.operations.apply import TAKING_BACK, show_image_choices, show_taken_back
 from orderops.operations.guarded import Change, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
@@ -42,6 +42,7 @@ class _Deploy(Change[list[Step]]):
         self._workspace = workspace
         self._options = options
         self._choices = choices
+        self._taken_back: list[str] = []
 
     def plan(self) -> list[Step]:
         self.release = Release(self._workspace)
@@ -51,12 +52,14 @@ class _Deploy(Change[list[Step]]):
         if self._options.dry_run or self.is_needed(plan):
             console.show_plan(plan)
             console.info(console.summary(plan))
+            self._taken_back = show_taken_back(self._workspace, plan, self._choices)
 
     def is_needed(self, plan: list[Step]) -> bool:
         return any(step.action is not Action.NO_OP for step in plan)
 
     def ask(self, plan: list[Step]) -> bool:
-        return confirm_change(self._workspace, f"Release to {self._workspace.environment.name}?", self._options)
+        question = f"Release to {self._workspace.environment.name}{TAKING_BACK if self._taken_back else ''}?"
+        return confirm_change(self._workspace, question, self._options)
 
     def check(self, confirmed: list[Step], plan: list[Step], *, prompted: bool) -> None:
         if prompted:
