@@ -38,10 +38,10 @@ def list_(environments: Environments = None, as_json: Json = False) -> None:
 @commands.command()
 def show(name: Name = "local", environments: Environments = None, as_json: Json = False) -> None:
     """Print all settings of an environment, with their defaults."""
-    from orderops.config.environment import load_environment
+    from orderops.operations.workspace import read_environment
     from orderops.ui import console
 
-    settings = load_environment(name, environments).model_dump(mode="json")
+    settings = read_environment(name, environments).model_dump(mode="json")
     if as_json:
         console.show_json(settings)
         return
@@ -55,15 +55,16 @@ def check(
     environments: Environments = None,
 ) -> None:
     """Check environment files and show all errors at once."""
-    from orderops.config.environment import environment_names, load_environment
+    from orderops.config.environment import environment_names, environments_folder
     from orderops.errors import UsageError
+    from orderops.operations.workspace import check_runs_here, read_environment
     from orderops.ui import console
 
     errors: list[UsageError] = []
     for checked in [name] if name else environment_names(environments):
         # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
-            load_environment(checked, environments)
+            check_runs_here(read_environment(checked, environments), environments_folder(environments))
             console.data(f"{checked}: ok")
         except UsageError as error:
             errors.append(error)

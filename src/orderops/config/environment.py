@@ -128,7 +128,7 @@ class DatabaseConfig(TomlTable):
     """The PostgreSQL instance."""
 
     engine_version: values.EngineVersion = "16"
-    """PostgreSQL version: major, or major and minor."""
+    """PostgreSQL version: major, or major and minor; when left out and `emulated`, the one of this machine."""
     instance_class: values.InstanceClass = "db.t3.micro"
     """RDS instance class."""
     storage_gb: Annotated[int, between(20, 65536)] = 20
@@ -252,6 +252,12 @@ class Environment(TomlTable):
     def prefix(self) -> str:
         """The prefix of the names of its resources."""
         return f"orderops-{self.name}"
+
+    def with_database_version(self, version: str) -> Environment:
+        """The environment, with this version of PostgreSQL if its file declares none."""
+        if "engine_version" in self.database.model_fields_set:
+            return self
+        return self.model_copy(update={"database": self.database.model_copy(update={"engine_version": version})})
 
     def service_name(self, service: str) -> str:
         """The name of a service and of its resources in AWS. Raises UsageError if it is too long."""

@@ -78,6 +78,9 @@ ALSO_REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 PUSH = ("service build", "service deploy", "up")
+DEPLOYING = ("up", "service deploy", "restore promote", "restore back")
+"""Commands that wait for a deployment of a service."""
+
 NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     **{
         f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is not called through boto3")
@@ -95,15 +98,20 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
     "cloudwatch:ListTagsForResource": (("infra plan", "up"), "called while the index of tags lags behind a new alarm"),
     "ec2:DeleteFlowLogs": (("up", "infra apply"), "a changed flow log is created again, half a minute later"),
     "ecs:DescribeTasks": (
-        ("status", "up", "service deploy", "down"),
+        ("status", "up", "service deploy", "restore promote", "restore back", "down"),
         "needs tasks, which the emulated services do not start",
     ),
+    "ecs:ListServiceDeployments": (DEPLOYING, "called when a deployment failed, which those of the workflows do not"),
     "ecs:ListTasks": (
-        ("status", "up", "service deploy", "down"),
+        ("status", "up", "service deploy", "restore promote", "restore back", "down"),
         "called when tasks stop, which the emulated services do not start",
     ),
     "ecs:StopTask": (("migrate apply",), "called when the operator interrupts a remote job"),
     "iam:ListInstanceProfilesForRole": (("down",), "finds what uses a role that was given to an EC2 instance"),
+    "logs:GetLogEvents": (
+        DEPLOYING,
+        "reads the last lines of a task that failed, which the emulated services never do",
+    ),
     "rds:RebootDBInstance": (("restore", "restore drill"), "needed where a static parameter waits for a reboot"),
     "rds:DescribeEvents": (("up", "infra apply"), "called when an instance failed, which the emulator's never do"),
 }

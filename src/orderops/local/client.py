@@ -106,6 +106,16 @@ def status(directory: Path | None = None) -> dict[str, Any]:
     }
 
 
+def database_version() -> str:
+    """Return the major version of the PostgreSQL that runs here, such as 18; empty if there is none."""
+    from orderops.local.rds.binaries import find_bindir, server_version
+
+    try:
+        return str(server_version(find_bindir()))
+    except OrderopsError:
+        return ""
+
+
 def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory: Path | None = None) -> int:
     """Run psql on a local database as its master user, and return its exit code.
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def open_workspace(name: str, folder: Path | None) -> Workspace:
     """Read the environment and open its account, guarded: AWS calls that change something fail outside a run."""
-    from orderops.config.environment import environment_names, environments_folder, load_environment
+    from orderops.config.environment import environment_names, environments_folder
     from orderops.infra.workspace import Workspace
     from orderops.runs.run import ChangeGuard
 
-    environment = load_environment(name, folder)
+    environment = read_environment(name, folder)
     guard = ChangeGuard()
     workspace = Workspace(
         environment,
@@ -32,6 +32,36 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
     # Before any other call, so that a wrong profile cannot touch a foreign account.
     workspace.check_account()
     return workspace
+
+
+def read_environment(name: str, folder: Path | None) -> Environment:
+    """Read an environment; an emulated one without a version of PostgreSQL has the version of this machine."""
+    from orderops.config.environment import load_environment
+
+    environment = load_environment(name, folder)
+    if not environment.emulated:
+        return environment
+    from orderops import local
+
+    version = local.database_version()
+    return environment.with_database_version(version) if version else environment
+
+
+def check_runs_here(environment: Environment, folder: Path) -> None:
+    """Raise UsageError if an emulated environment declares a version of PostgreSQL that this machine has not."""
+    from orderops import local
+    from orderops.errors import UsageError
+
+    if not environment.emulated:
+        return
+    declared, here = environment.database.engine_version.partition(".")[0], local.database_version()
+    if here and here != declared:
+        raise UsageError(
+            f"{folder / environment.name}.toml: database.engine_version: {environment.database.engine_version!r}: "
+            f"this laptop has PostgreSQL {here}",
+            f'set it to "{here}", or leave it out; or set ORDEROPS_PG_BIN to the bin directory of '
+            f"PostgreSQL {declared}",
+        )
 
 
 def open_account(environment: Environment) -> Aws:

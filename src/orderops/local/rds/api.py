@@ -14,6 +14,7 @@ from orderops.local.emulator.moto_models import DBInstance, change_password
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds import snapshots
+from orderops.local.rds.binaries import find_bindir, full_server_version
 from orderops.local.rds.parameters import is_true, remove_parameters
 
 NEEDS_AVAILABLE = ("RebootDBInstance", "StopDBInstance", "CreateDBSnapshot", "ModifyDBInstance")
@@ -70,10 +71,11 @@ def register(emulator: Emulator, port_problem: Callable[[int], str]) -> None:
         if request.form.get("Engine") == "postgres" and (problem := port_problem(int(request.form.get("Port", 5432)))):
             raise ApiError("InvalidParameterValue", problem)
 
-    emulator.before["rds", "CreateDBInstance"] = [check_port_free]
+    emulator.before["rds", "CreateDBInstance"] = [check_port_free, _check_version]
     for action in NEEDS_AVAILABLE:
         emulator.before["rds", action] = [_check_usable]
     emulator.before["rds", "ModifyDBInstance"].append(_check_name_free)
+    emulator.before["rds", "ModifyDBInstance"].append(_check_version)
     emulator.before["rds", "ModifyDBInstance"].append(_ignore_repeated_management)
     emulator.before["rds", "DeleteDBInstance"] = [_note_instance]
     emulator.before["rds", "DeleteDBSnapshot"] = [_check_snapshot_complete]
@@ -102,6 +104,24 @@ def _check_usable(request: Request) -> None:
         raise ApiError(
             "InvalidDBInstanceState",
             f"Database instance is not in available state: {instance.db_instance_identifier} is {instance.status}.",
+        )
+
+
+def _check_version(request: Request) -> None:
+    """Reject a version that is not the one of this machine: the server would be another than the instance says."""
+    requested = request.form.get("EngineVersion", "")
+    instance = _instance_of(request)
+    if not requested or not (instance or request.form.get("Engine") == "postgres"):
+        return
+    here = full_server_version(find_bindir())
+    major, _, minor = requested.partition(".")
+    here_major, _, here_minor = here.partition(".")
+    if major != here_major or int(minor or 0) > int(here_minor or 0):
+        raise ApiError(
+            "InvalidParameterCombination",
+            f"PostgreSQL {requested} does not run on this laptop, which has {here}. Set engine_version = "
+            f'"{here_major}" under [database] in the environment file, or ORDEROPS_PG_BIN to the bin directory of '
+            f"PostgreSQL {major}",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -38,9 +39,20 @@ def find_bindir() -> Path:
 
 def server_version(bindir: Path) -> int:
     """Return the major version, such as 18."""
+    return int(full_server_version(bindir).partition(".")[0])
+
+
+def full_server_version(bindir: Path) -> str:
+    """Return the version in numbers, such as 18.6."""
     output = subprocess.run([bindir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    # `postgres (PostgreSQL) 18beta1` has no minor version.
-    return int(output.split()[2].split(".")[0].split("beta")[0].split("rc")[0].split("devel")[0])
+    return version_numbers(output.split()[2])
+
+
+def version_numbers(text: str) -> str:
+    """Return the numbers at the beginning of a version: 16.4 of `16.4 (Debian 16.4-1)`, 18 of `18beta1`."""
+    found = re.match(r"\d+(\.\d+)?", text)
+    assert found, text
+    return found[0]
 
 
 def run_program(

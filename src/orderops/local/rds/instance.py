@@ -18,6 +18,7 @@ from orderops.errors import OrderopsError
 from orderops.local.emulator.moto_models import NOT_RUNNING, DBInstance
 from orderops.local.ports import PortTaken, free_port, port_is_free
 from orderops.local.rds import snapshots
+from orderops.local.rds.binaries import version_numbers
 from orderops.local.rds.directory import InstanceDirectory
 from orderops.local.rds.recovery import Unreachable, WalSource, recover, recovery_pending
 from orderops.local.rds.roles import set_password, set_up
@@ -74,6 +75,7 @@ class DatabaseServer:
         self._closing = False
         self._seen_running = False
         self._applied: tuple[str, str | None] | None = None
+        self._version_reported = False
         self._thread = threading.Thread(target=self._run, name=f"database {self.home.folder.name}", daemon=True)
 
     def start(self) -> None:
@@ -153,6 +155,7 @@ class DatabaseServer:
             self.server.start()
         self._seen_running = True
         self._apply_password()
+        self._report_version()
         with self._lock:
             self.instance.endpoint_port = port
             self.instance.declared_port = self.instance.port
@@ -209,6 +212,8 @@ class DatabaseServer:
         elif self.server.running:
             self._seen_running = True
             self._apply_password()
+            if not self._version_reported:
+                self._report_version()
             self._maintain_backups()
             self._take_pending_snapshots()
         elif self._seen_running and self._stopped_by_hand():
@@ -243,6 +248,17 @@ class DatabaseServer:
         elif password is not None:
             set_up(self.server, user, password, name)
         self._applied = (user, password)
+
+    def _report_version(self) -> None:
+        """Report the version of the server that runs: the requested one is a major version, or an older minor one."""
+        with self.server.connect() as session:
+            version = version_numbers(session.info.parameter_status("server_version") or "")
+        with self._lock:
+            changed = self.instance.engine_version != version
+            self.instance.engine_version = version
+        self._version_reported = True
+        if changed:
+            self._on_change()
 
     def _maintain_backups(self) -> None:
         """Take a base backup a day, keep as many days as requested, and commit once after the first."""

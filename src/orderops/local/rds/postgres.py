@@ -161,6 +161,7 @@ class PostgresServer:
         Raises OrderopsError when the server does not start in time, and PortTaken for a port in use.
         """
         self.create()
+        self._check_data_version()
         deadline = time.monotonic() + timeout
         if self.running:
             with suppress(_ServerExited):
@@ -244,6 +245,16 @@ class PostgresServer:
     def log_text(self) -> str:
         """Return the whole log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def _check_data_version(self) -> None:
+        """Raise OrderopsError for data of another major version, which a server can neither read nor convert."""
+        made_by, major = (self.data / "PG_VERSION").read_text().strip(), server_version(self.bindir)
+        if made_by != str(major):
+            raise OrderopsError(
+                f"the data in {self.data} is of PostgreSQL {made_by}, and {self.bindir} is PostgreSQL {major}",
+                f"run it with PostgreSQL {made_by}: ORDEROPS_PG_BIN=DIR orderops local start; "
+                "or delete all data of the laptop: orderops local reset",
+            )
 
     def _conf(self, port: int, extra_settings: Mapping[str, str]) -> str:
         # No Unix socket: its path is limited to 107 characters, and a data directory's is often longer.
