@@ -17,6 +17,7 @@ from orderops.config.environment import (
     ServiceConfig,
     environment_names,
     load_environment,
+    oldest_database_version,
 )
 from orderops.errors import UsageError
 from support.environment_cases import MISTAKES, SERVICE, SERVICE_MISTAKES, declare, refusal
@@ -297,3 +298,18 @@ def kinds(annotation: Any) -> set[object]:
     if isinstance(annotation, type):
         return {dict if issubclass(annotation, BaseModel) else annotation}
     return {kind for part in get_args(annotation) for kind in kinds(part)}
+
+
+def test_the_oldest_version_is_that_of_an_environment_on_aws(tmp_path: Path) -> None:
+    base = '[database]\nengine_version = "{}"\n[services.orders]\n'
+    for name, version in {"dev": "17", "qa": "15.4", "broken": "latest"}.items():
+        (tmp_path / f"{name}.toml").write_text(base.format(version))
+    (tmp_path / "local.toml").write_text("emulated = true\n" + base.format("14"))
+
+    assert oldest_database_version(tmp_path) == 15
+
+
+def test_without_an_environment_on_aws_no_version_is_the_oldest(tmp_path: Path) -> None:
+    (tmp_path / "local.toml").write_text("emulated = true\n[database]\n[services.orders]\n")
+
+    assert oldest_database_version(tmp_path) is None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orderops.cli.options import Json, Sql
+from orderops.cli.options import Environments, Json, Sql
 
 OnlyVersions = Annotated[
     list[str],
@@ -19,7 +19,11 @@ Since = Annotated[
 PgVersion = Annotated[
     int | None,
     typer.Option(
-        "--pg-version", help="Major version of PostgreSQL; default: a current one.", min=12, max=99, metavar="N"
+        "--pg-version",
+        help="Major version of PostgreSQL; default: the oldest one of the environments on AWS.",
+        min=12,
+        max=99,
+        metavar="N",
     ),
 ]
 Sarif = Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, which code hosting services show.")]
@@ -34,11 +38,13 @@ def lint(
     as_json: Json = False,
     as_sarif: Sarif = False,
     strict: Strict = False,
+    environments: Environments = None,
 ) -> None:
     """Report statements that would block clients or break the running release, and how to rewrite them.
 
     Exit code 3 if there are errors.
     """
+    from orderops.config.environment import oldest_database_version
     from orderops.errors import Differences, UsageError
     from orderops.migrations.lint.linter import chosen, errors
     from orderops.migrations.lint.linter import lint as findings_of
@@ -51,7 +57,9 @@ def lint(
         raise UsageError("--json and --sarif exclude each other", "pass one of them")
     migrations = read_migrations(sql_folder(sql))
     versions = chosen(migrations, only=only, since=since)
-    findings = findings_of(migrations, pg_version=pg_version, only=versions)
+    # Not the version of the laptop: a file that only a newer one accepts would fail on AWS.
+    target = pg_version or oldest_database_version(environments)
+    findings = findings_of(migrations, pg_version=target, only=versions)
     if as_sarif:
         console.show_json(sarif(findings))
     elif as_json:

@@ -6,6 +6,7 @@ Values that are the same in most environments are defaults, so that a file holds
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,6 +101,20 @@ def packaged(package: Path) -> Path:
     """The environments that orderops includes: inside an installed package, next to `src` in a checkout."""
     inside = package / "_environments"
     return inside if inside.is_dir() else package.parents[1] / "environments"
+
+
+def oldest_database_version(folder: Path | None = None) -> int | None:
+    """The oldest major version of PostgreSQL that environments on AWS declare; None if there is none.
+
+    Files with mistakes are left out.
+    """
+    versions = []
+    for name in environment_names(folder):
+        with suppress(UsageError):
+            environment = load_environment(name, folder)
+            if not environment.emulated:
+                versions.append(int(environment.database.engine_version.partition(".")[0]))
+    return min(versions, default=None)
 
 
 class ClusterConfig(TomlTable):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +29,22 @@ def data_directory() -> Path:
     if chosen := os.environ.get("ORDEROPS_LOCAL_DIRECTORY"):
         return Path(chosen).expanduser().absolute()
     if os.geteuid() == 0:
-        return SYSTEM_DIRECTORY / "local"
+        return SYSTEM_DIRECTORY / _name_for_root()
     return Path(platformdirs.user_data_dir("orderops")) / "local"
+
+
+def _name_for_root() -> str:
+    """Return a name of its own for each HOME, and `local` for root's own home.
+
+    The directory is not inside of HOME: the system user of the servers could not enter it, and an operator who uses
+    sudo would find files of root in the directory of the same environment without sudo.
+    """
+    own = pwd.getpwuid(0).pw_dir
+    home = Path(os.environ.get("HOME") or own).absolute()
+    if home == Path(own):
+        return "local"
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    return f"local-{home.name}-{digest}" if home.name else f"local-{digest}"
 
 
 @dataclass(frozen=True)
