@@ -144,22 +144,72 @@ def test_a_killed_task_is_replaced_and_status_is_degraded_meanwhile(
 def test_a_stopped_database_is_shown_by_status_and_started_by_up(orderops: Orderops, running: dict[str, Any]) -> None:
     stop_postgres(int(running["database_port"]))
 
-    told = until(lambda: broken(orderops), "the database seen down")
+    # First only the service notices, then the emulated account too.
+    told = until(lambda: broken(orderops, "database is down: stopped"), "the database seen down")
 
     assert told["verdict"] == "down"
-    assert told["cause"].startswith("database is down: stopped")
     assert told["next"] == "orderops up --env local"
     assert orderops("up").code == 0
     until(lambda: fetch(f"{running['load_balancer_url']}/ready")[0] == 200, "the service ready again")
 
 
-def broken(orderops: Orderops) -> dict[str, Any] | None:
+def broken(orderops: Orderops, cause: str) -> dict[str, Any] | None:
     told: dict[str, Any] = orderops("status", "--json").json
-    return told if told["verdict"] != "healthy" else None
+    return told if told["cause"].startswith(cause) else None
+
+
+def test_a_database_that_answers_nobody_is_the_cause_although_aws_calls_it_available(
+    orderops: Orderops, running: dict[str, Any]
+) -> None:
+    postmaster = psutil.Process(pid_of_postgres(int(running["database_port"])))
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    try:
+        for process in stopped:
+            process.suspend()
+        told = until(lambda: broken(orderops, "database is down"), "the database seen down")
+    finally:
+        for process in stopped:
+            process.resume()
+
+    assert "does not answer the service: no answer" in told["cause"]
+    assert (told["verdict"], told["next"]) == ("down", "orderops local logs")
+    assert told["readiness"]["state"] == "not-ready"
+    until(lambda: orderops("status").code == 0, "the service ready again")
+
+
+def test_a_release_that_cannot_start_shows_the_last_lines_of_its_task(
+    orderops: Orderops, running: dict[str, Any]
+) -> None:
+    failed = orderops("service", "deploy", "--image", "process://no_such_module")
+
+    assert failed.code == 1
+    assert "Essential container in task exited; order-processor exited with 1" in failed.err
+    assert "the last lines of order-processor in /orderops/local/order-processor, stream task/" in failed.err
+    assert "No module named no_such_module" in failed.err
+    assert fetch(f"{running['load_balancer_url']}/ready")[0] == 200
+
+
+def test_a_service_scaled_to_zero_by_hand_is_shown_by_status_and_repaired_by_up(
+    orderops: Orderops, running: dict[str, Any]
+) -> None:
+    ecs = boto3.client("ecs", region_name="ap-southeast-2", endpoint_url=local.status()["aws_endpoint"])
+    ecs.update_service(cluster="orderops-local-cluster", service=SERVICE, desiredCount=0)
+
+    told = until(lambda: broken(orderops, "service order-processor is down"), "the service seen down")
+
+    assert "set to fewer than min_tasks, which is 2" in told["cause"]
+    assert told["next"] == "orderops up --env local"
+    assert "desiredCount: 0 -> 2" in orderops("up", "--dry-run").out
+    assert orderops("up").code == 0
+    until(lambda: orderops("status").code == 0, "the tasks healthy again")
 
 
 def stop_postgres(port: int) -> None:
     """Shut down the database server on this port as an operator would."""
+    os.kill(pid_of_postgres(port), signal.SIGINT)
+
+
+def pid_of_postgres(port: int) -> int:
     for connection in psutil.net_connections("tcp4"):
         if (
             connection.status == psutil.CONN_LISTEN
@@ -167,9 +217,8 @@ def stop_postgres(port: int) -> None:
             and connection.laddr.port == port
             and connection.pid
         ):
-            os.kill(connection.pid, signal.SIGINT)
-            return
-    pytest.fail(f"nothing listens on port {port}")
+            return int(connection.pid)
+    return pytest.fail(f"nothing listens on port {port}")
 
 
 def test_a_dry_run_of_up_shows_the_pending_migrations(orderops: Orderops, running: dict[str, Any], sql: Path) -> None:
@@ -229,7 +278,7 @@ def test_down_keeps_data_until_its_name_is_confirmed(orderops: Orderops, running
     down = orderops("down", "--yes")
 
     assert down.code == 0, down.err
-    assert "kept: rds-instance/orderops-local-database (holds a PostgreSQL 16 database of 20 GB" in down.err
+    assert "kept: rds-instance/orderops-local-database (holds a PostgreSQL 18 database of 20 GB" in down.err
     assert re.search(r"^kept: \d+ more, needed by those that hold data$", down.err, re.MULTILINE)
     assert re.search(r"orderops down --env local .*--confirm orderops-local-database", down.err)
     assert orderops("local", "psql", "-At", "-c", "select count(*) from users").out == "3\n"

@@ -172,12 +172,7 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         (deployment for deployment in raw.get("deployments", ()) if deployment["status"] == "PRIMARY"), {}
     )
     rollout = primary.get("rolloutState", "COMPLETED")
-    running = f"{raw['runningCount']} of {raw['desiredCount']} wanted tasks run"
-    failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
-    # The tasks of the release before still run and count, so a deployment in trouble may have all that are wanted.
-    short = raw["runningCount"] < raw["desiredCount"]
-    events = trouble(raw, primary.get("createdAt"))[:1] if short or rollout == "IN_PROGRESS" else []
-    progress = "; ".join([f"{running}{failed}", *events])
+    progress, short = _progress(raw, primary), raw["runningCount"] < raw["desiredCount"]
     return Observed(
         raw["serviceArn"],
         {
@@ -207,6 +202,13 @@ def _observed(raw: Mapping[str, Any]) -> Observed:
         # A changed number of tasks makes no deployment, so `rolloutState` says nothing of it.
         settling=progress if short else "",
     )
+
+
+def _progress(raw: Mapping[str, Any], primary: Mapping[str, Any]) -> str:
+    """How many tasks run, and the newest event that tells of a problem."""
+    running = f"{raw['runningCount']} of {raw['desiredCount']} wanted tasks run"
+    failed = f", {primary['failedTasks']} failed" if primary.get("failedTasks") else ""
+    return "; ".join([f"{running}{failed}", *trouble(raw, primary.get("createdAt"))[:1]])
 
 
 def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:

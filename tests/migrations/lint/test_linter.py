@@ -180,6 +180,26 @@ def test_the_output_without_findings_names_the_next_step(orderops: Linting, tmp_
     ]
 
 
+@pytest.mark.parametrize(("words", "version"), [((), "15"), (("--pg-version", "17"), "17")])
+def test_files_are_read_as_the_oldest_postgresql_of_the_environments_does(
+    orderops: Linting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], version: str
+) -> None:
+    squawk = tmp_path / "squawk"
+    squawk.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\necho []\n')
+    squawk.chmod(0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(tmp_path))
+    environments = tmp_path / "environments"
+    environments.mkdir()
+    for name, declared in {"dev": "17", "qa": "15.4"}.items():
+        text = f'[database]\nengine_version = "{declared}"\n[services.orders]\n'
+        (environments / f"{name}.toml").write_text(text)
+    write(tmp_path, ("ALTER TABLE users ADD COLUMN b text;", ANYTHING))
+
+    orderops(*words, "--environments", str(environments))
+
+    assert f"--pg-version={version}" in (tmp_path / "arguments").read_text().split()
+
+
 def test_warnings_fail_only_with_the_option_strict(orderops: Linting, tmp_path: Path) -> None:
     write(tmp_path, ("DROP VIEW v;", ANYTHING))
 
