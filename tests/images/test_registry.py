@@ -23,7 +23,7 @@ from orderops.config.environment import Environment, load_environment
 from orderops.errors import OrderopsError
 from orderops.images.builder import NAMES, builder
 from orderops.images.registry import MANIFESTS, Repository
-from orderops.images.resolve import ImageBuild, ImageChoice, build_and_push, images, materialize, pinned
+from orderops.images.resolve import ImageBuild, ImageChoice, ImageOrigin, build_and_push, images, materialize, pinned
 from support.faults import PowerCut
 
 PASSWORD = "123456789012-auth-token"  # what the emulator's token holds, and below as the registry keeps it
@@ -204,7 +204,7 @@ def test_a_promoted_image_keeps_its_digest(
 
     assert promoted == f"{HOST}/orderops-staging-orders@{uri.partition('@')[2]}"
     assert any("copying" in line for line in output)
-    assert images(aws, staging, {"orders": uri}) == {"orders": ImageChoice(promoted)}
+    assert images(aws, staging, {"orders": uri}) == {"orders": ImageChoice(promoted, origin=ImageOrigin.GIVEN)}
     manifest = _ask(registry, f"orderops-staging-orders/manifests/{uri.partition('@')[2]}")
     for layer in json.loads(manifest)["layers"]:
         content = _ask(registry, f"orderops-staging-orders/blobs/{layer['digest']}")

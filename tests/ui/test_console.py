@@ -209,7 +209,15 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
         {"name": "service orders", "state": "down", "detail": detail},
     ]
 
-    told = {"environment": "dev", "verdict": "down", "components": components, "cause": "", "urls": {}, "next": ""}
+    told = {
+        "environment": "dev",
+        "verdict": "down",
+        "components": components,
+        "cause": "",
+        "urls": {},
+        "next": "",
+        "runs": [],
+    }
 
     terminal_status.show_status({**told, "proven_restore": None})
 
@@ -221,9 +229,38 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
     ]
 
 
+def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "failed: \x1b[2J[bold]gone[/]"
+    run = {"command": hostile, "who": hostile, "host": hostile, "since": "2026-11-10T08:00:00.000Z"}
+    told = {
+        "environment": "dev",
+        "verdict": "down",
+        "cause": hostile,
+        "urls": {"url": hostile},
+        "next": "",
+        "runs": [run],
+    }
+
+    components = [{"name": "balancer", "state": "down", "detail": hostile}]
+    terminal_status.show_status({**told, "components": components, "proven_restore": None})
+
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert lines[1] == "balancer  down  failed: ?[2J[bold]gone[/]"
+    assert lines[2].startswith("run:   `failed: ?[2J[bold]gone[/]` by failed: ?[2J")
+
+
 def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.CaptureFixture[str]) -> None:
     ago = (datetime.now(UTC) - timedelta(days=3, hours=1)).isoformat()
-    told = {"environment": "dev", "verdict": "healthy", "components": [], "cause": "", "urls": {}, "next": ""}
+    told = {
+        "environment": "dev",
+        "verdict": "healthy",
+        "components": [],
+        "cause": "",
+        "urls": {},
+        "next": "",
+        "runs": [],
+    }
 
     terminal_status.show_status(
         {

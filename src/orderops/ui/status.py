@@ -14,6 +14,8 @@ from orderops.text.durations import in_words
 from orderops.text.outside import plain
 from orderops.ui.console import out
 
+# Details quote AWS, the service and the lease.
+LONGEST = 1000
 STATE_COLOURS = {
     "ok": "green",
     "healthy": "green",
@@ -33,9 +35,9 @@ def show_status(status: Mapping[str, Any]) -> None:
     for run in status["runs"]:
         out.print(f"run:   {escape(_under_way(run))}")
     if status["cause"]:
-        out.print(f"cause: {escape(status['cause'])}")
+        out.print(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():
-        out.print(f"{name}: {escape(url)}")
+        out.print(f"{name}: {escape(plain(url))}")
     # An environment that does not exist has no database to restore.
     if status["verdict"] != "absent":
         out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
@@ -65,7 +67,7 @@ def _show_components(components: Sequence[Mapping[str, str]]) -> None:
         state_width = max(len(component["state"]) for component in components)
         for component in components:
             name, state = f"{component['name']:{name_width}}", f"{component['state']:{state_width}}"
-            out.print(escape(f"{name}  {state}  {component['detail']}".rstrip()))
+            out.print(escape(f"{name}  {state}  {plain(component['detail'], LONGEST)}".rstrip()))
         return
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -73,7 +75,9 @@ def _show_components(components: Sequence[Mapping[str, str]]) -> None:
     table.add_column(overflow="fold")
     for component in components:
         colour = STATE_COLOURS.get(component["state"], "white")
-        table.add_row(escape(component["name"]), f"[{colour}]{component['state']}[/]", escape(component["detail"]))
+        table.add_row(
+            escape(component["name"]), f"[{colour}]{component['state']}[/]", escape(plain(component["detail"], LONGEST))
+        )
     out.print(table, soft_wrap=False, width=min(out.width, 80))
 
 
