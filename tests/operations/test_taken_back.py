@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from support.command_line import Orderops
 from support.recorded_history import Dev
 from support.repository import ENVIRONMENTS
+from support.untrusted_role import untrusted_during_updates
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -72,11 +72,8 @@ def test_the_question_says_that_a_release_is_taken_back(
 
 
 def test_the_image_that_runs_is_named_after_a_later_release_has_failed(by_hand: Dev, declared: Orderops) -> None:
-    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    role = "orderops-dev-order-processor-execution"
-    by_hand.workspace.aws.iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
-    assert declared("service", "deploy", "--image", NEXT, "--yes").code == 1
+    with untrusted_during_updates(by_hand.proxy, "orderops-dev-order-processor-execution"):
+        assert declared("service", "deploy", "--image", NEXT, "--yes").code == 1
 
     assert f"order-processor runs {BY_HAND}, released" in declared("service", "deploy", "--dry-run").err
 
