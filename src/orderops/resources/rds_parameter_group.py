@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from orderops.resources.rds_subnet_group import foreign_instances
 
 DESCRIPTION = "PostgreSQL settings of the database"
 MOST_A_CALL = 20
+BOOLEANS = {"on": "1", "true": "1", "yes": "1", "off": "0", "false": "0", "no": "0"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +46,22 @@ class RdsParameterGroup(Resource):
                 )
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
-        call = aws.rds.describe_db_parameters
-        found = every(call, "Parameters", DBParameterGroupName=observed.id, Source="user")
-        parameters = {raw["ParameterName"]: raw["ParameterValue"] for raw in found if "ParameterValue" in raw}
+        # Not with Source="user": RDS returns a parameter that was set to the family's default as one of the engine or
+        # of the system (hashicorp/terraform-provider-aws#23335), so what is requested is read by name.
+        found = every(aws.rds.describe_db_parameters, "Parameters", DBParameterGroupName=observed.id)
+        parameters = {
+            raw["ParameterName"]: self._value(raw)
+            for raw in found
+            if "ParameterValue" in raw
+            and (raw["ParameterName"] in self.parameters or raw.get("Source", "user") == "user")
+        }
         return replace(observed, properties={**observed.properties, "Parameters": parameters})
+
+    def _value(self, raw: Mapping[str, Any]) -> str:
+        """The observed value, in the requested spelling if both mean the same."""
+        observed, wanted = str(raw["ParameterValue"]), self.parameters.get(raw["ParameterName"])
+        kind = raw.get("DataType", "")
+        return wanted if wanted is not None and _meaning(kind, wanted) == _meaning(kind, observed) else observed
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -97,6 +111,21 @@ def _dynamic(aws: Aws, group: str) -> set[str]:
     """The parameters that take effect without a reboot; for others AWS refuses `immediate`."""
     found = every(aws.rds.describe_db_parameters, "Parameters", DBParameterGroupName=group)
     return {raw["ParameterName"] for raw in found if raw.get("ApplyType") == "dynamic"}
+
+
+def _meaning(kind: str, value: str) -> Any:
+    """What a value of this DataType means: RDS returns `1` for `on`, and lists without spaces."""
+    text = value.strip()
+    if kind == "boolean":
+        return BOOLEANS.get(text.lower(), text)
+    if kind == "list":
+        return [item.strip() for item in text.split(",")]
+    # Formulas such as {DBInstanceClassMemory/32768} are compared without spaces.
+    if kind in ("integer", "float"):
+        with suppress(ValueError):
+            return float(text)
+        return "".join(text.split())
+    return value
 
 
 def _parameter(name: str, dynamic: set[str]) -> dict[str, str]:

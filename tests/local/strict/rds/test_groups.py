@@ -129,7 +129,11 @@ def test_a_group_lists_the_parameters_of_the_engine(moto: Client, strict: Client
 
     assert len(found) > 200
     assert (found["work_mem"]["ApplyType"], found["work_mem"]["ParameterValue"]) == ("dynamic", "65536")
-    assert (found["max_connections"]["ApplyType"], found["max_connections"]["Source"]) == ("static", "engine-default")
+    assert (found["max_connections"]["ApplyType"], found["max_connections"]["Source"]) == ("static", "system")
+    assert (found["log_min_duration_statement"]["Source"], found["log_statement"].get("ParameterValue")) == (
+        "engine-default",
+        None,
+    )
     assert list(parameters_of(strict, Source="user")) == ["work_mem"]
 
 

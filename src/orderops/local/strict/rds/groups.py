@@ -10,13 +10,17 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.binaries import find_bindir
 from orderops.local.rds.parameters import backend_of, ec2_of, is_true, list_of, rds_response, structures
+from orderops.local.strict.rds.family_defaults import data_type, defaults_of, is_valid, normal
 
 # Limit of ModifyDBParameterGroup.
 MAX_PARAMETERS = 20
 # Parameters of extensions and of RDS, which the server program does not list.
 OTHER_PREFIXES = frozenset({"rds", "auto_explain", "cron", "pg_hint_plan", "pg_stat_statements", "pgaudit"})
 # Static parameters that are not PostgreSQL's own.
-STATIC_OF_RDS = frozenset({"rds.logical_replication", "rds.custom_dns_resolution", "pg_stat_statements.max"})
+NOTHING = ("", "")
+STATIC_OF_RDS = frozenset(
+    {"shared_preload_libraries", "rds.logical_replication", "rds.custom_dns_resolution", "pg_stat_statements.max"}
+)
 # Bounds of MaxRecords.
 MIN_PAGE, MAX_PAGE = 20, 100
 
@@ -34,7 +38,7 @@ def register(emulator: Emulator) -> None:
     emulator.on_before("rds", "CreateDBParameterGroup", _check_new_parameter_group)
     emulator.on_before("rds", "DeleteDBParameterGroup", _check_parameter_group_unused)
     emulator.on_before("rds", "ModifyDBParameterGroup", _check_parameters)
-    emulator.on_after("rds", "ModifyDBParameterGroup", _mark_changed_parameters)
+    emulator.on_after("rds", "ModifyDBParameterGroup", _store_changed_parameters)
     emulator.instead["rds", "DescribeDBParameters"] = _describe_parameters
 
 
@@ -123,12 +127,23 @@ def _check_parameters(request: Request) -> None:
         name = parameter.get("ParameterName", "")
         if not _exists(name):
             raise ApiError("InvalidParameterValue", f"Could not find parameter with name: {name}")
+        value = parameter.get("ParameterValue")
+        if value is not None and not is_valid(_data_type(name), value):
+            raise ApiError("InvalidParameterValue", f"Invalid parameter value: {value} for: {name}")
         if parameter.get("ApplyMethod") == "immediate" and is_static(name):
             raise ApiError("InvalidParameterCombination", "cannot use immediate apply method for static parameter")
 
 
-def _mark_changed_parameters(request: Request, response: Response) -> None:
+def _store_changed_parameters(request: Request, response: Response) -> None:
+    """Store values as RDS does: a parameter that is set to the family's default is not one of the user."""
     names = [parameter["ParameterName"] for parameter in structures(request, "Parameters")]
+    group = backend_of(request).db_parameter_groups[request.form["DBParameterGroupName"].lower()]
+    defaults = defaults_of(group.family or "")
+    for name in names:
+        stored = group.parameters[name]
+        stored["ParameterValue"] = normal(_data_type(name), stored.get("ParameterValue", ""))
+        if stored["ParameterValue"] == defaults.get(name):
+            del group.parameters[name]
     _mark_pending_reboot(request, names)
 
 
@@ -161,8 +176,9 @@ def _describe_parameters(request: Request) -> Response:
         raise ApiError("DBParameterGroupNotFound", f"DBParameterGroup not found: {name}", 404)
     group_values = group.parameters if group else {}
     source = request.form.get("Source", "")
-    names = sorted({*group_values, *engine_parameters()})
-    parameters = [_parameter(parameter, group_values.get(parameter)) for parameter in names]
+    defaults = defaults_of(group.family if group else name.removeprefix("default."))
+    names = sorted({*group_values, *engine_parameters(), *defaults})
+    parameters = [_parameter(parameter, group_values.get(parameter), defaults.get(parameter)) for parameter in names]
     parameters = [parameter for parameter in parameters if source in ("", parameter["Source"])]
     begin = int(request.form.get("Marker") or 0)
     size = max(MIN_PAGE, min(MAX_PAGE, int(request.form.get("MaxRecords", MAX_PAGE))))
@@ -170,11 +186,12 @@ def _describe_parameters(request: Request) -> Response:
     return rds_response(request, {"Parameters": parameters[begin : begin + size], "Marker": more})
 
 
-def _parameter(name: str, stored: dict[str, Any] | None) -> dict[str, Any]:
+def _parameter(name: str, stored: dict[str, Any] | None, default: str | None) -> dict[str, Any]:
     return {
         "ParameterName": name,
-        "ParameterValue": stored.get("ParameterValue") if stored else None,
-        "Source": "user" if stored else "engine-default",
+        "ParameterValue": stored.get("ParameterValue") if stored else default,
+        "Source": "user" if stored else "system" if default is not None else "engine-default",
+        "DataType": _data_type(name),
         "ApplyType": "static" if is_static(name) else "dynamic",
         "ApplyMethod": (stored or {}).get("ApplyMethod", "pending-reboot"),
         "IsModifiable": True,
@@ -187,13 +204,17 @@ def _exists(name: str) -> bool:
 
 def is_static(name: str) -> bool:
     """Tell whether the parameter takes effect only when the server starts."""
-    return name in STATIC_OF_RDS or engine_parameters().get(name) == "postmaster"
+    return name in STATIC_OF_RDS or engine_parameters().get(name, NOTHING)[0] == "postmaster"
+
+
+def _data_type(name: str) -> str:
+    return data_type(name, engine_parameters().get(name, NOTHING)[1])
 
 
 @cache
-def engine_parameters() -> dict[str, str]:
-    """Return PostgreSQL's parameters and their contexts, as the server program lists them."""
+def engine_parameters() -> dict[str, tuple[str, str]]:
+    """Return PostgreSQL's parameters with context and type, as the server program lists them."""
     program = find_bindir() / "postgres"
     output = subprocess.run([program, "--describe-config"], capture_output=True, text=True, check=True).stdout
     lines = (line.split("\t") for line in output.splitlines())
-    return {line[0]: line[1] for line in lines if len(line) > 1}
+    return {line[0]: (line[1], line[3]) for line in lines if len(line) > 3}
