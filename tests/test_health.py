@@ -106,6 +106,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "components",
         "readiness",
         "runs",
+        "pending",
         "proven_restore",
     }
     assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.documents import Bucket
+from orderops.engine.resource import PendingChange
 from orderops.errors import AwsError
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service, on_this_machine
 from orderops.infra.service import ServiceBase
@@ -60,6 +61,8 @@ class ComponentStatus:
     state: ComponentState
     detail: str
     next_command: str = ""
+    pending: tuple[PendingChange, ...] = ()
+    """What AWS holds back; no fault, but it may interrupt."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Health:
     def to_dict(self) -> dict[str, Any]:
         """As JSON, with stable keys."""
         parts = [{"name": part.name, "state": str(part.state), "detail": part.detail} for part in self.components]
+        pending = [{"name": part.name, **change.to_dict()} for part in self.components for change in part.pending]
         return {
             "environment": self.environment,
             "verdict": str(self.verdict),
@@ -91,6 +95,7 @@ class Health:
             "components": parts,
             "readiness": self.ready.to_dict() if self.ready else None,
             "runs": [asdict(run) for run in self.runs],
+            "pending": pending,
             "proven_restore": self.proven.to_dict() if self.proven else None,
         }
 
@@ -167,7 +172,7 @@ def _database(workspace: Workspace) -> ComponentStatus:
             command,
         )
     if status in ("available", "storage-optimization", "backing-up", "configuring-log-exports"):
-        return ComponentStatus("database", ComponentState.OK, where)
+        return ComponentStatus("database", ComponentState.OK, where, pending=primary.observed.pending)
     if status in ("creating", "starting", "rebooting", "modifying", "upgrading", "maintenance", "renaming"):
         state = ComponentState.STARTING if status == "creating" else ComponentState.DEGRADED
         return ComponentStatus("database", state, f"{status}; {where}", "orderops status --watch")

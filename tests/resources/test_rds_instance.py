@@ -171,7 +171,7 @@ def test_a_lost_answer_makes_no_second_instance(aws: Aws, up: Up, lose_answer: F
 
 def _make(aws: Aws, **more: Any) -> None:
     name = {"DBInstanceIdentifier": DB.name}
-    aws.rds.create_db_instance(**name, DBInstanceClass="db.t3.micro", Engine="postgres", **more)
+    aws.rds.create_db_instance(**name, DBInstanceClass="db.t3.micro", Engine="postgres", EngineVersion="16.4", **more)
 
 
 def _snapshots(aws: Aws) -> list[str]:

@@ -10,11 +10,10 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.step import Action
-from orderops.local.emulator.server import Emulator
-from orderops.local.strict import make_strict
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from support.contract import Up, keeps_its_promises
-from support.strict_clients import Client, served
+from support.strict_account import strict_account, strict_aws
+from support.strict_clients import Client
 
 # rds.force_ssl and shared_preload_libraries have these values in the family postgres16 of RDS.
 GROUP = RdsParameterGroup(
@@ -25,19 +24,15 @@ GROUP = RdsParameterGroup(
 
 
 @pytest.fixture(scope="module")
-def strict_server() -> Iterator[Client]:
-    emulator = Emulator()
-    make_strict(emulator)
-    with served(emulator) as client:
+def account() -> Iterator[Client]:
+    with strict_account() as client:
         yield client
 
 
 @pytest.fixture
-def aws(strict_server: Client, monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Aws:
+def aws(account: Client, monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Aws:
     """AWS in which a group is read as RDS returns it."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", strict_server("rds").meta.endpoint_url)
-    monkeypatch.setattr("moto.core.models.botocore_stubber.enabled", False)
-    return Aws("ap-southeast-2", session=boto3.Session("testing", "testing", region_name="ap-southeast-2"))
+    return strict_aws(account, monkeypatch)
 
 
 def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from orderops.engine.resource import Effect
+from orderops.engine.resource import Effect, PendingChange
 from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, OrderopsError, ReplacementRequired, Unfinished
 from orderops.text.durations import in_words
@@ -154,6 +155,75 @@ def test_a_plan_shows_the_error_and_hint_of_a_refused_step(capsys: pytest.Captur
     )
 
 
+WAITING = PendingChange(
+    "DBInstanceClass",
+    "DBInstanceClass db.t3.micro -> db.t3.medium",
+    Effect.INTERRUPTS,
+    "the maintenance window sun:17:00-sun:17:30",
+    "aws rds modify-db-instance --db-instance-identifier orders --db-instance-class db.t3.medium --apply-immediately",
+)
+
+
+def test_a_plan_shows_what_aws_holds_back_and_the_command_that_carries_it_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.show_plan([Step("rds-instance/orders", Action.NO_OP, pending=(WAITING,))])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "! pending rds-instance/orders: DBInstanceClass db.t3.micro -> db.t3.medium waits for the maintenance window "
+        "sun:17:00-sun:17:30  interrupts",
+        f"    now: {WAITING.command}",
+    ]
+
+
+def test_a_plan_shows_the_pending_changes_that_a_step_carries_out(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"EnableIAMDatabaseAuthentication": (False, True)}
+    console.show_plan([Step("rds-instance/orders", Action.UPDATE, changes, Effect.INTERRUPTS, carried=(WAITING,))])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "~ update rds-instance/orders  interrupts",
+        "    EnableIAMDatabaseAuthentication: false -> true",
+        "    also carries out, now: DBInstanceClass db.t3.micro -> db.t3.medium  interrupts",
+    ]
+
+
+def test_pending_changes_of_a_plan_have_stable_keys_in_json() -> None:
+    idle = Step("rds-instance/orders", Action.NO_OP, pending=(WAITING,))
+
+    document = console.plan_json("dev", [idle], [])
+
+    (pending,) = document["pending"]
+    assert pending == {
+        "address": "rds-instance/orders",
+        "what": WAITING.what,
+        "class": "interrupts",
+        "until": WAITING.until,
+        "command": WAITING.command,
+    }
+
+
+def test_the_status_shows_what_aws_holds_back(capsys: pytest.CaptureFixture[str]) -> None:
+    status: dict[str, Any] = {
+        "environment": "dev",
+        "verdict": "healthy",
+        "cause": "",
+        "urls": {},
+        "next": "",
+        "proven_restore": None,
+    }
+    components = [{"name": "database", "state": "ok", "detail": "postgres [16]"}]
+
+    terminal_status.show_status(
+        {**status, "components": components, "pending": [{"name": "database", **WAITING.to_dict()}]}
+    )
+
+    assert capsys.readouterr().out.splitlines()[2:4] == [
+        "pending: database: DBInstanceClass db.t3.micro -> db.t3.medium waits for the maintenance window "
+        "sun:17:00-sun:17:30 (interrupts)",
+        f"    now: {WAITING.command}",
+    ]
+
+
 def test_square_brackets_in_names_are_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_error(OrderopsError("key [bold]x[/] is unknown"))
 
@@ -217,6 +287,7 @@ def test_a_component_takes_one_unwrapped_line_without_a_terminal(capsys: pytest.
         "urls": {},
         "next": "",
         "runs": [],
+        "pending": [],
     }
 
     terminal_status.show_status({**told, "proven_restore": None})
@@ -260,6 +331,7 @@ def test_the_last_line_shows_the_age_of_the_last_restore_drill(capsys: pytest.Ca
         "urls": {},
         "next": "",
         "runs": [],
+        "pending": [],
     }
 
     terminal_status.show_status(

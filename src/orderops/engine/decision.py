@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Owner, Ownership, Tags
-from orderops.engine.resource import Effect, Observed, Properties, Resource, State
+from orderops.engine.resource import Effect, Observed, PendingChange, Properties, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import NotOurs, OrderopsError, ReplacementRequired
 
@@ -28,8 +28,13 @@ def decide(
     changes = {**_property_changes(observed, desired), **_tag_changes(resource, observed, ownership)}
     owner = owner_of(resource, observed.tags or {}, ownership)
     action = Action.ADOPT if owner is Owner.ADOPTABLE else Action.UPDATE if changes else Action.NO_OP
-    error = _ownership_error(resource, observed, owner, adopt=adopt) or _change_error(resource, changes, ownership)
-    return Step(resource.address, action, changes, _worst_effect(resource, changes), error)
+    error = _ownership_error(resource, observed, owner, adopt=adopt) or _change_error(
+        resource, observed, changes, ownership
+    )
+    carried = _carried(resource, observed, changes)
+    left = tuple(change for change in observed.pending if change not in carried and change.key not in changes)
+    effect = max([_worst_effect(resource, changes), *(change.effect for change in carried)], key=_weight)
+    return Step(resource.address, action, changes, effect, error, carried=carried, pending=left)
 
 
 def owner_of(resource: Resource, tags: Tags, ownership: Ownership) -> Owner:
@@ -54,7 +59,19 @@ def _tag_changes(resource: Resource, observed: Observed, ownership: Ownership) -
 
 def _worst_effect(resource: Resource, changes: Changes) -> Effect:
     effects = [resource.effect(key, *pair) for key, pair in changes.items() if key != TAGS]
-    return max(effects, key=lambda effect: effect.weight, default=Effect.SAFE)
+    return max(effects, key=_weight, default=Effect.SAFE)
+
+
+def _weight(effect: Effect) -> int:
+    return effect.weight
+
+
+def _carried(resource: Resource, observed: Observed, changes: Changes) -> tuple[PendingChange, ...]:
+    """What AWS holds back and carries out with these changes, unless one of them replaces it."""
+    sent = {key: pair for key, pair in changes.items() if key != TAGS}
+    if not sent or resource.leaves_pending(sent):
+        return ()
+    return tuple(change for change in observed.pending if change.sent_along and change.key not in sent)
 
 
 def _failed(resource: Resource, observed: Observed, environment: str) -> OrderopsError:
@@ -77,10 +94,12 @@ def _ownership_error(resource: Resource, observed: Observed, owner: Owner, *, ad
     return None
 
 
-def _change_error(resource: Resource, changes: Changes, ownership: Ownership) -> OrderopsError | None:
+def _change_error(resource: Resource, found: Observed, changes: Changes, ownership: Ownership) -> OrderopsError | None:
     for key, (observed, desired) in changes.items():
         if key == TAGS:
             continue
+        if refusal := resource.refusal(found, key, desired, ownership.environment):
+            return refusal
         effect = resource.effect(key, observed, desired)
         if key in resource.immutable or effect is Effect.LOSES:
             why = "would lose data" if effect is Effect.LOSES else "cannot be changed on an existing resource"

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
+from orderops.errors import OrderopsError
 
 Properties = Mapping[str, Any]
 
@@ -52,6 +53,28 @@ class _UnknownProperties(dict[str, Any]):
 
 
 @dataclass(frozen=True)
+class PendingChange:
+    """A change that AWS has accepted and holds back, such as one for the maintenance window."""
+
+    key: str
+    """The property, in the words of `desired`."""
+    what: str
+    """Such as "DBInstanceClass db.t3.micro -> db.t3.medium"."""
+    effect: Effect
+    """What it does to the running system when it is carried out."""
+    until: str
+    """What it waits for."""
+    command: str
+    """The command that carries it out now."""
+    sent_along: bool = True
+    """Whether a change that AWS applies immediately carries it out as well."""
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON, with stable keys."""
+        return {"what": self.what, "class": str(self.effect), "until": self.until, "command": self.command}
+
+
+@dataclass(frozen=True)
 class Observed:
     """An existing resource as AWS describes it.
 
@@ -67,6 +90,8 @@ class Observed:
     status: str = ""
     settling: str = ""
     """What AWS still works on although it shows the new values; waited for after a change of ours."""
+    pending: tuple[PendingChange, ...] = ()
+    """What AWS holds back. Its values are among the properties, so that it is not sent again."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,11 @@ class Outputs:
 
     def __contains__(self, resource: Resource) -> bool:
         return resource.address in self._observed
+
+    @property
+    def pending(self) -> dict[str, tuple[PendingChange, ...]]:
+        """What AWS holds back: address and changes."""
+        return {address: observed.pending for address, observed in self._observed.items() if observed.pending}
 
     def _not_created(self, resource: Resource) -> Observed:
         arn = UNKNOWN
@@ -243,6 +273,14 @@ class Resource(ABC):
         if key in self.immutable:
             return Effect.REPLACES
         return self.effects.get(key, Effect.SAFE)
+
+    def leaves_pending(self, changes: Mapping[str, tuple[Any, Any]]) -> bool:
+        """Whether AWS makes these changes (observed, desired) without carrying out what it holds back."""
+        return False
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        """Why this property cannot be changed so, where the words for any immutable property would mislead."""
+        return None
 
 
 def unknown_in(value: Any) -> bool:

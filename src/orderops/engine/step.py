@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from orderops.engine.resource import Effect
+from orderops.engine.resource import Effect, PendingChange
 from orderops.errors import OrderopsError
 
 
@@ -35,6 +35,10 @@ class Step:
     held_by: str = ""
     """Address of the refused step that this one belongs together with, so that it is not taken either."""
     note: str = ""
+    carried: tuple[PendingChange, ...] = ()
+    """Pending changes that AWS carries out together with this step; part of its effect."""
+    pending: tuple[PendingChange, ...] = ()
+    """Pending changes that this step leaves pending."""
 
     @property
     def refused(self) -> bool:

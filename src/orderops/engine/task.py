@@ -121,12 +121,19 @@ class ResourceTask:
             self._reported = step
 
     def _finish(self, observed: Observed | None, step: Step) -> Step | str:
-        if self._sent and step.action is Action.NO_OP and observed and observed.settling:
+        if step.action is Action.NO_OP and observed and observed.settling and self._settles():
             # AWS shows the new values already and still works on them; the next resource may need them in effect.
             return self._wait.waits(observed.settling)
         if observed and not self._replaces(step):
             self._outputs[self._resource] = observed
         return self._reported or step
+
+    def _settles(self) -> bool:
+        """Whether AWS works on what was sent; what it holds back for a maintenance window is not waited for."""
+        sent = self._sent
+        if sent is None or sent.action is Action.CREATE:
+            return sent is not None
+        return not self._resource.leaves_pending({key: pair for key, pair in sent.changes.items() if key != TAGS})
 
     def _check_before_sending(self, observed: Observed | None, desired: Properties, step: Step) -> None:
         if unknown_in(desired):

@@ -190,6 +190,8 @@ def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released
     """Show what was kept, the URLs and the next step."""
     name = workspace.environment.name
     outputs = work.outputs if work else plan.outputs
+    for address, pending in outputs.pending.items():
+        console.show_pending(address, pending)
     kept = [step for step in plan.pruned if step.action is Action.KEEP]
     for step in kept:
         console.info(f"kept: {step.address} ({step.note})")

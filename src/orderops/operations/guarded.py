@@ -113,6 +113,8 @@ def _covered(step: Step, confirmed: Step | None) -> bool:
         return True
     if confirmed is None or confirmed.action in (Action.NO_OP, Action.KEEP):
         return False
+    if any(change not in confirmed.carried for change in step.carried):
+        return False
     # A killed run may have created the resource meanwhile; its settings are those that were confirmed.
     if confirmed.action is Action.CREATE:
         return step.action in (Action.CREATE, Action.UPDATE)

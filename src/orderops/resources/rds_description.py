@@ -9,6 +9,7 @@ from typing import Any
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, from_pairs
 from orderops.engine.resource import Observed, State
+from orderops.resources.rds_pending import pending_changes
 
 KIND = "rds-instance"
 # The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins.
@@ -112,6 +113,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
             "InstanceCreateTime": raw.get("InstanceCreateTime"),
             "LatestRestorableTime": raw.get("LatestRestorableTime"),
             "AllocatedStorageNow": raw["AllocatedStorage"],
+            "EngineVersionNow": raw["EngineVersion"],
             "PendingModifiedValues": dict(raw.get("PendingModifiedValues", {})),
             "ParameterApplyStatus": next(
                 (group["ParameterApplyStatus"] for group in raw.get("DBParameterGroups", ())), ""
@@ -123,6 +125,7 @@ def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:
         state=state,
         status=status,
         settling=f"{', '.join(pending)} to be changed" if pending else "",
+        pending=pending_changes(raw),
     )
 
 

@@ -16,9 +16,30 @@ from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.rds_description import DISPOSABLE, FORMER, KIND, LIFECYCLE, RESTORED, instances, sought_backup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from orderops.resources.rds_versions import UPGRADES, is_or_follows, numbers, upgrades_of, version_refusal
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
 """The tag of an instance that the operator allows to be deleted without a final snapshot."""
+# Made at once, with or without ApplyImmediately: "Settings for DB instances" in the RDS user guide.
+AT_ONCE = frozenset(
+    {
+        "AutoMinorVersionUpgrade",
+        "CopyTagsToSnapshot",
+        "DBParameterGroupName",
+        "DeletionProtection",
+        "EnableCloudwatchLogsExports",
+        "EnablePerformanceInsights",
+        "MaxAllocatedStorage",
+        "MonitoringInterval",
+        "MonitoringRoleArn",
+        "PerformanceInsightsRetentionPeriod",
+        "Port",
+        "PreferredBackupWindow",
+        "PreferredMaintenanceWindow",
+        "PubliclyAccessible",
+        "VpcSecurityGroupIds",
+    }
+)
 TROUBLE = re.compile(r"insufficient|unable|fail|cannot|could not", re.IGNORECASE)
 
 
@@ -89,8 +110,10 @@ class RdsInstance(Resource):
         if (observed.tags or {}).get(ROLE) == FORMER:
             raise _is_gone(observed.id, observed.tags or {})
         properties = dict(observed.properties)
-        if _is_or_follows(properties["EngineVersion"], self.engine_version):
+        if is_or_follows(properties["EngineVersion"], self.engine_version):
             properties["EngineVersion"] = self.engine_version
+        elif numbers(self.engine_version) > numbers(properties["EngineVersion"]):
+            properties[UPGRADES] = upgrades_of(aws, properties["EngineVersionNow"])
         if self.storage_gb <= properties["AllocatedStorage"] <= self._most_storage():
             properties["AllocatedStorage"] = self.storage_gb
         if properties["Port"] is None:
@@ -154,9 +177,8 @@ class RdsInstance(Resource):
             # AWS takes no final snapshot of a stopped instance.
             aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
         elif properties["DeletionProtection"]:
-            aws.rds.modify_db_instance(
-                DBInstanceIdentifier=observed.id, DeletionProtection=False, ApplyImmediately=True
-            )
+            # Without ApplyImmediately, which would carry out what waits for the maintenance window.
+            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, DeletionProtection=False)
         elif _holds_nothing(observed):
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
@@ -205,12 +227,20 @@ class RdsInstance(Resource):
     def effect(self, key: str, observed: Any, desired: Any) -> Effect:
         if key == "AllocatedStorage" and desired < observed:
             return Effect.LOSES
-        if key == "EngineVersion" and _numbers(desired) < _numbers(observed):
-            return Effect.LOSES
+        if key == "EngineVersion" and numbers(desired) < numbers(observed):
+            return Effect.REPLACES
         if key == "BackupRetentionPeriod" and 0 in (observed, desired):
             # AWS deletes the backups with the setting.
             return Effect.INTERRUPTS if desired else Effect.LOSES
         return super().effect(key, observed, desired)
+
+    def leaves_pending(self, changes: Mapping[str, tuple[Any, Any]]) -> bool:
+        return all(made_at_once(key, *pair) for key, pair in changes.items())
+
+    def refusal(self, observed: Observed, key: str, desired: Any, environment: str) -> OrderopsError | None:
+        if key == "EngineVersion":
+            return version_refusal(observed, desired, environment)
+        return None
 
     def _most_storage(self) -> float:
         """The size up to which AWS may have grown the storage by itself; it grows by at least a tenth."""
@@ -235,19 +265,27 @@ def final_snapshot(observed: Observed) -> str:
     return f"{observed.id}-final-{observed.properties['DbiResourceId'].removeprefix('db-')[:10].lower()}"
 
 
+def made_at_once(key: str, observed: Any, desired: Any) -> bool:
+    """Whether RDS makes this change at once, even without ApplyImmediately."""
+    # Only turning backups on or off waits for the maintenance window.
+    if key == "BackupRetentionPeriod":
+        return bool(observed and desired)
+    return key in AT_ONCE
+
+
 def modification(observed: Observed, changed: Properties) -> dict[str, Any]:
     """The parameters of ModifyDBInstance, which names some settings unlike CreateDBInstance."""
     properties = observed.properties
-    given = {**changed, "ApplyImmediately": True}
+    at_once = all(made_at_once(key, properties.get(key), value) for key, value in changed.items())
+    # ApplyImmediately carries out what waits for the maintenance window, so it is left out where it changes nothing.
+    given = {**changed, "ApplyImmediately": not at_once}
     if "Port" in given:
         given["DBPortNumber"] = given.pop("Port")
     # A maximum equal to the size turns growth off.
     if "MaxAllocatedStorage" in given and given["MaxAllocatedStorage"] is None:
         given["MaxAllocatedStorage"] = changed.get("AllocatedStorage", properties["AllocatedStorageNow"])
     if "EngineVersion" in given:
-        given["AllowMajorVersionUpgrade"] = (
-            _numbers(given["EngineVersion"])[0] > _numbers(properties["EngineVersion"])[0]
-        )
+        given["AllowMajorVersionUpgrade"] = numbers(given["EngineVersion"])[0] > numbers(properties["EngineVersion"])[0]
     if "EnableCloudwatchLogsExports" in given:
         wanted, enabled = set(given.pop("EnableCloudwatchLogsExports")), set(properties["EnableCloudwatchLogsExports"])
         given["CloudwatchLogsExportConfiguration"] = {
@@ -255,12 +293,3 @@ def modification(observed: Observed, changed: Properties) -> dict[str, Any]:
             "DisableLogTypes": sorted(enabled - wanted),
         }
     return given
-
-
-def _is_or_follows(observed: str, desired: str) -> bool:
-    """Whether `observed` has the desired major version, and the same or a later minor version."""
-    return _numbers(observed)[0] == _numbers(desired)[0] and _numbers(observed) >= _numbers(desired)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])

@@ -15,7 +15,7 @@ from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.rds_description import KIND, instances
-from orderops.resources.rds_instance import RdsInstance, modification
+from orderops.resources.rds_instance import RdsInstance, made_at_once, modification
 
 IN_SYNC = "in-sync"
 PARAMETERS = "ParameterApplyStatus"
@@ -132,6 +132,9 @@ class RdsRestoredInstance(Resource):
     @classmethod
     def rollback_reason(cls, aws: Aws, observed: Observed) -> str:
         return RdsInstance.rollback_reason(aws, observed)
+
+    def leaves_pending(self, changes: Mapping[str, tuple[Any, Any]]) -> bool:
+        return all(made_at_once(key, *pair) for key, pair in changes.items())
 
     def unlike(self, copy: Observed) -> dict[str, tuple[Any, Any]]:
         """Settings that differ from the wanted ones: wanted and observed value."""

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from orderops.engine.inventory import Owned
-from orderops.engine.resource import Effect, Leftover
+from orderops.engine.resource import Effect, Leftover, PendingChange
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.text.durations import in_words
@@ -110,9 +110,10 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
     # Deletions first: they cannot be reversed.
     for step in sorted(steps, key=lambda step: (step.action is not Action.DELETE, step.address)):
         if step.action is Action.NO_OP:
+            show_pending(step.address, step.pending)
             continue
         sign, colour = SIGNS[step.action]
-        effect = f"  [{_effect_colour(step.effect)}]{step.effect}[/]" if step.effect is not Effect.SAFE else ""
+        effect = f"  {_effect_text(step.effect)}" if step.effect is not Effect.SAFE else ""
         note = f"  [dim]{escape(text)}[/]" if (text := noteworthy(step)) else ""
         out_folded(f"[{colour}]{sign} {step.action} {escape(step.address)}[/]{effect}{note}")
         if step.action is not Action.CREATE:
@@ -121,6 +122,9 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
         elif whole:
             for key, (_, desired) in step.changes.items():
                 out_folded(f"    [dim]{escape(key)}: {escape(_shown(desired))}[/]", indent=6)
+        for change in step.carried:
+            out_folded(f"    also carries out, now: {escape(change.what)}  {_effect_text(change.effect)}", indent=6)
+        show_pending(step.address, step.pending)
         if step.error:
             out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
             out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
@@ -130,6 +134,14 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
             )
     for owned in undeclared:
         out.print(f"[cyan]? undeclared {escape(owned.address)}[/]  [dim]{escape(owned.observed.id)}[/]")
+
+
+def show_pending(address: str, pending: Iterable[PendingChange]) -> None:
+    """Show what AWS holds back: what it waits for, what it does, and the command that carries it out."""
+    for change in pending:
+        waits = f"{change.what} waits for {change.until}"
+        out_folded(f"[cyan]! pending {escape(address)}[/]: {escape(waits)}  {_effect_text(change.effect)}")
+        out.print(f"    [bold]now:[/] {escape(change.command)}")
 
 
 def noteworthy(step: Step) -> str:
@@ -176,12 +188,14 @@ def plan_json(
                 "action": str(step.action),
                 "class": str(step.effect),
                 "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
+                **({"carried_out": [change.to_dict() for change in step.carried]} if step.carried else {}),
                 **({"refused": step.error.message, "hint": step.error.hint} if step.error else {}),
                 **({"held_by": step.held_by} if step.held_by else {}),
             }
             for step in sorted(steps, key=lambda step: step.address)
             if step.action is not Action.NO_OP
         ],
+        "pending": [{"address": step.address, **change.to_dict()} for step in steps for change in step.pending],
         "unclaimed": sorted(owned.address for owned in undeclared),
         "without_file": {name: len(addresses) for name, addresses in (undeclared_environments or {}).items()},
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
@@ -339,5 +353,6 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
-def _effect_colour(effect: Effect) -> str:
-    return "yellow" if effect is Effect.RESTARTS else "bold red"
+def _effect_text(effect: Effect) -> str:
+    colour = "dim" if effect is Effect.SAFE else "yellow" if effect is Effect.RESTARTS else "bold red"
+    return f"[{colour}]{effect}[/]"

@@ -34,6 +34,10 @@ def show_status(status: Mapping[str, Any]) -> None:
     _show_components(status["components"])
     for run in status["runs"]:
         out.print(f"run:   {escape(_under_way(run))}")
+    for change in status["pending"]:
+        waits = f"{change['what']} waits for {change['until']} ({change['class']})"
+        out.print(f"[cyan]pending:[/] {escape(change['name'])}: {escape(waits)}")
+        out.print(f"    now: {escape(change['command'])}")
     if status["cause"]:
         out.print(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():

@@ -31,6 +31,7 @@ from orderops.local.strict.rds.states import (
     pending_of,
     transition,
 )
+from orderops.local.strict.rds.versions import check_upgrade
 
 # States in which AWS accepts ModifyDBInstance.
 MODIFIABLE = (AVAILABLE, OPTIMIZING, "storage-full", "stopped")
@@ -193,8 +194,7 @@ def _check_version(request: Request, instance: Any) -> None:
     if not is_offered(version):
         raise ApiError("InvalidParameterCombination", f"Cannot find version {version} for {POSTGRES}")
     wanted = full_version(version)
-    if _numbers(wanted) < _numbers(existing):
-        raise ApiError("InvalidParameterCombination", f"Cannot upgrade {POSTGRES} from {existing} to {version}")
+    check_upgrade(existing, version, wanted)
     if _numbers(wanted)[0] > _numbers(existing)[0]:
         if not is_true(request, "AllowMajorVersionUpgrade"):
             raise ApiError(
