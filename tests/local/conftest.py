@@ -17,7 +17,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "tests" / "support"), os.
 def laptop() -> Iterator[Laptop]:
     """Local environment shared by all tests that leave it running."""
     with scratch("orderops-local-") as directory:
-        yield Laptop(directory, local.start(Laptop.region, directory))
+        started = Laptop(directory, local.start(Laptop.region, directory))
+        started.give_rds_its_role()
+        yield started
         local.reset(directory)
 
 
@@ -25,5 +27,7 @@ def laptop() -> Iterator[Laptop]:
 def own_laptop() -> Iterator[Laptop]:
     """Local environment of one test, which may kill and restart it."""
     with scratch("orderops-local-") as directory:
-        yield Laptop(directory, local.start(Laptop.region, directory))
+        started = Laptop(directory, local.start(Laptop.region, directory))
+        started.give_rds_its_role()
+        yield started
         local.reset(directory)

@@ -6,11 +6,14 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
+from orderops.config.environment import load_environment
 from orderops.engine.inventory import Inventory
 from orderops.engine.step import Action
+from orderops.infra.stack import stack
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from support.contract import Up
 from support.faults import Fault, PowerCut
+from support.repository import ROOT
 
 ECS = IamServiceLinkedRole("ecs.amazonaws.com")
 SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")
@@ -73,3 +76,23 @@ def test_a_run_interrupted_at_any_call_is_completed_by_the_next(aws: Aws, up: Up
 
 def _paths(aws: Aws) -> list[str]:
     return [raw["Path"] for raw in aws.iam.list_roles(PathPrefix="/aws-service-role/")["Roles"]]
+
+
+def test_every_declared_role_exists_before_the_resources_that_aws_makes_with_it() -> None:
+    """The services are those of "AWS services that work with IAM" whose resources an environment has."""
+    declared = stack(load_environment("dev", ROOT / "environments"), "123456789012")
+    resources = [*declared.infra, *declared.release({})]
+    needed = {
+        (need.name, resource.kind)
+        for resource in resources
+        for need in resource.needs()
+        if isinstance(need, IamServiceLinkedRole)
+    }
+
+    assert needed == {
+        ("ecs.amazonaws.com", "ecs-cluster"),
+        ("ecs.application-autoscaling.amazonaws.com", "autoscaling-target"),
+        ("elasticloadbalancing.amazonaws.com", "elbv2-load-balancer"),
+        ("rds.amazonaws.com", "rds-subnet-group"),
+    }
+    assert {need for need, _ in needed} == {role.name for role in resources if isinstance(role, IamServiceLinkedRole)}

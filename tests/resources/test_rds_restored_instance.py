@@ -30,6 +30,7 @@ from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_restored_instance import ALONE, CARRIED, RdsRestoredInstance, differences
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from support.emulated_account import QUICK
+from support.service_roles import give_rds_its_role
 from support.strict_clients import served
 from support.tag_keys import ADDRESS, ENVIRONMENT, ROLE
 
@@ -79,6 +80,7 @@ def instance(aws: Aws, name: str) -> Observed:
 def restored() -> Iterator[tuple[Aws, Observed, Observed]]:
     """The account, a source in which no setting is AWS's default, and its copy."""
     moto_api_backend.reset()
+    give_rds_its_role()
     with an_account() as aws:
         reconciled(aws, VPC, *SUBNETS, *DB.needs(), DB)
         time.sleep(0.3)

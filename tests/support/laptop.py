@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, ClassVar, TypeVar
 import boto3
 import psycopg
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from orderops import local
 from orderops.local.ports import free_port
@@ -46,6 +48,22 @@ class Laptop:
 
     def client(self, service: str) -> Any:
         return _client(service, self.endpoint.url)
+
+    def give_rds_its_role(self) -> None:
+        """Create RDS's service-linked role and wait until RDS knows it, by the first request that needs it."""
+        with suppress(self.client("iam").exceptions.InvalidInputException):
+            self.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+
+        def known() -> bool:
+            try:
+                self.client("rds").create_db_subnet_group(
+                    DBSubnetGroupName="probe", DBSubnetGroupDescription="probe", SubnetIds=["subnet-0"]
+                )
+            except ClientError as error:
+                return bool(error.response["Error"]["Code"] != "InvalidParameterValue")
+            return True
+
+        until(known, what="RDS knows its role")
 
     def name(self, kind: str) -> str:
         return f"{kind}-{uuid.uuid4().hex[:8]}"

@@ -12,6 +12,7 @@ from orderops.aws.client import Aws
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
+from support.service_roles import give_rds_its_role
 from support.strict_clients import Client, served
 
 REGION = "ap-southeast-2"
@@ -28,8 +29,9 @@ def strict_account(delays: Delays = SHORT) -> Iterator[Client]:
 
 
 def strict_aws(account: Client, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """AWS as the program reaches it, in that account over HTTP."""
+    """AWS as the program reaches it, in that account over HTTP, which has used RDS before."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", str(account("rds").meta.endpoint_url))
     # Else moto would answer in place of the server.
     monkeypatch.setattr("moto.core.models.botocore_stubber.enabled", False)
+    give_rds_its_role()
     return Aws(REGION, session=boto3.Session("testing", "testing", region_name=REGION))

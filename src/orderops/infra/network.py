@@ -124,6 +124,7 @@ def balancer_of(
         access_logs=bucket,
         idle_timeout=declared.idle_timeout_seconds,
         deletion_protection=declared.deletion_protection,
+        linked_role=linked_role("elasticloadbalancing"),
     )
     return balancer, bucket
 
@@ -133,7 +134,7 @@ def database_of(
 ) -> tuple[RdsInstance, tuple[Resource, ...]]:
     """The database instance and the resources that it needs; `users` are the services that may connect."""
     security_group = _database_group(environment, network, users)
-    subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated)
+    subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated, linked_role("rds"))
     parameters = _parameter_group(environment)
     instance = _instance(environment, security_group, subnets, parameters)
     return instance, (subnets, parameters)

@@ -13,6 +13,7 @@ from orderops.engine.resource import Effect, Observed, Outputs, Properties, Reso
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from orderops.resources.s3_bucket import S3Bucket
 
 STATES = {"provisioning": State.PENDING, "failed": State.FAILED}
@@ -28,7 +29,8 @@ DEFAULTS = {IDLE_TIMEOUT: "60", PROTECTION: "false", LOGS_ENABLED: "false", LOGS
 class Elbv2LoadBalancer(Resource):
     """Internet-facing, in public subnets of at least two zones. `idle_timeout` is in seconds.
 
-    AWS needs `gateway` attached to the VPC to create it, and to detach the gateway needs its addresses released.
+    AWS needs `gateway` attached to the VPC to create it, and to detach the gateway needs its addresses released. Its
+    service-linked role has to exist before it.
     """
 
     subnets: tuple[Ec2Subnet, ...]
@@ -37,6 +39,7 @@ class Elbv2LoadBalancer(Resource):
     access_logs: S3Bucket | None = None
     idle_timeout: int = 60
     deletion_protection: bool = False
+    linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "elbv2-load-balancer"
     # OperationNotPermitted (deletion protection) is not one of these: a retry would not help.
@@ -49,6 +52,8 @@ class Elbv2LoadBalancer(Resource):
             "ResourceInUse",
             # S3 may not have applied the bucket's policy, which was written moments ago.
             "InvalidConfigurationRequest: Access Denied for bucket",
+            # ELB does not know a new service-linked role for seconds.
+            "InvalidParameterValue: service linked role",
         }
     )
     immutable: ClassVar[frozenset[str]] = frozenset({"Scheme", "Type"})

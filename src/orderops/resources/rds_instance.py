@@ -77,6 +77,8 @@ class RdsInstance(Resource):
             "DBSubnetGroupNotFoundFault",
             "DBParameterGroupNotFound",
             "InvalidParameterCombination: No modifications were requested",
+            # RDS does not know a new service-linked role for tens of seconds (crossplane-contrib/provider-aws#479).
+            "InvalidParameterValue: permission to create service linked role",
             # The emulator names the first automated snapshot by the minute, so one of an earlier instance may exist.
             "DBSnapshotAlreadyExists: identifier rds:",
         }

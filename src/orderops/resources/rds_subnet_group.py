@@ -11,15 +11,17 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_subnet import Ec2Subnet
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 
 DESCRIPTION = "Isolated subnets of the database"
 
 
 @dataclass(frozen=True, eq=False)
 class RdsSubnetGroup(Resource):
-    """Database instances in the group have an address in one of `subnets`."""
+    """Database instances in the group have an address in one of `subnets`. RDS's role has to exist before it."""
 
     subnets: tuple[Ec2Subnet, ...]
+    linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "rds-subnet-group"
     needs_unused_to_delete: ClassVar[bool] = True
@@ -29,6 +31,8 @@ class RdsSubnetGroup(Resource):
             "DBSubnetGroupAlreadyExists",
             "InvalidDBSubnetGroupStateFault",
             "InvalidSubnet: are invalid",
+            # RDS does not know a new service-linked role for tens of seconds (terraform-aws-rds#364).
+            "InvalidParameterValue: Missing necessary credentials",
         }
     )
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from local.strict.test_iam import role
 from orderops.local.strict.iam.roles import linked_role, role_by_arn
-from support.emulated_databases import SMALL
+from support.emulated_databases import SMALL, subnets
+from support.service_roles import give_rds_its_role
 from support.strict_clients import Client, Refused
 
 Use = Callable[[Client, str], Any]
@@ -44,6 +46,7 @@ def task_definition(client: Client, arn: str) -> None:
 
 
 def database(client: Client, arn: str) -> None:
+    give_rds_its_role()
     client("rds").create_db_instance(DBInstanceIdentifier="db", **SMALL, MonitoringInterval=60, MonitoringRoleArn=arn)
 
 
@@ -148,3 +151,29 @@ def test_a_cluster_needs_the_known_role_of_its_service(moto: Client, strict: Cli
         strict("ecs").create_cluster(clusterName="strict")
     linked_role("ecs.amazonaws.com").known_from = time.time()
     strict("ecs").create_cluster(clusterName="strict")
+
+
+def test_rds_needs_its_role_first_and_time_to_know_it(moto: Client, strict: Client) -> None:
+    """In the words of terraform-aws-modules/terraform-aws-rds#364 and aws-samples/eks-workshop-v2#1609."""
+    _, ids = subnets(strict)
+    group = {"DBSubnetGroupName": "own", "DBSubnetGroupDescription": "of a test", "SubnetIds": ids}
+    create_group = partial(strict("rds").create_db_subnet_group, **group)
+    create_instance = partial(strict("rds").create_db_instance, DBInstanceIdentifier="db", **SMALL)
+    calls = {
+        "Missing necessary credentials.*ServiceLinkedRoles": create_group,
+        "Verify that you have permission to create service linked role. Otherwise wait and try again": create_instance,
+    }
+
+    for words, call in calls.items():
+        with pytest.raises(ClientError, match=words) as refusal:
+            call()
+        assert refusal.value.response["Error"]["Code"] == "InvalidParameterValue"
+    strict("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+    linked_role("rds.amazonaws.com").known_from = time.time() + 3600
+    for words, call in calls.items():
+        with pytest.raises(ClientError, match=words):
+            call()
+    linked_role("rds.amazonaws.com").known_from = time.time()
+    create_group()
+    create_instance()
+    moto("rds").create_db_instance(DBInstanceIdentifier="without-role", **SMALL)

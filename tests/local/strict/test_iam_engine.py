@@ -24,7 +24,8 @@ from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ecs_cluster import EcsCluster
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
-from support.declared_service import DEFINITION, LOGS, SERVICE, VPC
+from orderops.resources.rds_subnet_group import RdsSubnetGroup
+from support.declared_service import DEFINITION, LOGS, SERVICE, SUBNETS, VPC
 from support.emulated_account import with_needs
 from support.strict_clients import Client, served
 
@@ -35,9 +36,12 @@ ECS = IamServiceLinkedRole("ecs.amazonaws.com")
 SCALING = IamServiceLinkedRole("ecs.application-autoscaling.amazonaws.com")
 FLOW = IamRole("orderops-dev-flow", "vpc-flow-logs.amazonaws.com")
 GATEWAY = Ec2InternetGateway("orderops-dev-internet", VPC)
+RDS = IamServiceLinkedRole("rds.amazonaws.com")
+DATABASE_SUBNETS = RdsSubnetGroup("orderops-dev-database", SUBNETS, RDS)
 CONSUMERS: dict[str, tuple[Resource, str]] = {
     "a flow log": (Ec2FlowLog("orderops-dev-flow", VPC, LOGS, FLOW), "Unable to assume given IAM role"),
     "a task definition": (DEFINITION, "Role is not valid"),
+    "a subnet group of a database": (DATABASE_SUBNETS, "Missing necessary credentials"),
     "a cluster": (EcsCluster("orderops-dev-cluster", linked_role=ECS), "Unable to assume the service linked role"),
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from support.service_roles import give_rds_its_role
 from support.strict_clients import Client, Refused
 
 
@@ -75,6 +76,7 @@ def test_rotation_needs_a_function(moto: Client, strict: Client, refused: Refuse
 
 
 def test_a_secret_managed_by_rds_rotates_without_a_function(strict: Client) -> None:
+    give_rds_its_role()
     found = strict("rds").create_db_instance(
         DBInstanceIdentifier="db",
         DBInstanceClass="db.t3.micro",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from support.service_roles import give_rds_its_role
 from support.strict_clients import Client
 
 TAGS = [{"Key": "orderops:environment", "Value": "dev"}]
@@ -19,6 +20,7 @@ def made(strict: Client) -> None:
         for n, zone in enumerate("ab")
     ]
     strict("ecr").create_repository(repositoryName="orders", tags=TAGS)
+    give_rds_its_role()
     rds.create_db_subnet_group(
         DBSubnetGroupName="orders",
         DBSubnetGroupDescription="orders",

@@ -9,6 +9,7 @@ import pytest
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict import make_strict
 from orderops.local.strict.delays import Delays
+from support.service_roles import give_rds_its_role
 from support.strict_clients import Client, served
 
 
@@ -18,3 +19,8 @@ def strict_server() -> Iterator[Client]:
     make_strict(emulator, Delays(database=3600, backup_lag=0.2))
     with served(emulator) as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+def _used_account(_empty_account: None) -> None:
+    give_rds_its_role()

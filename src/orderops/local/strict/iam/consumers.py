@@ -17,6 +17,7 @@ from orderops.local.emulator.server import Emulator
 from orderops.local.strict.iam.roles import linked_role, not_yet_known, role_by_arn
 
 ECS = "ecs.amazonaws.com"
+RDS = "rds.amazonaws.com"
 SCALING = "ecs.application-autoscaling.amazonaws.com"
 ECS_ROLE_ERROR = ApiError(
     "InvalidParameterException",
@@ -32,6 +33,13 @@ MONITORING_ROLE_ERROR = ApiError(
     "InvalidParameterValue",
     "IAM role ARN value is invalid or does not include the required permissions for: ENHANCED_MONITORING",
 )
+# In the words of terraform-aws-modules/terraform-aws-rds#364 and aws-samples/eks-workshop-v2#1609.
+RDS_ROLE_ERRORS = {
+    "CreateDBSubnetGroup": "Missing necessary credentials. Please check "
+    "http://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html",
+    "CreateDBInstance": "Unable to create the resource. Verify that you have permission to create service linked role. "
+    "Otherwise wait and try again later",
+}
 POLICY_ERRORS = {
     ("sqs", "SetQueueAttributes"): ApiError("InvalidAttributeValue", "Invalid value for the parameter Policy."),
     ("sns", "SetTopicAttributes"): ApiError("InvalidParameter", "Invalid parameter: Policy Error: PrincipalNotFound"),
@@ -50,6 +58,8 @@ def register(emulator: Emulator) -> None:
         _check_first(emulator, "ecs", action, _check_service)
     for action in ("CreateDBInstance", "ModifyDBInstance"):
         _check_first(emulator, "rds", action, _check_monitoring)
+    for action in RDS_ROLE_ERRORS:
+        _check_first(emulator, "rds", action, _check_database_role)
     _check_first(emulator, "application-autoscaling", "RegisterScalableTarget", _check_scalable_target)
     for service, action in POLICY_ERRORS:
         _check_first(emulator, service, action, _check_policy)
@@ -95,6 +105,13 @@ def _check_monitoring(request: Request) -> None:
     arn = request.form.get("MonitoringRoleArn")
     if arn and (_not_yet_known(arn) or role_by_arn(arn) is None):
         raise MONITORING_ROLE_ERROR
+
+
+def _check_database_role(request: Request) -> None:
+    """Check that RDS has its role and knows it: unlike ECS, it does not go on without one."""
+    role = linked_role(RDS)
+    if role is None or not_yet_known(role):
+        raise ApiError("InvalidParameterValue", RDS_ROLE_ERRORS[request.action])
 
 
 def _check_scalable_target(request: Request) -> None:
