@@ -122,6 +122,8 @@ class ClusterConfig(TomlTable):
 
     container_insights: bool = True
     """Whether CloudWatch Container Insights is on."""
+    insights_days: values.LogDays = 7
+    """Days for which the events of Container Insights are kept."""
 
 
 class BalancerConfig(TomlTable):
@@ -160,6 +162,8 @@ class DatabaseConfig(TomlTable):
     """Whether RDS Performance Insights is on."""
     log_exports: Annotated[list[Literal["postgresql", "upgrade"]], counted(0)] = Field(["postgresql"])
     """PostgreSQL logs that RDS sends to CloudWatch Logs."""
+    log_days: values.LogDays = 30
+    """Days for which the logs sent to CloudWatch Logs are kept."""
     port: Annotated[int, between(1150, 65535)] = 5432
     """Port on which PostgreSQL listens."""
     name: Annotated[values.SqlName, unreserved(values.RESERVED_DATABASES)] = "orders"

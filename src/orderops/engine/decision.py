@@ -28,6 +28,7 @@ def decide(
     changes = {**_property_changes(observed, desired), **_tag_changes(resource, observed, ownership)}
     owner = owner_of(resource, observed.tags or {}, ownership)
     action = Action.ADOPT if owner is Owner.ADOPTABLE else Action.UPDATE if changes else Action.NO_OP
+    adopt = adopt or resource.made_by_aws
     error = _ownership_error(resource, observed, owner, adopt=adopt) or _change_error(
         resource, observed, changes, ownership
     )

@@ -191,6 +191,8 @@ class Resource(ABC):
     """Whether others work only as long as it allows them to; such a kind also answers `widened`."""
     untagged: ClassVar[bool] = False
     """Whether AWS keeps no tags for this kind, so that a deterministic name marks the owner."""
+    made_by_aws: ClassVar[bool] = False
+    """Whether AWS makes it by itself, under a name that belongs to one of ours: taken over without being requested."""
     needs_unused_to_delete: ClassVar[bool] = False
     """Whether AWS refuses to delete it while others use it; such a kind also answers `blockers`."""
 

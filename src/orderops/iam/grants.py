@@ -180,7 +180,16 @@ NARROW = (
     ),
     Grant("Queues", ("sqs:*",), _arns("sqs", f"{PREFIX}*")),
     Grant("Topics", ("sns:*",), _arns("sns", f"{PREFIX}*")),
-    Grant("LogGroups", ("logs:*",), _arns("logs", "log-group:/orderops/{environment}/*")),
+    Grant(
+        "LogGroups",
+        ("logs:*",),
+        _arns(
+            "logs",
+            "log-group:/orderops/{environment}/*",
+            f"log-group:/aws/rds/instance/{PREFIX}*",
+            f"log-group:/aws/ecs/containerinsights/{PREFIX}*",
+        ),
+    ),
     Grant("Images", ("ecr:*",), _arns("ecr", f"repository/{PREFIX}*")),
     # A release may copy an image that another environment tried first, in this account or in one that shares it.
     Grant(

@@ -18,6 +18,7 @@ from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.iam_role import Allow, IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from orderops.resources.logs_group import LogsGroup
+from orderops.resources.logs_service_group import database_log_groups
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
@@ -137,7 +138,7 @@ def database_of(
     subnets = RdsSubnetGroup(f"{environment.prefix}-database", network.isolated, linked_role("rds"))
     parameters = _parameter_group(environment)
     instance = _instance(environment, security_group, subnets, parameters)
-    return instance, (subnets, parameters)
+    return instance, (subnets, parameters, *instance.log_groups)
 
 
 def _database_group(
@@ -168,9 +169,9 @@ def _parameter_group(environment: Environment) -> RdsParameterGroup:
 def _instance(
     environment: Environment, security_group: Ec2SecurityGroup, subnets: RdsSubnetGroup, parameters: RdsParameterGroup
 ) -> RdsInstance:
-    declared = environment.database
+    declared, name = environment.database, f"{environment.prefix}-database"
     return RdsInstance(
-        f"{environment.prefix}-database",
+        name,
         subnet_group=subnets,
         parameter_group=parameters,
         security_groups=(security_group,),
@@ -183,6 +184,7 @@ def _instance(
         deletion_protection=declared.deletion_protection,
         performance_insights=declared.performance_insights,
         log_exports=tuple(declared.log_exports),
+        log_groups=database_log_groups(name, tuple(declared.log_exports), declared.log_days),
         port=declared.port,
         database=declared.name,
         username=declared.username,

@@ -33,6 +33,7 @@ from orderops.resources.elbv2_target_group import Elbv2TargetGroup
 from orderops.resources.iam_role import IamRole
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from orderops.resources.logs_group import LogsGroup
+from orderops.resources.logs_service_group import LogsServiceGroup, insights_log_group
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
@@ -62,6 +63,7 @@ INFRA_KINDS: tuple[type[Resource], ...] = (
     IamRole,
     IamServiceLinkedRole,
     LogsGroup,
+    LogsServiceGroup,
     RdsInstance,
     RdsParameterGroup,
     RdsSubnetGroup,
@@ -126,7 +128,7 @@ def stack(environment: Environment, account: str) -> Stack:
     entrance = entrance_group_of(environment, network)
     balancer, bucket = balancer_of(environment, network, entrance, account)
     listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)
-    cluster = EcsCluster(f"{environment.prefix}-cluster", environment.cluster.container_insights, linked_role("ecs"))
+    cluster = cluster_of(environment)
     alerts = environment.alerts
     topic = SnsTopic(f"{environment.prefix}-alarms", tuple(alerts.emails), tuple(alerts.https))
     groups = {
@@ -154,8 +156,15 @@ def stack(environment: Environment, account: str) -> Stack:
         topic=topic,
         context=context,
         services=services,
-        shared=(bucket, *database_needs, *linked_roles),
+        shared=(bucket, *cluster.log_groups, *database_needs, *linked_roles),
     )
+
+
+def cluster_of(environment: Environment) -> EcsCluster:
+    """The cluster of all services, with the log group of Container Insights."""
+    name, declared = f"{environment.prefix}-cluster", environment.cluster
+    groups = (insights_log_group(name, declared.insights_days),) if declared.container_insights else ()
+    return EcsCluster(name, declared.container_insights, linked_role("ecs"), groups)
 
 
 def load_balancer_url(stack: Stack, outputs: Outputs) -> str:

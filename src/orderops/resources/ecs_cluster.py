@@ -11,6 +11,7 @@ from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import named
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+from orderops.resources.logs_service_group import LogsServiceGroup
 
 CLUSTERS_A_CALL = 100
 SERVICES_A_CALL = 10
@@ -19,10 +20,11 @@ STATES = {"PROVISIONING": State.PENDING, "DEPROVISIONING": State.GOING, "FAILED"
 
 @dataclass(frozen=True, eq=False)
 class EcsCluster(Resource):
-    """Runs services. Its service-linked role has to exist before it."""
+    """Runs services. Its service-linked role has to exist before it, and the log groups that it writes to."""
 
     container_insights: bool = True
     linked_role: IamServiceLinkedRole | None = None
+    log_groups: tuple[LogsServiceGroup, ...] = ()
 
     kind: ClassVar[str] = "ecs-cluster"
     needs_unused_to_delete: ClassVar[bool] = True

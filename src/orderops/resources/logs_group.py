@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags
@@ -28,14 +28,7 @@ class LogsGroup(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         # The filter is a prefix, so the name is compared as well.
         for raw in every(aws.logs.describe_log_groups, "logGroups", logGroupNamePrefix=owner.path()):
-            # Tags, flow logs and policies need the ARN without the suffix.
-            arn = raw["arn"].removesuffix(":*")
-            yield Observed(
-                raw["logGroupName"],
-                {"retentionInDays": raw.get("retentionInDays")},
-                name=raw["logGroupName"],
-                arn=arn,
-            )
+            yield observed_group(raw)
 
     @classmethod
     def tags(cls, aws: Aws, observed: Observed) -> Tags:
@@ -57,3 +50,10 @@ class LogsGroup(Resource):
     @classmethod
     def delete(cls, aws: Aws, observed: Observed) -> None:
         aws.logs.delete_log_group(logGroupName=observed.id)
+
+
+def observed_group(raw: Mapping[str, Any]) -> Observed:
+    """A log group as DescribeLogGroups returns it."""
+    # Tags, flow logs and policies need the ARN without the suffix.
+    arn, name = raw["arn"].removesuffix(":*"), raw["logGroupName"]
+    return Observed(name, {"retentionInDays": raw.get("retentionInDays")}, name=name, arn=arn)

@@ -13,6 +13,7 @@ from orderops.aws.ownership import ENVIRONMENT, ROLE, Ownership, Tags, from_pair
 from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
+from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_description import DISPOSABLE, FORMER, KIND, LIFECYCLE, RESTORED, instances, sought_backup
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
@@ -62,6 +63,7 @@ class RdsInstance(Resource):
     deletion_protection: bool = False
     performance_insights: bool = True
     log_exports: tuple[str, ...] = ("postgresql",)
+    log_groups: tuple[LogsServiceGroup, ...] = ()
     port: int = 5432
     database: str = "orders"
     username: str = "orderops"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.resources.logs_service_group import LogsServiceGroup
 from orderops.resources.rds_description import KIND, instances
 from orderops.resources.rds_instance import RdsInstance, made_at_once, modification
 
@@ -65,6 +66,8 @@ ALONE: Mapping[str, Any] = {
     "BackupRetentionPeriod": 0,
     "DedicatedLogVolume": False,
     "DeletionProtection": False,
+    # Else RDS would make log groups, which stay after the instance.
+    "EnableCloudwatchLogsExports": [],
     "EnablePerformanceInsights": False,
     "MaxAllocatedStorage": None,
     "MonitoringInterval": 0,
@@ -83,6 +86,7 @@ class RdsRestoredInstance(Resource):
     source: Observed
     moment: datetime | None = None
     disposable: bool = False
+    log_groups: tuple[LogsServiceGroup, ...] = ()
 
     kind: ClassVar[str] = KIND
     retryable_errors: ClassVar[frozenset[str]] = RdsInstance.retryable_errors
@@ -175,7 +179,7 @@ def _given(desired: Properties) -> dict[str, Any]:
     # Below 400 GB, gp3 has a fixed performance, and AWS refuses these parameters.
     striped = desired["AllocatedStorage"] >= STRIPED or str(desired["StorageType"]).startswith("io")
     left_out = () if striped else PERFORMANCE
-    return {key: desired[key] for key in GIVEN if desired[key] is not None and key not in left_out}
+    return {key: desired[key] for key in GIVEN if desired[key] not in (None, []) and key not in left_out}
 
 
 def _to_set(changed: Properties) -> dict[str, Any]:

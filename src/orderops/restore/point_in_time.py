@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ROLE
 from orderops.engine.destroy import destroy
-from orderops.engine.inventory import Inventory
+from orderops.engine.inventory import Inventory, Owned
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import State
 from orderops.engine.scheduler import OnWait
@@ -22,6 +22,7 @@ from orderops.engine.task import RecentWrites
 from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.stack import Stack
+from orderops.resources.logs_service_group import LogsServiceGroup, belongs_to_database, database_log_groups
 from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
@@ -126,9 +127,15 @@ class Restore:
     def _reconcile(self, *, dry_run: bool = False) -> Iterator[Step]:
         environment = self.stack.environment
         tags = {**environment.tags, **self.request.tags}
+        restored = self.request.resource
+        if not restored.disposable:
+            # The groups have the tags of the restored instance, so that they are deleted with it.
+            exports = tuple(restored.source.properties["EnableCloudwatchLogsExports"])
+            groups = database_log_groups(restored.name, exports, environment.database.log_days)
+            restored = replace(restored, log_groups=groups)
         yield from reconcile(
-            [self.request.resource],
-            Inventory(self.aws, environment.name, [RdsRestoredInstance], tags),
+            [*restored.log_groups, restored],
+            Inventory(self.aws, environment.name, [LogsServiceGroup, RdsRestoredInstance], tags),
             dry_run=dry_run,
             on_wait=self.on_wait,
             recent_writes=self.recent_writes,
@@ -200,9 +207,16 @@ def delete_instance(
     if not snapshot:
         # Read by the deletion itself, so that an interrupted one is resumed without a snapshot too.
         RdsInstance.retag(aws, instance.observed, {SNAPSHOT: NO_SNAPSHOT})
-    inventory = Inventory(aws, environment, [RdsInstance])
-    owned = [resource for resource in inventory.owned() if resource.observed.id == instance.name]
+    inventory = Inventory(aws, environment, [LogsServiceGroup, RdsInstance])
+    owned = [resource for resource in inventory.owned() if _goes_with(resource, instance.name)]
     yield from destroy(owned, inventory, on_wait=on_wait)
+
+
+def _goes_with(resource: Owned, instance: str) -> bool:
+    """Whether this is the instance, or a log group that was made for it alone."""
+    observed = resource.observed
+    made_for_it = ROLE in (observed.tags or {}) and belongs_to_database(observed.id, instance)
+    return observed.id == instance or made_for_it
 
 
 def last_second_before(start: datetime) -> datetime:

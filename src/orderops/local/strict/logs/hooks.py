@@ -5,6 +5,7 @@ from __future__ import annotations
 from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
+from orderops.local.strict.logs import service_groups
 
 # Periods that PutRetentionPolicy accepts, from the CloudWatch Logs API reference.
 RETENTION_DAYS = frozenset(
@@ -15,6 +16,7 @@ RETENTION_DAYS = frozenset(
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject what AWS rejects."""
     emulator.on_before("logs", "PutRetentionPolicy", _check_retention)
+    service_groups.register(emulator)
 
 
 def _check_retention(request: Request) -> None:

@@ -11,6 +11,7 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, has_parameter, is_true, list_of, rds_response, tags_in
 from orderops.local.strict.delays import Delays
+from orderops.local.strict.logs.service_groups import make_export_groups
 from orderops.local.strict.rds.instances import begin_creation, instance_response
 from orderops.local.strict.rds.rules import check_class, check_groups, check_size, is_offered
 from orderops.local.strict.rds.states import advance, free_snapshot_name, has_server, identify, window_of
@@ -88,6 +89,7 @@ class Restores:
             instance = backend.create_db_instance(settings)
             instance.performance_insights_enabled = False
             instance.engine_lifecycle_support = getattr(source, "engine_lifecycle_support", "")
+            make_export_groups(request, instance)
             if has_server(instance):
                 instance.origin = origin
                 # The restored data contains the password.
