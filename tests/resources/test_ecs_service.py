@@ -162,9 +162,17 @@ def test_time_to_start_changed_by_hand_is_repaired(aws: Aws, up: Up) -> None:
     assert up(SERVICE)[SERVICE.address].action is Action.NO_OP
 
 
-@pytest.mark.parametrize("breaker", [{"enable": False, "rollback": False}, {"enable": True, "rollback": False}])
+@pytest.mark.parametrize(
+    "breaker",
+    [
+        {"enable": False, "rollback": False},
+        {"enable": True, "rollback": False},
+        {"enable": True, "rollback": True, "resetOnHealthyTask": False},
+        {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}},
+    ],
+)
 def test_a_deployment_configuration_changed_by_hand_is_repaired_whole(
-    aws: Aws, up: Up, sent: list[dict[str, Any]], breaker: dict[str, bool]
+    aws: Aws, up: Up, sent: list[dict[str, Any]], breaker: dict[str, Any]
 ) -> None:
     up(SERVICE)
     by_hand = {"minimumHealthyPercent": 100, "maximumPercent": 200, "deploymentCircuitBreaker": breaker}
@@ -173,7 +181,12 @@ def test_a_deployment_configuration_changed_by_hand_is_repaired_whole(
 
     assert list(up(SERVICE)[SERVICE.address].changes) == ["deploymentConfiguration"]
 
-    assert sent[0]["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    assert sent[0]["deploymentConfiguration"]["deploymentCircuitBreaker"] == {
+        "enable": True,
+        "rollback": True,
+        "resetOnHealthyTask": True,
+        "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+    }
     assert up(SERVICE)[SERVICE.address].action is Action.NO_OP
 
 

@@ -146,7 +146,7 @@ def test_parameters_that_wait_for_a_reboot_are_pending() -> None:
 
     (change,) = pending_changes(RAW | {"DBParameterGroups": groups})
 
-    assert (change.what, change.until, change.effect) == ("the parameters of by-hand", "a reboot", Effect.INTERRUPTS)
+    assert (change.what, change.until, change.effect) == ("parameter group by-hand", "a reboot", Effect.INTERRUPTS)
     assert change.command == f"aws rds reboot-db-instance {TARGET}"
 
 

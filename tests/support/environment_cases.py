@@ -162,6 +162,20 @@ MISTAKES = {
         '[database]\nbackup_window = "23:45-00:30"\nmaintenance_window = "wed:00:15-wed:00:45"\n',
         ['3: database.maintenance_window: "wed:00:15-wed:00:45": overlaps backup_window, 23:45-00:30'],
     ),
+    "database insights without performance insights": (
+        '[database]\nperformance_insights = false\ndatabase_insights = "advanced"\n',
+        [
+            '3: database.database_insights: "advanced": needs performance_insights = true: RDS turns on advanced only with'
+        ],
+    ),
+    "a mode of database insights that RDS does not have": (
+        '[database]\ndatabase_insights = "extreme"\n',
+        ['2: database.database_insights: "extreme": must be'],
+    ),
+    "a retention that CloudWatch Logs does not have": (
+        "[cluster]\ninsights_days = 8\n",
+        ["2: cluster.insights_days: 8: must be"],
+    ),
     "rehearsed, and applied by up": (
         "[migrations]\non_up = true\nrehearsed = true\n",
         ["3: migrations.rehearsed: true: cannot be combined with on_up = true: orderops up applies without a"],

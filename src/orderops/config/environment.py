@@ -160,6 +160,8 @@ class DatabaseConfig(TomlTable):
     """Whether AWS refuses to delete the instance."""
     performance_insights: bool = True
     """Whether RDS Performance Insights is on."""
+    database_insights: Literal["standard", "advanced"] = "standard"
+    """Mode of CloudWatch Database Insights; `advanced` is charged, and keeps 465 days of Performance Insights."""
     log_exports: Annotated[list[Literal["postgresql", "upgrade"]], counted(0)] = Field(["postgresql"])
     """PostgreSQL logs that RDS sends to CloudWatch Logs."""
     log_days: values.LogDays = 30
@@ -191,6 +193,9 @@ class DatabaseConfig(TomlTable):
         if self.max_storage_gb is not None and self.max_storage_gb < least:
             allowed = f"must be {least} to 65536, at least 10 % more than storage_gb"
             yield Mistake(("max_storage_gb",), self.max_storage_gb, allowed, (("storage_gb",),))
+        if self.database_insights == "advanced" and not self.performance_insights:
+            rule = "needs performance_insights = true: RDS turns on advanced only with 465 days of Performance Insights"
+            yield Mistake(("database_insights",), self.database_insights, rule, (("performance_insights",),))
         backup, backup_length = values.window(self.backup_window, values.DAY)
         upkeep, upkeep_length = values.window(self.maintenance_window, values.WEEK)
         if (upkeep - backup) % values.DAY < backup_length or (backup - upkeep) % values.DAY < upkeep_length:

@@ -183,6 +183,7 @@ def _instance(
         backup_days=declared.backup_days,
         deletion_protection=declared.deletion_protection,
         performance_insights=declared.performance_insights,
+        database_insights=declared.database_insights,
         log_exports=tuple(declared.log_exports),
         log_groups=database_log_groups(name, tuple(declared.log_exports), declared.log_days),
         port=declared.port,

@@ -23,7 +23,20 @@ STATES = {"DRAINING": State.GOING}
 DEPLOYMENT = {
     "minimumHealthyPercent": 100,
     "maximumPercent": 200,
-    "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+    # The last two are AWS's defaults. UpdateService keeps what a request leaves out, so a change by hand would stay.
+    "deploymentCircuitBreaker": {
+        "enable": True,
+        "rollback": True,
+        "resetOnHealthyTask": True,
+        "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+    },
+}
+# What AWS assumes where a service was made without these.
+BREAKER_DEFAULTS = {
+    "enable": False,
+    "rollback": False,
+    "resetOnHealthyTask": True,
+    "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
 }
 NETWORK = ("Subnets", "SecurityGroups")
 # AWS always returns these properties, the emulator never does.
@@ -215,7 +228,7 @@ def _deployment(raw: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The declared properties; AWS returns more."""
     if not raw or "deploymentCircuitBreaker" not in raw:
         return None
-    breaker = {key: raw["deploymentCircuitBreaker"].get(key) for key in ("enable", "rollback")}
+    breaker = {key: raw["deploymentCircuitBreaker"].get(key, value) for key, value in BREAKER_DEFAULTS.items()}
     return {
         "minimumHealthyPercent": raw.get("minimumHealthyPercent", 100),
         "maximumPercent": raw.get("maximumPercent", 200),

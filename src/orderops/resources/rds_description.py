@@ -153,6 +153,7 @@ def _settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         "EnableIAMDatabaseAuthentication": now.get("IAMDatabaseAuthenticationEnabled", False),
         "StorageThroughput": now.get("StorageThroughput"),
         "EnablePerformanceInsights": raw.get("PerformanceInsightsEnabled"),
+        "DatabaseInsightsMode": raw.get("DatabaseInsightsMode"),
         "EnableCloudwatchLogsExports": _log_exports(raw, pending.get("PendingCloudwatchLogsExports", {})),
         "DBSubnetGroupName": pending.get("DBSubnetGroupName") or raw.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
         "DBParameterGroupName": next(

@@ -21,6 +21,9 @@ from orderops.resources.rds_versions import UPGRADES, is_or_follows, numbers, up
 
 SNAPSHOT, NO_SNAPSHOT = "orderops:final-snapshot", "none"
 """The tag of an instance that the operator allows to be deleted without a final snapshot."""
+ADVANCED = "advanced"
+# "Considerations for Database Insights" in the RDS user guide: at least 15 months of Performance Insights.
+ADVANCED_DAYS, STANDARD_DAYS = 465, 7
 # Made at once, with or without ApplyImmediately: "Settings for DB instances" in the RDS user guide.
 AT_ONCE = frozenset(
     {
@@ -62,6 +65,7 @@ class RdsInstance(Resource):
     backup_days: int = 7
     deletion_protection: bool = False
     performance_insights: bool = True
+    database_insights: str = "standard"
     log_exports: tuple[str, ...] = ("postgresql",)
     log_groups: tuple[LogsServiceGroup, ...] = ()
     port: int = 5432
@@ -123,9 +127,11 @@ class RdsInstance(Resource):
         if properties["Port"] is None:
             # There is no endpoint until the instance is created.
             properties["Port"] = self.port
-        if properties["EnablePerformanceInsights"] is None:
-            # AWS always returns this, the emulator never does.
-            properties["EnablePerformanceInsights"] = self.performance_insights
+        # AWS always returns these, the emulator never does.
+        known = {"EnablePerformanceInsights": self.performance_insights, "DatabaseInsightsMode": self.database_insights}
+        properties |= {key: value for key, value in known.items() if properties[key] is None}
+        if (properties["PerformanceInsightsRetentionPeriod"] or 0) >= ADVANCED_DAYS:
+            properties |= self._insights_retention()
         return replace(observed, properties=properties)
 
     @classmethod
@@ -160,6 +166,8 @@ class RdsInstance(Resource):
             "CopyTagsToSnapshot": True,
             "DeletionProtection": self.deletion_protection,
             "EnablePerformanceInsights": self.performance_insights,
+            "DatabaseInsightsMode": self.database_insights,
+            **self._insights_retention(),
             "EnableCloudwatchLogsExports": sorted(self.log_exports),
         }
 
@@ -246,6 +254,10 @@ class RdsInstance(Resource):
             return version_refusal(observed, desired, environment)
         return None
 
+    def _insights_retention(self) -> dict[str, int]:
+        """The days that the advanced mode needs; in the standard mode, those that an operator has set stay."""
+        return {"PerformanceInsightsRetentionPeriod": ADVANCED_DAYS} if self.database_insights == ADVANCED else {}
+
     def _most_storage(self) -> float:
         """The size up to which AWS may have grown the storage by itself; it grows by at least a tenth."""
         return float("inf") if self.max_storage_gb else -(-self.storage_gb * 11 // 10)
@@ -290,6 +302,13 @@ def modification(observed: Observed, changed: Properties) -> dict[str, Any]:
         given["MaxAllocatedStorage"] = changed.get("AllocatedStorage", properties["AllocatedStorageNow"])
     if "EngineVersion" in given:
         given["AllowMajorVersionUpgrade"] = numbers(given["EngineVersion"])[0] > numbers(properties["EngineVersion"])[0]
+    if given.get("DatabaseInsightsMode") == ADVANCED:
+        # RDS wants both in the same call, even where they are so already (hashicorp/terraform-provider-aws#41952).
+        kept = max(properties["PerformanceInsightsRetentionPeriod"] or 0, ADVANCED_DAYS)
+        given |= {"EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": kept}
+    elif "DatabaseInsightsMode" in given and properties["PerformanceInsightsRetentionPeriod"]:
+        # Days beyond these are charged in the standard mode.
+        given.setdefault("PerformanceInsightsRetentionPeriod", STANDARD_DAYS)
     if "EnableCloudwatchLogsExports" in given:
         wanted, enabled = set(given.pop("EnableCloudwatchLogsExports")), set(properties["EnableCloudwatchLogsExports"])
         given["CloudwatchLogsExportConfiguration"] = {

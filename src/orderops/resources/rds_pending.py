@@ -73,7 +73,7 @@ def _for_a_reboot(raw: Mapping[str, Any]) -> Iterator[PendingChange]:
         if group.get("ParameterApplyStatus") == PENDING_REBOOT:
             yield PendingChange(
                 "ParameterApplyStatus",
-                f"the parameters of {group['DBParameterGroupName']}",
+                f"parameter group {group['DBParameterGroupName']}",
                 Effect.INTERRUPTS,
                 "a reboot",
                 f"aws rds reboot-db-instance {_target(raw)}",

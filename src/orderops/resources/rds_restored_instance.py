@@ -47,6 +47,7 @@ GIVEN = (
 )
 """Settings that RestoreDBInstanceToPointInTime accepts."""
 LATER = (
+    "DatabaseInsightsMode",
     "EnablePerformanceInsights",
     "MonitoringInterval",
     "MonitoringRoleArn",
@@ -64,6 +65,7 @@ STRIPED = 400
 """Gigabytes from which gp3 storage is striped and its performance can be set (RDS user guide, storage)."""
 ALONE: Mapping[str, Any] = {
     "BackupRetentionPeriod": 0,
+    "DatabaseInsightsMode": "standard",
     "DedicatedLogVolume": False,
     "DeletionProtection": False,
     # Else RDS would make log groups, which stay after the instance.
@@ -153,8 +155,10 @@ class RdsRestoredInstance(Resource):
             # There is no endpoint until the instance is created.
             properties["Port"] = wanted["Port"]
         if properties["EnablePerformanceInsights"] is None:
-            # AWS always returns this, the emulator never does.
+            # AWS always returns this and the next, the emulator never does.
             properties["EnablePerformanceInsights"] = wanted["EnablePerformanceInsights"]
+        if properties["DatabaseInsightsMode"] is None:
+            properties["DatabaseInsightsMode"] = wanted["DatabaseInsightsMode"]
         if any(properties[key] != wanted[key] for key in wanted):
             # Reboot once, after the last change.
             properties[PARAMETERS] = IN_SYNC

@@ -41,7 +41,12 @@ REDEPLOY_IF_PRESENT = ("loadBalancers", "serviceRegistries")
 REDEPLOY_IF_CHANGED = ("networkConfiguration", "platformVersion", "capacityProviderStrategy", "enableExecuteCommand")
 # Defaults of a rolling update, from the ECS API reference.
 DEPLOYMENT_DEFAULTS = {
-    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    "deploymentCircuitBreaker": {
+        "enable": False,
+        "rollback": False,
+        "resetOnHealthyTask": True,
+        "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+    },
     "maximumPercent": 200,
     "minimumHealthyPercent": 100,
     "strategy": "ROLLING",
@@ -109,7 +114,9 @@ class EcsCalls:
             "serviceRegistries": [],
             **{name: parameters[name] for name in STORED_SETTINGS if name in parameters},
         }
-        settings["deploymentConfiguration"] = {**DEPLOYMENT_DEFAULTS, **parameters.get("deploymentConfiguration", {})}
+        settings["deploymentConfiguration"] = _merged(
+            DEPLOYMENT_DEFAULTS, parameters.get("deploymentConfiguration", {})
+        )
         service = EcsServiceRecord(
             request.region, cluster, parameters["serviceName"], settings, parameters.get("desiredCount") or 0, []
         )
@@ -136,7 +143,7 @@ class EcsCalls:
         if "deploymentConfiguration" in changed:
             # Fields that the request leaves out keep their values.
             previous = service.settings["deploymentConfiguration"]
-            changed["deploymentConfiguration"] = {**previous, **changed["deploymentConfiguration"]}
+            changed["deploymentConfiguration"] = _merged(previous, changed["deploymentConfiguration"])
         service.settings.update(changed)
         if parameters.get("desiredCount") is not None:
             self._scale(service, parameters["desiredCount"])
@@ -369,3 +376,9 @@ def _page(name: str, items: list[str], parameters: Json) -> Json:
     begin = int(parameters.get("nextToken") or 0)
     end = begin + int(parameters.get("maxResults") or PAGE_SIZE)
     return {name: items[begin:end], **({"nextToken": str(end)} if end < len(items) else {})}
+
+
+def _merged(previous: Json, given: Json) -> Json:
+    """Return the deployment configuration; fields that a request leaves out, also of the breaker, keep their values."""
+    breaker = {**previous.get("deploymentCircuitBreaker", {}), **given.get("deploymentCircuitBreaker", {})}
+    return {**previous, **given, "deploymentCircuitBreaker": breaker}

@@ -92,8 +92,7 @@ class ServiceDeployments:
             "deploymentCircuitBreaker": {
                 "status": breaker if service.breaker.get("enable") else "DISABLED",
                 "failureCount": deployment.failed_tasks,
-                # AWS's rule: half of the desired count, at least 3.
-                "threshold": max(3, -(-service.desired // 2)),
+                "threshold": service.failure_threshold,
             },
             "finishedAt": deployment.finished_at,
         }

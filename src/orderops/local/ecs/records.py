@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -213,6 +214,15 @@ class EcsServiceRecord:
     def breaker(self) -> Json:
         settings = self.settings.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker")
         return dict(settings or {})
+
+    @property
+    def failure_threshold(self) -> int:
+        """The number of failed tasks that fails a deployment, as ThresholdConfiguration of the ECS API defines it."""
+        configured = self.breaker.get("thresholdConfiguration") or {"type": "BOUNDED_PERCENT", "value": 50}
+        if configured["type"] == "COUNT":
+            return int(configured["value"])
+        share = math.ceil(self.desired * int(configured["value"]) / 100)
+        return share if configured["type"] == "UNBOUNDED_PERCENT" else max(3, min(200, share))
 
     def add_event(self, text: str) -> None:
         """Add an event; AWS lists the newest first."""

@@ -150,9 +150,7 @@ class Scheduler:
 
     def _breaker_triggered(self, service: EcsServiceRecord) -> bool:
         primary = service.primary
-        # Documented by ECS: half of the desired count, between 3 and 200.
-        threshold = max(3, min(200, math.ceil(service.desired / 2)))
-        failing = primary.rollout == "IN_PROGRESS" and primary.failed_tasks >= threshold
+        failing = primary.rollout == "IN_PROGRESS" and primary.failed_tasks >= service.failure_threshold
         return failing and bool(service.breaker.get("enable")) and not primary.rolls_back
 
     def _stop_older(self, service: EcsServiceRecord, tasks: list[EcsTask]) -> None:

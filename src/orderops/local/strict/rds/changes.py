@@ -8,6 +8,7 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, has_parameter, is_true, remove_parameters
 from orderops.local.strict.delays import Delays
+from orderops.local.strict.rds.insights import check_insights, store_insights
 from orderops.local.strict.rds.instances import IDENTIFIER, Instances
 from orderops.local.strict.rds.rules import (
     MANAGED,
@@ -59,6 +60,7 @@ TRANSITION_STATES = {
     "BackupRetentionPeriod": "modifying",
     "CloudwatchLogsExportConfiguration": "configuring-log-exports",
     "DBParameterGroupName": "modifying",
+    "DatabaseInsightsMode": "modifying",
     "EnablePerformanceInsights": "modifying",
     "ManageMasterUserPassword": "resetting-master-credentials",
     "MasterUserPassword": "resetting-master-credentials",
@@ -105,8 +107,7 @@ class Changes:
                 pending.pop(key, None)
             else:
                 pending[key] = value
-        if has_parameter(request, "EnablePerformanceInsights"):
-            instance.performance_insights_enabled = is_true(request, "EnablePerformanceInsights")
+        store_insights(request, instance)
         if instance.db_parameter_group_name != request.environ["orderops.parameter_group"]:
             instance.parameter_apply_status = "applying"
         immediately = is_true(request, "ApplyImmediately")
@@ -171,6 +172,7 @@ def _check_change(request: Request, instance: Any) -> None:
     _check_version(request, instance)
     _check_storage(request, instance)
     _check_credentials(request, instance)
+    check_insights(request, instance)
     current_group = getattr(instance, "db_subnet_group", None)
     check_groups(request, instance.engine, _version(request, instance), current_group.name if current_group else None)
 

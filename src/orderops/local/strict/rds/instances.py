@@ -10,6 +10,7 @@ from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds.parameters import backend_of, has_parameter, is_true, rds_response
 from orderops.local.strict.delays import Delays
+from orderops.local.strict.rds.insights import check_insights, store_insights
 from orderops.local.strict.rds.rules import POSTGRES, check_new, version_of
 from orderops.local.strict.rds.states import (
     AVAILABLE,
@@ -62,6 +63,7 @@ class Instances:
         for action in ACTIONS_ON_AVAILABLE:
             emulator.on_before("rds", action, _check_available)
         emulator.on_before("rds", "CreateDBInstance", check_new)
+        emulator.on_before("rds", "CreateDBInstance", check_insights)
         emulator.on_after("rds", "CreateDBInstance", self._created)
         emulator.on_before("rds", "DeleteDBInstance", _check_deletion)
         emulator.on_after("rds", "DeleteDBInstance", self._deleted)
@@ -80,7 +82,8 @@ class Instances:
 
     def _created(self, request: Request, response: Response) -> Response:
         instance = backend_of(request).databases[request.form[IDENTIFIER]]
-        instance.performance_insights_enabled = is_true(request, "EnablePerformanceInsights")
+        instance.performance_insights_enabled = False
+        store_insights(request, instance)
         if instance.publicly_accessible is None:
             instance.publicly_accessible = not has_parameter(request, "DBSubnetGroupName")
         instance.engine_lifecycle_support = request.form.get(

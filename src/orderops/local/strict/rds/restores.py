@@ -88,6 +88,7 @@ class Restores:
             free_snapshot_name(backend, settings["db_instance_identifier"])
             instance = backend.create_db_instance(settings)
             instance.performance_insights_enabled = False
+            instance.database_insights_mode = "standard"
             instance.engine_lifecycle_support = getattr(source, "engine_lifecycle_support", "")
             make_export_groups(request, instance)
             if has_server(instance):
