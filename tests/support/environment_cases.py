@@ -164,9 +164,7 @@ MISTAKES = {
     ),
     "database insights without performance insights": (
         '[database]\nperformance_insights = false\ndatabase_insights = "advanced"\n',
-        [
-            '3: database.database_insights: "advanced": needs performance_insights = true: RDS turns on advanced only with'
-        ],
+        ['3: database.database_insights: "advanced": needs performance_insights = true: RDS turns on adv'],
     ),
     "a mode of database insights that RDS does not have": (
         '[database]\ndatabase_insights = "extreme"\n',
