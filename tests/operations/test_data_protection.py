@@ -470,7 +470,6 @@ REPOSITORY = f"ecr-repository/{SERVICE}"
 IMMUTABLE = {
     "DBName": (INSTANCE, in_file("[database]\n", '[database]\nname = "another"\n')),
     "MasterUsername": (INSTANCE, in_file("[database]\n", '[database]\nusername = "another"\n')),
-    "EngineVersion": (INSTANCE, in_file("[database]\n", '[database]\nengine_version = "15"\n')),
     "Engine": (INSTANCE, by_hand("rds", database_of, "engine", "mysql")),
     "StorageEncrypted": (INSTANCE, by_hand("rds", database_of, "storage_encrypted", False)),
     "AllocatedStorage": (INSTANCE, by_hand("rds", database_of, "allocated_storage", 200)),
@@ -479,6 +478,20 @@ IMMUTABLE = {
         by_hand("ecr", lambda ecr: ecr.repositories[SERVICE], "encryption_configuration", {"encryptionType": "KMS"}),
     ),
 }
+
+
+def test_a_lower_version_in_the_file_is_refused_with_the_line_that_keeps_the_database(
+    orderops: Orderops, dev: Proxy, client: Client, folder: Path
+) -> None:
+    in_file("[database]\n", '[database]\nengine_version = "15"\n')(folder)
+    before = identities(client)
+
+    refused = orderops("infra", "apply", "--env", "dev", "--yes")
+
+    assert refused.code == 1
+    assert "RDS never lowers one" in refused.err
+    assert 'hint: keep the version: set engine_version = "16" under [database]' in refused.err
+    assert identities(client) == before
 
 
 @pytest.mark.parametrize(("key", "case"), IMMUTABLE.items(), ids=IMMUTABLE)

@@ -129,7 +129,8 @@ def test_an_instance_with_other_settings_is_corrected_before_it_is_ready(dev: De
         dev.record(interrupted.name).deletion_protection = True
     work = Restore(workspace.aws, workspace.stack, request, limits=QUICK)
 
-    assert "DeletionProtection" in str(work.plan()[0].changes)
+    changes = {step.address.partition("/")[0]: step.changes for step in work.plan()}
+    assert list(changes["rds-instance"]) == ["DeletionProtection"]
     list(work.run())
 
     assert not dev.record(interrupted.name).deletion_protection

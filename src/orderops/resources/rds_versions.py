@@ -41,9 +41,9 @@ def version_refusal(observed: Observed, desired: str, environment: str) -> Order
     if numbers(desired) < numbers(version):
         happened = "runs" if version == running else f"runs PostgreSQL {running} and waits to be upgraded to"
         return OrderopsError(
-            f"{observed.id} {happened} PostgreSQL {version}, and the environment file has {desired}: its version was "
-            "raised outside of orderops, and RDS never lowers one",
-            f'accept the version: set engine_version = "{numbers(version)[0]}" under [database] in '
+            f"{observed.id} {happened} PostgreSQL {version}, and the environment file has {desired}: the version was "
+            "raised outside of orderops or lowered in the file, and RDS never lowers one",
+            f'keep the version: set engine_version = "{numbers(version)[0]}" under [database] in '
             f"environments/{environment}.toml",
         )
     targets = properties.get(UPGRADES)

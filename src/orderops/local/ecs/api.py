@@ -114,9 +114,7 @@ class EcsCalls:
             "serviceRegistries": [],
             **{name: parameters[name] for name in STORED_SETTINGS if name in parameters},
         }
-        settings["deploymentConfiguration"] = _merged(
-            DEPLOYMENT_DEFAULTS, parameters.get("deploymentConfiguration", {})
-        )
+        settings["deploymentConfiguration"] = _merged(DEPLOYMENT_DEFAULTS, settings.get("deploymentConfiguration", {}))
         service = EcsServiceRecord(
             request.region, cluster, parameters["serviceName"], settings, parameters.get("desiredCount") or 0, []
         )
