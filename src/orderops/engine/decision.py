@@ -32,8 +32,11 @@ def decide(
     error = _ownership_error(resource, observed, owner, adopt=adopt) or _change_error(
         resource, observed, changes, ownership
     )
-    carried = _carried(resource, observed, changes)
-    left = tuple(change for change in observed.pending if change not in carried and change.key not in changes)
+    # A refused step sends nothing, so everything stays pending.
+    carried = () if error else _carried(resource, observed, changes)
+    left = tuple(
+        change for change in observed.pending if change not in carried and (error or change.key not in changes)
+    )
     effect = max([_worst_effect(resource, changes), *(change.effect for change in carried)], key=_weight)
     return Step(resource.address, action, changes, effect, error, carried=carried, pending=left)
 
