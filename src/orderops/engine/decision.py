@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Owner, Ownership, Tags
-from orderops.engine.resource import Effect, Observed, PendingChange, Properties, Resource, State
+from orderops.engine.resource import Effect, Observed, Properties, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import NotOurs, OrderopsError, ReplacementRequired
 
@@ -32,13 +33,9 @@ def decide(
     error = _ownership_error(resource, observed, owner, adopt=adopt) or _change_error(
         resource, observed, changes, ownership
     )
+    step = Step(resource.address, action, changes, _worst_effect(resource, changes), error, pending=observed.pending)
     # A refused step sends nothing, so everything stays pending.
-    carried = () if error else _carried(resource, observed, changes)
-    left = tuple(
-        change for change in observed.pending if change not in carried and (error or change.key not in changes)
-    )
-    effect = max([_worst_effect(resource, changes), *(change.effect for change in carried)], key=_weight)
-    return Step(resource.address, action, changes, effect, error, carried=carried, pending=left)
+    return step if error else _with_pending(step, resource)
 
 
 def owner_of(resource: Resource, tags: Tags, ownership: Ownership) -> Owner:
@@ -70,12 +67,16 @@ def _weight(effect: Effect) -> int:
     return effect.weight
 
 
-def _carried(resource: Resource, observed: Observed, changes: Changes) -> tuple[PendingChange, ...]:
-    """What AWS holds back and carries out with these changes, unless one of them replaces it."""
-    sent = {key: pair for key, pair in changes.items() if key != TAGS}
+def _with_pending(step: Step, resource: Resource) -> Step:
+    """The step with what AWS carries out together with it, unless one of its changes replaces that."""
+    sent = {key: pair for key, pair in step.changes.items() if key != TAGS}
+    left = tuple(change for change in step.pending if change.key not in sent)
     if not sent or resource.leaves_pending(sent):
-        return ()
-    return tuple(change for change in observed.pending if change.sent_along and change.key not in sent)
+        return replace(step, pending=left)
+    carried = tuple(change for change in left if change.sent_along)
+    effect = max([step.effect, *(change.effect for change in carried)], key=_weight)
+    rest = tuple(change for change in left if not change.sent_along)
+    return replace(step, effect=effect, carried=carried, pending=rest)
 
 
 def _failed(resource: Resource, observed: Observed, environment: str) -> OrderopsError:

@@ -183,22 +183,24 @@ def plan_json(
     return {
         "environment": environment,
         "steps": [
-            {
-                "address": step.address,
-                "action": str(step.action),
-                "class": str(step.effect),
-                "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
-                **({"carried_out": [change.to_dict() for change in step.carried]} if step.carried else {}),
-                **({"refused": step.error.message, "hint": step.error.hint} if step.error else {}),
-                **({"held_by": step.held_by} if step.held_by else {}),
-            }
-            for step in sorted(steps, key=lambda step: step.address)
-            if step.action is not Action.NO_OP
+            _step_json(step) for step in sorted(steps, key=lambda step: step.address) if step.action is not Action.NO_OP
         ],
         "pending": [{"address": step.address, **change.to_dict()} for step in steps for change in step.pending],
         "unclaimed": sorted(owned.address for owned in undeclared),
         "without_file": {name: len(addresses) for name, addresses in (undeclared_environments or {}).items()},
         "summary": {str(action): counts[str(action)] for action in Action if counts[str(action)]},
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "address": step.address,
+        "action": str(step.action),
+        "class": str(step.effect),
+        "changes": {key: {"live": live, "desired": desired} for key, (live, desired) in step.changes.items()},
+        **({"carried_out": [change.to_dict() for change in step.carried]} if step.carried else {}),
+        **({"refused": step.error.message, "hint": step.error.hint} if step.error else {}),
+        **({"held_by": step.held_by} if step.held_by else {}),
     }
 
 
