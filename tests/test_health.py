@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orderops.aws.documents import Bucket
+from orderops.engine.resource import Effect, PendingChange
 from orderops.health import ComponentState, ComponentStatus, Health, HealthVerdict, examine, judge
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState
 from orderops.restore.drill_record import Drill, save_drill
@@ -288,3 +289,18 @@ def test_a_number_of_tasks_outside_of_its_range_is_shown(
 
     assert (component.state, component.next_command) == (state, "")
     assert component.detail.endswith(f"revision 1{words}")
+def test_what_aws_holds_back_is_reported_and_is_no_fault() -> None:
+    change = PendingChange("DBInstanceClass", "DBInstanceClass a -> b", Effect.INTERRUPTS, "the window", "aws rds …")
+    held = tuple(replace(part, pending=(change,)) if part.name == "database" else part for part in WELL)
+
+    health = judge("dev", held, URLS)
+
+    assert (health.verdict, health.cause) == (HealthVerdict.HEALTHY, "")
+    (reported,) = health.to_dict()["pending"]
+    assert reported == {
+        "name": "database",
+        "what": "DBInstanceClass a -> b",
+        "class": "interrupts",
+        "until": "the window",
+        "command": "aws rds …",
+    }

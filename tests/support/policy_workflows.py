@@ -41,7 +41,7 @@ CHANGES: Mapping[str, str] = {
     "visibility_timeout = 30": "visibility_timeout = 45",
     "cpu_percent = 90": "cpu_percent = 80",
     "max_tasks = 5": 'max_tasks = 6\nsecrets = ["TOKEN"]',
-    "storage_gb = 20": "storage_gb = 30\nport = 5433",
+    "storage_gb = 20": 'storage_gb = 30\nport = 5433\nengine_version = "17"',
 }
 HEAD = 'tags = { team = "orders" }\n'
 TAIL = """
