@@ -226,6 +226,8 @@ def change_the_file(operator: Operator) -> None:
         assert before in text, before
         text = text.replace(before, after)
     operator.write("dev", HEAD + text + TAIL + SECOND)
+    operator("infra", "plan", expect=3)
+    operator("infra", "apply", "--dry-run")
     operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
 
 
@@ -295,7 +297,7 @@ def damage_the_rest(operator: Operator) -> None:
     iam.attach_role_policy(RoleName=f"{service}-task", PolicyArn=policy)
     rds = operator.client("rds")
     parameter = {"ParameterName": "work_mem", "ParameterValue": "65536", "ApplyMethod": "immediate"}
-    rds.modify_db_parameter_group(DBParameterGroupName="orderops-dev-postgres16", Parameters=[parameter])
+    rds.modify_db_parameter_group(DBParameterGroupName="orderops-dev-postgres17", Parameters=[parameter])
     ecr = operator.client("ecr")
     ecr.put_image_tag_mutability(repositoryName=service, imageTagMutability="MUTABLE")
     ecr.put_image_scanning_configuration(repositoryName=service, imageScanningConfiguration={"scanOnPush": False})
