@@ -11,12 +11,12 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership
-from orderops.engine.resource import Effect
+from orderops.engine.resource import Effect, Observed
 from orderops.engine.step import Action
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
-from orderops.resources.rds_instance import RdsInstance
+from orderops.resources.rds_instance import RdsInstance, modification
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_pending import pending_changes
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
@@ -242,3 +242,27 @@ def queue(aws: Aws, **changes: Any) -> None:
 def described(aws: Aws) -> Mapping[str, Any]:
     found: Mapping[str, Any] = aws.rds.describe_db_instances(DBInstanceIdentifier=DB.name)["DBInstances"][0]
     return found
+
+
+# "Settings for DB instances" in the RDS user guide: made at once in either case, or in the maintenance window.
+@pytest.mark.parametrize(
+    ("changed", "immediately"),
+    [
+        ({"DeletionProtection": True}, False),
+        ({"VpcSecurityGroupIds": ["sg-1"], "Port": 5433}, False),
+        ({"PreferredMaintenanceWindow": "mon:17:00-mon:17:30", "PubliclyAccessible": False}, False),
+        ({"DBParameterGroupName": "other", "EnablePerformanceInsights": True}, False),
+        ({"BackupRetentionPeriod": 8}, False),
+        ({"BackupRetentionPeriod": 0}, True),
+        ({"DBInstanceClass": "db.t3.medium"}, True),
+        ({"MultiAZ": True, "DeletionProtection": True}, True),
+        ({"EnableIAMDatabaseAuthentication": True}, True),
+        ({"StorageType": "gp3"}, True),
+    ],
+)
+def test_only_changes_that_would_wait_are_sent_to_be_applied_immediately(
+    changed: dict[str, Any], immediately: bool
+) -> None:
+    observed = Observed("orders", {"BackupRetentionPeriod": 7})
+
+    assert modification(observed, changed)["ApplyImmediately"] is immediately
