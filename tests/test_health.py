@@ -289,6 +289,8 @@ def test_a_number_of_tasks_outside_of_its_range_is_shown(
 
     assert (component.state, component.next_command) == (state, "")
     assert component.detail.endswith(f"revision 1{words}")
+
+
 def test_what_aws_holds_back_is_reported_and_is_no_fault() -> None:
     change = PendingChange("DBInstanceClass", "DBInstanceClass a -> b", Effect.INTERRUPTS, "the window", "aws rds …")
     held = tuple(replace(part, pending=(change,)) if part.name == "database" else part for part in WELL)

@@ -209,6 +209,7 @@ def test_the_status_shows_what_aws_holds_back(capsys: pytest.CaptureFixture[str]
         "cause": "",
         "urls": {},
         "next": "",
+        "runs": [],
         "proven_restore": None,
     }
     components = [{"name": "database", "state": "ok", "detail": "postgres [16]"}]
@@ -310,6 +311,7 @@ def test_control_characters_in_a_status_do_not_reach_the_terminal(capsys: pytest
         "urls": {"url": hostile},
         "next": "",
         "runs": [run],
+        "pending": [{"name": hostile, "what": hostile, "until": hostile, "class": hostile, "command": hostile}],
     }
 
     components = [{"name": "balancer", "state": "down", "detail": hostile}]

@@ -36,8 +36,8 @@ def show_status(status: Mapping[str, Any]) -> None:
         out.print(f"run:   {escape(_under_way(run))}")
     for change in status["pending"]:
         waits = f"{change['what']} waits for {change['until']} ({change['class']})"
-        out.print(f"[cyan]pending:[/] {escape(change['name'])}: {escape(waits)}")
-        out.print(f"    now: {escape(change['command'])}")
+        out.print(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")
+        out.print(f"    now: {escape(plain(change['command'], LONGEST))}")
     if status["cause"]:
         out.print(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():
