@@ -1,7 +1,8 @@
 """System user that PostgreSQL runs as, and directories that this user can enter.
 
 PostgreSQL refuses to run as root, and CI containers run as root. The servers then run as `nobody`, who can enter
-neither a home directory with mode 0700 nor pytest's temporary directories.
+neither a home directory with mode 0700 nor pytest's temporary directories. Other programs run as `nobody` too: a group
+that only the servers have keeps them out of the servers' directories, and out of their memory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from pathlib import Path
 from orderops.errors import OrderopsError
 
 SYSTEM_DIRECTORY = Path("/var/lib/orderops")
+# Without a name and unused everywhere: systemd (UIDS-GIDS) and Debian (policy 9.2.2) reserve 65520 to 65533, Alpine has
+# 65533, and a rootless container maps no higher ones.
+SERVER_GROUP = 65525
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def server_account() -> Account | None:
         except KeyError:
             continue
         if entry.pw_uid != 0:
-            return Account(entry.pw_uid, entry.pw_gid)
+            return Account(entry.pw_uid, SERVER_GROUP)
     raise OrderopsError(
         "PostgreSQL does not run as root, and this machine has no user 'nobody' to run it as",
         "run orderops as a user other than root",
@@ -82,14 +86,39 @@ def enterable(folder: Path) -> Path:
     return SYSTEM_DIRECTORY / "sheltered" / f"{folder.name}-{digest}"
 
 
+def system_directory(name: str) -> Path:
+    """Create a directory in /var/lib/orderops that every user can enter, whatever the umask; return its path."""
+    folder = SYSTEM_DIRECTORY / name
+    for part in (SYSTEM_DIRECTORY, folder):
+        part.mkdir(parents=True, exist_ok=True)
+        if part.stat().st_mode & 0o055 != 0o055:
+            part.chmod(0o755)
+    return folder
+
+
+def close_to_others(folder: Path) -> None:
+    """Withdraw all rights of other users to a directory, but not those of the servers' user."""
+    account, status = server_account(), folder.stat()
+    # A directory that is private already may be closed to the servers too: they then use a substitute.
+    if status.st_mode & 0o077 and (stat.S_IMODE(status.st_mode), status.st_gid) != (0o710, account and account.gid):
+        open_to_servers(folder)
+
+
+def open_to_servers(folder: Path) -> None:
+    """Let only the owner and the servers' user enter a directory."""
+    account = server_account()
+    if account:
+        os.chown(folder, -1, account.gid)
+    folder.chmod(0o710 if account else 0o700)
+
+
 @contextmanager
 def scratch(prefix: str = "orderops-") -> Iterator[Path]:
     """Create a temporary directory that servers can enter, and delete it afterwards."""
     account = server_account()
     parent = Path(tempfile.gettempdir())
     if account and not account.may_enter(parent):
-        parent = SYSTEM_DIRECTORY / "scratch"
-        parent.mkdir(parents=True, exist_ok=True)
+        parent = system_directory("scratch")
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
         folder.chmod(0o755)

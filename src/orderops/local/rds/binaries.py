@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orderops.errors import OrderopsError
-from orderops.local.users import SYSTEM_DIRECTORY, Account, server_account
+from orderops.local.users import Account, server_account, system_directory
 
 REQUIRED_PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_basebackup")
 # Apple silicon and Intel.
@@ -116,10 +116,9 @@ def _copied(bindir: Path, account: Account) -> Path:
     libraries = installation.parent.with_name(installation.parent.name + ".libs")
     stamp = (bindir / "postgres").stat()
     digest = hashlib.sha256(f"{bindir} {stamp.st_size} {stamp.st_mtime_ns}".encode()).hexdigest()[:12]
-    copy = SYSTEM_DIRECTORY / "postgresql" / digest
+    copy = system_directory("postgresql") / digest
     relative = Path(installation.parent.name) / installation.name / bindir.name
     if not copy.exists():
-        copy.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f"{digest}-", dir=copy.parent))
         shutil.copytree(installation, temporary / relative.parent, symlinks=True)
         if libraries.exists():

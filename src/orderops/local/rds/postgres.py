@@ -259,7 +259,9 @@ class PostgresServer:
     def _conf(self, port: int, extra_settings: Mapping[str, str]) -> str:
         # No Unix socket: its path is limited to 107 characters, and a data directory's is often longer.
         connection = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
-        settings = {**connection, **self.settings, **extra_settings}
+        # Other programs of the same user could open the files in /dev/shm, but not those in the data directory.
+        memory = {"dynamic_shared_memory_type": "mmap"} if self.account else {}
+        settings = {**connection, **memory, **self.settings, **extra_settings}
         return "".join(f"{name} = '{value.replace(chr(39), 2 * chr(39))}'\n" for name, value in settings.items())
 
     def _spawn(self) -> None:
