@@ -38,6 +38,8 @@ HOP_BY_HOP = frozenset(
 # httpx would send `Transfer-Encoding: chunked` with an empty body, which some servers reject for GET.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 STATUS_TEXTS = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+# With HTTP 421, Misdirected Request (RFC 9110).
+WRONG_HOST = "this laptop answers for localhost, and for the hosts that a listener's rule names\n"
 # Seconds after which an unused connection to a target is closed.
 IDLE_SECONDS = 2.0
 log = logging.getLogger(__name__)
@@ -153,6 +155,8 @@ class _Port:
         request = HttpRequest(
             incoming.method, incoming.headers.get("host", ""), incoming.url.path, incoming.url.query, incoming.headers
         )
+        if not self.listener.answers(request.host):
+            return PlainTextResponse(WRONG_HOST, 421)
         action = self.listener.action(request)
         match action["Type"]:
             case "forward":

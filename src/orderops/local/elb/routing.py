@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 Json = dict[str, Any]
+# Names that resolvers answer with a loopback address, and such addresses: no foreign page comes from there.
+LOOPBACK = re.compile(r"(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,26 @@ class Listener:
     rules: tuple[RoutingRule, ...]
     idle_timeout: float = 60.0
 
+    def answers(self, host: str) -> bool:
+        """Tell whether a request for this host is answered: a name of this machine, or one that a rule declares.
+
+        On AWS a balancer answers for every name. Here, a name that resolves to this machine may be that of a web page,
+        which would then read everything (DNS rebinding).
+        """
+        name = _host_name(host)
+        return LOOPBACK.fullmatch(name) is not None or _matches_any(self._declared_hosts(), name)
+
+    def _declared_hosts(self) -> list[str]:
+        conditions = [condition for rule in self.rules for condition in rule.conditions]
+        patterns = [
+            pattern
+            for condition in conditions
+            if condition.get("Field") == "host-header"
+            for pattern in _values(condition, "HostHeaderConfig")
+        ]
+        # `*` names no host.
+        return [pattern.lower() for pattern in patterns if re.search("[a-z0-9]", pattern, re.IGNORECASE)]
+
     def action(self, request: HttpRequest) -> Json:
         """Return the last action of the first matching rule: earlier actions only authenticate."""
         for rule in self.rules:
@@ -66,7 +88,7 @@ def pick_group(action: Json) -> str:
 def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str]:
     """Return status and URL of a redirect action."""
     config = action["RedirectConfig"]
-    known = {"protocol": "http", "host": request.host.partition(":")[0], "port": str(port)}
+    known = {"protocol": "http", "host": _host_name(request.host), "port": str(port)}
     known |= {"path": request.path.removeprefix("/"), "query": request.query}
     parts = {
         "Protocol": "#{protocol}",
@@ -82,13 +104,18 @@ def redirect_to(action: Json, request: HttpRequest, port: int) -> tuple[int, str
     return status, f"{filled['Protocol'].lower()}://{filled['Host']}:{filled['Port']}{filled['Path']}{query}"
 
 
+def _host_name(host: str) -> str:
+    """Return a host without its port, in lower case."""
+    return re.sub(r":\d*$", "", host).lower()
+
+
 def _condition_matches(condition: Json, request: HttpRequest) -> bool:
     values = condition.get("Values") or []
     match condition.get("Field"):
         case "path-pattern":
             return _matches_any(_values(condition, "PathPatternConfig"), request.path)
         case "host-header":
-            return _matches_any(_values(condition, "HostHeaderConfig"), request.host.partition(":")[0].lower())
+            return _matches_any(_values(condition, "HostHeaderConfig"), _host_name(request.host))
         case "http-request-method":
             return request.method in _values(condition, "HttpRequestMethodConfig")
         case "http-header":
