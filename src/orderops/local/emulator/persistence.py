@@ -1,12 +1,10 @@
 """State file of the emulator: all moto backends and our own records.
 
-A single pickle keeps shared objects shared (a rule's target group is the balancer's target group). The file is
-replaced atomically after a sync, so that a kill leaves either the old or the new state.
+The file is replaced atomically after a sync, so that a kill or a full disk leaves either the old or the new state.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -14,38 +12,47 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
-from functools import cache
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import moto
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from moto.backends import get_backend
-from moto.core.base_backend import BackendDict
-from moto.core.model_instances import reset_model_data
-from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.iam.models import AWSManagedPolicy
 from moto.logs.models import LogEvent
-from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
 
 from orderops.errors import OrderopsError
+from orderops.local.emulator.state_pickle import pickled
 
 # Increased when the pickled classes of this package change incompatibly.
-FORMAT = 2
+FORMAT = 3
 # Seconds. An apply sends dozens of requests in a row: one save is enough for them.
 DEBOUNCE_SECONDS = 0.2
 # Seconds. A full disk is not repaired sooner.
 RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
-_LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
-BACKEND_ATTRIBUTES = frozenset({"backend", "service_name", "_use_boto3_regions", "_additional_regions", "_id"})
+
+
+@dataclass(frozen=True)
+class SaveReport:
+    """Result of the last save: why it failed and since when saves do, or what it left out."""
+
+    problem: str = ""
+    failing_since: datetime | None = None
+    left_out: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, with stable keys."""
+        since = self.failing_since.isoformat(timespec="seconds") if self.failing_since else None
+        return {"problem": self.problem, "failing_since": since, "left_out": list(self.left_out)}
 
 
 class StateFile:
     """State file and the thread that writes it soon after a change."""
 
     def __init__(self, path: Path, lock: threading.RLock, records: Callable[[], Any]) -> None:
+        self.report = SaveReport()
         self._path = path
         self._lock = lock
         self._records = records
@@ -66,26 +73,58 @@ class StateFile:
                 self._due = due
                 self._changed.notify()
 
-    def close(self) -> None:
-        """Write a last time and stop the thread."""
+    def close(self) -> SaveReport:
+        """Write a last time, stop the thread, and return how it went."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
-        self.write()
+        return self.save(verify=True)
 
-    def write(self) -> None:
-        """Write the whole state. Call without holding the emulator's lock."""
+    def write(self, *, verify: bool = False) -> None:
+        """Write the whole state. Call without holding the emulator's lock; raises an exception when it fails."""
         with self._writing:
-            with self._lock:
-                content = dump(self._records())
-            temporary = self._path.with_suffix(".half")
+            try:
+                with self._lock:
+                    state = pickled(self._records(), verify=verify)
+                self._replace(_header_line() + state.content)
+            except Exception as error:
+                self._note_failure(error)
+                raise
+            if new := sorted(set(state.left_out) - set(self.report.left_out)):
+                log.error("the state is saved without: %s", ", ".join(new))
+            self.report = SaveReport(left_out=state.left_out)
+
+    def save(self, *, verify: bool = False) -> SaveReport:
+        """Write the whole state and return how it went."""
+        # Reported and logged.
+        with suppress(Exception):
+            self.write(verify=verify)
+        return self.report
+
+    def _replace(self, content: bytes) -> None:
+        temporary = self._path.with_suffix(".half")
+        try:
             with open(temporary, "wb", opener=_open_private) as file:
                 file.write(content)
                 file.flush()
                 # Without it, a power cut can leave an empty file under the new name.
                 os.fsync(file.fileno())
             temporary.replace(self._path)
+        except OSError:
+            # On a full disk, half a file takes the space that the next one needs.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+    def _note_failure(self, error: Exception) -> None:
+        text = error.strerror if isinstance(error, OSError) else None
+        problem = text or f"{type(error).__name__}: {error}"
+        # Once for each cause: on a full disk, the log would grow with every try.
+        if problem != self.report.problem:
+            log.error("cannot write the state: %s", problem, exc_info=not text)
+        since = self.report.failing_since or datetime.now(UTC)
+        self.report = SaveReport(problem, since, self.report.left_out)
 
     def _write_when_due(self) -> None:
         while True:
@@ -96,10 +135,7 @@ class StateFile:
                     return
                 self._due = None
             began = time.monotonic()
-            try:
-                self.write()
-            except Exception:
-                log.exception("cannot write the state; retrying")
+            if self.save().problem:
                 self.touch(RETRY_SECONDS)
             # Writing holds the lock. A pause of four times the duration leaves requests at least 80 % of the time.
             self._rest(4 * (time.monotonic() - began))
@@ -114,19 +150,8 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def dump(records: Any) -> bytes:
-    """Serialize the emulator's state together with our own records."""
-    # moto keeps every model ever created, for a dashboard that the laptop does not serve: the file would only grow.
-    reset_model_data()
-    state = {
-        "backends": {backend.service_name: dict(backend) for backend in BackendDict._instances},
-        "attributes": {backend.service_name: _extra_attributes(backend) for backend in BackendDict._instances},
-        "log_event": LogEvent._event_id,
-        "own": records,
-    }
-    file = io.BytesIO()
-    file.write(json.dumps(_header()).encode() + b"\n")
-    _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(state)
-    return file.getvalue()
+    """Return the content of a state file with the emulator's state and our own records."""
+    return _header_line() + pickled(records).content
 
 
 def load(path: Path) -> Any:
@@ -139,17 +164,13 @@ def load(path: Path) -> Any:
     header, _, content = path.read_bytes().partition(b"\n")
     written = _read_header(header)
     if written != _header():
-        raise OrderopsError(
-            f"the state of the local environment was written by moto {written.get('moto', '?')} "
-            f"(format {written.get('format', '?')}), but moto {moto.__version__} (format {FORMAT}) is installed",
-            "delete the state: orderops local reset",
-        )
+        raise _written_by_another_version(written)
     try:
         state = pickle.loads(content)
     except Exception as error:
         raise OrderopsError(
             f"the state of the local environment cannot be read: {type(error).__name__}: {error}",
-            "delete it: orderops local reset",
+            f"keep a copy of {path.parent}, then delete everything in it: orderops local reset",
         ) from error
     for name, accounts in state["backends"].items():
         backend = get_backend(name)
@@ -161,8 +182,26 @@ def load(path: Path) -> Any:
     return state["own"]
 
 
+def _written_by_another_version(written: dict[str, Any]) -> OrderopsError:
+    version = written.get("moto", "?")
+    keep = (
+        f"to keep it: pip install 'moto[server]=={version}', then re-run this command"
+        if written.get("format") == FORMAT
+        else "to keep it: run the version of orderops that wrote it"
+    )
+    return OrderopsError(
+        f"the state of the local environment was written by moto {version} "
+        f"(format {written.get('format', '?')}), but moto {moto.__version__} (format {FORMAT}) is installed",
+        f"{keep}\nto delete it and everything else in the local environment: orderops local reset",
+    )
+
+
 def _header() -> dict[str, Any]:
     return {"format": FORMAT, "moto": moto.__version__}
+
+
+def _header_line() -> bytes:
+    return json.dumps(_header()).encode() + b"\n"
 
 
 def _read_header(line: bytes) -> dict[str, Any]:
@@ -171,45 +210,3 @@ def _read_header(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return header if isinstance(header, dict) else {}
-
-
-def _extra_attributes(backend: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(backend).items() if name not in BACKEND_ATTRIBUTES}
-
-
-class _Pickler(pickle.Pickler):
-    def reducer_override(self, value: Any) -> Any:
-        # Locks cannot be pickled; a new process needs new ones.
-        if isinstance(value, _RLOCK):
-            return threading.RLock, ()
-        if isinstance(value, _LOCK):
-            return threading.Lock, ()
-        if isinstance(value, AWSManagedPolicy):
-            # The same thousand policies exist in every account: only the attachment count has to be stored.
-            return _aws_policy, (value.account_id, value.arn), {"attachment_count": value.attachment_count}
-        if isinstance(value, RSAPrivateKey):
-            plain = serialization.NoEncryption()
-            pem = value.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-            return _private_key, (pem,)
-        if isinstance(value, ResourceGroupsTaggingAPIBackend):
-            # moto keeps a generator for each listing that was not read to its end, and generators cannot be pickled.
-            # After a restart, AWS's error for an expired token makes the client list again.
-            create, arguments = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)[:2]
-            return create, arguments, {**vars(value), "_pages": {}}
-        return NotImplemented
-
-
-def _private_key(pem: bytes) -> Any:
-    # We wrote the key ourselves: checking it takes most of the time in which a state is read.
-    return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
-
-
-def _aws_policy(account: str, arn: str) -> Any:
-    return _aws_policies(account, arn.split(":")[1])[arn]
-
-
-@cache
-def _aws_policies(account: str, partition: str) -> dict[str, Any]:
-    data = json.loads(aws_managed_policies_data)
-    made = (AWSManagedPolicy.from_data(name, account, partition, policy) for name, policy in data.items())
-    return {policy.arn: policy for policy in made}
