@@ -45,7 +45,9 @@ INNER_LAYERS = {
         remote_entrypoint / __init__ / root / env infra service migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
     """,
-    "local": "daemon / client / data_plane / strict / ecs rds / elb / emulator / log_files / directories / ports users",
+    "local": """
+        daemon / client / data_plane / strict / ecs rds / elb / emulator / log_files / directories / keys ports users
+    """,
     "migrations": "migrator / execution lint / data_loss ledger / sql",
     "restore": "points / point_in_time promotion salvage / window compare / endpoints / instances / timestamps",
 }
@@ -74,7 +76,8 @@ EXCEPTIONS = {
     ("operations.gate", "psycopg"): "the type of a connection that it looks through",
     ("operations.migrate", "psycopg"): "the type of a connection that it hands on",
     ("local.daemon", "botocore"): "moto would load the models of AWS three times at import",
-    ("operations.workspace", "boto3"): "the emulator is opened with keys of its own",
+    ("operations.workspace", "boto3"): "the emulator is opened with a key of its own",
+    ("operations.workspace", "botocore"): "the emulator is opened without the operator's profiles and proxies",
 }
 KNOWS_LOCAL = {
     "operations.workspace": "the one line that picks the endpoint, and no question before what can harm nothing",

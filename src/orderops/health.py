@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from orderops import local
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.documents import Bucket
 from orderops.engine.resource import PendingChange
@@ -121,15 +122,24 @@ def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
         urls = _urls(workspace, entrance.result())
         proven = drill.result()
     explained = tuple(_under_run(_with_reason(workspace, component, ready), runs) for component in seen)
-    health = judge(workspace.environment.name, explained, urls)
+    health = judge(workspace.environment.name, (*_laptop(workspace), *explained), urls)
     if runs and health.next:
         health = replace(health, next=_for("orderops status --watch", workspace.environment.name))
     return replace(health, proven=proven, runs=runs, ready=ready)
 
 
+def _laptop(workspace: Workspace) -> tuple[ComponentStatus, ...]:
+    """The laptop environment where its state is not saved; empty everywhere else."""
+    if not workspace.environment.emulated:
+        return ()
+    problems = local.saving_problems(local.status()["state"])
+    state, command = ComponentState.DEGRADED, "orderops local status"
+    return tuple(ComponentStatus("laptop", state, problem, command) for problem in problems[:1])
+
+
 def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mapping[str, str]) -> Health:
     """The verdict on components in the order of their dependencies: the first that is not OK is the cause."""
-    vital = [component for component in components if component.name != "alarms"]
+    vital = [component for component in components if component.name not in ("alarms", "laptop")]
     if all(component.state is ComponentState.ABSENT for component in vital):
         return Health(
             environment,

@@ -21,7 +21,7 @@ from support.laptop import Laptop, Stack, until
 
 
 def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_laptop: Laptop) -> None:
-    laptop, url = own_laptop, own_laptop.endpoint.url
+    laptop, url, key = own_laptop, own_laptop.endpoint.url, own_laptop.endpoint.key
     instance = laptop.create_database()
     with laptop.connect(instance) as session:
         session.execute("CREATE TABLE orders AS SELECT 7 AS id")
@@ -48,7 +48,8 @@ def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_lapto
     assert all(psutil.pid_exists(pid) for pid in pids)
     laptop.start()
 
-    assert laptop.endpoint.url == url
+    # Tasks that outlive the daemon have keys derived from this one.
+    assert (laptop.endpoint.url, laptop.endpoint.key) == (url, key)
     assert laptop.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyId"] == key
     attached = laptop.client("iam").list_attached_role_policies(RoleName="tasks")["AttachedPolicies"]
     assert [policy["PolicyArn"] for policy in attached] == [managed]
@@ -176,7 +177,7 @@ def test_status_reports_running_parts_with_stable_keys(laptop: Laptop, capfd: py
 
     status = laptop.status()
 
-    assert set(status) == {"running", "aws_endpoint", "strict", "data_directory", "databases", "services"}
+    assert set(status) == {"running", "aws_endpoint", "strict", "data_directory", "state", "databases", "services"}
     assert (status["running"], status["aws_endpoint"]) == (True, laptop.endpoint.url)
     assert set(status["databases"][name]) == {"host", "port", "state"}
     assert local.psql(name, ["-Atc", "SELECT 40 + 2"], laptop.directory) == 0

@@ -93,6 +93,12 @@ def until(found: Callable[[], Any], what: str, timeout: float = 40) -> Any:
     return answer
 
 
+def laptop_session() -> boto3.Session:
+    """Return a session with the key of the laptop environment."""
+    key = local.running_endpoint().key
+    return boto3.Session(key.id, key.secret, region_name="ap-southeast-2")
+
+
 def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, running: dict[str, Any]) -> None:
     url = running["load_balancer_url"]
 
@@ -101,7 +107,7 @@ def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, ru
     stored = orderops("local", "psql", "-At", "-c", "select name from users order by id")
     assert sorted(user["name"] for user in shown["users"]) == sorted(stored.out.split("\n")[:-1])
 
-    sqs = boto3.client("sqs", region_name="ap-southeast-2", endpoint_url=local.status()["aws_endpoint"])
+    sqs = laptop_session().client("sqs", endpoint_url=local.status()["aws_endpoint"])
     sqs.send_message(QueueUrl=running["queue_url"], MessageBody="{}")
     until(
         lambda: fetch(f"{url}/users")[1]["queue"]["visible"] == shown["queue"]["visible"] + 1, "the depth on the page"
@@ -109,7 +115,7 @@ def test_the_service_answers_with_rows_of_a_real_database(orderops: Orderops, ru
 
 
 def test_a_second_up_makes_no_changing_call(laptop: Path, running: dict[str, Any]) -> None:
-    session = boto3.Session("test", "test", region_name="ap-southeast-2")
+    session = laptop_session()
     calls: list[str] = []
     session.events.register("after-call", lambda model, **_: calls.append(model.name))
     environment = load_environment("local", laptop)

@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from orderops import local
+from orderops.local.keys import AccessKey
 from orderops.local.ports import free_port
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Laptop:
     names: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
-        return _client(service, self.endpoint.url)
+        return _client(service, self.endpoint.url, self.endpoint.key)
 
     def give_rds_its_role(self) -> None:
         """Create RDS's service-linked role and wait until RDS knows it, by the first request that needs it."""
@@ -262,12 +263,12 @@ def get(port: int, path: str = "/", body: bytes | None = None, headers: Headers 
 
 
 @cache
-def _client(service: str, url: str) -> Any:
+def _client(service: str, url: str, key: AccessKey) -> Any:
     return boto3.client(
         service,
         region_name=Laptop.region,
         endpoint_url=url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
         config=Config(retries={"total_max_attempts": 1}),
     )

@@ -8,7 +8,9 @@ import typer
 
 from orderops.cli.options import Json, Yes
 
-commands = typer.Typer(no_args_is_help=True, help="The laptop environment: start, stop, reset, status, logs, psql.")
+commands = typer.Typer(
+    no_args_is_help=True, help="The laptop environment: start, stop, reset, status, env, logs, psql."
+)
 # The emulator needs one region before an environment file is read; the files of this repository use it.
 REGION = "ap-southeast-2"
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they are written, until Ctrl+C.")]
@@ -34,19 +36,23 @@ def start(plain: Plain = None) -> None:
 
     endpoint = local.start(REGION, plain=plain, on_wait=on_wait)
     console.data(endpoint.url)
-    console.info("to use other AWS tools:")
-    console.info(f"      export AWS_ENDPOINT_URL={endpoint.url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test")
+    console.info('to use other AWS tools: eval "$(orderops local env)"')
     console.info("next: orderops up")
 
 
 @commands.command()
-def stop() -> None:
+def stop(
+    without_saving: Annotated[
+        bool,
+        typer.Option("--without-saving", help="Stop even if the state cannot be saved; what is not saved is lost."),
+    ] = False,
+) -> None:
     """Stop emulator, database and services. Their data is kept."""
     from orderops import local
     from orderops.ui import console
 
-    local.stop()
-    console.info("stopped; the data is kept")
+    local.stop(without_saving=without_saving)
+    console.info("stopped without checking what is saved" if without_saving else "stopped; the data is kept")
     console.info("next: orderops local start, or orderops local reset")
 
 
@@ -77,6 +83,8 @@ def status(as_json: Json = False) -> None:
         f"mode      {'strict: rejects what AWS rejects' if state['strict'] else 'plain: accepts what AWS rejects'}"
     )
     console.data(f"data      {state['data_directory']}")
+    for line in local.saving_problems(state["state"]):
+        console.data(f"saving    {line}")
     for name, where in state["databases"].items():
         console.data(f"database  {name} {where['host']}:{where['port']} {where.get('state', '')}".rstrip())
     for name, processes in state["services"].items():
@@ -84,6 +92,20 @@ def status(as_json: Json = False) -> None:
             console.data(f"service   {name} pid {process['pid']} port {process['port']} {process['state']}")
     if not state["running"]:
         console.info("next: orderops up")
+
+
+@commands.command("env")
+def env_(as_json: Json = False) -> None:
+    """Print what other AWS tools need in their environment: eval "$(orderops local env)" """
+    from orderops import local
+    from orderops.ui import console
+
+    variables = local.tool_variables(local.running_endpoint())
+    if as_json:
+        console.show_json(variables)
+        return
+    for line in local.shell_commands(variables):
+        console.data(line)
 
 
 @commands.command()

@@ -1,6 +1,32 @@
 """The laptop environment: an AWS emulator in the background, and the databases, services and balancers behind it."""
 
-from orderops.local.client import LocalEndpoint, database_version, logs, psql, reset, start, status, stop
+from orderops.local.client import (
+    LocalEndpoint,
+    database_version,
+    logs,
+    psql,
+    reset,
+    running_endpoint,
+    start,
+    status,
+    stop,
+)
 from orderops.local.directories import data_directory
+from orderops.local.saving import saving_problems
+from orderops.local.tools import shell_commands, tool_variables
 
-__all__ = ["LocalEndpoint", "data_directory", "database_version", "logs", "psql", "reset", "start", "status", "stop"]
+__all__ = [
+    "LocalEndpoint",
+    "data_directory",
+    "database_version",
+    "logs",
+    "psql",
+    "reset",
+    "running_endpoint",
+    "saving_problems",
+    "shell_commands",
+    "start",
+    "status",
+    "stop",
+    "tool_variables",
+]

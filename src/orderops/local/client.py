@@ -13,19 +13,26 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from orderops.errors import OrderopsError
 from orderops.local.directories import DataDirectory, data_directory
+from orderops.local.emulator.signatures import sign
+from orderops.local.keys import AccessKey
 
 # Seconds. Importing moto alone takes over 10 s on a busy machine.
 START_WITHIN = 120.0
 # Seconds: 30 for tasks with the default stop timeout, 30 for databases, and a margin.
 STOP_WITHIN = 90.0
+# Seconds, for a busy machine.
+ANSWER_WITHIN = 10.0
 # Bytes. The daemon runs for weeks, and a log without a limit fills the disk.
 KEPT_LOG_BYTES = 20_000_000
+# Report of saves in an environment that has never been started.
+NOTHING_LOST: dict[str, Any] = {"problem": "", "failing_since": None, "left_out": []}
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class LocalEndpoint:
     url: str
     region: str
     directory: Path
+    key: AccessKey
+    """Key with which requests to the emulator are signed."""
 
 
 def start(
@@ -63,17 +72,41 @@ def start(
         else:
             files.keep_plain(files.plain if plain is None else plain)
             _launch(files, region, on_wait)
-        info = files.announced()
-    return LocalEndpoint(info["url"], info["region"], files.directory)
+        return _endpoint(files)
 
 
-def stop(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _what: None) -> None:
-    """Stop the local environment and keep its data."""
+def running_endpoint(directory: Path | None = None) -> LocalEndpoint:
+    """Return the environment that is running. Raises OrderopsError when none is."""
+    files = DataDirectory(directory or data_directory())
+    if not _answers(files):
+        raise OrderopsError("the local environment is not running", "run: orderops local start")
+    return _endpoint(files)
+
+
+def stop(
+    directory: Path | None = None,
+    *,
+    without_saving: bool = False,
+    on_wait: Callable[[str], None] = lambda _what: None,
+) -> None:
+    """Stop the local environment and keep its data.
+
+    Raises OrderopsError when its state cannot be saved; it then goes on running, unless `without_saving` is given.
+    """
     files = DataDirectory(directory or data_directory())
     if not files.directory.exists():
         return
     with files.locked("start", STOP_WITHIN):
-        _end(files, on_wait)
+        report = _ask(files, "/orderops/save") or {}
+        if report.get("problem") and not without_saving:
+            raise OrderopsError(
+                f"the local environment was not stopped, since its state cannot be saved: {report['problem']}",
+                f"free space in {files.directory}, or fix what its log says: orderops local logs\n"
+                "to stop it and lose what is not saved: orderops local stop --without-saving",
+            )
+        # An earlier version of the daemon has no key, and reports nothing.
+        if _end(files, on_wait) and files.key and not without_saving:
+            _check_saved(files)
 
 
 def reset(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _what: None) -> None:
@@ -93,7 +126,7 @@ def reset(directory: Path | None = None, *, on_wait: Callable[[str], None] = lam
 
 
 def status(directory: Path | None = None) -> dict[str, Any]:
-    """Return the endpoint, mode, data directory, databases and services of the local environment."""
+    """Return the endpoint, mode, data directory, saves, databases and services of the local environment."""
     files = DataDirectory(directory or data_directory())
     report = _ask(files, "/orderops/status") or {}
     return {
@@ -101,6 +134,7 @@ def status(directory: Path | None = None) -> dict[str, Any]:
         "aws_endpoint": files.announced().get("url") if report else None,
         "strict": bool(files.announced().get("strict")) if report else not files.plain,
         "data_directory": str(files.directory),
+        "state": report.get("state") or files.last_save() or NOTHING_LOST,
         "databases": report.get("databases", {}),
         "services": report.get("services", {}),
     }
@@ -147,6 +181,33 @@ def psql(identifier: str | None = None, arguments: Sequence[str] = (), directory
         credentials["database"],
     ]
     return subprocess.run([find_psql(), *connection, *arguments], env=environment, check=False).returncode
+
+
+def _endpoint(files: DataDirectory) -> LocalEndpoint:
+    info, key = files.announced(), files.key
+    if key is None:
+        raise OrderopsError(
+            "the local environment that runs was started by an earlier version of orderops",
+            "stop it: orderops local stop",
+        )
+    return LocalEndpoint(info["url"], info["region"], files.directory, key)
+
+
+def _check_saved(files: DataDirectory) -> None:
+    """Check that a daemon that has ended saved everything. Raises OrderopsError."""
+    report = files.last_save()
+    if report is None:
+        lost = "it ended before it reported that its state is saved"
+    elif report.get("problem"):
+        lost = f"its state was not saved: {report['problem']}"
+    elif report.get("left_out"):
+        lost = f"its state was saved without: {', '.join(report['left_out'])}"
+    else:
+        return
+    raise OrderopsError(
+        f"the local environment has stopped, and {lost}",
+        "read its log: orderops local logs\nto start it with what was saved: orderops local start",
+    )
 
 
 def _check_mode(files: DataDirectory, plain: bool | None) -> None:
@@ -202,11 +263,15 @@ def _answers(files: DataDirectory) -> bool:
 
 def _ask(files: DataDirectory, path: str) -> dict[str, Any] | None:
     """Return a page of the daemon, or None when the daemon is not running or another program has its port."""
-    info = files.announced()
+    info, key = files.announced(), files.key
     if not info or not _alive(info):
         return None
+    url = info["url"] + path
+    signed = sign("GET", url, key, region=info["region"], service="orderops", now=datetime.now(UTC)) if key else {}
+    # Never through a proxy, which HTTP_PROXY may name: it cannot reach this machine's loopback address.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(info["url"] + path, timeout=10) as response:
+        with opener.open(urllib.request.Request(url, headers=dict(signed)), timeout=ANSWER_WITHIN) as response:
             document = json.load(response)
     except (OSError, ValueError, urllib.error.URLError):
         return None
@@ -226,12 +291,13 @@ def _alive(info: dict[str, Any]) -> bool:
         return False
 
 
-def _end(files: DataDirectory, on_wait: Callable[[str], None]) -> None:
+def _end(files: DataDirectory, on_wait: Callable[[str], None]) -> bool:
+    """End the daemon; return False when none was running."""
     import psutil
 
     info = files.announced()
     if not info or not _alive(info):
-        return
+        return False
     on_wait("local environment to stop")
     process = psutil.Process(info["pid"])
     process.terminate()
@@ -243,6 +309,7 @@ def _end(files: DataDirectory, on_wait: Callable[[str], None]) -> None:
             deadline += 5
         with suppress(psutil.TimeoutExpired):
             process.wait(0.05)
+    return True
 
 
 def _kill_orphans(files: DataDirectory) -> None:

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ import psutil
 from orderops.errors import OrderopsError
 from orderops.local.directories import DataDirectory
 from orderops.local.emulator.protocol import Environ, Request, Response
+from orderops.local.keys import AccessKey, find_task_key
 from orderops.local.ports import free_port
 
 # Seconds between two looks at the account. Below half a second, a change seems to take effect at once.
@@ -79,40 +82,64 @@ class Daemon:
         self._wake = threading.Event()
 
     def run(self) -> None:
+        from orderops.local.ecs.launch import EmulatorAccess
+        from orderops.local.emulator.admission import Admission
         from orderops.local.emulator.persistence import load
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
-        port = self.files.port or free_port()
+        port, key = self.files.port or free_port(), self.files.keep_key()
+        # Before the port is open.
+        self.emulator.admission = Admission(port, self._find_key(key))
         server = self.emulator.serve(port)
         self.files.keep_port(port)
-        self.plane.resume(load(self.files.state), f"http://127.0.0.1:{port}")
+        self.plane.resume(load(self.files.state), EmulatorAccess(f"http://127.0.0.1:{port}", key))
         self.emulator.pages["/orderops/status"] = self._status
         self.emulator.pages["/orderops/credentials"] = self._credentials
+        self.emulator.pages["/orderops/save"] = self._save
         self.emulator.changed.append(self._changed)
         self.state_file.start()
         # moto's modules and AWS's models live as long as the process: searching them for cycles slows every request.
         gc.freeze()
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), name="emulator", daemon=True)
         serving.start()
-        self.files.announce(
-            {
-                "pid": os.getpid(),
-                "created": psutil.Process().create_time(),
-                "url": f"http://127.0.0.1:{port}",
-                "region": self.region,
-                "strict": self.strict,
-            }
-        )
+        self.files.clear_last_save()
+        self._announce(f"http://127.0.0.1:{port}")
         log.info("the local environment answers at http://127.0.0.1:%d", port)
         try:
             self._watch()
         finally:
             log.info("stopping")
-            self.plane.close()
-            server.shutdown()
-            self.state_file.close()
+            try:
+                self.plane.close()
+                server.shutdown()
+            finally:
+                self._save_at_end()
             log.info("stopped")
+
+    def _announce(self, url: str) -> None:
+        created = psutil.Process().create_time()
+        info = {"pid": os.getpid(), "created": created, "url": url, "region": self.region, "strict": self.strict}
+        self.files.announce(info)
+
+    def _find_key(self, operator: AccessKey) -> Callable[[str], AccessKey | None]:
+        from orderops.local.emulator.issued_keys import find_issued_key
+
+        def find(key_id: str) -> AccessKey | None:
+            if key_id == operator.id:
+                return operator
+            if key := find_task_key(operator, key_id):
+                return key
+            with self.emulator.lock:
+                return find_issued_key(key_id)
+
+        return find
+
+    def _save_at_end(self) -> None:
+        report = self.state_file.close().to_dict()
+        # For the command that waits. On a full disk it finds no report, and does not call the state kept either.
+        with suppress(OSError):
+            self.files.record_last_save(report)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -131,7 +158,12 @@ class Daemon:
             self._wake.set()
 
     def _status(self, _environ: Environ) -> Response:
-        return _json({"directory": str(self.files.directory), "region": self.region, **self.plane.status()})
+        state = self.state_file.report.to_dict()
+        fixed = {"directory": str(self.files.directory), "region": self.region}
+        return _json({**fixed, "state": state, **self.plane.status()})
+
+    def _save(self, _environ: Environ) -> Response:
+        return _json(self.state_file.save(verify=True).to_dict())
 
     def _credentials(self, environ: Environ) -> Response:
         return _json(self.plane.credentials(environ.get("QUERY_STRING", "")))

@@ -10,6 +10,7 @@ from moto.backends import get_backend
 
 from orderops.local.directories import DataDirectory
 from orderops.local.ecs.api import EcsCalls
+from orderops.local.ecs.launch import EmulatorAccess
 from orderops.local.ecs.scheduler import Scheduler
 from orderops.local.ecs.tasks import Tasks
 from orderops.local.elb import api as elb_calls
@@ -43,7 +44,7 @@ class DataPlane:
         self._tasks = Tasks(files.tasks, self._targets)
         self._scheduler = Scheduler(self._tasks)
         self._balancers = Balancers(self._targets)
-        self._databases = Databases(files.databases, emulator.lock, touch, save)
+        self._databases = Databases(files.create_databases(), emulator.lock, touch, save)
         self._seen: Any = None
         rds_calls.register(emulator, self._databases.port_conflict)
         elb_calls.register(emulator, self._targets, self._balancers.listens_on)
@@ -53,9 +54,9 @@ class DataPlane:
         """Return the records that the state file stores. Call only while holding the emulator's lock."""
         return {"tasks": self._tasks.all, "services": self._scheduler.services}
 
-    def resume(self, records: Any, url: str) -> None:
+    def resume(self, records: Any, access: EmulatorAccess) -> None:
         """Restore the records of an earlier process and find its tasks again."""
-        self._tasks.url = url
+        self._tasks.access = access
         if records:
             self._tasks.all.update(records["tasks"])
             self._scheduler.services.update(records["services"])

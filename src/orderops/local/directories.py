@@ -18,7 +18,8 @@ from typing import IO, Any
 import platformdirs
 
 from orderops.errors import OrderopsError
-from orderops.local.users import SYSTEM_DIRECTORY, enterable
+from orderops.local.keys import AccessKey, new_key
+from orderops.local.users import SYSTEM_DIRECTORY, close_to_others, enterable, open_to_servers, system_directory
 
 # On AWS, the latest restorable time is about 5 minutes behind; without a lag, tests and drills need not wait.
 BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
@@ -54,16 +55,27 @@ class DataDirectory:
     directory: Path
 
     def create(self) -> None:
-        """Create the directory with mode 0700, since it holds passwords (0755 for root, whose servers run as `nobody`).
+        """Create the directory, closed to other users: it holds passwords, orders and the key of the emulator.
 
-        Raises OrderopsError for a directory with other files: a reset would delete them.
+        Raises OrderopsError for a directory with other files, which a reset would delete, and for one that belongs to
+        another user, who could exchange the files.
         """
-        self.directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        if not self.directory.exists():
+            if self.directory.is_relative_to(SYSTEM_DIRECTORY):
+                system_directory("")
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            open_to_servers(self.directory)
+        if self.directory.stat().st_uid != os.geteuid():
+            raise OrderopsError(
+                f"{self.directory} belongs to another user",
+                "choose a directory of your own: ORDEROPS_LOCAL_DIRECTORY=DIR",
+            )
         if any(self.directory.iterdir()) and not (self.directory / "start.lock").exists():
             raise OrderopsError(
                 f"{self.directory} contains other files, which a reset would delete",
                 "choose a new or empty directory: ORDEROPS_LOCAL_DIRECTORY=DIR",
             )
+        close_to_others(self.directory)
 
     @property
     def state(self) -> Path:
@@ -74,6 +86,25 @@ class DataDirectory:
         return self.directory / "daemon.log"
 
     @property
+    def key(self) -> AccessKey | None:
+        """Key of the operator's requests to the emulator; None before the first start."""
+        try:
+            document = json.loads((self.directory / "key.json").read_text())
+            return AccessKey(str(document["access_key_id"]), str(document["secret_access_key"]))
+        # Another user, who cannot read it, sees an environment that does not run.
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep_key(self) -> AccessKey:
+        """Return the key, made at the first start and then kept. A key that others could read is replaced."""
+        path = self.directory / "key.json"
+        if (key := self.key) and not path.stat().st_mode & 0o077:
+            return key
+        key = new_key()
+        self._write(path.name, json.dumps({"access_key_id": key.id, "secret_access_key": key.secret}))
+        return key
+
+    @property
     def tasks(self) -> Path:
         return self.directory / "tasks"
 
@@ -81,6 +112,15 @@ class DataDirectory:
     def databases(self) -> Path:
         """Directory of the servers' data; their system user must be able to enter it."""
         return enterable(self.directory / "databases")
+
+    def create_databases(self) -> Path:
+        """Create the directory of the servers' data, closed to all but their system user; return its path."""
+        folder = self.databases
+        if folder.is_relative_to(SYSTEM_DIRECTORY / "sheltered"):
+            system_directory("sheltered")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        open_to_servers(folder)
+        return folder
 
     @property
     def port(self) -> int | None:
@@ -96,7 +136,10 @@ class DataDirectory:
     @property
     def plain(self) -> bool:
         """True when the emulator accepts what AWS rejects, as moto does."""
-        return (self.directory / "plain").exists()
+        try:
+            return (self.directory / "plain").exists()
+        except PermissionError:
+            return False
 
     def keep_plain(self, plain: bool) -> None:
         """Remember the mode for later starts."""
@@ -123,7 +166,7 @@ class DataDirectory:
     def announced(self) -> dict[str, Any]:
         try:
             document = json.loads((self.directory / "daemon.json").read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
         return document if isinstance(document, dict) else {}
 
@@ -137,6 +180,21 @@ class DataDirectory:
         except (FileNotFoundError, ValueError):
             return None
         return OrderopsError(document["message"], document["hint"])
+
+    def record_last_save(self, report: dict[str, Any]) -> None:
+        """Record how the last save of a daemon that ends went, for the client that stops it."""
+        self._write("last_save.json", json.dumps(report))
+
+    def last_save(self) -> dict[str, Any] | None:
+        """Return how the last save went; None when the daemon was killed or could not write it."""
+        try:
+            document = json.loads((self.directory / "last_save.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def clear_last_save(self) -> None:
+        (self.directory / "last_save.json").unlink(missing_ok=True)
 
     def clear_start_error(self) -> None:
         (self.directory / "start_error.json").unlink(missing_ok=True)
@@ -173,6 +231,12 @@ class DataDirectory:
 
     def _write(self, name: str, text: str) -> None:
         temporary = self.directory / f".{name}"
+        temporary.unlink(missing_ok=True)
         # Replaced atomically, so that a reader never sees a part of the file.
-        temporary.write_text(text)
+        with open(temporary, "w", opener=_open_private) as file:
+            file.write(text)
         temporary.replace(self.directory / name)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, 0o600)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import boto3
+
     from orderops.aws.client import Aws
     from orderops.config.environment import Environment
     from orderops.engine.resource import Resource
     from orderops.infra.workspace import Workspace
+    from orderops.local import LocalEndpoint
     from orderops.operations.options import ChangeOptions
 
 
@@ -70,8 +74,6 @@ def open_account(environment: Environment) -> Aws:
 
     if not environment.emulated:
         return Aws(environment.region, environment=environment.name)
-    import boto3
-
     from orderops import local
     from orderops.ui import console
 
@@ -79,9 +81,38 @@ def open_account(environment: Environment) -> Aws:
         console.info(f"starting the {name} on this machine")
 
     endpoint = local.start(environment.region, on_wait=on_wait)
-    # Never the operator's own credentials: nothing on the laptop may reach a real account.
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=environment.region)
-    return Aws(environment.region, endpoint_url=endpoint.url, session=session, environment=environment.name)
+    return Aws(
+        environment.region,
+        endpoint_url=endpoint.url,
+        session=_laptop_session(endpoint, environment.region),
+        environment=environment.name,
+    )
+
+
+def _laptop_session(endpoint: LocalEndpoint, region: str) -> boto3.Session:
+    """Return a session with the laptop's key, and with nothing of the operator's own profiles and proxies."""
+    import boto3
+    from botocore.config import Config
+    from botocore.session import Session
+
+    # Where a setting is read from, in botocore's form: a key of the file, variables, a default. A profile of the
+    # operator may not exist, name another endpoint, or have credentials; nothing on the laptop may reach an account.
+    nowhere = {
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+        "use_fips_endpoint": (None, None, False, None),
+        "use_dualstack_endpoint": (None, None, False, None),
+    }
+    core = Session(session_vars=nowhere)
+    # HTTP_PROXY names a proxy that cannot reach this machine's loopback address.
+    core.set_default_client_config(Config(proxies={}))
+    return boto3.Session(
+        aws_access_key_id=endpoint.key.id,
+        aws_secret_access_key=endpoint.key.secret,
+        region_name=region,
+        botocore_session=core,
+    )
 
 
 def confirm_change(

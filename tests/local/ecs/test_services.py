@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from support.laptop import Laptop, Stack, until
 
@@ -141,7 +143,9 @@ def test_a_task_receives_its_secrets_and_the_emulator_endpoint(stack: Stack) -> 
         {"name": "SECRET_KEY", "valueFrom": f"{arn}:password::"},
         {"name": "SECRET_WHOLE", "valueFrom": arn},
     ]
-    stack.update(taskDefinition=stack.register(secrets=secrets))
+    # Keys of a task definition that was written for AWS do not replace those of the role.
+    own = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SESSION_TOKEN": "of the definition"}
+    stack.update(taskDefinition=stack.register(secrets=secrets, **own))
     stack.completed()
 
     environment = stack.get()[1]["environment"]
@@ -149,6 +153,16 @@ def test_a_task_receives_its_secrets_and_the_emulator_endpoint(stack: Stack) -> 
     assert environment["SECRET_KEY"] == "ünlock"
     assert environment["SECRET_WHOLE"] == '{"password": "ünlock"}'
     assert environment["AWS_ENDPOINT_URL"] == stack.laptop.endpoint.url
+    role = [environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
+    assert account_of(stack, *role) == "123456789012"
+    assert stack.laptop.endpoint.key.secret not in environment.values()
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        account_of(stack, *role[:2])
+
+
+def account_of(stack: Stack, *credentials: str) -> str:
+    session = boto3.Session(*credentials, region_name=stack.laptop.region)
+    return str(session.client("sts", endpoint_url=stack.laptop.endpoint.url).get_caller_identity()["Account"])
 
 
 def test_a_single_task_reports_its_exit_code(stack: Stack) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.processes import Processes
 from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
+from orderops.local.keys import AccessKey, task_key
 from orderops.local.ports import free_port
 
 SCHEME = "process://"
@@ -26,6 +28,14 @@ INHERITED = (
 )
 # Seconds, the default of ECS on Fargate.
 STOP_TIMEOUT = 30
+
+
+@dataclass(frozen=True)
+class EmulatorAccess:
+    """How tasks reach the emulator: its URL, and the key from which each gets its own."""
+
+    url: str
+    key: AccessKey
 
 
 class CannotStart(Exception):
@@ -84,9 +94,12 @@ def check(task: EcsTask, task_definition: Any) -> None:
         _check_log_group(task, process, containers[process.name])
 
 
-def launch(task: EcsTask, task_definition: Any, processes: Processes, url: str, taken_ports: set[int]) -> None:
+def launch(
+    task: EcsTask, task_definition: Any, processes: Processes, access: EmulatorAccess, taken_ports: set[int]
+) -> None:
     """Start the task's processes. Raises CannotStart."""
     containers = {container["name"]: container for container in task_definition.container_definitions}
+    emulator = _emulator_variables(access)
     for process in task.processes:
         container = containers[process.name]
         if not process.image.startswith(SCHEME):
@@ -98,7 +111,7 @@ def launch(task: EcsTask, task_definition: Any, processes: Processes, url: str, 
         # Tasks share one host, unlike in awsvpc mode: each needs a port of its own.
         process.port = free_port(excluded=taken_ports)
         taken_ports.add(process.port)
-        environment = _environment(task, process, container, url)
+        environment = _environment(task, process, container, emulator)
         processes.start(process, _arguments(task, process, container), environment)
 
 
@@ -114,22 +127,31 @@ def _arguments(task: EcsTask, process: ContainerProcess, container: Json) -> lis
     return [sys.executable, "-m", module, *command]
 
 
-def _environment(task: EcsTask, process: ContainerProcess, container: Json, url: str) -> dict[str, str]:
+def _emulator_variables(access: EmulatorAccess) -> dict[str, str]:
+    """Return the variables that AWS's clients read: address, and the temporary credentials of the task's role."""
+    key = task_key(access.key)
+    return {
+        "AWS_ENDPOINT_URL": access.url,
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
+        "AWS_SESSION_TOKEN": key.token,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+def _environment(task: EcsTask, process: ContainerProcess, container: Json, emulator: dict[str, str]) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         # Without it, output arrives in the log only when the buffer is full or the process ends.
         "PYTHONUNBUFFERED": "1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": task.region,
         "AWS_DEFAULT_REGION": task.region,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         **_pairs(container.get("environment") or ()),
         **_secrets(container.get("secrets") or (), task.region),
         **_pairs(_override(task, process.name).get("environment") or ()),
         # Last, so that a task definition written for AWS cannot bypass the emulator or take a used port.
-        "AWS_ENDPOINT_URL": url,
+        **emulator,
         "HOST": "127.0.0.1",
         "PORT": str(process.port),
     }

@@ -10,10 +10,11 @@ from pathlib import Path
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from orderops.local.ecs.launch import CannotStart, definition, launch, prepare
+from orderops.local.ecs.launch import CannotStart, EmulatorAccess, definition, launch, prepare
 from orderops.local.ecs.processes import Processes, kill_orphans, new_lines
 from orderops.local.ecs.records import STOPPED_TASKS_KEPT, ContainerProcess, EcsTask
 from orderops.local.elb.targets import Targets
+from orderops.local.keys import AccessKey
 
 # Bounds, since every save of the state writes all events.
 MAX_STREAM_EVENTS = 2000
@@ -28,7 +29,7 @@ class Tasks:
 
     def __init__(self, folder: Path, targets: Targets) -> None:
         self.all: dict[str, EcsTask] = {}
-        self.url = ""
+        self.access = EmulatorAccess("", AccessKey("", ""))
         self._folder = folder
         self._targets = targets
         self._processes = Processes()
@@ -127,7 +128,7 @@ class Tasks:
             taken_ports = {
                 process.port for other in self.all.values() if not other.stopped for process in other.processes
             }
-            launch(task, definition(task.definition, task.region), self._processes, self.url, taken_ports)
+            launch(task, definition(task.definition, task.region), self._processes, self.access, taken_ports)
         except (CannotStart, OSError) as error:
             task.stop("TaskFailedToStart", str(error))
             self._terminate(task)

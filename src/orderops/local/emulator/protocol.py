@@ -15,6 +15,8 @@ from xml.sax.saxutils import escape
 from orderops.local.emulator.operations import name_of
 
 Environ = dict[str, Any]
+# Key of the headers as they arrived, which a signature covers: WSGI merges, renames and drops some.
+RAW_HEADERS = "orderops.headers"
 # Prefixes of operations that change nothing, in the naming of AWS's APIs.
 READING = ("Describe", "List", "Get", "Head", "BatchGet", "Lookup", "Search", "Filter", "Simulate", "Test", "Decode")
 # boto3 ignores the namespace, other clients check it. From the service models.
@@ -110,6 +112,16 @@ class Request:
             branch[last] = value
         return {name: _unfolded(value) for name, value in tree.items()}
 
+    def path_style(self) -> Request:
+        """Return a request of S3 whose bucket is in its host (`BUCKET.localhost`) with the bucket in its path."""
+        bucket, _, host = self.environ.get("HTTP_HOST", "").rpartition(".localhost")
+        if self.service != "s3" or not bucket:
+            return self
+        environ = {**self.unchanged(), "HTTP_HOST": f"localhost{host}", "PATH_INFO": f"/{bucket}{self.path}"}
+        for name in ("REQUEST_URI", "RAW_URI"):
+            environ[name] = f"/{bucket}{environ.get(name, self.path)}"
+        return Request(environ)
+
     def with_form(self, parameters: Mapping[str, str]) -> Environ:
         """Return a request of the query protocol from the same caller with other parameters."""
         return self._with_body(urlencode(parameters).encode())
@@ -128,6 +140,11 @@ class Request:
         environ["CONTENT_LENGTH"] = str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         return environ
+
+
+def without_body(environ: Environ) -> Environ:
+    """Return a request without its body, which stays unread."""
+    return {**environ, "wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "0"}
 
 
 def json_answer(value: Mapping[str, Any], status: int = 200) -> Response:
@@ -167,7 +184,8 @@ def refused(request: Request, error: ApiError) -> Response:
         text = f"<Response><Errors><Error>{error_xml}</Error></Errors>{request_id}</Response>"
     elif request.form or request.service == "route53":
         text = f"<ErrorResponse><Error><Type>Sender</Type>{error_xml}</Error>{request_id}</ErrorResponse>"
-    elif request.service == "s3":
+    # Without a signature, a service of the REST protocols is not known: only S3 answers such requests.
+    elif request.service in ("s3", ""):
         text = f"<Error>{error_xml}{request_id}</Error>"
     else:
         return json_answer({"__type": error.code, "message": error.message}, error.status)
@@ -197,7 +215,10 @@ def _body(environ: Environ) -> bytes:
 def _scope(environ: Environ) -> tuple[str, str]:
     """Return service and region from the signature: Credential=ID/date/region/service/aws4_request."""
     words: Iterable[str] = environ.get("HTTP_AUTHORIZATION", "").replace(",", " ").split()
-    for word in words:
+    # A presigned URL has the credential in its query.
+    query = parse_qsl(environ.get("QUERY_STRING", ""))
+    presigned = [f"Credential={value}" for name, value in query if name == "X-Amz-Credential"]
+    for word in (*words, *presigned):
         if word.startswith("Credential="):
             pieces = word.split("/")
             if len(pieces) == 5:

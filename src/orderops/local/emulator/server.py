@@ -14,13 +14,23 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from orderops.local.emulator.protocol import ApiError, Environ, Request, Response, refused
+from orderops.local.emulator.admission import Admission
+from orderops.local.emulator.protocol import (
+    RAW_HEADERS,
+    ApiError,
+    Environ,
+    Request,
+    Response,
+    refused,
+    without_body,
+)
 from orderops.local.ports import HOST, PortTaken, listen
 
 # Seconds. SQS accepts WaitTimeSeconds from 0 to 20.
 MAX_POLL_SECONDS = 20.0
 # Seconds. Messages also become visible by time, without a notification.
 POLL_INTERVAL = 0.25
+MOTO_PAGES = "/moto-api"
 log = logging.getLogger(__name__)
 
 Instead = Callable[[Request], Response | None]
@@ -32,10 +42,11 @@ class Emulator:
     """WSGI application that answers AWS requests.
 
     `instead` answers a request in place of moto, `before` may reject it with an ApiError, and `after` may replace
-    moto's response.
+    moto's response. Without `admission`, every request is answered, whoever sends it.
     """
 
     def __init__(self) -> None:
+        self.admission: Admission | None = None
         # moto's backends are not safe for threads.
         self.lock = threading.RLock()
         self.instead: dict[tuple[str, str], Instead] = {}
@@ -66,10 +77,20 @@ class Emulator:
 
     def answer(self, environ: Environ) -> Response:
         """Return the response to a request; errors use the protocol of its service."""
-        if page := self.pages.get(environ.get("PATH_INFO", "")):
-            return page(environ)
+        if self.admission:
+            try:
+                self.admission.check_sender(environ)
+            except ApiError as refusal:
+                # Unread: a page of a browser may send any amount.
+                return refused(Request(without_body(environ)), refusal)
         request = Request(environ)
         try:
+            if self.admission:
+                self.admission.check_signature(request)
+                request = request.path_style()
+            if page := self.pages.get(request.path):
+                return page(environ)
+            _check_path(request)
             if (request.service, request.action) == ("sqs", "ReceiveMessage"):
                 return self._receive(request)
             with self.lock:
@@ -114,7 +135,7 @@ class Emulator:
         status, headers = started[-1]
         if status in (404, 500) and b"<!doctype html" in body[:200].lower():
             raise self._not_emulated(request, "")
-        return Response(status, body, headers)
+        return Response(status, body, [header for header in headers if not _opens_to_pages(header)])
 
     def serve(self, port: int) -> BaseWSGIServer:
         """Return a server bound to this loopback port, not yet running. Raises PortTaken."""
@@ -182,8 +203,22 @@ class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read
         self.wfile.flush()
         return handled
 
+    def make_environ(self) -> Environ:
+        return {**super().make_environ(), RAW_HEADERS: list(self.headers.items())}
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+
+def _check_path(request: Request) -> None:
+    """Refuse moto's own pages, which empty the account and show its content, whatever the service."""
+    if request.path.startswith(MOTO_PAGES):
+        raise ApiError("NotEmulated", f"paths that begin with {MOTO_PAGES} are not emulated on the laptop")
+
+
+def _opens_to_pages(header: tuple[str, str]) -> bool:
+    """Tell whether a header of moto allows pages of other origins to read the response (CORS)."""
+    return header[0].lower().startswith("access-control-")
 
 
 def _client_gone(environ: Environ) -> bool:
