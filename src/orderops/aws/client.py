@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.aws.call_log import LoggedCall
 from orderops.aws.diagnosis.permissions import decoded, encoded
+from orderops.aws.partition import dns_suffix_of, partition_of
 from orderops.aws.translate import SentCall, aws_error, check_response, metadata_of, translate_error
 from orderops.errors import AwsError
 
@@ -73,6 +74,11 @@ class Aws:
         view = self._view()
         view._guard = guard
         return view
+
+    @property
+    def partition(self) -> str:
+        """The partition of its region, with which every ARN begins."""
+        return partition_of(self.region)
 
     @property
     def account(self) -> str:
@@ -239,7 +245,7 @@ class _Clients:
         # The global host redirects to the region of a new bucket at first, and a signature is valid for one host only:
         # S3 user guide, "Making requests using DNS": "Temporary request redirection".
         endpoint = str(self.get("s3", READ_ATTEMPTS).meta.endpoint_url)
-        style = "virtual" if ".amazonaws.com" in endpoint else "path"
+        style = "virtual" if endpoint.endswith(dns_suffix_of(self._region)) else "path"
         config = Config(signature_version="s3v4", s3={"addressing_style": style})
         with self._lock:
             if self._signer is None and self._session:

@@ -14,8 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orderops.aws.partition import dns_suffix_of, partition_of
 from orderops.aws.user_directory import user_directory
-from orderops.errors import OrderopsError
+from orderops.errors import OrderopsError, UsageError
 
 if TYPE_CHECKING:
     import ssl
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
     import psycopg
 
 SOURCE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+# By partition; Amazon RDS user guide, "Using SSL/TLS to encrypt a connection", of each partition.
+BUNDLES = {
+    "aws": SOURCE,
+    "aws-cn": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
+    "aws-us-gov": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
+}
 CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
 # In a remote job: the certificates that the service's image holds.
 OF_THE_SERVICE = "DATABASE_CA"
-RDS = ".rds.amazonaws.com"
+# In China, the region follows `rds`; elsewhere it precedes it.
+RDS_HOST = re.compile(r"[.](?:(?P<region>[a-z0-9-]+)[.]rds|rds[.](?P<china>cn-[a-z0-9-]+))[.](?P<suffix>[a-z0-9.-]+)")
 SYSTEM = "system"
 """libpq's name for the machine's own certificate store."""
 # AWS publishes new root certificates years before using them, so a month-old bundle still verifies every instance.
@@ -49,14 +57,23 @@ def trusted_roots(host: str, sslmode: str) -> str | None:
     """Return libpq's `sslrootcert` for a host. Raises OrderopsError if RDS's certificates are not available."""
     if sslmode != "verify-full":
         return None
-    return str(ca_bundle()) if host.endswith(RDS) else SYSTEM
+    partition = _rds_partition(host)
+    if not partition:
+        return SYSTEM
+    name = "rds-global-bundle.pem" if partition == "aws" else f"rds-{partition}-bundle.pem"
+    return str(ca_bundle(BUNDLES.get(partition, ""), name=name))
 
 
-def ca_bundle(source: str = SOURCE, folder: Path | None = None) -> Path:
+def ca_bundle(source: str = SOURCE, folder: Path | None = None, *, name: str = "rds-global-bundle.pem") -> Path:
     """Return a file with RDS's CA certificates: configured, cached or downloaded. Raises OrderopsError."""
     if chosen := os.environ.get(CHOSEN) or os.environ.get(OF_THE_SERVICE):
         return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path.expanduser raises without a home
-    cached = (folder or _data_folder()) / "rds-global-bundle.pem"
+    if not source:
+        raise OrderopsError(
+            "the CA certificates of RDS in this partition have no public address",
+            f"name a file with them: export {CHOSEN}=FILE",
+        )
+    cached = (folder or _data_folder()) / name
     usable = _unusable(cached) is None
     if usable and time.time() - cached.stat().st_mtime < FRESH.total_seconds():
         return cached
@@ -104,7 +121,25 @@ def why_untrusted(error: psycopg.OperationalError, host: str, port: int, roots: 
             f"{certificate} is not signed by a CA that this machine trusts: {reason}",
             f"show the certificate: {_show_command(host, port)}",
         )
-    return OrderopsError(f"{certificate} is not signed by a CA in {roots}: {reason}", _manual_download(SOURCE))
+    return OrderopsError(
+        f"{certificate} is not signed by a CA in {roots}: {reason}", _manual_download(_source_of(host))
+    )
+
+
+def _rds_partition(host: str) -> str:
+    """The partition of an RDS endpoint; "" for another host."""
+    match = RDS_HOST.search(host)
+    if match is None:
+        return ""
+    region = match["region"] or match["china"]
+    try:
+        return partition_of(region) if host[match.start("suffix") :] == dns_suffix_of(region) else ""
+    except UsageError:
+        return ""
+
+
+def _source_of(host: str) -> str:
+    return BUNDLES.get(_rds_partition(host), SOURCE)
 
 
 def _chosen(path: Path) -> Path:
@@ -224,7 +259,7 @@ def _renewal(host: str) -> str:
     return (
         f"aws rds modify-db-instance --db-instance-identifier {host.partition('.')[0]}"
         " --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately"
-        if host.endswith(RDS)
+        if _rds_partition(host)
         else "replace the server's ssl_cert_file"
     )
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
+from orderops.aws.partition import partition_of
 from orderops.errors import OrderopsError
 
 Properties = Mapping[str, Any]
@@ -42,9 +43,6 @@ class Effect(StrEnum):
 
 UNKNOWN = "(known after apply)"
 """A value that AWS chooses when the resource is created."""
-
-# By the first part of a region's name; every other region is in `aws`.
-PARTITIONS = {"cn": "aws-cn"}
 
 
 class _UnknownProperties(dict[str, Any]):
@@ -132,9 +130,8 @@ class Outputs:
     def _not_created(self, resource: Resource) -> Observed:
         arn = UNKNOWN
         if resource.arn_form and self._account:
-            partition = PARTITIONS.get(self._region.partition("-")[0], "aws")
             arn = resource.arn_form.format(
-                partition=partition, region=self._region, account=self._account, name=resource.name
+                partition=partition_of(self._region), region=self._region, account=self._account, name=resource.name
             )
         return Observed(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
 

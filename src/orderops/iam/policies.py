@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orderops.aws.diagnosis.permissions import ROLE_SESSION
+from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
-from orderops.engine.resource import PARTITIONS
 from orderops.iam.actions import actions_for
 from orderops.iam.grants import ANYTHING, DATABASE_ACCESS, NARROW, Grant, grants_of
 from orderops.iam.persona import Persona
@@ -73,7 +73,7 @@ class Simulation:
 
 def policies(environment: Environment, account: str, persona: Persona) -> list[Policy]:
     """Return the policies of a persona in an environment: as few as AWS's limit on their length allows."""
-    partition = _partition(environment)
+    partition = partition_of(environment.region)
     parts = list(_split(statements(environment, account, persona)))
     return [
         Policy(
@@ -91,7 +91,7 @@ def statements(environment: Environment, account: str, persona: Persona) -> list
     """Return the statements of a persona, one for each grant."""
     needed = actions_for(persona.commands)
     values = {
-        "partition": _partition(environment),
+        "partition": partition_of(environment.region),
         "region": environment.region,
         "account": account,
         "environment": environment.name,
@@ -128,7 +128,7 @@ def identity_of(caller: str) -> str:
     session = ROLE_SESSION.match(caller)
     if session:
         return f"arn:{session['part']}:iam::{session['account']}:role/{session['role']}"
-    # The emulator returns users in the form of sessions: arn:aws:sts::…:user/…
+    # The emulator returns users in the form of sessions: …:sts::…:user/…
     return caller.replace(":sts:", ":iam:") if ":user/" in caller else ""
 
 
@@ -136,10 +136,6 @@ def policy_text(statements: Iterable[Statement]) -> str:
     """Return a policy document without white space."""
     document = {"Version": "2012-10-17", "Statement": list(statements)}
     return json.dumps(document, separators=(",", ":"))
-
-
-def _partition(environment: Environment) -> str:
-    return PARTITIONS.get(environment.region.partition("-")[0], "aws")
 
 
 def _example(pattern: str, account: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from orderops.aws.client import Aws, if_found
+from orderops.aws.partition import dns_suffix_of
 from orderops.config import types as values
 from orderops.config.environment import Environment
 from orderops.errors import OrderopsError, UsageError
@@ -30,7 +31,7 @@ PACKAGE = Path(__file__).parents[1]
 DOCKERFILE = Path("src/orderops/service/Dockerfile")
 NEWEST_TAGS = 5
 ECR_IMAGE = re.compile(
-    r"(?P<uri>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<name>[^:@]+))"
+    r"(?P<uri>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)/(?P<name>[^:@]+))"
     r"(?::(?P<tag>[^:@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 
@@ -162,6 +163,11 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
         raise OrderopsError(
             f"{uri} is in {match['region']}, but {environment.name} is in {aws.region}",
             f"copy it to a repository in {aws.region}, then name the copy: --image URI",
+        )
+    if match["suffix"] != dns_suffix_of(aws.region):
+        raise OrderopsError(
+            f"{uri} is not a registry of {aws.region}, whose hosts end with {dns_suffix_of(aws.region)}",
+            "copy the URI from the repository: aws ecr describe-repositories --query 'repositories[].repositoryUri'",
         )
     repository = environment.service_name(service)
     reference = match["digest"] or match["tag"] or "latest"

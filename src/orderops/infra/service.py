@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment, ServiceConfig
-from orderops.engine.resource import PARTITIONS, Output, Resource
+from orderops.engine.resource import Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
@@ -245,7 +246,7 @@ def _passwords_of(environment: Environment) -> Allow:
     """
     # RDS chooses the secret's name, so its ARN is unknown, and tags the secret with its instance. A policy variable is
     # allowed in a condition and not in the account field of a resource ARN.
-    partition = PARTITIONS.get(environment.region.partition("-")[0], "aws")
+    partition = partition_of(environment.region)
     instances = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-*"
     return Allow(
         ("secretsmanager:GetSecretValue",),

@@ -10,25 +10,40 @@ from typing import Any, ClassVar, Literal
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.aws.partition import partition_of
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 
-# Load balancers write logs as an AWS account, one for each region; newer regions use a service principal.
+# Load balancers write logs as an AWS account, one for each region; regions opened since August 2022 have a service
+# principal instead (Elastic Load Balancing user guide, "Access logs"; the isolated regions from CDK's region-info).
 DELIVERY_ACCOUNTS = {
+    "af-south-1": "098369216593",
+    "ap-east-1": "754344448648",
     "ap-northeast-1": "582318560864",
     "ap-northeast-2": "600734575887",
+    "ap-northeast-3": "383597477331",
     "ap-south-1": "718504428378",
     "ap-southeast-1": "114774131450",
     "ap-southeast-2": "783225319266",
+    "ap-southeast-3": "589379963580",
     "ca-central-1": "985666609251",
+    "cn-north-1": "638102146993",
+    "cn-northwest-1": "037604701340",
     "eu-central-1": "054676820928",
     "eu-north-1": "897822967062",
+    "eu-south-1": "635631232127",
     "eu-west-1": "156460612806",
     "eu-west-2": "652711504416",
     "eu-west-3": "009996457667",
+    "me-south-1": "076674570225",
     "sa-east-1": "507241528517",
     "us-east-1": "127311923021",
     "us-east-2": "033677994240",
+    "us-gov-east-1": "190560391635",
+    "us-gov-west-1": "048591011584",
+    "us-iso-east-1": "770363063475",
+    "us-iso-west-1": "121062877647",
+    "us-isob-east-1": "740734521339",
     "us-west-1": "027434742980",
     "us-west-2": "797873946194",
 }
@@ -61,7 +76,7 @@ class S3Bucket(Resource):
         for raw in every(aws.s3.list_buckets, "Buckets", Prefix=owner.prefix, MaxBuckets=1000):
             if raw["Name"].startswith(owner.prefix):
                 tags = {"Environment": owner.environment} if _named_by_us(raw["Name"], owner) else {}
-                yield Observed(raw["Name"], tags, name=raw["Name"], arn=f"arn:aws:s3:::{raw['Name']}")
+                yield Observed(raw["Name"], tags, name=raw["Name"], arn=f"arn:{aws.partition}:s3:::{raw['Name']}")
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         return replace(observed, properties={key: read(aws, observed.id) for key, read in READERS.items()})
@@ -121,7 +136,7 @@ class S3Bucket(Resource):
 
     def _policy(self) -> dict[str, Any]:
         account = self.name.rpartition("-")[2]
-        bucket = f"arn:aws:s3:::{self.name}"
+        bucket = f"arn:{partition_of(self.region)}:s3:::{self.name}"
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -153,7 +168,7 @@ def region_of(aws: Aws, bucket: str) -> str:
 
 def _delivery(region: str) -> dict[str, str]:
     account = DELIVERY_ACCOUNTS.get(region)
-    return {"AWS": f"arn:aws:iam::{account}:root"} if account else {"Service": DELIVERY_SERVICE}
+    return {"AWS": f"arn:{partition_of(region)}:iam::{account}:root"} if account else {"Service": DELIVERY_SERVICE}
 
 
 def _named_by_us(name: str, owner: Ownership) -> bool:

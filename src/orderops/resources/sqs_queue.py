@@ -43,7 +43,7 @@ class SqsQueue(Resource):
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         for url in every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=owner.prefix, MaxResults=1000):
             account, name = url.split("/")[-2:]
-            yield Observed(url, name=name, arn=f"arn:aws:sqs:{aws.region}:{account}:{name}")
+            yield Observed(url, name=name, arn=f"arn:{aws.partition}:sqs:{aws.region}:{account}:{name}")
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         attributes = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=["All"])["Attributes"]

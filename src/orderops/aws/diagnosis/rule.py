@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from orderops.aws.partition import dns_suffix_of
+from orderops.errors import UsageError
+
 # Longer than any message of AWS. The limit keeps the patterns fast on a page of HTML in place of a message.
 MAX_CHARACTERS = 4000
 RESOURCE_PARAMETER = re.compile(r"(Name|name|Identifier|Bucket|Id|Arn)$")
@@ -53,12 +56,20 @@ class ErrorContext:
             "action": self.action,
             "code": self.code,
             "region": self.region,
+            "dns_suffix": _dns_suffix(self.region),
             "target": self.target,
             "parameters": self.params,
             "request": self.request_id or "without an id",
             "env": f" --env {self.environment}" if self.environment else "",
             "file": f"environments/{self.environment or 'NAME'}.toml",
         }
+
+
+def _dns_suffix(region: str) -> str:
+    try:
+        return dns_suffix_of(region)
+    except UsageError:
+        return "amazonaws.com"
 
 
 Details = Callable[[ErrorContext, Values], Values]

@@ -13,6 +13,7 @@ from orderops.local.ecs.exec_sessions import ExecSessions
 from orderops.local.ecs.fleet import Fleet
 from orderops.local.ecs.records import EcsServiceRecord, EcsTask, Json
 from orderops.local.ecs.scheduler import Scheduler
+from orderops.local.emulator.partition import account_arn
 from orderops.local.emulator.protocol import ApiError, Request, Response, json_answer
 from orderops.local.emulator.server import Emulator
 
@@ -171,7 +172,7 @@ class EcsCalls:
             if service:
                 services.append(self._describe(service, tags=tags))
             else:
-                arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:service/{cluster}/{name.rpartition('/')[2]}"
+                arn = _arn_of("service", request.region, cluster, name)
                 failures.append({"arn": arn, "reason": "MISSING"})
         return {"services": services, "failures": failures}
 
@@ -222,7 +223,7 @@ class EcsCalls:
             if task := self._find_task(request, cluster, name):
                 tasks.append(task.to_dict())
             else:
-                arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
+                arn = _arn_of("task", request.region, cluster, name)
                 failures.append({"arn": arn, "reason": "MISSING"})
         return {"tasks": tasks, "failures": failures}
 
@@ -285,7 +286,7 @@ class EcsCalls:
         return service
 
     def _find_task(self, request: Request, cluster: str, name: str) -> EcsTask | None:
-        arn = f"arn:aws:ecs:{request.region}:{DEFAULT_ACCOUNT_ID}:task/{cluster}/{name.rpartition('/')[2]}"
+        arn = _arn_of("task", request.region, cluster, name)
         return self._tasks.all.get(arn)
 
 
@@ -305,6 +306,10 @@ def _as_json(handler: Callable[[Request], Json]) -> Callable[[Request], Response
             return error.response
 
     return instead
+
+
+def _arn_of(kind: str, region: str, cluster: str, name: str) -> str:
+    return account_arn("ecs", region, f"{kind}/{cluster}/{name.rpartition('/')[2]}")
 
 
 def _backend(region: str) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from moto.core import DEFAULT_ACCOUNT_ID
-
 from orderops.local.ecs.records import Deployment, EcsServiceRecord, Json
 from orderops.local.ecs.scheduler import Scheduler
+from orderops.local.emulator.partition import account_arn
 from orderops.local.emulator.protocol import ApiError, Request
 
 
@@ -69,15 +68,16 @@ class ServiceDeployments:
 
     def _document(self, service: EcsServiceRecord, deployment: Deployment) -> Json:
         path = f"{service.cluster}/{service.name}"
-        arn_prefix = f"arn:aws:ecs:{service.region}:{DEFAULT_ACCOUNT_ID}"
         deployments = [*service.deployments, *service.past]
         rollback = next((other for other in deployments if other.rolls_back == deployment.id), None)
         failed = deployment.rollout == "FAILED"
         breaker = "TRIGGERED" if failed and service.breaker.get("enable") else "MONITORING"
         document: Json = {
-            "serviceDeploymentArn": f"{arn_prefix}:service-deployment/{path}/{_number(deployment)}",
+            "serviceDeploymentArn": account_arn(
+                "ecs", service.region, f"service-deployment/{path}/{_number(deployment)}"
+            ),
             "serviceArn": service.arn,
-            "clusterArn": f"{arn_prefix}:cluster/{service.cluster}",
+            "clusterArn": account_arn("ecs", service.region, f"cluster/{service.cluster}"),
             "createdAt": deployment.created_at,
             "startedAt": deployment.created_at,
             "updatedAt": deployment.updated_at,
@@ -85,7 +85,7 @@ class ServiceDeployments:
             "statusReason": deployment.reason,
             "sourceServiceRevisions": [],
             "targetServiceRevision": {
-                "arn": f"{arn_prefix}:service-revision/{path}/{_number(deployment)}",
+                "arn": account_arn("ecs", service.region, f"service-revision/{path}/{_number(deployment)}"),
                 "requestedTaskCount": service.desired,
             },
             "deploymentConfiguration": service.settings["deploymentConfiguration"],

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
+
+from orderops.local.emulator.partition import account_arn
 
 Json = dict[str, Any]
 # DescribeServices returns the last 100 events.
@@ -95,7 +98,7 @@ class EcsTask:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:task/{self.cluster}/{self.id}"
+        return account_arn("ecs", self.region, f"task/{self.cluster}/{self.id}")
 
     @property
     def should_run(self) -> bool:
@@ -125,7 +128,7 @@ class EcsTask:
     def to_dict(self) -> Json:
         document: Json = {
             "taskArn": self.arn,
-            "clusterArn": f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:cluster/{self.cluster}",
+            "clusterArn": account_arn("ecs", self.region, f"cluster/{self.cluster}"),
             "taskDefinitionArn": self.definition,
             "group": self.group,
             "launchType": self.launch_type,
@@ -200,7 +203,7 @@ class EcsServiceRecord:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:service/{self.cluster}/{self.name}"
+        return account_arn("ecs", self.region, f"service/{self.cluster}/{self.name}")
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -236,7 +239,7 @@ class EcsServiceRecord:
         document: Json = {
             "serviceArn": self.arn,
             "serviceName": self.name,
-            "clusterArn": f"arn:aws:ecs:{self.region}:{DEFAULT_ACCOUNT_ID}:cluster/{self.cluster}",
+            "clusterArn": account_arn("ecs", self.region, f"cluster/{self.cluster}"),
             "status": self.status,
             "desiredCount": self.desired,
             "runningCount": sum(task.last_status == "RUNNING" for task in alive),
@@ -245,7 +248,7 @@ class EcsServiceRecord:
             "deployments": [self._deployment(deployment, alive) for deployment in self.deployments],
             "events": self.events,
             "createdAt": self.created_at,
-            "roleArn": f"arn:aws:iam::{DEFAULT_ACCOUNT_ID}:role/{LINKED_ROLE}",
+            "roleArn": f"arn:{get_partition(self.region)}:iam::{DEFAULT_ACCOUNT_ID}:role/{LINKED_ROLE}",
             "platformFamily": "Linux",
             **self.settings,
         }

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import camelcase_to_underscores
 from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
+from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.operations import operations
+from orderops.local.emulator.partition import global_backend, global_backends
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -26,7 +27,7 @@ BUCKET_NAME = re.compile(
     r"(?!.*\.\.)(?!(\d+\.){3}\d+$)(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|--x-s3|\.mrap)$)"
     r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 )
-PRINCIPAL_ARN = re.compile(r"arn:aws:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
+PRINCIPAL_ARN = re.compile(r"arn:[\w-]+:(iam|sts)::(\d{12}):(root|(role|user|assumed-role)/.+)")
 # Requests for which moto evaluates the bucket policy.
 OBJECT_ACTIONS = (
     "AbortMultipartUpload",
@@ -74,7 +75,7 @@ def patch(emulator: Emulator) -> None:
     """Reject operations that moto confuses with others, and hide policy statements that moto misreads."""
 
     def with_denials_only(request: Request) -> Response | None:
-        bucket = _buckets().get(_bucket(request))
+        bucket = _buckets(request.region).get(_bucket(request))
         if bucket is None or not bucket.policy:
             return None
         original, bucket.policy = bucket.policy, _unconditional_denials(bucket.policy)
@@ -109,7 +110,7 @@ def _check_name(request: Request) -> None:
 def _store_tags(request: Request, _answer: Response) -> None:
     document = ElementTree.fromstring(NAMESPACE.sub(b"", request.body or b"<Nothing/>"))
     if tags := {str(tag.findtext("Key")): tag.findtext("Value") or "" for tag in document.iter("Tag")}:
-        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_bucket_tagging(_bucket(request), tags)
+        global_backend("s3", request.region).put_bucket_tagging(_bucket(request), tags)
 
 
 def _reject(request: Request) -> None:
@@ -142,12 +143,13 @@ def _statements(request: Request) -> Iterator[Mapping[str, Any]]:
 
 
 def _check_policy_of_bucket(request: Request) -> None:
-    name = re.escape(_bucket(request))
+    # A policy with the ARNs of another partition is malformed.
+    arn = rf"arn:{get_partition(request.region)}:s3:::{re.escape(_bucket(request))}(/.*)?"
     for statement in _statements(request):
         # S3 accepts no actions of other services, and no resources outside the bucket.
         if not all(re.fullmatch(r"\*|s3:.+", value) for value in _as_list(statement.get("Action"))):
             raise _malformed("Policy has invalid action")
-        if not all(re.fullmatch(rf"arn:aws:s3:::{name}(/.*)?", value) for value in _as_list(statement.get("Resource"))):
+        if not all(re.fullmatch(arn, value) for value in _as_list(statement.get("Resource"))):
             raise _malformed("Policy has invalid resource")
         principal = statement.get("Principal")
         principals = _as_list(principal.get("AWS")) if isinstance(principal, dict) else [principal] if principal else []
@@ -166,7 +168,7 @@ def _principal_exists(principal: str) -> bool:
         return True
     if role := role_by_arn(principal):
         return not not_yet_known(role)
-    return principal in {user.arn for user in get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()}
+    return principal in {user.arn for backend in global_backends("iam") for user in backend.users.values()}
 
 
 def _unconditional_denials(policy: bytes) -> bytes:
@@ -190,8 +192,8 @@ def _bucket(request: Request) -> str:
     return request.path.lstrip("/").partition("/")[0]
 
 
-def _buckets() -> Mapping[str, Any]:
-    buckets: Mapping[str, Any] = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets
+def _buckets(region: str) -> Mapping[str, Any]:
+    buckets: Mapping[str, Any] = global_backend("s3", region).buckets
     return buckets
 
 

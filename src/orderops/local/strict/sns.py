@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlencode
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.background import Background
 from orderops.local.emulator.protocol import ApiError, Environ, Request, Response
@@ -72,7 +73,9 @@ def only_confirmed(region: str) -> Iterator[None]:
 
 
 def _check_tags(request: Request) -> None:
-    arn = f"arn:aws:sns:{request.region}:{DEFAULT_ACCOUNT_ID}:{request.form.get('Name', '')}"
+    arn = (
+        f"arn:{get_partition(request.region)}:sns:{request.region}:{DEFAULT_ACCOUNT_ID}:{request.form.get('Name', '')}"
+    )
     topic = _backend(request.region).topics.get(arn)
     tags = {tag["Key"]: tag.get("Value", "") for tag in request.members("Tags")}
     if topic and tags and tags != topic._tags:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.protocol import ApiError, Request
 from orderops.local.emulator.server import Emulator
@@ -22,7 +23,7 @@ def _check_role(request: Request) -> None:
     if f":{DEFAULT_ACCOUNT_ID}:" in arn and (role is None or not_yet_known(role)):
         raise ApiError(
             "AccessDenied",
-            f"User: arn:aws:iam::{DEFAULT_ACCOUNT_ID}:root is not authorized to perform: sts:AssumeRole "
-            f"on resource: {arn}",
+            f"User: arn:{get_partition(request.region)}:iam::{DEFAULT_ACCOUNT_ID}:root is not authorized to perform: "
+            f"sts:AssumeRole on resource: {arn}",
             403,
         )

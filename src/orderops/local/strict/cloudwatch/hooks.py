@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
 from orderops.local.emulator.protocol import Request, Response
 from orderops.local.emulator.server import Emulator
@@ -81,7 +82,7 @@ def _delete_tags(request: Request, _answer: Response) -> None:
     backend = _backend(request)
     for name in request.json["AlarmNames"]:
         backend.tagger.delete_all_tags_for_resource(
-            f"arn:aws:cloudwatch:{request.region}:{DEFAULT_ACCOUNT_ID}:alarm:{name}"
+            f"arn:{get_partition(request.region)}:cloudwatch:{request.region}:{DEFAULT_ACCOUNT_ID}:alarm:{name}"
         )
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.utilities.utils import get_partition
 
+from orderops.local.emulator.partition import global_backend
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
@@ -25,6 +26,16 @@ LOG_WRITERS = {
     "us-west-2": "797873946194",
     "ca-central-1": "985666609251",
     "sa-east-1": "507241528517",
+    "us-gov-west-1": "048591011584",
+    "us-gov-east-1": "190560391635",
+    "us-iso-east-1": "770363063475",
+    "us-iso-west-1": "121062877647",
+    "us-isob-east-1": "740734521339",
+    "cn-north-1": "638102146993",
+    "cn-northwest-1": "037604701340",
+    "af-south-1": "098369216593",
+    "me-south-1": "076674570225",
+    "eu-south-1": "635631232127",
     "eu-central-1": "054676820928",
     "eu-north-1": "897822967062",
     "eu-west-1": "156460612806",
@@ -35,6 +46,9 @@ LOG_WRITERS = {
     "ap-south-1": "718504428378",
     "ap-southeast-1": "114774131450",
     "ap-southeast-2": "783225319266",
+    "ap-southeast-3": "589379963580",
+    "ap-northeast-3": "383597477331",
+    "ap-east-1": "754344448648",
 }
 LOG_WRITER_SERVICE = "logdelivery.elasticloadbalancing.amazonaws.com"
 TEST_OBJECT = "ELBAccessLogTestFile"
@@ -54,7 +68,7 @@ def _check_bucket(request: Request) -> None:
     name, key = destination
     if not name:
         raise ApiError("InvalidConfigurationRequest", "The access logs S3 bucket name must be specified")
-    bucket = _buckets().get(name)
+    bucket = _buckets(request.region).get(name)
     if bucket is None or bucket.region_name != request.region or not _writable(bucket, key, request.region):
         raise ApiError(
             "InvalidConfigurationRequest", f"Access Denied for bucket: {name}. Please check S3bucket permission"
@@ -63,7 +77,7 @@ def _check_bucket(request: Request) -> None:
 
 def _write_test_file(request: Request, _answer: Response) -> None:
     if destination := _destination(request):
-        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].put_object(*destination, b"Enable AccessLog for ELB")
+        global_backend("s3", request.region).put_object(*destination, b"Enable AccessLog for ELB")
 
 
 def _destination(request: Request) -> tuple[str, str] | None:
@@ -79,8 +93,8 @@ def _destination(request: Request) -> tuple[str, str] | None:
     return str(attributes.get(BUCKET, "")), f"{prefix}AWSLogs/{DEFAULT_ACCOUNT_ID}/{TEST_OBJECT}"
 
 
-def _buckets() -> Mapping[str, Any]:
-    buckets: Mapping[str, Any] = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets
+def _buckets(region: str) -> Mapping[str, Any]:
+    buckets: Mapping[str, Any] = global_backend("s3", region).buckets
     return buckets
 
 
@@ -90,8 +104,11 @@ def _writable(bucket: Any, key: str, region: str) -> bool:
     if "aws:kms" in json.dumps(bucket.encryption or {}) or not bucket.policy:
         return False
     account = LOG_WRITERS.get(region, "")
-    writers = {"AWS": {account, f"arn:aws:iam::{account}:root", "*"}, "Service": {LOG_WRITER_SERVICE}}
-    arn = f"arn:aws:s3:::{bucket.name}/{key}"
+    writers = {
+        "AWS": {account, f"arn:{get_partition(region)}:iam::{account}:root", "*"},
+        "Service": {LOG_WRITER_SERVICE},
+    }
+    arn = f"arn:{get_partition(region)}:s3:::{bucket.name}/{key}"
     effects = {
         statement["Effect"]
         for statement in _as_list(json.loads(bucket.policy).get("Statement"))

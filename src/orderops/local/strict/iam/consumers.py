@@ -47,7 +47,7 @@ POLICY_ERRORS = {
         "MalformedPolicyDocumentException", "This resource policy contains an unsupported principal."
     ),
 }
-ROLE_ARN = re.compile(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+")
+ROLE_ARN = re.compile(r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
 def register(emulator: Emulator) -> None:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
+from orderops.local.emulator.partition import global_backends
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
 from orderops.local.strict.delays import Delays
+from orderops.local.strict.iam import policies
 from orderops.local.strict.iam.roles import not_yet_known, role_by_arn, role_by_name
 
 LINKED_ROLE_PATH = "/aws-service-role/"
@@ -34,6 +34,7 @@ SERVICES = frozenset(PRINCIPALS.split())
 
 def register(emulator: Emulator, delays: Delays) -> None:
     """Reject and delay what AWS does."""
+    policies.register(emulator)
     emulator.on_before("iam", "CreateRole", _check_trust("AssumeRolePolicyDocument"))
     emulator.on_before("iam", "UpdateAssumeRolePolicy", _check_trust("PolicyDocument"))
     emulator.on_before("iam", "CreateServiceLinkedRole", _check_no_linked_role)
@@ -54,7 +55,7 @@ def _created_roles(request: Request) -> Iterator[Any]:
     if request.action == "CreateRole":
         yield role_by_name(request.form["RoleName"])
         return
-    roles = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values()
+    roles = [role for backend in global_backends("iam") for role in backend.roles.values()]
     yield from [role for role in roles if role.path == f"{LINKED_ROLE_PATH}{request.form['AWSServiceName']}/"]
 
 
@@ -110,7 +111,7 @@ def _principal_exists(principal: str) -> bool:
     if ":role/" in principal:
         role = role_by_arn(principal)
         return role is not None and not not_yet_known(role)
-    users = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].users.values()
+    users = [user for backend in global_backends("iam") for user in backend.users.values()]
     return any(user.arn == principal for user in users) or ":assumed-role/" in principal
 
 

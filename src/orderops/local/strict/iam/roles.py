@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
+from orderops.local.emulator.partition import global_backends
 
 
 def role_by_name(name: str) -> Any:
@@ -30,4 +29,4 @@ def not_yet_known(role: Any) -> bool:
 
 
 def _roles() -> list[Any]:
-    return list(get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values())
+    return [role for backend in global_backends("iam") for role in backend.roles.values()]
