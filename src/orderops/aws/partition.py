@@ -28,8 +28,10 @@ def partition_of(region: str) -> str:
 @cache
 def dns_suffix_of(region: str) -> str:
     """Return the end of the host names of a region's services, such as `amazonaws.com.cn`."""
-    resolver = _session().get_component("endpoint_resolver")
-    return str(resolver.get_partition_dns_suffix(partition_of(region)))
+    from botocore.loaders import create_loader
+
+    outputs = {found["id"]: found["outputs"] for found in create_loader().load_data("partitions")["partitions"]}
+    return str(outputs[partition_of(region)]["dnsSuffix"])
 
 
 # Service principals need no partition: those of this system end with amazonaws.com in every partition. In China only a

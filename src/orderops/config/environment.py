@@ -298,6 +298,10 @@ class Environment(TomlTable):
     def mistakes(self) -> Iterator[Mistake]:
         """Check protection, emulation, names of services, and routing rules against each other."""
         yield from self._unprotected()
+        for index, zone in enumerate(self.network.zone_names):
+            if zone[:-1] != self.region:
+                rule = f"is no zone of {self.region}, the region"
+                yield Mistake(("network", "zones", index), zone, rule, (("region",),))
         if self.protected and self.emulated:
             rule = "cannot be combined with emulated = true: the emulator holds nothing to protect"
             yield Mistake(("protected",), self.protected, rule, (("emulated",),))

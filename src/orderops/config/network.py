@@ -28,8 +28,8 @@ class NetworkConfig(TomlTable):
 
     cidr: values.VpcCidr = "10.0.0.0/16"
     """IPv4 range of the VPC, /16 to /28."""
-    zones: Annotated[int, between(2, 3)] = 2
-    """Number of availability zones."""
+    zones: values.Zones = 2
+    """Number of availability zones, or their names; existing subnets stay in the zones they are in."""
     subnet_prefix: Annotated[int, between(16, 28)] = 24
     """Prefix length of the subnets that are derived from `cidr`."""
     public_subnets: list[values.SubnetCidr] | None = None
@@ -43,6 +43,16 @@ class NetworkConfig(TomlTable):
     flow_log_days: values.LogDays = 7
     """Days for which the flow logs of the VPC are kept."""
 
+    @property
+    def zone_count(self) -> int:
+        """The number of availability zones."""
+        return self.zones if isinstance(self.zones, int) else len(self.zones)
+
+    @property
+    def zone_names(self) -> tuple[str, ...]:
+        """The zones that the file names; () if it names none."""
+        return () if isinstance(self.zones, int) else self.zones
+
     def subnets(self, tier: Tier) -> list[str]:
         """The CIDRs of one tier, one for each zone."""
         given = self._given(tier)
@@ -50,14 +60,15 @@ class NetworkConfig(TomlTable):
             return list(given)
         vpc, first = IPv4Network(self.cidr), TIERS.index(tier) * SUBNETS_PER_TIER
         size = 1 << (32 - self.subnet_prefix)
-        return [f"{vpc.network_address + (first + zone) * size}/{self.subnet_prefix}" for zone in range(self.zones)]
+        return [
+            f"{vpc.network_address + (first + zone) * size}/{self.subnet_prefix}" for zone in range(self.zone_count)
+        ]
 
     def mistakes(self) -> Iterator[Mistake]:
         """Check the gateways, then the room for derived subnets, then all subnets together."""
-        if self.nat_gateways not in (1, self.zones):
-            yield Mistake(
-                ("nat_gateways",), self.nat_gateways, f"must be 1 or {self.zones}, the number of zones", (("zones",),)
-            )
+        if self.nat_gateways not in (1, self.zone_count):
+            allowed = f"must be 1 or {self.zone_count}, the number of zones"
+            yield Mistake(("nat_gateways",), self.nat_gateways, allowed, (("zones",),))
         least = IPv4Network(self.cidr).prefixlen + DERIVED_BITS
         if self.subnet_prefix < least and any(self._given(tier) is None for tier in TIERS):
             allowed = f"must be {least} to 28 in {self.cidr}"
@@ -76,8 +87,8 @@ class NetworkConfig(TomlTable):
         # Subnets from the file come last, so that an overlap is reported for a line that the file has.
         for tier in sorted(TIERS, key=lambda tier: self._given(tier) is not None):
             key, cidrs = f"{tier}_subnets", self.subnets(tier)
-            if len(cidrs) != self.zones:
-                yield Mistake((key,), cidrs, f"must be {self.zones} subnets, one for each zone", (("zones",),))
+            if len(cidrs) != self.zone_count:
+                yield Mistake((key,), cidrs, f"must be {self.zone_count} subnets, one for each zone", (("zones",),))
             for index, cidr in enumerate(cidrs):
                 subnet = IPv4Network(cidr)
                 other = next((other for other in taken if subnet.overlaps(other)), None)

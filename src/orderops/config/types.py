@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from ipaddress import IPv4Network
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PlainValidator
 
 # The retention periods that CloudWatch Logs accepts; from the reference of PutRetentionPolicy.
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
@@ -59,6 +59,27 @@ def counted(low: int, high: int | None = None) -> AfterValidator:
         return entries
 
     return AfterValidator(check)
+
+
+def number_or_list(low: int, high: int, pattern: str, example: str) -> Any:
+    """Allow a number in a range, or a list with as many different texts that match a pattern."""
+    allowed = f"must be {low} to {high}, or a list such as {example}"
+
+    def check(value: Any) -> int | tuple[str, ...]:
+        # true is an int to Python.
+        if isinstance(value, int) and not isinstance(value, bool):
+            if low <= value <= high:
+                return value
+            raise ValueError(allowed)
+        if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
+            raise ValueError(allowed)
+        if not low <= len(value) <= high or not all(re.fullmatch(pattern, text) for text in value):
+            raise ValueError(allowed)
+        if len(set(value)) < len(value):
+            raise ValueError("must not have duplicate entries")
+        return tuple(value)
+
+    return PlainValidator(check)
 
 
 def unreserved(names: frozenset[str], prefixes: tuple[str, ...] = ()) -> AfterValidator:
@@ -148,6 +169,10 @@ WeeklyWindow = Annotated[
     ),
 ]
 
+Zones = Annotated[
+    int | tuple[str, ...],
+    number_or_list(2, 3, r"[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]", '["ap-southeast-2a", "ap-southeast-2c"]'),
+]
 EnvironmentName = Annotated[
     str,
     spelled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orderops.config.environment import Environment
@@ -44,11 +45,12 @@ def linked_role(service: str) -> IamServiceLinkedRole:
     return IamServiceLinkedRole(f"{service}.amazonaws.com")
 
 
-def network_of(environment: Environment) -> Network:
-    """VPC, three tiers of subnets, gateways, route tables, and the flow log."""
+def network_of(environment: Environment, zone_names: Sequence[str]) -> Network:
+    """VPC, three tiers of subnets in these zones, gateways, route tables, and the flow log."""
     prefix, declared = environment.prefix, environment.network
     vpc = Ec2Vpc(f"{prefix}-vpc", declared.cidr)
-    zones = "abc"[: declared.zones]
+    # Names contain only the letter of a zone, such as the c of ap-northeast-1c.
+    zones = [zone.removeprefix(environment.region) for zone in zone_names]
 
     def tier(name: str, cidrs: list[str], *, public: bool = False) -> tuple[Ec2Subnet, ...]:
         return tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,6 +12,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Outputs, Resource
 from orderops.infra.network import Network, balancer_of, database_of, entrance_group_of, linked_role, network_of
 from orderops.infra.service import ServiceBase, ServiceContext, release_of, service_base_of, service_group_of
+from orderops.infra.zones import nominal_zones
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_address import Ec2Address
@@ -122,9 +123,12 @@ def take_inventory(aws: Aws, environment: Environment, kinds: tuple[type[Resourc
     return Inventory(aws, environment.name, kinds, environment.tags)
 
 
-def stack(environment: Environment, account: str) -> Stack:
-    """The resources that an environment declares, in that account."""
-    network = network_of(environment)
+def stack(environment: Environment, account: str, zones: Sequence[str] | None = None) -> Stack:
+    """The resources that an environment declares, in that account and in these availability zones.
+
+    Without `zones`, they are those that most regions have: enough for names and dependencies.
+    """
+    network = network_of(environment, zones or nominal_zones(environment))
     entrance = entrance_group_of(environment, network)
     balancer, bucket = balancer_of(environment, network, entrance, account)
     listener = Elbv2Listener(f"{balancer.name}:{environment.balancer.port}", balancer, environment.balancer.port)

@@ -13,6 +13,7 @@ from orderops.engine.inventory import Inventory
 from orderops.engine.resource import Resource
 from orderops.errors import OrderopsError
 from orderops.infra.stack import INFRA_KINDS, KINDS, Stack, stack, take_inventory
+from orderops.infra.zones import zones_of
 from orderops.runs.run import COPIES, ChangeGuard, Runs
 
 
@@ -43,7 +44,7 @@ class Workspace:
     def stack(self) -> Stack:
         """The resources of the environment in this account. Raises OrderopsError for an account that is not pinned."""
         self.check_account()
-        return stack(self.environment, self.aws.account)
+        return stack(self.environment, self.aws.account, zones_of(self.aws, self.environment))
 
     def check_account(self) -> None:
         """Raise OrderopsError if the environment pins another account."""

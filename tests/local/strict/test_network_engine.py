@@ -41,7 +41,7 @@ def aws(strict: Client, refusals: Counter[str]) -> Aws:
 @pytest.fixture
 def declared() -> list[Resource]:
     environment = load_environment("dev", ENVIRONMENTS)
-    network = network_of(environment)
+    network = network_of(environment, ("ap-southeast-2a", "ap-southeast-2b"))
     balancer, bucket = balancer_of(environment, network, entrance_group_of(environment, network), "123456789012")
     return with_needs([balancer, bucket, *network.rest])
 
