@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -44,7 +45,18 @@ RULES = (
     ("`services.NAME.memory`, `cpu`", "a size that Fargate offers with this number of CPU units"),
     ("`services.NAME.min_tasks`, `max_tasks`", "`min_tasks` is not more than `max_tasks`"),
     ("`services.NAME.image`, `dockerfile`", "not both; `process://MODULE` only where `emulated = true`"),
-    ("`services.NAME.variables`, `secrets`", "no name in both"),
+    ("`services.NAME.variables`, `secrets`", "no name in both, and none that orderops or ECS sets itself"),
+    ("`tags`", "no two keys that differ by case only, and no `Name`: IAM does not tell them apart"),
+    ("`network.zones`, `region`", "named zones are zones of the region"),
+    (
+        "`services.*.max_tasks`, `network`",
+        "the private subnets have an address for twice as many tasks as all services run",
+    ),
+    (
+        "`services.*.max_tasks`, `pool_size`, `database.instance_class`",
+        "all services together open no more connections than an instance of that class can allow",
+    ),
+    ("names of resources", "each name that follows from the file is one that AWS allows"),
     (
         "`services.NAME.paths`, `priority`",
         "no path and no priority twice; a service must not take all paths of a later one",
@@ -307,8 +319,10 @@ def _type(annotation: Any) -> str:
         return TYPES[annotation]
     if origin is Literal:
         return "text"
-    if origin is list:
+    if origin in (list, tuple):
         return "list of texts"
+    if origin is UnionType:
+        return " or ".join(_type(part) for part in inner)
     if origin is dict:
         return f"table of {_type(inner[1])}s"
     raise TypeError(f"the reference has no word for {annotation}")

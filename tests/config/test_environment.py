@@ -206,13 +206,13 @@ def test_a_missing_database_table_is_an_error_that_explains_the_consequence(fold
 
 def test_a_file_without_a_service_is_an_error(folder: Path) -> None:
     assert refusal(folder, "") == ["1: services: is missing: at least one service: a table [services.NAME]"]
-    assert refusal(folder, "[services]\n") == ["1: services: a table: must have at least 1 entry"]
+    assert refusal(folder, "[services]\n") == ["1: services: a table: must have 1 to 60 entries"]
 
 
 @pytest.mark.parametrize("name", ["Dev", "an-environment-of-30-characters", "dev-", "d--v"])
 def test_a_file_name_that_is_no_environment_name_is_an_error(folder: Path, name: str) -> None:
     assert refusal(folder, SERVICE, name) == [
-        f'1: name: "{name}": must be a file name of 1 to 15 lower-case letters, digits and single hyphens that begins '
+        f'1: name: "{name}": must be a file name of 1 to 14 lower-case letters, digits and single hyphens that begins '
         "with a letter"
     ]
 
@@ -257,7 +257,10 @@ paths = ["/a/*"]
 def test_a_rule_is_not_checked_against_keys_that_are_wrong_themselves(folder: Path) -> None:
     lines = refusal(folder, "[network]\nzones = 9\nnat_gateways = 9\n[services.orders]\nmin_tasks = 9\nmax_tasks = 0\n")
 
-    assert lines == ["2: network.zones: 9: must be 2 to 3", "6: services.orders.max_tasks: 0: must be 1 to 1000"]
+    assert lines == [
+        '2: network.zones: 9: must be 2 to 3, or a list such as ["ap-southeast-2a", "ap-southeast-2c"]',
+        "6: services.orders.max_tasks: 0: must be 1 to 1000",
+    ]
 
     subnets = '[network]\nprivate_subnets = 1\npublic_subnets = ["10.0.4.0/24", "10.0.5.0/24"]\n'
     assert [line.split(":")[0] for line in refusal(folder, subnets + SERVICE)] == ["2"]

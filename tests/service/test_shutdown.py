@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,18 @@ def test_sigterm_and_sigint_end_the_service_with_0_and_no_error(start: Start, nu
 
     assert service.process.wait() == 0
     assert {line["level"] for line in service.lines()} == {"INFO"}
+
+
+def test_an_idle_connection_is_kept_for_the_seconds_that_the_variable_says(start: Start) -> None:
+    # By default it would be kept for longer than this test waits.
+    host, _, port = start(KEEP_ALIVE_SECONDS="1").url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=WAIT_SECONDS) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while piece := connection.recv(4096):
+            answer += piece
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_taken_port_is_named(world: World, start: Start) -> None:

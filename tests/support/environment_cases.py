@@ -189,7 +189,36 @@ MISTAKES = {
     ),
     "nobody may connect": (
         "[balancer]\nallowed_cidrs = []\n",
-        ["2: balancer.allowed_cidrs: []: must have at least 1 entry"],
+        ["2: balancer.allowed_cidrs: []: must have 1 to 60 entries"],
+    ),
+    "more ranges than a security group has rules": (
+        f"[balancer]\nallowed_cidrs = {[f'10.0.{number}.0/24' for number in range(61)]}\n",
+        ["2: balancer.allowed_cidrs: "],
+    ),
+    "zones of another region": (
+        'region = "ap-northeast-1"\n[network]\nzones = ["ap-northeast-1a", "ap-southeast-2c"]\n',
+        ['3: network.zones[1]: "ap-southeast-2c": is no zone of ap-northeast-1, the region'],
+    ),
+    "one zone by name": (
+        '[network]\nzones = ["ap-southeast-2a"]\n',
+        ['2: network.zones: ["ap-southeast-2a"]: must be 2 to 3, or a list such as ["ap-southeast-2a", "ap-'],
+    ),
+    "a zone twice": (
+        '[network]\nzones = ["ap-southeast-2a", "ap-southeast-2a"]\n',
+        ['2: network.zones: ["ap-southeast-2a", "ap-southeast-2a"]: must not have duplicate entries'],
+    ),
+    "zones as a text": ('[network]\nzones = "2"\n', ['2: network.zones: "2": must be 2 to 3, or a list such as']),
+    "zones as a switch": ("[network]\nzones = true\n", ["2: network.zones: true: must be 2 to 3, or a list such as"]),
+    "a gateway for each of two named zones": (
+        '[network]\nzones = ["ap-southeast-2a", "ap-southeast-2c"]\nnat_gateways = 3\n',
+        ["3: network.nat_gateways: 3: must be 1 or 2, the number of zones"],
+    ),
+    # IAM user guide, "Tagging IAM resources": keys are not case sensitive. terraform-aws-rds-aurora#189
+    "a tag like our own": ('[tags]\nname = "shop"\n', ['2: tags.name: "shop": IAM does not tell its key from Name']),
+    "a tag that is our own": ('[tags]\nName = "shop"\n', ['2: tags.Name: "shop": IAM does not tell its key from N']),
+    "tags alike but for case": (
+        '[tags]\nTeam = "a"\nteam = "b"\n',
+        ['3: tags.team: "b": IAM does not tell its key from Team; use another key'],
     ),
     "prod without protection": (
         "",
@@ -238,6 +267,40 @@ SERVICE_MISTAKES = {
     "a variable that is a secret too": (
         'secrets = ["TOKEN"]\nvariables = { TOKEN = "x" }\n',
         ['3: services.orders.variables.TOKEN: "x": is also in secrets'],
+    ),
+    "a variable that orderops sets": (
+        '[services.orders.variables]\nPORT = "9999"\n',
+        ['3: services.orders.variables.PORT: "9999": orderops sets this variable itself, from port'],
+    ),
+    "a secret with the name of our variable": (
+        'secrets = ["TOKEN", "DATABASE_SECRET"]\n',
+        ['2: services.orders.secrets[1]: "DATABASE_SECRET": orderops sets this variable itself'],
+    ),
+    "a variable that ECS sets": (
+        'variables = { ECS_CONTAINER_METADATA_URI_V4 = "x" }\n',
+        ['2: services.orders.variables.ECS_CONTAINER_METADATA_URI_V4: "x": ECS sets this variable itself'],
+    ),
+    "credentials in place of the role": (
+        'secrets = ["AWS_SECRET_ACCESS_KEY"]\n',
+        ['2: services.orders.secrets[0]: "AWS_SECRET_ACCESS_KEY": would take the place of the task\'s role'],
+    ),
+    "variables that no task definition holds": (
+        f'variables = {{ A = "{"x" * 52_000}" }}\n',
+        ["2: services.orders.variables: a table: has 52001 characters; a task definition has room for 51200"],
+    ),
+    "more tasks than addresses": (
+        'max_tasks = 252\npool_size = 1\n[database]\ninstance_class = "db.r5.4xlarge"\n',
+        [
+            "2: services.orders.max_tasks: 252: all services run up to 504 tasks during a deployment; the private "
+            "subnets have 502 addresses"
+        ],
+    ),
+    "more connections than the database allows": (
+        "max_tasks = 29\n",
+        [
+            "2: services.orders.max_tasks: 29: all services open up to 116 database connections "
+            "(max_tasks x pool_size); a db.t3.micro allows at most 112"
+        ],
     ),
     "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": must be an']),
     "a process on AWS": (

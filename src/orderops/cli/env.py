@@ -57,14 +57,15 @@ def check(
     """Check environment files and show all errors at once."""
     from orderops.config.environment import environment_names, environments_folder
     from orderops.errors import UsageError
-    from orderops.operations.workspace import check_runs_here, read_environment
+    from orderops.operations.check_file import checked_environment
+    from orderops.operations.workspace import check_runs_here
     from orderops.ui import console
 
     errors: list[UsageError] = []
     for checked in [name] if name else environment_names(environments):
         # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
-            check_runs_here(read_environment(checked, environments), environments_folder(environments))
+            check_runs_here(checked_environment(checked, environments), environments_folder(environments))
             console.data(f"{checked}: ok")
         except UsageError as error:
             errors.append(error)

@@ -5,7 +5,7 @@ Values that are the same in most environments are defaults, so that a file holds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orderops.config import types as values
-from orderops.config.loader import Key, Mistake, TomlTable, read
+from orderops.config.capacity import capacity_mistakes
+from orderops.config.loader import Key, Mistake, TomlTable, read, refusal
 from orderops.config.network import NetworkConfig, Tier
 from orderops.config.service import ServiceConfig, covers_all
 from orderops.config.types import between, counted, unreserved
@@ -48,6 +49,12 @@ def load_environment(name: str, folder: Path | None = None) -> Environment:
     if name not in names:
         raise UsageError(f"no environment named {name!r}", "\n".join(_known(name, names, source)))
     return read(source / f"{name}.toml", Environment, name, missing={("database",): _without_database(name)})
+
+
+def refuse(name: str, folder: Path | None, mistakes: Iterable[Mistake]) -> None:
+    """Raise UsageError for mistakes in a loaded file that other packages found; return if there are none."""
+    if found := list(mistakes):
+        raise refusal(environments_folder(folder) / f"{name}.toml", name, found)
 
 
 def _known(name: str, names: list[str], folder: Path) -> Iterator[str]:
@@ -137,7 +144,8 @@ class BalancerConfig(TomlTable):
     """Whether AWS refuses to delete the load balancer."""
     access_log_days: values.Days = 30
     """Days for which the access logs are kept."""
-    allowed_cidrs: Annotated[list[values.AnyCidr], counted(1)] = Field(["0.0.0.0/0"])
+    # Each range is a rule, and a security group has at most 60 by default (VPC quotas, "Inbound rules").
+    allowed_cidrs: Annotated[list[values.AnyCidr], counted(1, 60)] = Field(["0.0.0.0/0"])
     """IPv4 ranges from which clients may connect."""
 
 
@@ -269,7 +277,8 @@ class Environment(TomlTable):
     """The receivers of alarms."""
     migrations: MigrationsConfig = MigrationsConfig()
     """How migrations are applied."""
-    services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1)]
+    # Each service is a rule of the database's security group, which has at most 60 by default.
+    services: Annotated[dict[values.ServiceName, ServiceConfig], counted(1, 60)]
     """At least one service: a table [services.NAME]."""
 
     @property
@@ -313,6 +322,15 @@ class Environment(TomlTable):
                 rule = "runs on this machine; allowed only with emulated = true"
                 yield Mistake((*key, "image"), declared.image, rule, (("emulated",),))
         yield from self._routing_conflicts()
+        yield from self._tags_alike()
+        yield from capacity_mistakes(self.network, self.database.instance_class, self.services)
+
+    def _tags_alike(self) -> Iterator[Mistake]:
+        """Tag keys that differ by case only: IAM takes them for one key (IAM user guide, "Tagging IAM resources")."""
+        earlier = {"name": "Name, which orderops sets"}
+        for tag, value in self.tags.items():
+            if (other := earlier.setdefault(tag.lower(), tag)) != tag:
+                yield Mistake(("tags", tag), value, f"IAM does not tell its key from {other}; use another key")
 
     def _too_long(self, service: str) -> str:
         name = f"{self.prefix}-{service}"

@@ -73,7 +73,7 @@ def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str
     `missing` holds an additional hint for each key whose absence has a known fix.
     """
     text = _text(path)
-    hint = f"fix the file, then check it: orderops env check {name}"
+    hint = _hint(name)
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -81,11 +81,24 @@ def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str
     mistakes = list(_mistakes(model, document, name))
     if not mistakes:
         return model.model_validate({**document, "name": name})
+    hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
+    raise _placed(path, text, mistakes, hints)
+
+
+def refusal(path: Path, name: str, mistakes: Iterable[Mistake]) -> UsageError:
+    """Return the error for mistakes that were found in a file after it was read, with their lines."""
+    return _placed(path, _text(path), mistakes, [_hint(name)])
+
+
+def _placed(path: Path, text: str, mistakes: Iterable[Mistake], hints: Iterable[str]) -> UsageError:
     lines = key_lines(text)
     placed = sorted(((_line(lines, mistake.key), mistake) for mistake in mistakes), key=lambda pair: pair[0])
-    hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
     messages = (f"{path}:{line}: {_sentence(mistake)}" for line, mistake in placed)
-    raise UsageError("\n".join(messages), "\n".join(hints))
+    return UsageError("\n".join(messages), "\n".join(hints))
+
+
+def _hint(name: str) -> str:
+    return f"fix the file, then check it: orderops env check {name}"
 
 
 def key_lines(text: str) -> dict[Key, int]:

@@ -21,6 +21,37 @@ FARGATE_MEMORY = {
     4096: tuple(range(8192, 30721, 1024)),
 }
 
+OURS = "orderops sets this variable itself"
+OF_ECS = "ECS sets this variable itself"
+ROLE = "would take the place of the task's role; give the role the permissions instead"
+# What the task definition gets from infra/service.py, what ECS gives to every task (ECS developer guide, "Task metadata
+# endpoint" and "Task IAM role"), and what would keep the AWS SDKs from using the role of the task.
+RESERVED_VARIABLES = {
+    "AWS_ACCESS_KEY_ID": ROLE,
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN": OF_ECS,
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": OF_ECS,
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": OF_ECS,
+    "AWS_DEFAULT_REGION": OF_ECS,
+    "AWS_EXECUTION_ENV": OF_ECS,
+    "AWS_REGION": f"{OURS}, from region",
+    "AWS_SECRET_ACCESS_KEY": ROLE,
+    "AWS_SESSION_TOKEN": ROLE,
+    "DATABASE_POOL_SIZE": f"{OURS}, from pool_size",
+    "DATABASE_SECRET": OURS,
+    "DEAD_LETTER_QUEUE_URL": OURS,
+    "ECS_AGENT_URI": OF_ECS,
+    "ECS_CONTAINER_METADATA_URI": OF_ECS,
+    "ECS_CONTAINER_METADATA_URI_V4": OF_ECS,
+    "KEEP_ALIVE_SECONDS": f"{OURS}, from balancer.idle_timeout_seconds",
+    "ORDEROPS_ENVIRONMENT": OURS,
+    "ORDEROPS_SERVICE": OURS,
+    "ORDEROPS_VERSION": OURS,
+    "PORT": f"{OURS}, from port",
+    "QUEUE_URL": OURS,
+}
+# A task definition has at most 64 KiB (ECS quotas); the rest of ours takes less than 14.
+VARIABLES_SIZE = 50 * 1024
+
 
 class QueueConfig(TomlTable):
     """The queue of a service, with its dead-letter queue."""
@@ -113,8 +144,20 @@ class ServiceConfig(TomlTable):
             yield Mistake(("min_tasks",), self.min_tasks, rule, (("max_tasks",),))
         if self.image and self.dockerfile:
             yield Mistake(("dockerfile",), self.dockerfile, "is used only when image is left out", (("image",),))
-        for name in sorted(self.variables.keys() & set(self.secrets)):
-            yield Mistake(("variables", name), self.variables[name], "is also in secrets", (("secrets",),))
+        yield from self._variable_mistakes()
+
+    def _variable_mistakes(self) -> Iterator[Mistake]:
+        for name, value in self.variables.items():
+            if name in self.secrets:
+                yield Mistake(("variables", name), value, "is also in secrets", (("secrets",),))
+            elif name in RESERVED_VARIABLES:
+                yield Mistake(("variables", name), value, RESERVED_VARIABLES[name])
+        for index, name in enumerate(self.secrets):
+            if name in RESERVED_VARIABLES:
+                yield Mistake(("secrets", index), name, RESERVED_VARIABLES[name])
+        if (size := sum(len(name) + len(value) for name, value in self.variables.items())) > VARIABLES_SIZE:
+            rule = f"has {size} characters; a task definition has room for {VARIABLES_SIZE}"
+            yield Mistake(("variables",), {}, rule)
 
 
 def covers_all(earlier: Sequence[str], later: Sequence[str]) -> bool:

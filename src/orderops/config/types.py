@@ -147,7 +147,8 @@ def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
     return check
 
 
-_ENVIRONMENT = r"(?=.{1,15}$)[a-z](-?[a-z0-9])*"
+# The longest name is that of the load balancer, orderops-ENVIRONMENT-balancer, for which AWS allows 32 characters.
+_ENVIRONMENT = r"(?=.{1,14}$)[a-z](-?[a-z0-9])*"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 _REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 
@@ -177,7 +178,7 @@ EnvironmentName = Annotated[
     str,
     spelled(
         _ENVIRONMENT,
-        "a file name of 1 to 15 lower-case letters, digits and single hyphens that begins with a letter",
+        "a file name of 1 to 14 lower-case letters, digits and single hyphens that begins with a letter",
     ),
 ]
 ServiceName = Annotated[

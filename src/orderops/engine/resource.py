@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
 from orderops.aws.partition import partition_of
+from orderops.engine.names import NameRule
 from orderops.errors import OrderopsError
 
 Properties = Mapping[str, Any]
@@ -186,6 +187,8 @@ class Resource(ABC):
     """Format of its ARN, if AWS builds that from partition, region, account and name."""
     permits: ClassVar[bool] = False
     """Whether others work only as long as it allows them to; such a kind also answers `widened`."""
+    name_rule: ClassVar[NameRule | None] = None
+    """What AWS allows as its name; None for a kind whose name is only a tag, or part of another name."""
     untagged: ClassVar[bool] = False
     """Whether AWS keeps no tags for this kind, so that a deterministic name marks the owner."""
     made_by_aws: ClassVar[bool] = False

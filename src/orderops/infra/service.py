@@ -27,6 +27,8 @@ from orderops.resources.sns_topic import SnsTopic
 from orderops.resources.sqs_queue import SqsQueue
 
 DAY = 86_400
+# Seconds for which the service keeps an idle connection longer than the load balancer does.
+KEEP_ALIVE_MARGIN = 15
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,8 @@ def _variables(
         # The pointer and not the endpoint: a promoted instance is followed without a new deployment.
         "DATABASE_SECRET": Output(pointer, "arn"),
         "DEAD_LETTER_QUEUE_URL": Output(base.dead_letters, "id"),
+        # If the service closed an idle connection before the balancer does, a request could be lost with it: HTTP 502.
+        "KEEP_ALIVE_SECONDS": str(environment.balancer.idle_timeout_seconds + KEEP_ALIVE_MARGIN),
         "ORDEROPS_ENVIRONMENT": environment.name,
         "ORDEROPS_SERVICE": base.key,
         "ORDEROPS_VERSION": image.rpartition("/")[2],

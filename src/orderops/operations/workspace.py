@@ -22,9 +22,10 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
     """Read the environment and open its account, guarded: AWS calls that change something fail outside a run."""
     from orderops.config.environment import environment_names, environments_folder
     from orderops.infra.workspace import Workspace
+    from orderops.operations.check_file import checked_environment
     from orderops.runs.run import ChangeGuard
 
-    environment = read_environment(name, folder)
+    environment = checked_environment(name, folder)
     guard = ChangeGuard()
     workspace = Workspace(
         environment,

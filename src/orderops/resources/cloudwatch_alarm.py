@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
 from orderops.resources.sns_topic import SnsTopic
 
@@ -57,6 +58,7 @@ class CloudwatchAlarm(Resource):
     topic: SnsTopic = field(kw_only=True)
 
     kind: ClassVar[str] = "cloudwatch-alarm"
+    name_rule: ClassVar[NameRule | None] = NameRule(255, r"[!-~ ]+", "printable ASCII characters")
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 
     @classmethod

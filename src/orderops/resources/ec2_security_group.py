@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import first, foreign_groups, foreign_interfaces
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -43,6 +44,9 @@ class Ec2SecurityGroup(Resource):
     egress: tuple[IngressRule, ...] = ()
 
     kind: ClassVar[str] = "ec2-security-group"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        255, r"(?!sg-)[A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]+", "letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*"
+    )
     needs_unused_to_delete: ClassVar[bool] = True
     permits: ClassVar[bool] = True
     # DependencyViolation and InvalidGroup.InUse end when interfaces and rules of other groups are gone.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 UNTAGGED_DAYS = 7
@@ -21,6 +22,9 @@ class EcrRepository(Resource):
     keep: int = 30
 
     kind: ClassVar[str] = "ecr-repository"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        256, r"(?=.{2})[a-z0-9]+([._/-][a-z0-9]+)*", "lower-case letters, digits and single . _ / -"
+    )
     arn_form: ClassVar[str] = "arn:{partition}:ecr:{region}:{account}:repository/{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"RepositoryNotFoundException", "RepositoryAlreadyExistsException"}

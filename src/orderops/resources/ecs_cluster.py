@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_dependents import named
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
@@ -27,6 +28,7 @@ class EcsCluster(Resource):
     log_groups: tuple[LogsServiceGroup, ...] = ()
 
     kind: ClassVar[str] = "ecs-cluster"
+    name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
@@ -59,6 +60,7 @@ class EcsService(Resource):
     grace: int = 60
 
     kind: ClassVar[str] = "ecs-service"
+    name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             # May be raised directly after CreateCluster.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Output, Outputs, Properties, Resource
 from orderops.resources.iam_role import IamRole
 from orderops.resources.logs_group import LogsGroup
@@ -48,6 +49,7 @@ class EcsTaskDefinition(Resource):
     secrets: Mapping[str, Output] = field(default_factory=dict)
 
     kind: ClassVar[str] = "ecs-task-definition"
+    name_rule: ClassVar[NameRule | None] = NameRule(255, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
     replaced_on_update: ClassVar[bool] = True
     # ECS does not know a role that was created seconds ago.
     retryable_errors: ClassVar[frozenset[str]] = frozenset({"ClientException: Role is not valid"})

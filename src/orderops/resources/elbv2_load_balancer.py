@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Observed, Outputs, Properties, Resource, State
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
@@ -42,6 +43,9 @@ class Elbv2LoadBalancer(Resource):
     linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "elbv2-load-balancer"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        32, r"(?!internal-)[A-Za-z0-9](-*[A-Za-z0-9])*", "letters, digits and inner hyphens, and not internal- first"
+    )
     # OperationNotPermitted (deletion protection) is not one of these: a retry would not help.
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

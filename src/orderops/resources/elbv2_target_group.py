@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_vpc import Ec2Vpc
@@ -42,6 +43,9 @@ class Elbv2TargetGroup(Resource):
     interval: int = 15
 
     kind: ClassVar[str] = "elbv2-target-group"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        32, r"[A-Za-z0-9](-*[A-Za-z0-9])*", "letters, digits and inner hyphens"
+    )
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # A deleted listener or rule may use the group for up to two minutes more (ResourceInUse).

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags, from_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Output, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 
@@ -47,6 +48,7 @@ class IamRole(Resource):
     allow: tuple[Allow, ...] = ()
 
     kind: ClassVar[str] = "iam-role"
+    name_rule: ClassVar[NameRule | None] = NameRule(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _+=,.@-")
     needs_unused_to_delete: ClassVar[bool] = True
     permits: ClassVar[bool] = True
     arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"

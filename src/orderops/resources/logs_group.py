@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 
@@ -18,6 +19,7 @@ class LogsGroup(Resource):
     retention_days: int
 
     kind: ClassVar[str] = "logs-group"
+    name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9_/.#-]+", "letters, digits and _/.#-")
     arn_form: ClassVar[str] = "arn:{partition}:logs:{region}:{account}:log-group:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # A running task or flow log may create a deleted group again, without retention and tags.

@@ -8,6 +8,7 @@ from typing import Any
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership, Tags, from_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, State
 from orderops.resources.rds_pending import pending_changes
 
@@ -15,8 +16,11 @@ KIND = "rds-instance"
 # The tag with the number of promotions so far. Of two instances with the primary's role, the greater number wins.
 TERM = "orderops:term"
 A_TERM = re.compile("[0-9]{1,18}")
+IDENTIFIER = NameRule(63, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first")
 PRIMARY, RESTORED, FORMER, REHEARSAL, DRILL = "primary", "restored", "former", "rehearsal", "drill"
 """The values of the role tag. An instance that was never part of a promotion has none."""
+RESTORED_ROLES = (RESTORED, REHEARSAL, DRILL)
+"""The roles with which instances are restored."""
 DISPOSABLE = frozenset({REHEARSAL, DRILL})
 """The roles of restored instances that hold no data of their own."""
 STOPPED = "stopped"

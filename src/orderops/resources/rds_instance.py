@@ -10,11 +10,21 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, ROLE, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Effect, Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import OrderopsError
 from orderops.resources.ec2_security_group import Ec2SecurityGroup
 from orderops.resources.logs_service_group import LogsServiceGroup
-from orderops.resources.rds_description import DISPOSABLE, FORMER, KIND, LIFECYCLE, RESTORED, instances, sought_backup
+from orderops.resources.rds_description import (
+    DISPOSABLE,
+    FORMER,
+    IDENTIFIER,
+    KIND,
+    LIFECYCLE,
+    RESTORED,
+    instances,
+    sought_backup,
+)
 from orderops.resources.rds_parameter_group import RdsParameterGroup
 from orderops.resources.rds_subnet_group import RdsSubnetGroup
 from orderops.resources.rds_versions import UPGRADES, is_or_follows, numbers, upgrades_of, version_refusal
@@ -75,6 +85,7 @@ class RdsInstance(Resource):
     maintenance_window: str = "sun:17:00-sun:17:30"
 
     kind: ClassVar[str] = KIND
+    name_rule: ClassVar[NameRule | None] = IDENTIFIER
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "DBInstanceNotFound",

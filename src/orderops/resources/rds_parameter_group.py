@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.rds_subnet_group import foreign_instances
@@ -27,6 +28,9 @@ class RdsParameterGroup(Resource):
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     kind: ClassVar[str] = "rds-parameter-group"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        255, r"[a-z](-?[a-z0-9])*", "lower-case letters, digits and single inner hyphens, a letter first"
+    )
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"DBParameterGroupNotFound", "DBParameterGroupAlreadyExists", "InvalidDBParameterGroupState"}

@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.logs_service_group import LogsServiceGroup
-from orderops.resources.rds_description import KIND, instances
+from orderops.resources.rds_description import IDENTIFIER, KIND, instances
 from orderops.resources.rds_instance import RdsInstance, made_at_once, modification
 
 IN_SYNC = "in-sync"
@@ -91,6 +92,7 @@ class RdsRestoredInstance(Resource):
     log_groups: tuple[LogsServiceGroup, ...] = ()
 
     kind: ClassVar[str] = KIND
+    name_rule: ClassVar[NameRule | None] = IDENTIFIER
     retryable_errors: ClassVar[frozenset[str]] = RdsInstance.retryable_errors
     timeout: ClassVar[timedelta] = timedelta(hours=24)
     typical_duration: ClassVar[timedelta] = timedelta(minutes=20)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.ec2_dependents import named
 from orderops.resources.ec2_subnet import Ec2Subnet
@@ -24,6 +25,9 @@ class RdsSubnetGroup(Resource):
     linked_role: IamServiceLinkedRole | None = None
 
     kind: ClassVar[str] = "rds-subnet-group"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        255, r"(?!default$)[a-z0-9 ._-]+", "lower-case letters, digits, spaces and ._-"
+    )
     needs_unused_to_delete: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

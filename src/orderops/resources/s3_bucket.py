@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
 from orderops.aws.partition import partition_of
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, Meaning
 
@@ -66,6 +67,9 @@ class S3Bucket(Resource):
     region: str = "ap-southeast-2"
 
     kind: ClassVar[str] = "s3-bucket"
+    name_rule: ClassVar[NameRule | None] = NameRule(
+        63, r"(?=.{3})[a-z0-9]([.-]?[a-z0-9])*", "lower-case letters, digits and single inner . and -"
+    )
     arn_form: ClassVar[str] = "arn:{partition}:s3:::{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {"NoSuchBucket", "BucketAlreadyOwnedByYou", "BucketNotEmpty", "MalformedPolicy: Invalid principal"}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
@@ -28,6 +29,7 @@ class DatabasePointer(Resource):
     sslmode: str = "verify-full"
 
     kind: ClassVar[str] = "secretsmanager-pointer"
+    name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
     retryable_errors: ClassVar[frozenset[str]] = SecretsmanagerSecret.retryable_errors
 
     @classmethod

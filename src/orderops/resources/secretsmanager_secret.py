@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
 from orderops.errors import AwsError, NotOurs
 
@@ -28,6 +29,7 @@ class SecretsmanagerSecret(Resource):
     description: str
 
     kind: ClassVar[str] = "secretsmanager-secret"
+    name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # A deleted secret keeps its name for 7 to 30 days, and forced deletion is asynchronous.
         {GONE, TAKEN, f"{INVALID}: marked for deletion", f"{INVALID}: scheduled for deletion"}

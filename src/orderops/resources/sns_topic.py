@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags, from_pairs, to_pairs
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 PUBLISHERS = ("cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
@@ -31,6 +32,7 @@ class SnsTopic(Resource):
     https: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "sns-topic"
+    name_rule: ClassVar[NameRule | None] = NameRule(256, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
     arn_form: ClassVar[str] = "arn:{partition}:sns:{region}:{account}:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # A principal in the topic's policy may be only seconds old (PrincipalNotFound).

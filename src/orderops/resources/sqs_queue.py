@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import Ownership, Tags
+from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 from orderops.text.lists import counted
 
@@ -25,6 +26,7 @@ class SqsQueue(Resource):
     max_receives: int = 5
 
     kind: ClassVar[str] = "sqs-queue"
+    name_rule: ClassVar[NameRule | None] = NameRule(80, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
     arn_form: ClassVar[str] = "arn:{partition}:sqs:{region}:{account}:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {

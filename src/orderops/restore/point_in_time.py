@@ -143,6 +143,11 @@ class Restore:
         )
 
 
+def restored_name(stack: Stack, role: str, moment: datetime) -> str:
+    """Return the identifier of the instance that a restore to this point in time creates."""
+    return f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
+
+
 def restore_request(
     aws: Aws,
     stack: Stack,
@@ -175,7 +180,7 @@ def restore_request(
         return RestoreRequest(resumed.name, origin, resumed.moment, requested, window, role, instance_class, resumed)
     moment = _moment(requested, window, start_of)
     check_in_window(moment, window, origin.name, lambda: _other_source(aws, instances, origin, moment))
-    name = f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
+    name = restored_name(stack, role, moment)
     existing = next((instance for instance in instances.all if instance.name == name), None)
     if existing:
         _check_same_restore(existing, origin, role, instances.environment)

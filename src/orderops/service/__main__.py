@@ -71,8 +71,7 @@ def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            # Longer than the balancer's idle timeout of 60 s: if the service closed first, a request could be lost.
-            timeout_keep_alive=75,
+            timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=max(1, settings.drain_seconds - 2),
         ),
         settings.drain_seconds,

@@ -85,6 +85,8 @@ class Settings(BaseModel):
     database_ca: Annotated[Path, AfterValidator(_existing_file)] | None = Field(None, validation_alias="DATABASE_CA")
     database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
 
+    # Longer than the idle timeout of the load balancer, which is 4000 s at most.
+    keep_alive_seconds: int = Field(75, ge=1, le=4100, validation_alias="KEEP_ALIVE_SECONDS")
     log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
     # On Fargate, ECS waits 30 s by default and 120 s at most between SIGTERM and SIGKILL (stopTimeout).
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")

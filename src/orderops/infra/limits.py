@@ -1,0 +1,79 @@
+"""Limits of AWS on the names that an environment declares, checked before anything is created.
+
+The names come from the stack itself, so that no resource can be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from orderops.config.environment import Environment
+from orderops.config.loader import Key, Mistake
+from orderops.engine.names import LONGEST_TAG_VALUE, NameRule
+from orderops.engine.resource import Resource
+from orderops.infra.service import release_of
+from orderops.infra.stack import NO_IMAGE, Stack, stack
+
+ANY_ACCOUNT = "0" * 12
+TAG_VALUE = NameRule(LONGEST_TAG_VALUE, r"[\w .:/=+@-]+", "letters, digits, spaces and _.:/=+-@")
+
+
+@dataclass(frozen=True)
+class DeclaredName:
+    """A name that orderops gives to a resource, and the key of the file that it comes from."""
+
+    kind: type[Resource]
+    name: str
+    key: Key
+    source: str
+    """What the operator named there: an environment, a service or a secret."""
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind.kind}/{self.name}"
+
+
+def names_in(environment: Environment) -> Iterator[DeclaredName]:
+    """Every name that the stack of an environment declares."""
+    declared = stack(environment, environment.account or ANY_ACCOUNT)
+    of_services = dict(_names_of_services(declared))
+    for resource in [*declared.infra, *declared.release({})]:
+        yield of_services.get(resource.address) or DeclaredName(
+            type(resource), resource.name, ("name",), environment.name
+        )
+
+
+def name_mistakes(names: Iterable[DeclaredName]) -> Iterator[Mistake]:
+    """The first mistake of each key: a name that AWS would refuse, or whose address does not fit in a tag."""
+    seen: set[Key] = set()
+    for name in names:
+        if name.key not in seen and (mistake := _mistake(name)):
+            seen.add(name.key)
+            yield mistake
+
+
+def _names_of_services(declared: Stack) -> Iterator[tuple[str, DeclaredName]]:
+    for service, base in declared.services.items():
+        key: Key = ("services", service)
+        for resource in [*base.resources(), *release_of(declared.context, base, NO_IMAGE)]:
+            # Other resources in the lists, such as linked roles, do not have the name of the service.
+            if service in resource.name:
+                yield resource.address, DeclaredName(type(resource), resource.name, key, service)
+        for index, (variable, secret) in enumerate(base.secrets.items()):
+            yield secret.address, DeclaredName(type(secret), secret.name, (*key, "secrets", index), variable)
+
+
+def _mistake(name: DeclaredName) -> Mistake | None:
+    rules = [(name.name, name.kind.name_rule), (name.address, None if name.kind.untagged else TAG_VALUE)]
+    for text, rule in rules:
+        if rule is None:
+            continue
+        if excess := rule.excess(text):
+            longest = len(name.source) - excess
+            shorter = f"shorten {name.source} to {longest} characters" if longest > 0 else "shorten the names in it"
+            counted = f"{text} would have {len(text)} characters, and AWS allows {rule.longest}"
+            return Mistake(name.key, name.source, f"{counted}; {shorter}")
+        if not rule.allows(text):
+            return Mistake(name.key, name.source, f"{text} would not be a name of a {name.kind.kind}: {rule.allowed}")
+    return None
