@@ -191,12 +191,5 @@ def _pick(resource: Resource, found: Iterable[Observed]) -> Observed | None:
 def _tag_index(aws: Aws, owner: Ownership) -> dict[str, dict[str, str]]:
     wanted = [{"Key": ENVIRONMENT, "Values": [owner.environment]}]
     call = aws.resourcegroupstaggingapi.get_resources
-    found = every(
-        call,
-        "ResourceTagMappingList",
-        TagFilters=wanted,
-        ResourceTypeFilters=INDEXED,
-        ResourcesPerPage=100,
-        TagsPerPage=500,
-    )
+    found = every(call, "ResourceTagMappingList", TagFilters=wanted, ResourceTypeFilters=INDEXED, ResourcesPerPage=100)
     return {mapping["ResourceARN"]: from_pairs(mapping["Tags"]) for mapping in found}
