@@ -14,7 +14,7 @@ from orderops.aws.client import Aws, every
 from orderops.config.environment import Environment
 from orderops.errors import AwsError, OrderopsError
 from orderops.iam.persona import Persona
-from orderops.iam.policies import Simulation, identity_of, simulations
+from orderops.iam.policies import Simulation, identity_of, role_behind, simulations
 from orderops.images.builder import builder
 from orderops.text.lists import joined
 
@@ -36,6 +36,7 @@ READS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("resourcegroupstaggingapi", "get_resources", {"ResourcesPerPage": 1}),
 )
 MAX_NAMES = 5
+IDENTITY_CENTER_PREFIX, IDENTITY_CENTER_PATH = "AWSReservedSSO_", "/aws-reserved/sso.amazonaws.com/"
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ def _reads(aws: Aws) -> Iterator[Check]:
 
 def _permissions(environment: Environment, aws: Aws, account: str, persona: Persona) -> Iterator[Check]:
     """Permissions of a persona that these credentials lack; nothing if IAM does not let them simulate policies."""
-    identity = identity_of(aws.caller)
     requests = simulations(environment, account, persona)
     try:
+        identity = _identity(aws)
         missing = (
             sorted({action for request in requests for action in _denied(aws, identity, request)}) if identity else None
         )
@@ -144,6 +145,20 @@ def _permissions(environment: Environment, aws: Aws, account: str, persona: Pers
     yield Check(
         "permissions", False, f"{len(missing)} of the {persona}'s {total} are missing: {names}", hint, needed=False
     )
+
+
+def _identity(aws: Aws) -> str:
+    """The ARN of the user or role whose policies apply; "" if there is none, as for the account's root.
+
+    A role made by IAM Identity Center has a path, such as /aws-reserved/sso.amazonaws.com/eu-west-1/, and the ARN of a
+    session contains the name of its role without the path.
+    """
+    name = role_behind(aws.caller)
+    if not name:
+        return identity_of(aws.caller)
+    path = IDENTITY_CENTER_PATH if name.startswith(IDENTITY_CENTER_PREFIX) else "/"
+    roles = every(aws.iam.list_roles, "Roles", PathPrefix=path)
+    return next((str(raw["Arn"]) for raw in roles if raw["RoleName"] == name), "")
 
 
 def _denied(aws: Aws, identity: str, request: Simulation) -> Iterator[str]:

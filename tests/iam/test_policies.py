@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.config.environment import Environment, load_environment
+from orderops.config.environment import Environment, IamConfig, load_environment
 from orderops.doctor import diagnose
 from orderops.iam.actions import actions_for
 from orderops.iam.grants import ANYTHING, NARROW, grants_of
@@ -17,7 +19,7 @@ from orderops.iam.persona import Persona
 from orderops.iam.policies import identity_of, policies, simulations, statements
 from orderops.local.emulator.protocol import Response
 from support.command_line import Orderops
-from support.faulty_proxy import SeenRequest, served
+from support.faulty_proxy import Proxy, SeenRequest, served
 from support.policy_evaluation import allowing
 from support.policy_requests import Question
 from support.repository import ENVIRONMENTS
@@ -82,7 +84,33 @@ def test_every_permission_is_in_some_grant() -> None:
 def test_every_grant_is_used_by_the_operator(dev: Environment) -> None:
     given = {statement["Sid"] for statement in statements(dev, ACCOUNT, Persona.OPERATOR)}
 
+    assert given == {grant.sid for grant in (ANYTHING, *NARROW)} - {"BoundedRoles"}
+    bounded = dev.model_copy(update={"iam": IamConfig(permissions_boundary=f"arn:aws:iam::{ACCOUNT}:policy/b")})
+    given = {statement["Sid"] for statement in statements(bounded, ACCOUNT, Persona.OPERATOR)}
     assert given == {grant.sid for grant in (ANYTHING, *NARROW)}
+
+
+@pytest.mark.parametrize("persona", [Persona.OPERATOR, Persona.PIPELINE])
+def test_roles_are_created_only_within_the_boundary_of_the_environment(dev: Environment, persona: Persona) -> None:
+    # IAM user guide, "Delegating responsibility to others using permissions boundaries".
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/team/boundary"
+    bounded = dev.model_copy(update={"iam": IamConfig(path="/team/", permissions_boundary=boundary)})
+
+    given = statements(bounded, ACCOUNT, persona)
+
+    creating = [statement for statement in given if "iam:CreateRole" in statement["Action"]]
+    assert [statement["Condition"] for statement in creating] == [
+        {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    ]
+    assert "iam:PutRolePermissionsBoundary" in creating[0]["Action"]
+    assert not any("iam:DeleteRolePermissionsBoundary" in statement["Action"] for statement in given)
+    on_roles = {
+        arn
+        for statement in given
+        for arn in statement["Resource"]
+        if ":role/" in arn and statement["Sid"] not in ("LinkedRoles", "OwnPermissions")
+    }
+    assert on_roles == {f"arn:aws:iam::{ACCOUNT}:role/team/orderops-dev-*"}
 
 
 def test_the_pipeline_may_delete_nothing_that_holds_data() -> None:
@@ -92,6 +120,7 @@ def test_the_pipeline_may_delete_nothing_that_holds_data() -> None:
     assert {action for action in allowed if ":Delete" in action} == {
         "ec2:DeleteFlowLogs",  # a changed flow log is created again
         "ec2:DeleteRoute",
+        "iam:DeleteRolePermissionsBoundary",  # a boundary that was taken out of the file; not granted while it is in it
         "iam:DeleteRolePolicy",
     }
 
@@ -244,12 +273,49 @@ def test_json_contains_the_documents_of_one_persona(capsys: pytest.CaptureFixtur
     ("caller", "identity"),
     [
         (f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/ann"),
-        (f"arn:aws:sts::{ACCOUNT}:assumed-role/Deploy/ann", f"arn:aws:iam::{ACCOUNT}:role/Deploy"),
         (f"arn:aws:iam::{ACCOUNT}:root", ""),
     ],
 )
-def test_the_identity_of_a_session_is_its_role_and_root_has_none(caller: str, identity: str) -> None:
+def test_the_identity_of_a_user_is_the_user_and_root_has_none(caller: str, identity: str) -> None:
     assert identity_of(caller) == identity
+
+
+# IAM Identity Center user guide, "Referencing permission sets in resource policies": the path contains the region of
+# the instance, except us-east-1.
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("Deploy", "/"),
+        ("Deploy", "/team/ci/"),
+        ("AWSReservedSSO_Admin_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/"),
+        ("AWSReservedSSO_Admin_0123456789abcdef", "/aws-reserved/sso.amazonaws.com/eu-west-1/"),
+    ],
+)
+def test_the_permissions_of_a_session_are_those_of_its_role_with_its_path(
+    dev: Environment, proxy: Proxy, client: Any, name: str, path: str
+) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=document)
+    identity = IDENTITY.format(arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/ann", account=ACCOUNT)
+    answers = {"SimulatePrincipalPolicy": SIMULATED, "GetCallerIdentity": identity}
+    simulated: set[str] = set()
+
+    def rule(request: SeenRequest) -> Response | None:
+        return Response(200, answers[request.action].encode()) if request.action in answers else None
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        simulated.add(params["PolicySourceArn"])
+
+    proxy.rule = rule
+    session = boto3.Session("testing", "testing", region_name="ap-southeast-2")
+    session.events.register("provide-client-params.iam.SimulatePrincipalPolicy", note)
+    aws = Aws("ap-southeast-2", endpoint_url=proxy.url, session=session, environment="dev")
+
+    checks = {check.name: check for check in diagnose(dev, lambda: aws, Persona.PIPELINE)}
+
+    assert simulated == {f"arn:aws:iam::{ACCOUNT}:role{path}{name}"}
+    assert "permissions" in checks
 
 
 def test_simulations_contain_no_wildcards(dev: Environment) -> None:
@@ -278,6 +344,9 @@ def test_doctor_names_missing_permissions_where_it_may_simulate(dev: Environment
     assert "permissions" not in without_simulator
 
 
+IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>{arn}</Arn><UserId>AROA:ann</UserId><Account>{account}</Account></GetCallerIdentityResult>
+</GetCallerIdentityResponse>"""
 SIMULATED = """<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
 <SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>
 <member><EvalActionName>sqs:CreateQueue</EvalActionName><EvalResourceName>arn:aws:sqs:::q</EvalResourceName>

@@ -15,6 +15,7 @@ from orderops.infra.limits import DeclaredName, name_mistakes, names_in
 from orderops.infra.stack import KINDS, stack
 from orderops.operations.check_file import checked_environment
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
+from orderops.resources.iam_role import IamRole
 from orderops.resources.rds_restored_instance import RdsRestoredInstance
 
 # The longest name of each kind that has names of its own, from the API reference of its service.
@@ -138,3 +139,36 @@ def test_the_service_keeps_idle_connections_longer_than_the_balancer(seconds: in
     definition = next(item for item in stack(declared, "1" * 12).release({}) if item.kind == "ecs-task-definition")
 
     assert int(vars(definition)["environment"]["KEEP_ALIVE_SECONDS"]) > seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('region = "xx-west-1"\n', '1: region: "xx-west-1": is in no partition of AWS'),
+        (
+            '[iam]\npermissions_boundary = "arn:aws-cn:iam::123456789012:policy/b"\n',
+            "2: iam.permissions_boundary: ",
+        ),
+    ],
+)
+def test_a_value_of_another_partition_is_refused_on_its_line(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "dev.toml").write_text(text + "[database]\n[services.shop]\n")
+
+    with pytest.raises(UsageError) as refused:
+        checked_environment("dev", tmp_path)
+
+    assert refused.value.message.startswith(f"{tmp_path / 'dev.toml'}:{line}")
+
+
+def test_every_role_of_an_environment_has_the_path_and_the_boundary(tmp_path: Path) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/team/boundary"
+    (tmp_path / "dev.toml").write_text(
+        f'[iam]\npath = "/team/"\npermissions_boundary = "{boundary}"\n[database]\n[services.a]\npaths = ["/a"]\n'
+        "[services.b]\n"
+    )
+    declared = stack(checked_environment("dev", tmp_path), "1" * 12)
+
+    roles = [resource for resource in [*declared.infra, *declared.release({})] if isinstance(resource, IamRole)]
+
+    assert len(roles) == 5
+    assert {(role.path, role.permissions_boundary) for role in roles} == {("/team/", boundary)}

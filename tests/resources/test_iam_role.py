@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orderops.aws.client import Aws
-from orderops.engine.resource import Output
+from orderops.engine.resource import Output, Outputs
 from orderops.engine.step import Action
 from orderops.errors import Unfinished
 from orderops.resources.iam_role import Allow, IamRole, canonical
@@ -179,3 +179,43 @@ def test_permissions_that_running_tasks_have_are_kept_until_the_role_is_narrowed
     assert wide == policies("s3:GetObject", "sqs:ReceiveMessage", "sqs:SendMessage")
     assert role.widened(policies("s3:GetObject"), {"InlinePolicies": {}}) == policies("s3:GetObject")
     assert role.widened({"InlinePolicies": {}}, policies("s3:GetObject")) == policies("s3:GetObject")
+
+
+BOUNDARY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+
+
+def test_a_role_has_its_path_and_boundary_from_the_start(aws: Aws, up: Up) -> None:
+    role = replace(ROLE, path="/team/", permissions_boundary=BOUNDARY)
+
+    assert up(role)[role.address].action is Action.CREATE
+
+    found = aws.iam.get_role(RoleName=role.name)["Role"]
+    assert found["Arn"] == f"arn:aws:iam::123456789012:role/team/{role.name}"
+    assert found["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+    assert up(role)[role.address].action is Action.NO_OP
+
+
+def test_a_boundary_is_set_changed_and_removed_in_place(aws: Aws, up: Up) -> None:
+    keeps_its_promises(ROLE, aws, up, permissions_boundary=BOUNDARY)
+    up(replace(ROLE, permissions_boundary=BOUNDARY))
+
+    other = replace(ROLE, permissions_boundary="arn:aws:iam::aws:policy/PowerUserAccess")
+    assert up(other)[other.address].changes["PermissionsBoundary"] == (BOUNDARY, other.permissions_boundary)
+    assert "PermissionsBoundary" in aws.iam.get_role(RoleName=ROLE.name)["Role"]
+
+
+def test_another_path_is_refused_with_the_way_back(aws: Aws, up: Up) -> None:
+    up(ROLE)
+
+    with pytest.raises(Unfinished) as refused:
+        up(replace(ROLE, path="/team/"))
+
+    error = refused.value.failures[ROLE.address]
+    assert "Path cannot be changed on an existing resource (observed '/', desired '/team/')" in error.message
+    assert error.hint.startswith("AWS cannot move a role: set path under [iam] back;")
+
+
+def test_the_arn_of_a_role_that_does_not_exist_yet_contains_its_path() -> None:
+    planned = Outputs("us-gov-west-1", "123456789012")[replace(ROLE, path="/team/")]
+
+    assert planned.arn == f"arn:aws-us-gov:iam::123456789012:role/team/{ROLE.name}"

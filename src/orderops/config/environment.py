@@ -27,6 +27,7 @@ __all__ = [
     "ClusterConfig",
     "DatabaseConfig",
     "Environment",
+    "IamConfig",
     "ImagesConfig",
     "MigrationsConfig",
     "NetworkConfig",
@@ -211,6 +212,15 @@ class DatabaseConfig(TomlTable):
             yield Mistake(("maintenance_window",), self.maintenance_window, allowed, (("backup_window",),))
 
 
+class IamConfig(TomlTable):
+    """The roles of tasks and flow logs."""
+
+    path: values.RolePath = "/"
+    """Path of every role; the path of an existing role cannot be changed."""
+    permissions_boundary: values.PolicyArn | None = None
+    """Managed policy that is the permissions boundary of every role; when left out, roles have none."""
+
+
 class ImagesConfig(TomlTable):
     """The image repositories of the services."""
 
@@ -271,6 +281,8 @@ class Environment(TomlTable):
     """The load balancer."""
     database: DatabaseConfig
     """The PostgreSQL instance: a table [database], empty for the defaults. Without it, an existing one is kept."""
+    iam: IamConfig = IamConfig()
+    """The roles of tasks and flow logs."""
     images: ImagesConfig = ImagesConfig()
     """The image repositories."""
     alerts: AlertsConfig = AlertsConfig()
@@ -307,6 +319,11 @@ class Environment(TomlTable):
     def mistakes(self) -> Iterator[Mistake]:
         """Check protection, emulation, names of services, and routing rules against each other."""
         yield from self._unprotected()
+        boundary = self.iam.permissions_boundary
+        owner = boundary.split(":")[4] if boundary else "aws"
+        if self.account and owner not in ("aws", self.account):
+            rule = f"is a policy of account {owner}; the environment is pinned to {self.account}"
+            yield Mistake(("iam", "permissions_boundary"), boundary, rule, (("account",),))
         for index, zone in enumerate(self.network.zone_names):
             if zone[:-1] != self.region:
                 rule = f"is no zone of {self.region}, the region"

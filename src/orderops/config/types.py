@@ -195,6 +195,20 @@ TagKey = Annotated[
     ),
 ]
 TagValue = Annotated[str, spelled(r"[\w .:/=+@-]{0,256}", "a text of at most 256 letters, digits, spaces and _.:/=+-@")]
+RolePath = Annotated[
+    str,
+    spelled(
+        r"(?=.{1,512}$)/([A-Za-z0-9_+=,.@-]+/)*",
+        "a path that begins and ends with /, such as /team/, of at most 512 letters, digits and _+=,.@-",
+    ),
+]
+PolicyArn = Annotated[
+    str,
+    spelled(
+        r"(?=.{20,2048}$)arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+",
+        "the ARN of a managed policy, such as arn:AWS_PARTITION:iam::123456789012:policy/team/boundary",
+    ),
+]
 EngineVersion = Annotated[str, spelled(r"1[3-9](\.[0-9]{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]
 InstanceClass = Annotated[
     str, spelled(r"db\.[a-z][a-z0-9-]*\.(micro|small|medium|\d*x?large)", "an instance class such as db.t3.micro")

@@ -132,7 +132,11 @@ class Outputs:
         arn = UNKNOWN
         if resource.arn_form and self._account:
             arn = resource.arn_form.format(
-                partition=partition_of(self._region), region=self._region, account=self._account, name=resource.name
+                partition=partition_of(self._region),
+                region=self._region,
+                account=self._account,
+                name=resource.name,
+                resource=resource,
             )
         return Observed(UNKNOWN, _UnknownProperties(), arn=arn, name=resource.name)
 
@@ -184,7 +188,7 @@ class Resource(ABC):
     replaced_on_update: ClassVar[bool] = False
     """Whether an update creates a new resource, so that its outputs are known only after apply."""
     arn_form: ClassVar[str] = ""
-    """Format of its ARN, if AWS builds that from partition, region, account and name."""
+    """Format of its ARN, if AWS builds that from partition, region, account, name and fields of `resource`."""
     permits: ClassVar[bool] = False
     """Whether others work only as long as it allows them to; such a kind also answers `widened`."""
     name_rule: ClassVar[NameRule | None] = None

@@ -107,6 +107,14 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         "called when tasks stop, which the emulated services do not start",
     ),
     "ecs:StopTask": (("migrate apply",), "called when the operator interrupts a remote job"),
+    "iam:DeleteRolePermissionsBoundary": (
+        ("up", "infra apply"),
+        "called where [iam] permissions_boundary is taken out of a file",
+    ),
+    "iam:PutRolePermissionsBoundary": (
+        ("up", "infra apply"),
+        "called where [iam] permissions_boundary of a file changes",
+    ),
     "iam:ListInstanceProfilesForRole": (("down",), "finds what uses a role that was given to an EC2 instance"),
     "logs:GetLogEvents": (
         DEPLOYING,

@@ -1,6 +1,6 @@
 """The resources on which each permission is granted, as narrowly as AWS allows: by name, by tag, or else on "*".
 
-Resources and conditions may contain {partition}, {region}, {account} and {environment}.
+Resources and conditions may contain {partition}, {region}, {account}, {environment}, {role_path} and {boundary}.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ RESOURCE_TAG = f"aws:ResourceTag/{ENVIRONMENT}"
 TAGGED_IN_REQUEST = {REQUEST_TAG: "{environment}"}
 TAGGED = {RESOURCE_TAG: "{environment}"}
 ROLES = "arn:{partition}:iam::{account}:role/"
+OUR_ROLES = ("arn:{partition}:iam::{account}:role{role_path}" + PREFIX + "*",)
 RECORD = "arn:{partition}:s3:::orderops-{account}-{region}"
 """The bucket of leases and run records."""
 
@@ -44,6 +45,8 @@ class Grant:
     excluded: tuple[str, ...] = ()
     adopts: bool = False
     """Whether it adopts resources without an owner, which only an operator may do."""
+    bounded: bool | None = None
+    """Whether it belongs to environments with a permissions boundary, or to those without one; None: to both."""
 
     def gives(self, action: str) -> bool:
         """Return whether this grant contains the action."""
@@ -204,14 +207,30 @@ NARROW = (
     Grant("Jobs", ("s3:DeleteObject",), (f"{RECORD}/{{environment}}/jobs/*",)),
     Grant(
         "Roles",
-        ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies"),
-        (f"{ROLES}{PREFIX}*",),
+        ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies", "iam:DeleteRolePermissionsBoundary"),
+        OUR_ROLES,
         excluded=("iam:PassRole", "iam:CreateServiceLinkedRole"),
+        bounded=False,
+    ),
+    Grant(
+        "Roles",
+        ("iam:*Role", "iam:*RolePolicy", "iam:*RolePolicies"),
+        OUR_ROLES,
+        excluded=("iam:PassRole", "iam:CreateServiceLinkedRole", "iam:CreateRole"),
+        bounded=True,
+    ),
+    # IAM user guide, "Permissions boundaries": who may create roles without the boundary could give them anything.
+    Grant(
+        "BoundedRoles",
+        ("iam:CreateRole", "iam:PutRolePermissionsBoundary"),
+        OUR_ROLES,
+        {"StringEquals": {"iam:PermissionsBoundary": "{boundary}"}},
+        bounded=True,
     ),
     Grant(
         "PassRoles",
         ("iam:PassRole",),
-        (f"{ROLES}{PREFIX}*",),
+        OUR_ROLES,
         {"StringEquals": {"iam:PassedToService": ("ecs-tasks.amazonaws.com", "vpc-flow-logs.amazonaws.com")}},
     ),
     Grant(

@@ -95,11 +95,15 @@ def statements(environment: Environment, account: str, persona: Persona) -> list
         "region": environment.region,
         "account": account,
         "environment": environment.name,
+        "role_path": environment.iam.path,
+        "boundary": environment.iam.permissions_boundary or "",
     }
+    bounded = environment.iam.permissions_boundary is not None
     by_commands = [
         _statement(grant, actions, values)
         for grant in (ANYTHING, *NARROW)
         if (persona is Persona.OPERATOR or not grant.adopts)
+        and grant.bounded in (None, bounded)
         and (actions := sorted(action for action in needed if grant in grants_of(action)))
     ]
     by_access = DATABASE_ACCESS[environment.database.access] if persona is Persona.OPERATOR else ()
@@ -123,11 +127,17 @@ def simulations(environment: Environment, account: str, persona: Persona) -> lis
     ]
 
 
-def identity_of(caller: str) -> str:
-    """Return the ARN of the user or role that a caller's policies are attached to; "" for the account's root."""
+def role_behind(caller: str) -> str:
+    """Return the name of the role of a session; "" for a caller that is none."""
     session = ROLE_SESSION.match(caller)
-    if session:
-        return f"arn:{session['part']}:iam::{session['account']}:role/{session['role']}"
+    return session["role"] if session else ""
+
+
+def identity_of(caller: str) -> str:
+    """Return the ARN of the user that a caller's policies are attached to; "" for the account's root.
+
+    The ARN of a session does not contain the path of its role, so only IAM knows the ARN of the role.
+    """
     # The emulator returns users in the form of sessions: …:sts::…:user/…
     return caller.replace(":sts:", ":iam:") if ":user/" in caller else ""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment
 from orderops.config.loader import Key, Mistake
 from orderops.engine.names import LONGEST_TAG_VALUE, NameRule
 from orderops.engine.resource import Resource
+from orderops.errors import UsageError
 from orderops.infra.service import release_of
 from orderops.infra.stack import NO_IMAGE, Stack, stack
 
@@ -42,6 +44,18 @@ def names_in(environment: Environment) -> Iterator[DeclaredName]:
         yield of_services.get(resource.address) or DeclaredName(
             type(resource), resource.name, ("name",), environment.name
         )
+
+
+def partition_mistakes(environment: Environment) -> Iterator[Mistake]:
+    """A region that AWS does not have, and a permissions boundary of another partition than the region's."""
+    try:
+        partition = partition_of(environment.region)
+    except UsageError as error:
+        yield Mistake(("region",), environment.region, error.message.removeprefix(f"{environment.region} "))
+        return
+    boundary = environment.iam.permissions_boundary
+    if boundary and boundary.split(":")[1] != partition:
+        yield Mistake(("iam", "permissions_boundary"), boundary, f"is not in the partition of the region, {partition}")
 
 
 def name_mistakes(names: Iterable[DeclaredName]) -> Iterator[Mistake]:

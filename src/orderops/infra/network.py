@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orderops.config.environment import Environment
 from orderops.engine.resource import Resource
+from orderops.infra.roles import role_of
 from orderops.resources.ec2_address import Ec2Address
 from orderops.resources.ec2_flow_log import Ec2FlowLog
 from orderops.resources.ec2_internet_gateway import Ec2InternetGateway
@@ -16,7 +17,7 @@ from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
 from orderops.resources.ec2_subnet import Ec2Subnet
 from orderops.resources.ec2_vpc import Ec2Vpc
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
-from orderops.resources.iam_role import Allow, IamRole
+from orderops.resources.iam_role import Allow
 from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
 from orderops.resources.logs_group import LogsGroup
 from orderops.resources.logs_service_group import database_log_groups
@@ -87,8 +88,11 @@ def flow_log_of(environment: Environment, vpc: Ec2Vpc) -> tuple[Resource, ...]:
     group = LogsGroup(f"/orderops/{environment.name}/flow-log", environment.network.flow_log_days)
     # Without CreateLogGroup: with it, AWS would create the group again after orderops has deleted it.
     writes = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
-    role = IamRole(
-        f"{environment.prefix}-flow-log", "vpc-flow-logs.amazonaws.com", (Allow(writes, (group,), suffix=":*"),)
+    role = role_of(
+        environment,
+        f"{environment.prefix}-flow-log",
+        "vpc-flow-logs.amazonaws.com",
+        (Allow(writes, (group,), suffix=":*"),),
     )
     return group, role, Ec2FlowLog(f"{environment.prefix}-flow-log", vpc, group, role)
 

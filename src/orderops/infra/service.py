@@ -9,6 +9,7 @@ from orderops.aws.partition import partition_of
 from orderops.config.environment import Environment, ServiceConfig
 from orderops.engine.resource import Output, Resource
 from orderops.infra.network import ANYWHERE, Network, linked_role
+from orderops.infra.roles import role_of
 from orderops.resources.autoscaling_target import AutoscalingTarget
 from orderops.resources.cloudwatch_alarm import CloudwatchAlarm
 from orderops.resources.ec2_security_group import Ec2SecurityGroup, IngressRule
@@ -93,7 +94,7 @@ def service_base_of(context: ServiceContext, key: str, security_group: Ec2Securi
         security_group=security_group,
         target_group=target_group,
         rule=rule,
-        execution_role=_execution_role(name, repository, log_group, tuple(secrets.values())),
+        execution_role=_execution_role(environment, name, repository, log_group, tuple(secrets.values())),
         task_role=_task_role(environment, name, queue, dead_letters, context.pointer),
         alarms=_alarms(declared, name, context.cluster, queue, dead_letters, context.topic),
     )
@@ -208,7 +209,11 @@ def _variables(
 
 
 def _execution_role(
-    name: str, repository: EcrRepository, log_group: LogsGroup, secrets: tuple[SecretsmanagerSecret, ...]
+    environment: Environment,
+    name: str,
+    repository: EcrRepository,
+    log_group: LogsGroup,
+    secrets: tuple[SecretsmanagerSecret, ...],
 ) -> IamRole:
     pulls = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     allow = [
@@ -220,7 +225,7 @@ def _execution_role(
     ]
     if secrets:
         allow.append(Allow(("secretsmanager:GetSecretValue",), secrets))
-    return IamRole(f"{name}-execution", "ecs-tasks.amazonaws.com", tuple(allow))
+    return role_of(environment, f"{name}-execution", "ecs-tasks.amazonaws.com", tuple(allow))
 
 
 def _task_role(
@@ -229,7 +234,8 @@ def _task_role(
     uses = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage", "SendMessage")
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
     master = Output(pointer.instance, "MasterUserSecretArn")
-    return IamRole(
+    return role_of(
+        environment,
         f"{name}-task",
         "ecs-tasks.amazonaws.com",
         (

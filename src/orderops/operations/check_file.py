@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orderops.config.environment import Environment, refuse
-from orderops.infra.limits import ANY_ACCOUNT, DeclaredName, name_mistakes, names_in
+from orderops.infra.limits import ANY_ACCOUNT, DeclaredName, name_mistakes, names_in, partition_mistakes
 from orderops.infra.stack import stack
 from orderops.operations.workspace import read_environment
 from orderops.resources.rds_description import RESTORED_ROLES
@@ -21,6 +21,8 @@ ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 def checked_environment(name: str, folder: Path | None) -> Environment:
     """Read an environment and check the names that it implies. Raises UsageError with every mistake in its file."""
     environment = read_environment(name, folder)
+    # The names contain the partition, so it comes first.
+    refuse(name, folder, partition_mistakes(environment))
     refuse(name, folder, name_mistakes([*names_in(environment), *_names_of_restores(environment)]))
     return environment
 

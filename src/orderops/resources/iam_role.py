@@ -42,16 +42,25 @@ class Allow:
 
 @dataclass(frozen=True, eq=False)
 class IamRole(Resource):
-    """Assumed by `principal`, such as `ecs-tasks.amazonaws.com`; has only the permissions in `allow`."""
+    """Assumed by `principal`, such as `ecs-tasks.amazonaws.com`; has only the permissions in `allow`.
+
+    A `permissions_boundary` limits these further: it is the ARN of a managed policy.
+    """
 
     principal: str
     allow: tuple[Allow, ...] = ()
+    path: str = "/"
+    permissions_boundary: str | None = None
 
     kind: ClassVar[str] = "iam-role"
     name_rule: ClassVar[NameRule | None] = NameRule(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _+=,.@-")
     needs_unused_to_delete: ClassVar[bool] = True
     permits: ClassVar[bool] = True
-    arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role/{name}"
+    arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role{resource.path}{name}"
+    immutable: ClassVar[frozenset[str]] = frozenset({"Path"})
+    replacement_hint: ClassVar[str] = (
+        "AWS cannot move a role: set path under [iam] back; to move it, remove what uses it, then the role: {remove}"
+    )
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
             "NoSuchEntity",
@@ -84,6 +93,8 @@ class IamRole(Resource):
             "AssumeRolePolicyDocument": canonical({"Version": "2012-10-17", "Statement": [trust]}),
             "InlinePolicies": {POLICY: canonical({"Version": "2012-10-17", "Statement": policy})} if policy else {},
             "ManagedPolicies": [],
+            "Path": self.path,
+            "PermissionsBoundary": self.permissions_boundary,
         }
 
     def widened(self, observed: Properties, desired: Properties) -> Properties:
@@ -98,14 +109,22 @@ class IamRole(Resource):
         return {**desired, "InlinePolicies": {**desired["InlinePolicies"], POLICY: wide}}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
+        # In the call itself: an account may allow only roles that have the boundary from the start.
+        boundary = desired["PermissionsBoundary"]
+        limits = {"PermissionsBoundary": boundary} if boundary else {}
         aws.iam.create_role(
             RoleName=self.name,
+            Path=desired["Path"],
+            **limits,
             AssumeRolePolicyDocument=json.dumps(desired["AssumeRolePolicyDocument"]),
             Description="made by orderops",
             Tags=owner.pairs,
         )
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
+        if "PermissionsBoundary" in changed:
+            # Before the policies, which an account may allow to be changed only within the boundary.
+            _set_boundary(aws, observed, changed["PermissionsBoundary"])
         if "AssumeRolePolicyDocument" in changed:
             document = json.dumps(changed["AssumeRolePolicyDocument"])
             aws.iam.update_assume_role_policy(RoleName=observed.name, PolicyDocument=document)
@@ -152,6 +171,8 @@ def _observed(raw: Mapping[str, Any], inline: Mapping[str, Any], attached: Any) 
             "AssumeRolePolicyDocument": canonical(_parsed(raw["AssumeRolePolicyDocument"])),
             "InlinePolicies": {name: canonical(_parsed(document)) for name, document in inline.items()},
             "ManagedPolicies": sorted(policy["PolicyArn"] for policy in attached),
+            "Path": raw["Path"],
+            "PermissionsBoundary": (raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
         },
         tags=from_pairs(raw.get("Tags")),
         name=raw["RoleName"],
@@ -177,6 +198,13 @@ def _set_inline(aws: Aws, observed: Observed, wanted: Mapping[str, Any]) -> None
     for name in observed.properties["InlinePolicies"]:
         if name not in wanted:
             aws.iam.delete_role_policy(RoleName=observed.name, PolicyName=name)
+
+
+def _set_boundary(aws: Aws, observed: Observed, boundary: str | None) -> None:
+    if boundary:
+        aws.iam.put_role_permissions_boundary(RoleName=observed.name, PermissionsBoundary=boundary)
+    else:
+        aws.iam.delete_role_permissions_boundary(RoleName=observed.name)
 
 
 def _detach(aws: Aws, observed: Observed) -> None:

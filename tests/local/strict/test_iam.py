@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -100,3 +101,30 @@ def test_a_missing_role_cannot_be_assumed(moto: Client, strict: Client, refused:
         with refused("AccessDenied"):
             strict("sts").assume_role(RoleArn=arn, RoleSessionName="me")
     assert strict("sts").assume_role(RoleArn=old, RoleSessionName="me")["Credentials"]
+
+
+def test_a_policy_names_resources_of_its_own_partition(moto: Client, strict: Client, refused: Refused) -> None:
+    role(moto, "writer")
+    for partition, action in (("aws-cn", refused("MalformedPolicyDocument")), ("aws", nullcontext())):
+        statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:{partition}:s3:::bucket/*"]}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        moto("iam").put_role_policy(RoleName="writer", PolicyName="p", PolicyDocument=document)
+        with action:
+            strict("iam").put_role_policy(RoleName="writer", PolicyName="p", PolicyDocument=document)
+
+
+def test_a_permissions_boundary_has_to_exist(moto: Client, strict: Client, refused: Refused) -> None:
+    missing = f"arn:aws:iam::{ACCOUNT}:policy/missing"
+    with refused("NoSuchEntity"):
+        strict("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust(), PermissionsBoundary=missing)
+    role(strict, "r")
+    with refused("NoSuchEntity"):
+        strict("iam").put_role_permissions_boundary(RoleName="r", PermissionsBoundary=missing)
+    managed = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    strict("iam").put_role_permissions_boundary(RoleName="r", PermissionsBoundary=managed)
+
+
+@pytest.mark.parametrize("path", ["/team", "team/", "/a b/"])
+def test_a_path_begins_and_ends_with_a_slash(strict: Client, refused: Refused, path: str) -> None:
+    with refused("ValidationError"):
+        strict("iam").create_role(RoleName="r", Path=path, AssumeRolePolicyDocument=trust())
