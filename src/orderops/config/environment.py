@@ -231,9 +231,9 @@ class ImagesConfig(TomlTable):
 class AlertsConfig(TomlTable):
     """The receivers of alarms."""
 
-    emails: Annotated[list[values.Email], counted(0)] = Field(default_factory=list)
+    emails: Annotated[list[values.Email], counted(0, 32)] = Field(default_factory=list)
     """Email addresses; each has to confirm its subscription."""
-    https: Annotated[list[values.HttpsUrl], counted(0)] = Field(default_factory=list)
+    https: Annotated[list[values.HttpsUrl], counted(0, 32)] = Field(default_factory=list)
     """HTTPS endpoints, such as the one of a paging service."""
 
 

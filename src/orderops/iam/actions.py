@@ -120,6 +120,10 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         DEPLOYING,
         "reads the last lines of a task that failed, which the emulated services never do",
     ),
+    "sns:Unsubscribe": (
+        ("infra apply --prune", "up --prune"),
+        "called where an address was taken out of [alerts]",
+    ),
     "rds:RebootDBInstance": (("restore", "restore drill"), "needed where a static parameter waits for a reboot"),
     "rds:DescribeEvents": (("up", "infra apply"), "called when an instance failed, which the emulator's never do"),
 }

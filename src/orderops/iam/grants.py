@@ -182,7 +182,9 @@ NARROW = (
         _arns("secretsmanager", "secret:orderops/{environment}/database-??????"),
     ),
     Grant("Queues", ("sqs:*",), _arns("sqs", f"{PREFIX}*")),
-    Grant("Topics", ("sns:*",), _arns("sns", f"{PREFIX}*")),
+    Grant("Topics", ("sns:*",), _arns("sns", f"{PREFIX}*"), excluded=("sns:Unsubscribe",)),
+    # The Service Authorization Reference narrows Unsubscribe by nothing.
+    Grant("Unsubscribe", ("sns:Unsubscribe",), ("*",)),
     Grant(
         "LogGroups",
         ("logs:*",),

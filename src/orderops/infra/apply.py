@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from orderops.engine.destroy import undeclared, with_what_they_need
+from orderops.engine.destroy import with_what_they_need
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, Resource
 from orderops.engine.scheduler import OnWait
@@ -13,7 +13,7 @@ from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.engine.terms import Terms
 from orderops.errors import OrderopsError
-from orderops.infra.plan import Plan, prune_steps
+from orderops.infra.plan import Plan, prune_steps, undeclared_in
 from orderops.infra.region import check_region
 from orderops.infra.workspace import Workspace
 from orderops.text.lists import joined
@@ -52,9 +52,8 @@ class Apply:
         """Delete owned resources that are not declared and hold no data, releases included."""
         # Read again: the inventory of the plan does not show what this apply created.
         inventory = self.workspace.inventory()
-        yield from prune_steps(
-            undeclared(inventory.owned(), self.workspace.declared()), inventory, on_wait=self.on_wait
-        )
+        found = undeclared_in(self.workspace, inventory.owned(), self.outputs)
+        yield from prune_steps(found, inventory, on_wait=self.on_wait)
 
     def narrow(self) -> Iterator[Step]:
         """Take away permissions that nothing uses any more, now that the release has replaced the tasks."""

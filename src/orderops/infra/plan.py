@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -21,6 +21,7 @@ from orderops.infra.stack import Stack
 from orderops.infra.still_used import KINDS as STILL_USED
 from orderops.infra.still_used import kept_open
 from orderops.infra.workspace import Workspace
+from orderops.resources.sns_subscription import former_subscriptions
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def make_plan(
     else:
         steps, terms = dry_run.everything(stack.release(images))
     owned = list(inventory.owned())
-    found = undeclared(owned, declared)
+    found = undeclared_in(workspace, owned, outputs)
     return Plan(
         steps=steps,
         pruned=list(prune_steps(found, inventory, dry_run=True)) if prune else [],
@@ -130,6 +131,12 @@ class _DryRun:
         services = left_out(self.stack, steps, release, running)
         terms = replace(terms, widen=services.waiting(self.stack))
         return list(widened_steps(steps, self.infra, self.outputs, self.inventory, terms)), terms, services
+
+
+def undeclared_in(workspace: Workspace, owned: Iterable[Owned], outputs: Outputs) -> list[Owned]:
+    """What the environment owns and its file does not declare, with subscriptions of the alarms."""
+    former = former_subscriptions(workspace.environment.name, outputs[workspace.stack.topic])
+    return [*undeclared(owned, workspace.declared()), *former]
 
 
 def prune_steps(

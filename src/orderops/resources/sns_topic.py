@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -19,13 +20,20 @@ THIS_TOPIC = "(this topic)"
 THIS_ACCOUNT = "(this account)"
 PENDING = "PendingConfirmation"
 DELETED = "Deleted"
+FORMER = "FormerSubscriptions"
+"""Name and ARN of each subscription that orderops has made and the file no longer declares."""
+SUBSCRIBED = "Subscribed"
+MARKS = "orderops:subscriptions"
+# As many marks as the value of a tag has room for; the file allows 32 addresses of each kind.
+MARK_LENGTH, MOST_MARKS = 4, 64
 
 
 @dataclass(frozen=True, eq=False)
 class SnsTopic(Resource):
     """Alarms and database events go to `emails` and `https`; each has to confirm its subscription.
 
-    A subscription that waits for its confirmation counts as existing. Subscriptions added by hand are kept.
+    A subscription that waits for its confirmation counts as existing. A tag holds the marks of those that orderops has
+    made, so that one taken out of the file is known from one added by hand, which is kept.
     """
 
     emails: tuple[str, ...] = ()
@@ -49,15 +57,18 @@ class SnsTopic(Resource):
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         raw = aws.sns.get_topic_attributes(TopicArn=observed.id)["Attributes"]
         ends = {
-            _shown(subscription["Protocol"], subscription["Endpoint"]): subscription["SubscriptionArn"]
+            shown_endpoint(subscription["Protocol"], subscription["Endpoint"]): subscription["SubscriptionArn"]
             for subscription in every(aws.sns.list_subscriptions, "Subscriptions")
             if subscription["TopicArn"] == observed.id and subscription["SubscriptionArn"] != DELETED
         }
+        marks, declared = _marks(observed), self._ends().keys()
         return replace(
             observed,
             properties={
                 "Policy": _with_placeholders(json.loads(raw["Policy"]), observed.arn) if raw.get("Policy") else None,
-                "Subscriptions": sorted(ends.keys() & self._ends().keys()),
+                "Subscriptions": sorted(end for end in ends.keys() & declared if _mark(end) in marks),
+                SUBSCRIBED: sorted(ends),
+                FORMER: {end: ends[end] for end in sorted(ends.keys() - declared) if _mark(end) in marks},
                 PENDING: sorted(end for end, arn in ends.items() if arn == PENDING),
             },
         )
@@ -74,15 +85,26 @@ class SnsTopic(Resource):
         return {"Policy": POLICY, "Subscriptions": sorted(self._ends())}
 
     def create(self, aws: Aws, desired: Properties, owner: Ownership) -> None:
-        aws.sns.create_topic(Name=self.name, Tags=owner.pairs)
+        aws.sns.create_topic(Name=self.name, Tags=to_pairs({**owner.tags, **self._marked(())}))
 
     def update(self, aws: Aws, observed: Observed, changed: Properties) -> None:
         if "Policy" in changed:
             policy = json.dumps(_without_placeholders(changed["Policy"], observed.arn))
             aws.sns.set_topic_attributes(TopicArn=observed.id, AttributeName="Policy", AttributeValue=policy)
-        for end in changed.get("Subscriptions", ()):
-            if end not in observed.properties["Subscriptions"]:
-                protocol, endpoint = self._ends()[end]
+        if "Subscriptions" in changed:
+            self._subscribe(aws, observed)
+
+    @classmethod
+    def delete(cls, aws: Aws, observed: Observed) -> None:
+        aws.sns.delete_topic(TopicArn=observed.id)
+
+    def _subscribe(self, aws: Aws, observed: Observed) -> None:
+        # The marks first: an interruption leaves a mark without a subscription, which means nothing.
+        marks = self._marked(observed.properties[FORMER])
+        if marks != {MARKS: (observed.tags or {}).get(MARKS)}:
+            self.retag(aws, observed, marks)
+        for end, (protocol, endpoint) in self._ends().items():
+            if end not in observed.properties[SUBSCRIBED]:
                 aws.sns.subscribe(
                     TopicArn=observed.id,
                     Protocol=protocol,
@@ -91,13 +113,14 @@ class SnsTopic(Resource):
                     ReturnSubscriptionArn=True,
                 )
 
-    @classmethod
-    def delete(cls, aws: Aws, observed: Observed) -> None:
-        aws.sns.delete_topic(TopicArn=observed.id)
+    def _marked(self, others: Iterable[str]) -> dict[str, str]:
+        """The tag with the marks of all declared subscriptions and of these."""
+        marks = list(dict.fromkeys(_mark(end) for end in (*self._ends(), *others)))[:MOST_MARKS]
+        return {MARKS: "".join(sorted(marks))} if marks else {}
 
     def _ends(self) -> dict[str, tuple[str, str]]:
         ends = [*(("email", email) for email in self.emails), *(("https", url) for url in self.https)]
-        return {_shown(*end): end for end in ends}
+        return {shown_endpoint(*end): end for end in ends}
 
 
 # Only AWS knows the topic's ARN and account beforehand. With placeholders, policies can be compared and read.
@@ -116,11 +139,20 @@ POLICY: Mapping[str, Any] = {
 }
 
 
-def _shown(protocol: str, endpoint: str) -> str:
+def shown_endpoint(protocol: str, endpoint: str) -> str:
     """The name of an endpoint in plans. The path of a paging URL is a secret key, so only its hash is shown."""
     if protocol == "https":
         endpoint = f"{urlsplit(endpoint).hostname} ({sha256(endpoint.encode()).hexdigest()[:8]})"
     return f"{protocol} {endpoint}"
+
+
+def _mark(end: str) -> str:
+    return urlsafe_b64encode(sha256(end.encode()).digest())[:MARK_LENGTH].decode()
+
+
+def _marks(observed: Observed) -> set[str]:
+    text = (observed.tags or {}).get(MARKS, "")
+    return {text[start : start + MARK_LENGTH] for start in range(0, len(text), MARK_LENGTH)}
 
 
 def _with_placeholders(policy: Any, arn: str) -> Any:
