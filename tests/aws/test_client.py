@@ -355,3 +355,16 @@ def test_a_guard_runs_before_every_attempt() -> None:
         unreachable.guarded(lambda: calls.append("guard")).sqs.create_queue(QueueName="orders")
 
     assert len(calls) == 5
+
+
+def test_a_call_that_botocore_refuses_to_send_names_resource_and_parameter_on_one_line() -> None:
+    # Not through the session of other tests, which checks parameters by itself. Nothing listens at this endpoint.
+    aws = Aws(REGION, endpoint_url="http://127.0.0.1:9")
+
+    with pytest.raises(AwsError) as refused:
+        aws.ecr.describe_images(repositoryName="x", registryId="1")
+
+    explanation, text = refused.value.lines
+    assert explanation == "x: AWS does not accept this value of repositoryName"
+    assert text.startswith("ecr.describe_images: ParamValidationError: Invalid length for parameter repositoryName")
+    assert "environments/" in refused.value.hint

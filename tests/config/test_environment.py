@@ -316,3 +316,21 @@ def test_without_an_environment_on_aws_no_version_is_the_oldest(tmp_path: Path) 
     (tmp_path / "local.toml").write_text("emulated = true\n[database]\n[services.orders]\n")
 
     assert oldest_database_version(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "orders",
+        "orders:1.4",
+        "library/orders_api:v1",
+        "a__b/c---d:x",
+        "localhost:5000/orders@sha256:" + "0a" * 32,
+        "Registry.Example.com:443/team/orders:latest@sha256:" + "0a" * 32,
+        "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/xy:1",
+    ],
+)
+def test_a_reference_that_registries_accept_is_an_image(folder: Path, image: str) -> None:
+    environment = declare(folder, f'{SERVICE}image = "{image}"\n')
+
+    assert environment.services["orders"].image == image

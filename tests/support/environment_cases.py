@@ -303,6 +303,15 @@ SERVICE_MISTAKES = {
         ],
     ),
     "an image that is none": ('image = "Orders Image"\n', ['2: services.orders.image: "Orders Image": must be an']),
+    # The grammar of the distribution project, "reference"; ECR's CreateRepository for the length of a name.
+    "an image with an empty name": ('image = "registry.example.com/"\n', ['2: services.orders.image: "registry.exam']),
+    "an image with a name that ends with a sign": ('image = "orders-:1"\n', ['2: services.orders.image: "orders-:1"']),
+    "an image with a tag that begins with a sign": ('image = "a/b:-1"\n', ['2: services.orders.image: "a/b:-1"']),
+    "an image with half a digest": ('image = "a/b@sha256:0123"\n', ['2: services.orders.image: "a/b@sha256:0123"']),
+    "an image of ECR with a name of one letter": (
+        'image = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/x:1"\n',
+        ['2: services.orders.image: "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/x:1": must be an image'],
+    ),
     "a process on AWS": (
         'image = "process://orderops.service"\n',
         ['2: services.orders.image: "process://orderops.service": runs on this machine; allowed only with emulated'],

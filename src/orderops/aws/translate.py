@@ -147,7 +147,8 @@ def _of_botocore(call: SentCall, error: Any) -> AwsError:
         (botocore.HTTPClientError, "LostAnswer", Meaning.LOST),
         (botocore.IncompleteReadError, "LostAnswer", Meaning.LOST),
     ]
-    text = _with_cause(error)
+    # botocore puts a headline before the reasons why it did not send a call, each on a line.
+    text = "; ".join(_with_cause(error).removeprefix("Parameter validation failed:").strip().splitlines())
     for kind, code, meaning in known:
         if isinstance(error, kind):
             return aws_error(call, code, text, meaning)

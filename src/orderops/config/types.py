@@ -150,7 +150,13 @@ def _window(pattern: str, cycle: int, allowed: str) -> Callable[[str], str]:
 # The longest name is that of the load balancer, orderops-ENVIRONMENT-balancer, for which AWS allows 32 characters.
 _ENVIRONMENT = r"(?=.{1,14}$)[a-z](-?[a-z0-9])*"
 _CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-_REFERENCE = r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+# The grammar of references in the distribution project, and of ECR: the name of a repository has 2 characters or more.
+_HOST = r"[A-Za-z0-9](-*[A-Za-z0-9])*([.][A-Za-z0-9](-*[A-Za-z0-9])*)*(:[0-9]{1,5})?"
+_COMPONENT = r"[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*"
+_REFERENCE = (
+    r"(?![0-9]{12}[.]dkr[.]ecr[^/]*/[^/:@](:|@|$))"
+    rf"({_HOST}/)?{_COMPONENT}(/{_COMPONENT})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?"
+)
 
 Percent = Annotated[int, between(1, 100)]
 Port = Annotated[int, between(1, 65535)]

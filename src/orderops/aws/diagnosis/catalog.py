@@ -33,7 +33,7 @@ from orderops.aws.diagnosis.rule import Details, ErrorContext, Explanation, Know
 
 # The order matters where two files list the same code: a FileNotFoundError is a program for credentials before it is
 # a CA bundle, and an AuthFailure is a matter of credentials before it is one of addresses.
-FILES = ("credentials.toml", "network.toml", "permissions.toml", "quotas.toml", "conflicts.toml")
+FILES = ("credentials.toml", "network.toml", "permissions.toml", "quotas.toml", "requests.toml", "conflicts.toml")
 DETAILS: Mapping[str, Details] = {
     "clock-skew": credentials.clock_skew,
     "database-offer": quotas.database_offer,

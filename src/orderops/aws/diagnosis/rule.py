@@ -45,7 +45,9 @@ class ErrorContext:
     def target(self) -> str:
         """The resource that the call is about, as far as its parameters name it."""
         names = [value for key, value in self.params.items() if RESOURCE_PARAMETER.search(key)]
-        return next((name for name in names if isinstance(name, str)), "the resource")
+        name = next((name for name in names if isinstance(name, str)), "the resource")
+        # Of an ARN only the resource: partition, region and account fill the screen and are the same for all.
+        return name.split(":", 5)[-1] if name.startswith("arn:") else name
 
     @property
     def values(self) -> Values:
@@ -61,6 +63,7 @@ class ErrorContext:
             "parameters": self.params,
             "request": self.request_id or "without an id",
             "env": f" --env {self.environment}" if self.environment else "",
+            "environment": self.environment or "NAME",
             "file": f"environments/{self.environment or 'NAME'}.toml",
         }
 
