@@ -97,3 +97,36 @@ def test_help_names_only_options_that_the_command_has(command: Any) -> None:
 def test_a_list_of_commands_shows_no_half_of_a_command_line(command: Any) -> None:
     # The list shows the first paragraph, which breaks anywhere; a later one stands on a line of its own.
     assert not re.search(r"\borderops \w+ \w+", (command.help or "").partition("\n\n")[0])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("env", "show", "dev", "--json")], ids=" ".join)
+def test_a_reader_that_ends_early_gets_no_traceback(words: tuple[str, ...]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+
+    # Both streams, as in `orderops … 2>&1 | head -1`.
+    done = subprocess.run(
+        [sys.executable, "-m", "orderops", *words], stdout=theirs, stderr=subprocess.PIPE, text=True, check=False
+    )
+    both = subprocess.run([sys.executable, "-m", "orderops", *words], stdout=theirs, stderr=theirs, check=False)
+    os.close(theirs)
+
+    assert done.stderr == ""
+    assert (done.returncode, both.returncode) == (1, 1)
+
+
+@pytest.mark.parametrize("words", [("up",), ("infra", "plan"), ("doctor",), ("migrate", "apply")], ids=" ".join)
+def test_a_flag_has_no_value_in_the_help(orderops: Orderops, words: tuple[str, ...]) -> None:
+    shown = orderops(*words, "--help").out
+
+    assert "<bool>" not in shown
+    assert "bool" not in shown.lower()
+
+
+def test_a_hint_repeats_the_folder_of_the_environments(orderops: Orderops, tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").write_text("[databse]\n")
+
+    refused = orderops("status", "--env", "dev", "--environments", str(tmp_path))
+
+    assert refused.code == 2
+    assert f"orderops env check --environments {tmp_path} dev\n" in refused.err

@@ -334,7 +334,17 @@ SERVICE_MISTAKES = {
     ),
     "a service that no request reaches": (
         '[services.users]\npaths = ["/users*"]\n',
-        ['3: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 100'],
+        [
+            '3: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 100; '
+            "set priority = 99 under [services.users]"
+        ],
+    ),
+    "a service before which there is no room": (
+        'priority = 1\n[services.users]\npaths = ["/users*"]\n',
+        [
+            '4: services.users.paths: ["/users*"]: orders gets all of these requests first, at priority 1; '
+            "set priority = 201 under [services.orders]"
+        ],
     ),
     "a service with capital letters": (
         "[services.Users]\npriority = 1\n",

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from orderops.cli import env, infra, local, migrate, restore, service
 from orderops.cli import root as app
 from orderops.cli.help import HELP_OPTIONS, load_renderer, wants_help
+
+if TYPE_CHECKING:
+    from orderops.ui.commands import Taken
 
 HELP = """Build, release, migrate, restore and monitor an order-processing system on AWS.
 
@@ -74,11 +78,14 @@ def _show(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit. An OrderopsError ends with its message, its hint and its exit code."""
+    from orderops.ui.commands import repeating
+
     given = verbose_first(sys.argv[1:] if arguments is None else arguments)
     if wants_help(given):
         load_renderer()
     try:
-        code = _exit_code(given)
+        with repeating(given, _options_of_commands):
+            code = _exit_code(given)
         # Written here, where an error can still be reported. stdout is None for a process that began without it.
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -131,6 +138,17 @@ def _abandon(*streams: TextIO) -> None:
     for stream in streams:
         with suppress(OSError):
             stream.close()
+
+
+def _options_of_commands() -> Taken:
+    """The options that each command takes, of those that hints repeat."""
+    return dict(_options_below(typer.main.get_command(commands), ()))
+
+
+def _options_below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    yield path, {option for parameter in command.params for option in parameter.opts}
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _options_below(inner, (*path, name))
 
 
 def verbose_first(arguments: list[str]) -> list[str]:

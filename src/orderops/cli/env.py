@@ -53,6 +53,7 @@ def show(name: Name = "local", environments: Environments = None, as_json: Json 
 def check(
     name: Annotated[str | None, typer.Argument(help="Environment; default: all.")] = None,
     environments: Environments = None,
+    as_json: Json = False,
 ) -> None:
     """Check environment files and show all errors at once."""
     from orderops.config.environment import environment_names, environments_folder
@@ -61,18 +62,24 @@ def check(
     from orderops.operations.workspace import check_runs_here
     from orderops.ui import console
 
-    errors: list[UsageError] = []
-    for checked in [name] if name else environment_names(environments):
+    errors: dict[str, UsageError] = {}
+    names = [name] if name else environment_names(environments)
+    for checked in names:
         # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
             check_runs_here(checked_environment(checked, environments), environments_folder(environments))
-            console.data(f"{checked}: ok")
         except UsageError as error:
-            errors.append(error)
+            errors[checked] = error
+        else:
+            if not as_json:
+                console.data(f"{checked}: ok")
+    if as_json:
+        found = {name: errors[name].lines if name in errors else [] for name in names}
+        console.show_json([{"environment": name, "ok": not lines, "errors": lines} for name, lines in found.items()])
     if errors:
         # Two files with the same error share the hint.
-        hints = dict.fromkeys(line for error in errors for line in error.hint.splitlines())
-        raise UsageError("\n".join(error.message for error in errors), "\n".join(hints))
+        hints = dict.fromkeys(line for error in errors.values() for line in error.hint.splitlines())
+        raise UsageError("\n".join(error.message for error in errors.values()), "\n".join(hints))
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, str]]:

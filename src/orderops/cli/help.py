@@ -1,10 +1,11 @@
-"""Loads the renderer of help pages without the parts of rich that help pages do not need."""
+"""Loads the renderer of help pages: without parts of rich that they do not need, and without types of flags."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 HELP_OPTIONS = ("--help", "-h")
 # typer.rich_utils imports both at its top. Markdown is used only for help texts in Markdown, and ours are in rich's
@@ -31,3 +32,20 @@ def load_renderer() -> None:
         # Whoever imports them later in this process gets the real ones.
         for name in missing:
             del sys.modules[name]
+    _leave_out_types_of_flags()
+
+
+def _leave_out_types_of_flags() -> None:
+    """Show `--json` instead of `--json <bool>`, which typer shows: a flag takes no value."""
+    from typer.core import TyperOption
+
+    shown: Callable[[Any, Any], str | None] | None = getattr(TyperOption, "display_type_rich", None)
+    if shown is None or hasattr(shown, "of_values"):
+        return
+
+    def of_values(option: Any, ctx: Any) -> str | None:
+        return None if option.is_flag else shown(option, ctx)
+
+    vars(of_values)["of_values"] = True
+    # Typer's commands make their --help themselves, so a metavar of each option would leave that one out.
+    setattr(TyperOption, "display_type_rich", of_values)  # noqa: B010  # the class of an older typer has no such method

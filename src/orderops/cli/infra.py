@@ -52,13 +52,19 @@ def plan(where: EnvironmentOptions, adopt: Adopt = [], as_json: Json = False) ->
 
 @commands.command()
 @grouped()
-def apply(where: EnvironmentOptions, options: ChangeOptions, adopt: Adopt = [], prune: Prune = False) -> None:
+def apply(
+    where: EnvironmentOptions,
+    options: ChangeOptions,
+    adopt: Adopt = [],
+    prune: Prune = False,
+    as_json: Json = False,
+) -> None:
     """Create and update the declared infrastructure."""
     from orderops.operations.apply import apply_everything
     from orderops.operations.workspace import open_workspace
 
     workspace = open_workspace(where.env, where.environments)
-    apply_everything(workspace, options.of("infra apply"), choices=None, adopt=adopt, prune=prune)
+    apply_everything(workspace, options.of("infra apply", as_json=as_json), choices=None, adopt=adopt, prune=prune)
 
 
 @commands.command()

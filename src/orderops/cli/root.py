@@ -27,6 +27,7 @@ def up(
     context: Context = None,
     adopt: Adopt = [],
     prune: Prune = False,
+    as_json: Json = False,
 ) -> None:
     """Create or update everything an environment declares: infrastructure, image, service. Prints the URLs."""
     from orderops.images.resolve import images
@@ -35,7 +36,7 @@ def up(
 
     workspace = open_workspace(where.env, where.environments)
     choices = images(workspace.aws, workspace.environment, images_given(workspace, image), context=context)
-    command = options.of("up", *(f"--image {uri}" for uri in image))
+    command = options.of("up", *(f"--image {uri}" for uri in image), as_json=as_json)
     apply_everything(workspace, command, choices=choices, adopt=adopt, prune=prune, sql=sql)
 
 

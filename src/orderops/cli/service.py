@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from orderops.cli.options import Context, Images, ServiceName, grouped
+from orderops.cli.options import Context, Images, Json, ServiceName, grouped
 from orderops.operations.options import ChangeOptions, EnvironmentOptions
 
 commands = typer.Typer(no_args_is_help=True, help="Services: build an image, deploy a release.")
@@ -36,6 +36,7 @@ def deploy(
     service: ServiceName = None,
     image: Images = [],
     context: Context = None,
+    as_json: Json = False,
 ) -> None:
     """Roll out an image and wait until its tasks are healthy. ECS rolls a failed release back."""
     from orderops.images.resolve import image_of
@@ -49,4 +50,5 @@ def deploy(
     choices = {
         name: image_of(workspace.aws, workspace.environment, name, given.get(name), context=context) for name in names
     }
-    deploy_services(workspace, options.of("service deploy", *names, *(f"--image {uri}" for uri in image)), choices)
+    command = options.of("service deploy", *names, *(f"--image {uri}" for uri in image), as_json=as_json)
+    deploy_services(workspace, command, choices)

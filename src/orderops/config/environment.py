@@ -377,6 +377,14 @@ class Environment(TomlTable):
             for earlier in order[:index]:
                 yield from self._conflicts_between(service, earlier)
 
+    def _other_priority(self, service: str, earlier: str) -> str:
+        """What to set so that a service comes before the one that takes its requests."""
+        taken = {self.rule_priority(name) for name in self.services}
+        free = [number for number in range(1, self.rule_priority(earlier)) if number not in taken]
+        if free:
+            return f"set priority = {free[-1]} under [services.{service}]"
+        return f"set priority = {max(taken) + 1} under [services.{earlier}]"
+
     def _conflicts_between(self, service: str, earlier: str) -> Iterator[Mistake]:
         paths, earlier_paths = self.services[service].paths, self.services[earlier].paths
         key, other = ("services", service), ("services", earlier)
@@ -389,7 +397,7 @@ class Environment(TomlTable):
         elif covers_all(earlier_paths, paths):
             rule = (
                 f"{earlier} gets all of these requests first, at priority {self.rule_priority(earlier)}; "
-                "give wider paths a higher number"
+                f"{self._other_priority(service, earlier)}"
             )
             among = ((*other, "paths"), (*other, "priority"), (*key, "priority"))
             yield Mistake((*key, "paths"), paths, rule, among)

@@ -15,7 +15,7 @@ from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
-from orderops.operations.guarded import Change, check_covered, guarded_change
+from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
@@ -41,6 +41,9 @@ def apply_everything(
     show_image_choices(choices or {})
     change = _ApplyEverything(workspace, options, choices, adopt=adopt, prune=prune, sql=sql)
     outcome = guarded_change(workspace, options, change)
+    if options.as_json:
+        console.show_json(_result(workspace, change, outcome, released=choices is not None))
+        return
     if outcome is None:
         return
     if outcome.run and outcome.progress:
@@ -94,6 +97,8 @@ class _ApplyEverything(Change[Plan]):
         self._migrations = [] if choices is None else migrations_of(workspace, sql)
         self.work: Apply | None = None
         self._taken_back: list[str] = []
+        self.shown: Plan | None = None
+        """The plan that was shown last, for the result of a dry run."""
 
     def plan(self) -> Plan:
         with Progress() as progress:
@@ -102,11 +107,16 @@ class _ApplyEverything(Change[Plan]):
             )
 
     def show(self, plan: Plan) -> None:
+        self.shown = plan
+        if self._options.as_json:
+            return
         _show(plan, dry_run=self._options.dry_run)
         self._taken_back = show_taken_back(self._workspace, plan.steps, self._choices or {})
         console.show_undeclared_environments(self._workspace.environment.name, plan.undeclared_environments)
 
     def preview(self, plan: Plan) -> None:
+        if self._options.as_json:
+            return
         show_pending(self._workspace, plan, self._migrations)
 
     def is_needed(self, plan: Plan) -> bool:
@@ -184,6 +194,22 @@ def _check_not_all_refused(plan: Plan) -> None:
         held = sum(bool(step.held_by) for step in plan.refused_steps)
         together = f"\n{counted(held, 'change')} that belong together with it are not made" if held else ""
         raise OrderopsError(f"{address}: {error.message}{together}", error.hint)
+
+
+def _result(
+    workspace: Workspace, change: _ApplyEverything, outcome: Outcome[Plan] | None, *, released: bool
+) -> dict[str, object]:
+    """The document of --json: the plan of a dry run, else what was done."""
+    plan = outcome.plan if outcome else change.shown
+    assert plan
+    outputs = change.work.outputs if change.work else plan.outputs
+    steps = [*plan.steps, *plan.pruned] if outcome is None else outcome.steps
+    return console.result_json(
+        console.plan_json(workspace.environment.name, steps, plan.undeclared, plan.undeclared_environments),
+        url=load_balancer_url(workspace.stack, outputs) if released and outcome else None,
+        applied=outcome is not None and outcome.run is not None,
+        elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
+    )
 
 
 def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released: bool) -> None:

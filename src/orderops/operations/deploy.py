@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
@@ -11,7 +11,7 @@ from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
 from orderops.operations.apply import TAKING_BACK, show_image_choices, show_taken_back
-from orderops.operations.guarded import Change, check_covered, guarded_change
+from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
 from orderops.runs.run import Run
@@ -25,6 +25,9 @@ def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mappi
     show_image_choices(choices)
     change = _Deploy(workspace, options, choices)
     outcome = guarded_change(workspace, options, change)
+    if options.as_json:
+        console.show_json(_result(workspace, change, outcome))
+        return
     if outcome is None:
         return
     if outcome.progress:
@@ -35,8 +38,20 @@ def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mappi
     console.info(f"next: orderops status --env {workspace.environment.name}")
 
 
+def _result(workspace: Workspace, change: _Deploy, outcome: Outcome[list[Step]] | None) -> dict[str, object]:
+    """The document of --json: the plan of a dry run, else what was done."""
+    return console.result_json(
+        console.plan_json(workspace.environment.name, change.shown if outcome is None else outcome.steps, ()),
+        url=load_balancer_url(workspace.stack, change.release.outputs) if outcome else None,
+        applied=outcome is not None and outcome.run is not None,
+        elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
+    )
+
+
 class _Deploy(Change[list[Step]]):
     release: Release
+    shown: Sequence[Step] = ()
+    """The plan that was shown last, for the result of a dry run."""
 
     def __init__(self, workspace: Workspace, options: ChangeOptions, choices: Mapping[str, ImageChoice]) -> None:
         self._workspace = workspace
@@ -49,6 +64,9 @@ class _Deploy(Change[list[Step]]):
         return self.release.plan({service: choice.uri for service, choice in self._choices.items()})
 
     def show(self, plan: list[Step]) -> None:
+        self.shown = plan
+        if self._options.as_json:
+            return
         if self._options.dry_run or self.is_needed(plan):
             console.show_plan(plan)
             console.info(console.summary(plan))

@@ -6,7 +6,7 @@ Every command that changes an environment follows this sequence, which is writte
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -67,6 +67,11 @@ class Outcome(Generic[P]):
     plan: P
     run: Run | None = None
     progress: Progress | None = None
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps that were taken."""
+        return self.progress.steps if self.progress else ()
 
 
 def guarded_change(

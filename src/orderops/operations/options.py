@@ -27,10 +27,12 @@ class ChangeOptions:
     confirm: Sequence[str] = ()
     """Names that were typed on the command line."""
     wait: timedelta = DEFAULT_WAIT
+    as_json: bool = False
+    """Whether stdout gets one JSON document, so that no plan is shown to agree to."""
 
-    def of(self, *command: str) -> ChangeOptions:
+    def of(self, *command: str, as_json: bool = False) -> ChangeOptions:
         """The same options for a command with these words."""
-        return replace(self, command=" ".join(command))
+        return replace(self, command=" ".join(command), as_json=as_json)
 
     def for_task(self) -> dict[str, Any]:
         """The options that a remote job gets on its command line; it asks nothing and records its own command."""

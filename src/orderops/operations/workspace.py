@@ -131,6 +131,8 @@ def confirm_change(
     environment = workspace.environment
     if environment.emulated:
         return False
+    if options.as_json:
+        _check_no_question(environment, options)
     if undeclared_environments and not environment.protected and environment.name not in options.confirm:
         _check_not_renamed(workspace, undeclared_environments, options)
     # A protected environment needs its name even with --yes, which scripts pass by habit.
@@ -143,6 +145,14 @@ def confirm_change(
             f"pass --confirm {environment.name}",
         )
     return environment.name not in options.confirm
+
+
+def _check_no_question(environment: Environment, options: ChangeOptions) -> None:
+    from orderops.errors import UsageError
+
+    needed = f"--confirm {environment.name}" if environment.protected else "--yes"
+    if environment.name not in options.confirm if environment.protected else not options.yes:
+        raise UsageError("--json shows no plan to agree to", f"read it with --dry-run, then pass {needed}")
 
 
 def confirm_restore(workspace: Workspace, question: str, options: ChangeOptions) -> None:

@@ -23,6 +23,7 @@ from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
 from orderops.text.durations import in_words
 from orderops.text.lists import counted
+from orderops.ui.commands import completed
 
 if TYPE_CHECKING:
     from orderops.doctor import Check
@@ -64,7 +65,7 @@ def show_json(value: Any) -> None:
 
 def info(text: str = "") -> None:
     """Print a line to stderr."""
-    err.print(escape(text))
+    err.print(escape(completed(text)))
 
 
 def info_folded(text: str) -> None:
@@ -102,7 +103,7 @@ def show_error(error: OrderopsError) -> None:
     for number, line in enumerate(error.lines):
         _explain("[bold red]error:[/] " if number == 0 else "", line, indent=7)
     for line in error.hint.splitlines():
-        err.print("[bold] hint:[/] " + escape(line))
+        err.print("[bold] hint:[/] " + escape(completed(line)))
 
 
 def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole: bool = True) -> None:
@@ -127,7 +128,7 @@ def show_plan(steps: Sequence[Step], undeclared: Sequence[Owned] = (), *, whole:
         show_pending(step.address, step.pending)
         if step.error:
             out_folded(f"    [red]refused:[/] {escape(step.error.message)}", indent=6)
-            out.print(f"    [bold]hint:[/] {escape(step.error.hint)}")
+            out.print(f"    [bold]hint:[/] {escape(completed(step.error.hint))}")
         elif step.held_by:
             out_folded(
                 f"    [red]held back:[/] belongs together with {escape(step.held_by)}, which is refused", indent=6
@@ -204,6 +205,16 @@ def _step_json(step: Step) -> dict[str, Any]:
     }
 
 
+def result_json(plan: Mapping[str, Any], *, url: str | None, applied: bool, elapsed: float | None) -> dict[str, Any]:
+    """Return what a change did as JSON, beside the keys of its plan. Keys are stable."""
+    return {
+        **plan,
+        "applied": applied,
+        "urls": {"url": f"{url}/", "users": f"{url}/users"} if url else None,
+        "duration_seconds": None if elapsed is None else round(elapsed, 1),
+    }
+
+
 def is_interactive() -> bool:
     """Whether an operator can answer a question."""
     return sys.stdin.isatty()
@@ -276,7 +287,7 @@ def show_checks(checks: Iterable[Check]) -> None:
         word, colour = ("ok", "green") if check.ok else ("missing", "red") if check.needed else ("absent", "yellow")
         out.print(f"[{colour}]{word:8}[/]{escape(check.name):26}{escape(check.detail)}")
         if not check.ok:
-            out.print(f"        [bold]hint:[/] {escape(check.hint)}")
+            out.print(f"        [bold]hint:[/] {escape(completed(check.hint))}")
 
 
 def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
@@ -308,7 +319,7 @@ def show_unfinished(error: Unfinished) -> None:
         for line in dict.fromkeys(line for address in sorted(addresses) for line in error.failures[address].lines[1:]):
             _explain("", line, indent=4)
         for line in hint.splitlines():
-            err.print("    [bold]hint:[/] " + escape(line))
+            err.print("    [bold]hint:[/] " + escape(completed(line)))
     blocked = f", {error.left} {'is' if error.left == 1 else 'are'} blocked by {_them(error)}" if error.left else ""
     rest = "nothing was changed" if error.dry_run else "the rest is done"
     err.print(f"[bold red]error:[/] {counted(len(error.failures), 'step')} failed{blocked}; {rest}")
