@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orderops.database.connection import Login, connect
-from orderops.database.tls import FRESH, OFFLINE, about_certificate, ca_bundle
+from orderops.database.tls import FRESH, OFFLINE, about_certificate, ca_bundle, rds_partition, trusted_roots
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
 from orderops.local.rds.postgres import PostgresServer
@@ -384,3 +384,34 @@ def aged(path: Path, by: timedelta) -> Path:
 
 def age(path: Path) -> timedelta:
     return datetime.now(UTC) - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+# RDS user guide, "Finding the connection information", of each partition. In China, the region follows `rds`.
+@pytest.mark.parametrize(
+    ("host", "partition"),
+    [
+        ("db.c1a2b3.ap-southeast-2.rds.amazonaws.com", "aws"),
+        ("db.c1a2b3.us-gov-west-1.rds.amazonaws.com", "aws-us-gov"),
+        ("db.c1a2b3.rds.cn-north-1.amazonaws.com.cn", "aws-cn"),
+        ("db.c1a2b3.us-iso-east-1.rds.c2s.ic.gov", "aws-iso"),
+        ("db.c1a2b3.ap-southeast-2.rds.amazonaws.com.example.com", ""),
+        ("db.c1a2b3.rds.cn-north-1.amazonaws.com", ""),
+        ("ap-southeast-2.example.com", ""),
+        ("localhost", ""),
+    ],
+)
+def test_the_endpoint_of_an_instance_shows_its_partition(host: str, partition: str) -> None:
+    assert rds_partition(host) == partition
+
+
+def test_a_partition_without_a_public_bundle_needs_a_file(
+    monkeypatch: pytest.MonkeyPatch, authority: Authority
+) -> None:
+    host = "db.c1a2b3.us-iso-east-1.rds.c2s.ic.gov"
+
+    with pytest.raises(OrderopsError) as refused:
+        trusted_roots(host, "verify-full")
+    monkeypatch.setenv("ORDEROPS_RDS_CA_BUNDLE", str(authority.bundle))
+
+    assert refused.value.hint == "name a file with them: export ORDEROPS_RDS_CA_BUNDLE=FILE"
+    assert trusted_roots(host, "verify-full") == str(authority.bundle)

@@ -224,3 +224,17 @@ def test_the_hint_without_sources_names_the_options(tmp_path: Path) -> None:
     assert "no sources found for the image" in output
     assert "--context DIR" in output
     assert str(installed / "orderops/service/Dockerfile") in output
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com.cn/orders:1",
+        "123456789012.dkr.ecr.ap-southeast-2.amazonaws.eu/orders:1",
+    ],
+)
+def test_a_registry_with_the_hosts_of_another_partition_is_refused(aws: Aws, tmp_path: Path, uri: str) -> None:
+    with pytest.raises(
+        OrderopsError, match=r"is not a registry of ap-southeast-2, whose hosts end with amazonaws\.com$"
+    ):
+        images(aws, environment(tmp_path), {"orders": uri})

@@ -11,7 +11,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import from_pairs
-from orderops.engine.resource import Observed
+from orderops.engine.resource import Observed, Outputs
 from orderops.engine.step import Action
 from orderops.errors import AwsError, Unfinished
 from orderops.resources.s3_bucket import S3Bucket
@@ -33,6 +33,14 @@ def test_the_resource_contract_is_fulfilled(aws: Aws, up: Up) -> None:
     [
         ("ap-southeast-2", {"AWS": "arn:aws:iam::783225319266:root"}),
         ("ap-southeast-4", {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}),
+        # Elastic Load Balancing user guide, "Access logs": bucket policy, regions available before August 2022.
+        ("af-south-1", {"AWS": "arn:aws:iam::098369216593:root"}),
+        ("ap-east-1", {"AWS": "arn:aws:iam::754344448648:root"}),
+        ("ap-northeast-3", {"AWS": "arn:aws:iam::383597477331:root"}),
+        ("ap-southeast-3", {"AWS": "arn:aws:iam::589379963580:root"}),
+        ("eu-south-1", {"AWS": "arn:aws:iam::635631232127:root"}),
+        ("me-south-1", {"AWS": "arn:aws:iam::076674570225:root"}),
+        ("il-central-1", {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}),
     ],
 )
 def test_the_balancers_of_the_region_may_write_below_the_account(
@@ -203,3 +211,20 @@ def test_an_object_that_cannot_be_deleted_is_named(aws: Aws, session: boto3.Sess
 
 def _make(aws: Aws, name: str) -> None:
     aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
+
+
+@pytest.mark.parametrize(
+    ("region", "writer"),
+    [
+        ("us-gov-west-1", "arn:aws-us-gov:iam::048591011584:root"),
+        ("us-gov-east-1", "arn:aws-us-gov:iam::190560391635:root"),
+        ("cn-north-1", "arn:aws-cn:iam::638102146993:root"),
+        ("cn-northwest-1", "arn:aws-cn:iam::037604701340:root"),
+    ],
+)
+def test_the_log_writer_of_another_partition_is_named_with_it(region: str, writer: str) -> None:
+    policy = S3Bucket(NAME, 30, region=region).desired(Outputs())["Policy"]
+
+    allowed = next(statement for statement in policy["Statement"] if statement["Effect"] == "Allow")
+    assert allowed["Principal"] == {"AWS": writer}
+    assert allowed["Resource"] == f"{writer.split(':iam')[0]}:s3:::{NAME}/AWSLogs/123456789012/*"

@@ -34,7 +34,9 @@ CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
 # In a remote job: the certificates that the service's image holds.
 OF_THE_SERVICE = "DATABASE_CA"
 # In China, the region follows `rds`; elsewhere it precedes it.
-RDS_HOST = re.compile(r"[.](?:(?P<region>[a-z0-9-]+)[.]rds|rds[.](?P<china>cn-[a-z0-9-]+))[.](?P<suffix>[a-z0-9.-]+)")
+RDS_HOST = re.compile(
+    r"[.](?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9])[.]rds|rds[.](?P<china>cn-[a-z]+-[0-9]))[.](?P<suffix>[a-z0-9.-]+)"
+)
 SYSTEM = "system"
 """libpq's name for the machine's own certificate store."""
 # AWS publishes new root certificates years before using them, so a month-old bundle still verifies every instance.
@@ -57,7 +59,7 @@ def trusted_roots(host: str, sslmode: str) -> str | None:
     """Return libpq's `sslrootcert` for a host. Raises OrderopsError if RDS's certificates are not available."""
     if sslmode != "verify-full":
         return None
-    partition = _rds_partition(host)
+    partition = rds_partition(host)
     if not partition:
         return SYSTEM
     name = "rds-global-bundle.pem" if partition == "aws" else f"rds-{partition}-bundle.pem"
@@ -126,7 +128,7 @@ def why_untrusted(error: psycopg.OperationalError, host: str, port: int, roots: 
     )
 
 
-def _rds_partition(host: str) -> str:
+def rds_partition(host: str) -> str:
     """The partition of an RDS endpoint; "" for another host."""
     match = RDS_HOST.search(host)
     if match is None:
@@ -139,7 +141,7 @@ def _rds_partition(host: str) -> str:
 
 
 def _source_of(host: str) -> str:
-    return BUNDLES.get(_rds_partition(host), SOURCE)
+    return BUNDLES.get(rds_partition(host), SOURCE)
 
 
 def _chosen(path: Path) -> Path:
@@ -259,7 +261,7 @@ def _renewal(host: str) -> str:
     return (
         f"aws rds modify-db-instance --db-instance-identifier {host.partition('.')[0]}"
         " --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately"
-        if _rds_partition(host)
+        if rds_partition(host)
         else "replace the server's ssl_cert_file"
     )
 

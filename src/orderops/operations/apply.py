@@ -19,6 +19,7 @@ from orderops.operations.guarded import Change, Outcome, check_covered, guarded_
 from orderops.operations.migrate import migrate, migrations_of, show_pending, to_migrate
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
+from orderops.resources.sns_subscription import SnsSubscription
 from orderops.runs.run import Run
 from orderops.text.durations import in_words
 from orderops.text.lists import counted, joined
@@ -212,6 +213,11 @@ def _result(
     )
 
 
+def _removable(address: str) -> bool:
+    """Whether `down --only` can delete it: a subscription goes with its topic, or by --prune."""
+    return not address.startswith(f"{SnsSubscription.kind}/")
+
+
 def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released: bool) -> None:
     """Show what was kept, the URLs and the next step."""
     name = workspace.environment.name
@@ -221,12 +227,15 @@ def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released
     kept = [step for step in plan.pruned if step.action is Action.KEEP]
     for step in kept:
         console.info(f"kept: {step.address} ({step.note})")
-    if kept:
+    if any(_removable(step.address) for step in kept):
         console.info(f"to delete one: orderops down --env {name} --only ADDRESS --confirm NAME")
     if plan.undeclared:
         for owned in plan.undeclared:
             console.info(f"undeclared: {owned.address}")
-        console.info(f"to delete them: --prune; to delete one: orderops down --only ADDRESS --env {name}")
+        one = f"; to delete one: orderops down --only ADDRESS --env {name}"
+        console.info(
+            f"to delete them: --prune{one if any(_removable(owned.address) for owned in plan.undeclared) else ''}"
+        )
     if released:
         url = load_balancer_url(workspace.stack, outputs)
         console.data(f"{url}/")
