@@ -205,8 +205,9 @@ def _result(
     assert plan
     outputs = change.work.outputs if change.work else plan.outputs
     steps = [*plan.steps, *plan.pruned] if outcome is None else outcome.steps
+    document = console.plan_json(workspace.environment.name, steps, plan.undeclared, plan.undeclared_environments)
     return console.result_json(
-        console.plan_json(workspace.environment.name, steps, plan.undeclared, plan.undeclared_environments),
+        {**document, "services": plan.services.to_json()},
         url=load_balancer_url(workspace.stack, outputs) if released and outcome else None,
         applied=outcome is not None and outcome.run is not None,
         elapsed=outcome.progress.elapsed if outcome and outcome.progress else None,
