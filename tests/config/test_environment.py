@@ -334,3 +334,14 @@ def test_a_reference_that_registries_accept_is_an_image(folder: Path, image: str
     environment = declare(folder, f'{SERVICE}image = "{image}"\n')
 
     assert environment.services["orders"].image == image
+
+
+@pytest.mark.parametrize(
+    "region", ["us-gov-west-1", "cn-northwest-1", "us-isob-east-1", "eusc-de-east-1", "mx-central-1"]
+)
+def test_regions_of_every_partition_are_regions(folder: Path, region: str) -> None:
+    zones = f'["{region}a", "{region}b"]'
+
+    environment = declare(folder, f'region = "{region}"\n[network]\nzones = {zones}\n{SERVICE}')
+
+    assert (environment.region, environment.network.zone_count) == (region, 2)

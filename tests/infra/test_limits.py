@@ -77,9 +77,9 @@ def test_the_longest_names_of_environment_and_service_fit_every_resource(name: s
     ("name", "message"),
     [
         ("orderops-abcdefghijklmno-balancer", "33 characters, and AWS allows 32; shorten dev to 2 characters"),
-        ("internal-balancer", "would not be a name of a elbv2-load-balancer"),
-        ("orderops_balancer", "would not be a name of a elbv2-load-balancer"),
-        ("balancer-", "would not be a name of a elbv2-load-balancer"),
+        ("internal-balancer", "is not allowed as the name of elbv2-load-balancer"),
+        ("orderops_balancer", "is not allowed as the name of elbv2-load-balancer"),
+        ("balancer-", "is not allowed as the name of elbv2-load-balancer"),
     ],
 )
 def test_a_name_that_a_balancer_cannot_have_is_refused(name: str, message: str) -> None:

@@ -178,7 +178,7 @@ WeeklyWindow = Annotated[
 
 Zones = Annotated[
     int | tuple[str, ...],
-    number_or_list(2, 3, r"[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]", '["ap-southeast-2a", "ap-southeast-2c"]'),
+    number_or_list(2, 3, r"[a-z]{2,5}(-[a-z]+)+-[0-9][a-z]", '["ap-southeast-2a", "ap-southeast-2c"]'),
 ]
 EnvironmentName = Annotated[
     str,
@@ -192,7 +192,7 @@ ServiceName = Annotated[
     spelled(r"[a-z](-?[a-z0-9])*", "a name of lower-case letters, digits and single hyphens that begins with a letter"),
 ]
 Account = Annotated[str, spelled(r"[0-9]{12}", "an account number of 12 digits, in quotes")]
-Region = Annotated[str, spelled(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as ap-southeast-2")]
+Region = Annotated[str, spelled(r"[a-z]{2,5}(-[a-z]+)+-[0-9]", "an AWS region such as ap-southeast-2")]
 TagKey = Annotated[
     str,
     spelled(

@@ -89,5 +89,7 @@ def _mistake(name: DeclaredName) -> Mistake | None:
             counted = f"{text} would have {len(text)} characters, and AWS allows {rule.longest}"
             return Mistake(name.key, name.source, f"{counted}; {shorter}")
         if not rule.allows(text):
-            return Mistake(name.key, name.source, f"{text} would not be a name of a {name.kind.kind}: {rule.allowed}")
+            return Mistake(
+                name.key, name.source, f"{text} is not allowed as the name of {name.kind.kind}: {rule.allowed}"
+            )
     return None
