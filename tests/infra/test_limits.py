@@ -11,9 +11,8 @@ from orderops.config.environment import DatabaseConfig, Environment, ServiceConf
 from orderops.config.service import RESERVED_VARIABLES
 from orderops.engine.resource import Resource
 from orderops.errors import UsageError
-from orderops.infra.limits import DeclaredName, name_mistakes, names_in
+from orderops.infra.limits import DeclaredName, checked_environment, name_mistakes, names_in
 from orderops.infra.stack import KINDS, stack
-from orderops.operations.check_file import checked_environment
 from orderops.resources.elbv2_load_balancer import Elbv2LoadBalancer
 from orderops.resources.iam_role import IamRole
 from orderops.resources.rds_restored_instance import RdsRestoredInstance

@@ -58,8 +58,7 @@ def check(
     """Check environment files and show all errors at once."""
     from orderops.config.environment import environment_names, environments_folder
     from orderops.errors import UsageError
-    from orderops.operations.check_file import checked_environment
-    from orderops.operations.workspace import check_runs_here
+    from orderops.operations.workspace import check_runs_here, read_environment
     from orderops.ui import console
 
     errors: dict[str, UsageError] = {}
@@ -67,7 +66,7 @@ def check(
     for checked in names:
         # Every file is read before the first error is raised: an operator fixes them all at once.
         try:
-            check_runs_here(checked_environment(checked, environments), environments_folder(environments))
+            check_runs_here(read_environment(checked, environments), environments_folder(environments))
         except UsageError as error:
             errors[checked] = error
         else:

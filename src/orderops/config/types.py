@@ -212,7 +212,7 @@ PolicyArn = Annotated[
     str,
     spelled(
         r"(?=.{20,2048}$)arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+",
-        "the ARN of a managed policy, such as arn:AWS_PARTITION:iam::123456789012:policy/team/boundary",
+        "the ARN of a managed policy: arn:PARTITION:iam::ACCOUNT:policy/NAME",
     ),
 ]
 EngineVersion = Annotated[str, spelled(r"1[3-9](\.[0-9]{1,2})?", "a PostgreSQL version from 13 on, such as 16 or 16.4")]

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from orderops.aws.partition import partition_of
-from orderops.config.environment import Environment
+from orderops.config.environment import Environment, load_environment, refuse
 from orderops.config.loader import Key, Mistake
 from orderops.engine.names import LONGEST_TAG_VALUE, NameRule
 from orderops.engine.resource import Resource
 from orderops.errors import UsageError
 from orderops.infra.service import release_of
 from orderops.infra.stack import NO_IMAGE, Stack, stack
+from orderops.resources.rds_description import RESTORED_ROLES
+from orderops.resources.rds_restored_instance import RdsRestoredInstance, restored_name
 
 ANY_ACCOUNT = "0" * 12
+# Every moment has a text of the same length in a name.
+ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 TAG_VALUE = NameRule(LONGEST_TAG_VALUE, r"[\w .:/=+@-]+", "letters, digits, spaces and _.:/=+-@")
 
 
@@ -36,14 +42,26 @@ class DeclaredName:
         return f"{self.kind.kind}/{self.name}"
 
 
+def checked_environment(name: str, folder: Path | None) -> Environment:
+    """Read an environment and check the names that it implies. Raises UsageError with every mistake in its file."""
+    environment = load_environment(name, folder)
+    # The names contain the partition, so it comes first.
+    refuse(name, folder, partition_mistakes(environment))
+    refuse(name, folder, name_mistakes(names_in(environment)))
+    return environment
+
+
 def names_in(environment: Environment) -> Iterator[DeclaredName]:
-    """Every name that the stack of an environment declares."""
+    """Every name that the stack of an environment declares, and those of restored instances, copies and drills."""
     declared = stack(environment, environment.account or ANY_ACCOUNT)
     of_services = dict(_names_of_services(declared))
     for resource in [*declared.infra, *declared.release({})]:
         yield of_services.get(resource.address) or DeclaredName(
             type(resource), resource.name, ("name",), environment.name
         )
+    for role in RESTORED_ROLES:
+        restored = restored_name(declared.database.name, role, ANY_MOMENT)
+        yield DeclaredName(RdsRestoredInstance, restored, ("name",), environment.name)
 
 
 def partition_mistakes(environment: Environment) -> Iterator[Mistake]:

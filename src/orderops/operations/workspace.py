@@ -22,10 +22,9 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
     """Read the environment and open its account, guarded: AWS calls that change something fail outside a run."""
     from orderops.config.environment import environment_names, environments_folder
     from orderops.infra.workspace import Workspace
-    from orderops.operations.check_file import checked_environment
     from orderops.runs.run import ChangeGuard
 
-    environment = checked_environment(name, folder)
+    environment = read_environment(name, folder)
     guard = ChangeGuard()
     workspace = Workspace(
         environment,
@@ -40,10 +39,13 @@ def open_workspace(name: str, folder: Path | None) -> Workspace:
 
 
 def read_environment(name: str, folder: Path | None) -> Environment:
-    """Read an environment; an emulated one without a version of PostgreSQL has the version of this machine."""
-    from orderops.config.environment import load_environment
+    """Read an environment and check the names that it implies. Raises UsageError with every mistake in its file.
 
-    environment = load_environment(name, folder)
+    An emulated one without a version of PostgreSQL has the version of this machine.
+    """
+    from orderops.infra.limits import checked_environment
+
+    environment = checked_environment(name, folder)
     if not environment.emulated:
         return environment
     from orderops import local

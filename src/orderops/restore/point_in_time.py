@@ -25,7 +25,7 @@ from orderops.infra.stack import Stack
 from orderops.resources.logs_service_group import LogsServiceGroup, belongs_to_database, database_log_groups
 from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
-from orderops.resources.rds_restored_instance import RdsRestoredInstance
+from orderops.resources.rds_restored_instance import RdsRestoredInstance, restored_name
 from orderops.restore.instances import (
     READY_AT,
     REQUESTED,
@@ -143,11 +143,6 @@ class Restore:
         )
 
 
-def restored_name(stack: Stack, role: str, moment: datetime) -> str:
-    """Return the identifier of the instance that a restore to this point in time creates."""
-    return f"{stack.database.name}-{role}-{moment:%Y%m%d-%H%M%S}"
-
-
 def restore_request(
     aws: Aws,
     stack: Stack,
@@ -180,7 +175,7 @@ def restore_request(
         return RestoreRequest(resumed.name, origin, resumed.moment, requested, window, role, instance_class, resumed)
     moment = _moment(requested, window, start_of)
     check_in_window(moment, window, origin.name, lambda: _other_source(aws, instances, origin, moment))
-    name = restored_name(stack, role, moment)
+    name = restored_name(stack.database.name, role, moment)
     existing = next((instance for instance in instances.all if instance.name == name), None)
     if existing:
         _check_same_restore(existing, origin, role, instances.environment)

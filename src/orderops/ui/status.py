@@ -12,6 +12,7 @@ from rich.table import Table
 
 from orderops.text.durations import in_words
 from orderops.text.outside import plain
+from orderops.ui.commands import completed
 from orderops.ui.console import out
 
 # Details quote AWS, the service and the lease.
@@ -46,7 +47,7 @@ def show_status(status: Mapping[str, Any]) -> None:
     if status["verdict"] != "absent":
         out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
-        out.print(f"next:  [bold]{escape(status['next'])}[/]")
+        out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
 
 
 def _under_way(run: Mapping[str, str]) -> str:
@@ -58,7 +59,7 @@ def _under_way(run: Mapping[str, str]) -> str:
 def _last_drill(drill: Mapping[str, Any] | None, environment: str) -> str:
     """The age and duration of the last restore drill."""
     if drill is None:
-        return f"no restore drill yet; run: orderops restore drill --env {environment}"
+        return completed(f"no restore drill yet; run: orderops restore drill --env {environment}")
     age = datetime.now(UTC) - datetime.fromisoformat(drill["started"])
     return f"last proven restore {in_words(age)} ago, in {in_words(drill['recovery_seconds'])}"
 
