@@ -15,6 +15,7 @@ from orderops.restore.timestamps import utc
 from support.command_line import Orderops
 from support.emulated_account import QUICK
 from support.recorded_history import DATABASE, RESTORED_INSTANCE, YESTERDAY, Dev
+from support.repository import ENVIRONMENTS
 
 pytest_plugins = ["support.recorded_history_fixtures"]
 
@@ -36,8 +37,8 @@ def test_a_restore_creates_one_instance_and_leaves_the_original_unchanged(dev: D
     assert shown.startswith(f"restore {DATABASE} to {AT}")
     assert f" as {RESTORED_INSTANCE} a new instance; the original is not changed" in shown
     assert shown.endswith(
-        f"next: orderops restore compare {RESTORED_INSTANCE} --env dev"
-        f" then: orderops restore promote {RESTORED_INSTANCE} --env dev"
+        f"next: orderops restore compare {RESTORED_INSTANCE} --env dev --environments {ENVIRONMENTS}"
+        f" then: orderops restore promote {RESTORED_INSTANCE} --env dev --environments {ENVIRONMENTS}"
     )
     [restored] = dev.instances().others
     assert state_of(dev.instances().require_primary()) == state_of(before)

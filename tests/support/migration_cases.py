@@ -169,7 +169,9 @@ class Place:
     def _named_alike(self, text: str) -> str:
         """With words for what is called otherwise in each run."""
         info = self.connection.info
-        text = text.replace(str(self.folder), "sql").replace(info.dbname, "DATABASE")
+        # Hints repeat the folder, which tests/ui/test_commands.py compares.
+        text = text.replace(f" --sql {self.folder}", "").replace(str(self.folder), "sql")
+        text = text.replace(info.dbname, "DATABASE")
         return text.replace(f"{info.host}:{info.port}", "SERVER").replace(f"port {info.port}", "port PORT")
 
     def clear(self) -> None:

@@ -298,7 +298,7 @@ def test_a_partial_backfill_is_not_resumed_with_an_edited_statement(stopped: Run
         "error: V001__t.sql is partially applied: 8 rows up to id 8 are changed and committed;"
         " its statement or its batch column was edited since then\n"
         " hint: undo the edit and re-run this command to continue; or, if rows may be changed twice:"
-        " orderops migrate repair --version 1 --as pending\n"
+        f" orderops migrate repair --version 1 --as pending --sql {stopped.folder}\n"
     )
     assert stopped.rows("select sum(n) from t") == [(8,)]
 

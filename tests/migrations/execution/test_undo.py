@@ -153,7 +153,8 @@ def test_undo_is_rejected_while_a_migration_is_partly_applied(three: Run) -> Non
     refused = three("undo", "--yes")
 
     assert (refused.code, tables(three)) == (1, "abcd")
-    message = "error: V004__d.sql is partly applied\n hint: finish it first: orderops migrate apply\n"
+    hint = f"finish it first: orderops migrate apply --sql {three.folder}"
+    message = f"error: V004__d.sql is partly applied\n hint: {hint}\n"
     assert refused.err == message
     file.write_text(file.read_text().replace("nowhere.", ""))
     assert three("apply", "--yes").code == 0
@@ -168,7 +169,7 @@ def test_a_partial_undo_is_resumed_and_blocks_apply_until_then(three: Run) -> No
     assert states(three) == ["applied", "partly undone", "pending"]
 
     assert three("apply", "--yes").err == (
-        "error: V002__b.sql is partly undone\n hint: finish that first: orderops migrate undo\n"
+        f"error: V002__b.sql is partly undone\n hint: finish that first: orderops migrate undo --sql {three.folder}\n"
     )
     assert three("undo", "--to", "2", "--yes").err == three("apply", "--yes").err
     assert "next: orderops migrate undo" in three("info").err

@@ -152,7 +152,7 @@ def test_the_ledger_of_another_tool_is_taken_over_and_new_files_are_applied(case
     assert refused.err == (
         f"error: this database was migrated by {case.tool}: {entries} applied, the last {case.last};"
         " nothing was applied\n"
-        f" hint: take over its ledger: orderops migrate baseline --from {case.tool}\n"
+        f" hint: take over its ledger: orderops migrate baseline --from {case.tool} --sql {three.folder}\n"
     )
     info = three("info")
     assert f"next: orderops migrate baseline --from {case.tool}" in info.err

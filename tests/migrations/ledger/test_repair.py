@@ -123,7 +123,8 @@ def test_repair_of_an_unknown_version_is_an_error(two: Run) -> None:
 
     assert (refused.code, refused.err) == (
         2,
-        "error: neither the files nor the ledger have version 7\n hint: show the versions: orderops migrate info\n",
+        "error: neither the files nor the ledger have version 7\n"
+        f" hint: show the versions: orderops migrate info --sql {two.folder}\n",
     )
 
 
