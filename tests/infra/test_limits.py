@@ -29,6 +29,7 @@ LONGEST = {
     "elbv2-target-group": 32,
     "iam-role": 64,
     "logs-group": 512,
+    "logs-service-group": 512,
     "rds-instance": 63,
     "rds-parameter-group": 255,
     "rds-subnet-group": 255,

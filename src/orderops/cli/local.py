@@ -96,7 +96,10 @@ def status(as_json: Json = False) -> None:
 
 @commands.command("env")
 def env_(as_json: Json = False) -> None:
-    """Print what other AWS tools need in their environment: eval "$(orderops local env)" """
+    """Print the environment variables that other AWS tools need.
+
+    Set them in a shell: eval "$(orderops local env)"
+    """
     from orderops import local
     from orderops.ui import console
 

@@ -151,11 +151,7 @@ def _check(given: str) -> None:
 def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> ImageChoice:
     """Choose a named image: pinned if it is in ECR, and copied if it is in another repository of ECR."""
     if uri.startswith("process://"):
-        if not environment.emulated:
-            raise UsageError(f"{uri} runs only in an emulated environment", "name an image in a registry: --image URI")
-        # As with a digest, changed sources are another image, which is rolled out.
-        tag = module_tag(uri.removeprefix("process://"))
-        return ImageChoice(f"{uri}@{tag}" if tag else uri)
+        return _process(environment, uri)
     match = ECR_IMAGE.fullmatch(uri)
     if match is None:
         return ImageChoice(uri, note="" if "@" in uri else f"{uri} is not pinned: its tag may move to another image")
@@ -186,6 +182,15 @@ def _declared(aws: Aws, environment: Environment, service: str, uri: str) -> Ima
         if existing
         else ImageChoice(f"{repository}:{copy.tag} (to be copied from {match['uri']})", copy)
     )
+
+
+def _process(environment: Environment, uri: str) -> ImageChoice:
+    """Choose a module that runs as a process, with a tag that changes with its sources."""
+    if not environment.emulated:
+        raise UsageError(f"{uri} runs only in an emulated environment", "name an image in a registry: --image URI")
+    # As with a digest, changed sources are another image, which is rolled out.
+    tag = module_tag(uri.removeprefix("process://"))
+    return ImageChoice(f"{uri}@{tag}" if tag else uri)
 
 
 def _from_sources(aws: Aws, environment: Environment, service: str, context: Path | None) -> ImageChoice:

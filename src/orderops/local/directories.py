@@ -92,7 +92,7 @@ class DataDirectory:
             document = json.loads((self.directory / "key.json").read_text())
             return AccessKey(str(document["access_key_id"]), str(document["secret_access_key"]))
         # Another user, who cannot read it, sees an environment that does not run.
-        except (OSError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, PermissionError, ValueError, TypeError, KeyError):
             return None
 
     def keep_key(self) -> AccessKey:

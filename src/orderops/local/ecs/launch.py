@@ -15,6 +15,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 
 from orderops.local.ecs.processes import Processes
 from orderops.local.ecs.records import ContainerProcess, EcsTask, Json
+from orderops.local.emulator.partition import global_backends
 from orderops.local.keys import AccessKey, task_key
 from orderops.local.ports import free_port
 
@@ -57,7 +58,7 @@ def unusable_role(task_definition: Any) -> str:
 
 
 def _trusts_tasks(arn: str) -> bool:
-    roles = get_backend("iam")[DEFAULT_ACCOUNT_ID]["aws"].roles.values()
+    roles = (role for backend in global_backends("iam") for role in backend.roles.values())
     role = next((role for role in roles if role.arn == arn), None)
     return role is not None and TASKS_PRINCIPAL in json.dumps(_parsed(role.assume_role_policy_document))
 

@@ -1,0 +1,74 @@
+"""The database instance of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orderops.config import types as values
+from orderops.config.loader import Mistake, TomlTable
+from orderops.config.types import between, counted, unreserved
+
+
+class DatabaseConfig(TomlTable):
+    """The PostgreSQL instance."""
+
+    engine_version: values.EngineVersion = "16"
+    """PostgreSQL version: major, or major and minor; when left out and `emulated`, the one of this machine."""
+    instance_class: values.InstanceClass = "db.t3.micro"
+    """RDS instance class."""
+    storage_gb: Annotated[int, between(20, 65536)] = 20
+    """Size of the gp3 storage in gigabytes; it can grow and never shrink."""
+    max_storage_gb: Annotated[int, between(22, 65536)] | None = None
+    """Size in gigabytes up to which RDS grows the storage automatically; when left out, it does not grow."""
+    multi_az: bool = False
+    """Whether RDS runs a standby in another availability zone."""
+    backup_days: Annotated[int, between(1, 35, "without backups nothing can be restored")] = 7
+    """Days for which backups are kept, and so how far back a restore can go."""
+    deletion_protection: bool = False
+    """Whether AWS refuses to delete the instance."""
+    performance_insights: bool = True
+    """Whether RDS Performance Insights is on."""
+    database_insights: Literal["standard", "advanced"] = "standard"
+    """Mode of CloudWatch Database Insights; `advanced` is charged, and keeps 465 days of Performance Insights."""
+    log_exports: Annotated[list[Literal["postgresql", "upgrade"]], counted(0)] = Field(["postgresql"])
+    """PostgreSQL logs that RDS sends to CloudWatch Logs."""
+    log_days: values.LogDays = 30
+    """Days for which the logs sent to CloudWatch Logs are kept."""
+    port: Annotated[int, between(1150, 65535)] = 5432
+    """Port on which PostgreSQL listens."""
+    name: Annotated[values.SqlName, unreserved(values.RESERVED_DATABASES)] = "orders"
+    """Name of the database in the instance."""
+    username: Annotated[values.UserName, unreserved(values.RESERVED_USERS, ("pg_", "rds_"))] = "orderops"
+    """Master user; RDS keeps the password in Secrets Manager."""
+    access: Literal["direct", "task", "tunnel"] = "direct"
+    """How this machine connects: directly, by a one-off task in the VPC, or through a tunnel."""
+    sslmode: Literal["disable", "require", "verify-full"] = "verify-full"
+    """How the server's certificate is verified; libpq's `sslmode`."""
+    slow_query_ms: Annotated[int, between(0, 3_600_000)] = 500
+    """Duration in milliseconds from which a statement is logged."""
+    backup_window: values.DailyWindow = "16:00-16:30"
+    """Daily window of the automatic backup, UTC."""
+    maintenance_window: values.WeeklyWindow = "sun:17:00-sun:17:30"
+    """Weekly window in which RDS may change the instance, UTC."""
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Check the room to grow, and that the windows do not overlap."""
+        if not 1 <= self.backup_days <= 35:
+            yield Mistake(
+                ("backup_days",), self.backup_days, "must be 1 to 35; without backups nothing can be restored"
+            )
+        least = -(-self.storage_gb * 11 // 10)
+        if self.max_storage_gb is not None and self.max_storage_gb < least:
+            allowed = f"must be {least} to 65536, at least 10 % more than storage_gb"
+            yield Mistake(("max_storage_gb",), self.max_storage_gb, allowed, (("storage_gb",),))
+        if self.database_insights == "advanced" and not self.performance_insights:
+            rule = "needs performance_insights = true: RDS turns on advanced only with 465 days of Performance Insights"
+            yield Mistake(("database_insights",), self.database_insights, rule, (("performance_insights",),))
+        backup, backup_length = values.window(self.backup_window, values.DAY)
+        upkeep, upkeep_length = values.window(self.maintenance_window, values.WEEK)
+        if (upkeep - backup) % values.DAY < backup_length or (backup - upkeep) % values.DAY < upkeep_length:
+            allowed = f"overlaps backup_window, {self.backup_window}"
+            yield Mistake(("maintenance_window",), self.maintenance_window, allowed, (("backup_window",),))
