@@ -14,9 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from orderops.aws.partition import partition_of
 from orderops.database.connection import Login, connect
-from orderops.database.tls import FRESH, OFFLINE, about_certificate, ca_bundle, rds_partition, trusted_roots
+from orderops.database.tls import FRESH, OFFLINE, about_certificate, ca_bundle, rds_region, trusted_roots
 from orderops.errors import OrderopsError
 from orderops.local.ports import free_port
 from orderops.local.rds.postgres import PostgresServer
@@ -26,6 +28,8 @@ CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
 
 pytest_plugins = ["support.postgres_fixtures"]
 
+# A region of a partition whose certificates do not come with orderops.
+NEW_REGION = "us-gov-west-1"
 ENDPOINT = "orders.c1a2b3.ap-southeast-2.rds.amazonaws.com"
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -76,7 +80,8 @@ def source_of(body: bytes, certificate: Path | None = None) -> Iterator[Source]:
 
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(CHOSEN, raising=False)
+    for name in (CHOSEN, "DATABASE_CA"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
 
 
@@ -101,7 +106,7 @@ def test_a_configured_bundle_is_used_without_a_download(
 ) -> None:
     monkeypatch.setenv(CHOSEN, str(authority.bundle))
 
-    assert ca_bundle(source.url, tmp_path / "trust") == authority.bundle
+    assert ca_bundle(NEW_REGION, source.url, tmp_path / "trust") == authority.bundle
     assert source.requests == 0
     assert not (tmp_path / "trust").exists()
 
@@ -125,7 +130,7 @@ def test_an_unusable_configured_bundle_is_an_error(
     monkeypatch.setenv(CHOSEN, str(chosen))
 
     with pytest.raises(OrderopsError) as refused:
-        ca_bundle(source.url, tmp_path / "trust")
+        ca_bundle(NEW_REGION, source.url, tmp_path / "trust")
 
     assert refused.value.message == f"ORDEROPS_RDS_CA_BUNDLE={chosen}: {words}"
     assert refused.value.hint.endswith("or unset ORDEROPS_RDS_CA_BUNDLE")
@@ -137,10 +142,10 @@ def test_the_bundle_is_downloaded_once_and_writable_only_by_its_owner(
 ) -> None:
     folder = tmp_path / "data" / "trust"
 
-    kept = ca_bundle(source.url, folder)
+    kept = ca_bundle(NEW_REGION, source.url, folder)
 
     assert kept.read_bytes() == authority.bundle.read_bytes()
-    assert ca_bundle(source.url, folder) == kept
+    assert ca_bundle(NEW_REGION, source.url, folder) == kept
     assert source.requests == 1
     assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
 
@@ -149,35 +154,35 @@ def test_a_bundle_older_than_a_month_is_downloaded_again(
     authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
     with source_of(authority.bundle.read_bytes()) as source:
-        kept = aged(ca_bundle(source.url, tmp_path), FRESH - timedelta(minutes=1))
-        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+        kept = aged(ca_bundle(NEW_REGION, source.url, tmp_path), FRESH - timedelta(minutes=1))
+        assert ca_bundle(NEW_REGION, source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
 
         aged(kept, FRESH + timedelta(minutes=1))
         source.body = stranger.bundle.read_bytes()
 
-        assert ca_bundle(source.url, tmp_path).read_bytes() == stranger.bundle.read_bytes()
+        assert ca_bundle(NEW_REGION, source.url, tmp_path).read_bytes() == stranger.bundle.read_bytes()
 
 
 def test_an_old_bundle_is_used_offline_and_a_download_tried_once_an_hour(
     authority: Authority, source: Source, tmp_path: Path
 ) -> None:
-    kept = aged(ca_bundle(source.url, tmp_path), timedelta(days=400))
+    kept = aged(ca_bundle(NEW_REGION, source.url, tmp_path), timedelta(days=400))
     source.status = 503
 
     for _ in range(3):
-        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+        assert ca_bundle(NEW_REGION, source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
     assert source.requests == 2
 
     aged(kept, age(kept) + OFFLINE)
-    ca_bundle(source.url, tmp_path)
+    ca_bundle(NEW_REGION, source.url, tmp_path)
     assert source.requests == 3
 
 
 def test_a_damaged_bundle_is_downloaded_again(authority: Authority, source: Source, tmp_path: Path) -> None:
-    kept = ca_bundle(source.url, tmp_path)
+    kept = ca_bundle(NEW_REGION, source.url, tmp_path)
     kept.write_bytes(kept.read_bytes()[:200])
 
-    assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+    assert ca_bundle(NEW_REGION, source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
 
 
 def wrong_page(source: Source) -> None:
@@ -211,7 +216,7 @@ def test_a_response_other_than_the_bundle_is_an_error_and_not_stored(
     wrong(source)
 
     with pytest.raises(OrderopsError, match=words):
-        ca_bundle(source.url, tmp_path / "trust")
+        ca_bundle(NEW_REGION, source.url, tmp_path / "trust")
 
     assert list((tmp_path / "trust").glob("*")) == []
     assert source.requests == 1
@@ -221,12 +226,10 @@ def test_the_hint_without_a_network_and_a_bundle_shows_a_manual_download(tmp_pat
     url = f"http://{HOST}:{free_port()}/bundle.pem"
 
     with pytest.raises(OrderopsError) as refused:
-        ca_bundle(url, tmp_path)
+        ca_bundle(NEW_REGION, url, tmp_path)
 
-    assert (
-        refused.value.message
-        == f"cannot download the CA certificates of RDS, which verify-full needs: {url}: Connection refused"
-    )
+    what = f"the CA certificates of RDS in {NEW_REGION}, which verify-full needs"
+    assert refused.value.message == f"cannot download {what}: {url}: Connection refused"
     assert f'curl -o rds-ca.pem {url} && export {CHOSEN}="$PWD/rds-ca.pem"' in refused.value.hint
 
 
@@ -234,7 +237,7 @@ def test_the_error_explains_why_a_bundle_cannot_be_stored(source: Source, tmp_pa
     (tmp_path / "file").touch()
 
     with pytest.raises(OrderopsError, match="Not a directory"):
-        ca_bundle(source.url, tmp_path / "file" / "trust")
+        ca_bundle(NEW_REGION, source.url, tmp_path / "file" / "trust")
 
 
 def test_the_download_server_must_have_a_trusted_certificate(
@@ -242,19 +245,83 @@ def test_the_download_server_must_have_a_trusted_certificate(
 ) -> None:
     with source_of(authority.bundle.read_bytes(), stranger.certificate("localhost")) as source:
         with pytest.raises(OrderopsError, match="certificate verify failed"):
-            ca_bundle(source.url, tmp_path)
+            ca_bundle(NEW_REGION, source.url, tmp_path)
         assert source.requests == 0
 
         monkeypatch.setenv("SSL_CERT_FILE", str(stranger.bundle))
-        assert ca_bundle(source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
+        assert ca_bundle(NEW_REGION, source.url, tmp_path).read_bytes() == authority.bundle.read_bytes()
 
 
 def test_concurrent_downloads_leave_one_complete_bundle(authority: Authority, source: Source, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = {path.read_bytes() for path in pool.map(lambda _: ca_bundle(source.url, tmp_path), range(8))}
+        found = {
+            path.read_bytes() for path in pool.map(lambda _: ca_bundle(NEW_REGION, source.url, tmp_path), range(8))
+        }
 
     assert found == {authority.bundle.read_bytes()}
-    assert [path.name for path in tmp_path.iterdir()] == ["rds-global-bundle.pem"]
+    assert [path.name for path in tmp_path.iterdir()] == ["rds-aws-us-gov.pem"]
+
+
+def test_the_certificates_of_a_region_in_the_package_need_no_network(tmp_path: Path) -> None:
+    url = f"http://{HOST}:{free_port()}/bundle.pem"
+
+    found = ca_bundle("ap-southeast-2", url, tmp_path / "trust")
+
+    assert found.name == "aws.pem"
+    assert not (tmp_path / "trust").exists()
+
+
+def test_the_package_holds_the_three_root_certificates_that_rds_has_in_each_region() -> None:
+    roots = x509.load_pem_x509_certificates(ca_bundle("us-east-1").read_bytes())
+
+    subjects = [root.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value for root in roots]
+    regions = [str(subject).removeprefix("Amazon RDS ").partition(" Root CA ")[0] for subject in subjects]
+    # rds-ca-rsa2048-g1, rds-ca-rsa4096-g1 and rds-ca-ecc384-g1 (RDS User Guide, "Certificate authorities").
+    assert sorted(subjects) == sorted(
+        f"Amazon RDS {region} Root CA {key} G1" for region in set(regions) for key in ("RSA2048", "RSA4096", "ECC384")
+    )
+    for root in roots:
+        root.verify_directly_issued_by(root)
+        assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        assert root.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3650)
+
+
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("orders.c1.us-gov-east-1.rds.amazonaws.com", "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/"),
+        ("orders.c1.rds.cn-north-1.amazonaws.com.cn", "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/"),
+        ("orders.c1.cn-northwest-1.rds.amazonaws.com.cn", "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/"),
+        ("orders.c1.ap-southeast-99.rds.amazonaws.com", "https://truststore.pki.rds.amazonaws.com/"),
+    ],
+)
+def test_certificates_that_the_package_lacks_come_from_the_trust_store_of_the_partition(
+    host: str, source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    # Nothing listens on port 1: the download fails at once and names its source.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+
+    with pytest.raises(OrderopsError) as refused:
+        trusted_roots(host, "verify-full")
+
+    assert f"which verify-full needs: {source}global/global-bundle.pem: " in refused.value.message
+
+
+@pytest.mark.parametrize("host", ["db.example", "localhost", "rds.amazonaws.com", "db.rds.amazonaws.com.evil.example"])
+def test_a_name_outside_rds_is_not_verified_with_the_certificates_of_rds(host: str) -> None:
+    assert trusted_roots(host, "verify-full") == "system"
+
+
+def test_a_folder_of_certificates_is_read_by_partition(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aws-cn.pem").write_bytes(authority.bundle.read_bytes())
+    monkeypatch.setenv("DATABASE_CA", str(tmp_path))
+
+    assert ca_bundle("cn-north-1") == tmp_path / "aws-cn.pem"
+    with pytest.raises(OrderopsError, match=r"aws-us-gov\.pem: No such file"):
+        ca_bundle("us-gov-west-1")
 
 
 @pytest.fixture
@@ -401,7 +468,9 @@ def age(path: Path) -> timedelta:
     ],
 )
 def test_the_endpoint_of_an_instance_shows_its_partition(host: str, partition: str) -> None:
-    assert rds_partition(host) == partition
+    region = rds_region(host)
+
+    assert (partition_of(region) if region else "") == partition
 
 
 def test_a_partition_without_a_public_bundle_needs_a_file(

@@ -1,6 +1,9 @@
 """Root certificates that a database server is verified with, and the reason why a server is not trusted.
 
-RDS has its own root certificates, which no system's store contains. They are downloaded into the user's data folder.
+RDS has its own root certificates, which no system's store contains. `roots/` holds AWS's bundle of each partition as
+far as it comes with orderops; the image of the service holds the same files. A bundle is part of the sources and not
+of a build or a run: AWS changes the file behind its URL whenever it opens a region, and equal sources have to make
+equal images. Only for a region that `roots/` lacks is a bundle downloaded, into the user's data folder.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orderops.aws.partition import dns_suffix_of, partition_of
 from orderops.aws.user_directory import user_directory
@@ -23,19 +26,20 @@ if TYPE_CHECKING:
 
     import psycopg
 
-SOURCE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
-# By partition; Amazon RDS user guide, "Using SSL/TLS to encrypt a connection", of each partition.
-BUNDLES = {
-    "aws": SOURCE,
+# Each partition has certificates of its own (RDS User Guide, "Using SSL/TLS to encrypt a connection to a DB instance").
+SOURCES = {
+    "aws": "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
     "aws-cn": "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/global/global-bundle.pem",
     "aws-us-gov": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
 }
+ROOTS = Path(__file__).parent / "roots"
+"""A file for each partition, named like it."""
 CHOSEN = "ORDEROPS_RDS_CA_BUNDLE"
-# In a remote job: the certificates that the service's image holds.
+# In a remote job: the certificates that the service's image holds, a file or a folder with a file for each partition.
 OF_THE_SERVICE = "DATABASE_CA"
-# In China, the region follows `rds`; elsewhere it precedes it.
-RDS_HOST = re.compile(
-    r"[.](?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9])[.]rds|rds[.](?P<china>cn-[a-z]+-[0-9]))[.](?P<suffix>[a-z0-9.-]+)"
+# NAME.HASH.ap-southeast-2.rds.amazonaws.com, and in China NAME.HASH.rds.cn-north-1.amazonaws.com.cn.
+ENDPOINT = re.compile(
+    r"[.](?:(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]+)[.]rds|rds[.](?P<china>cn-[a-z]+-[0-9]+))[.](?P<suffix>[a-z0-9.-]+)"
 )
 SYSTEM = "system"
 """libpq's name for the machine's own certificate store."""
@@ -59,23 +63,24 @@ def trusted_roots(host: str, sslmode: str) -> str | None:
     """Return libpq's `sslrootcert` for a host. Raises OrderopsError if RDS's certificates are not available."""
     if sslmode != "verify-full":
         return None
-    partition = rds_partition(host)
-    if not partition:
-        return SYSTEM
-    name = "rds-global-bundle.pem" if partition == "aws" else f"rds-{partition}-bundle.pem"
-    return str(ca_bundle(BUNDLES.get(partition, ""), name=name))
+    region = rds_region(host)
+    return str(ca_bundle(region)) if region else SYSTEM
 
 
-def ca_bundle(source: str = SOURCE, folder: Path | None = None, *, name: str = "rds-global-bundle.pem") -> Path:
-    """Return a file with RDS's CA certificates: configured, cached or downloaded. Raises OrderopsError."""
+def ca_bundle(region: str, source: str = "", folder: Path | None = None) -> Path:
+    """Return a file with RDS's CA certificates: configured, included, cached or downloaded. Raises OrderopsError."""
+    name = bundle_name(region)
     if chosen := os.environ.get(CHOSEN) or os.environ.get(OF_THE_SERVICE):
-        return _chosen(Path(os.path.expanduser(chosen)))  # noqa: PTH111  # Path.expanduser raises without a home
+        return _chosen(Path(os.path.expanduser(chosen)), name)  # noqa: PTH111  # Path.expanduser raises without a home
+    if holds_roots(ROOTS / name, region):
+        return ROOTS / name
+    source = source or bundle_source(region)
     if not source:
         raise OrderopsError(
             "the CA certificates of RDS in this partition have no public address",
             f"name a file with them: export {CHOSEN}=FILE",
         )
-    cached = (folder or _data_folder()) / name
+    cached = (folder or _data_folder()) / f"rds-{name}"
     usable = _unusable(cached) is None
     if usable and time.time() - cached.stat().st_mtime < FRESH.total_seconds():
         return cached
@@ -84,11 +89,47 @@ def ca_bundle(source: str = SOURCE, folder: Path | None = None, *, name: str = "
     except (OSError, ValueError) as error:
         if not usable:
             raise OrderopsError(
-                f"cannot download the CA certificates of RDS, which verify-full needs: {source}: {_reason(error)}",
+                f"cannot download the CA certificates of RDS in {region}, which verify-full needs:"
+                f" {source}: {_reason(error)}",
                 _manual_download(source),
             ) from None
         _postpone_download(cached)
     return cached
+
+
+def bundle_name(region: str) -> str:
+    """Return the name of the file with the certificates of a region's partition."""
+    return f"{partition_of(region)}.pem"
+
+
+def bundle_source(region: str) -> str:
+    """Return the URL at which AWS publishes that file; "" for a partition without one."""
+    return SOURCES.get(partition_of(region), "")
+
+
+def rds_region(host: str) -> str:
+    """Return the region of an RDS endpoint; "" for another server."""
+    match = ENDPOINT.search(host)
+    if match is None:
+        return ""
+    region = match["region"] or match["china"]
+    try:
+        return region if host[match.start("suffix") :] == dns_suffix_of(region) else ""
+    except UsageError:
+        return ""
+
+
+def holds_roots(file: Path, region: str) -> bool:
+    """Whether a file has root certificates of RDS in this region."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(file)
+    except (OSError, ssl.SSLError):
+        return False
+    names = [dict(pair for part in root["subject"] for pair in part).get("commonName", "") for root in _roots(context)]
+    return any(name.startswith(f"Amazon RDS {region} Root CA") for name in names)
 
 
 def about_certificate(error: BaseException) -> bool:
@@ -123,31 +164,22 @@ def why_untrusted(error: psycopg.OperationalError, host: str, port: int, roots: 
             f"{certificate} is not signed by a CA that this machine trusts: {reason}",
             f"show the certificate: {_show_command(host, port)}",
         )
-    return OrderopsError(
-        f"{certificate} is not signed by a CA in {roots}: {reason}", _manual_download(_source_of(host))
-    )
+    region = rds_region(host)
+    source = (bundle_source(region) if region else "") or SOURCES["aws"]
+    return OrderopsError(f"{certificate} is not signed by a CA in {roots}: {reason}", _manual_download(source))
 
 
-def rds_partition(host: str) -> str:
-    """The partition of an RDS endpoint; "" for another host."""
-    match = RDS_HOST.search(host)
-    if match is None:
-        return ""
-    region = match["region"] or match["china"]
-    try:
-        return partition_of(region) if host[match.start("suffix") :] == dns_suffix_of(region) else ""
-    except UsageError:
-        return ""
+def _roots(context: ssl.SSLContext) -> list[dict[str, Any]]:
+    return context.get_ca_certs()
 
 
-def _source_of(host: str) -> str:
-    return BUNDLES.get(rds_partition(host), SOURCE)
-
-
-def _chosen(path: Path) -> Path:
-    if problem := _unusable(path):
-        raise OrderopsError(f"{CHOSEN}={path}: {problem}", f"{_manual_download(SOURCE)}; or unset {CHOSEN}")
-    return path.absolute()
+def _chosen(path: Path, name: str) -> Path:
+    file = path / name if path.is_dir() else path
+    if problem := _unusable(file):
+        source = SOURCES.get(name.removesuffix(".pem")) if path.is_dir() else None
+        source = source or SOURCES["aws"]
+        raise OrderopsError(f"{CHOSEN}={file}: {problem}", f"{_manual_download(source)}; or unset {CHOSEN}")
+    return file.absolute()
 
 
 def _data_folder() -> Path:
@@ -261,7 +293,7 @@ def _renewal(host: str) -> str:
     return (
         f"aws rds modify-db-instance --db-instance-identifier {host.partition('.')[0]}"
         " --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately"
-        if rds_partition(host)
+        if rds_region(host)
         else "replace the server's ssl_cert_file"
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,6 +21,7 @@ from orderops.aws.client import Aws, if_found
 from orderops.aws.partition import dns_suffix_of
 from orderops.config import types as values
 from orderops.config.environment import Environment
+from orderops.database.tls import bundle_name, bundle_source, holds_roots
 from orderops.errors import OrderopsError, UsageError
 from orderops.images.builder import builder
 from orderops.images.content_hash import content_tag, module_tag
@@ -29,6 +31,8 @@ Say = Callable[[str], None]
 
 PACKAGE = Path(__file__).parents[1]
 DOCKERFILE = Path("src/orderops/service/Dockerfile")
+# The Dockerfile copies this folder into the image.
+ROOTS = Path("src/orderops/database/roots")
 NEWEST_TAGS = 5
 ECR_IMAGE = re.compile(
     r"(?P<uri>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<suffix>[a-z0-9.-]+)/(?P<name>[^:@]+))"
@@ -206,8 +210,21 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
             f"{environment.name} is emulated and has no registry for the image of {service}",
             f'run it as a process: image = "process://MODULE" in [services.{service}]; or set ORDEROPS_REGISTRY',
         )
+    if not environment.services[service].dockerfile:
+        _check_certificates(environment, folder)
     build = ImageBuild(environment.name, repository, tag, folder, dockerfile)
     return ImageChoice(f"{repository}:{tag} (to be built)", build)
+
+
+def _check_certificates(environment: Environment, folder: Path) -> None:
+    """Raise OrderopsError if the order processor in this image could not verify its database."""
+    region = environment.region
+    file = folder / ROOTS / bundle_name(region)
+    if environment.database.sslmode == "verify-full" and not holds_roots(file, region):
+        raise OrderopsError(
+            f"{file} has no RDS certificates of {region}, so the service could not open its database (verify-full)",
+            f"add them, then re-run this command: curl -fo {shlex.quote(str(file))} {bundle_source(region)}",
+        )
 
 
 def _sources(service: str, declared: str | None, context: Path | None) -> tuple[Path, Path]:

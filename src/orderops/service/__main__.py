@@ -55,7 +55,7 @@ def serve(settings: Settings) -> None:
         AddressBook(session.client("secretsmanager", config=config), settings.database_secret),
         pool_size=settings.database_pool_size,
         application_name=settings.service,
-        ca=settings.database_ca,
+        ca=settings.ca_file,
     )
     queue = Queue(session.client("sqs", config=config), settings.queue_url, settings.dead_letter_queue_url)
     app = create_app(settings, database, queue, started_at=datetime.now(UTC))

@@ -102,8 +102,8 @@ class OrderStore:
             raise Away(_login_error(error, new_address)) from error
 
     def _connect(self, address: Address) -> Connection:
-        if address.sslmode in ("verify-ca", "verify-full") and not self._ca:
-            raise Away(f"sslmode {address.sslmode} needs a CA bundle: set DATABASE_CA to the path of one")
+        if address.sslmode in ("verify-ca", "verify-full"):
+            self._check_bundle(address.sslmode)
         return psycopg.connect(
             host=address.host,
             port=address.port,
@@ -120,6 +120,12 @@ class OrderStore:
             tcp_user_timeout=CONNECT_SECONDS * 1000,
             options=f"-c statement_timeout={STATEMENT_SECONDS}s",
         )
+
+    def _check_bundle(self, sslmode: str) -> None:
+        if not self._ca:
+            raise Away(f"sslmode {sslmode} needs a CA bundle: set DATABASE_CA to the path of one")
+        if not self._ca.is_file():
+            raise Away(f"sslmode {sslmode} needs a CA bundle: {self._ca} does not exist in this image")
 
 
 # libpq has no error codes for failed connections: its messages are all there is to tell them apart.

@@ -49,8 +49,8 @@ def _queue_url(value: str) -> str:
     return value
 
 
-def _existing_file(value: Path) -> Path:
-    if not value.is_file():
+def _existing(value: Path) -> Path:
+    if not value.exists():
         raise ValueError("no such file")
     return value
 
@@ -82,7 +82,8 @@ class Settings(BaseModel):
     dead_letter_queue_url: QueueUrl | None = Field(None, validation_alias="DEAD_LETTER_QUEUE_URL")
 
     database_secret: Annotated[str, AfterValidator(_secret_name)] = Field(validation_alias="DATABASE_SECRET")
-    database_ca: Annotated[Path, AfterValidator(_existing_file)] | None = Field(None, validation_alias="DATABASE_CA")
+    # A file, or a folder with a file for each partition of AWS, as in the image.
+    database_ca: Annotated[Path, AfterValidator(_existing)] | None = Field(None, validation_alias="DATABASE_CA")
     database_pool_size: int = Field(4, ge=1, le=20, validation_alias="DATABASE_POOL_SIZE")
 
     # Longer than the idle timeout of the load balancer, which is 4000 s at most.
@@ -90,6 +91,18 @@ class Settings(BaseModel):
     log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
     # On Fargate, ECS waits 30 s by default and 120 s at most between SIGTERM and SIGKILL (stopTimeout).
     drain_seconds: int = Field(25, ge=1, le=115, validation_alias="DRAIN_SECONDS")
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The file with the CA certificates of RDS in this region; it may not exist."""
+        if self.database_ca is None or self.database_ca.is_file():
+            return self.database_ca
+        return self.database_ca / f"{_partition(self.region)}.pem"
+
+
+def _partition(region: str) -> str:
+    # Certificates of RDS differ by partition: commercial regions, China and GovCloud.
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _problem(detail: ErrorDetails) -> str:
