@@ -50,12 +50,11 @@ def keeps_its_promises(resource: Resource, aws: Aws, up: Up, **altered: Any) -> 
 def remove(resource: Resource, aws: Aws, environment: str = "dev") -> None:
     """Delete what the listing returns, as `down` does."""
     inventory = Inventory(aws, environment, [type(resource)])
-    owned = [other for other in inventory.owned() if other.address == resource.address]
+    owned = [other for other in inventory.existing([resource]) if other.address == resource.address]
     assert len(owned) == 1, owned
     assert owned[0].observed.tags
     assert owned[0].observed.tags[ENVIRONMENT] == environment
     assert owned[0].observed.tags[ADDRESS] == resource.address
     assert [step.action for step in destroy(owned, inventory, limits=ReconcileLimits())] == [Action.DELETE]
-    assert not [
-        other for other in Inventory(aws, environment, [type(resource)]).owned() if other.address == resource.address
-    ]
+    left = Inventory(aws, environment, [type(resource)]).existing([resource])
+    assert not [other for other in left if other.address == resource.address]

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs
 from orderops.engine.resource import Observed, Properties, Resource, State, unknown_in
-from orderops.errors import NotOurs, OrderopsError
+from orderops.errors import AwsError, NotOurs, OrderopsError
 
 READERS = 16
 # Services whose tags come from the tagging API, in one call for all; EC2's listings include the tags.
@@ -72,7 +72,10 @@ class Inventory:
         listing = self._listings.get(type(resource))
         if listing is None:
             return self.refresh(resource, desired)
-        return self._complete(self._shared, resource, _pick(resource, listing()), desired, self._tags)
+        found = _pick(resource, listing())
+        if found is None and resource.lists_late:
+            return self.refresh(resource, desired)
+        return self._complete(self._shared, resource, found, desired, self._tags)
 
     def refresh(self, resource: Resource, desired: Properties) -> Observed | None:
         """The resource as it is now, from a listing of it alone."""
@@ -86,13 +89,30 @@ class Inventory:
                 # AWS lists some resources for an hour after their deletion, such as NAT gateways.
                 if observed.state is State.GOING:
                     continue
-                tags = self._tags(kind, observed)
+                tags = self._listed_tags(kind, observed)
                 if tags.get(ENVIRONMENT) == self.environment:
                     yield Owned(
                         kind,
                         replace(observed, tags=tags),
                         tags.get(ADDRESS) or f"{kind.kind}/{observed.name or observed.id}",
                     )
+
+    def existing(self, declared: Iterable[Resource]) -> Iterator[Owned]:
+        """Every resource with our environment's tag. Of a kind that lists late, each is read by its name.
+
+        So a deleted resource that AWS still lists is left out, and a declared one that AWS does not list yet is found.
+        """
+        listed = {owned.address: owned for owned in self.owned()}
+        yield from (owned for owned in listed.values() if not owned.kind.lists_late or self.refresh_owned(owned))
+        for resource in declared:
+            if resource.lists_late and resource.address not in listed:
+                yield from self._owned_by_name(resource)
+
+    def _owned_by_name(self, resource: Resource) -> Iterator[Owned]:
+        for observed in resource.listing(self.aws, self.ownership(resource)):
+            tags = self._own_tags(type(resource), observed)
+            if tags.get(ENVIRONMENT) == self.environment and observed.state is not State.GOING:
+                yield Owned(type(resource), replace(observed, tags=tags), tags.get(ADDRESS, resource.address))
 
     def refresh_owned(self, owned: Owned) -> Observed | None:
         """A resource found before, as it is now; None if it is gone."""
@@ -136,6 +156,15 @@ class Inventory:
         if observed.tags is not None:
             return observed.tags
         return self._index().get(observed.arn) or kind.tags(self._shared, observed)
+
+    def _listed_tags(self, kind: type[Resource], observed: Observed) -> Tags:
+        """The tags of a listed resource; none of one that a late listing shows although it is gone."""
+        try:
+            return self._tags(kind, observed)
+        except AwsError as error:
+            if kind.lists_late and error.code in kind.retryable_errors:
+                return {}
+            raise
 
     def _own_tags(self, kind: type[Resource], observed: Observed) -> Tags:
         return observed.tags if observed.tags is not None else kind.tags(self.aws, observed)

@@ -193,6 +193,8 @@ class Resource(ABC):
     """Whether others work only as long as it allows them to; such a kind also answers `widened`."""
     name_rule: ClassVar[NameRule | None] = None
     """What AWS allows as its name; None for a kind whose name is only a tag, or part of another name."""
+    lists_late: ClassVar[bool] = False
+    """Whether AWS documents that the listing of an environment lags; `listing` then reads a single one by its name."""
     untagged: ClassVar[bool] = False
     """Whether AWS keeps no tags for this kind, so that a deterministic name marks the owner."""
     made_by_aws: ClassVar[bool] = False

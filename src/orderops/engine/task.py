@@ -80,6 +80,8 @@ class ResourceTask:
                 result = self._advance()
             except AwsError as error:
                 reason = retry_reason(error, self._resource.retryable_errors)
+                # The shared listing may show a resource that is gone; asked for alone, it is absent.
+                self._fresh_read = self._fresh_read or error.meaning is Meaning.NO
                 result = self._reason = self._wait.troubled(error, reason)
             if isinstance(result, Step):
                 return result

@@ -77,14 +77,14 @@ def plan_destroy(
     """
     inventory = workspace.inventory()
     check_region(workspace.environment, inventory)
-    found = list(inventory.owned())
+    declared = workspace.declared()
+    found = list(inventory.existing(declared.values()))
     running = sorted(owned.address for owned in found if owned.kind is EcsService)
     if infra_only and running:
         raise OrderopsError(
             f"{', '.join(running)} still runs on it",
             f"destroy everything: orderops down --env {workspace.environment.name}",
         )
-    declared = workspace.declared()
     if only:
         check_addresses(only, {owned.address for owned in found}, "--only {}: no owned resource has this address")
         _check_unused(workspace, only, in_use(only, found, declared))

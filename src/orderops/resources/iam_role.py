@@ -54,6 +54,8 @@ class IamRole(Resource):
 
     kind: ClassVar[str] = "iam-role"
     name_rule: ClassVar[NameRule | None] = NameRule(64, r"[A-Za-z0-9_+=,.@-]+", "letters, digits and _+=,.@-")
+    # IAM User Guide, "Changes that I make are not always immediately visible".
+    lists_late: ClassVar[bool] = True
     needs_unused_to_delete: ClassVar[bool] = True
     permits: ClassVar[bool] = True
     arn_form: ClassVar[str] = "arn:{partition}:iam::{account}:role{resource.path}{name}"

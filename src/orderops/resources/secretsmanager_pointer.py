@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from orderops.aws.client import Aws, if_found
 from orderops.aws.ownership import Ownership, Tags, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.resource import Observed, Outputs, Properties, Resource
+from orderops.engine.resource import Observed, Outputs, Properties, Resource, State
 from orderops.resources.rds_instance import RdsInstance
 from orderops.resources.secretsmanager_secret import SecretsmanagerSecret, create_or_restore, secrets_of
 
@@ -30,6 +30,7 @@ class DatabasePointer(Resource):
 
     kind: ClassVar[str] = "secretsmanager-pointer"
     name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
+    lists_late: ClassVar[bool] = SecretsmanagerSecret.lists_late
     retryable_errors: ClassVar[frozenset[str]] = SecretsmanagerSecret.retryable_errors
 
     @classmethod
@@ -38,9 +39,10 @@ class DatabasePointer(Resource):
 
     def detail(self, aws: Aws, observed: Observed) -> Observed:
         response = if_found(aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=observed.arn)
-        return replace(
-            observed, properties={**observed.properties, "SecretString": _shown(response and response["SecretString"])}
-        )
+        if response is None:
+            # Deleted, and still listed.
+            return replace(observed, state=State.GOING)
+        return replace(observed, properties={**observed.properties, "SecretString": _shown(response["SecretString"])})
 
     def now(self, aws: Aws, environment: str) -> tuple[Mapping[str, Any], datetime] | None:
         """The value and its time; None if the secret does not exist or has no readable value."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, Ownership, Tags, from_pairs, to_pairs
 from orderops.engine.names import NameRule
-from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource
+from orderops.engine.resource import Leftover, Observed, Outputs, Properties, Resource, State
 from orderops.errors import AwsError, NotOurs
 
 GONE = "ResourceNotFoundException"
@@ -30,6 +30,7 @@ class SecretsmanagerSecret(Resource):
 
     kind: ClassVar[str] = "secretsmanager-secret"
     name_rule: ClassVar[NameRule | None] = NameRule(512, r"[A-Za-z0-9/_+=.@-]+", "letters, digits and /_+=.@-")
+    lists_late: ClassVar[bool] = True
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         # A deleted secret keeps its name for 7 to 30 days, and forced deletion is asynchronous.
         {GONE, TAKEN, f"{INVALID}: marked for deletion", f"{INVALID}: scheduled for deletion"}
@@ -38,6 +39,10 @@ class SecretsmanagerSecret(Resource):
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
         yield from secrets_of(cls.kind, aws, owner)
+
+    def detail(self, aws: Aws, observed: Observed) -> Observed:
+        # ListSecrets shows a deleted secret for minutes. Believed, its environment would come up without it.
+        return observed if any(_one(aws, observed.name, deleted=False)) else replace(observed, state=State.GOING)
 
     @classmethod
     def retag(cls, aws: Aws, observed: Observed, tags: Tags) -> None:
@@ -101,10 +106,10 @@ def create_or_restore(aws: Aws, owner: Ownership, description: str, value: str) 
         aws.secretsmanager.restore_secret(SecretId=owner.name)
 
 
-def _one(aws: Aws, name: str) -> Iterator[dict[str, Any]]:
+def _one(aws: Aws, name: str, *, deleted: bool = True) -> Iterator[dict[str, Any]]:
     # ListSecrets lags by up to five minutes and leaves out deleted secrets.
     raw = if_found(aws.secretsmanager.describe_secret, GONE, SecretId=name)
-    if raw:
+    if raw and (deleted or "DeletedDate" not in raw):
         yield raw
 
 

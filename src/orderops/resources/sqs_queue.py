@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from orderops.aws.client import Aws, every
+from orderops.aws.client import Aws, every, if_found
 from orderops.aws.ownership import Ownership, Tags
 from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
@@ -27,6 +27,8 @@ class SqsQueue(Resource):
 
     kind: ClassVar[str] = "sqs-queue"
     name_rule: ClassVar[NameRule | None] = NameRule(80, r"[A-Za-z0-9_-]+", "letters, digits, _ and -")
+    # A queue just created or deleted shows in ListQueues only after up to a minute.
+    lists_late: ClassVar[bool] = True
     arn_form: ClassVar[str] = "arn:{partition}:sqs:{region}:{account}:{name}"
     retryable_errors: ClassVar[frozenset[str]] = frozenset(
         {
@@ -43,7 +45,7 @@ class SqsQueue(Resource):
 
     @classmethod
     def listing(cls, aws: Aws, owner: Ownership) -> Iterator[Observed]:
-        for url in every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=owner.prefix, MaxResults=1000):
+        for url in _url_of(aws, owner.name) if owner.name else _urls(aws, owner.prefix):
             account, name = url.split("/")[-2:]
             yield Observed(url, name=name, arn=f"arn:{aws.partition}:sqs:{aws.region}:{account}:{name}")
 
@@ -89,6 +91,16 @@ class SqsQueue(Resource):
         raw = aws.sqs.get_queue_attributes(QueueUrl=observed.id, AttributeNames=names)["Attributes"]
         count = sum(int(raw.get(name, 0)) for name in names)
         return counted(count, "message") if count else ""
+
+
+def _urls(aws: Aws, prefix: str) -> Iterator[str]:
+    return every(aws.sqs.list_queues, "QueueUrls", QueueNamePrefix=prefix, MaxResults=1000)
+
+
+def _url_of(aws: Aws, name: str) -> Iterator[str]:
+    response = if_found(aws.sqs.get_queue_url, *GONE, QueueName=name)
+    if response:
+        yield response["QueueUrl"]
 
 
 def _decode(attributes: Mapping[str, str]) -> Properties:

@@ -67,13 +67,14 @@ def test_a_network_with_a_balancer_is_created_unchanged_and_deleted(
 
 
 MADE = {
+    "GetRole NoSuchEntity",
     "GetBucketTagging NoSuchTagSet",
     "GetPublicAccessBlock NoSuchPublicAccessBlockConfiguration",
     "GetBucketEncryption ServerSideEncryptionConfigurationNotFoundError",
     "GetBucketLifecycleConfiguration NoSuchLifecycleConfiguration",
     "GetBucketPolicy NoSuchBucketPolicy",
 }
-"""What is said of a bucket before its settings are there; nothing that the order of things could have spared."""
+"""What is said of a role that the listing lacks, and of a bucket before its settings are there."""
 GONE = {
     "DeleteSecurityGroup DependencyViolation",
     "DeleteSubnet DependencyViolation",
