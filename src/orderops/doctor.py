@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orderops.aws import call_log
@@ -16,6 +16,7 @@ from orderops.errors import AwsError, OrderopsError
 from orderops.iam.persona import Persona
 from orderops.iam.policies import Simulation, identity_of, role_behind, simulations
 from orderops.images.builder import builder
+from orderops.infra.quotas import Fit, fit, needed
 from orderops.text.lists import joined
 
 # One harmless read for each service that a run needs, with the parameters that keep it small.
@@ -37,6 +38,7 @@ READS: tuple[tuple[str, str, dict[str, object]], ...] = (
 )
 MAX_NAMES = 5
 IDENTITY_CENTER_PREFIX, IDENTITY_CENTER_PATH = "AWSReservedSSO_", "/aws-reserved/sso.amazonaws.com/"
+QUOTAS_PAGE = "look them up in the console of Service Quotas"
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,16 @@ class Check:
     needed: bool = True
 
 
-def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Persona = Persona.OPERATOR) -> list[Check]:
-    """Check the machine, then the credentials, then their permissions."""
+def diagnose(
+    environment: Environment,
+    reach: Callable[[], Aws],
+    persona: Persona = Persona.OPERATOR,
+    others: Sequence[Environment] = (),
+) -> list[Check]:
+    """Check the machine, then the credentials, their permissions, and the quotas that environments need.
+
+    `others` are the other environments of the folder: all those of the same account and region have to fit.
+    """
     findings = [_python(), _log(), _builder(environment), _session_plugin(environment)]
     if environment.emulated:
         findings.append(_postgres())
@@ -61,7 +71,9 @@ def diagnose(environment: Environment, reach: Callable[[], Aws], persona: Person
     except OrderopsError as error:
         return [*findings, Check("credentials", False, "; ".join(error.lines), error.hint)]
     findings.append(_account(environment, aws, account))
-    return [*findings, *_reads(aws), *_permissions(environment, aws, account, persona)]
+    findings += [*_reads(aws), *_permissions(environment, aws, account, persona)]
+    # The emulator has no quotas.
+    return findings if environment.emulated else [*findings, *_quotas(aws, account, environment, others)]
 
 
 def _python() -> Check:
@@ -175,3 +187,31 @@ def _denied(aws: Aws, identity: str, request: Simulation) -> Iterator[str]:
         ],
     )
     yield from (result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed")
+
+
+def _quotas(aws: Aws, account: str, environment: Environment, others: Sequence[Environment]) -> Iterator[Check]:
+    """Whether the environments of this account and region fit into each quota, the one asked about first."""
+    together = [
+        other
+        for other in others
+        if not other.emulated and other.region == environment.region and other.account in (None, account)
+    ]
+    for quota in needed(environment):
+        name = f"quota of {quota.name}"
+        try:
+            found = fit(aws, quota, [environment, *together])
+        except AwsError as error:
+            detail = f"cannot be read, so it was not compared: {'; '.join(error.lines)}"
+            yield Check(name, False, detail, error.hint or f"{QUOTAS_PAGE} in {aws.region}", needed=False)
+        else:
+            yield _fit_check(name, found, environment, aws.region)
+
+
+def _fit_check(name: str, found: Fit, environment: Environment, region: str) -> Check:
+    use = f"{found.used:g} of {found.limit:g} in use" if found.quota.use else f"{found.limit:g} for all tasks together"
+    needs = [f"{other} needs {need:g}" + (" more" if found.quota.use else "") for other, need in found.needs.items()]
+    misfits = found.misfits
+    detail = ", ".join([use, *needs, *([f"no room for {joined(misfits)}"] if misfits else [])])
+    # Without its use, a quota shows only that all tasks of a deployment would not run at once.
+    blocking = environment.name in misfits and found.quota.use is not None
+    return Check(name, not misfits, detail, found.quota.increase(found.needed_limit, region), blocking)

@@ -115,7 +115,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Check what this machine and these credentials can do, or print the IAM policies that a persona needs."""
-    from orderops.config.environment import load_environment
+    from orderops.config.environment import load_environment, other_environments
     from orderops.doctor import diagnose
     from orderops.errors import Differences
     from orderops.iam.policies import policies
@@ -133,7 +133,8 @@ def doctor(
         else:
             console.show_policies(documents)
         return
-    checks = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR)
+    others = other_environments(where.env, where.environments)
+    checks = diagnose(environment, lambda: open_account(environment), persona or Persona.OPERATOR, others)
     if as_json:
         console.show_json({"environment": where.env, "findings": [vars(check) for check in checks]})
     else:

@@ -80,6 +80,16 @@ def _without_database(name: str) -> str:
     )
 
 
+def other_environments(name: str, folder: Path | None = None) -> list[Environment]:
+    """Read the other environments of a folder; one with mistakes is left out, since `env check` reports them."""
+    found = []
+    for other in environment_names(folder):
+        if other != name:
+            with suppress(UsageError):
+                found.append(load_environment(other, folder))
+    return found
+
+
 def environment_names(folder: Path | None = None) -> list[str]:
     """The names of the environments declared in a folder, sorted."""
     source = environments_folder(folder)

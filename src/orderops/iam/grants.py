@@ -77,6 +77,8 @@ ANYTHING = Grant(
         "rds:Describe*",
         "s3:ListAllMyBuckets",
         "secretsmanager:ListSecrets",
+        "servicequotas:GetAWSDefaultServiceQuota",
+        "servicequotas:GetServiceQuota",
         "sns:ListSubscriptions",
         "sns:ListTopics",
         "sqs:ListQueues",

@@ -15,6 +15,7 @@ PREFIXES = {
     "elbv2": "elasticloadbalancing",
     "resourcegroupstaggingapi": "tag",
     "efs": "elasticfilesystem",
+    "service-quotas": "servicequotas",
 }
 # Some error messages, such as the emulator's, name a service as signatures do.
 SIGNING_NAMES = {"monitoring": "cloudwatch", "tagging": "tag"}

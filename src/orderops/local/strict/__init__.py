@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orderops.local.emulator.server import Emulator
-from orderops.local.strict import autoscaling, listings, s3, secretsmanager, sns, sqs, sts, tagging
+from orderops.local.strict import autoscaling, listings, quotas, s3, secretsmanager, sns, sqs, sts, tagging
 from orderops.local.strict.cloudwatch import hooks as cloudwatch
 from orderops.local.strict.delays import Delays
 from orderops.local.strict.ec2 import descriptions as ec2_descriptions
@@ -37,6 +37,7 @@ REGISTRATIONS: tuple[Callable[[Emulator, Delays], None], ...] = (
     elbv2.register,
     listings.register,
     logs.register,
+    quotas.register,
     rds.register,
     s3.register,
     secretsmanager.register,
