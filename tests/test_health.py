@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -306,3 +307,38 @@ def test_what_aws_holds_back_is_reported_and_is_no_fault() -> None:
         "until": "the window",
         "command": "aws rds …",
     }
+
+
+def test_dead_letters_lead_to_a_command_that_shows_them(dev: Dev, orderops: Orderops) -> None:
+    sqs = dev.workspace.aws.sqs
+    url = sqs.get_queue_url(QueueName="orderops-dev-order-processor-dlq")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="{}")
+
+    said = orderops("status", "--json").json
+
+    assert said["cause"] == "queue order-processor is degraded: 0 waiting, 1 dead letters"
+    command = shlex.split(said["next"])
+    assert command[:3] == ["aws", "sqs", "receive-message"]
+    # As the AWS CLI reads them: each option with its value.
+    options = dict(zip(command[3::2], command[4::2], strict=True))
+    assert options["--queue-url"] == url
+    assert options["--region"] == "ap-southeast-2"
+    assert options["--visibility-timeout"] == "0"
+    # The command as boto3 sends it returns the message, and the message stays.
+    for _ in range(2):
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        assert [message["Body"] for message in received["Messages"]] == ["{}"]
+
+
+def test_many_waiting_messages_lead_to_no_command_about_dead_letters(dev: Dev) -> None:
+    sqs = dev.workspace.aws.sqs
+    url = sqs.get_queue_url(QueueName="orderops-dev-order-processor-queue")["QueueUrl"]
+    limit = 1000
+    for start in range(0, limit + 1, 10):
+        entries = [{"Id": str(number), "MessageBody": "{}"} for number in range(min(10, limit + 1 - start))]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    health = examine(dev.workspace)
+
+    assert health.cause == "queue order-processor is degraded: 1001 waiting, 0 dead letters"
+    assert health.next == "orderops status --watch --env dev"

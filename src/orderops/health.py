@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -162,7 +163,8 @@ def judge(environment: str, components: tuple[ComponentStatus, ...], urls: Mappi
 
 def _for(command: str, environment: str) -> str:
     """The command with its environment; named even if it is the default, since ORDEROPS_ENV may say another."""
-    return command if command.startswith("orderops local ") else f"{command} --env {environment}"
+    whole = not command.startswith("orderops ") or command.startswith("orderops local ")
+    return command if whole else f"{command} --env {environment}"
 
 
 def _database(workspace: Workspace) -> ComponentStatus:
@@ -199,19 +201,43 @@ def _queue(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     if waiting is None or dead is None:
         return ComponentStatus(name, ComponentState.ABSENT, "no queue" if waiting is None else "no dead-letter queue")
     limits = base.declared.alarms
-    detail = f"{waiting} waiting, {dead} dead letters"
-    if dead > limits.dead_letters or waiting > limits.queue_depth:
-        return ComponentStatus(name, ComponentState.DEGRADED, detail, "orderops infra outputs")
+    detail = f"{waiting.messages} waiting, {dead.messages} dead letters"
+    if dead.messages > limits.dead_letters:
+        return ComponentStatus(name, ComponentState.DEGRADED, detail, dead_letters_command(workspace, dead.url))
+    if waiting.messages > limits.queue_depth:
+        return ComponentStatus(name, ComponentState.DEGRADED, detail, "orderops status --watch")
     return ComponentStatus(name, ComponentState.OK, detail)
 
 
-def _depth(aws: Aws, name: str) -> int | None:
+def dead_letters_command(workspace: Workspace, url: str) -> str:
+    """The command that shows the messages of a dead-letter queue and leaves them there."""
+    aws = workspace.aws
+    # The laptop's emulator is reached with keys of its own; elsewhere the CLI has the operator's credentials.
+    keys, endpoint = "", ""
+    if workspace.environment.emulated:
+        keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
+        endpoint = f" --endpoint-url {shlex.quote(aws.endpoint('sqs'))}"
+    return (
+        f"{keys}aws sqs receive-message{endpoint} --region {aws.region} --queue-url {shlex.quote(url)}"
+        " --max-number-of-messages 10 --visibility-timeout 0 --attribute-names All --message-attribute-names All"
+    )
+
+
+@dataclass(frozen=True)
+class _Depth:
+    """Where a queue is, and how many messages wait in it."""
+
+    url: str
+    messages: int
+
+
+def _depth(aws: Aws, name: str) -> _Depth | None:
     found = if_found(aws.sqs.get_queue_url, *GONE, QueueName=name)
     if not found:
         return None
-    key = "ApproximateNumberOfMessages"
-    response = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=found["QueueUrl"], AttributeNames=[key])
-    return int(response["Attributes"][key]) if response else None
+    key, url = "ApproximateNumberOfMessages", found["QueueUrl"]
+    response = if_found(aws.sqs.get_queue_attributes, *GONE, QueueUrl=url, AttributeNames=[key])
+    return _Depth(url, int(response["Attributes"][key])) if response else None
 
 
 def _service(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
