@@ -106,6 +106,12 @@ def image_of(
     return replace(_from_sources(aws, environment, service, context), origin=ImageOrigin.SOURCES)
 
 
+def check_can_build(choices: Mapping[str, ImageChoice]) -> None:
+    """Raise OrderopsError if an image has to be built and no builder works: before anything that costs is created."""
+    if any(isinstance(choice.pending, ImageBuild) for choice in choices.values()):
+        builder()
+
+
 def materialize(aws: Aws, choices: Mapping[str, ImageChoice], say: Say) -> dict[str, str]:
     """Build and copy the pending images; return the URI of each service's image."""
     return {service: _ready(aws, choice, say) for service, choice in choices.items()}

@@ -9,7 +9,7 @@ from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.images.released import releases_taken_back
-from orderops.images.resolve import ImageChoice, materialize
+from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.infra.apply import Apply
 from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
@@ -79,6 +79,8 @@ def changes_made(progress: Progress, run: Run) -> str:
 
 
 class _ApplyEverything(Change[Plan]):
+    compares = True
+
     def __init__(
         self,
         workspace: Workspace,
@@ -126,6 +128,7 @@ class _ApplyEverything(Change[Plan]):
 
     def ask(self, plan: Plan) -> bool:
         _check_not_all_refused(plan)
+        check_can_build(self._choices or {})
         # Migrations alone are applied by `up` on the laptop only, where nothing is asked.
         return _differs(plan) and confirm_change(
             self._workspace,
@@ -157,6 +160,17 @@ class _ApplyEverything(Change[Plan]):
 
     def progress_resources(self, plan: Plan) -> Collection[Resource]:
         return slow_resources(self._workspace)
+
+
+def _next_command(workspace: Workspace) -> str:
+    """The command after a release: to migrate a database that never was, else to look at the result."""
+    environment = workspace.environment
+    if workspace.runs.migrated(workspace.stack.database.address):
+        return f"orderops status --env {environment.name}"
+    apply = f"orderops migrate apply --env {environment.name}"
+    if environment.migrations.rehearsed:
+        return f"orderops migrate rehearsal --env {environment.name}, then {apply}"
+    return apply
 
 
 def _show(plan: Plan, *, dry_run: bool) -> None:
@@ -241,6 +255,6 @@ def _show_next(workspace: Workspace, plan: Plan, work: Apply | None, *, released
         url = load_balancer_url(workspace.stack, outputs)
         console.data(f"{url}/")
         console.data(f"{url}/users")
-        console.info(f"next: orderops status --env {name}")
+        console.info(f"next: {_next_command(workspace)}")
     else:
         console.info(f"next: orderops up --env {name}, or orderops infra outputs --env {name}")

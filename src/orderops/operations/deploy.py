@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
-from orderops.images.resolve import ImageChoice, materialize
+from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
@@ -49,6 +49,7 @@ def _result(workspace: Workspace, change: _Deploy, outcome: Outcome[list[Step]] 
 
 
 class _Deploy(Change[list[Step]]):
+    compares = True
     release: Release
     shown: Sequence[Step] = ()
     """The plan that was shown last, for the result of a dry run."""
@@ -76,6 +77,7 @@ class _Deploy(Change[list[Step]]):
         return any(step.action is not Action.NO_OP for step in plan)
 
     def ask(self, plan: list[Step]) -> bool:
+        check_can_build(self._choices)
         question = f"Release to {self._workspace.environment.name}{TAKING_BACK if self._taken_back else ''}?"
         return confirm_change(self._workspace, question, self._options)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from orderops.engine.resource import Resource, unknown_in
 from orderops.engine.step import Action, Step
-from orderops.errors import OrderopsError
+from orderops.errors import Differences, OrderopsError
 from orderops.infra.workspace import Workspace
 from orderops.operations.locked import locked_run, read_lease
 from orderops.operations.options import ChangeOptions
@@ -24,6 +24,9 @@ P = TypeVar("P")
 
 class Change(ABC, Generic[P]):
     """What one command plans, shows, asks and applies; `P` is its plan."""
+
+    compares: ClassVar[bool] = False
+    """Whether a dry run compares the environment with what is declared, and so ends with 3 if there is work to do."""
 
     @abstractmethod
     def plan(self) -> P:
@@ -77,7 +80,7 @@ class Outcome(Generic[P]):
 def guarded_change(
     workspace: Workspace, options: ChangeOptions, change: Change[P], *, runs: Runs | None = None
 ) -> Outcome[P] | None:
-    """Carry a change through the whole sequence; None for a dry run.
+    """Carry a change through the whole sequence; None for a dry run. Raises Differences if that found work to do.
 
     `runs` are the runs of the part that is changed; without it, of the whole environment.
     """
@@ -87,6 +90,8 @@ def guarded_change(
     change.show(plan)
     if options.dry_run:
         change.preview(plan)
+        if change.compares and change.is_needed(plan):
+            raise Differences
         return None
     plan = change.extend(plan)
     if not change.is_needed(plan):

@@ -14,10 +14,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from orderops.aws.documents import Bucket
+from orderops.aws.documents import Bucket, Document
 from orderops.errors import OrderopsError
 
 READERS = 16
+MAX_SEARCHED = 300
+"""Number of runs among which the newest migration is looked for."""
+# A baseline notes no migration, and may have marked all as applied.
+MIGRATING = ("migrate apply", "migrate baseline")
 
 
 class RunOutcome(StrEnum):
@@ -80,14 +84,35 @@ class Record:
 def runs(bucket: Bucket, environment: str, *, last: int, alive: Collection[str] = ()) -> Iterator[dict[str, Any]]:
     """The last runs, newest first. One without an end that is not in `alive` was killed."""
     keys = list(bucket.keys(prefix_of(environment)))[-last:] if last else []
+    keys.reverse()
     with ThreadPoolExecutor(READERS) as pool:
-        for document in pool.map(bucket.read, reversed(keys)):
-            if document is not None:
-                run = dict(document.value)
-                if run["outcome"] == RunOutcome.RUNNING and run["run"] not in alive:
-                    run["outcome"] = str(RunOutcome.KILLED)
-                    run["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
-                yield run
+        # In parts, since a caller may stop at the first run that answers its question.
+        for start in range(0, len(keys), READERS):
+            for document in pool.map(bucket.read, keys[start : start + READERS]):
+                if document is not None:
+                    yield _run(document, alive)
+
+
+def _run(document: Document, alive: Collection[str]) -> dict[str, Any]:
+    run = dict(document.value)
+    if run["outcome"] == RunOutcome.RUNNING and run["run"] not in alive:
+        run["outcome"] = str(RunOutcome.KILLED)
+        run["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return run
+
+
+def migrated_since_created(bucket: Bucket, environment: str, database: str) -> bool:
+    """Whether a run migrated the database since the newest one that created it; True if none did."""
+    for run in runs(bucket, environment, last=MAX_SEARCHED):
+        if run["outcome"] == RunOutcome.DONE and str(run.get("command", "")).startswith(MIGRATING):
+            return True
+        for step in reversed(run["steps"]):
+            if "migration" in step:
+                return True
+            if step.get("address") == database and step.get("action") == "create":
+                return False
+    # An adopted database was not created by a run, and other tools may have migrated it.
+    return True
 
 
 def prefix_of(environment: str) -> str:

@@ -17,7 +17,7 @@ from orderops.aws.documents import Bucket, Document
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
-from orderops.runs.history import Record, RunOutcome, runs, timestamp
+from orderops.runs.history import Record, RunOutcome, migrated_since_created, runs, timestamp
 from orderops.runs.lease import USUAL, Lease, LeaseHolder, OnLeaseWait, Timing, key_of
 
 
@@ -80,6 +80,13 @@ class Runs:
     def peek(self) -> Document | None:
         """Read the lease, before a plan is made."""
         return Bucket(self._aws).read(key_of(self._leased))
+
+    def migrated(self, database: str) -> bool:
+        """Whether a run migrated the database with this address since a run created it; True if no run created it.
+
+        The answer comes from the record, since the database itself may be out of reach from this machine.
+        """
+        return migrated_since_created(Bucket(self._aws), self._environment, database)
 
     def history(self, *, last: int) -> Iterator[dict[str, Any]]:
         """The last recorded runs, newest first."""
