@@ -70,7 +70,8 @@ def test_a_tag_in_the_services_repository_is_pinned(aws: Aws, tmp_path: Path) ->
 
 
 def test_the_error_for_a_missing_tag_lists_the_newest_tags(aws: Aws, tmp_path: Path) -> None:
-    put(aws, REPOSITORY, "1.3", "1.4")
+    # The tag that keeps a released image names no version.
+    put(aws, REPOSITORY, "1.3", "1.4", "released-0123456789abcdef")
 
     with pytest.raises(OrderopsError, match=f"{REPOSITORY}:1.5 does not exist") as refusal:
         images(aws, environment(tmp_path), {"orders": f"{HOST}/{REPOSITORY}:1.5"})

@@ -26,6 +26,7 @@ from orderops.errors import OrderopsError, UsageError
 from orderops.images.builder import builder
 from orderops.images.content_hash import content_tag, module_tag
 from orderops.images.registry import Repository
+from orderops.resources.ecr_repository import RELEASED
 
 Say = Callable[[str], None]
 
@@ -211,7 +212,7 @@ def _from_sources(aws: Aws, environment: Environment, service: str, context: Pat
     if existing:
         return ImageChoice(existing)
     # The emulator implements the ECR API and has no registry behind the repositories.
-    if environment.emulated and not _registry_override():
+    if environment.emulated and not registry_override():
         raise OrderopsError(
             f"{environment.name} is emulated and has no registry for the image of {service}",
             f'run it as a process: image = "process://MODULE" in [services.{service}]; or set ORDEROPS_REGISTRY',
@@ -303,7 +304,7 @@ def _repository(aws: Aws, name: str) -> dict[str, str] | None:
 
 def _digest(aws: Aws, account: str, uri: str, reference: str) -> str | None:
     """Return the digest of the image with this tag or digest, from ECR or the registry that replaces ECR."""
-    if _registry_override():
+    if registry_override():
         return _opened(aws, uri).digest(reference)
     identifier = {"imageDigest" if reference.startswith("sha256:") else "imageTag": reference}
     response = if_found(
@@ -329,7 +330,9 @@ def _newest(aws: Aws, account: str, repository: str) -> str:
     if response is None:
         return f"the repository {repository} does not exist"
     listing = sorted(response["imageDetails"], key=lambda image: image["imagePushedAt"], reverse=True)
-    tags = [tag for image in listing for tag in image.get("imageTags", ())][:NEWEST_TAGS]
+    tags = [tag for image in listing for tag in image.get("imageTags", ()) if not tag.startswith(RELEASED)][
+        :NEWEST_TAGS
+    ]
     return f"its newest tags: {', '.join(tags)}" if tags else "the repository has no image with a tag"
 
 
@@ -339,8 +342,9 @@ def _opened(aws: Aws, uri: str) -> Repository:
     # The token is base64 of `AWS:PASSWORD`, valid for 12 hours (ECR registry authentication).
     user, _, password = base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
     host, _, name = uri.partition("/")
-    return Repository(_registry_override() or host, name, user, password)
+    return Repository(registry_override() or host, name, user, password)
 
 
-def _registry_override() -> str:
+def registry_override() -> str:
+    """Return the host of the registry that stands in for ECR, or an empty string."""
     return os.environ.get("ORDEROPS_REGISTRY", "")

@@ -10,6 +10,7 @@ from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError
 from orderops.images.released import releases_taken_back
 from orderops.images.resolve import ImageChoice, check_can_build, materialize
+from orderops.images.retention import keep_released
 from orderops.infra.apply import Apply
 from orderops.infra.left_out import ServicesLeftOut
 from orderops.infra.plan import Plan, make_plan
@@ -42,10 +43,10 @@ def apply_everything(
     show_image_choices(choices or {})
     change = _ApplyEverything(workspace, options, choices, adopt=adopt, prune=prune, sql=sql)
     outcome = guarded_change(workspace, options, change)
+    if outcome is None:
+        return
     if options.as_json:
         console.show_json(_result(workspace, change, outcome, released=choices is not None))
-        return
-    if outcome is None:
         return
     if outcome.run and outcome.progress:
         console.info(f"{changes_made(outcome.progress, outcome.run)} in {in_words(outcome.progress.elapsed)}")
@@ -67,6 +68,11 @@ def show_taken_back(workspace: Workspace, steps: Sequence[Step], choices: Mappin
     for sentence in taken_back:
         console.info(sentence)
     return taken_back
+
+
+def keep_images(workspace: Workspace, images: Mapping[str, str]) -> None:
+    """Keep the images of a release from expiring, before it is rolled out."""
+    keep_released(workspace.aws, workspace.environment, workspace.stack.cluster.name, images)
 
 
 def changes_made(progress: Progress, run: Run) -> str:
@@ -119,6 +125,7 @@ class _ApplyEverything(Change[Plan]):
 
     def preview(self, plan: Plan) -> None:
         if self._options.as_json:
+            console.show_json(_result(self._workspace, self, None, released=self._choices is not None))
             return
         show_pending(self._workspace, plan, self._migrations)
 
@@ -148,6 +155,7 @@ class _ApplyEverything(Change[Plan]):
         if self._choices is not None:
             # Between the two: a new image may need the new schema, and the database has to exist for it.
             work.images = materialize(self._workspace.aws, self._choices, console.info)
+            keep_images(self._workspace, work.images)
             migrate(self._workspace, self._migrations, run)
             for step in work.release():
                 progress.done(step)

@@ -10,7 +10,7 @@ from orderops.images.resolve import ImageChoice, check_can_build, materialize
 from orderops.infra.apply import Release
 from orderops.infra.stack import load_balancer_url
 from orderops.infra.workspace import Workspace
-from orderops.operations.apply import TAKING_BACK, show_image_choices, show_taken_back
+from orderops.operations.apply import TAKING_BACK, keep_images, show_image_choices, show_taken_back
 from orderops.operations.guarded import Change, Outcome, check_covered, guarded_change
 from orderops.operations.options import ChangeOptions
 from orderops.operations.workspace import confirm_change, slow_resources
@@ -25,10 +25,10 @@ def deploy_services(workspace: Workspace, options: ChangeOptions, choices: Mappi
     show_image_choices(choices)
     change = _Deploy(workspace, options, choices)
     outcome = guarded_change(workspace, options, change)
+    if outcome is None:
+        return
     if options.as_json:
         console.show_json(_result(workspace, change, outcome))
-        return
-    if outcome is None:
         return
     if outcome.progress:
         console.info(f"released in {in_words(outcome.progress.elapsed)}")
@@ -73,6 +73,10 @@ class _Deploy(Change[list[Step]]):
             console.info(console.summary(plan))
             self._taken_back = show_taken_back(self._workspace, plan, self._choices)
 
+    def preview(self, plan: list[Step]) -> None:
+        if self._options.as_json:
+            console.show_json(_result(self._workspace, self, None))
+
     def is_needed(self, plan: list[Step]) -> bool:
         return any(step.action is not Action.NO_OP for step in plan)
 
@@ -88,6 +92,7 @@ class _Deploy(Change[list[Step]]):
     def apply(self, plan: list[Step], run: Run, progress: Progress) -> None:
         # Built or copied only after the confirmation: a build takes minutes.
         images = materialize(self._workspace.aws, self._choices, console.info)
+        keep_images(self._workspace, images)
         for step in self.release.roll_out(images, recent_writes=run.recent_writes, on_wait=progress.watch):
             progress.done(step)
 

@@ -13,11 +13,15 @@ from orderops.engine.names import NameRule
 from orderops.engine.resource import Observed, Outputs, Properties, Resource
 
 UNTAGGED_DAYS = 7
+RELEASED = "released-"
+"""Prefix of the tag that an image has while a service runs it or may return to it."""
+# Never reached: an image loses the tag when it is no longer needed.
+MOST_RELEASED = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class EcrRepository(Resource):
-    """Keeps the newest `keep` images. Tags are immutable."""
+    """Keeps the newest `keep` images, and those with a tag of a release. Tags are immutable."""
 
     keep: int = 30
 
@@ -106,24 +110,35 @@ class EcrRepository(Resource):
 
 
 def _lifecycle(keep: int) -> dict[str, Any]:
+    # AWS: an image that matches the tags of a rule is never expired by a rule behind it (ECR User Guide, "Lifecycle
+    # policy evaluation rules"). So the first rule protects, whatever the last one counts.
+    released = {"tagStatus": "tagged", "tagPrefixList": [RELEASED]}
     return {
         "rules": [
-            {
-                "rulePriority": 1,
-                "description": f"untagged images go after {UNTAGGED_DAYS} days",
-                "selection": {
+            _rule(1, "released images stay", {**released, **_more_than(MOST_RELEASED)}),
+            _rule(
+                2,
+                f"untagged images go after {UNTAGGED_DAYS} days",
+                {
                     "tagStatus": "untagged",
                     "countType": "sinceImagePushed",
                     "countUnit": "days",
                     "countNumber": UNTAGGED_DAYS,
                 },
-                "action": {"type": "expire"},
-            },
-            {
-                "rulePriority": 2,
-                "description": f"the newest {keep} images stay",
-                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep},
-                "action": {"type": "expire"},
-            },
+            ),
+            _rule(3, f"the newest {keep} images stay", {"tagStatus": "any", **_more_than(keep)}),
         ]
     }
+
+
+def _rule(priority: int, description: str, selection: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": selection,
+        "action": {"type": "expire"},
+    }
+
+
+def _more_than(count: int) -> dict[str, Any]:
+    return {"countType": "imageCountMoreThan", "countNumber": count}
