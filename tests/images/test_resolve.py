@@ -78,6 +78,7 @@ def test_the_error_for_a_missing_tag_lists_the_newest_tags(aws: Aws, tmp_path: P
 
     assert "1.3" in refusal.value.hint
     assert "1.4" in refusal.value.hint
+    assert "released-" not in refusal.value.hint
 
 
 def test_the_hint_names_a_missing_repository(aws: Aws, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from orderops.aws.client import Aws
@@ -62,8 +63,11 @@ def put(aws: Aws, repository: str, *tags: str, content: str = "1") -> str:
     known = [each["repositoryName"] for each in aws.ecr.describe_repositories()["repositories"]]
     if repository not in known:
         aws.ecr.create_repository(repositoryName=repository, imageTagMutability="IMMUTABLE")
+    text = json.dumps(manifest)
+    # The digest of an image is that of its manifest's bytes; moto would hash its layers.
+    digest = f"sha256:{sha256(text.encode()).hexdigest()}"
     for tag in tags:
-        aws.ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
+        aws.ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=text, imageDigest=digest)
     told = aws.ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": tags[0]}]) if tags else None
     return str(told["imageDetails"][0]["imageDigest"]) if told else ""
 

@@ -213,10 +213,13 @@ def release(operator: Operator) -> None:
     put(aws, own, "1", content="1")
     put(aws, own, content_tag(ROOT, ROOT / "src/orderops/service/Dockerfile"), content="2")
     put(aws, "orderops-staging-order-processor", "3", content="3")
+    # Released long ago: the next release takes the tag away that keeps it.
+    put(aws, own, "0", "released-0000000000000000", content="4")
     operator("service", "deploy", "--yes", "--image", f"{host}/{own}:1")
     operator("service", "build", "--context", str(ROOT))
-    operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3")
-    operator("up", "--yes", "--image", f"{host}/{own}:1")
+    operator("service", "deploy", "--dry-run", "--image", f"{host}/orderops-staging-order-processor:3", expect=3)
+    put(aws, own, "2", content="5")
+    operator("up", "--yes", "--image", f"{host}/{own}:2")
 
 
 def change_the_file(operator: Operator) -> None:

@@ -86,11 +86,9 @@ NOT_RECORDED: Mapping[str, tuple[tuple[str, ...], str]] = {
         f"ecr:{name}": (PUSH, "part of the registry's HTTP API, which is not called through boto3")
         for name in (
             "BatchCheckLayerAvailability",
-            "BatchGetImage",
             "CompleteLayerUpload",
             "GetDownloadUrlForLayer",
             "InitiateLayerUpload",
-            "PutImage",
             "UploadLayerPart",
         )
     },
