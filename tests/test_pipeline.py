@@ -60,6 +60,7 @@ def test_every_push_is_checked(pipeline: dict[str, Any], stages: dict[str, Any])
     assert "condition" not in stages["checks"]
     for check in ("ruff check .", "ruff format --check .", "mypy", "orderops migrate lint", "pytest"):
         assert check in scripts
+    assert "python benchmarks/lowest_versions.py" in scripts
 
 
 @pytest.mark.parametrize(("environment", "branch"), BRANCHES.items())

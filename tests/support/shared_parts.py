@@ -52,6 +52,8 @@ def _endpoint_provider(
 ) -> Any:
     key = (id(ruleset_data), frozenset(excluded_params or ()))
     if key not in _endpoint_providers:
+        # Older versions of botocore exclude no parameters.
+        more = () if excluded_params is None else (excluded_params,)
         # the rules are kept with it, so that no others get their id
-        _endpoint_providers[key] = (_EndpointProvider(ruleset_data, partition_data, excluded_params), ruleset_data)
+        _endpoint_providers[key] = (_EndpointProvider(ruleset_data, partition_data, *more), ruleset_data)
     return _endpoint_providers[key][0]
