@@ -174,7 +174,7 @@ class ImagesConfig(TomlTable):
     """The image repositories of the services."""
 
     keep: Annotated[int, between(1, 1000)] = 30
-    """Number of images to keep for each service; older images are deleted."""
+    """Number of images to keep for each service; older images are deleted, except those that run or ran lately."""
 
 
 class AlertsConfig(TomlTable):
