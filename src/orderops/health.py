@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_read
 from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_failure import stopped_tasks, trouble
-from orderops.resources.sqs_queue import GONE
+from orderops.resources.sqs_queue import GONE, peek_command
 from orderops.restore.drill_record import Drill, last_drill
 from orderops.restore.instances import PROMOTED_BY, load_instances
 from orderops.runs.lease import LeaseHolder
@@ -203,24 +202,10 @@ def _queue(workspace: Workspace, base: ServiceBase) -> ComponentStatus:
     limits = base.declared.alarms
     detail = f"{waiting.messages} waiting, {dead.messages} dead letters"
     if dead.messages > limits.dead_letters:
-        return ComponentStatus(name, ComponentState.DEGRADED, detail, dead_letters_command(workspace, dead.url))
+        return ComponentStatus(name, ComponentState.DEGRADED, detail, peek_command(dead.url, workspace.aws.region))
     if waiting.messages > limits.queue_depth:
         return ComponentStatus(name, ComponentState.DEGRADED, detail, "orderops status --watch")
     return ComponentStatus(name, ComponentState.OK, detail)
-
-
-def dead_letters_command(workspace: Workspace, url: str) -> str:
-    """The command that shows the messages of a dead-letter queue and leaves them there."""
-    aws = workspace.aws
-    # The laptop's emulator is reached with keys of its own; elsewhere the CLI has the operator's credentials.
-    keys, endpoint = "", ""
-    if workspace.environment.emulated:
-        keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
-        endpoint = f" --endpoint-url {shlex.quote(aws.endpoint('sqs'))}"
-    return (
-        f"{keys}aws sqs receive-message{endpoint} --region {aws.region} --queue-url {shlex.quote(url)}"
-        " --max-number-of-messages 10 --visibility-timeout 0 --attribute-names All --message-attribute-names All"
-    )
 
 
 @dataclass(frozen=True)

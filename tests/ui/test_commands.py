@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderops.ui.commands import completed, repeating
+from orderops.ui.commands import about_the_laptop, completed, repeating
 
 TAKEN = {
     ("up",): {"--env", "--environments", "--sql"},
@@ -72,3 +72,16 @@ def test_without_such_options_the_commands_are_not_read() -> None:
 
     with repeating(("up",), taken):
         assert completed("orderops status") == "orderops status"
+
+
+def test_an_aws_command_about_the_laptop_cannot_reach_the_account_on_aws() -> None:
+    hint = "look: aws rds describe-db-instances --region ap-southeast-2; or orderops status"
+
+    with repeating((), dict):
+        assert completed(hint) == hint
+        about_the_laptop()
+        assert completed(hint) == hint.replace("aws rds", 'eval "$(orderops local env)"; aws rds')
+    # The next command line may be about an environment on AWS.
+    with repeating((), dict):
+        assert completed(hint) == hint
+        assert completed("it is in aws and elsewhere") == "it is in aws and elsewhere"

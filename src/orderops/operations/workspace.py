@@ -78,11 +78,12 @@ def open_account(environment: Environment) -> Aws:
     if not environment.emulated:
         return Aws(environment.region, environment=environment.name)
     from orderops import local
-    from orderops.ui import console
+    from orderops.ui import commands, console
 
     def on_wait(name: str) -> None:
         console.info(f"starting the {name} on this machine")
 
+    commands.about_the_laptop()
     endpoint = local.start(environment.region, on_wait=on_wait)
     return Aws(
         environment.region,

@@ -21,6 +21,12 @@ COMMAND = re.compile(
 )
 OPTION = re.compile(r"--?[a-z][\w-]*(?:[ =](?:\"[^\"]*\"|'[^']*'|[^\s-]\S*))?")
 
+# A command of the AWS CLI: its service and operation follow.
+AWS_COMMAND = re.compile(r"(?<![\w-])aws (?=[a-z0-9-]+ [a-z0-9-]+)")
+# Without it, a command pasted from a hint about the laptop would reach the operator's account on AWS.
+FOR_THE_LAPTOP = 'eval "$(orderops local env)"; '
+
+_laptop: ContextVar[bool] = ContextVar("commands are for the laptop", default=False)
 _options: ContextVar[Mapping[Command, Sequence[tuple[str, str]]]] = ContextVar(
     "repeated options", default=MappingProxyType({})
 )
@@ -37,15 +43,26 @@ def repeating(arguments: Sequence[str], taken: Callable[[], Taken]) -> Iterator[
         command: [(option, shlex.quote(given[option])) for option in given if option in known]
         for command, known in (taken().items() if given else ())
     }
-    token = _options.set(options)
+    repeated, about = _options.set(options), _laptop.set(False)
     try:
         yield
     finally:
-        _options.reset(token)
+        _options.reset(repeated)
+        _laptop.reset(about)
+
+
+def about_the_laptop() -> None:
+    """Let AWS commands that are shown from now on reach the laptop environment."""
+    _laptop.set(True)
 
 
 def completed(text: str) -> str:
-    """Return a text whose commands repeat the options of the operator's command line, unless they have their own."""
+    """Return a text whose commands can be pasted.
+
+    They repeat the options of the operator's command line, unless they have their own, and those of the AWS CLI reach
+    the environment that the command is about.
+    """
+    text = AWS_COMMAND.sub(lambda found: FOR_THE_LAPTOP + found[0], text) if _laptop.get() else text
     options = _options.get()
     if not options or "orderops " not in text:
         return text

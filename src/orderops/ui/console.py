@@ -142,7 +142,7 @@ def show_pending(address: str, pending: Iterable[PendingChange]) -> None:
     for change in pending:
         waits = f"{change.what} waits for {change.until}"
         out_folded(f"[cyan]! pending {escape(address)}[/]: {escape(waits)}  {_effect_text(change.effect)}")
-        out.print(f"    [bold]now:[/] {escape(change.command)}")
+        out.print(f"    [bold]now:[/] {escape(completed(change.command))}")
 
 
 def noteworthy(step: Step) -> str:
@@ -253,7 +253,8 @@ def show_leftovers(leftovers: Iterable[Leftover]) -> None:
             info(f"  and {len(leftover.names) - FEW} more")
         # Several names, or a command that would not fit on a line, keep the placeholder.
         command = leftover.command.replace("NAME", leftover.names[0])
-        info(f"    {command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command}")
+        shown = command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command
+        info(f"    {completed(shown)}")
 
 
 def show_history(runs: Iterable[Mapping[str, Any]]) -> None:

@@ -38,7 +38,7 @@ def show_status(status: Mapping[str, Any]) -> None:
     for change in status["pending"]:
         waits = f"{change['what']} waits for {change['until']} ({change['class']})"
         out.print(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")
-        out.print(f"    now: {escape(plain(change['command'], LONGEST))}")
+        out.print(f"    now: {escape(completed(plain(change['command'], LONGEST)))}")
     if status["cause"]:
         out.print(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():
