@@ -40,7 +40,7 @@ def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_lapto
     )
     managed = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
     laptop.client("iam").attach_role_policy(RoleName="tasks", PolicyArn=managed)
-    key = laptop.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    kms_key = laptop.client("kms").create_key()["KeyMetadata"]["KeyId"]
     pids = stack.pids()
     laptop.remembered()
 
@@ -50,7 +50,7 @@ def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_lapto
 
     # Tasks that outlive the daemon have keys derived from this one.
     assert (laptop.endpoint.url, laptop.endpoint.key) == (url, key)
-    assert laptop.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyId"] == key
+    assert laptop.client("kms").describe_key(KeyId=kms_key)["KeyMetadata"]["KeyId"] == kms_key
     attached = laptop.client("iam").list_attached_role_policies(RoleName="tasks")["AttachedPolicies"]
     assert [policy["PolicyArn"] for policy in attached] == [managed]
     assert laptop.client("s3").get_object(Bucket="orderops-records", Key="lease")["Body"].read() == b"mine"

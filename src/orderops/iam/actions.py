@@ -135,10 +135,15 @@ def calls() -> Mapping[str, frozenset[str]]:
     return {call: frozenset(commands) for call, commands in document.items()}
 
 
+# Calls that a command may be denied: what they delete could hold data, so only a persona with `down` makes them.
+BEST_EFFORT = frozenset({"ecr:BatchDeleteImage"})
+
+
 def actions_for(commands: Collection[str]) -> frozenset[str]:
     """Return the IAM actions that these commands need."""
     recorded = calls()
-    needed = [call for call, callers in recorded.items() if callers & set(commands)]
+    denied = frozenset() if "down" in commands else BEST_EFFORT
+    needed = [call for call, callers in recorded.items() if call not in denied and callers & set(commands)]
     needed += [call for call, (callers, _) in NOT_RECORDED.items() if set(callers) & set(commands)]
     # A plan makes the reads of an apply. Which of them it needs depends on how far AWS's index of tags lags behind.
     if "infra plan" in commands:

@@ -84,7 +84,11 @@ def test_settings_of_a_service_read_back(moto: Client, system: System) -> None:
     service = system.service()
 
     assert {key: service[key] for key in settings} == settings
-    assert service["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    breaker = service["deploymentConfiguration"]["deploymentCircuitBreaker"]
+    assert {key: breaker[key] for key in ("enable", "rollback")} == {"enable": True, "rollback": True}
+    # The defaults of the ECS API reference.
+    assert breaker["thresholdConfiguration"] == {"type": "BOUNDED_PERCENT", "value": 50}
+    assert breaker["resetOnHealthyTask"] is True
     plain = moto("ecs").describe_services(cluster="dev", services=["app"])["services"][0]
     assert "healthCheckGracePeriodSeconds" not in plain
     assert "deploymentConfiguration" not in plain
