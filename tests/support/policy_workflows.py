@@ -230,7 +230,7 @@ def change_the_file(operator: Operator) -> None:
         text = text.replace(before, after)
     operator.write("dev", HEAD + text + TAIL + SECOND)
     operator("infra", "plan", expect=3)
-    operator("infra", "apply", "--dry-run")
+    operator("infra", "apply", "--dry-run", expect=3)
     operator("up", "--yes", "--image", f"order-processor={IMAGE}", "--image", f"billing={IMAGE}")
 
 
