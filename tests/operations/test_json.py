@@ -13,6 +13,7 @@ from support.repository import ENVIRONMENTS
 KEYS = {
     "environment",
     "steps",
+    "pending",
     "unclaimed",
     "without_file",
     "summary",

@@ -46,8 +46,9 @@ def orderops(environment: str, *argv: str) -> str:
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_listings_that_lag_hide_nothing_from_up_and_down(account: Proxy, environment: str) -> None:
     output = orderops(environment, "up", "--image", FIRST)
-    rehearsed = f"orderops migrate rehearsal --env {environment}, then " if environment != "dev" else ""
-    assert f"next: {rehearsed}orderops migrate apply --env {environment}" in output
+    folder = f" --environments {ENVIRONMENTS}"
+    rehearsed = f"orderops migrate rehearsal --env {environment}{folder}, then " if environment != "dev" else ""
+    assert f"next: {rehearsed}orderops migrate apply --env {environment}{folder}" in output
     listed = client(account, "secretsmanager").list_secrets()["SecretList"]
     assert [secret["Name"] for secret in listed if secret["Name"].startswith("orderops/")] == []
 

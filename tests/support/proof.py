@@ -113,10 +113,10 @@ def _with_other_ports(folder: Path) -> Path:
     shutil.copytree(ENVIRONMENTS, folder)
     file = folder / "dev.toml"
     text = file.read_text()
-    for line, port in {"[balancer]\n": 8080, "[services.order-processor]\n": 9090}.items():
-        assert text.count(line) == 1, line
-        text = text.replace(line, f"{line}port = {port}\n")
-    file.write_text(text)
+    service = "[services.order-processor]\n"
+    assert text.count(service) == 1
+    assert "[balancer]" not in text
+    file.write_text(text.replace(service, f"{service}port = 9090\n") + "\n[balancer]\nport = 8080\n")
     return folder
 
 
