@@ -15,6 +15,7 @@ from orderops.infra.workspace import Workspace
 from support.account_snapshot import take_snapshot
 from support.command_line import Orderops
 from support.faulty_proxy import Proxy
+from support.laptop import until
 from support.repository import ENVIRONMENTS
 
 DEV = (ENVIRONMENTS / "dev.toml").read_text()
@@ -92,7 +93,8 @@ def test_pruning_keeps_resources_that_hold_data_and_their_dependencies(orderops:
     words = "--only sqs-queue/orderops-dev-billing-queue --confirm orderops-dev-billing-queue"
     assert f"to delete these too: orderops down --env dev {words}" in orderops(*only).err
     assert orderops(*only, "--confirm", "orderops-dev-billing-queue").code == 0
-    assert "orderops-dev-billing-queue" not in take_snapshot(client)["queue"]
+    # A deleted queue is listed for a while.
+    until(lambda: "orderops-dev-billing-queue" not in take_snapshot(client)["queue"])
 
 
 @pytest.mark.parametrize(
