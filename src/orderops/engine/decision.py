@@ -26,7 +26,7 @@ def decide(
         return Step(resource.address, Action.CREATE, wanted)
     if observed.state is State.FAILED:
         return Step(resource.address, Action.UPDATE, error=_failed(resource, observed, ownership.environment))
-    changes = {**_property_changes(observed, desired), **_tag_changes(resource, observed, ownership)}
+    changes = {**property_changes(observed.properties, desired), **_tag_changes(resource, observed, ownership)}
     owner = owner_of(resource, observed.tags or {}, ownership)
     action = Action.ADOPT if owner is Owner.ADOPTABLE else Action.UPDATE if changes else Action.NO_OP
     adopt = adopt or resource.made_by_aws
@@ -44,8 +44,9 @@ def owner_of(resource: Resource, tags: Tags, ownership: Ownership) -> Owner:
     return Owner.OWNED if resource.untagged else ownership.owner(tags)
 
 
-def _property_changes(observed: Observed, desired: Properties) -> Changes:
-    pairs = {key: (observed.properties.get(key), value) for key, value in desired.items()}
+def property_changes(observed: Properties, desired: Properties) -> Changes:
+    """The desired properties that differ from the observed ones."""
+    pairs = {key: (observed.get(key), value) for key, value in desired.items()}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 

@@ -8,12 +8,10 @@ rule of the policy protects (`resources.ecr_repository`); an image that is no lo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from orderops.aws.client import Aws, every, if_found
 from orderops.config.environment import Environment
-from orderops.errors import AwsError
 from orderops.images.registry import INDEXES, MANIFESTS
 from orderops.images.resolve import ECR_IMAGE, registry_override
 from orderops.resources.ecr_repository import RELEASED
@@ -56,18 +54,7 @@ def _keep(aws: Aws, repository: str, images: set[str]) -> None:
         tags = [{"imageTag": tag} for tag in stale[start : start + IMAGES_A_CALL]]
         # An image without another tag is deleted with its last one; it would have expired in a few days. A pipeline may
         # delete no image, so there the tag stays until an operator releases.
-        with _where_allowed():
-            aws.ecr.batch_delete_image(repositoryName=repository, imageIds=tags)
-
-
-@contextmanager
-def _where_allowed() -> Iterator[None]:
-    """Go on without a permission."""
-    try:
-        yield
-    except AwsError as error:
-        if error.code not in ("AccessDenied", "AccessDeniedException"):
-            raise
+        if_found(aws.ecr.batch_delete_image, "AccessDeniedException", repositoryName=repository, imageIds=tags)
 
 
 def _images(aws: Aws, repository: str) -> Iterator[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from orderops.engine.decision import property_changes
 from orderops.engine.destroy import with_what_they_need
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, Resource
@@ -64,8 +65,7 @@ class Apply:
     def _is_wide(self, resource: Resource) -> bool:
         if not resource.permits or resource not in self.outputs:
             return False
-        observed, desired = self.outputs[resource].properties, resource.desired(self.outputs)
-        return any(observed.get(key) != value for key, value in desired.items())
+        return bool(property_changes(self.outputs[resource].properties, resource.desired(self.outputs)))
 
     def _reconcile(self, resources: list[Resource], terms: Terms) -> Iterator[Step]:
         yield from reconcile(
@@ -115,7 +115,7 @@ class Release:
 
     def _permits_less(self, need: Resource) -> bool:
         observed, desired = self.outputs[need].properties, need.desired(self.outputs)
-        return any(observed.get(key) != value for key, value in need.widened(observed, desired).items())
+        return bool(property_changes(observed, need.widened(observed, desired)))
 
     def roll_out(
         self, images: Mapping[str, str], *, recent_writes: RecentWrites | None = None, on_wait: OnWait = lambda *_: None
