@@ -168,6 +168,7 @@ class OrderWriter(threading.Thread):
         self._dsn = dsn
         self._every = every
         self._stopped = threading.Event()
+        self._committed = threading.Event()
         self.orders: list[Order] = []
 
     def run(self) -> None:
@@ -178,7 +179,12 @@ class OrderWriter(threading.Thread):
                 connection.execute(INSERT, {"id": order.id, "number": order.number})
                 connection.commit()
                 order.after = datetime.now(UTC)
+                self._committed.set()
                 self._stopped.wait(self._every)
+
+    def wait_for_commit(self, seconds: float) -> bool:
+        """Wait for the first commit; returns False if there is none in time."""
+        return self._committed.wait(seconds)
 
     def stop(self) -> None:
         self._stopped.set()
