@@ -10,7 +10,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.engine.destroy import destroy, holding, needed_kinds, undeclared, with_what_they_need
-from orderops.engine.inventory import Inventory
+from orderops.engine.inventory import Inventory, Key
 from orderops.engine.resource import Observed, Resource, State
 from orderops.engine.step import Action, Step
 from orderops.errors import AwsError, Meaning, Unfinished
@@ -51,7 +51,7 @@ def world() -> World:
     return World()
 
 
-def down(world: World, *, kept: Mapping[str, str] | None = None, dry_run: bool = False) -> dict[str, Step]:
+def down(world: World, *, kept: Mapping[Key, str] | None = None, dry_run: bool = False) -> dict[str, Step]:
     inventory = Inventory(world, "dev", KINDS)
     steps = destroy(inventory.owned(), inventory, kept=kept, dry_run=dry_run, limits=QUICK)
     return {f"{step.address} {step.note}".strip(): step for step in steps}
@@ -87,7 +87,7 @@ def test_a_kept_resource_is_not_deleted_and_reports_the_reason(world: World) -> 
     world.add("b", "base", tags=ours("b", "base"))
     world.add("u", "user", tags=ours("u", "user"))
 
-    steps = down(world, kept={"base/b": "holds 20 GB"})
+    steps = down(world, kept={("base/b", "b#1"): "holds 20 GB"})
 
     assert steps["base/b holds 20 GB"].action is Action.KEEP
     assert world.changes == ["delete u"]
@@ -124,7 +124,7 @@ def test_resources_that_hold_data_are_listed_with_that_data(world: World) -> Non
     world.add("empty", tags=ours("empty"), Size=1)
     inventory = Inventory(world, "dev", KINDS)
 
-    assert holding(inventory.owned(), inventory) == {"thing/full": "20 GB"}
+    assert holding(inventory.owned(), inventory) == {("thing/full", "full#1"): "20 GB"}
 
 
 def test_owned_resources_without_a_declaration_are_undeclared(world: World) -> None:
@@ -249,4 +249,4 @@ def test_a_resource_deleted_by_another_client_meanwhile_counts_as_holding_data(
         with pytest.raises(AwsError):
             holding(inventory.owned(), inventory)
     else:
-        assert holding(inventory.owned(), inventory) == {"thing/vanishing": held}
+        assert holding(inventory.owned(), inventory) == {("thing/vanishing", "vanishing#1"): held}

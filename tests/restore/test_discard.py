@@ -160,3 +160,18 @@ def test_final_snapshots_are_found_by_their_environment(restored: Dev, orderops:
     leftovers = RdsInstance.leftovers(restored.workspace.aws, restored.owner)
     [left] = [leftover for leftover in leftovers if leftover.what == "snapshot"]
     assert left.names == tuple(snapshots(restored))
+
+
+def test_an_instance_whose_tags_another_one_carries_is_not_deleted(restored: Dev, orderops: Orderops) -> None:
+    twin = restored.restore("latest")
+    RdsInstance.retag(restored.workspace.aws, twin.observed, restored.named(RESTORED_INSTANCE).observed.tags or {})
+    changed = restored.changes()
+
+    refused = discard(orderops, RESTORED_INSTANCE)
+
+    assert refused.code == 1
+    assert (
+        f"error: {RESTORED_INSTANCE} and {twin.name} carry the same tag orderops:address=rds-instance/" in refused.err
+    )
+    assert "hint: remove the tag orderops:address from the one that orderops did not make" in refused.err
+    assert restored.changes() == changed

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from orderops.engine.inventory import Owned
 from orderops.engine.step import Action
 from orderops.infra.apply import Apply
-from orderops.infra.destroy import plan_destroy
+from orderops.infra.destroy import DestroyPlan, plan_destroy
 from orderops.infra.plan import make_plan
 from orderops.operations.restore import delete_abandoned, restored_instance
 from orderops.resources.rds_instance import RdsInstance
@@ -46,21 +47,46 @@ def test_pruning_ignores_restored_instances(restored: Dev) -> None:
 def test_destroy_keeps_restored_instances_and_their_network_until_named(restored: Dev) -> None:
     down = plan_destroy(restored.workspace)
 
-    assert {f"rds-instance/{name}" for name in (RESTORED_INSTANCE, DATABASE)} <= down.kept.keys()
-    assert "holds a PostgreSQL 16 database of 20 GB" in down.kept[f"rds-instance/{RESTORED_INSTANCE}"]
-    kinds = {owned.kind.kind for owned in down.found if owned.address in down.kept}
+    assert kept_instances(down) == {RESTORED_INSTANCE, DATABASE}
+    assert all("holds a PostgreSQL 16 database of 20 GB" in down.kept[owned.key] for owned in instances_of(down))
+    kinds = {owned.kind.kind for owned in down.found if owned.key in down.kept}
     assert {"rds-subnet-group", "rds-parameter-group", "ec2-security-group", "ec2-vpc"} <= kinds
-    assert f"rds-instance/{RESTORED_INSTANCE}" not in down.with_named([RESTORED_INSTANCE]).kept
-    assert f"rds-instance/{DATABASE}" in down.with_named([RESTORED_INSTANCE]).kept
+    assert kept_instances(down.with_named([RESTORED_INSTANCE])) == {DATABASE}
 
 
-def test_destroy_keeps_the_former_primary(promoted: Dev) -> None:
-    kept = plan_destroy(promoted.workspace).kept
+def test_destroy_keeps_primary_and_former_primary_until_each_is_named_by_its_identifier(promoted: Dev) -> None:
+    down = plan_destroy(promoted.workspace)
 
-    assert {address for address in kept if address.startswith("rds-instance/")} == {
-        f"rds-instance/{DATABASE}",
-        f"rds-instance/{DATABASE}-former",
-    }
+    assert kept_instances(down) == {RESTORED_INSTANCE, DATABASE}
+    assert kept_instances(down.with_named([DATABASE])) == {RESTORED_INSTANCE}  # the primary has that address now
+    assert kept_instances(down.with_named([f"rds-instance/{RESTORED_INSTANCE}"])) == {DATABASE}
+
+
+def test_an_instance_with_the_copied_tags_of_a_drill_is_kept(dev: Dev) -> None:
+    rds = dev.workspace.aws.rds
+    drill = dev.restore("latest", role="drill")
+    tags = [{"Key": key, "Value": value} for key, value in (drill.observed.tags or {}).items()]
+    rds.create_db_instance(
+        DBInstanceIdentifier="billing",
+        Engine="postgres",
+        DBInstanceClass="db.t3.micro",
+        AllocatedStorage=20,
+        MasterUsername="billing",
+        ManageMasterUserPassword=True,
+        Tags=tags,
+    )
+    clean_up(dev)
+
+    assert {instance.name for instance in dev.instances().others} == {"billing"}
+    assert "billing" in kept_instances(plan_destroy(dev.workspace))
+
+
+def instances_of(down: DestroyPlan) -> list[Owned]:
+    return [owned for owned in down.found if owned.kind is RdsInstance]
+
+
+def kept_instances(down: DestroyPlan) -> set[str]:
+    return {owned.observed.id for owned in instances_of(down) if owned.key in down.kept}
 
 
 @pytest.mark.parametrize("role", ["rehearsal", "drill"])
@@ -69,7 +95,7 @@ def test_down_takes_what_was_made_to_be_thrown_away_without_its_name(dev: Dev, r
 
     down = plan_destroy(dev.workspace)
 
-    assert f"rds-instance/{instance.name}" not in down.kept
+    assert instance.name not in kept_instances(down)
     assert [owned.observed.id for owned in down.removed if owned.kind is RdsInstance] == [instance.name]
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from orderops.aws.ownership import ROLE
-from orderops.engine.inventory import Inventory, Owned
+from orderops.engine.inventory import Inventory, Key, Owned
 from orderops.engine.reconcile import steps_of
 from orderops.engine.resource import Observed, Resource
 from orderops.engine.scheduler import Job, OnWait, run_all
@@ -33,16 +33,15 @@ def destroy(
     found: Iterable[Owned],
     inventory: Inventory,
     *,
-    kept: Mapping[str, str] | None = None,
+    kept: Mapping[Key, str] | None = None,
     dry_run: bool = False,
     on_wait: OnWait = lambda name, waits_for: None,
     limits: ReconcileLimits = ReconcileLimits(),
 ) -> Iterator[Step]:
-    """Delete the found resources, users first; yield each step. `kept` (address and reason) are not deleted."""
+    """Delete the found resources, users first; yield each step. `kept` (with the reasons) are not deleted."""
     kept = kept or {}
-    going = [owned for owned in found if owned.address not in kept]
-    yield from (Step(address, Action.KEEP, note=why) for address, why in kept.items())
-    # By id as well: a resource that was created twice has one address.
+    going = [owned for owned in found if owned.key not in kept]
+    yield from (Step(address, Action.KEEP, note=why) for (address, _), why in kept.items())
     names = [f"{owned.address} {owned.observed.id}" for owned in going]
     tasks = {
         name: remove(owned, inventory, dry_run=dry_run, limits=limits) for name, owned in zip(names, going, strict=True)
@@ -81,10 +80,10 @@ def remove(owned: Owned, inventory: Inventory, *, dry_run: bool, limits: Reconci
     return step
 
 
-def holding(found: Iterable[Owned], inventory: Inventory) -> dict[str, str]:
-    """Resources that hold data: address and what it holds."""
-    held = {owned.address: _held(owned, inventory) for owned in found}
-    return {address: what for address, what in held.items() if what}
+def holding(found: Iterable[Owned], inventory: Inventory) -> dict[Key, str]:
+    """Resources that hold data, and what each holds."""
+    held = {owned.key: _held(owned, inventory) for owned in found}
+    return {key: what for key, what in held.items() if what}
 
 
 def _held(owned: Owned, inventory: Inventory) -> str:
@@ -95,6 +94,19 @@ def _held(owned: Owned, inventory: Inventory) -> str:
         if error.meaning is not Meaning.NO:
             raise
         return f"data that cannot be read now ({retry_reason(error, owned.kind.retryable_errors)})"
+
+
+def keep_with_needs(
+    holders: Mapping[Key, str], declared: Mapping[str, Resource], found: Collection[Owned]
+) -> dict[Key, str]:
+    """The found resources that are kept: the holders, each with its data, and everything that they need."""
+    addresses = {address: f"holds {data}" for (address, _), data in holders.items()}
+    needed = with_what_they_need(addresses, declared, addresses.__getitem__, found)
+    kept = {owned.key: f"holds {holders[owned.key]}" for owned in found if owned.key in holders}
+    for owned in found:
+        if owned.address in needed and owned.address not in addresses:
+            kept[owned.key] = needed[owned.address]
+    return kept
 
 
 def with_what_they_need(

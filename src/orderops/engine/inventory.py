@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,8 @@ INDEXED = ["cloudwatch", "ecr", "elasticloadbalancing", "logs", "rds", "sns", "s
 EXISTING = (":vpc/", ":db:")
 
 T = TypeVar("T")
+Key = tuple[str, str]
+"""Address and AWS's id of a resource. The address alone is a tag, which several resources may carry."""
 
 
 class Once(Generic[T]):
@@ -46,6 +48,20 @@ class Owned:
     kind: type[Resource]
     observed: Observed
     address: str
+
+    @property
+    def key(self) -> Key:
+        """What tells it apart from every other resource."""
+        return self.address, self.observed.id
+
+    @property
+    def own_name(self) -> str:
+        """Its name in AWS, whatever its tags say; its id where AWS gives it no name."""
+        return self.observed.name or self.observed.id
+
+    def is_named_by(self, names: Collection[str]) -> bool:
+        """Whether it is meant by one of these: its own name or id, or its kind with that name."""
+        return not {self.own_name, self.observed.id, f"{self.kind.kind}/{self.own_name}"}.isdisjoint(names)
 
 
 class Inventory:
@@ -102,10 +118,11 @@ class Inventory:
 
         So a deleted resource that AWS still lists is left out, and a declared one that AWS does not list yet is found.
         """
-        listed = {owned.address: owned for owned in self.owned()}
-        yield from (owned for owned in listed.values() if not owned.kind.lists_late or self.refresh_owned(owned))
+        listed = list(self.owned())
+        yield from (owned for owned in listed if not owned.kind.lists_late or self.refresh_owned(owned))
+        addresses = {owned.address for owned in listed}
         for resource in declared:
-            if resource.lists_late and resource.address not in listed:
+            if resource.lists_late and resource.address not in addresses:
                 yield from self._owned_by_name(resource)
 
     def _owned_by_name(self, resource: Resource) -> Iterator[Owned]:

@@ -9,11 +9,12 @@ from functools import cached_property
 
 from orderops.aws.documents import Bucket
 from orderops.aws.ownership import Ownership
-from orderops.engine.destroy import destroy, holding, in_use, with_what_they_need
-from orderops.engine.inventory import Inventory, Owned
+from orderops.engine.destroy import destroy, holding, in_use, keep_with_needs
+from orderops.engine.inventory import Inventory, Key, Owned
 from orderops.engine.resource import Leftover, Resource
 from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Step
+from orderops.engine.twins import check_no_twins
 from orderops.errors import AwsError, OrderopsError
 from orderops.infra.plan import check_addresses
 from orderops.infra.region import check_region
@@ -31,36 +32,29 @@ class DestroyPlan:
 
     inventory: Inventory
     found: list[Owned]
-    holds: Mapping[str, str]
+    holds: Mapping[Key, str]
     declared: Mapping[str, Resource]
     named: frozenset[str]
 
     @property
-    def unnamed(self) -> dict[str, str]:
-        """Resources that hold data and are not named: address and data."""
-        return {
-            address: data
-            for address, data in self.holds.items()
-            if not {address, address.partition("/")[2]} & self.named
-        }
+    def unnamed(self) -> list[Owned]:
+        """Resources that hold data and are not named."""
+        return [owned for owned in self.found if owned.key in self.holds and not owned.is_named_by(self.named)]
 
     @cached_property
-    def kept(self) -> dict[str, str]:
+    def kept(self) -> dict[Key, str]:
         """Resources that are kept, with the reason: they hold data, or one that does needs them."""
-        kept = with_what_they_need(
-            self.unnamed, self.declared, lambda address: f"holds {self.holds[address]}", self.found
-        )
-        existing = {owned.address for owned in self.found}
-        return {address: why for address, why in kept.items() if address in existing}
+        holders = {owned.key: self.holds[owned.key] for owned in self.unnamed}
+        return keep_with_needs(holders, self.declared, self.found)
 
     @property
     def removed(self) -> list[Owned]:
         """Resources that would be deleted."""
-        return [owned for owned in self.found if owned.address not in self.kept]
+        return [owned for owned in self.found if owned.key not in self.kept]
 
-    def with_named(self, addresses: Collection[str]) -> DestroyPlan:
+    def with_named(self, names: Collection[str]) -> DestroyPlan:
         """The same plan with these named as well."""
-        return replace(self, named=self.named | {*addresses})
+        return replace(self, named=self.named | {*names})
 
     def run(self, *, dry_run: bool = False, on_wait: OnWait = lambda *_: None) -> Iterator[Step]:
         """Delete what is not kept, users first."""
@@ -72,8 +66,8 @@ def plan_destroy(
 ) -> DestroyPlan:
     """Plan a deletion: of everything, or of the addresses in `only`.
 
-    Raises OrderopsError if services still run (`infra_only`) or if others use an address in `only`, UsageError for an
-    unknown address.
+    Raises OrderopsError if services still run (`infra_only`), if others use an address in `only`, or if several
+    resources carry one address and are not named one by one; UsageError for an unknown address.
     """
     inventory = workspace.inventory()
     check_region(workspace.environment, inventory)
@@ -89,7 +83,9 @@ def plan_destroy(
         check_addresses(only, {owned.address for owned in found}, "--only {}: no owned resource has this address")
         _check_unused(workspace, only, in_use(only, found, declared))
         found = [owned for owned in found if owned.address in only]
-    return DestroyPlan(inventory, found, holding(found, inventory), declared, frozenset(named))
+    holds = holding(found, inventory)
+    check_no_twins(found, holds, f"orderops down --env {workspace.environment.name}", named=named)
+    return DestroyPlan(inventory, found, holds, declared, frozenset(named))
 
 
 def leftovers_of(workspace: Workspace, kinds: Iterable[type[Resource]]) -> Iterator[Leftover]:

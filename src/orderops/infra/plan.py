@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
-from orderops.engine.destroy import destroy, holding, undeclared, with_what_they_need
+from orderops.engine.destroy import destroy, holding, keep_with_needs, undeclared
 from orderops.engine.inventory import Inventory, Owned, environments_in_account
 from orderops.engine.reconcile import reconcile
 from orderops.engine.resource import Outputs, Resource
@@ -14,6 +14,7 @@ from orderops.engine.scheduler import OnWait
 from orderops.engine.step import Action, Step
 from orderops.engine.terms import Terms
 from orderops.engine.together import held_back, refusals, with_held
+from orderops.engine.twins import check_no_twins
 from orderops.errors import UsageError
 from orderops.infra.left_out import ServicesLeftOut, left_out, running_images, widened_steps
 from orderops.infra.region import check_region
@@ -142,10 +143,14 @@ def undeclared_in(workspace: Workspace, owned: Iterable[Owned], outputs: Outputs
 def prune_steps(
     found: list[Owned], inventory: Inventory, *, dry_run: bool = False, on_wait: OnWait = lambda *_: None
 ) -> Iterator[Step]:
-    """Delete undeclared resources; keep those that hold data and everything that these need."""
-    # A kept database still needs its subnets, security group and parameter group.
+    """Delete undeclared resources; keep those that hold data and everything that these need.
+
+    Raises OrderopsError for an address that several of them carry.
+    """
     holds = holding(found, inventory)
-    kept = with_what_they_need(holds, {}, lambda address: f"holds {holds[address]}", found)
+    check_no_twins(found, holds, f"orderops down --env {inventory.environment}")
+    # A kept database still needs its subnets, security group and parameter group.
+    kept = keep_with_needs(holds, {}, found)
     yield from destroy(found, inventory, kept=kept, dry_run=dry_run, on_wait=on_wait)
 
 

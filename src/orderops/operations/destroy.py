@@ -61,17 +61,22 @@ class _Destroy(Change[DestroyPlan]):
         if self._options.yes:
             return plan
         typed = [
-            address
-            for address, data in plan.unnamed.items()
+            owned.own_name
+            for owned in plan.unnamed
             if console.confirm_name(
-                address.partition("/")[2], f"{address} holds {data}", given=(), yes="delete that too", no="keep it"
+                owned.own_name,
+                f"{owned.kind.kind}/{owned.own_name} holds {plan.holds[owned.key]}",
+                given=(),
+                yes="delete that too",
+                no="keep it",
             )
         ]
         extended = plan.with_named(typed)
         self._named = extended.named
         if typed:
+            kept = {address for address, _ in plan.kept}
             steps = extended.run(dry_run=True)
-            console.show_plan([step for step in steps if step.action is Action.DELETE and step.address in plan.kept])
+            console.show_plan([step for step in steps if step.action is Action.DELETE and step.address in kept])
         return extended
 
     def is_needed(self, plan: DestroyPlan) -> bool:
@@ -96,13 +101,14 @@ class _Destroy(Change[DestroyPlan]):
 
 
 def _show_kept(workspace: Workspace, plan: DestroyPlan, only: Sequence[str]) -> None:
-    holding = {address: why for address, why in plan.kept.items() if why.startswith("holds")}
-    for address, why in sorted((holding or plan.kept).items()):
-        console.info_folded(f"kept: {address} ({why})")
+    holding = [owned for owned in plan.found if owned.key in plan.kept and plan.kept[owned.key].startswith("holds")]
+    shown = holding or [owned for owned in plan.found if owned.key in plan.kept]
+    for owned in sorted(shown, key=lambda owned: owned.key):
+        console.info_folded(f"kept: {owned.kind.kind}/{owned.own_name} ({plan.kept[owned.key]})")
     # A database keeps its subnets, security groups and VPC; listing them would hide what holds data.
     if holding and len(plan.kept) > len(holding):
         console.info(f"kept: {len(plan.kept) - len(holding)} more, needed by those that hold data")
     if holding:
         options = [f"--only {address}" for address in only]
-        options += [f"--confirm {address.partition('/')[2]}" for address in sorted(holding)]
+        options += [f"--confirm {name}" for name in sorted(owned.own_name for owned in holding)]
         console.info(f"to delete these too: orderops down --env {workspace.environment.name} {' '.join(options)}")

@@ -137,6 +137,7 @@ class _Discard(Change[Instance | None]):
         if was_discarded(instances, self._name, self._options.command, self._workspace.runs):
             return None
         instance = instances.named(self._name, action="discard")
+        instances.check_alone(instance)
         check_not_in_use(self._workspace, instances, instance)
         # Planned again under the lease, the same instance is meant, even if another one appeared meanwhile.
         self._name = instance.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from orderops.aws.client import Aws, every
@@ -48,6 +49,16 @@ TOLD_AS_ASKED = (
     "StorageEncrypted",
     "StorageType",
 )
+
+
+def restored_name(source: str, role: str, moment: datetime) -> str:
+    """Return the identifier of the instance that a restore to this point in time creates."""
+    return f"{source}-{role}-{moment:%Y%m%d-%H%M%S}"
+
+
+def is_restored_name(name: str, role: str) -> bool:
+    """Return whether a restore of this role gives such identifiers to the instances that it creates."""
+    return re.search(rf"-{re.escape(role)}-[0-9]{{8}}-[0-9]{{6}}\Z", name) is not None
 
 
 def instances(aws: Aws, owner: Ownership) -> Iterator[Observed]:

@@ -23,6 +23,7 @@ from orderops.resources.rds_description import (
     LIFECYCLE,
     RESTORED,
     instances,
+    is_restored_name,
     sought_backup,
 )
 from orderops.resources.rds_parameter_group import RdsParameterGroup
@@ -199,10 +200,13 @@ class RdsInstance(Resource):
         if not properties["Running"]:
             # AWS takes no final snapshot of a stopped instance.
             aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
-        elif properties["DeletionProtection"]:
-            # Without ApplyImmediately, which would carry out what waits for the maintenance window.
-            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, DeletionProtection=False)
-        elif _holds_nothing(observed):
+        elif properties["DeletionProtection"] or not properties["CopyTagsToSnapshot"]:
+            # Without its tags, nothing would tell later whose the final snapshot is. Without ApplyImmediately, which
+            # would carry out what waits for the maintenance window; RDS makes these two at once.
+            aws.rds.modify_db_instance(
+                DBInstanceIdentifier=observed.id, DeletionProtection=False, CopyTagsToSnapshot=True
+            )
+        elif _goes_without_snapshot(observed):
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
             )
@@ -221,12 +225,14 @@ class RdsInstance(Resource):
 
     @classmethod
     def holds(cls, aws: Aws, observed: Observed) -> str:
-        if _holds_nothing(observed):
+        if _is_disposable(observed):
             return ""
         properties = observed.properties
         major = properties["EngineVersion"].partition(".")[0]
         size = f"{properties['AllocatedStorage']} GB"
-        return f"a PostgreSQL {major} database of {size} (a final snapshot and its backups would stay)"
+        # `restore discard --no-snapshot` was confirmed for it by name, and interrupted.
+        stays = "nothing" if _goes_without_snapshot(observed) else "a final snapshot and its backups"
+        return f"a PostgreSQL {major} database of {size} ({stays} would stay)"
 
     @classmethod
     def leftovers(cls, aws: Aws, owner: Ownership) -> Iterator[Leftover]:
@@ -281,10 +287,14 @@ def _is_gone(name: str, tags: Tags) -> OrderopsError:
     )
 
 
-def _holds_nothing(observed: Observed) -> bool:
-    """Whether it is a restored instance without data of its own, or tagged as not needing a snapshot."""
-    tags = observed.tags or {}
-    return tags.get(ROLE) in DISPOSABLE or tags.get(SNAPSHOT) == NO_SNAPSHOT
+def _is_disposable(observed: Observed) -> bool:
+    """Whether orderops made it to be thrown away. Its tags alone do not tell: they can have been copied."""
+    role = (observed.tags or {}).get(ROLE, "")
+    return role in DISPOSABLE and is_restored_name(observed.id, role)
+
+
+def _goes_without_snapshot(observed: Observed) -> bool:
+    return _is_disposable(observed) or (observed.tags or {}).get(SNAPSHOT) == NO_SNAPSHOT
 
 
 def final_snapshot(observed: Observed) -> str:

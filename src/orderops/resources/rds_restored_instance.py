@@ -192,8 +192,3 @@ def _to_set(changed: Properties) -> dict[str, Any]:
     """The parameters of ModifyDBInstance. A setting that is left out is not turned off."""
     off = {"MonitoringInterval": 0, "MaxAllocatedStorage": None}
     return {key: value for key, value in changed.items() if key != PARAMETERS and (value is not None or key in off)}
-
-
-def restored_name(source: str, role: str, moment: datetime) -> str:
-    """Return the identifier of the instance that a restore to this point in time creates."""
-    return f"{source}-{role}-{moment:%Y%m%d-%H%M%S}"

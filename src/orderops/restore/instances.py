@@ -163,6 +163,21 @@ class Instances:
             f"list the instances: orderops restore list --env {self.environment}",
         )
 
+    def check_alone(self, instance: Instance) -> None:
+        """Raise OrderopsError if another instance carries the same address, so that it is unclear which is meant."""
+        twins = [
+            other.name
+            for other in self.all
+            if other is not instance
+            and other.tag(ADDRESS) == instance.tag(ADDRESS)
+            and other.observed.state is not State.GOING
+        ]
+        if twins:
+            raise OrderopsError(
+                f"{' and '.join([instance.name, *twins])} carry the same tag {ADDRESS}={instance.tag(ADDRESS)}",
+                f"remove the tag {ADDRESS} from the one that orderops did not make, then re-run this command",
+            )
+
     def _only_candidate(self, action: str) -> Instance:
         # A former primary is meant only if nothing else can be: the usual case is the newly restored instance.
         candidates = [instance for instance in self.restored if instance.role != FORMER] or self.restored

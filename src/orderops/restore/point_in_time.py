@@ -23,9 +23,9 @@ from orderops.engine.waiting import ReconcileLimits
 from orderops.errors import OrderopsError
 from orderops.infra.stack import Stack
 from orderops.resources.logs_service_group import LogsServiceGroup, belongs_to_database, database_log_groups
-from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED
+from orderops.resources.rds_description import DISPOSABLE, DRILL, RESTORED, is_restored_name, restored_name
 from orderops.resources.rds_instance import NO_SNAPSHOT, SNAPSHOT, RdsInstance
-from orderops.resources.rds_restored_instance import RdsRestoredInstance, restored_name
+from orderops.resources.rds_restored_instance import RdsRestoredInstance
 from orderops.restore.instances import (
     READY_AT,
     REQUESTED,
@@ -185,7 +185,10 @@ def restore_request(
 def abandoned_instances(
     aws: Aws, stack: Stack, requested: RestoreTarget, role: str, start_of: StartOf
 ) -> list[Instance]:
-    """Return temporary instances that killed runs left, without the one that a new run of the same restore resumes."""
+    """Return temporary instances that killed runs left, without the one that a new run of the same restore resumes.
+
+    Only those whose identifier orderops gave: they are deleted unasked, and tags can have been copied to any instance.
+    """
     resumed = ""
     # A drill measures the whole restore, so it never resumes one.
     if role != DRILL:
@@ -196,6 +199,7 @@ def abandoned_instances(
         instance
         for instance in load_instances(aws, stack).others
         if instance.role == role
+        and is_restored_name(instance.name, role)
         and (instance.name != resumed or instance.ended or instance.observed.state is State.FAILED)
     ]
 

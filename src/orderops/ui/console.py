@@ -247,10 +247,9 @@ def show_leftovers(leftovers: Iterable[Leftover]) -> None:
     """Show resources that are kept intentionally, and the command that removes each kind."""
     info("left behind, until you remove it:")
     for leftover in leftovers:
-        for name in leftover.names[:FEW]:
+        # Every name: each may hold data that nothing else mentions any more.
+        for name in leftover.names:
             info(f"  {leftover.what}: {name}")
-        if len(leftover.names) > FEW:
-            info(f"  and {len(leftover.names) - FEW} more")
         # Several names, or a command that would not fit on a line, keep the placeholder.
         command = leftover.command.replace("NAME", leftover.names[0])
         shown = command if len(leftover.names) == 1 and len(command) <= COMMAND else leftover.command
