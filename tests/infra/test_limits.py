@@ -106,6 +106,28 @@ def test_an_environment_of_15_letters_is_refused_with_the_allowed_length(tmp_pat
         checked_environment(name, tmp_path)
 
 
+@pytest.mark.parametrize("service", ["balancer", "database"])
+def test_a_service_that_would_share_a_resource_with_the_environment_is_refused_on_its_line(
+    tmp_path: Path, service: str
+) -> None:
+    (tmp_path / "dev.toml").write_text(f'[network]\ncidr = "10.1.0.0/16"\n[database]\n[services.{service}]\n')
+
+    with pytest.raises(UsageError) as raised:
+        checked_environment("dev", tmp_path)
+
+    assert f"dev.toml:4: services.{service}: " in str(raised.value)
+    assert f"ec2-security-group/orderops-dev-{service} is a resource of the environment" in str(raised.value)
+
+
+@pytest.mark.parametrize("service", ["a", "ecs", "queue", "migrations"])
+def test_a_service_may_have_a_name_that_is_part_of_others(tmp_path: Path, service: str) -> None:
+    services = f'[services.{service}]\n[services.web]\nport = 9000\npaths = ["/web/*"]\npriority = 99\n'
+    text = f'[network]\ncidr = "10.1.0.0/16"\n[database]\n{services}'
+    (tmp_path / "dev.toml").write_text(text)
+
+    assert checked_environment("dev", tmp_path).name == "dev"
+
+
 def test_a_secret_whose_address_does_not_fit_in_a_tag_is_refused_on_its_line(tmp_path: Path) -> None:
     # secretsmanager-secret/orderops/dev/shop/ has 40 characters, and the value of a tag 256.
     fits, too_long = "A" * 216, "A" * 217

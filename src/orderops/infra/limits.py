@@ -18,8 +18,9 @@ from orderops.engine.resource import Resource
 from orderops.errors import UsageError
 from orderops.infra.service import release_of
 from orderops.infra.stack import NO_IMAGE, Stack, stack
-from orderops.resources.rds_description import RESTORED_ROLES
-from orderops.resources.rds_restored_instance import RdsRestoredInstance, restored_name
+from orderops.resources.iam_service_linked_role import IamServiceLinkedRole
+from orderops.resources.rds_description import RESTORED_ROLES, restored_name
+from orderops.resources.rds_restored_instance import RdsRestoredInstance
 
 ANY_ACCOUNT = "0" * 12
 # Every moment has a text of the same length in a name.
@@ -47,6 +48,7 @@ def checked_environment(name: str, folder: Path | None) -> Environment:
     environment = load_environment(name, folder)
     # The names contain the partition, so it comes first.
     refuse(name, folder, partition_mistakes(environment))
+    refuse(name, folder, taken_names(environment))
     refuse(name, folder, name_mistakes(names_in(environment)))
     return environment
 
@@ -62,6 +64,21 @@ def names_in(environment: Environment) -> Iterator[DeclaredName]:
     for role in RESTORED_ROLES:
         restored = restored_name(declared.database.name, role, ANY_MOMENT)
         yield DeclaredName(RdsRestoredInstance, restored, ("name",), environment.name)
+
+
+def taken_names(environment: Environment) -> Iterator[Mistake]:
+    """Services whose name gives a resource the address of another one, so that only one of the two would be made."""
+    declared = stack(environment, environment.account or ANY_ACCOUNT)
+    of_services = dict(_names_of_services(declared))
+    known: dict[str, Resource] = {}
+    for resource in [*declared.infra, *declared.release({})]:
+        other = known.setdefault(resource.address, resource)
+        # Each that needs a linked role declares the same one.
+        of_account = isinstance(resource, IamServiceLinkedRole)
+        if other is not resource and not of_account and resource.address in of_services:
+            name = of_services[resource.address]
+            message = f"{resource.address} is a resource of the environment already; give the service another name"
+            yield Mistake(name.key, name.source, message)
 
 
 def partition_mistakes(environment: Environment) -> Iterator[Mistake]:
