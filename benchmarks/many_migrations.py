@@ -25,7 +25,7 @@ from migrators import Migration, Outcome, orderops_command, psql_command, run
 
 LEDGER = "from the first to the last"
 WHAT = ("info, all pending", "apply", LEDGER, "info, all applied", "psql -f, one session")
-AT_WORK = "SELECT extract(epoch FROM max(finished) - min(started))::float8 FROM orderops.ledger"
+AT_WORK = "SELECT extract(epoch FROM max(finished) - min(started))::float8 FROM orderops_ledger.ledger"
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'part\\_%'"
 
 

@@ -35,7 +35,8 @@ TOGETHER = (
     "create aggregate product (int) (sfunc = int4mul, stype = int, initcond = '1')",
 )
 CHANGES = {
-    "a table beside the ledger": "create schema if not exists orderops; create table orderops.hand (id int)",
+    "a table beside the ledger": "create schema if not exists orderops_ledger;"
+    " create table orderops_ledger.hand (id int)",
     "a column": "alter table users add column email text",
     "a default": "alter table orders alter column twice set default 3",
     "a type": "alter table orders alter column twice type bigint",
@@ -82,7 +83,8 @@ def test_the_digest_does_not_depend_on_the_order_of_creation(connection: psycopg
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("set timezone = 'Asia/Tokyo'; set datestyle = 'German'; create table gone (); drop table gone")
         other.execute(
-            "create schema orderops; create table orderops.ledger (id int); comment on table orderops.ledger is 'x'"
+            "create schema orderops_ledger; create table orderops_ledger.ledger (id int);"
+            " comment on table orderops_ledger.ledger is 'x'"
         )
         for statement in (FIRST, *reversed(PARTS), *TOGETHER):
             other.execute(statement.encode())

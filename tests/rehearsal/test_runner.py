@@ -195,7 +195,7 @@ def test_a_migration_behind_an_open_transaction_blocks_no_client(rehearsed: Rehe
 
 def test_every_migration_is_applied_at_the_end(rehearsed: Rehearsed) -> None:
     with psycopg.connect(rehearsed.dsn) as connection:
-        stands = connection.execute("select version, state from orderops.migrations order by version").fetchall()
+        stands = connection.execute("select version, state from orderops_ledger.migrations order by version").fetchall()
 
     assert stands == [(version, "applied") for version in range(1, 7)]
 

@@ -131,7 +131,7 @@ def isolated(laptop: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     for arn in isolated.tasks():
         aws.ecs.stop_task(cluster=CLUSTER, task=arn)
     until(lambda: not isolated.sleeps(), "no migration of the test is running")
-    isolated.rows("drop schema if exists orderops cascade; drop table if exists parcels")
+    isolated.rows("drop schema if exists orderops_ledger cascade; drop table if exists parcels")
 
 
 def until(condition: Callable[[], Any], description: str, timeout: float = 120) -> Any:
@@ -158,7 +158,7 @@ def test_the_ledger_names_the_operator_and_not_the_task(isolated: Isolated) -> N
 
     assert applied.code == 0, applied.err
     assert f"next: orderops migrate info --env local --sql {isolated.sql}" in applied.err
-    who, host = isolated.rows("select who, host from orderops.ledger")[0]
+    who, host = isolated.rows("select who, host from orderops_ledger.ledger")[0]
     record = isolated("history", "--last", "1", "--json").json[0]
     assert (who, host) == (record["who"], record["host"])
     assert record["command"] == "migrate apply --to 1 --env local"
@@ -209,7 +209,7 @@ def test_ctrl_c_interrupts_the_command_in_the_task(isolated: Isolated) -> None:
     assert operator.ended() == 130
     assert "interrupted; not done: V001__sleep.sql" in operator.said
     assert not isolated.sleeps()
-    assert isolated.rows("select state from orderops.ledger") == [("failed",)]
+    assert isolated.rows("select state from orderops_ledger.ledger") == [("failed",)]
     assert isolated.documents() == []
     assert [part["detail"] for part in health["components"] if part["name"].startswith("service")] == [
         "1 of 1 tasks, revision 1"
@@ -230,7 +230,7 @@ def test_a_job_survives_its_operators_process_and_a_re_run_attaches_to_it(isolat
     ended = run(isolated, "migrate", "apply", when_attached=isolated.terminate_session)
 
     assert set(isolated.tasks() + isolated.tasks("STOPPED")) & {*started} == {*started}
-    assert len(isolated.rows("select 1 from orderops.ledger")) == 1
+    assert len(isolated.rows("select 1 from orderops_ledger.ledger")) == 1
     assert ended.exit_code == 1
     assert "V001__sleep.sql" in str(ended.error)
     assert isolated.documents() == []
@@ -247,7 +247,7 @@ def test_a_migration_through_a_tunnel_uses_a_task_of_the_service(
     applied = isolated.migrate("apply")
 
     assert applied.code == 0, applied.err
-    assert isolated.rows("select who from orderops.ledger")
+    assert isolated.rows("select who from orderops_ledger.ledger")
     assert program.called["request"]["Target"].startswith(f"ecs:{CLUSTER}_")
     assert program.called["request"]["Parameters"]["portNumber"] == [str(isolated.login.port)]
     assert not program.is_running

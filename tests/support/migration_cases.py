@@ -16,7 +16,8 @@ Files = Mapping[str, str | bytes | None]
 
 HOLDS = """
 with ours as (
-    select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'orderops')
+    select oid, nspname from pg_namespace
+    where nspname !~ '^pg_' and nspname not in ('information_schema', 'orderops_ledger')
 ), relations as (
     select c.oid, c.relname, c.relkind, c.oid::regclass::text as name from pg_class c
     where c.relnamespace in (select oid from ours) and c.relkind <> 'i'
@@ -42,7 +43,7 @@ select quote_ident(nspname) from pg_namespace where nspname !~ '^pg_' and nspnam
 """
 LEDGER = """
 select format('V%s %s %s %s/%s', version, action, state, statements_done, statements), coalesce(note, '')
-from orderops.ledger order by id
+from orderops_ledger.ledger order by id
 """
 
 
@@ -186,7 +187,7 @@ class Place:
     @property
     def has_ledger(self) -> bool:
         """Whether anything of ours is there."""
-        return self.execute("select (to_regclass('orderops.ledger') is not null)::text") == [("true",)]
+        return self.execute("select (to_regclass('orderops_ledger.ledger') is not null)::text") == [("true",)]
 
 
 def as_shown(error: str, hint: str) -> str:

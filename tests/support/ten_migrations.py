@@ -67,7 +67,7 @@ union all select 'constraint ' || conname || ' ' || convalidated || ' ' || pg_ge
 union all select 'relation ' || relname || ' ' || relkind::text
     from pg_class where relnamespace = 'public'::regnamespace
 union all select 'function ' || proname from pg_proc where pronamespace = 'public'::regnamespace
-union all select 'ledger ' || version || ' ' || state || ' ' || checksum from orderops.migrations
+union all select 'ledger ' || version || ' ' || state || ' ' || checksum from orderops_ledger.migrations
 order by 1
 """
 """The schema, the rows and what the ledger says, as lines that can be compared."""

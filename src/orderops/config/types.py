@@ -20,7 +20,19 @@ SHORTEST_WINDOW = 30
 # The prefix lengths that EC2 allows for the CIDR of a VPC.
 VPC_PREFIXES = range(16, 29)
 RESERVED_USERS = frozenset(
-    {"admin", "all", "any", "none", "public", "rdsadmin", "rdsrepladmin", "rdstopmgr", "table", "user"}
+    {
+        "admin",
+        "all",
+        "any",
+        "none",
+        "public",
+        "rdsadmin",
+        "rdsrepladmin",
+        "rdstopmgr",
+        "table",
+        "user",
+        "orderops_ledger",
+    }
 )
 # RDS creates rdsadmin, and PostgreSQL creates the templates, in every instance.
 RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})

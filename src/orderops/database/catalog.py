@@ -12,8 +12,28 @@ set local quote_all_identifiers = off
 """
 """Settings of a session that reads definitions."""
 
-# The schema orderops holds the ledger, which changes with every migration.
-USER_SCHEMAS: LiteralString = "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'orderops')"
+LEDGER_SCHEMA: LiteralString = "orderops_ledger"
+"""The schema of the ledger. No role may have this name: "$user" leads the search path, so that the role's tables would
+be created beside the ledger, and the ledger found by unqualified names."""
+FORMER_LEDGER_SCHEMA: LiteralString = "orderops"
+"""Where the ledger was once; it moves with the first command that changes the database."""
+# The column tells the ledger from a table of the service that is called so.
+FORMER_LEDGER: LiteralString = (
+    "exists (select from pg_attribute a where a.attrelid = to_regclass('orderops.ledger') and a.attname = 'lock_tries')"
+)
+"""SQL condition: the ledger is still in its former schema."""
+OF_LEDGER: LiteralString = (
+    "(c.relname in ('ledger', 'migrations', 'ledger_id_seq')"
+    " and (n.nspname = 'orderops_ledger' or n.nspname = 'orderops' and " + FORMER_LEDGER + "))"
+)
+"""SQL condition on a relation `c` in a namespace `n`: it is the table, the sequence or the view of the ledger."""
+# The ledger changes with every migration.
+USER_SCHEMAS: LiteralString = (
+    "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'orderops_ledger')"
+    " and not (n.nspname = 'orderops' and " + FORMER_LEDGER + ")"
+)
+"""SQL condition on a namespace `n`: it holds what a migration makes."""
+_LEDGER_OBJECT: LiteralString = "case when " + FORMER_LEDGER + " then 'orderops(_ledger)?' else 'orderops_ledger' end"
 
 
 def _own(catalogue: LiteralString, alias: LiteralString) -> LiteralString:
@@ -169,12 +189,19 @@ SCHEMA_QUERIES: dict[str, LiteralString] = {
     " format_type(a.atttypid, a.atttypmod) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0"
     " and not a.attisdropped order by a.attnum) "
     + RELATION
-    + " where n.nspname = 'orderops' and c.relname !~ '^(ledger|migrations)'"
-    " and c.relkind in ('r', 'p', 'v', 'm', 'f')",
+    + " where not ("
+    + USER_SCHEMAS
+    + ") and n.nspname in ('orderops', 'orderops_ledger') and not "
+    + OF_LEDGER
+    + " and c.relkind in ('r', 'p', 'v', 'm', 'f')",
     "comment": "select i.type || ' ' || i.identity, d.description from pg_description d,"
     " lateral pg_identify_object(d.classoid, d.objoid, d.objsubid) i"
     " where (d.objoid >= 16384 or (d.classoid = 'pg_namespace'::regclass and i.identity = 'public'))"
-    " and i.identity !~ '(^|[ (,])orderops([.]|$)' and coalesce(i.schema, '') <> 'orderops'"
+    " and i.identity !~ ('(^|[ (,])' || "
+    + _LEDGER_OBJECT
+    + " || '([.]|$)') and coalesce(i.schema, '') !~ ('^' || "
+    + _LEDGER_OBJECT
+    + " || '$')"
     " and not exists (select from pg_depend e where e.deptype = 'e' and e.classid = d.classoid and e.objid = d.objoid)"
     " and i.type <> 'extension'",
 }

@@ -212,9 +212,9 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
         )
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     known = {
-        "42501": f"{to.username} needs this privilege; the owner of the schema orderops has it",
+        "42501": f"{to.username} needs this privilege; the owner of the schema orderops_ledger has it",
         "25006": "this server is read-only: is it a replica, or in recovery?",
-        "42703": "if orderops did not create the schema orderops, rename that schema: alter schema … rename",
+        "42703": "if orderops did not create the schema orderops_ledger, rename that schema: alter schema … rename",
     }
     return OrderopsError(f"database {to.describe}: {reason}{detail}", known.get(state) or error.diag.message_hint or "")
 

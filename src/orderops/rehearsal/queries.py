@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.database.connection import Login, connect
 from orderops.migrations.sql.parser import masked
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = ("select_stmt", "insert_stmt", "update_stmt", "delete_stmt", "merge_stmt")
 WRITERS = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "orderops")
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", LEDGER_SCHEMA)
 PARAMETER = re.compile(r"\$(\d+)\b")
 # Marks the queries that orderops sends to tables of others. Not at the start, where pg_stat_statements cuts comments.
 OWN_QUERY_MARK = "/* orderops */"

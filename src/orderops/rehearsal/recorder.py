@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, LiteralString
 
+from orderops.database.catalog import USER_SCHEMAS
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.parser import Statement
@@ -96,8 +97,8 @@ def relations(connection: Connection, touched: Sequence[int]) -> Relations:
     """Load the tables and indexes that exist now."""
     rows = connection.execute(
         "select c.oid::int8, c.oid::regclass::text, c.relkind in ('i', 'I') from pg_class c"
-        " join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'm', 'i', 'I')"
-        " and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'orderops')"
+        " join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'm', 'i', 'I') and "
+        + USER_SCHEMAS
     ).fetchall()
     indexes = frozenset(number for number, _, index in rows if index)
     return Relations(list(touched), {number: name for number, name, _ in rows}, indexes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.database.client_programs import find_client_program
 from orderops.database.connection import Login
 from orderops.database.tls import trusted_roots
@@ -23,7 +24,7 @@ def schema_dump(to: Login) -> tuple[str, str]:
         settings.setdefault("sslrootcert", roots)
     password = settings.pop("password", "")
     where = " ".join(f"{key}='{_escaped(value)}'" for key, value in settings.items())
-    command = [str(program), "--schema-only", "--exclude-schema=orderops", f"--dbname={where}"]
+    command = [str(program), "--schema-only", f"--exclude-schema={LEDGER_SCHEMA}", f"--dbname={where}"]
     # In the environment, not in the arguments, which every user of the machine can read.
     environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
     try:

@@ -240,7 +240,7 @@ def test_one_data_loss_stops_the_whole_undo_and_its_hint_can_be_pasted(run: Run)
     assert run("undo", "--to", "0", "--dry-run").err == refused.err
     assert run("undo", "--to", "0", "--yes", "--accept-data-loss", "users").code == 1
     assert run.rows("select relname, pg_relation_filenode(oid) from pg_class where relkind = 'r' order by 1") == before
-    assert [row[0] for row in run.rows("select action from orderops.ledger")] == ["apply"] * 3
+    assert [row[0] for row in run.rows("select action from orderops_ledger.ledger")] == ["apply"] * 3
     hint = shlex.split(refused.err.rpartition("with: ")[2])
     assert "drop table notes" in run("undo", "--to", "0", "--dry-run", *hint).out
     assert run("undo", "--to", "0", "--yes", *hint).code == 0
@@ -282,7 +282,10 @@ def test_a_table_that_cannot_be_read_counts_as_not_empty(run: Run) -> None:
     )
     run.write("001__step", "select 1;\n", "drop table users;\ndrop table hidden;\n")
     run("baseline", "--version", "1", "--yes")
-    run.execute("grant usage on schema orderops to reader", "grant select on all tables in schema orderops to reader")
+    run.execute(
+        "grant usage on schema orderops_ledger to reader",
+        "grant select on all tables in schema orderops_ledger to reader",
+    )
 
     reader = psycopg.conninfo.make_conninfo(run.dsn, user="reader", password="x")
     with pytest.MonkeyPatch.context() as patch:

@@ -62,7 +62,7 @@ def test_each_row_is_changed_once_for_any_type_of_key(run: Run) -> None:
     done = run("apply", "--yes")
 
     assert done.code == 0, done.err
-    changed = "(select rows_changed from orderops.ledger where version = {0})"
+    changed = "(select rows_changed from orderops_ledger.ledger where version = {0})"
     wanted = f"select count(*) > 2, min(n), max(n), count(*) = {changed} from t{{0}}"
     found = {name: run.rows(wanted.format(number))[0] for number, name in enumerate(KEYS, 1)}
     assert found == dict.fromkeys(KEYS, (True, 1, 1, True))
@@ -219,7 +219,7 @@ def test_new_rows_are_reached_and_a_killed_run_repeats_no_row(run: Run) -> None:
     until(lambda: run.rows("select count(*) > 60 from t where n = 1") == [(True,)], "some pieces done")
     first.kill()
     half_way = run.rows(
-        "select batch_after::int, rows_changed::int, (select count(*) from t where n = 1) from orderops.ledger"
+        "select batch_after::int, rows_changed::int, (select count(*) from t where n = 1) from orderops_ledger.ledger"
     )
     run.execute("insert into t select i from generate_series(401, 430) i", "drop trigger slowly on t")
 
@@ -231,7 +231,7 @@ def test_new_rows_are_reached_and_a_killed_run_repeats_no_row(run: Run) -> None:
     assert ("partly applied" in info.out, "-> resume" in info.out) == (True, True)
     assert done.code == 0, done.err
     assert run.rows("select min(n), max(n), count(*) from t") == [(1, 1, 430)]
-    assert run.rows("select max(rows_changed) from orderops.ledger") == [(430,)]
+    assert run.rows("select max(rows_changed) from orderops_ledger.ledger") == [(430,)]
 
 
 @pytest.fixture

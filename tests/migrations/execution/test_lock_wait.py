@@ -39,7 +39,7 @@ def test_no_lock_is_requested_while_a_transaction_holds_the_table(run: Run) -> N
     assert asked == [0] * 50
     assert f"pid {holder.pid}, forgotten as postgres, idle in transaction for" in applying.said
     assert "holds AccessShareLock on orders; last statement: select * from orders limit $1" in applying.said
-    assert run.rows("select lock_tries, lock_waited > '0' from orderops.ledger") == [(0, True)]
+    assert run.rows("select lock_tries, lock_waited > '0' from orderops_ledger.ledger") == [(0, True)]
 
 
 def test_a_spent_budget_is_an_error_that_names_the_blocking_session(run: Run) -> None:
@@ -53,7 +53,7 @@ def test_a_spent_budget_is_an_error_that_names_the_blocking_session(run: Run) ->
     assert "update orders set total = $1 where id = $2 and total = $3" in refused.err
     assert "41" not in refused.err.replace(str(holder.pid), "").replace("V001", "")
     assert "hint: re-run this command to continue; to wait longer: --budget 1h" in refused.err
-    assert run.rows("select state, note is null from orderops.ledger") == [("failed", False)]
+    assert run.rows("select state, note is null from orderops_ledger.ledger") == [("failed", False)]
     assert run("apply", "--yes").code == 0
 
 
@@ -178,7 +178,7 @@ def test_a_second_run_reports_the_operator_of_the_first(run: Run) -> None:
     assert "error: this database is being migrated by " in leaves.err
     assert " since " in leaves.err and "; nothing was done" in leaves.err
     assert "0 applied in" in second.said and "another operator has applied them" in second.said
-    assert run.rows("select count(*) from orderops.ledger") == [(1,)]
+    assert run.rows("select count(*) from orderops_ledger.ledger") == [(1,)]
     assert run.rows("select indisvalid from pg_index where indexrelid = 'orders_by_total'::regclass") == [(True,)]
 
 
@@ -282,7 +282,7 @@ def test_a_role_without_inherit_owns_the_tables_of_its_files(run: Run) -> None:
         "drop role if exists keeper", "create role keeper", "grant all on schema public to keeper",
         "alter table orders owner to keeper",
         "drop role if exists deployer", "create role deployer login noinherit password 'x' in role keeper",
-        "create schema orderops authorization deployer",
+        "create schema orderops_ledger authorization deployer",
     )  # fmt: skip
     run.execute("update orders set total = 1")
     head = "-- orderops: owner keeper\n"

@@ -52,7 +52,9 @@ def test_undo_to_a_version_keeps_that_version(three: Run, to: str, left: str) ->
 
     assert tables(three) == left
     assert states(three) == ["applied"] * len(left) + ["pending"] * (3 - len(left))
-    undone = [row[0] for row in three.rows("select version from orderops.ledger where action = 'undo' order by id")]
+    undone = [
+        row[0] for row in three.rows("select version from orderops_ledger.ledger where action = 'undo' order by id")
+    ]
     assert undone == list(range(3, len(left), -1))
 
 
@@ -214,7 +216,7 @@ def test_each_undo_restores_the_earlier_schema(run: Run, folder: str, postgres: 
 
 def schema(run: Run, postgres: PostgresServer) -> str:
     """The schema as pg_dump writes it, without the ledger and the words that are others at each dump."""
-    command = [str(postgres.bindir / "pg_dump"), "--schema-only", "--exclude-schema=orderops", run.dsn]
+    command = [str(postgres.bindir / "pg_dump"), "--schema-only", "--exclude-schema=orderops_ledger", run.dsn]
     dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in dumped.splitlines() if line and not line.startswith(("--", "\\")))
 

@@ -48,13 +48,13 @@ def flyway(*rows: str) -> str:
 
 def ledger(run: Run) -> list[tuple[object, ...]]:
     """What the ledger holds."""
-    return run.rows("select version, action, state, note from orderops.ledger order by id")
+    return run.rows("select version, action, state, note from orderops_ledger.ledger order by id")
 
 
 def test_a_baseline_marks_versions_and_apply_runs_the_rest(three: Run) -> None:
     dry = three("baseline", "--version", "2", "--dry-run")
     assert (dry.code, dry.out) == (0, "~ V001__a.sql counts as applied\n~ V002__b.sql counts as applied\n")
-    assert three.rows("select to_regnamespace('orderops')") == [(None,)]
+    assert three.rows("select to_regnamespace('orderops_ledger')") == [(None,)]
 
     done = three("baseline", "--version", "2", "--yes")
 
@@ -92,7 +92,7 @@ def test_a_baseline_without_yes_and_a_terminal_marks_nothing(three: Run) -> None
 
     assert refused.code == 2
     assert "hint: pass --yes" in refused.err
-    assert three.rows("select to_regnamespace('orderops')") == [(None,)]
+    assert three.rows("select to_regnamespace('orderops_ledger')") == [(None,)]
 
 
 def test_a_baseline_needs_an_empty_ledger(three: Run) -> None:
@@ -164,7 +164,7 @@ def test_the_ledger_of_another_tool_is_taken_over_and_new_files_are_applied(case
     table = case.table or "public.schema_migrations"
     assert ledger(three) == [(number, "baseline", "done", f"from {table} of {case.tool}") for number in (1, 2)]
     assert three("apply", "--yes").code == 0
-    assert three.rows("select version, action from orderops.ledger where version > 2") == [(3, "apply")]
+    assert three.rows("select version, action from orderops_ledger.ledger where version > 2") == [(3, "apply")]
     assert three("info", "--json").json["foreign"] == []
 
 
@@ -253,7 +253,7 @@ def test_a_ledger_that_does_not_match_the_files_is_an_error(
 
     # Hints repeat the folder, which tests/ui/test_commands.py compares.
     assert refused.err.replace(f" --sql {three.folder}", "") == f"error: {message}\n hint: {hint}\n"
-    assert three.rows("select to_regnamespace('orderops')") == [(None,)]
+    assert three.rows("select to_regnamespace('orderops_ledger')") == [(None,)]
 
 
 def test_the_named_one_of_two_ledgers_is_used(three: Run) -> None:

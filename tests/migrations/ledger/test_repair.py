@@ -38,7 +38,7 @@ def remove(run: Run) -> None:
 
 def attempts(run: Run) -> list[tuple[object, ...]]:
     """What was done since both were applied."""
-    return run.rows("select version, action, state, note from orderops.ledger where id > 2 order by id")
+    return run.rows("select version, action, state, note from orderops_ledger.ledger where id > 2 order by id")
 
 
 def test_repair_does_nothing_if_files_and_ledger_match(two: Run) -> None:

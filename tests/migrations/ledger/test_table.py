@@ -9,6 +9,7 @@ import socket
 import subprocess
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -44,7 +45,7 @@ def told(run: Run) -> tuple[list[str], list[object], list[str]]:
     """What info, the view and history say: how each version stands, twice, and each attempt with its end."""
     return (
         [f"{line['version']} {line['state']}" for line in run("info", "--json").json["migrations"]],
-        [said for (said,) in run.rows("select version || ' ' || state from orderops.migrations")],
+        [said for (said,) in run.rows("select version || ' ' || state from orderops_ledger.migrations")],
         [f"{each['version']} {each['action']} {each['outcome']}" for each in run("history", "--json").json],
     )
 
@@ -189,20 +190,20 @@ def test_info_and_history_change_nothing(run: Run) -> None:
     for words in (("info",), ("apply", "--dry-run"), ("undo", "--dry-run"), ("history",)):
         assert run(*words).code == 0
 
-    assert run.rows("select to_regnamespace('orderops')") == [(None,)]
+    assert run.rows("select to_regnamespace('orderops_ledger')") == [(None,)]
 
 
 def test_a_later_apply_keeps_the_rows_of_an_existing_ledger(run: Run) -> None:
     run.write("001__a", "create table a ();\n")
     assert run("apply", "--yes").code == 0
-    before = run.rows("select * from orderops.ledger order by id")
+    before = run.rows("select * from orderops_ledger.ledger order by id")
 
     run.write("002__b", "create table b ();\n")
     assert run("apply", "--yes").code == 0
 
     assert len(before) == 1
-    assert run.rows("select * from orderops.ledger where version = 1 order by id") == before
-    assert run.rows("select version, state from orderops.ledger order by id") == [(1, "done"), (2, "done")]
+    assert run.rows("select * from orderops_ledger.ledger where version = 1 order by id") == before
+    assert run.rows("select version, state from orderops_ledger.ledger order by id") == [(1, "done"), (2, "done")]
 
 
 def test_an_index_of_another_table_with_the_same_name_is_left_alone(run: Run) -> None:
@@ -233,28 +234,30 @@ def test_the_view_shows_the_status_of_each_migration(run: Run, postgres: Postgre
     run.write("001__create_a", "create table a ();\n")
     run.write("002__slow", "select pg_sleep(0.02);\nselect 1 / 0;\n")
     run("apply", "--yes")
-    asked = "select version, description, state, who from orderops.migrations"
+    asked = "select version, description, state, who from orderops_ledger.migrations"
 
     psql = [str(postgres.bindir / "psql"), "--no-psqlrc", "--csv", "-d", run.dsn, "-c"]
     answer = subprocess.run([*psql, asked], capture_output=True, text=True, check=True).stdout
-    described = subprocess.run([*psql, r"\d+ orderops.ledger"], capture_output=True, text=True, check=True).stdout
+    described = subprocess.run(
+        [*psql, r"\d+ orderops_ledger.ledger"], capture_output=True, text=True, check=True
+    ).stdout
 
     who = getpass.getuser()
     assert answer.splitlines()[1:] == [f"1,create a,applied,{who}", f"2,slow,pending,{who}"]
     assert "SHA-256 of the V file" in described
-    ((duration,),) = run.rows("select min(duration) >= '0' from orderops.ledger")
+    ((duration,),) = run.rows("select min(duration) >= '0' from orderops_ledger.ledger")
     assert duration is True
 
 
 def test_apply_creates_the_ledger_in_an_empty_schema_made_for_it(run: Run) -> None:
-    run.execute("create schema orderops")
+    run.execute("create schema orderops_ledger")
     run.write("001__a", "create table a ();\n")
     pending = run("info", "--json").json["migrations"]
 
     assert run("apply", "--yes").code == 0
 
     assert [migration["state"] for migration in pending] == ["pending"]
-    assert run.rows("select version, state from orderops.migrations") == [(1, "applied")]
+    assert run.rows("select version, state from orderops_ledger.migrations") == [(1, "applied")]
 
 
 def test_a_role_named_orderops_creates_its_tables_outside_the_ledgers_schema(
@@ -273,10 +276,110 @@ def test_a_role_named_orderops_creates_its_tables_outside_the_ledgers_schema(
         assert run.rows(
             "select schemaname || '.' || tablename from pg_tables where tableowner = 'orderops' order by 1"
         ) == [
-            ("orderops.ledger",),
+            ("orderops_ledger.ledger",),
             ("public.a",),
             ("public.b",),
             ("public.c",),
         ]
     finally:
-        run.execute("drop schema if exists orderops cascade", "drop owned by orderops", "drop role orderops")
+        run.execute("drop schema if exists orderops_ledger cascade", "drop owned by orderops", "drop role orderops")
+
+
+# the schema where the ledger was once
+
+
+FORMER = """
+create schema orderops;
+alter table orderops_ledger.ledger set schema orderops;
+alter view orderops_ledger.migrations set schema orderops;
+drop schema orderops_ledger;
+"""
+
+
+@pytest.fixture
+def former(run: Run) -> Run:
+    """A database whose ledger is in its former schema, with one applied migration and one pending."""
+    run.write("001__a", "create table a ();\n", "drop table a;\n")
+    run("apply", "--yes")
+    run.execute(FORMER)
+    run.write("002__b", "create table b ();\n", "drop table b;\n")
+    return run
+
+
+def test_commands_that_only_read_use_the_ledger_where_it_is(former: Run) -> None:
+    states = [migration["state"] for migration in former("info", "--json").json["migrations"]]
+
+    assert states == ["applied", "pending"]
+    assert len(former("history", "--json").json) == 1
+    assert former.rows("select to_regclass('orderops.ledger') is not null") == [(True,)]
+
+
+def test_the_next_change_moves_the_ledger_with_all_attempts_and_deletes_the_empty_schema(former: Run) -> None:
+    assert former("apply", "--yes").code == 0
+
+    assert former.rows("select version, state from orderops_ledger.migrations order by 1") == [
+        (1, "applied"),
+        (2, "applied"),
+    ]
+    assert former.rows("select id from orderops_ledger.ledger order by id") == [(1,), (2,)]
+    assert former.rows("select to_regnamespace('orderops')") == [(None,)]
+    assert former("undo", "--yes").code == 0
+
+
+def test_tables_of_the_service_stay_in_the_former_schema(former: Run) -> None:
+    former.execute("create table orderops.made_by_the_service (id int)")
+
+    assert former("apply", "--yes").code == 0
+
+    assert former.rows("select tablename from pg_tables where schemaname = 'orderops'") == [("made_by_the_service",)]
+
+
+def test_a_table_of_the_service_called_ledger_is_not_taken_for_ours(run: Run) -> None:
+    run.execute("create schema orderops", "create table orderops.ledger (id int, version int, state text)")
+    run.write("001__a", "create table a ();\n")
+
+    assert run("apply", "--yes").code == 0
+
+    assert run.rows("select version from orderops_ledger.ledger") == [(1,)]
+    assert run.rows("select count(*) from orderops.ledger") == [(0,)]
+
+
+def test_somebody_who_reads_the_former_ledger_does_not_stop_the_run_for_good(former: Run) -> None:
+    with psycopg.connect(former.dsn) as reader:
+        reader.execute("select * from orderops.ledger")
+
+        refused = former("apply", "--yes")
+
+    assert refused.code == 1
+    assert "lock timeout" in refused.err
+    assert former("apply", "--yes").code == 0
+
+
+def test_a_role_with_the_name_of_the_ledgers_schema_is_refused(run: Run) -> None:
+    run.execute("create role orderops_ledger")
+    run.write("001__a", "create table a ();\n")
+    try:
+        refused = run("apply", "--yes")
+
+        assert refused.code == 1
+        assert "error: the role orderops_ledger has the name of the ledger's schema" in refused.err
+        assert run.rows("select to_regnamespace('orderops_ledger'), to_regclass('a')") == [(None, None)]
+    finally:
+        run.execute("drop role orderops_ledger")
+
+
+def test_unqualified_names_of_the_service_never_mean_the_ledger(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.execute("create role orderops login password 'of a test'", "grant all on schema public to orderops")
+    ((name,),) = run.rows("select current_database()")
+    run.execute(f"grant create on database {name} to orderops")
+    monkeypatch.setenv("ORDEROPS_DSN", make_conninfo(run.dsn, user="orderops", password="of a test"))
+    try:
+        run.write("001__a", "create table migrations (id bigint primary key);\n", "drop table migrations;\n")
+        assert run("apply", "--yes").code == 0
+
+        with psycopg.connect(make_conninfo(run.dsn, user="orderops", password="of a test")) as service:
+            service.execute("insert into migrations values (1)")
+            service.execute("create table made_by_the_service (i int)")
+        assert run.rows("select schemaname from pg_tables where tablename = 'made_by_the_service'") == [("public",)]
+    finally:
+        run.execute("drop owned by orderops", "drop role orderops")

@@ -254,18 +254,18 @@ STATEMENTS: dict[str, Input] = {
     **{
         text: refused(
             f"{text};\n",
-            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops holds the ledger, which a migration must not change",
+            f"sql/V002__b.sql:1:1: {text}\nthe schema orderops_ledger holds the ledger: no migration may change it",
             "remove it; to correct the ledger: orderops migrate repair",
         )
         for text in (
-            "drop schema a, orderops cascade",
-            "drop table orderops.ledger cascade",
-            "truncate orderops.ledger",
-            "delete from orderops.ledger where version = 1",
-            "update orderops.ledger set state = 'done'",
-            "alter table orderops.ledger drop column note",
-            "create table orderops.mine (id int)",
-            "alter schema orderops rename to ours",
+            "drop schema a, orderops_ledger cascade",
+            "drop table orderops_ledger.ledger cascade",
+            "truncate orderops_ledger.ledger",
+            "delete from orderops_ledger.ledger where version = 1",
+            "update orderops_ledger.ledger set state = 'done'",
+            "alter table orderops_ledger.ledger drop column note",
+            "create table orderops_ledger.mine (id int)",
+            "alter schema orderops_ledger rename to ours",
         )
     },
 }

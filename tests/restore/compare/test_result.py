@@ -96,11 +96,11 @@ def test_the_highest_versions_of_both_ledgers_are_compared(two: DatabasePair) ->
 
 
 def test_other_tables_in_the_schema_of_the_ledger_are_compared(two: DatabasePair) -> None:
-    two.both("create schema orderops; create table orderops.orders (id int primary key)")
-    two.live.execute("insert into orderops.orders values (1)")
+    two.both("create schema orderops_ledger; create table orderops_ledger.orders (id int primary key)")
+    two.live.execute("insert into orderops_ledger.orders values (1)")
 
     assert [(table.name, table.differences[Difference.ONLY_LIVE]) for table in compared(two).tables] == [
-        ("orderops.orders", 1)
+        ("orderops_ledger.orders", 1)
     ]
 
 

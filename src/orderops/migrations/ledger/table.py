@@ -14,17 +14,31 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, LiteralString
 
 from orderops import __version__
+from orderops.database.catalog import FORMER_LEDGER, FORMER_LEDGER_SCHEMA, LEDGER_SCHEMA
 from orderops.errors import OrderopsError
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-SCHEMA: LiteralString = """
+MAKE_SCHEMA: LiteralString = """
 do $$ begin -- a role that may not create schemas can use one that was made for it
-    if to_regnamespace('orderops') is null then create schema orderops; end if;
-end $$;
-create table if not exists orderops.ledger (
+    if to_regnamespace('orderops_ledger') is null then create schema orderops_ledger; end if;
+end $$
+"""
+# Not the schema as a whole: by the search path of the role orderops, tables of the service may be in it.
+MOVE: LiteralString = """
+set local lock_timeout = '10s'; -- somebody who reads the ledger meanwhile, such as pg_dump, must not stop the run
+alter table orderops.ledger set schema orderops_ledger;
+alter view if exists orderops.migrations set schema orderops_ledger;
+comment on table orderops_ledger.ledger is
+    'what was done to this database, an attempt a row; see orderops_ledger.migrations';
+do $$ begin drop schema orderops;
+    exception when dependent_objects_still_exist or insufficient_privilege then null;
+end $$
+"""
+TABLES: LiteralString = """
+create table if not exists orderops_ledger.ledger (
     id              bigint generated always as identity primary key,
     version         bigint      not null,
     description     text        not null,
@@ -50,26 +64,27 @@ create table if not exists orderops.ledger (
     predicted       interval,
     receipt         text
 );
-comment on table orderops.ledger is 'what was done to this database, an attempt a row; see orderops.migrations';
-comment on column orderops.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
-comment on column orderops.ledger.lock_tries is 'how often a lock was asked for and not had in time';
-comment on column orderops.ledger.lock_waited is 'time spent until the way was free';
-comment on column orderops.ledger.begun is 'digest of a statement that runs in no one transaction and was begun';
-comment on column orderops.ledger.done is 'digests of the statements that are done';
-comment on column orderops.ledger.predicted is 'what it took when it was rehearsed on a copy';
-comment on column orderops.ledger.receipt is 'of which rehearsal, or why there was none';
-comment on column orderops.ledger.batch_after is 'the key up to which a file that runs in batches is done';
-create index if not exists ledger_by_version on orderops.ledger (version, id);
-create or replace view orderops.migrations as
+comment on table orderops_ledger.ledger is
+    'what was done to this database, an attempt a row; see orderops_ledger.migrations';
+comment on column orderops_ledger.ledger.checksum is 'SHA-256 of the V file, with the line ends of Unix';
+comment on column orderops_ledger.ledger.lock_tries is 'how often a lock was asked for and not had in time';
+comment on column orderops_ledger.ledger.lock_waited is 'time spent until the way was free';
+comment on column orderops_ledger.ledger.begun is 'digest of a statement that runs in no one transaction and was begun';
+comment on column orderops_ledger.ledger.done is 'digests of the statements that are done';
+comment on column orderops_ledger.ledger.predicted is 'what it took when it was rehearsed on a copy';
+comment on column orderops_ledger.ledger.receipt is 'of which rehearsal, or why there was none';
+comment on column orderops_ledger.ledger.batch_after is 'the key up to which a file that runs in batches is done';
+create index if not exists ledger_by_version on orderops_ledger.ledger (version, id);
+create or replace view orderops_ledger.migrations as
 select distinct on (version) version, description,
     case when state <> 'done' and (done <> '{}' or begun is not null or batch_after is not null)
              then case action when 'undo' then 'partly undone' else 'partly applied' end
-         when (select action from orderops.ledger d where d.version = l.version and state = 'done'
+         when (select action from orderops_ledger.ledger d where d.version = l.version and state = 'done'
                order by id desc limit 1) in ('apply', 'baseline') then 'applied'
          else 'pending' end as state,
     finished, duration, who, host, checksum
-from orderops.ledger l where version > 0 order by version, id desc;
-comment on view orderops.migrations is 'how each migration stands, and the latest attempt at it';
+from orderops_ledger.ledger l where version > 0 order by version, id desc;
+comment on view orderops_ledger.migrations is 'how each migration stands, and the latest attempt at it';
 """
 COLUMNS: LiteralString = """
 id, version, description, action, state, checksum, who, host, tool_version, started, finished, lock_tries,
@@ -168,28 +183,48 @@ class History:
 
 
 def make(connection: Connection) -> None:
-    """Create the ledger in a database that has none."""
+    """Create the ledger in a database that has none, or move it from the schema where it was once.
+
+    Raises OrderopsError if a role has the name of its schema.
+    """
     # Not CREATE IF NOT EXISTS alone: a role without CREATE on the database could then never use an existing ledger.
-    if _exists(connection):
+    place = _schema(connection)
+    if place == LEDGER_SCHEMA:
         return
+    _check_no_role(connection)
     with connection.transaction():
-        connection.execute(SCHEMA)
+        connection.execute(MAKE_SCHEMA)
+        if place is None:
+            connection.execute(TABLES)
+        else:
+            connection.execute(MOVE)
 
 
 def read(connection: Connection) -> dict[int, History]:
     """Read the history of every version in the ledger; empty in a database without a ledger."""
-    if not _exists(connection):
+    place = _schema(connection)
+    if place is None:
         return {}
     found: dict[int, list[Attempt]] = {}
-    for row in connection.execute("select " + COLUMNS + " from orderops.ledger order by 1"):
+    for row in connection.execute("select " + COLUMNS + " from " + place + ".ledger order by 1"):
         attempt = Attempt(*row)
         found.setdefault(attempt.version, []).append(attempt)
     return {version: History(attempts) for version, attempts in found.items()}
 
 
-def _exists(connection: Connection) -> bool:
-    row = connection.execute("select to_regclass('orderops.ledger') is not null").fetchone()
-    return bool(row and row[0])
+def _schema(connection: Connection) -> LiteralString | None:
+    """The schema of the ledger; None in a database without one."""
+    row = connection.execute("select to_regclass('orderops_ledger.ledger') is not null, " + FORMER_LEDGER).fetchone()
+    exists, former = row or (False, False)
+    return LEDGER_SCHEMA if exists else FORMER_LEDGER_SCHEMA if former else None
+
+
+def _check_no_role(connection: Connection) -> None:
+    if connection.execute("select 1 from pg_roles where rolname = %s", [LEDGER_SCHEMA]).fetchone():
+        raise OrderopsError(
+            f"the role {LEDGER_SCHEMA} has the name of the ledger's schema, so its tables would be made in it",
+            f"rename it: alter role {LEDGER_SCHEMA} rename to …",
+        )
 
 
 @dataclass(frozen=True)
@@ -255,7 +290,7 @@ def _insert(values: Mapping[str, object]) -> Composed:
 
     columns = sql.SQL(", ").join(map(sql.Identifier, values))
     literals = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values.values()]
-    return sql.SQL("insert into orderops.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(literals))
+    return sql.SQL("insert into orderops_ledger.ledger ({}) values ({})").format(columns, sql.SQL(", ").join(literals))
 
 
 def record(
@@ -269,8 +304,8 @@ def record(
     """Insert baseline or forget rows for versions (number, description, checksum)."""
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
-            "insert into orderops.ledger (version, description, action, state, checksum, who, host, tool_version,"
-            " finished, note) values (%s, %s, %s, 'done', %s, %s, %s, %s, clock_timestamp(), %s)",
+            "insert into orderops_ledger.ledger (version, description, action, state, checksum, who, host,"
+            " tool_version, finished, note) values (%s, %s, %s, 'done', %s, %s, %s, %s, clock_timestamp(), %s)",
             [
                 [version, description, action, checksum, author.who, author.host, __version__, note]
                 for version, description, checksum in versions
@@ -280,7 +315,7 @@ def record(
 
 def mark_interrupted(connection: Connection) -> None:
     """Mark running attempts as interrupted. Call only while holding the lock."""
-    connection.execute("update orderops.ledger set state = 'failed', note = 'cut off' where state = 'running'")
+    connection.execute("update orderops_ledger.ledger set state = 'failed', note = 'cut off' where state = 'running'")
 
 
 def highest(histories: Mapping[int, History]) -> int:
@@ -326,11 +361,11 @@ class AttemptRecord:
     def _write(self, what: LiteralString, *values: object) -> None:
         from psycopg import sql
 
-        where: LiteralString = "update orderops.ledger set " + what + " where version = {} and state = 'running'"
+        where: LiteralString = "update orderops_ledger.ledger set " + what + " where version = {} and state = 'running'"
         done = self._connection.execute(sql.SQL(where).format(*map(sql.Literal, [*values, self._version])))
         # A migration may change this table; continuing without a record would make resuming unsafe.
         if not done.rowcount:
             raise OrderopsError(
-                f"the line of version {self._version} in orderops.ledger is gone; the attempt cannot be recorded",
+                f"the line of version {self._version} in orderops_ledger.ledger is gone; it cannot be recorded",
                 "does the file or another session change that table? Uncommitted changes are rolled back",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
 from orderops.migrations.sql.directives import is_directive
@@ -17,7 +18,6 @@ MANAGED_SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_se
 ROLE_SETTINGS = ("role", "session_authorization")
 UTF_8 = ("utf8", "utf-8", "unicode")
 OFF = ("off", "false", "no", "0")
-LEDGER = "orderops"
 SAFE_TO_RESUME = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alter_table_stmt")
 # After an interruption the catalogue shows whether these are done, or repeating them is harmless.
 SETTING = ("variable_set_stmt", "do_stmt", "call_stmt", "select_stmt", "execute_stmt")
@@ -78,7 +78,7 @@ def _check(file: SqlFile, statement: Statement) -> None:
             _check_copy(statement, place)
     if _changes_the_ledger(statement):
         raise UsageError(
-            f"{place}: {statement.begins}\nthe schema {LEDGER} holds the ledger, which a migration must not change",
+            f"{place}: {statement.begins}\nthe schema {LEDGER_SCHEMA} holds the ledger: no migration may change it",
             "remove it; to correct the ledger: orderops migrate repair",
         )
     if is_non_transactional(statement):
@@ -145,7 +145,7 @@ def _changes_the_ledger(statement: Statement) -> bool:
             schemas |= {tree.subname, tree.newname}
         case "create_schema_stmt":
             schemas.add(tree.schemaname)
-    return LEDGER in schemas
+    return LEDGER_SCHEMA in schemas
 
 
 def _check_alone(file: SqlFile, statement: Statement, place: str) -> None:

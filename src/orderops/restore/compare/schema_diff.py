@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from orderops.database.catalog import USER_SCHEMAS
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable
 from orderops.restore.compare.tables import NOT_ANOTHERS, OURS
 
@@ -97,7 +98,7 @@ OBJECTS = {
             and {OURS} and {_not_of_an_extension("pg_type", "y")}""",
     "schema": f"""
         select '', n.nspname, '' from pg_namespace n
-        where n.nspname <> 'orderops' and {OURS} and {_not_of_an_extension("pg_namespace", "n")}""",
+        where {USER_SCHEMAS} and {_not_of_an_extension("pg_namespace", "n")}""",
     "extension": "select '', extname, extversion from pg_extension",
     "role": r"""
         select '', r.rolname, concat_ws(', ', 'member of ' || (

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from orderops.database.catalog import OF_LEDGER
 from orderops.errors import UsageError
 from orderops.migrations.sql.parser import identifier
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair
@@ -18,11 +19,11 @@ INTEGERS = {"smallint", "integer", "bigint"}
 OURS = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
 """Condition: the schema is not one of PostgreSQL's own."""
 # CREATE EXTENSION creates the tables of an extension again, so they are not compared.
-NOT_ANOTHERS = """
+NOT_ANOTHERS = f"""
 not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-and not (n.nspname = 'orderops' and c.relname ~ '^(ledger|migrations)')
+and not {OF_LEDGER}
 """
-"""Condition: neither part of an extension nor one of the ledger's tables, whose version is compared separately."""
+"""Condition: neither part of an extension nor the ledger, whose version is compared separately."""
 # A partitioned table is compared as a whole: a row may be in different partitions of the two databases.
 # reltuples is -1 for a table that was never analyzed; its estimate is then NULL.
 TABLES = f"""
