@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from orderops.local.rds.postgres import PostgresServer
 from orderops.migrations.schema_snapshot import differences, schema_digest, schema_lines
 
 pytest_plugins = ["support.postgres_fixtures"]
@@ -61,8 +60,8 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def connection(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(postgres.create_database("test_schema"), autocommit=True) as connection:
+def connection(module_database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(module_database, autocommit=True) as connection:
         for statement in (FIRST, *PARTS, *TOGETHER):
             connection.execute(statement.encode())
         yield connection

@@ -11,7 +11,6 @@ import pytest
 
 from orderops.database.connection import login_from_dsn
 from orderops.errors import UsageError
-from orderops.local.rds.postgres import PostgresServer
 from orderops.migrations.lint.linter import lint
 from orderops.migrations.sql.files import SqlFile, new_pair, read_migrations, sql_folder
 from orderops.rehearsal.canaries import read_canaries
@@ -37,9 +36,8 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def dsn(postgres: PostgresServer) -> str:
-    dsn = postgres.create_database("test_queries")
-    with psycopg.connect(dsn, autocommit=True) as connection:
+def dsn(module_database: str) -> str:
+    with psycopg.connect(module_database, autocommit=True) as connection:
         for migration in read_migrations(sql_folder()):
             connection.execute(migration.forwards.text.encode())
         connection.execute("create table nothing (id int); create table empty (id int primary key)")
@@ -51,7 +49,7 @@ def dsn(postgres: PostgresServer) -> str:
             " select gen_random_uuid(), 1, 'EUR', 1, now() from generate_series(1, 3)"
         )
         connection.execute("create extension pg_stat_statements")
-    return dsn
+    return module_database
 
 
 @pytest.fixture

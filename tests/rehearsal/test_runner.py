@@ -18,7 +18,6 @@ import pytest
 
 from orderops.database.connection import login_from_dsn
 from orderops.errors import OrderopsError, UsageError
-from orderops.local.rds.postgres import PostgresServer
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import read_migrations
 from orderops.rehearsal.markdown import check_writable, markdown
@@ -100,8 +99,8 @@ def small(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
-    dsn = postgres.create_database("test_rehearse")
+def rehearsed(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Rehearsed:
+    dsn = module_database
     folder = write(tmp_path_factory.mktemp("rehearsal") / "sql", MIGRATIONS, CANARIES)
     verdicts: list[str] = []
     watched: list[str] = []

@@ -30,9 +30,19 @@ def postgres() -> Iterator[PostgresServer]:
             server.kill()
 
 
+@pytest.fixture(scope="module")
+def module_database(postgres: PostgresServer) -> Iterator[str]:
+    """The DSN of a database for the tests of a module. A worker may set a module up twice, so its name is its own."""
+    yield from _database(postgres)
+
+
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[str]:
     """The DSN of an empty database of this test's own."""
+    yield from _database(postgres)
+
+
+def _database(postgres: PostgresServer) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield postgres.create_database(name)
     postgres.drop_database(name)

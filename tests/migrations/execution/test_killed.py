@@ -8,7 +8,6 @@ from random import Random
 import psycopg
 import pytest
 
-from orderops.local.rds.postgres import PostgresServer
 from support.killable_process import Victim
 from support.killed_migrations import Left, apply, killed, undisturbed
 from support.migrate_runs import until
@@ -24,12 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(postgres: PostgresServer, folder: Path) -> Left:
+def whole(module_database: str, folder: Path) -> Left:
     """What is left when nobody disturbs it."""
-    dsn = postgres.create_database("undisturbed")
-    left = undisturbed(dsn, folder)
-    postgres.drop_database("undisturbed")
-    return left
+    return undisturbed(module_database, folder)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -216,7 +217,9 @@ CASES = {
 @pytest.fixture(scope="module")
 def compared(postgres: PostgresServer) -> Mapping[str, TableComparison]:
     """The comparison of all cases, each in its own schema."""
-    live, restored = (Database(postgres.create_database(f"test_cases_{name}")) for name in ("live", "restored"))
+    # A worker may set a module up twice.
+    names_of = [f"{side}_{uuid.uuid4().hex[:12]}" for side in ("live", "restored")]
+    live, restored = (Database(postgres.create_database(name)) for name in names_of)
     for number, case in enumerate(CASES.values()):
         schema = f"create schema if not exists case_{number}; set search_path = case_{number}"
         live.execute(f"{schema}; {case.both}; {case.live}")
