@@ -143,6 +143,12 @@ def lose_answer(the_faults: Faults) -> Fault:
     return the_faults.lose_answer
 
 
+@pytest.fixture
+def slow_answer(the_faults: Faults) -> Fault:
+    """`with slow_answer("s3", "PutObject", seconds=1)`: answers to that call take so long."""
+    return the_faults.slow_answer
+
+
 @pytest.fixture(scope="session")
 def account() -> Iterator[Proxy]:
     """An emulated AWS over HTTP, one for all tests of this process."""

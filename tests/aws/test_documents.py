@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from moto.backends import get_backend
+from moto.s3.models import get_canned_acl
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket, DocumentChanged
-from orderops.errors import OrderopsError
+from orderops.errors import AwsError, OrderopsError
 from support.fake_answers import ACCOUNT, AnsweredSession
 from support.faults import Fault
+from support.faulty_proxy import Proxy
+from support.recorded_history import aws_at
 
 KEY = "dev/lease.json"
 
@@ -68,3 +72,23 @@ def test_a_page_in_place_of_a_document_is_an_error_with_a_hint(body: str) -> Non
         Bucket(answers.aws).read(KEY)
 
     assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+def test_a_bucket_that_another_account_made_under_our_name_is_neither_read_nor_written(proxy: Proxy) -> None:
+    # Bucket names are taken worldwide, and a stranger's bucket may be open to everybody.
+    name = "orderops-123456789012-ap-southeast-2"
+    strangers = get_backend("s3")["210987654321"]["aws"].create_bucket(name, "ap-southeast-2")
+    strangers.set_acl(get_canned_acl("public-read-write"))
+    bucket = Bucket(aws_at(proxy.url))
+
+    for use in (
+        lambda: bucket.write(KEY, {"who": "ana"}, over=None),
+        lambda: bucket.put(KEY, {"who": "ana"}),
+        lambda: bucket.read(KEY),
+        lambda: bucket.keys("dev/"),
+        lambda: bucket.remove(KEY),
+    ):
+        with pytest.raises(AwsError, match="AccessDenied"):
+            use()
+
+    assert list(strangers.keys) == []

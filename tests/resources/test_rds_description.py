@@ -8,7 +8,7 @@ import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import Ownership, to_pairs
-from orderops.resources.rds_description import FORMER, PRIMARY, instances, term_of
+from orderops.resources.rds_description import FORMER, PRIMARY, instances, sought_backup, term_of
 from support.tag_keys import ADDRESS, ENVIRONMENT, ROLE, TERM
 
 DECLARED = "rds-instance/orderops-dev-database"
@@ -66,3 +66,21 @@ def test_another_environment_has_its_own_primary(aws: Aws) -> None:
 )
 def test_a_term_that_is_no_number_is_ignored(told: str, term: int) -> None:
     assert term_of({TERM: told}) == term
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "ours"),
+    [
+        ("orderops-dev-database", {ENVIRONMENT: "dev"}, True),
+        ("promoted", {ENVIRONMENT: "dev"}, True),
+        ("orderops-dev-database", {}, True),
+        ("orderops-dev-eu-database", {ENVIRONMENT: "dev-eu"}, False),
+        ("shop", {}, False),
+    ],
+)
+def test_retained_backups_of_an_environment_whose_name_begins_alike_are_not_ours(
+    name: str, tags: Mapping[str, str], ours: bool
+) -> None:
+    raw = {"DBInstanceIdentifier": name, "TagList": to_pairs(tags)}
+
+    assert sought_backup(raw, Ownership("dev")) is ours

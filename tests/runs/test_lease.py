@@ -211,3 +211,20 @@ def test_earlier_reads_are_current_only_if_no_other_run_held_the_lease(operator:
     cy.release()
     let_s3_age(10)
     assert operator.takes(di)
+
+
+def test_a_lease_counts_from_the_sending_of_a_heartbeat_and_not_from_its_answer(
+    operator: Operators, slow_answer: Fault
+) -> None:
+    # Others count from S3's time of the write, which may be as early as the sending.
+    short = Timing(beat=timedelta(minutes=5), good_for=timedelta(seconds=0.2))
+    lease = operator("ana", short)
+
+    with slow_answer("s3", "PutObject", seconds=0.3):
+        assert operator.takes(lease)
+
+    before = operator.bucket.read(key_of(ENVIRONMENT))
+    lease.check()
+    after = operator.bucket.read(key_of(ENVIRONMENT))
+    assert before and after
+    assert after.value["beat"] == before.value["beat"] + 1  # it had run out, so it was renewed before the change

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import sleep
 from typing import Any
 
 import boto3
@@ -70,6 +71,17 @@ class Faults:
         with self._while_active(drop):
             yield
         assert not left, f"{service}.{operation} was never called"
+
+    @contextmanager
+    def slow_answer(self, service: str, operation: str, *, seconds: float) -> Iterator[None]:
+        """Delay the answers to a call."""
+
+        def wait(called: str, name: str) -> None:
+            if (called, name) == (service, operation):
+                sleep(seconds)
+
+        with self._while_active(wait):
+            yield
 
     @contextmanager
     def _while_active(self, fault: Callable[[str, str], None]) -> Iterator[None]:

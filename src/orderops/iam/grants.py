@@ -261,7 +261,13 @@ PASSWORDS = Grant(
     "OpenDatabases",
     ("secretsmanager:GetSecretValue",),
     _arns("secretsmanager", "secret:rds!db-*"),
-    {"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": _arns("rds", f"db:{PREFIX}*")[0]}},
+    {
+        "StringLike": {
+            "aws:ResourceTag/aws:rds:primaryDBInstanceArn": _arns(
+                "rds", f"db:{PREFIX}database", f"db:{PREFIX}database-*"
+            )
+        }
+    },
 )
 DATABASE_ACCESS: Mapping[str, tuple[Grant, ...]] = {
     "task": (),

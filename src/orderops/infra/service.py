@@ -257,11 +257,12 @@ def _passwords_of(environment: Environment) -> Allow:
     # RDS chooses the secret's name, so its ARN is unknown, and tags the secret with its instance. A policy variable is
     # allowed in a condition and not in the account field of a resource ARN.
     partition = partition_of(environment.region)
-    instances = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-*"
+    # Not every name that begins like the environment's: those of dev-eu begin like those of dev.
+    database = f"arn:{partition}:rds:{environment.region}:${{aws:PrincipalAccount}}:db:{environment.prefix}-database"
     return Allow(
         ("secretsmanager:GetSecretValue",),
         (f"arn:{partition}:secretsmanager:{environment.region}:*:secret:rds!db-*",),
-        only={"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": instances}},
+        only={"StringLike": {"aws:ResourceTag/aws:rds:primaryDBInstanceArn": [database, f"{database}-*"]}},
     )
 
 

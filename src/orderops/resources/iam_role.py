@@ -25,7 +25,7 @@ class Allow:
     actions: tuple[str, ...]
     on: tuple[Resource | Output | str, ...]
     suffix: str = ""
-    only: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    only: Mapping[str, Mapping[str, str | list[str]]] = field(default_factory=dict)
     """The condition of the statement."""
 
     def statement(self, outputs: Outputs) -> dict[str, Any]:

@@ -108,7 +108,13 @@ def sought(name: str, tags: Tags, owner: Ownership) -> bool:
 
 
 def sought_backup(raw: Mapping[str, Any], owner: Ownership) -> bool:
-    return sought(str(raw["DBInstanceIdentifier"]), from_pairs(raw.get("TagList")), owner)
+    """Match like `sought`, and leave out backups whose tags say that they are another environment's.
+
+    By its name, a database of dev-eu could be one of dev.
+    """
+    tags = from_pairs(raw.get("TagList"))
+    ours = tags.get(ENVIRONMENT, owner.environment) == owner.environment
+    return ours and sought(str(raw["DBInstanceIdentifier"]), tags, owner)
 
 
 def observed_of(raw: Mapping[str, Any], tags: Tags) -> Observed:

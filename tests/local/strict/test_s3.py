@@ -52,6 +52,18 @@ def test_a_bucket_keeps_the_tags_of_its_creation(moto: Client, strict: Client, r
     assert strict("s3").get_bucket_tagging(Bucket="our-bucket")["TagSet"] == tags
 
 
+def test_a_bucket_of_another_account_is_refused_if_the_owner_is_expected(strict: Client, refused: Refused) -> None:
+    bucket(strict)
+    s3 = strict("s3")
+
+    s3.put_object(Bucket="our-bucket", Key="a", Body=b"1", ExpectedBucketOwner="123456789012")
+    with refused("AccessDenied"):
+        s3.put_object(Bucket="our-bucket", Key="a", Body=b"2", ExpectedBucketOwner="210987654321")
+    with refused("AccessDenied"):
+        s3.get_object(Bucket="our-bucket", Key="a", ExpectedBucketOwner="210987654321")
+    assert s3.get_object(Bucket="our-bucket", Key="a")["Body"].read() == b"1"
+
+
 def test_a_malformed_policy_is_refused(moto: Client, strict: Client, refused: Refused) -> None:
     bucket(moto)
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.utils import camelcase_to_underscores
-from moto.s3.models import S3Backend
+from moto.s3.models import S3Backend, s3_backends
 from moto.s3.responses import S3Response
 from moto.utilities.utils import get_partition
 
@@ -54,6 +54,17 @@ OBJECT_ACTIONS = (
     "UploadPart",
     "UploadPartCopy",
 )
+OWNER_CHECKED = (
+    "DeleteObject",
+    "DeleteObjects",
+    "GetObject",
+    "HeadBucket",
+    "HeadObject",
+    "ListObjectVersions",
+    "ListObjectsV2",
+    "PutObject",
+)
+"""Operations that verify the expected owner of the bucket ("Verifying bucket ownership" in the S3 user guide)."""
 # Operations without a method in moto that are no requests of their own: ListDirectoryBuckets is ListBuckets on the
 # wire, and the others are answered by moto without being operations of AWS.
 WITHOUT_METHOD = frozenset(
@@ -69,6 +80,8 @@ def register(emulator: Emulator, _delays: Delays) -> None:
     # moto ignores the tags in CreateBucketConfiguration, which S3 has accepted since 2025.
     emulator.on_after("s3", "CreateBucket", _store_tags)
     emulator.on_before("s3", "PutBucketPolicy", _check_policy_of_bucket)
+    for action in OWNER_CHECKED:
+        emulator.on_before("s3", action, _check_owner)
 
 
 def patch(emulator: Emulator) -> None:
@@ -186,6 +199,13 @@ def _unconditional_denials(policy: bytes) -> bytes:
 
 def _malformed(message: str) -> ApiError:
     return ApiError("MalformedPolicy", message)
+
+
+def _check_owner(request: Request) -> None:
+    expected = request.environ.get("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER")
+    _, owner = s3_backends.bucket_accounts.get(_bucket(request), ("", expected))
+    if expected != owner and expected is not None:
+        raise ApiError("AccessDenied", "Access Denied", status=403)
 
 
 def _bucket(request: Request) -> str:
