@@ -13,7 +13,7 @@ from rich.table import Table
 from orderops.text.durations import in_words
 from orderops.text.outside import plain
 from orderops.ui.commands import completed
-from orderops.ui.console import out
+from orderops.ui.console import out, out_folded
 
 # Details quote AWS, the service and the lease.
 LONGEST = 1000
@@ -34,18 +34,18 @@ def show_status(status: Mapping[str, Any]) -> None:
     out.print(f"[bold]{escape(status['environment'])}[/] is [bold {colour}]{status['verdict']}[/]")
     _show_components(status["components"])
     for run in status["runs"]:
-        out.print(f"run:   {escape(_under_way(run))}")
+        out_folded(f"run:   {escape(_under_way(run))}")
     for change in status["pending"]:
         waits = f"{change['what']} waits for {change['until']} ({change['class']})"
-        out.print(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")
+        out_folded(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")
         out.print(f"    now: {escape(completed(plain(change['command'], LONGEST)))}")
     if status["cause"]:
-        out.print(f"cause: {escape(plain(status['cause'], LONGEST))}")
+        out_folded(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():
         out.print(f"{name}: {escape(plain(url))}")
     # An environment that does not exist has no database to restore.
     if status["verdict"] != "absent":
-        out.print(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
+        out_folded(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
     if status["next"]:
         out.print(f"next:  [bold]{escape(completed(status['next']))}[/]")
 
