@@ -15,7 +15,6 @@ from orderops.local.emulator.protocol import ApiError, Request, Response, json_a
 from orderops.local.emulator.server import Emulator
 from orderops.local.rds import snapshots
 from orderops.local.rds.binaries import find_bindir, full_server_version
-from orderops.local.rds.parameters import is_true, remove_parameters
 
 NEEDS_AVAILABLE = ("RebootDBInstance", "StopDBInstance", "CreateDBSnapshot", "ModifyDBInstance")
 # AWS also accepts changes of a stopped instance.
@@ -76,7 +75,6 @@ def register(emulator: Emulator, port_problem: Callable[[int], str]) -> None:
         emulator.before["rds", action] = [_check_usable]
     emulator.before["rds", "ModifyDBInstance"].append(_check_name_free)
     emulator.before["rds", "ModifyDBInstance"].append(_check_version)
-    emulator.before["rds", "ModifyDBInstance"].append(_ignore_repeated_management)
     emulator.before["rds", "DeleteDBInstance"] = [_note_instance]
     emulator.before["rds", "DeleteDBSnapshot"] = [_check_snapshot_complete]
     emulator.after["rds", "DeleteDBInstance"] = [_begin_deletion]
@@ -129,13 +127,6 @@ def _check_name_free(request: Request) -> None:
     name = request.form.get("NewDBInstanceIdentifier", "").lower()
     if name and name in _backend(request).databases and name != request.form["DBInstanceIdentifier"].lower():
         raise ApiError("DBInstanceAlreadyExists", "DB instance already exists")
-
-
-def _ignore_repeated_management(request: Request) -> None:
-    """Drop the parameter when the password is managed already: moto would create a second secret."""
-    instance = _instance_of(request)
-    if instance and instance.manage_master_user_password and is_true(request, "ManageMasterUserPassword"):
-        remove_parameters(request, ["ManageMasterUserPassword"])
 
 
 def _note_instance(request: Request) -> None:

@@ -223,3 +223,18 @@ def test_a_major_version_needs_a_parameter_group_of_its_family(strict: Client, r
     rds.modify_db_instance(DBInstanceIdentifier="db", **upgrade, DBParameterGroupName="own17")
 
     assert settled(strict, "db")["EngineVersion"] == "17.2"
+
+
+def test_a_password_that_is_managed_already_keeps_its_secret(moto: Client, strict: Client) -> None:
+    def repeated(client: Client, name: str) -> bool:
+        before = describe(client, name)["MasterUserSecret"]
+        client("rds").modify_db_instance(DBInstanceIdentifier=name, ManageMasterUserPassword=True)
+        return bool(describe(client, name)["MasterUserSecret"] == before)
+
+    managed = {key: value for key, value in SMALL.items() if key != "MasterUserPassword"}
+    for client, name in ((strict, "db"), (moto, "plain")):
+        client("rds").create_db_instance(DBInstanceIdentifier=name, **managed, ManageMasterUserPassword=True)
+    settled(strict, "db")
+
+    assert repeated(strict, "db")
+    assert not repeated(moto, "plain")

@@ -87,6 +87,9 @@ class Changes:
         if instance.status not in MODIFIABLE:
             raise ApiError("InvalidDBInstanceState", "Database instance is not in available state.")
         _check_change(request, instance)
+        if instance.manage_master_user_password and is_true(request, MANAGED):
+            # It is managed already, and moto would create a second secret.
+            remove_parameters(request, [MANAGED])
         request.environ["orderops.changes"] = _changes(request, instance)
         request.environ["orderops.parameter_group"] = instance.db_parameter_group_name
         remove_parameters(
