@@ -82,3 +82,13 @@ def test_resources_with_an_address_each_are_not_refused() -> None:
         world.add(name, tags=ours(name))
 
     assert refusal(world) is None
+
+
+def test_twins_that_are_named_do_not_hide_others_that_are_not(world: World) -> None:
+    for name in ("old", "copy of the old"):
+        world.add(name, tags=ours("old"))
+
+    error = refusal(world, "queue", "copy of the queue")
+
+    assert error is not None
+    assert str(error).startswith("thing/old was found 2 times")

@@ -1,0 +1,125 @@
+"""Change the code in small ways, one at a time, and count the changes that no test notices.
+
+    pip install -e '.[mutation]'
+    python benchmarks/mutation.py                  every area
+    python benchmarks/mutation.py engine runs      some areas
+    python benchmarks/mutation.py engine --show    with the changes that survived
+
+mutmut makes the changes in a copy of the repository and runs, for each, only the tests that execute the changed
+function. Each area has its own tests: what only a distant test would notice counts as unnoticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "src/orderops"
+GOAL = 85
+"""Percent of the changes that tests are to notice."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Sources, below the package, and the tests that are to notice a change in them."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+AREAS: Mapping[str, Area] = {
+    "engine": Area(("engine",), ("tests/engine", "tests/infra/test_together.py")),
+    "runs": Area(("runs",), ("tests/runs",)),
+    "ownership": Area(("aws/ownership.py",), ("tests/aws/test_ownership.py", "tests/engine")),
+    "lock waits": Area(
+        ("migrations/execution/lock_wait.py", "migrations/execution/blocker.py", "migrations/sql/locks.py"),
+        ("tests/migrations/execution/test_lock_wait.py", "tests/migrations/sql/test_locks.py"),
+    ),
+    "promotion": Area(("restore/promotion.py",), ("tests/restore/test_promotion.py",)),
+    "compare": Area(("restore/compare",), ("tests/restore/compare",)),
+    "gate": Area(("rehearsal/gate.py", "operations/gate.py"), ("tests/rehearsal/test_gate.py",)),
+}
+CONFIGURATION = """
+[tool.mutmut]
+source_paths = {sources}
+also_copy = ["environments", "sql", "src", "tests", "docs", "README.md"]
+pytest_add_cli_args_test_selection = {tests}
+# A broken invariant of the code that mutmut adds does not matter here.
+pytest_add_cli_args = ["-p", "no:cacheprovider"]
+"""
+RESULT = re.compile(r"^\s*(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<result>[a-z ]+)$", re.MULTILINE)
+NOTICED = ("killed", "timeout", "segfault", "suspicious")
+
+
+def main() -> None:
+    """Try the requested areas. Exits with 1 if one of them is below the goal."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("areas", nargs="*", choices=[[], *AREAS], help="these areas")
+    words.add_argument("--show", action="store_true", help="show each change that survived")
+    words.add_argument("--jobs", type=int, default=2, help="changes tried at the same time")
+    options = words.parse_args()
+    below = []
+    print(f"{'area':12} {'changes':>8} {'noticed':>8} {'percent':>8}", flush=True)
+    for name in options.areas or AREAS:
+        with tempfile.TemporaryDirectory(prefix="orderops-mutation-") as temporary:
+            folder = _copy(Path(temporary) / "orderops", AREAS[name])
+            results = _tried(folder, options.jobs)
+            noticed = sum(result in NOTICED for result in results.values())
+            percent = 100 * noticed / max(len(results), 1)
+            print(f"{name:12} {len(results):8} {noticed:8} {percent:8.1f}", flush=True)
+            if options.show:
+                for line in _survivors(folder, [change for change, result in results.items() if result not in NOTICED]):
+                    print(line, flush=True)
+            below += [name] if percent < GOAL else []
+    sys.exit(bool(below))
+
+
+def _copy(folder: Path, area: Area) -> Path:
+    """Copy the files of the repository, with a configuration for the area."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    sources = [f"{PACKAGE}/{source}" for source in area.sources]
+    with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(CONFIGURATION.format(sources=_toml(sources), tests=_toml(area.tests)))
+    return folder
+
+
+def _toml(texts: Collection[str]) -> str:
+    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
+
+
+def _tried(folder: Path, jobs: int) -> dict[str, str]:
+    """The result of each change. Raises SystemExit with mutmut's output if the unchanged code fails its tests."""
+    done = _mutmut(folder, "run", "--max-children", str(jobs))
+    found = RESULT.findall(_mutmut(folder, "results", "--all", "true").stdout)
+    results = {name: result.strip() for name, result in found}
+    if done.returncode or not results or Counter(results.values())["not checked"]:
+        sys.exit(f"mutmut ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return results
+
+
+def _survivors(folder: Path, changes: Collection[str]) -> Iterator[str]:
+    for change in changes:
+        shown = _mutmut(folder, "show", change).stdout.splitlines()
+        yield f"  {change}"
+        yield from (f"    {line}" for line in shown if re.match(r"[-+](?![-+])", line))
+
+
+def _mutmut(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", "mutmut", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+if __name__ == "__main__":
+    main()
