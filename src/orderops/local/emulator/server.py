@@ -54,7 +54,7 @@ class Emulator:
         self.after: dict[tuple[str, str], list[After]] = {}
         self.pages: dict[str, Callable[[Environ], Response]] = {}
         self.changed: list[Callable[[Request], None]] = []
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _Dispatcher(create_backend_app)
         self._queues_changed = threading.Condition()
 
     def on_before(self, service: str, action: str, hook: Before) -> None:
@@ -188,6 +188,27 @@ class Emulator:
     def _not_emulated(self, request: Request, reason: str) -> ApiError:
         text = f"{request.service or 'this service'} {request.action} is not emulated on the laptop"
         return ApiError("NotEmulated", f"{text}: {reason}" if reason else text)
+
+
+class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto is read without types
+    """moto's choice of a service by host name, made once for a host.
+
+    moto lists its own folder twice for each request, with a call of the file system for each of 200 services.
+    """
+
+    def __init__(self, create_app: Callable[[Any], Any]) -> None:
+        super().__init__(create_app)
+        self._backends: dict[str, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host is None:
+            return None
+        if host not in self._backends:
+            # From a header of the client: unknown hosts are not kept.
+            if (backend := super().get_backend_for_host(host)) is None:
+                return None
+            self._backends[host] = backend
+        return self._backends[host]
 
 
 class _RequestHandler(MotoRequestHandler):  # type: ignore[misc]  # moto is read without types
