@@ -9,6 +9,7 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -114,7 +115,7 @@ def _exit_code(given: list[str]) -> int | str | None:
     from orderops.errors import Interrupted, OrderopsError, Unfinished
 
     try:
-        commands(given, prog_name="orderops")
+        _command()(given, prog_name="orderops")
     except OrderopsError as error:
         from orderops.ui import console
 
@@ -140,9 +141,15 @@ def _abandon(*streams: TextIO) -> None:
             stream.close()
 
 
+@cache
+def _command() -> Any:
+    """Return the command line that typer makes of `commands`."""
+    return typer.main.get_command(commands)
+
+
 def _options_of_commands() -> Taken:
     """The options that each command takes, of those that hints repeat."""
-    return dict(_options_below(typer.main.get_command(commands), ()))
+    return dict(_options_below(_command(), ()))
 
 
 def _options_below(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
