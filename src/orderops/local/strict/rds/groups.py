@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from functools import cache
 from typing import Any
+from xml.sax.saxutils import escape
 
 from orderops.local.emulator.protocol import ApiError, Request, Response
 from orderops.local.emulator.server import Emulator
@@ -183,19 +185,30 @@ def _describe_parameters(request: Request) -> Response:
     begin = int(request.form.get("Marker") or 0)
     size = max(MIN_PAGE, min(MAX_PAGE, int(request.form.get("MaxRecords", MAX_PAGE))))
     more = str(begin + size) if begin + size < len(parameters) else None
-    return rds_response(request, {"Parameters": parameters[begin : begin + size], "Marker": more})
+    return _with_parameters(rds_response(request, {"Parameters": [], "Marker": more}), parameters[begin : begin + size])
 
 
-def _parameter(name: str, stored: dict[str, Any] | None, default: str | None) -> dict[str, Any]:
+def _parameter(name: str, stored: dict[str, Any] | None, default: str | None) -> dict[str, str]:
+    value = stored.get("ParameterValue") if stored else default
     return {
         "ParameterName": name,
-        "ParameterValue": stored.get("ParameterValue") if stored else default,
+        **({} if value is None else {"ParameterValue": value}),
         "Source": "user" if stored else "system" if default is not None else "engine-default",
         "DataType": _data_type(name),
         "ApplyType": "static" if is_static(name) else "dynamic",
         "ApplyMethod": (stored or {}).get("ApplyMethod", "pending-reboot"),
-        "IsModifiable": True,
+        "IsModifiable": "true",
     }
+
+
+def _with_parameters(response: Response, parameters: list[dict[str, str]]) -> Response:
+    """Fill in the list, which the response has empty. For moto's serializer it is the most expensive of an `up`."""
+    structures = [
+        f"<Parameter>{''.join(f'<{name}>{escape(value)}</{name}>' for name, value in parameter.items())}</Parameter>"
+        for parameter in parameters
+    ]
+    body = response.body.replace(b"<Parameters/>", f"<Parameters>{''.join(structures)}</Parameters>".encode())
+    return replace(response, body=body)
 
 
 def _exists(name: str) -> bool:
