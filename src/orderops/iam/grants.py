@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 
 from orderops.aws.ownership import ENVIRONMENT
 from orderops.iam.actions import NETWORK_CREATES
@@ -288,6 +289,7 @@ DATABASE_ACCESS: Mapping[str, tuple[Grant, ...]] = {
 """Grants by `[database] access` of the environment."""
 
 
+@cache
 def grants_of(action: str) -> tuple[Grant, ...]:
     """Return all grants that contain the action; () for an action that no grant contains."""
     return (ANYTHING,) if ANYTHING.gives(action) else tuple(grant for grant in NARROW if grant.gives(action))
