@@ -6,20 +6,28 @@ run in the process of a test make some twenty clients each.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from copy import copy
 from functools import cache
 from typing import Any
 
 import botocore.regions
 import botocore.session
 import moto.core.responses
+import moto.core.serialize
+import moto.core.utils
 from botocore.client import ClientCreator
+from botocore.hooks import EventAliaser, NodeList, _PrefixTrie
 from botocore.loaders import create_loader
 
 MODELS = create_loader()
 _load_service_model = ClientCreator._load_service_model
 _create_methods = ClientCreator._create_methods
 _EndpointProvider = botocore.regions.EndpointProvider
+_names_of_pickers = {
+    picker: picker.get_possible_keys
+    for picker in (moto.core.serialize.AttributePicker, moto.core.serialize.XFormedAttributePicker)
+}
 _service_models: dict[tuple[str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
@@ -31,7 +39,12 @@ def share_parts() -> None:
     ClientCreator._load_service_model = _service_model
     ClientCreator._create_methods = _methods_of
     botocore.regions.EndpointProvider = _endpoint_provider
+    EventAliaser.__copy__ = _aliaser_with_its_names
+    _PrefixTrie._recursive_copy = _copied_trie
+    for picker, names in _names_of_pickers.items():
+        picker.get_possible_keys = _remembering(names)
     moto.core.responses.method_names_from_class = cache(moto.core.utils.method_names_from_class)
+    moto.core.responses.camelcase_to_underscores = cache(moto.core.utils.camelcase_to_underscores)
 
 
 def _service_model(creator: Any, service: str, api_version: str | None = None) -> Any:
@@ -45,6 +58,38 @@ def _methods_of(creator: Any, service_model: Any) -> dict[str, Any]:
     if id(service_model) not in _methods:
         _methods[id(service_model)] = _create_methods(creator, service_model)
     return dict(_methods[id(service_model)])
+
+
+def _aliaser_with_its_names(aliaser: EventAliaser) -> EventAliaser:
+    """Copy handlers and aliases, as botocore does; the copy also knows the names that were worked out so far."""
+    copied = EventAliaser(copy(aliaser._emitter), copy(aliaser._event_aliases))
+    copied._alias_name_cache = aliaser._alias_name_cache
+    return copied
+
+
+def _copied_trie(trie: Any, node: dict[str, Any]) -> dict[str, Any]:
+    """Copy the handlers of a client, without `copy.copy` for each of thousands of lists."""
+    copied: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, NodeList):
+            copied[key] = NodeList(value.first[:], value.middle[:], value.last[:])
+        else:
+            copied[key] = _copied_trie(trie, value) if isinstance(value, dict) else value
+    return copied
+
+
+def _remembering(names: Callable[[Any, Any], Iterable[str]]) -> Callable[[Any, Any], Iterable[str]]:
+    """Work out once under which names moto's objects of a class may have a member of a shape."""
+    remembered: dict[tuple[Any, ...], tuple[tuple[str, ...], Any]] = {}
+
+    def possible(picker: Any, context: Any) -> Iterable[str]:
+        key = (tuple(picker.alias_providers), type(context.obj), id(context.shape), context.key)
+        if key not in remembered:
+            # the shape is kept with them, so that no other gets its id
+            remembered[key] = (tuple(names(picker, context)), context.shape)
+        return remembered[key][0]
+
+    return possible
 
 
 def _endpoint_provider(
