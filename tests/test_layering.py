@@ -211,7 +211,7 @@ def test_only_the_layers_named_know_a_package() -> None:
 
 
 def test_only_resources_and_what_calls_aws_ask_it_anything() -> None:
-    calling = {family(name) for name, file in OURS.items() if any(calls_aws(ast.parse(file.read_text())))}
+    calling = {family(name) for name, file in OURS.items() if any(calls_aws(tree(file)))}
 
     assert calling - CALLS_AWS == set()
 
@@ -260,6 +260,12 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & {"rich.markdown", "rich.traceback", "markdown_it", "pygments", "attr"} == set()
 
 
+@cache
+def tree(file: Path) -> ast.Module:
+    """The syntax tree of a file, which many tests look through."""
+    return ast.parse(file.read_text())
+
+
 def family(name: str) -> str:
     """The package of a module, or the module itself where it is directly in `orderops`."""
     return name.partition(".")[0]
@@ -287,7 +293,7 @@ def packages(name: str) -> set[str]:
 
 def constants_imported(file: Path) -> Iterator[tuple[str, str]]:
     """Module and name of each imported upper-case name that its module sets to a literal."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "orderops":
             literals = literal_constants(node.module.partition(".")[2])
             yield from ((node.module, alias.name) for alias in node.names if alias.name in literals)
@@ -298,7 +304,7 @@ def literal_constants(module: str) -> frozenset[str]:
     if module not in MODULES:
         return frozenset()
     found = set()
-    for node in ast.parse(MODULES[module].read_text()).body:
+    for node in tree(MODULES[module]).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
         if isinstance(target, ast.Name) and target.id.isupper() and value is not None and is_literal(value):
@@ -314,9 +320,9 @@ def is_literal(node: ast.AST) -> bool:
     )
 
 
-def calls_aws(tree: ast.AST) -> Iterator[ast.AST]:
+def calls_aws(module: ast.AST) -> Iterator[ast.AST]:
     """Places such as `aws.sqs.list_queues`: an attribute of a client of something called aws."""
-    for node in ast.walk(tree):
+    for node in ast.walk(module):
         match node:
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id="aws"), attr=service)) if service != "once":
                 yield node
@@ -326,7 +332,7 @@ def calls_aws(tree: ast.AST) -> Iterator[ast.AST]:
 
 def asks_for_local(file: Path) -> bool:
     """Whether an environment is asked for its name, or whether it is emulated, before anything is done."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.If | ast.IfExp):
             asked = ast.unparse(node.test)
             if ".emulated" in asked or "environment == 'local'" in asked or "name == 'local'" in asked:
@@ -335,16 +341,16 @@ def asks_for_local(file: Path) -> bool:
 
 
 def names_called(file: Path) -> set[str]:
-    calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    calls = [node.func for node in ast.walk(tree(file)) if isinstance(node, ast.Call)]
     return {call.id for call in calls if isinstance(call, ast.Name)}
 
 
 def docstring(file: Path) -> str | None:
-    return ast.get_docstring(ast.parse(file.read_text()))
+    return ast.get_docstring(tree(file))
 
 
 def _imports(name: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in ast.walk(tree(MODULES[name])):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom):
