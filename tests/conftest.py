@@ -76,6 +76,15 @@ def _no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _no_options_to_repeat() -> Iterator[None]:
+    """Forget the command line and the laptop of a test that calls an operation directly: hints would repeat them."""
+    from orderops.ui.commands import repeating
+
+    with repeating((), dict):
+        yield
+
+
 @pytest.fixture
 def the_faults() -> Faults:
     """What is done to the answers of `session`, and the calls that it made."""
