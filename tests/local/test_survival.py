@@ -20,6 +20,7 @@ from orderops.local.users import enterable, scratch
 from support.laptop import Laptop, Stack, until
 
 
+@pytest.mark.slow
 def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_laptop: Laptop) -> None:
     laptop, url, key = own_laptop, own_laptop.endpoint.url, own_laptop.endpoint.key
     instance = laptop.create_database()
@@ -69,6 +70,7 @@ def test_a_killed_environment_restarts_with_its_data_tasks_and_address(own_lapto
     until(lambda: killed not in stack.pids() and len(stack.pids()) == 2, what="a task of the killed daemon is replaced")
 
 
+@pytest.mark.slow
 def test_a_stopped_environment_leaves_no_process_and_keeps_its_state(own_laptop: Laptop) -> None:
     laptop = own_laptop
     instance = laptop.create_database()
