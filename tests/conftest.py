@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -179,7 +180,11 @@ def proxy(account: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
 @pytest.fixture
 def client(proxy: Proxy) -> Callable[[str], Any]:
     """`client("sqs")`: boto3's client on the account of `proxy`."""
+    return lambda service: _client_at(proxy.url, service)
+
+
+@cache
+def _client_at(url: str, service: str) -> Any:
     import boto3
 
-    session = boto3.Session(region_name="ap-southeast-2")
-    return lambda service: session.client(service, endpoint_url=proxy.url)
+    return boto3.Session("testing", "testing", region_name="ap-southeast-2").client(service, endpoint_url=url)

@@ -172,12 +172,17 @@ def _characters(name: str) -> str:
     """Return a character property such as L or Zs as the ranges of a character class, for the basic plane only."""
     if name in PROPERTIES:
         return PROPERTIES[name]
-    inside = [code for code in range(0x10000) if unicodedata.category(chr(code)).startswith(name)]
+    inside = [code for code, category in enumerate(_categories()) if category.startswith(name)]
     ranges = ""
     for _, group in groupby(enumerate(inside), key=lambda pair: pair[1] - pair[0]):
         codes = [code for _, code in group]
         ranges += f"\\u{codes[0]:04x}-\\u{codes[-1]:04x}"
     return ranges
+
+
+@cache
+def _categories() -> list[str]:
+    return [unicodedata.category(chr(code)) for code in range(0x10000)]
 
 
 def _matching(pattern: str, rule: str) -> Limit:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import botocore.regions
 import botocore.session
@@ -28,6 +29,8 @@ _names_of_pickers = {
     picker: picker.get_possible_keys
     for picker in (moto.core.serialize.AttributePicker, moto.core.serialize.XFormedAttributePicker)
 }
+# Older versions of xmltodict check no names.
+_checked_name = cache(getattr(moto.core.serialize.xmltodict, "_validate_name", lambda *_: None))
 _service_models: dict[tuple[str, str | None], Any] = {}
 _methods: dict[int, dict[str, Any]] = {}
 _endpoint_providers: dict[tuple[int, frozenset[str]], tuple[Any, Any]] = {}
@@ -41,6 +44,8 @@ def share_parts() -> None:
     botocore.regions.EndpointProvider = _endpoint_provider
     EventAliaser.__copy__ = _aliaser_with_its_names
     _PrefixTrie._recursive_copy = _copied_trie
+    moto.core.responses.gen_amzn_requestid_long = _request_id
+    moto.core.serialize.xmltodict._validate_name = _checked_name
     for picker, names in _names_of_pickers.items():
         picker.get_possible_keys = _remembering(names)
     moto.core.responses.method_names_from_class = cache(moto.core.utils.method_names_from_class)
@@ -76,6 +81,13 @@ def _copied_trie(trie: Any, node: dict[str, Any]) -> dict[str, Any]:
         else:
             copied[key] = _copied_trie(trie, value) if isinstance(value, dict) else value
     return copied
+
+
+def _request_id(headers: dict[str, Any]) -> str:
+    """Add the id of a request as moto does, without a random choice for each of its characters."""
+    request_id = uuid4().hex.upper()
+    headers["x-amzn-requestid"] = request_id
+    return request_id
 
 
 def _remembering(names: Callable[[Any, Any], Iterable[str]]) -> Callable[[Any, Any], Iterable[str]]:
