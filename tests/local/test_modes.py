@@ -30,6 +30,7 @@ def strict(orderops: Orderops) -> bool:
     return bool(json.loads(orderops("local", "status", "--json").out)["strict"])
 
 
+@pytest.mark.slow
 def test_the_mode_is_strict_at_first_and_changes_only_by_an_option(orderops: Orderops, directory: Path) -> None:
     assert strict(orderops)
     assert orderops("local", "start").code == 0

@@ -19,6 +19,7 @@ from support.laptop import Laptop
 SAVED: dict[str, Any] = {"problem": "", "failing_since": None, "left_out": []}
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_saved_goes_on_running_and_says_so(
     own_laptop: Laptop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_stopped_environment_leaves_no_process_and_keeps_its_state(own_laptop:
     laptop.connect(laptop.wait_for_database(instance["DBInstanceIdentifier"], "available")).close()
 
 
+@pytest.mark.slow
 def test_reset_deletes_everything_even_after_a_crash(own_laptop: Laptop) -> None:
     laptop = own_laptop
     laptop.create_database()

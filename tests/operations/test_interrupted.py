@@ -19,6 +19,7 @@ APPLY = ("infra", "apply", "--env", "dev", "--environments", str(ENVIRONMENTS), 
 IMAGE = "123456789012.dkr.ecr.ap-southeast-2.amazonaws.com/orderops-dev-order-processor:1"
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_the_remaining_steps_and_a_re_run_completes_them(
     proxy: Proxy, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,6 +111,7 @@ def test_another_run_is_named_and_nothing_is_changed_meanwhile(
     assert proxy.changing == []
 
 
+@pytest.mark.slow
 def test_concurrent_runs_and_one_after_a_killed_run_all_succeed(orderops: Orderops, proxy: Proxy) -> None:
     with proxy.held():
         first = Victim(*APPLY)

@@ -128,6 +128,7 @@ def test_a_listener_on_the_port_of_another_program_is_refused(laptop: Laptop) ->
             )
 
 
+@pytest.mark.slow
 def test_a_port_taken_while_the_environment_was_down_is_reported_until_it_is_free(own_laptop: Laptop) -> None:
     laptop, stack = own_laptop, Stack(own_laptop, desired=1)
     database = laptop.create_database()

@@ -90,6 +90,7 @@ def test_managed_policies_exist(laptop: Laptop) -> None:
     assert laptop.client("iam").get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
 
 
+@pytest.mark.slow
 def test_a_database_creation_that_was_killed_is_completed_by_the_next_daemon(own_laptop: Laptop) -> None:
     laptop, name = own_laptop, own_laptop.name("db")
     laptop.client("rds").create_db_instance(
