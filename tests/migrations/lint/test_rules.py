@@ -253,8 +253,8 @@ def test_a_rewrite_quotes_names_that_need_it(tmp_path: Path) -> None:
 
     assert found.column == text.index("SET") + 1
     assert found.rewrite.splitlines()[1:3] == [
-        'ALTER TABLE "Shop"."order" ADD CONSTRAINT "order_Größe_not_null" CHECK ("Größe" IS NOT NULL) NOT VALID;',
-        'ALTER TABLE "Shop"."order" VALIDATE CONSTRAINT "order_Größe_not_null";',
+        'ALTER TABLE "Shop"."order" ADD CONSTRAINT "order_Größe_is_set" CHECK ("Größe" IS NOT NULL) NOT VALID;',
+        'ALTER TABLE "Shop"."order" VALIDATE CONSTRAINT "order_Größe_is_set";',
     ]
 
 

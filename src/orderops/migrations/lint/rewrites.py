@@ -9,11 +9,9 @@ from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.syntax import (
     ALONE,
-    LONGEST_NAME,
     SIZE,
     changed,
     closed,
-    column_definition,
     constraint_definition,
     constraint_name,
     deparsed,
@@ -21,30 +19,19 @@ from orderops.migrations.lint.syntax import (
     index_name,
     kind_of,
     lines,
+    object_name,
     plain,
     spelled,
     strings,
     table_of,
     type_text,
+    with_only,
 )
 from orderops.migrations.sql.parser import Statement
 
-COSTLY = frozenset(
-    {
-        "CONSTR_NOTNULL",
-        "CONSTR_DEFAULT",
-        "CONSTR_IDENTITY",
-        "CONSTR_GENERATED",
-        "CONSTR_CHECK",
-        "CONSTR_PRIMARY",
-        "CONSTR_UNIQUE",
-        "CONSTR_FOREIGN",
-    }
-)
-"""Constraints to leave out when a column is added."""
+QUIET = "in a quiet hour, and rehearsed first"
 MANY = 8
 # A rewrite with more statements than this is longer than the screen, so it shows only their number.
-SERIAL = {"serial": "int", "bigserial": "bigint", "smallserial": "smallint"}
 
 
 def in_pieces(history: SchemaHistory, relation: Any, statement: str) -> str:
@@ -71,7 +58,8 @@ def others(statements: Sequence[Statement]) -> list[str]:
 
 def kept_from_null(relation: Any, column: str) -> list[str]:
     """SET NOT NULL that reads no row under its lock: PostgreSQL relies on a validated CHECK."""
-    table, name = table_of(relation), spelled(f"{relation.relname}_{column}_not_null"[:LONGEST_NAME])
+    # Not …_not_null: PostgreSQL 18 gives that name to the NOT NULL itself, and the CHECK would take it away.
+    table, name = table_of(relation), spelled(object_name(relation.relname, [column], "is_set"))
     named = spelled(column)
     return [
         f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({named} IS NOT NULL) NOT VALID;",
@@ -95,13 +83,10 @@ def by_index(relation: Any, constraint: Any, column: str = "") -> list[str]:
     table, name = table_of(relation), spelled(constraint_name(relation.relname, constraint, column))
     keys = strings(constraint.keys) or [column]
     primary = kind_of(constraint) == "CONSTR_PRIMARY"
-    including = strings(constraint.including)
-    included = f" INCLUDE ({', '.join(map(spelled, including))})" if including else ""
-    distinct = " NULLS NOT DISTINCT" if constraint.nulls_not_distinct else ""
     deferred = " DEFERRABLE" if constraint.deferrable else ""
     deferred += " INITIALLY DEFERRED" if constraint.initdeferred else ""
     return [
-        f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({', '.join(map(spelled, keys))}){included}{distinct};",
+        unique_index(relation, constraint, name, keys),
         *(line for key in keys if primary for line in kept_from_null(relation, key)),
         f"ALTER TABLE {table} ADD CONSTRAINT {name} {'PRIMARY KEY' if primary else 'UNIQUE'}"
         f" USING INDEX {name}{deferred};",
@@ -110,51 +95,33 @@ def by_index(relation: Any, constraint: Any, column: str = "") -> list[str]:
 
 def concurrently(index: Statement) -> str:
     """CREATE INDEX CONCURRENTLY, with a name by which an invalid index can be found."""
-    text = changed(index, concurrent=True, idxname=index_name(index.tree))
+    return _without_default_method(changed(index, concurrent=True, idxname=index_name(index.tree)))
+
+
+def unique_index(relation: Any, constraint: Any, name: str, keys: Sequence[str]) -> str:
+    """The index of a UNIQUE or PRIMARY KEY, built concurrently."""
+    import postgast
+
+    columns = ", ".join(map(spelled, keys))
+    parsed = postgast.parse(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table_of(relation)} ({columns})")
+    index = parsed.stmts[0].stmt.index_stmt
+    for including in strings(constraint.including):
+        index.index_including_params.add().index_elem.name = including
+    index.options.extend(constraint.options)
+    index.table_space, index.nulls_not_distinct = constraint.indexspace, constraint.nulls_not_distinct
+    return _without_default_method(deparsed(parsed))
+
+
+def _without_default_method(text: str) -> str:
     # The deparser writes the default method, which is noise in a proposal.
     return text.replace(" USING btree (", " (", 1) + ";"
-
-
-def column_in_steps(context: LintContext, command: Command) -> str:
-    """ADD COLUMN in steps: without constraints, filled in batches, then constrained."""
-    relation, column = command.statement.tree.relation, getattr(command.node, "def").column_def
-    table, name = table_of(relation), spelled(column.colname)
-    constraints = {kind_of(constraint.constraint): constraint.constraint for constraint in column.constraints}
-    begins, filling = _filling(relation, column, constraints)
-    ends = [
-        line
-        for constraint in column.constraints
-        for line in _constrained(relation, column.colname, constraint.constraint)
-    ]
-    if "CONSTR_NOTNULL" not in constraints and _serial(column):
-        ends = [*kept_from_null(relation, column.colname), *ends]
-    ends = list(dict.fromkeys(ends))
-    first = [f"ALTER TABLE {table} ADD COLUMN {bare(column)};", *begins]
-    if not filling and "CONSTR_NOTNULL" not in constraints:
-        if not any("CREATE UNIQUE INDEX" in end or "VALIDATE" in end for end in ends):
-            return lines(*first, *ends)
-        return alone(*first, *ends)
-    texts = [lines(*first)]
-    if filling:
-        texts.append(in_pieces(context.history, relation, f"UPDATE {table} SET {filling} WHERE {name} IS NULL"))
-    elif ends:
-        ends = [f"-- after the running release writes {name} and the existing rows are filled:", *ends]
-    return files(*texts, *([alone(*ends)] if ends else []))
-
-
-def bare(column: Any) -> str:
-    """Name and type of a column, without constraints that read or write rows."""
-    named = strings(column.type_name.names)[-1:]
-    if named and named[0] in SERIAL:
-        return f"{spelled(column.colname)} {SERIAL[named[0]]}"
-    return column_definition(column, COSTLY)
 
 
 def retyped(context: LintContext, command: Command) -> str:
     """A new column of the new type, filled in batches."""
     relation, change = command.statement.tree.relation, getattr(command.node, "def").column_def
     old, new, column_type = spelled(command.node.name), spelled(f"{command.node.name}_new"), type_text(change.type_name)
-    value = _expression(change.raw_default) if change.HasField("raw_default") else f"CAST({old} AS {column_type})"
+    value = expression(change.raw_default) if change.HasField("raw_default") else f"CAST({old} AS {column_type})"
     table = table_of(relation)
     return files(
         lines(
@@ -202,6 +169,22 @@ def renamed_table(statement: Statement) -> str:
     )
 
 
+def dropped_alone(statement: Statement) -> str:
+    """DROP INDEX CONCURRENTLY, which takes one index at a time."""
+    named = [strings(dropped.list.items)[-2:] for dropped in statement.tree.objects]
+    return alone(*(f"DROP INDEX CONCURRENTLY {spelled(*parts)};" for parts in named))
+
+
+def detached(context: LintContext, command: Command) -> str:
+    """DETACH PARTITION CONCURRENTLY, without the CHECK that it leaves on the partition."""
+    parent, part = command.statement.tree.relation, getattr(command.node, "def").partition_cmd.name
+    text = f"{with_only(command.statement, command.node)} CONCURRENTLY;"
+    if not (key := context.history.partition_keys.get(plain(parent))):
+        return alone(text, f"-- drop the CHECK that this leaves on {table_of(part)}")
+    check = spelled(object_name(part.relname, key.columns if len(key.columns) == 1 else [], "check"))
+    return alone(text, f"ALTER TABLE {table_of(part)} DROP CONSTRAINT {check};")
+
+
 def reindexed(statement: Statement) -> str:
     """REINDEX CONCURRENTLY."""
     import postgast
@@ -211,39 +194,8 @@ def reindexed(statement: Statement) -> str:
     return alone(f"{deparsed(parsed)};")
 
 
-def _serial(column: Any) -> bool:
-    return bool(set(strings(column.type_name.names)) & SERIAL.keys())
-
-
-def _filling(relation: Any, column: Any, constraints: dict[str, Any]) -> tuple[list[str], str]:
-    """SQL that gives new rows a value, and the assignment that fills existing rows."""
-    table, name = table_of(relation), spelled(column.colname)
-    alter = f"ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT"
-    if _serial(column) or "CONSTR_IDENTITY" in constraints:
-        sequence = spelled(relation.schemaname, f"{relation.relname}_{column.colname}_seq"[:LONGEST_NAME])
-        called = sequence.replace("'", "''")
-        begins = [f"CREATE SEQUENCE {sequence} OWNED BY {table}.{name};", f"{alter} nextval('{called}');"]
-        return begins, f"{name} = DEFAULT"
-    if default := constraints.get("CONSTR_DEFAULT"):
-        return [f"{alter} {_expression(default.raw_expr)};"], f"{name} = DEFAULT"
-    if generated := constraints.get("CONSTR_GENERATED"):
-        note = f"-- the service, or a trigger, writes {name} from now on"
-        return [note], f"{name} = {_expression(generated.raw_expr)}"
-    return [], ""
-
-
-def _constrained(relation: Any, column: str, constraint: Any) -> list[str]:
-    match kind_of(constraint):
-        case "CONSTR_NOTNULL":
-            return kept_from_null(relation, column)
-        case "CONSTR_CHECK" | "CONSTR_FOREIGN":
-            return validated(relation, constraint, column)
-        case "CONSTR_PRIMARY" | "CONSTR_UNIQUE":
-            return by_index(relation, constraint, column)
-    return []
-
-
-def _expression(node: Any) -> str:
+def expression(node: Any) -> str:
+    """An expression as spelled in SQL."""
     import postgast
 
     parsed = postgast.parse("SELECT 1")

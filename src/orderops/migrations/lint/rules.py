@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orderops.migrations.lint import rewrites as rewrites
+from orderops.migrations.lint.column_steps import COSTLY, column_in_steps, is_serial, with_attributes
 from orderops.migrations.lint.context import Command, LintContext
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import (
@@ -147,15 +148,15 @@ def _needs_no_transaction(context: LintContext, statement: Statement) -> Finding
 def _added_column(context: LintContext, command: Command) -> Iterator[Finding]:
     column = getattr(command.node, "def").column_def
     table, name = table_of(_relation(command)), spelled(column.colname)
-    serial = strings(column.type_name.names)[-1] in rewrites.SERIAL
-    kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
+    serial = is_serial(column)
+    checked = with_attributes(column).constraints
     if serial:
-        definition = column_definition(column, rewrites.COSTLY)
+        definition = column_definition(column, COSTLY)
         why = f"{definition} takes a value for every row: {table} is rewritten, and reads and writes wait"
-        yield context.finding("volatile-default", command, why, rewrites.column_in_steps(context, command))
-    elif "CONSTR_CHECK" in kinds:
+        yield context.finding("volatile-default", command, why, column_in_steps(context, command))
+    elif any(kind_of(node.constraint) == "CONSTR_CHECK" and node.constraint.is_enforced for node in checked):
         why = f"the CHECK of {name} reads every row of {table}, and other reads and writes wait meanwhile"
-        yield context.finding("adding-field-with-check", command, why, rewrites.column_in_steps(context, command))
+        yield context.finding("adding-field-with-check", command, why, column_in_steps(context, command))
 
 
 def _relation(command: Command) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy as copied
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from orderops.migrations.lint.syntax import constraint_name, dotted, index_name, kind_of, plain, strings, type_text
@@ -11,6 +12,16 @@ from orderops.migrations.sql.parser import Statement
 
 # The usual name of a primary key; the rewrite is a proposal, and apply checks the column.
 ID = "id"
+
+
+@dataclass(frozen=True)
+class PartitionKey:
+    """How a table is partitioned."""
+
+    strategy: str
+    """RANGE, LIST or HASH."""
+    columns: tuple[str, ...]
+    """Empty strings for expressions."""
 
 
 @dataclass
@@ -28,9 +39,12 @@ class SchemaHistory:
     filled: set[tuple[str, str]] = field(default_factory=set)
     """Tables and columns that a validated constraint keeps from being NULL."""
 
+    partition_keys: dict[str, PartitionKey] = field(default_factory=dict)
+    """Key by partitioned table."""
+
     def copy(self) -> SchemaHistory:
         """Return an independent copy."""
-        return SchemaHistory(dict(self.keys), dict(self.types), dict(self.indexes), dict(self.checks), set(self.filled))
+        return SchemaHistory(**{known.name: copied(getattr(self, known.name)) for known in fields(self)})
 
     def key(self, table: str) -> str:
         """The batch column of a table: its primary key, else `id` as a guess."""
@@ -56,6 +70,10 @@ class SchemaHistory:
 
     def _learn_table(self, tree: Any) -> None:
         table = plain(tree.relation)
+        if tree.HasField("partspec"):
+            strategy = enum_name(tree.partspec, "strategy").rpartition("_")[2]
+            columns = tuple(part.partition_elem.name for part in tree.partspec.part_params)
+            self.partition_keys[table] = PartitionKey(strategy, columns)
         for element in tree.table_elts:
             if element.HasField("column_def"):
                 self._learn_column(table, element.column_def)

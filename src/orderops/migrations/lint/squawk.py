@@ -36,6 +36,8 @@ LEFT_OUT = (
     # the position of a new enum value matters only where rows are sorted by it
     "require-enum-value-ordering",
 )
+OPT_IN = ("ban-drop-trigger",)
+"""Rules that squawk applies only on demand, and that find a harm to the running release."""
 UNREADABLE = "syntax-error"
 # squawk's parser lags behind PostgreSQL's, which has read the file already.
 TIMEOUT = 60.0
@@ -94,6 +96,7 @@ def _run(
         "--reporter=json",
         f"--config={config}",
         *(f"--exclude={rule}" for rule in LEFT_OUT),
+        *(f"--include={rule}" for rule in OPT_IN),
         *([f"--pg-version={pg_version}"] if pg_version else []),
         "--assume-in-transaction" if in_transaction else "--no-assume-in-transaction",
         *(f"{number}.sql" for number in numbers),

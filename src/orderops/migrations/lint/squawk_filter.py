@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from orderops.migrations.lint.column_steps import is_serial, same_for_every_row, with_attributes
 from orderops.migrations.lint.context import Command, LintContext
-from orderops.migrations.lint.rewrites import SERIAL
 from orderops.migrations.lint.squawk import SquawkFinding
 from orderops.migrations.lint.syntax import (
     constraint_name,
     dotted,
-    functions_in,
     index_name,
     kind_of,
     plain,
@@ -39,10 +38,6 @@ TYPES = frozenset(
 """Rules that also apply to new tables."""
 NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
 # An undo has to break these rules: it removes what the newer release uses, and restores the old definitions.
-STABLE = frozenset(
-    {"now", "transaction_timestamp", "statement_timestamp", "lower", "upper", "concat", "timezone", "md5"}
-)
-"""Functions that are evaluated once for all rows, so a default with them rewrites no table."""
 VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
 
 
@@ -94,8 +89,19 @@ def applies(case: SquawkCase) -> bool:
 
 
 def _not_valid_elsewhere(case: SquawkCase) -> bool:
-    """Another rule covers this kind of constraint."""
-    return case.constraint is not None and _has_its_own_rule(case.constraint)
+    """Another rule covers this kind of constraint, or no row is checked."""
+    return case.constraint is not None and (_has_its_own_rule(case.constraint) or _not_enforced(case))
+
+
+def _not_enforced(case: SquawkCase) -> bool:
+    """PostgreSQL checks no row against NOT ENFORCED."""
+    if case.constraint is not None:
+        return kind_of(case.constraint) in ("CONSTR_CHECK", "CONSTR_FOREIGN") and not case.constraint.is_enforced
+    column = case.column and with_attributes(case.column)
+    references = (
+        [node.constraint for node in column.constraints if node.constraint.HasField("pktable")] if column else []
+    )
+    return bool(references) and not any(constraint.is_enforced for constraint in references)
 
 
 def _filled_column(case: SquawkCase) -> bool:
@@ -104,7 +110,7 @@ def _filled_column(case: SquawkCase) -> bool:
 
 def _constant_default(case: SquawkCase) -> bool:
     # PostgreSQL 11 and later store such a default in the catalogue and rewrite nothing.
-    return case.column is not None and _same_for_every_row(case.column)
+    return case.column is not None and same_for_every_row(case.column)
 
 
 def _known_not_null(case: SquawkCase) -> bool:
@@ -147,6 +153,7 @@ def _created_again(case: SquawkCase) -> bool:
 
 HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "constraint-missing-not-valid": _not_valid_elsewhere,
+    "adding-foreign-key-constraint": _not_enforced,
     "adding-required-field": _filled_column,
     "adding-field-with-default": _constant_default,
     "adding-not-nullable-field": _known_not_null,
@@ -178,20 +185,7 @@ def _has_its_own_rule(constraint: Any) -> bool:
 
 def _fills_itself(column: Any) -> bool:
     kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
-    serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
-    return serial or bool(kinds & {"CONSTR_IDENTITY", "CONSTR_GENERATED", "CONSTR_DEFAULT"})
-
-
-def _same_for_every_row(column: Any) -> bool:
-    for constraint in column.constraints:
-        match kind_of(constraint.constraint):
-            case "CONSTR_IDENTITY":
-                return False
-            case "CONSTR_GENERATED":
-                return bool(constraint.constraint.generated_kind == "v")
-            case "CONSTR_DEFAULT":
-                return set(functions_in(constraint.constraint.raw_expr)) <= STABLE
-    return True
+    return is_serial(column) or bool(kinds & {"CONSTR_IDENTITY", "CONSTR_GENERATED", "CONSTR_DEFAULT"})
 
 
 def _only_widens(case: SquawkCase) -> bool:
@@ -210,8 +204,7 @@ def _only_widens(case: SquawkCase) -> bool:
 def _numbers_rows(column: Any) -> bool:
     """Whether every row gets its own value."""
     kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
-    serial = bool(set(strings(column.type_name.names)) & SERIAL.keys())
-    return serial or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
+    return is_serial(column) or bool(kinds & {"CONSTR_PRIMARY", "CONSTR_IDENTITY"})
 
 
 def _goes_with_its_table(case: SquawkCase) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from orderops.migrations.lint import rewrites as rewrites
 from orderops.migrations.lint.catalog import rule
+from orderops.migrations.lint.column_steps import column_in_steps, is_serial
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.squawk import LEFT_OUT, SquawkFinding
@@ -15,12 +16,10 @@ from orderops.migrations.lint.syntax import (
     kind_of,
     on_purpose,
     spelled,
-    strings,
     table_of,
     with_only,
 )
 from orderops.migrations.sql.locks import enum_name
-from orderops.migrations.sql.parser import Statement
 
 NO_RULE = "unused-ignore"
 HELD = "while it waits for its lock, all queries on the table wait behind it"
@@ -77,7 +76,7 @@ def _advice(case: SquawkCase) -> tuple[str, str]:
                 rewrites.alone(rewrites.concurrently(case.statement)),
             )
         case "drop_stmt" if case.finding.rule == "require-concurrent-index-deletion":
-            return f"DROP INDEX blocks reads and writes of its table; {HELD}", _drops_alone(case.statement)
+            return f"DROP INDEX blocks reads and writes of its table; {HELD}", rewrites.dropped_alone(case.statement)
         case "reindex_stmt" if case.finding.rule == "require-concurrent-reindex":
             why = "REINDEX blocks writes until it is done, and reads through the index"
             return why, rewrites.reindexed(case.statement)
@@ -102,7 +101,7 @@ def _of_column(case: SquawkCase) -> tuple[str, str] | None:
             why = f"the index of {table}.{name} is built while reads and writes of {table} wait"
         case _:
             return None
-    return why, rewrites.column_in_steps(case.context, case.command)
+    return why, column_in_steps(case.context, case.command)
 
 
 def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
@@ -114,10 +113,7 @@ def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
             why = f"every row of {table} is looked up in {other}, and writes to both wait meanwhile"
             return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
         case "constraint-missing-not-valid", "AT_AddConstraint" if kind_of(constraint) == "CONSTR_EXCLUSION":
-            why = f"the index of the constraint is built while reads and writes of {table} wait, and it cannot"
-            why += " be built concurrently"
-            command = with_only(case.statement, case.command.node)
-            return why, on_purpose(case.finding.rule, command, "in a quiet hour, and rehearsed first")
+            return _built_under_lock(case)
         case "constraint-missing-not-valid", "AT_AddConstraint":
             why = f"every row of {table} is checked, and reads and writes wait meanwhile"
             return why, rewrites.alone(*rewrites.validated(case.relation, constraint))
@@ -125,12 +121,22 @@ def _of_constraint(case: SquawkCase) -> tuple[str, str] | None:
             why = f"the lock that NOT VALID took on {table} is held in this transaction while VALIDATE reads every row"
             return why, rewrites.same_alone(case.context)
         case "disallowed-unique-constraint" | "adding-serial-primary-key-field", "AT_AddConstraint":
+            if constraint.without_overlaps:
+                return _built_under_lock(case)
             why = f"the index of the constraint is built while reads and writes of {table} wait"
             return why, rewrites.alone(*rewrites.by_index(case.relation, constraint))
         case "adding-not-nullable-field", "AT_SetNotNull":
             why = f"every row of {table} is read, and reads and writes wait meanwhile"
             return why, rewrites.alone(*rewrites.kept_from_null(case.relation, case.command.node.name))
     return None
+
+
+def _built_under_lock(case: SquawkCase) -> tuple[str, str]:
+    assert case.command
+    table, command = table_of(case.relation), with_only(case.statement, case.command.node)
+    why = f"the index of the constraint is built while reads and writes of {table} wait, and it cannot"
+    why += " be built concurrently"
+    return why, on_purpose(case.finding.rule, command, rewrites.QUIET)
 
 
 def _of_other_part(case: SquawkCase) -> tuple[str, str]:
@@ -142,9 +148,8 @@ def _of_other_part(case: SquawkCase) -> tuple[str, str]:
             why += f" release reads {spelled(name)} in a type that it does not expect"
             return why, rewrites.retyped(case.context, case.command)
         case "require-concurrent-partition-detach", "AT_DetachPartition":
-            text = with_only(case.statement, case.command.node)
             why = f"reads and writes of {table} and all its partitions wait; {HELD}"
-            return why, rewrites.alone(f"{text} CONCURRENTLY;")
+            return why, rewrites.detached(case.context, case.command)
         case "ban-drop-column", "AT_DropColumn":
             why = f"statements of the running release that name {table}.{spelled(name)} fail at once, and no undo"
             why += " restores its values"
@@ -190,12 +195,9 @@ def _better(case: SquawkCase) -> str:
     rest = column_definition(column, name="c").removeprefix("c ").partition(" ")[2]
     match case.finding.rule:
         case "prefer-bigint-over-int" | "prefer-bigint-over-smallint" | "prefer-identity":
-            identity = "bigint GENERATED BY DEFAULT AS IDENTITY"
-            definition = (
-                f"{identity} {rest}"
-                if case.finding.rule == "prefer-identity" or "GENERATED" not in rest
-                else f"bigint {rest}"
-            )
+            # Only a serial column draws its numbers from a sequence: another key has its values from the service, or
+            # from the table that it refers to.
+            definition = f"bigint GENERATED BY DEFAULT AS IDENTITY {rest}" if is_serial(column) else f"bigint {rest}"
         case "prefer-timestamp-tz":
             definition = f"timestamptz {rest}"
         case "ban-char-field":
@@ -203,11 +205,6 @@ def _better(case: SquawkCase) -> str:
         case _:
             return ""
     return f"{spelled(column.colname)} {definition}".rstrip()
-
-
-def _drops_alone(statement: Statement) -> str:
-    named = [strings(object.list.items)[-2:] for object in statement.tree.objects]
-    return rewrites.alone(*(f"DROP INDEX CONCURRENTLY {spelled(*parts)};" for parts in named))
 
 
 def _sentence(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from orderops.migrations.sql.locks import enum_name
@@ -151,21 +151,38 @@ def constraint_name(table: str, constraint: Any, column: str = "") -> str:
         "CONSTR_NOTNULL": "not_null",
     }
     named = strings(constraint.fk_attrs if kind == "CONSTR_FOREIGN" else constraint.keys) or [column]
-    if kind == "CONSTR_CHECK" and not column:
-        named = list(dict.fromkeys(columns_in(constraint.raw_expr)))
-        named = named if len(named) == 1 else []
-    if kind == "CONSTR_PRIMARY":
-        named = []
-    return "_".join(part for part in (table, *named, ends.get(kind, "check")) if part)[:LONGEST_NAME]
+    match kind:
+        case "CONSTR_CHECK" if not column:
+            named = list(dict.fromkeys(columns_in(constraint.raw_expr)))
+            named = named if len(named) == 1 else []
+        case "CONSTR_EXCLUSION":
+            named = _parts([element.list.items[0].index_elem for element in constraint.exclusions])
+        case "CONSTR_PRIMARY":
+            named = []
+        case "CONSTR_UNIQUE":
+            named = [*named, *strings(constraint.including)]
+    return object_name(table, named, ends.get(kind, "check"))
 
 
 def index_name(index: Any) -> str:
     """Its name, or the one that PostgreSQL would generate."""
     if index.idxname:
         return str(index.idxname)
-    return "_".join([index.relation.relname, *(_part(param.index_elem) for param in index.index_params), "idx"])[
-        :LONGEST_NAME
-    ]
+    params = [param.index_elem for param in [*index.index_params, *index.index_including_params]]
+    return object_name(index.relation.relname, _parts(params), "idx")
+
+
+def object_name(table: str, columns: Sequence[str], end: str) -> str:
+    """The name that PostgreSQL generates: the longer of table and columns is cut until all fits into 63 bytes."""
+    first, second = table.encode(), "_".join(column for column in columns if column).encode()
+    room = LONGEST_NAME - len(end) - 1 - (1 if second else 0)
+    while len(first) + len(second) > room:
+        if len(first) > len(second):
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    # A character of several bytes is left out as a whole.
+    return "_".join(part.decode(errors="ignore") for part in (first, second, end.encode()) if part)
 
 
 def columns_in(expression: Any) -> list[str]:
@@ -182,11 +199,32 @@ def functions_in(expression: Any) -> list[str]:
     return [strings(call.funcname)[-1] for field, call in walk(expression) if field == "func_call"]
 
 
-def _part(element: Any) -> str:
-    if element.name:
-        return str(element.name)
-    called = functions_in(element)
-    return called[0] if called else "expr"
+def _parts(elements: Sequence[Any]) -> list[str]:
+    """The columns of an index as its generated name has them: a second one of a name gets a number."""
+    parts: list[str] = []
+    for element in elements:
+        named = str(element.name) or _named_by(element.expr) or "expr"
+        numbered = (f"{named}{number or ''}" for number in range(len(elements) + 1))
+        parts.append(next(part for part in numbered if part not in parts))
+    return parts
+
+
+def _named_by(expression: Any) -> str:
+    """The name that PostgreSQL derives from an expression, such as of the function that it calls."""
+    match expression.WhichOneof("node"):
+        case "column_ref":
+            return str(expression.column_ref.fields[-1].string.sval)
+        case "func_call":
+            return strings(expression.func_call.funcname)[-1]
+        case "type_cast":
+            return _named_by(expression.type_cast.arg) or strings(expression.type_cast.type_name.names)[-1]
+        case "collate_clause":
+            return _named_by(expression.collate_clause.arg)
+        case "coalesce_expr":
+            return "coalesce"
+        case "case_expr":
+            return _named_by(expression.case_expr.defresult) or "case"
+    return ""
 
 
 def _command(text: str) -> tuple[Any, Any]:

@@ -87,7 +87,11 @@ def _whole_undo(forwards: LintContext, origins: Origins) -> str:
         if not any(goes_with(made, forward_effects.made[made], other) for other in forward_effects.made)
     ]
     drops = [removing(item, forward_effects.made[item].statement) for item in reversed(whole)]
-    returns = [bringing_back(item, forwards, origins) for item in forward_effects.removed]
+    returns = [
+        bringing_back(item, forwards, origins)
+        for item, made in forward_effects.removed.items()
+        if made.statement.kind != "rename_stmt"
+    ]
     plain = [drop for drop in drops if not drop.startswith(ALONE)]
     alone = [drop.removeprefix(ALONE).strip() for drop in drops if drop.startswith(ALONE)]
     if alone:
