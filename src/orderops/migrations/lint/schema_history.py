@@ -6,7 +6,16 @@ from copy import copy as copied
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from orderops.migrations.lint.syntax import constraint_name, dotted, index_name, kind_of, plain, strings, type_text
+from orderops.migrations.lint.syntax import (
+    columns_in,
+    constraint_name,
+    dotted,
+    index_name,
+    kind_of,
+    plain,
+    strings,
+    type_text,
+)
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
@@ -24,6 +33,16 @@ class PartitionKey:
     """Empty strings for expressions."""
 
 
+@dataclass(frozen=True)
+class IndexColumns:
+    """The columns of an index."""
+
+    table: str
+    columns: frozenset[str]
+    evaluated: frozenset[str] = frozenset()
+    """Those in expressions and in the condition of the index, all of them where it has either."""
+
+
 @dataclass
 class SchemaHistory:
     """The schema as defined by plain statements; objects created in functions or DO bodies are unknown."""
@@ -39,6 +58,12 @@ class SchemaHistory:
     filled: set[tuple[str, str]] = field(default_factory=set)
     """Tables and columns that a validated constraint keeps from being NULL."""
 
+    index_columns: dict[str, IndexColumns] = field(default_factory=dict)
+    """Columns by index."""
+    checked: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """Columns of each validated CHECK, by table and constraint."""
+    unchecked: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """Columns of each CHECK that is NOT VALID."""
     partition_keys: dict[str, PartitionKey] = field(default_factory=dict)
     """Key by partitioned table."""
 
@@ -50,6 +75,16 @@ class SchemaHistory:
         """The batch column of a table: its primary key, else `id` as a guess."""
         return self.keys.get(table, ID)
 
+    def indexed(self, table: str) -> set[str]:
+        """Columns of a table that an index contains."""
+        known = [index for index in self.index_columns.values() if index.table == table]
+        return {column for index in known for column in index.columns}
+
+    def evaluated(self, table: str) -> list[frozenset[str]]:
+        """Columns that an expression of an index, its condition or a CHECK is calculated from."""
+        of_indexes = [index.evaluated for index in self.index_columns.values() if index.table == table]
+        return of_indexes + [columns for (owner, _), columns in self.checked.items() if owner == table]
+
     def learn(self, statement: Statement) -> None:
         """Apply one statement of a V file."""
         tree = statement.tree
@@ -57,7 +92,12 @@ class SchemaHistory:
             case "create_stmt":
                 self._learn_table(tree)
             case "index_stmt":
-                self.indexes[dotted([tree.relation.schemaname, index_name(tree)])] = plain(tree.relation)
+                name = dotted([tree.relation.schemaname, index_name(tree)])
+                self.indexes[name] = plain(tree.relation)
+                self.index_columns[name] = _columns_of_index(tree)
+            case "drop_stmt" if enum_name(tree, "remove_type") == "OBJECT_INDEX":
+                for dropped in tree.objects:
+                    self.index_columns.pop(dotted(strings(dropped.list.items)), None)
             case "alter_table_stmt":
                 for cmd in tree.cmds:
                     self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
@@ -77,15 +117,15 @@ class SchemaHistory:
         for element in tree.table_elts:
             if element.HasField("column_def"):
                 self._learn_column(table, element.column_def)
-            elif element.HasField("constraint") and kind_of(element.constraint) == "CONSTR_PRIMARY":
-                keys = strings(element.constraint.keys)
-                if len(keys) == 1:
-                    self.keys[table] = keys[0]
+            elif element.HasField("constraint"):
+                self._learn_constraint(table, tree.relation.relname, element.constraint)
 
     def _learn_column(self, table: str, column: Any) -> None:
         self.types[table, column.colname] = type_text(column.type_name)
-        if any(kind_of(constraint.constraint) == "CONSTR_PRIMARY" for constraint in column.constraints):
-            self.keys[table] = column.colname
+        for node in column.constraints:
+            if kind_of(node.constraint) == "CONSTR_PRIMARY":
+                self.keys[table] = column.colname
+            self._learn_evaluated(table, table.rpartition(".")[2], node.constraint, column.colname)
 
     def _learn_command(self, table: str, name: str, command: Any) -> None:
         content = getattr(command, "def") if command.HasField("def") else None
@@ -98,19 +138,46 @@ class SchemaHistory:
                 self.types.pop((table, command.name), None)
             case "AT_AddConstraint" if content:
                 self._learn_constraint(table, name, content.constraint)
-            case "AT_ValidateConstraint" if (table, command.name) in self.checks:
-                self.filled.add((table, self.checks[table, command.name]))
-            case "AT_DropConstraint" if (table, command.name) in self.checks:
-                self.filled.discard((table, self.checks.pop((table, command.name))))
+            case "AT_ValidateConstraint":
+                if columns := self.unchecked.pop((table, command.name), None):
+                    self.checked[table, command.name] = columns
+                if column := self.checks.get((table, command.name)):
+                    self.filled.add((table, column))
+            case "AT_DropConstraint":
+                self.checked.pop((table, command.name), None)
+                self.unchecked.pop((table, command.name), None)
+                self.index_columns.pop(command.name, None)
+                if column := self.checks.pop((table, command.name), None):
+                    self.filled.discard((table, column))
 
     def _learn_constraint(self, table: str, name: str, constraint: Any) -> None:
         if kind_of(constraint) == "CONSTR_PRIMARY" and len(constraint.keys) == 1:
             self.keys[table] = strings(constraint.keys)[0]
+        self._learn_evaluated(table, name, constraint)
         column = kept_from_null(constraint)
         if column:
             self.checks[table, constraint_name(name, constraint)] = column
             if not constraint.skip_validation:
                 self.filled.add((table, column))
+
+    def _learn_evaluated(self, table: str, name: str, constraint: Any, column: str = "") -> None:
+        """Record the index of a constraint, or the columns that a CHECK reads."""
+        named = constraint_name(name, constraint, column)
+        match kind_of(constraint):
+            case "CONSTR_CHECK":
+                known = self.unchecked if constraint.skip_validation else self.checked
+                known[table, named] = frozenset(columns_in(constraint.raw_expr))
+            case "CONSTR_PRIMARY" | "CONSTR_UNIQUE":
+                columns = [*strings(constraint.keys), *strings(constraint.including), column]
+                self.index_columns[named] = IndexColumns(table, frozenset(columns))
+
+
+def _columns_of_index(index: Any) -> IndexColumns:
+    params = [param.index_elem for param in [*index.index_params, *index.index_including_params]]
+    named = {param.name for param in params if param.name}
+    evaluated = {column for param in params for column in columns_in(param)} | set(columns_in(index.where_clause))
+    # With one expression or a condition, PostgreSQL builds the whole index anew.
+    return IndexColumns(plain(index.relation), frozenset(named | evaluated), frozenset(evaluated and named | evaluated))
 
 
 def kept_from_null(constraint: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ from orderops.migrations.lint.syntax import (
     kind_of,
     plain,
     strings,
-    type_text,
     walk,
 )
+from orderops.migrations.lint.type_changes import without_rewrite
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement
 
@@ -38,7 +37,6 @@ TYPES = frozenset(
 """Rules that also apply to new tables."""
 NOT_BACK = ("ban-drop-", "renaming-", "ban-set-schema", "ban-alter-identity", "prefer-", "ban-char-field")
 # An undo has to break these rules: it removes what the newer release uses, and restores the old definitions.
-VARCHAR = re.compile(r"(?:varchar|character varying)(?:\((?P<length>\d+)\))?")
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def _known_not_null(case: SquawkCase) -> bool:
 
 
 def _widened_type(case: SquawkCase) -> bool:
-    return case.command is not None and _only_widens(case)
+    return case.command is not None and without_rewrite(case.context.history, case.relation, case.command)
 
 
 def _not_a_row_number(case: SquawkCase) -> bool:
@@ -186,19 +184,6 @@ def _has_its_own_rule(constraint: Any) -> bool:
 def _fills_itself(column: Any) -> bool:
     kinds = {kind_of(constraint.constraint) for constraint in column.constraints}
     return is_serial(column) or bool(kinds & {"CONSTR_IDENTITY", "CONSTR_GENERATED", "CONSTR_DEFAULT"})
-
-
-def _only_widens(case: SquawkCase) -> bool:
-    assert case.command
-    change = case.content.column_def
-    old = VARCHAR.fullmatch(case.context.history.types.get((plain(case.relation), case.command.node.name), ""))
-    new_type = type_text(change.type_name)
-    new = VARCHAR.fullmatch(new_type)
-    if not old or change.HasField("raw_default"):
-        return False
-    return new_type == "text" or bool(
-        new and (new["length"] is None or (old["length"] is not None and int(new["length"]) >= int(old["length"])))
-    )
 
 
 def _numbers_rows(column: Any) -> bool:
