@@ -44,9 +44,11 @@ where c.relkind in ('r', 'i', 'm') and c.relnamespace in (select oid from pg_nam
 """
 # Counted while the transaction runs; the collected statistics come later.
 READ = "select relid::regclass::text, seq_scan from pg_stat_xact_user_tables"
+# No client writes a materialized view: only what stops its reads counts.
 HELD = """
 select c.oid::regclass::text, l.mode from pg_locks l join pg_class c on c.oid = l.relation
 where l.pid = %s and l.locktype = 'relation' and c.relkind in ('r', 'i', 'm', 'p')
+and (c.relkind <> 'm' or l.mode = 'AccessExclusiveLock')
 and c.relnamespace in (select oid from pg_namespace where nspname !~ '^(pg_|info)')
 """
 

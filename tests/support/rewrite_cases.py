@@ -84,6 +84,11 @@ PARTED = (
     "CREATE TABLE parted (id bigint, a text) PARTITION BY RANGE (id);"
     " CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (5)"
 )
+RANGE = (
+    "CREATE TABLE parted (id bigint, a text) PARTITION BY RANGE (id);"
+    " CREATE TABLE part (id bigint, a text); INSERT INTO part VALUES (1, 'a')"
+)
+ATTACH = "ALTER TABLE parted ATTACH PARTITION part FOR VALUES FROM (1) TO (5)"
 RewriteCase = Same | Other | OnPurpose | Removed | Unfinished | Definition
 CASES: dict[str, RewriteCase] = {
     # columns
@@ -219,6 +224,58 @@ CASES: dict[str, RewriteCase] = {
     "LOCK TABLE": Removed("LOCK TABLE users;"),
     "VACUUM FULL": Same(f"{ALONE}VACUUM (FULL, ANALYZE) users;"),
     "CLUSTER": other("CLUSTER users USING users_by_name;", "index public.users_by_name"),
+    # whole tables
+    "ATTACH of a range": Same(ATTACH, before=RANGE),
+    "ATTACH of an open range": Same(
+        "ALTER TABLE parted ATTACH PARTITION part FOR VALUES FROM (MINVALUE) TO (5)", before=RANGE
+    ),
+    "ATTACH beside a default partition": Same(
+        ATTACH, before=f"{RANGE}; CREATE TABLE others PARTITION OF parted DEFAULT; INSERT INTO others VALUES (70)"
+    ),
+    "ATTACH to a table with an index": Same(ATTACH, before=f"{RANGE}; CREATE INDEX parted_a ON parted (a)"),
+    "ATTACH to a table with a key": Unfinished(
+        ATTACH,
+        "-- first give part a constraint like parted_pkey, by an index built concurrently",
+        before=RANGE.replace("id bigint, a text) PART", "id bigint PRIMARY KEY, a text) PART"),
+    ),
+    "ATTACH of a column without NULL": Same(
+        ATTACH, before=RANGE.replace("part (id bigint", "part (id bigint NOT NULL")
+    ),
+    "ATTACH of a list": Same(
+        "ALTER TABLE parted ATTACH PARTITION part FOR VALUES IN ('a', NULL)",
+        before=RANGE.replace("RANGE (id)", "LIST (a)"),
+    ),
+    "ATTACH of one value": Same(
+        "ALTER TABLE parted ATTACH PARTITION part FOR VALUES IN ('a')", before=RANGE.replace("RANGE (id)", "LIST (a)")
+    ),
+    "ATTACH of NULL": Same(
+        "ALTER TABLE parted ATTACH PARTITION part FOR VALUES IN (NULL)",
+        before=RANGE.replace("RANGE (id)", "LIST (a)").replace("'a'", "NULL"),
+    ),
+    "ATTACH of a key of two columns": Unfinished(
+        "ALTER TABLE parted ATTACH PARTITION part FOR VALUES FROM (1, 'a') TO (5, 'a')",
+        "-- first add a CHECK that says the same as the bounds to part, NOT VALID, and VALIDATE it,",
+        before=RANGE.replace("(id)", "(id, a)"),
+    ),
+    "REFRESH": Same(
+        "REFRESH MATERIALIZED VIEW m",
+        before="CREATE MATERIALIZED VIEW m AS SELECT id FROM users; CREATE UNIQUE INDEX ON m (id)",
+    ),
+    "REFRESH without a unique index": Unfinished(
+        "REFRESH MATERIALIZED VIEW m",
+        "-- needs a unique index on columns of m, without a condition, built by an earlier file",
+        before="CREATE MATERIALIZED VIEW m AS SELECT id FROM users",
+    ),
+    "SET UNLOGGED": OnPurpose("ALTER TABLE users SET UNLOGGED"),
+    "SET TABLESPACE of an index": Same("ALTER INDEX users_by_name SET TABLESPACE pg_default"),
+    "row security": other("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "policy public.users.users_as_before"),
+    "enum value": Same(
+        "ALTER TYPE mood ADD VALUE 'b'; CREATE TABLE moods (m mood DEFAULT 'b')",
+        before="CREATE TYPE mood AS ENUM ('a')",
+    ),
+    "DISABLE TRIGGER": OnPurpose("ALTER TABLE users DISABLE TRIGGER t"),
+    "in a DO block": Same("DO $$ BEGIN ALTER TABLE users ADD b uuid DEFAULT gen_random_uuid(); END $$", random="b"),
+    "json": Definition("ALTER TABLE users ADD COLUMN b json NOT NULL DEFAULT '{}'", "b jsonb NOT NULL DEFAULT '{}'"),
     # what the release still uses
     "DROP COLUMN": OnPurpose("ALTER TABLE users DROP COLUMN email CASCADE"),
     "DROP TABLE": OnPurpose("DROP TABLE items"),

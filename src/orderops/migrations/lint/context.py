@@ -63,6 +63,8 @@ class LintContext:
     statements: Sequence[Statement]
     history: SchemaHistory
     """The schema after the earlier migrations; for a U file after its V file too."""
+    within: tuple[LintContext, Statement] | None = None
+    """For the statements of a DO block: the file and the block."""
 
     @property
     def in_transaction(self) -> bool:
@@ -93,6 +95,8 @@ class LintContext:
 
     def is_new(self, table: str, statement: Statement) -> bool:
         """Whether an earlier statement of this file creates the table."""
+        if self.within and self.within[0].is_new(table, self.within[1]):
+            return True
         return self.new_tables.get(table, len(self.file.text)) < statement.position
 
     def ignores(self, finding: Finding) -> bool:

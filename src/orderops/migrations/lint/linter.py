@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orderops.errors import UsageError
+from orderops.migrations.lint.blocks import Block, blocks
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.effects import SchemaObject, effects
@@ -20,6 +21,7 @@ from orderops.migrations.lint.rules import statement_rules
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.squawk import SquawkFinding, squawk
 from orderops.migrations.lint.suggestions import suggestions
+from orderops.migrations.lint.table_rules import table_rules
 from orderops.migrations.lint.transactions import file_rules
 from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
@@ -50,10 +52,13 @@ def lint(
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
     contexts, unreadable_or_undo = _read_all(migrations, versions)
     findings += unreadable_or_undo
-    for context, squawk_findings in zip(
-        contexts, squawk(contexts, pg_version=pg_version, program=program), strict=True
-    ):
+    inner = [block for context in contexts for block in blocks(context)]
+    everything = [*contexts, *(block.context for block in inner)]
+    by_squawk = squawk(everything, pg_version=pg_version, program=program)
+    for context, squawk_findings in zip(contexts, by_squawk[: len(contexts)], strict=True):
         findings += _findings_of(context, squawk_findings)
+    for block, squawk_findings in zip(inner, by_squawk[len(contexts) :], strict=True):
+        findings += _findings_in(block, squawk_findings)
     return _merged(_sorted(findings, migrations))
 
 
@@ -83,9 +88,24 @@ def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tup
 
 
 def _findings_of(context: LintContext, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
-    findings = [*statement_rules(context), *file_rules(context), *suggestions(context, squawk_findings)]
+    findings = [
+        *statement_rules(context),
+        *table_rules(context),
+        *file_rules(context),
+        *suggestions(context, squawk_findings),
+    ]
     findings += _refused(context, findings)
     return [finding for finding in findings if finding.rule in REFUSED or not context.ignores(finding)]
+
+
+def _findings_in(block: Block, squawk_findings: Sequence[SquawkFinding]) -> list[Finding]:
+    """Findings about the statements of a block, where no comment of the file silences them."""
+    context = block.context
+    inside = [*statement_rules(context), *table_rules(context), *suggestions(context, squawk_findings)]
+    findings = [block.outside(finding) for finding in inside if finding.rule not in REFUSED]
+    findings += block.unreadable_statements()
+    assert context.within
+    return [finding for finding in findings if not context.within[0].ignores(finding)]
 
 
 def _sorted(findings: Sequence[Finding], migrations: Sequence[Migration]) -> list[Finding]:

@@ -98,6 +98,21 @@ def concurrently(index: Statement) -> str:
     return _without_default_method(changed(index, concurrent=True, idxname=index_name(index.tree)))
 
 
+def concurrently_on(index: Statement, relation: Any) -> str:
+    """The same index on another table, under the name that PostgreSQL would give it."""
+    import postgast
+
+    copy = type(index.tree)()
+    copy.CopyFrom(index.tree)
+    copy.relation.CopyFrom(relation)
+    copy.idxname = ""
+    parsed = postgast.parse("CREATE INDEX ON t (a)")
+    tree = parsed.stmts[0].stmt.index_stmt
+    tree.CopyFrom(copy)
+    tree.concurrent, tree.idxname = True, index_name(copy)
+    return _without_default_method(deparsed(parsed))
+
+
 def unique_index(relation: Any, constraint: Any, name: str, keys: Sequence[str]) -> str:
     """The index of a UNIQUE or PRIMARY KEY, built concurrently."""
     import postgast
@@ -183,6 +198,32 @@ def detached(context: LintContext, command: Command) -> str:
         return alone(text, f"-- drop the CHECK that this leaves on {table_of(part)}")
     check = spelled(object_name(part.relname, key.columns if len(key.columns) == 1 else [], "check"))
     return alone(text, f"ALTER TABLE {table_of(part)} DROP CONSTRAINT {check};")
+
+
+def moved_index(command: Command) -> str:
+    """REINDEX CONCURRENTLY into another tablespace."""
+    index = table_of(command.statement.tree.relation)
+    return alone(f"REINDEX (TABLESPACE {spelled(command.node.name)}, CONCURRENTLY) INDEX {index};")
+
+
+def with_policy(command: Command) -> str:
+    """Row security with a policy that admits every row, as before."""
+    relation = command.statement.tree.relation
+    policy = spelled(object_name(relation.relname, [], "as_before"))
+    return lines(
+        f"CREATE POLICY {policy} ON {table_of(relation)} USING (true);",
+        f"{with_only(command.statement, command.node)};",
+        "-- narrow the policy when the running release names what it may see",
+    )
+
+
+def refreshed(history: SchemaHistory, statement: Statement) -> str:
+    """REFRESH CONCURRENTLY, for which the view needs a unique index."""
+    name, view = plain(statement.tree.relation), table_of(statement.tree.relation)
+    text = f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view};"
+    if any(index.table == name and index.unique for index in history.index_columns.values()):
+        return text
+    return lines(f"-- needs a unique index on columns of {view}, without a condition, built by an earlier file", text)
 
 
 def reindexed(statement: Statement) -> str:

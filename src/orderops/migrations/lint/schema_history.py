@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import copy as copied
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -39,8 +40,11 @@ class IndexColumns:
 
     table: str
     columns: frozenset[str]
+    unique: bool = False
     evaluated: frozenset[str] = frozenset()
     """Those in expressions and in the condition of the index, all of them where it has either."""
+    made_by: Statement | None = None
+    """Its CREATE INDEX; None for the index of a constraint."""
 
 
 @dataclass
@@ -60,10 +64,17 @@ class SchemaHistory:
 
     index_columns: dict[str, IndexColumns] = field(default_factory=dict)
     """Columns by index."""
-    checked: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    """Columns of each validated CHECK, by table and constraint."""
-    unchecked: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    """Columns of each CHECK that is NOT VALID."""
+    checked: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """Condition of each validated CHECK, by table and constraint."""
+    unchecked: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """Condition of each CHECK that is NOT VALID."""
+    default_partitions: dict[str, str] = field(default_factory=dict)
+    """Default partition by partitioned table."""
+    functions: dict[str, Statement] = field(default_factory=dict)
+    """The statement that created each function or procedure, by name."""
+    with_policies: set[str] = field(default_factory=set)
+    """Tables that have a policy."""
+    materialized_views: set[str] = field(default_factory=set)
     partition_keys: dict[str, PartitionKey] = field(default_factory=dict)
     """Key by partitioned table."""
 
@@ -80,10 +91,10 @@ class SchemaHistory:
         known = [index for index in self.index_columns.values() if index.table == table]
         return {column for index in known for column in index.columns}
 
-    def evaluated(self, table: str) -> list[frozenset[str]]:
+    def evaluated(self, table: str) -> list[Collection[str]]:
         """Columns that an expression of an index, its condition or a CHECK is calculated from."""
         of_indexes = [index.evaluated for index in self.index_columns.values() if index.table == table]
-        return of_indexes + [columns for (owner, _), columns in self.checked.items() if owner == table]
+        return [*of_indexes, *(columns_in(check) for (owner, _), check in self.checked.items() if owner == table)]
 
     def learn(self, statement: Statement) -> None:
         """Apply one statement of a V file."""
@@ -94,13 +105,19 @@ class SchemaHistory:
             case "index_stmt":
                 name = dotted([tree.relation.schemaname, index_name(tree)])
                 self.indexes[name] = plain(tree.relation)
-                self.index_columns[name] = _columns_of_index(tree)
+                self.index_columns[name] = _columns_of_index(statement)
             case "drop_stmt" if enum_name(tree, "remove_type") == "OBJECT_INDEX":
                 for dropped in tree.objects:
                     self.index_columns.pop(dotted(strings(dropped.list.items)), None)
             case "alter_table_stmt":
                 for cmd in tree.cmds:
                     self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
+            case "create_function_stmt":
+                self.functions[dotted(strings(tree.funcname))] = statement
+            case "create_policy_stmt":
+                self.with_policies.add(plain(tree.table))
+            case "create_table_as_stmt" if enum_name(tree, "objtype") == "OBJECT_MATVIEW":
+                self.materialized_views.add(plain(tree.into.rel))
             case "rename_stmt" if enum_name(tree, "rename_type") == "OBJECT_COLUMN":
                 table = plain(tree.relation)
                 if column_type := self.types.pop((table, tree.subname), None):
@@ -114,6 +131,9 @@ class SchemaHistory:
             strategy = enum_name(tree.partspec, "strategy").rpartition("_")[2]
             columns = tuple(part.partition_elem.name for part in tree.partspec.part_params)
             self.partition_keys[table] = PartitionKey(strategy, columns)
+        for parent in tree.inh_relations:
+            if tree.HasField("partbound") and tree.partbound.is_default:
+                self.default_partitions[plain(parent.range_var)] = table
         for element in tree.table_elts:
             if element.HasField("column_def"):
                 self._learn_column(table, element.column_def)
@@ -125,6 +145,8 @@ class SchemaHistory:
         for node in column.constraints:
             if kind_of(node.constraint) == "CONSTR_PRIMARY":
                 self.keys[table] = column.colname
+            if kind_of(node.constraint) in ("CONSTR_PRIMARY", "CONSTR_NOTNULL"):
+                self.filled.add((table, column.colname))
             self._learn_evaluated(table, table.rpartition(".")[2], node.constraint, column.colname)
 
     def _learn_command(self, table: str, name: str, command: Any) -> None:
@@ -138,9 +160,15 @@ class SchemaHistory:
                 self.types.pop((table, command.name), None)
             case "AT_AddConstraint" if content:
                 self._learn_constraint(table, name, content.constraint)
+            case "AT_SetNotNull":
+                self.filled.add((table, command.name))
+            case "AT_DropNotNull":
+                self.filled.discard((table, command.name))
+            case "AT_AttachPartition" if content and content.partition_cmd.bound.is_default:
+                self.default_partitions[table] = plain(content.partition_cmd.name)
             case "AT_ValidateConstraint":
-                if columns := self.unchecked.pop((table, command.name), None):
-                    self.checked[table, command.name] = columns
+                if check := self.unchecked.pop((table, command.name), None):
+                    self.checked[table, command.name] = check
                 if column := self.checks.get((table, command.name)):
                     self.filled.add((table, column))
             case "AT_DropConstraint":
@@ -151,8 +179,10 @@ class SchemaHistory:
                     self.filled.discard((table, column))
 
     def _learn_constraint(self, table: str, name: str, constraint: Any) -> None:
-        if kind_of(constraint) == "CONSTR_PRIMARY" and len(constraint.keys) == 1:
-            self.keys[table] = strings(constraint.keys)[0]
+        if kind_of(constraint) == "CONSTR_PRIMARY":
+            self.filled |= {(table, key) for key in strings(constraint.keys)}
+            if len(constraint.keys) == 1:
+                self.keys[table] = strings(constraint.keys)[0]
         self._learn_evaluated(table, name, constraint)
         column = kept_from_null(constraint)
         if column:
@@ -166,18 +196,20 @@ class SchemaHistory:
         match kind_of(constraint):
             case "CONSTR_CHECK":
                 known = self.unchecked if constraint.skip_validation else self.checked
-                known[table, named] = frozenset(columns_in(constraint.raw_expr))
+                known[table, named] = constraint.raw_expr
             case "CONSTR_PRIMARY" | "CONSTR_UNIQUE":
                 columns = [*strings(constraint.keys), *strings(constraint.including), column]
-                self.index_columns[named] = IndexColumns(table, frozenset(columns))
+                self.index_columns[named] = IndexColumns(table, frozenset(filter(None, columns)), unique=True)
 
 
-def _columns_of_index(index: Any) -> IndexColumns:
+def _columns_of_index(statement: Statement) -> IndexColumns:
+    index = statement.tree
     params = [param.index_elem for param in [*index.index_params, *index.index_including_params]]
     named = {param.name for param in params if param.name}
     evaluated = {column for param in params for column in columns_in(param)} | set(columns_in(index.where_clause))
     # With one expression or a condition, PostgreSQL builds the whole index anew.
-    return IndexColumns(plain(index.relation), frozenset(named | evaluated), frozenset(evaluated and named | evaluated))
+    whole, again = frozenset(named | evaluated), frozenset(evaluated and named | evaluated)
+    return IndexColumns(plain(index.relation), whole, index.unique and not evaluated, again, statement)
 
 
 def kept_from_null(constraint: Any) -> str:

@@ -130,6 +130,11 @@ def _index_of_dropped_table(case: SquawkCase) -> bool:
     return case.statement.kind == "drop_stmt" and _goes_with_its_table(case)
 
 
+def _index_of_view(case: SquawkCase) -> bool:
+    """No client writes a materialized view, and its reads go on."""
+    return plain(case.relation) in case.context.history.materialized_views
+
+
 def _renamed_index_or_constraint(case: SquawkCase) -> bool:
     """No query names an index or a constraint."""
     statement = case.statement
@@ -158,6 +163,7 @@ HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "changing-column-type": _widened_type,
     "prefer-bigint-over-int": _not_a_row_number,
     "prefer-bigint-over-smallint": _not_a_row_number,
+    "require-concurrent-index-creation": _index_of_view,
     "require-concurrent-index-deletion": _index_of_dropped_table,
     "renaming-object": _renamed_index_or_constraint,
     "ban-drop-constraint": _constraint_of_this_file,
