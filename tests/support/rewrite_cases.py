@@ -115,8 +115,10 @@ CASES: dict[str, RewriteCase] = {
     "column with default and CHECK": Same("ALTER TABLE users ADD b bigint NOT NULL DEFAULT 5 CHECK (b > 0)"),
     "required column": Same("ALTER TABLE users ADD COLUMN b text NOT NULL", rows=""),
     "required unique column": Same("ALTER TABLE users ADD COLUMN b text NOT NULL UNIQUE", rows=""),
-    "reference": Same("ALTER TABLE users ADD COLUMN b bigint REFERENCES orders (number) ON DELETE SET NULL"),
-    "deferred reference": Same("ALTER TABLE users ADD b bigint REFERENCES orders DEFERRABLE INITIALLY DEFERRED"),
+    "reference": Same("ALTER TABLE users ADD COLUMN b bigint DEFAULT 1 REFERENCES orders (number) ON DELETE SET NULL"),
+    "deferred reference": Same(
+        "ALTER TABLE users ADD b bigint DEFAULT 1 REFERENCES orders DEFERRABLE INITIALLY DEFERRED"
+    ),
     "unique column": Same("ALTER TABLE users ADD COLUMN b bigint UNIQUE"),
     "deferrable unique column": Same("ALTER TABLE users ADD b bigint CONSTRAINT only_one UNIQUE DEFERRABLE"),
     "column of a long name": Same(f"ALTER TABLE {LONG} ADD COLUMN {LONG[::-1]} bigserial UNIQUE", before=LONG_TABLE),

@@ -73,7 +73,7 @@ FOUND: dict[str, tuple[str, list[str]]] = {
         ["adding-required-field:1"],
     ),
     "a column that refers": (
-        "ALTER TABLE users ADD COLUMN b bigint REFERENCES orders (number);",
+        "ALTER TABLE users ADD COLUMN b bigint DEFAULT 11 REFERENCES orders (number);",
         ["adding-foreign-key-constraint:1"],
     ),
     "a column that is unique": (

@@ -70,6 +70,8 @@ class SchemaHistory:
     """Condition of each CHECK that is NOT VALID."""
     default_partitions: dict[str, str] = field(default_factory=dict)
     """Default partition by partitioned table."""
+    domains: dict[str, str] = field(default_factory=dict)
+    """Type that each domain is stored as."""
     functions: dict[str, Statement] = field(default_factory=dict)
     """The statement that created each function or procedure, by name."""
     with_policies: set[str] = field(default_factory=set)
@@ -114,6 +116,8 @@ class SchemaHistory:
                     self._learn_command(plain(tree.relation), tree.relation.relname, cmd.alter_table_cmd)
             case "create_function_stmt":
                 self.functions[dotted(strings(tree.funcname))] = statement
+            case "create_domain_stmt":
+                self.domains[dotted(strings(tree.domainname))] = type_text(tree.type_name)
             case "create_policy_stmt":
                 self.with_policies.add(plain(tree.table))
             case "create_table_as_stmt" if enum_name(tree, "objtype") == "OBJECT_MATVIEW":

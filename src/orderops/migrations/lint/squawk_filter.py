@@ -102,6 +102,13 @@ def _not_enforced(case: SquawkCase) -> bool:
     return bool(references) and not any(constraint.is_enforced for constraint in references)
 
 
+def _no_row_refers(case: SquawkCase) -> bool:
+    """PostgreSQL knows that a new column without a default is NULL in every row, and looks nothing up."""
+    if case.constraint is None and case.column is not None and not _fills_itself(case.column):
+        return True
+    return _not_enforced(case)
+
+
 def _filled_column(case: SquawkCase) -> bool:
     return case.column is not None and _fills_itself(case.column)
 
@@ -156,7 +163,7 @@ def _created_again(case: SquawkCase) -> bool:
 
 HARMLESS: dict[str, Callable[[SquawkCase], bool]] = {
     "constraint-missing-not-valid": _not_valid_elsewhere,
-    "adding-foreign-key-constraint": _not_enforced,
+    "adding-foreign-key-constraint": _no_row_refers,
     "adding-required-field": _filled_column,
     "adding-field-with-default": _constant_default,
     "adding-not-nullable-field": _known_not_null,

@@ -61,6 +61,7 @@ def without_rewrite(history: SchemaHistory, relation: Any, command: Command) -> 
     change = getattr(command.node, "def").column_def
     table, column = plain(relation), command.node.name
     old_text = history.types.get((table, column))
+    old_text = history.domains.get(old_text or "", old_text)
     if not old_text or change.HasField("coll_clause") or not _is_plain_cast(change, column):
         return False
     old, new = column_type(old_text), _type_of(change.type_name)
