@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Protocol
 
 from orderops.migrations.lint.catalog import rule
+from orderops.migrations.lint.effects import Effects, effects
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.schema_history import SchemaHistory
 from orderops.migrations.lint.syntax import plain
@@ -17,6 +19,7 @@ from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import enum_name
 from orderops.migrations.sql.parser import Statement, tokens, without_data, words_at_top
 
+IGNORE_WORD = "squawk-ignore"
 IGNORE = re.compile(r"(?:--|/\*)\s*squawk-ignore(?P<file>-file)?(?![\w-])[ \t]*:?(?P<rules>[^*\n]*)")
 
 
@@ -89,8 +92,25 @@ class LintContext:
         return without_data(self.file)[0]
 
     @cached_property
+    def text_lines(self) -> list[str]:
+        """The lines of the text without data."""
+        return self.text_without_data.split("\n")
+
+    @cached_property
+    def line_offsets(self) -> list[int]:
+        """The position of each line, in characters."""
+        return [0, *accumulate(len(line) + 1 for line in self.text_lines)]
+
+    @cached_property
+    def effects(self) -> Effects:
+        """What the file creates and removes; for a U file by the names that it finds, else by those that it leaves."""
+        return effects(self.statements, names="first" if self.back else "last")
+
+    @cached_property
     def ignored(self) -> list[tuple[str, int, int]]:
         """Silenced rules with their first and last line; * is every rule."""
+        if IGNORE_WORD not in self.text_without_data:
+            return []
         return [ignored for comment in _comments(self.text_without_data) for ignored in self._silenced(*comment)]
 
     def is_new(self, table: str, statement: Statement) -> bool:

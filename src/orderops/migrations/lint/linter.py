@@ -14,7 +14,7 @@ from orderops.errors import UsageError
 from orderops.migrations.lint.blocks import Block, blocks
 from orderops.migrations.lint.catalog import rule
 from orderops.migrations.lint.context import LintContext, Spot
-from orderops.migrations.lint.effects import SchemaObject, effects
+from orderops.migrations.lint.effects import SchemaObject
 from orderops.migrations.lint.finding import Finding, Level
 from orderops.migrations.lint.naming import name_rules
 from orderops.migrations.lint.rules import statement_rules
@@ -82,8 +82,7 @@ def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tup
                 undo = undo_rules(forwards, back, origins)
                 findings += [finding for finding in undo if not back.ignores(finding)]
         if forwards:
-            made = effects(forwards.statements, names="last").made
-            origins |= {created: origin.statement for created, origin in made.items()}
+            origins |= {created: origin.statement for created, origin in forwards.effects.made.items()}
     return contexts, findings
 
 

@@ -134,8 +134,7 @@ def _finding(raw: Any, contexts: Sequence[LintContext]) -> tuple[int, SquawkFind
     # squawk counts lines from 0, and columns in bytes.
     try:
         number = int(Path(raw["file"]).stem)
-        lines = contexts[number].text_without_data.split("\n")
-        before = lines[raw["line"]].encode()[: raw["column"]].decode(errors="ignore")
+        before = contexts[number].text_lines[raw["line"]].encode()[: raw["column"]].decode(errors="ignore")
         rule, message = str(raw["rule_name"]), str(raw["message"])
         return number, SquawkFinding(rule, raw["line"] + 1, len(before) + 1, message, raw.get("help") or "")
     except (KeyError, TypeError, ValueError, IndexError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from orderops.migrations.lint.column_steps import is_serial, same_for_every_row, with_attributes
@@ -65,7 +66,7 @@ class SquawkCase:
         """The added constraint, or None."""
         return self.content.constraint if self.command and self.command.kind == "AT_AddConstraint" else None
 
-    @property
+    @cached_property
     def column(self) -> Any:
         """The column definition it is about, or None."""
         if self.command and self.command.kind == "AT_AddColumn":

@@ -55,8 +55,7 @@ def _unused(context: LintContext, finding: SquawkFinding) -> Iterator[Finding]:
 
 
 def _case(context: LintContext, finding: SquawkFinding) -> SquawkCase | None:
-    lines_before = context.text_without_data.split("\n")[: finding.line - 1]
-    offset = sum(len(line) + 1 for line in lines_before) + finding.column - 1
+    offset = context.line_offsets[finding.line - 1] + finding.column - 1
     for statement in context.statements:
         if statement.position <= offset < statement.position + len(statement.text) + 1:
             parts = [command for command in context.commands if command.statement is statement]

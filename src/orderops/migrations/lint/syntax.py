@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from orderops.migrations.sql.locks import enum_name
@@ -35,11 +36,20 @@ def on_purpose(rule: str, statement: str, *comments: str) -> str:
 
 
 def walk(message: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every message nested in a parse tree, with the name of its field."""
-    for field, value in message.ListFields():
-        for nested in [value] if hasattr(value, "ListFields") else value if field.message_type else ():
-            yield field.name, nested
-            yield from walk(nested)
+    """Yield every message nested in a parse tree, with the name of its field; outer ones and earlier ones first."""
+    # A stack: a generator for each level would pass every node through all levels above it.
+    pending = [("", message)]
+    while pending:
+        name, node = pending.pop()
+        if name:
+            yield name, node
+        inside = [
+            (field.name, nested)
+            for field, value in node.ListFields()
+            if field.message_type
+            for nested in ([value] if hasattr(value, "ListFields") else value)
+        ]
+        pending += reversed(inside)
 
 
 def strings(nodes: Any) -> list[str]:
@@ -58,6 +68,7 @@ def dotted(parts: Collection[str]) -> str:
     return ".".join(named[1:] if len(named) == 2 and named[0] == "public" else named)
 
 
+@cache
 def spelled(schema: str, name: str = "") -> str:
     """A name as spelled in SQL, quoted only if needed."""
     import postgast

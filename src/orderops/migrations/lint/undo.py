@@ -7,7 +7,7 @@ from typing import Any
 
 from orderops.migrations.lint import rewrites as rewrites
 from orderops.migrations.lint.context import LintContext, Spot
-from orderops.migrations.lint.effects import Effects, Made, SchemaObject, effects, goes_with
+from orderops.migrations.lint.effects import Effects, Made, SchemaObject, goes_with
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import ALONE, closed, lines, spelled, table_of
 from orderops.migrations.sql.locks import enum_name
@@ -29,7 +29,7 @@ def undo_rules(forwards: LintContext, back: LintContext, origins: Origins) -> It
             why = f"the file is empty: undo would only forget that {forwards.file.name} was applied"
             yield back.finding("undo-empty", Spot(), why, _whole_undo(forwards, origins))
         return
-    forward_effects, undo_effects = effects(forwards.statements, names="last"), effects(back.statements, names="first")
+    forward_effects, undo_effects = forwards.effects, back.effects
     if undo_effects.opaque:
         return
     for message, rewrite in _missing(forwards, forward_effects, undo_effects, origins):
@@ -80,7 +80,7 @@ def _is_gone(item: SchemaObject, made: Made, undo_effects: Effects) -> bool:
 
 
 def _whole_undo(forwards: LintContext, origins: Origins) -> str:
-    forward_effects = effects(forwards.statements, names="last")
+    forward_effects = forwards.effects
     whole = [
         made
         for made in forward_effects.made
