@@ -340,6 +340,35 @@ UNDONE: dict[str, tuple[str, str, list[str]]] = {
     ),
     "nothing": ("CREATE TABLE t ();", "-- Nothing.\n", ["undo-empty:1"]),
     "what cannot be seen": ("CREATE TABLE t ();", ANYTHING, []),
+    "CASCADE takes a materialized view with its index": (
+        "CREATE VIEW w AS SELECT id FROM users; CREATE MATERIALIZED VIEW m AS SELECT id FROM w;"
+        " CREATE UNIQUE INDEX m_id ON m (id);",
+        "DROP VIEW w CASCADE;",
+        [],
+    ),
+    "CASCADE takes no index of a table": (
+        "CREATE VIEW w AS SELECT id FROM users; CREATE INDEX CONCURRENTLY i ON users (email);",
+        "DROP VIEW w CASCADE;",
+        ["undo-incomplete:1"],
+    ),
+    "a table made again has lost its constraint": (
+        "-- squawk-ignore-file\nDROP TABLE items; CREATE TABLE items AS SELECT id FROM users;"
+        " ALTER TABLE items ADD CONSTRAINT one UNIQUE (id);",
+        "DROP TABLE items; CREATE TABLE items (order_number bigint, line int);",
+        [],
+    ),
+    "a table by CREATE TABLE AS goes back under its former name": (
+        "-- squawk-ignore-file\nCREATE TABLE made AS SELECT id, max(email) AS last FROM users GROUP BY id;"
+        " DROP TABLE items;",
+        "ALTER TABLE made RENAME TO items; ALTER TABLE items RENAME COLUMN last TO line;"
+        " ALTER TABLE items DROP COLUMN id;",
+        [],
+    ),
+    "a column of another table": (
+        "CREATE TABLE made AS SELECT id FROM users;",
+        "DROP TABLE made; ALTER TABLE users DROP COLUMN email;",
+        ["undo-removes-more:1"],
+    ),
     "a lock in the way back": (
         "ALTER TABLE users ADD b text;",
         "ALTER TABLE users DROP b;\nCREATE INDEX i ON users (id);\nDROP INDEX i;",

@@ -37,10 +37,16 @@ def undo_rules(forwards: LintContext, back: LintContext, origins: Origins) -> It
     if forward_effects.opaque:
         return
     for item, removed in undo_effects.removed.items():
-        if item.kind in HOLDS_DATA and item not in forward_effects.made and item not in forward_effects.remade:
+        if item.kind in HOLDS_DATA and not _of_this_version(item, forward_effects):
             why = f"{item} is not created by {forwards.file.name}: undo would remove an older object"
             what = f"-- remove it, or undo the version that created {item}"
             yield back.finding("undo-removes-more", removed.statement, why, what)
+
+
+def _of_this_version(item: SchemaObject, forward_effects: Effects) -> bool:
+    """Whether the V file creates the object, or the table that it is a part of, such as by CREATE TABLE AS."""
+    made = {*forward_effects.made, *forward_effects.remade}
+    return item in made or SchemaObject("table", item.table) in made
 
 
 def _missing(
@@ -51,7 +57,7 @@ def _missing(
         if _dropped_instead(item, made, undo_effects):
             text = f"gives {item} its name, and this drops it with its data"
             yield f"{name}:{made.statement.line} {text}", removing(item, made.statement)
-        elif not _is_gone(item, made, undo_effects):
+        elif not _is_gone(item, made, forward_effects, undo_effects):
             text = f"creates {item}, and this leaves it"
             if made.statement.kind == "rename_stmt":
                 text = f"gives {item} its name, and this does not rename it back"
@@ -73,10 +79,17 @@ def _dropped_instead(item: SchemaObject, made: Made, undo_effects: Effects) -> b
     return undo_effects.removed[item].statement.kind != "rename_stmt"
 
 
-def _is_gone(item: SchemaObject, made: Made, undo_effects: Effects) -> bool:
-    if item in undo_effects.removed or any(goes_with(item, made, whole) for whole in undo_effects.removed):
+def _is_gone(item: SchemaObject, made: Made, forward_effects: Effects, undo_effects: Effects) -> bool:
+    # A table that is dropped and made again has lost what it had; CREATE OR REPLACE keeps it.
+    anew = [whole for whole in undo_effects.remade if whole.kind in ("table", "materialized view")]
+    if item in undo_effects.removed or any(goes_with(item, made, whole) for whole in [*undo_effects.removed, *anew]):
         return True
-    return undo_effects.cascades and item.kind in LOOSE
+    if not undo_effects.cascades:
+        return False
+    # What CASCADE drops takes its own parts along, such as a materialized view its indexes.
+    return item.kind in LOOSE or any(
+        whole.kind in LOOSE and goes_with(item, made, whole) for whole in forward_effects.made
+    )
 
 
 def _whole_undo(forwards: LintContext, origins: Origins) -> str:
