@@ -79,7 +79,10 @@ def salvage(
     changed: bool,
     output: Path | None,
 ) -> None:
-    """Write the SQL that copies rows from one database to the other. Runs nothing."""
+    """Write the SQL that copies rows from one database to the other. Runs nothing.
+
+    Raises Differences once the script is written, if it does not bring every row that was requested.
+    """
     kinds = wanted_kinds(only_live=only_live, only_restored=only_restored, changed=changed)
     if bool(where.tables) == every_table:
         raise UsageError("no tables are given", "pass --table TABLE, or --every-table")
@@ -99,6 +102,7 @@ def salvage(
     # On a terminal the script itself is the progress. A live view or a note would stand in the middle of it.
     on_screen = output is None and console.out.is_terminal
     notes: list[str] = []
+    left_out: list[str] = []
     with (
         pair(where) as both,
         nullcontext() if on_screen else Progress() as progress,
@@ -110,6 +114,7 @@ def salvage(
                 kinds=kinds,
                 on_progress=progress.watch if progress else lambda *_: None,
                 on_note=notes.append if on_screen else console.info_folded,
+                on_left_out=left_out.append,
             )
         ) as script,
     ):
@@ -119,7 +124,10 @@ def salvage(
             ui.show_script(script)
     for note in notes:
         console.info_folded(note)
+    ui.show_left_out(left_out)
     ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
+    if left_out:
+        raise Differences
 
 
 @contextmanager
@@ -177,7 +185,12 @@ def _run_by_task(where: CompareOptions, command: Sequence[str], output: Path | N
         _run_on_pair(workspace, command, primary, restored)
         return
     pieces: list[str] = []
-    _run_on_pair(workspace, command, primary, restored, pieces.append)
+    try:
+        _run_on_pair(workspace, command, primary, restored, pieces.append)
+    except Differences:
+        # The script is complete, but for what the task has named.
+        write_script(iter(pieces), output)
+        raise
     write_script(iter(pieces), output)
 
 

@@ -200,11 +200,18 @@ def show_script(pieces: Iterable[str]) -> None:
         out.file.write(piece)
 
 
+def show_left_out(lines: Sequence[str]) -> None:
+    """Show the tables that a script does not write, and the conflicts of its rows."""
+    for line in lines:
+        info_folded(f"left out: {line}")
+
+
 def show_how_to_run(file: Path | None, login: Login, options: str) -> None:
     """Show where and how to run the script, which orderops does not run itself."""
     name = shlex.quote(str(file)) if file else "FILE"
     info_folded(f"the script was not run; review it, then run it on {login.describe}:")
     info(f"      psql -X -f {name}")
+    info_folded("psql shows a warning that names every row that the database does not take")
     info("the script is safe to repeat on tables with a key")
     info(f"next: orderops restore compare {options}")
 

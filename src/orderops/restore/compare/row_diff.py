@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 MAX_NESTING = 50
 """Nested function calls in one expression."""
 
+SAME_TEXT: Mapping[str, LiteralString] = {
+    # 1.0 and 1.00 are equal as a key and differ as text, as do 0 and -0, Ab and aB, 30 days and 1 month.
+    "numeric": "trim_scale({})::text",
+    "float4": "({} + '0')::text",
+    "float8": "({} + '0')::text",
+    "citext": 'lower({}::text collate "default")',
+    "interval": "justify_interval({})::text",
+}
+"""By type: the text by which keys are compared."""
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -95,14 +105,11 @@ def new_row_hash(snapshots: SnapshotPair) -> RowHash:
 
 
 def key_text(table: TableSnapshot, name: str) -> Composed:
-    """Return the expression for a key column as text."""
+    """Return the expression for a key column as text, which is the same for values that are equal as a key."""
     from psycopg import sql
 
-    column = sql.SQL("t.{}").format(sql.Identifier(name))
-    # 1.0 and 1.00 are equal as a key and differ as text.
-    if table.columns[name].type.startswith("numeric"):
-        column = sql.SQL("trim_scale({})").format(column)
-    return sql.SQL("{}::text").format(column)
+    expression = SAME_TEXT.get(table.columns[name].basis, "{}::text")
+    return sql.SQL(expression).format(sql.SQL("t.{}").format(sql.Identifier(name)))
 
 
 def differences(

@@ -73,7 +73,9 @@ class RowFetcher:
         names = [sql.Identifier(f"k{index}") for index, _ in enumerate(self.pair.key)]
         arrays = [sql.SQL("{}::text[]").format(text_array(key[index] for key in keys)) for index, _ in enumerate(names)]
         conditions = [
-            sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, sql.SQL(table.columns[column].type))
+            sql.SQL("t.{} {} k.{}::{}").format(
+                sql.Identifier(column), sql.SQL(table.columns[column].equals), name, sql.SQL(table.columns[column].type)
+            )
             for column, name in zip(self.pair.key, names, strict=True)
         ]
         return sql.SQL("select {} from unnest({}) with ordinality k ({}, place) join {} on {} order by k.place").format(
@@ -150,9 +152,9 @@ def key_values(key: bytes) -> list[str]:
     return [ESCAPED.sub(lambda escape: LETTERS.get(escape[1], escape[1]), text) for text in texts]
 
 
-def text_array(texts: Iterable[str]) -> Composable:
+def text_array(texts: Iterable[str | None]) -> Composable:
     """Return an array of text as an SQL literal."""
     from psycopg import sql
 
-    quoted = ('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
+    quoted = ("NULL" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
     return sql.Literal("{" + ",".join(quoted) + "}")

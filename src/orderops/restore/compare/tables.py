@@ -37,9 +37,22 @@ where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> '
     and {OURS} and {NOT_ANOTHERS}
 order by 2, 3
 """
+# The search path is pg_catalog, where citext's own "=" is not found: without its schema, texts would be compared.
 COLUMNS = """
-select a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated::text, a.attidentity <> ''
+select a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated::text, a.attidentity <> '',
+    y.typname,
+    coalesce((select format('operator(%I.=)', e.nspname)
+              from pg_operator o join pg_namespace e on e.oid = o.oprnamespace
+              where o.oprname = '=' and o.oprleft = y.oid and o.oprright = y.oid limit 1), 'operator(pg_catalog.=)'),
+    y.typtype in ('c', 'r', 'm')
+        or y.typname in ('jsonb', '_numeric', '_float4', '_float8', '_interval', '_jsonb', '_citext')
+        or not coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true)
 from pg_attribute a join pg_class c on c.oid = a.attrelid
+cross join lateral (
+    with recursive basis (oid) as (
+        select a.atttypid
+        union all select d.typbasetype from basis b join pg_type d on d.oid = b.oid and d.typtype = 'd')
+    select d.* from basis b join pg_type d on d.oid = b.oid and d.typtype <> 'd') y
 where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped order by a.attrelid, a.attnum
 """
 # A key must identify every row: unique without a condition or expressions, and NOT NULL, since NULLs are never equal.
@@ -73,6 +86,12 @@ class ComparedColumn:
     virtual: bool
     """Computed when it is read, so it stores no data that could be lost."""
     identity: bool
+    basis: str
+    """The type that a domain is based on, or the type itself, without its schema and modifiers."""
+    equals: str
+    """The operator by which a unique index compares its values."""
+    loose: bool
+    """Whether equal values may have different texts that no function makes equal."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +212,10 @@ def partitions(snapshot: Snapshot, table: TableSnapshot) -> set[int]:
 
 def _tables(snapshot: Snapshot) -> dict[tuple[str, str], TableSnapshot]:
     columns: dict[int, dict[str, ComparedColumn]] = {}
-    for oid, name, kind, generated, identity in snapshot.rows(COLUMNS):
-        columns.setdefault(oid, {})[name] = ComparedColumn(name, kind, bool(generated), generated == "v", identity)
+    for oid, name, kind, generated, identity, basis, equals, loose in snapshot.rows(COLUMNS):
+        columns.setdefault(oid, {})[name] = ComparedColumn(
+            name, kind, bool(generated), generated == "v", identity, basis, equals, loose
+        )
     keys: dict[int, list[tuple[str, ...]]] = {}
     for oid, names in snapshot.rows(KEYS):
         keys.setdefault(oid, []).append(tuple(names))
@@ -247,6 +268,8 @@ def _notes(live: TableSnapshot, restored: TableSnapshot, keys: Sequence[tuple[st
             yield f"column{'s' if len(single) > 1 else ''} {', '.join(single)} only in {name}: not compared"
     if not keys:
         yield "no common key: compared by the number of equal rows"
+    elif loose := [name for name in keys[0] if live.columns[name].loose or restored.columns[name].loose]:
+        yield f"key {', '.join(loose)}: equal values that are written differently count as two rows"
     # Unlogged tables are not in the WAL, from which a point-in-time restore is made.
     if live.unlogged or restored.unlogged:
         yield "unlogged: empty after a restore"

@@ -18,7 +18,10 @@ select o.conname, o.confrelid::bigint, n.nspname, p.relname, o.condeferrable,
     array(select a.attname::text from unnest(o.confkey) with ordinality k (number, place)
           join pg_attribute a on a.attrelid = o.confrelid and a.attnum = k.number order by k.place),
     array(select format_type(a.atttypid, a.atttypmod) from unnest(o.confkey) with ordinality k (number, place)
-          join pg_attribute a on a.attrelid = o.confrelid and a.attnum = k.number order by k.place)
+          join pg_attribute a on a.attrelid = o.confrelid and a.attnum = k.number order by k.place),
+    array(select format('operator(%I.%s)', e.nspname, r.oprname)
+          from unnest(o.conpfeqop) with ordinality k (operator, place) join pg_operator r on r.oid = k.operator
+          join pg_namespace e on e.oid = r.oprnamespace order by k.place)
 from pg_constraint o join pg_class p on p.oid = o.confrelid join pg_namespace n on n.oid = p.relnamespace
 where o.contype = 'f' and o.conparentid = 0 and o.conrelid = {} order by 1
 """
@@ -40,6 +43,7 @@ class ForeignKey:
     columns: Sequence[str]
     parent_columns: Sequence[str]
     types: Sequence[str]
+    operators: Sequence[str]
 
     @property
     def summary(self) -> str:
@@ -60,8 +64,8 @@ class ForeignKey:
         names = [sql.Identifier(f"k{index}") for index, _ in enumerate(self.columns)]
         query = sql.SQL("select k.* from unnest({}) k ({}) where not exists (select from {} t where {}) order by 1")
         conditions = sql.SQL(" and ").join(
-            sql.SQL("t.{} = k.{}::{}").format(sql.Identifier(column), name, sql.SQL(kind))
-            for column, name, kind in zip(self.parent_columns, names, self.types, strict=True)
+            sql.SQL("t.{} {} k.{}::{}").format(sql.Identifier(column), sql.SQL(operator), name, sql.SQL(kind))
+            for column, operator, name, kind in zip(self.parent_columns, self.operators, names, self.types, strict=True)
         )
         arrays = [
             sql.SQL("{}::text[]").format(text_array(values[index] for values in complete))
@@ -84,11 +88,6 @@ class TablePart:
     unmet: Sequence[ForeignKey]
     """Foreign keys to tables that are not part of the script, so their rows may be missing."""
     triggers: Sequence[str]
-
-    @property
-    def self_referencing(self) -> bool:
-        """Whether its rows refer to rows of the same table, so that all must be inserted by one statement."""
-        return any(foreign_key.parent == self.into.oid for foreign_key in self.foreign_keys)
 
 
 def parts_of(

@@ -16,9 +16,10 @@ from orderops.restore.compare.merge import Counts, Difference, RowDifference
 from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
 from orderops.restore.compare.samples import Row, RowFetcher
 from orderops.restore.compare.sequences import uses
-from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, open_snapshots
-from orderops.restore.compare.tables import TableSnapshot, pair_tables, partitions, rewritten
+from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable, open_snapshots
+from orderops.restore.compare.tables import TablePair, TableSnapshot, pair_tables, partitions, rewritten
 from orderops.restore.salvage import statements
+from orderops.restore.salvage.conflicts import UniqueIndex, conflicts, unique_indexes
 from orderops.restore.salvage.foreign_keys import ForeignKey, TablePart, in_order, parts_of
 from orderops.text.lists import counted
 
@@ -39,6 +40,9 @@ class Salvage:
     on_note: Callable[[str], None]
     missing: set[str] = field(default_factory=set)
     """Tables with missing rows that the script refers to."""
+    named: bool = True
+    """Whether tables are named, so that one that cannot be read is an error."""
+    on_left_out: Callable[[str], None] = lambda _: None
 
     @property
     def to_live(self) -> bool:
@@ -62,21 +66,26 @@ def salvage(
     kinds: Collection[Difference] = (Difference.ONLY_LIVE,),
     on_progress: OnProgress = lambda *_: None,
     on_note: Callable[[str], None] = lambda _: None,
+    on_left_out: Callable[[str], None] = lambda _: None,
 ) -> Generator[str]:
     """Yield the script in pieces, for the named tables, or for all if none is named.
 
     ONLY_LIVE inserts rows of live into the restored database, ONLY_RESTORED the reverse; CHANGED also updates rows that
     both have. `on_note` receives the number of rows of each table, and warnings about missing rows that they refer to.
+    `on_left_out` receives the tables that the script does not write, and the rows that the destination will not take.
     The commit is the last piece, so an incomplete script changes nothing.
 
     Raises UsageError for a named table that neither database has, OrderopsError for one that only one of them has.
     """
     with open_snapshots(live, restored) as snapshots, snapshots.second_session() as second:
-        job = Salvage(snapshots, second, kinds, new_row_hash(snapshots), on_progress, on_note)
+        row_hash = new_row_hash(snapshots)
+        job = Salvage(
+            snapshots, second, kinds, row_hash, on_progress, on_note, named=bool(tables), on_left_out=on_left_out
+        )
         parts, cycle = in_order(_parts(job, tables))
         yield from _head(job, parts, cycle)
-        for part in parts:
-            yield from _rows(job, part)
+        for number, part in enumerate(parts, 1):
+            yield from _readable_rows(job, part, number)
         yield from _sequences(job, parts)
         # Checked just before the commit: a table may be truncated while its rows are read.
         _check_unchanged(job, parts)
@@ -123,7 +132,7 @@ def _parts(job: Salvage, wanted: Collection[str]) -> list[TablePart]:
             message = f"{table.summary} is only in {name}, so its rows have no table to go to"
             if wanted:
                 raise OrderopsError(message, f"dump the whole table: pg_dump --table {table.summary}")
-            job.on_note(message)
+            job.on_left_out(message)
     tables = [(pair, pair.live if job.to_live else pair.restored) for pair in found.pairs]
     # A script of updates alone inserts nothing, so rows of its tables can be missing, too.
     inserts = {*job.kinds} - {Difference.CHANGED}
@@ -147,7 +156,21 @@ def _head(job: Salvage, parts: Sequence[TablePart], cycle: str) -> Iterator[str]
         job.on_note(f"these tables refer to each other: {cycle}; drop one of the foreign keys until the script has run")
 
 
-def _rows(job: Salvage, part: TablePart) -> Iterator[str]:
+def _readable_rows(job: Salvage, part: TablePart, number: int) -> Iterator[str]:
+    """Yield a table's statements. One that cannot be read is left out by name, unless tables were named."""
+    try:
+        yield from _rows(job, part, number)
+    except Unreadable as error:
+        if job.named:
+            raise
+        job.on_progress(part.pair.summary, "")
+        message = f"{part.pair.summary}: not written: {error.message}" + (f" ({error.hint})" if error.hint else "")
+        # What was collected before the error stays in a temporary table: only the insert would bring it.
+        yield statements.comment(message)
+        job.on_left_out(message)
+
+
+def _rows(job: Salvage, part: TablePart, place: int) -> Iterator[str]:
     """Yield a table's notes, its inserts, then its updates."""
     pair = part.pair
     yield "\n" + statements.comment(pair.summary)
@@ -164,30 +187,53 @@ def _rows(job: Salvage, part: TablePart) -> Iterator[str]:
     number = 0
     # Updates come last: they may refer to rows that the inserts create.
     for kind in sorted(job.kinds, key=lambda kind: kind is Difference.CHANGED):
-        number += yield from _statements(job, part, kind)
+        number += yield from (_updates(job, part) if kind is Difference.CHANGED else _inserts(job, part, kind, place))
     job.on_progress(pair.summary, "")
     job.on_note(f"{pair.summary}: {counted(number, 'row')}")
 
 
-def _statements(job: Salvage, part: TablePart, kind: Difference) -> Generator[str, None, int]:
-    """Yield the statements for rows of one kind; returns the number of rows."""
-    columns = part.pair.writable
-    number = 0
-    for rows, current_rows in _batches(job, part, kind):
+def _inserts(job: Salvage, part: TablePart, kind: Difference, place: int) -> Generator[str, None, int]:
+    """Yield the statements that insert the rows of one kind; returns the number of rows."""
+    pair = part.pair
+    indexes = unique_indexes(job.destination, pair, part.into)
+    deferrable = any(index.deferrable for index in indexes)
+    inserts = statements.Inserts(place, part.into, pair.writable, pair.key, deferrable)
+    number = foreseen = 0
+    for rows, _ in _batches(job, part, kind):
         yield from _warnings(job, part, rows)
-        if kind is Difference.CHANGED:
-            for row, current in zip(rows, current_rows, strict=True):
-                yield statements.update(part.into, part.pair.key, columns, row, current)
-        elif part.self_referencing:
-            # PostgreSQL checks a foreign key at the end of a statement, so the order of rows inside one is free.
-            yield ",\n" if number else statements.head(part.into, columns)
-            yield statements.values(columns, rows)
-        else:
-            yield statements.head(part.into, columns) + statements.values(columns, rows) + statements.ON_CONFLICT
+        for row, index in conflicts(job.destination, (pair, part.into), indexes, rows):
+            foreseen += 1
+            yield _conflict(pair, row, index)
+        yield inserts.collect(rows, first=not number)
         number += len(rows)
-    if number and part.self_referencing and kind is not Difference.CHANGED:
-        yield statements.ON_CONFLICT
+    if number:
+        yield inserts.insert(part.triggers)
+    if foreseen:
+        where = job.destination.name
+        job.on_left_out(
+            f"{pair.summary}: {counted(foreseen, 'conflict')} with other rows of {where}; named in the script"
+        )
     return number
+
+
+def _updates(job: Salvage, part: TablePart) -> Generator[str, None, int]:
+    """Yield an update for every row that both databases have with other values; returns the number of rows."""
+    number = 0
+    for rows, current_rows in _batches(job, part, Difference.CHANGED):
+        yield from _warnings(job, part, rows)
+        for row, current in zip(rows, current_rows, strict=True):
+            yield statements.update(part.into, part.pair.key, part.pair.writable, row, current)
+        number += len(rows)
+    if number:
+        yield statements.SHOW_LEFT_OUT
+    return number
+
+
+def _conflict(pair: TablePair, row: Row, index: UniqueIndex) -> str:
+    """Return the comment about a row that another row of the destination conflicts with."""
+    named = " ".join(f"{name}={'NULL' if row[name] is None else repr(row[name])}" for name in pair.key or pair.columns)
+    ends = "the script fails" if index.deferrable else "left out"
+    return statements.comment(f"{ends} while another row conflicts: {pair.summary} {named}: {index.name}")
 
 
 def _batches(job: Salvage, part: TablePart, kind: Difference) -> Iterator[tuple[list[Row], list[Row]]]:
