@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from orderops.database.connection import Login
+from orderops.restore.compare.large_objects import NAME as LARGE_OBJECTS
 from orderops.restore.compare.merge import Difference
 from orderops.restore.compare.result import ComparedDatabase, Comparison, TableComparison, UnmatchedTable
 from orderops.restore.compare.samples import Row, Sample
@@ -66,7 +67,10 @@ def _show_tables(comparison: Comparison) -> None:
         where = Difference.ONLY_LIVE if missing in comparison.only_live else Difference.ONLY_RESTORED
         rows = "rows that cannot be counted" if missing.rows is None else _rows(missing.rows)
         out_folded(f"{escape(missing.name):{width}}  [{COLOURS[where]}]table {where}[/]: {rows}")
-    if same := [table for table in comparison.tables if table.same]:
+    for table in comparison.tables:
+        if table.name == LARGE_OBJECTS and table.same:
+            data(f"{counted(table.rows.live, 'large object')} the same")
+    if same := [table for table in comparison.tables if table.same and table.name != LARGE_OBJECTS]:
         total = _rows(sum(table.rows.live for table in same))
         data(f"{counted(len(same), 'table')} the same, {total}{'' if unequal else ' in all'}")
 
@@ -191,7 +195,10 @@ def _tables_with(comparison: Comparison, kind: Difference) -> str:
     names = [table.name for table in comparison.tables if table.differences[kind] and not table.error]
     if not names:
         return ""
-    return "".join(f"--table {shlex.quote(name)} " for name in names) if len(names) <= FEW else "--every-table "
+    # Large objects are no table: a script brings them with the tables that may refer to them.
+    if len(names) > FEW or LARGE_OBJECTS in names:
+        return "--every-table "
+    return "".join(f"--table {shlex.quote(name)} " for name in names)
 
 
 def show_script(pieces: Iterable[str]) -> None:

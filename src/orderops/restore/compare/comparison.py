@@ -14,6 +14,7 @@ from pathlib import Path
 from orderops.database.connection import Login
 from orderops.migrations.ledger import table as ledger_table
 from orderops.restore.compare.export import Export, new_folder
+from orderops.restore.compare.large_objects import compare_large_objects
 from orderops.restore.compare.merge import Difference, RowDifference
 from orderops.restore.compare.result import ComparedDatabase, Comparison, TableComparison, UnmatchedTable
 from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
@@ -112,6 +113,7 @@ def compare(
         comparer = _Comparer(snapshots, new_row_hash(snapshots), options, on_progress)
         compared = [comparer.table(pair) for pair in found.pairs]
         _mark_changed_tables(snapshots, found.pairs, compared)
+        compared += compare_large_objects(snapshots, found.pairs, named=bool(tables), on_progress=on_progress)
         on_progress("schema", "comparing")
         comparison = Comparison(
             live=_seen(snapshots.live, notes),

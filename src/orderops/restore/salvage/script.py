@@ -12,6 +12,7 @@ from orderops.database.connection import Login
 from orderops.errors import OrderopsError, UsageError
 from orderops.restore.compare.comparison import CHANGED_MEANWHILE, OnProgress
 from orderops.restore.compare.export import new_file, write
+from orderops.restore.compare.large_objects import NAME, has_any, refers
 from orderops.restore.compare.merge import Counts, Difference, RowDifference
 from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
 from orderops.restore.compare.samples import Row, RowFetcher
@@ -21,6 +22,7 @@ from orderops.restore.compare.tables import TablePair, TableSnapshot, pair_table
 from orderops.restore.salvage import statements
 from orderops.restore.salvage.conflicts import UniqueIndex, conflicts, unique_indexes
 from orderops.restore.salvage.foreign_keys import ForeignKey, TablePart, in_order, parts_of
+from orderops.restore.salvage.large_objects import large_objects
 from orderops.text.lists import counted
 
 MAX_MISSING = 5
@@ -84,8 +86,9 @@ def salvage(
         )
         parts, cycle = in_order(_parts(job, tables))
         yield from _head(job, parts, cycle)
+        yield from _large_objects(job, parts)
         for number, part in enumerate(parts, 1):
-            yield from _readable_rows(job, part, number)
+            yield from _readable(job, part.pair.summary, _rows(job, part, number))
         yield from _sequences(job, parts)
         # Checked just before the commit: a table may be truncated while its rows are read.
         _check_unchanged(job, parts)
@@ -156,15 +159,33 @@ def _head(job: Salvage, parts: Sequence[TablePart], cycle: str) -> Iterator[str]
         job.on_note(f"these tables refer to each other: {cycle}; drop one of the foreign keys until the script has run")
 
 
-def _readable_rows(job: Salvage, part: TablePart, number: int) -> Iterator[str]:
+def _large_objects(job: Salvage, parts: Sequence[TablePart]) -> Iterator[str]:
+    """Yield the statements for large objects, before the rows that refer to them."""
+    if (job.named and not any(refers(part.pair) for part in parts)) or not any(map(has_any, job.second.both)):
+        return
+    yield "\n" + statements.comment(f"{NAME}: content and owner; privileges (GRANT) are not brought")
+    yield from _readable(job, NAME, _contents(job))
+
+
+def _contents(job: Salvage) -> Iterator[str]:
+    job.on_progress(NAME, "starts")
+    objects = large_objects(job.second, {*job.kinds}, to_live=job.to_live)
+    if objects.oids:
+        yield from objects.statements()
+        yield statements.SHOW_LEFT_OUT
+    job.on_progress(NAME, "")
+    job.on_note(f"{NAME}: {len(objects.oids):,}")
+
+
+def _readable(job: Salvage, name: str, pieces: Iterator[str]) -> Iterator[str]:
     """Yield a table's statements. One that cannot be read is left out by name, unless tables were named."""
     try:
-        yield from _rows(job, part, number)
+        yield from pieces
     except Unreadable as error:
         if job.named:
             raise
-        job.on_progress(part.pair.summary, "")
-        message = f"{part.pair.summary}: not written: {error.message}" + (f" ({error.hint})" if error.hint else "")
+        job.on_progress(name, "")
+        message = f"{name}: not written: {error.message}" + (f" ({error.hint})" if error.hint else "")
         # What was collected before the error stays in a temporary table: only the insert would bring it.
         yield statements.comment(message)
         job.on_left_out(message)

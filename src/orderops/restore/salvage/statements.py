@@ -33,6 +33,33 @@ begin
     end loop;
 end $orderops$;
 """
+EXPLAIN = """
+declare
+    one record;
+    why text;
+    detail text;
+begin
+    if not exists (select from {rest}) then
+        return;
+    end if;
+    update {rest} r set there = true
+        where row({listed})::text in (select row({whole})::text from {source} t);
+{gone}    for one in select * from {rest} loop
+        begin
+            {into} values ({values});
+            raise exception sqlstate 'OO001';
+        exception
+            when sqlstate 'OO001' then
+                why := 'a trigger or a rule left it out or changed it';
+            when others then
+                continue when one.there;
+                get stacked diagnostics why = message_text, detail = pg_exception_detail;
+                why := concat_ws(': ', why, nullif(detail, '')){fired};
+        end;
+        insert into pg_temp."orderops left out" values ({table}, {described}, why);
+    end loop;
+end"""
+"""The block that notes why rows were left out: it tries to insert each once more, and undoes that."""
 COMMIT = """
 do $orderops$
 declare
@@ -151,32 +178,20 @@ class Inserts:
             if name in shown
         )
         listed = ", ".join(f"r.{field}" for field in fields)
-        return _do(f"""
-declare
-    one record;
-    why text;
-    detail text;
-begin
-    if not exists (select from {self.rest}) then
-        return;
-    end if;
-    update {self.rest} r set there = true
-        where row({listed})::text in (select row({whole})::text from {self.source} t);
-{gone}    for one in select * from {self.rest} loop
-        begin
-            {self.into} values ({values});
-            raise exception sqlstate 'OO001';
-        exception
-            when sqlstate 'OO001' then
-                why := 'a trigger or a rule left it out or changed it';
-            when others then
-                continue when one.there;
-                get stacked diagnostics why = message_text, detail = pg_exception_detail;
-                why := concat_ws(': ', why, nullif(detail, '')){fired};
-        end;
-        insert into pg_temp."orderops left out" values ({literal(self.table.summary)}, {described}, why);
-    end loop;
-end""")
+        return _do(
+            EXPLAIN.format(
+                rest=self.rest,
+                listed=listed,
+                whole=whole,
+                source=self.source,
+                gone=gone,
+                into=self.into,
+                values=values,
+                fired=fired,
+                table=literal(self.table.summary),
+                described=described,
+            )
+        )
 
 
 def update(table: TableSnapshot, key: Sequence[str], columns: Sequence[str], row: Row, current: Row) -> str:
