@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from orderops.operations.restore import open_databases
 from orderops.operations.workspace import open_workspace
 from orderops.remote.job import DatabaseEndpoint, JobObserver, JobRequest, JobResult, run_job
 from orderops.restore.compare.comparison import compare as compare_databases
+from orderops.restore.compare.merge import Difference
 from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.salvage.script import salvage as salvage_rows
@@ -99,18 +100,26 @@ def salvage(
         )
         _run_by_task(where, command, output)
         return
+    with pair(where) as both:
+        left_out = _write(both, where.tables, kinds, output)
+    ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
+    if left_out:
+        raise Differences
+
+
+def _write(both: Pair, tables: Sequence[str], kinds: Collection[Difference], output: Path | None) -> list[str]:
+    """Write or show the script, then its notes; returns what it leaves out."""
     # On a terminal the script itself is the progress. A live view or a note would stand in the middle of it.
     on_screen = output is None and console.out.is_terminal
     notes: list[str] = []
     left_out: list[str] = []
     with (
-        pair(where) as both,
         nullcontext() if on_screen else Progress() as progress,
         closing(
             salvage_rows(
                 both.live,
                 both.restored,
-                where.tables,
+                tables,
                 kinds=kinds,
                 on_progress=progress.watch if progress else lambda *_: None,
                 on_note=notes.append if on_screen else console.info_folded,
@@ -125,9 +134,7 @@ def salvage(
     for note in notes:
         console.info_folded(note)
     ui.show_left_out(left_out)
-    ui.show_how_to_run(output, both.live if only_restored else both.restored, both.options)
-    if left_out:
-        raise Differences
+    return left_out
 
 
 @contextmanager

@@ -67,12 +67,16 @@ def _show_tables(comparison: Comparison) -> None:
         where = Difference.ONLY_LIVE if missing in comparison.only_live else Difference.ONLY_RESTORED
         rows = "rows that cannot be counted" if missing.rows is None else _rows(missing.rows)
         out_folded(f"{escape(missing.name):{width}}  [{COLOURS[where]}]table {where}[/]: {rows}")
-    for table in comparison.tables:
-        if table.name == LARGE_OBJECTS and table.same:
+    _show_same([table for table in comparison.tables if table.same], anything_differs=bool(unequal))
+
+
+def _show_same(tables: Sequence[TableComparison], *, anything_differs: bool) -> None:
+    for table in tables:
+        if table.name == LARGE_OBJECTS:
             data(f"{counted(table.rows.live, 'large object')} the same")
-    if same := [table for table in comparison.tables if table.same and table.name != LARGE_OBJECTS]:
+    if same := [table for table in tables if table.name != LARGE_OBJECTS]:
         total = _rows(sum(table.rows.live for table in same))
-        data(f"{counted(len(same), 'table')} the same, {total}{'' if unequal else ' in all'}")
+        data(f"{counted(len(same), 'table')} the same, {total}{'' if anything_differs else ' in all'}")
 
 
 def _show_table(table: TableComparison, width: int) -> None:
