@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from orderops.resources.rds_instance import RdsInstance, final_snapshot
+from orderops.ui import console
 from support.command_line import Orderops, Said
 from support.recorded_history import DATABASE, POINTER, RESTORED_INSTANCE, Dev
 
@@ -175,3 +176,20 @@ def test_an_instance_whose_tags_another_one_carries_is_not_deleted(restored: Dev
     )
     assert "hint: remove the tag orderops:address from the one that orderops did not make" in refused.err
     assert restored.changes() == changed
+
+
+def test_an_instance_promoted_while_the_operator_decides_is_not_deleted(
+    restored: Dev, orderops: Orderops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def promoted_meanwhile(name: str, *_: object, **__: object) -> bool:
+        restored.promote(name)
+        return True
+
+    monkeypatch.setattr(console, "confirm_name", promoted_meanwhile)
+
+    refused = orderops("restore", "discard", RESTORED_INSTANCE)
+
+    assert refused.code == 1
+    assert f"error: {RESTORED_INSTANCE} is the primary of dev, and is never discarded" in refused.err
+    assert restored.changes("rds.DeleteDBInstance") == []
+    assert restored.instances().require_primary().name == RESTORED_INSTANCE

@@ -276,3 +276,13 @@ def test_a_deleted_primary_is_not_recreated_and_a_former_one_can_take_over(promo
 
     assert roles(promoted) == {DATABASE: "primary"}
     assert promoted.pointed_instance() == DATABASE
+
+
+def test_a_promotion_waits_until_the_listing_shows_the_new_primary(restored: Dev) -> None:
+    promotion = restored.promotion()
+    restored.proxy.lag = 1.0
+    assert restored.instances().require_primary().name == DATABASE
+
+    list(islice(promotion.run(), 1))
+
+    assert restored.instances().require_primary().name == RESTORED_INSTANCE

@@ -21,7 +21,12 @@ def postgres() -> Iterator[PostgresServer]:
     with scratch("orderops-postgres-") as directory:
         server = PostgresServer(
             directory / "server",
-            settings={**UNDURABLE, "max_connections": "200", "shared_preload_libraries": "pg_stat_statements"},
+            settings={
+                **UNDURABLE,
+                "max_connections": "200",
+                "max_prepared_transactions": "5",
+                "shared_preload_libraries": "pg_stat_statements",
+            },
         )
         server.start()
         try:

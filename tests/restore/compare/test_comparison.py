@@ -315,3 +315,19 @@ def counts_of(table: TableComparison) -> tuple[int, int, int]:
         table.differences[Difference.ONLY_RESTORED],
         table.differences[Difference.CHANGED],
     )
+
+
+def test_the_search_path_of_a_database_changes_no_value(two: DatabasePair) -> None:
+    # The text of a regclass has a schema only where the search path does not lead to it.
+    two.both(
+        "create schema shop; create table shop.x (id int primary key, v regclass);"
+        " insert into shop.x values (1, 'shop.x')",
+        "create function public.hashtextextended(text, bigint) returns bigint language sql as 'select 0::bigint'",
+    )
+    two.live.execute("alter database test_live set search_path = shop, public, pg_catalog")
+    try:
+        assert compare(two.live.login, two.restored.login).same
+        two.restored.execute("update shop.x set v = 'pg_class'")
+        assert compare(two.live.login, two.restored.login).tables[0].differences[Difference.CHANGED] == 1
+    finally:
+        two.live.execute("alter database test_live reset search_path")
