@@ -18,13 +18,17 @@ from orderops.restore.compare.row_diff import RowHash, differences, new_row_hash
 from orderops.restore.compare.samples import Row, RowFetcher
 from orderops.restore.compare.sequences import uses
 from orderops.restore.compare.snapshots import Snapshot, SnapshotPair, Unreadable, open_snapshots
-from orderops.restore.compare.tables import TablePair, TableSnapshot, pair_tables, partitions, rewritten
+from orderops.restore.compare.tables import OURS, TablePair, TableSnapshot, pair_tables, partitions, rewritten
 from orderops.restore.salvage import statements
 from orderops.restore.salvage.conflicts import UniqueIndex, conflicts, unique_indexes
 from orderops.restore.salvage.foreign_keys import ForeignKey, TablePart, in_order, parts_of
 from orderops.restore.salvage.large_objects import large_objects
 from orderops.text.lists import counted
 
+FOREIGN_TABLES = f"""
+select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'f' and {OURS} order by 1
+"""
 MAX_MISSING = 5
 """Missing rows that a warning names."""
 
@@ -136,6 +140,9 @@ def _parts(job: Salvage, wanted: Collection[str]) -> list[TablePart]:
             if wanted:
                 raise OrderopsError(message, f"dump the whole table: pg_dump --table {table.summary}")
             job.on_left_out(message)
+    if not wanted:
+        for (name,) in job.source.rows(FOREIGN_TABLES):
+            job.on_note(f"{name}: a foreign table, whose rows are elsewhere")
     tables = [(pair, pair.live if job.to_live else pair.restored) for pair in found.pairs]
     # A script of updates alone inserts nothing, so rows of its tables can be missing, too.
     inserts = {*job.kinds} - {Difference.CHANGED}
