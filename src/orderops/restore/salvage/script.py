@@ -49,6 +49,8 @@ class Salvage:
     named: bool = True
     """Whether tables are named, so that one that cannot be read is an error."""
     on_left_out: Callable[[str], None] = lambda _: None
+    unreadable: set[str] = field(default_factory=set)
+    """Tables that are not written, whose sequences the script must not read either."""
 
     @property
     def to_live(self) -> bool:
@@ -192,6 +194,7 @@ def _readable(job: Salvage, name: str, pieces: Iterator[str]) -> Iterator[str]:
         if job.named:
             raise
         job.on_progress(name, "")
+        job.unreadable.add(name)
         message = f"{name}: not written: {error.message}" + (f" ({error.hint})" if error.hint else "")
         # What was collected before the error stays in a temporary table: only the insert would bring it.
         yield statements.comment(message)
@@ -314,7 +317,7 @@ def _missing_rows(table: TableSnapshot, foreign_key: ForeignKey, missing: Sequen
 
 def _sequences(job: Salvage, parts: Sequence[TablePart]) -> Iterator[str]:
     """Move the sequences of the tables, so that numbers are not used twice."""
-    tables = {(part.into.schema, part.into.name) for part in parts}
+    tables = {(part.into.schema, part.into.name) for part in parts if part.pair.summary not in job.unreadable}
     last = {use.summary: use.last for use in uses(job.source)}
     used = [use for use in uses(job.destination) if use.column and (use.of_schema, use.table) in tables]
     if used:
