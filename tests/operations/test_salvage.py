@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 
 from orderops.errors import Differences
+from orderops.operations import compare
 from orderops.operations.compare import Pair, salvage
 from orderops.operations.options import CompareOptions
 from orderops.ui import compare as ui
@@ -58,6 +62,33 @@ def test_a_row_that_conflicts_is_named_and_ends_with_the_exit_code_for_differenc
     assert "left out: public.orders: 1 conflict with other rows of restored; named in the script" in " ".join(
         rest.split()
     )
+
+
+def test_a_script_of_a_task_is_written_even_if_it_leaves_rows_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(*given: object) -> None:
+        on_data = cast(Callable[[str], object], given[-1])
+        on_data("begin;\n")
+        on_data("commit;\n")
+        raise Differences
+
+    monkeypatch.setattr(compare, "open_workspace", lambda *_: None)
+    monkeypatch.setattr(compare, "primary_and_restored", lambda *_: (None, None))
+    monkeypatch.setattr(compare, "_is_by_task", lambda _where: True)
+    monkeypatch.setattr(compare, "_run_on_pair", task)
+
+    with pytest.raises(Differences):
+        salvage(
+            CompareOptions(),
+            every_table=True,
+            only_live=True,
+            only_restored=False,
+            changed=False,
+            output=tmp_path / "kept.sql",
+        )
+
+    assert (tmp_path / "kept.sql").read_text() == "begin;\ncommit;\n"
 
 
 def salvage_orders(two: DatabasePair, monkeypatch: pytest.MonkeyPatch) -> None:
