@@ -233,10 +233,9 @@ ENDS: dict[str, Input] = {
         ledger=("V1 apply failed 0/1",),
     ),
     "a body that takes the role away": Input(
-        {A: "create table a ();\ndo $$ begin set role pg_monitor; end $$;\n"},
-        "V001__a.sql, at its end: permission denied for schema orderops_ledger; nothing of this file was applied",
-        "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
-        ledger=("V1 apply failed 0/2",),
+        {A: "create table a ();\ndo $$ begin set role pg_monitor; end $$;\n", B: "create table b ();\n"},
+        holds=("table a", "table b"),
+        ledger=("V1 apply done 2/2", "V2 apply done 1/1"),
     ),
     "a body that empties the ledger": Input(
         {A: "create table a ();\ndo $$ begin delete from orderops_ledger.ledger; end $$;\n"},

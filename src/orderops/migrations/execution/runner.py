@@ -21,7 +21,7 @@ from orderops.migrations.execution.non_transactional import cleared, is_invalid
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.execution.progress import Watcher
 from orderops.migrations.execution.reporter import Reporter
-from orderops.migrations.execution.sessions import Sessions, prepare
+from orderops.migrations.execution.sessions import Sessions
 from orderops.migrations.execution.transaction import TransactionRunner, locks_of_file, tables_made
 from orderops.migrations.ledger import table as ledger
 from orderops.migrations.ledger.table import Attempt, AttemptAction, AttemptRecord, AttemptState, Expected, Subject
@@ -29,7 +29,7 @@ from orderops.migrations.sql.batches import BatchLimits
 from orderops.migrations.sql.files import Migration, SqlFile
 from orderops.migrations.sql.locks import ExecutionMode, Mode, execution_mode, locks_of
 from orderops.migrations.sql.parser import Statement
-from orderops.migrations.sql.validation import checked, leaves_settings
+from orderops.migrations.sql.validation import checked
 
 if TYPE_CHECKING:
     import psycopg
@@ -65,6 +65,8 @@ class Runner:
             author, migration.version, migration.description, action, migration.checksum, len(script), expected
         )
         self.lock_waiter.reporter = Reporter(file.name, self.on_wait, self.say)
+        # Whatever the last file left must not reach this one, which may belong to another author.
+        self.sessions.clean()
         try:
             if not (
                 self._is_brief(file, script)
@@ -76,9 +78,6 @@ class Runner:
             raise Interrupted([file.name]) from None
         finally:
             self.lock_waiter.reporter.over()
-        # Settings of one file must not reach the next, which may belong to another author.
-        if leaves_settings(script):
-            prepare(self.sessions.work)
 
     def _is_brief(self, file: SqlFile, script: Sequence[Statement]) -> bool:
         # Read again after each file off the fast path: it may have filled a table.
@@ -176,6 +175,8 @@ class _FileRun:
         # VALIDATE takes minutes on a large table and blocks no client, so it has no timeout and need not wait.
         locks = [] if blocks_nothing else locks_of(statement)
         worker.transaction(work, first=statement, locks=locks, unlimited=blocks_nothing)
+        # A run that resumes here would have a new session.
+        worker.sessions.clean()
 
     def _execute(self, statement: Statement) -> None:
         worker, accepted = self._worker, self._runner.accepted
@@ -211,7 +212,7 @@ class _FileRun:
             finally:
                 with suppress(psycopg.Error):
                     worker.reset_role()
-        prepare(worker.connection)
+        worker.sessions.clean()
         self._entry.done(statement.digest)
 
     def _is_done(self, statement: Statement, *, begun: bool) -> bool:

@@ -3,6 +3,9 @@
 The migration lock is an advisory lock on a connection of its own, taken by polling: a session that waits in
 pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for that snapshot forever. The connection
 that runs statements holds a second lock, so no run starts while a statement of a killed run is still running.
+
+Whatever a file leaves in the working session is undone before the next file, since a later run would start the next
+file in a new session.
 """
 
 from __future__ import annotations
@@ -51,6 +54,13 @@ where current_user = 'orderops' and path <> '' and not exists (
 # PostgreSQL truncates application_name to 63 bytes (NAMEDATALEN - 1).
 LONGEST_NAME = 63
 
+# The parts of DISCARD ALL (PostgreSQL, SQL Commands, DISCARD) without the release of advisory locks: the connections
+# that hold one are prepared as well. DISCARD ALL itself cannot share a round trip with other commands.
+CLEAN: LiteralString = """
+close all; reset session authorization; reset role; reset all; deallocate all; unlisten *;
+discard plans; discard temporary; discard sequences
+"""
+
 OnSessionWait = Callable[[str, float], None]
 """Called with the reason for the wait and the seconds waited so far; with an empty text when the wait is over."""
 
@@ -84,6 +94,26 @@ class Sessions:
         """Backend pids of this run."""
         return [connection.info.backend_pid for connection in (self.work, self.monitor)]
 
+    def clean(self) -> None:
+        """Make the working session like a new one; raises OrderopsError if another run has taken its lock.
+
+        A file may have changed settings and the role, also in a function, prepared statements, declared cursors WITH
+        HOLD, created temporary tables, listened, or taken or released advisory locks.
+        """
+        # A lock of the file's own would block other sessions until the run ends, and the file may have released ours.
+        retaken = f"select pg_advisory_unlock_all(); select pg_try_advisory_lock({LOCKS}, {WORK_LOCK})"
+        answers = self.work.execute(f"{_fresh_session()}; {retaken}".encode())
+        while answers.nextset():
+            pass
+        row = answers.fetchone()
+        if not (row and row[0]):
+            other = holder(self.work, WORK_LOCK)
+            raise OrderopsError(
+                "this run has lost its lock on the database"
+                + (f": {_described(other, MIGRATION_LOCK)}" if other else ""),
+                "re-run this command after that run has ended",
+            )
+
 
 @contextmanager
 def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait) -> Iterator[Sessions]:
@@ -94,6 +124,8 @@ def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait
         prepare(guard)
         _take(guard, MIGRATION_LOCK, wait, waiting)
         work = open_ones.enter_context(connect(to, name="orderops migrate"))
+        # psycopg's own prepared statements would go with those of a file.
+        work.prepare_threshold = None
         prepare(work)
         _take(work, WORK_LOCK, wait, waiting)
         monitor = open_ones.enter_context(connect(to, name="orderops migrate monitor"))
@@ -103,16 +135,19 @@ def opened(to: Login, author: Author, *, wait: timedelta, waiting: OnSessionWait
 
 def prepare(connection: Connection) -> None:
     """Reset what a migration has set, and apply the settings that release locks of a lost client."""
+    connection.execute(_fresh_session().encode())
+
+
+def _fresh_session() -> str:
+    """The commands for it, for one round trip."""
+    names, values = (", ".join(f"'{text}'" for text in texts) for texts in (SETTINGS, SETTINGS.values()))
     # transaction_timeout exists from PostgreSQL 17 on; setting an unknown name is an error.
-    known = connection.execute("select name from pg_settings where name = any(%s)", [list(SETTINGS)]).fetchall()
-    connection.execute("reset session authorization; reset all; discard temporary")
-    supported = [name for (name,) in known]
-    connection.execute(
-        "select set_config(name, value, false) from unnest(%s::text[], %s::text[]) as wanted(name, value)",
-        [supported, [SETTINGS[name] for name in supported]],
+    settings = (
+        f"select set_config(name, value, false) from unnest(array[{names}], array[{values}]) as wanted(name, value)"
+        " where current_setting(name, true) is not null"
     )
-    # After the reset, which restores the default search path.
-    connection.execute(AVOID_LEDGER_SCHEMA)
+    # The search path comes last, since the reset restores the default one.
+    return f"{CLEAN}; {settings}; {AVOID_LEDGER_SCHEMA}"
 
 
 def holder(connection: Connection, number: int = MIGRATION_LOCK) -> LockHolder | None:

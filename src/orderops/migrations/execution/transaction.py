@@ -16,7 +16,7 @@ from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockWaiter
 from orderops.migrations.execution.observer import Observer
 from orderops.migrations.execution.progress import Watcher
-from orderops.migrations.execution.sessions import Sessions
+from orderops.migrations.execution.sessions import LOCKS, WORK_LOCK, Sessions
 from orderops.migrations.sql.files import SqlFile
 from orderops.migrations.sql.locks import Lock, locks_of
 from orderops.migrations.sql.parser import Statement
@@ -29,6 +29,7 @@ LOCK_TIMEOUT = timedelta(milliseconds=50)
 # Every query on the table queues behind the request, so this is also the delay that clients can see.
 STATEMENT_TIMEOUT = timedelta(minutes=10)
 """Longest duration of a statement that blocks clients."""
+RESET_ROLE = b"reset session authorization; reset role"
 AGAIN = ("55P03", "40P01", "40001")
 """lock_not_available, deadlock_detected, serialization_failure: nothing was done, and a retry may succeed."""
 
@@ -99,7 +100,7 @@ class TransactionRunner:
             self.at = first
             self.lock_waiter.wait_until_free(locks, older=self.lock_timeout, what=self.place)
             try:
-                self.connection.execute(b"begin; " + self.settings("set local", unlimited=unlimited))
+                self.connection.execute(self._beginning(unlimited=unlimited))
                 work()
                 # The server rolls back by itself if this commit never arrives.
                 self.connection.execute("commit")
@@ -126,8 +127,8 @@ class TransactionRunner:
         # A blocked file would cost one lock timeout here; the statement-wise run waits without a lock request.
         if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             return False
-        begun = b"begin; " + self.settings("set local") + b";\n"
-        ended = b"\n; " + ending.as_bytes(self.connection) + b"; commit"
+        begun = self._beginning(unlimited=False) + b";\n"
+        ended = b"\n; " + RESET_ROLE + b"; " + ending.as_bytes(self.connection) + b"; commit"
         try:
             self.connection.execute(begun + self.file.text.encode() + ended)
         except psycopg.Error:
@@ -137,6 +138,11 @@ class TransactionRunner:
             self.roll_back()
             raise
         return True
+
+    def _beginning(self, *, unlimited: bool) -> bytes:
+        # The file can release the session's lock, in a function, but not the transaction's.
+        lock = f"; select pg_advisory_xact_lock({LOCKS}, {WORK_LOCK})"
+        return b"begin; " + self.settings("set local", unlimited=unlimited) + lock.encode()
 
     def again(self, failed: int, error: Error, locks: Sequence[Lock]) -> None:
         """Pause before a retry; re-raise an error that a retry cannot fix."""
@@ -160,7 +166,7 @@ class TransactionRunner:
         return "; ".join([*commands, f"{scope} role {head.owner}"] if head.owner else commands).encode()
 
     def leave_statement(self) -> None:
-        """Clear the current statement and reset the role, since the owner may not write to the ledger."""
+        """Clear the current statement and reset the role, since another one may not write to the ledger."""
         self.at = None
         self.reset_role()
 
@@ -172,12 +178,12 @@ class TransactionRunner:
         try:
             yield
         finally:
-            self.reset_role()
+            if self.file.head.owner:
+                self.reset_role()
 
     def reset_role(self) -> None:
-        """Return to the login role if the file has an owner."""
-        if self.file.head.owner:
-            self.connection.execute("reset role")
+        """Return to the login role, also if a function has changed it."""
+        self.connection.execute(RESET_ROLE)
 
     def roll_back(self) -> None:
         """Roll back an open transaction; errors of a lost connection are ignored."""

@@ -20,8 +20,6 @@ UTF_8 = ("utf8", "utf-8", "unicode")
 OFF = ("off", "false", "no", "0")
 SAFE_TO_RESUME = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alter_table_stmt")
 # After an interruption the catalogue shows whether these are done, or repeating them is harmless.
-SETTING = ("variable_set_stmt", "do_stmt", "call_stmt", "select_stmt", "execute_stmt")
-"""Kinds of statements that change session settings, or run code that may."""
 
 
 # Plan, data-loss check and run each need the statements. Bounded, since an entry keeps the text of its file.
@@ -175,14 +173,6 @@ def _check_alone(file: SqlFile, statement: Statement, place: str) -> None:
     # PostgreSQL rejects several; the check gives the position in the file.
     if statement.kind == "drop_stmt" and len(tree.objects) > 1:
         raise UsageError(f"{place}: DROP INDEX CONCURRENTLY takes one index", "write one statement for each")
-
-
-def leaves_settings(script: Sequence[Statement]) -> bool:
-    """Whether a file changes, or may change, settings or temporary objects of the session."""
-    return any(
-        statement.kind in SETTING or "set_config" in statement.text or _makes_temporary(statement)
-        for statement in script
-    )
 
 
 def _makes_temporary(statement: Statement) -> bool:
