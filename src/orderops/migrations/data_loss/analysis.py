@@ -87,6 +87,24 @@ class LossAnalyzer:
                 if query.HasField("delete_stmt"):
                     yield from self._emptied(self._table(query.delete_stmt.relation), truncated=False)
 
+    def rows(self, table: int) -> AffectedData:
+        """The rows of a table."""
+        return AffectedData(table, [f"select exists (select from {self.name(table)})"])
+
+    def values(self, table: int, column: str) -> Iterator[AffectedData]:
+        """The values of a column; none if the table has no such column, or if they are computed."""
+        # A generated column can be computed again, so its values are no loss.
+        given = (
+            "select true from pg_attribute where attrelid = %s and attname = %s and attgenerated = '' and attnum > 0"
+        )
+        if self._connection.execute(given, [table, column]).fetchone():
+            held = f"select exists (select from {self.name(table)} where {identifier('', column)} is not null)"
+            yield AffectedData(table, [held], column)
+
+    def name(self, table: int) -> str:
+        """The name of a table, as spelled in SQL."""
+        return str(self._one("select %s::oid::regclass::text", table))
+
     def _set_variable(self, statement: Statement) -> None:
         # Names of later statements depend on it; the caller rolls the setting back.
         if statement.tree.name == "search_path":
@@ -153,7 +171,7 @@ class LossAnalyzer:
             if cascade:
                 yield from self._dependent(CATALOGUES[dropped], number)
             elif dropped == "OBJECT_TABLE":
-                yield self._rows(number)
+                yield self.rows(number)
             if dropped == "OBJECT_TABLE":
                 *schema, name = (part.string.sval for part in object.list.items)
                 self._tables[self._found("".join(schema[-1:]), name)[0], name] = None
@@ -175,7 +193,7 @@ class LossAnalyzer:
 
     def _drop_owned(self, roles: Sequence[str]) -> Iterator[AffectedData]:
         tables = self._connection.execute(OWNED, [list(roles)]).fetchall()
-        yield from (self._rows(table) for (table,) in tables)
+        yield from (self.rows(table) for (table,) in tables)
 
     def _alter(self, tree: Any) -> Iterator[AffectedData]:
         table = self._table(tree.relation)
@@ -186,7 +204,7 @@ class LossAnalyzer:
                 yield from self._dependent("pg_class", table)
             else:
                 name = cmd.alter_table_cmd.name
-                yield from self._values(table, self._columns.get((table, name), name))
+                yield from self.values(table, self._columns.get((table, name), name))
 
     def _truncate(self, tree: Any) -> Iterator[AffectedData]:
         cascade = enum_name(tree, "behavior") == "DROP_CASCADE"
@@ -195,7 +213,7 @@ class LossAnalyzer:
             if cascade:
                 yield from self._emptied(table, truncated=True)
             elif table is not None:
-                yield self._rows(table)
+                yield self.rows(table)
 
     def _delete(self, statement: Statement) -> Iterator[AffectedData]:
         """The rows that match the condition, if the statement is simple enough to query them; else all."""
@@ -207,8 +225,8 @@ class LossAnalyzer:
             yield from self._emptied(table, truncated=False)
             return
         alias = tree.relation.alias.aliasname if tree.relation.HasField("alias") else tree.relation.relname
-        met = f"from {self._name(table)} as {identifier('', alias)} where {statement.text[where:]}\n"
-        rows = self._rows(table)
+        met = f"from {self.name(table)} as {identifier('', alias)} where {statement.text[where:]}\n"
+        rows = self.rows(table)
         yield AffectedData(table, [f"select exists (select {met})", *rows.queries], all_rows=False)
         yield from (
             AffectedData(other.table, [f"select exists (select {met}) and ({other.queries[0]})"], all_rows=False)
@@ -219,33 +237,18 @@ class LossAnalyzer:
     def _emptied(self, table: int | None, *, truncated: bool) -> Iterator[AffectedData]:
         """The rows of a table, and of the tables that lose rows with it."""
         if table is not None:
-            yield AffectedData(table, self._rows(table).queries, all_rows=truncated)
+            yield AffectedData(table, self.rows(table).queries, all_rows=truncated)
             for (other,) in self._connection.execute(EMPTIED, {"object": table, "truncated": truncated}).fetchall():
-                yield AffectedData(other, self._rows(other).queries, all_rows=truncated)
+                yield AffectedData(other, self.rows(other).queries, all_rows=truncated)
 
     def _dependent(self, catalogue: str, number: int) -> Iterator[AffectedData]:
         rows = self._connection.execute(DEPENDENT, {"class": catalogue, "object": number}).fetchall()
         tables = {table for table, column in rows if not column}
         for table, column in rows:
             if not column:
-                yield self._rows(table)
+                yield self.rows(table)
             elif table not in tables:
-                yield from self._values(table, column)
-
-    def _rows(self, table: int) -> AffectedData:
-        return AffectedData(table, [f"select exists (select from {self._name(table)})"])
-
-    def _values(self, table: int, column: str) -> Iterator[AffectedData]:
-        # A generated column can be computed again, so its values are no loss.
-        given = (
-            "select true from pg_attribute where attrelid = %s and attname = %s and attgenerated = '' and attnum > 0"
-        )
-        if self._connection.execute(given, [table, column]).fetchone():
-            held = f"select exists (select from {self._name(table)} where {identifier('', column)} is not null)"
-            yield AffectedData(table, [held], column)
-
-    def _name(self, table: int) -> str:
-        return str(self._one("select %s::oid::regclass::text", table))
+                yield from self.values(table, column)
 
     def _number(self, query: LiteralString, *values: object) -> int | None:
         number = self._one(query, *values)

@@ -1,12 +1,14 @@
 """The data-loss check: which existing data an undo would remove, read before the undo starts.
 
-Deletions inside DO bodies and functions are not seen, nor values that an UPDATE overwrites.
+Deletions inside DO bodies and functions are seen when the statement has run, in `effects`; values that an UPDATE
+overwrites are not.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 Undo = Sequence[tuple[SqlFile, Sequence[Statement]]]
 """The files that an undo would run, with their statements, in order."""
+Part = tuple[int, str]
+"""The oid of a table and the name of a column; without a name the whole table."""
 CHECK_SETTINGS = "set local row_security = off; set local lock_timeout = '2s'; set local statement_timeout = '60s'"
 # Rows hidden by a row security policy would be lost too. The timeouts keep clients from queueing behind the check.
 
@@ -53,14 +57,18 @@ def losses(connection: Connection, undo: Undo) -> list[DataLoss]:
         for file, script in undo:
             with connection.transaction(force_rollback=True):
                 _as_owner(connection, file)
-                found += [loss for statement in script for loss in _losses_of(connection, analyzer, file, statement)]
+                for statement in script:
+                    found += _existing(connection, f"{file.name}:{statement.line}", analyzer.by(statement))
     return list(dict.fromkeys(found))
 
 
 def check_still_accepted(
-    connection: Connection, file: SqlFile, statement: Statement, accepted: Collection[str]
-) -> None:
-    """Check again in the transaction of the statement, with its tables locked: rows may have been added since."""
+    connection: Connection, file: SqlFile, statement: Statement, accepted: Collection[str], left: str
+) -> set[Part]:
+    """Check again in the transaction of the statement, with its tables locked: rows may have been added since.
+
+    Returns the tables and columns that were looked at.
+    """
     for lock in locks_of(statement):
         relation = identifier(lock.schema, lock.name)
         kind = connection.execute("select relkind from pg_class where oid = to_regclass(%s)", [relation]).fetchone()
@@ -68,18 +76,44 @@ def check_still_accepted(
         if lock.mode is Mode.ACCESS_EXCLUSIVE and kind and kind[0] in ("r", "p"):
             connection.execute(f"lock table {relation} in access exclusive mode".encode())
     with connection.transaction(force_rollback=True):
+        affected = list(LossAnalyzer(connection).by(statement))
+    check_affected(connection, f"{file.name}:{statement.line}", affected, accepted, left)
+    return {(data.table, data.column) for data in affected if data.all_rows}
+
+
+def check_parts(
+    connection: Connection, place: str, parts: Collection[Part], accepted: Collection[str], left: str
+) -> None:
+    """Lock tables until the end of the transaction, and raise OrderopsError if they hold data that is not accepted."""
+    import psycopg
+
+    analyzer = LossAnalyzer(connection)
+    affected: list[AffectedData] = []
+    for table, column in sorted(parts):
+        # A function may drop what this role may not lock.
+        with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute(f"lock table {analyzer.name(table)} in access exclusive mode".encode())
+        affected += analyzer.values(table, column) if column else [analyzer.rows(table)]
+    check_affected(connection, place, affected, accepted, left)
+
+
+def check_affected(
+    connection: Connection, place: str, affected: Sequence[AffectedData], accepted: Collection[str], left: str
+) -> None:
+    """Raise OrderopsError if some of this data exists and is not accepted."""
+    with connection.transaction(force_rollback=True):
         connection.execute("set local row_security = off")
-        check_accepted(list(_losses_of(connection, LossAnalyzer(connection), file, statement)), accepted)
+        check_accepted(list(_existing(connection, place, affected)), accepted, left)
 
 
-def check_accepted(found: Sequence[DataLoss], accepted: Collection[str]) -> None:
-    """Raise OrderopsError for data losses that were not accepted."""
+def check_accepted(found: Sequence[DataLoss], accepted: Collection[str], left: str = "nothing was undone") -> None:
+    """Raise OrderopsError for data losses that were not accepted; `left` says what was done nevertheless."""
     open_ones = [loss for loss in found if not loss.names & set(accepted)]
     if open_ones:
         tables = dict.fromkeys([*accepted, *(loss.table for loss in open_ones)])
         options = " ".join(f"--accept-data-loss {shlex.quote(table)}" for table in tables)
         raise OrderopsError(
-            "\n".join([*(loss.describe for loss in open_ones), "nothing was undone"]),
+            "\n".join([*(loss.describe for loss in open_ones), left]),
             f"to accept the loss, re-run this command with: {options}",
         )
 
@@ -96,13 +130,11 @@ def _as_owner(connection: Connection, file: SqlFile) -> None:
             return
 
 
-def _losses_of(
-    connection: Connection, analyzer: LossAnalyzer, file: SqlFile, statement: Statement
-) -> Iterator[DataLoss]:
-    for affected in analyzer.by(statement):
-        why = _unless_empty(connection, affected)
+def _existing(connection: Connection, place: str, affected: Iterable[AffectedData]) -> Iterator[DataLoss]:
+    for data in affected:
+        why = _unless_empty(connection, data)
         if why is not None:
-            yield _loss(connection, f"{file.name}:{statement.line}", affected, why)
+            yield _loss(connection, place, data, why)
 
 
 def _loss(connection: Connection, place: str, affected: AffectedData, why: str) -> DataLoss:
@@ -113,10 +145,15 @@ def _loss(connection: Connection, place: str, affected: AffectedData, why: str) 
     ).fetchone()
     assert row, "found earlier in this transaction"
     table, schema, name, visible = row
-    names = {table, f"{schema}.{name}", identifier(schema, name), *({name, identifier("", name)} if visible else ())}
     column = affected.column and f"drops column {table}.{affected.column}, which holds values"
     rows = f"removes the rows of {table}" if affected.all_rows else f"removes rows of {table}"
-    return DataLoss(place, table, frozenset(names), (column or rows) + why)
+    return DataLoss(place, table, names_of(table, schema, name, visible=visible), (column or rows) + why)
+
+
+def names_of(text: str, schema: str, name: str, *, visible: bool) -> frozenset[str]:
+    """Names that `--accept-data-loss` accepts for a table; `text` is its name as the server spells it."""
+    unqualified = {name, identifier("", name)} if visible else set()
+    return frozenset({text, f"{schema}.{name}", identifier(schema, name), *unqualified})
 
 
 def _unless_empty(connection: Connection, affected: AffectedData) -> str | None:

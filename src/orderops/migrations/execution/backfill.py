@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from orderops.errors import OrderopsError
+from orderops.migrations.data_loss.effects import LossGuard
 from orderops.migrations.execution.failures import HINTS, broken, lost, start_again
 from orderops.migrations.execution.transaction import TransactionRunner
 from orderops.migrations.ledger.table import Attempt, AttemptRecord
@@ -31,6 +33,7 @@ class Backfill:
         entry: AttemptRecord,
         limits: BatchLimits,
         after: Attempt | None,
+        guard: LossGuard | None = None,
     ) -> None:
         batch = worker.file.head.batch
         assert batch, "only for files with a batch directive"
@@ -40,6 +43,7 @@ class Backfill:
         self._mark = f"{script[0].digest} by {batch.name}"
         self._entry = entry
         self._limits = limits
+        self._guard = guard
         self._above = after.batch_after if after else None
         self._changed = (after.rows_changed or 0) if after else 0
         self._paused = False
@@ -78,7 +82,8 @@ class Backfill:
 
         def work() -> None:
             nonlocal rows
-            rows = self._worker.execute(self._statement, text)
+            with self._guard.around(self._statement, whole=False) if self._guard else nullcontext():
+                rows = self._worker.execute(self._statement, text)
             # The owner of the file has no rights on the ledger.
             self._worker.reset_role()
             self._entry.record_batch(self._mark, upto, rows)

@@ -6,13 +6,13 @@ The ledger is written in the transaction of the change that it records, so an in
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orderops.errors import Interrupted, OrderopsError
-from orderops.migrations.data_loss.check import check_still_accepted
+from orderops.migrations.data_loss.effects import LossGuard
 from orderops.migrations.execution.backfill import Backfill
 from orderops.migrations.execution.failures import broken, edited, lost, unreachable
 from orderops.migrations.execution.fast_path import large_relations, takes_fast_path
@@ -109,6 +109,8 @@ class _FileRun:
         self._after = after
         self._number = 0
         """Number of statements before the current one."""
+        accepted, sessions = runner.accepted, worker.sessions
+        self._guard = None if accepted is None else LossGuard(sessions.work, sessions.monitor, worker.file, accepted)
         self._before = runner.lock_waiter.retry_budget.tries, runner.lock_waiter.retry_budget.spent
 
     def run(self) -> None:
@@ -118,7 +120,7 @@ class _FileRun:
         file = self._worker.file
         try:
             if file.head.batch:
-                Backfill(self._worker, self._script, self._entry, self._runner.limits, self._after).run()
+                Backfill(self._worker, self._script, self._entry, self._runner.limits, self._after, self._guard).run()
                 self._end()
             elif file.head.no_transaction:
                 self._run_statement_by_statement()
@@ -179,11 +181,9 @@ class _FileRun:
         worker.sessions.clean()
 
     def _execute(self, statement: Statement) -> None:
-        worker, accepted = self._worker, self._runner.accepted
-        worker.begin(statement)
-        if accepted is not None:
-            check_still_accepted(worker.connection, worker.file, statement, accepted)
-        worker.execute(statement)
+        self._worker.begin(statement)
+        with self._guard.around(statement) if self._guard else nullcontext():
+            self._worker.execute(statement)
 
     def _run_without_transaction(self, statement: Statement, *, begun: bool) -> None:
         # Outside a transaction the ledger cannot be written with the effect, so the catalogue is checked first.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from orderops.migrations.data_loss.effects import LossSuspectedError
 from orderops.migrations.execution.blocker import Blocker
 from orderops.migrations.execution.lock_wait import LockWaiter
 from orderops.migrations.execution.observer import Observer
@@ -106,8 +107,8 @@ class TransactionRunner:
                 self.connection.execute("commit")
                 self.observer.settled()
                 return
-            except LockBlocked:
-                # Not a failed try: no lock was requested, so the next wait starts without a pause.
+            except (LockBlocked, LossSuspectedError):
+                # Not a failed try: no lock was refused, so the next wait starts without a pause.
                 self.roll_back()
             except psycopg.Error as error:
                 self.roll_back()
