@@ -19,7 +19,7 @@ from orderops.migrations.ledger.other_tools import OtherToolLedger, ledgers_of_o
 from orderops.migrations.ledger.status import MigrationStatus, Status, resumed_attempt, statuses, to_apply, to_undo
 from orderops.migrations.ledger.table import AttemptAction
 from orderops.migrations.sql.files import Migration, SqlFile
-from orderops.migrations.sql.validation import checked, checked_forwards
+from orderops.migrations.sql.validation import checked
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -55,7 +55,7 @@ def plan(overview: Overview, *, to: int | None = None, out_of_order: bool = Fals
     wanted = to_apply(overview.statuses, to=to, out_of_order=out_of_order)
     for line in wanted:
         assert line.migration, "a pending migration has a file"
-        checked_forwards(line.migration.forwards)
+        checked(line.migration.forwards)
         checked(line.migration.back)
         _check_resumable(line, line.migration.forwards, AttemptAction.APPLY)
     return wanted

@@ -192,6 +192,22 @@ def test_an_empty_undo_changes_nothing_but_the_ledger(three: Run) -> None:
     assert states(three) == ["applied", "applied", "pending"]
 
 
+def test_a_version_without_a_statement_is_applied_recorded_and_undone_like_others(three: Run) -> None:
+    three.write("004__later", "", "")
+    three.write("005__d", "create table d ();\n", "drop table d;\n")
+    three.write("006__noted", "-- done by hand on live\n", "-- nothing\n;\n")
+
+    done = three("apply", "--yes")
+
+    assert done.code == 0, done.err
+    assert states(three) == ["applied"] * 6
+    assert three("undo", "--to", "3", "--yes").code == 0
+    assert (tables(three), states(three)) == ("abc", ["applied"] * 3 + ["pending"] * 3)
+    assert three("apply", "--yes").code == 0
+    (three.folder / "V004__later.sql").write_text("create table late ();\n")
+    assert states(three)[3] == "changed"
+
+
 @pytest.mark.parametrize("folder", ["ten", "shipped"])
 def test_each_undo_restores_the_earlier_schema(run: Run, folder: str, postgres: PostgresServer) -> None:
     run = Run(run.dsn, write_ten(run.folder) if folder == "ten" else SQL, run.orderops)

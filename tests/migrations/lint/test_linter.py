@@ -220,6 +220,12 @@ def test_json_and_sarif_have_the_same_findings(orderops: Linting, tmp_path: Path
     assert orderops("--json", "--sarif").code == 2
 
 
+def test_an_empty_version_is_a_warning(tmp_path: Path) -> None:
+    (found,) = linted(tmp_path, ("-- Later.\n", ""))
+
+    assert (found.rule, found.level) == ("version-empty", "warning")
+
+
 def test_an_empty_undo_gets_a_proposal(tmp_path: Path) -> None:
     text = "CREATE TABLE a (id bigint); CREATE INDEX ON a (id); ALTER TABLE users ADD b text;"
 

@@ -133,7 +133,7 @@ FOUND: dict[str, tuple[str, list[str]]] = {
     "batch with RETURNING": (f"{BATCH}DELETE FROM users RETURNING id;", ["batch-impossible:2"]),
     "batch that moves its own key": (f"{BATCH}UPDATE users SET id = -id;", ["batch-impossible:2"]),
     "a wrong directive": ("-- Head.\n-- orderops: no-transactoin\nSELECT 1;", ["wrong-directive:2"]),
-    "nothing": ("-- Nothing.\n", ["cannot-be-applied:1"]),
+    "nothing": ("-- Nothing.\n", ["version-empty:1"]),
     "several ones": (
         "ALTER TABLE users ADD CONSTRAINT c CHECK (id > 0),\n  ALTER email SET NOT NULL;",
         ["constraint-missing-not-valid:1", "adding-not-nullable-field:2"],

@@ -80,6 +80,7 @@ WARNINGS = {
     "disabling-trigger": "What the trigger or rule does is no longer done.",
     "prefer-jsonb": "json has no equality, so queries that compare whole rows fail.",
     "unreadable-statement": "A block builds a statement from parts, and lint cannot read it.",
+    "version-empty": "A V file without a statement changes nothing; its version is recorded as applied.",
     "undo-empty": "An empty undo only forgets that the version was applied.",
     "undo-named-otherwise": "The two files of a version have different descriptions.",
     "version-digits": "Versions with different numbers of digits are listed out of order.",

@@ -27,7 +27,7 @@ from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
 from orderops.migrations.sql.files import Migration, SqlFile
 from orderops.migrations.sql.parser import Statement, read_script
-from orderops.migrations.sql.validation import checked, checked_forwards
+from orderops.migrations.sql.validation import checked
 
 REFUSED = frozenset(
     {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
@@ -166,9 +166,9 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
 def _refused(context: LintContext, found: Sequence[Finding]) -> Iterator[Finding]:
     """Find what apply would reject and no other rule has found."""
     try:
-        (checked if context.back else checked_forwards)(context.file)
+        checked(context.file)
     except UsageError as error:
-        if "holds no statement" in error.message or not any(finding.rule in REFUSED for finding in found):
+        if not any(finding.rule in REFUSED for finding in found):
             place, message = _place(error)
             yield context.finding("cannot-be-applied", place, message, _comments(error.hint))
 

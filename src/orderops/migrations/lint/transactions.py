@@ -25,6 +25,9 @@ def file_rules(context: LintContext) -> Iterator[Finding]:
     """Yield findings about the file as a whole."""
     if context.head.batch:
         yield from _batch(context)
+    elif not context.statements:
+        if not context.back:
+            yield context.finding("version-empty", Spot(), "the file holds no statement: its version changes nothing")
     elif context.in_transaction:
         yield from _mixed(context)
         yield from _piled_up(context)

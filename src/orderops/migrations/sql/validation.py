@@ -35,14 +35,6 @@ def checked(file: SqlFile) -> Sequence[Statement]:
     return script
 
 
-def checked_forwards(file: SqlFile) -> Sequence[Statement]:
-    """Like `checked`, but the file must contain a statement."""
-    script = checked(file)
-    if not script:
-        raise UsageError(f"{file.path} holds no statement", "write it, or delete it together with its U file")
-    return script
-
-
 def _check_directives(file: SqlFile, script: Sequence[Statement]) -> None:
     # Directives after the first statement are not read, and ignoring them silently would be dangerous.
     if not script or "orderops" not in file.text[script[0].position :].lower():
