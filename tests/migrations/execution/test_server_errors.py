@@ -30,17 +30,53 @@ def failed(text: str, error: str, hint: str = AGAIN, *, statements: int = 1) -> 
 
 TEXTS: dict[str, Input] = {
     "a byte order mark": applied(b"\xef\xbb\xbfcreate table a (id int);\n", "table a (id integer)"),
-    "line ends of Windows, also within a value": applied(
+    "line ends of Windows, kept within a value": applied(
         b"create table a (t text);\r\ninsert into a values ('one\r\ntwo');\r\n",
         "table a (t text)",
         statements=2,
-        after="select replace(t, chr(10), '|') from a",
-        answer="one|two",
+        after="select encode(t::bytea, 'hex') from a",
+        answer=b"one\r\ntwo".hex(),
+    ),
+    "a lone carriage return in a value": applied(
+        b"create table a (t text);\ninsert into a values ('one\rtwo');\n",
+        "table a (t text)",
+        statements=2,
+        after="select encode(t::bytea, 'hex') from a",
+        answer=b"one\rtwo".hex(),
+    ),
+    "line ends of old Macs, with a directive and a comment": applied(
+        b"-- orders\r-- orderops: lock-timeout 1s\rcreate table a (t text);\r-- values\rinsert into a values ('x');",
+        "table a (t text)",
+        statements=2,
+        after="select t from a",
+        answer="x",
+    ),
+    "line ends of Windows in a body": applied(
+        b"create function f() returns text language sql as $$\r\nselect 'one\r\ntwo'\r\n$$;\r\n",
+        "function f()",
+        after="select encode(f()::bytea, 'hex')",
+        answer=b"one\r\ntwo".hex(),
+    ),
+    "line ends of Windows in the data of COPY": applied(
+        b"create table a (i int, t text);\r\ncopy a from stdin;\r\n1\tone\r\n2\ttwo\\r\r\n\\.\r\n"
+        b"insert into a values (3, 'three');\r\n",
+        "table a (i integer, t text)",
+        statements=3,
+        after="select string_agg(i || encode(t::bytea, 'hex'), ' ' order by i) from a",
+        answer=f"1{b'one'.hex()} 2{bytes('two', 'ascii').hex()}0d 3{b'three'.hex()}",
+    ),
+    "a byte order mark, then a directive, with line ends of Windows": applied(
+        b"\xef\xbb\xbf-- orderops: no-transaction\r\ncreate table a (t text);\r\n",
+        "table a (t text)",
     ),
     "an empty way back": Input({A: "create table a ();", "U001__a.sql": ""}, holds=("table a",), ledger=DONE),
     "a way back of comments": Input(
         {A: "create table a ();", "U001__a.sql": "-- none\n"}, holds=("table a",), ledger=DONE
     ),
+    "an empty version": applied("", statements=0),
+    "a version of comments": applied("-- nothing to do\n/* here */ ;\n", statements=0),
+    "a version of a byte order mark": applied(b"\xef\xbb\xbf", statements=0),
+    "an empty version without a transaction": applied("-- orderops: no-transaction", statements=0),
     "percent signs": applied(
         "create table a (t text);\ninsert into a values ('100 %'), ('%s'), ('%(id)s'), (format('%s%%', 5 % 3));\n",
         "table a (t text)",

@@ -187,16 +187,6 @@ TEXTS = {
         "is it SQL? Save it as UTF-8",
     ),
     "a zero byte": (b"select 1;\nselect '\0';\n", "2:9: a zero byte", "is it SQL? Save it as UTF-8"),
-    "line ends of old Macs": (
-        b"select 1;\rselect 2;\r",
-        "1:10: a carriage return without a line feed",
-        r"save it with Unix or Windows line ends; in a value write E'\r'",
-    ),
-    "a carriage return in a value": (
-        b"select 1;\r\nselect 'a\rb';\r\n",
-        "2:10: a carriage return without a line feed",
-        r"save it with Unix or Windows line ends; in a value write E'\r'",
-    ),
 }
 
 
@@ -224,7 +214,7 @@ def test_a_file_that_is_not_utf_8_is_an_error_with_its_position(
 def test_the_checksum_ignores_line_ends_and_byte_order_marks(raw: bytes, tmp_path: Path) -> None:
     forwards = text_of(tmp_path, raw).forwards
 
-    assert forwards.text == "-- users\nselect 'a\nb';\n"
+    assert forwards.text == raw.removeprefix(b"\xef\xbb\xbf").decode()
     assert forwards.checksum == "e096f546631689d9b8dee59c7b231103edaf455d04ecc4044244ea3dc803a670"
 
 

@@ -95,24 +95,11 @@ ALONE: dict[str, Input] = {
 }
 
 TEXTS: dict[str, Input] = {
-    "an empty file": refused(
-        "", "sql/V002__b.sql holds no statement", "write it, or delete it together with its U file"
-    ),
-    "only comments": refused(
-        "-- to be written\n/* soon */\n",
-        "sql/V002__b.sql holds no statement",
-        "write it, or delete it together with its U file",
-    ),
     "UTF-16": refused("select 1;".encode("utf-16"), "sql/V002__b.sql is UTF-16", "save it as UTF-8"),
     "Latin-1": refused(
         "-- für alle\nselect 1;\n".encode("latin-1"), "sql/V002__b.sql:1:5: byte 0xfc is not UTF-8", "save it as UTF-8"
     ),
     "a zero byte": refused(b"select '\0';", "sql/V002__b.sql:1:9: a zero byte", "is it SQL? Save it as UTF-8"),
-    "a lone carriage return": refused(
-        b"create table b ();\rselect 1;\r",
-        "sql/V002__b.sql:1:19: a carriage return without a line feed",
-        r"save it with Unix or Windows line ends; in a value write E'\r'",
-    ),
     "an unterminated value": refused(
         "select 1;\nselect 'it's';\n",
         "sql/V002__b.sql:2:13: unterminated quoted string at or near \"';\n\"\nselect 'it's';",

@@ -25,7 +25,7 @@ from orderops.migrations.lint.table_rules import table_rules
 from orderops.migrations.lint.transactions import file_rules
 from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
-from orderops.migrations.sql.files import Migration, SqlFile
+from orderops.migrations.sql.files import Migration, SqlFile, unix_lines
 from orderops.migrations.sql.parser import Statement, read_script
 from orderops.migrations.sql.validation import checked
 
@@ -48,6 +48,7 @@ def lint(
 
     `program` is the squawk to run; None searches for it.
     """
+    migrations = [_with_unix_lines(migration) for migration in migrations]
     versions = {migration.version for migration in migrations} if only is None else set(only)
     findings = [finding for migration, finding in name_rules(migrations) if migration.version in versions]
     contexts, unreadable_or_undo = _read_all(migrations, versions)
@@ -60,6 +61,12 @@ def lint(
     for block, squawk_findings in zip(inner, by_squawk[len(contexts) :], strict=True):
         findings += _findings_in(block, squawk_findings)
     return _merged(_sorted(findings, migrations))
+
+
+def _with_unix_lines(migration: Migration) -> Migration:
+    """The migration as squawk and the rewrites read and write it: positions stay, values do not matter here."""
+    forwards, back = (replace(file, text=unix_lines(file.text)) for file in (migration.forwards, migration.back))
+    return replace(migration, forwards=forwards, back=back)
 
 
 def _read_all(migrations: Sequence[Migration], versions: Collection[int]) -> tuple[list[LintContext], list[Finding]]:

@@ -17,6 +17,8 @@ WITHOUT_COLON = re.compile(
 )
 IN_A_BLOCK = re.compile(r"/\*[\s*]*orderops\s*:(?s:.*)", re.IGNORECASE)
 SPACE = re.compile(r"[ \t\n\f\v\r]+")
+# PostgreSQL ends a comment at a lone carriage return too.
+LINE_END = re.compile(r"[\r\n]")
 BLOCK_EDGE = re.compile(r"/\*|\*/")
 WORDS = re.compile(r"(?P<name>[a-z_-]+)\s*(?P<value>.*)", re.IGNORECASE)
 BATCH = re.compile(r"(?P<size>\d{1,9})\s+by\s+(?P<key>\"[^\"]+\"|[a-z_][a-z0-9_$]*)", re.IGNORECASE)
@@ -112,7 +114,7 @@ def _spaces_and_comments(text: str, at: int) -> Iterator[tuple[int, int]]:
         if space := SPACE.match(text, at):
             end = space.end()
         elif text.startswith("--", at):
-            end = _found(text.find("\n", at), text)
+            end = found.start() if (found := LINE_END.search(text, at)) else len(text)
         elif text.startswith("/*", at):
             end = _end_of_block(text, at)
         else:
@@ -129,10 +131,6 @@ def _end_of_block(text: str, start: int) -> int:
         if depth == 0:
             return edge.end()
     return len(text)
-
-
-def _found(place: int, text: str) -> int:
-    return place if place >= 0 else len(text)
 
 
 def _with(head: Head, body: str, place: str) -> tuple[str, Head]:

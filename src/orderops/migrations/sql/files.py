@@ -16,8 +16,6 @@ from orderops.migrations.sql.directives import Head, head_of
 
 # 18 digits fit into a bigint, the type of the version in the ledger.
 NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
-# An editor for old Macs ends lines with a lone CR, and a comment would then hide the whole file.
-LONE_RETURN = re.compile(r"\r(?!\n)")
 CANARIES = "canaries.sql"
 """A file in the folder that is no migration: the service's queries, for a rehearsal."""
 # Byte order marks; PowerShell writes UTF-16 by default.
@@ -49,7 +47,7 @@ class SqlFile:
 
     path: Path
     text: str
-    """Without a byte order mark, and with Unix line ends."""
+    """Without a byte order mark; line ends are those of the file, since a value may hold one."""
 
     @property
     def name(self) -> str:
@@ -58,9 +56,8 @@ class SqlFile:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the text, in hexadecimal."""
-        # Of the normalised text, so a checkout on Windows has the same checksum.
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """SHA-256 of the text with Unix line ends, in hexadecimal."""
+        return hashlib.sha256(unix_lines(self.text).encode()).hexdigest()
 
     @cached_property
     def head(self) -> Head:
@@ -195,22 +192,21 @@ def _read(path: Path) -> SqlFile:
     if raw.startswith(UTF_16):
         raise UsageError(f"{path} is UTF-16", "save it as UTF-8")
     try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode().replace("\r\n", "\n")
+        before = error.object[: error.start].decode()
         line, column = places(before, len(before))
         wrong = f"byte {error.object[error.start]:#04x} is not UTF-8"
         raise UsageError(f"{path}:{line}:{column}: {wrong}", "save it as UTF-8") from None
     if "\0" in text:
         line, column = places(text, text.index("\0"))
         raise UsageError(f"{path}:{line}:{column}: a zero byte", "is it SQL? Save it as UTF-8")
-    if lone := LONE_RETURN.search(text):
-        line, column = places(text, lone.start())
-        raise UsageError(
-            f"{path}:{line}:{column}: a carriage return without a line feed",
-            r"save it with Unix or Windows line ends; in a value write E'\r'",
-        )
     return SqlFile(path, text)
+
+
+def unix_lines(text: str) -> str:
+    """The text as a checkout on Unix has it."""
+    return text.replace("\r\n", "\n")
 
 
 def _why(error: OSError) -> str:

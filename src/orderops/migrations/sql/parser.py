@@ -16,11 +16,11 @@ from typing import Any
 
 from orderops.errors import UsageError
 from orderops.migrations.sql.directives import first_word
-from orderops.migrations.sql.files import SqlFile, places
+from orderops.migrations.sql.files import SqlFile, places, unix_lines
 
 STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
-REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\n]*)?\n")
-END_OF_DATA = re.compile(r"^\\\.$\n?", re.MULTILINE)
+REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\r\n]*)?\r?\n")
+END_OF_DATA = re.compile(r"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 META = re.compile(r"\\\S+")
 # :name, :'name' and :"name" are replaced by psql before the server sees them.
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
@@ -55,8 +55,8 @@ class Statement:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of its text and data, independent of its position."""
-        return hashlib.sha256(f"{self.text}\0{self.data or ''}".encode()).hexdigest()[:16]
+        """Hash of its text and data, independent of its position and of line ends."""
+        return hashlib.sha256(unix_lines(f"{self.text}\0{self.data or ''}").encode()).hexdigest()[:16]
 
     @property
     def begins(self) -> str:
@@ -217,7 +217,7 @@ def _unreadable(file: SqlFile, text: str, error: Any) -> UsageError:
     for pattern, what in ((META, "a command"), (VARIABLE, "a variable")):
         if found := pattern.match(text, position):
             return UsageError(f"{place}: {found[0]} is {what} of psql, not SQL", "remove it: a migration is plain SQL")
-    whole = text.split("\n")[line - 1]
+    whole = text.split("\n")[line - 1].rstrip("\r")
     hidden = next((number for number, character in enumerate(whole, 1) if _is_hidden(character)), None)
     hint = f"fix {file.path}; nothing of it was applied"
     if hidden:
