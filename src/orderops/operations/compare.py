@@ -25,6 +25,7 @@ from orderops.restore.salvage.script import salvage as salvage_rows
 from orderops.restore.salvage.script import wanted_kinds, write_script
 from orderops.ui import compare as ui
 from orderops.ui import console
+from orderops.ui.background import unblocked_stderr
 from orderops.ui.progress import Progress
 
 LIVE, RESTORED = "live", "restored"
@@ -57,7 +58,7 @@ def compare(where: CompareOptions, *, samples: int, export: Path | None, as_json
         )
         _run_by_task(where, [word for word in command if word])
         return
-    with pair(where) as both, Progress() as progress:
+    with unblocked_stderr(), pair(where) as both, Progress() as progress:
         comparison = compare_databases(
             both.live, both.restored, tables=where.tables, samples=samples, export=export, on_progress=progress.watch
         )

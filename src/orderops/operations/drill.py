@@ -24,6 +24,7 @@ from orderops.restore.window import window_of
 from orderops.text.durations import in_words
 from orderops.text.lists import counted
 from orderops.ui import console
+from orderops.ui.background import unblocked_stderr
 from orderops.ui.progress import Progress
 
 
@@ -55,7 +56,11 @@ def _compare(workspace: Workspace, primary: Instance, restored: Instance) -> Map
     """Compare the restored instance with the primary; return the comparison as JSON, as a remote job does."""
     if workspace.environment.database.access == "task":
         return compare_by_task(workspace, primary, restored)
-    with open_databases(workspace, primary, restored) as (live, login), Progress() as progress:
+    with (
+        unblocked_stderr(),
+        open_databases(workspace, primary, restored) as (live, login),
+        Progress() as progress,
+    ):
         return compare(live, login, on_progress=progress.watch).to_dict()
 
 

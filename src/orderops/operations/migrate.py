@@ -35,6 +35,7 @@ from orderops.remote.tunnel import tunnel_of
 from orderops.text.durations import measured
 from orderops.text.lists import joined
 from orderops.ui import console
+from orderops.ui.background import unblocked_stderr
 from orderops.ui.progress import Progress
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def open_runner(
 
     Blocking sessions are terminated after the question that `terminate` allows, and never without it.
     """
-    with Progress() as progress, _sessions(database, wait, progress) as sessions:
+    with unblocked_stderr(), Progress() as progress, _sessions(database, wait, progress) as sessions:
         sessions.work.add_notice_handler(lambda notice: console.info(f"{notice.severity}: {notice.message_primary}"))
         monitor = LockMonitor(sessions.monitor, sessions.own)
         may_end = _ask_to_terminate(terminate, progress) if terminate else None
@@ -148,7 +149,7 @@ def open_runner(
 @contextmanager
 def ledger_sessions(database: MigrationTarget, *, wait: timedelta) -> Iterator[Sessions]:
     """Open connections to write to the ledger, while no other operator migrates this database."""
-    with Progress() as progress, _sessions(database, wait, progress) as sessions:
+    with unblocked_stderr(), Progress() as progress, _sessions(database, wait, progress) as sessions:
         yield sessions
 
 
@@ -201,8 +202,10 @@ def run_migrations(
         open_runner(database, wait=options.wait, budget=change.budget, terminate=terminate) as (runner, progress),
     ):
         finished = show_done(progress, note, run(runner), change.action, change.done)
+        # Without the time that a slow reader of the output takes.
+        elapsed = progress.elapsed
     meanwhile = "" if finished else f": another operator has {change.done} them"
-    console.info(f"{len(finished)} {change.done} in {measured(progress.elapsed)}{meanwhile}")
+    console.info(f"{len(finished)} {change.done} in {measured(elapsed)}{meanwhile}")
     console.info(f"next: orderops migrate info {database.options}".rstrip())
 
 

@@ -33,6 +33,7 @@ from orderops.restore.endpoints import connection_info
 from orderops.restore.instances import Instance, load_instances
 from orderops.restore.timestamps import parse_timestamp
 from orderops.ui import console
+from orderops.ui.background import unblocked_stderr
 from orderops.ui.progress import Progress
 from orderops.ui.rehearsal import next_step, show
 
@@ -158,7 +159,7 @@ def _rehearse(workspace: Workspace, primary: Instance, copy: Instance, request: 
 
 
 def _rehearse_with(live: Login, copy: Login, request: RehearsalRequest) -> Report:
-    with Progress() as progress:
+    with unblocked_stderr(), Progress() as progress:
         return rehearse(
             copy,
             request.migrations,
