@@ -51,7 +51,7 @@ def large_relations(connection: Connection) -> frozenset[str]:
 def takes_fast_path(file: SqlFile, script: Sequence[Statement], large: Collection[str]) -> bool:
     """Whether a file takes the fast path; `large` is the result of `large_relations`."""
     head = file.head
-    if len(file.text) > LONGEST or head.no_transaction or head.batch or head.owner:
+    if len(file.text) > LONGEST or head.no_transaction or head.batch or head.owner or file.is_dump:
         return False
     return all(
         _is_quick(statement) and not any(name in large for name in _named(statement.tree)) for statement in script

@@ -23,8 +23,7 @@ from orderops.migrations.lint.syntax import (
     walk,
 )
 from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
-from orderops.migrations.sql.parser import Statement
-from orderops.migrations.sql.validation import MANAGED_SETTINGS
+from orderops.migrations.sql.parser import MANAGED_SETTINGS, Statement
 
 
 def statement_rules(context: LintContext) -> Iterator[Finding]:

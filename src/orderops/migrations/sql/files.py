@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from orderops.errors import UsageError
-from orderops.migrations.sql.directives import Head, head_of
+from orderops.migrations.sql.directives import Head, first_word, head_of
 
 # 18 digits fit into a bigint, the type of the version in the ledger.
 NAME = re.compile(r"(?P<direction>[VU])(?P<version>[0-9]{1,18})__(?P<description>[a-z0-9]+(?:_[a-z0-9]+)*)\.sql")
@@ -20,6 +20,7 @@ CANARIES = "canaries.sql"
 """A file in the folder that is no migration: the service's queries, for a rehearsal."""
 # Byte order marks; PowerShell writes UTF-16 by default.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+DUMP = re.compile(r"^-- PostgreSQL database dump\r?$", re.MULTILINE)
 FORM = "the form is V003__add_order_status.sql and U003__add_order_status.sql: small letters, digits and _"
 DATED = 10_000_000
 """Versions from here on are dates, such as 20261122 or 20261122093000, which have gaps."""
@@ -58,6 +59,11 @@ class SqlFile:
     def checksum(self) -> str:
         """SHA-256 of the text with Unix line ends, in hexadecimal."""
         return hashlib.sha256(unix_lines(self.text).encode()).hexdigest()
+
+    @cached_property
+    def is_dump(self) -> bool:
+        """Whether pg_dump wrote it, by the comment at its beginning."""
+        return bool(DUMP.search(self.text, 0, first_word(self.text)))
 
     @cached_property
     def head(self) -> Head:

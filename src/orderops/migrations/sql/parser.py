@@ -18,14 +18,20 @@ from orderops.errors import UsageError
 from orderops.migrations.sql.directives import first_word
 from orderops.migrations.sql.files import SqlFile, places, unix_lines
 
-STDIN = re.compile(r"\bSTDIN\b", re.IGNORECASE)
+# pg_dump writes \restrict since August 2025 (CVE-2025-8714): up to \unrestrict, psql runs no command of its own.
+STDIN_OR_RESTRICT = re.compile(
+    r"\bSTDIN\b|^\\(?:un)?(?P<restrict>restrict) [a-z0-9]+[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+)
 REST_OF_LINE = re.compile(r"[ \t]*(?:--[^\r\n]*)?\r?\n")
 END_OF_DATA = re.compile(r"^\\\.\r?(?:\n|\Z)", re.MULTILINE)
 META = re.compile(r"\\\S+")
+MANAGED_SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+"""Timeouts that orderops sets for every statement."""
 # :name, :'name' and :"name" are replaced by psql before the server sees them.
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
 # CREATE ROLE … PASSWORD 'secret' must not reach a message or a log.
 PASSWORD = re.compile(r"(\bpassword\s+)'[^']*'", re.IGNORECASE)
+SEMICOLON = "ASCII_59"
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
 
@@ -86,7 +92,10 @@ def read_script(file: SqlFile) -> list[Statement]:
         line += text.count("\n", counted, position)
         counted = position
         column = position - text.rfind("\n", 0, position)
-        script.append(Statement(text[position:end].rstrip(), position, line, column, stmt.stmt, data.get(end)))
+        statement = Statement(text[position:end].rstrip(), position, line, column, stmt.stmt, data.get(end))
+        # pg_dump turns the timeouts off at its beginning; a migration keeps those that protect the clients.
+        if not (file.is_dump and statement.kind == "variable_set_stmt" and statement.tree.name in MANAGED_SETTINGS):
+            script.append(statement)
     return script
 
 
@@ -155,13 +164,23 @@ def _token_name(token: Any) -> str:
 
 
 def without_data(file: SqlFile) -> tuple[str, dict[int, str]]:
-    """The text with COPY's data blanked out, so that positions stay, and the data by the end of its statement."""
+    """The text with COPY's data and psql's restrictions blanked out, so that positions stay.
+
+    Also returns the data, by the end of its statement.
+    """
     text = file.text
     data: dict[int, str] = {}
     kept: list[str] = []
     passed = base = 0
-    for word in STDIN.finditer(text):
-        whole = _statement_around(text, base, word.end()) if word.start() >= base else None
+    for word in STDIN_OR_RESTRICT.finditer(text):
+        if word.start() < base:
+            continue
+        if word["restrict"]:
+            if _ends_between_statements(text[base : word.start()]):
+                kept += [text[passed : word.start()], " " * len(word[0])]
+                passed = base = word.end()
+            continue
+        whole = _statement_around(text, base, word.end())
         if whole is None:
             continue
         words, base = whole
@@ -178,6 +197,16 @@ def without_data(file: SqlFile) -> tuple[str, dict[int, str]]:
         kept += [text[passed : rest.end()], re.sub(r"[^\n]", " ", text[rest.end() : last.end()])]
         passed = base = last.end()
     return "".join([*kept, text[passed:]]), data
+
+
+def _ends_between_statements(text: str) -> bool:
+    import postgast
+
+    try:
+        found = [token for token in postgast.scan(text).tokens if _token_name(token) not in COMMENTS]
+    except postgast.PgQueryError:  # within a value, a body or a comment
+        return False
+    return not found or _token_name(found[-1]) == SEMICOLON
 
 
 def _copies(words: Sequence[tuple[str, int]]) -> bool:

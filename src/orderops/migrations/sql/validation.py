@@ -11,10 +11,8 @@ from orderops.migrations.sql.batches import check_batch
 from orderops.migrations.sql.directives import is_directive
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
-from orderops.migrations.sql.parser import Statement, comments, read_script
+from orderops.migrations.sql.parser import MANAGED_SETTINGS, Statement, comments, read_script
 
-MANAGED_SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
-"""Timeouts that orderops sets for every statement."""
 ROLE_SETTINGS = ("role", "session_authorization")
 UTF_8 = ("utf8", "utf-8", "unicode")
 OFF = ("off", "false", "no", "0")
@@ -69,7 +67,9 @@ def _check(file: SqlFile, statement: Statement) -> None:
     if _changes_the_ledger(statement):
         raise UsageError(
             f"{place}: {statement.begins}\nthe schema {LEDGER_SCHEMA} holds the ledger: no migration may change it",
-            "remove it; to correct the ledger: orderops migrate repair",
+            f"leave it out of the dump: pg_dump --exclude-schema={LEDGER_SCHEMA}"
+            if file.is_dump
+            else "remove it; to correct the ledger: orderops migrate repair",
         )
     if is_non_transactional(statement):
         _check_alone(file, statement, place)
