@@ -358,9 +358,9 @@ def _transaction_of(file: SqlFile, statement: Statement) -> str:
         return f"in batches of at most {file.head.batch.size} rows by {file.head.batch.key}"
     if not file.head.no_transaction:
         return ""
-    if execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL:
-        return "in no transaction"
-    return "in a transaction of its own"
+    mode = execution_mode(statement, repeatable=file.head.repeatable)
+    outside = mode in (ExecutionMode.NON_TRANSACTIONAL, ExecutionMode.COMMITS)
+    return str(mode) if outside else "in a transaction of its own"
 
 
 def _login(given: str | None) -> Login | None:

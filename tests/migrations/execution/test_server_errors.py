@@ -243,7 +243,8 @@ HALVES: dict[str, Input] = {
         "create table a ();\ndo $$ begin insert into a default values; commit; end $$;\n",
         "2:1: invalid transaction termination\nin: do $$ begin insert into a default values; commit; end $$\n"
         "where: PL/pgSQL function inline_code_block line 1 at COMMIT",
-        "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id",
+        "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id\n"
+        "or, if it may run again after an interruption, add to the head: -- orderops: no-transaction repeatable",
         statements=2,
     ),
     "a value of an enumeration before it is committed": Input(

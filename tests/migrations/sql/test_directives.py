@@ -24,6 +24,7 @@ SAID: dict[str, Head] = {
     "statement-timeout 30min": Head(statement_timeout=timedelta(minutes=30)),
     "statement-timeout 30m": Head(statement_timeout=timedelta(minutes=30)),
     "statement-timeout 2h": Head(statement_timeout=timedelta(hours=2)),
+    "no-transaction repeatable": Head(no_transaction=True, repeatable=True),
     "owner shop": Head(owner="shop"),
     'owner "Shop owner"': Head(owner='"Shop owner"'),
     "batch 5000 by id": Head(batch=Batch(5000, "id")),
@@ -82,20 +83,22 @@ def test_other_comments_are_no_directives(text: str) -> None:
 
 
 WRONG: dict[str, tuple[str, str]] = {
-    "no-transactions": ("orderops has no directive 'no-transactions'", "did you mean no-transaction?"),
+    "no-transactions": ("orderops has no directive 'no-transactions'", "did you mean no-transaction [repeatable]?"),
     "lock_timeout 2s": ("orderops has no directive 'lock_timeout 2s'", "did you mean lock-timeout 2s?"),
     "timeout 2s": ("orderops has no directive 'timeout 2s'", "did you mean lock-timeout 2s?"),
     "concurrently": (
         "orderops has no directive 'concurrently'",
-        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "directives: no-transaction [repeatable], lock-timeout 2s, statement-timeout 10min, owner ROLE,"
+        " batch 5000 by id",
     ),
     "": (
         "orderops has no directive ''",
-        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "directives: no-transaction [repeatable], lock-timeout 2s, statement-timeout 10min, owner ROLE,"
+        " batch 5000 by id",
     ),
     "no-transaction please": (
         "'no-transaction please' is not a valid no-transaction",
-        "the form is -- orderops: no-transaction",
+        "the form is -- orderops: no-transaction [repeatable]",
     ),
     "lock-timeout": ("'lock-timeout' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),
     "lock-timeout 2": ("'lock-timeout 2' is not a valid lock-timeout", "the form is -- orderops: lock-timeout 2s"),

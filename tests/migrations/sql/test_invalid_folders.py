@@ -261,7 +261,8 @@ DIRECTIVES: dict[str, Input] = {
     "a directive that nobody knows": refused(
         "-- orderops: concurently\nselect 1;\n",
         "V002__b.sql:1: orderops has no directive 'concurently'",
-        "directives: no-transaction, lock-timeout 2s, statement-timeout 10min, owner ROLE, batch 5000 by id",
+        "directives: no-transaction [repeatable], lock-timeout 2s, statement-timeout 10min, owner ROLE,"
+        " batch 5000 by id",
     ),
     "a directive after the first statement": refused(
         "select 1;\n-- orderops: no-transaction\ncreate index concurrently b on a (a);\n",

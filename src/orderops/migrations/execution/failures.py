@@ -16,7 +16,8 @@ HINTS = {
     "57014": "if the statement timed out, add to the head: -- orderops: statement-timeout 1h, or run it in batches",
     "42501": "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
     "25006": "this server is read-only: is it a replica, or in recovery?",
-    "2D000": "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id",
+    "2D000": "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id\n"
+    "or, if it may run again after an interruption, add to the head: -- orderops: no-transaction repeatable",
     "55P04": "use the new value in the next file, or add to the head: -- orderops: no-transaction",
     "25001": "this cannot run in a transaction, add to the head: -- orderops: no-transaction",
     "42P07": "if it existed before orderops was used: orderops migrate baseline --version N",

@@ -159,8 +159,10 @@ class _FileRun:
             if number < len(done):
                 if done[number] != statement.digest:
                     raise edited(self._worker.file, number + 1)
-            elif execution_mode(statement) is ExecutionMode.NON_TRANSACTIONAL:
-                self._run_without_transaction(statement, begun=begun == statement.digest)
+                continue
+            mode = execution_mode(statement, repeatable=self._worker.file.head.repeatable)
+            if mode in (ExecutionMode.NON_TRANSACTIONAL, ExecutionMode.COMMITS):
+                self._run_without_transaction(statement, mode, begun=begun == statement.digest)
             else:
                 self._run_in_own_transaction(statement)
         self._end()
@@ -185,14 +187,16 @@ class _FileRun:
         with self._guard.around(statement) if self._guard else nullcontext():
             self._worker.execute(statement)
 
-    def _run_without_transaction(self, statement: Statement, *, begun: bool) -> None:
+    def _run_without_transaction(self, statement: Statement, mode: ExecutionMode, *, begun: bool) -> None:
         # Outside a transaction the ledger cannot be written with the effect, so the catalogue is checked first.
         import psycopg
 
         worker = self._worker
         worker.at = statement
         locks = locks_of(statement)
-        blocks_nothing = all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
+        commits = mode is ExecutionMode.COMMITS
+        # Which locks a body takes is unknown.
+        blocks_nothing = not commits and all(lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
         failed = 0
         while not self._is_done(statement, begun=begun):
             worker.lock_waiter.wait_until_free(
@@ -200,7 +204,7 @@ class _FileRun:
             )
             # Recorded before the statement: if the run is killed now, the next one has to check the catalogue.
             self._entry.begun(statement.digest)
-            worker.connection.execute(worker.settings("set", unlimited=blocks_nothing))
+            worker.connection.execute(worker.settings("set", unlimited=blocks_nothing, long=commits))
             try:
                 worker.execute(statement)
                 worker.observer.settled()
@@ -258,8 +262,13 @@ class _FileRun:
         return f"{before}, the others are not{left}"
 
     def _left_half_built(self) -> str:
-        """Words for the invalid index that a failed CREATE INDEX CONCURRENTLY leaves: unused, but written to."""
+        """Words for what a failed statement leaves: an invalid index, unused but written to, or commits of a body."""
         statement = self._script[self._number] if self._script else None
+        if (
+            statement
+            and execution_mode(statement, repeatable=self._worker.file.head.repeatable) is ExecutionMode.COMMITS
+        ):
+            return "; what it has committed stays"
         if statement is None or statement.kind != "index_stmt" or not statement.tree.concurrent:
             return ""
         name = statement.tree.idxname

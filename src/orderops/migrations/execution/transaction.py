@@ -156,12 +156,15 @@ class TransactionRunner:
         if self.lock_waiter.monitor.blockers(locks, older=self.lock_timeout):
             raise LockBlocked
 
-    def settings(self, scope: str, *, unlimited: bool = False) -> bytes:
-        """SQL that sets timeouts and role; `unlimited` is for statements that block no client."""
+    def settings(self, scope: str, *, unlimited: bool = False, long: bool = False) -> bytes:
+        """SQL that sets timeouts and role.
+
+        `unlimited` is for statements that block no client, `long` for those that commit now and then.
+        """
         head = self.file.head
         # 0 means no timeout in PostgreSQL.
         lock = timedelta(0) if unlimited else head.lock_timeout or LOCK_TIMEOUT
-        statement = head.statement_timeout or (timedelta(0) if unlimited else STATEMENT_TIMEOUT)
+        statement = head.statement_timeout or (timedelta(0) if unlimited or long else STATEMENT_TIMEOUT)
         values = {"lock_timeout": lock, "statement_timeout": statement}
         commands = [f"{scope} {name} = {int(value / timedelta(milliseconds=1))}" for name, value in values.items()]
         return "; ".join([*commands, f"{scope} role {head.owner}"] if head.owner else commands).encode()

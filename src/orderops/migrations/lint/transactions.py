@@ -11,7 +11,7 @@ from orderops.migrations.lint.context import LintContext, Spot
 from orderops.migrations.lint.finding import Finding
 from orderops.migrations.lint.syntax import closed, dotted, files, lines, plain, table_of, walk
 from orderops.migrations.sql.batches import check_batch
-from orderops.migrations.sql.locks import is_non_transactional, locks_of
+from orderops.migrations.sql.locks import ExecutionMode, execution_mode, locks_of
 from orderops.migrations.sql.parser import Statement
 
 SOURCES = ("range_var", "range_function")
@@ -127,11 +127,7 @@ def _piled_up(context: LintContext) -> Iterator[Finding]:
 
 
 def _needless(context: LintContext) -> Iterator[Finding]:
-    if not context.statements or any(map(is_non_transactional, context.statements)):
-        return
-    if any(command.kind == "AT_ValidateConstraint" for command in context.commands):
-        return
-    if any(statement.kind in ("alter_enum_stmt", "refresh_mat_view_stmt") for statement in context.statements):
+    if not context.statements or _needs_no_transaction(context):
         return
     tables = {table for statement in context.statements for table in strong_locks(context, statement)}
     changes = [statement for statement in context.statements if _changed(statement) is not None]
@@ -140,6 +136,18 @@ def _needless(context: LintContext) -> Iterator[Finding]:
     why = "no statement needs no-transaction, and a failure in the middle leaves the file partly applied"
     rest = rewrites.others(context.statements)
     yield context.finding("needless-no-transaction", Spot(_directive(context)), why, lines(*rest))
+
+
+def _needs_no_transaction(context: LintContext) -> bool:
+    """Whether a statement cannot run in the file's transaction, or better does not."""
+    if any(command.kind == "AT_ValidateConstraint" for command in context.commands):
+        return True
+    outside = (ExecutionMode.NON_TRANSACTIONAL, ExecutionMode.COMMITS)
+    return any(
+        execution_mode(statement, repeatable=context.head.repeatable) in outside
+        or statement.kind in ("alter_enum_stmt", "refresh_mat_view_stmt")
+        for statement in context.statements
+    )
 
 
 def _directive(context: LintContext) -> int:

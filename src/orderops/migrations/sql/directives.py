@@ -30,7 +30,7 @@ ROLE = re.compile(r"\"[^\"]+\"|[a-z_][a-z0-9_$]*", re.IGNORECASE)
 NO_ROLE = ("none", '"none"')
 # SET ROLE NONE resets the role, so "none" cannot be an owner.
 KNOWN = {
-    "no-transaction": "no-transaction",
+    "no-transaction": "no-transaction [repeatable]",
     "lock-timeout": "lock-timeout 2s",
     "statement-timeout": "statement-timeout 10min",
     "owner": "owner ROLE",
@@ -58,6 +58,8 @@ class Head:
     """The directives of a migration file."""
 
     no_transaction: bool = False
+    repeatable: bool = False
+    """Whether DO and CALL run outside of a transaction, since they commit, and again after an interruption."""
     lock_timeout: timedelta | None = None
     """Longest wait of one try for a lock."""
     statement_timeout: timedelta | None = None
@@ -138,8 +140,8 @@ def _with(head: Head, body: str, place: str) -> tuple[str, Head]:
     directive = words["name"].lower() if words else ""
     value = words["value"] if words else ""
     match directive:
-        case "no-transaction" if not value:
-            return directive, replace(head, no_transaction=True)
+        case "no-transaction" if value.lower() in ("", "repeatable"):
+            return directive, replace(head, no_transaction=True, repeatable=bool(value))
         case "lock-timeout" if duration := _duration(value):
             return directive, replace(head, lock_timeout=duration)
         case "statement-timeout" if duration := _duration(value):

@@ -79,16 +79,23 @@ class Lock:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
+MAY_COMMIT = ("do_stmt", "call_stmt")
+"""Kinds of statements whose bodies may end a transaction."""
+
+
 class ExecutionMode(StrEnum):
     """How a statement has to be run."""
 
     PLAIN = "in a transaction"
     VALIDATE = "in a transaction, without a timeout: it reads a table and blocks no client"
     NON_TRANSACTIONAL = "in no transaction"
+    COMMITS = "in no transaction, since it commits by itself; again from its beginning after an interruption"
 
 
-def execution_mode(statement: Statement) -> ExecutionMode:
-    """How a statement has to be run."""
+def execution_mode(statement: Statement, *, repeatable: bool = False) -> ExecutionMode:
+    """How a statement has to be run; `repeatable` is the directive of its file."""
+    if repeatable and statement.kind in MAY_COMMIT:
+        return ExecutionMode.COMMITS
     if is_non_transactional(statement):
         return ExecutionMode.NON_TRANSACTIONAL
     if statement.kind == "alter_table_stmt" and all(

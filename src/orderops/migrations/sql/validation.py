@@ -10,7 +10,7 @@ from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
 from orderops.migrations.sql.directives import is_directive
 from orderops.migrations.sql.files import SqlFile, places
-from orderops.migrations.sql.locks import enum_name, is_non_transactional, locks_of
+from orderops.migrations.sql.locks import MAY_COMMIT, enum_name, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import MANAGED_SETTINGS, Statement, comments, read_script
 
 ROLE_SETTINGS = ("role", "session_authorization")
@@ -73,6 +73,12 @@ def _check(file: SqlFile, statement: Statement) -> None:
         )
     if is_non_transactional(statement):
         _check_alone(file, statement, place)
+    if file.head.repeatable and statement.kind in MAY_COMMIT and file.name.startswith("U"):
+        raise UsageError(
+            f"{place}: {statement.begins}\nwhat commits by itself cannot be rolled back if it removes data, so an undo"
+            " cannot check it",
+            "write the undo in plain statements, or in batches: -- orderops: batch 5000 by id",
+        )
 
 
 def _check_lasting(file: SqlFile, statement: Statement, place: str) -> None:
