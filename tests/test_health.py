@@ -113,6 +113,7 @@ def test_the_json_document_has_the_documented_keys() -> None:
         "runs",
         "pending",
         "proven_restore",
+        "unreadable",
     }
     assert document["components"][0] == {"name": "database", "state": "ok", "detail": "postgres 16.4"}
 

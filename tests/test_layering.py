@@ -40,7 +40,7 @@ text
 """
 # The same inside a package, of its sub-packages and modules. What is not named may import all that is.
 INNER_LAYERS = {
-    "aws": "documents / client / translate / call_log diagnosis ownership / redaction partition",
+    "aws": "documents / validation / client / translate / call_log diagnosis ownership / redaction partition",
     "cli": """
         remote_entrypoint / __init__ / root / env infra service migrate restore local
         / migrate_lint migrate_rehearsal restore_compare / options help
@@ -64,7 +64,7 @@ PACKAGES = {
     "postgast": {"migrations", "rehearsal"},
     "psutil": {"local"},
     "psycopg": {"database", "migrations", "local", "rehearsal", "restore"},
-    "pydantic": {"config", "images", "rehearsal"},
+    "pydantic": {"aws", "config", "images"},
     "rich": {"ui"},
     "starlette": {"local"},
     "tenacity": {"database"},

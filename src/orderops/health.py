@@ -10,7 +10,7 @@ from typing import Any
 
 from orderops import local
 from orderops.aws.client import Aws, every, if_found
-from orderops.aws.documents import Bucket
+from orderops.aws.documents import BrokenDocument, Bucket
 from orderops.engine.resource import PendingChange
 from orderops.errors import AwsError
 from orderops.infra.readiness import AskReady, ReadyAnswer, ReadyState, ask_ready, asked_service, on_this_machine
@@ -18,7 +18,7 @@ from orderops.infra.service import ServiceBase
 from orderops.infra.workspace import Workspace
 from orderops.resources.ecs_failure import stopped_tasks, trouble
 from orderops.resources.sqs_queue import GONE, peek_command
-from orderops.restore.drill_record import Drill, last_drill
+from orderops.restore.drill_record import Drill, drills
 from orderops.restore.instances import PROMOTED_BY, load_instances
 from orderops.runs.lease import LeaseHolder
 from orderops.text.lists import joined
@@ -80,6 +80,8 @@ class Health:
     """The last restore drill."""
     runs: tuple[LeaseHolder, ...] = ()
     """The runs that change the environment now."""
+    unreadable: tuple[BrokenDocument, ...] = ()
+    """Leases that cannot be read, and drills newer than the one shown."""
     ready: ReadyAnswer | None = None
     """What the service answers through the load balancer."""
 
@@ -98,6 +100,7 @@ class Health:
             "runs": [asdict(run) for run in self.runs],
             "pending": pending,
             "proven_restore": self.proven.to_dict() if self.proven else None,
+            "unreadable": [document.to_dict() for document in self.unreadable],
         }
 
 
@@ -115,17 +118,16 @@ def examine(workspace: Workspace, *, ask: AskReady = ask_ready) -> Health:
         # Each of these waits for the read before it.
         balancer = pool.submit(lambda: _balancer(workspace, entrance.result()))
         answer = pool.submit(lambda: _ready(workspace, entrance.result(), ask))
-        drill = pool.submit(lambda: last_drill(Bucket(workspace.aws), workspace.environment.name))
+        drill = pool.submit(lambda: drills(Bucket(workspace.aws), workspace.environment.name))
         *components, alarms = pool.map(lambda read: read(), reads)
-        ready, runs = answer.result(), tuple(running.result())
+        ready, proven, leases = answer.result(), drill.result(), running.result()
         seen = (*components, balancer.result(), _readiness(workspace, ready), alarms)
-        urls = _urls(workspace, entrance.result())
-        proven = drill.result()
+    runs, unreadable = leases.holders, (*leases.unreadable, *proven.unreadable)
     explained = tuple(_under_run(_with_reason(workspace, component, ready), runs) for component in seen)
-    health = judge(workspace.environment.name, (*_laptop(workspace), *explained), urls)
+    health = judge(workspace.environment.name, (*_laptop(workspace), *explained), _urls(workspace, entrance.result()))
     if runs and health.next:
         health = replace(health, next=_for("orderops status --watch", workspace.environment.name))
-    return replace(health, proven=proven, runs=runs, ready=ready)
+    return replace(health, proven=proven.last, runs=runs, unreadable=unreadable, ready=ready)
 
 
 def _laptop(workspace: Workspace) -> tuple[ComponentStatus, ...]:

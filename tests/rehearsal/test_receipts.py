@@ -13,6 +13,7 @@ from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
 from orderops.rehearsal.receipts import Receipt, load_receipts, prefix_of, save_receipt
 from orderops.rehearsal.report import Impact, MigrationReport, Report, Verdict
+from support.broken_documents import NOT_JSON
 
 FORM = 1
 
@@ -45,13 +46,13 @@ def kept(bucket: Bucket, report: Report = REPORT, environment: str = "prod") -> 
 
 
 def test_an_environment_without_rehearsals_has_no_receipts(bucket: Bucket) -> None:
-    assert load_receipts(bucket, "prod") == []
+    assert load_receipts(bucket, "prod").readable == []
 
 
 def test_a_receipt_is_read_back_as_it_was_stored(bucket: Bucket) -> None:
     made = kept(bucket)
 
-    assert load_receipts(bucket, "prod") == [made]
+    assert load_receipts(bucket, "prod").readable == [made]
     assert (made.who, made.major, made.verdict) == ("ada", 16, SAFE.sentence)
     assert made.ended == REPORT.started + timedelta(seconds=90)
     assert made.name == "2026-11-20T080130Z-schema 6"
@@ -87,7 +88,7 @@ def test_receipts_of_one_environment_are_sorted_newest_first(bucket: Bucket) -> 
     made = [kept(bucket, report) for report in reports]
     kept(bucket, environment="staging")
 
-    assert load_receipts(bucket, "prod") == [made[2], made[0], made[1]]
+    assert load_receipts(bucket, "prod").readable == [made[2], made[0], made[1]]
 
 
 def document(**changed: Any) -> bytes:
@@ -98,21 +99,32 @@ def document(**changed: Any) -> bytes:
 
 
 UNREADABLE = {
-    "nothing": b"",
-    "a half": document()[:200],
-    "a list": b"[]",
+    **NOT_JSON,
+    "half a receipt": document()[:200],
     "an empty one": b"{}",
     "a word for a report": document(report="SAFE"),
     "a later form": document(report={**REPORT.to_dict(), "form": FORM + 1}),
     "no list of migrations": document(report={**REPORT.to_dict(), "migrations": 3}),
     "no server": document(report={**REPORT.to_dict(), "server_version": ""}),
     "no end": document(ended=None),
+    "an end without a zone": document(ended="2026-11-22T08:00:00"),
+    "a number for the operator": document(who=1),
+    "a word for the copy": document(copy="a copy"),
+    "a word for the time of the copy": document(copy={"as_of": "yesterday"}),
+    "no end of seconds": document(report={**REPORT.to_dict(), "seconds": 1e400}),
+    "a newer form": document(form=2),
 }
 
 
 @pytest.mark.parametrize("left", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_an_unreadable_receipt_is_left_out(bucket: Bucket, aws: Aws, left: bytes) -> None:
+def test_an_unreadable_receipt_is_left_out_and_named(bucket: Bucket, aws: Aws, left: bytes) -> None:
     made = kept(bucket)
-    aws.s3.put_object(Bucket=bucket.name, Key=f"{prefix_of('prod')}2026-11-22T080000Z-schema 6.json", Body=left)
+    key = f"{prefix_of('prod')}2026-11-22T080000Z-schema 6.json"
+    aws.s3.put_object(Bucket=bucket.name, Key=key, Body=left)
 
-    assert load_receipts(bucket, "prod") == [made]
+    found = load_receipts(bucket, "prod")
+
+    assert found.readable == [made]
+    [broken] = found.unreadable
+    assert broken.message.startswith(f"s3://{bucket.name}/{key} ")
+    assert f"show it: aws s3 cp 's3://{bucket.name}/{key}' -" in broken.hint

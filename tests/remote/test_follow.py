@@ -264,3 +264,35 @@ def test_a_job_continues_when_the_credentials_expire(aws: Aws, proxy: Proxy, exc
 
     assert f"re-run this command {hint}" in refused.value.hint
     assert proxy.changing == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "killed", "[1]", '{"exit_code": "1"}', "{}", "[" * 3000],
+    ids=["", "word", "list", "type", "{}", "deep"],
+)
+def test_a_last_line_that_says_nothing_is_an_error_with_its_task(aws: Aws, proxy: Proxy, text: str) -> None:
+    lines = ["beg| not JSON either", "out| one", f"end| {text}"]
+
+    ended, screen = followed(aws, proxy, Ecs(at("RUNNING"), lines=(lines,)))
+
+    assert ended.exit_code == 1
+    assert error_of(ended).startswith("the last line of task 1a2b3c ")
+    assert screen.output == ["one"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"notes": "none"}', b'{"notes": [1]}', b'{"result": 3}'])
+def test_a_broken_result_of_a_job_is_an_error_with_its_place_and_is_kept(aws: Aws, proxy: Proxy, body: bytes) -> None:
+    bucket = Bucket(aws)
+    bucket.put("dev/jobs/other.json", {})
+    aws.s3.put_object(Bucket=bucket.name, Key="dev/jobs/1.result.json", Body=body)
+    proxy.rule = Ecs(at("RUNNING"), lines=([BEGIN, end(0)],))
+
+    with pytest.raises(OrderopsError) as refused:
+        job._followed(bucket, RemoteTask(aws, PLACEMENT, ARN), REQUEST, Screen().observer)
+
+    place = f"s3://{bucket.name}/dev/jobs/1.result.json"
+    assert refused.value.lines[0] == "orderops migrate apply ended"
+    assert refused.value.lines[1].startswith(place)
+    assert f"aws s3 cp {place} -" in refused.value.hint
+    assert "dev/jobs/1.result.json" in bucket.keys("dev/jobs/")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from orderops.aws.client import Aws
 from orderops.aws.documents import Bucket
-from orderops.restore.drill_record import Drill, last_drill, prefix_of, save_drill
+from orderops.restore.drill_record import Drill, drills, prefix_of, save_drill
+from support.broken_documents import NOT_JSON
 
 DRILL = Drill(
     started=datetime(2026, 11, 20, 8, tzinfo=UTC),
@@ -31,27 +34,47 @@ def bucket(aws: Aws) -> Bucket:
 
 
 def test_an_environment_without_drills_has_no_last_drill(bucket: Bucket) -> None:
-    assert last_drill(bucket, "prod") is None
+    assert drills(bucket, "prod").last is None
 
 
 def test_a_drill_is_read_back_as_it_was_stored(bucket: Bucket) -> None:
     save_drill(bucket, "prod", DRILL)
 
-    assert last_drill(bucket, "prod") == DRILL
+    assert drills(bucket, "prod").last == DRILL
 
 
 def test_the_newest_drill_of_its_environment_is_the_last(bucket: Bucket) -> None:
     for environment, drill in (("prod", LATER), ("prod", DRILL), ("staging", DRILL)):
         save_drill(bucket, environment, drill)
 
-    assert last_drill(bucket, "prod") == LATER
-    assert last_drill(bucket, "staging") == DRILL
+    assert drills(bucket, "prod").last == LATER
+    assert drills(bucket, "staging").last == DRILL
 
 
-@pytest.mark.parametrize("document", [b"", b"{", b"[]", b'{"started": "yesterday"}', b'{"form": 9}'])
-def test_an_unreadable_document_is_skipped(bucket: Bucket, aws: Aws, document: bytes) -> None:
+def document(**changed: Any) -> bytes:
+    return json.dumps(DRILL.to_dict() | changed).encode()
+
+
+BROKEN = {
+    **NOT_JSON,
+    "another document": b'{"started": "yesterday"}',
+    "a newer form": document(form=2),
+    "a start without a zone": document(started="2026-11-22T08:00:00"),
+    "a word for the recovery time": document(recovery_seconds="long"),
+    "an endless recovery time": document(recovery_seconds=1e400),
+    "a recovery time of ages": document(recovery_seconds=1e300),
+    "a word for the findings": document(findings="none"),
+    "half a table": document(tables=1.5),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+def test_a_broken_drill_is_named_and_hides_no_other(bucket: Bucket, aws: Aws, body: bytes) -> None:
     save_drill(bucket, "prod", DRILL)
     key = f"{prefix_of('prod')}2026-11-22T080000Z.json"
-    aws.s3.put_object(Bucket=bucket.name, Key=key, Body=document)
+    aws.s3.put_object(Bucket=bucket.name, Key=key, Body=body)
 
-    assert last_drill(bucket, "prod") == DRILL
+    found = drills(bucket, "prod")
+
+    assert found.last == DRILL
+    assert [broken.message.startswith(f"s3://{bucket.name}/{key} ") for broken in found.unreadable] == [True]

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import boto3
 
 READ_ATTEMPTS = 5
+LARGEST_BODY = 16 * 1024 * 1024
+"""Bytes of a body that are read. Any object may lie under a key of ours, and must not fill the memory."""
+PIECE = 1024 * 1024
+"""Bytes of a body that are read at once."""
 READING = ("describe_", "list_", "get_", "head_", "batch_get_", "batch_check_", "lookup_", "filter_", "decode_")
 
 
@@ -203,8 +207,18 @@ def _responses(client: Any, operation: str, params: Mapping[str, Any], *, pages:
         response = getattr(client, operation)(**params)
         # Read here, so that a connection that breaks in the middle of an object is an AwsError as well.
         if hasattr(body := response.get("Body"), "read"):
-            response["Body"] = body.read()
+            response["Body"] = _content(body)
         yield response
+
+
+def _content(body: Any) -> bytes:
+    """Return a body, or more than LARGEST_BODY bytes of one that is larger."""
+    content = bytearray()
+    # To the empty piece at its end, at which botocore compares the length with the one that was announced.
+    while len(content) <= LARGEST_BODY and (piece := body.read(PIECE)):
+        content += piece
+    body.close()
+    return bytes(content)
 
 
 def _unguarded() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from orderops.aws.client import Aws, every
 from orderops.aws.ownership import to_pairs
+from orderops.aws.validation import Malformed, check_form, json_object, validated
 from orderops.errors import AwsError, Meaning, OrderopsError
+
+T = TypeVar("T")
 
 PURPOSE = {"orderops:purpose": "lease, record and receipts of every environment in this account and region"}
 # S3 answers NoSuchKey to a conditional write if the document was deleted meanwhile.
@@ -27,12 +31,43 @@ RETRY_SECONDS = 60.0
 class Document:
     """A document as read or written; every write changes `version`."""
 
-    key: str
-    value: dict[str, Any]
+    uri: str
+    """Its place, such as s3://BUCKET/dev/lease.json."""
+    content: Mapping[str, Any] = field(repr=False)
     version: str
     written: datetime
     age: timedelta = timedelta()
     """Time since the last write when it was read, both by S3's clock."""
+    fault: str = ""
+    """Why the object is not a JSON document, as the end of a sentence; then `content` is empty."""
+
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The JSON object. Raises BrokenDocument if the object in the bucket is not one."""
+        if self.fault:
+            raise BrokenDocument(self.uri, self.fault)
+        return self.content
+
+    def parsed(self, shape: type[T]) -> T:
+        """Return the content as a dataclass or TypedDict. Raises BrokenDocument for any other content or version."""
+        try:
+            check_form(self.value)
+            return validated(self.value, shape)
+        except Malformed as error:
+            raise BrokenDocument(self.uri, str(error)) from None
+
+
+class BrokenDocument(OrderopsError):
+    """An object in the bucket that is not the document which its key promises."""
+
+    def __init__(self, uri: str, fault: str) -> None:
+        place = shlex.quote(uri)
+        self.show = f"show it: aws s3 cp {place} -"
+        super().__init__(f"{uri} {fault}", f"{self.show}\nor set it aside: aws s3 mv {place} .")
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON: what is wrong, and what to type."""
+        return {"error": self.message, "hint": self.hint}
 
 
 class DocumentChanged(OrderopsError):
@@ -49,7 +84,7 @@ class Bucket:
         self._location = {"Bucket": self.name, "ExpectedBucketOwner": aws.account}
 
     def read(self, key: str) -> Document | None:
-        """Return a document, or None if there is none."""
+        """Return a document, or None if there is none; one that is not JSON has a `fault`."""
         try:
             response = self._aws.s3.get_object(**self._location, Key=key)
         except AwsError as error:
@@ -57,13 +92,22 @@ class Bucket:
                 return None
             raise
         try:
-            value, version, written = json.loads(response["Body"]), response["ETag"], response["LastModified"]
-        except (KeyError, ValueError):  # a proxy's page, or an object of other contents
+            body, version, written = response["Body"], response["ETag"], response["LastModified"]
+        except KeyError:  # a proxy's page: S3 sends these with every object
             raise OrderopsError(
-                f"s3://{self.name}/{key} is not a JSON document",
-                f"check the network and AWS_ENDPOINT_URL; show the object: aws s3 cp s3://{self.name}/{key} -",
+                f"s3://{self.name}/{key} was not read from S3: the answer has no ETag",
+                "check the network, the proxy and AWS_ENDPOINT_URL",
             ) from None
-        return Document(key, value, version, written, _time_of(response) - written)
+        value, fault = {}, ""
+        try:
+            value = json_object(body)
+        except Malformed as error:
+            fault = str(error)
+        return Document(self.uri(key), value, version, written, _time_of(response) - written, fault)
+
+    def uri(self, key: str) -> str:
+        """Return the place of a key, in the form of the AWS CLI."""
+        return f"s3://{self.name}/{key}"
 
     def write(self, key: str, value: Mapping[str, Any], *, over: Document | None) -> Document:
         """Replace the document `over`, or create it; raises DocumentChanged if another client was first."""
@@ -72,14 +116,14 @@ class Bucket:
         while True:
             try:
                 response = self._put(key, body, {"IfMatch": over.version} if over else {"IfNoneMatch": "*"})
-                return Document(key, json.loads(body), response["ETag"], _time_of(response))
+                return Document(self.uri(key), json.loads(body), response["ETag"], _time_of(response))
             except AwsError as error:
                 lost = error.meaning is Meaning.LOST
                 if not (lost or error.code in CHANGED_CODES):
                     raise
                 current = self.read(key)
                 # A write whose response was lost took effect. botocore's own second attempt then finds it changed.
-                if current and current.value == json.loads(body):
+                if current and current.content == json.loads(body):
                     return current
                 unchanged = (current and current.version) == (over and over.version)
                 if not (lost and unchanged):

@@ -6,20 +6,23 @@ password is read from Secrets Manager for every connection and never stored.
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from orderops.aws.client import Aws
+from orderops.aws.validation import Malformed, Port, json_object, validated
 from orderops.database.tls import about_certificate, trusted_roots, why_untrusted
 from orderops.errors import AwsError, OrderopsError, UsageError
 
 if TYPE_CHECKING:
     import psycopg
+
+T = TypeVar("T")
 
 # Parts of messages, since libpq has no SQLSTATE for an error during connecting. A retry would fail the same way.
 REFUSALS = (
@@ -110,21 +113,48 @@ def login_from_dsn(conninfo: str) -> Login:
     )
 
 
+@dataclass(frozen=True)
+class EndpointShape:
+    """Where a database is: the pointer secret."""
+
+    host: str
+    port: Port
+    dbname: str
+    credentials: str
+    sslmode: str = "verify-full"
+
+
+@dataclass(frozen=True)
+class CredentialsShape:
+    """The secret that RDS manages."""
+
+    username: str
+    password: str = field(repr=False)
+
+
 def login_from_secret(aws: Aws, pointer: str) -> Login:
-    """Read the pointer and the credentials that it names. Raises OrderopsError if one of the secrets is missing."""
-    return login_at_endpoint(aws, _secret(aws, pointer))
+    """Read the pointer and the credentials that it names. Raises OrderopsError if a secret is missing or broken."""
+    return _login(aws, _secret(aws, pointer, EndpointShape, f"orderops infra apply --env {aws.environment or 'NAME'}"))
 
 
 def login_at_endpoint(aws: Aws, endpoint: Mapping[str, Any]) -> Login:
     """Read the credentials for an endpoint: host, port, dbname, sslmode, and the name of the credentials' secret."""
-    credentials = _secret(aws, endpoint["credentials"])
+    try:
+        return _login(aws, validated(dict(endpoint), EndpointShape))
+    except Malformed as error:
+        raise OrderopsError(f"the endpoint of the database {error}", "re-run this command") from None
+
+
+def _login(aws: Aws, endpoint: EndpointShape) -> Login:
+    rotate = f"aws secretsmanager rotate-secret --secret-id {shlex.quote(endpoint.credentials)}"
+    credentials = _secret(aws, endpoint.credentials, CredentialsShape, rotate)
     return Login(
-        host=endpoint["host"],
-        port=int(endpoint["port"]),
-        dbname=endpoint["dbname"],
-        sslmode=endpoint.get("sslmode", "verify-full"),
-        username=credentials["username"],
-        password=credentials["password"],
+        host=endpoint.host,
+        port=endpoint.port,
+        dbname=endpoint.dbname,
+        sslmode=endpoint.sslmode,
+        username=credentials.username,
+        password=credentials.password,
     )
 
 
@@ -250,13 +280,17 @@ def _roots(to: Login) -> str | None:
     return (to.given or {}).get("sslrootcert") or trusted_roots(to.host, to.sslmode)
 
 
-def _secret(aws: Aws, name: str) -> dict[str, Any]:
+def _secret(aws: Aws, name: str, shape: type[T], repair: str) -> T:
+    """Read a secret. No error repeats its value, since that may be a password."""
     try:
-        document = aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"]
+        response = aws.secretsmanager.get_secret_value(SecretId=name)
     except AwsError as error:
         if error.code == "ResourceNotFoundException":
             raise OrderopsError(
                 f"the secret {name} does not exist", "create it with the infrastructure: orderops up"
             ) from None
         raise
-    return dict(json.loads(document))
+    try:
+        return validated(json_object(response.get("SecretString", "")), shape)
+    except Malformed as error:
+        raise OrderopsError(f"the secret {name} {error}", f"write it again: {repair}") from None

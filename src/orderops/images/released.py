@@ -41,7 +41,7 @@ def _releasing_run(workspace: Workspace, address: str) -> Mapping[str, Any] | No
         # A release that failed is rolled back, and its step is not recorded.
         for step in run["steps"] if run["outcome"] != RunOutcome.RUNNING else ():
             if step.get("address") == address and (
-                step["action"] == Action.CREATE or "TaskDefinition" in step.get("changes", {})
+                step.get("action") == Action.CREATE or "TaskDefinition" in step.get("changes", {})
             ):
                 return run
     return None

@@ -8,7 +8,7 @@ import json
 import os
 import pwd
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,8 @@ from orderops.errors import OrderopsError
 from orderops.local.keys import AccessKey, new_key
 from orderops.local.users import SYSTEM_DIRECTORY, close_to_others, enterable, open_to_servers, system_directory
 
+Shape = Mapping[str, type | tuple[type, ...]]
+"""The keys that a JSON object must have, and the types of their values."""
 # On AWS, the latest restorable time is about 5 minutes behind; without a lag, tests and drills need not wait.
 BACKUP_LAG = "ORDEROPS_LOCAL_BACKUP_LAG"
 
@@ -88,12 +90,9 @@ class DataDirectory:
     @property
     def key(self) -> AccessKey | None:
         """Key of the operator's requests to the emulator; None before the first start."""
-        try:
-            document = json.loads((self.directory / "key.json").read_text())
-            return AccessKey(str(document["access_key_id"]), str(document["secret_access_key"]))
         # Another user, who cannot read it, sees an environment that does not run.
-        except (FileNotFoundError, PermissionError, ValueError, TypeError, KeyError):
-            return None
+        document = stored_object(self.directory / "key.json", {"access_key_id": str, "secret_access_key": str})
+        return AccessKey(document["access_key_id"], document["secret_access_key"]) if document else None
 
     def keep_key(self) -> AccessKey:
         """Return the key, made at the first start and then kept. A key that others could read is replaced."""
@@ -126,9 +125,10 @@ class DataDirectory:
     def port(self) -> int | None:
         """Port of the emulator, chosen at the first start and then kept."""
         try:
-            return int((self.directory / "port").read_text())
+            port = int((self.directory / "port").read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return port if 0 < port < 1 << 16 else None
 
     def keep_port(self, port: int) -> None:
         self._write("port", str(port))
@@ -164,22 +164,16 @@ class DataDirectory:
         self._write("daemon.json", json.dumps(info))
 
     def announced(self) -> dict[str, Any]:
-        try:
-            document = json.loads((self.directory / "daemon.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return document if isinstance(document, dict) else {}
+        shape: Shape = {"pid": int, "created": (int, float), "url": str, "region": str}
+        return stored_object(self.directory / "daemon.json", shape) or {}
 
     def record_start_error(self, error: OrderopsError) -> None:
         """Record why the daemon did not start, for the client that started it."""
         self._write("start_error.json", json.dumps({"message": error.message, "hint": error.hint}))
 
     def start_error(self) -> OrderopsError | None:
-        try:
-            document = json.loads((self.directory / "start_error.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return None
-        return OrderopsError(document["message"], document["hint"])
+        document = stored_object(self.directory / "start_error.json", {"message": str, "hint": str})
+        return OrderopsError(document["message"], document["hint"]) if document else None
 
     def record_last_save(self, report: dict[str, Any]) -> None:
         """Record how the last save of a daemon that ends went, for the client that stops it."""
@@ -187,11 +181,7 @@ class DataDirectory:
 
     def last_save(self) -> dict[str, Any] | None:
         """Return how the last save went; None when the daemon was killed or could not write it."""
-        try:
-            document = json.loads((self.directory / "last_save.json").read_text())
-        except (OSError, ValueError):
-            return None
-        return document if isinstance(document, dict) else None
+        return stored_object(self.directory / "last_save.json", {"problem": str, "left_out": list})
 
     def clear_last_save(self) -> None:
         (self.directory / "last_save.json").unlink(missing_ok=True)
@@ -236,6 +226,17 @@ class DataDirectory:
         with open(temporary, "w", opener=_open_private) as file:
             file.write(text)
         temporary.replace(self.directory / name)
+
+
+def stored_object(path: Path, shape: Shape) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None for a file that is missing, broken, or lacks a key of this type."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or any(not isinstance(document.get(key), kind) for key, kind in shape.items()):
+        return None
+    return document
 
 
 def _open_private(path: str, flags: int) -> int:

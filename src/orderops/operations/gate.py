@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orderops.aws.documents import Bucket
-from orderops.errors import UsageError
+from orderops.errors import OrderopsError, UsageError
 from orderops.migrations import migrator
 from orderops.migrations.execution.runner import Runner
 from orderops.migrations.ledger.status import MigrationStatus
@@ -16,7 +16,7 @@ from orderops.migrations.ledger.table import Expected
 from orderops.migrations.schema_snapshot import schema_digest
 from orderops.migrations.sql.files import Migration
 from orderops.rehearsal.gate import DatabaseState, NotRehearsed, expectations, matching_receipt, unrehearsed
-from orderops.rehearsal.receipts import Receipt, load_receipts
+from orderops.rehearsal.receipts import Receipt, Receipts, load_receipts
 from orderops.text.durations import in_words
 from orderops.ui import console
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 def settings_of(workspace: Workspace) -> dict[str, Any]:
     """The gate's settings and the environment's receipts, as JSON that a remote job can carry."""
     declared = workspace.environment.migrations
-    receipts = load_receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else []
+    receipts = load_receipts(Bucket(workspace.aws), workspace.environment.name) if declared.rehearsed else Receipts()
     return {
         "rehearsed": declared.rehearsed,
         "receipt_days": declared.receipt_days,
-        "receipts": [receipt.to_dict() for receipt in receipts],
+        "receipts": [receipt.to_dict() for receipt in receipts.readable],
+        "unreadable_receipts": [[broken.message, broken.hint] for broken in receipts.unreadable],
     }
 
 
@@ -61,6 +62,7 @@ class RehearsalGate:
         self._required = bool(settings.get("rehearsed"))
         self._days = int(settings.get("receipt_days", 0))
         self._receipts = [Receipt.from_dict(receipt) for receipt in settings.get("receipts", ())]
+        self._unreadable = [OrderopsError(*broken) for broken in settings.get("unreadable_receipts", ())]
 
     def opened(
         self, connection: Connection, wanted: Sequence[MigrationStatus], *, quiet: bool = False
@@ -75,6 +77,11 @@ class RehearsalGate:
             return {}
         # The digest is read now: a receipt is valid only for the schema that it was made with.
         here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
+        # Before the gate closes: the missing receipt may be one of these.
+        for broken in () if quiet else self._unreadable:
+            console.info(f"not a receipt: {broken.message}")
+            for line in broken.hint.splitlines():
+                console.info(f"    {line}")
         receipt = matching_receipt(self._receipts, wanted, here, max_days=self._days, options=self._options)
         if not quiet:
             age = in_words(receipt.age(here.now))

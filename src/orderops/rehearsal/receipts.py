@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket
-from orderops.errors import AwsError, OrderopsError
+from orderops.aws.documents import BrokenDocument, Bucket, Document
+from orderops.aws.validation import Malformed, Time, validated
+from orderops.errors import OrderopsError
 from orderops.rehearsal.report import Report
 
 # Only the newest are read: one request migration, and an older one would be too old for the gate anyway.
@@ -30,6 +31,23 @@ class RehearsedMigration:
     before: str
     after: str
     failed: bool
+
+
+@dataclass(frozen=True)
+class CopyShape:
+    """What the gate uses of the description of the copy that was rehearsed on."""
+
+    as_of: Time | None = None
+
+
+@dataclass(frozen=True)
+class ReceiptShape:
+    """The document of a receipt, to validate it with; the report validates itself."""
+
+    who: str
+    ended: Time
+    report: dict[str, Any]
+    copy: CopyShape = CopyShape()
 
 
 @dataclass(frozen=True)
@@ -63,9 +81,19 @@ class Receipt:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Receipt:
-        """Read what `to_dict` wrote."""
-        migrations = [RehearsedMigration(**migration) for migration in document["migrations"]]
-        return cls(**{**document, "ended": datetime.fromisoformat(document["ended"]), "migrations": migrations})
+        """Read what `to_dict` wrote; raises OrderopsError for anything else."""
+        try:
+            return validated(document, cls)
+        except Malformed as error:
+            raise OrderopsError(f"the receipt of this job {error}", "re-run this command") from None
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """The latest receipts, newest first, and the documents among them that are no receipt: these open no gate."""
+
+    readable: Sequence[Receipt] = ()
+    unreadable: Sequence[BrokenDocument] = ()
 
 
 def save_receipt(bucket: Bucket, environment: str, report: Report, *, who: str, copy: Mapping[str, Any]) -> Receipt:
@@ -74,26 +102,33 @@ def save_receipt(bucket: Bucket, environment: str, report: Report, *, who: str, 
     key = f"{prefix_of(environment)}{ended.astimezone(UTC):%Y-%m-%dT%H%M%SZ}-{report.schema_before[:8]}.json"
     value = {"who": who, "ended": ended.isoformat(), "copy": dict(copy), "report": report.to_dict()}
     bucket.put(key, value)
-    return receipt_of(key, value)
+    return receipt_of(key, validated(value, ReceiptShape))
 
 
-def load_receipts(bucket: Bucket, environment: str) -> list[Receipt]:
-    """The latest receipts, newest first, without those that cannot be read: an unreadable receipt opens no gate."""
-    found: list[Receipt] = []
+def load_receipts(bucket: Bucket, environment: str) -> Receipts:
+    """The latest receipts, and the broken documents among them."""
+    readable: list[Receipt] = []
+    unreadable: list[BrokenDocument] = []
     for key in reversed(bucket.keys(prefix_of(environment))[-MAX_RECEIPTS:]):
         try:
             if document := bucket.read(key):
-                found.append(receipt_of(key, document.value))
-        except AwsError:
-            raise
-        except (OrderopsError, AttributeError, KeyError, TypeError, ValueError):
-            continue
-    return found
+                readable.append(_receipt_in(key, document))
+        except BrokenDocument as error:
+            unreadable.append(error)
+    return Receipts(readable, unreadable)
 
 
-def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
-    """Read a receipt from its document; `key` is its S3 key."""
-    report = Report.from_dict(value["report"])
+def _receipt_in(key: str, document: Document) -> Receipt:
+    shape = document.parsed(ReceiptShape)
+    try:
+        return receipt_of(key, shape)
+    except (OrderopsError, ValueError, OverflowError) as error:
+        raise BrokenDocument(document.uri, f"holds no rehearsal: {error}") from None
+
+
+def receipt_of(key: str, shape: ReceiptShape) -> Receipt:
+    """Read a receipt from its document; `key` is its S3 key. Raises OrderopsError or ValueError for any other."""
+    report = Report.from_dict(shape.report)
     befores = [report.schema_before, *(migration.schema_after for migration in report.migrations)]
     migrations = [
         RehearsedMigration(
@@ -107,11 +142,11 @@ def receipt_of(key: str, value: Mapping[str, Any]) -> Receipt:
         )
         for before, migration in zip(befores, report.migrations, strict=False)
     ]
-    ended = datetime.fromisoformat(value["ended"])
-    if as_of := (value.get("copy") or {}).get("as_of"):
+    ended = datetime.fromisoformat(shape.ended)
+    if shape.copy.as_of:
         # A rehearsal on an old copy proves nothing about newer data.
-        ended = min(ended, datetime.fromisoformat(as_of))
-    return Receipt(key, ended, value["who"], report.server_major, report.verdict.sentence, migrations)
+        ended = min(ended, datetime.fromisoformat(shape.copy.as_of))
+    return Receipt(key, ended, shape.who, report.server_major, report.verdict.sentence, migrations)
 
 
 def prefix_of(environment: str) -> str:

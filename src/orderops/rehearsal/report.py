@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from orderops.aws.validation import Malformed, validated
 from orderops.errors import OrderopsError
 
 # Incremented when an older orderops could no longer read what is written.
@@ -212,26 +212,18 @@ class Report:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Report:
         """Read what `to_dict` wrote. Raises OrderopsError for anything else."""
-        from pydantic import TypeAdapter, ValidationError
-
         hint = "rehearse again: orderops migrate rehearsal"
         if document.get("form") != FORM:
-            raise OrderopsError(f"this report has form {document.get('form')!r}; this orderops reads form {FORM}", hint)
+            raise OrderopsError(
+                f"this report has form {str(document.get('form'))[:20]}; this orderops reads form {FORM}", hint
+            )
         try:
-            # In JSON text, strict mode accepts lists as tuples and strings as dates and enums, and nothing else.
-            report = TypeAdapter(cls).validate_json(json.dumps(document), strict=True)
-        except (ValidationError, TypeError) as error:
-            raise OrderopsError(f"not a complete rehearsal report: {_first_line(error)}", hint) from None
+            report = validated(document, cls)
+            # A report without it is of no use to the gate.
+            _ = report.server_major
+        except (Malformed, ValueError) as error:
+            raise OrderopsError(f"the rehearsal report {error}", hint) from None
         return report
-
-
-def _first_line(error: Exception) -> str:
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)
 
 
 def _to_json(value: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any
 
 from orderops import __version__
+from orderops.aws.validation import Malformed, validated
 from orderops.errors import Interrupted, OrderopsError, UsageError
 from orderops.remote.framing import Mark, OutputLine, parse_line
 from orderops.remote.task import RemoteTask
@@ -138,12 +140,21 @@ class _Output:
         for line in self._new_lines():
             self.last_at = monotonic()
             if line.mark is Mark.END:
-                return _reported_end(line.document, self._version_hint())
+                return self._end(line)
             if line.mark is Mark.BEGIN:
-                self.begin = line.document
+                # A first line that is none says as much as none at all.
+                with suppress(Malformed):
+                    self.begin = line.document
             else:
                 self.on_output(line)
         return None
+
+    def _end(self, line: OutputLine) -> JobEnd:
+        try:
+            return _reported_end(validated(line.document, EndShape), self._version_hint())
+        except Malformed as error:
+            hint = f"read its log: orderops status --env {self.task.placement.environment}"
+            return JobEnd(1, JobRefused(f"the last line of task {self.task.id} {error}", hint, 1))
 
     def silence(self) -> str:
         """Return how long a running command has written nothing; "" before it starts."""
@@ -151,7 +162,7 @@ class _Output:
 
     def _version_hint(self) -> str:
         """Return a hint if the image has another version, which may not know the same options; else ""."""
-        image, environment = self.begin.get("version", __version__), self.task.placement.environment
+        image, environment = str(self.begin.get("version", __version__)), self.task.placement.environment
         if image == __version__:
             return ""
         return (
@@ -171,15 +182,25 @@ class _Output:
                 yield OutputLine(line.mark, self.incomplete)
 
 
-def _reported_end(document: Mapping[str, Any], version_hint: str) -> JobEnd:
-    code = int(document["exit_code"])
+@dataclass(frozen=True)
+class EndShape:
+    """The last line of a command, to validate it with."""
+
+    exit_code: int
+    message: str = ""
+    hint: str = ""
+    left: tuple[str, ...] = ()
+
+
+def _reported_end(end: EndShape, version_hint: str) -> JobEnd:
+    code = end.exit_code
     if not code:
         return JobEnd(0)
     if code == Interrupted.exit_code:
-        return JobEnd(code, Interrupted(document.get("left", ())))
+        return JobEnd(code, Interrupted(end.left))
     # An option that the image does not know is a usage error there.
-    hint = document.get("hint", "") or (version_hint if code == UsageError.exit_code else "")
-    return JobEnd(code, JobRefused(document.get("message", ""), hint, code))
+    hint = end.hint or (version_hint if code == UsageError.exit_code else "")
+    return JobEnd(code, JobRefused(end.message, hint, code))
 
 
 def _cut_off(task: RemoteTask, state: Mapping[str, Any], output: _Output) -> OrderopsError:

@@ -8,12 +8,13 @@ program, such as a crashing interpreter.
 from __future__ import annotations
 
 import io
-import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from orderops.aws.validation import json_object
 
 # The log drivers split lines at 16 KiB, and a character takes at most four bytes.
 PIECE = 4000
@@ -40,9 +41,8 @@ class OutputLine:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON document of a BEGIN or END line."""
-        document: dict[str, Any] = json.loads(self.text)
-        return document
+        """The JSON document of a BEGIN or END line. Raises Malformed, a ValueError, if the line has none."""
+        return json_object(self.text)
 
 
 def pieces(mark: Mark, text: str, *, ends: bool = True) -> Iterator[str]:

@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Any
 
 from orderops.aws.client import Aws
-from orderops.aws.documents import Bucket
+from orderops.aws.documents import BrokenDocument, Bucket, Document
+from orderops.aws.validation import LARGEST, json_object
 from orderops.database.connection import Login, login_at_endpoint, login_from_secret
 from orderops.errors import AwsError, Meaning, OrderopsError
 from orderops.infra.workspace import Workspace
@@ -59,6 +60,14 @@ class JobResult:
         """Raise the job's error, if any."""
         if self.error:
             raise self.error
+
+
+@dataclass(frozen=True)
+class ResultShape:
+    """The document in which a task stores its result, to validate it with."""
+
+    result: dict[str, Any] | None = None
+    notes: tuple[dict[str, Any], ...] = ()
 
 
 def run_job(
@@ -125,13 +134,12 @@ class CurrentJob:
 
 def read_job(url: str) -> CurrentJob:
     """Read the request of this process's job. Raises OrderopsError if it cannot be read."""
-    import json
     from urllib.error import URLError
     from urllib.request import urlopen
 
     try:
         with urlopen(url, timeout=30) as response:
-            return CurrentJob(job_request_of(json.load(response)))
+            return CurrentJob(job_request_of(json_object(response.read(LARGEST + 1))))
     except (URLError, OSError, ValueError) as error:
         raise OrderopsError(
             f"the request of the job cannot be read: {error}",
@@ -175,7 +183,7 @@ def _running_job(
         # The command has ended, and only its task is still listed.
         if document is None or bucket.read(_result_key(mine.environment, id_)):
             continue
-        other = job_request_of(document.value)
+        other = _request_in(document, placement, task)
         if not other.exclusive:
             continue
         if other.same_as(mine):
@@ -187,6 +195,18 @@ def _running_job(
             f"or stop it: aws ecs stop-task --cluster {placement.cluster} --task {task.id}",
         )
     return None
+
+
+def _request_in(document: Document, placement: TaskPlacement, task: RemoteTask) -> JobRequest:
+    """Read the request of a running task. Raises OrderopsError with the task if it cannot be read."""
+    try:
+        return job_request_of(document.value)
+    except OrderopsError as error:
+        stop = f"aws ecs stop-task --cluster {placement.cluster} --task {task.id}"
+        raise OrderopsError(
+            f"task {task.id} is running, and what it does cannot be read from {document.uri}\n{error.message}",
+            f"wait for its end, or stop it: {stop}",
+        ) from None
 
 
 def _started(aws: Aws, bucket: Bucket, placement: TaskPlacement, request: JobRequest) -> RemoteTask:
@@ -212,9 +232,14 @@ def _followed(bucket: Bucket, task: RemoteTask, request: JobRequest, observer: J
     except AwsError as error:
         raise _lost_contact(task, request, error) from None
     document = bucket.read(_result_key(request.environment, request.id))
+    try:
+        result = document.parsed(ResultShape) if document else ResultShape()
+    except BrokenDocument as error:
+        # The document is kept, to be looked at.
+        lead = "\n".join([*(end.error.lines if end.error else [f"orderops {request.command} ended"]), error.message])
+        raise OrderopsError(lead, "\n".join(filter(None, [end.error.hint if end.error else "", error.show]))) from None
     _remove_documents(bucket, request)
-    result: Mapping[str, Any] = document.value if document else {}
-    return JobResult(end.exit_code, result.get("result"), tuple(result.get("notes", ())), end.error)
+    return JobResult(end.exit_code, result.result, result.notes, end.error)
 
 
 def _lost_contact(task: RemoteTask, request: JobRequest, error: AwsError) -> OrderopsError:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orderops import __version__
+from orderops.aws.validation import Malformed, validated
 from orderops.errors import OrderopsError
 
 # The image in the task may have another version of orderops than the operator's machine.
@@ -87,6 +88,9 @@ def job_request_of(document: Mapping[str, Any]) -> JobRequest:
             f"use the same orderops in the image as here: orderops up --env {document.get('environment', 'NAME')}",
         )
     # A newer orderops may add fields without changing the format.
-    fields = {key: value for key, value in document.items() if key in JobRequest.__dataclass_fields__}
-    databases = {name: DatabaseEndpoint(**endpoint) for name, endpoint in document["databases"].items()}
-    return JobRequest(**{**fields, "argv": tuple(document["argv"]), "databases": databases})
+    try:
+        return validated(document, JobRequest)
+    except Malformed as error:
+        raise OrderopsError(
+            f"the request of a job {error}", "re-run this command once the job has ended, or with its orderops"
+        ) from None

@@ -42,7 +42,9 @@ class DatabasePointer(Resource):
         if response is None:
             # Deleted, and still listed.
             return replace(observed, state=State.GOING)
-        return replace(observed, properties={**observed.properties, "SecretString": _shown(response["SecretString"])})
+        return replace(
+            observed, properties={**observed.properties, "SecretString": _shown(response.get("SecretString"))}
+        )
 
     def now(self, aws: Aws, environment: str) -> tuple[Mapping[str, Any], datetime] | None:
         """The value and its time; None if the secret does not exist or has no readable value."""
@@ -50,7 +52,7 @@ class DatabasePointer(Resource):
         response = found and if_found(
             aws.secretsmanager.get_secret_value, "ResourceNotFoundException", SecretId=found.arn
         )
-        value = _shown(response["SecretString"]) if response else None
+        value = _shown(response.get("SecretString")) if response else None
         return (value, response["CreatedDate"].astimezone(UTC)) if response and isinstance(value, dict) else None
 
     @classmethod
@@ -88,7 +90,7 @@ def _shown(text: str | None) -> Any:
     """The value with unknown fields hidden: plans print it, and an unknown field may be a password."""
     try:
         value = json.loads(text or "null")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return HIDDEN
     if not isinstance(value, dict):
         return value and HIDDEN

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket
-from orderops.errors import AwsError, OrderopsError
+from orderops.aws.documents import BrokenDocument, Bucket, Document
+from orderops.aws.validation import Time
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,47 @@ class Drill:
         }
 
     @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> Drill:
-        """Read a document that `to_dict` wrote; raises KeyError, TypeError or ValueError for any other document."""
+    def from_document(cls, document: Document) -> Drill:
+        """Read a document that `to_dict` wrote; raises BrokenDocument for any other document."""
+        shape = document.parsed(DrillShape)
+        try:
+            recovery, lost = timedelta(seconds=shape.recovery_seconds), timedelta(seconds=shape.lost_seconds)
+        except (OverflowError, ValueError):
+            raise BrokenDocument(document.uri, "has durations that no drill takes") from None
         return cls(
-            datetime.fromisoformat(document["started"]),
-            datetime.fromisoformat(document["moment"]),
-            timedelta(seconds=document["recovery_seconds"]),
-            timedelta(seconds=document["lost_seconds"]),
-            document["source"],
-            document["who"],
-            document["tables"],
-            document["rows"],
-            tuple(document["findings"]),
+            datetime.fromisoformat(shape.started),
+            datetime.fromisoformat(shape.moment),
+            recovery,
+            lost,
+            shape.source,
+            shape.who,
+            shape.tables,
+            shape.rows,
+            shape.findings,
         )
+
+
+@dataclass(frozen=True)
+class DrillShape:
+    """The document of a drill, to validate it with."""
+
+    started: Time
+    moment: Time
+    recovery_seconds: float
+    lost_seconds: float
+    source: str
+    who: str
+    tables: int
+    rows: int
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drills:
+    """The newest readable drill, and the newer documents that are no drill."""
+
+    last: Drill | None = None
+    unreadable: tuple[BrokenDocument, ...] = ()
 
 
 def save_drill(bucket: Bucket, environment: str, drill: Drill) -> None:
@@ -63,20 +91,18 @@ def save_drill(bucket: Bucket, environment: str, drill: Drill) -> None:
     bucket.put(f"{prefix_of(environment)}{drill.started.astimezone(UTC):%Y-%m-%dT%H%M%SZ}.json", drill.to_dict())
 
 
-def last_drill(bucket: Bucket, environment: str) -> Drill | None:
-    """Return the newest readable drill, or None."""
+def drills(bucket: Bucket, environment: str) -> Drills:
+    """Return the newest readable drill, and what hides whether there is a newer one."""
+    unreadable: list[BrokenDocument] = []
     # Keys begin with the time, so the newest are last. Reading at most five keeps `status` fast
     # where someone has put other documents under the same prefix.
     for key in reversed(bucket.keys(prefix_of(environment))[-5:]):
         try:
             if document := bucket.read(key):
-                return Drill.from_dict(document.value)
-        except AwsError:
-            raise
-        except (OrderopsError, KeyError, TypeError, ValueError):
-            # The object is not JSON, or not a drill.
-            continue
-    return None
+                return Drills(Drill.from_document(document), tuple(unreadable))
+        except BrokenDocument as error:
+            unreadable.append(error)
+    return Drills(None, tuple(unreadable))
 
 
 def prefix_of(environment: str) -> str:

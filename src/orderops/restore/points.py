@@ -11,6 +11,7 @@ from orderops.migrations.ledger.table import AttemptAction, AttemptState, Histor
 from orderops.restore.point_in_time import last_second_before
 from orderops.restore.timestamps import utc
 from orderops.restore.window import RestoreWindow
+from orderops.runs.history import RunOutcome
 
 NOT_POINTS = ("migrate", "restore")
 """Commands that are no release; migrations are listed from the ledger instead."""
@@ -58,7 +59,7 @@ def _migrations(window: RestoreWindow, histories: Mapping[int, History]) -> Iter
 def _releases(window: RestoreWindow, runs: Iterable[Mapping[str, Any]]) -> Iterable[RestorePoint]:
     for run in runs:
         # Also runs that failed: they may have changed something before.
-        if str(run["command"]).startswith(NOT_POINTS):
+        if str(run["command"]).startswith(NOT_POINTS) or run["outcome"] == RunOutcome.UNREADABLE:
             continue
         began = datetime.fromisoformat(run["started"])
         before = last_second_before(began)

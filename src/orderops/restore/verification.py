@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
+from orderops.aws.validation import LARGEST, Malformed, json_object
 from orderops.errors import OrderopsError
 
 REQUEST_TIMEOUT = 5.0
@@ -51,7 +51,8 @@ def verify(url: str, database: Mapping[str, Any], *, timeout: float = SWITCH_TIM
         try:
             for _ in range(REQUESTS):
                 _check(_get(f"{url}/ready"), wanted)
-            return ServiceResponse(REQUESTS, len(_get(f"{url}/users").get("users") or ()))
+            users = _get(f"{url}/users").get("users")
+            return ServiceResponse(REQUESTS, len(users) if isinstance(users, list) else 0)
         except ServiceUnreachable:
             raise
         except OrderopsError:
@@ -66,8 +67,9 @@ def _check(document: Mapping[str, Any], wanted: str) -> None:
     hint = "check its tasks and logs: orderops status; or switch back: orderops restore back"
     if document.get("database"):
         raise OrderopsError(f"the service still uses another database ({document['database']})", hint)
-    checks = document.get("checks", {})
-    reason = checks.get("database", {}).get("detail", "") if isinstance(checks, dict) else ""
+    checks = document.get("checks")
+    check = checks.get("database") if isinstance(checks, dict) else None
+    reason = check.get("detail", "") if isinstance(check, dict) else ""
     raise OrderopsError(f"the service cannot query its database{f': {reason}' if reason else ''}", hint)
 
 
@@ -76,10 +78,10 @@ def _get(url: str) -> dict[str, Any]:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
-            body = response.read()
+            body = response.read(LARGEST + 1)
     except urllib.error.HTTPError as error:
         # A service that is not ready responds with 503 and says why in the body.
-        body = error.read()
+        body = error.read(LARGEST + 1)
         if error.code in (502, 504):
             raise OrderopsError(
                 f"{url} returned {error.code}: the load balancer has no running task", "orderops status"
@@ -91,9 +93,9 @@ def _get(url: str) -> dict[str, Any]:
             "check it from a machine that has access to the load balancer",
         ) from None
     try:
-        document = json.loads(body)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise OrderopsError(f"{url} did not return the service's JSON", "check which image is running: orderops status")
-    return document
+        return json_object(body)
+    except Malformed as error:
+        raise OrderopsError(
+            f"{url} did not return the service's JSON: the answer {error}",
+            "check which image is running: orderops status",
+        ) from None

@@ -6,7 +6,7 @@ A killed run leaves a document without an end, and is recognized by that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from orderops.aws.documents import Bucket, Document
+from orderops.aws.documents import BrokenDocument, Bucket, Document
+from orderops.aws.validation import Time
 from orderops.errors import OrderopsError
 
 READERS = 16
@@ -32,6 +33,41 @@ class RunOutcome(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     KILLED = "killed"
+    UNREADABLE = "unreadable"
+    """The object in the bucket is not the record of a run, or not of this version."""
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """What readers of the history use of a step."""
+
+    address: str = ""
+    action: str = ""
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OvertakenShape:
+    """The run whose expired lease a run took over, and its last heartbeat."""
+
+    run: str
+    last_seen: Time
+
+
+@dataclass(frozen=True)
+class RecordShape:
+    """What readers of the history use of a record, to validate a document with."""
+
+    run: str
+    command: str
+    who: str
+    host: str
+    started: Time
+    outcome: str
+    steps: tuple[StepShape, ...]
+    ended: Time | None = None
+    error: str = ""
+    overtaken: OvertakenShape | None = None
 
 
 @dataclass
@@ -81,24 +117,58 @@ class Record:
         return {**self.run, "outcome": str(outcome), "steps": list(self.steps)}
 
 
-def runs(bucket: Bucket, environment: str, *, last: int, alive: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """The last runs, newest first. One without an end that is not in `alive` was killed."""
+def runs(
+    bucket: Bucket,
+    environment: str,
+    *,
+    last: int,
+    alive: Collection[str] = (),
+    beats: Mapping[str, datetime] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The last runs, newest first; one whose record is broken is among them, with the outcome UNREADABLE.
+
+    A run without an end that is not in `alive` was killed. `beats` has the last heartbeat of runs, where it is known.
+    """
     keys = list(bucket.keys(prefix_of(environment)))[-last:] if last else []
     keys.reverse()
+    seen = dict(beats or {})
     with ThreadPoolExecutor(READERS) as pool:
         # In parts, since a caller may stop at the first run that answers its question.
         for start in range(0, len(keys), READERS):
             for document in pool.map(bucket.read, keys[start : start + READERS]):
                 if document is not None:
-                    yield _run(document, alive)
+                    yield _run(document, alive, seen)
 
 
-def _run(document: Document, alive: Collection[str]) -> dict[str, Any]:
+def _run(document: Document, alive: Collection[str], seen: MutableMapping[str, datetime]) -> dict[str, Any]:
+    try:
+        document.parsed(RecordShape)
+    except BrokenDocument as error:
+        return _unreadable(document, error)
     run = dict(document.value)
+    if overtaken := run.get("overtaken"):
+        seen[overtaken["run"]] = datetime.fromisoformat(overtaken["last_seen"])
     if run["outcome"] == RunOutcome.RUNNING and run["run"] not in alive:
         run["outcome"] = str(RunOutcome.KILLED)
-        run["last_seen"] = document.written.strftime("%Y-%m-%dT%H:%M:%SZ")
+        # A record is written with each change, and the lease every few seconds.
+        run["last_seen"] = in_seconds(max(document.written, seen.get(run["run"], document.written)))
     return run
+
+
+def _unreadable(document: Document, error: BrokenDocument) -> dict[str, Any]:
+    """A line of the history for a broken record, with every key that readers of the history rely on."""
+    return {
+        "run": "",
+        "command": "",
+        "who": "",
+        "host": "",
+        "started": in_seconds(document.written),
+        "outcome": str(RunOutcome.UNREADABLE),
+        "steps": [],
+        "document": document.uri,
+        "error": error.message,
+        "hint": error.hint,
+    }
 
 
 def migrated_since_created(bucket: Bucket, environment: str, database: str) -> bool:
@@ -123,3 +193,8 @@ def prefix_of(environment: str) -> str:
 def timestamp() -> str:
     """The current time in UTC, in milliseconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def in_seconds(moment: datetime) -> str:
+    """A time in UTC, in whole seconds as S3 gives them."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

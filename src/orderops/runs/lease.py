@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
-from orderops.aws.documents import Bucket, Document, DocumentChanged
-from orderops.errors import AwsError, OrderopsError
+from orderops.aws.documents import BrokenDocument, Bucket, Document, DocumentChanged
+from orderops.errors import OrderopsError
 from orderops.text.durations import in_words
 
 # CLOCK_MONOTONIC stops while a laptop sleeps; a lease held through a sleep would look fresh.
@@ -60,6 +60,67 @@ class LeaseHolder:
     since: str
 
 
+@dataclass(frozen=True)
+class LeaseState(LeaseHolder):
+    """What a lease says: its holder, or the last one if it is released."""
+
+    released: bool = False
+    made: tuple[str, ...] = ()
+    """What the holder created shortly before it released the lease."""
+
+
+@dataclass(frozen=True)
+class FoundLease:
+    """A lease as read: what it says, or why that cannot be read."""
+
+    state: LeaseState | None
+    age: timedelta
+    written: datetime
+    broken: BrokenDocument | None = None
+
+    @property
+    def run(self) -> str:
+        """The run that holds it, or held it last; "" if that cannot be read."""
+        return self.state.run if self.state else ""
+
+    @property
+    def holder(self) -> LeaseHolder | None:
+        """The run that holds it, or held it last; None if that cannot be read."""
+        return self.state and LeaseHolder(*(getattr(self.state, known.name) for known in fields(LeaseHolder)))
+
+    @property
+    def released(self) -> bool:
+        """Whether its holder gave it back."""
+        return bool(self.state and self.state.released)
+
+    def describe(self) -> str:
+        """Say who holds it, as the end of a sentence."""
+        seen = f"last seen {in_words(self.age)} ago"
+        if self.broken:
+            return f"held by an unknown run: {self.broken.message}; {seen}"
+        state = self.state
+        assert state, "a lease that is not broken has a state"
+        if state.released:
+            return f"free again: {state.who} released it {in_words(self.age)} ago"
+        return f"held by {state.who} on {state.host} since {state.since}, `{state.command}`, {seen}"
+
+
+def lease_in(document: Document) -> FoundLease:
+    """Read a lease. A broken one is no error: it counts as held, and is taken over after the usual silence."""
+    try:
+        return FoundLease(document.parsed(LeaseState), document.age, document.written)
+    except BrokenDocument as error:
+        return FoundLease(None, document.age, document.written, error)
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """A run whose lease expired, and its last sign of life."""
+
+    run: str
+    last_seen: datetime
+
+
 class Held(OrderopsError):
     """Another run changes the environment."""
 
@@ -88,6 +149,8 @@ class Lease:
         self.on_beat: Callable[[], None] = lambda: None
         self.unconfirmed: dict[str, float] = {}
         """What the last holder created shortly before its end, with the seconds for which reads may not show it."""
+        self.overtaken: Overtaken | None = None
+        """The run whose lease had expired when this one took it."""
 
     def take(self, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> bool:
         """Take the lease, at once or when it is free; return whether what was read since `known` is still current.
@@ -105,13 +168,10 @@ class Lease:
                     first = False
             else:
                 first = False
-                holder = self._describe(known)
+                lease = lease_in(known)
+                holder = lease.describe()
                 if _now() >= until:
-                    raise Held(
-                        f"{self._environment} is {holder}",
-                        f"wait longer: --wait 15m; the lease of a dead run expires by itself, "
-                        f"{in_words(self._timing.silent_for)} after its last heartbeat",
-                    )
+                    raise Held(f"{self._environment} is {holder}", self._hint(lease))
                 waiting(holder, known.age)
                 # A random share of a heartbeat, so that two waiting runs do not ask at the same moments.
                 time.sleep(self._timing.beat.total_seconds() * random.uniform(0.3, 0.5))
@@ -135,15 +195,24 @@ class Lease:
         self._lock.release()
 
     def _is_free(self, known: Document) -> bool:
-        if known.value.get("run") == self._holder.run:
+        lease = lease_in(known)
+        self.unconfirmed, self.overtaken = {}, None
+        if lease.run == self._holder.run:
             # Written by a request of ours whose answer was lost.
             return True
-        if known.value.get("released"):
-            left = (self._timing.lag - known.age).total_seconds()
-            self.unconfirmed = dict.fromkeys(known.value.get("made", ()), left) if left > 0 else {}
+        if lease.state and lease.released:
+            left = (self._timing.lag - lease.age).total_seconds()
+            self.unconfirmed = dict.fromkeys(lease.state.made, left) if left > 0 else {}
             return True
-        self.unconfirmed = {}
-        return known.age >= self._timing.silent_for
+        if lease.run:
+            self.overtaken = Overtaken(lease.run, lease.written)
+        return lease.age >= self._timing.silent_for
+
+    def _hint(self, lease: FoundLease) -> str:
+        after = f"{in_words(self._timing.silent_for)} after its last heartbeat"
+        wait = f"wait longer: --wait 15m; the lease of a dead run expires by itself, {after}"
+        # Not to be set aside: a run of a newer orderops may hold it.
+        return f"{wait}\n{lease.broken.show}" if lease.broken else wait
 
     def _hold(self, over: Document | None) -> None:
         with self._lock:
@@ -162,8 +231,8 @@ class Lease:
                 self._write({})
                 return
             found = self._bucket.read(key_of(self._environment))
-            if found and found.value.get("run") != self._holder.run:
-                self._lost = self._describe(found)
+            if found and (lease := lease_in(found)).run != self._holder.run:
+                self._lost = lease.describe()
                 raise self._lost_error()
             # Written by a request of ours whose answer was lost, or deleted.
             self._document = found
@@ -183,7 +252,7 @@ class Lease:
                 self.on_beat()
             except LeaseLost:
                 return
-            except AwsError:
+            except OrderopsError:
                 # The next heartbeat tries again; until one succeeds, `check` stops changes after `good_for`.
                 pass
 
@@ -191,15 +260,6 @@ class Lease:
         return LeaseLost(
             f"the lease of {self._environment} expired while this machine was asleep or offline; it is {self._lost}",
             "nothing was changed since; re-running this command continues from here",
-        )
-
-    def _describe(self, document: Document) -> str:
-        holder = document.value
-        if holder.get("released"):
-            return f"free again: {holder['who']} released it {in_words(document.age)} ago"
-        return (
-            f"held by {holder['who']} on {holder['host']} since {holder['since']}, `{holder['command']}`, "
-            f"last seen {in_words(document.age)} ago"
         )
 
 

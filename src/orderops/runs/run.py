@@ -7,18 +7,18 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from orderops import __version__
 from orderops.aws.client import Aws
-from orderops.aws.documents import Bucket, Document
+from orderops.aws.documents import BrokenDocument, Bucket, Document
 from orderops.engine.step import Action, Step
 from orderops.engine.task import RecentWrites
 from orderops.errors import Interrupted, OrderopsError
-from orderops.runs.history import Record, RunOutcome, migrated_since_created, runs, timestamp
-from orderops.runs.lease import USUAL, Lease, LeaseHolder, OnLeaseWait, Timing, key_of
+from orderops.runs.history import Record, RunOutcome, in_seconds, migrated_since_created, runs, timestamp
+from orderops.runs.lease import USUAL, FoundLease, Lease, LeaseHolder, OnLeaseWait, Overtaken, Timing, key_of, lease_in
 
 
 class ChangeGuard:
@@ -60,6 +60,14 @@ class Run:
             self.record.note(address=step.address, action=str(step.action), **details)
 
 
+@dataclass(frozen=True)
+class RunsUnderWay:
+    """The holders of leases, and the leases that cannot be read and so may be held."""
+
+    holders: tuple[LeaseHolder, ...] = ()
+    unreadable: tuple[BrokenDocument, ...] = ()
+
+
 COPIES = "copies"
 """The part of an environment that consists of its restored instances; it has a lease of its own."""
 
@@ -91,30 +99,34 @@ class Runs:
     def history(self, *, last: int) -> Iterator[dict[str, Any]]:
         """The last recorded runs, newest first."""
         bucket = Bucket(self._aws)
-        return runs(bucket, self._environment, last=last, alive=self._alive(bucket))
+        leases = self._leases(bucket)
+        beats: dict[str, datetime] = {lease.run: lease.written for lease in leases if lease.run}
+        alive = {lease.run for lease in leases if self._is_held(lease)}
+        return runs(bucket, self._environment, last=last, alive=alive, beats=beats)
 
     def current_holder(self) -> str:
         """The operator that holds the lease, with host and command; "" if it is free."""
-        lease = self.peek()
-        if not lease or lease.value.get("released") or lease.age >= self._timing.silent_for:
+        document = self.peek()
+        lease = lease_in(document) if document else None
+        if lease is None or not self._is_held(lease):
             return ""
-        return f"{lease.value['who']} on {lease.value['host']}, `{lease.value['command']}`"
+        state = lease.state
+        return f"{state.who} on {state.host}, `{state.command}`" if state else lease.describe()
 
-    def under_way(self) -> list[LeaseHolder]:
+    def under_way(self) -> RunsUnderWay:
         """The runs that hold a lease of this environment or of its restored instances."""
-        names = [field.name for field in fields(LeaseHolder)]
-        leases = self._held(Bucket(self._aws))
-        return [LeaseHolder(**{name: str(lease.get(name, "")) for name in names}) for lease in leases]
+        leases = [lease for lease in self._leases(Bucket(self._aws)) if self._is_held(lease)]
+        return RunsUnderWay(
+            tuple(lease.holder for lease in leases if lease.holder),
+            tuple(lease.broken for lease in leases if lease.broken),
+        )
 
-    def _alive(self, bucket: Bucket) -> set[str]:
-        """Ids of the runs that hold a lease of this environment."""
-        return {lease["run"] for lease in self._held(bucket)}
+    def _leases(self, bucket: Bucket) -> list[FoundLease]:
+        documents = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
+        return [lease_in(document) for document in documents if document]
 
-    def _held(self, bucket: Bucket) -> list[dict[str, Any]]:
-        """The leases of this environment that are held and alive."""
-        leases = [bucket.read(key_of(leased)) for leased in (self._environment, f"{self._environment}/{COPIES}")]
-        alive = [lease.value for lease in leases if lease and lease.age < self._timing.silent_for]
-        return [value for value in alive if not value.get("released")]
+    def _is_held(self, lease: FoundLease) -> bool:
+        return not lease.released and lease.age < self._timing.silent_for
 
     @contextmanager
     def begun(self, command: str, known: Document | None, *, wait: timedelta, waiting: OnLeaseWait) -> Iterator[Run]:
@@ -123,7 +135,7 @@ class Runs:
         holder = LeaseHolder(uuid.uuid4().hex[:8], self._aws.caller, socket.gethostname(), command, timestamp())
         lease = Lease(bucket, self._leased, holder, self._timing)
         undisturbed = lease.take(known, wait=wait, waiting=waiting)
-        record = Record(bucket, self._environment, _beginning(self._environment, holder))
+        record = Record(bucket, self._environment, _beginning(self._environment, holder, lease.overtaken))
         lease.on_beat = record.flush
         run = Run(record, RecentWrites(unconfirmed=lease.unconfirmed), undisturbed)
         try:
@@ -141,7 +153,7 @@ class Runs:
             lease.release(run.recent_writes.within(self._timing.lag))
 
 
-def _beginning(environment: str, holder: LeaseHolder) -> dict[str, str]:
+def _beginning(environment: str, holder: LeaseHolder, overtaken: Overtaken | None) -> dict[str, Any]:
     return {
         "run": holder.run,
         "environment": environment,
@@ -151,6 +163,8 @@ def _beginning(environment: str, holder: LeaseHolder) -> dict[str, str]:
         "host": holder.host,
         "version": __version__,
         "started": holder.since,
+        # The lease now has this run's heartbeats, so the last one of the other is kept here.
+        **({"overtaken": {"run": overtaken.run, "last_seen": in_seconds(overtaken.last_seen)}} if overtaken else {}),
     }
 
 

@@ -260,11 +260,17 @@ def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
     """Show each run: its command and outcome, then who ran it from where, what was done, and its error."""
     for run in runs:
         outcome = run["outcome"]
+        if outcome == "unreadable":
+            # One line: neither an operator nor a command is known.
+            out.print(f"{run['started'][:19]}Z  [bold red]{outcome:11}[/]  {escape(run['error'])}")
+            continue
         took = _took(run)
         colour = OUTCOME_COLOURS.get(outcome, "white")
-        out.print(f"{run['started'][:19]}Z  [{colour}]{outcome:11}[/]  {took:12}  {escape(run['command'])}")
+        out.print(
+            f"{run['started'][:19]}Z  [{colour}]{escape(f'{outcome:11}')}[/]  {took:12}  {escape(run['command'])}"
+        )
         # Entries of migrations have actions of their own, such as apply, beside those of the plan.
-        actions = [step["action"] for step in run["steps"]]
+        actions: list[Any] = [step.get("action") or "noted" for step in run["steps"]]
         counts = Counter(MIGRATED.get(action) or DONE.get(action, action) for action in actions)
         done = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing done"
         out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")

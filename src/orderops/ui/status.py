@@ -35,6 +35,10 @@ def show_status(status: Mapping[str, Any]) -> None:
     _show_components(status["components"])
     for run in status["runs"]:
         out_folded(f"run:   {escape(_under_way(run))}")
+    for broken in status.get("unreadable", ()):
+        out_folded(f"[yellow]unreadable:[/] {escape(plain(broken['error'], LONGEST))}")
+        for line in broken["hint"].splitlines():
+            out.print(f"    {escape(completed(plain(line, LONGEST)))}")
     for change in status["pending"]:
         waits = f"{change['what']} waits for {change['until']} ({change['class']})"
         out_folded(f"[cyan]pending:[/] {escape(plain(change['name']))}: {escape(plain(waits, LONGEST))}")

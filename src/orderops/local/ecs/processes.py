@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from orderops.local.directories import stored_object
+
 if TYPE_CHECKING:
     from orderops.local.ecs.records import ContainerProcess
 
@@ -90,11 +92,8 @@ class Processes:
 def kill_orphans(tasks_folder: Path, known: Collection[int] = ()) -> None:
     """Kill processes of an earlier daemon that no task in the state file has."""
     for path in tasks_folder.glob("*/*.process"):
-        try:
-            info = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if info["pid"] not in known and find(info["pid"], info["created"]):
+        info = stored_object(path, {"pid": int, "created": (int, float)})
+        if info and info["pid"] not in known and find(info["pid"], info["created"]):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(info["pid"], signal.SIGKILL)
 

@@ -167,19 +167,20 @@ def load(path: Path) -> Any:
         raise _written_by_another_version(written)
     try:
         state = pickle.loads(content)
+        backends, attributes, log_event, own = (state[key] for key in ("backends", "attributes", "log_event", "own"))
     except Exception as error:
         raise OrderopsError(
             f"the state of the local environment cannot be read: {type(error).__name__}: {error}",
             f"keep a copy of {path.parent}, then delete everything in it: orderops local reset",
         ) from error
-    for name, accounts in state["backends"].items():
+    for name, accounts in backends.items():
         backend = get_backend(name)
         for account, regions in accounts.items():
             backend[account].update(regions)
-        vars(backend).update(state["attributes"][name])
+        vars(backend).update(attributes[name])
     # moto numbers log events by a class attribute; starting at 0 again would repeat ids that followers have seen.
-    LogEvent._event_id = state["log_event"]
-    return state["own"]
+    LogEvent._event_id = log_event
+    return own
 
 
 def _written_by_another_version(written: dict[str, Any]) -> OrderopsError:
@@ -207,6 +208,6 @@ def _header_line() -> bytes:
 def _read_header(line: bytes) -> dict[str, Any]:
     try:
         header = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return header if isinstance(header, dict) else {}
