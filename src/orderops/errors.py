@@ -36,7 +36,8 @@ class OrderopsError(Exception):
     @property
     def lines(self) -> list[str]:
         """What happened, the most important line first."""
-        return self.message.splitlines()
+        # Not splitlines(): it also splits at control characters, which a name in the message may hold.
+        return self.message.split("\n") if self.message else []
 
 
 class UsageError(OrderopsError):

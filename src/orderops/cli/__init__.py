@@ -51,8 +51,9 @@ commands.add_typer(local.commands, name="local")
 def _print_version(requested: bool) -> None:
     if requested:
         from orderops import __version__
+        from orderops.ui import console
 
-        typer.echo(f"orderops {__version__}")
+        console.data(f"orderops {__version__}")
         raise typer.Exit
 
 

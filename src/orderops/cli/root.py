@@ -87,12 +87,13 @@ def history(
     """Show the runs that changed an environment, newest first: who, when, from where, and how each ended."""
     from orderops.operations.workspace import open_workspace
     from orderops.ui import console
+    from orderops.ui.history import show_history
 
     runs = list(open_workspace(where.env, where.environments).runs.history(last=last))
     if as_json:
         console.show_json(runs)
     elif runs:
-        console.show_history(runs)
+        show_history(runs)
     else:
         console.info(f"no run has changed {where.env} yet")
 

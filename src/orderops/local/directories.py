@@ -232,7 +232,8 @@ def stored_object(path: Path, shape: Shape) -> dict[str, Any] | None:
     """Return the JSON object in a file; None for a file that is missing, broken, or lacks a key of this type."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    # Any other failure, such as a file in place of the directory, is for the operator to fix.
+    except (FileNotFoundError, PermissionError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or any(not isinstance(document.get(key), kind) for key, kind in shape.items()):
         return None

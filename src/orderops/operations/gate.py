@@ -79,7 +79,7 @@ class RehearsalGate:
         here = DatabaseState(schema_digest(connection), connection.info.server_version // 10_000, datetime.now(UTC))
         # Before the gate closes: the missing receipt may be one of these.
         for broken in () if quiet else self._unreadable:
-            console.info(f"not a receipt: {broken.message}")
+            console.info_error("not a receipt: ", broken)
             for line in broken.hint.splitlines():
                 console.info(f"    {line}")
         receipt = matching_receipt(self._receipts, wanted, here, max_days=self._days, options=self._options)
@@ -93,7 +93,7 @@ class RehearsalGate:
         try:
             self.opened(connection, wanted)
         except NotRehearsed as error:
-            console.info(f"apply would fail: {error.message}")
+            console.info_error("apply would fail: ", error)
 
     def apply(
         self, runner: Runner, migrations: Sequence[Migration], *, to: int | None, out_of_order: bool

@@ -315,7 +315,7 @@ def show_pending(workspace: Workspace, planned: Plan, migrations: Sequence[Migra
             console.data(f"+ apply migration {migration.name}")
     except OrderopsError as error:
         # A dry run also works while the database is stopped.
-        console.info(f"migrations: {error.message}")
+        console.info_error("migrations: ", error)
 
 
 @contextmanager

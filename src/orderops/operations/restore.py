@@ -215,7 +215,7 @@ def points_of(workspace: Workspace, source: str | None, *, last: int) -> tuple[s
         histories = ledger_of(workspace, origin)
     except OrderopsError as error:
         # The database may be what is broken; the window and the runs are still known.
-        console.info(f"the ledger cannot be read: {error.message}")
+        console.info_error("the ledger cannot be read: ", error)
         histories = {}
     return origin.name, window, points(window, histories, workspace.runs.history(last=last))
 

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from pathlib import Path
 
-from rich.markup import escape
-
 from orderops.database.connection import Login
 from orderops.restore.compare.large_objects import NAME as LARGE_OBJECTS
 from orderops.restore.compare.merge import Difference
@@ -20,7 +18,8 @@ from orderops.restore.compare.result import ComparedDatabase, Comparison, TableC
 from orderops.restore.compare.samples import Row, Sample
 from orderops.restore.compare.schema_diff import FoundIn, SchemaDifference
 from orderops.text.lists import counted
-from orderops.ui.console import FEW, data, info, info_folded, out, out_folded
+from orderops.ui.console import FEW, data, info, info_folded, out_folded, write_data
+from orderops.ui.escaping import escape
 
 COLOURS = {Difference.ONLY_LIVE: "red", Difference.ONLY_RESTORED: "green", Difference.CHANGED: "yellow"}
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
@@ -51,15 +50,18 @@ def _show_database(side: str, database: ComparedDatabase) -> None:
         "" if database.ledger is None else f", ledger at V{database.ledger:03}" if database.ledger else ", no ledger"
     )
     moment = f"{database.moment.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
+    server = escape(database.server)
     out_folded(
-        f"[bold]{side:8}[/]  {escape(database.database)}  [dim]as of {moment}, {database.server}{ledger}[/]", indent=10
+        f"[bold]{side:8}[/]  {escape(database.database)}  [dim]as of {moment}, {server}{ledger}[/]",
+        indent=10,
     )
 
 
 def _show_tables(comparison: Comparison) -> None:
     unequal = [table for table in comparison.tables if not table.same]
     unmatched = [*comparison.only_live, *comparison.only_restored]
-    width = max(map(len, [*(table.name for table in unequal), *(table.name for table in unmatched)]), default=0)
+    names = [*(table.name for table in unequal), *(table.name for table in unmatched)]
+    width = max((len(escape(name)) for name in names), default=0)
     # Tables that could not be compared may hide any loss, so they come first.
     for table in sorted(unequal, key=lambda table: (not table.error, -sum(table.differences.values()))):
         _show_table(table, width)
@@ -208,7 +210,7 @@ def _tables_with(comparison: Comparison, kind: Difference) -> str:
 def show_script(pieces: Iterable[str]) -> None:
     """Write a script to stdout piece by piece, as rows arrive."""
     for piece in pieces:
-        out.file.write(piece)
+        write_data(piece)
 
 
 def show_left_out(lines: Sequence[str]) -> None:

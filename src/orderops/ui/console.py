@@ -1,6 +1,6 @@
 """The terminal: plans, errors, questions and lists. Data goes to stdout, everything else to stderr.
 
-All text from outside is escaped, since Rich reads square brackets as markup.
+Everything that orderops prints passes here. Text from outside is escaped, for Rich and for the terminal.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from orderops.engine.inventory import Owned
 from orderops.engine.resource import Effect, Leftover, PendingChange
 from orderops.engine.step import Action, Step
 from orderops.errors import OrderopsError, Unfinished, UsageError
-from orderops.text.durations import in_words
 from orderops.text.lists import counted
 from orderops.ui.commands import completed
+from orderops.ui.escaping import Terminal, escape, visible, visible_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from orderops.doctor import Check
 
 SIGNS = {
@@ -44,8 +43,6 @@ DONE = {
     Action.KEEP: "kept",
     Action.NO_OP: "unchanged",
 }
-MIGRATED = {"apply": "migrated", "undo": "undone"}
-OUTCOME_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "killed": "bold red"}
 FEW = 3
 """Names that are listed one by one."""
 COMMAND = 76
@@ -53,14 +50,39 @@ COMMAND = 76
 
 # Soft wrap keeps commands and ARNs whole, so that they can be copied from a narrow terminal.
 # Emoji are off because an ARN may contain the code of one, such as :secret:.
-out = Console(soft_wrap=True, highlight=False, emoji=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+out = Terminal(soft_wrap=True, highlight=False, emoji=False)
+err = Terminal(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def show_json(value: Any) -> None:
     """Print one JSON document."""
     # Not through Rich, which would wrap lines. The file of the console is there even if the process has no stdout.
-    out.file.write(json.dumps(value, indent=2, default=str) + "\n")
+    # JSON escapes control characters itself, except for DEL.
+    out.file.write(json.dumps(value, indent=2, default=str).replace("\x7f", r"\u007f") + "\n")
+
+
+def write_data(text: str) -> None:
+    """Write text for another program to stdout: as it is into a file or a pipe, and escaped on a terminal."""
+    out.file.write(visible_lines(text) if out.is_terminal else text)
+    out.file.flush()
+
+
+def write_line(text: str, console: Console | None = None) -> None:
+    """Write a line to stderr, or to another console, without the time that Rich takes to render it."""
+    write_piece(f"{visible(text)}\n", console)
+
+
+def write_piece(text: str, console: Console | None = None) -> None:
+    """Write a line or a piece of one to stderr, or to another console."""
+    file = (console or err).file
+    file.write(visible_lines(text))
+    file.flush()
+
+
+def info_error(lead: str, error: OrderopsError) -> None:
+    """Print an error that ends nothing to stderr, after a lead."""
+    for number, line in enumerate(error.lines):
+        info(f"{' ' * len(lead) if number else lead}{line}")
 
 
 def info(text: str = "") -> None:
@@ -71,7 +93,9 @@ def info(text: str = "") -> None:
 def info_folded(text: str) -> None:
     """Print a line to stderr, wrapped at words on a terminal."""
     fold = textwrap.TextWrapper(err.width, "", "    ", break_long_words=False, break_on_hyphens=False)
-    for line in fold.wrap(text) if err.is_terminal else [text]:
+    # A sentence is one line, whatever the text in it holds.
+    sentence = text.replace("\n", " ")
+    for line in fold.wrap(visible(sentence)) if err.is_terminal else [sentence]:
         info(line)
 
 
@@ -102,7 +126,7 @@ def show_error(error: OrderopsError) -> None:
     """Print what happened and what to type next."""
     for number, line in enumerate(error.lines):
         _explain("[bold red]error:[/] " if number == 0 else "", line, indent=7)
-    for line in error.hint.splitlines():
+    for line in error.hint.split("\n") if error.hint else ():
         err.print("[bold] hint:[/] " + escape(completed(line)))
 
 
@@ -256,37 +280,6 @@ def show_leftovers(leftovers: Iterable[Leftover]) -> None:
         info(f"    {completed(shown)}")
 
 
-def show_history(runs: Iterable[Mapping[str, Any]]) -> None:
-    """Show each run: its command and outcome, then who ran it from where, what was done, and its error."""
-    for run in runs:
-        outcome = run["outcome"]
-        if outcome == "unreadable":
-            # One line: neither an operator nor a command is known.
-            out.print(f"{run['started'][:19]}Z  [bold red]{outcome:11}[/]  {escape(run['error'])}")
-            continue
-        took = _took(run)
-        colour = OUTCOME_COLOURS.get(outcome, "white")
-        out.print(
-            f"{run['started'][:19]}Z  [{colour}]{escape(f'{outcome:11}')}[/]  {took:12}  {escape(run['command'])}"
-        )
-        # Entries of migrations have actions of their own, such as apply, beside those of the plan.
-        actions: list[Any] = [step.get("action") or "noted" for step in run["steps"]]
-        counts = Counter(MIGRATED.get(action) or DONE.get(action, action) for action in actions)
-        done = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing done"
-        out.print(f"    [dim]{escape(run['who'])} on {escape(run['host'])}: {done}[/]")
-        if error := run.get("error"):
-            out.print(f"    [red]{escape(error.splitlines()[0])}[/]")
-
-
-def _took(run: Mapping[str, Any]) -> str:
-    # A killed run has no end; it was alive when it last renewed its lease.
-    until = run.get("ended") or run.get("last_seen")
-    if not until:
-        return ""
-    seconds = (datetime.fromisoformat(until) - datetime.fromisoformat(run["started"])).total_seconds()
-    return in_words(max(0.0, seconds))
-
-
 def show_checks(checks: Iterable[Check]) -> None:
     """Show what was checked, with a hint below what is missing."""
     for check in checks:
@@ -302,13 +295,13 @@ def show_policies(policies: Iterable[Mapping[str, Any]]) -> None:
         size = f"{policy['characters']} characters"
         out.print(f"[bold]{escape(policy['name'])}[/]  [dim]for the {policy['for']}, {size}[/]")
         for statement in policy["document"]["Statement"]:
-            out.print(f"  [cyan]{statement['Sid']}[/]  {escape(', '.join(statement['Action']))}")
+            out.print(f"  [cyan]{escape(statement['Sid'])}[/]  {escape(', '.join(statement['Action']))}")
             for arn in statement["Resource"]:
                 out.print(f"    [dim]on {escape(arn)}[/]")
             for operator, keys in statement.get("Condition", {}).items():
                 for key, value in keys.items():
                     wanted = value if isinstance(value, str) else " or ".join(value)
-                    out.print(f"    [dim]if {operator} {escape(key)}: {escape(wanted)}[/]")
+                    out.print(f"    [dim]if {escape(operator)} {escape(key)}: {escape(wanted)}[/]")
         out.print(escape(policy["create"]))
         out.print(escape(policy["attach"]))
 
@@ -324,7 +317,7 @@ def show_unfinished(error: Unfinished) -> None:
             _explain(f"[red]x {escape(address)}[/]: ", "".join(first), indent=4)
         for line in dict.fromkeys(line for address in sorted(addresses) for line in error.failures[address].lines[1:]):
             _explain("", line, indent=4)
-        for line in hint.splitlines():
+        for line in hint.split("\n") if hint else ():
             err.print("    [bold]hint:[/] " + escape(completed(line)))
     blocked = f", {error.left} {'is' if error.left == 1 else 'are'} blocked by {_them(error)}" if error.left else ""
     rest = "nothing was changed" if error.dry_run else "the rest is done"
@@ -346,7 +339,7 @@ def _explain(lead: str, text: str, *, indent: int) -> None:
     width = Text.from_markup(lead).cell_len if lead else indent
     # Placeholder for the lead: textwrap would count its markup.
     fold = textwrap.TextWrapper(err.width, "x" * width, space, break_long_words=False, break_on_hyphens=False)
-    for number, line in enumerate(fold.wrap(text)):
+    for number, line in enumerate(fold.wrap(visible(text))):
         err.print((space if number else lead or space) + escape(line[indent if number else width :]))
 
 

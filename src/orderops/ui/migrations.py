@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.markup import escape
-
 from orderops.migrations.ledger.status import MigrationStatus, Status
 from orderops.migrations.ledger.table import Attempt, AttemptState, History
 from orderops.migrations.lint.finding import Finding, Level
@@ -18,6 +16,7 @@ from orderops.migrations.sql.parser import Statement
 from orderops.text.durations import measured
 from orderops.text.lists import counted
 from orderops.ui.console import data, info, info_folded, out, out_cut, out_folded
+from orderops.ui.escaping import escape
 
 COLOURS = {
     Status.APPLIED: "green",
@@ -29,7 +28,7 @@ COLOURS = {
     Status.MISSING: "red",
     Status.OUT_OF_ORDER: "red",
 }
-ENDS = {AttemptState.DONE: "green", AttemptState.RUNNING: "cyan", AttemptState.FAILED: "red"}
+ENDS: Mapping[str, str] = {AttemptState.DONE: "green", AttemptState.RUNNING: "cyan", AttemptState.FAILED: "red"}
 LEVEL_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow"}
 FIX = "    fix: "
 WIDEST = 34
@@ -101,10 +100,11 @@ def overview_json(overview: Overview) -> dict[str, Any]:
 def show_attempts(attempts: Iterable[Attempt]) -> None:
     """Show each attempt: its time, outcome and duration, then who ran it and what it waited for."""
     for attempt in attempts:
-        colour = ENDS.get(AttemptState(attempt.state), "white")
+        colour = ENDS.get(attempt.state, "white")
         took = f"  {took}" if (took := _took(attempt)) else ""
+        state, action = escape(f"{attempt.state:7}"), escape(f"{attempt.action:8}")
         out.print(
-            f"{_when(attempt)}  [{colour}]{attempt.state:7}[/]  {attempt.action:8}  V{attempt.version:03} "
+            f"{_when(attempt)}  [{colour}]{state}[/]  {action}  V{attempt.version:03} "
             f"{escape(_cut(attempt.description))}{took}"
         )
         out_folded(f"    [dim]{escape(', '.join(_circumstances(attempt)))}[/]", indent=6)
@@ -167,8 +167,8 @@ def show_findings(findings: Sequence[Finding]) -> None:
         # Editors open the file at this place, which is the form of compilers.
         place = f"{finding.file}:{finding.line}:{finding.column}:"
         out_folded(
-            f"[bold]{escape(place)}[/] [{LEVEL_COLOURS[finding.level]}]{finding.level}[/] [cyan]{finding.rule}[/]:"
-            f" {escape(finding.message)}"
+            f"[bold]{escape(place)}[/] [{LEVEL_COLOURS[finding.level]}]{finding.level}[/] "
+            f"[cyan]{escape(finding.rule)}[/]: {escape(finding.message)}"
         )
         for number, line in enumerate(finding.rewrite.splitlines()):
             out.print(f"[dim]{' ' * len(FIX) if number else FIX}[/]{escape(line)}")

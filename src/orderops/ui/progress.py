@@ -10,13 +10,13 @@ from types import TracebackType
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as LiveView
-from rich.markup import escape
 from rich.text import Text
 
 from orderops.engine.resource import Resource
 from orderops.engine.step import Action, Step
 from orderops.text.durations import in_words
-from orderops.ui.console import DONE, SIGNS, err, noteworthy
+from orderops.ui.console import DONE, SIGNS, err, noteworthy, write_line
+from orderops.ui.escaping import escape, visible
 
 # A log of a pipeline shows that a run is alive, and stays readable.
 INTERVAL = 5.0
@@ -101,10 +101,10 @@ class Progress:
         """Show that something other than a step is done."""
         self._finished += 1
         if self._live:
-            self._console.print(Text.assemble((f"+ {name}", "green"), f" {detail}"))
+            self._console.print(Text.assemble((visible(f"+ {name}"), "green"), visible(f" {detail}")))
         else:
             # Past Rich: rendering each line would take half of the time of a thousand small migrations.
-            self._console.file.write(f"+ {name} {detail}\n")
+            write_line(f"+ {name} {detail}", self._console)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # The longest wait comes first: it is the most likely to be stuck.
@@ -114,7 +114,7 @@ class Progress:
             f"{len(self.steps) + self._finished} done, {running} in progress, {in_words(self.elapsed)}", style="bold"
         )
         for address in waiting[:ROWS]:
-            yield Text(f"  {self._line(address)}", style="dim", overflow="ellipsis", no_wrap=True)
+            yield Text(visible(f"  {self._line(address)}"), style="dim", overflow="ellipsis", no_wrap=True)
         if len(waiting) > ROWS:
             yield Text(f"  and {len(waiting) - ROWS} more", style="dim")
 

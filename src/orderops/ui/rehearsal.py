@@ -5,14 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from rich.markup import escape
-
 from orderops.rehearsal.markdown import size, waits
 from orderops.rehearsal.report import Impact, MigrationReport, Report, Stall, StatementReport
 from orderops.rehearsal.verdict import MAX_BROKEN_QUERIES as NAMED
 from orderops.rehearsal.verdict import NOTICED_FROM
 from orderops.text.durations import measured
 from orderops.ui.console import data, info, out
+from orderops.ui.escaping import escape
 
 COLOURS = {
     Impact.SAFE: "green",
@@ -40,7 +39,8 @@ def show(report: Report) -> None:
     if report.dump:
         info(f"pg_dump before and after all undos: {report.dump}")
     colour = COLOURS[report.verdict.impact]
-    out.print(f"[{colour}]{escape(_folded(report.verdict.sentence))}[/]")
+    for line in _folded(report.verdict.sentence):
+        out.print(f"[{colour}]{escape(line)}[/]")
 
 
 def next_step(report: Report, options: str) -> str:
@@ -53,9 +53,11 @@ def next_step(report: Report, options: str) -> str:
 def _show_migration(report: MigrationReport) -> None:
     colour = COLOURS[report.verdict.impact]
     out.print(f"{escape(report.file)}  [dim]{measured(report.seconds)}[/]")
-    out.print(f"  [{colour}]{escape(_folded(report.verdict.sentence, '  '))}[/]")
-    for line in _details(report):
-        data(_folded(line, "      ", lead="    "))
+    for line in _folded(report.verdict.sentence, "  ", lead="  "):
+        out.print(f"[{colour}]{escape(line)}[/]")
+    for detail in _details(report):
+        for line in _folded(detail, "      ", lead="    "):
+            data(line)
     if report.advice and report.verdict.holds_up:
         out.print("    [bold]safe alternative:[/]")
         for line in report.advice.splitlines():
@@ -113,6 +115,6 @@ def _noted(stalls: Sequence[Stall]) -> list[Stall]:
     return [stall for stall in stalls if stall.seconds >= NOTICED_FROM]
 
 
-def _folded(text: str, indent: str = "", *, lead: str = "") -> str:
+def _folded(text: str, indent: str = "", *, lead: str = "") -> list[str]:
     fold = textwrap.TextWrapper(WIDTH, lead, indent, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(fold.wrap(text))
+    return fold.wrap(text)

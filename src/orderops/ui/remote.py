@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from orderops.remote.framing import Mark, OutputLine
-from orderops.ui.console import err, out
+from orderops.ui.console import write_data, write_piece
 from orderops.ui.progress import Progress
 
 
@@ -17,7 +17,7 @@ class JobOutput:
     """
 
     def __init__(self, data: Callable[[str], object] | None = None) -> None:
-        self._data = data or out.file.write
+        self._data = data or write_data
         self._progress = Progress()
         self._started = False
 
@@ -42,10 +42,8 @@ class JobOutput:
         if line.mark is Mark.OUT:
             # Flushed line by line, so that stdout and stderr keep their order on a terminal.
             self._data(text)
-            out.file.flush()
         else:
-            err.file.write(text)
-            err.file.flush()
+            write_piece(text)
 
     def _end_progress(self) -> None:
         if not self._started:

@@ -15,6 +15,7 @@ from orderops.restore.timestamps import utc_and_local
 from orderops.restore.window import RestoreWindow
 from orderops.text.durations import in_words
 from orderops.ui.console import info, out
+from orderops.ui.escaping import escape
 
 
 def show_instances(instances: Instances) -> None:
@@ -23,12 +24,12 @@ def show_instances(instances: Instances) -> None:
         info(f"{instances.environment} has no database")
         return
     for instance in instances.all:
-        out.print(f"[bold]{instance.name}[/]")
-        out.print(f"  {_about(instance)}", highlight=False)
+        out.print(f"[bold]{escape(instance.name)}[/]")
+        out.print(f"  {escape(_about(instance))}", highlight=False)
         if instance.moment:
             took = f", in {in_words(instance.duration)}" if instance.duration else ""
             source = instance.tag("orderops:source")
-            out.print(f"  as of {utc_and_local(instance.moment)} of {source}{took}", highlight=False)
+            out.print(f"  as of {utc_and_local(instance.moment)} of {escape(source)}{took}", highlight=False)
 
 
 def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str, env: str) -> None:
@@ -44,7 +45,7 @@ def show_points(window: RestoreWindow, points: Sequence[RestorePoint], name: str
             # UTC, as in logs and in AWS consoles; the window above also shows local time.
             began = point.began.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
             option = f"--at {point.at}" if point.in_window else "outside the window"
-            table.add_row(began, point.what, option, style="" if point.in_window else "dim")
+            table.add_row(began, escape(point.what), escape(option), style="" if point.in_window else "dim")
         out.print(table)
     info(f"next: orderops restore --at TIMESTAMP --env {env}")
 

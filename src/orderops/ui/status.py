@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from rich.markup import escape
 from rich.table import Table
 
 from orderops.text.durations import in_words
 from orderops.text.outside import plain
 from orderops.ui.commands import completed
 from orderops.ui.console import out, out_folded
+from orderops.ui.escaping import escape
 
 # Details quote AWS, the service and the lease.
 LONGEST = 1000
@@ -46,7 +46,7 @@ def show_status(status: Mapping[str, Any]) -> None:
     if status["cause"]:
         out_folded(f"cause: {escape(plain(status['cause'], LONGEST))}")
     for name, url in status["urls"].items():
-        out.print(f"{name}: {escape(plain(url))}")
+        out.print(f"{escape(name)}: {escape(plain(url))}")
     # An environment that does not exist has no database to restore.
     if status["verdict"] != "absent":
         out_folded(f"[dim]{escape(_last_drill(status['proven_restore'], status['environment']))}[/]")
@@ -85,7 +85,9 @@ def _show_components(components: Sequence[Mapping[str, str]]) -> None:
     for component in components:
         colour = STATE_COLOURS.get(component["state"], "white")
         table.add_row(
-            escape(component["name"]), f"[{colour}]{component['state']}[/]", escape(plain(component["detail"], LONGEST))
+            escape(component["name"]),
+            f"[{colour}]{escape(component['state'])}[/]",
+            escape(plain(component["detail"], LONGEST)),
         )
     out.print(table, soft_wrap=False, width=min(out.width, 80))
 
