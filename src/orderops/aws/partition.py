@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -42,4 +43,7 @@ def dns_suffix_of(region: str) -> str:
 def _session() -> Session:
     import botocore.session
 
-    return botocore.session.Session()
+    # Without the operator's files: a profile that does not exist must not fail what needs no account, as `env check`.
+    variables = {"profile": (None, None, None, None)}
+    files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    return botocore.session.Session(session_vars=variables | files)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +32,16 @@ TYPES = {
     "model_type": "must be a table",
 }
 MISSING = "is missing"
+# The largest environment that AWS's quotas admit has a few hundred lines.
+LARGEST = 1024 * 1024
+"""Bytes of a file that is read."""
+LONGEST_LINE = 10_000
+QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
+DEEPEST = 32
+"""Levels of tables and lists; environment files have four."""
+MOST_TRIES = 100
+"""Lines of a value after which its end is looked for only where a value can end."""
+ENDS = ("]", '"""', "'''", "}")
 
 
 @dataclass(frozen=True)
@@ -74,15 +85,41 @@ def read(path: Path, model: type[Model], name: str, *, missing: Mapping[Key, str
     """
     text = _text(path)
     hint = _hint(name)
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}:{_syntax(error, text)}", hint) from None
+    document = _parsed(path, text, hint)
     mistakes = list(_mistakes(model, document, name))
     if not mistakes:
         return model.model_validate({**document, "name": name})
     hints = [hint, *(words for key, words in (missing or {}).items() if _is_missing(key, mistakes))]
     raise _placed(path, text, mistakes, hints)
+
+
+def _parsed(path: Path, text: str, hint: str) -> dict[str, Any]:
+    """Return the tables of a file. Raises UsageError for text that is not TOML, or that no environment needs."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        # The parser takes quadratic time for a key of many parts. A text in quotes may be long.
+        if len(line) > LONGEST_LINE and (length := len(QUOTED.sub("", line))) > LONGEST_LINE:
+            raise UsageError(
+                f"{path}:{number}: has {length:,} characters outside of quotes; at most {LONGEST_LINE:,} are read", hint
+            )
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}:{_syntax(error, text)}", hint) from None
+    except RecursionError:
+        raise _too_deep(path, hint) from None
+    except ValueError:  # a number of thousands of digits
+        raise UsageError(f"{path}: has a number that is too long", hint) from None
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        inner = [value for table in level for value in (table.values() if isinstance(table, dict) else table)]
+        level = [value for value in inner if isinstance(value, (dict, list))]
+    if level:
+        raise _too_deep(path, hint)
+    return document
+
+
+def _too_deep(path: Path, hint: str) -> UsageError:
+    return UsageError(f"{path}: nests deeper than {DEEPEST} levels", hint)
 
 
 def refusal(path: Path, name: str, mistakes: Iterable[Mistake]) -> UsageError:
@@ -108,6 +145,9 @@ def key_lines(text: str) -> dict[Key, int]:
     statement, start = "", 1
     for number, line in enumerate(StringIO(text), start=1):
         statement += line
+        # Trying after each line of a long value would take quadratic time.
+        if number - start > MOST_TRIES and not line.rstrip().endswith(ENDS):
+            continue
         try:
             parsed = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
@@ -127,11 +167,25 @@ def key_lines(text: str) -> dict[Key, int]:
 
 def dotted(key: Key) -> str:
     """A key as text, such as `services.orders.paths[1]`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in key).lstrip(".")
+
+
+def _quoted(part: str) -> str:
+    """A part of a key; in quotes with a line end or another control character, which would begin another line."""
+    return part if part.isprintable() else json.dumps(part, ensure_ascii=False)
 
 
 def _text(path: Path) -> str:
     try:
+        found = path.stat()
+        # Reading a pipe would wait for its writer. A folder is named by the error that reading it raises.
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise UsageError(f"{path}: is not a regular file", "replace it by a TOML file")
+        if found.st_size > LARGEST:
+            raise UsageError(
+                f"{path}: has {found.st_size // 1024:,} KB; at most {LARGEST // 1024:,} KB are read",
+                "check that it is an environment file",
+            )
         # Editors on Windows may write a byte order mark, which tomllib rejects.
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
