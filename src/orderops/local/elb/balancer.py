@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import unquote
 
 import httpx
 import uvicorn
@@ -18,6 +20,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from orderops.local.elb.malformed import origin_form, refusal
 from orderops.local.elb.routing import HttpRequest, Listener, pick_group, redirect_to
 from orderops.local.elb.targets import TargetProcess, Targets
 from orderops.local.ports import HOST, listen, taken_text
@@ -152,9 +155,12 @@ class _Port:
             await response(scope, receive, send)
 
     async def _route(self, incoming: StarletteRequest) -> Response:
-        request = HttpRequest(
-            incoming.method, incoming.headers.get("host", ""), incoming.url.path, incoming.url.query, incoming.headers
-        )
+        if malformed := refusal(incoming):
+            return _error_response(malformed)
+        # From the path as it was sent: incoming.url is built from the Host header, whatever that holds.
+        path = unquote(origin_form(incoming.scope["raw_path"]) or b"/")
+        query = incoming.scope["query_string"].decode("latin-1")
+        request = HttpRequest(incoming.method, incoming.headers.get("host", ""), path, query, incoming.headers)
         if not self.listener.answers(request.host):
             return PlainTextResponse(WRONG_HOST, 421)
         action = self.listener.action(request)
@@ -186,6 +192,10 @@ class _Port:
         except httpx.TimeoutException:
             target.in_flight -= 1
             return _error_response(504)
+        except httpx.InvalidURL as error:
+            target.in_flight -= 1
+            log.info("target %d: %s", target.port, error)
+            return _error_response(400)
         except httpx.HTTPError as error:
             target.in_flight -= 1
             log.info("target %d: %s", target.port, error)
@@ -239,9 +249,9 @@ async def _body(response: httpx.Response, target: TargetProcess) -> AsyncIterato
 
 def _raw_path(incoming: StarletteRequest) -> bytes:
     query = incoming.scope["query_string"]
-    path: bytes = incoming.scope["raw_path"]
+    path = origin_form(incoming.scope["raw_path"]) or b"/"
     return path + b"?" + query if query else path
 
 
 def _error_response(status: int) -> Response:
-    return PlainTextResponse(f"{status} {STATUS_TEXTS[status]}\n", status)
+    return PlainTextResponse(f"{int(status)} {STATUS_TEXTS.get(status) or HTTPStatus(status).phrase}\n", status)
