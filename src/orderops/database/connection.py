@@ -226,9 +226,19 @@ def connect(to: Login, *, name: str = "orderops") -> Iterator[psycopg.Connection
         ) from None
     try:
         with connection:
-            yield connection
+            try:
+                yield connection
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                raise _refused_write(error, to, connection) from None
     except psycopg.Error as error:
         raise _failed(error, to) from None
+
+
+def _refused_write(error: psycopg.Error, to: Login, connection: psycopg.Connection) -> OrderopsError:
+    """Translate the refusal of a write while the session is open, which knows why."""
+    from orderops.database.read_only import why_read_only
+
+    return OrderopsError(_failed(error, to).message, why_read_only(connection))
 
 
 def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
@@ -243,7 +253,6 @@ def _failed(error: psycopg.Error, to: Login) -> OrderopsError:
     detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
     known = {
         "42501": f"{to.username} needs this privilege; the owner of the schema orderops_ledger has it",
-        "25006": "this server is read-only: is it a replica, or in recovery?",
         "42703": "if orderops did not create the schema orderops_ledger, rename that schema: alter schema … rename",
     }
     return OrderopsError(f"database {to.describe}: {reason}{detail}", known.get(state) or error.diag.message_hint or "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.database.connection import Login, connect
-from orderops.migrations.sql.parser import masked
+from orderops.migrations.sql.parser import masked, without_comments
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -60,6 +60,11 @@ class Query:
     def kind(self) -> str:
         """`writes` or `reads`."""
         return "writes" if self.writes else "reads"
+
+    @property
+    def shown(self) -> str:
+        """Its text for a report; that of a live query without its comments, in which values may stand."""
+        return without_comments(self.text).strip() if self.origin is QueryOrigin.LIVE else self.text
 
     @property
     def parameters(self) -> int:

@@ -127,7 +127,7 @@ def _service_queries(workload: Workload, canaries: Sequence[Query], queries: Seq
 
 def _group_reports(workload: Workload, baseline: Mapping[str, float]) -> list[QueryGroupReport]:
     return [
-        QueryGroupReport(group.name, group.query.text, group.rate, baseline[group.name], str(group.query.origin))
+        QueryGroupReport(group.name, group.query.shown, group.rate, baseline[group.name], str(group.query.origin))
         for group in workload.families
     ]
 

@@ -209,7 +209,8 @@ LEDGERS: dict[str, Input] = {
     "a server that takes no writes": Input(
         {A: TABLE},
         "database DATABASE on SERVER: cannot execute CREATE SCHEMA in a read-only transaction",
-        "this server is read-only: is it a replica, or in recovery?",
+        r"default_transaction_read_only is on, set for the database (\drds shows it); remove it: "
+        'alter database "DATABASE" reset default_transaction_read_only',
         before="alter database DATABASE set default_transaction_read_only = on",
     ),
 }

@@ -34,7 +34,12 @@ def set_password(server: PostgresServer, user: str, password: str) -> None:
 
 
 def _set_password(session: psycopg.Connection, user: str, password: str) -> None:
-    session.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
+    # A verifier, since the text of the statement can reach the server's log, pg_stat_activity and, with the password
+    # in it, pg_stat_statements (PostgreSQL docs of ALTER ROLE). Not even the verifier has to be kept there.
+    verifier = session.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
+    with session.transaction():
+        session.execute("SET LOCAL track_activities = off; SET LOCAL pg_stat_statements.track_utility = off")
+        session.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(verifier)))
 
 
 def _set_up_roles(session: psycopg.Connection, user: str) -> None:

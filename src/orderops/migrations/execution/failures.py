@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from orderops.database.read_only import READ_ONLY, UNKNOWN
 from orderops.errors import OrderopsError
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.parser import Statement
@@ -15,7 +16,7 @@ HINTS = {
     "53300": "the server has no free connection: close some, then re-run this command",
     "57014": "if the statement timed out, add to the head: -- orderops: statement-timeout 1h, or run it in batches",
     "42501": "connect as the owner, or name the role in the head: -- orderops: owner ROLE",
-    "25006": "this server is read-only: is it a replica, or in recovery?",
+    READ_ONLY: UNKNOWN,
     "2D000": "a body cannot end the file's transaction; to change many rows in batches: -- orderops: batch 5000 by id\n"
     "or, if it may run again after an interruption, add to the head: -- orderops: no-transaction repeatable",
     "55P04": "use the new value in the next file, or add to the head: -- orderops: no-transaction",

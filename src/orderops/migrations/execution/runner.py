@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from orderops.database.read_only import READ_ONLY, why_read_only
 from orderops.errors import Interrupted, OrderopsError
 from orderops.migrations.data_loss.effects import LossGuard
 from orderops.migrations.execution.backfill import Backfill
@@ -246,6 +247,8 @@ class _FileRun:
             return unreachable(worker.file, error, "uncommitted changes are rolled back, committed ones stay")
         worker.roll_back()
         failure = broken(worker.file, worker.at, error, self._applied_part())
+        if error.sqlstate == READ_ONLY:
+            failure.hint = why_read_only(worker.connection)
         self._fail(failure.lines[0])
         return failure
 

@@ -9,6 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -30,7 +31,21 @@ MANAGED_SETTINGS = ("lock_timeout", "statement_timeout", "idle_in_transaction_se
 # :name, :'name' and :"name" are replaced by psql before the server sees them.
 VARIABLE = re.compile(r":(?:[a-z_]\w*|'[^'\n]*'|\"[^\"\n]*\")", re.IGNORECASE)
 # CREATE ROLE … PASSWORD 'secret' must not reach a message or a log.
-PASSWORD = re.compile(r"(\bpassword\s+)'[^']*'", re.IGNORECASE)
+PASSWORD = re.compile(
+    r"(\bpassword\s*=?\s*)(?:E'(?:[^'\\]|\\.|'')*'|(?:U&)?'(?:[^']|'')*'|\$(\w*)\$.*?\$\2\$|[^\s';,]+(?=[^';]*'))",
+    re.IGNORECASE | re.DOTALL,
+)
+# The parts of a statement in which values can stand, also where the server has cut it off; and quoted names.
+VALUES = re.compile(
+    r"""(?P<name>"(?:[^"]|"")*"?)
+    | (?P<comment>/\*|--[^\n]*)
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
+    | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
+    | (?<![\w$.])(?:\d[\w.]*|\.\d\w*)(?:(?<=[eE])[+-]\d+)?""",
+    re.VERBOSE | re.DOTALL,
+)
+NESTED = re.compile(r"/\*|\*/")
 SEMICOLON = "ASCII_59"
 COMMENTS = ("SQL_COMMENT", "C_COMMENT")
 
@@ -123,15 +138,48 @@ def tokens(text: str) -> list[tuple[str, int, int]]:
 
 
 def masked(text: str) -> str:
-    """A statement of another session in one short line, with its values replaced."""
+    """A statement of another session in one short line, with its values replaced and without its comments."""
     import postgast
 
-    try:
-        normalized = postgast.normalize(text)
-    except postgast.PgQueryError:  # cut off by the server, or not SQL
-        normalized = re.sub(r"'[^']*'?|\b\d+(\.\d+)?\b", "?", text)
-    line = " ".join(normalized.split())
+    with suppress(postgast.PgQueryError):  # cut off by the server, or not SQL
+        text = postgast.normalize(text)
+    # Also after that: comments stay, and so do the values of statements such as COMMENT, SET and DO.
+    line = " ".join(_without_values(text).split())
     return line if len(line) <= 80 else line[:79] + "…"
+
+
+def without_comments(text: str) -> str:
+    """A text with a space in place of each comment: clients put ids and names of their users there."""
+    return _without(text, values=False)
+
+
+def _without_values(text: str) -> str:
+    """A text with a question mark in place of each value, and a space in place of each comment."""
+    return _without(text, values=True)
+
+
+def _without(text: str, *, values: bool) -> str:
+    kept: list[str] = []
+    passed = 0
+    while found := VALUES.search(text, passed):
+        kept.append(text[passed : found.start()])
+        passed = found.end()
+        if found["comment"] is not None:
+            kept.append(" ")
+            passed = _comment_end(text, found) if found[0] == "/*" else passed
+        else:
+            kept.append("?" if values and found["name"] is None else found[0])
+    return "".join([*kept, text[passed:]])
+
+
+def _comment_end(text: str, begin: re.Match[str]) -> int:
+    """The end of a comment, whose inner comments count (PostgreSQL docs, section 4.1.5)."""
+    depth = 1
+    for mark in NESTED.finditer(text, begin.end()):
+        depth += 1 if mark[0] == "/*" else -1
+        if not depth:
+            return mark.end()
+    return len(text)
 
 
 def identifier(schema: str, name: str) -> str:
