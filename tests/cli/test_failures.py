@@ -225,7 +225,7 @@ MACHINE = {
         variables={"AWS_CONFIG_FILE": "broken-config"},
     ),
     "a missing program for credentials": Case(
-        ("provides these credentials cannot be used: /nowhere/program", "grep -n credential_process"),
+        ("provides these credentials cannot be used: /nowhere/program", "grep -nE 'credential_process"),
         variables={"AWS_CONFIG_FILE": "absent-program", "AWS_PROFILE": "p"},
     ),
     "a program for credentials that fails": Case(
