@@ -20,6 +20,7 @@ MODULES = {
 ALLOWED = {
     ("ui.console", "Terminal"): "the two consoles",
     ("ui.console", ".file.write"): "documents for other programs, and escaped lines without Rich's layout",
+    ("ui.background", "sys.stderr"): "hands on what the console has escaped",
     ("ui.escaping", "rich.markup"): "the function that escapes",
     ("cli.__init__", "sys.stdout"): "is flushed, so that an error can still be reported",
     ("cli.__init__", "sys.stderr"): "is closed when its reader has ended",

@@ -23,6 +23,7 @@ NO_SQL = {
     "version-gap": "names of files",
     "undo-named-otherwise": "names of files",
     "version-digits": "names of files",
+    "version-empty": "there is nothing to rewrite",
     "undo-empty": "in test_rewrites_on_a_server, UNDONE",
     "undo-incomplete": "of the same parts as undo-empty",
     "undo-removes-more": "comments",
