@@ -32,9 +32,10 @@ FOUND: dict[str, tuple[str, list[str]]] = {
     "VACUUM FULL": (f"{ALONE}VACUUM (FULL, ANALYZE) users;", ["vacuum-full:2"]),
     "CLUSTER": ("CLUSTER users USING users_by_name;", ["cluster:1"]),
     "LOCK TABLE": ("LOCK TABLE users;", ["lock-table:1"]),
-    "BEGIN and COMMIT": (
-        "BEGIN;\nALTER TABLE users ADD COLUMN b text;\nCOMMIT;",
-        ["transaction-control:1", "transaction-control:3"],
+    "BEGIN and COMMIT": ("BEGIN;\nALTER TABLE users ADD COLUMN b text;\nCOMMIT;", []),
+    "COMMIT and BEGIN in the middle": (
+        "ALTER TABLE users ADD COLUMN b text;\nCOMMIT;\nBEGIN;\nALTER TABLE users ADD COLUMN c text;",
+        ["transaction-control:2", "transaction-control:3"],
     ),
     "a limit of its own": ("SET lock_timeout = '5s';\nALTER TABLE users ADD b text;", ["timeout-in-file:1"]),
     "a limit by a function": ("SELECT set_config('statement_timeout', '0', true);", ["timeout-in-file:1"]),

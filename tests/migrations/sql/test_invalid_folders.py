@@ -160,6 +160,21 @@ STATEMENTS: dict[str, Input] = {
             "prepare transaction 'one'": "PREPARE",
         }.items()
     },
+    "a transaction of its own with an isolation level": refused(
+        "begin isolation level serializable;\ncreate table b ();\ncommit;\n",
+        f"sql/V002__b.sql:1:1: BEGIN: {OWN_TRANSACTION[0]}",
+        OWN_TRANSACTION[1],
+    ),
+    "two transactions of its own": refused(
+        "begin;\ncreate table b ();\ncommit;\nbegin;\ncommit;\n",
+        f"sql/V002__b.sql:3:1: COMMIT: {OWN_TRANSACTION[0]}",
+        OWN_TRANSACTION[1],
+    ),
+    "a directive after BEGIN": refused(
+        "begin;\n-- orderops: lock-timeout 2s\ncreate table b ();\ncommit;\n",
+        "sql/V002__b.sql:2:1: '-- orderops: lock-timeout 2s' is after the first statement",
+        "move it to the head of the file",
+    ),
     "an index that is built beside others": refused(
         "create index concurrently b on a (a);\n",
         "sql/V002__b.sql:1:1: create index concurrently b on a (a)\n"

@@ -27,7 +27,7 @@ from orderops.migrations.lint.undo import undo_rules
 from orderops.migrations.sql.directives import Head
 from orderops.migrations.sql.files import Migration, SqlFile, unix_lines
 from orderops.migrations.sql.parser import Statement, read_script
-from orderops.migrations.sql.validation import checked
+from orderops.migrations.sql.validation import checked, without_own_transaction
 
 REFUSED = frozenset(
     {"transaction-control", "timeout-in-file", "needs-no-transaction", "batch-impossible", "cannot-be-applied"}
@@ -165,7 +165,7 @@ def _read(file: SqlFile, history: SchemaHistory, *, back: bool) -> tuple[LintCon
         head = Head()
         wrong.append(_unread(file, "wrong-directive", error))
     try:
-        return LintContext(file, back, head, read_script(file), history), wrong
+        return LintContext(file, back, head, without_own_transaction(read_script(file), head), history), wrong
     except UsageError as error:
         return None, [*wrong, _unread(file, "syntax-error", error)]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from orderops.database.catalog import LEDGER_SCHEMA
 from orderops.errors import UsageError
 from orderops.migrations.sql.batches import check_batch
-from orderops.migrations.sql.directives import is_directive
+from orderops.migrations.sql.directives import Head, is_directive
 from orderops.migrations.sql.files import SqlFile, places
 from orderops.migrations.sql.locks import MAY_COMMIT, enum_name, is_non_transactional, locks_of
 from orderops.migrations.sql.parser import MANAGED_SETTINGS, Statement, comments, read_script
@@ -24,13 +24,28 @@ SAFE_TO_RESUME = ("index_stmt", "drop_stmt", "reindex_stmt", "vacuum_stmt", "alt
 @lru_cache(maxsize=256)
 def checked(file: SqlFile) -> Sequence[Statement]:
     """Parse and check a file, once; raises UsageError if apply could not run it."""
-    script = read_script(file)
+    whole = read_script(file)
+    script = without_own_transaction(whole, file.head)
     for statement in script:
         _check(file, statement)
-    _check_directives(file, script)
+    _check_directives(file, whole)
     if file.head.batch:
         check_batch(file, script)
     return script
+
+
+def without_own_transaction(script: Sequence[Statement], head: Head) -> Sequence[Statement]:
+    """Leave out a BEGIN at the beginning and a COMMIT at the end: a file is one transaction anyway."""
+    if head.no_transaction or len(script) < 2:
+        return script
+    first, last = script[0], script[-1]
+    begins = _controls(first, "TRANS_STMT_BEGIN", "TRANS_STMT_START") and not first.tree.options
+    ends = _controls(last, "TRANS_STMT_COMMIT") and not last.tree.chain
+    return script[1:-1] if begins and ends else script
+
+
+def _controls(statement: Statement, *kinds: str) -> bool:
+    return statement.kind == "transaction_stmt" and enum_name(statement.tree, "kind") in kinds
 
 
 def _check_directives(file: SqlFile, script: Sequence[Statement]) -> None:

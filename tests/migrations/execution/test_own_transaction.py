@@ -1,0 +1,40 @@
+"""A file that is wrapped in a transaction of its own runs like one that is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.migrate_runs import Run
+
+pytest_plugins = ["support.migrate_fixtures"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"), [("BEGIN", "COMMIT"), ("begin transaction", "end"), ("start transaction", "commit work")]
+)
+def test_begin_and_commit_around_a_file_are_left_out(run: Run, begin: str, end: str) -> None:
+    run.write("001__a", f"-- head\n{begin};\ncreate table a (id int);\n{end};\n", f"{begin};\ndrop table a;\n{end};\n")
+
+    assert run("apply", "--yes").code == 0
+
+    assert run.rows("select state, statements, statements_done from orderops_ledger.ledger") == [("done", 1, 1)]
+    assert run("undo", "--yes").code == 0
+    assert run.rows("select to_regclass('a')") == [(None,)]
+
+
+def test_a_wrapped_file_that_fails_leaves_nothing(run: Run) -> None:
+    run.write("001__a", "begin;\ncreate table a (id int);\nselect 1 / 0;\ncommit;\n")
+
+    refused = run("apply", "--yes")
+
+    assert refused.code == 1
+    assert "V001__a.sql:3:1: division by zero; nothing of this file was applied" in refused.err
+    assert run.rows("select to_regclass('a')") == [(None,)]
+
+
+def test_an_empty_transaction_is_an_empty_version(run: Run) -> None:
+    run.write("001__a", "BEGIN;\nCOMMIT;\n", "BEGIN;\nCOMMIT;\n")
+
+    assert run("apply", "--yes").code == 0
+
+    assert run.rows("select state, statements from orderops_ledger.ledger") == [("done", 0)]
