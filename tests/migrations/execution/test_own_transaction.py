@@ -6,19 +6,24 @@ import pytest
 
 from support.migrate_runs import Run
 
-pytest_plugins = ["support.migrate_fixtures"]
+pytest_plugins = ["support.postgres_fixtures", "support.migrate_fixtures"]
 
 
 @pytest.mark.parametrize(
     ("begin", "end"), [("BEGIN", "COMMIT"), ("begin transaction", "end"), ("start transaction", "commit work")]
 )
-def test_begin_and_commit_around_a_file_are_left_out(run: Run, begin: str, end: str) -> None:
-    run.write("001__a", f"-- head\n{begin};\ncreate table a (id int);\n{end};\n", f"{begin};\ndrop table a;\n{end};\n")
+@pytest.mark.parametrize("code", ["comment on table a is 'short'", "do $$ begin end $$"], ids=["whole", "one by one"])
+def test_begin_and_commit_around_a_file_are_left_out(run: Run, begin: str, end: str, code: str) -> None:
+    forwards = f"-- head\n{begin};\ncreate table a (id int);\n{code};\n{end};\n"
+    run.write("001__a", forwards, f"{begin};\ndrop table a;\n{end};\n")
 
-    assert run("apply", "--yes").code == 0
+    applied = run("apply", "--yes")
 
-    assert run.rows("select state, statements, statements_done from orderops_ledger.ledger") == [("done", 1, 1)]
-    assert run("undo", "--yes").code == 0
+    # The server warns of a BEGIN inside of a transaction, and of a COMMIT that ended it too early.
+    assert (applied.code, "WARNING" in applied.err) == (0, False)
+    assert run.rows("select state, statements, statements_done from orderops_ledger.ledger") == [("done", 2, 2)]
+    undone = run("undo", "--yes")
+    assert (undone.code, "WARNING" in undone.err) == (0, False)
     assert run.rows("select to_regclass('a')") == [(None,)]
 
 

@@ -71,7 +71,7 @@ class Runner:
         try:
             if not (
                 self._is_brief(file, script)
-                and worker.run_whole(ledger.completed_insert(subject), locks_of_file(script))
+                and worker.run_whole(script, ledger.completed_insert(subject), locks_of_file(script))
             ):
                 entry = ledger.begin(self.sessions.work, subject, after)
                 _FileRun(self, worker, script, entry, after).run()

@@ -118,8 +118,8 @@ class TransactionRunner:
                 self.roll_back()
                 raise
 
-    def run_whole(self, ending: Composed, locks: Sequence[Lock]) -> bool:
-        """Send the whole file in one round trip if no session blocks it; return whether it succeeded.
+    def run_whole(self, script: Sequence[Statement], ending: Composed, locks: Sequence[Lock]) -> bool:
+        """Send all statements in one round trip if no session blocks them; return whether that succeeded.
 
         Any error is rolled back; it occurs again, with its position, when the file is run statement by statement.
         """
@@ -131,7 +131,9 @@ class TransactionRunner:
         begun = self._beginning(unlimited=False) + b";\n"
         ended = b"\n; " + RESET_ROLE + b"; " + ending.as_bytes(self.connection) + b"; commit"
         try:
-            self.connection.execute(begun + self.file.text.encode() + ended)
+            # Not the file's text: a COMMIT around its statements would end the transaction before the ledger's row.
+            statements = ";\n".join(statement.text for statement in script)
+            self.connection.execute(begun + statements.encode() + ended)
         except psycopg.Error:
             self.roll_back()
             return False
