@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from rich.console import Console
 
 from orderops.errors import Differences
 from orderops.operations import compare
 from orderops.operations.compare import Pair, salvage
 from orderops.operations.options import CompareOptions
-from orderops.ui import compare as ui
 from orderops.ui import console
 from support.two_databases import DatabasePair
 
@@ -26,10 +24,11 @@ pytest_plugins = ["support.postgres_fixtures", "support.two_databases"]
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What stands on a terminal, which shows stdout and stderr."""
     shown = io.StringIO()
-    terminal = Console(file=shown, force_terminal=True, color_system=None, soft_wrap=True, highlight=False)
-    monkeypatch.setattr(console, "out", terminal)
-    monkeypatch.setattr(console, "err", terminal)
-    monkeypatch.setattr(ui, "out", terminal)
+    # Not other consoles: a module that is imported meanwhile would keep them.
+    for terminal in (console.out, console.err):
+        monkeypatch.setattr(terminal, "_file", shown)
+        monkeypatch.setattr(terminal, "_force_terminal", True)
+        monkeypatch.setattr(terminal, "_color_system", None)
     return shown
 
 
