@@ -113,7 +113,7 @@ REFUSED = {
     "a name of a header that is not ASCII": (get(headers=HOST + b"X\xe9: a\r\n"), 400),
     "a space before the colon": (get(headers=b"Host : localhost\r\n"), 400),
     "a header of 20 K": (get(headers=HOST + b"X: " + b"a" * 20_000 + b"\r\n"), 400),
-    "thousands of headers": (get(headers=HOST + b"".join(b"X%d: a\r\n" % number for number in range(9000))), 431),
+    "thousands of headers": (get(headers=HOST + b"".join(b"X%d: a\r\n" % number for number in range(3000))), 431),
     "a path of 20 K": (get(b"GET /" + b"a" * 20_000 + b" HTTP/1.1"), 414),
     "a path of 70 K": (get(b"GET /" + b"a" * 70_000 + b" HTTP/1.1"), 414),
     "a query of 20 K": (get(b"GET /?" + b"a" * 20_000 + b" HTTP/1.1"), 414),
