@@ -17,10 +17,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "src/orderops"
@@ -58,6 +63,8 @@ pytest_add_cli_args = ["-p", "no:cacheprovider"]
 """
 RESULT = re.compile(r"^\s*(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<result>[a-z ]+)$", re.MULTILINE)
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
+LONGEST = 60.0
+"""Seconds for the tests of one change. mutmut limits CPU time only, and a change can make a test wait for ever."""
 
 
 def main() -> None:
@@ -101,12 +108,32 @@ def _toml(texts: Collection[str]) -> str:
 
 def _tried(folder: Path, jobs: int) -> dict[str, str]:
     """The result of each change. Raises SystemExit with mutmut's output if the unchanged code fails its tests."""
-    done = _mutmut(folder, "run", "--max-children", str(jobs))
+    with _children_ended():
+        done = _mutmut(folder, "run", "--max-children", str(jobs))
     found = RESULT.findall(_mutmut(folder, "results", "--all", "true").stdout)
     results = {name: result.strip() for name, result in found}
     if done.returncode or not results or Counter(results.values())["not checked"]:
         sys.exit(f"mutmut ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return results
+
+
+@contextmanager
+def _children_ended() -> Iterator[None]:
+    """Kill processes of mutmut that run longer than LONGEST inside the `with` block; their changes count as noticed."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(LONGEST / 12):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if process.name().startswith("mutmut: ") and time.time() - process.create_time() > LONGEST:
+                        process.kill()
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
 
 
 def _survivors(folder: Path, changes: Collection[str]) -> Iterator[str]:
