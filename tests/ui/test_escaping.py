@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 import pytest
 from rich.table import Table
@@ -79,9 +80,12 @@ class Screen:
 @pytest.fixture(params=[True, False], ids=["terminal", "pipe"])
 def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
     screen = Screen(terminal=request.param)
-    for module in ("console", "history", "status", "compare", "restore", "migrations", "rehearsal", "progress"):
-        for name in ("out", "err"):
-            monkeypatch.setattr(f"orderops.ui.{module}.{name}", screen.console, raising=False)
+    names = ("console", "history", "status", "compare", "restore", "migrations", "rehearsal", "progress")
+    # All are imported first: one that is imported with the console replaced would keep that console.
+    for module in [import_module(f"orderops.ui.{name}") for name in names]:
+        for stream in ("out", "err"):
+            if hasattr(module, stream):
+                monkeypatch.setattr(module, stream, screen.console)
     yield screen
 
 
