@@ -43,3 +43,14 @@ def test_an_empty_transaction_is_an_empty_version(run: Run) -> None:
     assert run("apply", "--yes").code == 0
 
     assert run.rows("select state, statements from orderops_ledger.ledger") == [("done", 0)]
+
+
+def test_a_comment_at_the_end_of_a_statement_does_not_join_it_with_the_next(run: Run) -> None:
+    # CREATE SCHEMA takes CREATE TABLE as a part of itself, if nothing stands between them.
+    forwards = "create schema shop -- the shop\n;\ncreate table inside (id int) /* no */ -- here\n;\n"
+    run.write("001__a", forwards, "drop table inside;\ndrop schema shop;\n")
+
+    assert run("apply", "--yes").code == 0
+
+    assert run.rows("select schemaname from pg_tables where tablename = 'inside'") == [("public",)]
+    assert run("undo", "--yes").code == 0

@@ -132,7 +132,8 @@ class TransactionRunner:
         ended = b"\n; " + RESET_ROLE + b"; " + ending.as_bytes(self.connection) + b"; commit"
         try:
             # Not the file's text: a COMMIT around its statements would end the transaction before the ledger's row.
-            statements = ";\n".join(statement.text for statement in script)
+            # On lines of their own: a statement may end with a comment.
+            statements = "\n;\n".join(statement.text for statement in script)
             self.connection.execute(begun + statements.encode() + ended)
         except psycopg.Error:
             self.roll_back()
