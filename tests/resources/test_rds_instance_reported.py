@@ -340,10 +340,14 @@ def test_an_instance_made_again_leaves_another_final_snapshot(look: Look) -> Non
     assert first != second
 
 
-def test_a_failed_instance_is_deleted_without_a_snapshot_and_keeps_backups(look: Look, sent: Sent, aws: Aws) -> None:
+@pytest.mark.parametrize("copies_tags", [True, False])
+def test_a_failed_instance_is_deleted_without_a_snapshot_and_keeps_backups(
+    look: Look, sent: Sent, aws: Aws, copies_tags: bool
+) -> None:
     _make(aws)
 
-    RdsInstance.delete(aws, look(DBInstanceStatus="failed"))
+    # RDS accepts no modification of a failed instance, and there is no snapshot for its tags.
+    RdsInstance.delete(aws, look(DBInstanceStatus="failed", CopyTagsToSnapshot=copies_tags))
 
     assert sent("DeleteDBInstance") == [
         {"DBInstanceIdentifier": DB.name, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": False}

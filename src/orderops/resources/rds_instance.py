@@ -200,18 +200,17 @@ class RdsInstance(Resource):
         if not properties["Running"]:
             # AWS takes no final snapshot of a stopped instance.
             aws.rds.start_db_instance(DBInstanceIdentifier=observed.id)
-        elif properties["DeletionProtection"] or not properties["CopyTagsToSnapshot"]:
-            # Without its tags, nothing would tell later whose the final snapshot is. Without ApplyImmediately, which
-            # would carry out what waits for the maintenance window; RDS makes these two at once.
-            aws.rds.modify_db_instance(
-                DBInstanceIdentifier=observed.id, DeletionProtection=False, CopyTagsToSnapshot=True
-            )
+        # Without ApplyImmediately, which would carry out what waits for the maintenance window; RDS makes both at once.
+        elif properties["DeletionProtection"]:
+            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, DeletionProtection=False)
+        elif _leaves_snapshot(observed) and not properties["CopyTagsToSnapshot"]:
+            # Without its tags, nothing would tell later whose the final snapshot is.
+            aws.rds.modify_db_instance(DBInstanceIdentifier=observed.id, CopyTagsToSnapshot=True)
         elif _goes_without_snapshot(observed):
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=True
             )
-        # AWS takes no snapshot of a failed instance; its automated backups are kept.
-        elif observed.state is State.FAILED:
+        elif not _leaves_snapshot(observed):
             aws.rds.delete_db_instance(
                 DBInstanceIdentifier=observed.id, SkipFinalSnapshot=True, DeleteAutomatedBackups=False
             )
@@ -295,6 +294,11 @@ def _is_disposable(observed: Observed) -> bool:
 
 def _goes_without_snapshot(observed: Observed) -> bool:
     return _is_disposable(observed) or (observed.tags or {}).get(SNAPSHOT) == NO_SNAPSHOT
+
+
+def _leaves_snapshot(observed: Observed) -> bool:
+    # AWS takes no snapshot of a failed instance; its automated backups are kept.
+    return not _goes_without_snapshot(observed) and observed.state is not State.FAILED
 
 
 def final_snapshot(observed: Observed) -> str:
