@@ -29,11 +29,11 @@ def role(database: str) -> Iterator[str]:
 
 
 def refused(dsn: str, *before: str) -> OrderopsError:
-    with pytest.raises(OrderopsError, match="cannot execute CREATE TABLE in a read-only transaction") as error:  # noqa: SIM117
-        with connect(login_from_dsn(dsn)) as session:
-            for statement in before:
-                session.execute(statement.encode())
-            session.execute("create table orders (id int)")
+    message = "cannot execute CREATE TABLE in a read-only transaction"
+    with pytest.raises(OrderopsError, match=message) as error, connect(login_from_dsn(dsn)) as session:
+        for statement in before:
+            session.execute(statement.encode())
+        session.execute("create table orders (id int)")
     return error.value
 
 

@@ -6,9 +6,10 @@ Any text may stand in such a place: a proxy's page, the document of a newer orde
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
@@ -59,11 +60,18 @@ def validated(value: Any, shape: type[T]) -> T:
     """
     try:
         # In JSON text, strict mode accepts lists as tuples and strings as dates and enums, and nothing else.
-        return TypeAdapter(shape).validate_json(json.dumps(value), strict=True)
+        result: T = _adapter(cast(Hashable, shape)).validate_json(json.dumps(value), strict=True)
+        return result
     except ValidationError as error:
         raise Malformed(_fault(error)) from None
     except (TypeError, ValueError, RecursionError):
         raise Malformed("cannot be written as JSON") from None
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    # Built from the annotations, which takes longer than to validate a document of a history.
+    return TypeAdapter(shape)
 
 
 def check_form(value: Mapping[str, Any]) -> None:

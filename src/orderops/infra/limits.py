@@ -48,14 +48,15 @@ def checked_environment(name: str, folder: Path | None) -> Environment:
     environment = load_environment(name, folder)
     # The names contain the partition, so it comes first.
     refuse(name, folder, partition_mistakes(environment))
-    refuse(name, folder, taken_names(environment))
-    refuse(name, folder, name_mistakes(names_in(environment)))
+    declared = stack(environment, environment.account or ANY_ACCOUNT)
+    refuse(name, folder, taken_names(declared))
+    refuse(name, folder, name_mistakes(names_in(declared)))
     return environment
 
 
-def names_in(environment: Environment) -> Iterator[DeclaredName]:
+def names_in(declared: Stack) -> Iterator[DeclaredName]:
     """Every name that the stack of an environment declares, and those of restored instances, copies and drills."""
-    declared = stack(environment, environment.account or ANY_ACCOUNT)
+    environment = declared.environment
     of_services = dict(_names_of_services(declared))
     for resource in [*declared.infra, *declared.release({})]:
         yield of_services.get(resource.address) or DeclaredName(
@@ -66,9 +67,8 @@ def names_in(environment: Environment) -> Iterator[DeclaredName]:
         yield DeclaredName(RdsRestoredInstance, restored, ("name",), environment.name)
 
 
-def taken_names(environment: Environment) -> Iterator[Mistake]:
+def taken_names(declared: Stack) -> Iterator[Mistake]:
     """Services whose name gives a resource the address of another one, so that only one of the two would be made."""
-    declared = stack(environment, environment.account or ANY_ACCOUNT)
     of_services = dict(_names_of_services(declared))
     known: dict[str, Resource] = {}
     for resource in [*declared.infra, *declared.release({})]:

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from orderops.aws.client import Aws
 from orderops.aws.ownership import ADDRESS, ENVIRONMENT, ROLE, Ownership
+from orderops.aws.validation import YEARS
 from orderops.engine.resource import Observed, State
 from orderops.errors import OrderopsError, UsageError
 from orderops.infra.stack import Stack
 from orderops.resources.rds_description import DISPOSABLE, FORMER, PRIMARY, TERM, instances
-from orderops.restore.timestamps import YEARS
 from orderops.runs.run import Runs
 
 # How many runs back an interrupted run of the same command is looked for.

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from orderops.aws.validation import YEARS
 from orderops.errors import UsageError
 
 AGO = re.compile(r"-\s*((?:\d+\s*(?:d|h|m|min|s)\s*)+)")
@@ -21,8 +22,6 @@ NAMED_ZONE = re.compile(r"(.*\S)\s*(?:\[([A-Za-z_+\-/0-9]+)\]|\s([A-Z][A-Za-z_]*
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}
 # The longest BackupRetentionPeriod that RDS accepts.
 MAX_AGO = timedelta(days=35)
-# Years 1 and 9999 are left out: their first and last hours overflow when they are converted to another zone.
-YEARS = range(1970, 9999)
 MAX_LENGTH, MAX_QUOTED = 100, 60
 """Characters that are parsed, and that an error repeats."""
 FORMS = 'pass --at 2026-11-10T08:00:00Z, --at "-15m", --at "before V7" or --at latest'

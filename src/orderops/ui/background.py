@@ -34,7 +34,7 @@ class BackgroundStream(io.TextIOBase):
         self._thread.start()
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute in typeshed, and read only
         """The encoding of the stream, which decides what Rich draws with."""
         return self._stream.encoding
 

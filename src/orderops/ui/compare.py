@@ -18,11 +18,13 @@ from orderops.restore.compare.result import ComparedDatabase, Comparison, TableC
 from orderops.restore.compare.samples import Row, Sample
 from orderops.restore.compare.schema_diff import FoundIn, SchemaDifference
 from orderops.text.lists import counted
-from orderops.ui.console import FEW, data, info, info_folded, out_folded, write_data
+from orderops.ui.console import data, info, info_folded, out_folded, write_data
 from orderops.ui.escaping import escape
 
 COLOURS = {Difference.ONLY_LIVE: "red", Difference.ONLY_RESTORED: "green", Difference.CHANGED: "yellow"}
 PLAIN = re.compile("[a-z_][a-z0-9_]*")
+FEW = 3
+"""Names that are listed one by one."""
 LONGEST = 60
 """Characters of a value that are shown."""
 # Definitions of functions, views and triggers take many lines, so only their names are shown.

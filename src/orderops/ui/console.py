@@ -43,8 +43,6 @@ DONE = {
     Action.KEEP: "kept",
     Action.NO_OP: "unchanged",
 }
-FEW = 3
-"""Names that are listed one by one."""
 COMMAND = 76
 """Characters of a command that fit on a line."""
 

@@ -33,7 +33,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ok")
 
-    do_POST = do_OPTIONS = do_CONNECT = do_GET  # noqa: N815
+    do_POST = do_OPTIONS = do_CONNECT = do_GET  # noqa: N815  # the names that http.server calls
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""

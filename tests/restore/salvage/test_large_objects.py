@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -37,7 +38,7 @@ def objects(two: DatabasePair) -> DatabasePair:
 
 
 @pytest.fixture(autouse=True)
-def no_objects_left(two: DatabasePair):  # type: ignore[no-untyped-def]
+def no_objects_left(two: DatabasePair) -> Iterator[None]:
     yield
     two.both(REMOVE)
 

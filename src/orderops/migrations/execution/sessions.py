@@ -43,14 +43,6 @@ SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
 }
-AVOID_LEDGER_SCHEMA: LiteralString = """
-select set_config('search_path', path, false)
-from regexp_replace(current_setting('search_path'), '"?\\$user"?[, ]*', '') as remaining(path)
-where current_user = 'orderops' and path <> '' and not exists (
-    select from pg_class c where c.relnamespace = to_regnamespace('orderops') and c.relkind in ('r', 'p')
-        and c.relname not like 'ledger%')
-"""
-# "$user" comes first in the default search path: a role named orderops would create tables in the ledger's schema.
 # PostgreSQL truncates application_name to 63 bytes (NAMEDATALEN - 1).
 LONGEST_NAME = 63
 
@@ -146,8 +138,7 @@ def _fresh_session() -> str:
         f"select set_config(name, value, false) from unnest(array[{names}], array[{values}]) as wanted(name, value)"
         " where current_setting(name, true) is not null"
     )
-    # The search path comes last, since the reset restores the default one.
-    return f"{CLEAN}; {settings}; {AVOID_LEDGER_SCHEMA}"
+    return f"{CLEAN}; {settings}"
 
 
 def holder(connection: Connection, number: int = MIGRATION_LOCK) -> LockHolder | None:
