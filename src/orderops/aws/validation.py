@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from orderops.aws.client import LARGEST_BODY
+from orderops.text.nesting import nests_deeper
 
 T = TypeVar("T")
 
@@ -49,7 +50,8 @@ def json_object(text: str | bytes) -> dict[str, Any]:
         raise Malformed("is not JSON (a number that no document has)") from None
     if not isinstance(value, dict):
         raise Malformed("is JSON, but no object")
-    _check_depth(value)
+    if nests_deeper(value, DEEPEST):
+        raise Malformed(f"nests deeper than {DEEPEST} levels")
     return value
 
 
@@ -114,18 +116,3 @@ def _fault(error: ValidationError) -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"has no key {place}"
     return f"has a wrong value of {place}: {first['msg']}" if place else f"has another form: {first['msg']}"
-
-
-def _check_depth(value: Any) -> None:
-    """Raise Malformed for a value that nests deeper than DEEPEST; without recursion."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return
-    raise Malformed(f"nests deeper than {DEEPEST} levels")

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from orderops.errors import UsageError
+from orderops.text.nesting import nests_deeper
 
 Key = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -109,11 +110,7 @@ def _parsed(path: Path, text: str, hint: str) -> dict[str, Any]:
         raise _too_deep(path, hint) from None
     except ValueError:  # a number of thousands of digits
         raise UsageError(f"{path}: has a number that is too long", hint) from None
-    level: list[Any] = [document]
-    for _ in range(DEEPEST):
-        inner = [value for table in level for value in (table.values() if isinstance(table, dict) else table)]
-        level = [value for value in inner if isinstance(value, (dict, list))]
-    if level:
+    if nests_deeper(document, DEEPEST):
         raise _too_deep(path, hint)
     return document
 

@@ -64,10 +64,8 @@ READABLE = frozenset(
     ]
 )
 """Kinds of statements that run no code but that of functions which they call by name."""
-
-
+# The server has counted the deleted rows, so nothing is asked again.
 HOLDS = "select true"
-# The server has counted the deleted rows.
 
 
 class LossSuspectedError(Exception):
